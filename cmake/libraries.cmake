@@ -1,0 +1,12 @@
+# Debian's libraries, each as an imported target. What each is for: docs/architecture.md, "Libraries".
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(uv REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(cares REQUIRED IMPORTED_TARGET libcares)
+pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl)
+pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)
+pkg_check_modules(websockets REQUIRED IMPORTED_TARGET libwebsockets)
+pkg_check_modules(yajl REQUIRED IMPORTED_TARGET yajl)
+pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(pq REQUIRED IMPORTED_TARGET libpq)

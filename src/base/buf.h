@@ -1,0 +1,79 @@
+/*
+ * struct buf: an owned, growing run of bytes with a cap that is fixed at init. p[len] is always NUL
+ * once anything was added, so text can be handed to C functions; the bytes may hold NUL of their
+ * own.
+ */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/str.h"
+
+struct buf {
+    char *p; /* owned; NULL until the first byte */
+    size_t len;
+    size_t cap; /* allocated, not counting the NUL */
+    size_t max; /* len never exceeds it */
+};
+
+#define BUF_INIT(limit) ((struct buf){NULL, 0, 0, (limit)})
+
+void buf_init(struct buf *b, size_t max);
+void buf_release(struct buf *b);
+/* Makes room for <n> more bytes. -1 when that would pass the cap (nothing changes) or memory is
+ * short. */
+int buf_grow(struct buf *b, size_t n);
+int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+/* Drops the first <n> bytes. */
+void buf_consume(struct buf *b, size_t n);
+
+static inline int buf_reserve(struct buf *b, size_t n)
+{
+    return n <= b->cap - b->len && b->p ? 0 : buf_grow(b, n);
+}
+
+static inline int buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (buf_reserve(b, n) < 0)
+        return -1;
+    if (n)
+        memcpy(b->p + b->len, p, n);
+    b->len += n;
+    b->p[b->len] = '\0';
+    return 0;
+}
+
+static inline int buf_add_str(struct buf *b, struct str s)
+{
+    return buf_add(b, s.p, s.len);
+}
+
+static inline int buf_add_ch(struct buf *b, char c)
+{
+    return buf_add(b, &c, 1);
+}
+
+static inline void buf_clear(struct buf *b)
+{
+    b->len = 0;
+    if (b->p)
+        b->p[0] = '\0';
+}
+
+static inline struct str buf_str(const struct buf *b)
+{
+    return str_make(b->p ? b->p : "", b->len);
+}
+
+/* As a C string; "" when empty. */
+static inline const char *buf_cstr(const struct buf *b)
+{
+    return b->p ? b->p : "";
+}
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * Every limit in one place, so that people, docs and tests can look them up. Sizes in bytes, times
+ * in milliseconds. `logtrain --limits` prints them.
+ */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+/* text */
+#define URL_MAX 16384    /* a drain's URL (ca= holds a PEM) */
+#define HOST_MAX 253     /* DNS name */
+#define HOSTNAME_MAX 255 /* RFC 5424 HOSTNAME */
+#define APPNAME_MAX 48   /* RFC 5424 APP-NAME */
+#define ROUTES_FILE_MAX (64 * 1024 * 1024)
+
+/* reading */
+#define MAX_LINE_DEFAULT (1024 * 1024) /* MAX_LINE: message bytes of one record */
+#define MAX_LINE_LIMIT (16 * 1024 * 1024)
+#define READ_CHUNK (128 * 1024)         /* one pread */
+#define JOIN_SPAN_MAX (8 * 1024 * 1024) /* file bytes over which a partial line may stretch */
+#define MARKER_SIZE 512      /* bytes before a cursor that prove, by hash, it is the same file */
+#define FINGERPRINT_SIZE 256 /* first bytes of a segment */
+#define ROTATE_GRACE_MS 250  /* late writes to a renamed file are waited for this long */
+#define PARTIAL_TIMEOUT_MS                                                                         \
+    60000                  /* a line without an end is sent after this long without growth         \
+                            */
+#define RESCAN_MS 5000     /* between rescans while inotify cannot be relied on */
+#define GREW_COALESCE_MS 2 /* inotify is read at most this often */
+
+/* drains */
+#define BATCH_BYTES_STREAM (256 * 1024) /* formatted bytes of one batch to a stream drain */
+#define BATCH_BYTES_HTTP (1024 * 1024)  /* ... of one request with batch=ndjson|array */
+#define BATCH_BYTES_PROBE (8 * 1024)    /* ... while the drain has not answered well yet */
+#define BATCH_RECORDS_MAX 20000
+#define BATCH_BYTES_SMALL (32 * 1024) /* ... while INFLIGHT_MAX is used up */
+#define BATCH_GROWTH_MAX                                                                           \
+    (2 * 1024 * 1024 + 6 * MAX_LINE_LIMIT) /* with one record of MAX_LINE escaped as JSON */
+#define INFLIGHT_MAX                                                                               \
+    (4 * 1024 * 1024) /* bytes in the batches of one worker, all its drains together */
+#define LINGER_HTTP_MS 100
+#define CONNECTIONS_HTTP 40
+#define CONNECTIONS_MANY 4 /* of drains whose requests carry many records */
+#define BACKOFF_BASE_MS 500
+#define BACKOFF_CAP_MS 60000
+#define HOLD_MS 300000 /* longest pause after 401, 403, 404, 410 */
+#define RETRY_AFTER_MIN_MS 1000
+#define RETRY_AFTER_MAX_MS 900000
+#define REJECT_TRIES 3
+#define DRAIN_TIMEOUT_MS 30000 /* timeout=: connect, answer, or a write without progress */
+#define DNS_TIMEOUT_MS 10000   /* one name, all servers and search domains */
+#define CONNECT_TIMEOUT_MS 10000
+#define GOODBYE_TIMEOUT_MS 5000 /* after our close_notify and FIN, for the peer's */
+#define HAPPY_EYEBALLS_MS 250
+#define ADDRESSES_MAX 16        /* of one name that are tried */
+#define CONNECTS_PER_SECOND 200 /* new connections of one worker, all drains together */
+#define CONNECTS_BURST 64
+#define YOUNG_CONNECTION_MS 10000 /* ends earlier: not a clean end, whatever the peer says */
+#define YOUNG_NEVER_MS 1000       /* ends earlier: what it took never counts towards REWINDS_MAX */
+#define COMMIT_LAG_MS 5000        /* syslog over TCP and TLS: DESIGN.md §6 */
+#define REWINDS_MAX 3          /* to one offset; then it is committed, and counted as unconfirmed */
+#define DRAIN_UNUSED_MS 300000 /* a drain without a stream keeps its connection this long */
+#define UDP_MAX_DEFAULT 1024
+#define UDP_MAX_LIMIT 65507
+#define HTTP_RESPONSE_HEADERS_MAX (64 * 1024)
+#define HTTP_RESPONSE_BODY_MAX (1024 * 1024)
+#define CHECKPOINT_FIRST_MS 100 /* ... after the first confirmation in a while, so soon */
+#define CHECKPOINT_MS 1000      /* positions are written at most this often */
+#define ROUTE_GRACE_MS 3600000  /* a cursor whose route went away waits this long for it */
+
+/* datasources */
+#define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */
+#define POSTGRES_TIMEOUT_MS 10000 /* POSTGRES_TIMEOUT: a connect, a query without an answer */
+#define POSTGRES_BACKOFF_CAP_MS 30000
+#define POSTGRES_ROWS_MAX 1000000
+#define POSTGRES_MESSAGE_MAX                                                                       \
+    (1024 * 1024)                        /* read from the server without a message getting whole */
+#define POSTGRES_SCRAM_ROUNDS_MAX 262144 /* of hashing that a server may ask for */
+
+/* daemon */
+#define WORKERS_MAX 64
+#define OPEN_FILES_MAX 65536 /* the soft limit is raised to the hard one, or to this */
+#define STOP_GRACE_MS 10000  /* STOP_GRACE */
+#define STOP_SLACK_MS 2000   /* after STOP_GRACE a stop that hangs is cut off */
+#define SCRAPE_TIMEOUT_MS                                                                          \
+    5000 /* a worker that has not answered by then is left out of /metrics                         \
+          */
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * The one URL parser (RFC 3986, the part drains use), for policy and connection both, so that they
+ * can never disagree about the host. Refused: control characters, spaces, backslash, bytes >= 0x80,
+ * an '@' inside userinfo, empty or over-long hosts, IPv6 zones, ports outside 1..65535, bad
+ * percent-encoding, over URL_MAX bytes.
+ */
+#ifndef BASE_URL_H
+#define BASE_URL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct url {
+    char *store;         /* owned: the bytes that all views below point into */
+    struct str scheme;   /* lower-cased */
+    bool has_user;       /* there was a userinfo part */
+    struct str user;     /* percent-decoded */
+    bool has_password;   /* there was a ':' in it */
+    struct str password; /* percent-decoded */
+    struct str host;  /* lower-cased; an IPv6 literal without its brackets; empty for scheme:// */
+    bool ipv6;        /* host is an IPv6 literal */
+    uint16_t port;    /* 0 = not given */
+    struct str path;  /* as given, still encoded; "" when there is none */
+    struct str query; /* as given, without '?' */
+};
+
+/* Copies what it needs out of <text>. A fragment is dropped. The error never quotes userinfo or
+ * query. */
+int url_parse(struct url *u, struct str text, struct err *e);
+/* Zeroes the secrets, then frees. A zeroed <u> is fine. */
+void url_release(struct url *u);
+
+/* Cuts the next key=value off <*rest> (start with u->query). <key> stays encoded; the value is
+ * percent-decoded ('+' is a space) into <value>, which is cleared first. 1 = got one, 0 = end, -1 =
+ * bad encoding or longer than <value>'s cap. */
+int url_query_next(struct str *rest, struct str *key, struct buf *value);
+
+/* Appends the URL for people: user:password becomes "***@", every query value "***" but those of
+ * the public options (see url.c). This is the only function that prints URLs. */
+int url_mask(struct buf *out, const struct url *u);
+/* The same for text that did not parse: scheme and host at most, everything doubtful masked. */
+int url_mask_text(struct buf *out, struct str text);
+
+#endif

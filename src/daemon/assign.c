@@ -1,0 +1,162 @@
+/*
+ * Invariant: while a worker or the router may still ask for a URL, its spec is the one in the map.
+ * Streams that go away tell no detach (the workers finish them), so uses are not counted here:
+ * a spec whose only reference is the map's is unused, and goes with the next sweep.
+ */
+#include "daemon/assign.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define SWEEP_MIN 64
+
+void assign_init(struct assign *a, struct engine **engines, unsigned workers)
+{
+    *a = (struct assign){.engines = engines, .workers = workers, .sweep_at = SWEEP_MIN};
+    map_init(&a->specs);
+}
+
+void assign_release(struct assign *a)
+{
+    struct drain_spec *spec;
+
+    for (size_t i = 0; (spec = map_next(&a->specs, &i));)
+        drain_spec_unref(spec);
+    map_release(&a->specs);
+}
+
+/* No other thread makes references of a spec that only the map holds, so 1 stays 1. */
+static bool unused(const struct drain_spec *spec)
+{
+    return atomic_load_explicit(&spec->refs, memory_order_acquire) == 1;
+}
+
+static void sweep(struct assign *a)
+{
+    struct drain_spec **gone = xcalloc(a->specs.len + 1, sizeof(struct drain_spec *));
+    struct drain_spec *spec;
+    size_t n = 0;
+
+    for (size_t i = 0; (spec = map_next(&a->specs, &i));)
+        if (unused(spec))
+            gone[n++] = spec;
+    for (size_t i = 0; i < n; i++) {
+        map_del(&a->specs, str_of(gone[i]->text));
+        drain_spec_unref(gone[i]);
+    }
+    free(gone);
+    a->sweep_at = a->specs.len * 2 > SWEEP_MIN ? a->specs.len * 2 : SWEEP_MIN;
+}
+
+void assign_load(struct assign *a, uint64_t *drains, uint64_t *requests)
+{
+    const struct drain_spec *spec;
+
+    sweep(a);
+    *drains = a->specs.len;
+    *requests = 0;
+    for (size_t i = 0; (spec = map_next(&a->specs, &i));)
+        *requests += spec->batch == BATCH_STREAM ? 0 : spec->connections;
+}
+
+static struct drain_spec *spec_for(struct assign *a, struct str url)
+{
+    struct drain_spec *spec = map_get(&a->specs, url);
+    struct err e = {0};
+
+    if (spec)
+        return spec;
+    if (a->specs.len >= a->sweep_at)
+        sweep(a);
+    spec = drain_spec_create(url, &e);
+    if (!spec) { /* the datasource has checked it: this is our error, and still no reason to die */
+        log_warn("drain refused after it was accepted", KV_ERR(&e));
+        return NULL;
+    }
+    spec->trace = spec->trace || a->trace_drains; /* nobody else has it yet */
+    map_put(&a->specs, str_of(spec->text), spec);
+    return spec;
+}
+
+unsigned assign_worker(unsigned workers, const struct drain_spec *spec, uint64_t stream)
+{
+    /* Other members than streams count connections= for each worker. */
+    bool limited = spec->batch == BATCH_STREAM && spec->connections < workers;
+    unsigned n = limited ? spec->connections : workers;
+
+    if (n == workers)
+        return (unsigned)(stream % workers);
+    /* The drain's few workers start anywhere, else the first ones would get all such drains. */
+    return (unsigned)((hash_seeded(spec->text, strlen(spec->text)) % workers + stream % n) %
+                      workers);
+}
+
+static void trace(const char *what, const struct origin *o, const struct drain_spec *spec,
+                  unsigned worker)
+{
+    log_info("route", KV_CSTR("change", what), KV_STR("hostname", o->identity->hostname),
+             KV_STR("tag", o->identity->tag), KV_STR("container", o->identity->container),
+             KV_CSTR("drain", spec->name), KV_INT("worker", worker));
+}
+
+/* Where the stream ends now, before the worker has looked: what is written from here on is wanted.
+ */
+static bool end_of(const struct origin *o, struct position *end)
+{
+    const struct origin_segment *last;
+    struct segment_stat st;
+
+    if (list_empty(&o->segments))
+        return false; /* nothing yet: all of it comes later */
+    last = list_entry(o->segments.prev, struct origin_segment, node);
+    *end = (struct position){.seg = last->no};
+    if (segment_stat_path(last->path, &st, NULL) == 0 && segment_id_same_inode(&st.id, &last->id))
+        end->off = st.size;
+    else
+        end->off = UINT64_MAX; /* just renamed: the worker's own look has to do */
+    return true;
+}
+
+static void attach(void *arg, struct origin *o, struct str url, enum attach_from from)
+{
+    struct assign *a = arg;
+    struct drain_spec *spec = spec_for(a, url);
+    struct state_record resume;
+    struct position end;
+    bool known;
+    unsigned w;
+
+    if (!spec)
+        return;
+    known = a->checkpoint && checkpoint_find(a->checkpoint, o, spec, &resume);
+    if (a->checkpoint && a->starting && checkpoint_born_since(a->checkpoint, o))
+        from = ATTACH_START; /* it began while we were away */
+    w = assign_worker(a->workers, spec, o->id);
+    if (a->trace_routes)
+        trace(known                ? "attach where it was"
+              : from == ATTACH_END ? "attach at the end"
+                                   : "attach",
+              o, spec, w);
+    origin_introduce(o, w);
+    engine_attach(a->engines[w], o->id, spec, from == ATTACH_END && end_of(o, &end) ? &end : NULL,
+                  known ? &resume : NULL);
+}
+
+static void detach(void *arg, struct origin *o, struct str url)
+{
+    struct assign *a = arg;
+    struct drain_spec *spec = spec_for(a, url);
+    unsigned w;
+
+    if (!spec)
+        return;
+    w = assign_worker(a->workers, spec, o->id);
+    if (a->trace_routes)
+        trace("detach", o, spec, w);
+    engine_detach(a->engines[w], o->id, spec);
+}
+
+const struct router_sink assign_sink = {attach, detach};

@@ -1,0 +1,38 @@
+/*
+ * Between the router and the workers: which worker serves a (stream, drain URL) pair, and the one
+ * struct drain_spec per URL that all workers share. The router's sink. Control thread only.
+ */
+#ifndef DAEMON_ASSIGN_H
+#define DAEMON_ASSIGN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/map.h"
+#include "daemon/checkpoint.h"
+#include "drains/engine.h"
+#include "drains/spec.h"
+#include "router/router.h"
+
+struct assign {
+    struct map specs;        /* URL text -> struct drain_spec, one reference each */
+    size_t sweep_at;         /* when so many are kept, let go of those nobody else uses */
+    struct engine **engines; /* borrowed */
+    unsigned workers;
+    struct checkpoint *checkpoint; /* borrowed; NULL = no state */
+    bool starting;                 /* the streams that existed at start are being found */
+    bool trace_drains;             /* LOGTRAIN_TRACE=drain */
+    bool trace_routes;             /* LOGTRAIN_TRACE=route */
+};
+
+extern const struct router_sink assign_sink; /* its <arg> is a struct assign */
+
+void assign_init(struct assign *a, struct engine **engines, unsigned workers);
+void assign_release(struct assign *a);
+/* Distinct URLs in use, and how many requests those that are not one pipe may have open. */
+void assign_load(struct assign *a, uint64_t *drains, uint64_t *requests);
+/* The worker for a stream. All workers share a drain's streams; a drain that is one pipe in order
+ * has as many workers as connections. The same answer each time. */
+unsigned assign_worker(unsigned workers, const struct drain_spec *spec, uint64_t stream);
+
+#endif

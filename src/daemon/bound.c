@@ -1,0 +1,46 @@
+/*
+ * The memory bound:
+ *
+ *     BASE                          program, libraries, control thread, HTTP server
+ *   + workers x ( WORKER            stack, event loop, DNS, libcurl, what the allocator keeps
+ *               + READ_CHUNK        one pread
+ *               + 4 x LINE          a long line, the pieces of a joined one, the joined one, and
+ *                                   docker's unescaped one; LINE = MAX_LINE + READ_CHUNK
+ *               + INFLIGHT_MAX      batches of all its drains
+ *               + 6 x MAX_LINE      the one batch that may pass it to take a long record whole
+ *               + SPARE )           bodies kept for use again
+ *   + workers x drains x ( DRAIN + BATCH_BYTES_SMALL )
+ *                                   connection, TLS; with INFLIGHT_MAX used up, batches are small
+ *   + workers x requests x ( REQUEST + BATCH_BYTES_PROBE )
+ *                                   HTTP drains: connections=, all busy at once
+ *   + streams x STREAM              control's and worker's view, names, segments
+ *   + cursors x CURSOR
+ *   + routes  x ROUTE
+ *
+ * REQUEST to ROUTE are rounded up from measurements. Not in it: when INFLIGHT_MAX is used up and
+ * several drains have a line much longer than BATCH_BYTES_SMALL next, each of these may be in
+ * flight, too.
+ */
+#include "daemon/bound.h"
+
+#include "base/limits.h"
+
+#define BASE_BYTES (12 * 1024 * 1024)
+#define WORKER_BYTES (4 * 1024 * 1024)
+#define SPARE_BYTES (3 * 1024 * 1024)
+#define DRAIN_BYTES (96 * 1024)
+#define REQUEST_BYTES (64 * 1024)
+#define STREAM_BYTES (4 * 1024)
+#define CURSOR_BYTES (1024)
+#define ROUTE_BYTES (1024)
+
+uint64_t bound_bytes(const struct bound_input *in)
+{
+    uint64_t line = in->max_line + READ_CHUNK;
+    uint64_t worker = WORKER_BYTES + READ_CHUNK + 4 * line + INFLIGHT_MAX + 6 * in->max_line +
+                      SPARE_BYTES + in->drains * (DRAIN_BYTES + BATCH_BYTES_SMALL) +
+                      in->requests * (REQUEST_BYTES + BATCH_BYTES_PROBE);
+
+    return BASE_BYTES + in->workers * worker + in->streams * STREAM_BYTES +
+           in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES;
+}

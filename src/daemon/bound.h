@@ -1,0 +1,23 @@
+/*
+ * How much memory the process may take at most, worked out from the limits: printed at start and
+ * exported, so that a memory limit can be chosen and a breach be noticed. It does not depend on how
+ * long a drain is away, nor on how much is written meanwhile.
+ */
+#ifndef DAEMON_BOUND_H
+#define DAEMON_BOUND_H
+
+#include <stdint.h>
+
+struct bound_input {
+    uint64_t workers;
+    uint64_t max_line; /* MAX_LINE */
+    uint64_t drains;   /* distinct URLs in use */
+    uint64_t requests; /* of the HTTP drains among them, at once: their connections= added up */
+    uint64_t streams;
+    uint64_t cursors; /* (stream, drain) pairs */
+    uint64_t routes;
+};
+
+uint64_t bound_bytes(const struct bound_input *in);
+
+#endif

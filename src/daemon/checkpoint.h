@@ -1,0 +1,58 @@
+/*
+ * The state on the control thread: what was loaded at start, what the workers report since, and
+ * when it is written. A worker says once that something was confirmed; CHECKPOINT_MS later all that
+ * did are asked where their cursors stand, and one slot is written off the loop. While nothing is
+ * confirmed nothing happens.
+ *
+ * A record whose cursor is not there (its route is away, or its stream not found yet) is kept for
+ * ROUTE_GRACE_MS since it was last wanted.
+ */
+#ifndef DAEMON_CHECKPOINT_H
+#define DAEMON_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "drains/engine.h"
+#include "streams/origin.h"
+
+struct checkpoint;
+
+struct checkpoint_stats {
+    uint64_t records;
+    uint64_t writes;
+    uint64_t written_bytes;
+    uint64_t errors;  /* writes that failed */
+    uint64_t resets;  /* 1 = both slots were damaged at start */
+    uint64_t pending; /* 1 = something was confirmed that is not written yet */
+    uint64_t failing; /* 1 = the last write failed, or the directory cannot be used */
+};
+
+/* <path>: STATE_PATH; "" = keep nothing. Refuses when another daemon has the directory, or for a
+ * newer version. */
+struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct engine **engines,
+                                   struct err *e);
+/* The number of engines is known only later. */
+void checkpoint_start(struct checkpoint *c, unsigned nengines);
+
+/* With which workers hash URLs: two numbers. */
+const uint64_t *checkpoint_key(const struct checkpoint *c);
+/* Where the pair was; false = the state knows nothing of it. */
+bool checkpoint_find(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec,
+                     struct state_record *out);
+/* Nothing about where to begin can be believed: begin at the start of everything. */
+bool checkpoint_was_reset(const struct checkpoint *c);
+/* There is a state, and the stream began after it was last written. */
+bool checkpoint_born_since(const struct checkpoint *c, const struct origin *o);
+
+/* Mails of the workers (engine_config.dirty, .saved). Records are taken over. */
+void checkpoint_dirty(struct checkpoint *c, unsigned worker);
+void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,
+                      uint32_t n);
+
+void checkpoint_stats(const struct checkpoint *c, struct checkpoint_stats *out);
+/* Writes what there is to write and frees. The loop has ended. */
+void checkpoint_close(struct checkpoint *c);
+
+#endif

@@ -1,0 +1,420 @@
+/*
+ * Parses the command line and the environment by the tables of config_table.c. Defaults go through
+ * the same setters as values that were given, so a default that is out of range fails every start.
+ */
+#include "daemon/config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+#define QUOTE_MAX 48 /* bytes of a bad value that are shown */
+
+/* <value> for an error text: cut, and without anything that could drive a terminal. */
+static void quote(char out[QUOTE_MAX + 4], struct str value)
+{
+    size_t n = value.len < QUOTE_MAX ? value.len : QUOTE_MAX;
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = value.p[i] >= 0x20 && value.p[i] < 0x7f ? value.p[i] : '?';
+    memcpy(out + n, value.len > n ? "..." : "", value.len > n ? 4 : 1);
+}
+
+/* What a value has to be, before the words or the range. */
+static const char *wanted(enum config_kind kind)
+{
+    switch (kind) {
+    case CONFIG_NUMBER:
+        return "a number from ";
+    case CONFIG_SIZE:
+        return "a size from ";
+    case CONFIG_DURATION:
+        return "a duration from ";
+    case CONFIG_CHOICE:
+        return "one of ";
+    case CONFIG_SET:
+        return "made of ";
+    default:
+        return "";
+    }
+}
+
+static int bad_value(const struct config_var *v, struct str value, struct err *e)
+{
+    char text[QUOTE_MAX + 4];
+    struct buf values = BUF_INIT(160);
+    int rc;
+
+    quote(text, value);
+    (void)config_values_text(v, &values); /* what fits is enough for a message */
+    rc = err_set(e, EINVAL, "%s: '%s' is not %s%s", v->name, text, wanted(v->kind),
+                 buf_cstr(&values));
+    buf_release(&values);
+    return rc;
+}
+
+static int later(const struct config_var *v, struct err *e)
+{
+    return err_set(e, ENOTSUP, "%s=true: not in this build", v->name);
+}
+
+static bool parse_bool(struct str s, bool *out)
+{
+    *out = str_ieq(s, STR("true"));
+    return *out || str_ieq(s, STR("false"));
+}
+
+/* Place of <word> in the comma separated <words>; -1 when it is not there. */
+static int word_index(const char *words, struct str word)
+{
+    struct str rest = str_of(words), w;
+
+    for (int i = 0; str_cut(&rest, ',', &w); i++)
+        if (str_eq(w, word))
+            return i;
+    return -1;
+}
+
+static bool parse_set(const char *words, struct str s, unsigned *out)
+{
+    struct str w;
+
+    *out = 0;
+    while (str_cut(&s, ',', &w)) {
+        int i = word_index(words, str_trim(w));
+
+        if (i < 0)
+            return false;
+        *out |= 1u << i;
+    }
+    return true;
+}
+
+static bool is_address(struct str s)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr addr;
+
+    if (s.len >= sizeof(text))
+        return false;
+    memcpy(text, s.p, s.len);
+    text[s.len] = '\0';
+    return inet_pton(AF_INET, text, &addr) == 1 || inet_pton(AF_INET6, text, &addr) == 1;
+}
+
+/* "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]:53" */
+static bool is_server(struct str s)
+{
+    ptrdiff_t colon = str_rfind(s, ':');
+    struct str host = s;
+    uint64_t port;
+
+    if (is_address(s))
+        return true;
+    if (str_ends(s, STR("]"))) {
+        host = str_head(s, s.len - 1);
+    } else if (colon > 0) {
+        if (!str_to_u64(str_skip(s, (size_t)colon + 1), 65535, &port) || port == 0)
+            return false;
+        host = str_head(s, (size_t)colon);
+        if (!str_starts(host, STR("[")))
+            return str_find(host, ':') < 0 && is_address(host);
+        if (!str_ends(host, STR("]")))
+            return false;
+        host = str_head(host, host.len - 1);
+    }
+    return str_starts(host, STR("[")) && str_find(host, ':') > 0 && is_address(str_skip(host, 1));
+}
+
+static bool are_servers(struct str s)
+{
+    struct str one;
+
+    if (s.len && s.p[s.len - 1] == ',')
+        return false;
+    while (str_cut(&s, ',', &one))
+        if (!is_server(str_trim(one)))
+            return false;
+    return true;
+}
+
+static bool parse_number(const struct config_var *v, struct str s, uint64_t *out)
+{
+    switch (v->kind) {
+    case CONFIG_SIZE:
+        return str_to_size(s, v->max, out) && *out >= v->min;
+    case CONFIG_DURATION:
+        return str_to_ms(s, v->max, out) && *out >= v->min;
+    default:
+        return str_to_u64(s, v->max, out) && *out >= v->min;
+    }
+}
+
+static int set_text(struct config *c, const struct config_var *v, const char *value, struct err *e)
+{
+    struct str s = str_of(value);
+
+    if (s.len < v->min)
+        return err_set(e, EINVAL, "%s: is empty", v->name);
+    if ((v->kind == CONFIG_ADDRESS && s.len && !is_address(s)) ||
+        (v->kind == CONFIG_SERVERS && !are_servers(s)))
+        return bad_value(v, s, e);
+    *(const char **)(void *)((char *)c + v->offset) = value;
+    return 0;
+}
+
+static int set_words(struct config *c, const struct config_var *v, struct str s, struct err *e)
+{
+    unsigned *field = (unsigned *)(void *)((char *)c + v->offset);
+    int i;
+
+    if (v->kind == CONFIG_SET)
+        return parse_set(v->words, s, field) ? 0 : bad_value(v, s, e);
+    i = word_index(v->words, s);
+    if (i < 0)
+        return bad_value(v, s, e);
+    *field = (unsigned)i;
+    return 0;
+}
+
+static int set_var(struct config *c, const struct config_var *v, const char *value, struct err *e)
+{
+    struct str s = str_of(value);
+    void *field = (char *)c + v->offset;
+    bool on = false;
+
+    switch (v->kind) {
+    case CONFIG_BOOL:
+        return parse_bool(s, field) ? 0 : bad_value(v, s, e);
+    case CONFIG_NUMBER:
+    case CONFIG_SIZE:
+    case CONFIG_DURATION:
+        return parse_number(v, s, field) ? 0 : bad_value(v, s, e);
+    case CONFIG_TEXT:
+    case CONFIG_ADDRESS:
+    case CONFIG_SERVERS:
+        return set_text(c, v, value, e);
+    case CONFIG_CHOICE:
+    case CONFIG_SET:
+        return set_words(c, v, s, e);
+    case CONFIG_LATER:
+        if (!parse_bool(s, &on))
+            return bad_value(v, s, e);
+        return on ? later(v, e) : 0;
+    case CONFIG_IGNORED:
+        break;
+    }
+    return 0;
+}
+
+static int set_default(struct config *c, const struct config_var *v, struct err *e)
+{
+    struct buf text = BUF_INIT(64);
+    int rc;
+
+    if (v->text)
+        return set_var(c, v, v->text, e);
+    rc = config_default_text(v, &text);
+    if (rc == 0)
+        rc = set_var(c, v, buf_cstr(&text), e);
+    buf_release(&text);
+    return rc;
+}
+
+static const char *env_find(char *const *envp, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (; *envp; envp++)
+        if (strncmp(*envp, name, n) == 0 && (*envp)[n] == '=')
+            return *envp + n + 1;
+    return NULL;
+}
+
+static void split_roots(struct config *c)
+{
+    struct str rest = str_of(c->log_roots), root;
+    size_t n = 0;
+
+    c->roots = xcalloc(strlen(c->log_roots) + 2, sizeof(*c->roots));
+    while (str_cut(&rest, ':', &root))
+        if (root.len)
+            c->roots[n++] = str_dup(root);
+}
+
+static int load_env(struct config *c, char *const *envp, struct err *e)
+{
+    for (const struct config_var *v = config_vars(); v->name; v++) {
+        const char *value = env_find(envp, v->name);
+
+        if (set_default(c, v, e) < 0 || (value && set_var(c, v, value, e) < 0))
+            return -1;
+    }
+    split_roots(c);
+    return 0;
+}
+
+/* The flag that <arg> names, and its "=value" when it has one. */
+static const struct config_flag *flag_find(const char *arg, const char **value)
+{
+    struct str name;
+    ptrdiff_t eq;
+
+    if (strncmp(arg, "--", 2) != 0)
+        return NULL;
+    name = str_of(arg + 2);
+    eq = str_find(name, '=');
+    *value = eq < 0 ? NULL : name.p + eq + 1;
+    if (eq >= 0)
+        name = str_head(name, (size_t)eq);
+    for (const struct config_flag *f = config_flags(); f->name; f++)
+        if (str_eq(name, str_of(f->name)))
+            return f;
+    return NULL;
+}
+
+static int set_once(char **field, const struct config_flag *f, const char *value, struct err *e)
+{
+    if (*field)
+        return err_set(e, EINVAL, "--%s: given twice", f->name);
+    *field = str_dup(str_of(value));
+    return 0;
+}
+
+static int set_flag(struct config *c, const struct config_flag *f, const char *value, struct err *e)
+{
+    switch (f->action) {
+    case CONFIG_FLAG_DRAIN:
+        c->drains = xrealloc(c->drains, (c->ndrains + 1) * sizeof(*c->drains));
+        c->drains[c->ndrains++] = str_dup(str_of(value));
+        return 0;
+    case CONFIG_FLAG_ROUTES:
+        return set_once(&c->routes, f, value, e);
+    case CONFIG_FLAG_CHECK:
+        c->mode = CONFIG_MODE_CHECK;
+        return set_once(&c->check, f, value, e);
+    case CONFIG_FLAG_LIMITS:
+        c->mode = CONFIG_MODE_LIMITS;
+        return 0;
+    case CONFIG_FLAG_HELP:
+        c->mode = CONFIG_MODE_HELP;
+        return 0;
+    case CONFIG_FLAG_VERSION:
+        c->mode = CONFIG_MODE_VERSION;
+        return 0;
+    }
+    BUG("config: flag '%s' without an action", f->name);
+}
+
+/* Quotes the flag's name only: what follows '=' may be a URL with a password, and so may all of an
+ * argument that is no flag. */
+static int unknown_argument(struct str arg, struct err *e)
+{
+    char text[QUOTE_MAX + 4];
+    ptrdiff_t eq = str_find(arg, '=');
+
+    if (!str_starts(arg, STR("-")))
+        return err_set(e, EINVAL, "takes no arguments but flags (--help lists them)");
+    quote(text, eq < 0 ? arg : str_head(arg, (size_t)eq));
+    return err_set(e, EINVAL, "unknown flag %s (--help lists them)", text);
+}
+
+static int load_args(struct config *c, char *const *argv, struct err *e)
+{
+    if (!*argv)
+        return 0;
+    if (argv[1] && strcmp(argv[1], "schema") == 0 && !argv[2]) {
+        c->mode = CONFIG_MODE_SCHEMA;
+        return 0;
+    }
+    for (argv++; *argv; argv++) {
+        const char *value = NULL;
+        const struct config_flag *f = flag_find(*argv, &value);
+
+        if (!f)
+            return unknown_argument(str_of(*argv), e);
+        if (!f->value && value)
+            return err_set(e, EINVAL, "--%s: takes no value", f->name);
+        if (f->value && !value && !(value = *++argv))
+            return err_set(e, EINVAL, "--%s: needs %s", f->name, f->value);
+        if (set_flag(c, f, value, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int complete(const struct config *c, struct err *e)
+{
+    if (!c->kubernetes)
+        return err_set(e, EINVAL,
+                       "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH");
+    if (c->postgres && !str_trim(str_of(c->database_url)).len)
+        return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
+    if (!c->ndrains && !c->routes && !c->postgres)
+        return err_set(e, EINVAL,
+                       "no route source: give --drain 'HOSTNAME=URL' or --routes FILE, or set "
+                       "POSTGRES=true");
+    return 0;
+}
+
+int config_load(struct config *c, char *const *argv, char *const *envp, struct err *e)
+{
+    *c = (struct config){.mode = CONFIG_MODE_RUN};
+    if (load_args(c, argv, e) < 0)
+        return -1;
+    if (c->mode != CONFIG_MODE_RUN) /* these work whatever the environment says */
+        return 0;
+    if (load_env(c, envp, e) < 0)
+        return -1;
+    return complete(c, e);
+}
+
+static void free_secret(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+void config_release(struct config *c)
+{
+    for (unsigned i = 0; i < c->ndrains; i++)
+        free_secret(c->drains[i]);
+    free(c->drains);
+    free_secret(c->check);
+    free(c->routes);
+    for (const char **root = c->roots; root && *root; root++)
+        free((void *)*root);
+    free(c->roots);
+    *c = (struct config){.mode = CONFIG_MODE_RUN};
+}
+
+void config_scrub(char **argv)
+{
+    if (!*argv)
+        return;
+    for (argv++; *argv; argv++) {
+        const char *value = NULL;
+        const struct config_flag *f = flag_find(*argv, &value);
+        char *secret = (char *)value;
+
+        if (!f)
+            continue;
+        if (f->value && !value && !(secret = *++argv))
+            return;
+        if (f->action != CONFIG_FLAG_DRAIN && f->action != CONFIG_FLAG_CHECK)
+            continue;
+        if (f->action == CONFIG_FLAG_DRAIN && strchr(secret, '='))
+            secret = strchr(secret, '=') + 1; /* the hostname may be seen */
+        memset(secret, '*', strlen(secret));
+    }
+}
+
+enum log_level config_log_level(const struct config *c)
+{
+    return c->debug ? LOG_DEBUG : (enum log_level)c->log_level;
+}

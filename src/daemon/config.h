@@ -1,0 +1,127 @@
+/*
+ * What the command line and the environment say. Every variable and every flag is a row of a const
+ * table (config_table.c), from which the parser, --help and the documentation's test are fed, so
+ * that none can exist in one place only.
+ *
+ * Nothing is guessed: a value that does not parse, or is out of its range, refuses to start and
+ * names the variable. An empty value is a value. Values of --drain and --check never appear in an
+ * error, because they hold credentials.
+ */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+
+enum config_mode {
+    CONFIG_MODE_RUN = 0,
+    CONFIG_MODE_CHECK,   /* --check URL */
+    CONFIG_MODE_LIMITS,  /* --limits */
+    CONFIG_MODE_HELP,    /* --help */
+    CONFIG_MODE_VERSION, /* --version */
+    CONFIG_MODE_SCHEMA,  /* schema */
+};
+
+/* In the order of their names in the table. */
+enum config_read_from { CONFIG_FROM_END = 0, CONFIG_FROM_START };
+enum config_trace { CONFIG_TRACE_DRAIN = 1 << 0, CONFIG_TRACE_ROUTE = 1 << 1 };
+
+struct config {
+    enum config_mode mode;
+
+    /* The environment; texts are borrowed from it. */
+    bool kubernetes;
+    const char *log_path;
+    const char *state_path;
+    const char *log_roots;
+    const char *exclude_namespaces;
+    const char *node;
+    uint64_t workers;
+    unsigned read_from; /* enum config_read_from */
+    uint64_t max_line;
+    uint64_t partial_timeout_ms;
+    uint64_t http_port;
+    const char *http_address;
+    const char *http_port_file;
+    const char *dns_servers;
+    uint64_t stop_grace_ms;
+    unsigned log_level; /* enum log_level */
+    bool debug;
+    unsigned trace; /* enum config_trace */
+    bool postgres;
+    const char *database_url; /* holds a password: never shown */
+    uint64_t postgres_resync_ms;
+    uint64_t postgres_timeout_ms;
+
+    const char **roots; /* log_roots, split; NULL-terminated; owned, as are the texts in it */
+
+    /* The command line. Copies: the originals are overwritten by config_scrub(). */
+    char **drains; /* --drain */
+    unsigned ndrains;
+    char *check;  /* --check */
+    char *routes; /* --routes */
+};
+
+/* Reads <argv> and <envp> (both end in NULL). -1 with <e> naming the flag or the variable. Release
+ * <c> in both cases. */
+int config_load(struct config *c, char *const *argv, char *const *envp, struct err *e);
+void config_release(struct config *c);
+/* Overwrites the values of --drain and --check in <argv>, so that /proc/PID/cmdline shows no
+ * credential. */
+void config_scrub(char **argv);
+enum log_level config_log_level(const struct config *c);
+
+/* ---- the tables ---- */
+
+enum config_kind {
+    CONFIG_BOOL = 1, /* bool: true | false */
+    CONFIG_NUMBER,   /* uint64_t, within the range */
+    CONFIG_SIZE,     /* the same in bytes: 64k, 1m, 1g */
+    CONFIG_DURATION, /* the same in milliseconds: 250ms, 10s, 5m */
+    CONFIG_TEXT,     /* const char *, at least <min> bytes long */
+    CONFIG_ADDRESS,  /* const char *, an IP address or empty */
+    CONFIG_SERVERS,  /* const char *, ip[:port],… or empty */
+    CONFIG_CHOICE,   /* unsigned: which of the comma separated <words> */
+    CONFIG_SET,      /* unsigned: a bit for each of the <words> given */
+    CONFIG_LATER,    /* true is refused: not in this build */
+    CONFIG_IGNORED,  /* known from the program's predecessor, without a meaning here */
+};
+
+struct config_var {
+    const char *name;
+    enum config_kind kind;
+    const char *words; /* CHOICE, SET */
+    const char *text;  /* default of the kinds that are text or words, and of BOOL */
+    uint64_t number;   /* default of NUMBER, SIZE, DURATION */
+    uint64_t min, max;
+    size_t offset; /* of the field in struct config */
+    const char *help;
+};
+const struct config_var *config_vars(void); /* ended by a NULL name */
+
+enum config_action {
+    CONFIG_FLAG_DRAIN = 1,
+    CONFIG_FLAG_ROUTES,
+    CONFIG_FLAG_CHECK,
+    CONFIG_FLAG_LIMITS,
+    CONFIG_FLAG_HELP,
+    CONFIG_FLAG_VERSION,
+};
+struct config_flag {
+    const char *name;  /* without "--" */
+    const char *value; /* what it takes, for --help; NULL = nothing */
+    enum config_action action;
+    const char *help;
+};
+const struct config_flag *config_flags(void); /* ended by a NULL name */
+
+/* How the default, and the range, read in --help and in the documentation. */
+int config_default_text(const struct config_var *v, struct buf *out);
+int config_values_text(const struct config_var *v, struct buf *out);
+
+#endif

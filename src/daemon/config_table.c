@@ -1,0 +1,169 @@
+/*
+ * The tables of variables and flags, and how their defaults and ranges read. No parsing here.
+ */
+#include <inttypes.h>
+
+#include "base/limits.h"
+#include "daemon/config.h"
+
+#define FIELD(f) offsetof(struct config, f)
+#define NUM(def, lo, hi, f) NULL, NULL, (def), (lo), (hi), FIELD(f)
+#define TEXT(def, lo, f) NULL, (def), 0, (lo), 0, FIELD(f)
+#define WORDS(words, def, f) (words), (def), 0, 0, 0, FIELD(f)
+#define NOWHERE NULL, "false", 0, 0, 0, 0
+
+static const struct config_var vars[] = {
+    {"KUBERNETES", CONFIG_BOOL, TEXT("true", 0, kubernetes),
+     "read the logs of containers under KUBERNETES_LOG_PATH"},
+    {"KUBERNETES_LOG_PATH", CONFIG_TEXT, TEXT("/var/log/containers", 1, log_path),
+     "directory of links to container logs; plain files in it are streams, too"},
+    {"LOG_ROOTS", CONFIG_TEXT, TEXT("/var/lib/docker/containers", 0, log_roots),
+     "directories, separated by colons, under which the links may lead; the parent of "
+     "KUBERNETES_LOG_PATH always is one"},
+    {"EXCLUDE_NAMESPACES", CONFIG_TEXT, TEXT("", 0, exclude_namespaces),
+     "namespaces whose logs are not read, separated by commas"},
+    {"NODE", CONFIG_TEXT, TEXT("logtrain", 1, node), "name of this node in records that carry one"},
+    {"WORKERS", CONFIG_NUMBER, NUM(1, 1, WORKERS_MAX, workers),
+     "threads that read and send; the streams are spread over them"},
+    {"READ_FROM", CONFIG_CHOICE, WORDS("end,start", "end", read_from),
+     "where reading begins in files that exist at start; newer files are always read whole"},
+    {"STATE_PATH", CONFIG_TEXT, TEXT("/var/lib/logtrain", 0, state_path),
+     "directory in which positions are kept over restarts; empty keeps nothing"},
+    {"MAX_LINE", CONFIG_SIZE, NUM(MAX_LINE_DEFAULT, 1024, MAX_LINE_LIMIT, max_line),
+     "longest message; a longer line is cut, marked and counted"},
+    {"PARTIAL_TIMEOUT", CONFIG_DURATION, NUM(PARTIAL_TIMEOUT_MS, 100, 86400000, partial_timeout_ms),
+     "a line whose end never comes is sent after this long without growth"},
+    {"HTTP_PORT", CONFIG_NUMBER, NUM(9000, 0, 65535, http_port),
+     "port of /metrics, /healthz, /readyz and /drains; 0 takes any free one"},
+    {"HTTP_ADDRESS", CONFIG_ADDRESS, TEXT("", 0, http_address),
+     "address it listens on; empty means all"},
+    {"HTTP_PORT_FILE", CONFIG_TEXT, TEXT("", 0, http_port_file),
+     "file to which the port is written once it is open"},
+    {"DNS_SERVERS", CONFIG_SERVERS, TEXT("", 0, dns_servers),
+     "name servers, ip or ip:port, separated by commas, instead of /etc/resolv.conf"},
+    {"STOP_GRACE", CONFIG_DURATION, NUM(STOP_GRACE_MS, 0, 600000, stop_grace_ms),
+     "how long a stop may take to hand over what is on its way"},
+    {"LOG_LEVEL", CONFIG_CHOICE, WORDS("error,warn,info,debug", "info", log_level),
+     "what is said on standard error"},
+    {"DEBUG", CONFIG_BOOL, TEXT("false", 0, debug), "true is the same as LOG_LEVEL=debug"},
+    {"LOGTRAIN_TRACE", CONFIG_SET, WORDS("drain,route", "", trace),
+     "says each call of a drain, each change of a route; words separated by commas"},
+    {"POSTGRES", CONFIG_BOOL, TEXT("false", 0, postgres),
+     "routes from the table `drains` of a Postgres database; `logtrain schema` prints its SQL"},
+    {"DATABASE_URL", CONFIG_TEXT, TEXT("", 0, database_url),
+     "where it is: postgres://user:password@host/database?sslmode=verify-full, or libpq's "
+     "key=value form; needed with POSTGRES=true"},
+    {"POSTGRES_RESYNC", CONFIG_DURATION,
+     NUM(POSTGRES_RESYNC_MS, 1000, 86400000, postgres_resync_ms),
+     "between reads of the whole table, for changes that were not notified"},
+    {"POSTGRES_TIMEOUT", CONFIG_DURATION,
+     NUM(POSTGRES_TIMEOUT_MS, 100, 600000, postgres_timeout_ms),
+     "for a connect, and for an answer of the database"},
+    {"METRICS", CONFIG_IGNORED, NOWHERE, "accepted and ignored: /metrics is always served"},
+    {"PROFILE", CONFIG_IGNORED, NOWHERE, "accepted and ignored: there is no profiler to serve"},
+    {"KUBERNETES_DATASOURCE", CONFIG_LATER, NOWHERE, "routes from annotations"},
+    {"AKKERIS", CONFIG_LATER, NOWHERE, "Akkeris' names for hosts and tags"},
+    {"ONLY_AKKERIS", CONFIG_LATER, NOWHERE, "only the pods of Akkeris"},
+    {"ENVOY", CONFIG_LATER, NOWHERE, "access logs of Envoy as an input"},
+    {"HTTP_EVENTS", CONFIG_LATER, NOWHERE, "events over HTTP as an input"},
+    {"HTTP_SYSLOG", CONFIG_LATER, NOWHERE, "syslog over HTTP as an input"},
+    {"SYSLOG_TCP", CONFIG_LATER, NOWHERE, "syslog over TCP as an input"},
+    {"SYSLOG_UDP", CONFIG_LATER, NOWHERE, "syslog over UDP as an input"},
+    {"SYSLOG_TLS", CONFIG_LATER, NOWHERE, "syslog over TLS as an input"},
+    {"PERSISTENT", CONFIG_LATER, NOWHERE, "drains into a database"},
+    {NULL, CONFIG_IGNORED, NOWHERE, NULL},
+};
+
+static const struct config_flag flags[] = {
+    {"drain", "HOSTNAME=URL", CONFIG_FLAG_DRAIN,
+     "send the lines of HOSTNAME ('*' stands for any characters) to URL; repeatable"},
+    {"routes", "FILE", CONFIG_FLAG_ROUTES,
+     "read routes from FILE, 'HOSTNAME URL [URL...]' per line; followed when it changes"},
+    {"check", "URL", CONFIG_FLAG_CHECK,
+     "say how the drain URL would be used, or what is wrong with it; '-' reads it from "
+     "standard input, where no process list shows it"},
+    {"limits", NULL, CONFIG_FLAG_LIMITS, "print every limit as 'name value unit'"},
+    {"help", NULL, CONFIG_FLAG_HELP, "print this"},
+    {"version", NULL, CONFIG_FLAG_VERSION, "print the version"},
+    {NULL, NULL, CONFIG_FLAG_HELP, NULL},
+};
+
+const struct config_var *config_vars(void)
+{
+    return vars;
+}
+
+const struct config_flag *config_flags(void)
+{
+    return flags;
+}
+
+static int add_size(struct buf *out, uint64_t n)
+{
+    static const char units[] = "gmk";
+
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t unit = UINT64_C(1) << (30 - 10 * i);
+
+        if (n >= unit && n % unit == 0)
+            return buf_addf(out, "%" PRIu64 "%c", n / unit, units[i]);
+    }
+    return buf_addf(out, "%" PRIu64, n);
+}
+
+static int add_duration(struct buf *out, uint64_t ms)
+{
+    if (ms && ms % 3600000 == 0)
+        return buf_addf(out, "%" PRIu64 "h", ms / 3600000);
+    if (ms && ms % 60000 == 0)
+        return buf_addf(out, "%" PRIu64 "m", ms / 60000);
+    if (ms % 1000 == 0)
+        return buf_addf(out, "%" PRIu64 "s", ms / 1000);
+    return buf_addf(out, "%" PRIu64 "ms", ms);
+}
+
+static int add_number(const struct config_var *v, struct buf *out, uint64_t n)
+{
+    switch (v->kind) {
+    case CONFIG_SIZE:
+        return add_size(out, n);
+    case CONFIG_DURATION:
+        return add_duration(out, n);
+    default:
+        return buf_addf(out, "%" PRIu64, n);
+    }
+}
+
+int config_default_text(const struct config_var *v, struct buf *out)
+{
+    if (v->text)
+        return buf_addf(out, "%s", v->text);
+    return add_number(v, out, v->number);
+}
+
+int config_values_text(const struct config_var *v, struct buf *out)
+{
+    switch (v->kind) {
+    case CONFIG_BOOL:
+        return buf_addf(out, "true or false");
+    case CONFIG_NUMBER:
+    case CONFIG_SIZE:
+    case CONFIG_DURATION:
+        if (add_number(v, out, v->min) < 0 || buf_addf(out, " to ") < 0)
+            return -1;
+        return add_number(v, out, v->max);
+    case CONFIG_CHOICE:
+    case CONFIG_SET:
+        return buf_addf(out, "%s", v->words);
+    case CONFIG_ADDRESS:
+        return buf_addf(out, "an IP address");
+    case CONFIG_SERVERS:
+        return buf_addf(out, "IP addresses");
+    case CONFIG_LATER:
+        return buf_addf(out, "false");
+    case CONFIG_TEXT:
+    case CONFIG_IGNORED:
+        break;
+    }
+    return buf_addf(out, "text");
+}

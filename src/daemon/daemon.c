@@ -1,0 +1,441 @@
+/*
+ * The control thread: its loop, and the order in which parts are opened and closed.
+ *
+ *   datasources ──routes──▶ router ──attach──▶ assign ──mail──▶ engines (one thread each)
+ *   inputs ──streams──▶ ───┘    ▲                                  │
+ *      └──grew, segments──▶ origins ──mail─────────────────────────┤
+ *   status (HTTP) ──ask────────────────────────────────────────────┘
+ *
+ * Opening: whatever can refuse the configuration comes before the first thread. Routes come before
+ * streams, so that the streams that exist at start meet all their routes at once.
+ *
+ * Stopping: inputs and datasources are closed first, so that no worker gets mail any more; then the
+ * workers hand over what they can; HTTP answers (/healthz, "stopping") until they have. Nothing is
+ * freed before the loop has ended.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "daemon/assign.h"
+#include "daemon/bound.h"
+#include "daemon/process.h"
+#include "daemon/status.h"
+#include "daemon/turns.h"
+#include "datasources/datasource.h"
+#include "inputs/input.h"
+#include "loop/mailbox.h"
+#include "loop/notify.h"
+
+struct daemon {
+    const struct config *cfg;
+    struct loop loop;
+    struct mailbox mailbox;
+    struct turns turns;
+    struct notify *notify;
+    int signals; /* signalfd */
+    struct loop_fd *signals_watch;
+    struct loop_timer *stop_deadline;
+    struct engine *engines[WORKERS_MAX];
+    unsigned nengines;
+    unsigned nstopped;
+    struct feed_port ports[WORKERS_MAX];
+    struct origins origins;
+    struct checkpoint *checkpoint;
+    struct assign assign;
+    struct router *router;
+    struct datasource_env source_env;
+    struct datasource *flags, *file, *postgres;
+    struct input_env input_env;
+    struct input *containers;
+    struct status *status;
+    uint64_t started_ms;
+    bool stopping;
+    int exit;
+};
+
+/* ---- stopping ---- */
+
+static void close_sources(struct daemon *d)
+{
+    datasource_close(d->flags);
+    datasource_close(d->file);
+    datasource_close(d->postgres);
+    d->flags = d->file = d->postgres = NULL;
+    if (d->containers)
+        d->containers->ops->close(d->containers);
+    d->containers = NULL;
+}
+
+static void engine_stopped(void *arg)
+{
+    struct daemon *d = arg;
+
+    if (++d->nstopped == d->nengines)
+        loop_stop(&d->loop);
+}
+
+static void stop_hangs(void *arg)
+{
+    struct daemon *d = arg;
+
+    log_error("a worker does not stop", KV_INT("grace_ms", d->cfg->stop_grace_ms));
+    _exit(DAEMON_FAILED);
+}
+
+static void stop(struct daemon *d)
+{
+    uint64_t grace = d->cfg->stop_grace_ms;
+
+    d->stopping = true;
+    if (d->status)
+        status_stopping(d->status);
+    /* What was written a moment ago may not have been told yet. */
+    list_for_each (it, &d->origins.all)
+        origin_grew(list_entry(it, struct origin, node));
+    close_sources(d);
+    if (!d->nengines) {
+        loop_stop(&d->loop);
+        return;
+    }
+    d->stop_deadline = loop_timer_create(&d->loop, stop_hangs, d);
+    loop_timer_start(d->stop_deadline, grace + STOP_SLACK_MS);
+    for (unsigned w = 0; w < d->nengines; w++)
+        engine_stop(d->engines[w], grace, engine_stopped, d);
+}
+
+/* ---- signals ---- */
+
+static void take_signal(struct daemon *d, uint32_t signo)
+{
+    if (signo == SIGHUP) {
+        log_info("reloading the routes");
+        if (d->file)
+            datasource_reload(d->file);
+        if (d->postgres)
+            datasource_reload(d->postgres);
+        return;
+    }
+    if (d->stopping) {
+        log_warn("stopping at once", KV_CSTR("signal", sigabbrev_np((int)signo)));
+        _exit(DAEMON_FAILED);
+    }
+    log_info("stopping", KV_CSTR("signal", sigabbrev_np((int)signo)),
+             KV_INT("grace_ms", d->cfg->stop_grace_ms));
+    stop(d);
+}
+
+static void signals_ready(void *arg, int events, int error)
+{
+    struct daemon *d = arg;
+    struct signalfd_siginfo info;
+
+    (void)events, (void)error; /* a signalfd has no other state than readable */
+    while (read(d->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        take_signal(d, info.ssi_signo);
+}
+
+/* Blocked in this thread before the others start, which inherit it. */
+static int open_signals(struct daemon *d, struct err *e)
+{
+    sigset_t set;
+    int error = 0;
+
+    (void)sigemptyset(&set); /* these cannot fail with valid arguments */
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+        return err_set(e, EINVAL, "cannot block signals");
+    d->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (d->signals < 0)
+        return err_sys(e, errno, "signalfd");
+    d->signals_watch = loop_fd_create(&d->loop, d->signals, signals_ready, d, &error);
+    if (!d->signals_watch)
+        return err_sys(e, error, "signalfd");
+    loop_fd_set(d->signals_watch, LOOP_READ);
+    return 0;
+}
+
+/* ---- what the parts need of each other ---- */
+
+static int check_url(struct str url, struct err *e)
+{
+    struct drain_spec *spec = drain_spec_create(url, e);
+
+    drain_spec_unref(spec);
+    return spec ? 0 : -1;
+}
+
+static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
+{
+    struct daemon *d = control;
+    struct origin *o = origins_find(&d->origins, stream);
+
+    if (o)
+        (void)origin_forgotten(o, worker); /* it is not looked at again, freed or not */
+}
+
+static void worker_dirty(void *control, unsigned worker)
+{
+    struct daemon *d = control;
+
+    checkpoint_dirty(d->checkpoint, worker);
+}
+
+static void worker_saved(void *control, unsigned worker, struct state_record *records, uint32_t n)
+{
+    struct daemon *d = control;
+
+    checkpoint_saved(d->checkpoint, worker, records, n);
+}
+
+static void status_ask(void *arg, unsigned w, void (*done)(void *darg, struct engine_report *r),
+                       void *darg)
+{
+    struct daemon *d = arg;
+
+    engine_ask(d->engines[w], done, darg);
+}
+
+static uint64_t memory_bound(struct daemon *d, const struct router_stats *r)
+{
+    struct bound_input in = {
+        .workers = d->cfg->workers,
+        .max_line = d->cfg->max_line,
+        .streams = r->streams,
+        .cursors = r->attachments,
+        .routes = r->routes,
+    };
+
+    assign_load(&d->assign, &in.drains, &in.requests);
+    return bound_bytes(&in);
+}
+
+static void status_facts(void *arg, struct node_facts *out)
+{
+    struct daemon *d = arg;
+
+    router_stats(d->router, &out->router);
+    if (d->containers)
+        d->containers->ops->stats(d->containers, &out->input);
+    if (d->postgres)
+        d->postgres->ops->stats(d->postgres, &out->postgres);
+    out->uses_postgres = d->postgres != NULL;
+    process_facts(&out->process);
+    out->process.start_ms = d->started_ms;
+    out->overflows = notify_overflows(d->notify);
+    out->degraded = notify_degraded(d->notify);
+    out->turn_ms_max = turns_take_max(&d->turns);
+    out->memory_bound = memory_bound(d, &out->router);
+    checkpoint_stats(d->checkpoint, &out->state);
+}
+
+/* ---- opening ---- */
+
+static int open_postgres(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->cfg;
+    const struct datasource_postgres_config pc = {
+        .url = c->database_url,
+        .dns_servers = *c->dns_servers ? c->dns_servers : NULL,
+        .resync_ms = c->postgres_resync_ms,
+        .timeout_ms = c->postgres_timeout_ms,
+    };
+
+    d->postgres = datasource_postgres_open(&d->source_env, &pc, e);
+    return d->postgres ? 0 : -1;
+}
+
+static int open_routes(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->cfg;
+
+    d->source_env = (struct datasource_env){&d->loop, d->notify, d->router, check_url};
+    if (c->ndrains) {
+        d->flags =
+            datasource_flags_open(&d->source_env, (const char *const *)c->drains, c->ndrains, e);
+        if (!d->flags)
+            return -1;
+    }
+    if (c->routes) {
+        d->file = datasource_file_open(&d->source_env, c->routes, e);
+        if (!d->file)
+            return -1;
+    }
+    return c->postgres ? open_postgres(d, e) : 0;
+}
+
+/* Whole or not at all: who waits for the file reads it as soon as it is there. */
+static int write_port_file(const char *path, uint16_t port, struct err *e)
+{
+    struct buf tmp = BUF_INIT(4096);
+    int fd = -1, rc = -1;
+
+    if (buf_addf(&tmp, "%s.tmp", path) < 0)
+        (void)err_set(e, ENAMETOOLONG, "HTTP_PORT_FILE: too long");
+    else if ((fd = open(tmp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0 ||
+             dprintf(fd, "%u\n", port) < 0 || rename(tmp.p, path) < 0)
+        (void)err_sys(e, errno, "HTTP_PORT_FILE: cannot write %s", path);
+    else
+        rc = 0;
+    if (fd >= 0)
+        (void)close(fd); /* dprintf said that it was written */
+    buf_release(&tmp);
+    return rc;
+}
+
+static int open_status(struct daemon *d, struct err *e)
+{
+    const struct status_source source = {status_ask, status_facts, d};
+    const struct config *c = d->cfg;
+
+    d->status = status_open(&d->loop, str_of(c->http_address), (uint16_t)c->http_port, &source, e);
+    if (!d->status)
+        return err_wrap(e, "HTTP_PORT=%" PRIu64, c->http_port);
+    if (*c->http_port_file)
+        return write_port_file(c->http_port_file, status_port(d->status), e);
+    return 0;
+}
+
+static int start_engines(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->cfg;
+    struct engine_config ec = {
+        .max_line = c->max_line,
+        .partial_timeout_ms = c->partial_timeout_ms,
+        .dns_servers = *c->dns_servers ? c->dns_servers : NULL,
+        .control = &d->mailbox,
+        .forgotten = stream_forgotten,
+        .dirty = worker_dirty,
+        .saved = worker_saved,
+        .state_key = {checkpoint_key(d->checkpoint)[0], checkpoint_key(d->checkpoint)[1]},
+    };
+
+    for (ec.index = 0; ec.index < c->workers; ec.index++) {
+        struct engine *en = engine_start(&ec, e);
+
+        if (!en)
+            return -1;
+        d->ports[ec.index] = (struct feed_port){engine_mailbox(en), engine_feed};
+        d->engines[d->nengines++] = en;
+    }
+    checkpoint_start(d->checkpoint, d->nengines);
+    return 0;
+}
+
+static int open_inputs(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->cfg;
+    const struct containers_config cc = {
+        .log_path = c->log_path,
+        .roots = c->roots,
+        .exclude_namespaces = c->exclude_namespaces,
+        .node = c->node,
+    };
+
+    bool start = c->read_from == CONFIG_FROM_START || checkpoint_was_reset(d->checkpoint);
+
+    router_set_existing_from(d->router, start ? ATTACH_START : ATTACH_END);
+    d->input_env = (struct input_env){&d->loop, d->notify, &d->origins, d->router};
+    d->assign.starting = true;
+    d->containers = input_containers_open(&d->input_env, &cc, e);
+    d->assign.starting = false;
+    return d->containers ? 0 : -1;
+}
+
+/* No part of it is NULL afterwards, so that all can be released. */
+static void open_base(struct daemon *d)
+{
+    d->started_ms = (uint64_t)(clock_wall_ns() / 1000000);
+    d->signals = -1;
+    loop_init(&d->loop);
+    mailbox_open(&d->mailbox, &d->loop, d);
+    turns_watch(&d->turns, &d->loop);
+    d->notify = notify_create(&d->loop);
+    assign_init(&d->assign, d->engines, (unsigned)d->cfg->workers);
+    d->assign.trace_drains = d->cfg->trace & CONFIG_TRACE_DRAIN;
+    d->assign.trace_routes = d->cfg->trace & CONFIG_TRACE_ROUTE;
+    origins_init(&d->origins, d->ports, (unsigned)d->cfg->workers);
+    d->router = router_create(&assign_sink, &d->assign);
+}
+
+static int open_rest(struct daemon *d, struct err *e)
+{
+    d->checkpoint = checkpoint_open(&d->loop, d->cfg->state_path, d->engines, e);
+    if (!d->checkpoint)
+        return err_wrap(e, "STATE_PATH");
+    d->assign.checkpoint = d->checkpoint;
+    if (open_signals(d, e) < 0 || open_routes(d, e) < 0 || open_status(d, e) < 0)
+        return -1;
+    if (start_engines(d, e) < 0)
+        return -1;
+    return open_inputs(d, e);
+}
+
+static void release(struct daemon *d)
+{
+    for (unsigned w = 0; w < d->nengines; w++)
+        engine_free(d->engines[w]);
+    mailbox_close(&d->mailbox); /* their last mails are about what is released below */
+    checkpoint_close(d->checkpoint);
+    close_sources(d);
+    router_free(d->router);
+    assign_release(&d->assign);
+    origins_release(&d->origins);
+    status_free(d->status);
+    notify_free(d->notify);
+    loop_timer_free(d->stop_deadline);
+    loop_fd_free(d->signals_watch);
+    if (d->signals >= 0)
+        (void)close(d->signals); /* nothing was written to it */
+    turns_unwatch(&d->turns);
+    loop_release(&d->loop);
+}
+
+static void say_ready(struct daemon *d)
+{
+    struct router_stats r;
+
+    router_stats(d->router, &r);
+    log_info("ready", KV_INT("routes", r.routes), KV_INT("streams", r.streams),
+             KV_INT("workers", d->cfg->workers), KV_INT("http_port", status_port(d->status)),
+             KV_INT("memory_bound", memory_bound(d, &r)), KV_CSTR("version", LOGTRAIN_VERSION));
+}
+
+int daemon_run(const struct config *cfg)
+{
+    struct daemon *d = xcalloc(1, sizeof(*d));
+    struct err e = {0};
+    int rc;
+
+    log_set_level(config_log_level(cfg));
+    process_harden();
+    d->cfg = cfg;
+    open_base(d);
+    if (open_rest(d, &e) == 0) {
+        status_ready(d->status, d->nengines);
+        say_ready(d);
+    } else {
+        log_error("cannot start", KV_ERR(&e));
+        d->exit = DAEMON_FAILED;
+        stop(d);
+    }
+    loop_run(&d->loop);
+    release(d);
+    rc = d->exit;
+    free(d);
+    if (rc == DAEMON_OK)
+        log_info("stopped");
+    return rc;
+}

@@ -1,0 +1,99 @@
+/*
+ * /drains: a snapshot as JSON, for people and scripts. Names are masked by construction, and error
+ * texts never hold a credential (base/err.h).
+ */
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "daemon/snapshot.h"
+
+struct field {
+    const char *name;
+    size_t offset;
+};
+
+#define COUNT(name)                                                                                \
+    {                                                                                              \
+#name, offsetof(struct drain_counters, name)                                               \
+    }
+
+static const struct field counters[] = {
+    COUNT(records_in),   COUNT(bytes_in),       COUNT(records_out), COUNT(bytes_out),
+    COUNT(wire_bytes),   COUNT(batches),        COUNT(retries),     COUNT(rewinds),
+    COUNT(rejected),     COUNT(too_large),      COUNT(truncated),   COUNT(unconfirmed),
+    COUNT(connects),     COUNT(connect_errors), COUNT(disconnects), COUNT(lost_known),
+    COUNT(unsubscribed),
+};
+
+_Static_assert(ARRAY_LEN(counters) == sizeof(struct drain_counters) / sizeof(uint64_t),
+               "a counter is missing");
+
+/* Bytes outside printable ASCII become escapes: the answer is valid JSON whatever a peer said. */
+static int add_string(struct buf *out, const char *text)
+{
+    if (!text)
+        return buf_addf(out, "null");
+    if (buf_add_ch(out, '"') < 0)
+        return -1;
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        int rc = c < 0x20 || c >= 0x7f   ? buf_addf(out, "\\u%04x", c)
+                 : c == '"' || c == '\\' ? buf_addf(out, "\\%c", c)
+                                         : buf_add_ch(out, (char)c);
+        if (rc < 0)
+            return -1;
+    }
+    return buf_add_ch(out, '"');
+}
+
+static int add_text(struct buf *out, const char *key, const char *value)
+{
+    if (buf_addf(out, ",\"%s\":", key) < 0)
+        return -1;
+    return add_string(out, value);
+}
+
+static int add_counters(struct buf *out, const struct drain_counters *c)
+{
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        const void *p = (const char *)c + counters[i].offset;
+
+        if (buf_addf(out, "%s\"%s\":%" PRIu64, i ? "," : "", counters[i].name,
+                     *(const uint64_t *)p) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int add_seconds(struct buf *out, const char *key, uint64_t ms)
+{
+    return buf_addf(out, ",\"%s\":%" PRIu64 ".%03u", key, ms / 1000, (unsigned)(ms % 1000));
+}
+
+static int add_row(struct buf *out, const struct drain_row *r)
+{
+    if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
+        add_text(out, "state", r->state) < 0 || add_text(out, "promise", r->promise) < 0)
+        return -1;
+    if (buf_addf(out, ",\"workers\":%" PRIu64 ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64,
+                 r->workers, r->streams, r->lag_bytes) < 0)
+        return -1;
+    if (add_seconds(out, "lag_seconds", r->lag_ms) < 0 ||
+        add_seconds(out, "retry_in_seconds", r->retry_in_ms) < 0 ||
+        add_text(out, "last_error", r->error) < 0)
+        return -1;
+    if (buf_addf(out, ",\"counters\":{") < 0 || add_counters(out, &r->counters) < 0)
+        return -1;
+    return buf_addf(out, "}}");
+}
+
+int drains_render(const struct snapshot *s, struct buf *out)
+{
+    if (buf_add_ch(out, '[') < 0)
+        return -1;
+    for (unsigned i = 0; i < s->nrows; i++)
+        if (buf_add(out, ",\n", i ? 2 : 0) < 0 || add_row(out, &s->rows[i]) < 0)
+            return -1;
+    return buf_addf(out, "]\n");
+}

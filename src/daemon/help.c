@@ -1,0 +1,79 @@
+/*
+ * --help: everything there is to set, from the tables that the parsers use.
+ */
+#include "daemon/cli.h"
+#include "daemon/config.h"
+#include "drains/spec.h"
+
+static const char head[] = "logtrain: sends the lines of container logs to drains.\n"
+                           "\n"
+                           "  logtrain --drain 'web.default=syslog+tls://logs.example.com:6514'\n"
+                           "  logtrain --routes /etc/logtrain/routes\n"
+                           "  logtrain schema | psql    (makes the table for POSTGRES=true)\n"
+                           "\n"
+                           "Flags (--name value or --name=value):\n";
+
+static const char foot[] =
+    "\n"
+    "Signals: TERM and INT stop (what is on its way is handed over first, within STOP_GRACE; a\n"
+    "second one stops at once), HUP reads the routes file again.\n"
+    "HTTP: /metrics (Prometheus), /healthz, /readyz, /drains.\n"
+    "Exit status: 0 stopped as asked, 1 could not start or had to give up, 2 bad configuration.\n";
+
+static int add_flags(struct buf *out)
+{
+    for (const struct config_flag *f = config_flags(); f->name; f++)
+        if (buf_addf(out, "  --%s%s%s\n        %s\n", f->name, f->value ? " " : "",
+                     f->value ? f->value : "", f->help) < 0)
+            return -1;
+    return 0;
+}
+
+static int add_var(const struct config_var *v, struct buf *out)
+{
+    if (v->kind == CONFIG_IGNORED)
+        return buf_addf(out, "  %s\n        %s\n", v->name, v->help);
+    if (v->kind == CONFIG_LATER)
+        return buf_addf(out, "  %s\n        %s: not in this build, true is refused\n", v->name,
+                        v->help);
+    if (buf_addf(out, "  %s=", v->name) < 0 || config_default_text(v, out) < 0 ||
+        buf_addf(out, "  (") < 0 || config_values_text(v, out) < 0)
+        return -1;
+    return buf_addf(out, ")\n        %s\n", v->help);
+}
+
+static int add_schemes(struct buf *out)
+{
+    for (const struct drain_scheme *s = drain_schemes(); s->name; s++)
+        if (buf_addf(out, "  %s://  %s%s\n", s->name, drain_promise_text(s->promise),
+                     s->ops ? "" : " (not in this build)") < 0)
+            return -1;
+    return 0;
+}
+
+static int add_options(struct buf *out)
+{
+    for (const struct drain_option *o = drain_options(); o->name; o++)
+        if (buf_addf(out, "  %s=%s%s%s%s\n        %s; default: %s\n", o->name, o->values,
+                     *o->schemes ? "  (" : "", o->schemes, *o->schemes ? ")" : "", o->help,
+                     o->fallback) < 0)
+            return -1;
+    return 0;
+}
+
+int cli_help(struct buf *out)
+{
+    if (buf_addf(out, "%s", head) < 0 || add_flags(out) < 0)
+        return -1;
+    if (buf_addf(out, "\nEnvironment (with its default):\n") < 0)
+        return -1;
+    for (const struct config_var *v = config_vars(); v->name; v++)
+        if (add_var(v, out) < 0)
+            return -1;
+    if (buf_addf(out, "\nDrains, and what each promises:\n") < 0 || add_schemes(out) < 0)
+        return -1;
+    if (buf_addf(out, "\nOptions of a drain, as ?name=value&... of its URL:\n") < 0 ||
+        add_options(out) < 0)
+        return -1;
+    return buf_addf(out, "%s", foot);
+}

@@ -1,0 +1,95 @@
+/*
+ * --limits. The table repeats the names of base/limits.h; its test reads that header and fails when
+ * one is missing here.
+ */
+#include "base/limits.h"
+
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "daemon/cli.h"
+
+struct limit {
+    const char *name;
+    uint64_t value;
+    const char *unit;
+};
+
+#define ROW(name, unit)                                                                            \
+    {                                                                                              \
+#name, (uint64_t)(name), unit                                                              \
+    }
+
+static const struct limit limits[] = {
+    ROW(URL_MAX, "bytes"),
+    ROW(HOST_MAX, "bytes"),
+    ROW(HOSTNAME_MAX, "bytes"),
+    ROW(APPNAME_MAX, "bytes"),
+    ROW(ROUTES_FILE_MAX, "bytes"),
+    ROW(MAX_LINE_DEFAULT, "bytes"),
+    ROW(MAX_LINE_LIMIT, "bytes"),
+    ROW(READ_CHUNK, "bytes"),
+    ROW(JOIN_SPAN_MAX, "bytes"),
+    ROW(MARKER_SIZE, "bytes"),
+    ROW(FINGERPRINT_SIZE, "bytes"),
+    ROW(ROTATE_GRACE_MS, "ms"),
+    ROW(PARTIAL_TIMEOUT_MS, "ms"),
+    ROW(RESCAN_MS, "ms"),
+    ROW(GREW_COALESCE_MS, "ms"),
+    ROW(BATCH_BYTES_STREAM, "bytes"),
+    ROW(BATCH_BYTES_HTTP, "bytes"),
+    ROW(BATCH_BYTES_PROBE, "bytes"),
+    ROW(BATCH_RECORDS_MAX, "records"),
+    ROW(BATCH_BYTES_SMALL, "bytes"),
+    ROW(BATCH_GROWTH_MAX, "bytes"),
+    ROW(INFLIGHT_MAX, "bytes"),
+    ROW(LINGER_HTTP_MS, "ms"),
+    ROW(CONNECTIONS_HTTP, "connections"),
+    ROW(CONNECTIONS_MANY, "connections"),
+    ROW(BACKOFF_BASE_MS, "ms"),
+    ROW(BACKOFF_CAP_MS, "ms"),
+    ROW(HOLD_MS, "ms"),
+    ROW(RETRY_AFTER_MIN_MS, "ms"),
+    ROW(RETRY_AFTER_MAX_MS, "ms"),
+    ROW(REJECT_TRIES, "tries"),
+    ROW(DRAIN_TIMEOUT_MS, "ms"),
+    ROW(DNS_TIMEOUT_MS, "ms"),
+    ROW(CONNECT_TIMEOUT_MS, "ms"),
+    ROW(GOODBYE_TIMEOUT_MS, "ms"),
+    ROW(HAPPY_EYEBALLS_MS, "ms"),
+    ROW(ADDRESSES_MAX, "addresses"),
+    ROW(CONNECTS_PER_SECOND, "connections/s"),
+    ROW(CONNECTS_BURST, "connections"),
+    ROW(YOUNG_CONNECTION_MS, "ms"),
+    ROW(YOUNG_NEVER_MS, "ms"),
+    ROW(COMMIT_LAG_MS, "ms"),
+    ROW(REWINDS_MAX, "tries"),
+    ROW(DRAIN_UNUSED_MS, "ms"),
+    ROW(UDP_MAX_DEFAULT, "bytes"),
+    ROW(UDP_MAX_LIMIT, "bytes"),
+    ROW(HTTP_RESPONSE_HEADERS_MAX, "bytes"),
+    ROW(HTTP_RESPONSE_BODY_MAX, "bytes"),
+    ROW(CHECKPOINT_FIRST_MS, "ms"),
+    ROW(CHECKPOINT_MS, "ms"),
+    ROW(ROUTE_GRACE_MS, "ms"),
+    ROW(POSTGRES_RESYNC_MS, "ms"),
+    ROW(POSTGRES_TIMEOUT_MS, "ms"),
+    ROW(POSTGRES_BACKOFF_CAP_MS, "ms"),
+    ROW(POSTGRES_ROWS_MAX, "rows"),
+    ROW(POSTGRES_MESSAGE_MAX, "bytes"),
+    ROW(POSTGRES_SCRAM_ROUNDS_MAX, "rounds"),
+    ROW(WORKERS_MAX, "threads"),
+    ROW(OPEN_FILES_MAX, "files"),
+    ROW(STOP_GRACE_MS, "ms"),
+    ROW(STOP_SLACK_MS, "ms"),
+    ROW(SCRAPE_TIMEOUT_MS, "ms"),
+};
+
+int cli_limits(struct buf *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+        if (buf_addf(out, "%s %" PRIu64 " %s\n", limits[i].name, limits[i].value, limits[i].unit) <
+            0)
+            return -1;
+    return 0;
+}

@@ -1,0 +1,85 @@
+/*
+ * From the command line to what is to be done.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "daemon/cli.h"
+#include "daemon/daemon.h"
+#include "datasources/datasource.h"
+
+/* Configuration errors are for a person who just typed it: plain text, not a log line. */
+static int usage(const struct err *e)
+{
+    (void)fprintf(stderr, "logtrain: %s\n", e->text);
+    return DAEMON_USAGE;
+}
+
+static int print(const struct buf *text)
+{
+    if (fwrite(text->p, 1, text->len, stdout) != text->len || fflush(stdout) != 0)
+        return DAEMON_FAILED;
+    return DAEMON_OK;
+}
+
+static int check(const char *url, struct buf *out, struct err *e)
+{
+    struct buf typed = BUF_INIT(URL_MAX + 4096);
+    struct str text = str_of(url);
+    int rc = 0;
+
+    if (str_eq(text, STR("-"))) {
+        rc = cli_read_url(STDIN_FILENO, &typed, e);
+        text = buf_str(&typed);
+    }
+    if (rc == 0)
+        rc = cli_check(text, out, e);
+    if (typed.p)
+        explicit_bzero(typed.p, typed.len);
+    buf_release(&typed);
+    return rc;
+}
+
+static int make_text(const struct config *c, struct buf *out, struct err *e)
+{
+    switch (c->mode) {
+    case CONFIG_MODE_HELP:
+        return cli_help(out);
+    case CONFIG_MODE_LIMITS:
+        return cli_limits(out);
+    case CONFIG_MODE_VERSION:
+        return buf_addf(out, "logtrain %s\n", LOGTRAIN_VERSION);
+    case CONFIG_MODE_CHECK:
+        return check(c->check, out, e);
+    case CONFIG_MODE_SCHEMA:
+        return datasource_postgres_schema(out);
+    case CONFIG_MODE_RUN:
+        break;
+    }
+    return 0;
+}
+
+int daemon_main(char **argv, char *const *envp)
+{
+    struct buf out = BUF_INIT(CLI_TEXT_MAX);
+    struct err e = {0, "cannot print that much"};
+    struct config c;
+    int rc;
+
+    rc = config_load(&c, argv, envp, &e);
+    config_scrub(argv);
+    if (rc < 0) {
+        rc = usage(&e);
+    } else if (c.mode == CONFIG_MODE_RUN) {
+        rc = daemon_run(&c);
+    } else if (make_text(&c, &out, &e) < 0) {
+        (void)fprintf(stderr, "logtrain: %s\n", e.text);
+        rc = DAEMON_FAILED;
+    } else {
+        rc = print(&out);
+    }
+    config_release(&c);
+    buf_release(&out);
+    return rc;
+}

@@ -1,0 +1,261 @@
+/*
+ * /metrics: a snapshot in Prometheus' text format. Each family is a row of a table, and a family
+ * with several values of a label is several rows with one name, one after the other.
+ *
+ * The only label that stands for something a tenant makes is `drain`, which is scheme, host, port
+ * and a short hash: never a credential, never one per stream. Counters end in _total, units are in
+ * the names. The program's predecessor had histograms named logtrain_packets_sent, logtrain_errors
+ * and logtrain_connections; the names are kept where the meaning is.
+ */
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "daemon/snapshot.h"
+
+struct family {
+    const char *name;
+    const char *labels; /* besides the drain; "" = none */
+    const char *type;
+    const char *help;
+    size_t offset; /* of a uint64_t in struct drain_row or struct snapshot */
+    unsigned per;  /* 1000: the field is in thousandths */
+};
+
+#define GAUGE "gauge"
+#define COUNTER "counter"
+#define ROW(field) offsetof(struct drain_row, field)
+#define COUNT(field) offsetof(struct drain_row, counters.field)
+
+static const struct family drain_families[] = {
+    {"logtrain_connections", "", GAUGE, "Workers on which the drain is open", ROW(open), 1},
+    {"logtrain_packets_sent_total", "", COUNTER,
+     "Records confirmed by the drain, or for a best effort drain taken by the kernel",
+     COUNT(records_out), 1},
+    {"logtrain_errors_total", "", COUNTER,
+     "Failed connects, lost connections, batches to send again and records refused, added up",
+     ROW(errors), 1},
+    {"logtrain_drain_read_records_total", "", COUNTER,
+     "Records read for the drain, those read again included", COUNT(records_in), 1},
+    {"logtrain_drain_read_bytes_total", "", COUNTER, "Message bytes of the records read",
+     COUNT(bytes_in), 1},
+    {"logtrain_drain_sent_bytes_total", "", COUNTER,
+     "Message bytes of the records in logtrain_packets_sent_total", COUNT(bytes_out), 1},
+    {"logtrain_drain_wire_bytes_total", "", COUNTER,
+     "Formatted bytes handed to the connection, before compression and TLS", COUNT(wire_bytes), 1},
+    {"logtrain_drain_batches_total", "", COUNTER, "Batches handed over", COUNT(batches), 1},
+    {"logtrain_drain_retries_total", "", COUNTER, "Batches that had to be sent again",
+     COUNT(retries), 1},
+    {"logtrain_drain_rewinds_total", "", COUNTER,
+     "Connections after whose end unconfirmed records were sent again", COUNT(rewinds), 1},
+    {"logtrain_drain_rejected_records_total", "reason=\"refused\"", COUNTER,
+     "Records skipped because the peer will not take them", ROW(refused), 1},
+    {"logtrain_drain_rejected_records_total", "reason=\"too_large\"", COUNTER, "", COUNT(too_large),
+     1},
+    {"logtrain_drain_lost_records_total", "reason=\"not_sent\"", COUNTER,
+     "Records of a best effort drain that are known to be lost", COUNT(lost_known), 1},
+    {"logtrain_drain_unsubscribed_records_total", "", COUNTER,
+     "Records published to a Redis channel that nobody listened to", COUNT(unsubscribed), 1},
+    {"logtrain_drain_truncated_records_total", "", COUNTER,
+     "Records cut by the drain's max=", COUNT(truncated), 1},
+    {"logtrain_drain_unconfirmed_bytes_total", "", COUNTER,
+     "Bytes of log files passed after rewinds without ever being confirmed", COUNT(unconfirmed), 1},
+    {"logtrain_drain_connects_total", "", COUNTER, "Connections made", COUNT(connects), 1},
+    {"logtrain_drain_connect_errors_total", "", COUNTER, "Connections that could not be made",
+     COUNT(connect_errors), 1},
+    {"logtrain_drain_disconnects_total", "", COUNTER, "Connections that ended abnormally",
+     COUNT(disconnects), 1},
+    {"logtrain_drain_streams", "", GAUGE, "Streams routed to the drain", ROW(streams), 1},
+    {"logtrain_drain_lag_bytes", "", GAUGE, "Bytes of log files not yet confirmed", ROW(lag_bytes),
+     1},
+    {"logtrain_drain_lag_seconds", "", GAUGE, "Time since the drain had everything", ROW(lag_ms),
+     1000},
+    {"logtrain_drain_retry_in_seconds", "", GAUGE, "Time until the drain is tried again, 0 if now",
+     ROW(retry_in_ms), 1000},
+};
+
+#define SNAP(field) offsetof(struct snapshot, field)
+#define NODE(field) offsetof(struct snapshot, node.field)
+
+static const struct family node_families[] = {
+    {"logtrain_scrape_incomplete", "", GAUGE,
+     "1 if a worker has not answered in time and is missing from the figures", SNAP(incomplete), 1},
+    {"logtrain_workers", "", GAUGE, "Worker threads", SNAP(workers), 1},
+    {"logtrain_read_bytes_total", "", COUNTER, "Bytes read from log files", SNAP(reader.bytes_read),
+     1},
+    {"logtrain_read_records_total", "", COUNTER, "Records read from log files",
+     SNAP(reader.records), 1},
+    {"logtrain_raw_lines_total", "", COUNTER,
+     "Lines that were neither CRI nor docker JSON and were passed on whole", SNAP(reader.raw), 1},
+    {"logtrain_cut_lines_total", "", COUNTER, "Lines above MAX_LINE, or whose end never came",
+     SNAP(reader.cut), 1},
+    {"logtrain_truncations_total", "", COUNTER,
+     "Files found shorter than they were, or with other content", SNAP(reader.truncated), 1},
+    {"logtrain_lost_bytes_total", "reason=\"unreadable\"", COUNTER,
+     "Bytes of log files that will not be read", SNAP(reader.lost_bytes), 1},
+    {"logtrain_lost_bytes_total", "reason=\"truncated\"", COUNTER, "", SNAP(reader.cut_off_bytes),
+     1},
+    {"logtrain_lost_bytes_total", "reason=\"late\"", COUNTER, "", SNAP(reader.late_bytes), 1},
+    {"logtrain_open_segments", "", GAUGE, "Log files held open", SNAP(reader.open_segments), 1},
+    {"logtrain_segments", "", GAUGE, "Log files known to the workers", SNAP(segments), 1},
+    {"logtrain_held_bytes", "", GAUGE,
+     "Bytes of rotated or deleted files that some drain has not read yet", SNAP(held_bytes), 1},
+    {"logtrain_inflight_bytes", "", GAUGE, "Bytes of batches that are on their way",
+     SNAP(inflight_bytes), 1},
+    {"logtrain_cursors", "", GAUGE, "Pairs of stream and drain", SNAP(cursors), 1},
+    {"logtrain_parked_cursors", "", GAUGE, "Of these: whose route is gone, kept for a while",
+     SNAP(parked), 1},
+    {"logtrain_loop_delay_seconds", "", GAUGE,
+     "Longest turn of any event loop since the last scrape", SNAP(turn_ms_max), 1000},
+    {"logtrain_routes", "", GAUGE, "Routes: pairs of hostname pattern and drain",
+     NODE(router.routes), 1},
+    {"logtrain_streams", "", GAUGE, "Streams known", NODE(router.streams), 1},
+    {"logtrain_unrouted_streams", "", GAUGE, "Streams that no route sends anywhere",
+     NODE(router.unrouted), 1},
+    {"logtrain_log_files", "", GAUGE, "Log files found on the node", NODE(input.segments), 1},
+    {"logtrain_rescans_total", "", COUNTER, "Scans of the whole log tree", NODE(input.rescans), 1},
+    {"logtrain_refused_files_total", "", COUNTER,
+     "Files not followed: outside the allowed directories, not regular, ...", NODE(input.refused),
+     1},
+    {"logtrain_unreadable_files_total", "", COUNTER, "Tries to look at a file that failed",
+     NODE(input.unreadable), 1},
+    {"logtrain_inotify_overflows_total", "", COUNTER, "Overflows of the kernel's event queue",
+     NODE(overflows), 1},
+    {"logtrain_inotify_degraded", "", GAUGE, "1 while changes are found by rescans instead",
+     NODE(degraded), 1},
+    {"logtrain_postgres_up", "", GAUGE, "1 if the routes are those of the database's table",
+     NODE(postgres.up), 1},
+    {"logtrain_postgres_rows", "", GAUGE, "Rows of the last read of all", NODE(postgres.rows), 1},
+    {"logtrain_postgres_refused_rows", "", GAUGE, "Of these: bad ones, which are no routes",
+     NODE(postgres.refused), 1},
+    {"logtrain_postgres_reads_total", "", COUNTER, "Reads of all rows", NODE(postgres.reads), 1},
+    {"logtrain_postgres_changes_total", "", COUNTER, "Rows read because they were changed",
+     NODE(postgres.changes), 1},
+    {"logtrain_postgres_notifications_total", "", COUNTER, "Notifications received",
+     NODE(postgres.notifications), 1},
+    {"logtrain_postgres_failures_total", "", COUNTER, "Connections that failed or were lost",
+     NODE(postgres.failures), 1},
+    {"logtrain_postgres_read_time_seconds", "", GAUGE,
+     "Time of the last read of all, since the epoch", NODE(postgres.read_at_ms), 1000},
+    {"logtrain_memory_bound_bytes", "", GAUGE,
+     "Most memory that the limits allow for the present streams and drains", NODE(memory_bound), 1},
+    {"logtrain_state_records", "", GAUGE, "Positions kept over a restart", NODE(state.records), 1},
+    {"logtrain_state_pending", "", GAUGE, "1 if something was confirmed that is not written yet",
+     NODE(state.pending), 1},
+    {"logtrain_state_writes_total", "", COUNTER, "Times that positions were written",
+     NODE(state.writes), 1},
+    {"logtrain_state_written_bytes_total", "", COUNTER, "Bytes written for it",
+     NODE(state.written_bytes), 1},
+    {"logtrain_state_errors_total", "", COUNTER, "Times that they could not be written",
+     NODE(state.errors), 1},
+    {"logtrain_state_resets_total", "", COUNTER,
+     "1 if the state was damaged at start and everything on the node was read again",
+     NODE(state.resets), 1},
+    {"logtrain_resume_gaps_total", "", COUNTER,
+     "Positions whose log file was gone or truncated after a restart", SNAP(reader.resume_gaps), 1},
+    {"process_cpu_seconds_total", "", COUNTER, "User and system CPU time", NODE(process.cpu_ms),
+     1000},
+    {"process_resident_memory_bytes", "", GAUGE, "Resident memory", NODE(process.rss_bytes), 1},
+    {"process_virtual_memory_bytes", "", GAUGE, "Virtual memory", NODE(process.virtual_bytes), 1},
+    {"process_open_fds", "", GAUGE, "Open file descriptors", NODE(process.open_fds), 1},
+    {"process_max_fds", "", GAUGE, "Most file descriptors allowed", NODE(process.max_fds), 1},
+    {"process_threads", "", GAUGE, "Threads", NODE(process.threads), 1},
+    {"process_start_time_seconds", "", GAUGE, "Start time since the epoch", NODE(process.start_ms),
+     1000},
+};
+
+static int add_head(struct buf *out, const char *name, const char *help, const char *type)
+{
+    return buf_addf(out, "# HELP %s %s.\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Label values escape backslash, quote and newline. */
+static int add_label(struct buf *out, const char *key, const char *value)
+{
+    if (buf_addf(out, "%s=\"", key) < 0)
+        return -1;
+    for (; *value; value++) {
+        int rc = *value == '\n'                    ? buf_addf(out, "\\n")
+                 : *value == '"' || *value == '\\' ? buf_addf(out, "\\%c", *value)
+                                                   : buf_add_ch(out, *value);
+        if (rc < 0)
+            return -1;
+    }
+    return buf_add_ch(out, '"');
+}
+
+static int add_value(struct buf *out, uint64_t v, unsigned per)
+{
+    if (per == 1000)
+        return buf_addf(out, " %" PRIu64 ".%03u\n", v / 1000, (unsigned)(v % 1000));
+    return buf_addf(out, " %" PRIu64 "\n", v);
+}
+
+static uint64_t field(const void *base, size_t offset)
+{
+    return *(const uint64_t *)(const void *)((const char *)base + offset);
+}
+
+static int add_drain_sample(struct buf *out, const struct family *f, const struct drain_row *row)
+{
+    if (buf_addf(out, "%s{", f->name) < 0 || add_label(out, "drain", row->name) < 0 ||
+        buf_addf(out, "%s%s}", *f->labels ? "," : "", f->labels) < 0)
+        return -1;
+    return add_value(out, field(row, f->offset), f->per);
+}
+
+static int add_node_sample(struct buf *out, const struct family *f, const struct snapshot *s)
+{
+    if (buf_addf(out, *f->labels ? "%s{%s}" : "%s%s", f->name, f->labels) < 0)
+        return -1;
+    return add_value(out, field(s, f->offset), f->per);
+}
+
+static int add_states(struct buf *out, const struct snapshot *s)
+{
+    if (add_head(out, "logtrain_drain_state", "Workers on which the drain is in this state",
+                 GAUGE) < 0)
+        return -1;
+    for (unsigned i = 0; i < s->nrows; i++)
+        for (unsigned k = 0; k < SNAPSHOT_STATES && s->rows[i].states[k].name; k++)
+            if (buf_addf(out, "logtrain_drain_state{") < 0 ||
+                add_label(out, "drain", s->rows[i].name) < 0 || buf_add_ch(out, ',') < 0 ||
+                add_label(out, "state", s->rows[i].states[k].name) < 0 ||
+                buf_addf(out, "} %" PRIu64 "\n", s->rows[i].states[k].workers) < 0)
+                return -1;
+    return 0;
+}
+
+static int add_drain_families(struct buf *out, const struct snapshot *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(drain_families); i++) {
+        const struct family *f = &drain_families[i];
+
+        if (*f->help && add_head(out, f->name, f->help, f->type) < 0)
+            return -1;
+        for (unsigned k = 0; k < s->nrows; k++)
+            if (add_drain_sample(out, f, &s->rows[k]) < 0)
+                return -1;
+    }
+    return 0;
+}
+
+int metrics_render(const struct snapshot *s, struct buf *out)
+{
+    if (add_head(out, "logtrain_build_info", "Always 1", GAUGE) < 0 ||
+        buf_addf(out, "logtrain_build_info{version=\"%s\"} 1\n", LOGTRAIN_VERSION) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(node_families); i++) {
+        const struct family *f = &node_families[i];
+
+        if (!s->node.uses_postgres && str_starts(str_of(f->name), STR("logtrain_postgres_")))
+            continue;
+        if (*f->help && add_head(out, f->name, f->help, f->type) < 0)
+            return -1;
+        if (add_node_sample(out, f, s) < 0)
+            return -1;
+    }
+    if (add_states(out, s) < 0)
+        return -1;
+    return add_drain_families(out, s);
+}

@@ -1,0 +1,125 @@
+/*
+ * Adds the workers' reports up.
+ */
+#include "daemon/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+
+/* From what needs no attention to what does. */
+static const char *const by_concern[] = {"open", "closed", "closing", "opening", "waiting", "held"};
+
+static size_t concern(const char *state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(by_concern); i++)
+        if (strcmp(state, by_concern[i]) == 0)
+            return i;
+    return ARRAY_LEN(by_concern);
+}
+
+/* All fields are uint64_t, so that a new counter cannot be forgotten here. */
+static void add_all(void *to, const void *from, size_t size)
+{
+    uint64_t *sum = to;
+    const uint64_t *add = from;
+
+    for (size_t i = 0; i < size / sizeof(*sum); i++)
+        sum[i] += add[i];
+}
+
+_Static_assert(sizeof(struct drain_counters) % sizeof(uint64_t) == 0, "add_all()");
+_Static_assert(sizeof(struct reader_stats) % sizeof(uint64_t) == 0, "add_all()");
+
+static void count_state(struct drain_row *row, const char *state)
+{
+    row->workers++;
+    row->open += strcmp(state, "open") == 0;
+    if (!row->state || concern(state) > concern(row->state))
+        row->state = state;
+    for (unsigned i = 0; i < SNAPSHOT_STATES; i++) {
+        if (!row->states[i].name)
+            row->states[i].name = state;
+        if (strcmp(row->states[i].name, state) == 0) {
+            row->states[i].workers++;
+            return;
+        }
+    }
+    BUG("snapshot: more than %d states", SNAPSHOT_STATES);
+}
+
+static void add_drain(struct drain_row *row, const struct drain_report *d)
+{
+    row->name = d->name;
+    row->promise = d->promise;
+    if (d->error)
+        row->error = d->error;
+    count_state(row, d->state);
+    row->streams += d->streams;
+    row->lag_bytes += d->lag_bytes;
+    if (d->lag_ms > row->lag_ms)
+        row->lag_ms = d->lag_ms;
+    if (d->retry_in_ms && (!row->retry_in_ms || d->retry_in_ms < row->retry_in_ms))
+        row->retry_in_ms = d->retry_in_ms;
+    add_all(&row->counters, &d->counters, sizeof(row->counters));
+    row->refused = row->counters.rejected - row->counters.too_large;
+    row->errors = row->counters.connect_errors + row->counters.disconnects + row->counters.retries +
+                  row->counters.rejected;
+}
+
+static void add_report(struct snapshot *s, struct map *rows, const struct engine_report *r)
+{
+    for (unsigned i = 0; i < r->ndrains; i++) {
+        struct str name = str_of(r->drains[i].name);
+        struct drain_row *row = map_get(rows, name);
+
+        if (!row) {
+            row = &s->rows[s->nrows++];
+            map_put(rows, name, row);
+        }
+        add_drain(row, &r->drains[i]);
+    }
+    add_all(&s->reader, &r->reader, sizeof(s->reader));
+    s->segments += r->segments;
+    s->cursors += r->cursors;
+    s->parked += r->parked;
+    s->held_bytes += r->held_bytes;
+    s->inflight_bytes += r->inflight_bytes;
+    if (r->turn_ms_max > s->turn_ms_max)
+        s->turn_ms_max = r->turn_ms_max;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct drain_row *x = a, *y = b;
+
+    return strcmp(x->name, y->name);
+}
+
+void snapshot_init(struct snapshot *s, struct engine_report *const *reports, unsigned n,
+                   const struct node_facts *node)
+{
+    struct map rows;
+    size_t most = 0;
+
+    *s = (struct snapshot){.workers = n, .node = *node, .turn_ms_max = node->turn_ms_max};
+    for (unsigned i = 0; i < n; i++)
+        most += reports[i] ? reports[i]->ndrains : 0;
+    s->rows = xcalloc(most + 1, sizeof(*s->rows));
+    map_init(&rows);
+    for (unsigned i = 0; i < n; i++)
+        if (reports[i])
+            add_report(s, &rows, reports[i]);
+        else
+            s->incomplete = 1;
+    map_release(&rows);
+    qsort(s->rows, s->nrows, sizeof(*s->rows), by_name);
+}
+
+void snapshot_release(struct snapshot *s)
+{
+    free(s->rows);
+    s->rows = NULL;
+}

@@ -1,0 +1,77 @@
+/*
+ * What the workers reported, added up: one row per drain name, whatever number of workers serve it,
+ * and the node's figures. /metrics and /drains are two ways to print one of these.
+ */
+#ifndef DAEMON_SNAPSHOT_H
+#define DAEMON_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/checkpoint.h"
+#include "daemon/process.h"
+#include "datasources/datasource.h"
+#include "drains/engine.h"
+#include "inputs/input.h"
+#include "router/router.h"
+
+#define SNAPSHOT_STATES 8
+
+struct drain_row {
+    const char *name; /* as all texts here: borrowed from the reports */
+    const char *promise;
+    const char *error; /* the last one of any worker; NULL = none */
+    struct {
+        const char *name;
+        uint64_t workers;
+    } states[SNAPSHOT_STATES]; /* that occur; ended by a NULL name when there are fewer */
+    const char *state;         /* the one to worry about most */
+    uint64_t workers;
+    uint64_t open; /* workers on which it is open */
+    uint64_t streams;
+    uint64_t lag_bytes;
+    uint64_t lag_ms;      /* the longest */
+    uint64_t retry_in_ms; /* the soonest; 0 = no worker waits */
+    struct drain_counters counters;
+    uint64_t refused; /* counters.rejected for another reason than size */
+    uint64_t errors;  /* failed connects, connections lost, batches and records refused */
+};
+
+/* What the control thread knows by itself. */
+struct node_facts {
+    struct router_stats router;
+    struct input_stats input;
+    struct process_facts process;
+    struct datasource_stats postgres;
+    bool uses_postgres;
+    uint64_t overflows;   /* of inotify */
+    uint64_t degraded;    /* 1 = inotify cannot be relied on now */
+    uint64_t turn_ms_max; /* of the control loop since it was last asked */
+    uint64_t memory_bound;
+    struct checkpoint_stats state;
+};
+
+struct snapshot {
+    struct drain_row *rows; /* owned; by name */
+    unsigned nrows;
+    struct reader_stats reader;
+    uint64_t segments, cursors, parked;
+    uint64_t held_bytes, inflight_bytes;
+    uint64_t turn_ms_max; /* the longest of all loops */
+    uint64_t workers;
+    uint64_t incomplete; /* 1 = a worker has not answered */
+    struct node_facts node;
+};
+
+/* <reports> may hold NULLs: those workers have not answered. They must outlive <s>. */
+void snapshot_init(struct snapshot *s, struct engine_report *const *reports, unsigned n,
+                   const struct node_facts *node);
+void snapshot_release(struct snapshot *s);
+
+#define SNAPSHOT_TEXT_MAX (64 * 1024 * 1024)
+/* Prometheus text format 0.0.4. */
+int metrics_render(const struct snapshot *s, struct buf *out);
+/* A JSON array, one object per drain. */
+int drains_render(const struct snapshot *s, struct buf *out);
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * See status.h. A gathering runs while somebody waits: each worker's slot holds its report, or
+ * nothing yet.
+ */
+#include "daemon/status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/http_server.h"
+
+#define TYPE_TEXT "text/plain; charset=utf-8"
+#define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
+#define TYPE_JSON "application/json"
+
+enum phase { STARTING = 0, READY, STOPPING };
+static const char *const phase_names[] = {"starting", "ready", "stopping"};
+
+enum question { ASK_METRICS = 1, ASK_DRAINS };
+
+struct waiting {
+    struct list node;
+    struct http_reply *reply;
+    enum question question;
+};
+
+struct slot {
+    struct status *status;
+    struct engine_report *report; /* owned; NULL = not there yet */
+    bool asked;                   /* and not answered */
+};
+
+struct status {
+    struct http_server *http;
+    struct status_source source;
+    struct list waiting;         /* of struct waiting */
+    struct loop_timer *deadline; /* running while anybody waits */
+    enum phase phase;
+    unsigned workers;
+    struct slot slots[WORKERS_MAX];
+};
+
+static void reply_text(struct http_reply *r, int code, const char *text)
+{
+    http_reply_send(r, code, TYPE_TEXT, str_of(text));
+}
+
+/* ---- gathering ---- */
+
+static void drop_reports(struct status *st)
+{
+    for (unsigned w = 0; w < st->workers; w++) {
+        engine_report_free(st->slots[w].report);
+        st->slots[w].report = NULL;
+    }
+}
+
+static void answer(const struct waiting *q, const struct snapshot *s)
+{
+    struct buf body = BUF_INIT(SNAPSHOT_TEXT_MAX);
+    int rc = q->question == ASK_METRICS ? metrics_render(s, &body) : drains_render(s, &body);
+
+    if (rc < 0)
+        reply_text(q->reply, 500, "the answer is too long\n");
+    else
+        http_reply_send(q->reply, 200, q->question == ASK_METRICS ? TYPE_METRICS : TYPE_JSON,
+                        buf_str(&body));
+    buf_release(&body);
+}
+
+/* Answers all who wait with what there is. */
+static void finish(struct status *st)
+{
+    struct engine_report *reports[WORKERS_MAX] = {NULL};
+    struct node_facts facts = {.degraded = 0};
+    struct snapshot snap;
+    struct list now;
+
+    loop_timer_stop(st->deadline);
+    list_init(&now);
+    list_move_all(&now, &st->waiting);
+    for (unsigned w = 0; w < st->workers; w++)
+        reports[w] = st->slots[w].report;
+    st->source.facts(st->source.arg, &facts);
+    snapshot_init(&snap, reports, st->workers, &facts);
+    while (!list_empty(&now)) {
+        struct waiting *q = list_entry(now.next, struct waiting, node);
+
+        list_del(&q->node);
+        answer(q, &snap);
+        free(q);
+    }
+    snapshot_release(&snap);
+    drop_reports(st);
+}
+
+static bool complete(const struct status *st)
+{
+    for (unsigned w = 0; w < st->workers; w++)
+        if (!st->slots[w].report)
+            return false;
+    return true;
+}
+
+static void reported(void *arg, struct engine_report *r)
+{
+    struct slot *slot = arg;
+    struct status *st = slot->status;
+
+    slot->asked = false;
+    if (list_empty(&st->waiting)) { /* too late, or we are stopping */
+        engine_report_free(r);
+        return;
+    }
+    engine_report_free(slot->report);
+    slot->report = r;
+    if (complete(st))
+        finish(st);
+}
+
+static void too_late(void *arg)
+{
+    struct status *st = arg;
+
+    log_warn("a worker does not answer", KV_INT("waited_ms", SCRAPE_TIMEOUT_MS));
+    finish(st);
+}
+
+static void gather(struct status *st, struct http_reply *r, enum question question)
+{
+    struct waiting *q;
+    bool first = list_empty(&st->waiting);
+
+    if (st->phase != READY) {
+        reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
+        return;
+    }
+    q = xcalloc(1, sizeof(*q));
+    q->reply = r;
+    q->question = question;
+    list_add_tail(&st->waiting, &q->node);
+    if (!first)
+        return;
+    loop_timer_start(st->deadline, SCRAPE_TIMEOUT_MS);
+    for (unsigned w = 0; w < st->workers; w++) {
+        if (st->slots[w].asked)
+            continue;
+        st->slots[w].asked = true;
+        st->source.ask(st->source.arg, w, reported, &st->slots[w]);
+    }
+}
+
+/* ---- the other pages ---- */
+
+static void readyz(struct status *st, struct http_reply *r)
+{
+    struct node_facts facts = {.degraded = 0};
+    struct buf body = BUF_INIT(1024);
+
+    if (st->phase != READY) {
+        (void)buf_addf(&body, "not ready: %s\n", phase_names[st->phase]); /* it fits */
+    } else {
+        st->source.facts(st->source.arg, &facts);
+        (void)buf_addf(&body, "ready\n");
+        if (facts.degraded)
+            (void)buf_addf(&body,
+                           "degraded: inotify does not tell everything, log files are "
+                           "looked at every %d s\n",
+                           RESCAN_MS / 1000);
+        if (facts.uses_postgres && !facts.postgres.up)
+            (void)buf_addf(&body, "degraded: postgres is away, its routes are %s\n",
+                           facts.postgres.reads ? "those last read" : "not known yet");
+        if (facts.state.failing)
+            (void)buf_addf(&body, "degraded: not durable, the state cannot be written\n");
+        if (facts.router.routes == 0)
+            (void)buf_addf(&body, "degraded: there are no routes\n");
+    }
+    http_reply_send(r, st->phase == READY ? 200 : 503, TYPE_TEXT, buf_str(&body));
+    buf_release(&body);
+}
+
+static void handle(void *arg, struct str path, struct str query, struct http_reply *r)
+{
+    struct status *st = arg;
+
+    (void)query; /* none is understood, none does harm */
+    if (str_eq(path, STR("/metrics")))
+        gather(st, r, ASK_METRICS);
+    else if (str_eq(path, STR("/drains")))
+        gather(st, r, ASK_DRAINS);
+    else if (str_eq(path, STR("/healthz")))
+        reply_text(r, 200, "ok\n");
+    else if (str_eq(path, STR("/readyz")))
+        readyz(st, r);
+    else if (str_eq(path, STR("/")))
+        reply_text(r, 200, "logtrain " LOGTRAIN_VERSION "\n/metrics\n/healthz\n/readyz\n/drains\n");
+    else
+        reply_text(r, 404, "not found\n");
+}
+
+/* ---- life ---- */
+
+struct status *status_open(struct loop *l, struct str address, uint16_t port,
+                           const struct status_source *source, struct err *e)
+{
+    struct status *st = xcalloc(1, sizeof(*st));
+
+    st->source = *source;
+    list_init(&st->waiting);
+    for (unsigned w = 0; w < WORKERS_MAX; w++)
+        st->slots[w].status = st;
+    st->http = http_server_create(l, address, port, handle, st, e);
+    if (!st->http) {
+        free(st);
+        return NULL;
+    }
+    st->deadline = loop_timer_create(l, too_late, st);
+    return st;
+}
+
+uint16_t status_port(const struct status *st)
+{
+    return http_server_port(st->http);
+}
+
+void status_ready(struct status *st, unsigned workers)
+{
+    st->workers = workers;
+    st->phase = READY;
+}
+
+void status_stopping(struct status *st)
+{
+    st->phase = STOPPING;
+    while (!list_empty(&st->waiting)) {
+        struct waiting *q = list_entry(st->waiting.next, struct waiting, node);
+
+        list_del(&q->node);
+        reply_text(q->reply, 503, "stopping\n");
+        free(q);
+    }
+    loop_timer_stop(st->deadline);
+    drop_reports(st);
+}
+
+void status_free(struct status *st)
+{
+    if (!st)
+        return;
+    status_stopping(st);
+    http_server_free(st->http);
+    loop_timer_free(st->deadline);
+    free(st);
+}

@@ -1,0 +1,37 @@
+/*
+ * The HTTP side: /metrics, /healthz, /readyz, /drains. Runs on the control loop.
+ *
+ * A question to /metrics or /drains asks every worker and is answered when all have replied, or
+ * after SCRAPE_TIMEOUT_MS with what is there. Questions that come meanwhile share the answer, and a
+ * worker is not asked again before it has replied, so a slow worker piles nothing up.
+ */
+#ifndef DAEMON_STATUS_H
+#define DAEMON_STATUS_H
+
+#include "base/err.h"
+#include "daemon/snapshot.h"
+#include "loop/loop.h"
+
+struct status;
+
+/* Where the figures come from. */
+struct status_source {
+    /* Asks worker <w>: <done> is called with its report, which it owns, now or later. */
+    void (*ask)(void *arg, unsigned w, void (*done)(void *darg, struct engine_report *r),
+                void *darg);
+    /* Fills in the control thread's own. */
+    void (*facts)(void *arg, struct node_facts *out);
+    void *arg;
+};
+
+/* Listens. /readyz says "starting" until status_ready(). */
+struct status *status_open(struct loop *l, struct str address, uint16_t port,
+                           const struct status_source *source, struct err *e);
+uint16_t status_port(const struct status *st);
+void status_ready(struct status *st, unsigned workers);
+/* From now on nobody is asked; /readyz says "stopping". */
+void status_stopping(struct status *st);
+/* No report may be outstanding. NULL is fine. */
+void status_free(struct status *st);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * How long the turns of a loop are: the time from when it woke until it would sleep again. A turn
+ * that is long is a delay for everything else on that loop.
+ */
+#ifndef DAEMON_TURNS_H
+#define DAEMON_TURNS_H
+
+#include <stdint.h>
+
+#include "loop/loop.h"
+
+struct turns {
+    uv_prepare_t sleeping; /* about to wait for events */
+    uv_check_t woke;
+    uint64_t woke_ms;
+    uint64_t max_ms;
+};
+
+void turns_watch(struct turns *t, struct loop *l);
+/* The longest since last asked. */
+uint64_t turns_take_max(struct turns *t);
+/* <t> must live until loop_release() is through. */
+void turns_unwatch(struct turns *t);
+
+#endif

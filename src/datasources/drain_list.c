@@ -1,0 +1,53 @@
+/*
+ * The one splitter of drain lists. A ',' may be part of a URL, so it separates only where another
+ * URL plainly begins.
+ */
+#include <string.h>
+
+#include "datasources/datasource.h"
+
+static bool is_alpha(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_scheme_char(char c)
+{
+    return is_alpha(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+}
+
+/* Does <s> begin with optional space and `scheme://`? */
+static bool url_begins(struct str s)
+{
+    size_t i;
+
+    while (s.len && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s = str_skip(s, 1);
+    if (!s.len || !is_alpha(s.p[0]))
+        return false;
+    for (i = 1; i < s.len && is_scheme_char(s.p[i]); i++)
+        ;
+    return str_starts(str_skip(s, i), STR("://"));
+}
+
+static bool separates(struct str s, size_t i)
+{
+    char c = s.p[i];
+
+    return c == ';' || c == '\n' || (c == ',' && url_begins(str_skip(s, i + 1)));
+}
+
+bool drain_list_next(struct str *rest, struct str *url)
+{
+    while (rest->len) {
+        size_t n = 0;
+
+        while (n < rest->len && !separates(*rest, n))
+            n++;
+        *url = str_trim(str_head(*rest, n));
+        *rest = str_skip(*rest, n + 1);
+        if (url->len)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,379 @@
+/*
+ * The routes file. Its directory is watched, and so is the directory of the file that it leads to
+ * when it is a symlink: an editor's rename, a plain write and a ConfigMap's swap of `..data` are
+ * all changes there. After a change has been quiet for DEBOUNCE_MS the file is looked at, and read
+ * as a whole when it is not the same as before.
+ *
+ * Invariants: the routes in the router are those of the last reading that succeeded. A file that
+ * cannot be read is said once, and changes nothing. The URLs go through env->check_url; nothing of
+ * a refused one is logged but its error.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "datasources/datasource.h"
+
+#define DEBOUNCE_MS 50       /* an editor may truncate first and write then */
+#define DEBOUNCE_MAX_MS 1000 /* ... but a busy directory must not keep us from looking */
+
+/* Two equal ones: the file has not changed. */
+struct version {
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec mtime;
+};
+
+struct file_source {
+    struct datasource base;
+    char *path;
+    char *name;                  /* for messages */
+    struct route_source *source; /* the router's */
+    struct notify_watch *watch;  /* of the directory of <path> */
+    struct notify_watch *target; /* of the directory it leads to, if another; may be NULL */
+    char *target_dir;
+    struct loop_timer *debounce;
+    struct loop_timer *poll; /* running while events cannot be relied on */
+    uint64_t changed_at;     /* first change not looked at yet */
+    struct version version;
+    bool unreadable; /* and it was said */
+};
+
+static struct file_source *file_of(struct datasource *d);
+
+/* ---- reading ---- */
+
+static bool version_same(const struct version *a, const struct version *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+           a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
+
+static struct version version_of(const struct stat *st)
+{
+    return (struct version){st->st_dev, st->st_ino, st->st_size, st->st_mtim};
+}
+
+static int read_fd(int fd, const char *path, struct buf *out, struct version *v, struct err *e)
+{
+    struct stat st;
+    ssize_t n;
+
+    if (fstat(fd, &st) < 0)
+        return err_sys(e, errno, "cannot look at '%s'", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, EINVAL, "'%s' is not a regular file", path);
+    if (st.st_size > ROUTES_FILE_MAX || buf_reserve(out, (size_t)st.st_size + 1) < 0)
+        return err_set(e, EFBIG, "'%s' is larger than %d bytes", path, ROUTES_FILE_MAX);
+    *v = version_of(&st);
+    for (;;) {
+        if (out->len == out->cap && buf_grow(out, 1) < 0)
+            return err_set(e, EFBIG, "'%s' is larger than %d bytes", path, ROUTES_FILE_MAX);
+        n = read(fd, out->p + out->len, out->cap - out->len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(e, errno, "cannot read '%s'", path);
+        if (n == 0)
+            return 0;
+        out->len += (size_t)n;
+    }
+}
+
+static int read_whole(const char *path, struct buf *out, struct version *v, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */
+    int rc;
+
+    if (fd < 0)
+        return err_sys(e, errno, "cannot open '%s'", path);
+    rc = read_fd(fd, path, out, v, e);
+    (void)close(fd); /* nothing was written to it */
+    return rc;
+}
+
+/* ---- parsing ---- */
+
+struct tally {
+    unsigned line;
+    unsigned routes; /* (pattern, URL) pairs */
+    unsigned refused;
+};
+
+static void refuse(const struct file_source *f, struct tally *t, const struct err *e)
+{
+    t->refused++;
+    log_warn("route refused", KV_CSTR("source", f->name), KV_INT("line", t->line), KV_ERR(e));
+}
+
+/* Cuts the next word off <*line>; false at the end or where a comment begins. */
+static bool next_word(struct str *line, struct str *word)
+{
+    size_t n = 0;
+
+    *line = str_trim(*line);
+    if (!line->len || line->p[0] == '#')
+        return false;
+    while (n < line->len && !memchr(" \t\r\v\f", line->p[n], 5)) /* NUL does not part words */
+        n++;
+    *word = str_head(*line, n);
+    *line = str_skip(*line, n);
+    return true;
+}
+
+static void put_line(struct file_source *f, struct str line, struct tally *t)
+{
+    struct str pattern, word, *urls = NULL;
+    unsigned n = 0, cap = 0, before = t->refused;
+    struct err e = {0, ""};
+    char key[24];
+    int len;
+
+    if (!next_word(&line, &pattern))
+        return;
+    if (route_pattern_check(pattern, &e) < 0) {
+        refuse(f, t, &e);
+        return;
+    }
+    while (next_word(&line, &word)) {
+        if (f->base.env->check_url(word, &e) < 0) {
+            refuse(f, t, &e);
+            continue;
+        }
+        if (n == cap) {
+            cap = cap ? cap * 2 : 4;
+            urls = xrealloc(urls, cap * sizeof(*urls));
+        }
+        urls[n++] = word;
+    }
+    len = snprintf(key, sizeof(key), "line %u", t->line);
+    if (n > 0) {
+        route_put(f->source, str_make(key, (size_t)len), pattern, urls, n);
+        t->routes += n;
+    } else if (t->refused == before) {
+        (void)err_set(&e, EINVAL, "there is no URL behind the hostname");
+        refuse(f, t, &e);
+    }
+    free(urls);
+}
+
+static void put_all(struct file_source *f, struct str text)
+{
+    struct tally t = {0, 0, 0};
+    struct str line;
+
+    route_begin(f->source);
+    while (str_cut(&text, '\n', &line)) {
+        t.line++;
+        put_line(f, line, &t);
+    }
+    route_commit(f->source);
+    log_info("routes read", KV_CSTR("source", f->name), KV_INT("routes", t.routes),
+             KV_INT("refused", t.refused));
+}
+
+/* ---- following ---- */
+
+static void changed(struct file_source *f)
+{
+    uint64_t now = loop_now(f->base.env->loop);
+    uint64_t latest;
+
+    if (!loop_timer_active(f->debounce))
+        f->changed_at = now;
+    latest = f->changed_at + DEBOUNCE_MAX_MS;
+    loop_timer_start(f->debounce, now + DEBOUNCE_MS < latest ? DEBOUNCE_MS
+                                  : latest > now             ? latest - now
+                                                             : 0);
+}
+
+/* The part of <path> before the last '/'. Heap. */
+static char *dir_of(const char *path)
+{
+    ptrdiff_t slash = str_rfind(str_of(path), '/');
+
+    if (slash < 0)
+        return str_dup(STR("."));
+    return slash == 0 ? str_dup(STR("/")) : str_dup(str_make(path, (size_t)slash));
+}
+
+static struct str base_of(const char *path)
+{
+    struct str s = str_of(path);
+    ptrdiff_t slash = str_rfind(s, '/');
+
+    return str_skip(s, (size_t)(slash + 1));
+}
+
+static void target_drop(struct file_source *f)
+{
+    notify_watch_free(f->target);
+    f->target = NULL;
+    free(f->target_dir);
+    f->target_dir = NULL;
+}
+
+static void target_event(void *arg, enum notify_event ev, struct str name)
+{
+    struct file_source *f = arg;
+
+    (void)name; /* which file it is there is only known by following the link again */
+    if (ev == NOTIFY_GONE)
+        target_drop(f);
+    changed(f);
+}
+
+/* Watches the directory in which the file really lies, when that is not the one watched anyway. */
+static void target_follow(struct file_source *f)
+{
+    char *dir = dir_of(f->path), *real_dir = realpath(dir, NULL), *real = realpath(f->path, NULL);
+    char *target = real ? dir_of(real) : NULL;
+
+    if (target && f->target_dir && strcmp(target, f->target_dir) == 0)
+        goto out;
+    target_drop(f);
+    if (target && real_dir && strcmp(target, real_dir) != 0) {
+        f->target = notify_watch_create(f->base.env->notify, target, target_event, f);
+        f->target_dir = target;
+        target = NULL; /* f has it */
+    }
+out:
+    free(target);
+    free(real);
+    free(real_dir);
+    free(dir);
+}
+
+static bool events_reliable(const struct file_source *f)
+{
+    return notify_watch_live(f->watch) && (!f->target || notify_watch_live(f->target)) &&
+           !f->unreadable;
+}
+
+/* Reads the file unless it is the version known, or <always>. */
+static int look(struct file_source *f, bool always, struct err *e)
+{
+    struct buf text = BUF_INIT(ROUTES_FILE_MAX + 1);
+    struct version v;
+    struct stat st;
+    int rc = -1;
+
+    target_follow(f);
+    if (!always && stat(f->path, &st) == 0) {
+        v = version_of(&st);
+        if (version_same(&v, &f->version) && !f->unreadable)
+            return 0;
+    }
+    if (read_whole(f->path, &text, &v, e) < 0)
+        goto out;
+    f->version = v;
+    f->unreadable = false;
+    put_all(f, buf_str(&text));
+    rc = 0;
+out:
+    buf_release(&text);
+    return rc;
+}
+
+static void look_or_say(struct file_source *f, bool always)
+{
+    struct err e = {0, ""};
+
+    if (look(f, always, &e) < 0 && !f->unreadable) {
+        f->unreadable = true;
+        log_warn("routes cannot be read, those known stay", KV_CSTR("source", f->name), KV_ERR(&e));
+    }
+    if (events_reliable(f))
+        loop_timer_stop(f->poll);
+    else if (!loop_timer_active(f->poll))
+        loop_timer_start(f->poll, RESCAN_MS);
+}
+
+static void look_fired(void *arg)
+{
+    look_or_say(arg, false);
+}
+
+static void watch_event(void *arg, enum notify_event ev, struct str name)
+{
+    struct file_source *f = arg;
+    char *dir;
+
+    if (ev == NOTIFY_WRITE && !str_eq(name, base_of(f->path)))
+        return; /* some other file in there */
+    if (ev == NOTIFY_GONE) {
+        dir = dir_of(f->path);
+        notify_watch_free(f->watch);
+        f->watch = notify_watch_create(f->base.env->notify, dir, watch_event, f);
+        free(dir);
+    }
+    changed(f);
+}
+
+/* ---- the member ---- */
+
+static void file_reload(struct datasource *d)
+{
+    look_or_say(file_of(d), true);
+}
+
+static void file_close(struct datasource *d)
+{
+    struct file_source *f = file_of(d);
+
+    notify_watch_free(f->watch);
+    target_drop(f);
+    loop_timer_free(f->debounce);
+    loop_timer_free(f->poll);
+    free(f->name);
+    free(f->path);
+    free(f);
+}
+
+static const struct datasource_ops file_ops = {
+    .name = "file", .reload = file_reload, .close = file_close};
+
+static struct file_source *file_of(struct datasource *d)
+{
+    if (d->ops != &file_ops)
+        BUG("datasource: '%s' taken for 'file'", d->ops->name);
+    return container_of(d, struct file_source, base);
+}
+
+struct datasource *datasource_file_open(const struct datasource_env *env, const char *path,
+                                        struct err *e)
+{
+    struct file_source *f = xcalloc(1, sizeof(*f));
+    struct buf name = BUF_INIT(URL_MAX);
+    char *dir = dir_of(path);
+
+    (void)buf_addf(&name, "routes file %s",
+                   path); /* a path that is longer cannot be opened either */
+    f->base.ops = &file_ops;
+    f->base.env = env;
+    f->path = str_dup(str_of(path));
+    f->name = str_dup(buf_str(&name));
+    f->source = router_source_create(env->router, f->name);
+    f->debounce = loop_timer_create(env->loop, look_fired, f);
+    f->poll = loop_timer_create(env->loop, look_fired, f);
+    f->watch = notify_watch_create(env->notify, dir, watch_event, f);
+    free(dir);
+    buf_release(&name);
+    if (look(f, true, e) < 0) {
+        (void)err_wrap(e, "routes file");
+        file_close(&f->base);
+        return NULL;
+    }
+    if (!events_reliable(f))
+        loop_timer_start(f->poll, RESCAN_MS);
+    return &f->base;
+}

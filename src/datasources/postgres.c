@@ -1,0 +1,551 @@
+/*
+ * Rows of the table `drains` as routes.
+ *
+ *   connect ─▶ LOOK ─────────────▶ LISTEN ─▶ READ_ALL ─▶ wait ─▶ READ_SOME, READ_ALL, PING ─▶ wait
+ * … └▶ CREATE ─▶ LOOK
+ *
+ * LISTEN comes before READ_ALL, in the same session, so that nothing falls between: what is
+ * committed after the read began is notified, and read by its id. A notification only names rows;
+ * what they say is read from the table (postgres_payload.h says why), many at once. Whatever cannot
+ * be told row by row, and every `resync_ms`, and every new connection, is a read of all, whose
+ * result the router compares with what it has.
+ *
+ * Invariants: one query at a time. The routes are those of the last read that came to its end, and
+ * stay when the database is away. Any failure ends the connection; the next one begins anew, after
+ * a pause that grows, so there is one way back from everything. It is said when it changes, not
+ * when it is tried again.
+ */
+#include "datasources/postgres_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+#define PENDING_MAX 4096   /* changed rows waiting to be read; more are a read of all */
+#define BATCH_MAX 1024     /* of them, in one query */
+#define SOME_EVERY_MS 20   /* queries for single rows begin so much apart, the first at once */
+#define ALL_EVERY_MS 1000  /* reads of all that notifications cause are so much apart */
+#define ALL_PAUSE_FACTOR 4 /* ... and at least so many times what the last one took */
+#define PING_MS 30000      /* a query now and then, to notice that the peer is gone */
+#define DENIED "42501"     /* insufficient_privilege */
+#define READ_ONLY "25006"  /* read_only_sql_transaction */
+
+#define QUOTED(text) #text
+#define NUMBER(n) QUOTED(n)
+/* Cut a byte behind what would be taken, so that no row is larger than we are ready for. */
+#define SELECT_ROWS                                                                                \
+    "SELECT left(drain::text, 256), left(hostname::text, 1 + " NUMBER(                             \
+        ROUTE_PATTERN_MAX) "), left(endpoint::text, 1 + " NUMBER(URL_MAX) ") FROM drains"
+
+static const char look_sql[] =
+    "SELECT a.attname, a.atttypid = 2950, (SELECT count(*) FROM pg_catalog.pg_trigger t"
+    " WHERE t.tgrelid = a.attrelid AND NOT t.tgisinternal)"
+    " FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass('drains')"
+    " AND a.attnum > 0 AND NOT a.attisdropped AND a.attname IN ('drain', 'hostname', 'endpoint')";
+static const char listen_sql[] =
+    "LISTEN \"drains.insert\"; LISTEN \"drains.update\"; LISTEN \"drains.delete\"";
+static const char all_sql[] = SELECT_ROWS " LIMIT 1 + " NUMBER(POSTGRES_ROWS_MAX);
+static const char some_sql[] = SELECT_ROWS " WHERE drain = ANY($1::uuid[])";
+static const char ping_sql[] = "SELECT count(*) FROM pg_catalog.pg_listening_channels()";
+
+#define CHANNELS 3
+
+enum step { NOTHING = 0, LOOK, CREATE, LISTEN, READ_ALL, READ_SOME, PING };
+enum column_bits { HAS_DRAIN = 1, HAS_HOSTNAME = 2, HAS_ENDPOINT = 4, HAS_ALL = 7 };
+
+struct postgres {
+    struct datasource base;
+    struct datasource_postgres_config cfg;
+    struct dns *dns;
+    struct pg_link *link;
+    struct pg_rows rows;
+    enum step step;           /* whose query runs */
+    struct loop_timer *retry; /* running while there is no connection */
+    struct loop_timer *resync, *ping, *soon;
+    unsigned failures; /* in a row */
+    /* the table, as LOOK found it */
+    unsigned columns; /* enum column_bits */
+    uint64_t triggers;
+    bool seen;        /* it has existed: it is not made again under somebody who is replacing it */
+    bool said_deaf;   /* that changes are not notified */
+    bool current;     /* the routes are the table's, as far as we are told */
+    uint64_t hearing; /* channels that PING counted */
+    /* what is to be read */
+    bool want_all, want_ping;
+    struct pg_id pending[PENDING_MAX], batch[BATCH_MAX];
+    bool found[BATCH_MAX];
+    unsigned npending;
+    uint64_t began_at;        /* the query that runs */
+    uint64_t all_at, some_at; /* not before these */
+    struct err said;          /* the last failure that was */
+    struct datasource_stats stats;
+};
+
+static void go(struct postgres *p);
+
+/* ---- saying ---- */
+
+static void say_failure(struct postgres *p, const struct err *e, uint64_t retry_ms)
+{
+    if (p->said.code && strcmp(p->said.text, e->text) == 0)
+        return;
+    p->said = *e;
+    log_warn(p->stats.reads ? "postgres is away, the routes known stay"
+                            : "postgres cannot be read yet",
+             KV_ERR(e), KV_INT("retry_ms", retry_ms));
+}
+
+static void say_read(struct postgres *p, uint64_t took)
+{
+    bool first = !p->current;
+
+    p->current = true;
+    p->said.code = 0;
+    if (first)
+        log_info("routes read", KV_CSTR("source", "postgres"),
+                 KV_INT("routes", p->rows.rows - p->rows.refused),
+                 KV_INT("refused", p->rows.refused), KV_INT("took_ms", took));
+    else
+        log_debug("routes read again", KV_CSTR("source", "postgres"),
+                  KV_INT("routes", p->rows.rows - p->rows.refused),
+                  KV_INT("refused", p->rows.refused), KV_INT("took_ms", took));
+}
+
+static void say_deaf(struct postgres *p, const char *why)
+{
+    if (!p->said_deaf)
+        log_warn("changes of the table are not notified, it is read now and then",
+                 KV_CSTR("why", why), KV_INT("every_ms", p->cfg.resync_ms));
+    p->said_deaf = true;
+}
+
+/* ---- failing, and coming back ---- */
+
+/* Any number below. */
+static uint64_t spread(uint64_t below)
+{
+    uint64_t now = clock_mono_ns();
+
+    return below ? hash_seeded(&now, sizeof(now)) % below : 0;
+}
+
+static uint64_t backoff(struct postgres *p)
+{
+    uint64_t most = BACKOFF_BASE_MS;
+
+    for (unsigned i = 0; i < p->failures && most < POSTGRES_BACKOFF_CAP_MS; i++)
+        most *= 2;
+    p->failures++;
+    return 1 + spread(most < POSTGRES_BACKOFF_CAP_MS ? most : POSTGRES_BACKOFF_CAP_MS);
+}
+
+static void link_down(void *arg, const struct err *e)
+{
+    struct postgres *p = arg;
+    uint64_t wait = backoff(p);
+
+    if (p->step == READ_ALL || p->step == READ_SOME)
+        pg_rows_abandon(&p->rows);
+    p->step = NOTHING;
+    p->current = false;
+    p->stats.up = 0;
+    p->stats.failures++;
+    loop_timer_stop(p->resync);
+    loop_timer_stop(p->ping);
+    loop_timer_stop(p->soon);
+    say_failure(p, e, wait);
+    loop_timer_start(p->retry, wait);
+}
+
+static void retry_now(void *arg)
+{
+    struct postgres *p = arg;
+
+    pg_link_open(p->link);
+}
+
+/* ---- queries ---- */
+
+static void query(struct postgres *p, enum step step, const char *sql, const char *param)
+{
+    p->step = step;
+    p->began_at = loop_now(p->base.env->loop);
+    pg_link_query(p->link, sql, param);
+}
+
+static void look(struct postgres *p)
+{
+    p->columns = 0;
+    p->rows.ids = false;
+    query(p, LOOK, look_sql, NULL);
+}
+
+static void read_all(struct postgres *p)
+{
+    p->want_all = false;
+    p->npending = 0; /* what they are about was committed: this read sees it */
+    pg_rows_begin(&p->rows, true);
+    query(p, READ_ALL, all_sql, NULL);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct pg_id));
+}
+
+/* Each id once. */
+static void pending_shrink(struct postgres *p)
+{
+    unsigned n = 0;
+
+    qsort(p->pending, p->npending, sizeof(p->pending[0]), compare_ids);
+    for (unsigned i = 0; i < p->npending; i++)
+        if (n == 0 || compare_ids(&p->pending[n - 1], &p->pending[i]) != 0)
+            p->pending[n++] = p->pending[i];
+    p->npending = n;
+}
+
+/* As "{id,id}", what Postgres reads as an array. */
+static void read_some(struct postgres *p)
+{
+    struct buf ids = BUF_INIT(BATCH_MAX * (PG_ID_TEXT_SIZE + 1) + 2);
+    char id[PG_ID_TEXT_SIZE];
+    unsigned n;
+
+    pending_shrink(p);
+    n = p->npending < BATCH_MAX ? p->npending : BATCH_MAX;
+    p->npending -= n;
+    memcpy(p->batch, p->pending + p->npending, n * sizeof(p->batch[0]));
+    p->rows.nbatch = n;
+    pg_rows_begin(&p->rows, false);
+    for (unsigned i = 0; i < n; i++) {
+        pg_id_format(&p->batch[i], id);
+        (void)buf_addf(&ids, "%c%s", i ? ',' : '{', id); /* BATCH_MAX of them fit */
+    }
+    (void)buf_add_ch(&ids, '}');
+    p->some_at = loop_now(p->base.env->loop) + SOME_EVERY_MS;
+    query(p, READ_SOME, some_sql, buf_cstr(&ids));
+    buf_release(&ids);
+}
+
+/* Does what is to be done and may be done now; one thing, the rest follows when it is done. */
+static void go(struct postgres *p)
+{
+    uint64_t now = loop_now(p->base.env->loop);
+
+    if (!p->current || p->step != NOTHING || !pg_link_idle(p->link))
+        return;
+    if (p->want_all) {
+        if (now >= p->all_at)
+            read_all(p);
+        else
+            loop_timer_start(p->soon, p->all_at - now);
+    } else if (p->npending) {
+        if (now >= p->some_at)
+            read_some(p);
+        else
+            loop_timer_start(p->soon, p->some_at - now);
+    } else if (p->want_ping) {
+        p->want_ping = false;
+        p->hearing = 0;
+        query(p, PING, ping_sql, NULL);
+    }
+}
+
+static void soon_fired(void *arg)
+{
+    go(arg);
+}
+
+static void resync_fired(void *arg)
+{
+    struct postgres *p = arg;
+
+    p->want_all = true;
+    p->all_at = 0;
+    go(p);
+}
+
+static void ping_fired(void *arg)
+{
+    struct postgres *p = arg;
+
+    p->want_ping = true;
+    go(p);
+}
+
+/* ---- what comes of them ---- */
+
+/* The rows of LOOK: a column each. */
+static void look_row(struct postgres *p, const PGresult *row)
+{
+    struct str name = str_of(PQgetvalue(row, 0, 0));
+    bool uuid = *PQgetvalue(row, 0, 1) == 't';
+
+    if (str_eq(name, STR("drain"))) {
+        p->columns |= HAS_DRAIN;
+        p->rows.ids = uuid;
+    } else if (str_eq(name, STR("hostname"))) {
+        p->columns |= HAS_HOSTNAME;
+    } else if (str_eq(name, STR("endpoint"))) {
+        p->columns |= HAS_ENDPOINT;
+    }
+    (void)str_to_u64(str_of(PQgetvalue(row, 0, 2)), UINT64_MAX, &p->triggers); /* a count(*) */
+}
+
+static void link_row(void *arg, const PGresult *row)
+{
+    struct postgres *p = arg;
+    struct err e = {0, ""};
+
+    if (p->step == READ_ALL || p->step == READ_SOME) {
+        if (pg_rows_take(&p->rows, row, &e) < 0)
+            pg_link_fail(p->link, &e);
+    } else if (p->step == LOOK && PQnfields(row) == 3) {
+        look_row(p, row);
+    } else if (p->step == PING && PQnfields(row) == 1) {
+        (void)str_to_u64(str_of(PQgetvalue(row, 0, 0)), 1000, &p->hearing); /* else it stays 0 */
+    }
+}
+
+static void link_up(void *arg)
+{
+    struct postgres *p = arg;
+
+    log_debug("postgres connected");
+    p->triggers = 0;
+    look(p);
+}
+
+static void fail_with(struct postgres *p, const char *text)
+{
+    struct err e;
+
+    (void)err_set(&e, ENOENT, "%s", text);
+    pg_link_fail(p->link, &e);
+}
+
+static void look_done(struct postgres *p)
+{
+    if (p->columns == HAS_ALL) {
+        p->seen = true;
+        if (!p->triggers)
+            say_deaf(p, "the table has no triggers (`logtrain schema` prints them)");
+        query(p, LISTEN, listen_sql, NULL);
+    } else if (p->columns) {
+        fail_with(p, p->columns & HAS_DRAIN
+                         ? "the table drains has no column hostname, or none endpoint"
+                         : "the table drains has no column drain");
+    } else if (p->seen) {
+        fail_with(p, "the table drains is missing");
+    } else {
+        query(p, CREATE, pg_schema_sql, NULL);
+    }
+}
+
+static void read_done(struct postgres *p)
+{
+    uint64_t now = loop_now(p->base.env->loop), took = now - p->began_at;
+    uint64_t pause = took * ALL_PAUSE_FACTOR;
+
+    pg_rows_commit(&p->rows);
+    p->stats.reads++;
+    p->stats.rows = p->rows.rows;
+    p->stats.refused = p->rows.refused;
+    p->stats.read_at_ms = (uint64_t)(clock_wall_ns() / 1000000);
+    p->stats.up = 1;
+    p->failures = 0;
+    p->all_at = now + (pause > ALL_EVERY_MS ? pause : ALL_EVERY_MS);
+    say_read(p, took);
+    /* A tenth earlier or later, so that a hundred nodes do not ask at once. */
+    loop_timer_start(p->resync,
+                     p->cfg.resync_ms - p->cfg.resync_ms / 10 + spread(p->cfg.resync_ms / 5 + 1));
+    if (!loop_timer_active(p->ping))
+        loop_timer_start(p->ping, PING_MS);
+}
+
+/* What to do about it, where we know. */
+static void explain(struct postgres *p, enum step step, const struct pg_answer *a, struct err *e)
+{
+    bool denied = strcmp(a->sqlstate, DENIED) == 0 || strcmp(a->sqlstate, READ_ONLY) == 0;
+
+    *e = a->e;
+    if (step == CREATE)
+        (void)err_wrap(e, denied ? "the table drains is missing and we may not create it (run "
+                                   "`logtrain schema | psql` as an administrator)"
+                                 : "the table drains is missing and could not be created");
+    else if (denied)
+        (void)err_wrap(e, "run `GRANT SELECT ON drains TO \"%s\"` as an administrator",
+                       pg_link_user(p->link));
+}
+
+static void step_done(struct postgres *p, enum step step)
+{
+    switch (step) {
+    case LOOK:
+        look_done(p);
+        break;
+    case CREATE:
+        log_info("the table drains was created");
+        look(p);
+        break;
+    case LISTEN:
+        read_all(p);
+        break;
+    case READ_ALL:
+        read_done(p);
+        break;
+    case READ_SOME:
+        p->stats.changes += p->rows.nbatch;
+        pg_rows_commit(&p->rows);
+        break;
+    case PING:
+        if (p->hearing < CHANNELS)
+            say_deaf(p, "the session does not keep its LISTEN, as behind a pooler");
+        loop_timer_start(p->ping, PING_MS);
+        break;
+    case NOTHING:
+        break;
+    }
+}
+
+static void link_done(void *arg, const struct pg_answer *a)
+{
+    struct postgres *p = arg;
+    enum step step = p->step;
+    struct err e;
+
+    if (!a->ok && step == LISTEN) { /* a standby server cannot: rows can be read all the same */
+        say_deaf(p, a->e.text);
+        read_all(p);
+        return;
+    }
+    if (!a->ok && step != PING) {
+        explain(p, step, a, &e);
+        pg_link_fail(p->link, &e);
+        return;
+    }
+    if (!a->ok)
+        p->hearing = CHANNELS; /* it may not ask, which is a sign of life, too */
+    p->step = NOTHING;
+    step_done(p, step);
+    go(p);
+}
+
+/* ---- notifications ---- */
+
+static void link_notified(void *arg, struct str payload)
+{
+    struct postgres *p = arg;
+    struct pg_id ids[2];
+    unsigned n;
+
+    p->stats.notifications++;
+    if (p->want_all)
+        return;
+    n = p->rows.ids ? pg_payload_ids(payload, ids) : 0;
+    if (p->npending + n > PENDING_MAX) {
+        pending_shrink(p);
+        if (p->npending > PENDING_MAX / 2)
+            n = 0;
+    }
+    if (!n) {
+        log_debug("a notification calls for a read of all rows", KV_INT("bytes", payload.len));
+        p->want_all = true;
+    }
+    memcpy(p->pending + p->npending, ids, n * sizeof(ids[0]));
+    p->npending += n;
+    go(p);
+}
+
+/* ---- the member ---- */
+
+static struct postgres *postgres_of(struct datasource *d);
+
+static void postgres_reload(struct datasource *d)
+{
+    struct postgres *p = postgres_of(d);
+
+    if (loop_timer_active(p->retry))
+        loop_timer_start(p->retry, 0);
+    else
+        resync_fired(p);
+}
+
+static void postgres_stats(struct datasource *d, struct datasource_stats *out)
+{
+    *out = postgres_of(d)->stats;
+}
+
+static void postgres_close(struct datasource *d)
+{
+    struct postgres *p = postgres_of(d);
+
+    pg_link_free(p->link);
+    dns_free(p->dns);
+    loop_timer_free(p->retry);
+    loop_timer_free(p->resync);
+    loop_timer_free(p->ping);
+    loop_timer_free(p->soon);
+    free(p);
+}
+
+static const struct datasource_ops postgres_ops = {.name = "postgres",
+                                                   .reload = postgres_reload,
+                                                   .stats = postgres_stats,
+                                                   .close = postgres_close};
+
+static struct postgres *postgres_of(struct datasource *d)
+{
+    if (d->ops != &postgres_ops)
+        BUG("datasource: '%s' taken for 'postgres'", d->ops->name);
+    return container_of(d, struct postgres, base);
+}
+
+static const struct pg_link_events link_events = {.up = link_up,
+                                                  .row = link_row,
+                                                  .done = link_done,
+                                                  .notified = link_notified,
+                                                  .down = link_down};
+
+struct datasource *datasource_postgres_open(const struct datasource_env *env,
+                                            const struct datasource_postgres_config *cfg,
+                                            struct err *e)
+{
+    struct pg_link_config lc = {.loop = env->loop, .url = cfg->url, .timeout_ms = cfg->timeout_ms};
+    struct pg_options options;
+    struct postgres *p;
+    struct dns *dns;
+
+    if (pg_options_read(&options, cfg->url, e) < 0) {
+        (void)err_wrap(e, "DATABASE_URL");
+        return NULL;
+    }
+    pg_options_release(&options);
+    dns = dns_create(env->loop, cfg->dns_servers, e);
+    if (!dns)
+        return NULL;
+    p = xcalloc(1, sizeof(*p));
+    p->base.ops = &postgres_ops;
+    p->base.env = env;
+    p->cfg = *cfg;
+    p->dns = lc.dns = dns;
+    p->link = pg_link_create(&lc, &link_events, p);
+    p->rows.env = env;
+    p->rows.source = router_source_create(env->router, "postgres");
+    route_source_set_late(p->rows.source);
+    p->rows.batch = p->batch;
+    p->rows.found = p->found;
+    p->retry = loop_timer_create(env->loop, retry_now, p);
+    p->resync = loop_timer_create(env->loop, resync_fired, p);
+    p->ping = loop_timer_create(env->loop, ping_fired, p);
+    p->soon = loop_timer_create(env->loop, soon_fired, p);
+    loop_timer_start(p->retry, 0);
+    return &p->base;
+}

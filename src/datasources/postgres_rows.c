@@ -1,0 +1,135 @@
+/*
+ * Rows to routes. A row's route is keyed by its id: 16 bytes where the column is a UUID, else its
+ * text. A row that was there before, just so, is not checked again. A bad one is named once, as
+ * long as it stays bad in the same way; what was said is remembered as hashes.
+ *
+ * Nothing of an endpoint is ever logged but the error that check_url makes of it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/map.h"
+#include "datasources/postgres_internal.h"
+
+enum column { DRAIN = 0, HOSTNAME, ENDPOINT, COLUMNS };
+
+static int id_compare(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct pg_id));
+}
+
+void pg_rows_begin(struct pg_rows *r, bool whole)
+{
+    r->whole = whole;
+    if (!whole) {
+        qsort(r->batch, r->nbatch, sizeof(r->batch[0]), id_compare);
+        memset(r->found, 0, r->nbatch * sizeof(r->found[0]));
+        route_begin_changes(r->source);
+        return;
+    }
+    r->rows = r->refused = 0;
+    memcpy(r->told_before, r->told, r->ntold * sizeof(r->told[0]));
+    r->ntold_before = r->ntold;
+    r->ntold = 0;
+    route_begin(r->source);
+}
+
+static bool has_hash(const uint64_t *list, unsigned n, uint64_t hash)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (list[i] == hash)
+            return true;
+    return false;
+}
+
+static void refuse(struct pg_rows *r, struct str id, const struct err *e)
+{
+    uint64_t hash = hash_seeded(id.p, id.len) ^ hash_seeded(e->text, strlen(e->text));
+    bool known = has_hash(r->told_before, r->ntold_before, hash);
+
+    if (r->whole)
+        r->refused++;
+    if (has_hash(r->told, r->ntold, hash))
+        return;
+    if (r->ntold == PG_TOLD_MAX)
+        return; /* counted; and named by the next read of all, where there is room again */
+    r->told[r->ntold++] = hash;
+    if (!r->whole || !known)
+        log_warn("route refused", KV_CSTR("source", "postgres"), KV_STR("row", id), KV_ERR(e));
+}
+
+static struct str value(const PGresult *row, enum column c)
+{
+    return str_make(PQgetvalue(row, 0, c), (size_t)PQgetlength(row, 0, c));
+}
+
+static int check(const struct pg_rows *r, const PGresult *row, struct err *e)
+{
+    if (PQgetisnull(row, 0, HOSTNAME))
+        return err_set(e, EINVAL, "the hostname is NULL");
+    if (PQgetisnull(row, 0, ENDPOINT))
+        return err_set(e, EINVAL, "the endpoint is NULL");
+    if (route_pattern_check(value(row, HOSTNAME), e) < 0)
+        return -1;
+    return r->env->check_url(str_trim(value(row, ENDPOINT)), e);
+}
+
+/* Which of the batch it is; NULL when it is none. */
+static bool *batch_find(const struct pg_rows *r, const struct pg_id *id)
+{
+    const struct pg_id *at = bsearch(id, r->batch, r->nbatch, sizeof(r->batch[0]), id_compare);
+
+    return at ? &r->found[at - r->batch] : NULL;
+}
+
+int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
+{
+    struct str id, key, url;
+    struct err why = {0, ""};
+    struct pg_id binary;
+    bool *found;
+
+    if (PQnfields(row) != COLUMNS || PQntuples(row) != 1 || PQgetisnull(row, 0, DRAIN))
+        return err_set(e, EPROTO, "a row without an id, or of other columns than were asked for");
+    key = id = value(row, DRAIN);
+    if (r->ids) {
+        if (!pg_id_parse(id, &binary))
+            return err_set(e, EPROTO, "a row's id is not the UUID that it should be");
+        key = str_make((const char *)binary.bytes, sizeof(binary.bytes));
+    }
+    if (!r->whole) {
+        found = batch_find(r, &binary);
+        if (!found)
+            return err_set(e, EPROTO, "a row that was not asked for");
+        *found = true;
+    } else if (++r->rows > POSTGRES_ROWS_MAX) {
+        return err_set(e, E2BIG, "the table has more than %d rows", POSTGRES_ROWS_MAX);
+    }
+    url = str_trim(value(row, ENDPOINT));
+    if (!PQgetisnull(row, 0, ENDPOINT) && route_keep(r->source, key, value(row, HOSTNAME), &url, 1))
+        return 0;
+    if (check(r, row, &why) == 0) {
+        route_put(r->source, key, value(row, HOSTNAME), &url, 1);
+    } else {
+        refuse(r, id, &why);
+        route_drop(r->source, key);
+    }
+    return 0;
+}
+
+void pg_rows_commit(struct pg_rows *r)
+{
+    for (unsigned i = 0; !r->whole && i < r->nbatch; i++)
+        if (!r->found[i])
+            route_drop(r->source,
+                       str_make((const char *)r->batch[i].bytes, sizeof(r->batch[i].bytes)));
+    route_commit(r->source);
+}
+
+void pg_rows_abandon(struct pg_rows *r)
+{
+    route_begin_changes(r->source); /* so that the commit drops nothing */
+    route_commit(r->source);
+}

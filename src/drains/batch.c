@@ -1,0 +1,223 @@
+/*
+ * Filling batches: ready cursors take turns, QUANTUM bytes each, and the format writes straight
+ * into the batch's body. No allocation per record; bodies are used again. Called by drain_work()
+ * once per turn and drain.
+ *
+ * How much a batch holds follows the drain's health: BATCH_BYTES_PROBE while it has not answered
+ * well, then twice as much with each good answer. So a thousand dead drains hold a thousand probes,
+ * not a thousand full batches; and while the bodies in flight reach INFLIGHT_MAX, new batches are
+ * small. A range is one cursor's turn, in the order of the body.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "drains/engine_internal.h"
+#include "formats/format.h"
+
+#define QUANTUM (64 * 1024)
+#define TURNS_MAX 64 /* of cursors, in one batch: bounds the work of one turn of the loop */
+#define SPARE_BYTES (3 * 1024 * 1024) /* of bodies that are kept for use again */
+
+struct filler {
+    struct record_sink sink;
+    struct batch *batch;
+    struct drain_cursor *cursor;
+    struct batch_range *range;
+    bool full; /* though the target is not reached */
+    size_t target;
+    uint32_t max_records;
+};
+
+size_t batch_max(const struct drain *d)
+{
+    switch (d->spec->batch) {
+    case BATCH_NDJSON:
+    case BATCH_ARRAY:
+    case BATCH_MANY:
+        return BATCH_BYTES_HTTP;
+    case BATCH_RECORD:
+    case BATCH_STREAM:
+        break;
+    }
+    return BATCH_BYTES_STREAM;
+}
+
+static struct batch *batch_take(struct drain *d)
+{
+    struct engine *en = d->engine;
+    struct batch *b;
+
+    if (list_empty(&en->spare)) {
+        b = xcalloc(1, sizeof *b);
+        list_init(&b->node);
+        buf_init(&b->body, BATCH_GROWTH_MAX);
+    } else {
+        b = list_entry(en->spare.next, struct batch, node);
+        list_del(&b->node);
+        en->spare_bytes -= b->body.cap;
+    }
+    b->drain = d;
+    return b;
+}
+
+unsigned char *batch_outcomes(struct batch *b)
+{
+    if (!b->outcomes) {
+        b->outcomes = xmalloc(b->records);
+        memset(b->outcomes, VERDICT_DELIVERED, b->records);
+    }
+    return b->outcomes;
+}
+
+void batch_free(struct batch *b)
+{
+    struct engine *en = b->drain->engine;
+
+    list_del(&b->node);
+    free(b->outcomes);
+    b->outcomes = NULL;
+    if (en->spare_bytes + b->body.cap > SPARE_BYTES) {
+        buf_release(&b->body);
+        free(b->ranges);
+        free(b);
+        return;
+    }
+    buf_clear(&b->body);
+    *b = (struct batch){
+        .node = b->node, .body = b->body, .ranges = b->ranges, .ranges_cap = b->ranges_cap};
+    list_init(&b->node);
+    list_add_head(&en->spare, &b->node);
+    en->spare_bytes += b->body.cap;
+}
+
+void batch_let_go(struct batch *b)
+{
+    for (unsigned i = 0; i < b->nranges; i++)
+        if (b->ranges[i].cursor)
+            b->ranges[i].cursor->inflight--;
+}
+
+void batch_forget_cursor(struct batch *b, const struct drain_cursor *c)
+{
+    for (unsigned i = 0; i < b->nranges; i++)
+        if (b->ranges[i].cursor == c)
+            b->ranges[i].cursor = NULL;
+}
+
+static int filler_add(struct record_sink *s, const struct record *r)
+{
+    struct filler *f = container_of(s, struct filler, sink);
+    struct batch *b = f->batch;
+    struct drain_counters *k = &b->drain->counters;
+    size_t len = b->body.len, limit = b->drain->batch_limit;
+    bool cut = false;
+
+    if (b->records >= f->max_records || len >= f->target)
+        return -1;
+    if (formatter_add(f->cursor->formatter, &b->body, r, b->now, &cut) < 0) {
+        f->full = b->records;
+        if (f->full)
+            return -1;
+        k->rejected++; /* larger than a whole batch may be: there is no other way for it */
+        k->too_large++;
+        return 0;
+    }
+    if (limit && b->records && b->body.len > limit) {
+        b->body.len = len; /* a target may be passed, a limit may not */
+        f->full = true;
+        return -1;
+    }
+    b->records++;
+    b->bytes += r->msg.len;
+    f->range->records++;
+    f->range->bytes += r->msg.len;
+    k->truncated += cut;
+    return 0;
+}
+
+static struct batch_range *range_add(struct batch *b, struct drain_cursor *c)
+{
+    struct batch_range *r;
+
+    if (b->nranges == b->ranges_cap) {
+        b->ranges_cap = b->ranges_cap ? b->ranges_cap * 2 : 4;
+        b->ranges = xrealloc(b->ranges, b->ranges_cap * sizeof(*b->ranges));
+    }
+    r = &b->ranges[b->nranges++];
+    *r = (struct batch_range){.cursor = c, .from = c->cursor.sent};
+    return r;
+}
+
+/* One cursor's turn. */
+static void fill_from(struct filler *f, struct drain_cursor *c)
+{
+    struct engine *en = c->drain->engine;
+    struct batch *b = f->batch;
+    struct batch_range *r = range_add(b, c);
+    uint64_t now = loop_now(&en->loop);
+    size_t quantum = f->max_records == 1 ? 4096 : f->target < QUANTUM ? f->target : QUANTUM;
+    enum read_result rc;
+
+    f->cursor = c;
+    f->range = r;
+    rc = cursor_read(&c->cursor, quantum, &f->sink);
+    r->to = c->cursor.sent;
+    r->dry_at = rc == READ_MORE ? 0 : now ? now : 1;
+    c->pending = rc == READ_MORE;
+    c->ended = rc == READ_END;
+    if (rc == READ_WAIT)
+        engine_wait(en, c);
+    if (r->records) {
+        c->inflight++;
+        drain_cursor_ready(c, false);
+        return;
+    }
+    b->nranges--; /* there was nothing to read */
+    if (r->dry_at && !c->inflight)
+        c->caught_up_at = now;
+    drain_cursor_settle_idle(c);
+    drain_cursor_ready(c, false);
+    engine_cursor_done(en, c);
+}
+
+static size_t target_now(const struct drain *d)
+{
+    size_t target = d->batch_target;
+
+    if (d->engine->inflight_bytes >= INFLIGHT_MAX && target > BATCH_BYTES_SMALL)
+        target = BATCH_BYTES_SMALL;
+    if (d->batch_limit && target > d->batch_limit)
+        target = d->batch_limit;
+    return target;
+}
+
+struct batch *batch_fill(struct drain *d)
+{
+    struct filler f = {.sink.add = filler_add, .batch = batch_take(d), .target = target_now(d)};
+    unsigned turns = TURNS_MAX;
+
+    f.batch->now = str_make(f.batch->now_text, clock_format(f.batch->now_text, clock_wall_ns()));
+    f.max_records = d->spec->batch == BATCH_RECORD ? 1 : BATCH_RECORDS_MAX;
+    if (d->record_limit && d->record_limit < f.max_records)
+        f.max_records = d->record_limit;
+    while (turns-- && !list_empty(&d->ready) && f.batch->body.len < f.target &&
+           f.batch->records < f.max_records && !f.full) {
+        struct drain_cursor *c = list_entry(d->ready.next, struct drain_cursor, ready_node);
+
+        list_del(&c->ready_node);
+        fill_from(&f, c);
+    }
+    if (!f.batch->records) {
+        batch_free(f.batch);
+        return NULL;
+    }
+    for (unsigned i = 0; i < f.batch->nranges && !d->ordered; i++) {
+        struct drain_cursor *c = f.batch->ranges[i].cursor;
+
+        c->busy = true; /* its next batch waits for the answer, or its lines could change places */
+        list_del(&c->ready_node);
+    }
+    (void)formatter_end(f.batch->ranges[0].cursor->formatter,
+                        &f.batch->body); /* one byte; the cap is far */
+    return f.batch;
+}

@@ -1,0 +1,347 @@
+/*
+ * The framework's half of a drain: what a verdict means for the cursors, when to connect, when to
+ * wait, what to say in the log. See drain.h for the states. Everything here runs on the worker's
+ * loop; drain_work() is called once per turn while there is something to do and moves at most one
+ * batch.
+ */
+#include "drains/drain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "drains/engine_internal.h"
+#include "drains/ledger.h"
+#include "drains/trace.h"
+
+void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
+                struct drain_spec *spec)
+{
+    d->ops = ops;
+    d->engine = en;
+    d->spec = drain_spec_ref(spec);
+    d->slots = 1;
+    d->batch_target = BATCH_BYTES_PROBE;
+    list_init(&d->node);
+    list_init(&d->work_node);
+    list_init(&d->connect_node);
+    list_init(&d->cursors);
+    list_init(&d->ready);
+    list_init(&d->inflight);
+}
+
+void drain_release(struct drain *d)
+{
+    list_del(&d->node);
+    list_del(&d->work_node);
+    list_del(&d->connect_node);
+    ledger_free(d->ledger);
+    loop_timer_free(d->timer);
+    drain_spec_unref(d->spec);
+}
+
+static void timer_fired(void *arg)
+{
+    struct drain *d = arg;
+
+    if (d->state == DRAIN_WAITING)
+        d->state = DRAIN_CLOSED;
+    else
+        d->lingered = true;
+    engine_want(d->engine, d);
+}
+
+struct drain *drain_create(struct engine *en, struct drain_spec *spec, struct err *e)
+{
+    struct drain *d = spec->scheme->ops->create(en, spec, e);
+
+    if (!d)
+        return NULL;
+    d->timer = loop_timer_create(&en->loop, timer_fired, d);
+    list_add_tail(&en->all, &d->node);
+    return d;
+}
+
+void drain_free(struct drain *d)
+{
+    list_for_each_safe (it, &d->cursors)
+        drain_cursor_drop(list_entry(it, struct drain_cursor, drain_node));
+    d->ops->free(d);
+}
+
+const char *drain_state_name(const struct drain *d)
+{
+    if (d->held)
+        return "held";
+    switch (d->state) {
+    case DRAIN_CLOSED:
+        return "idle";
+    case DRAIN_OPENING:
+        return "connecting";
+    case DRAIN_OPEN:
+        return d->failing ? "failing" : "open";
+    case DRAIN_WAITING:
+        return "waiting";
+    case DRAIN_CLOSING:
+        break;
+    }
+    return "closing";
+}
+
+/* ---- health, backoff ---- */
+
+void drain_recovered(struct drain *d)
+{
+    uint64_t now = loop_now(&d->engine->loop);
+
+    d->healthy = true;
+    d->attempts = 0;
+    if (d->nstuck)
+        return; /* some of its streams still fail */
+    d->held = false;
+    if (!d->failing)
+        return;
+    d->failing = false;
+    d->last_error = (struct err){0};
+    log_info("drain recovered", KV_CSTR("drain", d->spec->name),
+             KV_INT("after_ms", now - d->failing_since));
+}
+
+uint64_t drain_backoff(struct drain *d, unsigned attempts, uint64_t cap)
+{
+    unsigned shift = attempts < 16 ? attempts : 16;
+    uint64_t span = (uint64_t)BACKOFF_BASE_MS << shift;
+
+    if (span > cap - BACKOFF_BASE_MS)
+        span = cap - BACKOFF_BASE_MS;
+    return BACKOFF_BASE_MS + engine_random(d->engine, span);
+}
+
+void drain_wait(struct drain *d, uint64_t ms)
+{
+    if (d->state == DRAIN_CLOSING)
+        return;
+    if (d->state == DRAIN_WAITING && loop_timer_left(d->timer) >= ms)
+        return; /* the answer to another request asked for more */
+    d->state = DRAIN_WAITING;
+    d->lingered = false;
+    list_del(&d->connect_node);
+    loop_timer_start(d->timer, ms);
+}
+
+void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e)
+{
+    d->last_error = *e;
+    if (!d->failing || (hold && !d->held)) {
+        LOG_AT(hold ? LOG_ERROR : LOG_WARN,
+               hold ? "drain held: its configuration is refused" : "drain failing",
+               KV_CSTR("drain", d->spec->name), KV_ERR(e), KV_INT("retry_ms", retry_ms), KV_END);
+        if (!d->failing)
+            d->failing_since = loop_now(&d->engine->loop);
+        d->failing = true;
+    }
+    d->held = hold;
+}
+
+void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e)
+{
+    bool hold = v == VERDICT_HOLD, again = d->state == DRAIN_WAITING;
+    uint64_t ms = drain_backoff(d, d->attempts, hold ? HOLD_MS : BACKOFF_CAP_MS);
+
+    d->healthy = false;
+    d->batch_target = BATCH_BYTES_PROBE;
+    if (retry_after_ms >= 0) {
+        ms = (uint64_t)retry_after_ms;
+        ms = ms < RETRY_AFTER_MIN_MS   ? RETRY_AFTER_MIN_MS
+             : ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS
+                                       : ms;
+    }
+    drain_ails(d, hold, ms, e);
+    if (again && retry_after_ms < 0)
+        return; /* the answer to another request of the same try */
+    d->attempts++;
+    drain_wait(d, ms);
+}
+
+/* ---- members' side ---- */
+
+void drain_opened(struct drain *d)
+{
+    if (d->state != DRAIN_OPENING)
+        return;
+    d->state = DRAIN_OPEN;
+    d->opened_at = loop_now(&d->engine->loop);
+    if (d->ops->open)
+        d->counters.connects++;
+    engine_want(d->engine, d);
+}
+
+void drain_count_connects(struct drain *d, unsigned made, unsigned failed)
+{
+    d->counters.connects += made;
+    d->counters.connect_errors += failed;
+}
+
+bool drain_unconfirmed(const struct drain *d)
+{
+    return d->ninflight || (d->ledger && !ledger_empty(d->ledger));
+}
+
+void drain_confirm(struct drain *d, uint64_t end)
+{
+    uint64_t records;
+
+    if (!d->ledger)
+        return;
+    records = ledger_confirm(d->ledger, end, &d->counters.bytes_out);
+    if (!records)
+        return;
+    d->counters.records_out += records;
+    drain_recovered(d);
+    list_for_each_safe (it, &d->cursors)
+        engine_cursor_done(d->engine, list_entry(it, struct drain_cursor, drain_node));
+    loop_task_post(&d->engine->loop, &d->engine->turn); /* positions may be saved */
+}
+
+/* Back to CLOSED. False when that is not the end of it: it is being closed, or its batches, which
+ * came back with the connection, have set the time of the next try. */
+static bool to_closed(struct drain *d)
+{
+    d->opened_at = 0;
+    if (d->state == DRAIN_CLOSING || (d->state == DRAIN_WAITING && !d->ordered))
+        return false;
+    d->state = DRAIN_CLOSED;
+    return true;
+}
+
+void drain_lost_for(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e)
+{
+    bool was_open = d->state == DRAIN_OPEN;
+
+    engine_settle_now(d->engine, d);
+    if (was_open)
+        d->counters.disconnects++;
+    else
+        d->counters.connect_errors++;
+    if (d->ordered)
+        drain_rewind(d);
+    if (to_closed(d))
+        drain_failed(d, v, retry_after_ms, e);
+}
+
+void drain_lost(struct drain *d, bool clean, const struct err *e)
+{
+    if (!clean) {
+        drain_lost_for(d, VERDICT_OFFLINE, -1, e);
+        return;
+    }
+    engine_settle_now(d->engine, d);
+    drain_confirm(d, UINT64_MAX);
+    if (d->ledger)
+        ledger_clear(d->ledger, 0); /* the next connection counts from 0 */
+    if (to_closed(d))
+        engine_want(d->engine, d);
+}
+
+void drain_settle(struct drain *d, struct batch *b, enum verdict v)
+{
+    if (b->drain != d || b->verdict)
+        BUG("drain: '%s' settles a batch twice, or another's", d->ops->name);
+    if (v == VERDICT_MIXED && (!b->outcomes || d->ordered))
+        BUG("drain: '%s' settles as mixed without outcomes, or in a pipe", d->ops->name);
+    b->verdict = v;
+    list_del(&b->node);
+    list_add_tail(&d->engine->settled, &b->node);
+    loop_task_post(&d->engine->loop, &d->engine->turn);
+}
+
+void drain_closed(struct drain *d)
+{
+    engine_settle_now(d->engine, d);
+    d->closed = true;
+    if (!d->engine->stopping) { /* it was unused: freed when the stack has unwound */
+        list_add_tail(&d->engine->closed, &d->work_node);
+        loop_task_post(&d->engine->loop, &d->engine->turn);
+    }
+    engine_check_stop(d->engine);
+}
+
+/* ---- the engine's side ---- */
+
+void drain_send(struct drain *d, struct batch *b)
+{
+    d->ninflight++;
+    d->engine->inflight_bytes += b->body.len;
+    d->counters.batches++;
+    d->counters.records_in += b->records;
+    d->counters.bytes_in += b->bytes;
+    d->counters.wire_bytes += b->body.len;
+    b->retry_after_ms = -1;
+    list_add_tail(&d->inflight, &b->node);
+    if (d->spec->trace)
+        trace_send(d, b);
+    d->ops->send(d, b);
+}
+
+void drain_go(struct drain *d)
+{
+    if (d->state != DRAIN_CLOSED)
+        return;
+    d->state = DRAIN_OPENING;
+    if (d->ops->open)
+        d->ops->open(d);
+    else
+        drain_opened(d);
+}
+
+/* Should what is ready wait for more to come? */
+static bool lingering(struct drain *d)
+{
+    if (!d->spec->linger_ms || d->lingered || d->record_limit || d->engine->stopping)
+        return false;
+    if (!loop_timer_active(d->timer))
+        loop_timer_start(d->timer, d->spec->linger_ms);
+    return true;
+}
+
+/* <b> was full before its cursors were through. */
+static bool more_pending(const struct batch *b)
+{
+    for (unsigned i = 0; i < b->nranges; i++)
+        if (b->ranges[i].cursor->pending)
+            return true;
+    return false;
+}
+
+bool drain_work(struct drain *d)
+{
+    struct batch *b;
+
+    if (list_empty(&d->ready) || d->ninflight >= d->slots)
+        return false;
+    if (d->state == DRAIN_CLOSED) {
+        engine_connect(d->engine, d);
+        return false;
+    }
+    if (d->state != DRAIN_OPEN || (!d->ordered && !d->healthy && d->ninflight) || lingering(d))
+        return false;
+    if (d->ninflight && d->engine->inflight_bytes >= INFLIGHT_MAX)
+        return false; /* one batch is always allowed: no drain waits for another's answers */
+    b = batch_fill(d);
+    if (!b) {
+        d->lingered = false;
+        return !list_empty(&d->ready);
+    }
+    d->lingered = !list_empty(&d->ready) || more_pending(b);
+    drain_send(d, b);
+    return !list_empty(&d->ready) && d->ninflight < d->slots;
+}
+
+void drain_close(struct drain *d, bool flush)
+{
+    loop_timer_stop(d->timer);
+    list_del(&d->connect_node);
+    list_del(&d->work_node);
+    d->state = DRAIN_CLOSING;
+    d->ops->close(d, flush);
+}

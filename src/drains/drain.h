@@ -1,0 +1,247 @@
+/*
+ * A drain: one destination of one worker. The framework (drain.c, batch.c, engine.c) owns pulling,
+ * batching, order, retry, backoff, counting and logging; a member (syslog.c, http.c, …) only knows
+ * how to hand a batch over and what the answers mean.
+ *
+ *            open()                opened                 send(batch)
+ *   CLOSED ─────────▶ OPENING ──────────────▶ OPEN ────────────────────▶ member
+ *     ▲                  │ lost                 │ lost, RETRY, HOLD         │
+ *     └──── WAITING ◀────┴──────────────────────┘        drain_settle(batch, verdict)
+ *          (backoff)
+ *
+ * Rules for members: send() is answered exactly once by drain_settle(), also from inside send();
+ * settle only queues. A member never sleeps, retries, counts, logs, or chooses what to send, and
+ * reads every reply its peer makes.
+ */
+#ifndef DRAINS_DRAIN_H
+#define DRAINS_DRAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "drains/spec.h"
+#include "streams/stream.h"
+
+struct engine;
+struct drain;
+
+enum verdict {
+    VERDICT_DELIVERED =
+        1, /* the peer confirmed it, or the protocol has no answer (UDP) and the kernel took it */
+    VERDICT_SENT, /* handed over; drain_confirm() with batch->end or later says when it is confirmed
+                   */
+    VERDICT_RETRY,     /* the same again later, after backoff (or batch->retry_after_ms) */
+    VERDICT_REJECTED,  /* the peer will never take it as it is: halve, and skip the one that stands
+                          alone */
+    VERDICT_TOO_LARGE, /* the same because of its size: the lower limit is kept */
+    VERDICT_HOLD, /* the drain's configuration is wrong (401, 403, 404): hold everything, try seldom
+                   */
+    VERDICT_OFFLINE, /* not connected (any more): keep it, reopen first */
+    VERDICT_MIXED,   /* the peer answered for each record: batch_outcomes() has them */
+};
+
+/* A cursor's turn in a batch; a cursor may have several. */
+struct batch_range {
+    struct drain_cursor *cursor; /* NULL when it was removed meanwhile */
+    struct mark from, to;
+    uint32_t records;
+    uint64_t bytes;  /* of message */
+    uint64_t dry_at; /* loop time at which <to> was the end of the stream; 0 = it was not */
+    /* VERDICT_MIXED */
+    bool stuck;  /* something of its cursor comes again */
+    bool passed; /* some of it does not */
+};
+
+struct batch {
+    struct list node; /* drain->inflight, or the engine's settled list */
+    struct drain *drain;
+    struct buf body; /* formatted, framed: what goes on the wire */
+    struct batch_range *ranges;
+    unsigned nranges, ranges_cap;
+    uint32_t records;
+    uint64_t bytes; /* of message */
+    struct str now; /* the time that records without one were given; points into <now_text> */
+    char now_text[CLOCK_TEXT_SIZE];
+    size_t shelved_len;    /* the body was let go while the peer takes nothing: its length ... */
+    uint64_t shelved_hash; /* ... and what it must be again */
+    struct str hostname;   /* of the first record's stream, for members that address by it; valid
+                              while in flight */
+
+    /* The member's, for its answer. */
+    uint64_t end;           /* VERDICT_SENT: place in the member's own count, only growing */
+    int64_t retry_after_ms; /* -1 = none */
+    struct err err;         /* why not; empty when delivered */
+    struct err refusal; /* VERDICT_MIXED: why a record was REJECTED, as <err> is why others wait */
+    unsigned char *outcomes; /* VERDICT_MIXED: owned; NULL until batch_outcomes() is called */
+    enum verdict verdict;
+    void *member; /* free for the member while it has the batch */
+};
+
+struct drain_ops {
+    const char *name;
+    /* Allocates a member for <spec> (referenced by the base). No I/O. NULL with <e> set on failure.
+     */
+    struct drain *(*create)(struct engine *en, struct drain_spec *spec, struct err *e);
+    /* Starts to connect; answered by drain_opened() or drain_lost(). NULL = always open. */
+    void (*open)(struct drain *d);
+    /* Takes <batch>. Answers exactly once with drain_settle(), even from inside send(). Called only
+     * while OPEN and while fewer than d->slots batches are unsettled. */
+    void (*send)(struct drain *d, struct batch *batch);
+    /* Says goodbye and settles what is in flight as OFFLINE, then drain_closed(). Idempotent. With
+     * <flush>, lets what was written reach the peer first (bounded by the engine's deadline). */
+    void (*close)(struct drain *d, bool flush);
+    /* After drain_closed(); never from a callback of the member's own. */
+    void (*free)(struct drain *d);
+};
+
+enum drain_state { DRAIN_CLOSED = 0, DRAIN_OPENING, DRAIN_OPEN, DRAIN_WAITING, DRAIN_CLOSING };
+
+/* Counters of one drain on one worker; the control thread gets copies. */
+struct drain_counters {
+    uint64_t records_in;  /* read for it, retries counted again */
+    uint64_t bytes_in;    /* message bytes */
+    uint64_t records_out; /* confirmed (best effort: handed to the kernel) */
+    uint64_t bytes_out;   /* message bytes of them */
+    uint64_t wire_bytes;  /* formatted bytes handed to the member */
+    uint64_t batches;
+    uint64_t retries;     /* batches that were answered RETRY, HOLD or OFFLINE */
+    uint64_t rewinds;     /* connections after whose end lines are sent again */
+    uint64_t rejected;    /* records skipped because the peer refuses them */
+    uint64_t too_large;   /* of these: because of their size */
+    uint64_t truncated;   /* records cut by max= */
+    uint64_t unconfirmed; /* file bytes committed without confirmation (DESIGN.md §6) */
+    uint64_t connects;
+    uint64_t connect_errors;
+    uint64_t disconnects;  /* connections that ended abnormally */
+    uint64_t lost_known;   /* best effort: datagrams known lost */
+    uint64_t unsubscribed; /* redis: records published to nobody */
+};
+
+/* One drain's place in one stream. */
+struct drain_cursor {
+    struct cursor cursor;
+    struct drain *drain;
+    struct list ready_node; /* drain->ready while it has something to read and nothing in flight */
+    struct list drain_node; /* drain->cursors */
+    struct list wait_node;  /* engine->waiting, while READ_WAIT */
+    struct formatter *formatter;
+    unsigned inflight; /* batches and ledger entries that hold a range of it */
+    bool pending;      /* something may be there to read */
+    bool busy;   /* in flight on a drain that is not ordered: its next batch waits for the answer */
+    bool parked; /* its route is gone; kept for ROUTE_GRACE_MS */
+    bool ended;  /* READ_END */
+    unsigned stuck_tries; /* so many times in a row the peer refused some of its records for now,
+                             but not those of others */
+    uint64_t stuck_until; /* loop time until which it is left alone for that; 0 = it is not */
+    uint64_t parked_at;
+    uint64_t caught_up_at;      /* loop time as of which all was sent (confirmed, where there is
+                                   confirmation) */
+    uint32_t ledger_slot;       /* hint */
+    struct position reject_pos; /* of the record that was refused alone ... */
+    unsigned reject_tries;      /* ... so many times */
+    struct position rewind_pos; /* of the last rewind ... */
+    unsigned rewinds;           /* ... so many times in a row ... */
+    struct mark rewind_to;      /* ... and what the peer's kernel had each time */
+    struct mark reached;        /* what it had at the end of the last connection; see rewind.c */
+};
+
+struct drain {
+    const struct drain_ops *ops;
+    struct engine *engine;
+    struct drain_spec *spec;  /* one reference */
+    struct list node;         /* engine->drains */
+    struct list work_node;    /* engine->work, when there is something to do this turn */
+    struct list connect_node; /* engine->connecting, while it waits for leave to connect */
+    struct list cursors;      /* of struct drain_cursor */
+    struct list ready;        /* cursors with something to read, in turn */
+    struct list inflight;     /* batches at the member */
+    struct ledger *ledger;    /* VERDICT_SENT: what waits for drain_confirm(); NULL until needed */
+    enum drain_state state;
+    unsigned ninflight;
+    unsigned slots; /* the member's: how many batches it takes at once */
+    bool ordered; /* the member's: one pipe in order, so a stream may have several batches in it */
+    uint64_t reached;    /* the member's, if ordered: how much of what it was given (batch->end) the
+                            peer's kernel has; true when it calls drain_lost() */
+    bool healthy;        /* its last answer was good; else batches are probes */
+    bool failing;        /* said so in the log */
+    bool held;           /* WAITING because its configuration is wrong */
+    bool lingered;       /* linger= has passed for what is ready */
+    bool closed;         /* drain_closed() came */
+    unsigned attempts;   /* failures in a row */
+    unsigned nstuck;     /* cursors with stuck_tries: the drain fails, though it takes data */
+    size_t batch_target; /* bytes a batch is filled to now */
+    size_t batch_limit;  /* learned from TOO_LARGE; 0 = none */
+    uint32_t record_limit;    /* halved by REJECTED, doubled by DELIVERED; 0 = none */
+    uint64_t suspect;         /* records until the record limit is lifted */
+    uint64_t refusals_since;  /* records passed over since then ... */
+    unsigned refusals;        /* ... so many, for the log's sake */
+    struct loop_timer *timer; /* backoff, linger */
+    uint64_t failing_since;
+    uint64_t opened_at;
+    uint64_t unused_since; /* loop time at which its last cursor went */
+    struct err last_error;
+    struct drain_counters counters;
+};
+
+/* ---- for members ---- */
+
+/* In create(): fills the base in. */
+void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
+                struct drain_spec *spec);
+/* In free(). */
+void drain_release(struct drain *d);
+void drain_opened(struct drain *d);
+/* The connection could not be made, or ended. <clean>: the peer said goodbye in order and nothing
+ * handed over is in doubt; else what is not confirmed is sent again. Settle what the member still
+ * has as OFFLINE first. */
+void drain_lost(struct drain *d, bool clean, const struct err *e);
+/* As drain_lost() without <clean>, when the peer has said more: VERDICT_HOLD (it refuses our
+ * credentials) or VERDICT_OFFLINE, and when to come back (-1 = it has not said). */
+void drain_lost_for(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e);
+void drain_settle(struct drain *d, struct batch *b, enum verdict v);
+/* For VERDICT_MIXED: an outcome for each record, in the order of the body; all DELIVERED at first.
+ * The others may be RETRY or HOLD, which come again with everything of their stream after them,
+ * also what was delivered of that (so the peer must know a record that it has), while other streams
+ * go on; and REJECTED, which is passed over at once, counted and named. Not for ordered drains. */
+unsigned char *batch_outcomes(struct batch *b);
+/* For a member without open(): connections that it made, and tries that failed. */
+void drain_count_connects(struct drain *d, unsigned made, unsigned failed);
+/* The peer has taken nothing for a while: lets the body of an unsettled batch go, because the log
+ * file still has it. */
+void drain_shelve(struct drain *d, struct batch *b);
+/* Makes the very same body again. -1 = it cannot be made (the file was truncated, ...): the
+ * connection must end. */
+int drain_unshelve(struct drain *d, struct batch *b);
+/* Everything up to <end> (see VERDICT_SENT) is confirmed. */
+void drain_confirm(struct drain *d, uint64_t end);
+/* Something is unconfirmed. */
+bool drain_unconfirmed(const struct drain *d);
+void drain_closed(struct drain *d);
+
+/* ---- for the engine ---- */
+
+struct drain *drain_create(struct engine *en, struct drain_spec *spec, struct err *e);
+void drain_send(struct drain *d, struct batch *b);
+/* One turn's work: settle, open, fill and send at most a batch. True when there is more to do right
+ * now. */
+bool drain_work(struct drain *d);
+void drain_act_on(struct batch *b);
+void drain_close(struct drain *d, bool flush);
+void drain_free(struct drain *d);
+
+/* A cursor of <d> in <s>. */
+struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struct position *end);
+void drain_cursor_park(struct drain_cursor *c);
+void drain_cursor_unpark(struct drain_cursor *c);
+/* Frees it; what is still in flight of it is nobody's any more. */
+void drain_cursor_drop(struct drain_cursor *c);
+/* The stream's identity changed. */
+void drain_cursor_rename(struct drain_cursor *c);
+
+const char *drain_state_name(const struct drain *d);
+
+#endif

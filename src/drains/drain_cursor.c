@@ -1,0 +1,128 @@
+/*
+ * A drain's cursors: when one is in its drain's turn, and what happens to it when its route goes
+ * and comes back. Reading itself is streams/cursor.c.
+ */
+#include <stdlib.h>
+
+#include "drains/engine_internal.h"
+#include "drains/ledger.h"
+#include "formats/format.h"
+
+void drain_cursor_ready(struct drain_cursor *c, bool first)
+{
+    struct drain *d = c->drain;
+
+    if (!c->pending || c->busy || c->parked || c->stuck_until || !list_empty(&c->ready_node))
+        return;
+    if (first)
+        list_add_head(&d->ready, &c->ready_node);
+    else
+        list_add_tail(&d->ready, &c->ready_node);
+    engine_want(d->engine, d);
+}
+
+void drain_wake_cursor(struct cursor *k)
+{
+    struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
+
+    c->pending = true;
+    if (c->stuck_until && loop_now(&c->drain->engine->loop) < c->stuck_until)
+        return; /* something was written meanwhile: no reason to ask the peer sooner */
+    c->stuck_until = 0;
+    list_del(&c->wait_node);
+    drain_cursor_ready(c, false);
+}
+
+void drain_cursor_stick(struct drain_cursor *c, uint64_t ms)
+{
+    struct engine *en = c->drain->engine;
+
+    c->drain->nstuck += !c->stuck_tries;
+    c->stuck_tries++;
+    c->stuck_until = loop_now(&en->loop) + ms;
+    c->cursor.wake_at = c->stuck_until;
+    engine_wait(en, c);
+}
+
+void drain_cursor_unstick(struct drain_cursor *c)
+{
+    c->drain->nstuck -= c->stuck_tries > 0;
+    c->stuck_tries = 0;
+    c->stuck_until = 0;
+}
+
+void drain_cursor_settle_idle(struct drain_cursor *c)
+{
+    if (!c->inflight)
+        cursor_ack(&c->cursor, &c->cursor.sent);
+}
+
+static struct formatter *formatter_for(const struct drain_cursor *c)
+{
+    struct format_options o = c->drain->spec->format;
+
+    if (c->drain->spec->scheme->flags & (DRAIN_UDP | DRAIN_FRAMED))
+        o.framing = FRAMING_OCTET; /* between us and the member: one frame is one datagram */
+    o.id_first = c->drain->spec->scheme->flags & DRAIN_FRAMED;
+    return formatter_create(&o, c->cursor.stream->identity);
+}
+
+struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struct position *end)
+{
+    struct drain_cursor *c = xcalloc(1, sizeof *c);
+
+    c->drain = d;
+    list_init(&c->ready_node);
+    list_init(&c->wait_node);
+    list_add_tail(&d->cursors, &c->drain_node);
+    cursor_init(&c->cursor, s, drain_wake_cursor, end);
+    c->formatter = formatter_for(c);
+    c->caught_up_at = loop_now(&d->engine->loop);
+    drain_wake_cursor(&c->cursor);
+    return c;
+}
+
+void drain_cursor_rename(struct drain_cursor *c)
+{
+    formatter_free(c->formatter);
+    c->formatter = formatter_for(c);
+}
+
+void drain_cursor_park(struct drain_cursor *c)
+{
+    c->parked = true;
+    c->parked_at = loop_now(&c->drain->engine->loop);
+    list_del(&c->ready_node);
+}
+
+void drain_cursor_unpark(struct drain_cursor *c)
+{
+    c->parked = false;
+    c->pending = true;
+    drain_cursor_ready(c, false);
+}
+
+void drain_cursor_drop(struct drain_cursor *c)
+{
+    struct drain *d = c->drain;
+    struct stream *s = c->cursor.stream;
+
+    list_for_each (it, &d->inflight)
+        batch_forget_cursor(list_entry(it, struct batch, node), c);
+    list_for_each (it, &d->engine->settled)
+        batch_forget_cursor(list_entry(it, struct batch, node), c);
+    if (d->ledger)
+        ledger_forget_cursor(d->ledger, c);
+    drain_cursor_unstick(c);
+    list_del(&c->ready_node);
+    list_del(&c->wait_node);
+    list_del(&c->drain_node);
+    cursor_release(&c->cursor);
+    formatter_free(c->formatter);
+    free(c);
+    stream_trim(s);
+    if (!list_empty(&d->cursors))
+        return;
+    d->unused_since = loop_now(&d->engine->loop);
+    engine_tidy_later(d->engine);
+}

@@ -1,0 +1,390 @@
+/*
+ * The worker's turn: verdicts first, then leave to connect, then every drain that has work moves
+ * one batch. Also its birth and its end. Mails from the control thread are in engine_mail.c.
+ */
+#include "drains/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "drains/engine_internal.h"
+#include "drains/gzip.h"
+#include "drains/members.h"
+#include "loop/dns.h"
+#include "net/http_client.h"
+
+#define TIDY_MS 60000
+
+struct loop *engine_loop(struct engine *en)
+{
+    return &en->loop;
+}
+
+struct dns *engine_dns(struct engine *en)
+{
+    return en->dns;
+}
+
+const struct egress *engine_egress(struct engine *en)
+{
+    return en->cfg.egress;
+}
+
+struct http_client *engine_http(struct engine *en)
+{
+    struct err e;
+
+    if (!en->http) {
+        en->http = http_client_create(&en->loop, en->dns, &e);
+        if (!en->http)
+            log_error("HTTP client cannot be made", KV_ERR(&e));
+    }
+    return en->http;
+}
+
+struct gzip *engine_gzip(struct engine *en)
+{
+    if (!en->gzip)
+        en->gzip = gzip_create();
+    return en->gzip;
+}
+
+struct mailbox *engine_mailbox(struct engine *en)
+{
+    return &en->mailbox;
+}
+
+uint64_t engine_random(struct engine *en, uint64_t below)
+{
+    /* xorshift64: jitter needs no more. */
+    en->random ^= en->random << 13;
+    en->random ^= en->random >> 7;
+    en->random ^= en->random << 17;
+    return below ? en->random % below : 0;
+}
+
+void engine_want(struct engine *en, struct drain *d)
+{
+    if (list_empty(&d->work_node) && d->state != DRAIN_CLOSING)
+        list_add_tail(&en->work, &d->work_node);
+    loop_task_post(&en->loop, &en->turn);
+}
+
+/* ---- leave to connect ---- */
+
+void engine_connect(struct engine *en, struct drain *d)
+{
+    if (!list_empty(&d->connect_node))
+        return;
+    if (d->failing)
+        list_add_tail(&en->connecting, &d->connect_node);
+    else
+        list_add_head(&en->connecting,
+                      &d->connect_node); /* it was well: the dead ones wait for it */
+    loop_task_post(&en->loop, &en->turn);
+}
+
+static void refill_tokens(struct engine *en)
+{
+    uint64_t now = loop_now(&en->loop);
+    uint64_t more = (now - en->connect_refilled) * CONNECTS_PER_SECOND / 1000;
+
+    if (!more)
+        return;
+    en->connect_refilled = now;
+    en->connect_tokens = more + en->connect_tokens > CONNECTS_BURST
+                             ? CONNECTS_BURST
+                             : en->connect_tokens + (unsigned)more;
+}
+
+static void give_leave(struct engine *en)
+{
+    refill_tokens(en);
+    while (en->connect_tokens && !list_empty(&en->connecting)) {
+        struct drain *d = list_entry(en->connecting.next, struct drain, connect_node);
+
+        list_del(&d->connect_node);
+        en->connect_tokens--;
+        drain_go(d);
+    }
+    if (!list_empty(&en->connecting) && !loop_timer_active(en->connect_timer))
+        loop_timer_start(en->connect_timer, 1000 / CONNECTS_PER_SECOND + 1);
+}
+
+static void connect_timer_fired(void *arg)
+{
+    struct engine *en = arg;
+    loop_task_post(&en->loop, &en->turn);
+}
+
+/* ---- waiting cursors ---- */
+
+void engine_wait(struct engine *en, struct drain_cursor *c)
+{
+    uint64_t now = loop_now(&en->loop);
+    uint64_t at = c->cursor.wake_at;
+
+    list_del(&c->wait_node);
+    list_add_tail(&en->waiting, &c->wait_node);
+    if (loop_timer_active(en->wait_timer) && en->wait_until <= at)
+        return;
+    en->wait_until = at;
+    loop_timer_start(en->wait_timer, at > now ? at - now : 1);
+}
+
+static void wait_timer_fired(void *arg)
+{
+    struct engine *en = arg;
+    uint64_t now = loop_now(&en->loop), next = UINT64_MAX;
+
+    list_for_each_safe (it, &en->waiting) {
+        struct drain_cursor *c = list_entry(it, struct drain_cursor, wait_node);
+
+        if (c->cursor.wake_at <= now)
+            drain_wake_cursor(&c->cursor);
+        else if (c->cursor.wake_at < next)
+            next = c->cursor.wake_at;
+    }
+    if (next == UINT64_MAX)
+        return;
+    en->wait_until = next;
+    loop_timer_start(en->wait_timer, next - now);
+}
+
+/* ---- the turn ---- */
+
+void engine_settle_now(struct engine *en, struct drain *d)
+{
+    list_for_each_safe (it, &en->settled) {
+        struct batch *b = list_entry(it, struct batch, node);
+
+        if (b->drain != d)
+            continue;
+        list_del(&b->node);
+        drain_act_on(b);
+    }
+}
+
+static void free_closed(struct engine *en)
+{
+    while (!list_empty(&en->closed))
+        drain_free(list_entry(en->closed.next, struct drain, work_node));
+}
+
+static void engine_turn(struct loop_task *t)
+{
+    struct engine *en = container_of(t, struct engine, turn);
+    uint64_t start = clock_mono_ns();
+    struct list now;
+
+    while (!list_empty(&en->settled)) {
+        struct batch *b = list_entry(en->settled.next, struct batch, node);
+        list_del(&b->node);
+        drain_act_on(b);
+    }
+    give_leave(en);
+    list_init(&now);
+    list_move_all(&now, &en->work);
+    while (!list_empty(&now)) {
+        struct drain *d = list_entry(now.next, struct drain, work_node);
+
+        list_del(&d->work_node);
+        if (drain_work(d))
+            engine_want(en, d);
+    }
+    free_closed(en);
+    if (!list_empty(&en->settled))
+        loop_task_post(&en->loop, &en->turn);
+    uint64_t ms = (clock_mono_ns() - start) / 1000000;
+    if (ms > en->turn_ms_max)
+        en->turn_ms_max = ms;
+    engine_check_dirty(en);
+    if (en->stopping)
+        engine_check_stop(en);
+}
+
+void engine_cursor_done(struct engine *en, struct drain_cursor *c)
+{
+    struct stream *s = c->cursor.stream;
+
+    if (!c->ended || c->pending || c->inflight || !cursor_is_settled(&c->cursor))
+        return;
+    drain_cursor_drop(c);
+    if (s->finished && list_empty(&s->cursors))
+        engine_stream_forget(en, s);
+}
+
+/* ---- what nobody needs any more ---- */
+
+void engine_tidy_later(struct engine *en)
+{
+    if (!loop_timer_active(en->tidy_timer))
+        loop_timer_start(en->tidy_timer, TIDY_MS);
+}
+
+/* True while a cursor is still parked. */
+static bool drop_parked(struct engine *en, struct drain *d, uint64_t now)
+{
+    bool any = false;
+
+    list_for_each_safe (it, &d->cursors) {
+        struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
+        struct stream *s = c->cursor.stream;
+
+        if (!c->parked)
+            continue;
+        if (now - c->parked_at < ROUTE_GRACE_MS) {
+            any = true;
+            continue;
+        }
+        drain_cursor_drop(c);
+        if (s->finished && list_empty(&s->cursors))
+            engine_stream_forget(en, s);
+    }
+    return any;
+}
+
+/* True while <d> is unused, but not yet for long enough. */
+static bool retire(struct engine *en, struct drain *d, uint64_t now)
+{
+    if (!list_empty(&d->cursors) || d->state == DRAIN_CLOSING)
+        return false;
+    if (now - d->unused_since < DRAIN_UNUSED_MS || d->ninflight)
+        return true;
+    (void)map_del(&en->drains, str_of(d->spec->text)); /* who wants the URL again gets a new one */
+    drain_close(d, true);
+    return false;
+}
+
+static void tidy_timer_fired(void *arg)
+{
+    struct engine *en = arg;
+    uint64_t now = loop_now(&en->loop);
+    bool again = false;
+
+    if (en->stopping)
+        return;
+    list_for_each_safe (it, &en->all) {
+        struct drain *d = list_entry(it, struct drain, node);
+
+        again |= drop_parked(en, d, now);
+        again |= retire(en, d, now);
+    }
+    if (again)
+        engine_tidy_later(en);
+}
+
+/* ---- birth and end ---- */
+
+static int engine_open(struct engine *en, struct err *e)
+{
+    loop_init(&en->loop);
+    mailbox_open(&en->mailbox, &en->loop, en);
+    reader_init(&en->reader, &en->loop, en->cfg.max_line, en->cfg.partial_timeout_ms);
+    map_init(&en->streams);
+    map_init(&en->drains);
+    list_init(&en->all);
+    list_init(&en->work);
+    list_init(&en->connecting);
+    list_init(&en->waiting);
+    list_init(&en->settled);
+    list_init(&en->closed);
+    list_init(&en->spare);
+    loop_task_init(&en->turn, engine_turn);
+    en->wait_timer = loop_timer_create(&en->loop, wait_timer_fired, en);
+    en->connect_timer = loop_timer_create(&en->loop, connect_timer_fired, en);
+    en->tidy_timer = loop_timer_create(&en->loop, tidy_timer_fired, en);
+    en->stop_timer = NULL;
+    en->connect_tokens = CONNECTS_BURST;
+    en->connect_refilled = loop_now(&en->loop);
+    en->random = hash_seeded(&en->cfg.index, sizeof en->cfg.index) | 1;
+    en->dns = dns_create(&en->loop, en->cfg.dns_servers, e);
+    return en->dns ? 0 : -1;
+}
+
+static void engine_release(struct engine *en)
+{
+    struct stream *s;
+    size_t i = 0;
+
+    while (!list_empty(&en->all)) {
+        struct drain *d = list_entry(en->all.next, struct drain, node);
+        drain_free(d);
+    }
+    while ((s = map_next(&en->streams, &i)))
+        stream_free(s);
+    while (!list_empty(&en->spare)) {
+        struct batch *b = list_entry(en->spare.next, struct batch, node);
+        list_del(&b->node);
+        buf_release(&b->body);
+        free(b->ranges);
+        free(b);
+    }
+    map_release(&en->streams);
+    map_release(&en->drains);
+    loop_timer_free(en->wait_timer);
+    loop_timer_free(en->connect_timer);
+    loop_timer_free(en->tidy_timer);
+    loop_timer_free(en->stop_timer);
+    loop_task_cancel(&en->turn);
+    if (en->http)
+        http_client_free(en->http);
+    gzip_free(en->gzip);
+    dns_free(en->dns);
+    reader_release(&en->reader);
+    mailbox_close(&en->mailbox);
+    loop_release(&en->loop);
+}
+
+static void *engine_main(void *arg)
+{
+    struct engine *en = arg;
+    char name[16];
+
+    (void)snprintf(name, sizeof name, "worker-%u", en->cfg.index);
+    (void)pthread_setname_np(pthread_self(), name);
+    loop_run(&en->loop);
+    return NULL;
+}
+
+struct engine *engine_create(const struct engine_config *cfg, struct err *e)
+{
+    struct engine *en = xcalloc(1, sizeof *en);
+
+    en->cfg = *cfg;
+    if (engine_open(en, e) == 0)
+        return en;
+    engine_release(en);
+    free(en);
+    return NULL;
+}
+
+struct engine *engine_start(const struct engine_config *cfg, struct err *e)
+{
+    struct engine *en = engine_create(cfg, e);
+    int rc;
+
+    if (!en)
+        return NULL;
+    rc = pthread_create(&en->thread, NULL, engine_main, en);
+    if (rc) {
+        (void)err_sys(e, rc, "worker %u: thread", cfg->index);
+        engine_free(en);
+        return NULL;
+    }
+    en->threaded = true;
+    return en;
+}
+
+/* After <done>: the thread has left its loop, and what it had is taken apart here. */
+void engine_free(struct engine *en)
+{
+    if (!en)
+        return;
+    if (en->threaded)
+        (void)pthread_join(en->thread, NULL);
+    engine_release(en);
+    free(en);
+}

@@ -1,0 +1,100 @@
+/*
+ * A worker: one thread, one loop, a shard of the (stream, drain) pairs, and everything that serves
+ * them. Everybody else talks to it by mail. Each turn it lets every drain that has work fill and
+ * send at most one batch, so that no drain and no stream can hold the others up.
+ */
+#ifndef DRAINS_ENGINE_H
+#define DRAINS_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "drains/drain.h"
+#include "drains/spec.h"
+#include "loop/mailbox.h"
+#include "net/conn.h"
+#include "streams/feed.h"
+
+struct engine;
+struct http_client;
+struct gzip;
+struct dns;
+
+struct engine_config {
+    unsigned index; /* of this worker */
+    size_t max_line;
+    uint64_t partial_timeout_ms;
+    const char *dns_servers;     /* NULL = the system's */
+    const struct egress *egress; /* for owner routes; borrowed, may be NULL */
+    uint64_t state_key[2];       /* for hashing URLs into the state's records */
+    struct mailbox *control;     /* where answers go */
+    /* Something was confirmed since the last engine_save(): told once. */
+    void (*dirty)(void *control, unsigned worker);
+    /* The last positions of all, when the worker stops. <records> is the receiver's to free. */
+    void (*saved)(void *control, unsigned worker, struct state_record *records, uint32_t n);
+    void (*forgotten)(void *control, unsigned worker, uint64_t stream); /* on the control thread */
+};
+
+/* Starts the thread. NULL with <e> set when it cannot. */
+struct engine *engine_start(const struct engine_config *cfg, struct err *e);
+/* All but the thread: whoever made it turns engine_loop() himself. */
+struct engine *engine_create(const struct engine_config *cfg, struct err *e);
+struct mailbox *engine_mailbox(struct engine *en);
+/* The handle function for struct feed_port. */
+void engine_feed(void *receiver, struct mail *m);
+
+/* ---- from the control thread ---- */
+/* <end>: only what is written behind it; NULL = from the first byte. <resume>: on from there
+ * instead; NULL = the state knows nothing of the pair. Both are copied. Takes a reference of <spec>
+ * itself. */
+void engine_attach(struct engine *en, uint64_t stream, struct drain_spec *spec,
+                   const struct position *end, const struct state_record *resume);
+void engine_detach(struct engine *en, uint64_t stream, struct drain_spec *spec);
+/* Flushes what is healthy for at most <grace_ms>, closes all, and ends the thread. <done> runs on
+ * the control thread. */
+void engine_stop(struct engine *en, uint64_t grace_ms, void (*done)(void *arg), void *arg);
+/* After <done>, or when it has no thread: joins and frees. */
+void engine_free(struct engine *en);
+
+/* Asks where all cursors stand; <done> gets it on the control thread and owns <records>. */
+void engine_save(struct engine *en,
+                 void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n),
+                 void *arg);
+
+/* A copy of what a worker has, for /metrics and /drains. */
+struct drain_report {
+    char *name; /* of the spec */
+    const char *promise;
+    const char *state;
+    char *error; /* last one, or NULL; never a credential */
+    unsigned streams;
+    uint64_t lag_bytes; /* not yet confirmed */
+    uint64_t lag_ms;    /* since all was sent */
+    uint64_t retry_in_ms;
+    struct drain_counters counters;
+};
+struct engine_report {
+    unsigned worker;
+    struct drain_report *drains;
+    unsigned ndrains;
+    struct reader_stats reader;
+    uint64_t streams, cursors, parked;
+    uint64_t segments;   /* known */
+    uint64_t held_bytes; /* in segments that are no longer the live one and not yet read by all */
+    uint64_t inflight_bytes;
+    uint64_t turn_ms_max; /* longest turn of the loop since the last report */
+};
+/* Asks; <done> gets it on the control thread and owns it (engine_report_free). */
+void engine_ask(struct engine *en, void (*done)(void *arg, struct engine_report *r), void *arg);
+void engine_report_free(struct engine_report *r);
+
+/* ---- for members, on the worker ---- */
+struct loop *engine_loop(struct engine *en);
+struct dns *engine_dns(struct engine *en);
+const struct egress *engine_egress(struct engine *en);
+struct http_client *engine_http(
+    struct engine *en);                      /* made when first asked for; NULL if it cannot be */
+struct gzip *engine_gzip(struct engine *en); /* one for all drains: its state takes 268 KB */
+
+#endif

@@ -1,0 +1,139 @@
+/* Between engine*.c, drain.c, batch.c only. All of it belongs to the worker's thread. */
+#ifndef DRAINS_ENGINE_INTERNAL_H
+#define DRAINS_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "drains/drain.h"
+#include "drains/engine.h"
+
+struct engine {
+    struct engine_config cfg;
+    pthread_t thread;
+    bool threaded;
+    struct loop loop;
+    struct mailbox mailbox;
+    struct reader reader;
+    struct dns *dns;
+    struct http_client *http;
+    struct gzip *gzip;
+    struct map streams;     /* of struct stream, by id */
+    struct map drains;      /* of struct drain, by the spec's text */
+    struct list all;        /* drains */
+    struct list work;       /* drains with something to do this turn */
+    struct list connecting; /* drains that wait for leave to connect */
+    struct list waiting;    /* cursors to look at again at wake_at */
+    struct list settled;    /* batches with a verdict, not acted on yet */
+    struct list closed;     /* drains that nobody uses, said goodbye, to be freed */
+    struct list spare;      /* batches to use again */
+    size_t spare_bytes;     /* of their bodies */
+    size_t inflight_bytes;  /* bodies of batches at members */
+    struct loop_task turn;
+    struct loop_timer *wait_timer;
+    uint64_t wait_until; /* when wait_timer fires */
+    struct loop_timer *connect_timer;
+    struct loop_timer *tidy_timer; /* runs while there is a parked cursor or an unused drain */
+    struct loop_timer *stop_timer;
+    unsigned connect_tokens;
+    uint64_t connect_refilled;
+    uint64_t random;     /* state of the jitter's generator */
+    uint64_t saved_acks; /* reader.stats.acks when positions were last told */
+    bool dirty_told;
+    uint64_t turn_ms_max;
+    bool stopping;
+    bool closing;     /* the second half of stopping: drains are being closed */
+    uint64_t stop_at; /* deadline of the first half */
+    uint64_t stop_grace_ms;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+};
+
+/* <d> has something to do. */
+void engine_want(struct engine *en, struct drain *d);
+/* <d> would like to connect: it gets leave (drain_go) in turn, those that were healthy first. */
+void engine_connect(struct engine *en, struct drain *d);
+/* The verdicts of <d> that wait are acted on now. */
+void engine_settle_now(struct engine *en, struct drain *d);
+/* <c> is to be woken at c->cursor.wake_at. */
+void engine_wait(struct engine *en, struct drain_cursor *c);
+/* A cursor is parked, or a drain unused: time will tell. */
+void engine_tidy_later(struct engine *en);
+/* <c> may have been read to its end. */
+void engine_cursor_done(struct engine *en, struct drain_cursor *c);
+/* Something closed while stopping. */
+void engine_check_stop(struct engine *en);
+/* 0 … <below>-1. */
+uint64_t engine_random(struct engine *en, uint64_t below);
+
+/* ---- engine_save.c ---- */
+/* Tells the control thread, once, that there are positions to save. */
+void engine_check_dirty(struct engine *en);
+/* The worker stops: its positions go to the control thread. */
+void engine_save_last(struct engine *en);
+
+/* engine_mail.c */
+void engine_stream_forget(struct engine *en, struct stream *s);
+
+/* ---- drain.c ---- */
+/* Its last answer was good. */
+void drain_recovered(struct drain *d);
+/* It fails, or some of its streams do: says it when that is new. */
+void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e);
+/* A pause before the next try, of which <attempts> went before. */
+uint64_t drain_backoff(struct drain *d, unsigned attempts, uint64_t cap_ms);
+/* One failure: says it when it is the first, and sets the time of the next try. <retry_after_ms>:
+ * -1 = the peer gave none. */
+void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e);
+/* Nothing is sent for so long. */
+void drain_wait(struct drain *d, uint64_t ms);
+/* Leave to connect. */
+void drain_go(struct drain *d);
+
+/* ---- rewind.c ---- */
+/* The connection of an ordered drain ended in doubt. */
+void drain_rewind(struct drain *d);
+
+/* ---- verdict.c ---- */
+/* Losses are counted one by one, but said only so often. */
+bool drain_may_say(struct drain *d);
+
+/* ---- drain_cursor.c ---- */
+void drain_wake_cursor(struct cursor *c);
+/* Puts the cursor into its drain's turn if there is something to read and nothing stands against
+ * it. */
+void drain_cursor_ready(struct drain_cursor *c, bool first);
+/* The peer refuses some of its records for now: it is left alone for <ms>. */
+void drain_cursor_stick(struct drain_cursor *c, uint64_t ms);
+void drain_cursor_unstick(struct drain_cursor *c);
+/* The cursor has nothing in flight: where it has read to is where it is. */
+void drain_cursor_settle_idle(struct drain_cursor *c);
+
+/* ---- mixed.c ---- */
+/* VERDICT_MIXED: what the peer said of each record. */
+void drain_mixed(struct drain *d, struct batch *b);
+/* The record at <offset> of <seg> (NULL = nobody knows any more) is passed over: counts it, and
+ * says where it lies, never what it says. */
+void drain_refused(struct drain *d, const struct segment *seg, uint64_t offset,
+                   const struct err *why);
+/* The drain takes batches as large as the last one: the next ones may be larger. */
+void drain_grow(struct drain *d, const struct batch *b);
+
+/* ---- shelf.c ---- */
+/* Reads the first <records> records of <r> once more, into <sink>. Returns how many there were:
+ * less when the file is not what it was, or <sink> did not take one. <end> (may be NULL) becomes
+ * the place behind them. */
+uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct record_sink *sink,
+                          struct mark *end);
+
+/* ---- batch.c ---- */
+/* Fills a batch from the ready cursors. NULL when they had nothing. */
+struct batch *batch_fill(struct drain *d);
+/* Its cursors have one thing less in flight. */
+void batch_let_go(struct batch *b);
+void batch_free(struct batch *b);
+void batch_forget_cursor(struct batch *b, const struct drain_cursor *c);
+size_t batch_max(const struct drain *d);
+
+#endif

@@ -1,0 +1,361 @@
+/*
+ * What the control thread tells a worker: streams and their segments (feed.h), which drains they go
+ * to, and when to stop.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "drains/engine_internal.h"
+#include "drains/members.h"
+
+struct attach_mail {
+    struct mail mail;
+    uint64_t stream;
+    struct drain_spec *spec; /* one reference */
+    bool at_end;
+    struct position end; /* with <at_end> */
+    bool known;          /* <resume> is where it was */
+    struct state_record resume;
+};
+
+struct stop_mail {
+    struct mail mail;
+    uint64_t grace_ms;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+struct forgotten_mail {
+    struct mail mail;
+    void (*forgotten)(void *control, unsigned worker, uint64_t stream);
+    unsigned worker;
+    uint64_t stream;
+};
+
+/* ---- streams ---- */
+
+static struct stream *stream_find(struct engine *en, uint64_t id)
+{
+    return map_get(&en->streams, str_make((const char *)&id, sizeof id));
+}
+
+static void tell_forgotten(void *control, struct mail *m)
+{
+    struct forgotten_mail *f = container_of(m, struct forgotten_mail, mail);
+
+    f->forgotten(control, f->worker, f->stream);
+    free(f);
+}
+
+void engine_stream_forget(struct engine *en, struct stream *s)
+{
+    struct forgotten_mail *f = xcalloc(1, sizeof *f);
+
+    f->mail.handle = tell_forgotten;
+    f->forgotten = en->cfg.forgotten;
+    f->worker = en->cfg.index;
+    f->stream = s->id;
+    (void)map_del(&en->streams, str_make((const char *)&s->id, sizeof s->id));
+    stream_free(s);
+    mailbox_post(en->cfg.control, &f->mail);
+}
+
+static void feed_stream(struct engine *en, struct feed_mail *f)
+{
+    struct stream *s = stream_create(&en->reader, f->stream, f->identity);
+
+    f->identity = NULL;
+    if (map_put(&en->streams, str_make((const char *)&s->id, sizeof s->id), s))
+        BUG("worker: stream %llu twice", (unsigned long long)s->id);
+}
+
+static void feed_identity(struct stream *s, struct feed_mail *f)
+{
+    identity_unref(s->identity);
+    s->identity = f->identity;
+    f->identity = NULL;
+    list_for_each (it, &s->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+        drain_cursor_rename(container_of(k, struct drain_cursor, cursor));
+    }
+}
+
+static void feed_known(struct engine *en, struct stream *s, struct feed_mail *f)
+{
+    switch (f->kind) {
+    case FEED_STREAM:
+        break;
+    case FEED_SEGMENT:
+        stream_segment_add(s, f->no, f->path, &f->id, f->restart);
+        f->path = NULL;
+        break;
+    case FEED_SEGMENT_PATH:
+        stream_segment_path(s, f->no, f->path, &f->id);
+        f->path = NULL;
+        break;
+    case FEED_GREW:
+        stream_grew(s);
+        break;
+    case FEED_IDENTITY:
+        feed_identity(s, f);
+        break;
+    case FEED_FINISHED:
+        stream_finish(s);
+        if (list_empty(&s->cursors))
+            engine_stream_forget(en, s);
+        break;
+    }
+}
+
+void engine_feed(void *receiver, struct mail *m)
+{
+    struct engine *en = receiver;
+    struct feed_mail *f = container_of(m, struct feed_mail, mail);
+    uint64_t id = f->stream;
+    struct stream *s;
+
+    if (f->kind == FEED_GREW) {
+        atomic_store_explicit(&f->queued, false, memory_order_release);
+        /* From here on the control thread may post it again: nothing of it is looked at any more.
+         */
+        s = stream_find(en, id);
+        if (s)
+            stream_grew(s);
+        return;
+    }
+    if (f->kind == FEED_STREAM)
+        feed_stream(en, f);
+    s = stream_find(en, id);
+    if (s)
+        feed_known(en, s, f);
+    identity_unref(f->identity);
+    free(f->path);
+    free(f);
+}
+
+/* ---- attaching ---- */
+
+static struct drain *drain_for(struct engine *en, struct drain_spec *spec)
+{
+    struct drain *d = map_get(&en->drains, str_of(spec->text));
+    struct err e;
+
+    if (d)
+        return d;
+    d = drain_create(en, spec, &e);
+    if (!d) {
+        log_error("drain cannot be made", KV_CSTR("drain", spec->name), KV_ERR(&e));
+        return NULL;
+    }
+    (void)map_put(&en->drains, str_of(d->spec->text), d);
+    return d;
+}
+
+static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
+{
+    list_for_each (it, &s->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+        struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
+
+        if (c->drain == d)
+            return c;
+    }
+    return NULL;
+}
+
+static void attach_new(struct drain *d, struct stream *s, const struct attach_mail *a)
+{
+    struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known ? &a->end : NULL);
+    enum resume_result how = a->known ? cursor_resume(&c->cursor, &a->resume) : RESUME_OK;
+
+    if (how == RESUME_OK)
+        return;
+    s->reader->stats.resume_gaps++;
+    log_error(how == RESUME_GONE
+                  ? "log file is gone since the last run: what was unread of it is lost"
+                  : "log file was truncated since the last run, reading it from its start",
+              KV_CSTR("drain", d->spec->name), KV_STR("hostname", s->identity->hostname),
+              KV_STR("pod", s->identity->pod), KV_INT("offset", a->resume.off),
+              KV_INT("lost_bytes_at_least",
+                     a->resume.size > a->resume.off ? a->resume.size - a->resume.off : 0));
+}
+
+static void handle_attach(void *receiver, struct mail *m)
+{
+    struct engine *en = receiver;
+    struct attach_mail *a = container_of(m, struct attach_mail, mail);
+    struct stream *s = stream_find(en, a->stream);
+    struct drain *d = s && !en->stopping ? drain_for(en, a->spec) : NULL;
+
+    if (d) {
+        struct drain_cursor *c = cursor_of(d, s);
+
+        if (c && c->parked)
+            drain_cursor_unpark(c); /* the route was away and is back: on from where it was */
+        else if (!c)
+            attach_new(d, s, a);
+    }
+    drain_spec_unref(a->spec);
+    free(a);
+}
+
+static void handle_detach(void *receiver, struct mail *m)
+{
+    struct engine *en = receiver;
+    struct attach_mail *a = container_of(m, struct attach_mail, mail);
+    struct stream *s = stream_find(en, a->stream);
+    struct drain *d = map_get(&en->drains, str_of(a->spec->text));
+    struct drain_cursor *c = s && d ? cursor_of(d, s) : NULL;
+
+    if (c) {
+        drain_cursor_park(c);
+        engine_tidy_later(en);
+    }
+    drain_spec_unref(a->spec);
+    free(a);
+}
+
+static void post_attach(struct engine *en, struct attach_mail *a, uint64_t stream,
+                        struct drain_spec *spec, void (*handle)(void *, struct mail *))
+{
+    a->mail.handle = handle;
+    a->stream = stream;
+    a->spec = drain_spec_ref(spec);
+    mailbox_post(&en->mailbox, &a->mail);
+}
+
+void engine_attach(struct engine *en, uint64_t stream, struct drain_spec *spec,
+                   const struct position *end, const struct state_record *resume)
+{
+    struct attach_mail *a = xcalloc(1, sizeof(*a));
+
+    a->at_end = end != NULL;
+    if (end)
+        a->end = *end;
+    a->known = resume != NULL;
+    if (resume)
+        a->resume = *resume;
+    post_attach(en, a, stream, spec, handle_attach);
+}
+
+void engine_detach(struct engine *en, uint64_t stream, struct drain_spec *spec)
+{
+    post_attach(en, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_detach);
+}
+
+/* ---- stopping: first what is healthy sends what it has, then all say goodbye ---- */
+
+static void tell_stopped(void *control, struct mail *m)
+{
+    struct stop_mail *s = container_of(m, struct stop_mail, mail);
+
+    (void)control;
+    s->done(s->arg);
+    free(s);
+}
+
+static void ended(struct engine *en)
+{
+    struct stop_mail *s = xcalloc(1, sizeof *s);
+
+    s->mail.handle = tell_stopped;
+    s->done = en->stopped;
+    s->arg = en->stopped_arg;
+    en->stopped = NULL;
+    engine_save_last(en);
+    loop_stop(&en->loop);
+    mailbox_post(en->cfg.control, &s->mail);
+}
+
+/* A drain that is one pipe counts as failing until something is confirmed, seconds after it has
+ * come back; what it takes in the meantime is not to be cut off. */
+static bool takes_data(const struct drain *d)
+{
+    return d->state == DRAIN_OPEN && (d->ordered || !d->failing || (d->nstuck && d->healthy));
+}
+
+static bool all_sent(struct engine *en)
+{
+    list_for_each (it, &en->all) {
+        struct drain *d = list_entry(it, struct drain, node);
+        bool busy = !list_empty(&d->ready) || d->ninflight;
+
+        if (busy && (takes_data(d) || (!d->failing && d->state != DRAIN_WAITING)))
+            return false;
+    }
+    return true;
+}
+
+static void close_all(struct engine *en)
+{
+    en->closing = true;
+    list_for_each_safe (it, &en->all) {
+        struct drain *d = list_entry(it, struct drain, node);
+        drain_close(d, takes_data(d));
+    }
+}
+
+void engine_check_stop(struct engine *en)
+{
+    if (!en->stopping || !en->stopped)
+        return;
+    if (!en->closing) {
+        if (!all_sent(en) && loop_now(&en->loop) < en->stop_at)
+            return;
+        close_all(en);
+        if (!en->stopped) /* the last drain that closed has come here before us */
+            return;
+    }
+    list_for_each (it, &en->all)
+        if (!list_entry(it, struct drain, node)->closed)
+            return;
+    ended(en);
+}
+
+static void stop_timer_fired(void *arg)
+{
+    struct engine *en = arg;
+
+    if (!en->closing) {
+        en->stop_at = 0;
+        loop_timer_start(en->stop_timer, en->stop_grace_ms / 4 + 1);
+        engine_check_stop(en);
+        return;
+    }
+    list_for_each_safe (it, &en->all) {
+        struct drain *d = list_entry(it, struct drain, node);
+        if (!d->closed)
+            d->ops->close(d, false);
+    }
+    engine_check_stop(en);
+}
+
+static void handle_stop(void *receiver, struct mail *m)
+{
+    struct engine *en = receiver;
+    struct stop_mail *s = container_of(m, struct stop_mail, mail);
+    uint64_t first = s->grace_ms - s->grace_ms / 4;
+
+    en->stopping = true;
+    en->stop_grace_ms = s->grace_ms;
+    en->stop_at = loop_now(&en->loop) + first;
+    en->stopped = s->done;
+    en->stopped_arg = s->arg;
+    free(s);
+    en->stop_timer = loop_timer_create(&en->loop, stop_timer_fired, en);
+    loop_timer_start(en->stop_timer, first);
+    list_for_each (it, &en->all)
+        engine_want(en, list_entry(it, struct drain, node));
+    engine_check_stop(en);
+}
+
+void engine_stop(struct engine *en, uint64_t grace_ms, void (*done)(void *arg), void *arg)
+{
+    struct stop_mail *s = xcalloc(1, sizeof *s);
+
+    s->mail.handle = handle_stop;
+    s->grace_ms = grace_ms;
+    s->done = done;
+    s->arg = arg;
+    mailbox_post(&en->mailbox, &s->mail);
+}

@@ -1,0 +1,125 @@
+/*
+ * Copies of a worker's figures for the control thread. Asked for by mail, answered by mail:
+ * counters are plain integers that only the worker touches.
+ */
+#include <stdlib.h>
+
+#include "drains/engine_internal.h"
+
+struct ask_mail {
+    struct mail mail;
+    struct engine *engine;
+    void (*done)(void *arg, struct engine_report *r);
+    void *arg;
+    struct engine_report *report;
+};
+
+static void report_drain(struct engine *en, const struct drain *d, struct drain_report *r)
+{
+    uint64_t now = loop_now(&en->loop);
+
+    *r = (struct drain_report){
+        .name = str_dup(str_of(d->spec->name)),
+        .promise = drain_promise_text(d->spec->scheme->promise),
+        .state = drain_state_name(d),
+        .counters = d->counters,
+    };
+    if (d->last_error.text[0])
+        r->error = str_dup(str_of(d->last_error.text));
+    if (d->state == DRAIN_WAITING)
+        r->retry_in_ms = loop_timer_left(d->timer);
+    list_for_each (it, &d->cursors) {
+        const struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
+        uint64_t unsent = cursor_lag(&c->cursor, &c->cursor.sent);
+
+        r->streams++;
+        r->lag_bytes += cursor_lag(&c->cursor, &c->cursor.acked);
+        if ((unsent || (c->inflight && !d->ordered)) && now - c->caught_up_at > r->lag_ms)
+            r->lag_ms = now - c->caught_up_at;
+    }
+}
+
+static void report_streams(struct engine *en, struct engine_report *r)
+{
+    const struct stream *s;
+    size_t i = 0;
+
+    while ((s = map_next(&en->streams, &i))) {
+        r->streams++;
+        list_for_each (it, &s->segments) {
+            const struct segment *seg = list_entry(it, struct segment, node);
+
+            r->segments++;
+            if (seg->fd >= 0 && (it->next != &s->segments || !seg->path))
+                r->held_bytes += seg->size;
+        }
+    }
+}
+
+static struct engine_report *report(struct engine *en)
+{
+    struct engine_report *r = xcalloc(1, sizeof *r);
+    unsigned n = 0;
+
+    list_for_each (it, &en->all)
+        r->ndrains++;
+    r->worker = en->cfg.index;
+    r->drains = xcalloc(r->ndrains + 1, sizeof *r->drains);
+    list_for_each (it, &en->all) {
+        const struct drain *d = list_entry(it, struct drain, node);
+
+        list_for_each (c_it, &d->cursors) {
+            r->cursors++;
+            r->parked += list_entry(c_it, struct drain_cursor, drain_node)->parked;
+        }
+        report_drain(en, d, &r->drains[n++]);
+    }
+    report_streams(en, r);
+    r->reader = en->reader.stats;
+    r->inflight_bytes = en->inflight_bytes;
+    r->turn_ms_max = en->turn_ms_max;
+    en->turn_ms_max = 0;
+    return r;
+}
+
+static void answer(void *control, struct mail *m)
+{
+    struct ask_mail *a = container_of(m, struct ask_mail, mail);
+
+    (void)control;
+    a->done(a->arg, a->report);
+    free(a);
+}
+
+static void ask(void *receiver, struct mail *m)
+{
+    struct engine *en = receiver;
+    struct ask_mail *a = container_of(m, struct ask_mail, mail);
+
+    a->report = report(en);
+    a->mail.handle = answer;
+    mailbox_post(en->cfg.control, &a->mail);
+}
+
+void engine_ask(struct engine *en, void (*done)(void *arg, struct engine_report *r), void *arg)
+{
+    struct ask_mail *a = xcalloc(1, sizeof *a);
+
+    a->mail.handle = ask;
+    a->engine = en;
+    a->done = done;
+    a->arg = arg;
+    mailbox_post(&en->mailbox, &a->mail);
+}
+
+void engine_report_free(struct engine_report *r)
+{
+    if (!r)
+        return;
+    for (unsigned i = 0; i < r->ndrains; i++) {
+        free(r->drains[i].name);
+        free(r->drains[i].error);
+    }
+    free(r->drains);
+    free(r);
+}

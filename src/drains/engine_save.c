@@ -1,0 +1,121 @@
+/*
+ * Where the cursors of a worker stand, for the state. Asked for by mail at most once a second while
+ * something is confirmed, and told unasked when the worker stops.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "drains/engine_internal.h"
+
+struct save_mail {
+    struct mail mail;
+    unsigned worker;
+    void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n);
+    void *arg;
+    struct state_record *records;
+    uint32_t n;
+};
+
+struct dirty_mail {
+    struct mail mail;
+    void (*dirty)(void *control, unsigned worker);
+    unsigned worker;
+};
+
+static void save_cursor(struct engine *en, struct drain_cursor *c, struct save_mail *m,
+                        int64_t now_ns)
+{
+    struct state_record r = {0};
+    const char *url = c->drain->spec->text;
+    uint64_t parked_ms = c->parked ? loop_now(&en->loop) - c->parked_at : 0;
+
+    if (!cursor_save(&c->cursor, &r))
+        return;
+    r.stream = identity_key(c->cursor.stream->identity);
+    r.drain = hash_keyed(en->cfg.state_key, url, strlen(url));
+    r.seen_ns = now_ns - (int64_t)parked_ms * 1000000;
+    m->records[m->n++] = r;
+}
+
+static void save_all(struct engine *en, struct save_mail *m)
+{
+    int64_t now_ns = clock_wall_ns();
+    uint32_t n = 0;
+
+    en->dirty_told = false;
+    en->saved_acks = en->reader.stats.acks;
+    list_for_each (d_it, &en->all)
+        list_for_each (it, &list_entry(d_it, struct drain, node)->cursors)
+            n++;
+    m->worker = en->cfg.index;
+    m->records = xcalloc(n + 1, sizeof(*m->records));
+    list_for_each (d_it, &en->all)
+        list_for_each (it, &list_entry(d_it, struct drain, node)->cursors)
+            save_cursor(en, list_entry(it, struct drain_cursor, drain_node), m, now_ns);
+}
+
+static void answer(void *control, struct mail *mail)
+{
+    struct save_mail *m = container_of(mail, struct save_mail, mail);
+
+    m->done(m->arg ? m->arg : control, m->worker, m->records, m->n);
+    free(m);
+}
+
+static void save(void *receiver, struct mail *mail)
+{
+    struct engine *en = receiver;
+    struct save_mail *m = container_of(mail, struct save_mail, mail);
+
+    save_all(en, m);
+    m->mail.handle = answer;
+    mailbox_post(en->cfg.control, &m->mail);
+}
+
+void engine_save(struct engine *en,
+                 void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n),
+                 void *arg)
+{
+    struct save_mail *m = xcalloc(1, sizeof(*m));
+
+    m->mail.handle = save;
+    m->done = done;
+    m->arg = arg;
+    mailbox_post(&en->mailbox, &m->mail);
+}
+
+void engine_save_last(struct engine *en)
+{
+    struct save_mail *m;
+
+    if (!en->cfg.saved)
+        return;
+    m = xcalloc(1, sizeof(*m));
+    save_all(en, m);
+    m->done = en->cfg.saved;
+    m->mail.handle = answer;
+    mailbox_post(en->cfg.control, &m->mail);
+}
+
+static void tell_dirty(void *control, struct mail *mail)
+{
+    struct dirty_mail *m = container_of(mail, struct dirty_mail, mail);
+
+    m->dirty(control, m->worker);
+    free(m);
+}
+
+void engine_check_dirty(struct engine *en)
+{
+    struct dirty_mail *m;
+
+    if (en->dirty_told || en->saved_acks == en->reader.stats.acks || !en->cfg.dirty)
+        return;
+    en->dirty_told = true;
+    m = xcalloc(1, sizeof(*m));
+    m->mail.handle = tell_dirty;
+    m->dirty = en->cfg.dirty;
+    m->worker = en->cfg.index;
+    mailbox_post(en->cfg.control, &m->mail);
+}

@@ -1,0 +1,236 @@
+/*
+ * http:// and https://: a POST for each batch, on up to connections= connections (HTTP/1.1) or
+ * streams (HTTP/2). The body is the batch as the format wrote it, gzipped when asked. What an
+ * answer means is in http_verdict.c; the answer's body is read by the client and thrown away.
+ *
+ * A stream's batches go one after another (the framework sends the next only after the verdict), so
+ * order is kept though requests overtake each other.
+ *
+ * Other members that post have their own ops with these functions, and a struct http_kind.
+ *
+ *   drain ──▶ origin (its connections)
+ *     ├ idle posts
+ *     └ busy posts ──▶ call, batch
+ *
+ * Invariant: a post is busy exactly while its batch is unsettled.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "drains/engine.h"
+#include "drains/gzip.h"
+#include "drains/http_internal.h"
+#include "drains/members.h"
+#include "net/http_client.h"
+
+#define GZIPPED_MAX (BATCH_GROWTH_MAX + 64 * 1024) /* what does not compress grows a little */
+#define GZIPPED_KEPT (4 * 1024)                    /* a larger buffer is given back */
+
+/* A request under way, or ready for the next one. */
+struct post {
+    struct list node;
+    struct drain_http *drain;
+    struct http_call *call;
+    struct batch *batch;
+    struct buf gzipped; /* the body, borrowed by the call */
+};
+
+struct drain_http {
+    struct drain base;
+    const struct http_kind *kind;
+    struct tls_config *tls;     /* owned; NULL for http:// */
+    struct http_origin *origin; /* owned */
+    struct gzip *gzip;          /* the engine's; NULL without compression=gzip */
+    struct http_headers headers;
+    struct list idle, busy; /* struct post; made when first needed, at most base.slots of them */
+    bool closing;
+};
+
+static struct drain_http *http_of(struct drain *d)
+{
+    if (d->ops->send != http_post)
+        BUG("drain: '%s' taken for 'http'", d->ops->name);
+    return container_of(d, struct drain_http, base);
+}
+
+void http_free(struct drain *d)
+{
+    struct drain_http *h = http_of(d);
+
+    if (!list_empty(&h->busy))
+        BUG("http: drain freed with a request under way");
+    list_for_each_safe (it, &h->idle) {
+        struct post *p = list_entry(it, struct post, node);
+
+        buf_release(&p->gzipped);
+        free(p);
+    }
+    http_origin_free(h->origin);
+    tls_config_free(h->tls);
+    http_headers_release(&h->headers);
+    drain_release(d);
+    free(h);
+}
+
+/* Operator routes are trusted, so no egress policy is asked. */
+static int set_up(struct drain_http *h, struct engine *en, struct err *e)
+{
+    const struct drain_spec *s = h->base.spec;
+    struct http_client *client = engine_http(en);
+    struct http_origin_config cfg = {
+        .url = &s->url,
+        .tls = s->scheme->flags & DRAIN_TLS,
+        .connections = s->connections,
+        .timeout_ms = s->timeout_ms,
+        .connect_timeout_ms =
+            s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS,
+    };
+    struct tls_options tls;
+
+    if (!client)
+        return err_set(e, ENOMEM, "http: no client");
+    if (cfg.tls) {
+        drain_spec_tls(s, &tls);
+        h->tls = tls_config_create(&tls, e);
+        if (!h->tls)
+            return -1;
+        cfg.tls_config = h->tls;
+    }
+    if (s->gzip)
+        h->gzip = engine_gzip(en);
+    h->origin = http_origin_create(client, &cfg);
+    return 0;
+}
+
+struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
+                             struct engine *en, struct drain_spec *spec, struct err *e)
+{
+    struct drain_http *h = xcalloc(1, sizeof(*h));
+
+    drain_init(&h->base, ops, en, spec);
+    h->kind = kind;
+    h->base.slots = spec->connections;
+    list_init(&h->idle);
+    list_init(&h->busy);
+    http_headers_init(&h->headers, spec);
+    if (set_up(h, en, e) < 0) {
+        http_free(&h->base);
+        return NULL;
+    }
+    return &h->base;
+}
+
+static struct post *post_take(struct drain_http *h, struct batch *b)
+{
+    struct post *p;
+
+    if (list_empty(&h->idle)) {
+        p = xcalloc(1, sizeof(*p));
+        p->drain = h;
+        buf_init(&p->gzipped, GZIPPED_MAX);
+    } else {
+        p = list_entry(h->idle.next, struct post, node);
+        list_del(&p->node);
+    }
+    p->batch = b;
+    list_add_tail(&h->busy, &p->node);
+    return p;
+}
+
+/* Gives the batch back with its verdict, and the post to the next one. */
+static void post_settle(struct post *p, enum verdict v)
+{
+    struct drain_http *h = p->drain;
+    struct batch *b = p->batch;
+
+    p->batch = NULL;
+    p->call = NULL;
+    if (p->gzipped.cap > GZIPPED_KEPT)
+        buf_release(&p->gzipped);
+    list_del(&p->node);
+    list_add_head(&h->idle, &p->node);
+    drain_settle(&h->base, b, v);
+}
+
+static void maybe_closed(struct drain_http *h)
+{
+    if (h->closing && list_empty(&h->busy) && !h->base.closed)
+        drain_closed(&h->base);
+}
+
+static void on_answer(void *arg, const struct http_answer *a, const struct err *e)
+{
+    struct post *p = arg;
+    struct drain_http *h = p->drain;
+    struct batch *b = p->batch;
+    enum verdict v = h->kind->verdict(a, e, b);
+
+    drain_count_connects(&h->base, a->connects, a->unconnected);
+    b->retry_after_ms = v == VERDICT_DELIVERED ? -1 : a->retry_after_ms;
+    post_settle(p, v);
+    maybe_closed(h);
+}
+
+void http_post(struct drain *d, struct batch *b)
+{
+    struct drain_http *h = http_of(d);
+    struct post *p = post_take(h, b);
+    struct http_request req = {
+        .method = "POST",
+        .target = str_of(d->spec->target),
+        .headers = h->headers.list,
+        .body = buf_str(&b->body),
+        .want_body = h->kind->want_body,
+    };
+
+    if (h->gzip) {
+        if (gzip_pack(h->gzip, req.body, &p->gzipped, &b->err) < 0) {
+            post_settle(p, VERDICT_RETRY);
+            return;
+        }
+        req.body = buf_str(&p->gzipped);
+    }
+    p->call = http_send(h->origin, &req, on_answer, p);
+}
+
+void http_close(struct drain *d, bool flush)
+{
+    struct drain_http *h = http_of(d);
+
+    h->closing = true;
+    list_for_each_safe (it, &h->busy) {
+        struct post *p = list_entry(it, struct post, node);
+
+        if (flush)
+            break; /* the answers come, or the engine closes again without <flush> */
+        http_cancel(p->call);
+        (void)err_set(&p->batch->err, ECANCELED, "drain closed before the answer");
+        post_settle(p, VERDICT_OFFLINE);
+    }
+    maybe_closed(h);
+}
+
+/* ---- http:// and https:// themselves ---- */
+
+static enum verdict status_verdict(const struct http_answer *a, const struct err *e,
+                                   struct batch *b)
+{
+    return http_verdict(a, e, &b->err);
+}
+
+static const struct http_kind status_alone = {.verdict = status_verdict};
+
+static struct drain *http_create(struct engine *en, struct drain_spec *spec, struct err *e)
+{
+    return http_create_as(&drain_http_ops, &status_alone, en, spec, e);
+}
+
+const struct drain_ops drain_http_ops = {
+    .name = "http",
+    .create = http_create,
+    .send = http_post,
+    .close = http_close,
+    .free = http_free,
+};

@@ -1,0 +1,42 @@
+/* null://: takes every batch and keeps nothing. What the framework costs without a peer, for tests
+ * and the bench. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "drains/members.h"
+
+static struct drain *null_create(struct engine *en, struct drain_spec *spec, struct err *e)
+{
+    struct drain *d = xcalloc(1, sizeof(*d));
+
+    (void)e; /* nothing can fail */
+    drain_init(d, &drain_null_ops, en, spec);
+    d->slots = 1;
+    return d;
+}
+
+static void null_send(struct drain *d, struct batch *b)
+{
+    drain_settle(d, b, VERDICT_DELIVERED);
+}
+
+static void null_close(struct drain *d, bool flush)
+{
+    (void)flush; /* nothing is ever under way */
+    if (!d->closed)
+        drain_closed(d);
+}
+
+static void null_free(struct drain *d)
+{
+    drain_release(d);
+    free(d);
+}
+
+const struct drain_ops drain_null_ops = {
+    .name = "null",
+    .create = null_create,
+    .send = null_send,
+    .close = null_close,
+    .free = null_free,
+};

@@ -1,0 +1,490 @@
+/*
+ * redis, rediss: each record a command (PUBLISH, RPUSH or XADD), pipelined over one connection of
+ * our own; the replies come in the same order, and every one is read. A record is delivered when
+ * its own command was answered well, so an error in the middle of a pipeline costs nothing but the
+ * records that it says.
+ *
+ *   out   | commands of batch 3 | commands of batch 2 |──▶ conn ──▶ Redis
+ *   queue   batch 1 (reply 17 is next), batch 2, batch 3  ◀── replies
+ *
+ * After an error that lasts longer than a record (out of memory, wrong password, …) the framework
+ * waits, and then opens again: so the connection is spent, and goes when its last reply has come.
+ *
+ * A PUBLISH that nobody heard is delivered all the same, and counted as unsubscribed.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "drains/engine.h"
+#include "drains/members.h"
+#include "drains/redis_internal.h"
+#include "net/conn.h"
+
+#define SLOTS 4
+#define OUT_KEPT (64 * 1024) /* a larger buffer is given back */
+#define OUT_MAX (2 * (size_t)BATCH_GROWTH_MAX)
+
+/* A batch whose replies are awaited. */
+struct pending {
+    struct batch *batch;
+    unsigned range;    /* of the next reply */
+    uint32_t in_range; /* replies of this range that have come */
+    uint32_t record;   /* of the batch; the next one to be answered */
+    bool failed;       /* some record was not delivered */
+};
+
+struct drain_redis {
+    struct drain base;
+    struct tls_config *tls;      /* owned; NULL for plain TCP */
+    struct conn *conn;           /* owned; NULL while closed */
+    struct redis_reader *reader; /* owned; as long as <conn> */
+    struct loop_timer *timer;    /* runs while something is awaited */
+    uint64_t unacked;            /* when it was started */
+    struct buf out;
+    size_t off;                  /* bytes of it that were taken */
+    int greeting;                /* replies to AUTH and SELECT still to come */
+    struct pending queue[SLOTS]; /* ring, oldest at <first> */
+    unsigned first, len;
+    uint64_t opened_ms;
+    bool heard;      /* a reply has come in this turn */
+    bool answered;   /* it has served us: its end is no failed connect */
+    bool spent;      /* after a failure: nothing more is sent on it */
+    bool reopen;     /* open() was asked for while it was still answering */
+    bool leaving;    /* close() was asked for */
+    struct err trim; /* why the last LTRIM failed */
+    enum verdict trim_verdict;
+};
+
+static struct drain_redis *redis_of(struct drain *d)
+{
+    if (d->ops != &drain_redis_ops)
+        BUG("drain: '%s' taken for 'redis'", d->ops->name);
+    return container_of(d, struct drain_redis, base);
+}
+
+static void hang_up(struct drain_redis *r)
+{
+    conn_free(r->conn);
+    r->conn = NULL;
+    redis_reader_free(r->reader);
+    r->reader = NULL;
+    loop_timer_stop(r->timer);
+    if (r->out.p)
+        explicit_bzero(r->out.p, r->out.len); /* it may hold the password */
+    buf_release(&r->out);
+    r->off = 0;
+    r->greeting = 0;
+    r->spent = false;
+}
+
+/* ---- verdicts ---- */
+
+static void settle_oldest(struct drain_redis *r, enum verdict v)
+{
+    struct batch *b = r->queue[r->first].batch;
+
+    r->first = (r->first + 1) % SLOTS;
+    r->len--;
+    drain_settle(&r->base, b, v);
+}
+
+/* What has no reply comes again. */
+static void settle_unanswered(struct drain_redis *r, const struct err *why)
+{
+    while (r->len) {
+        struct pending *p = &r->queue[r->first];
+        struct batch *b = p->batch;
+
+        if (!b->err.code)
+            b->err = *why;
+        if (p->record == 0) {
+            settle_oldest(r, VERDICT_OFFLINE);
+            continue;
+        }
+        memset(batch_outcomes(b) + p->record, VERDICT_RETRY, b->records - p->record);
+        settle_oldest(r, VERDICT_MIXED);
+    }
+}
+
+/* The connection is no more, for whatever reason. */
+static void gone(struct drain_redis *r, bool clean, enum verdict v, const struct err *e)
+{
+    hang_up(r);
+    r->reopen = false;
+    settle_unanswered(r, e);
+    if (clean)
+        drain_lost(&r->base, true, e);
+    else
+        drain_lost_for(&r->base, v, -1, e);
+    if (r->leaving && !r->base.closed)
+        drain_closed(&r->base);
+}
+
+/* ---- writing ---- */
+
+/* What the peer's kernel has not acknowledged yet: while this shrinks, the peer lives. */
+static uint64_t unacked_now(const struct drain_redis *r)
+{
+    int64_t unacked = conn_unacked(r->conn);
+
+    return r->out.len - r->off + (unacked > 0 ? (uint64_t)unacked : 0);
+}
+
+static void expect(struct drain_redis *r)
+{
+    r->unacked = unacked_now(r);
+    loop_timer_start(r->timer, r->base.spec->timeout_ms);
+}
+
+static void push(struct drain_redis *r)
+{
+    size_t left = r->out.len - r->off;
+
+    if (!left)
+        return;
+    r->off += conn_write(r->conn, r->out.p + r->off, left);
+    if (r->off < r->out.len)
+        return; /* <writable> follows */
+    r->off = 0;
+    if (r->greeting)
+        explicit_bzero(r->out.p, r->out.len);
+    buf_clear(&r->out);
+    if (r->out.cap > OUT_KEPT)
+        buf_release(&r->out);
+}
+
+static void redis_send(struct drain *d, struct batch *b)
+{
+    struct drain_redis *r = redis_of(d);
+
+    if (r->trim_verdict) { /* lists would grow without end */
+        b->err = r->trim;
+        drain_settle(d, b, r->trim_verdict);
+        r->trim_verdict = 0;
+        r->spent = true;
+        return;
+    }
+    if (r->off) {
+        buf_consume(&r->out, r->off);
+        r->off = 0;
+    }
+    if (redis_encode(&r->out, b) < 0) {
+        (void)err_set(&b->err, ENOMEM, "redis: no room for the commands");
+        drain_settle(d, b, VERDICT_RETRY);
+        r->spent = true;
+        return;
+    }
+    r->queue[(r->first + r->len++) % SLOTS] = (struct pending){.batch = b};
+    push(r);
+    if (r->len == 1)
+        expect(r);
+}
+
+/* ---- replies ---- */
+
+static enum redis_type wanted(const struct drain_spec *s)
+{
+    return s->mode == REDIS_STREAM ? REDIS_BULK : REDIS_INTEGER;
+}
+
+/* The reply to <p>'s next record. */
+static enum verdict take_record(struct drain_redis *r, struct pending *p,
+                                const struct redis_reply *reply)
+{
+    struct batch *b = p->batch;
+    struct err why = {0, ""};
+    enum verdict v = redis_verdict(reply, wanted(r->base.spec), &why);
+
+    if (v == VERDICT_OFFLINE) {
+        b->err = why;
+        return v;
+    }
+    if (v == VERDICT_DELIVERED) {
+        r->answered = true;
+        r->base.counters.unsubscribed += r->base.spec->mode == REDIS_PUBLISH && reply->integer == 0;
+    } else {
+        batch_outcomes(b)[p->record] = (unsigned char)v;
+        p->failed = true;
+        if (v == VERDICT_REJECTED)
+            b->refusal = why;
+        else if (!b->err.code || v == VERDICT_HOLD)
+            b->err = why;
+        r->spent |= v != VERDICT_REJECTED;
+    }
+    p->record++;
+    p->in_range++;
+    return v;
+}
+
+static enum verdict take_trim(struct drain_redis *r, struct pending *p,
+                              const struct redis_reply *reply)
+{
+    enum verdict v = redis_verdict(reply, REDIS_STATUS, &r->trim);
+
+    if (v == VERDICT_OFFLINE)
+        p->batch->err = r->trim;
+    else if (v != VERDICT_DELIVERED)
+        r->trim_verdict = v == VERDICT_HOLD ? v : VERDICT_RETRY;
+    p->range++;
+    p->in_range = 0;
+    return v;
+}
+
+/* A reply to the oldest batch. -1 = it is none: replies and commands have lost each other. */
+static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
+{
+    struct pending *p = &r->queue[r->first];
+    struct batch *b = p->batch;
+    bool trims = redis_trims(r->base.spec);
+    enum verdict v = p->in_range < b->ranges[p->range].records ? take_record(r, p, reply)
+                                                               : take_trim(r, p, reply);
+
+    if (v == VERDICT_OFFLINE)
+        return -1;
+    if (!trims && p->in_range == b->ranges[p->range].records) {
+        p->range++;
+        p->in_range = 0;
+    }
+    if (p->range == b->nranges)
+        settle_oldest(r, p->failed ? VERDICT_MIXED : VERDICT_DELIVERED);
+    return 0;
+}
+
+/* The reply to AUTH or SELECT. False when the connection is gone. */
+static bool take_greeting(struct drain_redis *r, const struct redis_reply *reply)
+{
+    struct err e = {0, ""};
+    enum verdict v = redis_verdict(reply, REDIS_STATUS, &e);
+
+    if (v != VERDICT_DELIVERED) {
+        gone(r, false, v == VERDICT_HOLD ? v : VERDICT_OFFLINE, &e);
+        return false;
+    }
+    if (--r->greeting == 0) {
+        loop_timer_stop(r->timer);
+        drain_opened(&r->base);
+    }
+    return true;
+}
+
+/* Nobody asked: the server says why it hangs up, or is no Redis. */
+static void unasked(struct drain_redis *r, const struct redis_reply *reply)
+{
+    struct err e = {0, ""};
+    enum verdict v = redis_verdict(reply, 0, &e);
+
+    gone(r, false, v == VERDICT_HOLD ? v : VERDICT_OFFLINE, &e);
+}
+
+static void connect_now(struct drain_redis *r);
+
+/* Everything is answered. */
+static void at_rest(struct drain_redis *r)
+{
+    loop_timer_stop(r->timer);
+    if (r->leaving) {
+        hang_up(r);
+        drain_closed(&r->base);
+    } else if (r->spent) {
+        hang_up(r); /* the framework waits, or will in its next turn */
+        if (r->reopen)
+            connect_now(r);
+    }
+}
+
+/* All replies that are there. False when the connection is gone. */
+static bool take_replies(struct drain_redis *r)
+{
+    struct redis_reply reply;
+    struct err e = {0, ""};
+    int rc;
+
+    while ((rc = redis_reader_next(r->reader, &reply, &e)) == 1) {
+        r->heard = true;
+        if (r->greeting) {
+            if (!take_greeting(r, &reply))
+                return false;
+        } else if (!r->len) {
+            unasked(r, &reply);
+            return false;
+        } else if (take_reply(r, &reply) < 0) {
+            e = r->queue[r->first].batch->err;
+            rc = -1;
+            break;
+        }
+    }
+    if (rc == 0)
+        return true;
+    gone(r, false, VERDICT_OFFLINE, &e);
+    return false;
+}
+
+/* ---- the connection's callbacks ---- */
+
+static void on_opened(void *arg)
+{
+    struct drain_redis *r = arg;
+
+    r->opened_ms = loop_now(engine_loop(r->base.engine));
+    r->reader = redis_reader_create();
+    r->greeting = redis_greet(&r->out, r->base.spec);
+    if (r->greeting < 0)
+        BUG("redis: a greeting that does not fit");
+    if (!r->greeting) {
+        drain_opened(&r->base);
+        return;
+    }
+    push(r);
+    expect(r);
+}
+
+static void on_readable(void *arg)
+{
+    struct drain_redis *r = arg;
+    char part[16 * 1024];
+    struct err e = {0, ""};
+    size_t n;
+
+    r->heard = false;
+
+    while ((n = conn_read(r->conn, part, sizeof(part))) > 0) {
+        if (redis_reader_feed(r->reader, str_make(part, n), &e) < 0) {
+            gone(r, false, VERDICT_OFFLINE, &e);
+            return;
+        }
+        if (!take_replies(r))
+            return;
+    }
+    if (!r->heard)
+        return; /* what comes is no progress before it is a reply */
+    if (r->len || r->greeting)
+        expect(r);
+    else
+        at_rest(r);
+}
+
+static void on_writable(void *arg)
+{
+    push(arg);
+}
+
+static void on_ended(void *arg, enum conn_end how, const struct err *e)
+{
+    struct drain_redis *r = arg;
+    uint64_t age = loop_now(engine_loop(r->base.engine)) - r->opened_ms;
+    bool clean = how == CONN_END_CLEAN && !r->len && !r->greeting &&
+                 (r->answered || age >= YOUNG_CONNECTION_MS);
+    struct err why = *e;
+
+    if (how == CONN_END_CLEAN && !clean)
+        (void)err_set(&why, EPIPE, "redis: connection closed before the reply");
+    gone(r, clean, VERDICT_OFFLINE, &why);
+}
+
+static void on_timeout(void *arg)
+{
+    struct drain_redis *r = arg;
+    struct err e;
+
+    if (unacked_now(r) < r->unacked) { /* slow, but it takes what we send */
+        expect(r);
+        return;
+    }
+    (void)err_set(&e, ETIMEDOUT, "redis: no reply for %llu s",
+                  (unsigned long long)(r->base.spec->timeout_ms / 1000));
+    gone(r, false, VERDICT_OFFLINE, &e);
+}
+
+static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, on_ended};
+
+static void connect_now(struct drain_redis *r)
+{
+    const struct drain_spec *s = r->base.spec;
+    const struct conn_config cfg = {
+        .host = s->url.host,
+        .port = s->port,
+        .tls = r->tls != NULL,
+        .tls_config = r->tls,
+        .egress = engine_egress(r->base.engine),
+        .connect_timeout_ms =
+            s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS,
+    };
+
+    r->reopen = false;
+    r->answered = false;
+    r->conn =
+        conn_create(engine_loop(r->base.engine), engine_dns(r->base.engine), &cfg, &callbacks, r);
+}
+
+static void redis_open(struct drain *d)
+{
+    struct drain_redis *r = redis_of(d);
+
+    if (r->conn && r->len) {
+        r->reopen = true; /* what it still answers need not be sent again */
+        return;
+    }
+    hang_up(r);
+    connect_now(r);
+}
+
+/* ---- birth and end ---- */
+
+static struct drain *redis_create(struct engine *en, struct drain_spec *spec, struct err *e)
+{
+    struct drain_redis *r;
+    struct tls_options o;
+    struct tls_config *tls = NULL;
+
+    if (spec->scheme->flags & DRAIN_TLS) {
+        drain_spec_tls(spec, &o);
+        tls = tls_config_create(&o, e);
+        if (!tls)
+            return NULL;
+    }
+    r = xcalloc(1, sizeof(*r));
+    drain_init(&r->base, &drain_redis_ops, en, spec);
+    r->base.slots = SLOTS;
+    r->tls = tls;
+    buf_init(&r->out, OUT_MAX);
+    r->timer = loop_timer_create(engine_loop(en), on_timeout, r);
+    return &r->base;
+}
+
+static void redis_close(struct drain *d, bool flush)
+{
+    struct drain_redis *r = redis_of(d);
+    struct err e = {0, ""};
+
+    if (d->closed)
+        return;
+    r->leaving = true;
+    if (flush && r->conn && r->len)
+        return; /* the replies come, or the engine closes again without <flush> */
+    (void)err_set(&e, ECANCELED, "redis: closed before the reply");
+    hang_up(r);
+    settle_unanswered(r, &e);
+    drain_closed(d);
+}
+
+static void redis_free(struct drain *d)
+{
+    struct drain_redis *r = redis_of(d);
+
+    hang_up(r);
+    loop_timer_free(r->timer);
+    tls_config_free(r->tls);
+    drain_release(d);
+    free(r);
+}
+
+const struct drain_ops drain_redis_ops = {
+    .name = "redis",
+    .create = redis_create,
+    .open = redis_open,
+    .send = redis_send,
+    .close = redis_close,
+    .free = redis_free,
+};

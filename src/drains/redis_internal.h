@@ -1,0 +1,58 @@
+/*
+ * The parts of the redis member that need no network, apart for their tests: commands, replies, and
+ * what a reply means.
+ */
+#ifndef DRAINS_REDIS_INTERNAL_H
+#define DRAINS_REDIS_INTERNAL_H
+
+#include "drains/drain.h"
+
+#define REDIS_REPLY_MAX (64 * 1024) /* bytes of one reply; ours are below a hundred */
+
+/* ---- redis_command.c ---- */
+
+/* AUTH and SELECT, as far as the URL asks for them. Returns how many commands, -1 without memory.
+ */
+int redis_greet(struct buf *out, const struct drain_spec *s);
+/* All commands of <b>: for each record one, and behind each range an LTRIM if there is a limit.
+ * -1 when <out> cannot hold them; then it is as it was. */
+int redis_encode(struct buf *out, const struct batch *b);
+/* There is an LTRIM behind each range. */
+bool redis_trims(const struct drain_spec *s);
+
+/* ---- redis_reply.c: hiredis' reader, bounded ---- */
+
+enum redis_type { REDIS_INTEGER = 1, REDIS_BULK, REDIS_STATUS, REDIS_ERROR, REDIS_NIL };
+
+struct redis_reply {
+    enum redis_type type;
+    int64_t integer;
+    char text[64]; /* of a status or error: its beginning */
+};
+
+struct redis_reader;
+
+struct redis_reader *redis_reader_create(void);
+void redis_reader_free(struct redis_reader *r); /* NULL is fine */
+/* More bytes. -1 without memory. */
+int redis_reader_feed(struct redis_reader *r, struct str bytes, struct err *e);
+/* 1 = <out> is the next reply; 0 = it has not come whole; -1 = what comes is none that a command
+ * of ours has, or too long: nothing can be read any more. */
+int redis_reader_next(struct redis_reader *r, struct redis_reply *out, struct err *e);
+
+/* ---- redis_verdict.c ---- */
+
+/* One row of the table that maps errors to verdicts: the first that <prefix> fits. */
+struct redis_verdict_row {
+    const char *prefix; /* of the error, up to the end of a word */
+    enum verdict verdict;
+    const char *reason; /* for people */
+};
+/* Ended by a row with a NULL prefix, which is for all other errors. */
+const struct redis_verdict_row *redis_verdict_rows(void);
+/* The verdict on a reply to a command that answers <want>. Fills <why> unless it is DELIVERED;
+ * never quotes the server, which may quote us. OFFLINE: this is no such reply, replies and commands
+ * have lost each other. */
+enum verdict redis_verdict(const struct redis_reply *r, enum redis_type want, struct err *why);
+
+#endif

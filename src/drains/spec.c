@@ -1,0 +1,343 @@
+/*
+ * From a URL's text to a checked, immutable spec. Called on the control thread for every route and
+ * by --check; workers only take references. A spec that exists is usable: whatever can be known to
+ * be wrong without I/O has been refused.
+ *
+ * Invariant: no error text made here holds userinfo, a query value, or anything else out of the URL
+ * but its scheme and the names of its options. It neither knows what the options are
+ * (spec_options.c) nor connects anywhere.
+ */
+#include "drains/spec.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "drains/members.h"
+#include "drains/spec_internal.h"
+
+#define SCHEME_SHOWN_MAX 32      /* a longer one is no scheme, and so may be a secret */
+#define MASKED_MAX (4 * URL_MAX) /* "***" for each one-letter value */
+
+static int find_scheme(struct drain_spec *s, struct err *e)
+{
+    s->scheme = drain_scheme_find(s->url.scheme);
+    if (!s->scheme && s->url.scheme.len > SCHEME_SHOWN_MAX)
+        return err_set(e, EINVAL, "unknown scheme");
+    if (!s->scheme)
+        return err_set(e, EINVAL, "unknown scheme '%.*s'", STR_ARG(s->url.scheme));
+    if (!s->scheme->ops)
+        return err_set(e, ENOTSUP, "scheme '%s' is known, but not in this build", s->scheme->name);
+    return 0;
+}
+
+static int check_place(struct drain_spec *s, struct err *e)
+{
+    const struct url *u = &s->url;
+    unsigned flags = s->scheme->flags;
+
+    if (flags & DRAIN_NO_HOST && u->port)
+        return err_set(e, EINVAL, "has no use for a port");
+    if (!(flags & DRAIN_NO_HOST) && u->host.len == 0)
+        return err_set(e, EINVAL, "no host");
+    s->port = u->port ? u->port : s->scheme->port;
+    if (u->has_user && !(flags & (DRAIN_HTTP | DRAIN_LOGIN)))
+        return err_set(e, EINVAL, "has no use for user and password");
+    if (u->path.len && !str_eq(u->path, STR("/")) && !(flags & (DRAIN_HTTP | DRAIN_PATH)))
+        return err_set(e, EINVAL, "has no use for a path");
+    return 0;
+}
+
+/* Two drains that differ only in what is masked share a name, so that it tells nothing about a
+ * password. */
+static int make_name(struct drain_spec *s, struct err *e)
+{
+    const struct url *u = &s->url;
+    struct buf masked = BUF_INIT(MASKED_MAX), name = BUF_INIT(URL_MAX);
+    int rc = url_mask(&masked, u);
+
+    if (rc == 0)
+        rc = buf_addf(&name, "%s://%s%.*s%s", s->scheme->name, u->ipv6 ? "[" : "", STR_ARG(u->host),
+                      u->ipv6 ? "]" : "");
+    if (rc == 0 && s->port)
+        rc = buf_addf(&name, ":%u", s->port);
+    if (rc == 0)
+        rc = buf_addf(&name, "#%06x", (unsigned)(hash_stable(masked.p, masked.len) & 0xffffff));
+    if (rc == 0)
+        s->name = str_dup(buf_str(&name));
+    else
+        (void)err_set(e, ENOMEM, "out of memory");
+    buf_release(&masked);
+    buf_release(&name);
+    return rc;
+}
+
+static int make_target(struct drain_spec *s, struct str passed, struct err *e)
+{
+    struct buf target = BUF_INIT(2 * URL_MAX);
+    struct str path = s->url.path.len ? s->url.path : STR("/");
+    int rc = 0;
+
+    if (s->scheme->flags & DRAIN_HTTP && s->scheme->flags & DRAIN_GELF && str_eq(path, STR("/")))
+        path = STR("/gelf");
+    if (s->scheme->flags & DRAIN_ELASTIC) {
+        rc = elastic_target(path, passed, &target);
+    } else {
+        rc = buf_add_str(&target, path);
+        if (rc == 0 && passed.len)
+            rc = buf_add_ch(&target, '?') < 0 || buf_add_str(&target, passed) < 0 ? -1 : 0;
+    }
+    if (rc == 0)
+        s->target = str_dup(buf_str(&target));
+    else
+        (void)err_set(e, ENOMEM, "out of memory");
+    if (target.p)
+        explicit_bzero(target.p, target.len);
+    buf_release(&target);
+    return rc;
+}
+
+static int fill(struct drain_spec *s, struct err *e)
+{
+    struct buf passed = BUF_INIT(URL_MAX);
+    int rc;
+
+    drain_options_default(s);
+    rc = check_place(s, e);
+    if (rc == 0)
+        rc = drain_options_parse(s, &passed, e);
+    if (rc == 0)
+        rc = make_target(s, buf_str(&passed), e);
+    if (rc == 0)
+        rc = make_name(s, e);
+    if (rc < 0)
+        (void)err_wrap(e, "%s", s->scheme->name);
+    if (passed.p)
+        explicit_bzero(passed.p, passed.len);
+    buf_release(&passed);
+    return rc;
+}
+
+struct drain_spec *drain_spec_create(struct str text, struct err *e)
+{
+    struct drain_spec *s = xcalloc(1, sizeof(*s));
+
+    atomic_init(&s->refs, 1);
+    if (url_parse(&s->url, text, e) < 0 || find_scheme(s, e) < 0 || fill(s, e) < 0) {
+        drain_spec_unref(s);
+        return NULL;
+    }
+    s->text = str_dup(text);
+    return s;
+}
+
+struct drain_spec *drain_spec_ref(struct drain_spec *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+static void secret_free(char *z)
+{
+    if (z)
+        explicit_bzero(z, strlen(z));
+    free(z);
+}
+
+void drain_spec_unref(struct drain_spec *s)
+{
+    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    url_release(&s->url);
+    secret_free(s->text);
+    secret_free(s->target);
+    secret_free(s->token);
+    free(s->key);
+    free(s->group);
+    free(s->name);
+    free(s->ca);
+    free(s->client_cert);
+    secret_free(s->client_key);
+    free(s->servername);
+    free(s->index);
+    free(s);
+}
+
+void drain_spec_tls(const struct drain_spec *s, struct tls_options *out)
+{
+    *out = (struct tls_options){.insecure = s->insecure,
+                                .ca = str_of(s->ca),
+                                .cert = str_of(s->client_cert),
+                                .key = str_of(s->client_key),
+                                .servername = str_of(s->servername)};
+}
+
+const char *drain_batch_name(enum drain_batch b)
+{
+    switch (b) {
+    case BATCH_RECORD:
+        return "record";
+    case BATCH_NDJSON:
+        return "ndjson";
+    case BATCH_ARRAY:
+        return "array";
+    case BATCH_STREAM:
+        return "stream";
+    case BATCH_MANY:
+        return "many";
+    }
+    BUG("drain: no such batch: %d", (int)b);
+}
+
+/* ---- --check ---- */
+
+static int line(struct buf *out, const char *key, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int line(struct buf *out, const char *key, const char *fmt, ...)
+{
+    va_list ap;
+    int rc = buf_addf(out, "%-12s ", key);
+
+    va_start(ap, fmt);
+    if (rc == 0)
+        rc = buf_vaddf(out, fmt, ap);
+    va_end(ap);
+    return rc < 0 ? -1 : buf_add_ch(out, '\n');
+}
+
+static const char *tls_text(const struct drain_spec *s)
+{
+    if (!(s->scheme->flags & DRAIN_TLS))
+        return s->insecure || s->ca ? "no (insecure= and ca= have no effect)" : "no";
+    if (s->insecure)
+        return "yes, certificate NOT verified (insecure=true)";
+    return s->ca ? "yes, verified against the system's roots and ca="
+                 : "yes, verified against the system's roots";
+}
+
+static const char *framing_text(enum framing f)
+{
+    switch (f) {
+    case FRAMING_NONE:
+        return "none, one record is one message";
+    case FRAMING_LF:
+        return "lf, a line for each record";
+    case FRAMING_OCTET:
+        return "octet, the length before each record";
+    case FRAMING_ARRAY:
+        return "array, one JSON array";
+    case FRAMING_NUL:
+        return "nul, a NUL after each record";
+    }
+    BUG("drain: no such framing: %d", (int)f);
+}
+
+static const char *auth_text(enum drain_auth a)
+{
+    switch (a) {
+    case AUTH_BASIC:
+        return "as basic authentication";
+    case AUTH_APIKEY:
+        return "as API key";
+    case AUTH_BEARER:
+        return "as bearer token";
+    }
+    BUG("drain: no such auth: %d", (int)a);
+}
+
+static int describe_place(const struct drain_spec *s, struct buf *out)
+{
+    int rc = line(out, "scheme", "%s", s->scheme->name);
+
+    if (rc == 0 && s->url.host.len)
+        rc = line(out, "host", "%.*s", STR_ARG(s->url.host));
+    if (rc == 0 && s->port)
+        rc = line(out, "port", "%u%s", s->port, s->url.port ? "" : " (default)");
+    if (rc == 0 && !(s->scheme->flags & (DRAIN_NO_HOST | DRAIN_UDP)))
+        rc = line(out, "tls", "%s", tls_text(s));
+    if (rc == 0 && s->servername)
+        rc = line(out, "server name", "%s, verified and sent in place of the host", s->servername);
+    if (rc == 0 && s->client_cert)
+        rc = line(out, "client", "shows a certificate of its own");
+    if (rc == 0 && s->url.has_user)
+        rc = line(out, "user", "given, sent %s",
+                  s->scheme->ops == &drain_redis_ops ? "with AUTH" : auth_text(s->auth));
+    if (rc == 0 && s->token)
+        rc = line(out, "token", "given, sent as bearer token");
+    return rc;
+}
+
+static int describe_format(const struct drain_spec *s, struct buf *out)
+{
+    int rc = line(out, "format", "%s%s", format_name(s->format.format),
+                  s->format.sd ? ", with sd=true" : "");
+
+    if (rc == 0)
+        rc = line(out, "framing", "%s", framing_text(s->format.framing));
+    if (rc == 0 && s->scheme->flags & DRAIN_ELASTIC)
+        rc = line(out, "index", "%s",
+                  s->index ? s->index : "the hostname of each record, made legal");
+    if (rc == 0 && s->format.max)
+        rc = line(out, "max", "%zu bytes a record", s->format.max);
+    return rc;
+}
+
+static int describe_sending(const struct drain_spec *s, struct buf *out)
+{
+    int rc = line(out, "batch", "%s", drain_batch_name(s->batch));
+
+    if (rc == 0 && s->scheme->ops == &drain_redis_ops)
+        rc = redis_describe(s, out);
+    if (rc == 0 && s->scheme->ops == &drain_ws_ops)
+        rc = line(out, "message", "%s",
+                  s->gzip ? "binary, gzipped whole lines" : "text, whole lines");
+    if (rc == 0 && s->scheme->flags & DRAIN_HTTP) {
+        if (s->batch != BATCH_RECORD)
+            rc = line(out, "linger", "%llu ms", (unsigned long long)s->linger_ms);
+        if (rc == 0)
+            rc = line(out, "compression", "%s", s->gzip ? "gzip" : "none");
+    }
+    if (rc == 0 && !(s->scheme->flags & DRAIN_HTTP) && s->connections >= WORKERS_MAX)
+        rc = line(out, "connections", "one for each worker");
+    else if (rc == 0)
+        rc = line(out, "connections", "%u %s", s->connections,
+                  s->scheme->flags & DRAIN_HTTP ? "for each worker" : "in all");
+    if (rc == 0)
+        rc = line(out, "timeout", "%llu ms", (unsigned long long)s->timeout_ms);
+    return rc == 0 ? line(out, "promise", "%s", drain_promise_text(s->scheme->promise)) : rc;
+}
+
+/* Names of the parameters that the server gets. */
+static int describe_passed(const struct drain_spec *s, struct buf *out)
+{
+    struct str rest = str_of(s->target), path, pair;
+    const char *sep = "";
+
+    (void)str_cut(&rest, '?', &path); /* the target is never empty */
+    if (s->scheme->flags & DRAIN_ELASTIC)
+        (void)str_cut(&rest, '&', &pair); /* what we ask for ourselves */
+    if (rest.len == 0)
+        return 0;
+    if (buf_addf(out, "%-12s ", "passed on") < 0)
+        return -1;
+    for (; str_cut(&rest, '&', &pair); sep = ", ")
+        if (buf_addf(out, "%s%.*s", sep, STR_ARG(drain_option_shown(pair))) < 0)
+            return -1;
+    return buf_addf(out, " (to the server)\n");
+}
+
+int drain_spec_describe(const struct drain_spec *s, struct buf *out)
+{
+    if (describe_place(s, out) < 0 || describe_format(s, out) < 0 || describe_sending(s, out) < 0 ||
+        describe_passed(s, out) < 0)
+        return -1;
+    if (buf_addf(out, "%-12s ", "url") < 0 || url_mask(out, &s->url) < 0)
+        return -1;
+    return buf_add_ch(out, '\n');
+}

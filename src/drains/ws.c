@@ -1,0 +1,309 @@
+/*
+ * ws, wss: a message for each batch, and behind it a Ping that carries the batch's number. The
+ * peer's stack answers a Ping when it has read what stands before it, so the Pong with that number
+ * (or a later one: a peer may answer the latest Ping only) confirms the batch. No Pong within
+ * timeout=: the connection ends, and what it left unconfirmed is sent again.
+ *
+ * By default what a zlogs receiver expects: binary messages, each a gzip member of its own with
+ * whole lines. compression=none: text messages.
+ *
+ * A batch stays with us until its Pong, because a Close may still say that it was too large (1009)
+ * or wrong (1007): messages are read in order, so that is the oldest one without a Pong.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "drains/engine.h"
+#include "drains/gzip.h"
+#include "drains/members.h"
+#include "drains/ws_internal.h"
+#include "formats/format.h"
+
+#define SLOTS 4
+#define BACKLOG_MAX (2 * (size_t)BATCH_GROWTH_MAX)
+#define MESSAGE_KEPT (16 * 1024) /* a larger buffer is given back */
+
+struct drain_ws {
+    struct drain base;
+    struct tls_config *tls;     /* owned; NULL for ws:// */
+    struct ws *ws;              /* owned; NULL while closed */
+    struct gzip *gzip;          /* the engine's; NULL with compression=none */
+    struct buf message;         /* gzipped, or text made valid */
+    struct loop_timer *timer;   /* runs while a Pong is awaited */
+    uint64_t unacked;           /* when the timer was started */
+    struct batch *queue[SLOTS]; /* ring, oldest at <first>; batch->end is its number */
+    unsigned first, len;
+    uint64_t number; /* of the last batch */
+    uint64_t opened_ms;
+    bool confirmed; /* the peer has confirmed something on this connection */
+    bool leaving;   /* close() was asked for */
+};
+
+static struct drain_ws *ws_of(struct drain *d)
+{
+    if (d->ops != &drain_ws_ops)
+        BUG("drain: '%s' taken for 'ws'", d->ops->name);
+    return container_of(d, struct drain_ws, base);
+}
+
+static void settle_oldest(struct drain_ws *w, enum verdict v)
+{
+    struct batch *b = w->queue[w->first];
+
+    w->first = (w->first + 1) % SLOTS;
+    w->len--;
+    drain_settle(&w->base, b, v);
+}
+
+/* <first> on the oldest, <rest> on the others. */
+static void settle_all(struct drain_ws *w, enum verdict first, enum verdict rest,
+                       const struct err *why)
+{
+    for (enum verdict v = first; w->len; v = rest) {
+        w->queue[w->first]->err = *why;
+        settle_oldest(w, v);
+    }
+}
+
+static void hang_up(struct drain_ws *w)
+{
+    ws_free(w->ws);
+    w->ws = NULL;
+    loop_timer_stop(w->timer);
+}
+
+static void await_pong(struct drain_ws *w)
+{
+    w->unacked = ws_unacked(w->ws);
+    loop_timer_start(w->timer, w->base.spec->timeout_ms);
+}
+
+/* ---- sending ---- */
+
+/* The message of <b>: what is made of its body. -1 with b->err set. */
+static int make_message(struct drain_ws *w, struct batch *b, struct str *out)
+{
+    *out = buf_str(&b->body);
+    if (w->gzip) {
+        if (gzip_pack(w->gzip, *out, &w->message, &b->err) < 0)
+            return -1;
+        *out = buf_str(&w->message);
+    } else if (!format_is_utf8(*out)) {
+        buf_clear(&w->message);
+        if (format_add_utf8(&w->message, *out) < 0)
+            return err_set(&b->err, ENOMEM, "websocket: no room for the message");
+        *out = buf_str(&w->message);
+    }
+    return 0;
+}
+
+static void ws_send_batch(struct drain *d, struct batch *b)
+{
+    struct drain_ws *w = ws_of(d);
+    enum ws_opcode op = w->gzip ? WS_BINARY : WS_TEXT;
+    struct str message;
+    char number[24];
+    int n;
+
+    b->end = ++w->number;
+    n = snprintf(number, sizeof(number), "%" PRIu64, b->end);
+    if (make_message(w, b, &message) < 0 || ws_send(w->ws, op, message) < 0 ||
+        ws_send(w->ws, WS_PING, str_make(number, (size_t)n)) < 0) {
+        if (!b->err.code)
+            (void)err_set(&b->err, ENOMEM, "websocket: the message cannot be queued");
+        drain_settle(d, b, VERDICT_RETRY);
+        return;
+    }
+    if (w->message.cap > MESSAGE_KEPT)
+        buf_release(&w->message);
+    w->queue[(w->first + w->len++) % SLOTS] = b;
+    if (w->len == 1)
+        await_pong(w);
+}
+
+/* ---- the connection's callbacks ---- */
+
+/* The connection is no more: <first> is for the oldest message without a Pong, <v> for the others
+ * and for the drain. */
+static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
+                 int64_t retry_after_ms, const struct err *e)
+{
+    hang_up(w);
+    settle_all(w, first, v, e);
+    if (clean)
+        drain_lost(&w->base, true, e);
+    else
+        drain_lost_for(&w->base, v, retry_after_ms, e);
+    if (w->leaving && !w->base.closed)
+        drain_closed(&w->base);
+}
+
+static void on_opened(void *arg)
+{
+    struct drain_ws *w = arg;
+
+    w->opened_ms = loop_now(engine_loop(w->base.engine));
+    w->confirmed = false;
+    drain_opened(&w->base);
+}
+
+static void on_pong(void *arg, struct str payload)
+{
+    struct drain_ws *w = arg;
+    uint64_t number = ws_pong_number(payload);
+
+    if (number > w->number || !w->len || w->queue[w->first]->end > number)
+        return; /* not asked for, which a peer may */
+    while (w->len && w->queue[w->first]->end <= number)
+        settle_oldest(w, VERDICT_DELIVERED);
+    w->confirmed = true;
+    if (w->len) {
+        await_pong(w);
+        return;
+    }
+    loop_timer_stop(w->timer);
+    if (w->leaving)
+        ws_close(w->ws, WS_CLOSE_NORMAL); /* <ended> follows */
+}
+
+static void on_ended(void *arg, const struct ws_end *end)
+{
+    struct drain_ws *w = arg;
+    const struct ws_verdict_row *row = ws_verdict_of(end->code);
+    uint64_t age = loop_now(engine_loop(w->base.engine)) - w->opened_ms;
+    struct err why = end->err;
+    enum verdict v = VERDICT_OFFLINE;
+    bool clean = false;
+
+    if (end->code) {
+        (void)err_set(&why, EPIPE, "websocket: closed by the peer with code %u: %s", end->code,
+                      row->reason);
+        v = row->hold ? VERDICT_HOLD : VERDICT_OFFLINE;
+        /* An end in order is none when it comes at once and for nothing, again and again. */
+        clean = row->clean && (w->confirmed || age >= YOUNG_CONNECTION_MS || w->leaving) &&
+                (!w->len || row->first == VERDICT_TOO_LARGE);
+    } else if (end->status) {
+        v = ws_refusal(end->status, &why);
+    }
+    gone(w, end->code && !row->hold ? row->first : v, v, clean, end->retry_after_ms, &why);
+}
+
+static void on_timeout(void *arg)
+{
+    struct drain_ws *w = arg;
+    struct err e;
+
+    if (ws_unacked(w->ws) < w->unacked) { /* slow, but it takes what we send */
+        await_pong(w);
+        return;
+    }
+    (void)err_set(&e, ETIMEDOUT, "websocket: no pong for %llu s",
+                  (unsigned long long)(w->base.spec->timeout_ms / 1000));
+    gone(w, VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, &e);
+}
+
+static const struct ws_ops callbacks = {on_opened, on_pong, on_ended};
+
+static void ws_open(struct drain *d)
+{
+    struct drain_ws *w = ws_of(d);
+    const struct drain_spec *s = d->spec;
+    struct buf authorization = BUF_INIT(4 * URL_MAX);
+    struct ws_config cfg = {
+        .conn = {.host = s->url.host,
+                 .port = s->port,
+                 .tls = w->tls != NULL,
+                 .tls_config = w->tls,
+                 .egress = engine_egress(d->engine),
+                 .connect_timeout_ms =
+                     s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS},
+        .request = {.host = s->url.host,
+                    .ipv6 = s->url.ipv6,
+                    .port = s->port == s->scheme->port ? 0 : s->port,
+                    .target = str_of(s->target)},
+        .answer_timeout_ms = s->timeout_ms,
+        .backlog_max = BACKLOG_MAX,
+    };
+
+    if (w->ws && ws_is_open(w->ws)) { /* the pause was a batch's */
+        drain_opened(d);
+        return;
+    }
+    hang_up(w);
+    if (ws_authorization(&authorization, s) < 0)
+        BUG("websocket: credentials longer than their URL");
+    cfg.request.authorization = buf_str(&authorization);
+    w->ws = ws_create(engine_loop(d->engine), engine_dns(d->engine), &cfg, &callbacks, w);
+    if (authorization.p)
+        explicit_bzero(authorization.p, authorization.len);
+    buf_release(&authorization);
+}
+
+/* ---- birth and end ---- */
+
+static struct drain *ws_drain_create(struct engine *en, struct drain_spec *spec, struct err *e)
+{
+    struct drain_ws *w;
+    struct tls_options o;
+    struct tls_config *tls = NULL;
+
+    if (spec->scheme->flags & DRAIN_TLS) {
+        drain_spec_tls(spec, &o);
+        tls = tls_config_create(&o, e);
+        if (!tls)
+            return NULL;
+    }
+    w = xcalloc(1, sizeof(*w));
+    drain_init(&w->base, &drain_ws_ops, en, spec);
+    w->base.slots = SLOTS;
+    w->tls = tls;
+    w->gzip = spec->gzip ? engine_gzip(en) : NULL;
+    buf_init(&w->message, BACKLOG_MAX);
+    w->timer = loop_timer_create(engine_loop(en), on_timeout, w);
+    return &w->base;
+}
+
+static void ws_drain_close(struct drain *d, bool flush)
+{
+    struct drain_ws *w = ws_of(d);
+    struct err e = {0, ""};
+
+    if (d->closed)
+        return;
+    w->leaving = true;
+    if (flush && w->ws && ws_is_open(w->ws)) {
+        if (!w->len)
+            ws_close(w->ws, WS_CLOSE_NORMAL);
+        return; /* <ended> follows, or the engine closes again without <flush> */
+    }
+    (void)err_set(&e, ECANCELED, "websocket: closed before the pong");
+    hang_up(w);
+    settle_all(w, VERDICT_OFFLINE, VERDICT_OFFLINE, &e);
+    drain_closed(d);
+}
+
+static void ws_drain_free(struct drain *d)
+{
+    struct drain_ws *w = ws_of(d);
+
+    hang_up(w);
+    loop_timer_free(w->timer);
+    tls_config_free(w->tls);
+    buf_release(&w->message);
+    drain_release(d);
+    free(w);
+}
+
+const struct drain_ops drain_ws_ops = {
+    .name = "ws",
+    .create = ws_drain_create,
+    .open = ws_open,
+    .send = ws_send_batch,
+    .close = ws_drain_close,
+    .free = ws_drain_free,
+};

@@ -1,0 +1,160 @@
+/*
+ * Private to src/formats: what the encoders share. An encoder's add() works out the exact (or the
+ * greatest possible) length of its record, reserves it once, and from then on copies without
+ * looking at any bound.
+ */
+#ifndef FORMATS_FORMAT_INTERNAL_H
+#define FORMATS_FORMAT_INTERNAL_H
+
+#include "base/mem.h"
+#include "formats/format.h"
+
+#define FORMAT_MARK " [logtrain: line cut]"
+#define FORMAT_MARK_LEN (sizeof(FORMAT_MARK) - 1)
+#define FORMAT_TIME_MIN 20 /* 2026-11-20T10:15:00Z */
+#define FORMAT_ID_MAX 33   /* 16 hex digits, "-", up to 16 */
+
+struct formatter {
+    int (*add)(const struct formatter *f, struct buf *out, const struct record *r, struct str now,
+               bool *cut);
+    struct format_options o;
+    /* What does not change from record to record; views into text[]. Each encoder says what it puts
+     * where. */
+    struct str head;
+    struct str mid;
+    struct str tail;
+    char text[];
+};
+
+/* The encoders. lay_out() fills in f->add and the views, writing to f->text, of which there are
+ * FORMAT_TEXT_FIXED bytes and six for each byte of the identity (twice that for the hostname) and
+ * of the options' texts. Returns the end of what it wrote.
+ */
+#define FORMAT_TEXT_FIXED 1024
+char *format_rfc5424_lay_out(struct formatter *f, const struct identity *id);
+char *format_json_lay_out(struct formatter *f, const struct identity *id);
+char *format_raw_lay_out(struct formatter *f, const struct identity *id);
+char *format_gelf_lay_out(struct formatter *f, const struct identity *id);
+char *format_elastic_lay_out(struct formatter *f, const struct identity *id);
+
+static inline char *format_put(char *d, struct str s)
+{
+    if (s.len) /* an empty view may be NULL */
+        memcpy(d, s.p, s.len);
+    return d + s.len;
+}
+
+/* Length of the well-formed UTF-8 sequence at <p>; or, with *valid false, of the maximal part of
+ * one (Unicode 15 §3.9), which is what one U+FFFD stands for. <n> is at least 1. */
+size_t format_utf8(const char *p, size_t n, bool *valid);
+/* Where to cut <s>, which is longer than <room>: at <room>, or just before a character that would
+ * be split. */
+size_t format_utf8_cut(struct str s, size_t room);
+/* Makes message and mark (its length) fit into <room>. */
+void format_cut_text(struct str *msg, size_t *mark, size_t room);
+/* "<segment>-<offset>" in hex; returns its length. */
+size_t format_id(char out[FORMAT_ID_MAX], const struct record *r);
+/* Copies, LF and NUL becoming spaces. Returns the end. */
+char *format_put_one_line(char *d, struct str s);
+/* Copies the inside of a JSON string; needs room for what format_json_measure() says, at most 6 *
+ * s.len. */
+char *format_json_put(char *d, struct str s);
+/* Cuts message and mark so that an object whose other bytes are <fixed> is no longer than `max`;
+ * returns how many bytes they become. */
+size_t format_json_fit(const struct formatter *f, struct str *msg, size_t *mark, size_t fixed,
+                       bool *cut);
+/* `,"key":"value"`, unless the value is not known. */
+char *format_put_known(char *d, const char *key, struct str value);
+/* Escaped length of the longest beginning of <s> that does not exceed <limit>; its own length in
+ * *used. */
+size_t format_json_measure(struct str s, size_t limit, size_t *used);
+
+/* The time to write. The rest relies on it being a well-formed one. */
+static inline struct str format_time(const struct record *r, struct str now)
+{
+    struct str t = r->time.len ? r->time : now;
+
+    if (t.len < FORMAT_TIME_MIN)
+        BUG("formats: '%.*s' is no time", STR_ARG(t));
+    return t;
+}
+
+/* Length of <t> with at most <digits> digits of the fraction; *body is how much of it stands before
+ * the zone. */
+static inline size_t format_time_len(struct str t, size_t digits, size_t *body)
+{
+    size_t zone = t.p[t.len - 1] == 'Z' ? 1 : 6;
+
+    *body = t.len - zone;
+    if (*body > 20 + digits)
+        *body = 20 + digits;
+    return *body + zone;
+}
+
+static inline char *format_put_time(char *d, struct str t, size_t body, size_t len)
+{
+    memcpy(d, t.p, body);
+    memcpy(d + body, t.p + t.len - (len - body), len - body);
+    if (d[17] == '6') { /* a leap second, which neither RFC 5424 nor Go's parser takes */
+        d[17] = '5';
+        d[18] = '9';
+    }
+    return d + len;
+}
+
+/* Seconds since the epoch of a well-formed time. */
+int64_t format_epoch(struct str t);
+/* Its date in UTC, as "YYYYMMDD". */
+void format_utc_date(char out[8], struct str t);
+
+static inline size_t format_digits(size_t n)
+{
+    size_t digits = 1;
+
+    while (n >= 10) {
+        n /= 10;
+        digits++;
+    }
+    return digits;
+}
+
+/* Bytes of framing around a record of <len>. */
+static inline size_t format_frame_len(const struct formatter *f, size_t len)
+{
+    if (f->o.framing == FRAMING_OCTET)
+        return format_digits(len) + 1;
+    return f->o.framing != FRAMING_NONE;
+}
+
+/* What stands before a record of <len>; returns where the record goes. The room is reserved. */
+static inline char *format_frame_begin(const struct formatter *f, const struct buf *out, size_t len)
+{
+    char *d = out->p + out->len;
+
+    if (f->o.framing == FRAMING_OCTET) {
+        size_t digits = format_digits(len);
+
+        for (size_t i = digits; i > 0; i--) {
+            d[i - 1] = (char)('0' + len % 10);
+            len /= 10;
+        }
+        d += digits;
+        *d++ = ' ';
+    } else if (f->o.framing == FRAMING_ARRAY) {
+        *d++ = out->len ? ',' : '[';
+    }
+    return d;
+}
+
+/* The record ends at <d>. */
+static inline void format_frame_end(const struct formatter *f, struct buf *out, char *d)
+{
+    if (f->o.framing == FRAMING_LF)
+        *d++ = '\n';
+    else if (f->o.framing == FRAMING_NUL)
+        *d++ = '\0';
+    *d = '\0';
+    out->len = (size_t)(d - out->p);
+}
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * gelf: one GELF 1.1 object (WIRE.md §5.1, §11): what the specification demands, and our own
+ * fields as `_name`. Valid JSON on one line whatever the message holds, so that it can be framed by
+ * NUL or LF; `max` shortens the message, never the object.
+ *
+ * Receivers refuse a message that is empty or blank (short_message is mandatory), so "-" stands for
+ * it.
+ *
+ * Views: head = everything up to the message; tail = everything after the level's digit, up to the
+ * "std" of the stream's name.
+ */
+#include "formats/format_internal.h"
+
+#define MICROSECONDS 6
+#define EPOCH_MAX 21 /* of an int64_t */
+#define TIME_KEY STR("\",\"timestamp\":")
+#define LEVEL_KEY STR(",\"level\":")
+#define ID_KEY STR("\",\"_record_id\":\"")
+
+/* Seconds with what is there of a fraction, up to microseconds. */
+static size_t put_timestamp(char out[EPOCH_MAX + 1 + MICROSECONDS], struct str t)
+{
+    int64_t s = format_epoch(t);
+    uint64_t left = s < 0 ? 0 : (uint64_t)s;
+    size_t n = format_digits(left), body;
+
+    for (size_t i = n; i > 0; i--, left /= 10)
+        out[i - 1] = (char)('0' + left % 10);
+    (void)format_time_len(t, MICROSECONDS, &body);
+    if (s >= 0 && body > 20) { /* "2026-11-20T10:15:00" and "." at least one digit */
+        memcpy(out + n, t.p + 19, body - 19);
+        n += body - 19;
+    }
+    return n;
+}
+
+static bool is_blank(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.p[i] > ' ')
+            return false;
+    return true;
+}
+
+static int gelf_add(const struct formatter *f, struct buf *out, const struct record *r,
+                    struct str now, bool *cut)
+{
+    char stamp[EPOCH_MAX + 1 + MICROSECONDS], id[FORMAT_ID_MAX], *d;
+    size_t stamp_len = put_timestamp(stamp, format_time(r, now));
+    size_t id_len = f->o.sd ? format_id(id, r) : 0;
+    size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0, fixed, len;
+    struct str msg = is_blank(r->msg) ? STR("-") : r->msg;
+
+    fixed = f->head.len + TIME_KEY.len + stamp_len + LEVEL_KEY.len + 1 + f->tail.len + 3 +
+            (f->o.sd ? ID_KEY.len + id_len : 0) + 2;
+    len = fixed + format_json_fit(f, &msg, &mark, fixed, cut);
+    if (msg.len == 0) { /* `max` leaves no room for a single character */
+        msg = STR("-");
+        len++;
+    }
+    if (buf_reserve(out, format_frame_len(f, len) + len) < 0)
+        return -1;
+    d = format_frame_begin(f, out, len);
+    d = format_put(d, f->head);
+    d = format_json_put(d, msg);
+    d = format_put(d, str_make(FORMAT_MARK, mark));
+    d = format_put(d, TIME_KEY);
+    d = format_put(d, str_make(stamp, stamp_len));
+    d = format_put(d, LEVEL_KEY);
+    *d++ = r->fd == RECORD_STDERR ? '3' : '6';
+    d = format_put(d, f->tail);
+    d = format_put(d, r->fd == RECORD_STDERR ? STR("err") : STR("out"));
+    if (f->o.sd) {
+        d = format_put(d, ID_KEY);
+        d = format_put(d, str_make(id, id_len));
+    }
+    d = format_put(d, STR("\"}"));
+    format_frame_end(f, out, d);
+    return 0;
+}
+
+char *format_gelf_lay_out(struct formatter *f, const struct identity *id)
+{
+    char *d = f->text, *tail;
+
+    f->add = gelf_add;
+    d = format_put(d, STR("{\"version\":\"1.1\",\"host\":\""));
+    d = format_json_put(d, id->hostname.len ? id->hostname : STR("unknown"));
+    d = format_put(d, STR("\",\"short_message\":\""));
+    f->head = str_make(f->text, (size_t)(d - f->text));
+
+    tail = d;
+    d = format_put_known(d, "_app_name", id->hostname);
+    d = format_put_known(d, "_tag", id->tag);
+    d = format_put_known(d, "_namespace", id->namespace);
+    d = format_put_known(d, "_pod", id->pod);
+    d = format_put_known(d, "_container", id->container);
+    d = format_put_known(d, "_node", id->node);
+    d = format_put_known(d, "_group", f->o.group);
+    d = format_put(d, STR(",\"_stream\":\"std"));
+    f->tail = str_make(tail, (size_t)(d - tail));
+    return d;
+}

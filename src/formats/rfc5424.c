@@ -1,0 +1,140 @@
+/*
+ * rfc5424: "<14>1 TIME HOST APP - - SD MSG" (WIRE.md §4.1, §11). Header fields are always valid,
+ * whatever the identity holds; the message is passed byte for byte, without a BOM, since nobody
+ * knows its encoding. The space before the message is there even when the message is empty:
+ * receivers of the original split on it.
+ *
+ * Views: mid = " HOST APP - - SD ", or with sd=true " HOST APP - - [… id=\"", after which come the
+ * id and "\"] "; tail = the same with "-" for SD, for records whose `max` the structured data alone
+ * would fill.
+ */
+#include "base/limits.h"
+#include "formats/format_internal.h"
+
+#define PRI_LEN 6
+#define FRACTION_DIGITS 6
+#define SD_OPEN " - - [logtrain@32473"
+#define SD_CLOSE "\"] "
+#define NO_SD " - - - "
+
+static int rfc5424_add(const struct formatter *f, struct buf *out, const struct record *r,
+                       struct str now, bool *cut)
+{
+    struct str t = format_time(r, now), mid = f->mid, msg = r->msg;
+    size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0;
+    size_t body, time_len = format_time_len(t, FRACTION_DIGITS, &body);
+    size_t id_len = 0, header, len, room;
+    char id[FORMAT_ID_MAX + sizeof(SD_CLOSE)], *d, *start;
+
+    if (f->o.sd) {
+        id_len = format_id(id, r);
+        memcpy(id + id_len, SD_CLOSE, sizeof(SD_CLOSE) - 1);
+        id_len += sizeof(SD_CLOSE) - 1;
+    }
+    header = PRI_LEN + time_len + mid.len + id_len;
+    len = room = header + msg.len + mark;
+    if (f->o.max && len > f->o.max) {
+        *cut = true;
+        if (header > f->o.max) {
+            mid = f->tail;
+            id_len = 0;
+            header = PRI_LEN + time_len + mid.len;
+        }
+        format_cut_text(&msg, &mark, f->o.max > header ? f->o.max - header : 0);
+        room = header + msg.len + mark;
+        len = room < f->o.max ? room : f->o.max; /* what is left of a header that is cut is ASCII */
+    }
+    if (buf_reserve(out, format_frame_len(f, len) + room) < 0)
+        return -1;
+    start = format_frame_begin(f, out, len);
+    memcpy(start, r->fd == RECORD_STDERR ? "<11>1 " : "<14>1 ", PRI_LEN);
+    d = format_put_time(start + PRI_LEN, t, body, time_len);
+    d = format_put(d, mid);
+    d = format_put(d, str_make(id, id_len));
+    d = f->o.framing == FRAMING_LF ? format_put_one_line(d, msg) : format_put(d, msg);
+    format_put(d, str_make(FORMAT_MARK, mark));
+    format_frame_end(f, out, start + len);
+    return 0;
+}
+
+/* A header field: PRINTUSASCII, "-" for nothing. */
+static char *put_field(char *d, struct str s, size_t max)
+{
+    s = str_head(s, max);
+    if (s.len == 0)
+        *d++ = '-';
+    for (size_t i = 0; i < s.len; i++)
+        *d++ = (char)(s.p[i] > 32 && s.p[i] < 127 ? s.p[i] : '_');
+    return d;
+}
+
+/* A parameter's value: UTF-8, on one line. */
+static char *put_value(char *d, struct str s)
+{
+    bool valid;
+
+    for (size_t i = 0, n; i < s.len; i += n) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        n = format_utf8(s.p + i, s.len - i, &valid);
+        if (c == '"' || c == '\\' || c == ']')
+            *d++ = '\\';
+        if (!valid)
+            d = format_put(d, STR("\xef\xbf\xbd"));
+        else if (c < 32 || c == 127)
+            *d++ = ' ';
+        else
+            d = format_put(d, str_make(s.p + i, n));
+    }
+    return d;
+}
+
+static char *put_param(char *d, const char *name, struct str value)
+{
+    if (value.len == 0)
+        return d;
+    *d++ = ' ';
+    d = format_put(d, str_of(name));
+    d = format_put(d, STR("=\""));
+    d = put_value(d, value);
+    *d++ = '"';
+    return d;
+}
+
+static char *put_names(char *d, const struct identity *id)
+{
+    *d++ = ' ';
+    d = put_field(d, id->hostname, HOSTNAME_MAX);
+    *d++ = ' ';
+    return put_field(d, id->tag, APPNAME_MAX);
+}
+
+char *format_rfc5424_lay_out(struct formatter *f, const struct identity *id)
+{
+    bool tag_cut = id->tag.len > APPNAME_MAX;
+    char *d = f->text, *start = d;
+
+    f->add = rfc5424_add;
+    d = put_names(d, id);
+    d = format_put(d, STR(NO_SD));
+    f->tail = f->mid = str_make(start, (size_t)(d - start));
+    if (!tag_cut && !f->o.sd)
+        return d;
+
+    start = d;
+    d = put_names(d, id);
+    d = format_put(d, STR(SD_OPEN));
+    if (tag_cut)
+        d = put_param(d, "tag", id->tag);
+    if (f->o.sd) {
+        d = put_param(d, "namespace", id->namespace);
+        d = put_param(d, "pod", id->pod);
+        d = put_param(d, "container", id->container);
+        d = put_param(d, "node", id->node);
+        d = format_put(d, STR(" id=\""));
+    } else {
+        d = format_put(d, STR("] "));
+    }
+    f->mid = str_make(start, (size_t)(d - start));
+    return d;
+}

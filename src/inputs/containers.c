@@ -1,0 +1,491 @@
+/*
+ * Container logs: finds them under KUBERNETES_LOG_PATH, makes a stream of each container, and keeps
+ * its segments current. Start here; containers_internal.h has the drawing, containers_links.c says
+ * which stream an entry of the log path belongs to, containers_scan.c which files a stream consists
+ * of, containers_path.c what may be followed.
+ *
+ * Everything is driven by the directory watches. Their callbacks only queue: what is to be looked
+ * at is looked at in the work task, WORK_PER_TURN at a time, so that a rescan of a large node does
+ * not hold up the loop. The tick runs only while something cannot be left to the watches: they are
+ * exhausted, the log path is missing, a link dangles, a directory is unreadable, or a stream is
+ * about to end.
+ *
+ * It opens no log file; the workers do. It never decides that a file was deleted because it could
+ * not be read.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "inputs/containers_internal.h"
+
+static void dir_event(void *arg, enum notify_event ev, struct str name);
+
+void containers_post(struct containers *c)
+{
+    loop_task_post(c->base.env->loop, &c->work);
+}
+
+/* ---- directories ---- */
+
+struct cdir *cdir_get(struct containers *c, const char *path)
+{
+    struct cdir *d = map_get(&c->dirs, str_of(path));
+
+    if (!d) {
+        d = xcalloc(1, sizeof(*d));
+        d->in = c;
+        d->path = str_dup(str_of(path));
+        map_init(&d->names);
+        (void)map_put(&c->dirs, str_of(d->path), d); /* there was none */
+        cdir_watch(d);
+    }
+    d->refs++;
+    return d;
+}
+
+void cdir_put(struct cdir *d)
+{
+    if (--d->refs > 0)
+        return;
+    notify_watch_free(d->watch);
+    (void)map_del(&d->in->dirs, str_of(d->path));
+    map_release(&d->names);
+    free(d->path);
+    free(d);
+}
+
+/* A watch on what is not there would count as missing and make everything be polled. */
+void cdir_watch(struct cdir *d)
+{
+    struct stat st;
+
+    if (!d->watch && lstat(d->path, &st) == 0 && S_ISDIR(st.st_mode))
+        d->watch = notify_watch_create(d->in->base.env->notify, d->path, dir_event, d);
+}
+
+void cdir_unwatch(struct cdir *d)
+{
+    notify_watch_free(d->watch);
+    d->watch = NULL;
+}
+
+/* Compares with "<dir>/<name>". */
+static bool segment_is(const struct origin_segment *seg, const struct cdir *d, struct str name)
+{
+    struct str path = str_of(seg->path);
+    size_t dir_len = strlen(d->path);
+
+    return path.len == dir_len + 1 + name.len && str_ends(path, name) &&
+           memcmp(path.p, d->path, dir_len) == 0;
+}
+
+struct cstream *cdir_owner(const struct cdir *d, struct str name)
+{
+    const struct source *s = map_get(&d->names, name);
+
+    if (s)
+        return s->stream;
+    for (size_t i = 0; (s = map_next(&d->names, &i));)
+        list_for_each (it, &s->stream->origin->segments)
+            if (segment_is(list_entry(it, struct origin_segment, node), d, name))
+                return s->stream;
+    return NULL;
+}
+
+/* ---- streams ---- */
+
+struct cstream *cstream_create(struct containers *c, const struct identity *id)
+{
+    struct cstream *st = xcalloc(1, sizeof(*st));
+
+    st->in = c;
+    st->origin = origin_create(c->base.env->origins, identity_create(id));
+    st->origin->input = st;
+    st->existing = c->starting;
+    st->unlinked_at = loop_now(c->base.env->loop);
+    list_init(&st->sources);
+    list_init(&st->refused);
+    list_init(&st->work);
+    list_init(&st->retry);
+    list_add_tail(&c->streams, &st->node);
+    return st;
+}
+
+/* What is ours of it; the origin stays. */
+static void cstream_release(struct cstream *st)
+{
+    while (!list_empty(&st->sources))
+        source_remove(list_entry(st->sources.next, struct source, node));
+    while (!list_empty(&st->refused)) {
+        struct refusal *r = list_entry(st->refused.next, struct refusal, node);
+
+        list_del(&r->node);
+        free(r->name);
+        free(r);
+    }
+    list_del(&st->node);
+    list_del(&st->work);
+    list_del(&st->retry);
+    free(st->ignored);
+    free(st);
+}
+
+void cstream_free(struct cstream *st)
+{
+    struct origin *o = st->origin;
+
+    o->input = NULL;
+    router_stream_remove(st->in->base.env->router, o);
+    origin_finish(o);
+    cstream_release(st);
+}
+
+void cstream_finish(struct cstream *st)
+{
+    while (!list_empty(&st->origin->segments))
+        origin_segment_rename(
+            st->origin, list_entry(st->origin->segments.next, struct origin_segment, node), NULL);
+    cstream_free(st);
+}
+
+void cstream_queue(struct cstream *st)
+{
+    list_del(&st->work);
+    list_add_tail(&st->in->work_streams, &st->work);
+    containers_post(st->in);
+}
+
+void cstream_retry(struct cstream *st, bool again)
+{
+    list_del(&st->retry);
+    st->tries = again ? st->tries + 1 : 0;
+    if (again)
+        list_add_tail(&st->in->retry_streams, &st->retry);
+}
+
+struct source *source_add(struct cstream *st, const char *dir, enum source_kind kind,
+                          struct str base, uint32_t restart)
+{
+    struct cdir *d = cdir_get(st->in, dir);
+    bool taken = kind == SOURCE_POD ? d->pod != NULL : map_get(&d->names, base) != NULL;
+    struct source *s;
+
+    if (taken || st->nsources == STREAM_SOURCES_MAX) {
+        cdir_put(d);
+        return NULL;
+    }
+    s = xcalloc(1, sizeof(*s));
+    s->stream = st;
+    s->dir = d;
+    s->kind = kind;
+    s->restart = restart;
+    if (kind == SOURCE_POD) {
+        d->pod = s;
+    } else {
+        s->base = str_dup(base);
+        (void)map_put(&d->names, str_of(s->base), s); /* there was none */
+    }
+    list_add_tail(&st->sources, &s->node);
+    st->nsources++;
+    return s;
+}
+
+void source_remove(struct source *s)
+{
+    if (s->kind == SOURCE_POD)
+        s->dir->pod = NULL;
+    else
+        (void)map_del(&s->dir->names, str_of(s->base));
+    list_del(&s->node);
+    s->stream->nsources--;
+    cdir_put(s->dir);
+    free(s->base);
+    free(s);
+}
+
+/* ---- events ---- */
+
+static void dir_written(const struct cdir *d, struct str name)
+{
+    struct cstream *st;
+
+    if (str_ends(name, STR(".gz")) || str_ends(name, STR(".tmp")))
+        return; /* a rotated file that is being compressed */
+    if (d->pod)
+        origin_grew(d->pod->stream->origin);
+    st = d->names.len ? cdir_owner(d, name) : NULL;
+    if (st)
+        origin_grew(st->origin);
+}
+
+static void dir_changed(struct cdir *d, struct str name)
+{
+    struct cstream *st;
+
+    if (d == d->in->log_dir)
+        link_queue_name(d->in, name);
+    if (d->pod)
+        cstream_queue(d->pod->stream);
+    st = d->names.len ? cdir_owner(d, name) : NULL;
+    if (st)
+        cstream_queue(st);
+}
+
+static void dir_gone(struct cdir *d)
+{
+    const struct source *s;
+
+    cdir_unwatch(d);
+    if (d == d->in->log_dir)
+        d->in->list_due = true;
+    if (d->pod)
+        cstream_queue(d->pod->stream);
+    for (size_t i = 0; (s = map_next(&d->names, &i));)
+        cstream_queue(s->stream);
+    containers_post(d->in);
+}
+
+static void dir_event(void *arg, enum notify_event ev, struct str name)
+{
+    struct cdir *d = arg;
+
+    switch (ev) {
+    case NOTIFY_WRITE:
+        dir_written(d, name);
+        break;
+    case NOTIFY_CHANGE:
+        dir_changed(d, name);
+        break;
+    case NOTIFY_GONE:
+        dir_gone(d);
+        break;
+    case NOTIFY_RESCAN:
+        d->in->rescan_due = true;
+        containers_post(d->in);
+        break;
+    }
+}
+
+/* ---- the work ---- */
+
+static void rescan(struct containers *c)
+{
+    c->rescan_due = false;
+    c->list_due = true;
+    c->stats.rescans++;
+    list_for_each (it, &c->streams)
+        cstream_queue(list_entry(it, struct cstream, node));
+}
+
+/* False when nothing is left to do. Links first: they queue streams. */
+static bool work_some(struct containers *c, unsigned most)
+{
+    unsigned n = 0;
+
+    if (c->rescan_due)
+        rescan(c);
+    if (c->list_due)
+        links_list(c);
+    for (; n < most && !list_empty(&c->work_links); n++)
+        link_look(list_entry(c->work_links.next, struct clink, work));
+    for (; n < most && !list_empty(&c->work_streams); n++)
+        cstream_look(list_entry(c->work_streams.next, struct cstream, work));
+    return !list_empty(&c->work_links) || !list_empty(&c->work_streams);
+}
+
+/* How long the tick may wait; 0 = for ever. */
+static uint64_t tick_period(const struct containers *c)
+{
+    uint64_t period = 0;
+
+    if (notify_degraded(c->base.env->notify) || c->log_trouble)
+        return RESCAN_MS;
+    list_for_each (it, &c->retry_streams) {
+        const struct cstream *st = list_entry(it, struct cstream, retry);
+
+        period = LINK_GONE_MS;
+        if (st->trouble || st->nlinks == 0 || st->tries <= QUICK_TRIES)
+            return RESCAN_MS;
+    }
+    list_for_each (it, &c->retry_links) {
+        const struct clink *l = list_entry(it, struct clink, retry);
+
+        period = LINK_GONE_MS;
+        if (l->trouble || l->tries <= QUICK_TRIES)
+            return RESCAN_MS;
+    }
+    return period;
+}
+
+/* Never later than it is set already. */
+static void tick_arm(struct containers *c)
+{
+    uint64_t period = tick_period(c), at = loop_now(c->base.env->loop) + period;
+
+    if (!period || (loop_timer_active(c->tick) && c->tick_at <= at))
+        return;
+    c->tick_at = at;
+    loop_timer_start(c->tick, period);
+}
+
+static void tick(void *arg)
+{
+    struct containers *c = arg;
+
+    if (notify_degraded(c->base.env->notify))
+        c->rescan_due = true;
+    if (c->log_trouble)
+        c->list_due = true;
+    list_for_each (it, &c->retry_streams)
+        cstream_queue(list_entry(it, struct cstream, retry));
+    list_for_each (it, &c->retry_links) {
+        struct clink *l = list_entry(it, struct clink, retry);
+
+        list_del(&l->work);
+        list_add_tail(&c->work_links, &l->work);
+    }
+    containers_post(c);
+}
+
+static void work(struct loop_task *t)
+{
+    struct containers *c = container_of(t, struct containers, work);
+
+    if (work_some(c, WORK_PER_TURN))
+        containers_post(c);
+    tick_arm(c);
+}
+
+/* ---- the member ---- */
+
+static struct containers *containers_of(struct input *in);
+
+static void containers_stats(const struct input *in, struct input_stats *out)
+{
+    const struct containers *c = containers_of((struct input *)in);
+
+    *out = c->stats;
+    list_for_each (it, &c->streams) {
+        const struct cstream *st = list_entry(it, struct cstream, node);
+
+        out->streams++;
+        list_for_each (seg, &st->origin->segments)
+            out->segments++;
+    }
+}
+
+static void containers_close(struct input *in)
+{
+    struct containers *c = containers_of(in);
+    struct clink *l;
+
+    for (size_t i = 0; (l = map_next(&c->links, &i));) {
+        free(l->name);
+        free(l);
+    }
+    map_release(&c->links);
+    list_for_each_safe (it, &c->streams) {
+        struct cstream *st = list_entry(it, struct cstream, node);
+
+        st->origin->input = NULL;
+        cstream_release(st);
+    }
+    if (c->log_dir)
+        cdir_put(c->log_dir);
+    map_release(&c->dirs);
+    loop_task_cancel(&c->work);
+    loop_timer_free(c->tick);
+    for (char **root = c->roots; *root; root++)
+        free(*root);
+    free(c->roots);
+    free(c->exclude);
+    free(c->node);
+    free(c->log_path);
+    free(c);
+}
+
+static const struct input_ops containers_ops = {
+    .name = "containers", .stats = containers_stats, .close = containers_close};
+
+static struct containers *containers_of(struct input *in)
+{
+    if (in->ops != &containers_ops)
+        BUG("input: '%s' taken for 'containers'", in->ops->name);
+    return container_of(in, struct containers, base);
+}
+
+/* Absolute, without a trailing slash. Heap. */
+static char *log_path_make(const char *given, struct err *e)
+{
+    char cwd[PATH_MAX], path[PATH_MAX];
+    struct str s = str_of(given);
+
+    while (s.len > 1 && s.p[s.len - 1] == '/')
+        s.len--;
+    if (s.len == 0) {
+        (void)err_set(e, EINVAL, "containers: the log path is empty");
+        return NULL;
+    }
+    if (s.p[0] == '/')
+        return str_dup(s);
+    if (!getcwd(cwd, sizeof(cwd))) {
+        (void)err_sys(e, errno, "containers: the log path is relative");
+        return NULL;
+    }
+    if (!path_join(path, cwd, s)) {
+        (void)err_set(e, ENAMETOOLONG, "containers: the log path is too long");
+        return NULL;
+    }
+    return str_dup(str_of(path));
+}
+
+static char **roots_copy(const char *const *roots)
+{
+    size_t n = 0;
+    char **copy;
+
+    while (roots && roots[n])
+        n++;
+    copy = xcalloc(n + 1, sizeof(*copy));
+    for (size_t i = 0; i < n; i++)
+        copy[i] = str_dup(str_of(roots[i]));
+    return copy;
+}
+
+struct input *input_containers_open(const struct input_env *env,
+                                    const struct containers_config *cfg, struct err *e)
+{
+    char *log_path = log_path_make(cfg->log_path, e);
+    struct containers *c;
+
+    if (!log_path)
+        return NULL;
+    c = xcalloc(1, sizeof(*c));
+    c->base.ops = &containers_ops;
+    c->base.env = env;
+    c->log_path = log_path;
+    c->roots = roots_copy(cfg->roots);
+    c->exclude = str_dup(str_of(cfg->exclude_namespaces));
+    c->node = str_dup(str_of(cfg->node));
+    map_init(&c->links);
+    map_init(&c->dirs);
+    list_init(&c->streams);
+    list_init(&c->work_links);
+    list_init(&c->work_streams);
+    list_init(&c->retry_links);
+    list_init(&c->retry_streams);
+    loop_task_init(&c->work, work);
+    c->tick = loop_timer_create(env->loop, tick, c);
+    c->list_due = true;
+    c->starting = true;
+    while (work_some(c, WORK_PER_TURN))
+        ;
+    c->starting = false;
+    tick_arm(c);
+    return &c->base;
+}

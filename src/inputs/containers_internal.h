@@ -1,0 +1,185 @@
+/*
+ * Between the containers*.c files only.
+ *
+ *   link (an entry of the log path) ──▶ stream ── sources ──▶ source ──▶ dir (one watched
+ * directory)
+ *
+ * A stream's segments are found by looking at its sources: the container's directory, and with
+ * docker the directory that a `<n>.log` in it leads to; or, for a file outside of the pods'
+ * directory, that one name. What is watched is always a directory, and several sources may lie in
+ * one.
+ *
+ * Invariants: a link has one stream or none; a stream counts its links. A directory lives as long
+ * as a source lies in it (or it is the log path). Callbacks of the watches only queue; streams and
+ * directories are freed in the work task.
+ */
+#ifndef INPUTS_CONTAINERS_INTERNAL_H
+#define INPUTS_CONTAINERS_INTERNAL_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "inputs/input.h"
+
+#define LINK_GONE_MS                                                                               \
+    60000 /* a stream ends when its directory is gone and no link came back for this long */
+#define DIR_FILES_MAX                                                                              \
+    4096 /* log files of one container; more, and the directory counts as unreadable */
+#define WORK_PER_TURN 200 /* links and streams looked at in one turn of the loop */
+#define QUICK_TRIES                                                                                \
+    12 /* a dangling link is looked at every RESCAN_MS this often, then every LINK_GONE_MS */
+#define REFUSALS_MAX 16 /* names remembered per stream, so that each is logged once */
+#define STREAM_SOURCES_MAX 256
+
+struct containers;
+struct cstream;
+
+struct cdir {
+    struct containers *in;
+    char *path;                 /* real, and its key in in->dirs */
+    struct notify_watch *watch; /* NULL = the directory went away, or is not there yet */
+    struct source *pod;         /* the stream of this container directory, or NULL */
+    struct map names;           /* by source->base: the docker and one-name sources in it */
+    unsigned refs;
+};
+
+enum source_kind {
+    SOURCE_POD =
+        1, /* <n>.log, <n>.log.<YYYYMMDD-hhmmss>; a symlink <n>.log leads to a docker source */
+    SOURCE_DOCKER, /* <base>, <base>.<K> */
+    SOURCE_NAME,   /* <base>; what is renamed is known by its inode */
+};
+
+struct source {
+    struct list node; /* stream->sources */
+    struct cstream *stream;
+    struct cdir *dir;
+    enum source_kind kind;
+    char *base;       /* NULL for pod; else its key in dir->names */
+    uint32_t restart; /* of the container; pod: taken from the names instead */
+    bool retired;     /* the link leads elsewhere now: new files under this name are not ours */
+};
+
+struct refusal {
+    struct list node;
+    const char *reason; /* static text */
+    char *name;
+};
+
+struct cstream {
+    struct list node;  /* in->streams */
+    struct list work;  /* in->work_streams, while a look is due */
+    struct list retry; /* in->retry_streams, while it is unreadable or gone */
+    struct containers *in;
+    struct origin *origin;
+    struct list sources;
+    struct list refused; /* of struct refusal */
+    unsigned nsources;
+    unsigned nlinks;
+    uint64_t unlinked_at;       /* loop time at which the last link went */
+    struct segment_id *ignored; /* files there that are no segments: copies of what was read */
+    unsigned nignored;
+    unsigned tries; /* looks in a row that found it unreadable or gone */
+    int trouble;    /* errno of the last look */
+    bool gone;      /* the last look found nothing of it */
+    bool existing;  /* was there when we started */
+};
+
+struct clink {
+    struct list work;  /* in->work_links */
+    struct list retry; /* in->retry_links, while dangling or unreadable */
+    struct containers *in;
+    char *name; /* and its key in in->links */
+    struct cstream *stream;
+    const char *refused; /* the reason, once logged */
+    uint64_t listing;    /* the last one that it was in */
+    unsigned tries;
+    int trouble;
+};
+
+struct containers {
+    struct input base;
+    char *log_path;       /* as configured */
+    struct cdir *log_dir; /* NULL while it does not exist */
+    char **roots;         /* as configured, NULL-terminated */
+    char *exclude;        /* EXCLUDE_NAMESPACES */
+    char *node;
+    struct map links;
+    struct map dirs;
+    struct list streams;
+    struct list work_links, work_streams;
+    struct list retry_links, retry_streams;
+    struct loop_task work;
+    struct loop_timer *tick;
+    uint64_t tick_at;
+    uint64_t listing;
+    int log_trouble; /* errno of the last try to list the log path */
+    bool list_due;
+    bool rescan_due;
+    bool starting;
+    struct input_stats stats;
+};
+
+/* ---- containers.c ---- */
+
+struct cdir *cdir_get(struct containers *c, const char *path); /* a reference */
+void cdir_put(struct cdir *d);
+/* Watches it if it is there and not watched yet. */
+void cdir_watch(struct cdir *d);
+void cdir_unwatch(struct cdir *d);
+void containers_post(struct containers *c);
+void cstream_queue(struct cstream *st);
+/* Puts it on the list of what is tried again, or takes it off. */
+void cstream_retry(struct cstream *st, bool again);
+struct cstream *cstream_create(struct containers *c, const struct identity *id);
+void cstream_finish(struct cstream *st);
+void cstream_free(struct cstream *st);
+/* The stream that knows a file called <name> in <d>, by source or segment; NULL when none does. */
+struct cstream *cdir_owner(const struct cdir *d, struct str name);
+/* NULL when another stream has that name already, or this one has too many. */
+struct source *source_add(struct cstream *st, const char *dir, enum source_kind kind,
+                          struct str base, uint32_t restart);
+void source_remove(struct source *s);
+
+/* ---- containers_links.c ---- */
+
+/* Reads the log path: queues every link in it, and those that are no longer there. */
+void links_list(struct containers *c);
+void link_queue_name(struct containers *c, struct str name);
+void link_look(struct clink *l);
+void link_free(struct clink *l);
+
+/* ---- containers_scan.c ---- */
+
+/* Looks at all sources and passes on what has changed; finishes and frees <st> when it is over. */
+void cstream_look(struct cstream *st);
+
+/* ---- containers_path.c ---- */
+
+enum target_kind {
+    TARGET_FILE = 1,   /* <path> is a real path, regular, and allowed */
+    TARGET_POD,        /* <path> is a container's directory */
+    TARGET_GONE,       /* the link itself is not there */
+    TARGET_DANGLING,   /* it leads nowhere just now */
+    TARGET_UNREADABLE, /* <error> says why */
+    TARGET_REFUSED,    /* <reason> says why */
+};
+struct target {
+    enum target_kind kind;
+    char path[PATH_MAX];
+    struct segment_id id; /* of a file */
+    int error;
+    const char *reason; /* static text */
+};
+/* Where <dir>/<name> leads to. Opens nothing. */
+void target_of_link(const struct containers *c, const char *dir, const char *name,
+                    struct target *t);
+/* The same for a symlink inside of a container's directory: FILE, or why not. */
+void target_of_file(const struct containers *c, const char *path, struct target *t);
+/* "<dir>/<name>" into <out>; false when it is too long. */
+bool path_join(char out[PATH_MAX], const char *dir, struct str name);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * An input makes streams: it creates origins, tells the router of them, and keeps them current.
+ * Members: containers.
+ */
+#ifndef INPUTS_INPUT_H
+#define INPUTS_INPUT_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "loop/loop.h"
+#include "loop/notify.h"
+#include "router/router.h"
+#include "streams/origin.h"
+
+struct input;
+
+struct input_env {
+    struct loop *loop;
+    struct notify *notify;
+    struct origins *origins;
+    struct router *router;
+};
+
+struct input_stats {
+    uint64_t streams;  /* known now */
+    uint64_t segments; /* files known now */
+    uint64_t rescans;
+    uint64_t refused;    /* files not followed: outside the allowed roots, not regular, ... */
+    uint64_t unreadable; /* tries that failed with EACCES, EIO, ... */
+};
+
+struct input_ops {
+    const char *name;
+    void (*stats)(const struct input *in, struct input_stats *out);
+    /* Frees it. The origins stay with the router and the workers, and are no longer kept current.
+     */
+    void (*close)(struct input *in);
+};
+
+struct input {
+    const struct input_ops *ops;
+    const struct input_env *env; /* borrowed */
+};
+
+static inline void input_close(struct input *in)
+{
+    if (in)
+        in->ops->close(in);
+}
+
+struct containers_config {
+    const char *log_path;           /* KUBERNETES_LOG_PATH */
+    const char *const *roots;       /* LOG_ROOTS: real directories under which links may lead;
+                                       NULL-terminated. The parent of       log_path is always one */
+    const char *exclude_namespaces; /* EXCLUDE_NAMESPACES, comma separated, trimmed; may be NULL */
+    const char *node;               /* NODE */
+};
+/* Directories looked into and symlinks followed are on a local file system: nothing here is
+ * expected to block. A stream ends when its directory (or its last file) is gone and no link in the
+ * log path came back to it for a minute. Scans at once, so that on return every stream that exists
+ * is with the router (existing = true). A log path that does not exist yet is waited for. */
+struct input *input_containers_open(const struct input_env *env,
+                                    const struct containers_config *cfg, struct err *e);
+
+#endif

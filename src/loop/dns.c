@@ -1,0 +1,436 @@
+/*
+ * dns.h on c-ares. One channel per loop; c-ares says which sockets to watch, and one timer stands
+ * for whichever comes first of its retransmissions and our own deadline (DNS_TIMEOUT_MS for a name,
+ * however many servers and search domains there are).
+ *
+ * A query has two holders: its owner, until it was answered or cancelled, and c-ares, until it
+ * called back. c-ares cannot drop a single query, so one that was cancelled or ran late lives on
+ * without an owner until c-ares lets go. Answers are told from a task only, never from inside
+ * c-ares: the owner may resolve and cancel as it likes there.
+ *
+ * Not here: caching, and any opinion on the addresses (net/ asks the egress policy).
+ */
+#include "loop/dns.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+/* Doubled with each try; each try asks every server. Short, because where a resolver drops AAAA
+ * queries the A answer waits for them to time out: 3 s with one server, 9 s with three. (Asking for
+ * the families apart would not wait, but the two could then come from different search domains,
+ * that is from different hosts.) */
+#define FIRST_TIMEOUT_MS 1000
+#define TRIES 2
+
+_Static_assert(ARRAY_LEN(((struct dns_addrs *)0)->list) == ADDRESSES_MAX, "dns.h, limits.h");
+
+struct dns {
+    struct loop *loop;
+    ares_channel channel;
+    struct list sockets; /* struct dns_socket, owned */
+    struct list closed;  /* the same, after c-ares closed them; freed by the task */
+    struct list waiting; /* struct dns_query, oldest first, so the first has the nearest deadline */
+    struct list ready;   /* struct dns_query, to be told by the task */
+    struct dns_query *telling;
+    struct loop_timer *timer;
+    struct loop_task task;
+};
+
+struct dns_socket {
+    struct list node;
+    struct dns *dns;
+    int fd;
+    int events;
+    struct loop_fd *watch; /* NULL once closed */
+};
+
+struct dns_query {
+    struct list node; /* on waiting, on ready, or on none */
+    struct dns *dns;
+    void (*done)(void *arg, const struct dns_addrs *addrs, const struct err *e);
+    void *arg;
+    uint64_t deadline;
+    uint16_t port;
+    bool owned;   /* the owner still waits for an answer */
+    bool in_ares; /* c-ares will still call back */
+    int status;
+    struct ares_addrinfo *res;       /* owned, may be NULL */
+    struct sockaddr_storage literal; /* ss_family 0 unless the host is an address */
+    char host[HOST_MAX + 1];
+};
+
+static void library_init(void)
+{
+    (void)ares_library_init(ARES_LIB_INIT_ALL); /* cannot fail but on Windows */
+}
+
+static void query_free(struct dns_query *q)
+{
+    if (q->res)
+        ares_freeaddrinfo(q->res);
+    free(q);
+}
+
+static void query_ready(struct dns_query *q, int status)
+{
+    q->status = status;
+    list_del(&q->node);
+    list_add_tail(&q->dns->ready, &q->node);
+    loop_task_post(q->dns->loop, &q->dns->task);
+}
+
+/* From c-ares, also from inside ares_getaddrinfo() and ares_destroy(). */
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *res)
+{
+    struct dns_query *q = arg;
+
+    (void)timeouts;
+    q->in_ares = false;
+    if (!q->owned) {
+        if (res)
+            ares_freeaddrinfo(res);
+        if (q != q->dns->telling) /* else tell() frees it */
+            query_free(q);
+        return;
+    }
+    q->res = res;
+    query_ready(q, status);
+}
+
+static void on_socket(void *arg, int events, int error)
+{
+    struct dns_socket *s = arg;
+    struct dns *d = s->dns;
+    ares_socket_t rd = error || (events & LOOP_READ) ? s->fd : ARES_SOCKET_BAD;
+    ares_socket_t wr = error || (events & LOOP_WRITE) ? s->fd : ARES_SOCKET_BAD;
+
+    ares_process_fd(d->channel, rd, wr);
+    if (error && s->watch) /* c-ares kept it, the loop stopped watching it */
+        loop_fd_set(s->watch, s->events);
+    loop_task_post(d->loop, &d->task);
+}
+
+static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
+{
+    struct dns *d = arg;
+    struct dns_socket *s = NULL;
+    int error;
+
+    list_for_each (it, &d->sockets) {
+        s = list_entry(it, struct dns_socket, node);
+        if (s->fd == fd)
+            break;
+        s = NULL;
+    }
+    if (!readable && !writable) {
+        if (!s)
+            return;
+        loop_fd_free(s->watch);
+        s->watch = NULL;
+        list_del(&s->node);
+        list_add_tail(&d->closed, &s->node);
+        loop_task_post(d->loop, &d->task);
+        return;
+    }
+    if (!s) {
+        s = xcalloc(1, sizeof(*s));
+        s->dns = d;
+        s->fd = fd;
+        s->watch = loop_fd_create(d->loop, fd, on_socket, s, &error);
+        if (!s->watch) { /* its queries run into their timeouts */
+            free(s);
+            return;
+        }
+        list_add_tail(&d->sockets, &s->node);
+    }
+    s->events = (readable ? LOOP_READ : 0) | (writable ? LOOP_WRITE : 0);
+    loop_fd_set(s->watch, s->events);
+}
+
+static void free_closed(struct dns *d)
+{
+    while (!list_empty(&d->closed)) {
+        struct dns_socket *s = list_entry(d->closed.next, struct dns_socket, node);
+
+        list_del(&s->node);
+        free(s);
+    }
+}
+
+/* The families take turns, in the order the resolver sorted them (RFC 8305 §4), so that the cap
+ * cannot cut one off. */
+static void fill_addrs(struct dns_addrs *out, const struct ares_addrinfo *res, uint16_t port)
+{
+    const struct ares_addrinfo_node *next[2] = {res->nodes, res->nodes};
+    int family[2] = {AF_UNSPEC, AF_UNSPEC};
+
+    out->len = 0;
+    if (!res->nodes)
+        return;
+    family[0] = res->nodes->ai_family;
+    family[1] = family[0] == AF_INET6 ? AF_INET : AF_INET6;
+    for (unsigned turn = 0; out->len < ADDRESSES_MAX && (next[0] || next[1]); turn ^= 1) {
+        const struct ares_addrinfo_node *n = next[turn];
+        struct sockaddr_storage *ss = &out->list[out->len];
+
+        while (n && n->ai_family != family[turn])
+            n = n->ai_next;
+        next[turn] = n ? n->ai_next : NULL;
+        if (!n || (size_t)n->ai_addrlen > sizeof(*ss))
+            continue;
+        memset(ss, 0, sizeof(*ss));
+        memcpy(ss, n->ai_addr, (size_t)n->ai_addrlen);
+        if (ss->ss_family == AF_INET)
+            ((struct sockaddr_in *)(void *)ss)->sin_port = htons(port);
+        else
+            ((struct sockaddr_in6 *)(void *)ss)->sin6_port = htons(port);
+        out->len++;
+    }
+}
+
+static void describe(const struct dns_query *q, struct err *e)
+{
+    /* The name is cut so that the reason always fits. */
+    switch (q->status) {
+    case ARES_SUCCESS: /* but no address in it */
+    case ARES_ENODATA:
+    case ARES_ENOTFOUND:
+    case ARES_ENONAME:
+    case ARES_EBADNAME:
+    case ARES_EBADQUERY:
+        (void)err_set(e, ENOENT, "resolve '%.180s': no such host", q->host);
+        break;
+    case ARES_ETIMEOUT:
+        (void)err_set(e, ETIMEDOUT, "resolve '%.180s': timeout", q->host);
+        break;
+    case ARES_ESERVFAIL:
+    case ARES_EREFUSED:
+    case ARES_ECONNREFUSED: /* the same, or none reached: versions differ in which they report */
+        (void)err_set(e, EAGAIN, "resolve '%.180s': no answer from the dns servers", q->host);
+        break;
+    default:
+        (void)err_set(e, EAGAIN, "resolve '%.180s': dns error %d", q->host, q->status);
+        break;
+    }
+}
+
+static void tell(struct dns_query *q)
+{
+    struct dns *d = q->dns;
+    struct dns_addrs addrs = {.len = 0};
+    struct err e = {0};
+
+    q->owned = false;
+    if (q->status == ARES_SUCCESS && q->res)
+        fill_addrs(&addrs, q->res, q->port);
+    else if (q->literal.ss_family)
+        addrs.list[addrs.len++] = q->literal;
+    if (!addrs.len)
+        describe(q, &e);
+    d->telling = q;
+    q->done(q->arg, addrs.len ? &addrs : NULL, addrs.len ? NULL : &e);
+    d->telling = NULL;
+    if (!q->in_ares)
+        query_free(q);
+}
+
+static void arm(struct dns *d)
+{
+    struct timeval tv;
+    uint64_t wait = UINT64_MAX;
+
+    if (ares_timeout(d->channel, NULL, &tv))
+        wait = (uint64_t)tv.tv_sec * 1000 + (uint64_t)(tv.tv_usec + 999) / 1000;
+    if (!list_empty(&d->waiting)) {
+        const struct dns_query *q = list_entry(d->waiting.next, struct dns_query, node);
+        uint64_t now = loop_now(d->loop), left = q->deadline > now ? q->deadline - now : 0;
+
+        wait = left < wait ? left : wait;
+    }
+    if (wait == UINT64_MAX)
+        loop_timer_stop(d->timer);
+    else
+        loop_timer_start(d->timer, wait);
+}
+
+static void run_task(struct loop_task *t)
+{
+    struct dns *d = container_of(t, struct dns, task);
+    struct list now;
+
+    free_closed(d);
+    list_init(&now); /* what is answered meanwhile waits for the next turn */
+    list_move_all(&now, &d->ready);
+    while (!list_empty(&now)) {
+        struct dns_query *q = list_entry(now.next, struct dns_query, node);
+
+        list_del(&q->node);
+        tell(q);
+    }
+    arm(d);
+}
+
+static void on_timer(void *arg)
+{
+    struct dns *d = arg;
+    uint64_t now = loop_now(d->loop);
+
+    ares_process_fd(d->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    while (!list_empty(&d->waiting)) {
+        struct dns_query *q = list_entry(d->waiting.next, struct dns_query, node);
+
+        if (q->deadline > now)
+            break;
+        query_ready(q, ARES_ETIMEOUT);
+    }
+    loop_task_post(d->loop, &d->task);
+}
+
+static int open_channel(struct dns *d, const char *servers, struct err *e)
+{
+    struct ares_options o = {0};
+    int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES, rc;
+
+    o.sock_state_cb = on_socket_state;
+    o.sock_state_cb_data = d;
+    o.timeout = FIRST_TIMEOUT_MS;
+    o.tries = TRIES;
+#ifdef ARES_OPT_QUERY_CACHE
+    o.qcache_max_ttl = 0; /* newer versions cache unless told not to */
+    mask |= ARES_OPT_QUERY_CACHE;
+#endif
+    if (servers)
+        mask |=
+            ARES_OPT_DOMAINS; /* none: the machine's search list does not belong to these servers */
+    rc = ares_init_options(&d->channel, &o, mask);
+    if (rc != ARES_SUCCESS)
+        return err_set(e, EIO, "dns: %s", ares_strerror(rc));
+    if (servers)
+        rc = ares_set_servers_ports_csv(d->channel, servers);
+    if (rc != ARES_SUCCESS) {
+        ares_destroy(d->channel);
+        return err_set(e, EINVAL, "dns: servers '%.100s': %s", servers, ares_strerror(rc));
+    }
+    return 0;
+}
+
+struct dns *dns_create(struct loop *l, const char *servers, struct err *e)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct dns *d;
+
+    (void)pthread_once(&once, library_init);
+    d = xcalloc(1, sizeof(*d));
+    d->loop = l;
+    list_init(&d->sockets);
+    list_init(&d->closed);
+    list_init(&d->waiting);
+    list_init(&d->ready);
+    loop_task_init(&d->task, run_task);
+    if (open_channel(d, servers, e) < 0) {
+        free(d);
+        return NULL;
+    }
+    d->timer = loop_timer_create(l, on_timer, d);
+    return d;
+}
+
+void dns_free(struct dns *d)
+{
+    if (!d)
+        return;
+    if (!list_empty(&d->waiting) || !list_empty(&d->ready) || d->telling)
+        BUG("dns: freed with queries under way");
+    ares_destroy(
+        d->channel); /* calls back for the queries nobody owns any more, and closes the sockets */
+    free_closed(d);
+    loop_task_cancel(&d->task);
+    loop_timer_free(d->timer);
+    free(d);
+}
+
+static bool parse_literal(const char *host, uint16_t port, struct sockaddr_storage *out)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+
+    if (inet_pton(AF_INET, host, &in.sin_addr) == 1)
+        memcpy(out, &in, sizeof(in));
+    else if (inet_pton(AF_INET6, host, &in6.sin6_addr) == 1)
+        memcpy(out, &in6, sizeof(in6));
+    else
+        return false;
+    return true;
+}
+
+struct dns_query *dns_resolve(struct dns *d, struct str host, uint16_t port,
+                              void (*done)(void *arg, const struct dns_addrs *addrs,
+                                           const struct err *e),
+                              void *arg)
+{
+    static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+                                                     .ai_socktype = SOCK_STREAM};
+    struct dns_query *q = xcalloc(1, sizeof(*q));
+    struct str kept = str_head(host, HOST_MAX);
+
+    q->dns = d;
+    q->done = done;
+    q->arg = arg;
+    q->port = port;
+    q->owned = true;
+    q->deadline = loop_now(d->loop) + DNS_TIMEOUT_MS;
+    list_init(&q->node);
+    if (kept.len)
+        memcpy(q->host, kept.p, kept.len);
+    if (!host.len || kept.len < host.len || memchr(host.p, '\0', host.len)) {
+        query_ready(q, ARES_EBADNAME);
+        return q;
+    }
+    if (parse_literal(q->host, port, &q->literal)) {
+        query_ready(q, ARES_SUCCESS);
+        return q;
+    }
+    list_add_tail(&d->waiting, &q->node);
+    q->in_ares = true;
+    ares_getaddrinfo(d->channel, q->host, NULL, &hints, on_answer, q);
+    loop_task_post(d->loop, &d->task); /* sets the timer */
+    return q;
+}
+
+void dns_cancel(struct dns_query *q)
+{
+    if (!q || q == q->dns->telling)
+        return;
+    q->owned = false;
+    list_del(&q->node);
+    if (!q->in_ares)
+        query_free(q);
+}
+
+void dns_addr_format(const struct sockaddr *sa, char *out, size_t size)
+{
+    char ip[INET6_ADDRSTRLEN] = "";
+
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+
+        (void)inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
+        (void)snprintf(out, size, "%s:%u", ip, (unsigned)ntohs(in->sin_port));
+    } else if (sa->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+
+        (void)inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
+        (void)snprintf(out, size, "[%s]:%u", ip, (unsigned)ntohs(in6->sin6_port));
+    } else {
+        (void)snprintf(out, size, "?");
+    }
+}

@@ -1,0 +1,77 @@
+/*
+ * One event loop per thread, on libuv: timers, fd watchers, tasks at the end of a turn. Handles are
+ * owned by the loop: _free marks them closed at once (no callback follows) and the memory goes when
+ * libuv has let go, so nothing is freed inside a callback. Nothing here is thread-safe but
+ * mailbox.h.
+ */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+
+struct loop {
+    uv_loop_t uv;
+    uv_check_t check;
+    uv_idle_t idle;     /* active while tasks wait, so that the loop does not sleep */
+    uv_timer_t bound;   /* ends the wait of loop_turn() */
+    struct list tasks;  /* posted, not yet run */
+    struct list frozen; /* running timers while the clock is faked: see loop_turn() */
+    unsigned handles;   /* timers, fds and mailboxes alive or closing; 0 after loop_release */
+    bool turning;       /* inside loop_run() or loop_turn() */
+};
+
+void loop_init(struct loop *l);
+/* Runs until loop_stop(). */
+void loop_run(struct loop *l);
+/* One turn; waits at most <wait_ms> of real time for something to happen. For tests. While the
+ * clock is faked, timers started since then follow it: each turn first fires those that are due at
+ * loop_now(), in order of their time. */
+void loop_turn(struct loop *l, uint64_t wait_ms);
+void loop_stop(struct loop *l);
+/* Runs what tasks are left and lets closing handles finish. BUG() when a handle is still open. */
+void loop_release(struct loop *l);
+/* Monotonic milliseconds at the start of this turn (clock_mono_ms() when time is faked). */
+uint64_t loop_now(struct loop *l);
+
+/* Runs once, at the end of this turn (after I/O callbacks). Embedded in its owner; posting it twice
+ * is one run. A task that posts itself again runs in the next turn, and the loop does not sleep in
+ * between. */
+struct loop_task {
+    struct list node;
+    void (*run)(struct loop_task *t);
+};
+void loop_task_init(struct loop_task *t, void (*run)(struct loop_task *t));
+void loop_task_post(struct loop *l, struct loop_task *t);
+void loop_task_cancel(struct loop_task *t);
+
+struct loop_timer;
+struct loop_timer *loop_timer_create(struct loop *l, void (*fire)(void *arg), void *arg);
+/* One shot, from now; a running timer is moved. */
+void loop_timer_start(struct loop_timer *t, uint64_t ms);
+void loop_timer_stop(struct loop_timer *t);
+bool loop_timer_active(const struct loop_timer *t);
+/* Milliseconds until it fires; 0 when it is not running. */
+uint64_t loop_timer_left(const struct loop_timer *t);
+/* NULL is fine. */
+void loop_timer_free(struct loop_timer *t);
+
+enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2 };
+struct loop_fd;
+/* Watches <fd>, which stays the caller's, and must be closed only after loop_fd_free(). <events> as
+ * in loop_fd_set. NULL when the kernel will not watch it (errno in *error). */
+struct loop_fd *loop_fd_create(struct loop *l, int fd,
+                               void (*ready)(void *arg, int events, int error), void *arg,
+                               int *error);
+/* What to wait for: LOOP_READ | LOOP_WRITE, or 0. When <ready> is called with <error>, the
+ * descriptor is in an error state: <events> is what was waited for, so that reading, writing or
+ * SO_ERROR tells the cause (<error> is only libuv's name for it), and watching has stopped until
+ * loop_fd_set() is called again. */
+void loop_fd_set(struct loop_fd *f, int events);
+/* NULL is fine. */
+void loop_fd_free(struct loop_fd *f);
+
+#endif

@@ -1,0 +1,509 @@
+/*
+ * conn.h: the life of one connection, from a name to its end.
+ *
+ *   resolving   dns_query            ─┐
+ *   connecting  race                  │ one deadline
+ *   handshake   wire + SSL           ─┘
+ *   open        wire (+ SSL)
+ *   ended       wire kept for conn_unacked; the task tells the owner
+ *
+ * The owner's callbacks run from the watcher, the race's task and our own task, never from inside a
+ * conn_*() call: an end that is noticed there is only noted, and told by the task. An owner may
+ * free the conn in any callback: its contents go at once, the struct when our last frame (<depth>)
+ * has unwound.
+ *
+ * On a watcher's event reading comes first: bytes that arrived before a reset or FIN are delivered
+ * before the end is.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/race.h"
+#include "net/wire.h"
+
+#define READ_TURN_MAX (256 * 1024) /* from one socket in one turn of the loop */
+#define TLS_RECORD_MAX 16384
+
+enum conn_state { CONN_RESOLVING = 1, CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_ENDED };
+
+struct conn {
+    struct loop *loop;
+    const struct conn_ops *ops;
+    void *arg;
+    const struct egress *egress;
+    struct tls_config *tls_config; /* NULL = plain */
+    char *host;                    /* owned */
+    enum conn_state state;
+    bool blocked; /* conn_write took less than it was given */
+    bool stalled; /* TLS cannot read on before <wire.out> is gone */
+    bool leaving; /* conn_shutdown was called */
+    bool fin_sent;
+    bool freed;
+    unsigned depth; /* frames of ours under which a callback may run */
+    struct dns_query *query;
+    struct race *race;        /* owned */
+    struct loop_timer *timer; /* owned; for connecting and for leaving, else NULL */
+    struct loop_fd *watch;    /* owned */
+    struct ssl_st *ssl;       /* owned */
+    struct wire wire;
+    struct loop_task task; /* tells the end */
+    enum conn_end how;
+    struct err why;
+    uint64_t written; /* as of the end, with which the courtesies after it have nothing to do */
+    int64_t unacked;
+    char peer[56];
+};
+
+static void enter(struct conn *c)
+{
+    c->depth++;
+}
+
+static void leave(struct conn *c)
+{
+    if (--c->depth == 0 && c->freed)
+        free(c);
+}
+
+static void stop_all(struct conn *c)
+{
+    dns_cancel(c->query);
+    c->query = NULL;
+    race_free(c->race);
+    c->race = NULL;
+    loop_timer_free(c->timer);
+    c->timer = NULL;
+    loop_fd_free(c->watch);
+    c->watch = NULL;
+}
+
+/* Ends <c> for the reason in c->why; the task tells. */
+static void end(struct conn *c, enum conn_end how)
+{
+    const struct sockaddr *last = race_last(c->race);
+
+    if (c->state == CONN_ENDED)
+        return;
+    if (last)
+        dns_addr_format(last, c->peer, sizeof(c->peer));
+    c->state = CONN_ENDED;
+    c->how = how;
+    c->written = c->wire.written;
+    c->unacked = wire_unacked(&c->wire);
+    stop_all(c);
+    loop_task_post(c->loop, &c->task);
+}
+
+static void run_task(struct loop_task *t)
+{
+    struct conn *c = container_of(t, struct conn, task);
+
+    enter(c);
+    c->ops->ended(c->arg, c->how, &c->why);
+    leave(c);
+}
+
+static void on_deadline(void *arg)
+{
+    struct conn *c = arg;
+    char peer[64] = "";
+
+    switch (c->state) {
+    case CONN_RESOLVING:
+        (void)err_set(&c->why, ETIMEDOUT, "resolve '%.180s': timeout", c->host);
+        break;
+    case CONN_CONNECTING:
+        if (race_last(c->race))
+            dns_addr_format(race_last(c->race), peer, sizeof(peer));
+        (void)err_set(&c->why, ETIMEDOUT, "connect to %s: timeout", peer);
+        break;
+    case CONN_HANDSHAKE:
+        (void)err_set(&c->why, ETIMEDOUT, "tls to '%.64s': handshake timeout", c->host);
+        break;
+    case CONN_OPEN:
+        (void)err_set(&c->why, ETIMEDOUT, "%s: peer did not close in time", c->peer);
+        end(c, CONN_END_ABNORMAL);
+        return;
+    case CONN_ENDED:
+        return;
+    }
+    end(c, CONN_END_FAILED);
+}
+
+/* The socket has nothing more to give. */
+static void end_of_wire(struct conn *c)
+{
+    enum conn_end how = c->state == CONN_HANDSHAKE ? CONN_END_FAILED : CONN_END_ABNORMAL;
+
+    if (c->state == CONN_ENDED)
+        return;
+    if (c->wire.error) {
+        (void)err_sys(&c->why, c->wire.error, "connection to %s", c->peer);
+    } else if (c->ssl) {
+        (void)err_set(&c->why, ECONNRESET, "%s closed %s", c->peer,
+                      how == CONN_END_FAILED ? "during the tls handshake" : "without close_notify");
+    } else {
+        (void)err_set(&c->why, 0, "closed by %s", c->peer);
+        how = CONN_END_CLEAN;
+    }
+    end(c, how);
+}
+
+static void watch_more(struct conn *c)
+{
+    int want = c->stalled ? 0 : LOOP_READ;
+
+    if (!c->watch)
+        return;
+    if (c->blocked || c->wire.out.len)
+        want |= LOOP_WRITE;
+    loop_fd_set(c->watch, want);
+}
+
+/* ---- TLS ---- */
+
+static void tls_failed(struct conn *c, int rc)
+{
+    if (c->wire.error || c->wire.eof) {
+        end_of_wire(c);
+        return;
+    }
+    tls_error(c->ssl, rc, &c->why);
+    (void)err_wrap(&c->why, "tls to '%.64s'", c->host);
+    end(c, c->state == CONN_HANDSHAKE ? CONN_END_FAILED : CONN_END_ABNORMAL);
+}
+
+static size_t tls_read(struct conn *c, void *p, size_t n)
+{
+    int rc, error;
+
+    ERR_clear_error();
+    rc = SSL_read(c->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
+    if (rc > 0) {
+        watch_more(c);
+        return (size_t)rc;
+    }
+    error = SSL_get_error(c->ssl, rc);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+        c->stalled = error == SSL_ERROR_WANT_WRITE;
+        watch_more(c);
+    } else if (error == SSL_ERROR_ZERO_RETURN) {
+        (void)err_set(&c->why, 0, "closed by %s", c->peer);
+        end(c, CONN_END_CLEAN);
+        if (!c->leaving)
+            (void)SSL_shutdown(c->ssl); /* a last courtesy; what the socket does not take is lost */
+    } else {
+        tls_failed(c, rc);
+    }
+    return 0;
+}
+
+static size_t tls_write(struct conn *c, const char *p, size_t n)
+{
+    size_t taken = 0;
+
+    while (taken < n && wire_flush(&c->wire)) {
+        size_t left = n - taken;
+        int rc;
+
+        ERR_clear_error();
+        rc = SSL_write(c->ssl, p + taken, left > TLS_RECORD_MAX ? TLS_RECORD_MAX : (int)left);
+        if (rc <= 0) {
+            /* The BIO takes a record whole, so there is no "try again" (wire.h). */
+            tls_failed(c, rc);
+            return taken;
+        }
+        taken += (size_t)rc;
+    }
+    return taken;
+}
+
+/* ---- from connected to open ---- */
+
+static void opened(struct conn *c)
+{
+    c->state = CONN_OPEN;
+    loop_timer_free(c->timer);
+    c->timer = NULL;
+    c->ops->opened(c->arg);
+}
+
+static void handshake(struct conn *c)
+{
+    int rc, error;
+
+    ERR_clear_error();
+    rc = SSL_do_handshake(c->ssl);
+    (void)wire_flush(&c->wire);
+    if (rc == 1) {
+        opened(c);
+        return;
+    }
+    error = SSL_get_error(c->ssl, rc);
+    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+        tls_failed(c, rc);
+}
+
+static int start_tls(struct conn *c)
+{
+    BIO *bio;
+
+    c->ssl = tls_client(c->tls_config, str_of(c->host), &c->why);
+    if (!c->ssl)
+        return -1;
+    bio = wire_bio(&c->wire);
+    if (!bio)
+        return err_set(&c->why, ENOMEM, "tls: no memory");
+    SSL_set_bio(c->ssl, bio, bio);
+    c->state = CONN_HANDSHAKE;
+    handshake(c);
+    return 0;
+}
+
+/* ---- events ---- */
+
+static void read_event(struct conn *c)
+{
+    char waste[16 * 1024];
+
+    if (c->ops->readable) {
+        c->ops->readable(c->arg);
+        return;
+    }
+    while (conn_read(c, waste, sizeof(waste)) > 0)
+        continue;
+}
+
+static void say_fin(struct conn *c)
+{
+    if (!c->leaving || c->fin_sent || c->wire.out.len)
+        return;
+    (void)shutdown(c->wire.fd, SHUT_WR); /* not connected any more: reading will say so */
+    c->fin_sent = true;
+}
+
+static void write_event(struct conn *c)
+{
+    if (!wire_flush(&c->wire)) {
+        if (c->wire.error)
+            end_of_wire(c);
+        return;
+    }
+    say_fin(c);
+    if (!c->blocked)
+        return;
+    c->blocked = false;
+    if (c->ops->writable && !c->leaving)
+        c->ops->writable(c->arg);
+}
+
+static void open_event(struct conn *c, int events)
+{
+    if ((events & LOOP_READ) && !c->stalled)
+        read_event(c);
+    if ((events & LOOP_WRITE) && c->state == CONN_OPEN) {
+        bool was_stalled = c->stalled;
+
+        write_event(c);
+        if (was_stalled && c->state == CONN_OPEN && !c->wire.out.len) {
+            c->stalled = false;
+            read_event(c);
+        }
+    }
+}
+
+/* The poll says so, and what came before was read just now. */
+static void broken(struct conn *c)
+{
+    socklen_t len = sizeof(c->wire.error);
+
+    if (!c->wire.error)
+        (void)getsockopt(c->wire.fd, SOL_SOCKET, SO_ERROR, &c->wire.error, &len);
+    if (!c->wire.error)
+        c->wire.error = ECONNRESET;
+    end_of_wire(c);
+}
+
+static void on_ready(void *arg, int events, int error)
+{
+    struct conn *c = arg;
+
+    enter(c);
+    c->wire.budget = READ_TURN_MAX;
+    if (error)
+        events = LOOP_READ | LOOP_WRITE;
+    if (c->state == CONN_HANDSHAKE)
+        handshake(c);
+    else
+        open_event(c, events);
+    if (error && c->watch && c->wire.budget > 0) /* else there may be more to read first */
+        broken(c);
+    else
+        watch_more(c);
+    leave(c);
+}
+
+static void on_race(void *arg, int fd, const struct sockaddr *sa, const struct err *e)
+{
+    struct conn *c = arg;
+    int error = 0;
+
+    if (fd < 0) {
+        c->why = *e;
+        end(c, CONN_END_FAILED); /* frees the race */
+        return;
+    }
+    dns_addr_format(sa, c->peer, sizeof(c->peer));
+    race_free(c->race);
+    c->race = NULL;
+    c->wire.fd = fd;
+    c->wire.budget = READ_TURN_MAX;
+    c->watch = loop_fd_create(c->loop, fd, on_ready, c, &error);
+    if (!c->watch) {
+        (void)err_sys(&c->why, error, "watch the connection to %s", c->peer);
+        end(c, CONN_END_FAILED);
+        return;
+    }
+    enter(c);
+    if (!c->tls_config)
+        opened(c);
+    else if (start_tls(c) < 0)
+        end(c, CONN_END_FAILED);
+    watch_more(c);
+    leave(c);
+}
+
+static void on_resolved(void *arg, const struct dns_addrs *addrs, const struct err *e)
+{
+    struct conn *c = arg;
+
+    c->query = NULL;
+    if (!addrs) {
+        c->why = *e;
+        end(c, CONN_END_FAILED);
+        return;
+    }
+    c->state = CONN_CONNECTING;
+    c->race = race_create(c->loop, addrs, c->egress, on_race, c);
+}
+
+/* ---- for the owner ---- */
+
+struct conn *conn_create(struct loop *l, struct dns *dns, const struct conn_config *cfg,
+                         const struct conn_ops *ops, void *arg)
+{
+    struct conn *c = xcalloc(1, sizeof(*c));
+
+    if (cfg->tls && !cfg->tls_config)
+        BUG("conn: tls without a configuration");
+    c->loop = l;
+    c->ops = ops;
+    c->arg = arg;
+    c->egress = cfg->egress;
+    c->tls_config = cfg->tls ? cfg->tls_config : NULL;
+    c->host = str_dup(cfg->host);
+    c->state = CONN_RESOLVING;
+    wire_init(&c->wire);
+    loop_task_init(&c->task, run_task);
+    c->timer = loop_timer_create(l, on_deadline, c);
+    loop_timer_start(c->timer,
+                     cfg->connect_timeout_ms ? cfg->connect_timeout_ms : CONNECT_TIMEOUT_MS);
+    c->query = dns_resolve(dns, cfg->host, cfg->port, on_resolved, c);
+    return c;
+}
+
+size_t conn_write(struct conn *c, const void *p, size_t n)
+{
+    size_t taken;
+
+    if (c->state != CONN_OPEN || c->leaving)
+        return 0;
+    taken = c->ssl ? tls_write(c, p, n) : wire_send(&c->wire, p, n);
+    if (c->wire.error)
+        end_of_wire(c);
+    else if (taken < n)
+        c->blocked = true;
+    watch_more(c);
+    return taken;
+}
+
+size_t conn_read(struct conn *c, void *p, size_t n)
+{
+    size_t k;
+
+    if (c->state != CONN_OPEN || c->stalled || n == 0)
+        return 0;
+    if (c->ssl)
+        return tls_read(c, p, n);
+    k = wire_recv(&c->wire, p, n);
+    if (k == 0 && (c->wire.eof || c->wire.error))
+        end_of_wire(c);
+    return k;
+}
+
+void conn_shutdown(struct conn *c)
+{
+    if (c->state == CONN_ENDED || c->leaving)
+        return;
+    if (c->state != CONN_OPEN) {
+        (void)err_set(&c->why, ECANCELED, "given up before it was open");
+        end(c, CONN_END_FAILED);
+        return;
+    }
+    c->leaving = true;
+    c->blocked = false;
+    if (c->ssl) {
+        ERR_clear_error();
+        (void)SSL_shutdown(c->ssl); /* fails only with the wire, and reading will say so */
+        (void)wire_flush(&c->wire);
+    }
+    say_fin(c);
+    c->timer = loop_timer_create(c->loop, on_deadline, c);
+    loop_timer_start(c->timer, GOODBYE_TIMEOUT_MS);
+    watch_more(c);
+}
+
+uint64_t conn_written(const struct conn *c)
+{
+    return c->state == CONN_ENDED ? c->written : c->wire.written;
+}
+
+int64_t conn_unacked(const struct conn *c)
+{
+    return c->state == CONN_ENDED ? c->unacked : wire_unacked(&c->wire);
+}
+
+bool conn_is_open(const struct conn *c)
+{
+    return c->state == CONN_OPEN && !c->leaving;
+}
+
+const char *conn_peer(const struct conn *c)
+{
+    return c->peer;
+}
+
+void conn_free(struct conn *c)
+{
+    if (!c)
+        return;
+    stop_all(c);
+    c->state = CONN_ENDED;
+    c->freed = true;
+    loop_task_cancel(&c->task);
+    SSL_free(c->ssl);
+    c->ssl = NULL;
+    wire_release(&c->wire);
+    free(c->host);
+    c->host = NULL;
+    if (c->depth == 0)
+        free(c);
+}

@@ -1,0 +1,388 @@
+/*
+ * A request: set up on a pooled easy handle, run, answered. Easy handles keep their settings
+ * between requests; what mostly stays the same (the headers) is only set again when it differs.
+ *
+ * What is read of an answer is bounded: at a limit the callback stops curl, which closes the
+ * connection, and the status stays. Invariant: origin->in_flight counts the calls between
+ * http_send() and <done> or http_cancel().
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/http_internal.h"
+
+#define IDLE_CALLS 4          /* easy handles that an origin without requests keeps */
+#define BODY_KEEP (64 * 1024) /* a larger buffer is given back */
+
+/* ---- the answer, as curl reads it ---- */
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct http_call *call = arg;
+
+    return http_head_line(&call->head, str_make(p, size * n), &call->err) < 0 ? 0 : size * n;
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *arg)
+{
+    struct http_call *call = arg;
+    size_t room = HTTP_RESPONSE_BODY_MAX - call->body_bytes;
+    size_t taken = size * n < room ? size * n : room;
+
+    call->body_bytes += taken;
+    if (call->want_body && buf_add(&call->body, p, taken) < 0)
+        return CURL_WRITEFUNC_ERROR;
+    if (taken < size * n)
+        (void)err_set(&call->err, EMSGSIZE, "answer is over %d bytes", HTTP_RESPONSE_BODY_MAX);
+    return taken; /* less than was offered ends the transfer */
+}
+
+/* ---- the pool ---- */
+
+struct http_call *http_call_create(struct http_origin *o)
+{
+    struct http_call *call = xcalloc(1, sizeof(*call));
+
+    call->origin = o;
+    call->easy = curl_easy_init();
+    if (!call->easy)
+        BUG("http: out of memory");
+    list_init(&call->node);
+    buf_init(&call->body, HTTP_RESPONSE_BODY_MAX);
+    http_easy_setup(call);
+    (void)curl_easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
+    (void)curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, on_body);
+    (void)curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
+    return call;
+}
+
+/* Headers may hold a credential. */
+static void headers_free(struct curl_slist *list)
+{
+    for (struct curl_slist *n = list; n; n = n->next)
+        explicit_bzero(n->data, strlen(n->data));
+    curl_slist_free_all(list);
+}
+
+void http_call_free(struct http_call *call)
+{
+    curl_easy_cleanup(call->easy);
+    headers_free(call->headers);
+    curl_slist_free_all(call->pin);
+    buf_release(&call->body);
+    free(call);
+}
+
+/* Back to the pool, which shrinks when the origin has nothing to do. */
+static void recycle(struct http_call *call)
+{
+    struct http_origin *o = call->origin;
+
+    call->state = HTTP_CALL_IDLE;
+    call->done = NULL;
+    (void)curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, NULL); /* it was borrowed */
+    if (call->body.cap > BODY_KEEP)
+        buf_release(&call->body);
+    list_add_head(&o->idle, &call->node);
+    o->idle_len++;
+    while (o->idle_len + o->in_flight > o->cfg.connections ||
+           (o->in_flight == 0 && o->idle_len > IDLE_CALLS)) {
+        call = list_entry(o->idle.prev, struct http_call, node);
+        list_del(&call->node);
+        o->idle_len--;
+        http_call_free(call);
+    }
+}
+
+static struct http_call *take(struct http_origin *o)
+{
+    struct http_call *call;
+
+    if (o->in_flight >= o->cfg.connections)
+        BUG("http: %s has %u calls under way already", o->label, o->in_flight);
+    o->in_flight++;
+    if (list_empty(&o->idle))
+        return http_call_create(o);
+    call = list_entry(o->idle.next, struct http_call, node);
+    list_del(&call->node);
+    o->idle_len--;
+    return call;
+}
+
+/* ---- the request ---- */
+
+static void add_header(struct curl_slist **list, const char *header)
+{
+    struct curl_slist *grown = curl_slist_append(*list, header);
+
+    if (!grown)
+        BUG("http: out of memory");
+    *list = grown;
+}
+
+static bool same_headers(const struct http_call *call, const char *const *headers)
+{
+    const struct curl_slist *n = call->headers;
+
+    if (!n)
+        return false;
+    for (size_t i = 0; i < call->given; i++, n = n->next)
+        if (!headers[i] || strcmp(headers[i], n->data) != 0)
+            return false;
+    return !headers[call->given];
+}
+
+static bool names(const char *header, struct str name)
+{
+    struct str h = str_of(header);
+    ptrdiff_t colon = str_find(h, ':');
+
+    return colon >= 0 && str_ieq(str_head(h, (size_t)colon), name);
+}
+
+/* Ours come after the caller's, and only where the caller has none. */
+static int set_headers(struct http_call *call, const char *const *headers, struct err *e)
+{
+    static const char *const none[] = {NULL};
+    const struct http_origin *o = call->origin;
+    struct curl_slist *list = NULL;
+    bool has_host = false, has_auth = false, has_type = false;
+    size_t n;
+
+    if (!headers)
+        headers = none;
+    if (same_headers(call, headers))
+        return 0;
+    for (n = 0; headers[n]; n++) {
+        if (!strchr(headers[n], ':') || strpbrk(headers[n], "\r\n")) {
+            headers_free(list);
+            return err_set(e, EINVAL, "header %zu is not one line of \"Name: value\"", n + 1);
+        }
+        has_host |= names(headers[n], STR("Host"));
+        has_auth |= names(headers[n], STR("Authorization"));
+        has_type |= names(headers[n], STR("Content-Type"));
+        add_header(&list, headers[n]);
+    }
+    if (o->host_header && !has_host)
+        add_header(&list, o->host_header);
+    if (o->authorization && !has_auth)
+        add_header(&list, o->authorization);
+    if (!has_type)
+        add_header(&list, "Content-Type:"); /* nothing rather than curl's guess */
+    add_header(&list, "Expect:");           /* never wait for a 100 */
+    (void)curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, list);
+    headers_free(call->headers);
+    call->headers = list;
+    call->given = n;
+    return 0;
+}
+
+static int set_target(struct http_call *call, struct str target, struct err *e)
+{
+    char *text;
+
+    for (size_t i = 0; i < target.len; i++)
+        if ((unsigned char)target.p[i] <= ' ' || (unsigned char)target.p[i] >= 0x7f)
+            return err_set(e, EINVAL, "target has a byte that must be encoded");
+    if (target.len > URL_MAX)
+        return err_set(e, EINVAL, "target is over %d bytes", URL_MAX);
+    if (target.len && target.p[0] == '/') {
+        text = str_dup(target);
+    } else { /* "" and "?query" */
+        text = xmalloc(target.len + 2);
+        text[0] = '/';
+        if (target.len)
+            memcpy(text + 1, target.p, target.len);
+        text[target.len + 1] = '\0';
+    }
+    (void)curl_easy_setopt(call->easy, CURLOPT_REQUEST_TARGET, text);
+    explicit_bzero(text, strlen(text)); /* a query may hold a token */
+    free(text);
+    return 0;
+}
+
+static int set_method(struct http_call *call, const char *method, struct str body, struct err *e)
+{
+    CURL *easy = call->easy;
+    bool head = strcmp(method, "HEAD") == 0;
+    bool post = strcmp(method, "POST") == 0;
+    bool plain = head || post || strcmp(method, "GET") == 0;
+
+    if (!method[0] || method[strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")])
+        return err_set(e, EINVAL, "method is not one");
+    (void)curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
+    if (body.len || !plain || post) {
+        (void)curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.len ? body.p : "");
+    } else {
+        (void)curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+        (void)curl_easy_setopt(easy, CURLOPT_NOBODY, head ? 1L : 0L);
+    }
+    (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
+                           plain && (post || !body.len) ? NULL : method);
+    return 0;
+}
+
+struct http_call *http_send(struct http_origin *o, const struct http_request *req,
+                            void (*done)(void *arg, const struct http_answer *a,
+                                         const struct err *e),
+                            void *arg)
+{
+    struct http_call *call = take(o);
+    struct err e = o->broken;
+
+    call->done = done;
+    call->arg = arg;
+    call->started_ms = loop_now(o->client->loop);
+    call->want_body = req->want_body;
+    call->refused = call->retried = call->connected = false;
+    call->connects = 0;
+    (void)curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 0L);
+    http_head_init(&call->head);
+    if (e.code) {
+        http_call_fail(call, &e);
+    } else if (set_method(call, req->method, req->body, &e) < 0 ||
+               set_target(call, req->target, &e) < 0 || set_headers(call, req->headers, &e) < 0) {
+        (void)err_wrap(&e, "http: %s", o->label);
+        http_call_fail(call, &e);
+    } else if (http_pin_fresh(o)) {
+        http_call_start(call);
+    } else {
+        call->state = HTTP_CALL_WAITING;
+        list_add_tail(&o->waiting, &call->node);
+        http_pin_resolve(o);
+    }
+    return call;
+}
+
+/* ---- running ---- */
+
+static long left_of(uint64_t total, uint64_t elapsed)
+{
+    return elapsed >= total ? 1 : (long)(total - elapsed);
+}
+
+/* Tells curl where the alias is, and which aliases it may forget. */
+static void give_pin(struct http_call *call)
+{
+    struct http_origin *o = call->origin;
+    struct curl_slist *old = call->pin;
+
+    if (call->pin_loaded == o->pin_version)
+        return;
+    call->pin = o->client->forget;
+    o->client->forget = NULL;
+    add_header(&call->pin, buf_cstr(&o->pin));
+    (void)curl_easy_setopt(call->easy, CURLOPT_RESOLVE, call->pin);
+    curl_slist_free_all(old);
+    call->pin_given = o->pin_version;
+}
+
+void http_call_start(struct http_call *call)
+{
+    struct http_origin *o = call->origin;
+    uint64_t elapsed = loop_now(o->client->loop) - call->started_ms;
+    CURLMcode rc;
+    struct err e;
+
+    http_head_init(&call->head);
+    buf_clear(&call->body);
+    call->body_bytes = 0;
+    call->truncated = call->leftovers = call->tls_begun = false;
+    call->err.code = 0;
+    call->curl_error[0] = '\0';
+    give_pin(call);
+    (void)curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, left_of(o->cfg.timeout_ms, elapsed));
+    (void)curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                           left_of(o->cfg.connect_timeout_ms, elapsed));
+    rc = curl_multi_add_handle(o->client->multi, call->easy);
+    if (rc == CURLM_OK) {
+        call->state = HTTP_CALL_RUNNING;
+        return;
+    }
+    (void)err_set(&e, ENOMEM, "http: %s: %s", o->label, curl_multi_strerror(rc));
+    http_call_fail(call, &e);
+}
+
+void http_call_fail(struct http_call *call, const struct err *e)
+{
+    call->head.status = 0;
+    call->err = *e;
+    buf_clear(&call->body);
+    call->truncated = false;
+    http_client_finished(call->origin->client, call);
+}
+
+void http_call_ended(struct http_call *call, CURLcode code)
+{
+    struct http_origin *o = call->origin;
+    struct err e;
+
+    (void)curl_multi_remove_handle(o->client->multi, call->easy); /* it is there */
+    if (call->pin_given)
+        call->pin_loaded = call->pin_given;
+    call->pin_given = 0;
+    if (call->head.status) {
+        call->truncated = code != CURLE_OK;
+        http_client_finished(o->client, call);
+    } else if (call->leftovers && !call->retried) {
+        call->retried = true;
+        (void)curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
+        http_call_start(call);
+    } else {
+        o->suspect = true;
+        http_easy_error(call, code, &e);
+        http_call_fail(call, &e);
+    }
+}
+
+void http_call_deliver(struct http_call *call)
+{
+    struct http_origin *o = call->origin;
+    struct http_answer a = {.status = call->head.status,
+                            .retry_after_ms = call->head.status ? call->head.retry_after_ms : -1,
+                            .refused_by_policy = call->head.status == 0 && call->refused,
+                            .connects = call->connects,
+                            .unconnected = !call->connected,
+                            .body = buf_str(&call->body),
+                            .body_truncated = call->truncated};
+
+    call->state = HTTP_CALL_IDLE;
+    o->in_flight--;
+    o->delivering++;
+    call->done(call->arg, &a, a.status ? NULL : &call->err);
+    o->delivering--;
+    recycle(call);
+    if (o->closing && !o->delivering)
+        http_origin_destroy(o);
+}
+
+void http_cancel(struct http_call *call)
+{
+    struct http_origin *o = call->origin;
+
+    switch (call->state) {
+    case HTTP_CALL_IDLE:
+        BUG("http: call cancelled after it was done");
+    case HTTP_CALL_WAITING:
+    case HTTP_CALL_FINISHED:
+        list_del(&call->node);
+        break;
+    case HTTP_CALL_RUNNING:
+        (void)curl_multi_remove_handle(o->client->multi, call->easy); /* it is there */
+        break;
+    }
+    /* Whether curl got as far as reading the pin is not known: bring it again. */
+    for (const struct curl_slist *n = call->pin_given ? call->pin : NULL; n; n = n->next)
+        if (n->data[0] == '-')
+            add_header(&o->client->forget, n->data);
+    if (call->pin_given)
+        call->pin_loaded = 0;
+    call->pin_given = 0;
+    o->in_flight--;
+    recycle(call);
+}

@@ -1,0 +1,73 @@
+/*
+ * HTTP as a client: one curl multi per loop, sockets watched by the loop. Redirects are not
+ * followed, proxies from the environment are ignored, the name is resolved by loop/dns.h, checked
+ * against the egress policy and pinned. What comes back is bounded: HTTP_RESPONSE_HEADERS_MAX,
+ * HTTP_RESPONSE_BODY_MAX. The status line decides (a 2xx with a broken body is a 2xx); a connection
+ * on which anything odd happened is not used again. HTTP/1.1 only (http_easy.c says why). Origins
+ * share neither connections nor addresses, even for the same host and port.
+ */
+#ifndef NET_HTTP_CLIENT_H
+#define NET_HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/url.h"
+#include "loop/dns.h"
+#include "loop/loop.h"
+#include "net/conn.h"
+#include "net/tls.h"
+
+struct http_client; /* one per loop */
+struct http_origin; /* one scheme, host and port, with its connections: what a drain has */
+struct http_call;   /* a request under way */
+
+struct http_client *http_client_create(struct loop *l, struct dns *dns, struct err *e);
+void http_client_free(struct http_client *c);
+
+struct http_origin_config {
+    const struct url *url; /* borrowed until http_origin_free; userinfo becomes Basic auth unless a
+                              header says else */
+    bool tls;
+    struct tls_config *tls_config; /* borrowed; needed when <tls> */
+    const struct egress *egress;   /* borrowed, may be NULL */
+    unsigned connections;          /* at most so many calls at once; one more is a BUG() */
+    uint64_t timeout_ms;           /* whole request, answer included; 0 = DRAIN_TIMEOUT_MS */
+    uint64_t connect_timeout_ms;   /* 0 = CONNECT_TIMEOUT_MS */
+};
+struct http_origin *http_origin_create(struct http_client *c, const struct http_origin_config *cfg);
+/* No call may be under way. Closes its connections. */
+void http_origin_free(struct http_origin *o);
+
+struct http_request {
+    const char *method; /* "POST" */
+    struct str target;  /* path and query, encoded, as sent; copied */
+    const char *const
+        *headers;    /* "Name: value", NULL-terminated; copied. No CR, LF or NUL (refused) */
+    struct str body; /* borrowed until <done> */
+    bool want_body;  /* keep the answer's body (else it is read and thrown away) */
+};
+struct http_answer {
+    int status; /* 0 = no answer: <e> says why */
+    int64_t
+        retry_after_ms; /* from Retry-After, seconds or date; -1 = none or garbage; not clamped */
+    bool refused_by_policy; /* egress */
+    unsigned connects;      /* new connections that were made for it */
+    bool unconnected;       /* it got no connection */
+    struct str body;        /* valid during <done> */
+    bool body_truncated;    /* it was longer than the limit, or broke off */
+};
+/* <done> is called exactly once, from the loop, never from inside http_send(), unless http_cancel()
+ * came first. <e> is set exactly when there is no status; it names host and cause, no path, no
+ * userinfo. <done> may do anything but free the client.
+ */
+struct http_call *http_send(struct http_origin *o, const struct http_request *req,
+                            void (*done)(void *arg, const struct http_answer *a,
+                                         const struct err *e),
+                            void *arg);
+/* Before <done> only, at any time but inside an egress check. */
+void http_cancel(struct http_call *c);
+
+#endif

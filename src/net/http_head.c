@@ -1,0 +1,109 @@
+/*
+ * What an answer's header lines say to a drain: the status, and when to come back. curl parses
+ * HTTP; this reads the same lines once more, as they come, because the status has to survive
+ * whatever goes wrong after it (DESIGN.md: the status line decides), and because curl's own limit
+ * on headers is higher than ours.
+ *
+ * Invariant: <status> is 0 or that of a final answer, 200..999; a 1xx is never final.
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "net/http_internal.h"
+
+#define RETRY_AFTER_S_MAX                                                                          \
+    1000000000000ULL /* any caller clamps far below; times 1000 it still fits */
+
+void http_head_init(struct http_head *h)
+{
+    *h = (struct http_head){.retry_after_ms = -1, .at = HTTP_HEAD_STATUS};
+}
+
+/* "HTTP/1.1 200 OK", "HTTP/2 200": three digits, then a space or the end. 0 = it is not one. */
+static int status_of(struct str line)
+{
+    ptrdiff_t space = str_find(line, ' ');
+    struct str code;
+    uint64_t n;
+
+    if (!str_starts(line, STR("HTTP/")) || space < 0)
+        return 0;
+    line = str_skip(line, (size_t)space + 1);
+    code = str_head(line, 3);
+    if (code.len < 3 || (line.len > 3 && line.p[3] != ' ') || !str_to_u64(code, 999, &n) || n < 100)
+        return 0;
+    return (int)n;
+}
+
+static bool all_digits(struct str s)
+{
+    while (s.len && s.p[0] >= '0' && s.p[0] <= '9')
+        s = str_skip(s, 1);
+    return s.len == 0;
+}
+
+int64_t http_retry_after(struct str value, int64_t now_s)
+{
+    char text[64];
+    uint64_t s;
+    time_t at;
+
+    value = str_trim(value);
+    if (str_to_u64(value, RETRY_AFTER_S_MAX, &s))
+        return (int64_t)s * 1000;
+    if (value.len && all_digits(value))
+        return (int64_t)RETRY_AFTER_S_MAX * 1000;
+    /* curl_getdate() takes almost anything for a date, so ask for HTTP's: they all end in GMT */
+    if (value.len < 20 || value.len >= sizeof(text) || !str_ends(value, STR(" GMT")))
+        return -1;
+    memcpy(text, value.p, value.len);
+    text[value.len] = '\0';
+    at = curl_getdate(text, NULL);
+    if (at < 0)
+        return -1;
+    return at > now_s ? ((int64_t)at - now_s) * 1000 : 0;
+}
+
+static void field(struct http_head *h, struct str line)
+{
+    ptrdiff_t colon = str_find(line, ':');
+
+    if (colon > 0 && str_ieq(str_head(line, (size_t)colon), STR("Retry-After")))
+        h->retry_after_ms =
+            http_retry_after(str_skip(line, (size_t)colon + 1), clock_wall_ns() / 1000000000);
+}
+
+int http_head_line(struct http_head *h, struct str line, struct err *e)
+{
+    int status;
+
+    h->bytes += line.len;
+    if (h->bytes > HTTP_RESPONSE_HEADERS_MAX)
+        return err_set(e, EMSGSIZE, "answer's headers are over %d bytes",
+                       HTTP_RESPONSE_HEADERS_MAX);
+    while (line.len && (line.p[line.len - 1] == '\n' || line.p[line.len - 1] == '\r'))
+        line.len--;
+    switch (h->at) {
+    case HTTP_HEAD_STATUS:
+        status = status_of(line);
+        if (status == 0 || status == 101)
+            return err_set(e, EPROTO, status ? "answer switches protocols" : "not an http answer");
+        h->at = status < 200 ? HTTP_HEAD_INTERIM : HTTP_HEAD_FIELDS;
+        h->status = status < 200 ? 0 : status;
+        return 0;
+    case HTTP_HEAD_INTERIM:
+        if (line.len == 0)
+            h->at = HTTP_HEAD_STATUS;
+        return 0;
+    case HTTP_HEAD_FIELDS:
+        if (line.len == 0)
+            h->at = HTTP_HEAD_ENDED;
+        else
+            field(h, line);
+        return 0;
+    case HTTP_HEAD_ENDED: /* trailers */
+        return 0;
+    }
+    return 0;
+}

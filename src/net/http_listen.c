@@ -1,0 +1,159 @@
+/*
+ * Listening and accepting are done here rather than by libwebsockets, which reports neither why a
+ * port cannot be had nor stops accepting when there are no file descriptors left: there accept() is
+ * tried again after a pause, not in a spin.
+ */
+#include "net/http_listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define BACKLOG 64
+#define ACCEPTS_PER_TURN 16
+#define PAUSE_MS 500 /* after EMFILE and the like */
+
+struct http_listen {
+    int fd;
+    uint16_t port;
+    struct loop_fd *watch;
+    struct loop_timer *retry;
+    bool paused;
+    void (*accepted)(void *arg, int fd);
+    void *arg;
+};
+
+static void watch_again(struct http_listen *hl)
+{
+    loop_fd_set(hl->watch, hl->paused || loop_timer_active(hl->retry) ? 0 : LOOP_READ);
+}
+
+static void on_retry(void *arg)
+{
+    watch_again(arg);
+}
+
+static void on_ready(void *arg, int events, int error)
+{
+    struct http_listen *hl = arg;
+
+    (void)events, (void)error; /* accept4 says what is wrong */
+    for (int i = 0; i < ACCEPTS_PER_TURN && !hl->paused; i++) {
+        int fd = accept4(hl->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            hl->accepted(hl->arg, fd);
+        } else if (errno == ECONNABORTED || errno == EINTR) {
+            continue;
+        } else {
+            if (errno != EAGAIN)
+                loop_timer_start(hl->retry, PAUSE_MS);
+            break;
+        }
+    }
+    watch_again(hl);
+}
+
+static int bound_socket(const struct sockaddr *sa, socklen_t len)
+{
+    int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1, zero = 0, error;
+
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (sa->sa_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
+    if (bind(fd, sa, len) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    error = errno;
+    (void)close(fd);
+    errno = error;
+    return -1;
+}
+
+static int open_listener(struct str address, uint16_t port, struct err *e)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    bool all = address.len == 0;
+    char text[INET6_ADDRSTRLEN] = "";
+    bool is_v4;
+    int fd = -1;
+
+    if (address.len < sizeof(text) && address.len)
+        memcpy(text, address.p, address.len);
+    is_v4 = inet_pton(AF_INET, text, &v4.sin_addr) == 1;
+    if (!all && !is_v4 && inet_pton(AF_INET6, text, &v6.sin6_addr) != 1)
+        return err_set(e, EINVAL, "http: '%.*s' is not an address to listen on", STR_ARG(address));
+    if (!is_v4)
+        fd = bound_socket((struct sockaddr *)&v6, sizeof(v6));
+    if (is_v4 || (all && fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)))
+        fd = bound_socket((struct sockaddr *)&v4, sizeof(v4));
+    if (fd < 0)
+        return err_sys(e, errno, "http: listen on port %u", port);
+    return fd;
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_in6 sa;
+    socklen_t len = sizeof(sa);
+
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return 0;
+    return ntohs(sa.sin6_port); /* at the same place in sockaddr_in */
+}
+
+struct http_listen *http_listen_create(struct loop *l, struct str address, uint16_t port,
+                                       void (*accepted)(void *arg, int fd), void *arg,
+                                       struct err *e)
+{
+    struct http_listen *hl;
+    int error = 0;
+    int fd = open_listener(address, port, e);
+
+    if (fd < 0)
+        return NULL;
+    hl = xcalloc(1, sizeof(*hl));
+    hl->fd = fd;
+    hl->port = port_of(fd);
+    hl->accepted = accepted;
+    hl->arg = arg;
+    hl->watch = loop_fd_create(l, fd, on_ready, hl, &error);
+    if (!hl->watch) {
+        (void)err_sys(e, error, "http: watch port %u", hl->port);
+        (void)close(fd);
+        free(hl);
+        return NULL;
+    }
+    hl->retry = loop_timer_create(l, on_retry, hl);
+    watch_again(hl);
+    return hl;
+}
+
+uint16_t http_listen_port(const struct http_listen *hl)
+{
+    return hl->port;
+}
+
+void http_listen_pause(struct http_listen *hl, bool paused)
+{
+    hl->paused = paused;
+    watch_again(hl);
+}
+
+void http_listen_free(struct http_listen *hl)
+{
+    if (!hl)
+        return;
+    loop_fd_free(hl->watch);
+    loop_timer_free(hl->retry);
+    (void)close(hl->fd);
+    free(hl);
+}

@@ -1,0 +1,152 @@
+/*
+ * The addresses of an origin: resolved by loop/dns.h, each checked against the egress policy, and
+ * handed to curl as an entry of its DNS cache under the origin's alias (CURLOPT_RESOLVE), so that
+ * curl never resolves anything itself. One query serves all calls that wait.
+ *
+ * Names are resolved again when the addresses are older than FRESH_MS, or when the last call did
+ * not get through, so a new connection uses addresses of the last half minute. While there is a
+ * live connection, a name that does not resolve is no reason to stop using it: then the old
+ * addresses stay.
+ *
+ * The policy is asked again for the very sockaddr that is connected to (http_easy.c): that is the
+ * check that counts.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+
+#include "base/mem.h"
+#include "net/http_internal.h"
+
+#define FRESH_MS 30000
+
+bool http_pin_fresh(const struct http_origin *o)
+{
+    return o->pin.len && !o->suspect && loop_now(o->client->loop) - o->pinned_ms < FRESH_MS;
+}
+
+static void wake(struct http_origin *o, const struct err *e, bool refused)
+{
+    struct list now;
+
+    list_init(&now);
+    list_move_all(&now, &o->waiting);
+    while (!list_empty(&now)) {
+        struct http_call *call = list_entry(now.next, struct http_call, node);
+
+        list_del(&call->node);
+        call->refused = refused;
+        if (e)
+            http_call_fail(call, e);
+        else
+            http_call_start(call);
+    }
+}
+
+/* Appends <sa> as curl reads it. */
+static void add_address(struct buf *b, const struct sockaddr *sa)
+{
+    const struct sockaddr_in *v4 = (const void *)sa;
+    const struct sockaddr_in6 *v6 = (const void *)sa;
+    char text[INET6_ADDRSTRLEN];
+    bool is_v6 = sa->sa_family == AF_INET6;
+
+    (void)inet_ntop(sa->sa_family,
+                    is_v6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr, text,
+                    sizeof(text)); /* fits, and the family is one of the two */
+    (void)buf_addf(b, is_v6 ? ",[%s]" : ",%s", text);
+}
+
+/* How many of <addrs> the policy lets through; they are the pin then. */
+static unsigned pin_allowed(struct http_origin *o, const struct dns_addrs *addrs,
+                            struct err *refused)
+{
+    const struct egress *egress = o->cfg.egress;
+    unsigned allowed = 0;
+    size_t start;
+
+    buf_clear(&o->pin);
+    (void)buf_addf(&o->pin, "%s:%u", o->alias, o->port);
+    start = o->pin.len;
+    for (unsigned i = 0; i < addrs->len; i++) {
+        const struct sockaddr *sa = (const void *)&addrs->list[i];
+
+        if (egress && egress->check(egress, sa, refused) < 0)
+            continue;
+        add_address(&o->pin, sa);
+        allowed++;
+    }
+    if (!allowed)
+        buf_clear(&o->pin);
+    else
+        o->pin.p[start] = ':'; /* "name:port:address,address" */
+    return allowed;
+}
+
+static void resolved(void *arg, const struct dns_addrs *addrs, const struct err *e)
+{
+    struct http_origin *o = arg;
+    struct err why = {.code = EACCES, .text = "no address is allowed"};
+    struct err shown;
+
+    o->query = NULL;
+    loop_timer_stop(o->query_timer);
+    if (!addrs && o->pin.len && !list_empty(&o->sockets)) {
+        wake(o, NULL, false);
+        return;
+    }
+    if (!addrs || addrs->len == 0) {
+        buf_clear(&o->pin);
+        (void)err_set(&shown, e ? e->code : ENOENT, "http: resolve %s: %s", o->label,
+                      e ? e->text : "no address");
+        wake(o, &shown, false);
+        return;
+    }
+    if (pin_allowed(o, addrs, &why) == 0) {
+        (void)err_set(&shown, why.code, "http: connect to %s: %s", o->label, why.text);
+        wake(o, &shown, true);
+        return;
+    }
+    o->pin_version++;
+    o->pinned_ms = loop_now(o->client->loop);
+    o->suspect = false;
+    wake(o, NULL, false);
+}
+
+static void too_slow(void *arg)
+{
+    struct http_origin *o = arg;
+    struct err e;
+
+    dns_cancel(o->query);
+    (void)err_set(&e, ETIMEDOUT, "timed out after %llu ms",
+                  (unsigned long long)o->cfg.connect_timeout_ms);
+    resolved(o, NULL, &e);
+}
+
+void http_pin_resolve(struct http_origin *o)
+{
+    struct http_client *c = o->client;
+    uint64_t ms = o->cfg.connect_timeout_ms;
+
+    if (o->query)
+        return;
+    if (!o->query_timer)
+        o->query_timer = loop_timer_create(c->loop, too_slow, o);
+    loop_timer_start(o->query_timer, ms < o->cfg.timeout_ms ? ms : o->cfg.timeout_ms);
+    o->query = dns_resolve(c->dns, o->cfg.url->host, o->port, resolved, o);
+}
+
+void http_pin_release(struct http_origin *o)
+{
+    struct http_client *c = o->client;
+
+    dns_cancel(o->query);
+    loop_timer_free(o->query_timer);
+    buf_release(&o->pin);
+    if (o->pin_version) { /* curl holds an entry */
+        char entry[sizeof(o->alias) + 8];
+
+        (void)snprintf(entry, sizeof(entry), "-%s:%u", o->alias, o->port);
+        c->forget = curl_slist_append(c->forget, entry);
+    }
+}

@@ -1,0 +1,73 @@
+/*
+ * Routes × streams → attachments. Lives on the control thread. Datasources put in routes, inputs
+ * put in streams; the router keeps the set of (stream, drain URL) pairs that follow from them and
+ * tells the sink only what changed. A route that was withdrawn and given back unchanged within one
+ * commit changes nothing. The cost of a change does not depend on the number of other exact routes.
+ */
+#ifndef ROUTER_ROUTER_H
+#define ROUTER_ROUTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "streams/origin.h"
+
+struct router;
+struct route_source; /* one datasource's routes */
+
+enum attach_from {
+    ATTACH_START = 1, /* the stream appeared while we ran: all of it */
+    ATTACH_END,       /* what is written from now on */
+};
+
+struct router_sink {
+    /* <url> is borrowed; it passed the datasource's check. */
+    void (*attach)(void *arg, struct origin *o, struct str url, enum attach_from from);
+    void (*detach)(void *arg, struct origin *o, struct str url);
+};
+
+struct router *router_create(const struct router_sink *sink, void *arg);
+void router_free(struct router *r);
+
+/* A datasource: <name> for messages ("routes file /etc/x", "--drain"). */
+struct route_source *router_source_create(struct router *r, const char *name);
+/* Its routes cannot be had before streams appear. Its first full set then counts as there from the
+ * start: what it attaches begins where it would have, had the set come first. */
+void route_source_set_late(struct route_source *s);
+
+/* begin, then put the whole set (routes not put again are dropped at commit), or `begin_changes`,
+ * then put and drop by key. <key> names the row ("line 12", a UUID); one key has one hostname
+ * pattern and any number of URLs. A pattern holds
+ * '*' for any run of characters; without one it is matched exactly. */
+void route_begin(struct route_source *s);
+void route_begin_changes(struct route_source *s);
+void route_put(struct route_source *s, struct str key, struct str pattern, const struct str *urls,
+               unsigned nurls);
+/* If <key> is there with just this pattern and these URLs, the same as putting it again, and true.
+ * So that what has not changed need not be checked again. */
+bool route_keep(struct route_source *s, struct str key, struct str pattern, const struct str *urls,
+                unsigned nurls);
+void route_drop(struct route_source *s, struct str key);
+/* The diff is worked out and told to the sink here. */
+void route_commit(struct route_source *s);
+
+/* <existing>: it was there when we started, so attachments that exist already begin at
+ * <existing_from> (READ_FROM); else at ATTACH_START. Routes that come later attach at ATTACH_END.
+ */
+void router_stream_add(struct router *r, struct origin *o, bool existing);
+void router_set_existing_from(struct router *r, enum attach_from from);
+/* Its identity changed (o->identity is the new one already). */
+void router_stream_renamed(struct router *r, struct origin *o);
+/* It is gone; no detach is told: the workers finish it. */
+void router_stream_remove(struct router *r, struct origin *o);
+
+struct router_stats {
+    uint64_t routes; /* (pattern, URL) pairs */
+    uint64_t streams;
+    uint64_t unrouted; /* streams without any attachment */
+    uint64_t attachments;
+};
+void router_stats(const struct router *r, struct router_stats *out);
+
+#endif

@@ -1,0 +1,569 @@
+/*
+ * Reading on from a cursor: pread, find the lines, decode, join, hand each record to the sink, and
+ * move `sent` behind what the sink took. This is the hot path: one pread per READ_CHUNK, one memchr
+ * per line, nothing allocated, nothing copied but joined lines. The bytes just before `sent` are
+ * read again with each chunk and compared, so a file that was truncated and has grown past the
+ * cursor is noticed at no cost.
+ *
+ * It does not know what becomes of the records: drains call cursor_read(), and cursor_ack() or
+ * cursor_rewind() later.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/map.h"
+#include "loop/loop.h"
+#include "streams/cursor_internal.h"
+
+#define UNREADABLE_RETRY_MS 1000
+
+/* A look into a segment: <len> bytes that start at offset <base>, where the cursor's `sent` stands.
+ */
+struct view {
+    struct segment *seg;
+    const char *p;
+    size_t len;
+    size_t before; /* bytes in front of <p> that belong to the file too */
+    uint64_t base;
+    bool eof;
+};
+
+/* What a step of cursor_read() came to; the read_result values end it. */
+enum { STEP_AGAIN = 0, STEP_UNREADABLE = -2 };
+
+static struct segment *first_segment(const struct stream *s)
+{
+    return list_empty(&s->segments) ? NULL : list_entry(s->segments.next, struct segment, node);
+}
+
+static struct segment *next_segment(const struct segment *seg)
+{
+    return seg->node.next == &seg->stream->segments
+               ? NULL
+               : list_entry(seg->node.next, struct segment, node);
+}
+
+static void move_to(struct cursor *c, const struct segment *seg)
+{
+    c->at_end = false; /* it came later than the cursor, so all of it is wanted */
+    c->sent.pos = (struct position){seg->no, seg->gen, 0};
+    c->sent.skip_line = c->sent.open_line = false;
+    c->sent.marker_len = 0;
+    c->idle_since = 0;
+    c->sent.after_hole = false;
+}
+
+/* The start of the line that <off> lies in, no further back than READ_CHUNK. */
+static uint64_t line_start(struct segment *seg, uint64_t off)
+{
+    struct reader *r = seg->stream->reader;
+    size_t n = off < READ_CHUNK ? (size_t)off : READ_CHUNK;
+    ssize_t got = segment_read(seg, r->chunk, n, off - n);
+    const char *nl = got > 0 ? memrchr(r->chunk, '\n', (size_t)got) : NULL;
+
+    if (!nl)
+        return got == (ssize_t)n && n == off ? 0 : off;
+    return off - n + (uint64_t)(nl + 1 - r->chunk);
+}
+
+static void resolve_end(struct cursor *c, struct segment *seg)
+{
+    uint64_t off = line_start(seg, c->end_off < seg->size ? c->end_off : seg->size);
+    size_t n = off < MARKER_SIZE ? (size_t)off : MARKER_SIZE;
+    char bytes[MARKER_SIZE];
+
+    c->at_end = false;
+    c->sent.pos = (struct position){seg->no, seg->gen, off};
+    if (segment_read(seg, bytes, n, off - n) == (ssize_t)n) {
+        c->sent.marker = hash_stable(bytes, n);
+        c->sent.marker_len = (uint16_t)n;
+    }
+    c->acked = c->sent;
+}
+
+void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor *c),
+                 const struct position *end)
+{
+    struct segment *last = end ? stream_segment(s, end->seg) : NULL;
+
+    *c = (struct cursor){.stream = s, .wake = wake};
+    s->reader->stats.acks++;
+    list_add_tail(&s->cursors, &c->stream_node);
+    if (last) {
+        c->sent.pos = (struct position){last->no, last->gen, 0};
+        c->acked = c->sent;
+        c->at_end = true;
+        c->end_off = end->off;
+        if (segment_ensure_open(last) == 0)
+            resolve_end(c, last);
+        return;
+    }
+    list_for_each (it, &s->segments)
+        (void)segment_ensure_open(
+            list_entry(it, struct segment, node)); /* not now: tried again when read */
+}
+
+void cursor_release(struct cursor *c)
+{
+    c->stream->reader->stats.acks++;
+    list_del(&c->stream_node);
+}
+
+static void start_again(struct mark *m, const struct segment *seg)
+{
+    for (unsigned fd = 0; fd < 2; fd++)
+        if (m->part[fd].seg == seg->no)
+            m->part[fd] = (struct partial){0};
+    if (m->pos.seg != seg->no)
+        return;
+    m->pos = (struct position){seg->no, seg->gen, 0};
+    m->skip_line = m->open_line = false;
+    m->after_hole = true;
+    m->marker_len = 0;
+}
+
+/* The file is not what it was: everybody who stood in it starts again at its first byte. */
+static void truncated(struct segment *seg)
+{
+    struct reader *r = seg->stream->reader;
+    uint64_t lost = 0;
+
+    list_for_each (it, &seg->stream->cursors) {
+        struct cursor *c = list_entry(it, struct cursor, stream_node);
+
+        if (c->sent.pos.seg == seg->no && seg->size > c->sent.pos.off)
+            lost += seg->size - c->sent.pos.off;
+    }
+    seg->gen++;
+    seg->size = 0;
+    list_for_each (it, &seg->stream->cursors) {
+        struct cursor *c = list_entry(it, struct cursor, stream_node);
+
+        start_again(&c->sent, seg);
+        start_again(&c->acked, seg);
+    }
+    r->stats.truncated++;
+    r->stats.cut_off_bytes += lost;
+    LOG_AT(lost ? LOG_ERROR : LOG_INFO, "log file was truncated, reading it from its start",
+           KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_INT("lost_bytes", lost),
+           KV_END);
+}
+
+void cursor_unreadable(struct cursor *c, struct segment *seg, int error)
+{
+    struct err e = {0};
+
+    if (!seg->complained) {
+        (void)err_sys(&e, error, "read");
+        log_warn("log file unreadable, will try again",
+                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_ERR(&e));
+        seg->complained = true;
+    }
+    if (error == ESTALE && seg->path)
+        segment_close(seg);
+    c->wake_at = loop_now(seg->stream->reader->loop) + UNREADABLE_RETRY_MS;
+}
+
+static int unreadable(struct cursor *c, struct segment *seg, int error)
+{
+    cursor_unreadable(c, seg, error);
+    return STEP_UNREADABLE;
+}
+
+/* What it means that a record could not be taken: the sink is full, or a piece of it cannot be read
+ * just now. */
+static int not_taken(const struct cursor *c)
+{
+    return c->wake_at ? STEP_UNREADABLE : READ_MORE;
+}
+
+/* <n> bytes (and the marker before them) into <into>, which has room for both. 1 = <v> is filled
+ * in. */
+static int look(struct cursor *c, struct segment *seg, char *into, size_t n, struct view *v)
+{
+    uint64_t off = c->sent.pos.off;
+    size_t m = c->sent.marker_len <= off ? c->sent.marker_len : 0;
+    ssize_t got;
+
+    got = segment_read(seg, into, m + n, off - m);
+    if (got < 0)
+        return unreadable(c, seg, errno);
+    if ((size_t)got < m || (m && hash_stable(into, m) != c->sent.marker)) {
+        truncated(seg);
+        return STEP_AGAIN;
+    }
+    if ((size_t)got == m && m == 0 && off && !seg->gz) { /* nothing to compare with */
+        struct segment_stat st;
+        if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size < off) {
+            truncated(seg);
+            return STEP_AGAIN;
+        }
+    }
+    seg->complained = false;
+    *v = (struct view){seg, into + m, (size_t)got - m, m, off, (size_t)got < m + n};
+    if (off + v->len > seg->size)
+        seg->size = off + v->len;
+    return 1;
+}
+
+/* `sent` moves to <off>, which lies in <v>. */
+static void advance(struct cursor *c, const struct view *v, uint64_t off)
+{
+    size_t past = (size_t)(off - v->base) + v->before;
+    size_t n = past < MARKER_SIZE ? past : MARKER_SIZE;
+
+    if (off > v->base) {
+        c->idle_since = 0;
+        c->sent.after_hole = false;
+        v->seg->stream->reader->stats.bytes_read += off - v->base;
+    }
+    c->sent.marker = hash_stable(v->p + (off - v->base) - n, n);
+    c->sent.marker_len = (uint16_t)n;
+    c->sent.pos.off = off;
+}
+
+static int emit(struct cursor *c, struct record *r, struct record_sink *sink)
+{
+    struct reader *rd = c->stream->reader;
+
+    if (r->msg.len > rd->max_line) {
+        r->msg.len = rd->max_line;
+        r->flags |= RECORD_CUT;
+    }
+    r->flags &= ~(unsigned)RECORD_PARTIAL;
+    if (sink->add(sink, r) < 0)
+        return -1;
+    rd->stats.records++;
+    if (r->flags & RECORD_RAW)
+        rd->stats.raw++;
+    if (r->flags & RECORD_CUT)
+        rd->stats.cut++;
+    return 0;
+}
+
+/* File bytes between the start of <part> and `sent`. */
+static uint64_t partial_span(const struct cursor *c, const struct partial *part)
+{
+    struct mark m = {.pos = {part->seg, 0, part->off}};
+
+    if (part->seg == c->sent.pos.seg)
+        return c->sent.pos.off - part->off;
+    return cursor_lag(c, &m) - cursor_lag(c, &c->sent);
+}
+
+/* The end of <fd>'s partial line will not come: sends what there is of it. -1 = not_taken(). */
+static int flush_partial(struct cursor *c, enum record_fd fd, unsigned flags,
+                         struct record_sink *sink)
+{
+    struct partial *part = &c->sent.part[fd];
+    struct record r;
+
+    if (!part->seg)
+        return 0;
+    if (join_collect(c, fd, c->sent.pos, &r) < 0)
+        return -1;
+    r.flags |= flags;
+    if (emit(c, &r, sink) < 0)
+        return -1;
+    *part = (struct partial){0};
+    return 0;
+}
+
+static int flush_partials(struct cursor *c, struct record_sink *sink)
+{
+    return flush_partial(c, RECORD_STDOUT, 0, sink) < 0 ||
+                   flush_partial(c, RECORD_STDERR, 0, sink) < 0
+               ? -1
+               : 0;
+}
+
+/* A record that begins, continues or ends a joined line; the line in the file ends before <next>.
+ */
+static int take_piece(struct cursor *c, struct record *r, uint64_t next, struct record_sink *sink)
+{
+    struct partial *part = &c->sent.part[r->fd];
+    struct position until = {c->sent.pos.seg, c->sent.pos.gen, next};
+    struct partial then = *part;
+    struct record joined;
+    bool last = !(r->flags & RECORD_PARTIAL);
+
+    if (part->skipping) {
+        if (last)
+            part->skipping = false;
+        return 0;
+    }
+    if (!then.seg)
+        then = (struct partial){.seg = c->sent.pos.seg, .off = c->sent.pos.off};
+    then.len += (uint32_t)(r->msg.len < UINT32_MAX / 2 ? r->msg.len : UINT32_MAX / 2);
+    if (!last && then.len <= c->stream->reader->max_line) {
+        *part = then;
+        return 0;
+    }
+    struct partial before = *part;
+    *part = then;
+    int rc = join_collect(c, r->fd, until, &joined);
+    if (then.len > c->stream->reader->max_line)
+        joined.flags |= RECORD_CUT;
+    if (rc < 0 || emit(c, &joined, sink) < 0) {
+        *part = before;
+        return -1;
+    }
+    *part = (struct partial){.skipping = !last};
+    return 0;
+}
+
+/* One line of the file, that ends before <next>. -1 = not_taken(), and nothing has changed. */
+static int take_line(struct cursor *c, struct segment *seg, struct str line, uint64_t next,
+                     unsigned flags, struct record_sink *sink)
+{
+    struct record r;
+    enum codec codec;
+    const struct partial *part = c->sent.part;
+
+    /* First, for it decodes other lines into the same scratch buffer. */
+    for (unsigned fd = 0; fd < 2; fd++)
+        if (part[fd].seg && partial_span(c, &part[fd]) > JOIN_SPAN_MAX &&
+            flush_partial(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
+            return -1;
+    codec = decode_line(seg->codec, line, &r, &c->stream->reader->scratch);
+    r.flags |= flags;
+    r.segment = seg->id_hash;
+    r.offset = c->sent.pos.off;
+    if (codec == CODEC_UNKNOWN)
+        return emit(c, &r, sink);
+    seg->codec = codec;
+    if ((r.flags & RECORD_PARTIAL) || part[r.fd].seg || part[r.fd].skipping)
+        return take_piece(c, &r, next, sink);
+    return emit(c, &r, sink);
+}
+
+/* All whole lines of <v>. Moves `sent`; true = not_taken(). */
+static bool take_lines(struct cursor *c, const struct view *v, struct record_sink *sink)
+{
+    const char *p = v->p, *end = v->p + v->len, *nl;
+    bool full = false;
+
+    while ((nl = memchr(p, '\n', (size_t)(end - p)))) {
+        uint64_t next = v->base + (uint64_t)(nl + 1 - v->p);
+
+        c->sent.pos.off = v->base + (uint64_t)(p - v->p);
+        if (!c->sent.skip_line && !(c->sent.open_line && nl == p) &&
+            take_line(c, v->seg, str_make(p, (size_t)(nl - p)), next, 0, sink) < 0) {
+            full = true;
+            break;
+        }
+        c->sent.skip_line = c->sent.open_line = false;
+        p = nl + 1;
+    }
+    advance(c, v, v->base + (uint64_t)(p - v->p));
+    return full;
+}
+
+/* A line longer than all we look at: its head is sent, the rest passed over up to its LF. */
+static int take_head(struct cursor *c, const struct view *v, struct record_sink *sink)
+{
+    if (take_line(c, v->seg, str_make(v->p, v->len), v->base + v->len, RECORD_CUT, sink) < 0)
+        return not_taken(c);
+    c->sent.skip_line = true;
+    advance(c, v, v->base + v->len);
+    return READ_MORE;
+}
+
+/* NULs where a line should start: what truncation leaves behind when the writer does not append
+ * (WIRE.md §1, F08). True when some were passed over. */
+static bool skip_hole(struct cursor *c, const struct view *v)
+{
+    off_t data = lseek(v->seg->fd, (off_t)v->base, SEEK_DATA);
+    uint64_t off = v->base;
+    size_t n = 0;
+
+    if (data < 0 && errno == ENXIO)
+        off += v->len; /* nothing but hole up to the end */
+    else if (data > 0 && (uint64_t)data > v->base)
+        off = (uint64_t)data;
+    else if (v->base == 0 || c->sent.after_hole) {
+        while (n < v->len && v->p[n] == '\0')
+            n++;
+        off += n;
+    }
+    if (off == v->base)
+        return false;
+    c->sent.pos.off = off;
+    c->sent.marker_len = 0;
+    c->sent.after_hole = true;
+    return true;
+}
+
+/* The last line has no LF, or a joined line no end. Waits, unless nothing has been written for
+ * long. */
+static int wait_for_rest(struct cursor *c, const struct view *v, struct record_sink *sink)
+{
+    struct reader *r = c->stream->reader;
+    uint64_t now = loop_now(r->loop);
+
+    if (!c->idle_since || c->idle_size != v->base + v->len) {
+        c->idle_since = now ? now : 1;
+        c->idle_size = v->base + v->len;
+    }
+    if (now < c->idle_since + r->partial_timeout_ms) {
+        c->wake_at = c->idle_since + r->partial_timeout_ms;
+        return READ_WAIT;
+    }
+    if (v->len && !c->sent.skip_line) {
+        if (take_line(c, v->seg, str_make(v->p, v->len), v->base + v->len, 0, sink) < 0)
+            return not_taken(c);
+        advance(c, v, v->base + v->len);
+        c->sent.open_line = true;
+    }
+    return flush_partials(c, sink) < 0 ? not_taken(c) : READ_DRY;
+}
+
+/* Everything there is was taken, but for a tail without LF in <v>. STEP_AGAIN = there is another
+ * segment. */
+static int at_end(struct cursor *c, const struct view *v, struct record_sink *sink)
+{
+    struct segment *seg = v->seg, *next = next_segment(seg);
+    uint64_t now = loop_now(c->stream->reader->loop);
+    bool open = c->sent.part[0].seg || c->sent.part[1].seg;
+
+    if (next && now < seg->sealed_at + ROTATE_GRACE_MS) {
+        c->wake_at = seg->sealed_at + ROTATE_GRACE_MS;
+        return READ_WAIT;
+    }
+    if (!next && !c->stream->finished) {
+        bool tail = v->len && !c->sent.skip_line;
+        return tail || open ? wait_for_rest(c, v, sink) : READ_DRY;
+    }
+    if (v->len) {
+        if (!c->sent.skip_line &&
+            take_line(c, seg, str_make(v->p, v->len), v->base + v->len, 0, sink) < 0)
+            return not_taken(c);
+        advance(c, v, v->base + v->len);
+    }
+    if (!next || next->restart != seg->restart) {
+        if (flush_partials(c, sink) < 0)
+            return not_taken(c);
+        c->sent.part[RECORD_STDOUT].skipping = c->sent.part[RECORD_STDERR].skipping = false;
+    }
+    if (!next)
+        return READ_END;
+    move_to(c, next);
+    return STEP_AGAIN;
+}
+
+/* Looks again with room for a whole line of MAX_LINE. */
+static int look_further(struct cursor *c, struct segment *seg, struct view *v)
+{
+    struct buf *big = &seg->stream->reader->big;
+    size_t n = big->max - MARKER_SIZE;
+
+    buf_clear(big);
+    if (buf_reserve(big, big->max) < 0)
+        return unreadable(c, seg, ENOMEM);
+    return look(c, seg, big->p, n, v);
+}
+
+static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
+                     struct record_sink *sink)
+{
+    struct reader *r = seg->stream->reader;
+    size_t want = max_bytes < 4096 ? 4096 : max_bytes < READ_CHUNK ? max_bytes : READ_CHUNK;
+    struct view v;
+    int rc = look(c, seg, r->chunk, want, &v);
+
+    if (rc != 1)
+        return rc;
+    if (v.len && v.p[0] == '\0' && !seg->gz && skip_hole(c, &v))
+        return READ_MORE; /* there may be a lot of it */
+    if (v.len && !memchr(v.p, '\n', v.len) && !v.eof) {
+        if (c->sent.skip_line) {
+            advance(c, &v, v.base + v.len);
+            return READ_MORE;
+        }
+        rc = look_further(c, seg, &v);
+        if (rc != 1)
+            return rc;
+        if (!memchr(v.p, '\n', v.len) && !v.eof)
+            return take_head(c, &v, sink);
+    }
+    if (take_lines(c, &v, sink))
+        return not_taken(c);
+    if (!v.eof)
+        return READ_MORE;
+    /* What is left is the tail. */
+    size_t used = (size_t)(c->sent.pos.off - v.base);
+    v.p += used;
+    v.len -= used;
+    v.before += used;
+    v.base += used;
+    return at_end(c, &v, sink);
+}
+
+/* The segment `sent` stands in, or the first one after it when that is no more. */
+static struct segment *current_segment(struct cursor *c)
+{
+    struct segment *seg = stream_segment(c->stream, c->sent.pos.seg);
+
+    if (seg)
+        return seg;
+    for (seg = first_segment(c->stream); seg; seg = next_segment(seg))
+        if (seg->no > c->sent.pos.seg)
+            break;
+    if (seg)
+        move_to(c, seg);
+    return seg;
+}
+
+/* <seg> cannot be read any more: what was left of it is lost, and said. */
+static int pass_over(struct cursor *c, struct segment *seg)
+{
+    struct segment *next = next_segment(seg);
+
+    if (seg->size > c->sent.pos.off) {
+        c->stream->reader->stats.lost_bytes += seg->size - c->sent.pos.off;
+        log_error("bytes were lost with a deleted log file",
+                  KV_STR("hostname", c->stream->identity->hostname),
+                  KV_STR("pod", c->stream->identity->pod), KV_INT("from", c->sent.pos.off),
+                  KV_INT("to", seg->size));
+        c->sent.pos.off = seg->size;
+        c->sent.marker_len = 0;
+    }
+    if (!next)
+        return c->stream->finished ? READ_END : READ_DRY;
+    move_to(c, next);
+    return STEP_AGAIN;
+}
+
+enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_sink *sink)
+{
+    struct reader *r = c->stream->reader;
+    int rc;
+
+    c->wake_at = 0;
+    do {
+        struct segment *seg = current_segment(c);
+
+        if (!seg)
+            return c->stream->finished ? READ_END : READ_DRY;
+        if (segment_ensure_open(seg) < 0) {
+            if (!seg->gone) {
+                c->wake_at = seg->retry_at;
+                return READ_WAIT;
+            }
+            rc = pass_over(c, seg);
+            continue;
+        }
+        if (c->at_end)
+            resolve_end(c, seg);
+        rc = read_step(c, seg, max_bytes, sink);
+        if (rc == STEP_UNREADABLE)
+            return READ_WAIT;
+    } while (rc == STEP_AGAIN);
+    if (r->big.cap > READ_CHUNK)
+        buf_release(&r->big);
+    if (r->join.cap > READ_CHUNK)
+        buf_release(&r->join);
+    return (enum read_result)rc;
+}

@@ -1,0 +1,50 @@
+/*
+ * One line of a log file → one record (WIRE.md §1.4, §1.5). Nothing is copied: the record's views
+ * point into the line, or into <scratch> when a JSON string had escapes. Bytes pass unchanged: NUL,
+ * ESC, bad UTF-8.
+ */
+#ifndef STREAMS_DECODE_H
+#define STREAMS_DECODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+enum record_fd { RECORD_STDOUT = 0, RECORD_STDERR = 1 };
+
+enum record_flags {
+    RECORD_PARTIAL = 1 << 0, /* goes on in the next record of the same fd (`P`, or no \n) */
+    RECORD_RAW = 1 << 1,     /* neither CRI nor docker JSON: msg is the whole line, time is empty */
+    RECORD_CUT = 1 << 2,     /* was longer than MAX_LINE, or its end never came */
+};
+
+struct record {
+    struct str time; /* RFC 3339 as the runtime wrote it, checked; 0-9 fraction digits; `Z` or an
+                        offset; empty = unknown */
+    struct str msg;
+    enum record_fd fd;
+    unsigned flags;
+    uint64_t segment; /* segment_id_hash(): with <offset>, the record's id across restarts */
+    uint64_t offset;  /* of its first byte in the segment */
+};
+
+enum codec { CODEC_UNKNOWN = 0, CODEC_CRI, CODEC_DOCKER };
+
+/* <line> without its LF. Tries <hint> first, then the other; what neither takes becomes a RAW
+ * record. Returns the codec that took it, or CODEC_UNKNOWN for RAW. Sets time, msg, fd, flags.
+ * <scratch> is cleared when it is used. */
+enum codec decode_line(enum codec hint, struct str line, struct record *r, struct buf *scratch);
+
+/* The single decoders; false = not of this form, *r undefined. The cap of <scratch> must allow a
+ * whole line. A line of JSON is docker's when it has a `log` or a `time`; both, when it has keys
+ * that docker does not write. */
+bool decode_cri(struct str line, struct record *r);
+bool decode_docker(struct str line, struct record *r, struct buf *scratch);
+
+/* "2026-11-20T10:15:00[.123…](Z|±hh:mm)": every digit in range (month 1-12, day 1-31, hour < 24,
+ * second <= 60). */
+bool decode_time_valid(struct str s);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * What a stream is called on the wire (hostname, tag) and what it is (namespace, pod, container,
+ * node). Immutable and shared between threads by reference count: a changed identity is a new one.
+ */
+#ifndef STREAMS_IDENTITY_H
+#define STREAMS_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+struct identity {
+    _Atomic unsigned refs;
+    struct str hostname; /* views into the same allocation */
+    struct str tag;
+    struct str namespace;
+    struct str pod;
+    struct str uid; /* of the pod, as in its directory's name */
+    struct str container;
+    struct str node;
+};
+
+/* Copies the views of <from>. Heap; one reference. */
+struct identity *identity_create(const struct identity *from);
+struct identity *identity_ref(struct identity *id);
+void identity_unref(struct identity *id); /* NULL is fine */
+
+/* Stable across restarts and renamings on the wire: a hash of what the stream is (namespace, pod,
+ * UID, container; for plain files the tag), not of what it is called. */
+uint64_t identity_key(const struct identity *id);
+
+/* From a path under the pods' directory, `…/<ns>_<pod>_<uid>/<container>/<n>.log`; false when it is
+ * not of that form. Fills in views into <path>: namespace, pod, uid, container, and tag; the rest
+ * stays. */
+bool identity_from_pod_path(struct str path, struct identity *out, uint64_t *restart);
+/* From a link's name, `<pod>_<ns>_<container>-<id>.log`, whose id may be cut or missing (WIRE.md
+ * §1.1). Fills in as above, but for the uid. */
+bool identity_from_link_name(struct str name, struct identity *out);
+/* The owner's name guessed from a pod's: the hash and suffix that controllers add are taken off
+ * (WIRE.md §2.3). */
+struct str identity_guess_owner(struct str pod);
+/* Puts `<owner guess>.<namespace>` into <out>. A pod whose name ends in `-<node>` is a static one:
+ * that is taken off instead of a hash. <node> may be empty. -1 when it is longer than <out> may be.
+ */
+int identity_guess_hostname(struct str pod, struct str namespace, struct str node, struct buf *out);
+
+#endif

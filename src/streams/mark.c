@@ -1,0 +1,75 @@
+/*
+ * Marks: comparing them, moving `acked` behind what is confirmed, `sent` back to it, and how far
+ * either is from the end. Reading, which moves `sent` on, is cursor.c. Called by the owners of
+ * cursors.
+ */
+#include <string.h>
+
+#include "streams/stream.h"
+
+bool position_before(const struct position *a, const struct position *b)
+{
+    return a->seg != b->seg ? a->seg < b->seg : a->off < b->off;
+}
+
+/* Are both at the same byte, with the same lines begun? */
+static bool same_place(const struct mark *a, const struct mark *b)
+{
+    bool same = a->pos.seg == b->pos.seg && a->pos.gen == b->pos.gen && a->pos.off == b->pos.off;
+
+    for (unsigned fd = 0; fd < 2; fd++)
+        same = same && a->part[fd].seg == b->part[fd].seg && a->part[fd].off == b->part[fd].off &&
+               a->part[fd].skipping == b->part[fd].skipping;
+    return same;
+}
+
+static bool same_mark(const struct mark *a, const struct mark *b)
+{
+    return same_place(a, b) && a->part[0].len == b->part[0].len &&
+           a->part[1].len == b->part[1].len && a->skip_line == b->skip_line &&
+           a->open_line == b->open_line && a->after_hole == b->after_hole &&
+           a->marker_len == b->marker_len && a->marker == b->marker;
+}
+
+void cursor_ack(struct cursor *c, const struct mark *m)
+{
+    struct segment *seg = stream_segment(c->stream, m->pos.seg);
+
+    if ((seg && seg->gen != m->pos.gen) || position_before(&m->pos, &c->acked.pos) ||
+        same_mark(m, &c->acked))
+        return;
+    bool moved = m->pos.seg != c->acked.pos.seg || m->part[0].seg != c->acked.part[0].seg ||
+                 m->part[1].seg != c->acked.part[1].seg;
+    c->stream->reader->stats.acks++;
+    c->acked = *m;
+    if (moved)
+        stream_trim(c->stream);
+}
+
+bool cursor_is_settled(const struct cursor *c)
+{
+    return same_place(&c->sent, &c->acked);
+}
+
+void cursor_rewind(struct cursor *c)
+{
+    c->sent = c->acked;
+    c->idle_since = 0;
+}
+
+uint64_t cursor_lag(const struct cursor *c, const struct mark *m)
+{
+    uint64_t lag = 0;
+
+    list_for_each (it, &c->stream->segments) {
+        const struct segment *seg = list_entry(it, struct segment, node);
+
+        if (seg->no < m->pos.seg)
+            continue;
+        if (seg->no == m->pos.seg)
+            lag += seg->size > m->pos.off ? seg->size - m->pos.off : 0;
+        else
+            lag += seg->size;
+    }
+    return lag;
+}

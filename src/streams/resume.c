@@ -1,0 +1,118 @@
+/*
+ * From a cursor to what the state keeps of it, and back after a restart: finding the file again
+ * among those that are there now. A file is the same when device, inode, birth time and first bytes
+ * are; one that was compressed meanwhile is known by its first bytes alone, and read on at the same
+ * place of what it inflates to.
+ */
+#include "base/map.h"
+#include "streams/stream.h"
+
+/* Are the bytes before <off> those that <r> remembers? */
+static bool marker_fits(struct segment *seg, const struct state_record *r, struct mark *m)
+{
+    char bytes[MARKER_SIZE];
+    size_t n = r->marker_len;
+
+    if (n > sizeof(bytes) || n > r->off)
+        return false;
+    if (n && (segment_read(seg, bytes, n, r->off - n) != (ssize_t)n ||
+              hash_stable(bytes, n) != r->marker))
+        return false;
+    m->marker = r->marker;
+    m->marker_len = (uint16_t)n;
+    return true;
+}
+
+static void save_partial(struct stream *s, const struct partial *p, struct state_partial *out)
+{
+    const struct segment *seg = p->seg ? stream_segment(s, p->seg) : NULL;
+
+    *out = (struct state_partial){.off = p->off, .len = p->len, .skipping = p->skipping};
+    if (seg)
+        out->id = seg->id;
+}
+
+bool cursor_save(struct cursor *c, struct state_record *r)
+{
+    const struct position *p = &c->acked.pos;
+    struct segment *seg = stream_segment(c->stream, p->seg);
+
+    if (!p->seg && !list_empty(&c->stream->segments)) /* nothing confirmed yet: its first byte */
+        seg = list_entry(c->stream->segments.next, struct segment, node);
+    if (c->at_end || !seg)
+        return false;
+    if (seg->fd >= 0)
+        segment_read_prefix(seg);
+    r->id = seg->id;
+    r->off = p->off;
+    r->size = seg->size;
+    r->restart = seg->restart;
+    r->skip_line = c->acked.skip_line;
+    r->marker_len = p->seg ? c->acked.marker_len : 0;
+    r->marker = c->acked.marker;
+    for (unsigned i = 0; i < 2; i++)
+        save_partial(c->stream, &c->acked.part[i], &r->part[i]);
+    return true;
+}
+
+/* The segment that <id> speaks of, open; NULL when none of those here is it. */
+static struct segment *find_segment(struct stream *s, const struct segment_id *id)
+{
+    list_for_each (it, &s->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+
+        if (segment_id_same_inode(&seg->id, id) && segment_ensure_open(seg) == 0 &&
+            segment_has_prefix(seg, id))
+            return seg;
+    }
+    list_for_each (it, &s->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+
+        if (id->prefix_len && segment_ensure_open(seg) == 0 && seg->gz &&
+            segment_has_prefix(seg, id))
+            return seg;
+    }
+    return NULL;
+}
+
+static void restore_partial(struct stream *s, const struct state_partial *p, struct partial *out)
+{
+    struct segment *seg = p->id.ino ? find_segment(s, &p->id) : NULL;
+
+    *out = (struct partial){.skipping = p->skipping};
+    if (seg)
+        *out = (struct partial){seg->no, p->len, p->off, p->skipping};
+}
+
+/* The same file by its inode, whatever it holds by now. */
+static struct segment *same_inode(struct stream *s, const struct segment_id *id)
+{
+    list_for_each (it, &s->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+
+        if (segment_id_same_inode(&seg->id, id))
+            return seg;
+    }
+    return NULL;
+}
+
+enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
+{
+    struct segment *seg = find_segment(c->stream, &r->id);
+    struct mark m = {.skip_line = r->skip_line};
+
+    c->at_end = false;
+    if (seg && (seg->gz || seg->size >= r->off) && marker_fits(seg, r, &m)) {
+        m.pos = (struct position){seg->no, seg->gen, r->off};
+        for (unsigned i = 0; i < 2; i++)
+            restore_partial(c->stream, &r->part[i], &m.part[i]);
+        c->sent = c->acked = m;
+        return RESUME_OK;
+    }
+    seg = same_inode(c->stream, &r->id);
+    c->sent = (struct mark){.skip_line = false};
+    if (seg)
+        c->sent.pos = (struct position){seg->no, seg->gen, 0};
+    c->acked = c->sent;
+    return seg ? RESUME_CHANGED : RESUME_GONE;
+}

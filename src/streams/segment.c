@@ -1,0 +1,206 @@
+/*
+ * Segments: opening, closing, and knowing whether the file behind a name is the one that was meant.
+ * A file that cannot be opened now (rights, I/O errors, no descriptors left) is tried again; only a
+ * file without a name and without a descriptor is gone. Called by cursors; reads no content.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "loop/loop.h"
+#include "streams/stream.h"
+
+#define GZ_BUFFER (32 * 1024)
+#define RETRY_SOON_MS 50    /* a name that is about to change, or no descriptor left */
+#define RETRY_LATER_MS 1000 /* rights, I/O errors */
+
+/* The path has no symlinks by contract; one that turns up now was put there by somebody. */
+static int open_plain(const char *path)
+{
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    struct open_how how = {.flags = (uint64_t)flags, .resolve = RESOLVE_NO_SYMLINKS};
+    long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        fd = open(path, flags);
+    return (int)fd;
+}
+
+void segment_close(struct segment *seg)
+{
+    if (seg->fd < 0)
+        return;
+    if (seg->gz)
+        (void)gzclose_r(seg->gz); /* it reads from a descriptor of its own */
+    seg->gz = NULL;
+    (void)close(seg->fd); /* only read from: nothing can be lost */
+    seg->fd = -1;
+    list_del(&seg->lru);
+    seg->stream->reader->stats.open_segments--;
+}
+
+static void complain(struct segment *seg, const struct err *e)
+{
+    if (!seg->complained)
+        log_warn("log file unreadable, will try again", KV_CSTR("file", seg->path), KV_ERR(e));
+    seg->complained = true;
+}
+
+static int give_up(struct segment *seg, const char *why)
+{
+    log_warn("log file is gone", KV_CSTR("file", seg->path ? seg->path : "(no name left)"),
+             KV_STR("hostname", seg->stream->identity->hostname), KV_CSTR("reason", why));
+    seg->gone = true;
+    return -1;
+}
+
+static int later(struct segment *seg, uint64_t ms)
+{
+    seg->retry_at = loop_now(seg->stream->reader->loop) + ms;
+    return -1;
+}
+
+static bool is_compressed(const struct segment *seg)
+{
+    return seg->path && str_ends(str_of(seg->path), STR(".gz"));
+}
+
+/* zlib's reader, and the size that the file says it has inflated (modulo 4 GiB; it is only used to
+ * tell how much is left). */
+static int open_gz(struct segment *seg, int fd)
+{
+    unsigned char tail[4] = {0};
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    seg->gz = own < 0 ? NULL : gzdopen(own, "r");
+    if (!seg->gz) {
+        if (own >= 0)
+            (void)close(own); /* only read from */
+        return -1;
+    }
+    (void)gzbuffer(seg->gz, GZ_BUFFER); /* can only fail when something was read already */
+    if (seg->size >= sizeof(tail) &&
+        pread(fd, tail, sizeof(tail), (off_t)(seg->size - sizeof(tail))) != (ssize_t)sizeof(tail))
+        memset(tail, 0, sizeof(tail));
+    seg->size =
+        tail[0] | (uint32_t)tail[1] << 8 | (uint32_t)tail[2] << 16 | (uint32_t)tail[3] << 24;
+    return 0;
+}
+
+ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off)
+{
+    ssize_t got;
+
+    if (!seg->gz) {
+        do {
+            got = pread(seg->fd, into, n, (off_t)off);
+        } while (got < 0 && errno == EINTR);
+        return got;
+    }
+    if ((uint64_t)gztell(seg->gz) != off && gzseek(seg->gz, (z_off_t)off, SEEK_SET) < 0) {
+        errno = EIO;
+        return -1;
+    }
+    got = gzread(seg->gz, into, (unsigned)n);
+    if (got < 0)
+        errno = EIO; /* damaged: it will not get better, but it is said and retried like any */
+    return got;
+}
+
+/* Hash of the first <want> bytes; returns how many there were. */
+static uint32_t prefix_of(struct segment *seg, uint32_t want, uint64_t *hash)
+{
+    char bytes[FINGERPRINT_SIZE];
+    ssize_t got = segment_read(seg, bytes, want < sizeof(bytes) ? want : sizeof(bytes), 0);
+
+    if (got <= 0)
+        return 0;
+    *hash = hash_stable(bytes, (size_t)got);
+    return (uint32_t)got;
+}
+
+void segment_read_prefix(struct segment *seg)
+{
+    uint64_t hash = 0;
+    uint32_t got;
+
+    if (seg->id.prefix_len >= FINGERPRINT_SIZE)
+        return;
+    got = prefix_of(seg, FINGERPRINT_SIZE, &hash);
+    if (got <= seg->id.prefix_len)
+        return;
+    seg->id.prefix_len = got;
+    seg->id.prefix_hash = hash;
+}
+
+bool segment_has_prefix(struct segment *seg, const struct segment_id *id)
+{
+    uint64_t hash = 0;
+
+    return prefix_of(seg, id->prefix_len, &hash) == id->prefix_len &&
+           (!id->prefix_len || hash == id->prefix_hash);
+}
+
+/* Is <fd> the file that was meant? Takes the descriptor over either way. */
+static int adopt(struct segment *seg, int fd)
+{
+    struct reader *r = seg->stream->reader;
+    struct segment_stat st;
+    struct err e = {0};
+
+    if (segment_stat_fd(fd, &st, &e) < 0) {
+        complain(seg, &e);
+        (void)close(fd);
+        return later(seg, RETRY_LATER_MS);
+    }
+    if (!st.regular || !segment_id_same_inode(&st.id, &seg->id)) {
+        (void)close(fd); /* the name belongs to another file by now; the new name is on its way */
+        return later(seg, RETRY_SOON_MS);
+    }
+    seg->size = st.size;
+    if (is_compressed(seg) && open_gz(seg, fd) < 0) {
+        (void)close(fd); /* only read from */
+        return later(seg, RETRY_SOON_MS);
+    }
+    seg->fd = fd;
+    segment_read_prefix(seg);
+    list_add_tail(&r->open, &seg->lru);
+    r->stats.open_segments++;
+    return 0;
+}
+
+int segment_ensure_open(struct segment *seg)
+{
+    struct reader *r = seg->stream->reader;
+    struct err e = {0};
+    int fd;
+
+    if (seg->fd >= 0) {
+        list_del(&seg->lru);
+        list_add_tail(&r->open, &seg->lru);
+        return 0;
+    }
+    if (seg->gone)
+        return -1;
+    if (!seg->path)
+        return give_up(seg, "deleted before it could be read");
+    if (loop_now(r->loop) < seg->retry_at)
+        return -1;
+    fd = open_plain(seg->path);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && reader_close_one(r))
+        fd = open_plain(seg->path);
+    if (fd >= 0)
+        return adopt(seg, fd);
+    if (errno == ENOENT || errno == EMFILE || errno == ENFILE)
+        return later(seg, RETRY_SOON_MS);
+    (void)err_sys(&e, errno, "open");
+    complain(seg, &e);
+    return later(seg, RETRY_LATER_MS);
+}

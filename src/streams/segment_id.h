@@ -1,0 +1,46 @@
+/*
+ * Which file is this? An inode number alone says nothing: ext4 hands it out again at once. So:
+ * device, inode, birth time where the file system has one, and a hash of the first bytes. Two looks
+ * at one file compare equal for as long as it is that file, across renames, growth and restarts of
+ * the daemon.
+ */
+#ifndef STREAMS_SEGMENT_ID_H
+#define STREAMS_SEGMENT_ID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct segment_id {
+    uint64_t dev;
+    uint64_t ino;
+    int64_t btime_ns;     /* 0 = the file system has none */
+    uint32_t prefix_len;  /* bytes hashed, at most FINGERPRINT_SIZE; 0 = the file was still empty */
+    uint64_t prefix_hash; /* hash_stable() of them */
+};
+
+struct segment_stat {
+    struct segment_id id; /* without the prefix unless read */
+    uint64_t size;
+    bool regular;
+    bool linked; /* at least one name left */
+};
+
+/* statx(2) of an open file. */
+int segment_stat_fd(int fd, struct segment_stat *st, struct err *e);
+/* statx(2) of a path, not following a last symlink. */
+int segment_stat_path(const char *path, struct segment_stat *st, struct err *e);
+/* Fills in the prefix from the file; a longer prefix replaces a shorter one. */
+int segment_id_read_prefix(struct segment_id *id, int fd, struct err *e);
+/* Same device, inode and (where both have one) birth time. */
+bool segment_id_same_inode(const struct segment_id *a, const struct segment_id *b);
+/* Same inode, and the bytes of the file in <fd> still begin with the prefix of <id>. 1 yes, 0 no,
+ * -1 unreadable. */
+int segment_id_check(const struct segment_id *id, int fd, struct err *e);
+/* Stable across restarts: identifies the segment in record ids. Uses dev, ino, btime; not the
+ * prefix, which grows. */
+uint64_t segment_id_hash(const struct segment_id *id);
+
+#endif

@@ -1,0 +1,233 @@
+/*
+ * Streams: the list of segments and who still needs them. See stream.h for the picture and the
+ * invariants.
+ */
+#include "streams/stream.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "loop/loop.h"
+
+void reader_init(struct reader *r, struct loop *loop, size_t max_line, uint64_t partial_timeout_ms)
+{
+    *r = (struct reader){
+        .loop = loop, .max_line = max_line, .partial_timeout_ms = partial_timeout_ms};
+    r->chunk = xmalloc(MARKER_SIZE + READ_CHUNK);
+    /* A line of the file is its message and what the runtime puts around it. */
+    buf_init(&r->big, max_line + READ_CHUNK);
+    buf_init(&r->side, max_line + READ_CHUNK);
+    buf_init(&r->join, max_line + READ_CHUNK);
+    buf_init(&r->scratch, max_line + READ_CHUNK);
+    list_init(&r->open);
+}
+
+void reader_release(struct reader *r)
+{
+    free(r->chunk);
+    r->chunk = NULL;
+    buf_release(&r->big);
+    buf_release(&r->side);
+    buf_release(&r->join);
+    buf_release(&r->scratch);
+}
+
+static bool read_by_all(const struct segment *seg)
+{
+    list_for_each (it, &seg->stream->cursors) {
+        const struct cursor *c = list_entry(it, struct cursor, stream_node);
+        const struct position *p = &c->sent.pos;
+
+        if (p->seg < seg->no || (p->seg == seg->no && p->off < seg->size))
+            return false;
+    }
+    return true;
+}
+
+bool reader_close_one(struct reader *r)
+{
+    struct segment *second = NULL;
+
+    list_for_each (it, &r->open) {
+        struct segment *seg = list_entry(it, struct segment, lru);
+
+        if (!seg->path)
+            continue; /* closing it would lose it */
+        if (read_by_all(seg)) {
+            segment_close(seg);
+            return true;
+        }
+        if (!second)
+            second = seg;
+    }
+    if (second)
+        segment_close(second);
+    return second != NULL;
+}
+
+struct stream *stream_create(struct reader *r, uint64_t id, struct identity *identity)
+{
+    struct stream *s = xcalloc(1, sizeof *s);
+
+    s->id = id;
+    s->identity = identity;
+    s->reader = r;
+    list_init(&s->segments);
+    list_init(&s->cursors);
+    return s;
+}
+
+/* What the runtime wrote after everybody had left: rotation should not do this, so say it when it
+ * does. */
+static void check_late_bytes(struct segment *seg)
+{
+    struct segment_stat st;
+    struct reader *r = seg->stream->reader;
+
+    if (seg->fd < 0 || segment_stat_fd(seg->fd, &st, NULL) < 0 || st.size <= seg->size)
+        return;
+    r->stats.late_bytes += st.size - seg->size;
+    log_error("lines were written to a rotated file after it was left",
+              KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+              KV_INT("bytes", st.size - seg->size));
+}
+
+static void segment_free(struct segment *seg)
+{
+    segment_close(seg);
+    list_del(&seg->node);
+    free(seg->path);
+    free(seg);
+}
+
+void stream_free(struct stream *s)
+{
+    if (!s)
+        return;
+    if (!list_empty(&s->cursors))
+        BUG("stream: freed while it is read");
+    list_for_each_safe (it, &s->segments)
+        segment_free(list_entry(it, struct segment, node));
+    identity_unref(s->identity);
+    free(s);
+}
+
+struct segment *stream_segment(struct stream *s, uint32_t no)
+{
+    /* The one asked for is nearly always the last. */
+    for (struct list *it = s->segments.prev; it != &s->segments; it = it->prev) {
+        struct segment *seg = list_entry(it, struct segment, node);
+        if (seg->no == no)
+            return seg;
+    }
+    return NULL;
+}
+
+void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
+                        uint32_t restart)
+{
+    struct segment *seg = xcalloc(1, sizeof *seg);
+
+    seg->stream = s;
+    seg->no = no;
+    seg->restart = restart;
+    seg->fd = -1;
+    seg->path = path;
+    seg->id = *id;
+    seg->id_hash = segment_id_hash(id);
+    list_init(&seg->lru);
+    if (!list_empty(&s->segments)) {
+        struct segment *last = list_entry(s->segments.prev, struct segment, node);
+        last->sealed_at = loop_now(s->reader->loop);
+    }
+    list_add_tail(&s->segments, &seg->node);
+    /* Opened now rather than when its turn comes: until then it could be deleted. */
+    if (!list_empty(&s->cursors))
+        (void)segment_ensure_open(seg);
+    stream_grew(s);
+}
+
+void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct segment_id *id)
+{
+    struct segment *seg = stream_segment(s, no);
+
+    if (!seg) {
+        free(path);
+        return;
+    }
+    free(seg->path);
+    seg->path = path;
+    seg->retry_at = 0;
+    if (path) { /* what is open stays open; when it is opened again, it is this file */
+        seg->id.dev = id->dev;
+        seg->id.ino = id->ino;
+        seg->id.btime_ns = id->btime_ns;
+    }
+    if (seg->fd < 0)
+        stream_grew(s); /* those who wait to open it look again */
+    stream_trim(s);
+}
+
+/* Those who cannot read just now lag behind what is there, not behind what was last read. */
+static void refresh_size(struct stream *s)
+{
+    struct segment_stat st;
+    struct segment *last;
+
+    if (list_empty(&s->segments))
+        return;
+    last = list_entry(s->segments.prev, struct segment, node);
+    if (last->fd >= 0 && segment_stat_fd(last->fd, &st, NULL) == 0 && st.size > last->size)
+        last->size = st.size;
+}
+
+void stream_grew(struct stream *s)
+{
+    refresh_size(s);
+    list_for_each_safe (it, &s->cursors) {
+        struct cursor *c = list_entry(it, struct cursor, stream_node);
+        c->wake(c);
+    }
+}
+
+void stream_finish(struct stream *s)
+{
+    s->finished = true;
+    stream_grew(s);
+}
+
+/* The first segment that this mark still needs. */
+static uint32_t mark_low(const struct mark *m)
+{
+    uint32_t low = m->pos.seg;
+
+    for (unsigned i = 0; i < 2; i++)
+        if (m->part[i].seg && m->part[i].seg < low)
+            low = m->part[i].seg;
+    return low;
+}
+
+void stream_trim(struct stream *s)
+{
+    uint32_t low = UINT32_MAX;
+    bool read = !list_empty(&s->cursors);
+
+    list_for_each (it, &s->cursors) {
+        const struct cursor *c = list_entry(it, struct cursor, stream_node);
+        uint32_t l = mark_low(&c->acked);
+        if (l < low)
+            low = l;
+    }
+    list_for_each_safe (it, &s->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+
+        if (seg->no >= low ||
+            it->next == &s->segments) /* the last one stays: it is where new cursors begin */
+            break;
+        if (read)
+            check_late_bytes(seg);
+        segment_free(seg);
+    }
+    if (!read && !list_empty(&s->segments))
+        segment_close(list_entry(s->segments.prev, struct segment, node));
+}

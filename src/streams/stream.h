@@ -1,0 +1,206 @@
+/*
+ * A worker's view of a stream: its segments, in reading order, and the cursors that read them.
+ *
+ *   stream ─ segments:  [1: 0.log.20261120-101500] [2: 0.log.20261120-102000] [3: 0.log] (numbers
+ * only grow) ▲ acked                ▲ sent cursor A
+ * ─────────────────────────┴──────────────────────┘
+ *
+ * Invariants: a segment is let go only when every cursor's acked mark, partial lines included, is
+ * past it; a file that cannot be read now is not a file that is gone. Everything here belongs to
+ * one worker and runs on its loop. It knows nothing of drains: a cursor's owner gives a wake
+ * function and a sink for records.
+ */
+#ifndef STREAMS_STREAM_H
+#define STREAMS_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "streams/decode.h"
+#include "streams/identity.h"
+#include "streams/segment_id.h"
+#include "streams/state.h"
+
+struct reader;
+
+struct segment {
+    struct list node; /* stream->segments, by number */
+    struct list lru;  /* reader->open, most recently used last; only while fd >= 0 */
+    struct stream *stream;
+    uint32_t no;
+    uint32_t restart; /* of the container */
+    uint32_t gen;     /* one more each time it was found truncated */
+    int fd;           /* -1 = not open */
+    struct gzFile_s
+        *gz;    /* zlib's reader over <fd>, for a rotated file that was compressed; else NULL */
+    char *path; /* owned; NULL = it has no name any more */
+    struct segment_id id;
+    uint64_t id_hash;
+    uint64_t size;      /* when last looked at */
+    uint64_t sealed_at; /* loop time at which it stopped being the last one; 0 = it is the last */
+    uint64_t retry_at;  /* could not be opened: not before then */
+    enum codec codec;   /* of the last line understood */
+    bool gone;          /* nothing can be read from it any more, and it was said */
+    bool complained;    /* unreadable, and it was said */
+};
+
+/* Where a cursor stands. All zero = the very beginning of the stream. */
+struct position {
+    uint32_t seg; /* segment number */
+    uint32_t gen;
+    uint64_t off;
+};
+
+/* A line whose end has not come yet (CRI `P`): where it starts. Its bytes stay in the file. */
+struct partial {
+    uint32_t seg; /* 0 = none */
+    uint32_t len; /* message bytes so far */
+    uint64_t off;
+    bool skipping; /* it was cut at MAX_LINE and sent: what follows is passed over, up to its end */
+};
+
+struct mark {
+    struct position pos;
+    struct partial part[2]; /* by enum record_fd */
+    bool skip_line;         /* inside a line of the file that was cut: pass over, up to LF */
+    bool open_line;         /* inside a line that was sent without its LF: should it come after
+                               all, it ends nothing */
+    bool after_hole;        /* NULs at pos are what a hole left */
+    uint16_t marker_len;    /* 0 = unknown */
+    uint64_t marker;        /* hash of so many bytes just before pos: is it still the same file? */
+};
+
+enum read_result {
+    READ_MORE = 1, /* stopped at the limit or because the sink is full: there may be more */
+    READ_DRY,      /* at the end of what there is; the cursor is woken when that changes */
+    READ_WAIT,     /* the same, and look again at cursor->wake_at at the latest */
+    READ_END,      /* the stream is finished and read to its end */
+};
+
+/* Takes records. 0 = taken; -1 = full: the record was not taken and will come again. Views live
+ * during the call only. */
+struct record_sink {
+    int (*add)(struct record_sink *s, const struct record *r);
+};
+
+struct cursor {
+    struct list stream_node; /* stream->cursors */
+    struct stream *stream;
+    void (*wake)(struct cursor *c); /* something may be there to read */
+    struct mark sent;               /* next byte to read */
+    struct mark acked;              /* all before it is confirmed */
+    bool at_end; /* starts in <end>, which is looked at when the file is first open */
+    uint64_t end_off;
+    uint64_t wake_at;    /* for READ_WAIT */
+    uint64_t idle_since; /* loop time since which the file has not grown behind an unfinished line;
+                            0 = none */
+    uint64_t idle_size;
+};
+
+struct stream {
+    uint64_t id;
+    struct identity *identity; /* one reference */
+    struct reader *reader;
+    struct list segments;
+    struct list cursors;
+    bool finished; /* no further byte or segment will come */
+};
+
+/* What all streams of a worker share: buffers, open files, counters. */
+struct reader_stats {
+    uint64_t bytes_read;
+    uint64_t records;
+    uint64_t raw;           /* lines that were neither CRI nor docker JSON */
+    uint64_t cut;           /* lines above MAX_LINE, or whose end never came */
+    uint64_t truncated;     /* files found shorter, or other, than they were */
+    uint64_t lost_bytes;    /* in segments that could not be read any more */
+    uint64_t cut_off_bytes; /* not read yet when their file was truncated, as far as known */
+    uint64_t acks;          /* times that a confirmed place moved, or a cursor came or went */
+    uint64_t resume_gaps;   /* cursors whose file was gone or another after a restart */
+    uint64_t late_bytes;    /* written to a segment after every cursor had left it */
+    uint64_t open_segments; /* now */
+};
+struct reader {
+    struct loop *loop;
+    char *chunk;        /* MARKER_SIZE + READ_CHUNK */
+    struct buf big;     /* a line longer than that; released after use */
+    struct buf side;    /* re-reading the pieces of a joined line */
+    struct buf join;    /* a joined line */
+    char join_time[64]; /* ... and the time of its first piece */
+    struct buf scratch; /* of the docker decoder */
+    struct list open;   /* segments with an fd */
+    size_t max_line;
+    uint64_t partial_timeout_ms;
+    struct reader_stats stats;
+};
+void reader_init(struct reader *r, struct loop *loop, size_t max_line, uint64_t partial_timeout_ms);
+void reader_release(struct reader *r);
+/* Closes a file, so that another can be opened: the least recently used one that has a name, by
+ * preference one that all have read to its end. False when there is none. */
+bool reader_close_one(struct reader *r);
+
+/* Takes a reference of <id> over. */
+struct stream *stream_create(struct reader *r, uint64_t id, struct identity *identity);
+/* No cursor may be left. */
+void stream_free(struct stream *s);
+/* <path> is taken over. */
+void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
+                        uint32_t restart);
+/* <path> is taken over; NULL = no name any more. */
+void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct segment_id *id);
+/* Wakes all cursors. */
+void stream_grew(struct stream *s);
+void stream_finish(struct stream *s);
+/* Lets go of the segments that every cursor has passed. */
+void stream_trim(struct stream *s);
+struct segment *stream_segment(struct stream *s, uint32_t no);
+
+/* Opens and looks at it. 0 = seg->fd is usable and seg->size fresh; -1 = not now (retry_at) or gone
+ * (->gone). */
+int segment_ensure_open(struct segment *seg);
+void segment_close(struct segment *seg);
+/* pread(2), of the inflated bytes when the file is compressed: as many as there are up to <n>, -1
+ * with errno set. */
+ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off);
+/* Fills the id's prefix in from the file, as far as it reaches. The file is open. */
+void segment_read_prefix(struct segment *seg);
+/* Does the (open) file begin with what <id> says it began with? */
+bool segment_has_prefix(struct segment *seg, const struct segment_id *id);
+
+/* Adds a cursor to <s>: at its first byte, or where the stream ended when the route came (<end>:
+ * last segment and its size then), more exactly at the start of the line that was not complete
+ * there. */
+void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor *c),
+                 const struct position *end);
+void cursor_release(struct cursor *c);
+/* Reads on from <sent>, at most about <max_bytes> of the file, into <sink>; moves <sent> behind
+ * what the sink took. */
+enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_sink *sink);
+/* All before <m> is confirmed. Stale marks (of a file truncated since) are ignored. */
+void cursor_ack(struct cursor *c, const struct mark *m);
+/* What the state keeps of <c>; <r>'s stream, drain and seen_ns are the caller's. False when it has
+ * not begun anywhere. */
+bool cursor_save(struct cursor *c, struct state_record *r);
+enum resume_result {
+    RESUME_OK = 1,  /* on from where it was */
+    RESUME_CHANGED, /* the file was truncated or written anew meanwhile: from its start */
+    RESUME_GONE, /* the file is no more: from the oldest one that is there; what lay between is lost
+                  */
+};
+/* Puts a cursor that has read nothing yet where <r> says. */
+enum resume_result cursor_resume(struct cursor *c, const struct state_record *r);
+/* All that was read is confirmed. The end of a joined line may be sent long after its last piece
+ * was read, so the positions alone do not tell. */
+bool cursor_is_settled(const struct cursor *c);
+/* Back to what is confirmed. */
+void cursor_rewind(struct cursor *c);
+/* Bytes between <m> and the end of the stream, as far as known. */
+uint64_t cursor_lag(const struct cursor *c, const struct mark *m);
+/* Is <a> before <b>? */
+bool position_before(const struct position *a, const struct position *b);
+
+#endif

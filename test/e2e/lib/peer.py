@@ -1,0 +1,797 @@
+"""drainsim: receivers that behave as told, on free loopback ports.
+
+A stream receiver (SyslogTcp, Http, both with tls=) has one thread that accepts and one per connection. How a connection
+behaves is its Mode, taken from peer.script (a list, used up in order, or a function of the connection's number) and
+then peer.mode. Whether connections come about at all is up to the listener: refuse(), blackhole(), resume().
+
+What was received is kept per connection. messages() puts the connections after one another in the order they were opened,
+which is the order in which the sender sent, whatever the threads did.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import gzip
+import json
+import os
+import select
+import socket
+import ssl
+import struct
+import threading
+import time
+import zlib
+from typing import Any, Optional
+
+CHUNK = 1 << 18
+_LINGER_RESET = struct.pack("ii", 1, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """How one connection behaves. Everything off: reads all there is until the other side closes."""
+
+    never_read: bool = False
+    bytes_per_s: Optional[float] = None  # reads no faster
+    reset_after: Optional[int] = None    # RST once so many bytes were read
+    close_after: Optional[int] = None    # FIN once so many bytes were read
+    fin_after: Optional[float] = None    # FIN so many seconds after the accept
+    half_close: Optional[float] = None   # FIN so many seconds after the accept, but reads on
+    stall_tls: bool = False              # accepts, never answers the ClientHello
+    notify: bool = True                  # TLS: close_notify before the FIN
+
+
+NORMAL = Mode()
+NEVER_READ = Mode(never_read=True)
+ONE_BYTE = Mode(bytes_per_s=1)
+SWALLOW = Mode(fin_after=0.3)
+TLS_STALL = Mode(stall_tls=True)
+
+
+class Ended(Exception):
+    """The connection is over; the text says how: "eof", "reset", "fin", "told", "error: …"."""
+
+
+class Deframer:
+    """Syslog frames out of a byte stream, octet counting or LF as the first byte of the connection tells."""
+
+    def __init__(self):
+        self.framing = None
+        self.rest = b""
+
+    def feed(self, data):
+        data = self.rest + data if self.rest else data
+        if self.framing is None and data:
+            self.framing = "octet" if data[:1].isdigit() else "lf"
+        if self.framing == "lf":
+            parts = data.split(b"\n")
+            self.rest = parts.pop()
+            return parts
+        return self._octet(data)
+
+    def _octet(self, data):
+        out, at = [], 0
+        while True:
+            space = data.find(b" ", at, at + 12)
+            if space < 0:
+                if len(data) - at >= 12:
+                    raise ValueError(f"no octet count at {data[at:at + 40]!r}")
+                break
+            count = data[at:space]
+            if not count.isdigit() or count[:1] == b"0":
+                raise ValueError(f"bad octet count {data[at:at + 40]!r}")
+            end = space + 1 + int(count)
+            if end > len(data):
+                break
+            out.append(data[space + 1:end])
+            at = end
+        self.rest = data[at:]
+        return out
+
+
+class Conn:
+    """One accepted connection, driven by its own thread; told what to do from outside through order()."""
+
+    def __init__(self, index, sock, mode):
+        self.index = index
+        self.sock = sock
+        self.mode = mode
+        self.opened = time.monotonic()
+        self.ended = None           # how it ended
+        self.closed_at = None
+        self.messages = []
+        self.received = 0           # bytes, after TLS
+        self._next_read = self.opened + (1 / mode.bytes_per_s if mode.bytes_per_s else 0)
+        self.framing = None
+        self.rest = b""             # an unfinished frame at the end
+        self.error = None           # a broken frame, a failed handshake
+        self._order = None
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK)
+        self._lock = threading.Lock()
+        self._half_closed = False
+
+    @property
+    def open(self):
+        return self.ended is None
+
+    def order(self, what):
+        """"reset" or "fin": ends the connection so."""
+        with self._lock:
+            self._order = what
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
+
+    # for the connection's thread
+
+    def _due(self):
+        """The next moment at which the mode wants something, or None."""
+        times = [self.mode.fin_after, None if self._half_closed else self.mode.half_close]
+        times = [self.opened + t for t in times if t is not None]
+        return min(times) if times else None
+
+    def _check(self):
+        if self._order:
+            raise Ended(self._order if self._order == "reset" else "fin")
+        now = time.monotonic() - self.opened
+        if self.mode.fin_after is not None and now >= self.mode.fin_after:
+            raise Ended("fin")
+        if self.mode.half_close is not None and now >= self.mode.half_close and not self._half_closed:
+            self._half_closed = True
+            with contextlib.suppress(OSError):
+                if isinstance(self.sock, ssl.SSLSocket) and self.mode.notify:
+                    self._notify()
+                socket.socket.shutdown(self.sock, socket.SHUT_WR)
+
+    def wait(self, events, until=None):
+        """Waits for <events> on the socket, an order, or the time. True when the socket is ready. Raises Ended."""
+        while True:
+            self._check()
+            times = [t for t in (self._due(), until) if t is not None]
+            left = max(0.0, min(times) - time.monotonic()) if times else None
+            if until is not None and time.monotonic() >= until:
+                return False
+            poll = select.poll()
+            poll.register(self._wake, select.POLLIN)
+            if events:
+                poll.register(self.sock, events)
+            ready = poll.poll(None if left is None else left * 1000 + 1)
+            if any(fd != self._wake for fd, _ in ready):
+                self._check()
+                return True
+
+    def handshake(self, context):
+        """Turns the connection into TLS."""
+        self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False,
+                                         suppress_ragged_eofs=False)
+        self.sock.setblocking(False)
+        self._tls(self.sock.do_handshake)
+
+    def _tls(self, step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.wait(select.POLLIN)
+            except ssl.SSLWantWriteError:
+                self.wait(select.POLLOUT)
+
+    def read(self, most=CHUNK):
+        """Some bytes, as the mode allows. Raises Ended at the end."""
+        mode = self.mode
+        if mode.never_read:
+            while True:
+                self.wait(0, until=time.monotonic() + 3600)
+        if mode.bytes_per_s is not None:
+            most = max(1, int(mode.bytes_per_s / 10))
+            self.wait(0, until=self._next_read)
+        for limit in (mode.reset_after, mode.close_after):
+            if limit is not None:
+                if self.received >= limit:
+                    raise Ended("reset" if mode.reset_after is not None else "fin")
+                most = min(most, limit - self.received)
+        data = self._read(most)
+        self.received += len(data)
+        if mode.bytes_per_s is not None:
+            self._next_read = max(self._next_read, time.monotonic() - 0.2) + len(data) / mode.bytes_per_s
+        if not data:
+            raise Ended("eof")
+        return data
+
+    def _read(self, most):
+        while True:
+            self._check()
+            try:
+                return self.sock.recv(most)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                self.wait(select.POLLIN)
+            except ssl.SSLWantWriteError:
+                self.wait(select.POLLOUT)
+            except ssl.SSLZeroReturnError:
+                raise Ended("eof") from None
+            except ssl.SSLError as e:
+                if isinstance(e, ssl.SSLEOFError) or e.reason == "UNEXPECTED_EOF_WHILE_READING":
+                    raise Ended("eof without close_notify") from None
+                raise
+
+    def write(self, data):
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self.sock.send(view):]
+            except (ssl.SSLWantWriteError, BlockingIOError):
+                self.wait(select.POLLOUT)
+            except ssl.SSLWantReadError:
+                self.wait(select.POLLIN)
+            except ssl.SSLEOFError:
+                raise Ended("eof without close_notify") from None
+
+    def _notify(self):
+        try:
+            self.sock.unwrap()
+        except (ssl.SSLError, OSError, ValueError):
+            pass  # sent as far as that was possible; nobody waits for the answer
+
+    def finish(self, how):
+        """Closes as <how> says."""
+        with contextlib.suppress(OSError):
+            if how == "reset":
+                socket.socket.setsockopt(self.sock, socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+            elif isinstance(self.sock, ssl.SSLSocket) and self.mode.notify:
+                self._notify()
+        with contextlib.suppress(OSError):
+            socket.socket.close(self.sock)
+        with self._lock:
+            os.close(self._wake)
+            self._wake = -1
+        self.closed_at = time.monotonic()
+        self.ended = how
+
+
+class Cursor:
+    """Reads a receiver's messages bit by bit; see Progress in oracle.py."""
+
+    def __init__(self, lists):
+        self._lists = lists  # a function giving all lists of messages
+        self._at = collections.defaultdict(int)
+
+    def fresh(self):
+        for i, messages in enumerate(self._lists()):
+            end = len(messages)
+            at, self._at[i] = self._at[i], end
+            yield from messages[at:end] if at < end else ()
+
+
+class StreamPeer:
+    """What TCP receivers have in common: the listener and the connections."""
+
+    scheme = "tcp"
+
+    def __init__(self, tls=None, address="127.0.0.1", port=0, mode=NORMAL, script=(), rcvbuf=None):
+        self.tls = tls
+        self.address = address
+        self.mode = mode
+        self.script = script if callable(script) else list(script)
+        self.rcvbuf = rcvbuf
+        self.connections = []
+        self._sock = None
+        self._reserved = None
+        self._filler = []
+        self._filler_ports = set()
+        self._acceptor = None
+        self._accepting = threading.Event()
+        self._bind(port)
+        self.port = self._reserved.getsockname()[1]
+        self.resume()
+
+    # the listener
+
+    def _bind(self, port):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.rcvbuf:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.rcvbuf)
+        sock.bind((self.address, port))
+        self._reserved = sock
+
+    def resume(self):
+        """Listens (again) and accepts."""
+        for sock in self._filler:
+            sock.close()
+        self._filler = []
+        if self._sock is None:
+            self._sock, self._reserved = self._reserved, None
+            self._sock.listen(512)
+            self._acceptor = threading.Thread(target=self._accept, args=(self._sock,), daemon=True)
+            self._acceptor.start()
+        else:
+            self._sock.listen(512)
+        self._accepting.set()
+
+    def refuse(self, end=None):
+        """Connections are refused from now on; the port stays ours. <end>: "reset" or "fin" for those that are open."""
+        if self._sock is not None:
+            self._stop_listening()
+            self._bind(self.port)
+        if end:
+            self.end_all(end)
+
+    def _stop_listening(self):
+        sock, self._sock = self._sock, None
+        self._accepting.set()
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)  # wakes the accepting thread
+        self._acceptor.join(5)
+        sock.close()
+
+    def blackhole(self):
+        """Connections are neither accepted nor refused: the accept queue is full and SYNs go unanswered."""
+        self._accepting.clear()
+        self._sock.listen(0)
+        unanswered = 0
+        while unanswered < 2:  # loopback answers at once or never; twice, for accept() may still have been taking one
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.bind((self.address, 0))
+            self._filler_ports.add(sock.getsockname()[1])
+            self._filler.append(sock)
+            sock.connect_ex((self.address, self.port))
+            unanswered = 0 if select.select([], [sock], [], 0.2)[1] else unanswered + 1
+
+    def end_all(self, how):
+        """Ends every open connection: "reset" or "fin"."""
+        for conn in self.open_connections():
+            conn.order(how)
+
+    def open_connections(self):
+        return [c for c in list(self.connections) if c.open]
+
+    def _accept(self, sock):
+        while True:
+            try:
+                self._accepting.wait()
+                if sock is not self._sock:
+                    return
+                new, (_, port) = sock.accept()
+            except OSError:
+                return
+            if port in self._filler_ports:
+                self._filler_ports.discard(port)
+                self._filler.append(new)
+                continue
+            new.setblocking(False)
+            conn = Conn(len(self.connections), new, self._next_mode(len(self.connections)))
+            self.connections.append(conn)
+            threading.Thread(target=self._run, args=(conn,), daemon=True).start()
+
+    def _next_mode(self, index):
+        if callable(self.script):
+            return self.script(index) or self.mode
+        return self.script.pop(0) if self.script else self.mode
+
+    def _run(self, conn):
+        try:
+            if self.tls and not conn.mode.stall_tls:
+                conn.handshake(self.tls)
+            elif conn.mode.stall_tls:
+                while True:
+                    conn.wait(0, until=time.monotonic() + 3600)
+            self.serve(conn)
+            how = "fin"
+        except Ended as e:
+            how = str(e)
+        except ssl.SSLError as e:
+            conn.error = conn.error or str(e)
+            how = f"error: {e}"
+        except OSError as e:
+            how = "reset by sender" if isinstance(e, ConnectionError) else f"error: {e}"
+        except Exception as e:  # a broken frame or request: the sender's fault (or ours), raised by messages()
+            conn.error = repr(e)
+            how = "reset"
+        conn.finish(how)
+
+    def serve(self, conn):
+        raise NotImplementedError
+
+    # what tests ask
+
+    @property
+    def host(self):
+        return "localhost" if self.tls and self.address == "127.0.0.1" else self.address
+
+    def errors(self):
+        return [f"connection {c.index}: {c.error}" for c in list(self.connections) if c.error]
+
+    def message_lists(self):
+        return [c.messages for c in list(self.connections)]
+
+    def messages(self):
+        """Everything received, connection after connection. Fails on a broken frame."""
+        broken = self.errors()
+        assert not broken, broken
+        return [m for messages in self.message_lists() for m in messages]
+
+    def count(self):
+        return sum(len(m) for m in self.message_lists())
+
+    def received(self):
+        """Bytes read, frames or not."""
+        return sum(c.received for c in list(self.connections))
+
+    def cursor(self):
+        return Cursor(self.message_lists)
+
+    def close(self):
+        if self._sock is not None:
+            self._stop_listening()
+        for sock in [*self._filler, *([self._reserved] if self._reserved else [])]:
+            sock.close()
+        self.end_all("reset")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+class SyslogTcp(StreamPeer):
+    """syslog+tcp, and with tls= syslog+tls."""
+
+    def url(self, options="", host=None):
+        scheme = "syslog+tls" if self.tls else "syslog+tcp"
+        return f"{scheme}://{host or self.host}:{self.port}/" + (f"?{options}" if options else "")
+
+    def serve(self, conn):
+        deframer = Deframer()
+        try:
+            while True:
+                conn.messages += deframer.feed(conn.read())
+                conn.framing = deframer.framing
+        finally:
+            conn.rest = deframer.rest
+
+
+class SyslogUdp:
+    """syslog+udp: every datagram is a message."""
+
+    def __init__(self, address="127.0.0.1"):
+        self.address = address
+        self.port = 0
+        self._messages = []
+        self._sock = None
+        self.resume()
+
+    def resume(self):
+        """Listens (again, on the same port)."""
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
+        self._sock.bind((self.address, self.port))
+        self.port = self._sock.getsockname()[1]
+        self._stop = os.eventfd(0)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        poll.register(self._stop, select.POLLIN)
+        while not any(fd == self._stop for fd, _ in poll.poll()):
+            with contextlib.suppress(OSError):
+                self._messages.append(self._sock.recv(1 << 16))
+
+    def url(self, options="", scheme="syslog+udp"):
+        return f"{scheme}://{self.address}:{self.port}/" + (f"?{options}" if options else "")
+
+    def messages(self):
+        return list(self._messages)
+
+    def message_lists(self):
+        return [self._messages]
+
+    def count(self):
+        return len(self._messages)
+
+    def cursor(self):
+        return Cursor(self.message_lists)
+
+    def refuse(self):
+        """Closed: the sender gets ECONNREFUSED."""
+        if self._sock.fileno() >= 0:
+            os.eventfd_write(self._stop, 1)
+            self._thread.join(5)
+            self._sock.close()
+            os.close(self._stop)
+
+    close = refuse
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
+@dataclasses.dataclass
+class Answer:
+    """How one request is answered."""
+
+    status: int = 200
+    headers: dict = dataclasses.field(default_factory=dict)
+    body: bytes = b""
+    delay: float = 0            # seconds before it is sent
+    cut: Optional[str] = None   # "before" the answer, in the "body", or "after" it: then the connection ends…
+    how: str = "reset"          # … in this way ("reset" or "fin")
+    length: Optional[int] = None  # a Content-Length that is not true
+    raw: Any = None             # bytes or an iterable of bytes, sent in place of all that
+    never: bool = False         # no answer at all; the connection stays open
+    counts: Optional[bool] = None  # whether the lines count as received; by default those of a 2xx do
+
+
+@dataclasses.dataclass
+class Request:
+    """One whole request, as it was received."""
+
+    conn: int
+    at: float
+    method: str
+    target: str
+    headers: dict               # names in lower case
+    raw: bytes                  # the body as sent
+    body: bytes                 # … inflated
+    answer: Optional[Answer] = None
+
+    def records(self):
+        """The body as JSON objects: one, an array, or a line each."""
+        text = self.body.strip()
+        if text.startswith(b"["):
+            return json.loads(text)
+        if "ndjson" in self.headers.get("content-type", ""):
+            return [json.loads(line) for line in text.split(b"\n") if line]
+        return [json.loads(text)] if text else []
+
+    def messages(self):
+        """The messages in it: of JSON the "message", of anything else each line (octet-counted frames are taken apart)."""
+        if "json" in self.headers.get("content-type", ""):
+            return [r["message"].encode("utf-8", "surrogatepass") for r in self.records()]
+        deframer = Deframer()
+        found = deframer.feed(self.body)
+        return found + [deframer.rest] if deframer.rest else found
+
+
+class Http(StreamPeer):
+    """An HTTP/1.1 receiver. <answers> is a list of Answer (or a status), used up in order, then <default>; or a function of
+    the request that gives an Answer, a status, or None for the default."""
+
+    def __init__(self, answers=(), default=200, **options):
+        self.requests = []
+        self.answers = answers if callable(answers) else list(answers)
+        self.default = default
+        self.cut_requests = 0   # requests of which not everything came
+        self.busy = 0           # requests being answered now, and the most at a time
+        self.busy_max = 0
+        self._accepted = []
+        self._lock = threading.Lock()
+        super().__init__(**options)
+
+    def url(self, options="", path="/", host=None, userinfo=""):
+        scheme = "https" if self.tls else "http"
+        at = f"{userinfo}@" if userinfo else ""
+        return f"{scheme}://{at}{host or self.host}:{self.port}{path}" + (f"?{options}" if options else "")
+
+    def message_lists(self):
+        return [self._accepted]
+
+    def statuses(self):
+        return [r.answer.status for r in list(self.requests)]
+
+    def accepted(self):
+        """The requests whose lines count as received."""
+        return [r for r in list(self.requests) if _counts(r.answer)]
+
+    def _decide(self, request):
+        answer = None
+        if callable(self.answers):
+            answer = self.answers(request)
+        elif self.answers:
+            answer = self.answers.pop(0)
+        if answer is None:
+            answer = self.default
+        return Answer(answer) if isinstance(answer, int) else answer
+
+    def serve(self, conn):
+        buffer = bytearray()
+        while True:
+            request = self._request(conn, buffer)
+            with self._lock:  # one at a time, so that "in order of arrival" means something
+                request.answer = self._decide(request)
+                self.requests.append(request)
+                if _counts(request.answer):
+                    self._accepted += request.messages()
+                self.busy += 1
+                self.busy_max = max(self.busy_max, self.busy)
+            try:
+                self._answer(conn, request.answer)
+            finally:
+                with self._lock:
+                    self.busy -= 1
+            if request.headers.get("connection", "").lower() == "close":
+                return
+
+    def _request(self, conn, buffer):
+        while (end := buffer.find(b"\r\n\r\n")) < 0:
+            self._more(conn, buffer)
+        lines = bytes(buffer[:end]).decode("latin-1").split("\r\n")
+        del buffer[:end + 4]
+        method, target, _ = lines[0].split(" ", 2)
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        if headers.get("expect", "").lower() == "100-continue":
+            conn.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if "chunked" in headers.get("transfer-encoding", ""):
+            raw = self._chunked(conn, buffer)
+        else:
+            raw = self._exactly(conn, buffer, int(headers.get("content-length", 0)))
+        return Request(conn.index, time.monotonic(), method, target, headers, raw, _inflate(raw, headers))
+
+    def _more(self, conn, buffer):
+        try:
+            buffer += conn.read()
+        except (Ended, OSError):
+            if buffer:
+                self.cut_requests += 1
+            raise
+
+    def _exactly(self, conn, buffer, size):
+        while len(buffer) < size:
+            self._more(conn, buffer)
+        data = bytes(buffer[:size])
+        del buffer[:size]
+        return data
+
+    def _chunked(self, conn, buffer):
+        out = bytearray()
+        while True:
+            while (end := buffer.find(b"\r\n")) < 0:
+                self._more(conn, buffer)
+            size = int(bytes(buffer[:end]).split(b";")[0], 16)
+            del buffer[:end + 2]
+            out += self._exactly(conn, buffer, size + 2)[:size]
+            if not size:
+                return bytes(out)
+
+    def _answer(self, conn, a):
+        if a.delay:
+            conn.wait(0, until=time.monotonic() + a.delay)
+        while a.never:
+            conn.wait(0, until=time.monotonic() + 3600)
+        if a.cut == "before":
+            raise Ended(a.how)
+        if a.raw is not None:
+            for piece in [a.raw] if isinstance(a.raw, bytes) else a.raw:
+                conn.write(piece)
+        else:
+            conn.write(_head(a) + (a.body[:len(a.body) // 2] if a.cut == "body" else a.body))
+        if a.cut:
+            raise Ended(a.how)
+
+
+def _counts(answer):
+    return 200 <= answer.status < 300 if answer.counts is None else answer.counts
+
+
+def _head(a):
+    lines = [f"HTTP/1.1 {a.status} {_REASONS.get(a.status, 'Status')}"]
+    lines += [f"{name}: {value}" for name, value in a.headers.items()]
+    if a.status not in (204, 304) or a.body or a.length is not None:
+        lines.append(f"Content-Length: {len(a.body) if a.length is None else a.length}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+_REASONS = {200: "OK", 204: "No Content", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable"}
+
+
+def _inflate(raw, headers):
+    coding = headers.get("content-encoding", "").lower()
+    if coding == "gzip":
+        return gzip.decompress(raw)
+    return zlib.decompress(raw) if coding == "deflate" else raw
+
+
+def too_large(limit):
+    """answers=: 413 for a body above <limit> bytes."""
+    return lambda request: 413 if len(request.body) > limit else None
+
+
+def poison(needle, status=400):
+    """answers=: <status> for a body that contains <needle>."""
+    return lambda request: status if needle in request.body else None
+
+
+def endless(piece=b"x" * 65536):
+    """raw=: a 200 whose body does not end."""
+    yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"%x\r\n%s\r\n" % (len(piece), piece)
+    while True:
+        yield chunk
+
+
+# --- many dead ones --------------------------------------------------------------------------------------------------
+
+class DeadFarm:
+    """Hundreds of destinations that never take a line (D26), for the price of one thread. `urls` lists them."""
+
+    def __init__(self, refused=0, blackhole=0, never_read=0, tls_stall=0):
+        self.urls = []
+        self.connects = 0
+        self._held = []
+        self._poll = select.epoll()
+        self._listeners = {}
+        for _ in range(refused):
+            self._add("syslog+tcp", self._bound())
+        for _ in range(blackhole):
+            self._add("syslog+tcp", self._full())
+        for scheme, n in (("syslog+tcp", never_read), ("syslog+tls", tls_stall)):
+            for _ in range(n):
+                sock = self._bound()
+                sock.listen(64)
+                sock.setblocking(False)
+                self._listeners[sock.fileno()] = sock
+                self._poll.register(sock, select.EPOLLIN)
+                self._add(scheme, sock)
+        self._stop = os.eventfd(0)
+        self._poll.register(self._stop, select.EPOLLIN)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _bound(self):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.bind(("127.0.0.1", 0))
+        self._held.append(sock)
+        return sock
+
+    def _full(self):
+        sock = self._bound()
+        sock.listen(0)
+        for _ in range(2):  # a backlog of 0 holds one; the second waits for ever, as the sender will
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(sock.getsockname())
+            self._held.append(filler)
+        return sock
+
+    def _add(self, scheme, sock):
+        self.urls.append(f"{scheme}://127.0.0.1:{sock.getsockname()[1]}/")
+
+    def _run(self):
+        while True:
+            for fd, _ in self._poll.poll():
+                if fd == self._stop:
+                    return
+                with contextlib.suppress(OSError):
+                    self._held.append(self._listeners[fd].accept()[0])
+                    self.connects += 1
+
+    def close(self):
+        os.eventfd_write(self._stop, 1)
+        self._thread.join(5)
+        for sock in self._held:
+            sock.close()
+        self._poll.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+def refused_port(address="127.0.0.1"):
+    """(port, socket): connections to the port are refused as long as the socket is kept."""
+    sock = socket.socket()
+    sock.bind((address, 0))
+    return sock.getsockname()[1], sock

@@ -1,0 +1,301 @@
+"""Redis: a small client, the real server, and a fake one that says what no real one would when asked.
+
+A receiver's messages() are the lines themselves: of a GELF or JSON record its message, of anything else the bytes.
+"""
+
+import json
+import socket
+import ssl
+import threading
+
+import pytest
+
+from .peer import Cursor, Ended, StreamPeer
+from .real import Program, _free_port, _program
+from .wait import wait_for
+
+
+class RedisError(Exception):
+    """An error that the server answered."""
+
+
+def line_of(record):
+    """The line in a record, whatever its format."""
+    if record[:1] == b"{":
+        fields = json.loads(record)
+        return fields.get("short_message", fields.get("message")).encode("utf-8", "surrogatepass")
+    return record
+
+
+def encode(*parts):
+    """A command as Redis wants it."""
+    parts = [p if isinstance(p, bytes) else str(p).encode() for p in parts]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
+
+
+class Client:
+    """One connection; call(…) gives the reply, or raises RedisError."""
+
+    def __init__(self, port, context=None, password=None):
+        self.sock = socket.create_connection(("127.0.0.1", port), 20)
+        if context:
+            self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
+        self.file = self.sock.makefile("rb")
+        if password:
+            self.call("AUTH", password)
+
+    def call(self, *parts):
+        self.sock.sendall(encode(*parts))
+        return self.reply()
+
+    def reply(self):
+        line = self.file.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("the server has hung up")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-":
+            raise RedisError(rest.decode())
+        if kind == b"+":
+            return rest
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
+        assert kind == b"*", line
+        return None if rest == b"-1" else [self.reply() for _ in range(int(rest))]
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+class Subscriber:
+    """Listens to channels (patterns) and keeps what comes: `received` as (channel, record)."""
+
+    def __init__(self, client, *patterns):
+        self.client = client
+        self.received = []
+        self._lines = []
+        client.sock.sendall(encode("PSUBSCRIBE", *patterns))
+        for _ in patterns:
+            client.reply()
+        client.sock.settimeout(None)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            while True:
+                kind, _, channel, record = self.client.reply()
+                assert kind == b"pmessage"
+                self.received.append((channel.decode(), record))
+                self._lines.append(line_of(record))
+        except (OSError, ConnectionError, ValueError):
+            return
+
+    def messages(self):
+        return list(self._lines)
+
+    def count(self):
+        return len(self._lines)
+
+    def cursor(self):
+        return Cursor(lambda: [self._lines])
+
+    def close(self):
+        self.client.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self.client.close()
+
+
+class RedisServer(Program):
+    """redis-server on a port of its own. <tls>: Certs, then it speaks TLS only. <config> are settings by name, dashes as
+    underscores; appendonly is on with fsync always, so that a kill loses nothing that was answered."""
+
+    def __init__(self, directory, tls=None, cert="good", **config):
+        super().__init__(directory)
+        self.port = _free_port()
+        self.tls = tls
+        self.cert = cert
+        self.config = {"appendonly": "yes", "appendfsync": "always", "save": "", "enable_debug_command": "yes", **config}
+        self.clients = []
+        self.password = None
+        self.start()
+
+    @staticmethod
+    def available():
+        return None if _program("redis-server") else "redis-server is not installed"
+
+    def start(self, **more):
+        ports = [("port", self.port)]
+        if self.tls:
+            ports = [("port", 0), ("tls_port", self.port), ("tls_cert_file", self.tls.pem(self.cert)),
+                     ("tls_key_file", self.tls.key(self.cert)), ("tls_ca_cert_file", self.tls.pem("ca")),
+                     ("tls_auth_clients", "no")]
+        settings = [("bind", "127.0.0.1"), ("dir", self.dir), *ports, *self.config.items(), *more.items()]
+        self.spawn(_program("redis-server"), *[a for k, v in settings for a in ("--" + k.replace("_", "-"), v)])
+        self.wait_listening(self.port)
+
+    def restart(self, loaded=True, **more):
+        """Killed, and back on the same port with the same files. <loaded>: waits until they are read."""
+        self.kill()
+        self.clients = []
+        self.start(**more)
+        if loaded:
+            wait_for(lambda: not self.loading(), 20, "the data to be read")
+
+    def loading(self):
+        return b"loading:1" in self.call("INFO", "persistence")
+
+    def client(self):
+        context = None
+        if self.tls:
+            context = ssl.create_default_context(cafile=self.tls.pem("ca"))
+        self.clients.append(Client(self.port, context, self.password))
+        return self.clients[-1]
+
+    def call(self, *parts):
+        if not self.clients:
+            self.client()
+        return self.clients[0].call(*parts)
+
+    def subscribe(self, *patterns):
+        client = self.client()
+        self.clients.remove(client)
+        return Subscriber(client, *patterns)
+
+    def url(self, options="", path="/", userinfo=""):
+        at = f"{userinfo}@" if userinfo else ""
+        tls = ["ca=" + self.tls.option()] if self.tls else []
+        query = "&".join([*tls, *([options] if options else [])])
+        return f"{'rediss' if self.tls else 'redis'}://{at}{'localhost' if self.tls else '127.0.0.1'}:{self.port}{path}" + \
+            (f"?{query}" if query else "")
+
+    def list(self, key):
+        """A receiver's view of a list."""
+        return Keep(lambda start: self.call("LRANGE", key, start, -1))
+
+    def stream(self, key):
+        """A receiver's view of a stream; `entries` has (id field, record)."""
+        return Stream(self, key)
+
+    def stop(self):
+        for client in self.clients:
+            client.close()
+        self.clients = []
+        super().stop()
+
+    close = stop
+
+
+class Keep:
+    """A list that only grows, read bit by bit."""
+
+    def __init__(self, fetch):
+        self._fetch = fetch
+        self._lines = []
+
+    def messages(self):
+        self._lines += [line_of(r) for r in self._fetch(len(self._lines))]
+        return self._lines
+
+    def count(self):
+        return len(self.messages())
+
+    def cursor(self):
+        return Cursor(lambda: [self.messages()])
+
+
+class Stream(Keep):
+    def __init__(self, server, key):
+        self.entries = []
+        self._last = "-"
+
+        def fetch(_):
+            fresh = server.call("XRANGE", key, self._last, "+")
+            if fresh:
+                self._last = "(" + fresh[-1][0].decode()
+            found = [dict(zip(fields[::2], fields[1::2])) for _, fields in fresh]
+            self.entries += [(f[b"id"], f[b"message"]) for f in found]
+            return [f[b"message"] for f in found]
+
+        super().__init__(fetch)
+
+
+# --- one that lies ---------------------------------------------------------------------------------------------------
+
+OK = b"+OK\r\n"
+
+
+class FakeRedis(StreamPeer):
+    """Takes any command. <answer>(command, conn): bytes to say instead of what a Redis says; None: as usual; or raise Ended.
+    A record counts as received when a good reply to it was written. `commands` has all."""
+
+    def __init__(self, answer=None, **options):
+        self.answer = answer
+        self.commands = []
+        self.half = 0        # connections that ended in the middle of a command
+        self._lock = threading.Lock()
+        super().__init__(**options)
+
+    def url(self, options="", path="/lines", userinfo="", host=None):
+        at = f"{userinfo}@" if userinfo else ""
+        return f"{'rediss' if self.tls else 'redis'}://{at}{host or self.host}:{self.port}{path}" + \
+            (f"?{options}" if options else "")
+
+    def serve(self, conn):
+        buffer = bytearray()
+        try:
+            while True:
+                command = self._command(conn, buffer)
+                conn.write(self._reply(conn, command))
+        except (Ended, OSError):
+            self.half += bool(buffer)
+            raise
+
+    def _reply(self, conn, command):
+        name = command[0].upper()
+        with self._lock:
+            self.commands.append(command)
+            reply = self.answer(command, conn) if self.answer else None
+        if reply is None:
+            reply = {b"PUBLISH": b":1\r\n", b"RPUSH": b":1\r\n", b"XADD": b"$15\r\n1526919030474-0\r\n"}.get(name, OK)
+        if name in (b"PUBLISH", b"RPUSH", b"XADD") and reply[:1] in (b":", b"$") and reply[:2] != b"$-":
+            conn.messages.append(line_of(command[-1]))
+        return reply
+
+    def _command(self, conn, buffer):
+        n = int(self._line(conn, buffer, b"*"))
+        parts = []
+        for _ in range(n):
+            size = int(self._line(conn, buffer, b"$"))
+            while len(buffer) < size + 2:
+                buffer += conn.read()
+            parts.append(bytes(buffer[:size]))
+            assert buffer[size:size + 2] == b"\r\n", bytes(buffer[:200])
+            del buffer[:size + 2]
+        return parts
+
+    @staticmethod
+    def _line(conn, buffer, kind):
+        while (end := buffer.find(b"\r\n")) < 0:
+            buffer += conn.read()
+        assert buffer[:1] == kind, bytes(buffer[:200])
+        line = bytes(buffer[1:end])
+        del buffer[:end + 2]
+        return line
+
+
+@pytest.fixture
+def redis(closing, tmp_path):
+    """redis(…): a real server (RedisServer). Import it where it is used."""
+    def start(**options):
+        if RedisServer.available():
+            pytest.skip(RedisServer.available())
+        return closing(RedisServer(tmp_path / "redis", **options))
+    return start
+
+
+@pytest.fixture
+def fake_redis(closing):
+    return lambda *args, **options: closing(FakeRedis(*args, **options))

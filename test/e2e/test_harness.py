@@ -1,0 +1,660 @@
+"""The harness tests itself: the oracle notices every kind of fault, the simulated node does what kubelet does, the receivers
+misbehave as told, and the daemon's runner sees through a stand-in that lies."""
+
+import gzip
+import json
+import os
+import select
+import socket
+import ssl
+import time
+from http.client import HTTPConnection, HTTPSConnection, IncompleteRead, RemoteDisconnected
+from pathlib import Path
+
+import pytest
+from lib import daemon as daemon_module
+from lib import node as sim
+from lib import peer
+from lib.oracle import Oracle, make, parse
+from lib.wait import Timeout, stays, wait_for
+
+STANDIN = Path(__file__).resolve().parent / "harness" / "forwarder.py"
+
+
+# --- wait ------------------------------------------------------------------------------------------------------------
+
+def test_wait_for_returns_the_value_and_names_what_did_not_come():
+    assert wait_for(lambda: 7, 1, "seven") == 7
+    with pytest.raises(Timeout, match="still waiting for godot"):
+        wait_for(lambda: False, 0.05, lambda: "godot")
+
+
+def test_stays_fails_as_soon_as_it_changes():
+    stays(lambda: True, 0.03, "true")
+    end = time.monotonic() + 0.03
+    with pytest.raises(AssertionError, match="quiet"):
+        stays(lambda: time.monotonic() < end, 5, "quiet")
+
+
+# --- oracle ----------------------------------------------------------------------------------------------------------
+
+def judge(seqs, written=10, name="a"):
+    oracle = Oracle()
+    oracle.source(name, 80).take(written)
+    return oracle.check([make(name, s, 80) for s in seqs])
+
+
+def test_oracle_takes_what_is_exact():
+    judge(range(10)).assert_exact()
+
+
+@pytest.mark.parametrize("size", [0, 40, 80, 200, 5000, 1 << 20])
+def test_messages_have_about_the_size_asked_for_and_parse(size):
+    for seq in (0, 9, 123456):
+        message = make("s", seq, size)
+        assert abs(len(message) - max(size, 28)) < 12
+        assert parse(message) == ("s", seq, True)
+        assert parse(b"<14>1 2026-01-01T00:00:00Z h t - - - " + message) == ("s", seq, True)
+        assert b"\n" not in message
+
+
+@pytest.mark.parametrize("seqs,lost,dup,reorder", [
+    ([0, 1, 2, 3, 5, 6, 7, 8, 9], 1, 0, 0),                       # a gap
+    ([0, 1, 2, 3, 4, 5, 6], 3, 0, 0),                             # the end is missing
+    ([3, 4, 5, 6, 7, 8, 9], 3, 0, 0),                             # the beginning is
+    ([0, 1, 2, 3, 4, 2, 3, 4, 5, 6, 7, 8, 9], 0, 3, 0),           # a rewind
+    ([0, 1, 2, 3, 1, 2, 1, 2, 3, 4, 5, 6, 7, 8, 9], 0, 5, 0),     # one in another
+    ([0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9], 0, 1, 0),                 # one line again
+    ([0, 2, 1, 3, 4, 5, 6, 7, 8, 9], 0, 0, 2),                    # two swapped
+    ([0, 1, 2, 3, 4, 1, 5, 6, 7, 8, 9], 0, 1, 1),                 # an old line out of the blue
+    ([0, 1, 2, 3, 4, 1, 3, 4, 5, 6, 7, 8, 9], 0, 3, 1),           # a rewind with a hole
+    ([0, 1, 3, 4, 0, 1, 3, 4, 5, 6, 7, 8, 9], 1, 4, 0),           # a rewind over a line that was lost
+])
+def test_oracle_counts(seqs, lost, dup, reorder):
+    report = judge(seqs)
+    assert (report.lost, report.dup, report.reorder) == (lost, dup, reorder), str(report)
+    assert report.distinct + report.lost == report.written
+    if lost or reorder:
+        with pytest.raises(AssertionError):
+            report.assert_exact(dup_max=100)
+    if dup:
+        with pytest.raises(AssertionError, match="duplicates" if not lost and not reorder else ""):
+            report.assert_exact(dup_max=dup - 1, lost=lost)
+
+
+def test_oracle_declared_losses_must_be_exact():
+    report = judge([0, 1, 2, 3, 8, 9])
+    report.assert_exact(lost=4)
+    report.assert_exact(lost=1, pending=3)
+    for wrong in (0, 3, 5):
+        with pytest.raises(AssertionError):
+            report.assert_exact(lost=wrong)
+
+
+def test_oracle_corrupt_cut_and_foreign():
+    oracle = Oracle()
+    lines = oracle.source("a").take(3)
+    report = oracle.check([lines[0].replace(b" ", b"_", 5), lines[1][:-1], lines[2][:-1] + b"#", b"12 bytes were lost"])
+    assert len(report.corrupt) == 2 and len(report.foreign) == 2 and report.lost == 3
+    with pytest.raises(AssertionError, match="corrupt"):
+        report.assert_exact(lost=3, foreign=2)
+
+
+def test_oracle_lines_nobody_wrote_and_streams_of_others():
+    report = judge([0, 1, 2, 3], written=3)
+    with pytest.raises(AssertionError, match="nobody wrote"):
+        report.assert_exact()
+    oracle = Oracle()
+    a, b = oracle.source("a").take(2), oracle.source("b").take(2)
+    oracle.check(a + b).assert_exact()
+    oracle.check(a, streams=["a"]).assert_exact()
+    with pytest.raises(AssertionError, match="nobody wrote"):
+        oracle.check(a + b, streams=["a"]).assert_exact()
+
+
+def test_oracle_is_quick():
+    oracle = Oracle()
+    messages = oracle.source("a", 100).take(100_000)
+    start = time.process_time()
+    oracle.check(messages).assert_exact()
+    assert time.process_time() - start < 3
+
+
+# --- the simulated node ----------------------------------------------------------------------------------------------
+
+def cri_messages(data):
+    """Reads a CRI log back: partials joined per stream."""
+    out, pending = [], {}
+    for line in data.splitlines():
+        _, stream, tag, content = line.split(b" ", 3)
+        pending[stream] = pending.get(stream, b"") + content
+        if tag == b"F":
+            out.append(pending.pop(stream))
+    return out
+
+
+def test_node_layout_and_link(node):
+    c = node.container("web-1", "shop", "main")
+    c.write(b"hello")
+    assert c.link.name == f"web-1_shop_main-{c.id}.log" and len(c.id) == 64
+    assert os.readlink(c.link) == str(node.pods_dir / f"shop_web-1_{c.pod.uid}" / "main" / "0.log")
+    assert c.link.read_bytes().endswith(b" stdout F hello\n")
+
+
+def test_node_long_names_truncate_the_link(node):
+    c = node.container("p" * 160, "n" * 40, "main")
+    assert len(c.link.name) == 255 and c.link.name.endswith(".log") and c.id not in c.link.name
+    assert c.link.exists()
+
+
+@pytest.mark.parametrize("ns,text", [(0, b"1970-01-01T00:00:00Z"), (10**9, b"1970-01-01T00:00:01Z"),
+                                     (1_500_000_000, b"1970-01-01T00:00:01.5Z"), (7, b"1970-01-01T00:00:00.000000007Z"),
+                                     (120_000_000, b"1970-01-01T00:00:00.12Z")])
+def test_go_time(ns, text):
+    assert sim.Clock().go(ns) == text
+
+
+@pytest.mark.parametrize("size,chunks", [(0, 1), (1, 1), (16383, 1), (16384, 1), (16385, 2), (32768, 2), (32769, 3)])
+def test_containerd_chunks(size, chunks):
+    message = b"x" * size
+    records = sim.encode_cri([message])
+    assert len(records) == chunks and cri_messages(b"".join(records)) == [message]
+    assert [r.split(b" ")[2] for r in records] == [b"P"] * (chunks - 1) + [b"F"]
+
+
+def test_conmon_chunks():
+    messages = [b"a" * 5000, b"b" * 5000, b"", b"c"]
+    records = sim.encode_conmon(messages)
+    assert cri_messages(b"".join(records)) == messages
+    assert all(r[:35].endswith(b"+00:00") and len(r.split(b" ")[0]) == 35 for r in records)
+    assert [r.split(b" ")[2] for r in records] == [b"F", b"P", b"F", b"F", b"F"]
+
+
+def test_docker_records():
+    text = b'a "b" \\ <c> & \x01 \xe2\x80\xa8 \xff tab\t'
+    line = sim.docker_record(text, "stderr", 1_500_000_000)
+    assert b"\\u003c" in line and b"\\u0001" in line and b"\\u2028" in line and b"\\u0009" in line
+    assert json.loads(line) == {"log": text.decode("utf-8", "replace") + "\n", "stream": "stderr",
+                                "time": "1970-01-01T00:00:01.5Z"}
+    parts = [json.loads(r) for r in sim.encode_docker([b"y" * 40000])]
+    assert [len(p["log"]) for p in parts] == [16384, 16384, 7233] and len({p["time"] for p in parts}) == 1
+
+
+def test_kubelet_rotation_steady_state(node):
+    c = node.container(max_files=5)
+    for i in range(8):
+        c.write(b"line %d" % i)
+        assert c.rotate(reopen_delay=0)
+    c.write(b"line 8")
+    names = [p.name.replace("0.log", "") for p in c.files()]
+    assert [n[-3:] == ".gz" for n in names] == [True, True, True, False, False], names  # as WIRE.md §1.2 says
+    assert names[-1] == "" and sorted(names[:-1]) == names[:-1]
+    kept = [gzip.decompress(p.read_bytes()) if p.suffix == ".gz" else p.read_bytes() for p in c.files()]
+    assert cri_messages(b"".join(kept)) == [b"line %d" % i for i in range(4, 9)]
+
+
+def test_rotation_while_writing_loses_nothing_and_writes_late(node, oracle):
+    c = node.container(max_files=100)
+    late = 0
+    with sim.Writer(c, oracle.source("a"), rate=0, count=20000, burst=50) as writer:
+        while writer.running():
+            before = c.live.stat().st_ino
+            away = c.rotate(reopen_delay=0.01)
+            assert away.stat().st_ino == before
+            late += 1
+    assert late > 1
+    data = b"".join(gzip.decompress(p.read_bytes()) if p.suffix == ".gz" else p.read_bytes() for p in c.files())
+    oracle.check(cri_messages(data)).assert_exact()
+
+
+def test_writer_goes_on_in_the_renamed_file_until_reopen(node):
+    c = node.container()
+    c.write(b"one")
+    away = c.live.with_name("0.log.20260101-000000")
+    c.live.rename(away)
+    c.write(b"two")
+    assert cri_messages(away.read_bytes()) == [b"one", b"two"] and not c.link.exists()
+    c.reopen()
+    c.write(b"three")
+    assert cri_messages(c.link.read_bytes()) == [b"three"]
+
+
+def test_failed_reopen_renames_back(node):
+    c = node.container()
+    c.write(b"one")
+    inode = c.live.stat().st_ino
+    assert c.rotate(reopen_delay=0, fail_reopen=True) is None
+    c.write(b"two")
+    assert c.live.stat().st_ino == inode and c.rotated() == []
+    assert cri_messages(c.live.read_bytes()) == [b"one", b"two"]
+
+
+def test_copytruncate(node):
+    c = node.container()
+    c.write(b"one")
+    copy = c.copytruncate()
+    c.write(b"two")
+    assert cri_messages(copy.read_bytes()) == [b"one"] and cri_messages(c.live.read_bytes()) == [b"two"]
+    holed = node.container("holed-0", append=False)
+    holed.write(b"one")
+    holed.copytruncate()
+    holed.write(b"two")
+    assert holed.live.read_bytes().startswith(b"\0")
+
+
+def test_restart_retargets_or_relinks(node):
+    c = node.container()
+    first = c.link
+    c.restart(retarget=True)
+    assert c.link == first and os.readlink(first).endswith("/1.log") and (c.dir / "0.log").exists()
+    c.restart()
+    assert c.link != first and not os.path.lexists(first) and os.readlink(c.link).endswith("/2.log")
+
+
+def test_pod_deletion_and_docker(node):
+    c = node.container("d-0", format="docker", two_hops=True)
+    c.write(b"x")
+    assert os.path.islink(os.readlink(c.link)) and c.link.read_bytes().startswith(b'{"log":"x\\n"')
+    c.rotate_docker(max_file=3)
+    c.write(b"y")
+    c.rotate_docker(max_file=3, compress=True)
+    assert sorted(p.name[len(c.live.name):] for p in c.rotated()) == [".1.gz", ".2"]
+    c.pod.delete()
+    assert not os.path.lexists(c.link) and not c.pod.dir.exists()
+
+
+# --- receivers -------------------------------------------------------------------------------------------------------
+
+def dial(p, tls=None):
+    sock = socket.create_connection(("127.0.0.1", p.port), timeout=5)
+    return tls.wrap_socket(sock, server_hostname="localhost") if tls else sock
+
+
+def ending(sock):
+    """How the other side ended: "reset" or "fin"."""
+    try:
+        while sock.recv(65536):
+            pass
+        return "fin"
+    except ConnectionResetError:
+        return "reset"
+
+
+FRAMES = [b"<14>1 - h t - - - one", b"<14>1 - h t - - - two\nlines", b"<14>1 - h t - - - three"]
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 1000])
+def test_deframer_does_not_care_how_bytes_arrive(step):
+    octet = b"".join(b"%d %s" % (len(f), f) for f in FRAMES)
+    lf = b"".join(f + b"\n" for f in FRAMES)
+    for data, wanted in ((octet, FRAMES), (lf, lf.split(b"\n")[:-1])):
+        deframer, found = peer.Deframer(), []
+        for at in range(0, len(data), step):
+            found += deframer.feed(data[at:at + step])
+        assert found == wanted and deframer.rest == b""
+
+
+@pytest.mark.parametrize("bad", [b"12x <14>", b"0 <14>", b"012 <14>1", b"99999999999999999999 <"])
+def test_broken_octet_frames_are_noticed(syslog_tcp, bad):
+    p = syslog_tcp()
+    with dial(p) as sock:
+        sock.sendall(bad)
+        assert ending(sock) == "reset"
+    wait_for(p.errors, 5, "an error")
+    with pytest.raises(AssertionError, match="octet count"):
+        p.messages()
+
+
+def test_connections_keep_their_order_and_their_rest(syslog_tcp):
+    p = syslog_tcp()
+    first, second = dial(p), dial(p)
+    wait_for(lambda: len(p.connections) == 2, 5, "two connections")
+    second.sendall(b"<14>c\n")
+    wait_for(lambda: p.count() == 1, 5, "c")
+    first.sendall(b"<14>a\n<14>b\n<14>half")
+    first.close()
+    wait_for(lambda: p.connections[0].ended == "eof", 5, "the end")
+    assert p.messages() == [b"<14>a", b"<14>b", b"<14>c"] and p.connections[0].rest == b"<14>half"
+
+
+def test_refuse_and_resume_on_the_same_port(syslog_tcp):
+    p = syslog_tcp()
+    held = dial(p)
+    wait_for(lambda: p.open_connections(), 5, "a connection")
+    p.refuse(end="reset")
+    assert ending(held) == "reset"
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            dial(p)
+    p.resume()
+    dial(p).sendall(b"<14>x\n")
+    wait_for(lambda: p.count() == 1, 5, "a message")
+
+
+def test_blackhole_answers_nothing_and_comes_back(syslog_tcp):
+    p = syslog_tcp()
+    p.blackhole()
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", p.port))
+        assert not select.select([], [sock], [], 0.3)[1]
+    p.resume()
+    with dial(p) as sock:
+        sock.sendall(b"<14>x\n")
+        wait_for(lambda: p.count() == 1, 5, "a message")
+    assert [c.received for c in p.connections if c.received] == [6]
+
+
+def test_never_read_fills_the_window(syslog_tcp):
+    p = syslog_tcp(mode=peer.NEVER_READ, rcvbuf=4096)
+    with dial(p) as sock:
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.sendall(b"x" * (64 << 20))
+    assert p.received() == 0
+
+
+def test_one_byte_per_second(syslog_tcp):
+    p = syslog_tcp(mode=peer.Mode(bytes_per_s=20))
+    with dial(p) as sock:
+        sock.sendall(b"x" * 100)
+        wait_for(lambda: p.received() >= 4, 5, "some bytes")
+        assert p.received() < 20
+
+
+def test_resets_after_exactly_n_bytes_each_its_own(syslog_tcp):
+    p = syslog_tcp(script=[peer.Mode(reset_after=n) for n in (1, 5, 21)])
+    for n in (1, 5, 21):
+        with dial(p) as sock:
+            sock.sendall(b"<14>1 - h t - - - one\nmore")
+            assert ending(sock) == "reset"
+    wait_for(lambda: all(c.ended == "reset" for c in p.connections), 5, "resets")
+    assert [c.received for c in p.connections] == [1, 5, 21]
+    with dial(p) as sock:  # then as usual
+        sock.sendall(b"<14>x\n")
+        wait_for(lambda: p.count() == 1, 5, "a message")
+
+
+def test_swallow_half_close_and_fin(syslog_tcp):
+    p = syslog_tcp(script=[peer.SWALLOW, peer.Mode(half_close=0), peer.Mode(close_after=4)])
+    with dial(p) as sock:
+        sock.sendall(b"<14>swallowed\n")
+        assert ending(sock) == "fin"
+    wait_for(lambda: p.connections[0].ended == "fin" and p.count() == 1, 5, "the swallowed line")
+    with dial(p) as sock:
+        assert ending(sock) == "fin"
+        sock.sendall(b"<14>late\n")
+        wait_for(lambda: p.count() == 2, 5, "a line after the half close")
+    with dial(p) as sock:
+        sock.sendall(b"<14>")
+        assert ending(sock) == "fin"
+
+
+def client(certs, ca="ca"):
+    return ssl.create_default_context(cafile=certs.pem(ca))
+
+
+def test_tls_receives(syslog_tls, certs):
+    p = syslog_tls()
+    with dial(p, client(certs)) as sock:
+        sock.sendall(b"8 <14>1234")
+        sock.unwrap()
+    wait_for(lambda: p.connections and p.connections[0].ended == "eof", 5, "the end")
+    assert p.messages() == [b"<14>1234"] and p.connections[0].framing == "octet"
+
+
+@pytest.mark.parametrize("notify,wanted", [(True, "close_notify"), (False, "truncated")])
+def test_tls_fin_with_and_without_close_notify(syslog_tls, certs, notify, wanted):
+    p = syslog_tls(mode=peer.Mode(fin_after=0.1, notify=notify))
+    sock = socket.create_connection(("127.0.0.1", p.port))
+    context = client(certs)
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    with context.wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False) as sock:
+        try:
+            assert sock.recv(10) == b"" and wanted == "close_notify"
+        except ssl.SSLError as e:
+            assert wanted == "truncated" and ("EOF" in str(e) or isinstance(e, ssl.SSLEOFError))
+
+
+@pytest.mark.parametrize("notify,wanted", [(True, "eof"), (False, "eof without close_notify")])
+def test_tls_the_receiver_tells_how_the_sender_ended(syslog_tls, certs, notify, wanted):
+    p = syslog_tls()
+    sock = dial(p, client(certs))
+    sock.sendall(b"8 <14>1234")
+    wait_for(lambda: p.count() == 1, 5, "a message")
+    if notify:
+        sock.unwrap()
+    sock.close()
+    wait_for(lambda: p.connections[0].ended == wanted, 5, lambda: f"{wanted}, not {p.connections[0].ended}")
+
+
+@pytest.mark.parametrize("cert,words", [("expired", "expired"), ("wronghost", "ostname mismatch"),
+                                        ("unknown", "unable to get local issuer"), ("selfsigned", "self-signed|self signed"),
+                                        ("sha1", "too weak|digest")])
+def test_tls_bad_certificates(syslog_tls, certs, cert, words):
+    p = syslog_tls(cert)
+    context = client(certs)
+    if cert == "sha1":
+        context.set_ciphers("DEFAULT:@SECLEVEL=2")
+    with pytest.raises(ssl.SSLCertVerificationError, match=words):
+        dial(p, context)
+
+
+def test_tls_stall_and_old_version(syslog_tls, closing, certs):
+    p = syslog_tls(mode=peer.TLS_STALL)
+    raw = socket.create_connection(("127.0.0.1", p.port), timeout=0.3)
+    with pytest.raises(TimeoutError):
+        client(certs).wrap_socket(raw, server_hostname="localhost")
+    old = closing(peer.SyslogTcp(tls=certs.server(most=ssl.TLSVersion.TLSv1)))
+    context = client(certs)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError):
+        dial(old, context)
+
+
+def test_udp(syslog_udp):
+    p = syslog_udp()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", p.port))
+        sock.send(b"<14>a\nb")
+        wait_for(lambda: p.count() == 1, 5, "a datagram")
+        p.close()
+        with pytest.raises(ConnectionRefusedError):
+            for _ in range(3):
+                sock.send(b"x")
+    assert p.messages() == [b"<14>a\nb"]
+
+
+def post(p, body, kind="application/x-ndjson", **headers):
+    conn = HTTPConnection("127.0.0.1", p.port, timeout=5)
+    try:
+        conn.request("POST", "/in", body, {"Content-Type": kind, **headers})
+        answer = conn.getresponse()
+        return answer.status, answer.read()
+    finally:
+        conn.close()
+
+
+def test_http_bodies(http):
+    p = http()
+    assert post(p, b'{"message":"a"}\n{"message":"b"}\n') == (200, b"")
+    post(p, b'[{"message":"c"},{"message":"d"}]', "application/json")
+    post(p, b'{"message":"e"}', "application/json")
+    post(p, gzip.compress(b'{"message":"f"}\n'), **{"Content-Encoding": "gzip"})
+    post(p, b"<14>g\n<14>h\n", "application/syslog")
+    post(p, iter([b'{"message":', b'"i"}']))  # chunked
+    assert p.messages() == [b"a", b"b", b"c", b"d", b"e", b"f", b"<14>g", b"<14>h", b"i"]
+    assert p.requests[0].method == "POST" and p.requests[0].target == "/in" and not p.cut_requests
+
+
+def test_http_statuses_count_only_2xx(http):
+    p = http([503, peer.Answer(429, {"Retry-After": "7"}), peer.Answer(204)])
+    body = b'{"message":"a"}'
+    assert [post(p, body)[0] for _ in range(4)] == [503, 429, 204, 200]
+    assert p.count() == 2 and p.statuses() == [503, 429, 204, 200]
+
+
+def test_http_limits_and_poison(http):
+    p = http(peer.too_large(20))
+    assert [post(p, b'{"message":"%s"}' % (b"x" * n))[0] for n in (1, 20)] == [200, 413]
+    p = http(peer.poison(b"bad"))
+    assert [post(p, b'{"message":"%s"}' % w)[0] for w in (b"good", b"bad")] == [200, 400]
+    assert p.messages() == [b"good"]
+
+
+def test_http_cuts(http):
+    body = b'{"message":"a"}'
+    p = http([peer.Answer(cut="before"), peer.Answer(cut="after", how="fin"), peer.Answer(body=b"x" * 100, cut="body", how="fin"),
+              peer.Answer(body=b"x", length=5, cut="after", how="fin"), peer.Answer(delay=0.1)])
+    with pytest.raises((ConnectionError, RemoteDisconnected)):
+        post(p, body)
+    assert post(p, body) == (200, b"")
+    for _ in range(2):
+        with pytest.raises(IncompleteRead):
+            post(p, body)
+    start = time.monotonic()
+    assert post(p, body)[0] == 200 and time.monotonic() - start >= 0.1
+    assert p.count() == 5  # the receiver had them all; what it answered is another matter
+
+
+def test_http_endless_never_and_reset_in_the_request(http):
+    p = http([peer.Answer(raw=peer.endless())])
+    with dial(p) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        got = 0
+        while got < 4 << 20:
+            got += len(sock.recv(1 << 20))
+    p = http([peer.Answer(never=True)])
+    with dial(p) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        assert not select.select([sock], [], [], 0.2)[0]
+    p = http(script=[peer.Mode(reset_after=30)])
+    with dial(p) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n" + b"x" * 100)
+        assert ending(sock) == "reset"
+    wait_for(lambda: p.cut_requests == 1, 5, "a cut request")
+    assert p.count() == 0
+
+
+def test_dead_farm_is_dead(closing):
+    farm = closing(peer.DeadFarm(refused=2, blackhole=2, never_read=2, tls_stall=2))
+    ports = [int(u.rsplit(":", 1)[1].strip("/")) for u in farm.urls]
+    results = []
+    for port in ports:
+        with socket.socket() as sock:
+            sock.settimeout(0.3)
+            try:
+                sock.connect(("127.0.0.1", port))
+                results.append("open")
+            except ConnectionRefusedError:
+                results.append("refused")
+            except TimeoutError:
+                results.append("nothing")
+    assert results == ["refused"] * 2 + ["nothing"] * 2 + ["open"] * 4
+    wait_for(lambda: farm.connects == 4, 5, "connects")
+
+
+# --- the daemon's runner, with the stand-in --------------------------------------------------------------------------
+
+@pytest.fixture
+def standin(monkeypatch, daemon):
+    monkeypatch.setattr(daemon_module, "BIN", STANDIN)
+    return daemon
+
+
+def forward(standin, node, oracle, syslog_tcp, http, bug=None):
+    """Forwards through a rotation and a restart; the daemon and both receivers."""
+    tcp, web = syslog_tcp(), http()
+    c = node.container(max_files=100)
+    source = oracle.source("a")
+    d = standin(node, drains=[("*", tcp.url())], routes=[("*", web.url(path="/x"))], env={"STANDIN_BUG": bug} if bug else {})
+    c.write(source.take(100))
+    c.rotate()
+    c.write(source.take(100))
+    wait_for(lambda: tcp.count() >= 190, 10, "lines")
+    c.restart()
+    c.write(source.take(100))
+    return d, tcp, web
+
+
+def test_standin_forwards_and_everything_is_read(standin, node, oracle, syslog_tcp, http):
+    d, tcp, web = forward(standin, node, oracle, syslog_tcp, http)
+    for p in (tcp, web):
+        oracle.wait_complete(p, 10).assert_exact()
+    assert d.metrics().get("logtrain_sent_lines_total", drain='a \\"b\\"') == 600
+    assert d.metric("no_such") is None and d.drains() == [] and d.get("/healthz")[0] == 200
+    assert d.rss() > 1 << 20 and d.cpu() >= 0 and len(d.fds()) > 3 and d.running()
+    d.stop()
+    assert d.returncode == 0 and d.log_lines(" info ready ")
+
+
+@pytest.mark.parametrize("bug", ["lose", "dup", "reorder", "corrupt"])
+def test_standin_bugs_are_noticed(standin, node, oracle, syslog_tcp, http, bug):
+    _, tcp, _ = forward(standin, node, oracle, syslog_tcp, http, bug)
+    wait_for(lambda: tcp.count() >= 299, 10, "the lines")
+    with pytest.raises(AssertionError):
+        oracle.check(tcp.messages()).assert_exact()
+
+
+def test_crash_and_leak_are_noticed(standin, node, syslog_tcp):
+    d = standin(node, drains=[("*", syslog_tcp().url())], env={"STANDIN_BUG": "crash"})
+    with pytest.raises(AssertionError, match="exit code 3"):
+        d.stop()
+    tcp = syslog_tcp()
+    d = standin(node, routes=True, env={"STANDIN_BUG": "leak"}, wait=False)
+    d.kill()
+    d.set_routes([("*", tcp.url("password=" + d.secret()))])
+    d.start()
+    with pytest.raises(AssertionError, match="a credential shows in stderr"):
+        d.check_canaries()
+    d.kill()
+
+
+def test_a_sanitizer_report_is_noticed(standin, node, syslog_tcp):
+    d = standin(node, drains=[("*", syslog_tcp().url())])
+    with open(d.stderr_path, "a") as f:
+        f.write("==1==ERROR: AddressSanitizer: heap-use-after-free\n")
+    with pytest.raises(AssertionError, match="heap-use-after-free"):
+        d.stop()
+
+
+# --- real receivers, with messages of our own ------------------------------------------------------------------------
+
+SYSLOG = b"<14>1 2026-01-02T03:04:05.678Z web.shop web-1 - - - "
+
+
+@pytest.mark.parametrize("framing", ["lf", "octet"])
+@pytest.mark.parametrize("kind", ["tcp", "tls", "udp"])
+def test_rsyslog_understands(rsyslog, certs, oracle, kind, framing):
+    r = rsyslog(kind)
+    lines = [SYSLOG + m for m in oracle.source("a").take(50)]
+    if kind == "udp":
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for line in lines:
+                sock.sendto(line, ("127.0.0.1", r.port))
+    else:
+        frames = [b"%d %s" % (len(m), m) if framing == "octet" else m + b"\n" for m in lines]
+        with dial(r, client(certs) if kind == "tls" else None) as sock:
+            sock.sendall(b"".join(frames))
+            if kind == "tls":
+                sock.unwrap()
+    oracle.wait_complete(r, 10).assert_exact()
+    assert r.lines()[0].startswith(b"14|2026-01-02T03:04:05.678") and r.lines()[0].split(b"|")[2:4] == [b"web.shop", b"web-1"]
+
+
+def test_nginx_hands_on(nginx, http, certs):
+    p = http()
+    n = nginx(p)
+    conn = HTTPSConnection("localhost", n.port, context=client(certs), timeout=5)
+    conn.request("POST", "/", b'{"message":"a"}', {"Content-Type": "application/json"})
+    assert conn.getresponse().status == 200
+    conn.close()
+    assert p.messages() == [b"a"]
+
+
+def test_openssl_server_shows_what_it_got(openssl_server, certs):
+    s = openssl_server(options=["-tls1_2"])
+    with dial(s, client(certs)) as sock:
+        assert sock.version() == "TLSv1.2"
+        sock.sendall(b"hello\n")
+        wait_for(lambda: b"hello" in s.output(), 5, "the text")

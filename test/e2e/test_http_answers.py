@@ -1,0 +1,255 @@
+"""What an HTTP receiver's answers do: when to come back, what to halve, what to pass over, what to hold (D10 to D15).
+
+A line counts as received when the answer to its request was a 2xx; so `exact` means that whatever was refused came again,
+and that nothing that was taken came twice.
+"""
+
+import email.utils
+import re
+import time
+
+import pytest
+from lib.daemon import SLOW
+from lib.node import Writer
+from lib.oracle import parse
+from lib.peer import Answer, poison, too_large
+from lib.wait import stays, wait_for
+
+NDJSON = "batch=ndjson&linger=20ms"
+TEN_YEARS = 315360000
+
+
+def state(d):
+    """The one drain of a daemon, as /drains shows it."""
+    (drain,) = wait_for(d.drains, 10, "the drain")
+    return drain
+
+
+def counter(d, name):
+    return state(d)["counters"][name]
+
+
+def streams_in(request):
+    return {parse(m)[0] for m in request.messages()}
+
+
+# --- D10: 429 and 503 with Retry-After -------------------------------------------------------------------------------
+
+def http_date(seconds):
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize("status, after, least, most", [
+    (429, "3", 3, 4.5), (503, "2", 2, 3.5), (429, "0", 1, 2.5), (503, lambda: http_date(4), 3, 5.5),
+    (429, lambda: http_date(-60), 1, 2.5),
+], ids=["seconds", "503", "zero", "date", "past"])
+def test_D10_retry_after_is_honoured(node, oracle, daemon, http, status, after, least, most):
+    web = http(answers=[Answer(status, {"Retry-After": after() if callable(after) else after})])
+    daemon(node, routes=[("*", web.url(NDJSON))])
+    with Writer(node.container("web-0"), oracle.source("a"), rate=200) as writer:
+        wait_for(lambda: len(web.requests) >= 2, 10 * SLOW, "the second try")
+        writer.stop()
+    assert least - 0.05 <= web.requests[1].at - web.requests[0].at <= most * SLOW
+    oracle.wait_complete(web, 20).assert_exact()
+
+
+@pytest.mark.parametrize("after", [str(TEN_YEARS), "9" * 40, lambda: http_date(TEN_YEARS)], ids=["seconds", "huge", "date"])
+def test_D10_ten_years_are_fifteen_minutes(node, oracle, daemon, http, after):
+    web = http(default=Answer(503, {"Retry-After": after() if callable(after) else after}))
+    d = daemon(node, routes=[("*", web.url(NDJSON))])
+    node.container("web-0").write(oracle.source("a").take(1))
+    wait_for(lambda: state(d)["state"] == "waiting", 10, "the answer")
+    assert 890 < state(d)["retry_in_seconds"] <= 900
+    assert d.log_lines("drain failing.*retry_ms=900000$")
+
+
+@pytest.mark.parametrize("after", ["soon", "-5", "1e3", "", "3 parsecs", "Fri, 99 Nov 2026 99:99:99 GMT"])
+def test_D10_garbage_is_as_if_it_were_not_there(node, oracle, daemon, http, after):
+    web = http(answers=[Answer(429, {"Retry-After": after})])
+    daemon(node, routes=[("*", web.url(NDJSON))])
+    node.container("web-0").write(oracle.source("a").take(20))
+    oracle.wait_complete(web, 20).assert_exact()
+    assert 0.45 <= web.requests[1].at - web.requests[0].at <= 1.5 * SLOW
+
+
+def test_D10_no_other_request_meanwhile(node, oracle, daemon, http):
+    """Forty connections, many pods: all keep still. A record that is refused on its own at that time does not shorten it."""
+    def answer(request):
+        if not limited and len(web.requests) > 30 and "a" in streams_in(request):
+            limited.append(time.monotonic())
+            return Answer(429, {"Retry-After": "3"}, delay=0.2)
+        if limited and len(refused) < 2 and "b" in streams_in(request):
+            refused.append(request)
+            return Answer(400, delay=0.5)
+        return Answer(200, delay=0.005)
+
+    limited, refused = [], []
+    web = http(answers=answer)
+    daemon(node, routes=[("*", web.url())])
+    pods = [node.container(f"web-{i}") for i in range(6)]
+    writers = [Writer(c, oracle.source(name), rate=50) for c, name in zip(pods, "abcdef")]
+    wait_for(lambda: limited and time.monotonic() > limited[0] + 3.5, 20 * SLOW, "the pause to end")
+    for w in writers:
+        w.stop()
+    quiet = [r for r in web.requests if limited[0] + 0.5 * SLOW < r.at < limited[0] + 3.1]
+    assert refused and not quiet, [r.at - limited[0] for r in quiet]
+    oracle.wait_complete(web, 30).assert_exact()
+
+
+# --- D11: a storm of errors ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("mode", ["batch=array&linger=20ms", ""], ids=["array", "record"])
+def test_D11_error_storm(node, oracle, daemon, http, mode):
+    """Three in ten succeed: everything arrives, and what was taken is not sent again."""
+    pattern = [500, 502, None, 504, 408, 500, None, 503, None, 500] * 2
+    web = http(answers=lambda _: pattern.pop() if pattern else None)
+    d = daemon(node, routes=[("*", web.url(mode))])
+    node.container("web-0").write(oracle.source("a").take(200 if mode else 12))
+    oracle.wait_complete(web, 100).assert_exact()
+    failed = [s for s in web.statuses() if s >= 400]
+    assert counter(d, "retries") == len(failed) >= 7
+    assert len(d.log_lines("drain failing")) <= len(d.log_lines("drain recovered")) + 1
+
+
+# --- D12: 413 --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("batch", ["ndjson", "array"])
+def test_D12_learned_limit_is_kept(node, oracle, daemon, http, batch):
+    limit = 20000
+    web = http(answers=too_large(limit))
+    d = daemon(node, routes=[("*", web.url(f"batch={batch}"))])
+    c, source = node.container("web-0"), oracle.source("a", size=lambda seq: 4000 if seq % 7 == 0 else 200)
+    c.write(source.take(1000))
+    oracle.wait_complete(web, 30).assert_exact()
+    refused = [len(r.body) for r in web.requests if r.answer.status == 413]
+    assert 1 <= len(refused) <= 3
+    learned, count = min(refused) // 2, len(web.requests)
+    c.write(b"x" * 3 * limit)  # a single one over the limit, counted and passed over...
+    c.write(source.take(2000))
+    oracle.wait_complete(web, 30).assert_exact()
+    assert counter(d, "rejected") == counter(d, "too_large") == 1
+    (line,) = d.log_lines("record refused")
+    assert f"file={c.live}" in line and "413" in line and "xxx" not in line
+    before = web.statuses().count(413)
+    began = time.monotonic()
+    c.write(source.take(5000))  # ... without a change to what was learned; full batches do not linger
+    oracle.wait_complete(web, 30).assert_exact()
+    assert time.monotonic() - began < 10 * SLOW
+    assert web.statuses().count(413) == before == len(refused) + 1
+    assert learned * 0.7 < max(len(r.body) for r in web.requests[count:] if r.answer.status == 200) <= learned + 1
+
+
+def test_D12_halved_down_to_one_line(node, oracle, daemon, http):
+    web = http(answers=too_large(1000))  # one line of 400 bytes fits, two do not
+    daemon(node, routes=[("*", web.url(NDJSON))])
+    node.container("web-0").write(oracle.source("a", size=400).take(60))
+    oracle.wait_complete(web, 30).assert_exact()
+    assert {len(r.records()) for r in web.accepted()} == {1}
+    assert web.statuses().count(413) < 8
+
+
+def test_D12_by_nginx(node, oracle, daemon, http, nginx, certs):
+    """A proxy that answers before it has read the body."""
+    web = http()
+    proxy = nginx(web, body_max="64k")
+    d = daemon(node, routes=[("*", proxy.url("batch=ndjson&ca=" + certs.option()))])
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(3000))
+    c.write(b"y" * 200000)
+    c.write(source.take(100))
+    oracle.wait_complete(web, 60).assert_exact()
+    assert counter(d, "too_large") == 1
+    assert max(len(r.body) for r in web.requests) <= 65536
+
+
+# --- D13: one poison line --------------------------------------------------------------------------------------------
+
+POISON = b"7f3ad99c the line that nobody wants"
+
+
+def offset_of(container, needle):
+    data = container.live.read_bytes()
+    return data.rfind(b"\n", 0, data.index(needle)) + 1
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("place", [0, 300, 499])
+def test_D13_poison_in_a_large_batch(node, oracle, daemon, http, status, place):
+    web = http(answers=poison(POISON, status))
+    d = daemon(node, routes=[("*", web.url("batch=ndjson&linger=300ms"))])
+    c, source = node.container("web-0"), oracle.source("a")
+    for _ in range(6):  # good answers make batches grow, so that 500 lines are one
+        c.write(source.take(500))
+        oracle.wait_complete(web, 20).assert_exact()
+    before = len(web.requests)
+    c.write(source.take(place) + [POISON] + source.take(499 - place))
+    oracle.wait_complete(web, 20).assert_exact()
+    wait_for(lambda: counter(d, "rejected") == 1, 10, "the poison to be passed over")
+    asked = web.requests[before:]
+    assert len(asked[0].records()) == 500
+    assert sum(r.answer.status == status and len(r.records()) == 1 for r in asked) == 3
+    assert len(asked) < 30, "bisected, and back to large batches at once"
+    (line,) = d.log_lines("record refused")
+    assert f"file={c.live} offset={offset_of(c, POISON)} " in line and str(status) in line
+    assert POISON[:8] not in (d.log() + d.get("/drains")[1] + d.get("/metrics")[1]).encode()
+    assert d.metric("logtrain_drain_rejected_records_total", reason="refused") == 1
+
+
+def test_D13_poison_among_many_streams(node, oracle, daemon, http):
+    """In the default mode a poison line holds up nobody but itself."""
+    web = http(answers=poison(POISON))
+    d = daemon(node, routes=[("*", web.url())])
+    pods = [node.container(f"web-{i}") for i in range(4)]
+    for c in pods:
+        source = oracle.source(c.pod.name)
+        c.write(source.take(20) + [POISON] + source.take(20))
+    oracle.wait_complete(web, 30).assert_exact()
+    wait_for(lambda: counter(d, "rejected") == 4, 10, "all four to be passed over")
+    assert web.statuses().count(400) == 12
+    assert {line.split("file=")[1].split(" ")[0] for line in d.log_lines("record refused")} == {str(c.live) for c in pods}
+
+
+# --- D14: the configuration is wrong ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_D14_held_and_never_skipped(node, oracle, daemon, http, status):
+    web = http(default=status)
+    d = daemon(node, routes=True)
+    d.set_routes([("*", web.url(NDJSON, userinfo=f"logs:{d.secret()}"))])
+    d.hup()
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(50))
+    wait_for(lambda: len(web.requests) >= 4, 20 * SLOW, "several tries")
+    assert state(d)["state"] == "held" and str(status) in state(d)["last_error"]
+    assert state(d)["retry_in_seconds"] <= 300 and counter(d, "rejected") == 0
+    (line,) = d.log_lines("drain held")
+    assert " error " in line and str(status) in line
+    web.default = 200
+    c.write(source.take(50))
+    oracle.wait_complete(web, 30).assert_exact()
+    assert state(d)["state"] == "open"
+    assert len(d.log_lines("drain held|drain failing|drain recovered")) == 2
+
+
+# --- D15: redirects --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("target", ["same host", "other host", "metadata", "loop"])
+def test_D15_redirects_are_not_followed(node, oracle, daemon, http, status, target):
+    other = http()
+    web = http()
+    where = {"same host": web.url(path="/elsewhere"), "other host": other.url(path="/taken"),
+             "metadata": "http://169.254.169.254/latest/meta-data/", "loop": web.url(path="/in")}[target]
+    web.default = Answer(status, {"Location": where})
+    d = daemon(node, routes=True)
+    d.set_routes([("*", web.url(NDJSON, path="/in", userinfo=f"logs:{d.secret()}"))])
+    d.hup()
+    node.container("web-0").write(oracle.source("a").take(20))
+    wait_for(lambda: len(web.requests) >= 2, 10 * SLOW, "two tries")
+    assert state(d)["state"] == "held" and "redirect" in state(d)["last_error"]
+    assert web.requests[1].at - web.requests[0].at > 0.4, "tried again, not followed"
+    web.default = 200
+    oracle.wait_complete(web, 20).assert_exact()
+    assert {r.target for r in web.requests} == {"/in"}
+    assert not other.connections
+    assert re.search("Basic ", web.requests[0].headers["authorization"])

@@ -1,0 +1,158 @@
+"""What one drain may cost another: nothing (D26, X01). What anybody may learn of a drain's credentials: nothing (X05).
+
+How much throughput the healthy drain keeps is a figure of bench/isolation.py; here it is that it goes on, and what a
+thousand dead ones may take: tries, memory, descriptors, CPU.
+"""
+
+import re
+import time
+
+import pytest
+from lib.daemon import SANITIZED, SLOW, limits, run
+from lib.node import Writer
+from lib.peer import Answer, DeadFarm
+from lib.wait import Pacer, wait_for
+
+
+def tries(d):
+    metrics = d.metrics()
+    return metrics.get("logtrain_drain_connects_total") + metrics.get("logtrain_drain_connect_errors_total")
+
+
+@pytest.mark.slow
+def test_D26_a_thousand_dead_drains(node, oracle, daemon, closing, syslog_tcp):
+    farm = closing(DeadFarm(refused=250, blackhole=250, never_read=250, tls_stall=250))
+    good = syslog_tcp()
+    d = daemon(node, routes=[*[("*", url) for url in farm.urls], ("*", good.url())])
+    c, source = node.container("web-0"), oracle.source("a")
+    began = time.monotonic()
+    with Writer(c, source, rate=2000) as writer:
+        progress = oracle.progress(good)
+        # When all are new nobody knows which one is well: its turn to connect comes within that of all.
+        paced = (len(farm.urls) - limits()["CONNECTS_BURST"]) / limits()["CONNECTS_PER_SECOND"]
+        wait_for(lambda: progress.distinct() > 0, (paced + 2) * SLOW, progress.text)
+        for turn in range(12):  # from then on a line takes no longer for all the others
+            if turn == 6:
+                good.end_all("reset")  # and a new connection is not in their queue
+            at = writer.source.written
+            wait_for(lambda at=at: writer.source.written > at + 1000, 10, "half a second of lines")
+            wanted = writer.source.written
+            since = time.monotonic()
+            wait_for(lambda n=wanted: progress.distinct() >= n, 5 * SLOW, progress.text)
+            assert time.monotonic() - since < (2 if turn == 6 else 0.5) * SLOW
+        writer.stop()
+    oracle.wait_complete(good, 5).assert_exact(dup_max=source.written)
+    took = time.monotonic() - began
+    assert tries(d) <= len(farm.urls) * (took + 1), f"at most a try per second and drain; {tries(d):g} in {took:g} s"
+    assert len(d.drains()) == len(farm.urls) + 1
+    assert len(good.connections) == 2 and len(d.log_lines(f"drain failing .*:{good.port}#")) == 1
+    fds = len(d.fds())
+    assert fds <= len(farm.urls) + 50
+    cpu, since, before = d.cpu(), time.monotonic(), tries(d)
+    pacer = Pacer(0.2)  # five seconds in which nobody has anything new to say
+    assert pacer.due(1)
+    share = (d.cpu() - cpu) / (time.monotonic() - since)
+    assert share <= 0.05 * SLOW * SLOW, f"{share:.1%} of a CPU for waiting"
+    assert tries(d) - before <= len(farm.urls) * 5
+    assert len(d.fds()) <= max(fds, 800) + 20, "descriptors of connections that failed are given back"
+    if not SANITIZED:
+        bound = d.metric("logtrain_memory_bound_bytes")
+        assert d.rss_peak() < bound, f"{d.rss_peak()} of {bound:g} bytes"
+    c.write(source.take(10))
+    oracle.wait_complete(good, 5)
+
+
+def test_X01_with_and_without(node, oracle, daemon, closing, syslog_tcp):
+    """The same load twice, without and with 100 dead drains (a light bench/isolation.py)."""
+    def once(urls, name):
+        good = syslog_tcp()
+        d = daemon(node, routes=[*[("*", url) for url in urls], ("*", good.url())])
+        c, source = node.container(name), oracle.source(name)
+        c.write(source.take(100))
+        oracle.wait_complete(good, 20, streams=[name])
+        lines = source.take(100_000)
+        began = time.monotonic()
+        c.write(lines)
+        oracle.wait_complete(good, 30, streams=[name]).assert_exact()
+        took = time.monotonic() - began
+        d.stop()
+        node.pods[("default", name)].delete()
+        return took
+
+    farm = closing(DeadFarm(25, 25, 25, 25))
+    without = once([], "web-0")
+    took = once(farm.urls, "web-1")
+    assert took < 2 * without + 1, f"{took:.2f} s with dead drains, {without:.2f} s without"
+
+
+# --- X05 -------------------------------------------------------------------------------------------------------------
+
+def test_X05_credentials_show_nowhere(node, oracle, daemon, http, syslog_tcp, syslog_tls, certs, dns):
+    """In URLs that work, are refused by the server, by nobody, by name, by certificate, by the parser, while they change."""
+    d = daemon(node, routes=True, env={"LOG_LEVEL": "debug", "LOGTRAIN_TRACE": "drain,route", "DNS_SERVERS": dns.address})
+    good, denied, broken, gone = http(), http(default=401), http(default=Answer(raw=b"HTTP/1.1 bad\r\n\r\n")), http()
+    redirect = http(default=Answer(302, {"Location": "http://127.0.0.1:1/?token=x"}))
+    gone.refuse()
+    tls, stalled = syslog_tls("expired"), syslog_tcp()
+
+    def user():
+        return f"{d.secret()}:{d.secret()}"
+
+    def query(options="batch=ndjson"):
+        return f"{options}&api_key={d.secret()}&X-Token={d.secret()}"
+
+    paths = iter(range(100))
+    urls = [peer.url(query(), path=f"/hook{next(paths)}/{d.secret()}", userinfo=user())
+            for peer in (good, denied, broken, gone, redirect)]
+    urls += [f"https://{user()}@nowhere.example.test/{d.secret()}?{query()}",
+             tls.url(f"ca={certs.option()}"), f"https://{user()}@localhost:{stalled.port}/?{query()}"]
+    refused = [f"syslog+tcp://{user()}@localhost/", f"redos://{user()}@localhost/{d.secret()}",
+               f"http://{user()}@localhost:99999/{d.secret()}", f"http://{user()}@local host/",
+               f"https://localhost/?insecure={d.secret()}", f"https://localhost/?timeout={d.secret()}&key={d.secret()}",
+               f"https://{d.secret()}@a@b#@c/", f"syslog+tls://localhost/?ca={d.secret()}", f"http://localhost/?linger=1h&k={d.secret()}"]
+    d.set_routes([("*", *urls), *[("*", url) for url in refused]])
+    d.hup()
+    c = node.container("web-0")
+    c.write(oracle.source("a").take(50))
+    oracle.wait_complete(good, 20).assert_exact()
+    wait_for(lambda: sum(bool(row["last_error"]) for row in d.drains()) >= len(urls) - 1, 20 * SLOW,
+             lambda: f"an error of each that cannot work: {d.drains()}")
+    assert len(d.log_lines("route refused")) >= len(refused)
+    d.check_canaries()
+    d.set_routes([("*", urls[0])])  # the others go
+    d.hup()
+    wait_for(lambda: len(d.log_lines("routes read")) >= 3, 10, "the new routes")
+    d.stop()  # looks once more
+    check_command_line(d, urls, refused)
+
+
+def check_command_line(d, urls, refused):
+    for url in urls + refused:
+        for done in (run("--check", url), run("--drain", f"*={url}", "--limits", env={"HTTP_PORT": "0"})):
+            shown = done.stdout + done.stderr
+            assert not any(secret in shown for secret in d.secrets), shown
+
+
+def test_X05_the_command_line_is_wiped(node, oracle, daemon, http):
+    """--drain with a password: not in /proc/PID/cmdline once it runs, nor in anything it says."""
+    web = http()
+    secret = "cnry" + "5f" * 12
+    d = daemon(node, drains=[("*", web.url("batch=ndjson", userinfo=f"user:{secret}"))])
+    d.secrets.append(secret)
+    node.container("web-0").write(oracle.source("a").take(50))
+    oracle.wait_complete(web, 20).assert_exact()
+    assert re.match("Basic ", web.requests[0].headers["authorization"])
+    d.check_canaries()
+
+
+def test_X05_state_holds_no_credential(node, oracle, daemon, http):
+    """What is kept over a restart names drains, and not by their URLs."""
+    web = http()
+    d = daemon(node, routes=True)
+    d.set_routes([("*", web.url("batch=ndjson&api_key=" + d.secret(), userinfo=f"user:{d.secret()}"))])
+    d.hup()
+    node.container("web-0").write(oracle.source("a").take(50))
+    oracle.wait_complete(web, 20).assert_exact()
+    d.stop()
+    kept = [p for p in (d.tmp / "state").rglob("*") if p.is_file()]
+    assert kept and not any(secret.encode() in p.read_bytes() for p in kept for secret in d.secrets)

@@ -1,0 +1,313 @@
+"""Rows of a table as routes, with a real PostgreSQL: what works. What goes wrong is in test_postgres_faults.py."""
+
+import re
+import time
+
+import pytest
+from lib.daemon import SLOW, run
+from lib.node import Writer
+from lib.postgres import LIVE_S, Bouncer, Relay, routes_become, schema, settings
+from lib.wait import stays, wait_for
+
+
+ORIGINAL = """
+CREATE EXTENSION "uuid-ossp";
+CREATE TABLE drains (drain uuid PRIMARY KEY DEFAULT uuid_generate_v4(), hostname text NOT NULL, endpoint text NOT NULL,
+                     created timestamptz, updated timestamptz);
+CREATE FUNCTION notify_drains_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM pg_notify('drains.insert', row_to_json(NEW)::text); RETURN NEW; END $$;
+CREATE FUNCTION notify_drains_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM pg_notify('drains.update', json_build_object('old', OLD, 'new', NEW)::text); RETURN NEW; END $$;
+CREATE FUNCTION notify_drains_delete() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM pg_notify('drains.delete', row_to_json(OLD)::text); RETURN OLD; END $$;
+CREATE TRIGGER notify_drains_insert AFTER INSERT ON drains FOR EACH ROW EXECUTE PROCEDURE notify_drains_insert();
+CREATE TRIGGER notify_drains_update AFTER UPDATE ON drains FOR EACH ROW EXECUTE PROCEDURE notify_drains_update();
+CREATE TRIGGER notify_drains_delete AFTER DELETE ON drains FOR EACH ROW EXECUTE PROCEDURE notify_drains_delete();
+"""
+
+
+def test_rows_come_change_and_go(node, oracle, db, pg, syslog_tcp):
+    """The table is made at start; a row is a route within a moment, for lines written from then on."""
+    first, second = syslog_tcp(), syslog_tcp()
+    d = pg(db.url())
+    assert d.log_lines(r"info the table drains was created")
+    with Writer(node.container("web-0", "shop"), oracle.source("a"), rate=500) as writer:
+        one, two = oracle.progress(first), oracle.progress(second)
+        wait_for(lambda: d.metric("logtrain_streams") == 1, LIVE_S, "the stream")
+        row = db.put("web.shop", first.url())
+        wait_for(lambda: one.distinct() > 20, LIVE_S, "lines at the first drain")
+        db.sql(f"UPDATE drains SET endpoint = '{second.url()}' WHERE drain = '{row}'", "owner")
+        wait_for(lambda: two.distinct() > 20, LIVE_S, "lines at the second drain")
+        db.sql("DELETE FROM drains", "owner")
+        routes_become(d, 0)
+        db.put("web.shop", second.url())
+        routes_become(d, 1)
+        db.sql("TRUNCATE drains", "owner")
+        routes_become(d, 0)
+        writer.stop()
+    assert d.metric("logtrain_postgres_changes_total") >= 3
+    for peer in (first, second):
+        report = oracle.check(peer.messages())
+        assert report.dup == 0 and report.reorder == 0 and not report.corrupt
+
+
+def test_an_original_table_works_as_it_is(node, oracle, db, pg, syslog_tcp):
+    peer = syslog_tcp()
+    db.sql(ORIGINAL)
+    db.sql("GRANT ALL ON drains TO owner")
+    before = db.sql("SELECT attname FROM pg_attribute WHERE attrelid = 'drains'::regclass")
+    row = db.put("web.shop", "null://")
+    d = pg(db.url("reader"), wait=False)
+    wait_for(lambda: d.log_lines("GRANT SELECT ON drains TO"), LIVE_S, "to be told what to run")
+    db.sql("GRANT SELECT ON drains TO reader")
+    routes_become(d, 1, 10)
+    reads = d.metric("logtrain_postgres_reads_total")
+    db.sql(f"UPDATE drains SET endpoint = '{peer.url()}', hostname = 'w*.shop' WHERE drain = '{row}'", "owner")
+    wait_for(lambda: d.metric("logtrain_postgres_changes_total") == 1, LIVE_S, "the change")
+    node.container("web-0", "shop").write(oracle.source("a").take(100))
+    oracle.wait_complete(peer, 10).assert_exact()
+    db.put("db.shop", "null://")
+    routes_become(d, 2)
+    db.sql("DELETE FROM drains WHERE hostname = 'db.shop'", "owner")
+    routes_become(d, 1)
+    assert d.metric("logtrain_postgres_reads_total") == reads, "the payloads were understood"
+    assert db.sql("SELECT attname FROM pg_attribute WHERE attrelid = 'drains'::regclass") == before
+
+
+def test_schema_may_be_run_again_and_on_an_original_table(db, pg):
+    db.sql(ORIGINAL + "ALTER TABLE drains OWNER TO owner;"
+           + "".join(f"ALTER FUNCTION notify_drains_{w}() OWNER TO owner;" for w in ("insert", "update", "delete")))
+    kept = db.put("web.shop", "null://")
+    large = "http://h/?x=" + "y" * 9000
+    assert "payload string too long" in db.fails(f"INSERT INTO drains (hostname, endpoint) VALUES ('a', '{large}')")
+    for _ in range(2):
+        db.sql(schema(), "owner")
+    d = pg(db.url())
+    db.put("large", large)  # P05: the trigger does not fail the writer
+    db.sql(f"INSERT INTO drains (hostname, endpoint) VALUES ('{'h' * 100_000}', '{'e' * 1_000_000}')", "owner")
+    wait_for(lambda: d.metric("logtrain_postgres_changes_total") == 2, LIVE_S, "both rows")
+    assert db.sql(f"SELECT count(*) FROM drains WHERE drain = '{kept}' AND tag IS NULL") == "1"
+    assert "hash" in db.sql("SELECT indexdef FROM pg_indexes WHERE indexname = 'drains_hostname'")
+
+
+def test_time_stamps_are_kept_by_the_table(db):
+    db.sql(schema(), "owner")
+    row = db.put("web.shop", "null://")
+    assert db.sql("SELECT created = updated AND created > now() - interval '1 min' FROM drains") == "t"
+    db.sql(f"UPDATE drains SET tag = 'blue' WHERE drain = '{row}'", "owner")
+    assert db.sql("SELECT updated > created FROM drains") == "t"
+    db.sql("INSERT INTO drains (hostname, endpoint, created, updated) VALUES ('a', 'null://', NULL, NULL)", "owner")
+    assert db.sql("SELECT count(*) FROM drains WHERE created IS NULL OR updated IS NULL") == "0"
+
+
+def test_schema_says_nothing_about_changes_that_are_none(db, pg):
+    """An update of other columns notifies nobody."""
+    d = pg(db.url())
+    row = db.put("web.shop", "null://")
+    routes_become(d, 1)
+    db.sql(f"UPDATE drains SET tag = 'blue', endpoint = 'null://' WHERE drain = '{row}'", "owner")
+    db.put("db.shop", "null://")
+    routes_become(d, 2)
+    assert d.metric("logtrain_postgres_notifications_total") == 2
+
+
+def test_wildcards_and_other_routes_meet_in_one_drain(node, oracle, db, pg, syslog_tcp):
+    """A row, a wildcard row and a line of the routes file, all for one URL: every line once."""
+    peer = syslog_tcp()
+    db.sql(schema(), "owner")
+    for pattern in ("*.shop", "web.shop", "web.shop", "w*b.*op"):
+        db.put(pattern, peer.url())
+    d = pg(db.url(), routes=[("web.shop", peer.url())])
+    assert d.metric("logtrain_routes") == 5
+    c = node.container("web-0", "shop")
+    c.write(oracle.source("a").take(200))
+    oracle.wait_complete(peer, 10).assert_exact()
+    d.set_routes([])
+    db.sql("DELETE FROM drains WHERE hostname <> 'w*b.*op'", "owner")
+    routes_become(d, 1)
+    c.write(oracle.source("b").take(200))
+    oracle.wait_complete(peer, 10).assert_exact()
+    assert len(peer.connections) == 1, "the drain kept its connection"
+
+
+def test_lines_written_before_the_first_read_are_not_passed_over(node, oracle, db, pg, syslog_tcp, closing):
+    """The database is away at start; what a new container writes meanwhile belongs to its routes, too."""
+    peer = syslog_tcp()
+    db.sql(schema(), "owner")
+    db.put("*", peer.url())
+    relay = closing(Relay(db.server.port))
+    relay.freeze()
+    d = pg(db.url(port=relay.port), wait=False, READ_FROM="end")
+    wait_for(lambda: d.log_lines("warn postgres cannot be read yet"), 5 * SLOW, "a failure")
+    assert "degraded: postgres is away" in d.get("/readyz")[1]
+    node.container("web-0", "shop").write(oracle.source("a").take(500))
+    wait_for(lambda: d.metric("logtrain_streams") == 1, LIVE_S, "the stream")
+    relay.thaw()
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    assert "postgres" not in d.get("/readyz")[1]
+
+
+def test_bad_rows_are_named_and_the_others_work(db, pg):
+    """P04."""
+    db.sql(schema(), "owner")
+    db.sql("ALTER TABLE drains ALTER hostname DROP NOT NULL, ALTER endpoint DROP NOT NULL", "owner")
+    secret = "cnryInRow77"
+    bad = {
+        "the hostname is NULL": "NULL, 'null://'",
+        "the endpoint is NULL": "'a', NULL",
+        "there is no hostname": "'', 'null://'",
+        "no hostname has": "'a b', 'null://'",
+        "longer than 512": f"'{'h' * 600}', 'null://'",
+        "longer": f"'a', 'http://u:{secret}@h/{'x' * (1 << 20)}'",
+        "gopher": f"'a', 'gopher://u:{secret}@h'",
+        "compression": f"'a', 'http://u:{secret}@h?compression={secret}'",
+    }
+    rows = {why: db.sql(f"INSERT INTO drains (hostname, endpoint) VALUES ({values}) RETURNING drain", "owner")
+            for why, values in bad.items()}
+    good = [db.put("web.shop", "null://") for _ in range(3)]  # the same thrice is no fault
+    d = pg(db.url(), POSTGRES_RESYNC="1s")
+    d.secrets.append(secret)
+    assert d.metric("logtrain_routes") == len(good)
+    assert d.metric("logtrain_postgres_refused_rows") == len(bad)
+    for why, row in rows.items():
+        (line,) = d.log_lines(f"warn route refused .*row={row}")
+        assert why in line
+    wait_for(lambda: d.metric("logtrain_postgres_reads_total") > 2, 10, "more reads")
+    assert len(d.log_lines("route refused")) == len(bad), "each is named once"
+    db.sql(f"UPDATE drains SET hostname = 'now.good' WHERE drain = '{rows['there is no hostname']}'", "owner")
+    routes_become(d, len(good) + 1)
+    db.sql(f"UPDATE drains SET hostname = '' WHERE drain = '{good[0]}'", "owner")
+    routes_become(d, len(good))
+    assert d.log_lines(f"warn route refused .*row={good[0]}")
+    d.check_canaries()
+
+
+def test_rows_that_are_no_text_in_any_encoding(postgres_server, pg):
+    """P04: bytes that are not UTF-8, where the database takes them."""
+    db = postgres_server.database("ENCODING 'SQL_ASCII' TEMPLATE template0")
+    db.sql(schema(), "owner")
+    db.put("web.shop", "null://")
+    db.sql("INSERT INTO drains (hostname, endpoint) VALUES (E'a\\xff\\xfe', 'null://'), ('a', E'http://h/\\xc3')", "owner")
+    d = pg(db.url())
+    assert d.metric("logtrain_routes") == 1
+    assert d.metric("logtrain_postgres_refused_rows") == 2
+
+
+def test_places_of_the_database(node, db, pg, tmp_path, closing):
+    """Unix socket, a service file, names, several hosts of which one is dead and one silent."""
+    db.sql(schema(), "owner")
+    db.put("a", "null://")
+    silent = closing(Relay(db.server.port))
+    silent.freeze()
+    port, name, password = db.server.port, db.name, db.password()
+    service = tmp_path / "service.conf"
+    service.write_text(f"[logs]\nhost=localhost\nport={port}\ndbname={name}\nuser=owner\npassword={password}\n")
+    daemons = [
+        pg(f"postgres:///{name}?host={db.server.dir}&port={port}&user=owner"),
+        pg("service=logs", PGSERVICEFILE=service),
+        pg(f"host=localhost port={port} dbname={name} user=owner", PGPASSWORD=password),
+        pg(f"postgres://owner:{password}@127.0.0.1:1,no-such-host.invalid,localhost:{port}/{name}", wait=False,
+              DNS_SERVERS="127.0.0.1:1", POSTGRES_TIMEOUT="5s"),
+        pg(f"postgres://owner:{password}@127.0.0.1:{silent.port},127.0.0.1:{port}/{name}", wait=False),
+    ]
+    for d in daemons:
+        routes_become(d, 1, 20 * SLOW)
+        d.secrets.append(password)
+        d.check_canaries()
+
+
+def test_unchanged_routes_keep_their_connection(node, oracle, db, pg, syslog_tcp):
+    """However often all rows are read, and the session is killed."""
+    peer = syslog_tcp()
+    db.sql(schema(), "owner")
+    db.put("web.shop", peer.url())
+    d = pg(db.url(), POSTGRES_RESYNC="1s")
+    with Writer(node.container("web-0", "shop"), oracle.source("a"), rate=500) as writer:
+        for _ in range(2):
+            reads = d.metric("logtrain_postgres_reads_total")
+            assert db.kill_sessions() != "0"
+            wait_for(lambda: d.metric("logtrain_postgres_reads_total") > reads + 1, 15 * SLOW, "two reads")
+        d.hup()
+        writer.stop()
+    oracle.wait_complete(peer, 10).assert_exact()
+    assert len(peer.connections) == 1
+
+
+def test_credentials_show_nowhere(node, db, pg, http):
+    peer = http()
+    db.sql(schema(), "owner")
+    d = pg(db.url(), LOG_LEVEL="debug", LOGTRAIN_TRACE="drain,route")
+    d.secrets.append(db.password())
+    db.put("web.shop", peer.url(f"token={d.secret()}", userinfo=f"u:{d.secret()}"))
+    routes_become(d, 1)
+    node.container("web-0", "shop").write([b"one"])
+    wait_for(lambda: peer.count() == 1, 10, "the line")
+    db.kill_sessions()
+    wait_for(lambda: d.metric("logtrain_postgres_failures_total") == 1, 5, "the end of the session")
+    routes_become(d, 1)
+    d.check_canaries()
+
+
+def test_behind_a_pooler_rows_are_read_now_and_then(db, pg, closing):
+    """P02: pgbouncer in transaction mode forgets the LISTEN; nothing is notified, and the table is followed all the same."""
+    if Bouncer.missing():
+        pytest.skip(Bouncer.missing())
+    db.sql(schema(), "owner")
+    bouncer = closing(Bouncer(db))
+    d = pg(db.url(port=bouncer.port), POSTGRES_RESYNC="1s")
+    row = db.put("web.shop", "null://")
+    routes_become(d, 1, 5)
+    db.sql(f"UPDATE drains SET hostname = 'db.shop' WHERE drain = '{row}'", "owner")
+    db.put("x", "null://")
+    routes_become(d, 2, 5)
+    db.sql("DELETE FROM drains", "owner")
+    routes_become(d, 0, 5)
+    assert d.metric("logtrain_postgres_notifications_total") == 0
+    assert d.metric("logtrain_postgres_failures_total") == 0
+
+
+def test_many_nodes_make_the_table_at_once(db, daemon, tmp_path):
+    """Five daemons find no table: one makes it, and all are content."""
+    (tmp_path / "logs").mkdir()
+    env = settings(db.url(), KUBERNETES_LOG_PATH=tmp_path / "logs") | {"POSTGRES_TIMEOUT": "20s"}
+    daemons = [daemon(env=env, wait=False) for _ in range(5)]
+    for d in daemons:
+        d.wait_ready()
+        wait_for(lambda d=d: d.metric("logtrain_postgres_up") == 1, 10 * SLOW, "the rows")
+        assert d.metric("logtrain_postgres_failures_total") == 0, d.tail()
+    db.put("a", "null://")
+    for d in daemons:
+        routes_become(d, 1)
+
+
+def test_idle_it_sleeps(node, db, pg):
+    d = pg(db.url())
+    before, began = d.cpu(), time.monotonic()
+    stays(lambda: d.running(), 2, "the daemon runs")
+    assert d.cpu() - before <= 0.02 * (time.monotonic() - began) * SLOW
+
+
+@pytest.mark.parametrize("url", ["", "   "])
+def test_a_blank_url_refuses_to_start(url):
+    done = run(env={"POSTGRES": "true", "DATABASE_URL": url})
+    assert done.returncode == 2
+    assert done.stderr.startswith("logtrain: DATABASE_URL: ")
+
+
+@pytest.mark.parametrize("url", [
+    "cnryUrl", "postgres://u:cnryUrl@h:x/db", "postgres://u:cnry/Url@h/db", "postgres://u:cnry@Url@h/db",
+    "postgres://u:cnryUrl%zz@h/db", "postgres://u:cnryUrl@[::1/db", "postgres://u:cnry\"Url@[::1/db",
+    "host=h password=cnryUrl sslmode=cnryUrl", "host=h password='cnryUrl", "postgres://u:cnryUrl@h/db?cnryUrl=1",
+    "service=cnryUrl",
+])
+def test_a_url_that_libpq_cannot_read_refuses_to_start(url, tmp_path):
+    done = run(env={"POSTGRES": "true", "DATABASE_URL": url, "HTTP_PORT": "0", "KUBERNETES_LOG_PATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert re.search(r"error cannot start error=\"DATABASE_URL: ", done.stderr), done.stderr
+    assert "cnry" not in done.stderr and "Url" not in done.stderr.replace("DATABASE_URL", "")
+
+
+def test_schema_is_for_psql_as_it_stands():
+    text = schema()
+    assert text.count("BEGIN;\n") == 1 and text.rstrip().endswith("COMMIT;")
+    assert "gen_random_uuid()" in text and "uuid-ossp" in text

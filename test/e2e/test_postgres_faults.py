@@ -1,0 +1,434 @@
+"""Rows P01 to P07 of the fault list: the database goes away, keeps silent, forgets, denies, lies."""
+
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+from lib.daemon import SANITIZED, SLOW
+from lib.node import Writer
+from lib.postgres import (AUTH_CLEARTEXT, AUTH_OK, LIVE_S, PASSWORD, READY, FakeServer, Relay, message, routes_become,
+                          schema)
+from lib.wait import stays, wait_for
+
+BACK_S = 15 * SLOW  # a pause of the backoff included
+
+
+@pytest.fixture
+def table(db):
+    """<db> with the table in it."""
+    db.sql(schema(), "owner")
+    return db
+
+
+def fails(d, pattern, seconds=LIVE_S):
+    wait_for(lambda: d.log_lines(f"(warn|info) .*{pattern}"), seconds, lambda: f"{pattern!r}:\n{d.tail()}")
+
+
+# --- P01: gone, and back ---------------------------------------------------------------------------------------------
+
+def test_P01_restart(node, oracle, table, pg, syslog_tcp):
+    """Routes stay while it is away, each line arrives once, and what changed before it went is known after."""
+    peer = syslog_tcp()
+    table.put("web.shop", peer.url())
+    d = pg(table.url())
+    with Writer(node.container("web-0", "shop"), oracle.source("a"), rate=500) as writer:
+        table.server.stop()
+        fails(d, "postgres is away, the routes known stay")
+        assert "degraded: postgres is away" in d.get("/readyz")[1]
+        stays(lambda: d.metric("logtrain_routes") == 1, 1, "the route")
+        table.server.start()
+        table.put("db.shop", "null://")
+        routes_become(d, 2, BACK_S)
+        writer.stop()
+    oracle.wait_complete(peer, 10).assert_exact()
+    assert len(peer.connections) == 1
+    assert len(d.log_lines("postgres is away")) <= 4, "it is said when it changes, not with every try"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_P01_the_reason_is_told(table, pg, how):
+    d = pg(table.url())
+    table.server.stop(how)
+    table.server.start()
+    fails(d, "terminating connection" if how == signal.SIGINT else "(closed the connection|EOF)")
+    wait_for(lambda: d.metric("logtrain_postgres_up") == 1, BACK_S, "the rows")
+
+
+def test_P01_pg_terminate_backend(table, pg):
+    """What is committed while there is no session is not notified to anybody; it is found all the same."""
+    d = pg(table.url())
+    for n in range(1, 4):
+        table.sql("BEGIN; SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'logtrain'"
+                  f" AND datname = '{table.name}'; INSERT INTO drains (hostname, endpoint) VALUES ('h{n}', 'null://'); COMMIT")
+        routes_become(d, n, BACK_S)
+    fails(d, "terminating connection due to administrator command")
+
+
+def test_P01_silence(table, pg, closing):
+    """The network swallows everything: noticed by a query that gets no answer, in POSTGRES_TIMEOUT."""
+    relay = closing(Relay(table.server.port))
+    d = pg(table.url(port=relay.port), POSTGRES_RESYNC="1s")
+    relay.freeze()
+    fails(d, "no answer", 5 * SLOW)
+    fails(d, "connect to '127.0.0.1': timeout", 5 * SLOW)
+    table.put("web.shop", "null://")
+    relay.thaw()
+    routes_become(d, 1, BACK_S)
+
+
+# --- P02: not told ---------------------------------------------------------------------------------------------------
+
+def test_P02_changes_that_are_not_notified(table, pg):
+    d = pg(table.url(), POSTGRES_RESYNC="1s")
+    table.sql("ALTER TABLE drains DISABLE TRIGGER ALL")
+    row = table.put("web.shop", "null://")
+    table.put("db.shop", "null://")
+    routes_become(d, 2, 5 * SLOW)
+    table.sql(f"DELETE FROM drains WHERE drain = '{row}'")
+    routes_become(d, 1, 5 * SLOW)
+    assert d.metric("logtrain_postgres_notifications_total") == 0
+
+
+def test_P02_a_table_without_triggers(db, pg):
+    """It is read now and then, and that is said."""
+    db.sql("CREATE TABLE drains (drain uuid, hostname text, endpoint text)", "owner")
+    d = pg(db.url(), POSTGRES_RESYNC="1s")
+    fails(d, "not notified, it is read now and then .*no triggers")
+    db.sql("INSERT INTO drains VALUES (gen_random_uuid(), 'a', 'null://')", "owner")
+    routes_become(d, 1, 5 * SLOW)
+
+
+def test_P02_between_the_read_and_the_listen(table, pg):
+    """Rows that come and go while sessions begin: after each, what is known is what is there."""
+    stop = threading.Event()
+
+    def churn():
+        while not stop.is_set():
+            table.sql("INSERT INTO drains (hostname, endpoint) SELECT 'h' || i, 'null://' FROM generate_series(1, 20) i;"
+                      " DELETE FROM drains WHERE drain IN (SELECT drain FROM drains ORDER BY random() LIMIT 15)")
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        d = pg(table.url())
+        for _ in range(5):
+            failures = d.metric("logtrain_postgres_failures_total")
+            table.kill_sessions()
+            wait_for(lambda: d.metric("logtrain_postgres_failures_total") > failures
+                     and d.metric("logtrain_postgres_up") == 1, BACK_S, "a new session")
+    finally:
+        stop.set()
+        thread.join()
+    routes_become(d, int(table.sql("SELECT count(*) FROM drains")))
+
+
+# --- P03: not there, not allowed -------------------------------------------------------------------------------------
+
+def test_P03_no_table_and_no_right_to_make_it(node, oracle, db, pg, syslog_tcp):
+    """It says what to run; another datasource works meanwhile; once it was run, so does this one."""
+    peer = syslog_tcp()
+    d = pg(db.url("reader"), wait=False, routes=[("web.shop", peer.url())])
+    node.container("web-0", "shop").write(oracle.source("a").take(100))
+    oracle.wait_complete(peer, 10).assert_exact()
+    fails(d, "may not create it .run `logtrain schema | psql` as an administrator.*permission denied")
+    db.sql(schema(), "owner")
+    fails(d, 'run `GRANT SELECT ON drains TO .*reader', BACK_S)
+    db.sql("GRANT SELECT ON drains TO reader", "owner")
+    db.put("db.shop", "null://")
+    routes_become(d, 2, BACK_S)
+    db.put("other.shop", "null://")  # a role that may only read is notified like any other
+    routes_become(d, 3)
+
+
+def test_P03_the_table_is_replaced(table, pg):
+    """Dropped: the routes stay, and nobody makes it anew under the administrator's hands. Back: they are its rows."""
+    table.put("web.shop", "null://")
+    d = pg(table.url(), POSTGRES_RESYNC="1s")
+    table.sql("DROP TABLE drains", "owner")
+    fails(d, "the table drains is missing", 5 * SLOW)
+    stays(lambda: d.metric("logtrain_routes") == 1, 1, "the route")
+    assert table.sql("SELECT to_regclass('drains') IS NULL") == "t"
+    table.sql(schema(), "owner")
+    table.put("a", "null://")
+    table.put("b", "null://")
+    routes_become(d, 2, BACK_S)
+    table.put("c", "null://")
+    routes_become(d, 3)
+
+
+def test_P03_a_column_is_missing(table, pg):
+    table.put("web.shop", "null://")
+    d = pg(table.url(), POSTGRES_RESYNC="1s")
+    table.sql("ALTER TABLE drains RENAME endpoint TO target", "owner")
+    fails(d, "the table drains has no column hostname, or none endpoint", 5 * SLOW)
+    assert d.metric("logtrain_routes") == 1
+    table.sql("ALTER TABLE drains RENAME target TO endpoint", "owner")
+    wait_for(lambda: d.metric("logtrain_postgres_up") == 1, BACK_S, "the rows")
+
+
+def test_P03_ids_need_not_be_uuids(db, pg):
+    """Another table of ours, with another key: each notification is a read of all."""
+    db.sql("CREATE TABLE drains (drain bigserial PRIMARY KEY, hostname varchar(80), endpoint varchar(200))", "owner")
+    db.sql("CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+           " PERFORM pg_notify('drains.insert', row_to_json(NEW)::text); RETURN NEW; END $$;"
+           "CREATE TRIGGER told AFTER INSERT ON drains FOR EACH ROW EXECUTE PROCEDURE told()", "owner")
+    d = pg(db.url())
+    for n in range(1, 4):
+        db.put(f"h{n}", "null://")
+        routes_become(d, n, 5 * SLOW)
+
+
+# --- P05: notifications that say nothing, or lie ---------------------------------------------------------------------
+
+@pytest.mark.parametrize("payload", ["", "{", "[]", "{}", "null", '{"drain":"x"}', '{"drain":1}', '{"old":{}}', '{"a":' * 900,
+                                     '{"drain":"00000000-0000-0000-0000-000000000000"} and more'])
+def test_P05_payloads_that_say_nothing_cause_a_read(table, pg, payload):
+    table.sql("ALTER TABLE drains DISABLE TRIGGER ALL")
+    d = pg(table.url())
+    table.put("web.shop", "null://")
+    assert d.metric("logtrain_routes") == 0
+    table.sql(f"SELECT pg_notify('drains.update', '{payload}')")
+    routes_become(d, 1)
+    assert d.metric("logtrain_postgres_reads_total") == 2
+
+
+def test_P05_a_notification_makes_no_routes(table, pg):
+    """Whoever may connect may notify: what counts is in the table."""
+    there = table.put("web.shop", "null://")
+    d = pg(table.url())
+    fake = '{"drain":"8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0","hostname":"*","endpoint":"null://?format=json"}'
+    gone = f'{{"drain":"{there}","hostname":"web.shop","endpoint":"null://"}}'
+    table.sql(f"SELECT pg_notify('drains.insert', '{fake}'), pg_notify('drains.delete', '{gone}'),"
+              f" pg_notify('drains.update', '{{\"old\":{gone},\"new\":{fake}}}')", "reader")
+    wait_for(lambda: d.metric("logtrain_postgres_changes_total") >= 2, LIVE_S, "the rows were looked at")
+    assert d.metric("logtrain_routes") == 1
+
+
+# --- P06: much -------------------------------------------------------------------------------------------------------
+
+def test_P06_a_thousand_notifications_a_second(table, pg):
+    """They are coalesced: a few queries, little CPU, and in the end all is known."""
+    n, seconds = 3000, 3
+    d = pg(table.url(), LOG_LEVEL="debug")
+    before = d.cpu()
+    began = time.monotonic()
+    process = subprocess.Popen([table.server.bin / "psql", "-qAtX", "-h", table.server.dir, "-p", str(table.server.port),
+                                "-U", "admin", "-d", table.name], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    with process:
+        for i in range(n // 20):
+            process.stdin.write("".join(f"INSERT INTO drains (hostname, endpoint) VALUES ('h{i}-{k}', 'null://?max={1000 + k}');\n"
+                                        for k in range(20)))
+            process.stdin.flush()
+            time.sleep(max(0, began + (i + 1) * 20 * seconds / n - time.monotonic()))
+    assert time.monotonic() - began < 2 * seconds * SLOW
+    routes_become(d, n, 10 * SLOW)
+    assert d.metric("logtrain_postgres_notifications_total") == n
+    assert d.metric("logtrain_postgres_reads_total") <= 3
+    queries = len(d.log_lines("debug routes committed"))
+    assert queries < 55 * (time.monotonic() - began), "coalesced"
+    assert d.cpu() - before < 0.3 * seconds * SLOW
+
+
+def test_P06_notifications_that_cannot_be_read_do_not_read_all_the_time(table, pg):
+    table.sql("INSERT INTO drains (hostname, endpoint) SELECT 'h' || i, 'null://' FROM generate_series(1, 1000) i")
+    d = pg(table.url())
+    table.sql("DO $$ BEGIN FOR i IN 1..200 LOOP PERFORM pg_notify('drains.insert', 'x' || i); COMMIT;"
+              " PERFORM pg_sleep(0.01); END LOOP; END $$")
+    reads = d.metric("logtrain_postgres_reads_total")
+    assert 2 <= reads <= 5
+    wait_for(lambda: d.metric("logtrain_postgres_notifications_total") == 200, LIVE_S, "all of them")
+
+
+def test_P06_a_hundred_thousand_rows(table, pg):
+    """They are loaded in bounded memory and bounded turns; a change among them is one row; deleting them is a read."""
+    rows = 20_000 if SANITIZED else 100_000
+    table.sql("ALTER TABLE drains DISABLE TRIGGER ALL; INSERT INTO drains (hostname, endpoint) SELECT 'app-' || i || '.space',"
+              f" 'syslog+tls://logs.example.com:6514/?max=' || i + 1000 FROM generate_series(1, {rows}) i;"
+              " ALTER TABLE drains ENABLE TRIGGER ALL")
+    small = pg(table.server.database().url())
+    d = pg(table.url(), wait=False)
+    routes_become(d, rows, 20 * SLOW)
+    if not SANITIZED:
+        each = (d.rss() - small.rss()) / rows
+        assert each < 230, f"{each} bytes a row"
+    wait_for(lambda: d.metric("logtrain_postgres_up") == 1, 10, "the end of the read")
+    table.sql("DELETE FROM drains WHERE hostname = 'app-777.space'")
+    routes_become(d, rows - 1)
+    assert d.metric("logtrain_postgres_reads_total") == 1
+    table.sql("DELETE FROM drains")
+    routes_become(d, 0, 20 * SLOW)
+    assert d.metric("logtrain_postgres_notifications_total") == rows
+    assert d.metric("logtrain_postgres_reads_total") <= 6
+
+
+def test_P06_large_rows_over_tls(table, pg):
+    """TLS hands libpq more than it asks the socket for: nothing may be left lying there."""
+    table.sql("INSERT INTO drains (hostname, endpoint) SELECT 'h' || i, 'http://h/' || repeat('x', 200 * (i % 80))"
+              " FROM generate_series(1, 400) i", "owner")
+    d = pg(table.url("tls", sslmode="require"), wait=False, POSTGRES_RESYNC="1s")
+    table.sql("GRANT SELECT ON drains TO tls", "owner")
+    routes_become(d, 400, BACK_S)
+    reads = d.metric("logtrain_postgres_reads_total")
+    wait_for(lambda: d.metric("logtrain_postgres_reads_total") > reads + 3, 10 * SLOW, "more reads")
+    assert not d.log_lines("no answer")
+
+
+# --- P07: in and out -------------------------------------------------------------------------------------------------
+
+def canaries(d, role):
+    d.secrets += [PASSWORD % 99, role]
+    d.check_canaries()
+
+
+def test_P07_wrong_password(table, pg):
+    wrong = PASSWORD % 77
+    d = pg(table.url(password=wrong), wait=False)
+    fails(d, "password authentication failed for user")
+    canaries(d, wrong)
+
+
+def test_P07_tls_required(table, pg, certs):
+    table.sql("GRANT SELECT ON drains TO tls", "owner")
+    d = pg(table.url("tls", sslmode="disable"), wait=False)
+    fails(d, "pg_hba.conf rejects connection .*no encryption")
+    canaries(d, table.password("tls"))
+    ca = certs.pem("ca")
+    for options in ({}, {"sslmode": "require"}, {"sslmode": "verify-ca", "sslrootcert": ca},
+                    {"sslmode": "verify-full", "sslrootcert": ca}):
+        pg(table.url("tls", host="localhost" if options else "127.0.0.1", **options))
+
+
+def test_P07_a_certificate_that_does_not_fit(table, pg, certs):
+    d = pg(table.url(sslmode="verify-full", sslrootcert=certs.pem("otherca")), wait=False)
+    fails(d, "certificate verify failed")
+    canaries(d, table.password())
+
+
+def test_P07_the_password_in_clear_only_to_a_verified_server(table, pg, certs):
+    table.sql("GRANT SELECT ON drains TO clear", "owner")
+    for options in ({"sslmode": "disable"}, {"sslmode": "require"}):
+        d = pg(table.url("clear", **options), wait=False)
+        fails(d, "asks for the password in clear and has not proved who it is")
+        canaries(d, table.password("clear"))
+    pg(table.url("clear", host="localhost", sslmode="verify-full", sslrootcert=certs.pem("ca")))
+    pg(f"postgres:///{table.name}?host={table.server.dir}&port={table.server.port}&user=clear")
+
+
+def trickle(sock):
+    for byte in AUTH_CLEARTEXT:
+        sock.sendall(bytes([byte]))
+        time.sleep(0.02)
+
+
+def after_md5(sock):
+    sock.sendall(message(b"R", struct.pack("!i", 5) + b"salt"))
+    sock.recv(1000)
+    sock.sendall(AUTH_CLEARTEXT)
+
+
+def many_rounds(sock):
+    sock.sendall(message(b"R", struct.pack("!i", 10) + b"SCRAM-SHA-256\0\0"))
+    nonce = re.search(rb"r=([^,]*)", sock.recv(1000))[1]
+    sock.sendall(message(b"R", struct.pack("!i", 11) + b"r=" + nonce + b"abc,s=c2FsdHNhbHQ=,i=2000000000"))
+
+
+@pytest.mark.parametrize("script, says", [
+    (lambda s: s.sendall(AUTH_CLEARTEXT), "asks for the password in clear"),
+    (trickle, "asks for the password in clear"),
+    (after_md5, "asks for the password in clear"),
+    (many_rounds, "more than 262144 rounds"),
+])
+def test_P07_a_false_server_gets_no_password(node, pg, closing, script, says):
+    server = closing(FakeServer(script))
+    d = pg(server.url(), wait=False)
+    fails(d, says, 5 * SLOW)
+    assert (PASSWORD % 99).encode() not in server.received
+    assert d.get("/healthz") == (200, "ok\n")
+    canaries(d, PASSWORD % 99)
+
+
+def row(*values):
+    return message(b"D", struct.pack("!h", len(values)) + b"".join(struct.pack("!i", len(v)) + v for v in values))
+
+
+def columns(*names):
+    return message(b"T", struct.pack("!h", len(names)) + b"".join(n + b"\0" + struct.pack("!ihihih", 0, 0, 25, -1, -1, 0)
+                                                                 for n in names))
+
+
+def endless(kind, size):
+    def script(sock):
+        sock.sendall(AUTH_OK + READY)
+        sock.recv(1000)
+        sock.sendall(columns(b"a", b"b", b"c") + kind + struct.pack("!i", size) + struct.pack("!hi", 3, size - 20))
+        while True:
+            sock.sendall(b"x" * 65536)
+    return script
+
+
+def answers(*replies):
+    """One for each query; then nothing."""
+    def script(sock):
+        sock.sendall(AUTH_OK + READY)
+        for reply in replies:
+            sock.recv(10_000)
+            sock.sendall(reply)
+    return script
+
+
+def table_of(name):
+    return columns(b"a", b"b", b"c") + b"".join(row(c, b"t", b"3") for c in (b"drain", b"hostname", b"endpoint")) \
+        + message(b"C", b"SELECT 3\0") + READY + name
+
+
+LISTENED = message(b"C", b"LISTEN\0") + READY
+LOOKED = table_of(b"")
+UUID = b"8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0"
+
+
+@pytest.mark.parametrize("script, says", [
+    (lambda s: s.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "."),
+    (lambda s: s.sendall(bytes(range(256)) * 400), "."),
+    (lambda s: s.sendall(message(b"E", b"SFATAL\0C28000\0Mcome back later\0\0")), "come back later"),
+    (lambda s: s.sendall(message(b"E", b"SFATAL\0Mno " + (PASSWORD % 99).encode() + b" here\0\0")), r"no \*\*\* here"),
+    (lambda s: s.sendall(AUTH_OK + b"\xff" * 100), "."),
+    (endless(b"D", 1 << 30), "a message of more than 1048576 bytes"),
+    (endless(b"E", 1 << 30), "a message of more than 1048576 bytes"),
+    (endless(b"N", 1 << 28), "a message of more than 1048576 bytes"),
+    (answers(message(b"G", b"\0\0\0")), "an answer that does not fit"),
+    (answers(message(b"H", b"\0\0\0")), "an answer that does not fit"),
+    (answers(columns(b"a") + row(b"b") + message(b"C", b"SELECT 1\0") + READY), "."),
+    (answers(LOOKED, LISTENED, columns(b"a") + row(b"b") + READY), "a row without an id"),
+    (answers(LOOKED, LISTENED, columns(b"a", b"b", b"c") + row(b"b", b"c", b"d") + READY), "not the UUID"),
+    (answers(LOOKED, LISTENED), "no answer"),
+    (lambda s: None, "connect to '127.0.0.1': timeout"),
+    (lambda s: s.shutdown(socket.SHUT_RDWR), "closed the connection unexpectedly"),
+])
+def test_P07_a_server_that_is_none(pg, closing, script, says):
+    """Garbage, giants and silence: an error, bounded memory, and the daemon goes on."""
+    server = closing(FakeServer(script))
+    d = pg(server.url(), wait=False)
+    before = d.rss()
+    fails(d, f"postgres cannot be read yet error=.*{says}", 5 * SLOW)
+    wait_for(lambda: server.connections > 1, BACK_S, "another try")
+    assert d.rss() < before + (64 if SANITIZED else 16) * 2**20
+    assert d.get("/healthz") == (200, "ok\n")
+    assert d.metric("logtrain_routes") == 0
+    canaries(d, PASSWORD % 99)
+
+
+def test_P07_rows_that_were_not_asked_for(pg, closing):
+    """A notification names one row, and the answer is another."""
+    notified = message(b"A", struct.pack("!i", 1) + b'drains.insert\0{"drain":"' + UUID + b'"}\0')
+    head = columns(b"a", b"b", b"c")
+    server = closing(FakeServer(answers(LOOKED, LISTENED, head + message(b"C", b"SELECT 0\0") + READY + notified,
+                                        b"1" + struct.pack("!i", 4) + b"2" + struct.pack("!i", 4) + head
+                                        + row(UUID[:-1] + b"1", b"h", b"null://") + message(b"C", b"SELECT 1\0") + READY)))
+    d = pg(server.url(), wait=False)
+    fails(d, "a row that was not asked for", 5 * SLOW)
+    assert d.metric("logtrain_routes") == 0

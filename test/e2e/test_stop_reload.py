@@ -1,0 +1,188 @@
+"""S11: SIGTERM hands over what healthy drains can take and leaves the dead ones within the grace. SIGHUP: routes that did
+not change notice nothing, routes that come back go on where they were."""
+
+import signal
+import time
+
+import pytest
+from lib.daemon import SLOW
+from lib.node import Writer
+from lib.peer import Answer, NEVER_READ
+from lib.wait import wait_for
+
+KINDS = ["tcp", "tls", "http", "ndjson", "array"]
+
+
+@pytest.fixture
+def receiver(syslog_tcp, syslog_tls, http, certs):
+    """receiver(kind): (peer, URL); one connection."""
+    ca = "ca=" + certs.option()
+    make = {
+        "tcp": lambda **o: (syslog_tcp(**o), ""),
+        "tls": lambda **o: (syslog_tls(**o), ca),
+        "http": lambda **o: (http(**o), "connections=1"),
+        "ndjson": lambda **o: (http(**o), "batch=ndjson&connections=1"),
+        "array": lambda **o: (http(**o), "batch=array&connections=1&compression=gzip"),
+    }
+
+    def start(kind, **options):
+        peer, wanted = make[kind](**options)
+        return peer, peer.url(wanted)
+    return start
+
+
+def terminate(d, grace):
+    """SIGTERM; the seconds until it had ended."""
+    began = time.monotonic()
+    d.signal(signal.SIGTERM)
+    assert d.wait_exit((grace + 5) * SLOW) == 0, d.tail()
+    return time.monotonic() - began
+
+
+# --- S11 -------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_S11_healthy_drain_gets_everything(node, oracle, daemon, receiver, kind):
+    """The last lines are written in the moment before the signal: not read, not sent, not known of by anyone."""
+    peer, url = receiver(kind)
+    d = daemon(node, routes=[("*", url)])
+    pods = [node.container(f"web-{i}") for i in range(3)]
+    sources = [oracle.source(c.pod.name) for c in pods]
+    for c, source in zip(pods, sources):
+        c.write(source.take(200))
+    wait_for(lambda: peer.count() > 0, 10 * SLOW, "the first lines")
+    for c, source in zip(pods, sources):
+        c.write(source.take(400 if kind == "http" else 5000))
+    took = terminate(d, 10)
+    oracle.check(peer.messages()).assert_exact()
+    assert took < 8 * SLOW, "it did not use up its grace"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "ndjson"])
+@pytest.mark.parametrize("attempt", range(4))
+def test_S11_last_words(node, oracle, daemon, receiver, kind, attempt):
+    """A line that was written before the signal is sent, though no event has told of it yet."""
+    peer, url = receiver(kind)
+    d = daemon(node, routes=[("*", url)])
+    pods = [node.container(f"web-{i}") for i in range(3)]
+    writers = [Writer(c, oracle.source(c.pod.name), rate=1500 + 100 * attempt, burst=1) for c in pods]
+    wait_for(lambda: peer.count() > 500, 20 * SLOW, "lines")
+    for w in writers:
+        w.stop()
+    terminate(d, 10)
+    oracle.check(peer.messages()).assert_exact()
+
+
+def test_S11_linger_is_cut_short(node, oracle, daemon, http):
+    web = http()
+    d = daemon(node, routes=[("*", web.url("batch=ndjson&linger=60s"))])
+    node.container("web-0").write(oracle.source("a").take(20))
+    wait_for(lambda: d.drains() and d.drains()[0]["lag_bytes"], 10 * SLOW, "lines that wait")
+    assert terminate(d, 10) < 2 * SLOW
+    oracle.check(web.messages()).assert_exact()
+
+
+def test_S11_answers_are_waited_for(node, oracle, daemon, http):
+    """What is on its way when the signal comes is not given up: no answer is cut off."""
+    web = http(answers=lambda _: Answer(200, delay=1.0))
+    d = daemon(node, routes=[("*", web.url(path=f"/{i}")) for i in range(4)])
+    node.container("web-0").write(oracle.source("a").take(2))
+    wait_for(lambda: len(web.requests) == 4, 10 * SLOW, "requests under way")
+    terminate(d, 10)
+    assert len(web.requests) == 8 and web.cut_requests == 0
+    assert all(c.ended == "eof" for c in web.connections)
+
+
+def test_S11_dead_drains_do_not_hold_it_up(node, oracle, daemon, http, syslog_tcp, receiver):
+    """Refused, silent, full, failing: it leaves within its grace, and the healthy ones have everything."""
+    refused, silent, full, failing = http(), syslog_tcp(), syslog_tcp(mode=NEVER_READ, rcvbuf=4096), http(default=503)
+    stuck = http(answers=lambda _: Answer(never=True))
+    refused.refuse()
+    silent.blackhole()
+    good = [receiver(kind) for kind in KINDS]
+    d = daemon(node, routes=[("*", p.url()) for p in (refused, silent, full, failing, stuck)] + [("*", url) for _, url in good],
+               env={"STOP_GRACE": "4s"})
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(300))
+    wait_for(lambda: all(p.count() > 0 for p, _ in good) and len(d.log_lines("drain failing")) >= 2, 20 * SLOW, "all of them at work")
+    c.write(source.take(3000))
+    assert terminate(d, 4) < 4 + 1 * SLOW
+    for peer, _ in good:
+        if peer is not good[KINDS.index("http")][0]:  # three thousand requests, one at a time: as many as the grace allows
+            oracle.check(peer.messages()).assert_exact()
+    assert d.log_lines("stopping")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_S11_in_the_middle_of_everything(node, oracle, daemon, receiver, kind):
+    """While lines are written. What the receiver has is whole, in order, and without a gap."""
+    peer, url = receiver(kind)
+    d = daemon(node, routes=[("*", url)], env={"STOP_GRACE": "3s"})
+    with Writer(node.container("web-0"), oracle.source("a"), rate=3000) as writer:
+        wait_for(lambda: peer.count() > 200, 10 * SLOW, "lines")
+        assert terminate(d, 3) < 3 + 1 * SLOW
+        writer.stop()
+    report = oracle.check(peer.messages())
+    report.assert_exact(pending=report.written - report.distinct)
+    assert [first for first, _ in report.lost_ranges["a"]] in ([], [report.distinct]), "the end is missing, nothing else"
+
+
+# --- SIGHUP ----------------------------------------------------------------------------------------------------------
+
+def test_reload_leaves_the_unchanged_alone(node, oracle, daemon, receiver, http):
+    """Other routes come and go ten times under load: the same connections, every line once."""
+    kept = [receiver(kind) for kind in KINDS]
+    other = http()
+    routes = [("*", url) for _, url in kept]
+    d = daemon(node, routes=routes)
+    pods = [node.container(f"web-{i}") for i in range(2)]
+    writers = [Writer(c, oracle.source(c.pod.name), rate=100) for c in pods]
+    wait_for(lambda: all(p.count() for p, _ in kept), 20 * SLOW, "lines")
+    for i in range(10):
+        d.set_routes(routes[::-1] + [("*", other.url(path=f"/{i}"))] if i % 2 else routes)
+        d.hup()
+        wait_for(lambda n=i: len(d.log_lines("routes read")) >= n + 2, 10 * SLOW, "the reload")
+    for w in writers:
+        w.stop()
+    for peer, _ in kept:
+        oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+        assert len(peer.connections) == 1, "the connection was kept"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_route_given_back_goes_on_where_it_was(node, oracle, daemon, receiver, kind):
+    """Withdrawn in the middle of everything, given back later: what was written meanwhile comes, too, and nothing twice."""
+    peer, url = receiver(kind)
+    other, other_url = receiver("ndjson")
+    d = daemon(node, routes=[("*", url), ("*", other_url)])
+    c, source = node.container("web-0"), oracle.source("a")
+    with Writer(c, source, rate=400) as writer:
+        for _ in range(3):
+            before = peer.count()
+            wait_for(lambda n=before: peer.count() > n + 50, 20 * SLOW, "lines")
+            d.set_routes([("*", other_url)])
+            d.hup()
+            wait_for(lambda: d.metric("logtrain_parked_cursors") == 1, 10 * SLOW, "the route to be withdrawn")
+            seen = other.count()
+            wait_for(lambda n=seen: other.count() > n + 100, 20 * SLOW, "lines written meanwhile")
+            d.set_routes([("*", url), ("*", other_url)])
+            d.hup()
+        writer.stop()
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+    oracle.wait_complete(other, 30 * SLOW).assert_exact()
+    assert len(other.connections) == 1
+
+
+def test_withdrawn_route_gets_nothing(node, oracle, daemon, receiver):
+    gone, url = receiver("ndjson")
+    stays_, stays_url = receiver("tcp")
+    d = daemon(node, routes=[("*", url), ("*", stays_url)])
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(50))
+    oracle.wait_complete(gone, 20 * SLOW)
+    d.set_routes([("*", stays_url)])
+    d.hup()
+    wait_for(lambda: d.metric("logtrain_parked_cursors") == 1, 10 * SLOW, "the route to be withdrawn")
+    c.write(source.take(50))
+    oracle.wait_complete(stays_, 20 * SLOW).assert_exact()
+    assert gone.count() == 50

@@ -1,0 +1,119 @@
+"""D23: names that do not resolve, resolve slowly, to many addresses, to dead ones, to others each time. Over every kind of
+syslog drain, beside one that is well and must not notice."""
+
+import time
+
+import pytest
+from lib.daemon import SLOW
+from lib.peer import SyslogTcp, SyslogUdp
+from lib.wait import stays, wait_for
+
+NAME = "logs.example.test"
+SOME = pytest.mark.parametrize("kind", ["tcp", "tls", "udp"])
+
+
+@pytest.fixture
+def named(closing, certs, dns):
+    """named(kind, address=…) gives (peer, URL with NAME)."""
+    def make(kind, options="", address="127.0.0.1", port=0):
+        if kind == "udp":
+            peer = closing(SyslogUdp(address))
+        else:
+            peer = closing(SyslogTcp(tls=certs.server() if kind == "tls" else None, address=address, port=port))
+        more = "insecure=true" if kind == "tls" else ""  # the certificates are for localhost
+        options = "&".join(filter(None, [more, options]))
+        return peer, f"syslog+{kind}://{NAME}:{peer.port}/" + (f"?{options}" if options else "")
+    return make
+
+
+@SOME
+@pytest.mark.parametrize("answer, why", [("nxdomain", "no such host"), ("servfail", "no answer from the dns servers"),
+                                         (NAME, "no such host|no answer|bad answer"), ([], "no such host|no address")],
+                         ids=["nxdomain", "servfail", "cname_loop", "empty"])
+def test_D23_no_address(node, oracle, daemon, dns, named, syslog_tcp, kind, answer, why):
+    peer, url = named(kind)
+    good = syslog_tcp()
+    dns.set(NAME, answer)
+    d = daemon(node, routes=[("*", url), ("*", good.url())], env={"DNS_SERVERS": dns.address})
+    node.container("web-0").write(oracle.source("a").take(100))
+    oracle.wait_complete(good, 10).assert_exact()
+    d.wait_error(peer.port, f"^resolve '{NAME}': .*({why})", 30)
+    assert len(d.log_lines("drain failing")) == 1
+    dns.set(NAME, ["127.0.0.1"])
+    oracle.wait_complete(peer, 30).assert_exact()
+
+
+@SOME
+def test_D23_silence(node, oracle, daemon, dns, named, syslog_tcp, kind):
+    """The name server does not answer at all: its drain waits, nobody else does, and the loop turns."""
+    peer, url = named(kind, "timeout=1s" if kind != "udp" else "")
+    good = syslog_tcp()
+    dns.set(NAME, None)
+    d = daemon(node, routes=[("*", url), ("*", good.url())], env={"DNS_SERVERS": dns.address})
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(100))
+    wait_for(lambda: dns.queries(NAME), 10 * SLOW, "the question")
+    began = time.monotonic()
+    c.write(source.take(100))
+    oracle.wait_complete(good, 10).assert_exact()
+    assert time.monotonic() - began < 1 * SLOW
+    d.wait_error(peer.port, f"^resolve '{NAME}': timeout$", 30)
+    assert d.metric("logtrain_loop_delay_seconds") < 0.5 * SLOW
+    dns.set(NAME, ["127.0.0.1"])
+    oracle.wait_complete(peer, 40).assert_exact()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
+def test_D23_dead_address_first(node, oracle, daemon, dns, named, kind):
+    """Nobody answers at the first address: the second is tried a quarter of a second later, and it is not waited for the
+    first one's timeout."""
+    good, url = named(kind, address="127.0.0.3")
+    dead, _ = named(kind, address="127.0.0.2", port=good.port)
+    dead.blackhole()
+    dns.set(NAME, ["127.0.0.2", "127.0.0.3"])
+    d = daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})
+    began = time.monotonic()
+    node.container("web-0").write(oracle.source("a").take(100))
+    oracle.wait_complete(good, 10).assert_exact()
+    assert good.connections[0].opened - began < 1.2 * SLOW
+    assert not d.log_lines("drain failing")
+
+
+def test_D23_refusing_addresses_first(node, oracle, daemon, dns, named):
+    """Ten addresses where nobody listens, then one: all of that is one try."""
+    good, url = named("tcp", address="127.0.0.30")
+    dns.set(NAME, [f"127.0.0.{i}" for i in range(20, 31)])
+    d = daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})
+    began = time.monotonic()
+    node.container("web-0").write(oracle.source("a").take(100))
+    oracle.wait_complete(good, 10).assert_exact()
+    assert good.connections[0].opened - began < 1.2 * SLOW
+    assert not d.log_lines("drain failing")
+
+
+def test_D23_a_thousand_addresses(node, oracle, daemon, dns, named):
+    """A first answer that needs TCP; ADDRESSES_MAX of them are tried."""
+    good, url = named("tcp")
+    dns.set(NAME, ["127.0.0.1", *(f"127.1.{i // 250}.{i % 250 + 1}" for i in range(1000))])
+    daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})
+    node.container("web-0").write(oracle.source("a").take(100))
+    oracle.wait_complete(good, 10).assert_exact()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
+def test_D23_address_changes_between_connects(node, oracle, daemon, dns, named, kind):
+    """The service moves: the old one ends its connections, and the name says where it is now. TTL or not, it is asked
+    again for each connection."""
+    old, url = named(kind, address="127.0.0.2")
+    new, _ = named(kind, address="127.0.0.3", port=old.port)
+    dns.set(NAME, ["127.0.0.2"])
+    d = daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})
+    c = node.container("web-0")
+    c.write(oracle.source("a").take(100))
+    d.wait_counter(old.port, "records_out", 100)
+    dns.set(NAME, ["127.0.0.3"])
+    stays(lambda: len(dns.queries(NAME)) <= 2 and not new.connections, 0.5, "a connection that is well is not looked up again")
+    old.refuse("reset")
+    c.write(oracle.source("b").take(100))
+    oracle.wait_complete(new, 20, streams=["b"]).assert_exact()
+    assert len(old.connections) == len(new.connections) == 1

@@ -1,0 +1,248 @@
+"""ws and wss against Python's websockets: the contract of zlogs, text, credentials, and receivers that come and go."""
+
+import base64
+import gzip
+import json
+import re
+
+import pytest
+from lib.daemon import SLOW
+from lib.node import Writer
+from lib.oracle import parse
+from lib.wait import stays, wait_for
+from lib.websocket import websocket  # noqa: F401
+
+
+def state(d):
+    """The one drain of a daemon, as /drains shows it; waits until it is there."""
+    (drain,) = wait_for(d.drains, 10 * SLOW, "the drain")
+    return drain
+
+
+def counter(d, name):
+    return state(d)["counters"][name]
+
+
+def error(d):
+    return state(d)["last_error"] or ""
+
+
+@pytest.mark.tsan
+def test_zlogs_receiver_gets_exactly_the_lines(node, oracle, daemon, websocket):
+    """Binary messages, each a gzip member of its own with whole lines; gunzipped and appended, they are the log."""
+    peer = websocket()
+    d = daemon(node, routes=[("*", peer.url())])
+    source = oracle.source("a")
+    lines = source.take(5000)
+    c = node.container("web-0")
+    for at in range(0, 5000, 500):
+        c.write(lines[at:at + 500])
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    assert peer.received.read_bytes() == b"".join(line + b"\n" for line in lines)
+    assert all(isinstance(m, bytes) and gzip.decompress(m).endswith(b"\n") for m in peer.wire)
+    wait_for(lambda: counter(d, "records_out") == 5000, 5 * SLOW, "the last pong")
+    assert counter(d, "retries") == 0 and counter(d, "connects") == 1 and state(d)["lag_bytes"] == 0
+    (path, headers), = peer.requests
+    assert path == "/" and "authorization" not in headers and "sec-websocket-extensions" not in headers
+
+
+@pytest.mark.parametrize("fmt", ["raw", "json", "gelf", "rfc5424"])
+def test_text(node, oracle, daemon, websocket, fmt):
+    peer = websocket()
+    daemon(node, routes=[("*", peer.url(f"compression=none&format={fmt}"))])
+    node.container("web-0").write(oracle.source("a").take(300))
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    assert all(isinstance(m, str) and m.endswith("\n") for m in peer.wire)
+    if fmt in ("json", "gelf"):
+        records = [json.loads(line) for m in peer.wire for line in m.splitlines()]
+        assert len(records) == 300 and all(r.get("message", r.get("short_message")).startswith("lt a ") for r in records)
+
+
+def test_text_is_utf8_whatever_the_log_holds(node, daemon, websocket):
+    peer = websocket()
+    d = daemon(node, routes=[("*", peer.url("compression=none"))])
+    c = node.container("web-0")
+    c.write([b"a\xffb", b"\xe2\x98\x83 ok", b"half \xe2\x98", b"x" * 1000 + b"\xc0\xaf", b"plain"])
+    wait_for(lambda: peer.count() == 5, 10 * SLOW, "the lines")
+    assert [m.decode() for m in peer.messages()] == ["a\ufffdb", "\u2603 ok", "half \ufffd", "x" * 1000 + "\ufffd\ufffd", "plain"]
+    assert not d.log_lines("drain failing")
+
+
+def test_binary_is_byte_exact(node, daemon, websocket):
+    """But for LF and NUL inside a line, which stand for its end elsewhere."""
+    peer = websocket()
+    daemon(node, routes=[("*", peer.url())])
+    lines = [b"a\xffb", b"\r", b"", b"\x01\x02\x7f", bytes(range(1, 10)) + bytes(range(11, 256))]
+    node.container("web-0").write(lines)
+    wait_for(lambda: peer.count() == 5, 10 * SLOW, "the lines")
+    assert peer.messages() == lines
+
+
+@pytest.mark.parametrize("userinfo, token, expected", [
+    ("u:{}", "", "Basic"), ("", "token={}", "Bearer"), ("", "", None)])
+def test_credentials(node, oracle, daemon, websocket, userinfo, token, expected):
+    peer = websocket()
+    d = daemon(node, routes=True, env={"LOG_LEVEL": "debug", "LOGTRAIN_TRACE": "drain,route"})
+    secret = d.secret()
+    d.set_routes([("*", peer.url("&".join(filter(None, ["x=1", token.format(secret)])), path="/in/put",
+                                 userinfo=userinfo.format(secret)))])
+    d.hup()
+    node.container("web-0").write(oracle.source("a").take(20))
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    (path, headers), = peer.requests
+    assert path == "/in/put?x=1"
+    wanted = {"Basic": "Basic " + base64.b64encode(f"u:{secret}".encode()).decode(), "Bearer": f"Bearer {secret}", None: None}
+    assert headers.get("authorization") == wanted[expected]
+    peer.refuse()
+    node.container("web-1").write(oracle.source("b").take(20))
+    wait_for(lambda: d.log_lines("drain failing"), 10 * SLOW, "the failure")
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 302])
+def test_D22_refused_upgrades_are_held(node, oracle, daemon, websocket, status):
+    refusing = [True]
+    peer = websocket(answers=lambda *_: status if refusing[0] else None)
+    d = daemon(node, routes=True)
+    d.set_routes([("*", peer.url(userinfo=f"u:{d.secret()}"))])
+    d.hup()
+    node.container("web-0").write(oracle.source("a").take(50))
+    wait_for(lambda: state(d)["state"] == "held", 10 * SLOW, lambda: f"the drain to be held; {state(d)}")
+    assert str(status) in error(d) and len(d.log_lines("drain held")) == 1
+    refusing[0] = False
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+    assert {path for path, _ in peer.requests} == {"/"}
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_refused_for_now(node, oracle, daemon, websocket, status):
+    peer = websocket(answers=lambda *_: status if len(peer.requests) <= 2 else None)
+    d = daemon(node, routes=[("*", peer.url())])
+    node.container("web-0").write(oracle.source("a").take(50))
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+    assert len(peer.requests) == 3 and str(status) in d.log_lines("drain failing")[0]
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+def test_tls(node, oracle, daemon, websocket, certs):
+    peer = websocket(tls=True)
+    d = daemon(node, routes=[("*", peer.url("ca=" + certs.option()))])
+    node.container("web-0").write(oracle.source("a").take(3000))
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    assert counter(d, "connects") == 1
+
+
+@pytest.mark.parametrize("cert, why", [("expired", "expired"), ("wronghost", "mismatch"), ("unknown", "issuer"), ("selfsigned", "self-signed|self signed")])
+def test_D08_bad_certificates(node, oracle, daemon, websocket, certs, cert, why):
+    peer = websocket(tls=cert)
+    d = daemon(node, routes=[("*", peer.url("ca=" + certs.option()))])
+    node.container("web-0").write(oracle.source("a").take(10))
+    wait_for(lambda: re.search(why, error(d)), 10 * SLOW, lambda: f"the refusal; {error(d)}")
+    assert not peer.requests
+
+
+# --- coming and going ------------------------------------------------------------------------------------------------
+
+def test_D01_down_and_back(node, oracle, daemon, websocket):
+    peer = websocket()
+    peer.refuse()
+    d = daemon(node, routes=[("*", peer.url())])
+    c = node.container("web-0")
+    c.write(oracle.source("a").take(2000))
+    wait_for(lambda: counter(d, "connect_errors") >= 3, 20 * SLOW, "three tries")
+    assert state(d)["lag_bytes"] == c.live.stat().st_size and len(d.log_lines("drain failing")) == 1
+    peer.resume()
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+
+
+def test_receiver_restarts(node, oracle, daemon, websocket):
+    """Closed with 1001 while lines come, gone for a moment, back. Twice comes at most what had no Pong yet."""
+    peer = websocket()
+    d = daemon(node, routes=[("*", peer.url())])
+    with Writer(node.container("web-0"), oracle.source("a"), rate=2000) as writer:
+        for _ in range(3):
+            before = counter(d, "records_out")
+            wait_for(lambda: counter(d, "records_out") > before + 500, 30 * SLOW, "some lines")
+            peer.refuse()
+            peer.resume()
+        writer.stop()
+    oracle.wait_complete(peer, 60 * SLOW).assert_exact(dup_max=3 * 2000)
+    assert counter(d, "rejected") == 0
+
+
+@pytest.mark.parametrize("code", [1000, 1001])
+def test_D22_goodbye_while_idle(node, oracle, daemon, websocket, code):
+    """Nothing was under way: no failure, and the next lines go out on a new connection."""
+    peer = websocket()
+    d = daemon(node, routes=[("*", peer.url())])
+    c, source = node.container("web-0"), oracle.source("a")
+    for _ in range(3):
+        c.write(source.take(100))
+        oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+        wait_for(lambda: state(d)["lag_bytes"] == 0, 5 * SLOW, "the pong")
+        peer.hang_up(code)
+    assert not d.log_lines("drain failing") and counter(d, "disconnects") == 0
+
+
+def test_D22_message_too_large(node, oracle, daemon, websocket):
+    """The receiver's limit is learned from its 1009, and kept; the line that is too long alone is passed over."""
+    peer = websocket(max_size=20000)
+    d = daemon(node, routes=[("*", peer.url("compression=none"))])
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(2000))
+    oracle.wait_complete(peer, 60 * SLOW).assert_exact()
+    learned = peer.closed.count(1009)
+    assert 0 < learned <= 8 and counter(d, "rejected") == 0
+    c.write(source.take(10) + [b"x" * 60000] + source.take(10))
+    oracle.wait_complete(peer, 60 * SLOW).assert_exact()
+    wait_for(lambda: counter(d, "too_large") == 1, 5 * SLOW, "the count")
+    (line,) = d.log_lines("record refused")
+    assert f"file={c.live} offset=" in line and "1009" in line and "xxx" not in line
+    before = peer.closed.count(1009)
+    c.write(source.take(1000))
+    oracle.wait_complete(peer, 60 * SLOW).assert_exact()
+    assert peer.closed.count(1009) == before
+
+
+def test_slow_receiver_holds_up_nobody_else(node, oracle, daemon, websocket, http):
+    """It takes a message in half a second: the drain beside it notices nothing."""
+    peer, witness = websocket(delay=0.5), http()
+    daemon(node, routes=[("*", peer.url()), ("*", witness.url("batch=ndjson&linger=10ms"))], env={"STOP_GRACE": "1s"})
+    c, source = node.container("web-0"), oracle.source("a")
+    for _ in range(5):
+        c.write(source.take(2000))
+        oracle.wait_complete(witness, 2 * SLOW).assert_exact()
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+
+
+def test_linger_makes_messages_larger(node, oracle, daemon, websocket):
+    peer = websocket()
+    daemon(node, routes=[("*", peer.url("linger=1s"))])
+    with Writer(node.container("web-0"), oracle.source("a"), rate=500, count=1000) as writer:
+        writer.join()
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    assert len(peer.wire) <= 6
+
+
+def test_stop_says_goodbye(node, oracle, daemon, websocket):
+    peer = websocket()
+    d = daemon(node, routes=[("*", peer.url())])
+    with Writer(node.container("web-0"), oracle.source("a"), rate=5000) as writer:
+        wait_for(lambda: peer.count() > 1000, 20 * SLOW, "lines")
+        d.stop()
+        writer.stop()
+    report = oracle.check(peer.messages())
+    report.assert_exact(pending=report.written - report.distinct)
+    assert [first for first, _ in report.lost_ranges["a"]] in ([], [report.distinct])
+    wait_for(lambda: peer.closed == [1000], 5 * SLOW, lambda: f"a close frame; {peer.closed}")
+
+
+def test_many_streams_over_one_connection(node, oracle, daemon, websocket):
+    peer = websocket()
+    d = daemon(node, routes=[("*", peer.url())])
+    for i in range(20):
+        c = node.container(f"web-{i}")
+        c.write(oracle.source(c.pod.name).take(500))
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+    assert counter(d, "connects") == 1 and len(peer.requests) == 1
+    stays(lambda: parse(peer.messages()[-1]), 0.1, "whole lines")

@@ -1,0 +1,224 @@
+"""The members of the drain family, as the suite needs them: a receiver for each, how to put it into a URL, and how to make
+it misbehave. A new drain is one more row in MEMBERS, and a class when its receiver is of a new kind.
+
+What every member has:
+  start(tools, **options)   a receiver (lib/peer.py); <options> are its own
+  url(tools, peer, more)    the drain's URL, with the options <more> added
+  silent()                  options for start(): a receiver that takes connections and never confirms a line...
+  heal(peer)                ... and what makes it a good one
+  garbage(tools)            a receiver that speaks nonsense; heal() works for it, too
+  half_sent(peer)           how many frames or requests broke off
+"""
+
+import random
+import select
+from urllib.parse import urlsplit
+
+from lib import peer as sim
+from lib.redis import FakeRedis
+from lib.websocket import PING, FakeWebSocket
+
+
+class Tools:
+    """What members build receivers with."""
+
+    def __init__(self, closing, certs):
+        self.closing = closing
+        self.certs = certs
+
+
+def nonsense(size=3000):
+    return random.Random(size).randbytes(size)
+
+
+class Member:
+    stream = True      # it has connections, which can be refused, reset, counted
+    confirmed = True   # a line counts when the peer says so; else: when the kernel took it
+    tls = False
+    userinfo = False   # its URL may hold user and password
+    cuts = (3100, 5000)  # bytes after which its first connections are cut: in the middle of a batch
+    piecemeal = False  # parts of a batch count by themselves, so a cut connection may have brought some
+
+    def __init__(self, name, options="", one_connection=""):
+        self.name = name
+        self.options = options
+        self.one_connection = one_connection  # the option that limits it to one connection
+
+    def context(self, tools):
+        return tools.certs.server("good") if self.tls else None
+
+    def url(self, tools, peer, more="", userinfo=""):
+        ca = "ca=" + tools.certs.option() if self.tls else ""
+        url = peer.url("&".join(filter(None, [ca, self.options, more])))
+        return url.replace("://", f"://{userinfo}@", 1) if userinfo else url
+
+    def heal(self, peer):
+        peer.mode = sim.NORMAL
+
+    def half_sent(self, peer):
+        """Frames or requests of which not everything came."""
+        return 0
+
+    def address(self, peer):
+        return urlsplit(peer.url()).netloc
+
+
+class SyslogSpeaker(sim.SyslogTcp):
+    """Says nonsense, all the time, while it receives."""
+
+    def serve(self, conn):
+        deframer = sim.Deframer()
+        while True:
+            conn.write(nonsense())
+            conn.messages += deframer.feed(conn.read())
+
+
+class Mumbler(sim.StreamPeer):
+    """Speaks no protocol at all, and listens."""
+
+    def __init__(self):
+        self.heard = []
+        super().__init__()
+
+    def serve(self, conn):
+        conn.write(nonsense())
+        self.heard.append(conn.read())
+
+
+class Syslog(Member):
+    confirmed = False
+
+    def __init__(self, name, tls=False, **more):
+        super().__init__(name, **more)
+        self.tls = tls
+
+    def start(self, tools, **options):
+        return tools.closing(sim.SyslogTcp(tls=self.context(tools), **options))
+
+    def silent(self):
+        return {"mode": sim.TLS_STALL if self.tls else sim.NEVER_READ, "rcvbuf": 4096}
+
+    def garbage(self, tools):
+        return tools.closing(SyslogSpeaker(tls=self.context(tools)))
+
+    def half_sent(self, peer):
+        return sum(bool(c.rest) for c in peer.connections)
+
+
+class UdpSpeaker(sim.SyslogUdp):
+    """Answers each datagram with nonsense."""
+
+    def _run(self):
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        poll.register(self._stop, select.POLLIN)
+        while not any(fd == self._stop for fd, _ in poll.poll()):
+            data, sender = self._sock.recvfrom(1 << 16)
+            self._messages.append(data)
+            self._sock.sendto(nonsense(), sender)
+
+
+class Udp(Member):
+    stream = confirmed = False
+
+    def start(self, tools, **options):
+        return tools.closing(sim.SyslogUdp(**options))
+
+    def garbage(self, tools):
+        return tools.closing(UdpSpeaker())
+
+    def heal(self, peer):
+        pass
+
+
+class Http(Member):
+    userinfo = True
+
+    def __init__(self, name, options="", tls=False):
+        super().__init__(name, options, one_connection="connections=1")
+        self.tls = tls
+
+    def start(self, tools, **options):
+        return tools.closing(sim.Http(tls=self.context(tools), **options))
+
+    def silent(self):
+        return {"default": sim.Answer(never=True, counts=False)}
+
+    def garbage(self, tools):
+        return self.start(tools, default=sim.Answer(599, raw=nonsense(), cut="after", how="fin"))
+
+    def half_sent(self, peer):
+        return peer.cut_requests
+
+    def heal(self, peer):
+        super().heal(peer)
+        peer.default = 200
+
+
+class Redis(Member):
+    userinfo = piecemeal = True
+
+    def __init__(self, name, options="", tls=False):
+        super().__init__(name, options)
+        self.tls = tls
+
+    def start(self, tools, **options):
+        return tools.closing(FakeRedis(tls=self.context(tools), **options))
+
+    def silent(self):
+        return {"answer": lambda *_: b""}
+
+    def garbage(self, tools):
+        return self.start(tools, answer=lambda *_: nonsense())
+
+    def half_sent(self, peer):
+        return peer.half
+
+    def heal(self, peer):
+        super().heal(peer)
+        peer.answer = None
+
+
+class WebSocket(Member):
+    userinfo = piecemeal = True
+
+    def __init__(self, name, options="", tls=False):
+        super().__init__(name, options)
+        self.tls = tls
+        if "compression=none" not in options:
+            self.cuts = (400, 600)
+
+    def start(self, tools, **options):
+        return tools.closing(FakeWebSocket(tls=self.context(tools), **options))
+
+    def silent(self):
+        return {"on": lambda op, *_: b"" if op == PING else None}
+
+    def garbage(self, tools):
+        return self.start(tools, on=lambda op, *_: nonsense() if op == PING else None)
+
+    def half_sent(self, peer):
+        return peer.half
+
+    def heal(self, peer):
+        super().heal(peer)
+        peer.on = None
+
+
+MEMBERS = [
+    Syslog("syslog+tcp"),
+    Syslog("syslog+tcp-octet", options="framing=octet"),
+    Syslog("syslog+tls", tls=True),
+    Udp("syslog+udp"),
+    Http("http"),
+    Http("http-ndjson", "batch=ndjson&linger=20ms"),
+    Http("http-array-gzip", "batch=array&linger=20ms&compression=gzip"),
+    Http("https", "batch=ndjson&linger=20ms", tls=True),
+    Redis("redis"),
+    Redis("redis-list", "mode=list&maxlen=100000&format=raw"),
+    Redis("rediss-stream", "mode=stream", tls=True),
+    WebSocket("ws"),
+    WebSocket("ws-text", "compression=none&format=json"),
+    WebSocket("wss", tls=True),
+]
+STREAMS = [m for m in MEMBERS if m.stream]

@@ -1,0 +1,257 @@
+"""One suite for every drain: whatever it speaks, this much holds. members.py says who takes part."""
+
+import re
+import signal
+import time
+
+import pytest
+from lib.daemon import SLOW
+from lib.node import Writer
+from lib.peer import Mode
+from lib.wait import stays, wait_for
+from members import MEMBERS, STREAMS, Mumbler, Tools
+
+each = pytest.mark.parametrize("member", MEMBERS, ids=lambda m: m.name)
+each_stream = pytest.mark.parametrize("member", STREAMS, ids=lambda m: m.name)
+
+
+@pytest.fixture
+def tools(closing, certs):
+    return Tools(closing, certs)
+
+
+@pytest.fixture
+def witness(http):
+    """A healthy drain beside the one under test: whatever becomes of that, this one notices nothing."""
+    return http()
+
+
+def shown(d, member, peer):
+    """The drain as /drains shows it; waits until it is there."""
+    at = member.address(peer)
+    return wait_for(lambda: [r for r in d.drains() if at in r["name"]], 10 * SLOW, f"the drain to {at}")[0]
+
+
+def run_with_witness(daemon, node, member, tools, peer, witness, more="", **options):
+    return daemon(node, routes=[("*", member.url(tools, peer, more)), ("*", witness.url("batch=ndjson&linger=10ms"))], **options)
+
+
+def in_time(oracle, peer):
+    """Everything written so far is there within a second or so."""
+    oracle.wait_complete(peer, 2 * SLOW).assert_exact()
+
+
+# --- taking ----------------------------------------------------------------------------------------------------------
+
+@each
+def test_accept(node, oracle, daemon, tools, member):
+    peer = member.start(tools)
+    d = daemon(node, routes=[("*", member.url(tools, peer))])
+    pods = [node.container(f"web-{i}") for i in range(3)]
+    sources = [oracle.source(c.pod.name) for c in pods]
+    for _ in range(3):
+        for c, source in zip(pods, sources):
+            c.write(source.take(30))
+        oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    counters = shown(d, member, peer)["counters"]
+    assert counters["records_in"] == 3 * 3 * 30
+    assert counters["retries"] == counters["rewinds"] == counters["rejected"] == counters["lost_known"] == 0
+    if member.confirmed:
+        wait_for(lambda: shown(d, member, peer)["lag_bytes"] == 0, 5 * SLOW, "everything confirmed")
+    if member.stream:
+        assert counters["connects"] == len(peer.connections) >= 1
+
+
+@each_stream
+def test_refuse_for_ever(node, oracle, daemon, tools, member, witness):
+    """The cursor does not move, one line in the log says so, and the drain beside it has everything at once."""
+    peer = member.start(tools)
+    peer.refuse()
+    d = run_with_witness(daemon, node, member, tools, peer, witness)
+    c, source = node.container("web-0"), oracle.source("a")
+    for n in range(3):
+        c.write(source.take(100))
+        in_time(oracle, witness)
+        wait_for(lambda want=n: shown(d, member, peer)["counters"]["connect_errors"] > want, 10 * SLOW, "another try")
+    one = shown(d, member, peer)
+    assert one["lag_bytes"] == c.live.stat().st_size
+    assert one["counters"]["records_out"] == 0 and "refused" in one["last_error"]
+    assert len(d.log_lines("drain failing")) == 1
+
+
+@pytest.mark.parametrize("member", [m for m in MEMBERS if not m.stream], ids=lambda m: m.name)
+def test_refusal_without_connections(node, oracle, daemon, tools, member, witness):
+    """Best effort: one batch may be gone before the refusal is heard; the rest is kept."""
+    peer = member.start(tools)
+    peer.close()
+    d = run_with_witness(daemon, node, member, tools, peer, witness)
+    c, source = node.container("web-0"), oracle.source("a")
+    for _ in range(5):
+        c.write(source.take(20))
+        in_time(oracle, witness)
+    wait_for(lambda: shown(d, member, peer)["state"] == "waiting", 5 * SLOW, "the refusal")
+    peer.resume()
+    wait_for(lambda: oracle.check(peer.messages()).accounts["a"].high == 99, 20 * SLOW, "the last line")
+    report = oracle.check(peer.messages())
+    report.assert_exact(lost=report.lost)
+    assert 0 < shown(d, member, peer)["counters"]["lost_known"] <= report.lost <= 20, "what was sent before the refusal was heard"
+    assert len(d.log_lines("drain failing")) == 1
+
+
+@each_stream
+def test_refuse_once(node, oracle, daemon, tools, member):
+    peer = member.start(tools)
+    peer.refuse()
+    d = daemon(node, routes=[("*", member.url(tools, peer))])
+    node.container("web-0").write(oracle.source("a").take(100))
+    wait_for(lambda: shown(d, member, peer)["counters"]["connect_errors"] >= 1, 10 * SLOW, "a try")
+    peer.resume()
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+
+
+# --- not answering, breaking off -------------------------------------------------------------------------------------
+
+@each_stream
+def test_time_out(node, oracle, daemon, tools, member, witness):
+    """It takes the connection and no line: the time runs out, the cursor stays, and when it behaves all lines come."""
+    peer = member.start(tools, **member.silent())
+    d = run_with_witness(daemon, node, member, tools, peer, witness, "timeout=1s")
+    c, source = node.container("web-0"), oracle.source("a", size=2000)
+    c.write(source.take(5000))
+    oracle.wait_complete(witness, 20 * SLOW).assert_exact()
+    wait_for(lambda: shown(d, member, peer)["last_error"], 20 * SLOW, "the time to run out")
+    assert re.search("timed out|timeout|did not answer|takes nothing|no reply|no pong", shown(d, member, peer)["last_error"]), \
+        shown(d, member, peer)["last_error"]
+    assert shown(d, member, peer)["lag_bytes"] == c.live.stat().st_size
+    member.heal(peer)
+    for conn in peer.open_connections():
+        conn.order("reset")
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+
+
+@each_stream
+@pytest.mark.parametrize("how", ["reset_after", "close_after"])
+def test_dropped_in_the_middle_of_a_batch(node, oracle, daemon, tools, member, how, witness):
+    """Nothing is lost; twice comes at most what the broken connections had brought."""
+    peer = member.start(tools, script=[Mode(**{how: n}) for n in member.cuts])
+    d = run_with_witness(daemon, node, member, tools, peer, witness, member.one_connection)
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(400))
+    oracle.wait_complete(witness, 20 * SLOW).assert_exact()
+    report = oracle.wait_complete(peer, 30 * SLOW)
+    broken = sum(len(conn.messages) for conn in peer.connections[:2])
+    report.assert_exact(dup_max=broken if member.piecemeal or not member.confirmed else 0)
+    assert len(peer.connections) >= 3
+    assert len(d.log_lines("drain failing")) <= 2
+
+
+@each
+def test_close_while_sending(node, oracle, daemon, tools, member):
+    """SIGTERM in the middle: exit code 0 within the grace, and what arrived is the beginning, whole and in order."""
+    peer = member.start(tools)
+    d = daemon(node, routes=[("*", member.url(tools, peer, member.one_connection))], env={"STOP_GRACE": "3s"})
+    with Writer(node.container("web-0"), oracle.source("a"), rate=2000) as writer:
+        wait_for(lambda: peer.count() > 100, 20 * SLOW, "lines")
+        began = time.monotonic()
+        d.signal(signal.SIGTERM)
+        assert d.wait_exit(10 * SLOW) == 0, d.tail()
+        assert time.monotonic() - began < 3 + 1 * SLOW
+        writer.stop()
+    wait_for(lambda: not member.stream or not peer.open_connections(), 5 * SLOW, "its connections to end")
+    report = oracle.check(peer.messages())
+    report.assert_exact(pending=report.written - report.distinct)
+    assert [first for first, _ in report.lost_ranges["a"]] in ([], [report.distinct]), report
+    assert member.half_sent(peer) == 0
+
+
+# --- nonsense --------------------------------------------------------------------------------------------------------
+
+@each
+def test_garbage_from_the_peer(node, oracle, daemon, tools, member, witness):
+    """Whatever it says, it is read, bounded, and believed only if it makes sense."""
+    peer = member.garbage(tools)
+    d = run_with_witness(daemon, node, member, tools, peer, witness)
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(30))
+    in_time(oracle, witness)
+    if member.confirmed:
+        wait_for(lambda: shown(d, member, peer)["counters"]["retries"] >= 2, 20 * SLOW, "two tries")
+        assert shown(d, member, peer)["lag_bytes"] == c.live.stat().st_size
+        member.heal(peer)
+    else:
+        wait_for(lambda: peer.count() >= 30, 10 * SLOW, "the lines")
+    c.write(source.take(30))
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+
+
+@pytest.mark.parametrize("member", [m for m in MEMBERS if m.tls], ids=lambda m: m.name)
+def test_garbage_instead_of_tls(node, oracle, daemon, tools, member, witness):
+    """No line, and no credential, goes to one who does not prove who he is."""
+    peer, mumbler = member.start(tools), tools.closing(Mumbler())
+    url = member.url(tools, peer).replace(f":{peer.port}", f":{mumbler.port}")
+    d = daemon(node, routes=[("*", url), ("*", witness.url("batch=ndjson&linger=10ms"))])
+    node.container("web-0").write(oracle.source("a").take(30))
+    in_time(oracle, witness)
+    wait_for(lambda: len(mumbler.heard) >= 2, 20 * SLOW, "two tries")
+    (one,) = [r for r in d.drains() if str(mumbler.port) in r["name"]]
+    assert one["counters"]["connects"] == one["counters"]["records_out"] == 0
+    assert b"lt a" not in b"".join(mumbler.heard)
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+@each
+def test_credentials_show_nowhere(node, oracle, daemon, tools, member, witness):
+    """With user and password where the scheme knows them; where it does not, the URL is refused, and says nothing of them."""
+    peer = member.start(tools)
+    d = daemon(node, routes=True, env={"LOG_LEVEL": "debug", "LOGTRAIN_TRACE": "drain,route"})
+    secret = d.secret()
+    d.set_routes([("*", member.url(tools, peer, userinfo=f"user:{secret}")), ("*", witness.url())])
+    d.hup()
+    node.container("web-0").write(oracle.source("a").take(20))
+    oracle.wait_complete(witness, 20 * SLOW).assert_exact()
+    if member.userinfo:
+        oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+        peer.refuse(end="reset")  # errors name the drain, too
+        node.container("web-1").write(oracle.source("b").take(20))
+        wait_for(lambda: d.log_lines("drain failing"), 10 * SLOW, "the failure")
+    else:
+        assert d.log_lines(r"(warn|error).*(user|password|credential)")
+        assert len(d.drains()) == 1
+    d.check_canaries()
+
+
+# --- sharing ---------------------------------------------------------------------------------------------------------
+
+@each
+def test_same_url_shares_a_connection(node, oracle, daemon, tools, member):
+    peer = member.start(tools)
+    url = member.url(tools, peer, member.one_connection)
+    d = daemon(node, routes=[(f"web-{i}.default", url) for i in range(4)])
+    pods = [node.container(f"web-{i}-7d4b9c6f5-x2x4z") for i in range(4)]
+    for c in pods:
+        c.write(oracle.source(c.pod.name).take(20))
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    (one,) = d.drains()
+    assert one["streams"] == 4
+    if member.stream:
+        assert len(peer.connections) == 1
+
+
+@each_stream
+def test_noisy_pod_does_not_starve_a_quiet_one(node, oracle, daemon, tools, member):
+    """A receiver that takes a megabyte a second, a backlog for many seconds, and a pod that says one line now and then: its
+    lines overtake the backlog."""
+    peer = member.start(tools, mode=Mode(bytes_per_s=1 << 20), rcvbuf=65536)
+    noisy, quiet = node.container("noisy-0"), node.container("quiet-0")
+    backlog, words = oracle.source("noisy", size=1000), oracle.source("quiet")
+    noisy.write(backlog.take(20000))
+    daemon(node, routes=[("*", member.url(tools, peer, "timeout=60s"))], env={"STOP_GRACE": "1s"})
+    progress = {name: oracle.progress(peer, [name]) for name in ("noisy", "quiet")}
+    wait_for(lambda: progress["noisy"].distinct() > 0, 20 * SLOW, "the backlog to begin")
+    for n in range(3):
+        quiet.write(words.take(1))
+        began = time.monotonic()
+        wait_for(lambda want=n: progress["quiet"].distinct() > want, 6 * SLOW, "the quiet line")
+        assert time.monotonic() - began < 4 * SLOW
+    assert progress["noisy"].distinct() < 20000, "before the backlog was through"

@@ -1,0 +1,329 @@
+/*
+ * The encoders and framings. The input gives the options, a hostname, a tag and some messages. Each
+ * record alone must be read back by a reader of its format (test/lib), and then all of them in one
+ * stream, cut into pieces anywhere, must come out of a small reference de-framer as the same
+ * records.
+ *
+ * Input: five bytes of options, then fields that 0x1e separates: hostname, tag, message, message, …
+ */
+#include "../lib/json_reader.h"
+#include "../lib/rfc5424_reader.h"
+#include "formats/format.h"
+#include "fuzz.h"
+
+#define OPTION_BYTES 5
+#define RECORDS_MAX 16
+#define NOW "2026-11-20T10:15:00.123456Z"
+#define MARK " [logtrain: line cut]"
+
+static const char *const times[] = {
+    "",
+    "2026-11-20T10:15:00Z",
+    "2026-11-20T10:15:00.1Z",
+    "2026-11-20T10:15:00.123456789Z",
+    "2026-11-20T10:15:00.123456789-07:30",
+    "2016-12-31T23:59:60.999999999+00:00",
+};
+
+struct input {
+    struct format_options o;
+    struct identity id;
+    struct record records[RECORDS_MAX];
+    size_t count;
+    size_t piece; /* the stream is fed to the de-framer in pieces of so many bytes */
+};
+
+static bool read_input(struct input *in, struct str data)
+{
+    const unsigned char *b = (const unsigned char *)data.p;
+    struct str part;
+
+    memset(in, 0, sizeof(*in));
+    if (data.len < OPTION_BYTES)
+        return false;
+    in->o.format = 1 + b[0] % 3;
+    in->o.framing = 1 + b[0] / 3 % 4;
+    if (b[1] & 32)
+        in->o.format = b[1] & 64 ? FORMAT_GELF : FORMAT_ELASTIC;
+    if (b[1] & 128)
+        in->o.framing = FRAMING_NUL;
+    in->o.sd = b[1] & 1;
+    in->o.max = b[1] & 2 ? (size_t)b[2] * (b[1] & 4 ? 1 : 16) : 0;
+    in->piece = 1 + b[3];
+    data = str_skip(data, OPTION_BYTES);
+    if (!str_cut(&data, 0x1e, &in->id.hostname) || !str_cut(&data, 0x1e, &in->id.tag))
+        return false;
+    if (b[1] & 8)
+        in->id.pod = in->id.tag;
+    if (b[1] & 16)
+        in->id.node = in->id.hostname;
+    while (in->count < RECORDS_MAX && str_cut(&data, 0x1e, &part)) {
+        struct record *r = &in->records[in->count++];
+
+        r->msg = part;
+        r->fd = (b[4] ^ in->count) & 1 ? RECORD_STDERR : RECORD_STDOUT;
+        r->flags = (b[4] >> 1 ^ in->count) & 2 ? RECORD_CUT : 0;
+        r->time = str_of(times[(b[4] / 8 + in->count) % ARRAY_LEN(times)]);
+        r->segment = b[4] * 0x0123456789abcdefu;
+        r->offset = in->count * b[3];
+    }
+    return true;
+}
+
+/* What <got> must be, or with `max` a beginning of. */
+static void check_text(const struct input *in, struct str got, const struct record *r, bool cut)
+{
+    struct buf want = BUF_INIT(SIZE_MAX - 1);
+
+    FUZZ_CHECK(buf_add_str(&want, r->msg) == 0);
+    if (r->flags & RECORD_CUT)
+        FUZZ_CHECK(buf_add_str(&want, STR(MARK)) == 0);
+    FUZZ_CHECK(cut ? str_starts(buf_str(&want), got) : str_eq(got, buf_str(&want)));
+    FUZZ_CHECK(!cut || in->o.max);
+    buf_release(&want);
+}
+
+static void check_rfc5424(const struct input *in, struct str text, const struct record *r, bool cut)
+{
+    struct buf value = BUF_INIT(SIZE_MAX - 1);
+    struct rfc5424 m;
+    bool found;
+
+    if (in->o.max &&
+        in->o.max < 360) { /* shorter than the longest header without structured data */
+        FUZZ_CHECK(text.len <= in->o.max);
+        if (!rfc5424_read(text, &m))
+            return;
+    } else {
+        FUZZ_CHECK(rfc5424_read(text, &m));
+    }
+    FUZZ_CHECK(m.pri == (r->fd == RECORD_STDERR ? 11 : 14));
+    check_text(in, m.msg, r, cut);
+    if (!cut && in->id.tag.len > 48 && in->id.tag.len < 1000) {
+        struct buf clean = BUF_INIT(SIZE_MAX - 1);
+
+        FUZZ_CHECK(rfc5424_sd(m.sd, "tag", &value, &found) == m.sd.len && found);
+        FUZZ_CHECK(utf8_sanitize(in->id.tag, &clean) == 0);
+        for (size_t i = 0; i < clean.len; i++) {
+            if ((unsigned char)clean.p[i] < 32 || clean.p[i] == 127)
+                clean.p[i] = ' ';
+        }
+        FUZZ_CHECK(str_eq(buf_str(&value), buf_str(&clean)));
+        buf_release(&clean);
+    }
+    buf_release(&value);
+}
+
+static void check_json(struct str text, const struct record *r, bool cut)
+{
+    struct buf got = BUF_INIT(SIZE_MAX - 1), want = BUF_INIT(SIZE_MAX - 1);
+
+    FUZZ_CHECK(json_valid(text));
+    FUZZ_CHECK(!memchr(text.p, '\n', text.len));
+    FUZZ_CHECK(json_get(text, "severity", &got));
+    FUZZ_CHECK(str_eq(buf_str(&got), r->fd == RECORD_STDERR ? STR("3") : STR("6")));
+    FUZZ_CHECK(json_get(text, "time", &got) && decode_time_valid(buf_str(&got)));
+    FUZZ_CHECK(json_get(text, "message", &got));
+    FUZZ_CHECK(utf8_sanitize(r->msg, &want) == 0);
+    if (r->flags & RECORD_CUT)
+        FUZZ_CHECK(buf_add_str(&want, STR(MARK)) == 0);
+    if (cut)
+        FUZZ_CHECK(str_starts(buf_str(&want), buf_str(&got)));
+    else
+        FUZZ_CHECK(str_eq(buf_str(&want), buf_str(&got)));
+    buf_release(&got);
+    buf_release(&want);
+}
+
+static void check_gelf(struct str text, const struct record *r, bool cut)
+{
+    struct buf got = BUF_INIT(SIZE_MAX - 1), want = BUF_INIT(SIZE_MAX - 1);
+
+    FUZZ_CHECK(json_valid(text));
+    FUZZ_CHECK(!memchr(text.p, '\n', text.len) && !memchr(text.p, '\0', text.len));
+    FUZZ_CHECK(json_get(text, "version", &got) && str_eq(buf_str(&got), STR("1.1")));
+    FUZZ_CHECK(json_get(text, "host", &got) && got.len);
+    FUZZ_CHECK(json_get(text, "level", &got));
+    FUZZ_CHECK(str_eq(buf_str(&got), r->fd == RECORD_STDERR ? STR("3") : STR("6")));
+    FUZZ_CHECK(json_get(text, "timestamp", &got) && got.len);
+    FUZZ_CHECK(json_get(text, "short_message", &got) && got.len);
+    FUZZ_CHECK(utf8_sanitize(r->msg, &want) == 0);
+    if (r->flags & RECORD_CUT)
+        FUZZ_CHECK(buf_add_str(&want, STR(MARK)) == 0);
+    if (!str_eq(buf_str(&got), STR("-")) && !str_eq(buf_str(&got), STR("-" MARK)))
+        FUZZ_CHECK(cut ? str_starts(buf_str(&want), buf_str(&got))
+                       : str_eq(buf_str(&want), buf_str(&got)));
+    buf_release(&got);
+    buf_release(&want);
+}
+
+/* Two lines: the action, whose index is legal, and the document. */
+static void check_elastic(struct str text, const struct record *r, bool cut)
+{
+    struct buf got = BUF_INIT(SIZE_MAX - 1), want = BUF_INIT(SIZE_MAX - 1);
+    struct str action, document = text, index;
+
+    FUZZ_CHECK(str_cut(&document, '\n', &action));
+    FUZZ_CHECK(json_valid(action) && json_valid(document));
+    FUZZ_CHECK(!memchr(document.p, '\n', document.len));
+    FUZZ_CHECK(str_starts(action, STR("{\"create\":{\"_index\":\"")));
+    index = str_skip(action, sizeof("{\"create\":{\"_index\":\"") - 1);
+    FUZZ_CHECK(format_index_valid(str_head(index, (size_t)str_find(index, '"'))));
+    FUZZ_CHECK(json_get(document, "@timestamp", &got) && decode_time_valid(buf_str(&got)));
+    FUZZ_CHECK(json_get(document, "message", &got));
+    FUZZ_CHECK(utf8_sanitize(r->msg, &want) == 0);
+    if (r->flags & RECORD_CUT)
+        FUZZ_CHECK(buf_add_str(&want, STR(MARK)) == 0);
+    FUZZ_CHECK(cut ? str_starts(buf_str(&want), buf_str(&got))
+                   : str_eq(buf_str(&want), buf_str(&got)));
+    buf_release(&got);
+    buf_release(&want);
+}
+
+/* One record on its own. The text goes to <out>. */
+static void check_alone(const struct input *in, const struct record *r, struct buf *out)
+{
+    struct format_options o = in->o;
+    struct formatter *f;
+    bool cut;
+
+    o.framing = FRAMING_NONE;
+    f = formatter_create(&o, &in->id);
+    buf_clear(out);
+    FUZZ_CHECK(formatter_add(f, out, r, STR(NOW), &cut) == 0);
+    formatter_free(f);
+    if (o.format == FORMAT_RFC5424)
+        check_rfc5424(in, buf_str(out), r, cut);
+    else if (o.format == FORMAT_JSON)
+        check_json(buf_str(out), r, cut);
+    else if (o.format == FORMAT_GELF)
+        check_gelf(buf_str(out), r, cut);
+    else if (o.format == FORMAT_ELASTIC)
+        check_elastic(buf_str(out), r, cut);
+    else
+        check_text(in, buf_str(out), r, cut);
+    if (o.max && (o.format == FORMAT_RFC5424 || o.format == FORMAT_RAW))
+        FUZZ_CHECK(out->len <= o.max);
+}
+
+/* ---- the reference de-framer: bytes in, one at a time, records out ---- */
+
+struct deframer {
+    const struct input *in;
+    size_t next; /* record expected */
+    size_t want; /* OCTET: bytes left of the frame */
+    size_t digits;
+    bool body;
+    struct buf frame;
+};
+
+static void deframer_record(struct deframer *d)
+{
+    struct buf alone = BUF_INIT(SIZE_MAX - 1);
+
+    FUZZ_CHECK(d->next < d->in->count);
+    check_alone(d->in, &d->in->records[d->next++], &alone);
+    for (size_t i = 0; d->in->o.framing == FRAMING_LF && i < alone.len; i++) {
+        if (alone.p[i] == '\n' || alone.p[i] == '\0')
+            alone.p[i] = ' ';
+    }
+    FUZZ_CHECK(str_eq(buf_str(&alone), buf_str(&d->frame)));
+    buf_clear(&d->frame);
+    buf_release(&alone);
+}
+
+static void deframer_byte(struct deframer *d, char c)
+{
+    if (d->in->o.framing == FRAMING_LF) {
+        if (c == '\n')
+            deframer_record(d);
+        else
+            FUZZ_CHECK(buf_add_ch(&d->frame, c) == 0);
+        return;
+    }
+    if (d->body) {
+        FUZZ_CHECK(buf_add_ch(&d->frame, c) == 0);
+        d->want--;
+    } else if (c != ' ') {
+        FUZZ_CHECK(c >= '0' && c <= '9' && ++d->digits <= 7);
+        FUZZ_CHECK(d->digits == 1 || d->want != 0); /* no leading zeros */
+        d->want = d->want * 10 + (size_t)(c - '0');
+        return;
+    } else {
+        FUZZ_CHECK(d->digits > 0);
+        d->body = true;
+    }
+    if (d->want == 0) {
+        deframer_record(d);
+        d->body = false;
+        d->digits = 0;
+    }
+}
+
+/* All records in one buffer that grows by pieces, as a connection would see it. */
+static void check_stream(const struct input *in)
+{
+    struct formatter *f = formatter_create(&in->o, &in->id);
+    struct deframer d = {.in = in, .frame = BUF_INIT(SIZE_MAX - 1)};
+    struct buf out = BUF_INIT(SIZE_MAX - 1);
+
+    for (size_t i = 0; i < in->count; i++)
+        FUZZ_CHECK(formatter_add(f, &out, &in->records[i], STR(NOW), NULL) == 0);
+    FUZZ_CHECK(formatter_end(f, &out) == 0);
+    if (in->o.framing == FRAMING_ARRAY && in->o.format == FORMAT_JSON)
+        FUZZ_CHECK(json_valid(buf_str(&out)));
+    if (in->o.framing == FRAMING_LF || in->o.framing == FRAMING_OCTET) {
+        while (out.len) {
+            size_t n = out.len < in->piece ? out.len : in->piece;
+
+            for (size_t i = 0; i < n; i++)
+                deframer_byte(&d, out.p[i]);
+            buf_consume(&out, n);
+        }
+        FUZZ_CHECK(d.next == in->count && d.frame.len == 0 && !d.body && d.digits == 0);
+    }
+    buf_release(&d.frame);
+    buf_release(&out);
+    formatter_free(f);
+}
+
+/* A buffer that is too small by any amount is left as it was. */
+static void check_full(const struct input *in, size_t missing)
+{
+    struct buf whole = BUF_INIT(SIZE_MAX - 1), small;
+    struct formatter *f = formatter_create(&in->o, &in->id);
+
+    FUZZ_CHECK(formatter_add(f, &whole, &in->records[0], STR(NOW), NULL) == 0);
+    if (whole.len) {
+        small = BUF_INIT(whole.len - 1 - missing % whole.len);
+        FUZZ_CHECK(formatter_add(f, &small, &in->records[0], STR(NOW), NULL) < 0);
+        FUZZ_CHECK(small.len == 0);
+        buf_release(&small);
+    }
+    small = BUF_INIT(whole.len);
+    /* rfc5424 may want room for a header that `max` then cuts */
+    if (formatter_add(f, &small, &in->records[0], STR(NOW), NULL) == 0)
+        FUZZ_CHECK(str_eq(buf_str(&small), buf_str(&whole)));
+    else
+        FUZZ_CHECK(in->o.format == FORMAT_RFC5424 && in->o.max && in->o.max < 360);
+    buf_release(&small);
+    buf_release(&whole);
+    formatter_free(f);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct buf out = BUF_INIT(SIZE_MAX - 1);
+    struct input in;
+
+    if (!read_input(&in, str_make((const char *)data, size)))
+        return 0;
+    for (size_t i = 0; i < in.count; i++)
+        check_alone(&in, &in.records[i], &out);
+    if (in.o.format != FORMAT_ELASTIC) /* whose records are two lines each */
+        check_stream(&in);
+    if (in.count)
+        check_full(&in, in.piece);
+    buf_release(&out);
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* What the tests of the encoders share: a record, an identity, and one call that encodes. */
+#ifndef TEST_FORMAT_FIXTURE_H
+#define TEST_FORMAT_FIXTURE_H
+
+#include "formats/format.h"
+
+#define FIXTURE_NOW "2026-11-20T10:15:59.123456Z"
+#define FIXTURE_TIME "2026-11-20T10:15:00.123456789Z"
+
+static inline struct identity fixture_identity(void)
+{
+    return (struct identity){
+        .hostname = STR("web.shop"),
+        .tag = STR("web-1"),
+        .namespace = STR("shop"),
+        .pod = STR("web-1"),
+        .container = STR("app"),
+        .node = STR("n1"),
+    };
+}
+
+static inline struct record fixture_record(struct str msg)
+{
+    return (struct record){.time = STR(FIXTURE_TIME), .msg = msg, .segment = 0xabc, .offset = 0x1f};
+}
+
+/* Encodes one record into <out>, which is cleared. Returns formatter_add()'s result. */
+static inline int fixture_encode(const struct format_options *o, const struct identity *id,
+                                 const struct record *r, struct buf *out, bool *cut)
+{
+    struct formatter *f = formatter_create(o, id);
+    int rc;
+
+    buf_clear(out);
+    rc = formatter_add(f, out, r, STR(FIXTURE_NOW), cut);
+    formatter_free(f);
+    return rc;
+}
+
+#endif

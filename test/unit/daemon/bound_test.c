@@ -1,0 +1,61 @@
+/* The memory bound: it grows with what there is, and an ordinary node stays small. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "daemon/bound.h"
+
+#define MIB UINT64_C(1048576)
+
+static const struct bound_input node = {.workers = 1,
+                                        .max_line = MAX_LINE_DEFAULT,
+                                        .drains = 52,
+                                        .streams = 52,
+                                        .cursors = 52,
+                                        .routes = 1500};
+
+static void each_part_counts(void **state)
+{
+    uint64_t base = bound_bytes(&node);
+    struct bound_input in;
+
+    (void)state;
+    in = node, in.workers = 2;
+    assert_true(bound_bytes(&in) > base + INFLIGHT_MAX + 4 * MAX_LINE_DEFAULT);
+    in = node, in.max_line = MAX_LINE_LIMIT;
+    assert_true(bound_bytes(&in) >= base + MAX_LINE_LIMIT - MAX_LINE_DEFAULT);
+    in = node, in.drains++;
+    assert_true(bound_bytes(&in) >= base + BATCH_BYTES_PROBE);
+    in = node, in.requests++;
+    assert_true(bound_bytes(&in) >= base + BATCH_BYTES_PROBE);
+    in = node, in.streams++;
+    assert_true(bound_bytes(&in) > base);
+    in = node, in.cursors++;
+    assert_true(bound_bytes(&in) > base);
+    in = node, in.routes++;
+    assert_true(bound_bytes(&in) > base);
+}
+
+static void a_node_fits_its_memory_limit(void **state)
+{
+    struct bound_input in = node;
+
+    (void)state;
+    assert_in_range(bound_bytes(&node), 16 * MIB, 64 * MIB);
+    in.streams = in.cursors = 2000; /* small things stay small */
+    assert_in_range(bound_bytes(&in), bound_bytes(&node), bound_bytes(&node) + 16 * MIB);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_part_counts),
+        cmocka_unit_test(a_node_fits_its_memory_limit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,413 @@
+/* The environment and the command line: each variable's good and bad values, and nothing
+ * undocumented. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "daemon/cli.h"
+#include "daemon/config.h"
+
+#define ARGS(...) ((char *[]){"logtrain", __VA_ARGS__, NULL})
+#define ENV(...) ((char *[]){__VA_ARGS__, NULL})
+#define DRAIN "--drain", "a=null://"
+
+static void accept_env(char *var, struct config *c)
+{
+    struct err e = {0};
+
+    if (config_load(c, ARGS(DRAIN), ENV("PATH=/bin", var), &e) < 0)
+        fail_msg("%s is refused: %s", var, e.text);
+}
+
+static void refuse_env(char *var, const char *text)
+{
+    struct config c;
+    struct err e = {0};
+
+    if (config_load(&c, ARGS(DRAIN), ENV("PATH=/bin", var), &e) == 0)
+        fail_msg("%s is accepted", var);
+    config_release(&c);
+    if (strcmp(e.text, text) != 0)
+        fail_msg("%s: \"%s\", wanted \"%s\"", var, e.text, text);
+}
+
+static void refuse_args(char *const *argv, const char *text)
+{
+    struct config c;
+    struct err e = {0};
+
+    assert_int_equal(config_load(&c, argv, ENV(NULL), &e), -1);
+    config_release(&c);
+    assert_string_equal(e.text, text);
+}
+
+static void defaults(void **state)
+{
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(config_load(&c, ARGS(DRAIN), ENV(NULL), &e), 0);
+    assert_true(c.kubernetes);
+    assert_string_equal(c.log_path, "/var/log/containers");
+    assert_string_equal(c.roots[0], "/var/lib/docker/containers");
+    assert_null(c.roots[1]);
+    assert_string_equal(c.exclude_namespaces, "");
+    assert_string_equal(c.node, "logtrain");
+    assert_int_equal(c.workers, 1);
+    assert_int_equal(c.read_from, CONFIG_FROM_END);
+    assert_int_equal(c.max_line, MAX_LINE_DEFAULT);
+    assert_int_equal(c.partial_timeout_ms, PARTIAL_TIMEOUT_MS);
+    assert_int_equal(c.http_port, 9000);
+    assert_string_equal(c.http_address, "");
+    assert_string_equal(c.dns_servers, "");
+    assert_int_equal(c.stop_grace_ms, STOP_GRACE_MS);
+    assert_int_equal(config_log_level(&c), LOG_INFO);
+    assert_int_equal(c.trace, 0);
+    config_release(&c);
+}
+
+static void good_values_arrive(void **state)
+{
+    static const struct {
+        char *var;
+        size_t offset;
+        uint64_t value;
+    } numbers[] = {
+        {"WORKERS=1", offsetof(struct config, workers), 1},
+        {"WORKERS=64", offsetof(struct config, workers), 64},
+        {"HTTP_PORT=0", offsetof(struct config, http_port), 0},
+        {"HTTP_PORT=65535", offsetof(struct config, http_port), 65535},
+        {"MAX_LINE=1k", offsetof(struct config, max_line), 1024},
+        {"MAX_LINE=16Mi", offsetof(struct config, max_line), 16 * 1024 * 1024},
+        {"PARTIAL_TIMEOUT=100ms", offsetof(struct config, partial_timeout_ms), 100},
+        {"PARTIAL_TIMEOUT=3", offsetof(struct config, partial_timeout_ms), 3000},
+        {"STOP_GRACE=0", offsetof(struct config, stop_grace_ms), 0},
+        {"STOP_GRACE=10m", offsetof(struct config, stop_grace_ms), 600000},
+    };
+    struct config c;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        accept_env(numbers[i].var, &c);
+        assert_int_equal(*(uint64_t *)(void *)((char *)&c + numbers[i].offset), numbers[i].value);
+        config_release(&c);
+    }
+}
+
+static void good_words_arrive(void **state)
+{
+    struct config c;
+
+    (void)state;
+    accept_env("KUBERNETES=TRUE", &c);
+    assert_true(c.kubernetes);
+    config_release(&c);
+    accept_env("READ_FROM=start", &c);
+    assert_int_equal(c.read_from, CONFIG_FROM_START);
+    config_release(&c);
+    accept_env("LOG_LEVEL=error", &c);
+    assert_int_equal(config_log_level(&c), LOG_ERROR);
+    config_release(&c);
+    accept_env("DEBUG=True", &c);
+    assert_int_equal(config_log_level(&c), LOG_DEBUG);
+    config_release(&c);
+    accept_env("LOGTRAIN_TRACE=route, drain", &c);
+    assert_int_equal(c.trace, CONFIG_TRACE_DRAIN | CONFIG_TRACE_ROUTE);
+    config_release(&c);
+    accept_env("LOG_ROOTS=/a::/b/c:", &c);
+    assert_string_equal(c.roots[0], "/a");
+    assert_string_equal(c.roots[1], "/b/c");
+    assert_null(c.roots[2]);
+    config_release(&c);
+}
+
+static void accepted_without_meaning(void **state)
+{
+    static char *const vars[] = {
+        "METRICS=true",
+        "PROFILE=yes",
+        "POSTGRES=false",
+        "SYSLOG_TLS=False",
+        "DNS_SERVERS=",
+        "DNS_SERVERS=1.2.3.4",
+        "HTTP_ADDRESS=::1",
+        "HTTP_ADDRESS=127.0.0.1",
+        "WORKERS_UNKNOWN=17",
+        "EXCLUDE_NAMESPACES=",
+        "DNS_SERVERS=::1,[::1]:53, 10.0.0.1:5353",
+        "DNS_SERVERS=[::1]",
+    };
+    struct config c;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(vars); i++) {
+        accept_env(vars[i], &c);
+        config_release(&c);
+    }
+}
+
+static void bad_values_name_the_variable(void **state)
+{
+    static const struct {
+        char *var;
+        const char *text;
+    } rows[] = {
+        {"KUBERNETES=yes", "KUBERNETES: 'yes' is not true or false"},
+        {"KUBERNETES=", "KUBERNETES: '' is not true or false"},
+        {"KUBERNETES=1", "KUBERNETES: '1' is not true or false"},
+        {"KUBERNETES=true ", "KUBERNETES: 'true ' is not true or false"},
+        {"KUBERNETES_LOG_PATH=", "KUBERNETES_LOG_PATH: is empty"},
+        {"NODE=", "NODE: is empty"},
+        {"WORKERS=0", "WORKERS: '0' is not a number from 1 to 64"},
+        {"WORKERS=65", "WORKERS: '65' is not a number from 1 to 64"},
+        {"WORKERS=two", "WORKERS: 'two' is not a number from 1 to 64"},
+        {"WORKERS=+2", "WORKERS: '+2' is not a number from 1 to 64"},
+        {"WORKERS=", "WORKERS: '' is not a number from 1 to 64"},
+        {"WORKERS=18446744073709551617",
+         "WORKERS: '18446744073709551617' is not a number from 1 to 64"},
+        {"READ_FROM=START", "READ_FROM: 'START' is not one of end,start"},
+        {"READ_FROM=", "READ_FROM: '' is not one of end,start"},
+        {"MAX_LINE=1023", "MAX_LINE: '1023' is not a size from 1k to 16m"},
+        {"MAX_LINE=17m", "MAX_LINE: '17m' is not a size from 1k to 16m"},
+        {"MAX_LINE=1x", "MAX_LINE: '1x' is not a size from 1k to 16m"},
+        {"PARTIAL_TIMEOUT=99ms", "PARTIAL_TIMEOUT: '99ms' is not a duration from 100ms to 24h"},
+        {"PARTIAL_TIMEOUT=soon", "PARTIAL_TIMEOUT: 'soon' is not a duration from 100ms to 24h"},
+        {"HTTP_PORT=65536", "HTTP_PORT: '65536' is not a number from 0 to 65535"},
+        {"HTTP_PORT=http", "HTTP_PORT: 'http' is not a number from 0 to 65535"},
+        {"HTTP_ADDRESS=localhost", "HTTP_ADDRESS: 'localhost' is not an IP address"},
+        {"DNS_SERVERS=dns.example", "DNS_SERVERS: 'dns.example' is not IP addresses"},
+        {"DNS_SERVERS=1.2.3.4:0", "DNS_SERVERS: '1.2.3.4:0' is not IP addresses"},
+        {"DNS_SERVERS=1.2.3.4,", "DNS_SERVERS: '1.2.3.4,' is not IP addresses"},
+        {"DNS_SERVERS=[::1]:99999", "DNS_SERVERS: '[::1]:99999' is not IP addresses"},
+        {"DNS_SERVERS=[1.2.3.4]:53", "DNS_SERVERS: '[1.2.3.4]:53' is not IP addresses"},
+        {"DNS_SERVERS=[", "DNS_SERVERS: '[' is not IP addresses"},
+        {"STOP_GRACE=11m", "STOP_GRACE: '11m' is not a duration from 0s to 10m"},
+        {"STOP_GRACE=-1", "STOP_GRACE: '-1' is not a duration from 0s to 10m"},
+        {"LOG_LEVEL=verbose", "LOG_LEVEL: 'verbose' is not one of error,warn,info,debug"},
+        {"DEBUG=on", "DEBUG: 'on' is not true or false"},
+        {"LOGTRAIN_TRACE=drains", "LOGTRAIN_TRACE: 'drains' is not made of drain,route"},
+        {"POSTGRES=ja", "POSTGRES: 'ja' is not true or false"},
+        {"POSTGRES_RESYNC=999ms", "POSTGRES_RESYNC: '999ms' is not a duration from 1s to 24h"},
+        {"POSTGRES_TIMEOUT=0", "POSTGRES_TIMEOUT: '0' is not a duration from 100ms to 10m"},
+        {"POSTGRES=true", "DATABASE_URL: is blank, and POSTGRES=true needs it"},
+        {"ENVOY=ja", "ENVOY: 'ja' is not false"},
+        {"WORKERS=\x1b[31m\n0123456789012345678901234567890123456789012345",
+         "WORKERS: '?[31m?012345678901234567890123456789012345678901...' is not a number from 1 "
+         "to 64"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        refuse_env(rows[i].var, rows[i].text);
+}
+
+static void later_features_are_refused(void **state)
+{
+    static const char *const names[] = {
+        "KUBERNETES_DATASOURCE",
+        "ENVOY",
+        "HTTP_EVENTS",
+        "HTTP_SYSLOG",
+        "SYSLOG_TCP",
+        "SYSLOG_UDP",
+        "SYSLOG_TLS",
+        "PERSISTENT",
+        "AKKERIS",
+        "ONLY_AKKERIS",
+    };
+    char var[64], text[96];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        (void)snprintf(var, sizeof(var), "%s=true", names[i]);
+        (void)snprintf(text, sizeof(text), "%s=true: not in this build", names[i]);
+        refuse_env(var, text);
+    }
+}
+
+static void an_input_and_routes_are_needed(void **state)
+{
+    (void)state;
+    refuse_env("KUBERNETES=false",
+               "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH");
+    refuse_args(ENV("logtrain"),
+                "no route source: give --drain 'HOSTNAME=URL' or --routes FILE, or set "
+                "POSTGRES=true");
+}
+
+static void flags_take_their_value_both_ways(void **state)
+{
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(
+        config_load(&c, ARGS("--drain=a=null://?x=1", "--routes", "f", DRAIN), ENV(NULL), &e), 0);
+    assert_int_equal(c.ndrains, 2);
+    assert_string_equal(c.drains[0], "a=null://?x=1");
+    assert_string_equal(c.drains[1], "a=null://");
+    assert_string_equal(c.routes, "f");
+    config_release(&c);
+}
+
+static void bad_flags_are_named_but_not_their_values(void **state)
+{
+    (void)state;
+    refuse_args(ARGS("--drian", "x"), "unknown flag --drian (--help lists them)");
+    refuse_args(ARGS("--drian=a=http://u:secret@h"), "unknown flag --drian (--help lists them)");
+    refuse_args(ARGS("-h"), "unknown flag -h (--help lists them)");
+    refuse_args(ARGS("a=http://u:secret@h"), "takes no arguments but flags (--help lists them)");
+    refuse_args(ARGS("--drain"), "--drain: needs HOSTNAME=URL");
+    refuse_args(ARGS("--limits=1"), "--limits: takes no value");
+    refuse_args(ARGS("--routes", "a", "--routes", "b"), "--routes: given twice");
+    refuse_args(ARGS("--check", "a", "--check", "b"), "--check: given twice");
+}
+
+static void printing_needs_no_environment(void **state)
+{
+    static const struct {
+        char *flag;
+        enum config_mode mode;
+    } rows[] = {{"--help", CONFIG_MODE_HELP},
+                {"--version", CONFIG_MODE_VERSION},
+                {"--limits", CONFIG_MODE_LIMITS},
+                {"--check=x", CONFIG_MODE_CHECK}};
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(config_load(&c, ARGS(rows[i].flag), ENV("WORKERS=abc"), &e), 0);
+        assert_int_equal(c.mode, rows[i].mode);
+        config_release(&c);
+    }
+}
+
+static void credentials_leave_the_command_line(void **state)
+{
+    char one[] = "a=http://u:secret@h", two[] = "--drain=b=http://u:secret@h";
+    char three[] = "--check=http://u:secret@h", four[] = "nothing:secret";
+    char *argv[] = {"logtrain", "--routes", "file",    "--drain", one,
+                    two,        three,      "--drain", four,      NULL};
+
+    (void)state;
+    config_scrub(argv);
+    assert_string_equal(argv[2], "file");
+    assert_string_equal(one, "a=*****************");
+    assert_string_equal(two, "--drain=b=*****************");
+    assert_string_equal(three, "--check=*****************");
+    assert_string_equal(four, "**************");
+    config_scrub((char *[]){"logtrain", "--drain", NULL});
+    config_scrub((char *[]){NULL});
+}
+
+static struct buf read_file(const char *path)
+{
+    struct buf b = BUF_INIT(1024 * 1024);
+    FILE *f = fopen(path, "r");
+    char chunk[4096];
+    size_t n;
+
+    if (!f)
+        fail_msg("%s is missing", path);
+    while ((n = fread(chunk, 1, sizeof(chunk), f)))
+        assert_int_equal(buf_add(&b, chunk, n), 0);
+    assert_int_equal(fclose(f), 0);
+    return b;
+}
+
+static void wanted_in(const struct buf *text, const char *where, const char *before,
+                      const char *name)
+{
+    char key[96];
+
+    (void)snprintf(key, sizeof(key), "%s%s", before, name);
+    if (!strstr(text->p, key))
+        fail_msg("%s does not mention %s", where, key);
+}
+
+static void everything_is_in_help_and_documentation(void **state)
+{
+    struct buf help = BUF_INIT(CLI_TEXT_MAX), doc = read_file(SOURCE_DIR "/docs/configuration.md");
+
+    (void)state;
+    assert_int_equal(cli_help(&help), 0);
+    for (const struct config_var *v = config_vars(); v->name; v++) {
+        struct buf def = BUF_INIT(64);
+
+        wanted_in(&help, "--help", "\n  ", v->name);
+        wanted_in(&doc, "docs/configuration.md", "\n| `", v->name);
+        assert_int_equal(config_default_text(v, &def), 0);
+        if (def.len && v->kind != CONFIG_LATER && v->kind != CONFIG_IGNORED) {
+            char row[160];
+
+            (void)snprintf(row, sizeof(row), "| `%s` | `%s` |", v->name, def.p);
+            if (!strstr(doc.p, row))
+                fail_msg("docs/configuration.md has no row %s", row);
+        }
+        buf_release(&def);
+    }
+    for (const struct config_flag *f = config_flags(); f->name; f++) {
+        wanted_in(&help, "--help", "\n  --", f->name);
+        wanted_in(&doc, "docs/configuration.md", "\n| `--", f->name);
+    }
+    buf_release(&help);
+    buf_release(&doc);
+}
+
+/* Whoever adds a limit to the header adds it to the table. */
+static void every_limit_is_printed(void **state)
+{
+    struct buf header = read_file(SOURCE_DIR "/src/base/limits.h"), out = BUF_INIT(CLI_TEXT_MAX);
+    struct str rest = buf_str(&header), line, word;
+    unsigned defined = 0, printed = 0;
+
+    (void)state;
+    assert_int_equal(cli_limits(&out), 0);
+    while (str_cut(&rest, '\n', &line)) {
+        char key[64];
+
+        if (!str_starts(line, STR("#define ")) || str_eq(line, STR("#define BASE_LIMITS_H")))
+            continue;
+        line = str_skip(line, 8);
+        assert_true(str_cut(&line, ' ', &word));
+        (void)snprintf(key, sizeof(key), "%.*s ", STR_ARG(word));
+        if (!strstr(out.p, key))
+            fail_msg("--limits does not print %s", key);
+        defined++;
+    }
+    for (const char *p = out.p; (p = strchr(p, '\n')); p++)
+        printed++;
+    assert_int_equal(printed, defined);
+    buf_release(&header);
+    buf_release(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(good_values_arrive),
+        cmocka_unit_test(good_words_arrive),
+        cmocka_unit_test(accepted_without_meaning),
+        cmocka_unit_test(bad_values_name_the_variable),
+        cmocka_unit_test(later_features_are_refused),
+        cmocka_unit_test(an_input_and_routes_are_needed),
+        cmocka_unit_test(flags_take_their_value_both_ways),
+        cmocka_unit_test(bad_flags_are_named_but_not_their_values),
+        cmocka_unit_test(printing_needs_no_environment),
+        cmocka_unit_test(credentials_leave_the_command_line),
+        cmocka_unit_test(everything_is_in_help_and_documentation),
+        cmocka_unit_test(every_limit_is_printed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

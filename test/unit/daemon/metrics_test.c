@@ -1,0 +1,407 @@
+/* /metrics and /drains: reports of several workers added up, then printed so that a strict reader
+ * takes them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "daemon/snapshot.h"
+
+#define COUNTERS(n)                                                                                \
+    {                                                                                              \
+        .records_in = 10 * (n), .bytes_in = 1000 * (n), .records_out = 9 * (n),                    \
+        .bytes_out = 900 * (n), .wire_bytes = 1200 * (n), .batches = 3 * (n), .retries = 2 * (n),  \
+        .rewinds = 1 * (n), .rejected = 5 * (n), .too_large = 2 * (n), .truncated = 4 * (n),       \
+        .unconfirmed = 6 * (n), .connects = 7 * (n), .connect_errors = 8 * (n),                    \
+        .disconnects = 11 * (n), .lost_known = 12 * (n), .unsubscribed = 13 * (n)                  \
+    }
+
+static struct drain_report first[] = {
+    {.name = "syslog+tcp://b:601#000002",
+     .promise = "p",
+     .state = "open",
+     .streams = 3,
+     .lag_bytes = 70,
+     .lag_ms = 1500,
+     .counters = COUNTERS(1)},
+    {.name = "http://a:80#000001",
+     .promise = "p",
+     .state = "waiting",
+     .error = "refused \"\\\x01\xff",
+     .streams = 1,
+     .lag_bytes = 5,
+     .lag_ms = 20,
+     .retry_in_ms = 900,
+     .counters = COUNTERS(1)},
+};
+static struct drain_report second[] = {
+    {.name = "syslog+tcp://b:601#000002",
+     .promise = "p",
+     .state = "held",
+     .error = "no",
+     .streams = 2,
+     .lag_bytes = 30,
+     .lag_ms = 61001,
+     .retry_in_ms = 400,
+     .counters = COUNTERS(100)},
+    {.name = "syslog+tcp://b:601#000002", .promise = "p", .state = "open", .counters = COUNTERS(0)},
+};
+static struct engine_report one = {
+    .worker = 0,
+    .drains = first,
+    .ndrains = 2,
+    .streams = 4,
+    .cursors = 5,
+    .parked = 1,
+    .segments = 6,
+    .held_bytes = 700,
+    .inflight_bytes = 80,
+    .turn_ms_max = 9,
+    .reader = {.bytes_read = 1,
+               .records = 2,
+               .raw = 3,
+               .cut = 4,
+               .truncated = 5,
+               .lost_bytes = 6,
+               .late_bytes = 7,
+               .cut_off_bytes = 9,
+               .open_segments = 8},
+};
+static struct engine_report two = {
+    .worker = 1,
+    .drains = second,
+    .ndrains = 2,
+    .streams = 40,
+    .cursors = 50,
+    .parked = 10,
+    .segments = 60,
+    .held_bytes = 7000,
+    .inflight_bytes = 800,
+    .turn_ms_max = 4,
+    .reader = {.bytes_read = 10,
+               .records = 20,
+               .raw = 30,
+               .cut = 40,
+               .truncated = 50,
+               .lost_bytes = 60,
+               .late_bytes = 70,
+               .cut_off_bytes = 90,
+               .open_segments = 80},
+};
+static const struct node_facts facts = {
+    .router = {.routes = 21, .streams = 22, .unrouted = 23, .attachments = 24},
+    .input = {.streams = 22, .segments = 25, .rescans = 26, .refused = 27, .unreadable = 28},
+    .process = {.cpu_ms = 1234,
+                .rss_bytes = 31,
+                .virtual_bytes = 32,
+                .open_fds = 33,
+                .max_fds = 34,
+                .threads = 35,
+                .start_ms = 36001},
+    .overflows = 41,
+    .degraded = 1,
+    .turn_ms_max = 2,
+    .memory_bound = 43,
+};
+
+static struct engine_report *const both[] = {&one, &two};
+
+static struct buf print(struct engine_report *const *reports, unsigned n,
+                        int (*render)(const struct snapshot *, struct buf *))
+{
+    struct buf out = BUF_INIT(SNAPSHOT_TEXT_MAX);
+    struct snapshot s;
+
+    snapshot_init(&s, reports, n, &facts);
+    assert_int_equal(render(&s, &out), 0);
+    snapshot_release(&s);
+    return out;
+}
+
+/* ---- a strict reader of the text format ---- */
+
+struct text_reader {
+    char family[128];
+    char type[16];
+    char seen[256][160]; /* families, then whole series, each only once */
+    unsigned nseen;
+};
+
+static void once(struct text_reader *r, const char *what)
+{
+    for (unsigned i = 0; i < r->nseen; i++)
+        if (strcmp(r->seen[i], what) == 0)
+            fail_msg("twice: %s", what);
+    assert_true(r->nseen < ARRAY_LEN(r->seen));
+    (void)snprintf(r->seen[r->nseen++], sizeof(r->seen[0]), "%s", what);
+}
+
+static size_t name_len(const char *p)
+{
+    return strspn(p, "abcdefghijklmnopqrstuvwxyz_0123456789");
+}
+
+/* {name="value",…}: returns what follows the brace. */
+static const char *labels(const char *p)
+{
+    do {
+        size_t n = name_len(++p);
+
+        assert_true(n > 0 && p[n] == '=' && p[n + 1] == '"');
+        for (p += n + 2; *p != '"'; p++) {
+            assert_true(*p != '\0');
+            if (*p == '\\') {
+                p++;
+                assert_true(*p == '\\' || *p == '"' || *p == 'n');
+            }
+        }
+        p++;
+    } while (*p == ',');
+    assert_int_equal(*p, '}');
+    return p + 1;
+}
+
+static void take_sample(struct text_reader *r, const char *line)
+{
+    char series[160];
+    const char *p = line + name_len(line);
+    char *end;
+
+    assert_int_equal(p - line, strlen(r->family)); /* samples stand with their family */
+    assert_memory_equal(line, r->family, (size_t)(p - line));
+    if (*p == '{')
+        p = labels(p);
+    (void)snprintf(series, sizeof(series), "%.*s", (int)(p - line), line);
+    once(r, series);
+    assert_int_equal(*p, ' ');
+    assert_true(p[1] >= '0' && p[1] <= '9');
+    (void)strtod(p + 1, &end);
+    assert_int_equal(*end, '\0');
+}
+
+static void take_line(struct text_reader *r, const char *line)
+{
+    char help[128], name[128];
+
+    if (sscanf(line, "# HELP %127s %127[^\n]", help, name) == 2) {
+        (void)snprintf(r->family, sizeof(r->family), "%s", help);
+        r->type[0] = '\0';
+        assert_int_equal(line[strlen(line) - 1], '.');
+    } else if (sscanf(line, "# TYPE %127s %15s", name, r->type) == 2) {
+        assert_string_equal(name, r->family);
+        assert_true(strcmp(r->type, "gauge") == 0 || strcmp(r->type, "counter") == 0);
+        assert_int_equal(str_ends(str_of(name), STR("_total")), strcmp(r->type, "counter") == 0);
+        once(r, line);
+    } else {
+        assert_true(r->type[0] != '\0'); /* HELP, TYPE, samples */
+        take_sample(r, line);
+    }
+}
+
+static unsigned read_strictly(const struct buf *text)
+{
+    struct text_reader *r = xcalloc(1, sizeof(*r));
+    struct str rest = buf_str(text), line;
+    unsigned n;
+
+    assert_int_equal(text->p[text->len - 1], '\n');
+    while (str_cut(&rest, '\n', &line)) {
+        char *z = str_dup(line);
+
+        take_line(r, z);
+        free(z);
+    }
+    n = r->nseen;
+    free(r);
+    return n;
+}
+
+/* ---- */
+
+static void has_line(const struct buf *text, const char *line)
+{
+    char key[256];
+
+    (void)snprintf(key, sizeof(key), "\n%s\n", line);
+    if (!strstr(text->p, key))
+        fail_msg("missing: %s", line);
+}
+
+static void the_text_is_strictly_right(void **state)
+{
+    struct buf out = print(both, 2, metrics_render);
+
+    (void)state;
+    assert_in_range(read_strictly(&out), 100, 200);
+    buf_release(&out);
+    out = print(NULL, 0, metrics_render); /* before there is any drain */
+    assert_in_range(read_strictly(&out), 50, 150);
+    buf_release(&out);
+}
+
+static void drains_are_added_up(void **state)
+{
+    static const char *const lines[] = {
+        "logtrain_connections{drain=\"syslog+tcp://b:601#000002\"} 2",
+        "logtrain_connections{drain=\"http://a:80#000001\"} 0",
+        "logtrain_packets_sent_total{drain=\"http://a:80#000001\"} 9",
+        "logtrain_packets_sent_total{drain=\"syslog+tcp://b:601#000002\"} 909",
+        "logtrain_errors_total{drain=\"http://a:80#000001\"} 26",
+        "logtrain_drain_read_records_total{drain=\"syslog+tcp://b:601#000002\"} 1010",
+        "logtrain_drain_read_bytes_total{drain=\"syslog+tcp://b:601#000002\"} 101000",
+        "logtrain_drain_sent_bytes_total{drain=\"syslog+tcp://b:601#000002\"} 90900",
+        "logtrain_drain_wire_bytes_total{drain=\"http://a:80#000001\"} 1200",
+        "logtrain_drain_batches_total{drain=\"http://a:80#000001\"} 3",
+        "logtrain_drain_retries_total{drain=\"http://a:80#000001\"} 2",
+        "logtrain_drain_rewinds_total{drain=\"http://a:80#000001\"} 1",
+        "logtrain_drain_rejected_records_total{drain=\"http://a:80#000001\",reason=\"refused\"} 3",
+        ("logtrain_drain_rejected_records_total{drain=\"http://a:80#000001\",reason=\"too_large\"}"
+         " 2"),
+        "logtrain_drain_lost_records_total{drain=\"http://a:80#000001\",reason=\"not_sent\"} 12",
+        "logtrain_drain_truncated_records_total{drain=\"http://a:80#000001\"} 4",
+        "logtrain_drain_unconfirmed_bytes_total{drain=\"http://a:80#000001\"} 6",
+        "logtrain_drain_connects_total{drain=\"http://a:80#000001\"} 7",
+        "logtrain_drain_connect_errors_total{drain=\"http://a:80#000001\"} 8",
+        "logtrain_drain_disconnects_total{drain=\"http://a:80#000001\"} 11",
+        "logtrain_drain_streams{drain=\"syslog+tcp://b:601#000002\"} 5",
+        "logtrain_drain_lag_bytes{drain=\"syslog+tcp://b:601#000002\"} 100",
+        "logtrain_drain_lag_seconds{drain=\"syslog+tcp://b:601#000002\"} 61.001",
+        "logtrain_drain_retry_in_seconds{drain=\"syslog+tcp://b:601#000002\"} 0.400",
+        "logtrain_drain_state{drain=\"syslog+tcp://b:601#000002\",state=\"open\"} 2",
+        "logtrain_drain_state{drain=\"syslog+tcp://b:601#000002\",state=\"held\"} 1",
+        "logtrain_drain_state{drain=\"http://a:80#000001\",state=\"waiting\"} 1",
+    };
+    struct buf out = print(both, 2, metrics_render);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        has_line(&out, lines[i]);
+    buf_release(&out);
+}
+
+static void the_node_is_added_up(void **state)
+{
+    static const char *const lines[] = {
+        "logtrain_build_info{version=\"" LOGTRAIN_VERSION "\"} 1",
+        "logtrain_scrape_incomplete 0",
+        "logtrain_workers 2",
+        "logtrain_read_bytes_total 11",
+        "logtrain_read_records_total 22",
+        "logtrain_raw_lines_total 33",
+        "logtrain_cut_lines_total 44",
+        "logtrain_truncations_total 55",
+        "logtrain_lost_bytes_total{reason=\"unreadable\"} 66",
+        "logtrain_lost_bytes_total{reason=\"truncated\"} 99",
+        "logtrain_lost_bytes_total{reason=\"late\"} 77",
+        "logtrain_open_segments 88",
+        "logtrain_segments 66",
+        "logtrain_held_bytes 7700",
+        "logtrain_inflight_bytes 880",
+        "logtrain_cursors 55",
+        "logtrain_parked_cursors 11",
+        "logtrain_loop_delay_seconds 0.009",
+        "logtrain_routes 21",
+        "logtrain_streams 22",
+        "logtrain_unrouted_streams 23",
+        "logtrain_log_files 25",
+        "logtrain_rescans_total 26",
+        "logtrain_refused_files_total 27",
+        "logtrain_unreadable_files_total 28",
+        "logtrain_inotify_overflows_total 41",
+        "logtrain_inotify_degraded 1",
+        "logtrain_memory_bound_bytes 43",
+        "process_cpu_seconds_total 1.234",
+        "process_resident_memory_bytes 31",
+        "process_virtual_memory_bytes 32",
+        "process_open_fds 33",
+        "process_max_fds 34",
+        "process_threads 35",
+        "process_start_time_seconds 36.001",
+    };
+    struct buf out = print(both, 2, metrics_render);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        has_line(&out, lines[i]);
+    buf_release(&out);
+}
+
+static void a_silent_worker_is_admitted(void **state)
+{
+    struct engine_report *const half[] = {&one, NULL};
+    struct buf out = print(half, 2, metrics_render);
+
+    (void)state;
+    has_line(&out, "logtrain_scrape_incomplete 1");
+    has_line(&out, "logtrain_workers 2");
+    has_line(&out, "logtrain_read_bytes_total 1");
+    buf_release(&out);
+}
+
+static void labels_are_escaped(void **state)
+{
+    struct drain_report odd = {.name = "a\\b\"c\nd", .promise = "p", .state = "open"};
+    struct engine_report report = {.drains = &odd, .ndrains = 1};
+    struct buf out = print((struct engine_report *[]){&report}, 1, metrics_render);
+
+    (void)state;
+    has_line(&out, "logtrain_connections{drain=\"a\\\\b\\\"c\\nd\"} 1");
+    assert_true(read_strictly(&out) > 50);
+    buf_release(&out);
+}
+
+static void drains_page_is_as_it_was(void **state)
+{
+    static const char expected[] =
+        "[{\"name\":\"http://a:80#000001\",\"state\":\"waiting\",\"promise\":\"p\",\"workers\":1,"
+        "\"streams\":1,\"lag_bytes\":5,\"lag_seconds\":0.020,\"retry_in_seconds\":0.900,"
+        "\"last_error\":\"refused \\\"\\\\\\u0001\\u00ff\",\"counters\":{\"records_in\":10,"
+        "\"bytes_in\":1000,\"records_out\":9,\"bytes_out\":900,\"wire_bytes\":1200,\"batches\":3,"
+        "\"retries\":2,\"rewinds\":1,\"rejected\":5,\"too_large\":2,\"truncated\":4,"
+        "\"unconfirmed\":6,\"connects\":7,\"connect_errors\":8,\"disconnects\":11,"
+        "\"lost_known\":12,\"unsubscribed\":13}},\n"
+        "{\"name\":\"syslog+tcp://b:601#000002\",\"state\":\"held\",\"promise\":\"p\","
+        "\"workers\":3,\"streams\":5,\"lag_bytes\":100,\"lag_seconds\":61.001,"
+        "\"retry_in_seconds\":0.400,\"last_error\":\"no\",\"counters\":{\"records_in\":1010,"
+        "\"bytes_in\":101000,\"records_out\":909,\"bytes_out\":90900,\"wire_bytes\":121200,"
+        "\"batches\":303,\"retries\":202,\"rewinds\":101,\"rejected\":505,\"too_large\":202,"
+        "\"truncated\":404,\"unconfirmed\":606,\"connects\":707,\"connect_errors\":808,"
+        "\"disconnects\":1111,\"lost_known\":1212,\"unsubscribed\":1313}}]\n";
+    struct buf out = print(both, 2, drains_render);
+
+    (void)state;
+    assert_string_equal(out.p, expected);
+    buf_release(&out);
+    out = print(NULL, 0, drains_render);
+    assert_string_equal(out.p, "[]\n");
+    buf_release(&out);
+}
+
+static void the_process_is_measured(void **state)
+{
+    struct process_facts p = {.cpu_ms = 0};
+
+    (void)state;
+    process_facts(&p);
+    assert_in_range(p.rss_bytes, 500 * 1024, UINT64_C(1) << 40);
+    assert_true(p.virtual_bytes > p.rss_bytes);
+    assert_in_range(p.open_fds, 1, 100);
+    assert_in_range(p.max_fds, 1, UINT64_MAX);
+    assert_in_range(p.threads, 1, 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_text_is_strictly_right), cmocka_unit_test(drains_are_added_up),
+        cmocka_unit_test(the_node_is_added_up),       cmocka_unit_test(a_silent_worker_is_admitted),
+        cmocka_unit_test(labels_are_escaped),         cmocka_unit_test(drains_page_is_as_it_was),
+        cmocka_unit_test(the_process_is_measured),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,278 @@
+/* The worker and the framework around a member that does what the test says. One thread, a faked
+ * clock, real files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "worker.h"
+
+/* ---- tests ---- */
+
+/* The end of a joined line is made up when the stream ends: the position does not move any more,
+ * yet the record is not confirmed. */
+static void test_last_partial_is_sent_again(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    put("0.log", T "F one\n" T "P two\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    f = attach(0, true);
+    assert_got(f, "one\n");
+    answer(f, VERDICT_SENT);
+    turns(5);
+    drain_confirm(&f->base, f->written);
+    feed_finished();
+    assert_got(f, "two\n");
+    answer(f, VERDICT_SENT);
+    turns(5);
+    lose(f);
+    assert_int_equal(w.forgotten, 0);
+    reopen(f);
+    assert_got(f, "two\n");
+    answer(f, VERDICT_SENT);
+    turns(5);
+    drain_confirm(&f->base, f->written);
+    turns(5);
+    assert_int_equal(w.forgotten, 1);
+}
+
+static void test_unused_drain_is_freed(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    put("0.log", T "F one\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    f = attach(0, false);
+    answer(f, VERDICT_DELIVERED);
+    turns(5);
+    feed_finished();
+    assert_int_equal(w.forgotten, 1);
+    pass_ms(DRAIN_UNUSED_MS - 1);
+    assert_int_equal(w.freed, 0);
+    for (int i = 0; i < 3 && !w.freed; i++)
+        pass_ms(60000);
+    assert_int_equal(w.freed, 1);
+    assert_true(list_empty(&w.en->all));
+    /* the same URL again: a new one */
+    feed_stream();
+    feed_segment(1, "0.log");
+    f = attach(0, false);
+    assert_got(f, "one\n");
+}
+
+static void test_used_drain_is_kept(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    put("0.log", T "F one\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    f = attach(0, false);
+    answer(f, VERDICT_DELIVERED);
+    turns(5);
+    feed_finished();
+    pass_ms(1000);
+    feed_stream();
+    feed_segment(1, "0.log");
+    assert_ptr_equal(attach(0, false), f);
+    answer(f, VERDICT_DELIVERED);
+    for (int i = 0; i < 20; i++)
+        pass_ms(60000);
+    assert_int_equal(w.freed, 0);
+}
+
+static void test_shelved_batch_comes_back(void **state)
+{
+    struct fake *f;
+    size_t len;
+
+    (void)state;
+    put("0.log", T "F one\n" T "F two\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    f = attach(0, true);
+    len = f->batch->body.len;
+    drain_shelve(&f->base, f->batch);
+    assert_int_equal(w.en->inflight_bytes, 0);
+    assert_null(f->batch->body.p);
+    assert_int_equal(drain_unshelve(&f->base, f->batch), 0);
+    assert_int_equal(w.en->inflight_bytes, len);
+    assert_string_equal(f->batch->body.p, "one\ntwo\n");
+}
+
+/* The file is truncated while a batch of it is on the shelf: that batch cannot be made again, and
+ * looking at its old place is no reason for the others to start again. */
+static void test_shelved_batch_of_truncated_file(void **state)
+{
+    struct fake *stuck, *well;
+
+    (void)state;
+    put("0.log", T "F one\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    well = attach(1, false);
+    answer(well, VERDICT_DELIVERED);
+    stuck = attach(0, true);
+    answer(stuck, VERDICT_SENT);
+    turns(5);
+    put("0.log", T "F two\n", O_APPEND);
+    feed_grew();
+    answer(well, VERDICT_DELIVERED);
+    turns(5);
+    assert_got(well, "one\ntwo\n");
+    drain_shelve(&stuck->base, stuck->batch);
+    put("0.log", T "F three\n" T "F four\n" T "F five\n", O_TRUNC);
+    feed_grew();
+    assert_got(well, "three\nfour\nfive\n");
+    answer(well, VERDICT_DELIVERED);
+    turns(5);
+    assert_int_equal(drain_unshelve(&stuck->base, stuck->batch), -1);
+    feed_grew();
+    assert_null(well->batch);
+    assert_got(well, "");
+    answer(stuck, VERDICT_OFFLINE);
+    lose(stuck);
+    buf_clear(&stuck->got);
+    reopen(stuck);
+    assert_got(stuck, "three\nfour\nfive\n");
+}
+
+/* Reading the range again fails for good: it must not be tried for ever. */
+static void test_shelved_batch_that_does_not_fit(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    put("0.log", T "F one\n" T "F two\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    f = attach(0, true);
+    drain_shelve(&f->base, f->batch);
+    f->batch->body.max = 4;
+    assert_int_equal(drain_unshelve(&f->base, f->batch), -1);
+    f->batch->body.max = BATCH_GROWTH_MAX;
+}
+
+/* A drain that was away and is back is not cut off while it takes what it missed. */
+static void test_stop_waits_for_what_came_back(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    put("0.log", T "F one\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    f = attach(0, true);
+    answer(f, VERDICT_OFFLINE);
+    lose(f);
+    reopen(f);
+    assert_true(f->base.failing);
+    engine_stop(w.en, 4000, stopped, NULL);
+    pass_ms(100);
+    assert_non_null(f->batch);
+    answer(f, VERDICT_SENT);
+    pass_ms(100);
+    assert_true(w.stopped);
+    assert_int_equal(f->base.counters.retries, 1);
+}
+
+/* ---- the commit rule of syslog over TCP, with a peer that reads all ---- */
+
+struct peer {
+    int listener, fd;
+    uint16_t port;
+};
+
+static void peer_listen(struct peer *p)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+
+    p->fd = -1;
+    p->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(p->listener >= 0);
+    assert_int_equal(bind(p->listener, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(p->listener, 5), 0);
+    assert_int_equal(getsockname(p->listener, (struct sockaddr *)&a, &len), 0);
+    p->port = ntohs(a.sin_port);
+}
+
+static size_t peer_read(struct peer *p)
+{
+    char ignored[4096];
+    ssize_t n;
+
+    if (p->fd < 0)
+        p->fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    n = p->fd < 0 ? 0 : read(p->fd, ignored, sizeof(ignored));
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void attach_url(const char *url)
+{
+    struct err e;
+    struct drain_spec *spec = drain_spec_create(str_of(url), &e);
+
+    assert_non_null(spec);
+    engine_attach(w.en, 1, spec, NULL, NULL);
+    drain_spec_unref(spec);
+}
+
+static void test_young_connection_confirms_nothing(void **state)
+{
+    struct peer p;
+    struct drain *d;
+    char url[64];
+    size_t got = 0;
+
+    (void)state;
+    peer_listen(&p);
+    put("0.log", T "F one\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    assert_true(snprintf(url, sizeof(url), "syslog+tcp://127.0.0.1:%u", p.port) > 0);
+    attach_url(url);
+    for (int i = 0; i < 1000 && !got; i++) { /* real time passes in the waits */
+        loop_turn(engine_loop(w.en), 10);
+        got = peer_read(&p);
+    }
+    assert_true(got > 0);
+    d = list_entry(w.en->all.next, struct drain, node);
+    for (int ms = 0; ms < YOUNG_CONNECTION_MS - 500; ms += 500)
+        pass_ms(500);
+    assert_int_equal(d->counters.records_out, 0);
+    for (int i = 0; i < 4; i++)
+        pass_ms(500);
+    assert_int_equal(d->counters.records_out, 1);
+    (void)close(p.fd);
+    (void)close(p.listener);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_last_partial_is_sent_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unused_drain_is_freed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_used_drain_is_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shelved_batch_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shelved_batch_of_truncated_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shelved_batch_that_does_not_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stop_waits_for_what_came_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_young_connection_confirms_nothing, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

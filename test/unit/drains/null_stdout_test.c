@@ -1,0 +1,300 @@
+/* The members without a peer, against a framework of a few lines that only takes down what they
+ * say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "drains/engine.h"
+#include "drains/members.h"
+
+#define DEADLINE_MS 10000
+#define BODY_SIZE (300 * 1024) /* more than a pipe holds */
+
+struct engine {
+    struct loop loop;
+    struct drain_spec spec;
+    struct batch batch;
+    int settled, closed, created;
+    int saved; /* the real standard output */
+    int fds[2];
+};
+
+static struct engine en;
+
+/* ---- the framework ---- */
+
+void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *engine,
+                struct drain_spec *spec)
+{
+    d->ops = ops;
+    d->engine = engine;
+    d->spec = spec;
+    engine->created++;
+}
+
+void drain_release(struct drain *d)
+{
+    d->engine->created--;
+}
+
+void drain_settle(struct drain *d, struct batch *b, enum verdict v)
+{
+    d->engine->settled++;
+    assert_int_equal(d->engine->closed, 0);
+    assert_int_equal(b->verdict, 0);
+    b->verdict = v;
+}
+
+void drain_closed(struct drain *d)
+{
+    d->closed = true;
+    d->engine->closed++;
+}
+
+struct loop *engine_loop(struct engine *engine)
+{
+    return &engine->loop;
+}
+
+/* ---- fixture ---- */
+
+/* Numbered lines; a line's length differs from its neighbours'. */
+static void fill_body(struct buf *body)
+{
+    buf_init(body, BODY_SIZE + 1000);
+    for (unsigned i = 0; body->len < BODY_SIZE; i++)
+        assert_int_equal(buf_addf(body, "line %u %.*s\n", i, (int)(i % 70),
+                                  "......................................................."
+                                  "..............."),
+                         0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&en, 0, sizeof(en));
+    loop_init(&en.loop);
+    fill_body(&en.batch.body);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)fflush(stdout);
+    en.saved = dup(STDOUT_FILENO);
+    return en.saved < 0 || pipe(en.fds) < 0 ? -1 : 0;
+}
+
+static void give_stdout_back(void)
+{
+    if (en.saved >= 0) {
+        (void)dup2(en.saved, STDOUT_FILENO);
+        (void)close(en.saved);
+    }
+    en.saved = -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    give_stdout_back();
+    for (int i = 0; i < 2; i++)
+        if (en.fds[i] >= 0)
+            (void)close(en.fds[i]);
+    buf_release(&en.batch.body);
+    loop_release(&en.loop); /* aborts when a handle is open */
+    return 0;
+}
+
+static void put_on_stdout(int fd)
+{
+    (void)dup2(fd, STDOUT_FILENO);
+}
+
+static struct drain *create(const struct drain_ops *ops)
+{
+    struct err e = {0, ""};
+    struct drain *d = ops->create(&en, &en.spec, &e);
+
+    assert_non_null(d);
+    assert_true(d->slots >= 1);
+    assert_int_equal(en.created, 1);
+    return d;
+}
+
+static void close_and_free(struct drain *d)
+{
+    if (!d->closed)
+        d->ops->close(d, false);
+    d->ops->close(d, false); /* idempotent */
+    assert_int_equal(en.closed, 1);
+    d->ops->free(d);
+    assert_int_equal(en.created, 0);
+}
+
+/* Reads what is in the pipe, turning the loop, until <total> bytes have come. */
+static void read_all(struct buf *got, size_t total)
+{
+    uint64_t deadline = clock_mono_ms() + DEADLINE_MS;
+
+    assert_int_equal(fcntl(en.fds[0], F_SETFL, O_NONBLOCK), 0);
+    while (got->len < total) {
+        char part[3000];
+        ssize_t n = read(en.fds[0], part, sizeof(part));
+
+        assert_true(clock_mono_ms() < deadline);
+        if (n > 0)
+            assert_int_equal(buf_add(got, part, (size_t)n), 0);
+        loop_turn(&en.loop, n > 0 ? 0 : 10);
+    }
+}
+
+/* ---- tests ---- */
+
+static void null_takes_all(void **state)
+{
+    struct drain *d = create(&drain_null_ops);
+
+    (void)state;
+    assert_null(drain_null_ops.open);
+    d->ops->send(d, &en.batch);
+    assert_int_equal(en.settled, 1);
+    assert_int_equal(en.batch.verdict, VERDICT_DELIVERED);
+    close_and_free(d);
+}
+
+static void a_slow_pipe_is_waited_for(void **state)
+{
+    struct buf got = BUF_INIT(2 * BODY_SIZE);
+    struct drain *d;
+
+    (void)state;
+    put_on_stdout(en.fds[1]);
+    d = create(&drain_stdout_ops);
+    d->ops->send(d, &en.batch); /* must come back though the pipe is full */
+    for (int i = 0; i < 50; i++)
+        loop_turn(&en.loop, 1);
+    assert_int_equal(en.settled, 0);
+    assert_false(fcntl(en.fds[1], F_GETFL) & O_NONBLOCK); /* it is not ours to change */
+    read_all(&got, en.batch.body.len);
+    assert_int_equal(en.settled, 1);
+    assert_int_equal(en.batch.verdict, VERDICT_DELIVERED);
+    assert_int_equal(got.len, en.batch.body.len);
+    assert_memory_equal(got.p, en.batch.body.p, got.len);
+
+    en.batch.verdict = 0; /* and once more */
+    d->ops->send(d, &en.batch);
+    buf_clear(&got);
+    read_all(&got, en.batch.body.len);
+    assert_int_equal(en.settled, 2);
+    close_and_free(d);
+    buf_release(&got);
+}
+
+static void pieces_end_at_line_ends(void **state)
+{
+    char part[PIPE_BUF];
+    struct drain *d;
+    ssize_t n;
+
+    (void)state;
+    put_on_stdout(en.fds[1]);
+    assert_true(fcntl(en.fds[1], F_SETPIPE_SZ, 4096) > 0);
+    d = create(&drain_stdout_ops);
+    d->ops->send(d, &en.batch);
+    n = read(en.fds[0], part, sizeof(part)); /* the first piece; no room for a second */
+    assert_true(n > 0 && n <= PIPE_BUF);
+    assert_int_equal(part[n - 1], '\n');
+    close_and_free(d);
+}
+
+static void a_file_takes_all_at_once(void **state)
+{
+    FILE *f = tmpfile();
+    struct drain *d;
+
+    (void)state;
+    assert_non_null(f);
+    put_on_stdout(fileno(f));
+    d = create(&drain_stdout_ops);
+    d->ops->send(d, &en.batch);
+    assert_int_equal(en.settled, 1);
+    assert_int_equal(en.batch.verdict, VERDICT_DELIVERED);
+    assert_int_equal(lseek(fileno(f), 0, SEEK_END), (long)en.batch.body.len);
+    close_and_free(d);
+    (void)fclose(f);
+}
+
+static void a_reader_that_is_gone(void **state)
+{
+    struct drain *d;
+
+    (void)state;
+    put_on_stdout(en.fds[1]);
+    d = create(&drain_stdout_ops);
+    d->ops->send(d, &en.batch);
+    assert_int_equal(en.settled, 0);
+    assert_int_equal(close(en.fds[0]), 0);
+    en.fds[0] = -1;
+    for (uint64_t end = clock_mono_ms() + DEADLINE_MS; !en.settled && clock_mono_ms() < end;)
+        loop_turn(&en.loop, 10);
+    assert_int_equal(en.batch.verdict, VERDICT_OFFLINE);
+    assert_int_equal(en.batch.err.code, EPIPE);
+    assert_string_equal(en.batch.err.text, "stdout: write: Broken pipe");
+    close_and_free(d);
+}
+
+static void closed_while_writing(void **state)
+{
+    struct drain *d;
+
+    (void)state;
+    put_on_stdout(en.fds[1]);
+    d = create(&drain_stdout_ops);
+    d->ops->send(d, &en.batch);
+    d->ops->close(d, false);
+    assert_int_equal(en.settled, 1);
+    assert_int_equal(en.batch.verdict, VERDICT_OFFLINE);
+    close_and_free(d);
+}
+
+static void flushed_while_writing(void **state)
+{
+    struct buf got = BUF_INIT(2 * BODY_SIZE);
+    struct drain *d;
+
+    (void)state;
+    put_on_stdout(en.fds[1]);
+    d = create(&drain_stdout_ops);
+    d->ops->send(d, &en.batch);
+    d->ops->close(d, true);
+    assert_int_equal(en.closed, 0);
+    read_all(&got, en.batch.body.len);
+    assert_int_equal(en.batch.verdict, VERDICT_DELIVERED);
+    assert_int_equal(en.closed, 1);
+    close_and_free(d);
+    buf_release(&got);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(null_takes_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_pipe_is_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(pieces_end_at_line_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_takes_all_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reader_that_is_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(closed_while_writing, setup, teardown),
+        cmocka_unit_test_setup_teardown(flushed_while_writing, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,3 @@
+foreach(file elastic gelf rfc5424 json raw)
+    logtrain_unit(formats/${file}_test formats)
+endforeach()

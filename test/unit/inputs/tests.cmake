@@ -1,0 +1,1 @@
+logtrain_unit(inputs/containers_test base loop streams router inputs)

@@ -1,0 +1,1 @@
+logtrain_unit(router/router_test base loop streams router)
