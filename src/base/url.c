@@ -277,7 +277,8 @@ static int parse_pieces(struct pieces *u, struct str s, struct err *e)
     if (!encoding_ok(u->path, false))
         return err_set(e, EINVAL, "url: bad percent-encoding in the path");
     if (!encoding_ok(u->query, true))
-        return err_set(e, EINVAL, "url: bad percent-encoding in the query (a '%%' itself is '%%25')");
+        return err_set(e, EINVAL,
+                       "url: bad percent-encoding in the query (a '%%' itself is '%%25')");
     return 0;
 }
 
