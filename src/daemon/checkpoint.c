@@ -308,7 +308,7 @@ static int load(struct checkpoint *c, struct err *e)
     if (state_dir_load(&c->dir, &s, &found, e) < 0)
         return -1;
     if (found == STATE_DAMAGED) {
-        log_error("state is damaged, both slots of it: everything on the node is read again",
+        log_error("state is damaged or unreadable: everything on the node is read again",
                   KV_CSTR("path", c->dir.path));
         c->reset = true;
         c->stats.resets = 1;
@@ -351,10 +351,9 @@ struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct engi
         }
         log_error("state cannot be kept: a restart would not resume", KV_ERR(&why));
         c->stats.failing = 1;
-    } else if (load(c, e) < 0) {
-        goto fail;
     }
-    return c;
+    if (load(c, e) == 0) /* what cannot be written can perhaps be read */
+        return c;
 fail:
     checkpoint_close(c);
     return NULL;

@@ -1,15 +1,17 @@
 /*
- * The commands that print something and leave: --help, --version, --limits, --check. They write to
- * a buffer or a descriptor given to them, so that tests can read what a person would.
+ * The commands that print something and leave: --help, --version, --limits, --check, state. They
+ * write to a buffer or a descriptor given to them, so that tests can read what a person would.
  */
 #ifndef DAEMON_CLI_H
 #define DAEMON_CLI_H
+
+#include <stdbool.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
-#define CLI_TEXT_MAX (256 * 1024)
+#define CLI_TEXT_MAX (64 * 1024 * 1024) /* state ls has a line for each cursor */
 
 int cli_help(struct buf *out);
 /* "name value unit" for each limit of base/limits.h. */
@@ -19,5 +21,12 @@ int cli_limits(struct buf *out);
 int cli_check(struct str url, struct buf *out, struct err *e);
 /* The first line of <fd>, trimmed: for --check -. */
 int cli_read_url(int fd, struct buf *out, struct err *e);
+
+/* `logtrain state ls`: both slots and the cursors of the newer good one, a line each. A running
+ * daemon is not disturbed. -1 when <dir> cannot be read or holds no good slot. */
+int cli_state_list(const char *dir, struct buf *out, struct err *e);
+/* `logtrain state verify`: a line for each slot. <whole>: neither of them is bad; a slot that was
+ * just being written is looked at again. */
+int cli_state_verify(const char *dir, struct buf *out, bool *whole, struct err *e);
 
 #endif

@@ -323,6 +323,24 @@ static int unknown_argument(struct str arg, struct err *e)
     return err_set(e, EINVAL, "unknown flag %s (--help lists them)", text);
 }
 
+/* `logtrain state ls|verify [DIR]`; without DIR what STATE_PATH says. */
+static int load_state_command(struct config *c, char *const *argv, char *const *envp, struct err *e)
+{
+    const char *dir = "/var/lib/logtrain";
+
+    if (argv[0] && strcmp(argv[0], "ls") == 0)
+        c->mode = CONFIG_MODE_STATE_LIST;
+    else if (argv[0] && strcmp(argv[0], "verify") == 0)
+        c->mode = CONFIG_MODE_STATE_VERIFY;
+    if (c->mode == CONFIG_MODE_RUN || (argv[1] && argv[2]))
+        return err_set(e, EINVAL, "state: wants ls or verify, and perhaps a directory");
+    for (; *envp; envp++)
+        if (strncmp(*envp, "STATE_PATH=", 11) == 0 && (*envp)[11])
+            dir = *envp + 11;
+    c->state_dir = str_dup(str_of(argv[1] ? argv[1] : dir));
+    return 0;
+}
+
 static int load_args(struct config *c, char *const *argv, struct err *e)
 {
     if (!*argv)
@@ -364,6 +382,8 @@ static int complete(const struct config *c, struct err *e)
 int config_load(struct config *c, char *const *argv, char *const *envp, struct err *e)
 {
     *c = (struct config){.mode = CONFIG_MODE_RUN};
+    if (argv[0] && argv[1] && strcmp(argv[1], "state") == 0)
+        return load_state_command(c, argv + 2, envp, e);
     if (load_args(c, argv, e) < 0)
         return -1;
     if (c->mode != CONFIG_MODE_RUN) /* these work whatever the environment says */
@@ -387,6 +407,7 @@ void config_release(struct config *c)
     free(c->drains);
     free_secret(c->check);
     free(c->routes);
+    free(c->state_dir);
     for (const char **root = c->roots; root && *root; root++)
         free((void *)*root);
     free(c->roots);

@@ -20,11 +20,13 @@
 
 enum config_mode {
     CONFIG_MODE_RUN = 0,
-    CONFIG_MODE_CHECK,   /* --check URL */
-    CONFIG_MODE_LIMITS,  /* --limits */
-    CONFIG_MODE_HELP,    /* --help */
-    CONFIG_MODE_VERSION, /* --version */
-    CONFIG_MODE_SCHEMA,  /* schema */
+    CONFIG_MODE_CHECK,        /* --check URL */
+    CONFIG_MODE_LIMITS,       /* --limits */
+    CONFIG_MODE_HELP,         /* --help */
+    CONFIG_MODE_VERSION,      /* --version */
+    CONFIG_MODE_SCHEMA,       /* schema */
+    CONFIG_MODE_STATE_LIST,   /* state ls [DIR] */
+    CONFIG_MODE_STATE_VERIFY, /* state verify [DIR] */
 };
 
 /* In the order of their names in the table. */
@@ -63,8 +65,9 @@ struct config {
     /* The command line. Copies: the originals are overwritten by config_scrub(). */
     char **drains; /* --drain */
     unsigned ndrains;
-    char *check;  /* --check */
-    char *routes; /* --routes */
+    char *check;     /* --check */
+    char *state_dir; /* state ls|verify: which one; never NULL then */
+    char *routes;    /* --routes */
 };
 
 /* Reads <argv> and <envp> (both end in NULL). -1 with <e> naming the flag or the variable. Release

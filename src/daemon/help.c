@@ -10,6 +10,8 @@ static const char head[] = "logtrain: sends the lines of container logs to drain
                            "  logtrain --drain 'web.default=syslog+tls://logs.example.com:6514'\n"
                            "  logtrain --routes /etc/logtrain/routes\n"
                            "  logtrain schema | psql    (makes the table for POSTGRES=true)\n"
+                           "  logtrain state ls [DIR]     (shows where the cursors stand)\n"
+                           "  logtrain state verify [DIR] (is the state whole? exit status 1: no)\n"
                            "\n"
                            "Flags (--name value or --name=value):\n";
 

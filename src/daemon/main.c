@@ -41,8 +41,11 @@ static int check(const char *url, struct buf *out, struct err *e)
     return rc;
 }
 
-static int make_text(const struct config *c, struct buf *out, struct err *e)
+/* <rc>: the exit code when the text can be made. */
+static int make_text(const struct config *c, struct buf *out, int *rc, struct err *e)
 {
+    bool whole = true;
+
     switch (c->mode) {
     case CONFIG_MODE_HELP:
         return cli_help(out);
@@ -54,6 +57,13 @@ static int make_text(const struct config *c, struct buf *out, struct err *e)
         return check(c->check, out, e);
     case CONFIG_MODE_SCHEMA:
         return datasource_postgres_schema(out);
+    case CONFIG_MODE_STATE_LIST:
+        return cli_state_list(c->state_dir, out, e);
+    case CONFIG_MODE_STATE_VERIFY:
+        if (cli_state_verify(c->state_dir, out, &whole, e) < 0)
+            return -1;
+        *rc = whole ? DAEMON_OK : DAEMON_FAILED;
+        return 0;
     case CONFIG_MODE_RUN:
         break;
     }
@@ -65,7 +75,7 @@ int daemon_main(char **argv, char *const *envp)
     struct buf out = BUF_INIT(CLI_TEXT_MAX);
     struct err e = {0, "cannot print that much"};
     struct config c;
-    int rc;
+    int rc, said = DAEMON_OK;
 
     rc = config_load(&c, argv, envp, &e);
     config_scrub(argv);
@@ -73,11 +83,11 @@ int daemon_main(char **argv, char *const *envp)
         rc = usage(&e);
     } else if (c.mode == CONFIG_MODE_RUN) {
         rc = daemon_run(&c);
-    } else if (make_text(&c, &out, &e) < 0) {
+    } else if (make_text(&c, &out, &said, &e) < 0) {
         (void)fprintf(stderr, "logtrain: %s\n", e.text);
         rc = DAEMON_FAILED;
     } else {
-        rc = print(&out);
+        rc = print(&out) == DAEMON_OK ? said : DAEMON_FAILED;
     }
     config_release(&c);
     buf_release(&out);

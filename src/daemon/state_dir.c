@@ -11,11 +11,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/state_look.h"
 
 #define SLOT_MIN (64 * 1024)
-#define SLOT_MAX (1024 * 1024 * 1024)
-
-static const char *const slot_names[2] = {"cursors.a", "cursors.b"};
 
 void state_dir_init(struct state_dir *d, const char *path)
 {
@@ -51,20 +49,72 @@ static int make_path(const char *path, struct err *e)
     return 0;
 }
 
-/* The key is the lock file's content; a directory without one gets one. */
-static int load_key(struct state_dir *d, int fd, struct err *e)
+/* A file that was there before the key, and whose records this run cannot tell: whatever happens
+ * from here on, a start must not take them for ours, nor believe that there never was a state. */
+static int spoil_slots(struct state_dir *d, struct err *e)
 {
-    if (pread(fd, d->key, sizeof(d->key), 0) == (ssize_t)sizeof(d->key))
+    static const char mark[] = "SPOILED\n";
+
+    for (unsigned i = 0; i < STATE_SLOTS; i++)
+        if (pwrite(d->slots[i], mark, sizeof(mark) - 1, 0) != (ssize_t)sizeof(mark) - 1 ||
+            fdatasync(d->slots[i]) < 0)
+            return err_sys(e, errno, "%s/%s: cannot write", d->path, state_slot_names[i]);
+    return 0;
+}
+
+/* The key is the lock file's content; a directory without one gets ours. Once workers hash with a
+ * key it stays for the run: a directory that turns up later with another one starts anew. */
+static int settle_key(struct state_dir *d, int fd, struct err *e)
+{
+    uint64_t key[2];
+    bool has = pread(fd, key, sizeof(key), 0) == (ssize_t)sizeof(key);
+    bool old = has || d->allocated[0] || d->allocated[1];
+
+    if (has && memcmp(key, d->key, sizeof(key)) == 0)
         return 0;
-    if (getrandom(d->key, sizeof(d->key), 0) != (ssize_t)sizeof(d->key) ||
-        pwrite(fd, d->key, sizeof(d->key), 0) != (ssize_t)sizeof(d->key) || fsync(fd) < 0)
-        return err_sys(e, errno, "%s/lock: cannot write", d->path);
+    if (has && !d->has_key) {
+        memcpy(d->key, key, sizeof(key));
+        d->has_key = true;
+        return 0;
+    }
+    if (state_dir_make_key(d, e) < 0 || (old && spoil_slots(d, e) < 0))
+        return -1;
+    if (old)
+        log_warn("state of an earlier run could not be read at start, and is replaced",
+                 KV_CSTR("path", d->path));
+    if (pwrite(fd, d->key, sizeof(d->key), 0) != (ssize_t)sizeof(d->key) || fsync(fd) < 0)
+        return err_sys(e, errno, "%s/" STATE_LOCK_NAME ": cannot write", d->path);
+    return 0;
+}
+
+int state_dir_make_key(struct state_dir *d, struct err *e)
+{
+    if (d->has_key)
+        return 0;
+    if (getrandom(d->key, sizeof(d->key), 0) != (ssize_t)sizeof(d->key))
+        return err_sys(e, errno, "no random bytes");
+    d->has_key = true;
+    return 0;
+}
+
+static int open_slots(struct state_dir *d, int dir, struct err *e)
+{
+    struct stat st;
+
+    for (unsigned i = 0; i < STATE_SLOTS; i++) {
+        if (d->slots[i] < 0)
+            d->slots[i] =
+                openat(dir, state_slot_names[i], O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (d->slots[i] < 0 || fstat(d->slots[i], &st) < 0)
+            return err_sys(e, errno, "cannot open %s/%s", d->path, state_slot_names[i]);
+        d->allocated[i] = (uint64_t)st.st_size;
+    }
     return 0;
 }
 
 int state_dir_open(struct state_dir *d, struct err *e)
 {
-    int dir, fd;
+    int dir, fd, rc = -1;
 
     if (d->lock >= 0)
         return 0;
@@ -73,95 +123,61 @@ int state_dir_open(struct state_dir *d, struct err *e)
     dir = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return err_sys(e, errno, "cannot open %s", d->path);
-    fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
+    fd = openat(dir, STATE_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
         (void)err_sys(e, errno, "cannot write in %s", d->path);
-    } else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         (void)err_set(e, errno, "%s is in use by another logtrain", d->path);
-        (void)close(fd);
-        fd = -1;
-    } else if (load_key(d, fd, e) < 0) {
-        (void)close(fd);
-        fd = -1;
-    }
-    for (unsigned i = 0; fd >= 0 && i < 2; i++) {
-        if (d->slots[i] < 0)
-            d->slots[i] =
-                openat(dir, slot_names[i], O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (d->slots[i] < 0) {
-            (void)err_sys(e, errno, "cannot open %s/%s", d->path, slot_names[i]);
-            (void)close(fd);
-            fd = -1;
-        }
-    }
-    (void)close(dir);
-    d->lock = fd;
-    return fd < 0 ? -1 : 0;
-}
-
-/* -1 = not good. <empty>: it holds nothing at all, as on a first start. */
-static int load_slot(struct state_dir *d, unsigned i, struct state_slot *s, bool *empty,
-                     struct err *e)
-{
-    struct buf text = BUF_INIT(SLOT_MAX);
-    struct stat st;
-    int rc = -1;
-
-    *empty = false;
-    if (fstat(d->slots[i], &st) < 0) {
-        (void)err_sys(e, errno, "%s", slot_names[i]);
-        goto out;
-    }
-    d->allocated[i] = (uint64_t)st.st_size;
-    if (st.st_size == 0) {
-        *empty = true;
-        goto out;
-    }
-    if (buf_reserve(&text, (size_t)st.st_size) < 0) {
-        (void)err_set(e, EFBIG, "%s is too large", slot_names[i]);
-        goto out;
-    }
-    while (text.len < (size_t)st.st_size) {
-        ssize_t n =
-            pread(d->slots[i], text.p + text.len, (size_t)st.st_size - text.len, (off_t)text.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break; /* what is missing fails the checksum */
-        text.len += (size_t)n;
-    }
-    rc = state_decode(buf_str(&text), s, e);
-    *empty = rc < 0 && text.len && text.p[0] == '\0'; /* allocated and never written */
-out:
-    buf_release(&text);
+    else
+        rc = open_slots(d, dir, e) < 0 || settle_key(d, fd, e) < 0 ? -1 : 0;
+    (void)close(dir); /* only read from */
+    if (rc < 0 && fd >= 0)
+        (void)close(fd); /* the lock goes with it; nothing was written, or it was said */
+    else
+        d->lock = fd;
     return rc;
 }
 
 int state_dir_load(struct state_dir *d, struct state_slot *out, enum state_found *found,
                    struct err *e)
 {
-    struct state_slot s[2] = {{0}, {0}};
-    struct err why[2] = {{0}, {0}};
-    bool empty[2], good[2];
-    unsigned best;
+    struct state_look look;
+    struct err why = {0};
 
-    for (unsigned i = 0; i < 2; i++) {
-        good[i] = load_slot(d, i, &s[i], &empty[i], &why[i]) == 0;
-        if (!good[i] && !empty[i])
-            log_warn("a slot of the state is not good", KV_CSTR("slot", slot_names[i]),
-                     KV_ERR(&why[i]));
-        if (why[i].code == EPROTONOSUPPORT) {
-            *e = why[i];
-            free(s[0].records);
-            return err_wrap(e, "%s/%s", d->path, slot_names[i]);
+    *out = (struct state_slot){0};
+    *found = STATE_DAMAGED;
+    if (state_look(&look, d->path, &why) < 0) {
+        if (why.code == ENOENT || why.code == ENOTDIR)
+            *found = STATE_NONE;
+        else
+            log_warn("state cannot be read", KV_ERR(&why));
+        return state_dir_make_key(d, e);
+    }
+    for (unsigned i = 0; i < STATE_SLOTS; i++) {
+        if (look.good[i] || look.empty[i])
+            continue;
+        log_warn("a slot of the state is not good", KV_CSTR("slot", state_slot_names[i]),
+                 KV_ERR(&look.why[i]));
+        if (look.why[i].code == EPROTONOSUPPORT) {
+            *e = look.why[i];
+            state_look_release(&look);
+            return err_wrap(e, "%s/%s", d->path, state_slot_names[i]);
         }
     }
-    best = good[1] && (!good[0] || s[1].generation > s[0].generation);
-    free(s[!best].records);
-    *out = s[best];
-    d->next = !best;
-    *found = good[best] ? STATE_FOUND : empty[0] && empty[1] ? STATE_NONE : STATE_DAMAGED;
-    return 0;
+    if (look.has_key && !d->has_key) { /* the directory is there, but cannot be written */
+        memcpy(d->key, look.key, sizeof(d->key));
+        d->has_key = true;
+    }
+    if (look.best >= 0 && look.has_key) {
+        *out = look.slots[look.best];
+        look.good[look.best] = false; /* the records are the caller's */
+        *found = STATE_FOUND;
+    } else if (look.empty[0] && look.empty[1]) {
+        *found = STATE_NONE;
+    }
+    d->next = look.best == 0;
+    state_look_release(&look);
+    return state_dir_make_key(d, e);
 }
 
 /* Room for twice as much as is needed, so that it is seldom asked for. */
@@ -178,7 +194,7 @@ static int allocate(struct state_dir *d, unsigned i, size_t need, struct err *e)
         error = posix_fallocate(d->slots[i], 0, (off_t)size);
     } while (error == EINTR);
     if (error)
-        return err_sys(e, error, "%s/%s: cannot allocate", d->path, slot_names[i]);
+        return err_sys(e, error, "%s/%s: cannot allocate", d->path, state_slot_names[i]);
     d->allocated[i] = size;
     return 0;
 }
@@ -195,11 +211,11 @@ int state_dir_write(struct state_dir *d, struct str text, struct err *e)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_sys(e, errno, "%s/%s: cannot write", d->path, slot_names[i]);
+            return err_sys(e, errno, "%s/%s: cannot write", d->path, state_slot_names[i]);
         off += (size_t)n;
     }
     if (fdatasync(d->slots[i]) < 0)
-        return err_sys(e, errno, "%s/%s: cannot sync", d->path, slot_names[i]);
+        return err_sys(e, errno, "%s/%s: cannot sync", d->path, state_slot_names[i]);
     d->next = !i;
     return 0;
 }

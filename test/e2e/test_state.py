@@ -4,8 +4,9 @@ import os
 import random
 
 import pytest
-from lib.daemon import Daemon
+from lib.daemon import Daemon, run
 from lib.node import Rotator, Writer
+from lib.preload import Files
 from lib.wait import wait_for
 
 
@@ -181,6 +182,78 @@ def test_S05_state_cannot_be_written(node, oracle, daemon, http, tmp_path):
     c.write(oracle.source("b").take(100))
     wait_for(lambda: "not durable" not in d.get("/readyz")[1], 20, "the state to be written after all")
     oracle.wait_complete(web, 20).assert_exact()
+
+
+def test_S05_state_that_can_only_be_read_is_resumed(node, oracle, daemon, http, tmp_path):
+    web = http()
+    c = node.container("web-0")
+    source = oracle.source("a")
+    files = Files(tmp_path)
+    d = daemon(node, drains=[("*", web_url(web))], env={"READ_FROM": "end", **files.env})
+    c.write(source.take(100))
+    wait_for(lambda: oracle.progress(web).distinct() == 100, 20, "the first lines")
+    wait_saved(d)
+    d.kill()
+    c.write(source.take(100))
+    files.fail("change", "EROFS", "lock")
+    d.start()
+    assert "not durable" in d.get("/readyz")[1]
+    oracle.wait_complete(web, 20).assert_exact(dup_max=100)
+    files.clear()  # writable again: what is kept from now on is good for the next start
+    c.write(source.take(100))
+    wait_for(lambda: "not durable" not in d.get("/readyz")[1], 20, "the state to be written after all")
+    wait_saved(d)
+    d.kill()
+    c.write(source.take(100))
+    d.start()
+    oracle.wait_complete(web, 20).assert_exact(dup_max=200)
+
+
+def test_S05_state_that_could_not_be_read_is_read_again(node, oracle, daemon, http, tmp_path):
+    web = http()
+    c = node.container("web-0")
+    source = oracle.source("a")
+    files = Files(tmp_path)
+    d = daemon(node, drains=[("*", web_url(web))], env={"READ_FROM": "end", **files.env})
+    c.write(source.take(100))
+    wait_for(lambda: oracle.progress(web).distinct() == 100, 20, "the first lines")
+    wait_saved(d)
+    d.kill()
+    c.write(source.take(100))
+    files.fail("open", "EIO", str(d.tmp / "state"))
+    d.start()
+    oracle.wait_complete(web, 20).assert_exact(dup_max=100)
+    files.clear()  # there it is, with another key than that of this run
+    c.write(source.take(100))
+    wait_for(lambda: "not durable" not in d.get("/readyz")[1], 20, "the state to be written after all")
+    wait_saved(d)
+    d.kill()
+    c.write(source.take(100))
+    d.start()
+    oracle.wait_complete(web, 20).assert_exact(dup_max=300)
+    assert d.metric("logtrain_state_resets_total") == 0
+
+
+def test_state_is_shown_to_a_person(node, oracle, daemon, http):
+    web = http()
+    c = node.container("web-0")
+    d = daemon(node, drains=[("*", web_url(web))])
+    state = d.tmp / "state"
+    c.write(oracle.source("a").take(100))
+    oracle.wait_complete(web, 20)
+    wait_saved(d)
+    done = run("state", "ls", env={"STATE_PATH": str(state)})
+    assert done.returncode == 0 and f":{c.live.stat().st_ino} " in done.stdout, done
+    assert f" {c.live.stat().st_size} " in done.stdout
+    assert run("state", "verify", str(state)).returncode == 0
+    d.kill()
+    with open(state / "cursors.a", "r+b") as f:
+        f.write(b"x")
+    done = run("state", "verify", str(state))
+    assert done.returncode == 1 and "cursors.a  bad: no state in it" in done.stdout, done
+    done = run("state", "ls", str(state / "none"))
+    assert done.returncode == 1 and "cannot open" in done.stderr
+    assert run("state", "show").returncode == 2
 
 
 def test_state_holds_no_credential(node, oracle, daemon, http):

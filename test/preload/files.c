@@ -24,6 +24,7 @@ enum kind {
     KIND_LIST = 1 << 3,
     KIND_WATCH = 1 << 4,    /* inotify_add_watch */
     KIND_INSTANCE = 1 << 5, /* inotify_init1 */
+    KIND_CHANGE = 1 << 6,   /* open and openat for writing, mkdir */
 };
 
 struct rule {
@@ -102,7 +103,25 @@ int open(const char *path, int flags, ...)
     va_start(ap, flags);
     mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
     va_end(ap);
-    return fails(KIND_OPEN, path) ? -1 : (int)call(SYS_openat, AT_FDCWD, path, flags, mode);
+    return openat(AT_FDCWD, path, flags, mode);
+}
+
+int openat(int dir, const char *path, int flags, ...)
+{
+    va_list ap;
+    mode_t mode;
+
+    va_start(ap, flags);
+    mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
+    va_end(ap);
+    if ((flags & O_ACCMODE) != O_RDONLY && fails(KIND_CHANGE, path))
+        return -1;
+    return fails(KIND_OPEN, path) ? -1 : (int)call(SYS_openat, dir, path, flags, mode);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    return fails(KIND_CHANGE, path) ? -1 : (int)call(SYS_mkdirat, AT_FDCWD, path, mode);
 }
 
 DIR *opendir(const char *path)

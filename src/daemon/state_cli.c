@@ -1,0 +1,129 @@
+/*
+ * `logtrain state ls` and `logtrain state verify`: what lies in a state directory, for a person.
+ * Records name streams and drains by hashes, so that is what there is to show; the same stream has
+ * the same hash on every run, a file is named by device and inode.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "daemon/cli.h"
+#include "daemon/state_look.h"
+
+#define LOOKS 5
+#define LOOK_AGAIN_NS 200000000 /* a slot is written in less, and the next one a second later */
+
+/* Torn only because the daemon is at it? Then it is whole a moment later. */
+static int look_until_whole(struct state_look *look, const char *dir, struct err *e)
+{
+    const struct timespec pause = {0, LOOK_AGAIN_NS};
+
+    for (int i = 0;; i++) {
+        bool whole = true;
+
+        if (state_look(look, dir, e) < 0)
+            return -1;
+        for (unsigned s = 0; s < STATE_SLOTS; s++)
+            whole = whole && (look->good[s] || look->empty[s]);
+        if (whole || i == LOOKS - 1)
+            return 0;
+        state_look_release(look);
+        (void)nanosleep(&pause, NULL); /* sooner is fine, too */
+    }
+}
+
+static int add_age(struct buf *out, int64_t ns)
+{
+    int64_t now = clock_wall_ns();
+    uint64_t age = ns < now ? (uint64_t)now - (uint64_t)ns : 0;
+
+    return buf_addf(out, "%" PRIu64 " s ago", age / 1000000000);
+}
+
+static int add_slot(struct buf *out, const struct state_look *look, unsigned i)
+{
+    const struct state_slot *s = &look->slots[i];
+    char when[CLOCK_TEXT_SIZE];
+
+    if (look->empty[i])
+        return buf_addf(out, "%s  empty: never written\n", state_slot_names[i]);
+    if (!look->good[i])
+        return buf_addf(out, "%s  bad: %s\n", state_slot_names[i], look->why[i].text);
+    clock_format(when, s->written_ns);
+    if (buf_addf(out, "%s  ok: generation %" PRIu64 ", %" PRIu32 " cursors, written %s, ",
+                 state_slot_names[i], s->generation, s->len, when) < 0 ||
+        add_age(out, s->written_ns) < 0)
+        return -1;
+    return buf_addf(out, "%s\n", (int)i == look->best ? ", counts" : "");
+}
+
+static int add_slots(struct buf *out, const struct state_look *look)
+{
+    for (unsigned i = 0; i < STATE_SLOTS; i++)
+        if (add_slot(out, look, i) < 0)
+            return -1;
+    if (look->best >= 0 && !look->has_key)
+        return buf_addf(out, "%s  bad: the key is missing, without which no record fits a drain\n",
+                        STATE_LOCK_NAME);
+    return 0;
+}
+
+static int add_record(struct buf *out, const struct state_record *r)
+{
+    bool partial = r->part[0].id.ino || r->part[1].id.ino;
+
+    if (buf_addf(out,
+                 "%016" PRIx64 "  %016" PRIx64 "  %" PRIu64 ":%-10" PRIu64 " %7" PRIu32
+                 " %14" PRIu64 " %14" PRIu64 "  ",
+                 r->stream, r->drain, r->id.dev, r->id.ino, r->restart, r->off, r->size) < 0 ||
+        add_age(out, r->seen_ns) < 0)
+        return -1;
+    return buf_addf(out, "%s\n", partial ? ", inside a line" : "");
+}
+
+static int add_records(struct buf *out, const struct state_slot *s)
+{
+    if (buf_addf(out, "\n%-16s  %-16s  %-14s %7s %14s %14s  %s\n", "stream", "drain",
+                 "device:inode", "restart", "confirmed", "size", "wanted") < 0)
+        return -1;
+    for (uint32_t i = 0; i < s->len; i++)
+        if (add_record(out, &s->records[i]) < 0)
+            return -1;
+    return 0;
+}
+
+int cli_state_list(const char *dir, struct buf *out, struct err *e)
+{
+    struct state_look look;
+    int rc;
+
+    if (look_until_whole(&look, dir, e) < 0)
+        return -1;
+    if (look.best < 0) {
+        rc = err_set(e, ENODATA, "%s: no slot of the state is good (logtrain state verify)", dir);
+    } else {
+        rc = add_slots(out, &look);
+        if (rc == 0)
+            rc = add_records(out, &look.slots[look.best]);
+        if (rc < 0)
+            (void)err_set(e, E2BIG, "%s: too many cursors to show", dir);
+    }
+    state_look_release(&look);
+    return rc;
+}
+
+int cli_state_verify(const char *dir, struct buf *out, bool *whole, struct err *e)
+{
+    struct state_look look;
+    int rc;
+
+    if (look_until_whole(&look, dir, e) < 0)
+        return -1;
+    rc = add_slots(out, &look);
+    *whole = look.best < 0 || look.has_key;
+    for (unsigned i = 0; i < STATE_SLOTS; i++)
+        *whole = *whole && (look.good[i] || look.empty[i]);
+    state_look_release(&look);
+    return rc;
+}
