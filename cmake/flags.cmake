@@ -3,6 +3,9 @@ include(CheckCCompilerFlag)
 
 add_library(logtrain_flags INTERFACE)
 target_compile_definitions(logtrain_flags INTERFACE _GNU_SOURCE LOGTRAIN_VERSION="${PROJECT_VERSION}")
+if(LOGTRAIN_FAULTS)
+    target_compile_definitions(logtrain_flags INTERFACE LOGTRAIN_FAULTS)
+endif()
 target_compile_options(logtrain_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
     -Wimplicit-fallthrough -Wconversion -Wno-sign-conversion

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -140,6 +141,7 @@ static void attach(void *arg, struct origin *o, struct str url, enum attach_from
               : from == ATTACH_END ? "attach at the end"
                                    : "attach",
               o, spec, w);
+    FAULT_POINT("route-added");
     origin_introduce(o, w);
     engine_attach(a->engines[w], o->id, spec, from == ATTACH_END && end_of(o, &end) ? &end : NULL,
                   known ? &resume : NULL);

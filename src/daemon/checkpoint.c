@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -35,6 +36,7 @@ struct checkpoint {
     bool on;           /* STATE_PATH is set */
     bool found, reset; /* what was loaded */
     int64_t loaded_written_ns;
+    int64_t loaded_ns;  /* wall time of our start: a long stop must not use up anybody's grace */
     struct map by_pair; /* of struct entry: the first of its ring */
     struct list entries;
     uint64_t nentries;
@@ -157,6 +159,11 @@ static void ask_again(struct checkpoint *c)
     loop_timer_start(c->timer, due > now + CHECKPOINT_FIRST_MS ? due - now : CHECKPOINT_FIRST_MS);
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int encode(struct checkpoint *c)
 {
     struct state_slot s = {.generation = ++c->generation, .written_ns = clock_wall_ns()};
@@ -166,9 +173,9 @@ static int encode(struct checkpoint *c)
     list_for_each_safe (it, &c->entries) {
         struct entry *en = list_entry(it, struct entry, node);
 
-        if (en->worker == NOBODY &&
-            s.written_ns - en->record.seen_ns > (int64_t)ROUTE_GRACE_MS * 1000000)
-            entry_drop(c, en); /* nobody has wanted it for long */
+        if (en->worker == NOBODY && s.written_ns - later(en->record.seen_ns, c->loaded_ns) >
+                                        (int64_t)ROUTE_GRACE_MS * 1000000)
+            entry_drop(c, en); /* nobody has wanted it for long, and we were there to see it */
         else
             s.records[s.len++] = en->record;
     }
@@ -265,6 +272,7 @@ void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record
 {
     uint64_t round = ++c->rounds[worker];
 
+    FAULT_POINT("positions-told");
     for (uint32_t i = 0; i < n; i++) {
         struct entry *en = entry_for(c, &records[i], worker, round);
 
@@ -319,6 +327,7 @@ static int load(struct checkpoint *c, struct err *e)
     c->found = true;
     c->generation = s.generation;
     c->loaded_written_ns = s.written_ns;
+    c->loaded_ns = clock_wall_ns();
     for (uint32_t i = 0; i < s.len; i++)
         entry_add(c, &s.records[i], NOBODY, 0);
     log_info("state loaded", KV_CSTR("path", c->dir.path), KV_INT("records", s.len),
@@ -371,6 +380,7 @@ void checkpoint_close(struct checkpoint *c)
     while (c->writing) /* the disk has it: its answer is waited for, whatever that takes */
         loop_turn(c->loop, 100);
     if (c->on && c->changed && encode(c) == 0) {
+        FAULT_POINT("last-write");
         write_run(c);
         write_result(c);
     }

@@ -5,7 +5,7 @@
  * confirmed nothing happens.
  *
  * A record whose cursor is not there (its route is away, or its stream not found yet) is kept for
- * ROUTE_GRACE_MS since it was last wanted.
+ * ROUTE_GRACE_MS since it was last wanted, of the time that the daemon was up.
  */
 #ifndef DAEMON_CHECKPOINT_H
 #define DAEMON_CHECKPOINT_H

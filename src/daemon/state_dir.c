@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/state_look.h"
@@ -77,6 +78,7 @@ static int settle_key(struct state_dir *d, int fd, struct err *e)
         d->has_key = true;
         return 0;
     }
+    FAULT_POINT("state-locked");
     if (state_dir_make_key(d, e) < 0 || (old && spoil_slots(d, e) < 0))
         return -1;
     if (old)
@@ -84,6 +86,7 @@ static int settle_key(struct state_dir *d, int fd, struct err *e)
                  KV_CSTR("path", d->path));
     if (pwrite(fd, d->key, sizeof(d->key), 0) != (ssize_t)sizeof(d->key) || fsync(fd) < 0)
         return err_sys(e, errno, "%s/" STATE_LOCK_NAME ": cannot write", d->path);
+    FAULT_POINT("key-written");
     return 0;
 }
 
@@ -196,6 +199,7 @@ static int allocate(struct state_dir *d, unsigned i, size_t need, struct err *e)
     if (error)
         return err_sys(e, error, "%s/%s: cannot allocate", d->path, state_slot_names[i]);
     d->allocated[i] = size;
+    FAULT_POINT("slot-allocated");
     return 0;
 }
 
@@ -214,8 +218,10 @@ int state_dir_write(struct state_dir *d, struct str text, struct err *e)
             return err_sys(e, errno, "%s/%s: cannot write", d->path, state_slot_names[i]);
         off += (size_t)n;
     }
+    FAULT_POINT("slot-written");
     if (fdatasync(d->slots[i]) < 0)
         return err_sys(e, errno, "%s/%s: cannot sync", d->path, state_slot_names[i]);
+    FAULT_POINT("slot-synced");
     d->next = !i;
     return 0;
 }

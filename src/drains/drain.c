@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "drains/engine_internal.h"
 #include "drains/ledger.h"
@@ -281,6 +282,7 @@ void drain_send(struct drain *d, struct batch *b)
     if (d->spec->trace)
         trace_send(d, b);
     d->ops->send(d, b);
+    FAULT_POINT("after-send");
 }
 
 void drain_go(struct drain *d)

@@ -3,6 +3,7 @@
  * be read again, or halved until the record that the peer refuses stands alone. Called by the
  * engine's turn for each settled batch.
  */
+#include "base/fault.h"
 #include "base/log.h"
 #include "drains/engine_internal.h"
 #include "drains/ledger.h"
@@ -40,6 +41,7 @@ static void delivered(struct drain *d, struct batch *b)
         if (!c)
             continue;
         cursor_ack(&c->cursor, &r->to);
+        FAULT_POINT("after-ack");
         if (r->dry_at)
             c->caught_up_at = r->dry_at;
         c->busy = false;

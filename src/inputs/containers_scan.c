@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "inputs/containers_internal.h"
@@ -413,6 +414,7 @@ static void take_unknown(struct cstream *st, struct look *k, size_t first_new)
             continue;
         if (i >= first_new && !is_ignored(st, f)) {
             (void)origin_segment_add(st->origin, f->path, &f->id, f->restart);
+            FAULT_POINT("rotate-seen");
             continue;
         }
         ignored = xrealloc(ignored, (n + 1) * sizeof(*ignored));

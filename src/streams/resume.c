@@ -4,6 +4,7 @@
  * are; one that was compressed meanwhile is known by its first bytes alone, and read on at the same
  * place of what it inflates to.
  */
+#include "base/fault.h"
 #include "base/map.h"
 #include "streams/stream.h"
 
@@ -107,6 +108,7 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
         for (unsigned i = 0; i < 2; i++)
             restore_partial(c->stream, &r->part[i], &m.part[i]);
         c->sent = c->acked = m;
+        FAULT_POINT("cursor-resumed");
         return RESUME_OK;
     }
     seg = same_inode(c->stream, &r->id);

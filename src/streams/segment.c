@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/fault.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -85,6 +86,7 @@ static int open_gz(struct segment *seg, int fd)
             (void)close(own); /* only read from */
         return -1;
     }
+    FAULT_POINT("gz-opened");
     (void)gzbuffer(seg->gz, GZ_BUFFER); /* can only fail when something was read already */
     if (seg->size >= sizeof(tail) &&
         pread(fd, tail, sizeof(tail), (off_t)(seg->size - sizeof(tail))) != (ssize_t)sizeof(tail))
@@ -173,6 +175,7 @@ static int adopt(struct segment *seg, int fd)
     segment_read_prefix(seg);
     list_add_tail(&r->open, &seg->lru);
     r->stats.open_segments++;
+    FAULT_POINT("segment-opened");
     return 0;
 }
 

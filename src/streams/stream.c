@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "loop/loop.h"
 
@@ -227,6 +228,7 @@ void stream_trim(struct stream *s)
         if (read)
             check_late_bytes(seg);
         segment_free(seg);
+        FAULT_POINT("segment-left");
     }
     if (!read && !list_empty(&s->segments))
         segment_close(list_entry(s->segments.prev, struct segment, node));
