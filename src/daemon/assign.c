@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@ void assign_init(struct assign *a, struct engine **engines, unsigned workers)
 {
     *a = (struct assign){.engines = engines, .workers = workers, .sweep_at = SWEEP_MIN};
     map_init(&a->specs);
+    buf_init(&a->id, URL_MAX + 1);
 }
 
 void assign_release(struct assign *a)
@@ -27,6 +29,9 @@ void assign_release(struct assign *a)
     for (size_t i = 0; (spec = map_next(&a->specs, &i));)
         drain_spec_unref(spec);
     map_release(&a->specs);
+    if (a->id.p)
+        explicit_bzero(a->id.p, a->id.cap);
+    buf_release(&a->id);
 }
 
 /* No other thread makes references of a spec that only the map holds, so 1 stays 1. */
@@ -45,7 +50,7 @@ static void sweep(struct assign *a)
         if (unused(spec))
             gone[n++] = spec;
     for (size_t i = 0; i < n; i++) {
-        map_del(&a->specs, str_of(gone[i]->text));
+        map_del(&a->specs, str_of(gone[i]->id));
         drain_spec_unref(gone[i]);
     }
     free(gone);
@@ -63,22 +68,26 @@ void assign_load(struct assign *a, uint64_t *drains, uint64_t *requests)
         *requests += spec->batch == BATCH_STREAM ? 0 : spec->connections;
 }
 
-static struct drain_spec *spec_for(struct assign *a, struct str url)
+static struct drain_spec *spec_for(struct assign *a, struct str url, enum route_trust trust)
 {
-    struct drain_spec *spec = map_get(&a->specs, url);
+    bool owner = trust == ROUTE_OWNER;
+    struct drain_spec *spec = NULL;
     struct err e = {0};
 
+    buf_clear(&a->id);
+    if (buf_add_ch(&a->id, drain_spec_mark(owner)) == 0 && buf_add_str(&a->id, url) == 0)
+        spec = map_get(&a->specs, buf_str(&a->id));
     if (spec)
         return spec;
     if (a->specs.len >= a->sweep_at)
         sweep(a);
-    spec = drain_spec_create(url, &e);
+    spec = owner ? drain_spec_create_owner(url, &e) : drain_spec_create(url, &e);
     if (!spec) { /* the datasource has checked it: this is our error, and still no reason to die */
         log_warn("drain refused after it was accepted", KV_ERR(&e));
         return NULL;
     }
     spec->trace = spec->trace || a->trace_drains; /* nobody else has it yet */
-    map_put(&a->specs, str_of(spec->text), spec);
+    map_put(&a->specs, str_of(spec->id), spec);
     return spec;
 }
 
@@ -121,10 +130,41 @@ static bool end_of(const struct origin *o, struct position *end)
     return true;
 }
 
-static void attach(void *arg, struct origin *o, struct str url, enum attach_from from)
+static enum attach_from found(void *arg, struct origin *o)
+{
+    const struct assign *a = arg;
+    struct position end;
+
+    if (a->checkpoint && checkpoint_born_since(a->checkpoint, o))
+        return ATTACH_START; /* it began while we were away */
+    if (end_of(o, &end)) {
+        o->found_no = end.seg;
+        o->found_off = end.off;
+    }
+    return ATTACH_FOUND;
+}
+
+/* Where <from> is; false: at the first byte. */
+static bool place_of(const struct origin *o, enum attach_from from, struct position *end)
+{
+    if (from == ATTACH_END)
+        return end_of(o, end);
+    *end = (struct position){.seg = o->found_no, .off = o->found_off};
+    return from == ATTACH_FOUND && o->found_no;
+}
+
+static const char *trace_text(enum attach_from from)
+{
+    if (from == ATTACH_START)
+        return "attach";
+    return from == ATTACH_END ? "attach at the end" : "attach where it was found";
+}
+
+static void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+                   enum attach_from from)
 {
     struct assign *a = arg;
-    struct drain_spec *spec = spec_for(a, url);
+    struct drain_spec *spec = spec_for(a, url, trust);
     struct state_record resume;
     struct position end;
     bool known;
@@ -133,24 +173,19 @@ static void attach(void *arg, struct origin *o, struct str url, enum attach_from
     if (!spec)
         return;
     known = a->checkpoint && checkpoint_find(a->checkpoint, o, spec, &resume);
-    if (a->checkpoint && a->starting && checkpoint_born_since(a->checkpoint, o))
-        from = ATTACH_START; /* it began while we were away */
     w = assign_worker(a->workers, spec, o->id);
     if (a->trace_routes)
-        trace(known                ? "attach where it was"
-              : from == ATTACH_END ? "attach at the end"
-                                   : "attach",
-              o, spec, w);
+        trace(known ? "attach where it was" : trace_text(from), o, spec, w);
     FAULT_POINT("route-added");
     origin_introduce(o, w);
-    engine_attach(a->engines[w], o->id, spec, from == ATTACH_END && end_of(o, &end) ? &end : NULL,
+    engine_attach(a->engines[w], o->id, spec, place_of(o, from, &end) ? &end : NULL,
                   known ? &resume : NULL);
 }
 
-static void detach(void *arg, struct origin *o, struct str url)
+static void detach(void *arg, struct origin *o, struct str url, enum route_trust trust)
 {
     struct assign *a = arg;
-    struct drain_spec *spec = spec_for(a, url);
+    struct drain_spec *spec = spec_for(a, url, trust);
     unsigned w;
 
     if (!spec)
@@ -161,4 +196,4 @@ static void detach(void *arg, struct origin *o, struct str url)
     engine_detach(a->engines[w], o->id, spec);
 }
 
-const struct router_sink assign_sink = {attach, detach};
+const struct router_sink assign_sink = {attach, detach, found};

@@ -1,6 +1,7 @@
 /*
  * Between the router and the workers: which worker serves a (stream, drain URL) pair, and the one
- * struct drain_spec per URL that all workers share. The router's sink. Control thread only.
+ * struct drain_spec per URL and trust that all workers share. The router's sink. Control thread
+ * only.
  */
 #ifndef DAEMON_ASSIGN_H
 #define DAEMON_ASSIGN_H
@@ -8,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "daemon/checkpoint.h"
 #include "drains/engine.h"
@@ -15,12 +17,12 @@
 #include "router/router.h"
 
 struct assign {
-    struct map specs;        /* URL text -> struct drain_spec, one reference each */
+    struct map specs;        /* drain_spec.id -> struct drain_spec, one reference each */
     size_t sweep_at;         /* when so many are kept, let go of those nobody else uses */
+    struct buf id;           /* scratch: what is looked for in <specs> */
     struct engine **engines; /* borrowed */
     unsigned workers;
     struct checkpoint *checkpoint; /* borrowed; NULL = no state */
-    bool starting;                 /* the streams that existed at start are being found */
     bool trace_drains;             /* LOGTRAIN_TRACE=drain */
     bool trace_routes;             /* LOGTRAIN_TRACE=route */
 };

@@ -177,6 +177,14 @@ static int check_url(struct str url, struct err *e)
     return spec ? 0 : -1;
 }
 
+static int check_owner_url(struct str url, struct err *e)
+{
+    struct drain_spec *spec = drain_spec_create_owner(url, e);
+
+    drain_spec_unref(spec);
+    return spec ? 0 : -1;
+}
+
 static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
 {
     struct daemon *d = control;
@@ -261,7 +269,8 @@ static int open_routes(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
 
-    d->source_env = (struct datasource_env){&d->loop, d->notify, d->router, check_url};
+    d->source_env =
+        (struct datasource_env){&d->loop, d->notify, d->router, check_url, check_owner_url};
     if (c->ndrains) {
         d->flags =
             datasource_flags_open(&d->source_env, (const char *const *)c->drains, c->ndrains, e);
@@ -347,10 +356,9 @@ static int open_inputs(struct daemon *d, struct err *e)
     bool start = c->read_from == CONFIG_FROM_START || checkpoint_was_reset(d->checkpoint);
 
     router_set_existing_from(d->router, start ? ATTACH_START : ATTACH_END);
-    d->input_env = (struct input_env){&d->loop, d->notify, &d->origins, d->router};
-    d->assign.starting = true;
+    d->input_env = (struct input_env){
+        .loop = &d->loop, .notify = d->notify, .origins = &d->origins, .router = d->router};
     d->containers = input_containers_open(&d->input_env, &cc, e);
-    d->assign.starting = false;
     return d->containers ? 0 : -1;
 }
 

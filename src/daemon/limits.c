@@ -22,6 +22,8 @@ struct limit {
 
 static const struct limit limits[] = {
     ROW(URL_MAX, "bytes"),
+    ROW(OWNER_URL_MAX, "bytes"),
+    ROW(OWNER_DRAINS_MAX, "drains"),
     ROW(HOST_MAX, "bytes"),
     ROW(HOSTNAME_MAX, "bytes"),
     ROW(APPNAME_MAX, "bytes"),

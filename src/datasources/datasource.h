@@ -23,6 +23,8 @@ struct datasource_env {
     /* Says whether a drain URL would be accepted; given by the daemon, so that datasources do not
      * know drains. */
     int (*check_url)(struct str url, struct err *e);
+    /* The same for what a workload asks for. */
+    int (*check_owner_url)(struct str url, struct err *e);
 };
 
 struct datasource_stats {

@@ -194,6 +194,8 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
                 struct drain_spec *spec);
 /* In free(). */
 void drain_release(struct drain *d);
+/* The policy for whatever address it connects to; NULL = any will do. */
+const struct egress *drain_egress(const struct drain *d);
 void drain_opened(struct drain *d);
 /* The connection could not be made, or ended. <clean>: the peer said goodbye in order and nothing
  * handed over is in doubt; else what is not confirmed is sent again. Settle what the member still

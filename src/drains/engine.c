@@ -27,11 +27,6 @@ struct dns *engine_dns(struct engine *en)
     return en->dns;
 }
 
-const struct egress *engine_egress(struct engine *en)
-{
-    return en->cfg.egress;
-}
-
 struct http_client *engine_http(struct engine *en)
 {
     struct err e;
@@ -49,6 +44,11 @@ struct gzip *engine_gzip(struct engine *en)
     if (!en->gzip)
         en->gzip = gzip_create();
     return en->gzip;
+}
+
+const struct egress *drain_egress(const struct drain *d)
+{
+    return d->spec->owner ? d->engine->cfg.egress : NULL;
 }
 
 struct mailbox *engine_mailbox(struct engine *en)
@@ -253,7 +253,7 @@ static bool retire(struct engine *en, struct drain *d, uint64_t now)
         return false;
     if (now - d->unused_since < DRAIN_UNUSED_MS || d->ninflight)
         return true;
-    (void)map_del(&en->drains, str_of(d->spec->text)); /* who wants the URL again gets a new one */
+    (void)map_del(&en->drains, str_of(d->spec->id)); /* who wants the URL again gets a new one */
     drain_close(d, true);
     return false;
 }

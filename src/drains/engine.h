@@ -92,7 +92,6 @@ void engine_report_free(struct engine_report *r);
 /* ---- for members, on the worker ---- */
 struct loop *engine_loop(struct engine *en);
 struct dns *engine_dns(struct engine *en);
-const struct egress *engine_egress(struct engine *en);
 struct http_client *engine_http(
     struct engine *en);                      /* made when first asked for; NULL if it cannot be */
 struct gzip *engine_gzip(struct engine *en); /* one for all drains: its state takes 268 KB */

@@ -137,7 +137,7 @@ void engine_feed(void *receiver, struct mail *m)
 
 static struct drain *drain_for(struct engine *en, struct drain_spec *spec)
 {
-    struct drain *d = map_get(&en->drains, str_of(spec->text));
+    struct drain *d = map_get(&en->drains, str_of(spec->id));
     struct err e;
 
     if (d)
@@ -147,7 +147,7 @@ static struct drain *drain_for(struct engine *en, struct drain_spec *spec)
         log_error("drain cannot be made", KV_CSTR("drain", spec->name), KV_ERR(&e));
         return NULL;
     }
-    (void)map_put(&en->drains, str_of(d->spec->text), d);
+    (void)map_put(&en->drains, str_of(d->spec->id), d);
     return d;
 }
 
@@ -204,7 +204,7 @@ static void handle_detach(void *receiver, struct mail *m)
     struct engine *en = receiver;
     struct attach_mail *a = container_of(m, struct attach_mail, mail);
     struct stream *s = stream_find(en, a->stream);
-    struct drain *d = map_get(&en->drains, str_of(a->spec->text));
+    struct drain *d = map_get(&en->drains, str_of(a->spec->id));
     struct drain_cursor *c = s && d ? cursor_of(d, s) : NULL;
 
     if (c) {

@@ -74,7 +74,6 @@ void http_free(struct drain *d)
     free(h);
 }
 
-/* Operator routes are trusted, so no egress policy is asked. */
 static int set_up(struct drain_http *h, struct engine *en, struct err *e)
 {
     const struct drain_spec *s = h->base.spec;
@@ -82,6 +81,7 @@ static int set_up(struct drain_http *h, struct engine *en, struct err *e)
     struct http_origin_config cfg = {
         .url = &s->url,
         .tls = s->scheme->flags & DRAIN_TLS,
+        .egress = drain_egress(&h->base),
         .connections = s->connections,
         .timeout_ms = s->timeout_ms,
         .connect_timeout_ms =

@@ -407,7 +407,7 @@ static void connect_now(struct drain_redis *r)
         .port = s->port,
         .tls = r->tls != NULL,
         .tls_config = r->tls,
-        .egress = engine_egress(r->base.engine),
+        .egress = drain_egress(&r->base),
         .connect_timeout_ms =
             s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS,
     };

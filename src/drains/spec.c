@@ -108,6 +108,7 @@ static int fill(struct drain_spec *s, struct err *e)
     int rc;
 
     drain_options_default(s);
+    s->format.index_namespace = s->owner;
     rc = check_place(s, e);
     if (rc == 0)
         rc = drain_options_parse(s, &passed, e);
@@ -123,17 +124,42 @@ static int fill(struct drain_spec *s, struct err *e)
     return rc;
 }
 
-struct drain_spec *drain_spec_create(struct str text, struct err *e)
+static int check_owner(const struct drain_spec *s, struct str text, struct err *e)
+{
+    if (text.len > OWNER_URL_MAX)
+        return err_set(e, E2BIG, "url: longer than %d bytes", OWNER_URL_MAX);
+    if (s->scheme->flags & DRAIN_DEV_ONLY)
+        return err_set(e, EPERM, "scheme '%s' is for operators only", s->scheme->name);
+    return 0;
+}
+
+static struct drain_spec *create(struct str text, bool owner, struct err *e)
 {
     struct drain_spec *s = xcalloc(1, sizeof(*s));
 
     atomic_init(&s->refs, 1);
-    if (url_parse(&s->url, text, e) < 0 || find_scheme(s, e) < 0 || fill(s, e) < 0) {
+    s->owner = owner;
+    if (url_parse(&s->url, text, e) < 0 || find_scheme(s, e) < 0 ||
+        (owner && check_owner(s, text, e) < 0) || fill(s, e) < 0) {
         drain_spec_unref(s);
         return NULL;
     }
-    s->text = str_dup(text);
+    s->id = xmalloc(text.len + 2);
+    s->id[0] = drain_spec_mark(owner);
+    memcpy(s->id + 1, text.p, text.len);
+    s->id[text.len + 1] = '\0';
+    s->text = s->id + 1;
     return s;
+}
+
+struct drain_spec *drain_spec_create(struct str text, struct err *e)
+{
+    return create(text, false, e);
+}
+
+struct drain_spec *drain_spec_create_owner(struct str text, struct err *e)
+{
+    return create(text, true, e);
 }
 
 struct drain_spec *drain_spec_ref(struct drain_spec *s)
@@ -154,7 +180,7 @@ void drain_spec_unref(struct drain_spec *s)
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
     url_release(&s->url);
-    secret_free(s->text);
+    secret_free(s->id);
     secret_free(s->target);
     secret_free(s->token);
     free(s->key);
@@ -282,7 +308,9 @@ static int describe_format(const struct drain_spec *s, struct buf *out)
         rc = line(out, "framing", "%s", framing_text(s->format.framing));
     if (rc == 0 && s->scheme->flags & DRAIN_ELASTIC)
         rc = line(out, "index", "%s",
-                  s->index ? s->index : "the hostname of each record, made legal");
+                  s->index   ? s->index
+                  : s->owner ? "logtrain-<namespace>"
+                             : "the hostname of each record, made legal");
     if (rc == 0 && s->format.max)
         rc = line(out, "max", "%zu bytes a record", s->format.max);
     return rc;

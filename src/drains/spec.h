@@ -65,7 +65,9 @@ enum drain_auth { AUTH_BASIC = 0, AUTH_APIKEY, AUTH_BEARER };
 struct drain_spec {
     _Atomic unsigned refs;
     const struct drain_scheme *scheme;
-    char *text; /* the URL as given: the key under which a worker finds its drain. Never printed */
+    bool owner; /* asked for by a workload (owner route): the egress policy applies to it */
+    char *id;   /* drain_spec_mark() and <text>: the key under which a worker finds its drain */
+    char *text; /* the URL as given, a view of <id>. Never printed */
     struct url url;
     char *
         name; /* for logs and metrics: "scheme://host:port#1a2b3c" (short hash of the masked URL) */
@@ -96,8 +98,15 @@ struct drain_spec {
 /* Checks <text> whole: scheme, host, port, every option and value. NULL with <e> set: names the
  * option and what is wrong with it, never a credential. One reference. No I/O. */
 struct drain_spec *drain_spec_create(struct str text, struct err *e);
+/* The same for what a workload asks for, who may use less than an operator. */
+struct drain_spec *drain_spec_create_owner(struct str text, struct err *e);
 struct drain_spec *drain_spec_ref(struct drain_spec *s);
 void drain_spec_unref(struct drain_spec *s);
+/* How the id of such a spec begins. */
+static inline char drain_spec_mark(bool owner)
+{
+    return owner ? 'w' : 'o';
+}
 /* The TLS configuration it asks for. */
 void drain_spec_tls(const struct drain_spec *s, struct tls_options *out);
 

@@ -229,7 +229,7 @@ static void syslog_open(struct drain *d)
         .port = d->spec->port,
         .tls = s->tls != NULL,
         .tls_config = s->tls,
-        .egress = engine_egress(d->engine),
+        .egress = drain_egress(d),
         .connect_timeout_ms =
             d->spec->timeout_ms < CONNECT_TIMEOUT_MS ? d->spec->timeout_ms : CONNECT_TIMEOUT_MS,
     };

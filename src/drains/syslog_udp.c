@@ -58,7 +58,7 @@ static void ready(void *arg, int events, int error);
 static int connect_to(struct drain_udp *u, const struct sockaddr_storage *a, struct err *e)
 {
     const struct sockaddr *sa = (const struct sockaddr *)a;
-    const struct egress *egress = engine_egress(u->base.engine);
+    const struct egress *egress = drain_egress(&u->base);
     socklen_t len =
         sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     int error = 0;

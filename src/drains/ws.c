@@ -219,7 +219,7 @@ static void ws_open(struct drain *d)
                  .port = s->port,
                  .tls = w->tls != NULL,
                  .tls_config = w->tls,
-                 .egress = engine_egress(d->engine),
+                 .egress = drain_egress(d),
                  .connect_timeout_ms =
                      s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS},
         .request = {.host = s->url.host,

@@ -71,13 +71,11 @@ bool format_index_valid(struct str s)
     return len && len <= INDEX_MAX && dates <= DATES_MAX;
 }
 
-/* A hostname made legal. */
-static char *put_hostname(char *d, struct str host)
+/* <name> made legal, behind what stands between <start> and <d> already. */
+static char *put_legal(char *d, char *start, struct str name)
 {
-    char *start = d;
-
-    for (size_t i = 0; i < host.len && d - start < INDEX_MAX; i++) {
-        char c = host.p[i];
+    for (size_t i = 0; i < name.len && d - start < INDEX_MAX; i++) {
+        char c = name.p[i];
 
         if (c >= 'A' && c <= 'Z')
             c = (char)(c - 'A' + 'a');
@@ -87,6 +85,13 @@ static char *put_hostname(char *d, struct str host)
             *d++ = c;
     }
     return d > start ? d : format_put(d, STR("logtrain"));
+}
+
+static char *put_default(char *d, const struct formatter *f, const struct identity *id)
+{
+    if (!f->o.index_namespace)
+        return put_legal(d, d, id->hostname);
+    return put_legal(format_put(d, STR("logtrain-")), d, id->namespace);
 }
 
 /* In front of the head: how many dates, then for each its kind and where it is in the head. */
@@ -224,7 +229,7 @@ char *format_elastic_lay_out(struct formatter *f, const struct identity *id)
     *dates = 0;
     d = head = dates + 1 + DATE_SIZE * DATES_MAX;
     d = format_put(d, STR("{\"create\":{\"_index\":\""));
-    d = f->o.index.len ? put_index(d, head, f->o.index, dates) : put_hostname(d, id->hostname);
+    d = f->o.index.len ? put_index(d, head, f->o.index, dates) : put_default(d, f, id);
     d = format_put(d, STR("\",\"_id\":\""));
     f->head = str_make(head, (size_t)(d - head));
 

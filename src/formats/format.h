@@ -42,7 +42,8 @@ struct format_options {
     bool id_first;    /* "<record id> " before each frame, between us and a member that needs it */
     struct str index; /* FORMAT_ELASTIC: where records go, with %Y, %m and %d of the record's time;
                          empty = the hostname made a legal name */
-    struct str group; /* FORMAT_GELF: `_group`; empty = none */
+    bool index_namespace; /* ... or, where the hostname is anybody's word, logtrain-<namespace> */
+    struct str group;     /* FORMAT_GELF: `_group`; empty = none */
 };
 
 struct formatter;

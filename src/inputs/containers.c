@@ -119,6 +119,10 @@ struct cstream *cstream_create(struct containers *c, const struct identity *id)
 /* What is ours of it; the origin stays. */
 static void cstream_release(struct cstream *st)
 {
+    struct identify *identify = st->in->base.env->identify;
+
+    if (st->asked)
+        identify->gone(identify, st->origin);
     while (!list_empty(&st->sources))
         source_remove(list_entry(st->sources.next, struct source, node));
     while (!list_empty(&st->refused)) {
@@ -141,8 +145,8 @@ void cstream_free(struct cstream *st)
 
     o->input = NULL;
     router_stream_remove(st->in->base.env->router, o);
-    origin_finish(o);
     cstream_release(st);
+    origin_finish(o);
 }
 
 void cstream_finish(struct cstream *st)

@@ -86,6 +86,7 @@ struct cstream {
     int trouble;    /* errno of the last look */
     bool gone;      /* the last look found nothing of it */
     bool existing;  /* was there when we started */
+    bool asked;     /* env->identify knows of it */
 };
 
 struct clink {

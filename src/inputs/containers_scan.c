@@ -493,9 +493,22 @@ static bool is_over(const struct cstream *st)
            loop_now(st->in->base.env->loop) - st->unlinked_at >= LINK_GONE_MS;
 }
 
+/* To the router, with its segments, so that "from the end" means the end of what is there. */
+static void introduce(struct cstream *st)
+{
+    const struct input_env *env = st->in->base.env;
+    struct origin *o = st->origin;
+    bool existing = st->existing && !list_empty(&o->segments);
+
+    st->asked = env->identify && o->identity->pod.len;
+    if (!st->asked || env->identify->found(env->identify, o))
+        router_stream_add(env->router, o, existing);
+    else
+        router_stream_add_pending(env->router, o, existing);
+}
+
 void cstream_look(struct cstream *st)
 {
-    struct router *router = st->in->base.env->router;
     struct look k = {.files = NULL};
 
     list_del(&st->work);
@@ -510,9 +523,8 @@ void cstream_look(struct cstream *st)
     if (!k.error && k.alive)
         reconcile(st, &k);
     look_release(&k);
-    /* with its segments, so that "from the end" means the end of what is there */
     if (!st->origin->route)
-        router_stream_add(router, st->origin, st->existing && !list_empty(&st->origin->segments));
+        introduce(st);
     origin_grew(st->origin);
     cstream_retry(st, st->trouble || st->gone);
     if (is_over(st))

@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "loop/notify.h"
 #include "router/router.h"
+#include "streams/identify.h"
 #include "streams/origin.h"
 
 struct input;
@@ -20,6 +21,7 @@ struct input_env {
     struct notify *notify;
     struct origins *origins;
     struct router *router;
+    struct identify *identify; /* NULL: a container is called what its path says */
 };
 
 struct input_stats {
@@ -52,7 +54,7 @@ static inline void input_close(struct input *in)
 struct containers_config {
     const char *log_path;           /* KUBERNETES_LOG_PATH */
     const char *const *roots;       /* LOG_ROOTS: real directories under which links may lead;
-                                       NULL-terminated. The parent of       log_path is always one */
+                                       NULL-terminated. The parent of log_path is always one */
     const char *exclude_namespaces; /* EXCLUDE_NAMESPACES, comma separated, trimmed; may be NULL */
     const char *node;               /* NODE */
 };

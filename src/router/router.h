@@ -3,6 +3,9 @@
  * put in streams; the router keeps the set of (stream, drain URL) pairs that follow from them and
  * tells the sink only what changed. A route that was withdrawn and given back unchanged within one
  * commit changes nothing. The cost of a change does not depend on the number of other exact routes.
+ *
+ * Who may read what is decided here: an operator's routes match a stream's hostname, which is a
+ * mere label; an owner's match nothing but the UIDs of the objects that the stream belongs to.
  */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
@@ -18,27 +21,43 @@ struct route_source; /* one datasource's routes */
 
 enum attach_from {
     ATTACH_START = 1, /* the stream appeared while we ran: all of it */
+    ATTACH_FOUND,     /* from where it stood when it was found */
     ATTACH_END,       /* what is written from now on */
+};
+
+/* Who asked for a drain. The same URL asked for by both is two drains. */
+enum route_trust {
+    ROUTE_OPERATOR = 0, /* trusted with any address */
+    ROUTE_OWNER,        /* a workload's annotation: the egress policy applies */
 };
 
 struct router_sink {
     /* <url> is borrowed; it passed the datasource's check. */
-    void (*attach)(void *arg, struct origin *o, struct str url, enum attach_from from);
-    void (*detach)(void *arg, struct origin *o, struct str url);
+    void (*attach)(void *arg, struct origin *o, struct str url, enum route_trust trust,
+                   enum attach_from from);
+    void (*detach)(void *arg, struct origin *o, struct str url, enum route_trust trust);
+    /* A stream was found that existed before us, and what it holds is not wanted: remember where it
+     * ends, and say ATTACH_FOUND; or ATTACH_START, when all of it is wanted nevertheless. */
+    enum attach_from (*found)(void *arg, struct origin *o);
 };
 
 struct router *router_create(const struct router_sink *sink, void *arg);
 void router_free(struct router *r);
 
-/* A datasource: <name> for messages ("routes file /etc/x", "--drain"). */
+/* A datasource of operator routes: <name> for messages ("routes file /etc/x", "--drain"). */
 struct route_source *router_source_create(struct router *r, const char *name);
+/* A datasource of owner routes. What is called a pattern below is the UID of the object whose
+ * streams are meant (struct identity.owners, or .namespace_uid), compared exactly. A namespace's
+ * routes are a default: they hold for streams of which no owner has any route, be it one without
+ * URLs. */
+struct route_source *router_source_create_owner(struct router *r, const char *name);
 /* Its routes cannot be had before streams appear. Its first full set then counts as there from the
  * start: what it attaches begins where it would have, had the set come first. */
 void route_source_set_late(struct route_source *s);
 
 /* begin, then put the whole set (routes not put again are dropped at commit), or `begin_changes`,
  * then put and drop by key. <key> names the row ("line 12", a UUID); one key has one hostname
- * pattern and any number of URLs. A pattern holds
+ * pattern and any number of URLs, or none. A pattern holds
  * '*' for any run of characters; without one it is matched exactly. */
 void route_begin(struct route_source *s);
 void route_begin_changes(struct route_source *s);
@@ -53,19 +72,26 @@ void route_drop(struct route_source *s, struct str key);
 void route_commit(struct route_source *s);
 
 /* <existing>: it was there when we started, so attachments that exist already begin at
- * <existing_from> (READ_FROM); else at ATTACH_START. Routes that come later attach at ATTACH_END.
- */
+ * <existing_from> (READ_FROM: ATTACH_START, or where it ends now); else at ATTACH_START. Routes
+ * that come later attach at ATTACH_END. */
 void router_stream_add(struct router *r, struct origin *o, bool existing);
+/* The same, but it is attached to nothing until one of the next two is called: what it is called is
+ * not known yet. */
+void router_stream_add_pending(struct router *r, struct origin *o, bool existing);
 void router_set_existing_from(struct router *r, enum attach_from from);
-/* Its identity changed (o->identity is the new one already). */
-void router_stream_renamed(struct router *r, struct origin *o);
+/* What it is called is known now, or has changed (o->identity is the new one already). Routes that
+ * it meets by its first real name attach as if it had had that name when it was found. */
+void router_stream_identified(struct router *r, struct origin *o);
+/* o->identity is a guess that has to do until router_stream_identified(). */
+void router_stream_guessed(struct router *r, struct origin *o);
 /* It is gone; no detach is told: the workers finish it. */
 void router_stream_remove(struct router *r, struct origin *o);
 
 struct router_stats {
     uint64_t routes; /* (pattern, URL) pairs */
     uint64_t streams;
-    uint64_t unrouted; /* streams without any attachment */
+    uint64_t pending;  /* streams that nobody has named yet */
+    uint64_t unrouted; /* other streams without any attachment */
     uint64_t attachments;
 };
 void router_stats(const struct router *r, struct router_stats *out);

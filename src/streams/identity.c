@@ -39,10 +39,16 @@ static struct str copy_view(char **at, struct str s)
 struct identity *identity_create(const struct identity *from)
 {
     size_t text = from->hostname.len + from->tag.len + from->namespace.len + from->pod.len +
-                  from->uid.len + from->container.len + from->node.len;
-    struct identity *id = xmalloc(sizeof(*id) + text);
-    char *at = (char *)(id + 1);
+                  from->uid.len + from->container.len + from->node.len + from->namespace_uid.len;
+    struct identity *id;
+    char *at;
 
+    if (from->nowners > IDENTITY_OWNERS_MAX)
+        BUG("identity: %u owners", from->nowners);
+    for (unsigned i = 0; i < from->nowners; i++)
+        text += from->owners[i].len;
+    id = xcalloc(1, sizeof(*id) + text);
+    at = (char *)(id + 1);
     atomic_init(&id->refs, 1);
     id->hostname = copy_view(&at, from->hostname);
     id->tag = copy_view(&at, from->tag);
@@ -51,6 +57,10 @@ struct identity *identity_create(const struct identity *from)
     id->uid = copy_view(&at, from->uid);
     id->container = copy_view(&at, from->container);
     id->node = copy_view(&at, from->node);
+    for (unsigned i = 0; i < from->nowners; i++)
+        id->owners[i] = copy_view(&at, from->owners[i]);
+    id->nowners = from->nowners;
+    id->namespace_uid = copy_view(&at, from->namespace_uid);
     return id;
 }
 

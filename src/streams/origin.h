@@ -36,6 +36,9 @@ struct origin {
     struct feed_mail *grew[64]; /* one reusable mail per worker that knows it */
     void *route;                /* the router's, NULL while it does not know the stream */
     void *input;                /* the input's */
+    void *identify;             /* of who names it (streams/identify.h) */
+    uint32_t found_no;          /* where it ended when it was found: segment, 0 = had none, */
+    uint64_t found_off;         /* ... and offset */
 };
 
 struct origins {

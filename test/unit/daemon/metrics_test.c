@@ -93,7 +93,7 @@ static struct engine_report two = {
                .open_segments = 80},
 };
 static const struct node_facts facts = {
-    .router = {.routes = 21, .streams = 22, .unrouted = 23, .attachments = 24},
+    .router = {.routes = 21, .streams = 22, .unrouted = 23, .pending = 29, .attachments = 24},
     .input = {.streams = 22, .segments = 25, .rescans = 26, .refused = 27, .unreadable = 28},
     .process = {.cpu_ms = 1234,
                 .rss_bytes = 31,
@@ -307,6 +307,7 @@ static void the_node_is_added_up(void **state)
         "logtrain_routes 21",
         "logtrain_streams 22",
         "logtrain_unrouted_streams 23",
+        "logtrain_pending_streams 29",
         "logtrain_log_files 25",
         "logtrain_rescans_total 26",
         "logtrain_refused_files_total 27",

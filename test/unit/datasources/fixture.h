@@ -19,18 +19,20 @@ struct fixture {
     unsigned changes;    /* attaches and detaches told */
 };
 
-static void fixture_attach(void *arg, struct origin *o, struct str url, enum attach_from from)
+static void fixture_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+                           enum attach_from from)
 {
     struct fixture *f = arg;
     size_t len = strlen(f->attached);
 
     (void)from;
+    (void)trust;
     f->changes++;
     (void)snprintf(f->attached + len, sizeof(f->attached) - len, "%.*s=%.*s ",
                    STR_ARG(o->identity->hostname), STR_ARG(url));
 }
 
-static void fixture_detach(void *arg, struct origin *o, struct str url)
+static void fixture_detach(void *arg, struct origin *o, struct str url, enum route_trust trust)
 {
     struct fixture *f = arg;
     char entry[256], *at;
@@ -38,6 +40,7 @@ static void fixture_detach(void *arg, struct origin *o, struct str url)
         snprintf(entry, sizeof(entry), "%.*s=%.*s ", STR_ARG(o->identity->hostname), STR_ARG(url));
 
     f->changes++;
+    (void)trust;
     at = strstr(f->attached, entry);
     if (at)
         memmove(at, at + len, strlen(at + len) + 1);
@@ -52,7 +55,14 @@ static int fixture_check(struct str url, struct err *e)
     return 0;
 }
 
-static const struct router_sink fixture_sink = {fixture_attach, fixture_detach};
+static enum attach_from fixture_found(void *arg, struct origin *o)
+{
+    (void)arg;
+    (void)o;
+    return ATTACH_FOUND;
+}
+
+static const struct router_sink fixture_sink = {fixture_attach, fixture_detach, fixture_found};
 
 static void fixture_open(struct fixture *f, const char *const *hostnames, unsigned n)
 {
@@ -61,7 +71,7 @@ static void fixture_open(struct fixture *f, const char *const *hostnames, unsign
     f->notify = notify_create(&f->loop);
     f->router = router_create(&fixture_sink, f);
     origins_init(&f->set, NULL, 0);
-    f->env = (struct datasource_env){&f->loop, f->notify, f->router, fixture_check};
+    f->env = (struct datasource_env){&f->loop, f->notify, f->router, fixture_check, fixture_check};
     for (unsigned i = 0; i < n; i++) {
         struct identity id = {.hostname = str_of(hostnames[i])};
 

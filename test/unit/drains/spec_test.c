@@ -50,6 +50,50 @@ static void refused(const char *text, const char *want)
     assert_int_not_equal(e.code, 0);
 }
 
+/* ---- whose it is ---- */
+
+static void a_workload_may_use_less(void **state)
+{
+    char text[OWNER_URL_MAX + 2];
+    struct err e = {0, ""};
+    struct drain_spec *s;
+
+    (void)state;
+    assert_null(drain_spec_create_owner(STR("stdout://"), &e));
+    assert_string_equal(e.text, "scheme 'stdout' is for operators only");
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "http://h/", 9);
+    assert_null(drain_spec_create_owner(str_make(text, OWNER_URL_MAX + 1), &e));
+    assert_string_equal(e.text, "url: longer than 8192 bytes");
+    s = drain_spec_create_owner(str_make(text, OWNER_URL_MAX), &e);
+    assert_non_null(s);
+    drain_spec_unref(s);
+    s = drain_spec_create(str_make(text, OWNER_URL_MAX + 1), &e);
+    assert_non_null(s);
+    drain_spec_unref(s);
+}
+
+/* Two drains to a worker, so that one's trust is not the other's. */
+static void the_same_url_by_another_is_another(void **state)
+{
+    struct drain_spec *ours = spec("es://h"), *theirs;
+    struct buf out = BUF_INIT(4096);
+    struct err e;
+
+    (void)state;
+    theirs = drain_spec_create_owner(STR("es://h"), &e);
+    assert_non_null(theirs);
+    assert_true(theirs->owner && !ours->owner);
+    assert_string_equal(theirs->text, ours->text);
+    assert_string_not_equal(theirs->id, ours->id);
+    assert_true(theirs->format.index_namespace && !ours->format.index_namespace);
+    assert_int_equal(drain_spec_describe(theirs, &out), 0);
+    assert_non_null(strstr(out.p, "logtrain-<namespace>"));
+    buf_release(&out);
+    drain_spec_unref(ours);
+    drain_spec_unref(theirs);
+}
+
 /* ---- what the URL says ---- */
 
 static void defaults(void **state)
@@ -681,6 +725,8 @@ static void describe_respects_the_cap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_workload_may_use_less),
+        cmocka_unit_test(the_same_url_by_another_is_another),
         cmocka_unit_test(defaults),
         cmocka_unit_test(all_of_http),
         cmocka_unit_test(option_values),

@@ -279,8 +279,9 @@ static inline struct fake *attach(unsigned n, bool ordered)
     assert_true(snprintf(url, sizeof(url), "null://?trace=%u", n) > 0);
     spec = drain_spec_create(STR("null://"), &e);
     assert_non_null(spec);
-    free(spec->text);
-    spec->text = str_dup(str_of(url));
+    free(spec->id);
+    spec->id = str_dup(str_of(url));
+    spec->text = spec->id;
     spec->scheme = &fake_scheme;
     spec->batch = BATCH_STREAM;
     spec->linger_ms = 0;

@@ -94,6 +94,25 @@ static void index_of(const struct format_options *o, struct str hostname, struct
     buf_release(&out);
 }
 
+/* A hostname is what an annotation says; the namespace is not. */
+static void index_of_the_namespace(void **state)
+{
+    struct format_options o = plain;
+    struct identity id = {.hostname = STR("theirs"), .namespace = STR("shop")};
+    struct record r = {.time = STR(FIXTURE_TIME), .msg = STR("x")};
+    struct buf out = BUF_INIT(1 << 16);
+
+    (void)state;
+    o.index_namespace = true;
+    encode(&o, &id, &r, &out);
+    assert_non_null(strstr(out.p, "\"_index\":\"logtrain-shop\""));
+    buf_clear(&out);
+    o.index = STR("chosen");
+    encode(&o, &id, &r, &out);
+    assert_non_null(strstr(out.p, "\"_index\":\"chosen\""));
+    buf_release(&out);
+}
+
 static void index_of_the_hostname(void **state)
 {
     const struct {
@@ -256,11 +275,9 @@ static void max_and_full_buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_lines_each),
-        cmocka_unit_test(index_of_the_hostname),
-        cmocka_unit_test(index_with_the_date),
-        cmocka_unit_test(legal_indices),
-        cmocka_unit_test(ids),
+        cmocka_unit_test(two_lines_each),         cmocka_unit_test(index_of_the_hostname),
+        cmocka_unit_test(index_of_the_namespace), cmocka_unit_test(index_with_the_date),
+        cmocka_unit_test(legal_indices),          cmocka_unit_test(ids),
         cmocka_unit_test(max_and_full_buffers),
     };
 

@@ -108,23 +108,33 @@ static void hear(void *receiver, struct mail *mail)
     free(m);
 }
 
-static void attach(void *arg, struct origin *o, struct str url, enum attach_from from)
+static void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+                   enum attach_from from)
 {
     struct world *w = arg;
 
     (void)url;
+    (void)trust;
     w->from_start = from == ATTACH_START;
     origin_introduce(o, 0);
 }
 
-static void detach(void *arg, struct origin *o, struct str url)
+static void detach(void *arg, struct origin *o, struct str url, enum route_trust trust)
 {
     (void)arg;
     (void)o;
     (void)url;
+    (void)trust;
 }
 
-static const struct router_sink sink = {attach, detach};
+static enum attach_from found(void *arg, struct origin *o)
+{
+    (void)arg;
+    (void)o;
+    return ATTACH_FOUND;
+}
+
+static const struct router_sink sink = {attach, detach, found};
 
 /* ---- the node ---- */
 
@@ -203,7 +213,7 @@ static void world_make(struct world *w)
     route_begin(all);
     route_put(all, STR("1"), STR("*"), &url, 1);
     route_commit(all);
-    w->env = (struct input_env){&w->loop, w->notify, &w->set, w->router};
+    w->env = (struct input_env){&w->loop, w->notify, &w->set, w->router, NULL};
 }
 
 static void world_start(struct world *w, const char *exclude, const char *root)
@@ -297,6 +307,93 @@ static void world_with_pod(struct world *w)
     make_link(w, POD "/0.log", LINK);
     world_start(w, NULL, NULL);
     assert_heard(w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
+}
+
+/* ---- who says what they are called ---- */
+
+struct namer {
+    struct identify identify;
+    struct origin *last;
+    unsigned found, gone;
+    bool knows;
+};
+
+static bool namer_found(struct identify *i, struct origin *o)
+{
+    struct namer *n = container_of(i, struct namer, identify);
+
+    assert_true(o->identity->pod.len > 0);
+    n->found++;
+    n->last = o;
+    return n->knows;
+}
+
+static void namer_gone(struct identify *i, struct origin *o)
+{
+    struct namer *n = container_of(i, struct namer, identify);
+
+    (void)o;
+    n->gone++;
+}
+
+static void an_unnamed_container_waits(void **state)
+{
+    struct namer n = {.identify = {namer_found, namer_gone}};
+    struct identity named;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    w.env.identify = &n.identify;
+    make_dir(&w, POD);
+    append(&w, POD "/0.log", "x\n");
+    make_link(&w, POD "/0.log", LINK);
+    append(&w, "log/containers/plain.log", ""); /* no pod's: nobody is asked */
+    world_start(&w, NULL, NULL);
+    settle(&w);
+    assert_int_equal(n.found, 1);
+    assert_null(strstr(w.heard, "web"));
+    assert_non_null(strstr(w.heard, "plain.log"));
+    w.heard[0] = '\0';
+    append(&w, POD "/0.log", "y\n");
+    move(&w, POD "/0.log", POD "/0.log.20261120-101500");
+    append(&w, POD "/0.log", "");
+    settle(&w);
+    assert_string_equal(w.heard, "");
+    named = *n.last->identity;
+    named.hostname = STR("shop.example");
+    origin_set_identity(n.last, identity_create(&named));
+    router_stream_identified(w.router, n.last);
+    settle(&w);
+    assert_non_null(strstr(w.heard, ":shop.example/web-64cd4f4ff7-6bqb8 "));
+    assert_non_null(strstr(w.heard, "+1:0.log.20261120-101500 "));
+    assert_non_null(strstr(w.heard, "+2:0.log "));
+    assert_int_equal(n.found, 1); /* asked once */
+    assert_int_equal(n.gone, 0);
+    remove_all(&w, POD);
+    remove_all(&w, LINK);
+    pass(&w, 130000);
+    assert_int_equal(n.gone, 1);
+    world_close(&w);
+}
+
+static void a_container_known_at_once_is_routed_at_once(void **state)
+{
+    struct namer n = {.identify = {namer_found, namer_gone}, .knows = true};
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    w.env.identify = &n.identify;
+    make_dir(&w, POD);
+    append(&w, POD "/0.log", "x\n");
+    make_link(&w, POD "/0.log", LINK);
+    world_start(&w, NULL, NULL);
+    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
+    input_close(w.in);
+    w.in = NULL;
+    assert_int_equal(n.gone, 1);
+    world_close(&w);
 }
 
 /* ---- container directories ---- */
@@ -904,6 +1001,8 @@ static void many_pods_are_found_at_start_and_on_rescan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unnamed_container_waits),
+        cmocka_unit_test(a_container_known_at_once_is_routed_at_once),
         cmocka_unit_test(what_is_there_at_start_is_read_in_order),
         cmocka_unit_test(test_F01_rename_rotation),
         cmocka_unit_test(test_F02_several_rotations_between_two_looks),

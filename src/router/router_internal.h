@@ -1,0 +1,135 @@
+/*
+ * Between router.c (routes and their tables) and router_streams.c (what they mean for streams).
+ *
+ *   source "routes file" ── by_key ──▶ route ── urls ──▶ route_url (shared by equal text and trust)
+ *                                        │                   ▲
+ *       router.exact (by hostname) ──────┤                   │
+ *       router.wild  (by pattern) ───────┤   stream ── urls ─┘   (what it is attached to)
+ *       router.owned (by UID) ───────────┘
+ *       router.hosts (by hostname) ──▶ streams
+ *       router.uids  (by UID) ───────▶ streams: of each owner in the chain, and of the namespace
+ *
+ * Routes take effect in the tables at once; what that means for streams is worked out at commit,
+ * for the streams that a changed route matches (they are marked dirty when it changes), by
+ * comparing what each should be attached to with what it is. So the sink hears differences only,
+ * and a route withdrawn and given back leaves no trace.
+ *
+ * Invariants: a stream's urls hold no URL twice, not with two trusts either; outside of a commit in
+ * the making they are exactly what the routes say. A pending stream is in no table and has none.
+ */
+#ifndef ROUTER_ROUTER_INTERNAL_H
+#define ROUTER_ROUTER_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "router/chains.h"
+#include "router/router.h"
+
+struct route_url {
+    struct chain chain; /* router->urls */
+    uint64_t mark;      /* the last look that came by (router->mark) */
+    uint32_t refs;
+    uint32_t len : 31;
+    uint32_t trust : 1; /* enum route_trust */
+    char text[];
+};
+
+struct route {
+    struct chain by_key;     /* source->routes */
+    struct chain by_pattern; /* router->exact, ->wild or ->owned */
+    uint32_t generation;     /* of the source's full set that it was last in */
+    uint32_t nurls;
+    uint32_t key_len;
+    uint32_t pattern_len;
+    struct route_url *urls[]; /* a reference each; behind them the key and the pattern */
+};
+
+struct route_source {
+    struct list node; /* router->sources */
+    struct router *router;
+    char *name;
+    enum route_trust trust;
+    struct chains routes;
+    uint32_t generation;
+    size_t fresh; /* routes of this generation: when it is all, none is stale */
+    bool full;    /* the commit to come drops what was not put */
+    bool late;    /* its first full set is still to come, and counts as there from the start */
+};
+
+struct host {
+    struct list streams;
+    size_t len;
+    char name[];
+};
+
+/* A stream's entry in router->uids. */
+struct stream_uid {
+    struct chain chain;
+    struct str uid; /* a view of stream->identity */
+    struct route_stream *stream;
+};
+
+enum stream_named {
+    STREAM_PENDING = 0, /* attached to nothing until somebody says what it is called */
+    STREAM_GUESSED,     /* attached by a guess, to be corrected */
+    STREAM_IDENTIFIED,
+};
+
+struct route_stream {
+    struct list all;   /* router->streams */
+    struct list node;  /* host->streams */
+    struct list dirty; /* router->dirty */
+    struct host *host; /* NULL while pending */
+    struct origin *origin;
+    struct identity *identity; /* a reference: what it is in the tables under */
+    struct stream_uid *uids;   /* owned */
+    unsigned nuids;
+    unsigned nurls;
+    struct route_url **urls; /* owned, a reference each */
+    enum stream_named named;
+    enum attach_from from; /* where it begins for routes that count as there before it */
+};
+
+struct router {
+    const struct router_sink *sink;
+    void *arg;
+    enum attach_from existing_from;
+    struct list sources;
+    struct chains exact;
+    struct chains wild;
+    struct chains owned;
+    struct chains urls;
+    struct chains uids;
+    struct map hosts;
+    struct list streams;
+    struct list dirty;
+    uint64_t mark;
+    struct route_url **want; /* scratch: what the stream looked at should be attached to */
+    unsigned nwant, want_cap;
+    struct router_stats stats;
+};
+
+/* ---- router.c ---- */
+
+struct str route_url_text(const struct route_url *u);
+/* The one of that text and trust, or NULL. */
+struct route_url *route_url_find(const struct router *r, struct str text, enum route_trust trust);
+void route_url_drop(struct router *r, struct route_url *u);
+struct str route_pattern(const struct route *rt);
+
+static inline struct route *route_by_pattern(const struct chain *c)
+{
+    return container_of(c, struct route, by_pattern);
+}
+
+/* ---- router_streams.c ---- */
+
+void router_streams_init(struct router *r);
+/* Something about the routes for <pattern> has changed. */
+void router_mark_dirty(struct router *r, enum route_trust trust, struct str pattern);
+/* Makes the dirty ones what they should be. <late>: as if the routes had been there before them.
+ * How many there were. */
+unsigned router_sync_dirty(struct router *r, bool late);
+void router_streams_release(struct router *r);
+
+#endif

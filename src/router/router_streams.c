@@ -1,0 +1,348 @@
+/*
+ * Streams: what each should be attached to, and what it is. See router_internal.h for the drawing
+ * and router.c for the other side.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "router/router_internal.h"
+
+static enum route_trust url_trust(const struct route_url *u)
+{
+    return u->trust ? ROUTE_OWNER : ROUTE_OPERATOR;
+}
+
+static struct str host_name(const struct host *h)
+{
+    return str_make(h->name, h->len);
+}
+
+static struct stream_uid *uid_entry(const struct chain *c)
+{
+    return container_of(c, struct stream_uid, chain);
+}
+
+static struct str uid_chain_key(const struct chain *c)
+{
+    return uid_entry(c)->uid;
+}
+
+/* ---- dirty ones ---- */
+
+static void mark_stream(struct router *r, struct route_stream *st)
+{
+    list_del(&st->dirty);
+    list_add_tail(&r->dirty, &st->dirty);
+}
+
+static void mark_host(struct router *r, struct host *h)
+{
+    list_for_each (it, &h->streams)
+        mark_stream(r, list_entry(it, struct route_stream, node));
+}
+
+void router_mark_dirty(struct router *r, enum route_trust trust, struct str pattern)
+{
+    struct chain *c;
+    struct host *h;
+
+    if (trust == ROUTE_OWNER) {
+        for (c = chains_find(&r->uids, pattern); c; c = chains_next(&r->uids, c, pattern))
+            mark_stream(r, uid_entry(c)->stream);
+        return;
+    }
+    if (str_find(pattern, '*') < 0) {
+        h = map_get(&r->hosts, pattern);
+        if (h)
+            mark_host(r, h);
+        return;
+    }
+    for (size_t i = 0; (h = map_next(&r->hosts, &i));)
+        if (str_glob(pattern, host_name(h)))
+            mark_host(r, h);
+}
+
+/* ---- what a stream is to be attached to ---- */
+
+/* <u> is an owner's, and an operator has the same lines sent there already. */
+static bool operator_wants(const struct router *r, const struct route_url *u)
+{
+    const struct route_url *twin =
+        u->trust ? route_url_find(r, route_url_text(u), ROUTE_OPERATOR) : NULL;
+
+    return twin && twin->mark == r->mark;
+}
+
+static void want_route(struct router *r, const struct route *rt)
+{
+    for (uint32_t i = 0; i < rt->nurls; i++) {
+        struct route_url *u = rt->urls[i];
+
+        if (u->mark == r->mark || operator_wants(r, u))
+            continue;
+        u->mark = r->mark;
+        if (r->nwant == r->want_cap) {
+            r->want_cap = r->want_cap ? r->want_cap * 2 : 16;
+            r->want = xrealloc(r->want, r->want_cap * sizeof(struct route_url *));
+        }
+        r->want[r->nwant++] = u;
+    }
+}
+
+static void want_by_hostname(struct router *r, struct str hostname)
+{
+    struct chain *c;
+
+    for (c = chains_find(&r->exact, hostname); c; c = chains_next(&r->exact, c, hostname))
+        want_route(r, route_by_pattern(c));
+    for (size_t i = 0; i < r->wild.cap; i++)
+        for (c = r->wild.heads[i]; c; c = c->next)
+            if (str_glob(route_pattern(route_by_pattern(c)), hostname))
+                want_route(r, route_by_pattern(c));
+}
+
+/* True when there is a route of that object's, though it may lead nowhere. */
+static bool want_by_uid(struct router *r, struct str uid)
+{
+    struct chain *c = chains_find(&r->owned, uid);
+
+    if (!c)
+        return false;
+    for (; c; c = chains_next(&r->owned, c, uid))
+        want_route(r, route_by_pattern(c));
+    return true;
+}
+
+/* Fills router->want with what <id> is to be attached to; the URLs in it carry router->mark. */
+static void want_collect(struct router *r, const struct identity *id)
+{
+    bool own = false;
+
+    r->mark += 2; /* one for wanted, one for wanted and already there */
+    r->nwant = 0;
+    want_by_hostname(r, id->hostname);
+    for (unsigned i = 0; i < id->nowners; i++)
+        own |= want_by_uid(r, id->owners[i]);
+    if (!own && id->namespace_uid.len)
+        (void)want_by_uid(r, id->namespace_uid); /* the default, for those that say nothing */
+}
+
+/* Makes what <st> is attached to what it should be. */
+static void stream_sync(struct router *r, struct route_stream *st, enum attach_from from)
+{
+    struct route_url **old = st->urls;
+    unsigned nold = st->nurls;
+
+    list_del(&st->dirty);
+    want_collect(r, st->identity);
+    st->nurls = r->nwant;
+    st->urls = r->nwant ? xmalloc(r->nwant * sizeof(struct route_url *)) : NULL;
+    for (unsigned i = 0; i < r->nwant; i++) {
+        st->urls[i] = r->want[i];
+        st->urls[i]->refs++;
+    }
+    for (unsigned i = 0; i < nold; i++)
+        if (old[i]->mark == r->mark)
+            old[i]->mark++;
+    for (unsigned i = 0; i < st->nurls; i++)
+        if (st->urls[i]->mark == r->mark)
+            r->sink->attach(r->arg, st->origin, route_url_text(st->urls[i]), url_trust(st->urls[i]),
+                            from);
+    for (unsigned i = 0; i < nold; i++) {
+        if (old[i]->mark != r->mark + 1)
+            r->sink->detach(r->arg, st->origin, route_url_text(old[i]), url_trust(old[i]));
+        route_url_drop(r, old[i]);
+    }
+    free(old);
+    r->stats.attachments += st->nurls;
+    r->stats.attachments -= nold;
+    r->stats.unrouted += st->nurls == 0;
+    r->stats.unrouted -= nold == 0;
+}
+
+unsigned router_sync_dirty(struct router *r, bool late)
+{
+    unsigned n = 0;
+
+    for (; !list_empty(&r->dirty); n++) {
+        struct route_stream *st = list_entry(r->dirty.next, struct route_stream, dirty);
+
+        stream_sync(r, st, late ? st->from : ATTACH_END);
+    }
+    return n;
+}
+
+/* ---- the tables ---- */
+
+static void stream_enter_host(struct router *r, struct route_stream *st)
+{
+    struct str name = st->identity->hostname;
+    struct host *h = map_get(&r->hosts, name);
+
+    if (!h) {
+        h = xmalloc(sizeof(*h) + name.len);
+        h->len = name.len;
+        memcpy(h->name, name.p, name.len);
+        list_init(&h->streams);
+        (void)map_put(&r->hosts, host_name(h), h); /* there was none */
+    }
+    st->host = h;
+    list_add_tail(&h->streams, &st->node);
+}
+
+static void stream_leave_host(struct router *r, struct route_stream *st)
+{
+    struct host *h = st->host;
+
+    list_del(&st->node);
+    st->host = NULL;
+    if (!list_empty(&h->streams))
+        return;
+    (void)map_del(&r->hosts, host_name(h));
+    free(h);
+}
+
+static void stream_enter_uids(struct router *r, struct route_stream *st)
+{
+    const struct identity *id = st->identity;
+
+    st->uids = xcalloc(id->nowners + 1, sizeof(*st->uids));
+    for (unsigned i = 0; i < id->nowners; i++)
+        st->uids[st->nuids++].uid = id->owners[i];
+    if (id->namespace_uid.len)
+        st->uids[st->nuids++].uid = id->namespace_uid;
+    for (unsigned i = 0; i < st->nuids; i++) {
+        st->uids[i].stream = st;
+        chains_add(&r->uids, &st->uids[i].chain);
+    }
+}
+
+static void stream_leave_uids(struct router *r, struct route_stream *st)
+{
+    for (unsigned i = 0; i < st->nuids; i++)
+        chains_del(&r->uids, &st->uids[i].chain);
+    free(st->uids);
+    st->uids = NULL;
+    st->nuids = 0;
+}
+
+/* Under what its origin is called now. */
+static void stream_enter(struct router *r, struct route_stream *st)
+{
+    st->identity = identity_ref(st->origin->identity);
+    stream_enter_host(r, st);
+    stream_enter_uids(r, st);
+}
+
+/* It may be in none. */
+static void stream_leave(struct router *r, struct route_stream *st)
+{
+    if (st->host)
+        stream_leave_host(r, st);
+    stream_leave_uids(r, st);
+    identity_unref(st->identity);
+    st->identity = NULL;
+}
+
+/* ---- streams that come, are called something, and go ---- */
+
+static struct route_stream *stream_add(struct router *r, struct origin *o, bool existing)
+{
+    struct route_stream *st = xcalloc(1, sizeof(*st));
+
+    if (o->route)
+        BUG("router: stream %llu added twice", (unsigned long long)o->id);
+    st->origin = o;
+    st->from = ATTACH_START;
+    if (existing && r->existing_from != ATTACH_START)
+        st->from = r->sink->found(r->arg, o);
+    o->route = st;
+    list_init(&st->dirty);
+    list_init(&st->node);
+    list_add_tail(&r->streams, &st->all);
+    r->stats.streams++;
+    r->stats.pending++;
+    return st;
+}
+
+static void stream_named(struct router *r, struct route_stream *st, enum stream_named named)
+{
+    enum attach_from from = st->named == STREAM_IDENTIFIED ? ATTACH_END : st->from;
+
+    if (st->named == STREAM_PENDING) {
+        r->stats.pending--;
+        r->stats.unrouted++; /* until stream_sync finds out */
+    }
+    st->named = named;
+    stream_leave(r, st);
+    stream_enter(r, st);
+    stream_sync(r, st, from);
+}
+
+void router_stream_add(struct router *r, struct origin *o, bool existing)
+{
+    stream_named(r, stream_add(r, o, existing), STREAM_IDENTIFIED);
+}
+
+void router_stream_add_pending(struct router *r, struct origin *o, bool existing)
+{
+    (void)stream_add(r, o, existing); /* it stays so for now */
+}
+
+void router_stream_guessed(struct router *r, struct origin *o)
+{
+    struct route_stream *st = o->route;
+
+    if (st && st->named != STREAM_IDENTIFIED)
+        stream_named(r, st, STREAM_GUESSED);
+}
+
+void router_stream_identified(struct router *r, struct origin *o)
+{
+    if (o->route)
+        stream_named(r, o->route, STREAM_IDENTIFIED);
+}
+
+static void stream_free(struct router *r, struct route_stream *st)
+{
+    stream_leave(r, st);
+    list_del(&st->all);
+    list_del(&st->dirty);
+    for (unsigned i = 0; i < st->nurls; i++)
+        route_url_drop(r, st->urls[i]);
+    free(st->urls);
+    st->origin->route = NULL;
+    free(st);
+}
+
+void router_stream_remove(struct router *r, struct origin *o)
+{
+    struct route_stream *st = o->route;
+
+    if (!st)
+        return;
+    r->stats.streams--;
+    r->stats.attachments -= st->nurls;
+    if (st->named == STREAM_PENDING)
+        r->stats.pending--;
+    else
+        r->stats.unrouted -= st->nurls == 0;
+    stream_free(r, st);
+}
+
+void router_streams_init(struct router *r)
+{
+    list_init(&r->streams);
+    list_init(&r->dirty);
+    chains_init(&r->uids, uid_chain_key);
+    map_init(&r->hosts);
+}
+
+void router_streams_release(struct router *r)
+{
+    while (!list_empty(&r->streams))
+        stream_free(r, list_entry(r->streams.next, struct route_stream, all));
+    map_release(&r->hosts);
+    chains_release(&r->uids);
+    free(r->want);
+}

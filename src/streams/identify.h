@@ -1,0 +1,24 @@
+/*
+ * Who knows better than a file's name what a container's stream is called, and whom it belongs to:
+ * the Kubernetes API. Embedded in what implements it. Inputs call it on the control thread; it
+ * answers later through origin_set_identity() and router_stream_identified(). Inputs are closed
+ * before it.
+ */
+#ifndef STREAMS_IDENTIFY_H
+#define STREAMS_IDENTIFY_H
+
+#include <stdbool.h>
+
+#include "streams/origin.h"
+
+struct identify {
+    /* The stream of a pod's container was found; o->identity is what its path says, which need not
+     * hold the pod's UID. True: what it is called is known (after origin_set_identity(), where that
+     * differs), it is routed at once. False: it is attached to nothing until it is known. Called
+     * once for each stream. */
+    bool (*found)(struct identify *i, struct origin *o);
+    /* It is over. <o> must not be touched any more. */
+    void (*gone)(struct identify *i, struct origin *o);
+};
+
+#endif
