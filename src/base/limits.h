@@ -79,9 +79,12 @@
 
 /* daemon */
 #define WORKERS_MAX 64
-#define OPEN_FILES_MAX 65536 /* the soft limit is raised to the hard one, or to this */
-#define STOP_GRACE_MS 10000  /* STOP_GRACE */
-#define STOP_SLACK_MS 2000   /* after STOP_GRACE a stop that hangs is cut off */
+#define OPEN_FILES_MAX 65536  /* the soft limit is raised to the hard one, or to this */
+#define OPEN_FILES_RESERVE 32 /* of them are for the control thread ... */
+#define OPEN_FILES_WORKER 8   /* ... and for each worker's own; half of the rest is for segments */
+#define OPEN_SEGMENTS_MIN 4   /* of one worker, that connections do not take from it */
+#define STOP_GRACE_MS 10000   /* STOP_GRACE */
+#define STOP_SLACK_MS 2000    /* after STOP_GRACE a stop that hangs is cut off */
 #define SCRAPE_TIMEOUT_MS                                                                          \
     5000 /* a worker that has not answered by then is left out of /metrics                         \
           */

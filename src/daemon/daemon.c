@@ -249,6 +249,16 @@ static void status_facts(void *arg, struct node_facts *out)
     checkpoint_stats(d->checkpoint, &out->state);
 }
 
+/* The workers have what can be spared, but give it back a little later. */
+static bool ask_for_room(void *arg)
+{
+    struct daemon *d = arg;
+
+    for (unsigned w = 0; w < d->nengines; w++)
+        engine_make_room(d->engines[w]);
+    return false;
+}
+
 /* ---- opening ---- */
 
 static int open_postgres(struct daemon *d, struct err *e)
@@ -323,6 +333,7 @@ static int start_engines(struct daemon *d, struct err *e)
     struct engine_config ec = {
         .max_line = c->max_line,
         .partial_timeout_ms = c->partial_timeout_ms,
+        .open_segments = process_open_segments(c->workers),
         .dns_servers = *c->dns_servers ? c->dns_servers : NULL,
         .control = &d->mailbox,
         .forgotten = stream_forgotten,
@@ -368,6 +379,7 @@ static void open_base(struct daemon *d)
     d->started_ms = (uint64_t)(clock_wall_ns() / 1000000);
     d->signals = -1;
     loop_init(&d->loop);
+    loop_on_full(&d->loop, ask_for_room, d);
     mailbox_open(&d->mailbox, &d->loop, d);
     turns_watch(&d->turns, &d->loop);
     d->notify = notify_create(&d->loop);

@@ -60,6 +60,16 @@ void process_harden(void)
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 }
 
+uint64_t process_open_segments(uint64_t workers)
+{
+    uint64_t own = OPEN_FILES_RESERVE + workers * OPEN_FILES_WORKER, share = 0;
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur > own)
+        share = (r.rlim_cur - own) / 2 / workers;
+    return share > OPEN_SEGMENTS_MIN ? share : OPEN_SEGMENTS_MIN;
+}
+
 static uint64_t count_fds(void)
 {
     DIR *d = opendir("/proc/self/fd");

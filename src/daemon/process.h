@@ -19,6 +19,8 @@ struct process_facts {
 
 /* Before any thread is started. What the system refuses is logged and does without. */
 void process_harden(void);
+/* How many segments each of <workers> may have open, so that connections find descriptors, too. */
+uint64_t process_open_segments(uint64_t workers);
 /* Reads /proc; a figure that cannot be had is 0. <start_ms> is the caller's. */
 void process_facts(struct process_facts *out);
 

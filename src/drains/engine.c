@@ -278,11 +278,34 @@ static void tidy_timer_fired(void *arg)
 
 /* ---- birth and end ---- */
 
+static bool close_files(void *arg)
+{
+    struct engine *en = arg;
+    return reader_make_room(&en->reader);
+}
+
+static void make_room(void *receiver, struct mail *m)
+{
+    (void)close_files(receiver);
+    free(m);
+}
+
+void engine_make_room(struct engine *en)
+{
+    struct mail *m = xcalloc(1, sizeof(*m));
+
+    m->handle = make_room;
+    mailbox_post(&en->mailbox, m);
+}
+
 static int engine_open(struct engine *en, struct err *e)
 {
     loop_init(&en->loop);
+    loop_on_full(&en->loop, close_files, en);
     mailbox_open(&en->mailbox, &en->loop, en);
     reader_init(&en->reader, &en->loop, en->cfg.max_line, en->cfg.partial_timeout_ms);
+    if (en->cfg.open_segments)
+        reader_set_open_share(&en->reader, en->cfg.open_segments);
     map_init(&en->streams);
     map_init(&en->drains);
     list_init(&en->all);

@@ -25,6 +25,7 @@ struct engine_config {
     unsigned index; /* of this worker */
     size_t max_line;
     uint64_t partial_timeout_ms;
+    uint64_t open_segments;      /* at most so many; the other descriptors are for connections */
     const char *dns_servers;     /* NULL = the system's */
     const struct egress *egress; /* for owner routes; borrowed, may be NULL */
     uint64_t state_key[2];       /* for hashing URLs into the state's records */
@@ -56,6 +57,9 @@ void engine_detach(struct engine *en, uint64_t stream, struct drain_spec *spec);
 void engine_stop(struct engine *en, uint64_t grace_ms, void (*done)(void *arg), void *arg);
 /* After <done>, or when it has no thread: joins and frees. */
 void engine_free(struct engine *en);
+
+/* The process is out of descriptors: the worker closes some of its files, soon. */
+void engine_make_room(struct engine *en);
 
 /* Asks where all cursors stand; <done> gets it on the control thread and owns <records>. */
 void engine_save(struct engine *en,

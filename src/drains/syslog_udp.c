@@ -65,7 +65,7 @@ static int connect_to(struct drain_udp *u, const struct sockaddr_storage *a, str
 
     if (egress && egress->check(egress, sa, e) < 0)
         return -1;
-    u->fd = socket(sa->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    u->fd = loop_socket(engine_loop(u->base.engine), sa->sa_family, SOCK_DGRAM, 0);
     if (u->fd < 0)
         return err_sys(e, errno, "socket");
     if (connect(u->fd, sa, len) < 0) {

@@ -332,6 +332,7 @@ static void log_path_trouble(struct containers *c, int error)
 
     if (error && error != ENOENT)
         c->stats.unreadable++;
+    (void)loop_make_room(c->base.env->loop, error); /* for the next look */
     if (error == c->log_trouble)
         return;
     c->log_trouble = error;

@@ -473,6 +473,7 @@ static void trouble_set(struct cstream *st, int error)
 
     if (error)
         st->in->stats.unreadable++;
+    (void)loop_make_room(st->in->base.env->loop, error); /* for the next look */
     if (error == st->trouble)
         return;
     st->trouble = error;

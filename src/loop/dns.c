@@ -401,6 +401,7 @@ struct dns_query *dns_resolve(struct dns *d, struct str host, uint16_t port,
     }
     list_add_tail(&d->waiting, &q->node);
     q->in_ares = true;
+    loop_want_descriptor(d->loop); /* c-ares would only say that no server answers */
     ares_getaddrinfo(d->channel, q->host, NULL, &hints, on_answer, q);
     loop_task_post(d->loop, &d->task); /* sets the timer */
     return q;

@@ -22,6 +22,8 @@ struct loop {
     struct list frozen; /* running timers while the clock is faked: see loop_turn() */
     unsigned handles;   /* timers, fds and mailboxes alive or closing; 0 after loop_release */
     bool turning;       /* inside loop_run() or loop_turn() */
+    bool (*make_room)(void *arg); /* see loop_on_full() */
+    void *make_room_arg;
 };
 
 void loop_init(struct loop *l);
@@ -58,6 +60,18 @@ bool loop_timer_active(const struct loop_timer *t);
 uint64_t loop_timer_left(const struct loop_timer *t);
 /* NULL is fine. */
 void loop_timer_free(struct loop_timer *t);
+
+/* ---- socket.c ---- */
+/* <make_room> is asked to close something when no descriptor is left: true when it did at once. */
+void loop_on_full(struct loop *l, bool (*make_room)(void *arg), void *arg);
+/* When <error> says that none is left (EMFILE, ENFILE): asks. True when a second try is worth it.
+ */
+bool loop_make_room(struct loop *l, int error);
+/* socket(2), non-blocking and close-on-exec; when none is left, once more after asking. -1 with
+ * errno set. */
+int loop_socket(struct loop *l, int family, int type, int protocol);
+/* Somebody is about to open a socket himself: sees to it that there is a descriptor, if it can. */
+void loop_want_descriptor(struct loop *l);
 
 enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2 };
 struct loop_fd;

@@ -33,7 +33,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         call->refused = true;
         return CURL_SOCKET_BAD;
     }
-    fd = socket(addr->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    fd = loop_socket(o->client->loop, addr->family, SOCK_STREAM, IPPROTO_TCP);
     if (fd < 0) {
         (void)err_sys(&call->err, errno, "socket");
         return CURL_SOCKET_BAD;

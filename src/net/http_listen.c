@@ -19,6 +19,7 @@
 #define PAUSE_MS 500 /* after EMFILE and the like */
 
 struct http_listen {
+    struct loop *loop;
     int fd;
     uint16_t port;
     struct loop_fd *watch;
@@ -51,7 +52,9 @@ static void on_ready(void *arg, int events, int error)
         } else if (errno == ECONNABORTED || errno == EINTR) {
             continue;
         } else {
-            if (errno != EAGAIN)
+            int why = errno;
+
+            if (why != EAGAIN && !loop_make_room(hl->loop, why))
                 loop_timer_start(hl->retry, PAUSE_MS);
             break;
         }
@@ -121,6 +124,7 @@ struct http_listen *http_listen_create(struct loop *l, struct str address, uint1
     if (fd < 0)
         return NULL;
     hl = xcalloc(1, sizeof(*hl));
+    hl->loop = l;
     hl->fd = fd;
     hl->port = port_of(fd);
     hl->accepted = accepted;

@@ -118,7 +118,7 @@ static int attempt_start(struct race *r, unsigned i)
     const struct sockaddr *sa = addr_at(r, i);
     socklen_t len =
         sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error = 0;
+    int fd = loop_socket(r->loop, sa->sa_family, SOCK_STREAM, 0), error = 0;
 
     if (fd < 0)
         return errno;

@@ -21,6 +21,7 @@
 #define GZ_BUFFER (32 * 1024)
 #define RETRY_SOON_MS 50    /* a name that is about to change, or no descriptor left */
 #define RETRY_LATER_MS 1000 /* rights, I/O errors */
+#define RETRY_MAX_MS 5000   /* each further time twice as long, up to this */
 
 /* The path has no symlinks by contract; one that turns up now was put there by somebody. */
 static int open_plain(const char *path)
@@ -39,9 +40,10 @@ void segment_close(struct segment *seg)
     if (seg->fd < 0)
         return;
     if (seg->gz)
-        (void)gzclose_r(seg->gz); /* it reads from a descriptor of its own */
+        (void)gzclose_r(seg->gz); /* closes seg->fd, too */
+    else
+        (void)close(seg->fd); /* only read from: nothing can be lost */
     seg->gz = NULL;
-    (void)close(seg->fd); /* only read from: nothing can be lost */
     seg->fd = -1;
     list_del(&seg->lru);
     seg->stream->reader->stats.open_segments--;
@@ -64,7 +66,10 @@ static int give_up(struct segment *seg, const char *why)
 
 static int later(struct segment *seg, uint64_t ms)
 {
-    seg->retry_at = loop_now(seg->stream->reader->loop) + ms;
+    uint64_t twice = seg->retry_ms * 2;
+
+    seg->retry_ms = (uint32_t)(twice < ms ? ms : twice < RETRY_MAX_MS ? twice : RETRY_MAX_MS);
+    seg->retry_at = loop_now(seg->stream->reader->loop) + seg->retry_ms;
     return -1;
 }
 
@@ -78,14 +83,10 @@ static bool is_compressed(const struct segment *seg)
 static int open_gz(struct segment *seg, int fd)
 {
     unsigned char tail[4] = {0};
-    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-    seg->gz = own < 0 ? NULL : gzdopen(own, "r");
-    if (!seg->gz) {
-        if (own >= 0)
-            (void)close(own); /* only read from */
+    seg->gz = gzdopen(fd, "r");
+    if (!seg->gz)
         return -1;
-    }
     FAULT_POINT("gz-opened");
     (void)gzbuffer(seg->gz, GZ_BUFFER); /* can only fail when something was read already */
     if (seg->size >= sizeof(tail) &&
@@ -172,6 +173,7 @@ static int adopt(struct segment *seg, int fd)
         return later(seg, RETRY_SOON_MS);
     }
     seg->fd = fd;
+    seg->retry_ms = 0;
     segment_read_prefix(seg);
     list_add_tail(&r->open, &seg->lru);
     r->stats.open_segments++;
@@ -179,11 +181,33 @@ static int adopt(struct segment *seg, int fd)
     return 0;
 }
 
+static bool out_of_descriptors(int error)
+{
+    return error == EMFILE || error == ENFILE;
+}
+
+/* As open_plain(), within the files' share of the descriptors. */
+static int open_within_share(struct reader *r, const char *path, int *error)
+{
+    int fd;
+
+    *error = EMFILE;
+    if (!reader_may_open(r))
+        return -1;
+    fd = open_plain(path);
+    *error = errno;
+    if (fd >= 0 || !out_of_descriptors(*error) || !(reader_make_room(r) || reader_close_one(r)))
+        return fd;
+    fd = open_plain(path);
+    *error = errno;
+    return fd;
+}
+
 int segment_ensure_open(struct segment *seg)
 {
     struct reader *r = seg->stream->reader;
     struct err e = {0};
-    int fd;
+    int fd, error;
 
     if (seg->fd >= 0) {
         list_del(&seg->lru);
@@ -196,14 +220,12 @@ int segment_ensure_open(struct segment *seg)
         return give_up(seg, "deleted before it could be read");
     if (loop_now(r->loop) < seg->retry_at)
         return -1;
-    fd = open_plain(seg->path);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && reader_close_one(r))
-        fd = open_plain(seg->path);
+    fd = open_within_share(r, seg->path, &error);
     if (fd >= 0)
         return adopt(seg, fd);
-    if (errno == ENOENT || errno == EMFILE || errno == ENFILE)
+    if (error == ENOENT || out_of_descriptors(error))
         return later(seg, RETRY_SOON_MS);
-    (void)err_sys(&e, errno, "open");
+    (void)err_sys(&e, error, "open");
     complain(seg, &e);
     return later(seg, RETRY_LATER_MS);
 }

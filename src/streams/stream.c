@@ -12,8 +12,11 @@
 
 void reader_init(struct reader *r, struct loop *loop, size_t max_line, uint64_t partial_timeout_ms)
 {
-    *r = (struct reader){
-        .loop = loop, .max_line = max_line, .partial_timeout_ms = partial_timeout_ms};
+    *r = (struct reader){.loop = loop,
+                         .max_line = max_line,
+                         .partial_timeout_ms = partial_timeout_ms,
+                         .open_share = OPEN_FILES_MAX,
+                         .open_max = OPEN_FILES_MAX};
     r->chunk = xmalloc(MARKER_SIZE + READ_CHUNK);
     /* A line of the file is its message and what the runtime puts around it. */
     buf_init(&r->big, max_line + READ_CHUNK);
@@ -31,39 +34,6 @@ void reader_release(struct reader *r)
     buf_release(&r->side);
     buf_release(&r->join);
     buf_release(&r->scratch);
-}
-
-static bool read_by_all(const struct segment *seg)
-{
-    list_for_each (it, &seg->stream->cursors) {
-        const struct cursor *c = list_entry(it, struct cursor, stream_node);
-        const struct position *p = &c->sent.pos;
-
-        if (p->seg < seg->no || (p->seg == seg->no && p->off < seg->size))
-            return false;
-    }
-    return true;
-}
-
-bool reader_close_one(struct reader *r)
-{
-    struct segment *second = NULL;
-
-    list_for_each (it, &r->open) {
-        struct segment *seg = list_entry(it, struct segment, lru);
-
-        if (!seg->path)
-            continue; /* closing it would lose it */
-        if (read_by_all(seg)) {
-            segment_close(seg);
-            return true;
-        }
-        if (!second)
-            second = seg;
-    }
-    if (second)
-        segment_close(second);
-    return second != NULL;
 }
 
 struct stream *stream_create(struct reader *r, uint64_t id, struct identity *identity)
@@ -159,6 +129,7 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
     free(seg->path);
     seg->path = path;
     seg->retry_at = 0;
+    seg->retry_ms = 0;
     if (path) { /* what is open stays open; when it is opened again, it is this file */
         seg->id.dev = id->dev;
         seg->id.ino = id->ino;

@@ -43,6 +43,7 @@ struct segment {
     uint64_t size;      /* when last looked at */
     uint64_t sealed_at; /* loop time at which it stopped being the last one; 0 = it is the last */
     uint64_t retry_at;  /* could not be opened: not before then */
+    uint32_t retry_ms;  /* ... which is so much later than the last try; 0 = it was opened */
     enum codec codec;   /* of the last line understood */
     bool gone;          /* nothing can be read from it any more, and it was said */
     bool complained;    /* unreadable, and it was said */
@@ -135,13 +136,26 @@ struct reader {
     struct list open;   /* segments with an fd */
     size_t max_line;
     uint64_t partial_timeout_ms;
+    uint64_t open_share;  /* segments that may be open: what is left is for connections */
+    uint64_t open_max;    /* the same, or less for a while after descriptors were out */
+    uint64_t squeezed_at; /* ... which was then, in loop time */
     struct reader_stats stats;
 };
 void reader_init(struct reader *r, struct loop *loop, size_t max_line, uint64_t partial_timeout_ms);
 void reader_release(struct reader *r);
-/* Closes a file, so that another can be opened: the least recently used one that has a name, by
- * preference one that all have read to its end. False when there is none. */
+/* ---- descriptors.c ---- */
+/* How many segments may be open from now on. */
+void reader_set_open_share(struct reader *r, uint64_t segments);
+/* Closes a file, so that another can be opened: one that can be opened again, of these the one with
+ * the least to lose, of these the least recently used. False when none of those it looked at was.
+ */
 bool reader_close_one(struct reader *r);
+/* Descriptors are out: closes some files and makes do with fewer for a while. False when there are
+ * hardly any open. */
+bool reader_make_room(struct reader *r);
+/* May another segment be opened? Closes one for it if need be; files that cannot be closed may pass
+ * the share by half. */
+bool reader_may_open(struct reader *r);
 
 /* Takes a reference of <id> over. */
 struct stream *stream_create(struct reader *r, uint64_t id, struct identity *identity);

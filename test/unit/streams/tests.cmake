@@ -1,6 +1,8 @@
 logtrain_unit(streams/decode_test streams)
 logtrain_unit(streams/segment_id_test streams)
 logtrain_unit(streams/cursor_test streams)
+logtrain_unit(streams/cursor_files_test streams)
+logtrain_unit(streams/descriptors_test streams)
 logtrain_unit(streams/identity_test base streams)
 logtrain_unit(streams/origin_test base loop streams)
 logtrain_unit(streams/state_test streams)

@@ -1,0 +1,212 @@
+/* Reading a stream whose files are truncated, have holes, are renamed, deleted, closed for others.
+ */
+#include "cursor_world.h"
+
+static void test_F06_F07_truncated_and_grown_past_the_cursor(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", T "stdout F one\n" T "stdout F two\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|o:two|");
+    struct mark stale = w->cursor.sent;
+    write_at(w, "0.log", T "stdout F ONE, LONGER\n" T "stdout F TWO\n", 2 * strlen(T) + 34,
+             O_TRUNC);
+    expect(w, READ_DRY, "o:ONE, LONGER|o:TWO|");
+    assert_int_equal(w->reader.stats.truncated, 1);
+    struct mark now = w->cursor.acked;
+    cursor_ack(&w->cursor, &stale); /* a late answer about the file that was */
+    assert_memory_equal(&now.pos, &w->cursor.acked.pos, sizeof now.pos);
+}
+
+static void test_F07_grown_past_a_cursor_that_went_back(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|");
+    cursor_ack(&w->cursor, &w->cursor.sent);
+    append(w, "0.log", T "stdout F two\n");
+    expect(w, READ_DRY, "o:two|");
+    cursor_rewind(&w->cursor);
+    write_at(w, "0.log", T "stdout F ONE, LONGER\n" T "stdout F TWO\n", 2 * strlen(T) + 34,
+             O_TRUNC);
+    expect(w, READ_DRY, "o:ONE, LONGER|o:TWO|");
+}
+
+static void test_F07_grown_past_a_cursor_that_began_at_the_end(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, true);
+    write_at(w, "0.log", T "stdout F ONE, LONGER\n" T "stdout F TWO\n", 2 * strlen(T) + 34,
+             O_TRUNC);
+    expect(w, READ_DRY, "o:ONE, LONGER|o:TWO|");
+}
+
+static void test_F06_what_was_not_read_is_counted(void **state)
+{
+    struct world *w = *state;
+    uint64_t unread = strlen(T "stdout F two\n");
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|");
+    append(w, "0.log", T "stdout F two\n");
+    stream_grew(w->stream);
+    assert_int_equal(cursor_lag(&w->cursor, &w->cursor.sent), unread);
+    write_at(w, "0.log", "", 0, O_TRUNC);
+    expect(w, READ_DRY, "");
+    assert_int_equal(w->reader.stats.cut_off_bytes, unread);
+}
+
+static void test_F06_truncated_to_nothing(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|");
+    write_at(w, "0.log", "", 0, O_TRUNC);
+    expect(w, READ_DRY, "");
+    append(w, "0.log", T "stdout F two\n");
+    expect(w, READ_DRY, "o:two|");
+}
+
+static void test_F08_hole_left_by_truncation(void **state)
+{
+    struct world *w = *state;
+    const char *after = T "stdout F after\n";
+    char path[128], filler[5000];
+    int fd;
+
+    memset(filler, 'x', sizeof filler);
+    filler[sizeof filler - 1] = '\n';
+    for (size_t size = 3; size < sizeof filler;
+         size += 4990) { /* a hole within a page, and one over more */
+        path_of(w, "0.log", path);
+        fd = open(path, O_WRONLY | O_CREAT, 0600);
+        assert_int_equal(write(fd, filler + sizeof filler - size, size), (ssize_t)size);
+        if (size == 3) {
+            segment(w, "0.log", 0);
+            attach(w, false);
+        }
+        (void)read_all(w);
+        buf_clear(&w->got);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(write(fd, after, strlen(after)), (ssize_t)strlen(after));
+        assert_int_equal(close(fd), 0);
+        expect(w, READ_DRY, "o:after|");
+    }
+}
+
+static void test_F11_deleted_while_held(void **state)
+{
+    struct world *w = *state;
+    char path[128];
+
+    append(w, "0.log", T "stdout F one\n" T "stdout F two\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    w->room = 1;
+    (void)read_all(w);
+    path_of(w, "0.log", path);
+    assert_int_equal(unlink(path), 0);
+    stream_segment_path(w->stream, 1, NULL, NULL);
+    stream_finish(w->stream);
+    assert_false(reader_close_one(&w->reader)); /* closing it would lose it */
+    w->room = 10;
+    expect(w, READ_END, "o:one|o:two|");
+}
+
+static void test_F23_other_file_under_the_name_is_not_read(void **state)
+{
+    struct world *w = *state;
+    char path[128], aside[128];
+
+    append(w, "0.log", T "stdout F right\n");
+    segment(w, "0.log", 0);
+    path_of(w, "0.log", path);
+    path_of(w, "aside.log", aside);
+    assert_int_equal(rename(path, aside), 0);
+    append(w, "0.log", T "stdout F wrong\n");
+    attach(w, false);
+    expect(w, READ_WAIT, ""); /* unreadable now is not deleted */
+    renamed(w, 1, aside);
+    expect(w, READ_DRY, "o:right|");
+}
+
+static void test_S08_file_closed_for_another_is_opened_again(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|");
+    assert_true(reader_close_one(&w->reader));
+    assert_false(reader_close_one(&w->reader));
+    append(w, "0.log", T "stdout F two\n");
+    expect(w, READ_DRY, "o:two|");
+}
+
+/* The file could not be opened when the cursor came, and then it was gone: what follows it is new.
+ */
+static void test_at_end_of_a_file_that_is_gone(void **state)
+{
+    struct world *w = *state;
+    char path[128];
+
+    append(w, "0.log", T "stdout F old\n");
+    segment(w, "0.log", 0);
+    path_of(w, "0.log", path);
+    assert_int_equal(unlink(path), 0);
+    attach(w, true);
+    expect(w, READ_WAIT, "");
+    stream_segment_path(w->stream, 1, NULL, NULL);
+    append(w, "1.log", T "stdout F new\n");
+    segment(w, "1.log", 0);
+    expect(w, READ_DRY, "o:new|");
+}
+
+/* A file of nothing but hole, however large, does not hold the loop up. */
+static void test_hole_is_passed_over_in_steps(void **state)
+{
+    struct world *w = *state;
+    char path[128];
+
+    append(w, "0.log", "");
+    path_of(w, "0.log", path);
+    assert_int_equal(truncate(path, (off_t)16 << 20), 0);
+    segment(w, "0.log", 0);
+    attach(w, false);
+    assert_int_equal(cursor_read(&w->cursor, READ_CHUNK, &w->sink), READ_MORE);
+    assert_true(w->cursor.sent.pos.off <= READ_CHUNK);
+    expect(w, READ_DRY, "");
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(test_F06_F07_truncated_and_grown_past_the_cursor),
+        CASE(test_F07_grown_past_a_cursor_that_went_back),
+        CASE(test_F07_grown_past_a_cursor_that_began_at_the_end),
+        CASE(test_F06_what_was_not_read_is_counted),
+        CASE(test_F06_truncated_to_nothing),
+        CASE(test_F08_hole_left_by_truncation),
+        CASE(test_F11_deleted_while_held),
+        CASE(test_F23_other_file_under_the_name_is_not_read),
+        CASE(test_S08_file_closed_for_another_is_opened_again),
+        CASE(test_at_end_of_a_file_that_is_gone),
+        CASE(test_hole_is_passed_over_in_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
