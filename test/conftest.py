@@ -191,6 +191,13 @@ def db(postgres_server):
 
 
 @pytest.fixture
+def table(db):
+    """<db> with the table in it, as `logtrain schema` makes it."""
+    db.sql(postgres_module.schema(), "owner")
+    return db
+
+
+@pytest.fixture
 def pg(daemon, node):
     """pg(url, **env): a daemon with routes from there, its rows read unless wait=False."""
     def go(url, wait=True, drains=(), routes=None, **env):

@@ -27,12 +27,11 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define PENDING_MAX 4096   /* changed rows waiting to be read; more are a read of all */
-#define BATCH_MAX 1024     /* of them, in one query */
 #define SOME_EVERY_MS 20   /* queries for single rows begin so much apart, the first at once */
 #define ALL_EVERY_MS 1000  /* reads of all that notifications cause are so much apart */
 #define ALL_PAUSE_FACTOR 4 /* ... and at least so many times what the last one took */
-#define PING_MS 30000      /* a query now and then, to notice that the peer is gone */
+#define PING_MS 30000      /* a query now and then, to notice that the peer is gone, */
+#define PING_TIMEOUTS 3    /* ... no more seldom than every so many timeouts */
 #define DENIED "42501"     /* insufficient_privilege */
 #define READ_ONLY "25006"  /* read_only_sql_transaction */
 
@@ -51,10 +50,14 @@ static const char look_sql[] =
 static const char listen_sql[] =
     "LISTEN \"drains.insert\"; LISTEN \"drains.update\"; LISTEN \"drains.delete\"";
 static const char all_sql[] = SELECT_ROWS " LIMIT 1 + " NUMBER(POSTGRES_ROWS_MAX);
-static const char some_sql[] = SELECT_ROWS " WHERE drain = ANY($1::uuid[])";
-static const char ping_sql[] = "SELECT count(*) FROM pg_catalog.pg_listening_channels()";
+static const char some_sql[] = SELECT_ROWS " WHERE drain = ANY('{%s}'::uuid[])";
+static const char ping_sql[] = "SELECT count(*), (SELECT count(*) FROM pg_catalog.pg_trigger t"
+                               " WHERE t.tgrelid = to_regclass('drains') AND NOT t.tgisinternal)"
+                               " FROM pg_catalog.pg_listening_channels()";
 
 #define CHANNELS 3
+#define IDS_MAX (PG_BATCH_MAX * (PG_ID_TEXT_SIZE + 1)) /* they fit, and so does whatever we ask */
+#define SQL_MAX (IDS_MAX + 16384)
 
 enum step { NOTHING = 0, LOOK, CREATE, LISTEN, READ_ALL, READ_SOME, PING };
 enum column_bits { HAS_DRAIN = 1, HAS_HOSTNAME = 2, HAS_ENDPOINT = 4, HAS_ALL = 7 };
@@ -78,12 +81,13 @@ struct postgres {
     uint64_t hearing; /* channels that PING counted */
     /* what is to be read */
     bool want_all, want_ping;
-    struct pg_id pending[PENDING_MAX], batch[BATCH_MAX];
-    bool found[BATCH_MAX];
-    unsigned npending;
+    struct pg_pending pending;
+    struct pg_id batch[PG_BATCH_MAX];
+    bool found[PG_BATCH_MAX];
     uint64_t began_at;        /* the query that runs */
     uint64_t all_at, some_at; /* not before these */
-    struct err said;          /* the last failure that was */
+    uint64_t ping_ms;
+    struct err said; /* the last failure that was */
     struct datasource_stats stats;
 };
 
@@ -110,7 +114,8 @@ static void say_read(struct postgres *p, uint64_t took)
     if (first)
         log_info("routes read", KV_CSTR("source", "postgres"),
                  KV_INT("routes", p->rows.rows - p->rows.refused),
-                 KV_INT("refused", p->rows.refused), KV_INT("took_ms", took));
+                 KV_INT("refused", p->rows.refused), KV_INT("took_ms", took),
+                 KV_CSTR("channel", pg_link_channel(p->link)));
     else
         log_debug("routes read again", KV_CSTR("source", "postgres"),
                   KV_INT("routes", p->rows.rows - p->rows.refused),
@@ -172,66 +177,53 @@ static void retry_now(void *arg)
 
 /* ---- queries ---- */
 
-static void query(struct postgres *p, enum step step, const char *sql, const char *param)
+/* A session that is given up while it waits for a lock goes on waiting on the server, and the next
+ * one joins it: so the server ends the wait first. LOCAL, because behind a pooler the session is
+ * other people's, too. */
+#define BEFORE "SET LOCAL lock_timeout = %llu; "
+
+static void query(struct postgres *p, enum step step, const char *sql)
 {
+    struct buf text = BUF_INIT(SQL_MAX);
+
     p->step = step;
     p->began_at = loop_now(p->base.env->loop);
-    pg_link_query(p->link, sql, param);
+    (void)buf_addf(&text, BEFORE "%s", (unsigned long long)p->cfg.timeout_ms * 3 / 4, sql);
+    pg_link_query(p->link, buf_cstr(&text));
+    buf_release(&text);
 }
 
 static void look(struct postgres *p)
 {
     p->columns = 0;
     p->rows.ids = false;
-    query(p, LOOK, look_sql, NULL);
+    query(p, LOOK, look_sql);
 }
 
 static void read_all(struct postgres *p)
 {
     p->want_all = false;
-    p->npending = 0; /* what they are about was committed: this read sees it */
+    p->pending.len = 0; /* what they are about was committed: this read sees it */
     pg_rows_begin(&p->rows, true);
-    query(p, READ_ALL, all_sql, NULL);
+    query(p, READ_ALL, all_sql);
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct pg_id));
-}
-
-/* Each id once. */
-static void pending_shrink(struct postgres *p)
-{
-    unsigned n = 0;
-
-    qsort(p->pending, p->npending, sizeof(p->pending[0]), compare_ids);
-    for (unsigned i = 0; i < p->npending; i++)
-        if (n == 0 || compare_ids(&p->pending[n - 1], &p->pending[i]) != 0)
-            p->pending[n++] = p->pending[i];
-    p->npending = n;
-}
-
-/* As "{id,id}", what Postgres reads as an array. */
 static void read_some(struct postgres *p)
 {
-    struct buf ids = BUF_INIT(BATCH_MAX * (PG_ID_TEXT_SIZE + 1) + 2);
+    struct buf ids = BUF_INIT(IDS_MAX), sql = BUF_INIT(SQL_MAX);
     char id[PG_ID_TEXT_SIZE];
-    unsigned n;
 
-    pending_shrink(p);
-    n = p->npending < BATCH_MAX ? p->npending : BATCH_MAX;
-    p->npending -= n;
-    memcpy(p->batch, p->pending + p->npending, n * sizeof(p->batch[0]));
-    p->rows.nbatch = n;
+    p->rows.nbatch = pg_pending_take(&p->pending, p->batch);
     pg_rows_begin(&p->rows, false);
-    for (unsigned i = 0; i < n; i++) {
-        pg_id_format(&p->batch[i], id);
-        (void)buf_addf(&ids, "%c%s", i ? ',' : '{', id); /* BATCH_MAX of them fit */
+    for (unsigned i = 0; i < p->rows.nbatch; i++) {
+        pg_id_format(&p->batch[i], id); /* digits and dashes, whatever was notified */
+        (void)buf_addf(&ids, "%s%s", i ? "," : "", id);
     }
-    (void)buf_add_ch(&ids, '}');
+    (void)buf_addf(&sql, some_sql, buf_cstr(&ids));
     p->some_at = loop_now(p->base.env->loop) + SOME_EVERY_MS;
-    query(p, READ_SOME, some_sql, buf_cstr(&ids));
+    query(p, READ_SOME, buf_cstr(&sql));
     buf_release(&ids);
+    buf_release(&sql);
 }
 
 /* Does what is to be done and may be done now; one thing, the rest follows when it is done. */
@@ -246,7 +238,7 @@ static void go(struct postgres *p)
             read_all(p);
         else
             loop_timer_start(p->soon, p->all_at - now);
-    } else if (p->npending) {
+    } else if (p->pending.len) {
         if (now >= p->some_at)
             read_some(p);
         else
@@ -254,7 +246,7 @@ static void go(struct postgres *p)
     } else if (p->want_ping) {
         p->want_ping = false;
         p->hearing = 0;
-        query(p, PING, ping_sql, NULL);
+        query(p, PING, ping_sql);
     }
 }
 
@@ -309,8 +301,9 @@ static void link_row(void *arg, const PGresult *row)
             pg_link_fail(p->link, &e);
     } else if (p->step == LOOK && PQnfields(row) == 3) {
         look_row(p, row);
-    } else if (p->step == PING && PQnfields(row) == 1) {
+    } else if (p->step == PING && PQnfields(row) == 2) {
         (void)str_to_u64(str_of(PQgetvalue(row, 0, 0)), 1000, &p->hearing); /* else it stays 0 */
+        (void)str_to_u64(str_of(PQgetvalue(row, 0, 1)), UINT64_MAX, &p->triggers);
     }
 }
 
@@ -331,13 +324,18 @@ static void fail_with(struct postgres *p, const char *text)
     pg_link_fail(p->link, &e);
 }
 
+static void check_triggers(struct postgres *p)
+{
+    if (!p->triggers)
+        say_deaf(p, "the table has no triggers (`logtrain schema` prints them)");
+}
+
 static void look_done(struct postgres *p)
 {
     if (p->columns == HAS_ALL) {
         p->seen = true;
-        if (!p->triggers)
-            say_deaf(p, "the table has no triggers (`logtrain schema` prints them)");
-        query(p, LISTEN, listen_sql, NULL);
+        check_triggers(p);
+        query(p, LISTEN, listen_sql);
     } else if (p->columns) {
         fail_with(p, p->columns & HAS_DRAIN
                          ? "the table drains has no column hostname, or none endpoint"
@@ -345,7 +343,7 @@ static void look_done(struct postgres *p)
     } else if (p->seen) {
         fail_with(p, "the table drains is missing");
     } else {
-        query(p, CREATE, pg_schema_sql, NULL);
+        query(p, CREATE, pg_schema_sql);
     }
 }
 
@@ -367,7 +365,7 @@ static void read_done(struct postgres *p)
     loop_timer_start(p->resync,
                      p->cfg.resync_ms - p->cfg.resync_ms / 10 + spread(p->cfg.resync_ms / 5 + 1));
     if (!loop_timer_active(p->ping))
-        loop_timer_start(p->ping, PING_MS);
+        loop_timer_start(p->ping, p->ping_ms);
 }
 
 /* What to do about it, where we know. */
@@ -408,7 +406,8 @@ static void step_done(struct postgres *p, enum step step)
     case PING:
         if (p->hearing < CHANNELS)
             say_deaf(p, "the session does not keep its LISTEN, as behind a pooler");
-        loop_timer_start(p->ping, PING_MS);
+        check_triggers(p);
+        loop_timer_start(p->ping, p->ping_ms);
         break;
     case NOTHING:
         break;
@@ -450,17 +449,10 @@ static void link_notified(void *arg, struct str payload)
     if (p->want_all)
         return;
     n = p->rows.ids ? pg_payload_ids(payload, ids) : 0;
-    if (p->npending + n > PENDING_MAX) {
-        pending_shrink(p);
-        if (p->npending > PENDING_MAX / 2)
-            n = 0;
-    }
-    if (!n) {
+    if (!n || !pg_pending_add(&p->pending, ids, n)) {
         log_debug("a notification calls for a read of all rows", KV_INT("bytes", payload.len));
         p->want_all = true;
     }
-    memcpy(p->pending + p->npending, ids, n * sizeof(ids[0]));
-    p->npending += n;
     go(p);
 }
 
@@ -535,6 +527,8 @@ struct datasource *datasource_postgres_open(const struct datasource_env *env,
     p->base.ops = &postgres_ops;
     p->base.env = env;
     p->cfg = *cfg;
+    p->ping_ms =
+        cfg->timeout_ms < PING_MS / PING_TIMEOUTS ? cfg->timeout_ms * PING_TIMEOUTS : PING_MS;
     p->dns = lc.dns = dns;
     p->link = pg_link_create(&lc, &link_events, p);
     p->rows.env = env;

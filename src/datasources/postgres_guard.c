@@ -98,6 +98,22 @@ enum pg_guard_verdict pg_guard_plain(struct pg_guard *g, const void *p, size_t n
     return verdict;
 }
 
+bool pg_guard_local(const PGconn *conn)
+{
+    const char *host = PQhost(conn);
+
+    return host && (*host == '/' || *host == '@');
+}
+
+const char *pg_guard_channel(PGconn *conn, bool verified)
+{
+    if (pg_guard_local(conn))
+        return "Unix socket";
+    if (!PQsslInUse(conn))
+        return "clear";
+    return verified ? "TLS, verified" : "TLS, not verified";
+}
+
 enum pg_guard_verdict pg_guard_look(struct pg_guard *g, PGconn *conn, struct err *e)
 {
     unsigned char bytes[LOOK_MAX];

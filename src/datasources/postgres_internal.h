@@ -8,6 +8,7 @@
  *   postgres_guard.c    what a server that nobody has verified may ask for
  *   postgres_text.c     libpq's and the server's texts, made fit to be shown
  *   postgres_payload.c  what a notification says
+ *   postgres_pending.c  the rows that were named and are still to be read
  *   postgres_schema.c   the table, as SQL
  */
 #ifndef DATASOURCES_POSTGRES_INTERNAL_H
@@ -40,6 +41,21 @@ int pg_err_set(struct err *e, int code, const struct pg_secrets *s, const char *
 /* The same for an error about the connection string itself, which libpq may quote: whatever stands
  * between double quotes is left out, unless it is the name of an option. */
 int pg_err_set_unquoted(struct err *e, const char *url, const char *text);
+
+/* ---- postgres_pending.c ---- */
+
+#define PG_PENDING_MAX 4096 /* rows that wait to be read; more are a read of all */
+#define PG_BATCH_MAX 1024   /* of them, in one query */
+
+struct pg_pending {
+    struct pg_id ids[PG_PENDING_MAX];
+    unsigned len;
+};
+
+/* False: there is no room, and nothing was added. <n> is 2 at most. */
+bool pg_pending_add(struct pg_pending *p, const struct pg_id *ids, unsigned n);
+/* Takes some out, each once; so many. 0: there are none. */
+unsigned pg_pending_take(struct pg_pending *p, struct pg_id out[PG_BATCH_MAX]);
 
 /* ---- postgres_open.c ---- */
 
@@ -91,6 +107,10 @@ enum pg_guard_verdict {
     PG_GUARD_PAUSE, /* there is half a message: look again in a moment */
     PG_GUARD_REFUSE,
 };
+/* A Unix socket: who is behind it is up to the file system. */
+bool pg_guard_local(const PGconn *conn);
+/* For people: "Unix socket", "TLS, verified", "TLS, not verified", "clear". */
+const char *pg_guard_channel(PGconn *conn, bool verified);
 /* Looks at what <conn> is about to read. */
 enum pg_guard_verdict pg_guard_look(struct pg_guard *g, PGconn *conn, struct err *e);
 /* The same for bytes: each a piece of what comes; or all that lies there. */
@@ -135,10 +155,12 @@ void pg_link_fail(struct pg_link *l, const struct err *e);
 void pg_link_free(struct pg_link *l);
 
 bool pg_link_idle(const struct pg_link *l);
-/* It must be idle. With <param>, <sql> has a $1. */
-void pg_link_query(struct pg_link *l, const char *sql, const char *param);
+/* It must be idle. One statement or several, as one transaction. */
+void pg_link_query(struct pg_link *l, const char *sql);
 /* The role it is connected as; "" when it is not. */
 const char *pg_link_user(const struct pg_link *l);
+/* What protects it, as pg_guard_channel(); "" when it is not connected. */
+const char *pg_link_channel(const struct pg_link *l);
 
 /* ---- postgres_rows.c ---- */
 

@@ -342,11 +342,10 @@ static void pump_session(struct pg_link *l)
 static bool guarded(struct pg_link *l)
 {
     enum pg_guard_verdict verdict;
-    const char *host = PQhost(l->conn);
     struct err e;
 
     if (l->options.verified || PQstatus(l->conn) != CONNECTION_AWAITING_RESPONSE ||
-        (host && (*host == '/' || *host == '@')))
+        pg_guard_local(l->conn))
         return true;
     verdict = pg_guard_look(&l->guard, l->conn, &e);
     if (verdict == PG_GUARD_REFUSE) {
@@ -522,15 +521,11 @@ bool pg_link_idle(const struct pg_link *l)
     return l->phase == LINK_IDLE;
 }
 
-void pg_link_query(struct pg_link *l, const char *sql, const char *param)
+void pg_link_query(struct pg_link *l, const char *sql)
 {
-    int ok;
-
     if (l->phase != LINK_IDLE)
         BUG("postgres: a query on a link that is not idle");
-    ok = param ? PQsendQueryParams(l->conn, sql, 1, NULL, &param, NULL, NULL, 0)
-               : PQsendQuery(l->conn, sql);
-    if (!ok) {
+    if (!PQsendQuery(l->conn, sql)) {
         fail_as_told(l, PQerrorMessage(l->conn));
         return;
     }
@@ -544,4 +539,9 @@ void pg_link_query(struct pg_link *l, const char *sql, const char *param)
 const char *pg_link_user(const struct pg_link *l)
 {
     return l->conn ? PQuser(l->conn) : "";
+}
+
+const char *pg_link_channel(const struct pg_link *l)
+{
+    return l->conn ? pg_guard_channel(l->conn, l->options.verified) : "";
 }

@@ -241,6 +241,20 @@ void pg_places_rotate(struct pg_places *p, unsigned by)
     }
 }
 
+/* Unix sockets, all of them: nobody else can answer there, so any way to log in will do. */
+static bool all_local(const struct pg_places *p)
+{
+    struct str hosts = buf_str(&p->host), addrs = buf_str(&p->hostaddr);
+
+    for (unsigned i = 0; i < p->len; i++) {
+        struct str host = next_entry(&hosts), addr = next_entry(&addrs);
+
+        if (addr.len || (host.len && !is_socket(host))) /* with neither it is the default socket */
+            return false;
+    }
+    return true;
+}
+
 PGconn *pg_connect_start(const char *url, const struct pg_options *o, const struct pg_places *p)
 {
     const char *keywords[ARRAY_LEN(defaults) + 8], *values[ARRAY_LEN(defaults) + 8];
@@ -255,7 +269,7 @@ PGconn *pg_connect_start(const char *url, const struct pg_options *o, const stru
     ADD("port", buf_cstr(&p->port));
     /* Bytes as they are: a row that is not valid in its encoding would fail the read of all. */
     ADD("client_encoding", "SQL_ASCII");
-    if (o->require_auth)
+    if (o->require_auth && !all_local(p))
         ADD("require_auth", "!password");
     ADD(NULL, NULL);
 #undef ADD

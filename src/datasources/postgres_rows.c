@@ -84,6 +84,27 @@ static bool *batch_find(const struct pg_rows *r, const struct pg_id *id)
     return at ? &r->found[at - r->batch] : NULL;
 }
 
+static int count(struct pg_rows *r, struct err *e)
+{
+    if (++r->rows > POSTGRES_ROWS_MAX)
+        return err_set(e, E2BIG, "the table has more than %d rows", POSTGRES_ROWS_MAX);
+    return 0;
+}
+
+/* In a table where the id is no key. */
+static int take_nameless(struct pg_rows *r, struct err *e)
+{
+    struct err why;
+
+    if (!r->whole)
+        return err_set(e, EPROTO, "a row that was not asked for");
+    if (count(r, e) < 0)
+        return -1;
+    (void)err_set(&why, EINVAL, "its id (the column drain) is NULL");
+    refuse(r, STR("NULL"), &why);
+    return 0;
+}
+
 int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
 {
     struct str id, key, url;
@@ -91,8 +112,10 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
     struct pg_id binary;
     bool *found;
 
-    if (PQnfields(row) != COLUMNS || PQntuples(row) != 1 || PQgetisnull(row, 0, DRAIN))
-        return err_set(e, EPROTO, "a row without an id, or of other columns than were asked for");
+    if (PQnfields(row) != COLUMNS || PQntuples(row) != 1)
+        return err_set(e, EPROTO, "a row of other columns than were asked for");
+    if (PQgetisnull(row, 0, DRAIN))
+        return take_nameless(r, e);
     key = id = value(row, DRAIN);
     if (r->ids) {
         if (!pg_id_parse(id, &binary))
@@ -104,8 +127,8 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
         if (!found)
             return err_set(e, EPROTO, "a row that was not asked for");
         *found = true;
-    } else if (++r->rows > POSTGRES_ROWS_MAX) {
-        return err_set(e, E2BIG, "the table has more than %d rows", POSTGRES_ROWS_MAX);
+    } else if (count(r, e) < 0) {
+        return -1;
     }
     url = str_trim(value(row, ENDPOINT));
     if (!PQgetisnull(row, 0, ENDPOINT) && route_keep(r->source, key, value(row, HOSTNAME), &url, 1))

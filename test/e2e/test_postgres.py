@@ -1,4 +1,5 @@
-"""Rows of a table as routes, with a real PostgreSQL: what works. What goes wrong is in test_postgres_faults.py."""
+"""Rows of a table as routes, with a real PostgreSQL: what works. What goes wrong is in test_postgres_faults.py, the table
+itself in test_postgres_schema.py."""
 
 import re
 import time
@@ -8,22 +9,6 @@ from lib.daemon import SLOW, run
 from lib.node import Writer
 from lib.postgres import LIVE_S, Bouncer, Relay, routes_become, schema, settings
 from lib.wait import stays, wait_for
-
-
-ORIGINAL = """
-CREATE EXTENSION "uuid-ossp";
-CREATE TABLE drains (drain uuid PRIMARY KEY DEFAULT uuid_generate_v4(), hostname text NOT NULL, endpoint text NOT NULL,
-                     created timestamptz, updated timestamptz);
-CREATE FUNCTION notify_drains_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  PERFORM pg_notify('drains.insert', row_to_json(NEW)::text); RETURN NEW; END $$;
-CREATE FUNCTION notify_drains_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  PERFORM pg_notify('drains.update', json_build_object('old', OLD, 'new', NEW)::text); RETURN NEW; END $$;
-CREATE FUNCTION notify_drains_delete() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  PERFORM pg_notify('drains.delete', row_to_json(OLD)::text); RETURN OLD; END $$;
-CREATE TRIGGER notify_drains_insert AFTER INSERT ON drains FOR EACH ROW EXECUTE PROCEDURE notify_drains_insert();
-CREATE TRIGGER notify_drains_update AFTER UPDATE ON drains FOR EACH ROW EXECUTE PROCEDURE notify_drains_update();
-CREATE TRIGGER notify_drains_delete AFTER DELETE ON drains FOR EACH ROW EXECUTE PROCEDURE notify_drains_delete();
-"""
 
 
 def test_rows_come_change_and_go(node, oracle, db, pg, syslog_tcp):
@@ -49,66 +34,6 @@ def test_rows_come_change_and_go(node, oracle, db, pg, syslog_tcp):
     for peer in (first, second):
         report = oracle.check(peer.messages())
         assert report.dup == 0 and report.reorder == 0 and not report.corrupt
-
-
-def test_an_original_table_works_as_it_is(node, oracle, db, pg, syslog_tcp):
-    peer = syslog_tcp()
-    db.sql(ORIGINAL)
-    db.sql("GRANT ALL ON drains TO owner")
-    before = db.sql("SELECT attname FROM pg_attribute WHERE attrelid = 'drains'::regclass")
-    row = db.put("web.shop", "null://")
-    d = pg(db.url("reader"), wait=False)
-    wait_for(lambda: d.log_lines("GRANT SELECT ON drains TO"), LIVE_S, "to be told what to run")
-    db.sql("GRANT SELECT ON drains TO reader")
-    routes_become(d, 1, 10)
-    reads = d.metric("logtrain_postgres_reads_total")
-    db.sql(f"UPDATE drains SET endpoint = '{peer.url()}', hostname = 'w*.shop' WHERE drain = '{row}'", "owner")
-    wait_for(lambda: d.metric("logtrain_postgres_changes_total") == 1, LIVE_S, "the change")
-    node.container("web-0", "shop").write(oracle.source("a").take(100))
-    oracle.wait_complete(peer, 10).assert_exact()
-    db.put("db.shop", "null://")
-    routes_become(d, 2)
-    db.sql("DELETE FROM drains WHERE hostname = 'db.shop'", "owner")
-    routes_become(d, 1)
-    assert d.metric("logtrain_postgres_reads_total") == reads, "the payloads were understood"
-    assert db.sql("SELECT attname FROM pg_attribute WHERE attrelid = 'drains'::regclass") == before
-
-
-def test_schema_may_be_run_again_and_on_an_original_table(db, pg):
-    db.sql(ORIGINAL + "ALTER TABLE drains OWNER TO owner;"
-           + "".join(f"ALTER FUNCTION notify_drains_{w}() OWNER TO owner;" for w in ("insert", "update", "delete")))
-    kept = db.put("web.shop", "null://")
-    large = "http://h/?x=" + "y" * 9000
-    assert "payload string too long" in db.fails(f"INSERT INTO drains (hostname, endpoint) VALUES ('a', '{large}')")
-    for _ in range(2):
-        db.sql(schema(), "owner")
-    d = pg(db.url())
-    db.put("large", large)  # P05: the trigger does not fail the writer
-    db.sql(f"INSERT INTO drains (hostname, endpoint) VALUES ('{'h' * 100_000}', '{'e' * 1_000_000}')", "owner")
-    wait_for(lambda: d.metric("logtrain_postgres_changes_total") == 2, LIVE_S, "both rows")
-    assert db.sql(f"SELECT count(*) FROM drains WHERE drain = '{kept}' AND tag IS NULL") == "1"
-    assert "hash" in db.sql("SELECT indexdef FROM pg_indexes WHERE indexname = 'drains_hostname'")
-
-
-def test_time_stamps_are_kept_by_the_table(db):
-    db.sql(schema(), "owner")
-    row = db.put("web.shop", "null://")
-    assert db.sql("SELECT created = updated AND created > now() - interval '1 min' FROM drains") == "t"
-    db.sql(f"UPDATE drains SET tag = 'blue' WHERE drain = '{row}'", "owner")
-    assert db.sql("SELECT updated > created FROM drains") == "t"
-    db.sql("INSERT INTO drains (hostname, endpoint, created, updated) VALUES ('a', 'null://', NULL, NULL)", "owner")
-    assert db.sql("SELECT count(*) FROM drains WHERE created IS NULL OR updated IS NULL") == "0"
-
-
-def test_schema_says_nothing_about_changes_that_are_none(db, pg):
-    """An update of other columns notifies nobody."""
-    d = pg(db.url())
-    row = db.put("web.shop", "null://")
-    routes_become(d, 1)
-    db.sql(f"UPDATE drains SET tag = 'blue', endpoint = 'null://' WHERE drain = '{row}'", "owner")
-    db.put("db.shop", "null://")
-    routes_become(d, 2)
-    assert d.metric("logtrain_postgres_notifications_total") == 2
 
 
 def test_wildcards_and_other_routes_meet_in_one_drain(node, oracle, db, pg, syslog_tcp):
@@ -147,8 +72,7 @@ def test_lines_written_before_the_first_read_are_not_passed_over(node, oracle, d
     assert "postgres" not in d.get("/readyz")[1]
 
 
-def test_bad_rows_are_named_and_the_others_work(db, pg):
-    """P04."""
+def test_P04_bad_rows_are_named_and_the_others_work(db, pg):
     db.sql(schema(), "owner")
     db.sql("ALTER TABLE drains ALTER hostname DROP NOT NULL, ALTER endpoint DROP NOT NULL", "owner")
     secret = "cnryInRow77"
@@ -182,8 +106,8 @@ def test_bad_rows_are_named_and_the_others_work(db, pg):
     d.check_canaries()
 
 
-def test_rows_that_are_no_text_in_any_encoding(postgres_server, pg):
-    """P04: bytes that are not UTF-8, where the database takes them."""
+def test_P04_rows_that_are_no_text_in_any_encoding(postgres_server, pg):
+    """Bytes that are not UTF-8, where the database takes them."""
     db = postgres_server.database("ENCODING 'SQL_ASCII' TEMPLATE template0")
     db.sql(schema(), "owner")
     db.put("web.shop", "null://")
@@ -248,13 +172,13 @@ def test_credentials_show_nowhere(node, db, pg, http):
     d.check_canaries()
 
 
-def test_behind_a_pooler_rows_are_read_now_and_then(db, pg, closing):
-    """P02: pgbouncer in transaction mode forgets the LISTEN; nothing is notified, and the table is followed all the same."""
+def test_P02_behind_a_pooler_rows_are_read_now_and_then(db, pg, closing):
+    """pgbouncer in transaction mode forgets the LISTEN; nothing is notified, and the table is followed all the same."""
     if Bouncer.missing():
         pytest.skip(Bouncer.missing())
     db.sql(schema(), "owner")
     bouncer = closing(Bouncer(db))
-    d = pg(db.url(port=bouncer.port), POSTGRES_RESYNC="1s")
+    d = pg(db.url(port=bouncer.port), POSTGRES_RESYNC="1s", POSTGRES_TIMEOUT="500ms")
     row = db.put("web.shop", "null://")
     routes_become(d, 1, 5)
     db.sql(f"UPDATE drains SET hostname = 'db.shop' WHERE drain = '{row}'", "owner")
@@ -262,22 +186,9 @@ def test_behind_a_pooler_rows_are_read_now_and_then(db, pg, closing):
     routes_become(d, 2, 5)
     db.sql("DELETE FROM drains", "owner")
     routes_become(d, 0, 5)
+    wait_for(lambda: d.log_lines("not notified, it is read now and then .*as behind a pooler"), 10 * SLOW, "to be told")
     assert d.metric("logtrain_postgres_notifications_total") == 0
     assert d.metric("logtrain_postgres_failures_total") == 0
-
-
-def test_many_nodes_make_the_table_at_once(db, daemon, tmp_path):
-    """Five daemons find no table: one makes it, and all are content."""
-    (tmp_path / "logs").mkdir()
-    env = settings(db.url(), KUBERNETES_LOG_PATH=tmp_path / "logs") | {"POSTGRES_TIMEOUT": "20s"}
-    daemons = [daemon(env=env, wait=False) for _ in range(5)]
-    for d in daemons:
-        d.wait_ready()
-        wait_for(lambda d=d: d.metric("logtrain_postgres_up") == 1, 10 * SLOW, "the rows")
-        assert d.metric("logtrain_postgres_failures_total") == 0, d.tail()
-    db.put("a", "null://")
-    for d in daemons:
-        routes_become(d, 1)
 
 
 def test_idle_it_sleeps(node, db, pg):
@@ -305,9 +216,3 @@ def test_a_url_that_libpq_cannot_read_refuses_to_start(url, tmp_path):
     assert done.returncode == 1
     assert re.search(r"error cannot start error=\"DATABASE_URL: ", done.stderr), done.stderr
     assert "cnry" not in done.stderr and "Url" not in done.stderr.replace("DATABASE_URL", "")
-
-
-def test_schema_is_for_psql_as_it_stands():
-    text = schema()
-    assert text.count("BEGIN;\n") == 1 and text.rstrip().endswith("COMMIT;")
-    assert "gen_random_uuid()" in text and "uuid-ossp" in text

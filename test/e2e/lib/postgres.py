@@ -4,6 +4,7 @@ PostgreSQL refuses to run as root: as root it is run as the user "postgres", who
 made for speed (no fsync). Who may come in how is decided by the role (HBA below); every role but admin has a password.
 """
 
+import contextlib
 import glob
 import os
 import pwd
@@ -26,6 +27,7 @@ PASSWORD = "cnryPg9x%d"  # one for each role, so that its place in the list tell
 ROLES = ("plain", "tls", "clear", "reader", "owner")
 HBA = """\
 local   all  all               trust
+local   replication admin      trust
 host    all  admin    127.0.0.1/32 trust
 hostssl all  tls      127.0.0.1/32 scram-sha-256
 host    all  clear    127.0.0.1/32 password
@@ -90,6 +92,16 @@ class Postgres:
     """One cluster. sql() is run as the superuser admin, over the Unix socket, in <database>."""
 
     def __init__(self, certs):
+        self._prepare(certs)
+        self._run("initdb", "-D", self.data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync",
+                  "--no-instructions")
+        (self.data / "pg_hba.conf").write_text(HBA)
+        self._configure()
+        self.start()
+        for i, role in enumerate(ROLES):
+            self.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD % i}'", database="postgres")
+
+    def _prepare(self, certs):
         self.dir = Path(tempfile.mkdtemp(prefix="logtrain-pg-", dir="/tmp"))  # a path short enough for a socket
         self.data = self.dir / "data"
         self.bin = programs()
@@ -101,15 +113,11 @@ class Postgres:
         shutil.copy(certs.key("good"), self.dir / "server.key")
         (self.dir / "server.key").chmod(0o600)
         self._give_away()
-        self._run("initdb", "-D", self.data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync",
-                  "--no-instructions")
         self.port = _free_port()
-        (self.data / "pg_hba.conf").write_text(HBA)
+
+    def _configure(self):
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as f:
             f.write(CONF.format(port=self.port, dir=self.dir))
-        self.start()
-        for i, role in enumerate(ROLES):
-            self.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD % i}'", database="postgres")
 
     # life
 
@@ -177,6 +185,20 @@ class Postgres:
         return Database(self, name)
 
 
+class Standby(Postgres):
+    """Another server that follows <primary>, read-only until promote()."""
+
+    def __init__(self, primary):
+        self._prepare(primary.certs)
+        self._run("pg_basebackup", "-D", self.data, "-h", primary.dir, "-p", primary.port, "-U", "admin", "-R", "-c", "fast",
+                  "-X", "stream", "--no-sync")
+        self._configure()
+        self.start()
+
+    def promote(self):
+        self._run("pg_ctl", "promote", "-w", "-D", self.data)
+
+
 class Database:
     def __init__(self, server, name):
         self.server = server
@@ -207,6 +229,16 @@ class Database:
         """pg_terminate_backend for those of logtrain: how many."""
         return self.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                         f" WHERE datname = '{self.name}' AND application_name = 'logtrain'")
+
+    @contextlib.contextmanager
+    def session(self, begin):
+        """psql of the admin's that has begun with <begin> and stays; its stdin takes more."""
+        server = self.server
+        with subprocess.Popen([server.bin / "psql", "-qAtX", "-h", server.dir, "-p", str(server.port), "-U", "admin", "-d",
+                               self.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+            process.stdin.write(f"{begin};\n\\echo begun\n")
+            assert process.stdout.readline() == "begun\n"
+            yield process
 
     def sessions(self):
         return int(self.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'logtrain'"

@@ -157,12 +157,78 @@ static void there_is_an_end_to_places(void **state)
     pg_places_release(&p);
 }
 
+static char *option_of(PGconn *conn, const char *keyword)
+{
+    PQconninfoOption *all = PQconninfo(conn);
+    char *value = NULL;
+
+    assert_non_null(all);
+    for (PQconninfoOption *o = all; o->keyword; o++)
+        if (strcmp(o->keyword, keyword) == 0 && o->val)
+            value = strdup(o->val);
+    PQconninfoFree(all);
+    return value;
+}
+
+/* Of a connection that is begun to <url>, resolved. */
+static void assert_option(const char *url, const char *keyword, const char *want)
+{
+    struct pg_options o;
+    struct pg_places p;
+    struct err e;
+    PGconn *conn;
+    char *value;
+
+    assert_int_equal(pg_options_read(&o, url, &e), 0);
+    take_all(&p, &o);
+    conn = pg_connect_start(url, &o, &p);
+    assert_non_null(conn);
+    value = option_of(conn, keyword);
+    if (want)
+        assert_string_equal(value ? value : "(none)", want);
+    else
+        assert_null(value);
+    free(value);
+    PQfinish(conn);
+    pg_places_release(&p);
+    pg_options_release(&o);
+}
+
+/* P01: a peer that is gone is noticed by the kernel, unless the URL says otherwise. */
+static void P01_dead_peers_are_noticed(void **state)
+{
+    (void)state;
+    assert_option("host=h hostaddr=127.0.0.1 port=1", "keepalives_idle", "15");
+    assert_option("host=h hostaddr=127.0.0.1 port=1", "tcp_user_timeout", "30000");
+    assert_option("host=h hostaddr=127.0.0.1 port=1 keepalives_idle=7", "keepalives_idle", "7");
+    assert_option("host=h hostaddr=127.0.0.1 port=1 application_name=x", "application_name", "x");
+}
+
+/* P07: libpq 16 and later is told itself; before, it has no such option (postgres_guard.c). */
+static void P07_no_password_in_clear(void **state)
+{
+    bool has = PQlibVersion() >= 160000;
+
+    (void)state;
+    assert_option("host=h hostaddr=127.0.0.1 port=1", "require_auth", has ? "!password" : NULL);
+    assert_option("host=h hostaddr=127.0.0.1 port=1 sslmode=verify-full sslrootcert=/dev/null",
+                  "require_auth", NULL);
+    assert_option("host=/nowhere port=1", "require_auth", NULL);
+    assert_option("host=/nowhere,h hostaddr=,127.0.0.1 port=1", "require_auth",
+                  has ? "!password" : NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(options_are_libpqs),   cmocka_unit_test(options_from_the_environment),
-        cmocka_unit_test(bad_ones_are_refused), cmocka_unit_test(names_become_addresses),
-        cmocka_unit_test(places_take_turns),    cmocka_unit_test(there_is_an_end_to_places),
+        cmocka_unit_test(options_are_libpqs),
+        cmocka_unit_test(options_from_the_environment),
+        cmocka_unit_test(bad_ones_are_refused),
+        cmocka_unit_test(names_become_addresses),
+        cmocka_unit_test(places_take_turns),
+        cmocka_unit_test(there_is_an_end_to_places),
+        cmocka_unit_test(P01_dead_peers_are_noticed),
+        cmocka_unit_test(P07_no_password_in_clear),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,7 +204,6 @@ static void rows_that_are_none_end_the_read(void **state)
     (void)state;
     world_open(&w);
     pg_rows_begin(&w.r, true);
-    assert_int_equal(take(&w, NULL, "web", "http://a"), -1);
     assert_int_equal(take(&w, "17", "web", "http://a"), -1); /* the column is said to be a UUID */
     w.r.ids = false;
     assert_int_equal(take(&w, "17", "web", "http://a"), 0);
@@ -218,6 +217,32 @@ static void rows_that_are_none_end_the_read(void **state)
     world_close(&w);
 }
 
+/* Where the id is no key, NULL may stand there: that row is skipped, the others work. */
+static void rows_without_an_id_are_refused(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    for (int read = 0; read < 2; read++) {
+        pg_rows_begin(&w.r, true);
+        assert_int_equal(take(&w, NULL, "web", "http://a"), 0);
+        assert_int_equal(take(&w, NULL, "db", "http://a"), 0);
+        assert_int_equal(take(&w, ID(1), "web", "http://b"), 0);
+        pg_rows_commit(&w.r);
+        assert_int_equal(w.r.refused, 2);
+        assert_int_equal(w.r.rows, 3);
+    }
+    assert_string_equal(w.f.attached, "web=http://b ");
+    assert_int_equal(logged(&w, "row=NULL"), 1);
+    w.r.nbatch = 0;
+    ask_for(&w, ID(1));
+    pg_rows_begin(&w.r, false);
+    assert_int_equal(take(&w, NULL, "web", "http://a"), -1); /* such a row cannot be asked for */
+    pg_rows_abandon(&w.r);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +252,7 @@ int main(void)
         cmocka_unit_test(bad_rows_are_named_once),
         cmocka_unit_test(there_is_an_end_to_naming),
         cmocka_unit_test(rows_that_are_none_end_the_read),
+        cmocka_unit_test(rows_without_an_id_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,81 @@
+/*
+ * What a server that has proved nothing sends before it lets us in. The first byte says how it is
+ * cut. What must hold:
+ *
+ *  - under TLS (bytes): a request for the password in clear is refused, however it is cut, and
+ *    whatever came before;
+ *  - without (plain): no more is let read than messages that are whole, unless libpq is going to
+ *    refuse them as none; and none of what is let read asks for the password in clear;
+ *  - both are of one mind about what lies there all at once; and what is refused is explained.
+ */
+#include <string.h>
+
+#include "datasources/postgres_internal.h"
+#include "fuzz.h"
+
+static const unsigned char cleartext[] = {'R', 0, 0, 0, 8, 0, 0, 0, 3};
+
+static bool asks_in_clear(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i + sizeof(cleartext) <= n; i++)
+        if (memcmp(p + i, cleartext, sizeof(cleartext)) == 0)
+            return true;
+    return false;
+}
+
+static enum pg_guard_verdict records(const uint8_t *p, size_t n, size_t step, struct err *e)
+{
+    struct pg_guard g = {.len = 0};
+    enum pg_guard_verdict verdict = PG_GUARD_PASS;
+
+    for (size_t at = 0; at < n && verdict == PG_GUARD_PASS; at += step)
+        verdict = pg_guard_bytes(&g, p + at, n - at < step ? n - at : step, e);
+    FUZZ_CHECK(verdict == PG_GUARD_PASS || verdict == PG_GUARD_REFUSE);
+    return verdict;
+}
+
+/* What arrived is looked at after every <step> bytes; what passes is read, and lies there no more.
+ */
+static void stream(const uint8_t *p, size_t n, size_t step)
+{
+    struct pg_guard g = {.len = 0};
+    struct err e = {0, ""};
+
+    for (size_t from = 0, to = 0; to < n;) {
+        enum pg_guard_verdict verdict;
+
+        to = n - to < step ? n : to + step;
+        verdict = pg_guard_plain(&g, p + from, to - from, &e);
+        FUZZ_CHECK(verdict != PG_GUARD_WAIT);
+        if (verdict == PG_GUARD_REFUSE) {
+            FUZZ_CHECK(e.text[0]);
+            return;
+        }
+        FUZZ_CHECK(!asks_in_clear(p + from, to - from));
+        if (verdict == PG_GUARD_PASS)
+            from = to;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct err e = {0, ""};
+    struct pg_guard g = {.len = 0};
+    enum pg_guard_verdict whole;
+    size_t step;
+
+    if (size < 2 || size > 8192)
+        return 0;
+    step = 1 + data[0] % 64;
+    data++, size--;
+    whole = records(data, size, size, &e);
+    FUZZ_CHECK((pg_guard_plain(&g, data, size, &e) == PG_GUARD_REFUSE) ==
+               (whole == PG_GUARD_REFUSE));
+    FUZZ_CHECK(whole == PG_GUARD_PASS || e.text[0]);
+    if (asks_in_clear(data, size)) {
+        FUZZ_CHECK(whole == PG_GUARD_REFUSE);
+        FUZZ_CHECK(records(data, size, step, &e) == PG_GUARD_REFUSE);
+    }
+    stream(data, size, step);
+    return 0;
+}
