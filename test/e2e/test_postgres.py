@@ -138,6 +138,7 @@ def test_places_of_the_database(node, db, pg, tmp_path, closing):
         routes_become(d, 1, 20 * SLOW)
         d.secrets.append(password)
         d.check_canaries()
+    assert daemons[0].log_lines('routes read .*channel="Unix socket"')
 
 
 def test_unchanged_routes_keep_their_connection(node, oracle, db, pg, syslog_tcp):

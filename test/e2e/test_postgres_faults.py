@@ -375,10 +375,25 @@ def test_P07_tls_required(table, pg, certs):
     d = pg(table.url("tls", sslmode="disable"), wait=False)
     fails(d, "pg_hba.conf rejects connection .*no encryption")
     canaries(d, table.password("tls"))
-    ca = certs.pem("ca")
-    for options in ({}, {"sslmode": "require"}, {"sslmode": "verify-ca", "sslrootcert": ca},
-                    {"sslmode": "verify-full", "sslrootcert": ca}):
-        pg(table.url("tls", host="localhost" if options else "127.0.0.1", **options))
+    for sslmode in (None, "require", "verify-ca", "verify-full"):
+        verified = sslmode and sslmode.startswith("verify")
+        options = ({"sslmode": sslmode} if sslmode else {}) | ({"sslrootcert": certs.pem("ca")} if verified else {})
+        d = pg(table.url("tls", host="localhost" if options else "127.0.0.1", **options))
+        assert d.log_lines('routes read .*channel="TLS, %s"' % ("verified" if verified else "not verified"))
+
+
+def test_P07_wrong_password_in_a_file(table, pg, tmp_path):
+    """A password file is read for every connect: once it is right, so are we. What is in it is as secret as what is in the URL."""
+    wrong = PASSWORD % 78
+    passfile = tmp_path / "pgpass"
+    passfile.touch(mode=0o600)
+    passfile.write_text(f"127.0.0.1:*:{table.name}:owner:{wrong}\n")
+    d = pg(f"postgres://owner@127.0.0.1:{table.server.port}/{table.name}", wait=False, PGPASSFILE=passfile, LOG_LEVEL="debug")
+    fails(d, "password authentication failed for user")
+    passfile.write_text(f"127.0.0.1:*:{table.name}:owner:{table.password()}\n")
+    wait_for(lambda: d.metric("logtrain_postgres_up") == 1, BACK_S, "the rows")
+    canaries(d, wrong)
+    canaries(d, table.password())
 
 
 def test_P07_a_certificate_that_does_not_fit(table, pg, certs):
