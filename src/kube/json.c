@@ -389,10 +389,9 @@ static bool between(struct json *j, char c)
     case AT_VALUE:
         return value(j, c);
     case AT_FIRST_KEY:
-        if (c == '}')
-            return close_level(j, true);
-        /* fall through */
     case AT_KEY:
+        if (c == '}' && j->state == AT_FIRST_KEY)
+            return close_level(j, true);
         string_begin(j, true);
         return c == '"';
     case AT_COLON:
