@@ -111,20 +111,26 @@ void cursor_release(struct cursor *c)
     list_del(&c->stream_node);
 }
 
-static void start_again(struct mark *m, const struct segment *seg)
+static void start_again(struct mark *m, struct segment *seg)
 {
+    if (m->pos.seg == seg->no && m->pos.off && mark_fits(m, seg)) {
+        m->pos.gen = seg->gen; /* it has read of what is there now: another had not */
+        return;
+    }
     for (unsigned fd = 0; fd < 2; fd++)
         if (m->part[fd].seg == seg->no)
             m->part[fd] = (struct partial){0};
     if (m->pos.seg != seg->no)
         return;
+    m->cut_short = true;
     m->pos = (struct position){seg->no, seg->gen, 0};
     m->skip_line = m->open_line = false;
     m->after_hole = true;
     m->marker_len = 0;
 }
 
-/* The file is not what it was: everybody who stood in it starts again at its first byte. */
+/* The file is not what it was: everybody who stood in what it was starts again at its first byte.
+ */
 static void truncated(struct segment *seg)
 {
     struct reader *r = seg->stream->reader;
@@ -465,14 +471,30 @@ static int look_further(struct cursor *c, struct segment *seg, struct view *v)
     return look(c, seg, big->p, n, v);
 }
 
+/* What was begun before the truncation, in an older file, goes as far as it got; else the next
+ * line would be taken for its end. 1 = done. */
+static int end_cut_short(struct cursor *c, struct record_sink *sink)
+{
+    for (unsigned fd = 0; fd < 2; fd++) {
+        if (flush_partial(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
+            return not_taken(c);
+        c->sent.part[fd].skipping = false;
+    }
+    c->sent.cut_short = false;
+    return 1;
+}
+
 static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
                      struct record_sink *sink)
 {
     struct reader *r = seg->stream->reader;
     size_t want = max_bytes < 4096 ? 4096 : max_bytes < READ_CHUNK ? max_bytes : READ_CHUNK;
     struct view v;
-    int rc = look(c, seg, r->chunk, want, &v);
+    int rc = c->sent.cut_short ? end_cut_short(c, sink) : 1;
 
+    if (rc != 1)
+        return rc;
+    rc = look(c, seg, r->chunk, want, &v);
     if (rc != 1)
         return rc;
     if (v.len && v.p[0] == '\0' && !seg->gz && skip_hole(c, &v))

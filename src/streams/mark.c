@@ -5,7 +5,8 @@
  */
 #include <string.h>
 
-#include "streams/stream.h"
+#include "base/map.h"
+#include "streams/cursor_internal.h"
 
 bool position_before(const struct position *a, const struct position *b)
 {
@@ -28,7 +29,16 @@ static bool same_mark(const struct mark *a, const struct mark *b)
     return same_place(a, b) && a->part[0].len == b->part[0].len &&
            a->part[1].len == b->part[1].len && a->skip_line == b->skip_line &&
            a->open_line == b->open_line && a->after_hole == b->after_hole &&
-           a->marker_len == b->marker_len && a->marker == b->marker;
+           a->cut_short == b->cut_short && a->marker_len == b->marker_len && a->marker == b->marker;
+}
+
+bool mark_fits(const struct mark *m, struct segment *seg)
+{
+    char bytes[MARKER_SIZE];
+    size_t n = m->marker_len;
+
+    return n && n <= m->pos.off && segment_read(seg, bytes, n, m->pos.off - n) == (ssize_t)n &&
+           hash_stable(bytes, n) == m->marker;
 }
 
 void cursor_ack(struct cursor *c, const struct mark *m)

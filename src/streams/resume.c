@@ -5,6 +5,7 @@
  * place of what it inflates to.
  */
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "streams/stream.h"
 
@@ -26,11 +27,14 @@ static bool marker_fits(struct segment *seg, const struct state_record *r, struc
 
 static void save_partial(struct stream *s, const struct partial *p, struct state_partial *out)
 {
-    const struct segment *seg = p->seg ? stream_segment(s, p->seg) : NULL;
+    struct segment *seg = p->seg ? stream_segment(s, p->seg) : NULL;
 
     *out = (struct state_partial){.off = p->off, .len = p->len, .skipping = p->skipping};
-    if (seg)
-        out->id = seg->id;
+    if (!seg)
+        return;
+    if (seg->fd >= 0) /* it may have been empty when it was opened */
+        segment_read_prefix(seg);
+    out->id = seg->id;
 }
 
 bool cursor_save(struct cursor *c, struct state_record *r)
@@ -49,6 +53,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     r->size = seg->size;
     r->restart = seg->restart;
     r->skip_line = c->acked.skip_line;
+    r->cut_short = c->acked.cut_short;
     r->marker_len = p->seg ? c->acked.marker_len : 0;
     r->marker = c->acked.marker;
     for (unsigned i = 0; i < 2; i++)
@@ -81,8 +86,14 @@ static void restore_partial(struct stream *s, const struct state_partial *p, str
     struct segment *seg = p->id.ino ? find_segment(s, &p->id) : NULL;
 
     *out = (struct partial){.skipping = p->skipping};
-    if (seg)
+    if (seg) {
         *out = (struct partial){seg->no, p->len, p->off, p->skipping};
+    } else if (p->id.ino) {
+        s->reader->stats.resume_gaps++;
+        log_error("the start of a line is gone since the last run",
+                  KV_STR("hostname", s->identity->hostname), KV_STR("pod", s->identity->pod),
+                  KV_INT("bytes", p->len));
+    }
 }
 
 /* The same file by its inode, whatever it holds by now. */
@@ -100,7 +111,7 @@ static struct segment *same_inode(struct stream *s, const struct segment_id *id)
 enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
 {
     struct segment *seg = find_segment(c->stream, &r->id);
-    struct mark m = {.skip_line = r->skip_line};
+    struct mark m = {.skip_line = r->skip_line, .cut_short = r->cut_short};
 
     c->at_end = false;
     if (seg && (seg->gz || seg->size >= r->off) && marker_fits(seg, r, &m)) {

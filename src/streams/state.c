@@ -74,6 +74,7 @@ static void put_record(char *p, const struct state_record *r)
         put(&p, r->part[i].len, 4);
         put(&p, r->part[i].skipping, 1);
     }
+    put(&p, r->cut_short, 1);
 }
 
 static void get_record(const char *p, struct state_record *r)
@@ -95,6 +96,7 @@ static void get_record(const char *p, struct state_record *r)
         r->part[i].len = (uint32_t)get(&p, 4);
         r->part[i].skipping = get(&p, 1);
     }
+    r->cut_short = get(&p, 1);
 }
 
 /* ---- slots ---- */

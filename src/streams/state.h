@@ -37,6 +37,7 @@ struct state_record {
     uint32_t marker_len;
     uint32_t restart; /* of the container */
     bool skip_line;
+    bool cut_short; /* the partial lines have no end, for the file was truncated */
     struct state_partial part[2];
     int64_t seen_ns; /* wall time at which a route last wanted it */
 };

@@ -55,7 +55,7 @@ static void check_late_bytes(struct segment *seg)
     struct segment_stat st;
     struct reader *r = seg->stream->reader;
 
-    if (seg->fd < 0 || segment_stat_fd(seg->fd, &st, NULL) < 0 || st.size <= seg->size)
+    if (seg->fd < 0 || seg->gz || segment_stat_fd(seg->fd, &st, NULL) < 0 || st.size <= seg->size)
         return;
     r->stats.late_bytes += st.size - seg->size;
     log_error("lines were written to a rotated file after it was left",

@@ -71,6 +71,7 @@ struct mark {
     bool open_line;         /* inside a line that was sent without its LF: should it come after
                                all, it ends nothing */
     bool after_hole;        /* NULs at pos are what a hole left */
+    bool cut_short;         /* the file was truncated: lines begun before pos have no end */
     uint16_t marker_len;    /* 0 = unknown */
     uint64_t marker;        /* hash of so many bytes just before pos: is it still the same file? */
 };

@@ -49,6 +49,44 @@ static void test_F07_grown_past_a_cursor_that_began_at_the_end(void **state)
     expect(w, READ_DRY, "o:ONE, LONGER|o:TWO|");
 }
 
+static void test_F06_line_begun_before_the_truncation_has_no_end(void **state)
+{
+    struct world *w = *state;
+    char to[128], from[128];
+
+    append(w, "0.log", T "stdout P head-\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    path_of(w, "0.log", from);
+    path_of(w, "0.log.20261120-101500", to);
+    assert_int_equal(rename(from, to), 0);
+    append(w, "0.log", T "stderr F one\n");
+    renamed(w, 1, to);
+    segment(w, "0.log", 0);
+    pass_ms(w, ROTATE_GRACE_MS);
+    expect(w, READ_WAIT, "e:one|");
+    write_at(w, "0.log", T "stdout F another\n", strlen(T) + 17, O_TRUNC);
+    expect(w, READ_DRY, "oC:head-|o:another|");
+}
+
+static void test_F06_who_has_read_of_the_new_file_reads_it_once(void **state)
+{
+    struct world *w = *state;
+    struct cursor late;
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    cursor_init(&late, w->stream, woken, NULL);
+    expect(w, READ_DRY, "o:one|");
+    write_at(w, "0.log", T "stdout F ONE, LONGER\n", strlen(T) + 21, O_TRUNC);
+    assert_int_equal(cursor_read(&late, READ_CHUNK, &w->sink), READ_DRY);
+    expect(w, READ_DRY, "o:ONE, LONGER|o:ONE, LONGER|"); /* the truncation is noticed here */
+    assert_int_equal(cursor_read(&late, READ_CHUNK, &w->sink), READ_DRY);
+    expect(w, READ_DRY, "");
+    cursor_release(&late);
+}
+
 static void test_F06_what_was_not_read_is_counted(void **state)
 {
     struct world *w = *state;
@@ -199,6 +237,8 @@ int main(void)
         CASE(test_F06_F07_truncated_and_grown_past_the_cursor),
         CASE(test_F07_grown_past_a_cursor_that_went_back),
         CASE(test_F07_grown_past_a_cursor_that_began_at_the_end),
+        CASE(test_F06_line_begun_before_the_truncation_has_no_end),
+        CASE(test_F06_who_has_read_of_the_new_file_reads_it_once),
         CASE(test_F06_what_was_not_read_is_counted),
         CASE(test_F06_truncated_to_nothing),
         CASE(test_F08_hole_left_by_truncation),
