@@ -6,12 +6,13 @@
 #define BASE_LIMITS_H
 
 /* text */
-#define URL_MAX 16384       /* a drain's URL (ca= holds a PEM) */
-#define OWNER_URL_MAX 8192  /* ... that a workload asks for */
-#define OWNER_DRAINS_MAX 10 /* drains that a workload may have */
-#define HOST_MAX 253        /* DNS name */
-#define HOSTNAME_MAX 255    /* RFC 5424 HOSTNAME */
-#define APPNAME_MAX 48      /* RFC 5424 APP-NAME */
+#define URL_MAX 16384         /* a drain's URL (ca= holds a PEM) */
+#define OWNER_URL_MAX 8192    /* ... that a workload asks for */
+#define OWNER_DRAINS_MAX 10   /* drains that a workload may have */
+#define EGRESS_RULES_MAX 1024 /* in EGRESS_ALLOW and EGRESS_DENY together */
+#define HOST_MAX 253          /* DNS name */
+#define HOSTNAME_MAX 255      /* RFC 5424 HOSTNAME */
+#define APPNAME_MAX 48        /* RFC 5424 APP-NAME */
 #define ROUTES_FILE_MAX (64 * 1024 * 1024)
 
 /* reading */

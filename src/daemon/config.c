@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/egress.h"
 
 #define QUOTE_MAX 48 /* bytes of a bad value that are shown */
 
@@ -163,6 +164,8 @@ static int set_text(struct config *c, const struct config_var *v, const char *va
     if ((v->kind == CONFIG_ADDRESS && s.len && !is_address(s)) ||
         (v->kind == CONFIG_SERVERS && !are_servers(s)))
         return bad_value(v, s, e);
+    if (v->kind == CONFIG_CIDRS && egress_list_check(value, e) < 0)
+        return err_wrap(e, "%s", v->name);
     *(const char **)(void *)((char *)c + v->offset) = value;
     return 0;
 }
@@ -197,6 +200,7 @@ static int set_var(struct config *c, const struct config_var *v, const char *val
     case CONFIG_TEXT:
     case CONFIG_ADDRESS:
     case CONFIG_SERVERS:
+    case CONFIG_CIDRS:
         return set_text(c, v, value, e);
     case CONFIG_CHOICE:
     case CONFIG_SET:

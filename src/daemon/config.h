@@ -51,6 +51,8 @@ struct config {
     const char *http_address;
     const char *http_port_file;
     const char *dns_servers;
+    const char *egress_allow;
+    const char *egress_deny;
     uint64_t stop_grace_ms;
     unsigned log_level; /* enum log_level */
     bool debug;
@@ -89,6 +91,7 @@ enum config_kind {
     CONFIG_TEXT,     /* const char *, at least <min> bytes long */
     CONFIG_ADDRESS,  /* const char *, an IP address or empty */
     CONFIG_SERVERS,  /* const char *, ip[:port],… or empty */
+    CONFIG_CIDRS,    /* const char *, as of struct egress_config, or empty */
     CONFIG_CHOICE,   /* unsigned: which of the comma separated <words> */
     CONFIG_SET,      /* unsigned: a bit for each of the <words> given */
     CONFIG_LATER,    /* true is refused: not in this build */

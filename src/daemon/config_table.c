@@ -41,6 +41,12 @@ static const struct config_var vars[] = {
      "file to which the port is written once it is open"},
     {"DNS_SERVERS", CONFIG_SERVERS, TEXT("", 0, dns_servers),
      "name servers, ip or ip:port, separated by commas, instead of /etc/resolv.conf"},
+    {"EGRESS_ALLOW", CONFIG_CIDRS, TEXT("", 0, egress_allow),
+     "addresses that workloads' own drains may reach although they are refused: "
+     "ADDRESS[/BITS][:PORT], "
+     "separated by commas"},
+    {"EGRESS_DENY", CONFIG_CIDRS, TEXT("", 0, egress_deny),
+     "addresses that they may not reach, besides loopback, link-local and the like"},
     {"STOP_GRACE", CONFIG_DURATION, NUM(STOP_GRACE_MS, 0, 600000, stop_grace_ms),
      "how long a stop may take to hand over what is on its way"},
     {"LOG_LEVEL", CONFIG_CHOICE, WORDS("error,warn,info,debug", "info", log_level),
@@ -159,6 +165,8 @@ int config_values_text(const struct config_var *v, struct buf *out)
         return buf_addf(out, "an IP address");
     case CONFIG_SERVERS:
         return buf_addf(out, "IP addresses");
+    case CONFIG_CIDRS:
+        return buf_addf(out, "address[/bits][:port]");
     case CONFIG_LATER:
         return buf_addf(out, "false");
     case CONFIG_TEXT:

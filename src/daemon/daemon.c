@@ -53,6 +53,7 @@ struct daemon {
     struct origins origins;
     struct checkpoint *checkpoint;
     struct assign assign;
+    struct egress *egress;
     struct router *router;
     struct datasource_env source_env;
     struct datasource *flags, *file, *postgres;
@@ -339,6 +340,7 @@ static int start_engines(struct daemon *d, struct err *e)
         .forgotten = stream_forgotten,
         .dirty = worker_dirty,
         .saved = worker_saved,
+        .egress = d->egress,
         .state_key = {checkpoint_key(d->checkpoint)[0], checkpoint_key(d->checkpoint)[1]},
     };
 
@@ -392,6 +394,13 @@ static void open_base(struct daemon *d)
 
 static int open_rest(struct daemon *d, struct err *e)
 {
+    const struct egress_config ec = {.allow = d->cfg->egress_allow,
+                                     .deny = d->cfg->egress_deny,
+                                     .api = getenv("KUBERNETES_SERVICE_HOST")};
+
+    d->egress = egress_create(&ec, e);
+    if (!d->egress)
+        return -1;
     d->checkpoint = checkpoint_open(&d->loop, d->cfg->state_path, d->engines, e);
     if (!d->checkpoint)
         return err_wrap(e, "STATE_PATH");
@@ -415,6 +424,7 @@ static void release(struct daemon *d)
     origins_release(&d->origins);
     status_free(d->status);
     notify_free(d->notify);
+    egress_free(d->egress);
     loop_timer_free(d->stop_deadline);
     loop_fd_free(d->signals_watch);
     if (d->signals >= 0)

@@ -24,6 +24,7 @@ static const struct limit limits[] = {
     ROW(URL_MAX, "bytes"),
     ROW(OWNER_URL_MAX, "bytes"),
     ROW(OWNER_DRAINS_MAX, "drains"),
+    ROW(EGRESS_RULES_MAX, "rules"),
     ROW(HOST_MAX, "bytes"),
     ROW(HOSTNAME_MAX, "bytes"),
     ROW(APPNAME_MAX, "bytes"),

@@ -64,7 +64,7 @@ static int connect_to(struct drain_udp *u, const struct sockaddr_storage *a, str
     int error = 0;
 
     if (egress && egress->check(egress, sa, e) < 0)
-        return -1;
+        return err_wrap(e, "connect");
     u->fd = loop_socket(engine_loop(u->base.engine), sa->sa_family, SOCK_DGRAM, 0);
     if (u->fd < 0)
         return err_sys(e, errno, "socket");

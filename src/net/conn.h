@@ -19,15 +19,10 @@
 #include "base/str.h"
 #include "loop/dns.h"
 #include "loop/loop.h"
+#include "net/egress.h"
 #include "net/tls.h"
 
 struct conn;
-
-/* Decides on a resolved address. 0 = allowed, -1 = refused with <e> set. NULL policy = everything
- * is allowed. */
-struct egress {
-    int (*check)(const struct egress *p, const struct sockaddr *sa, struct err *e);
-};
 
 enum conn_end {
     CONN_END_FAILED = 1, /* never opened: DNS, policy, connect, handshake */

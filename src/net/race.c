@@ -71,8 +71,7 @@ static bool allowed(struct race *r, unsigned i)
         return true;
     dns_addr_format(addr_at(r, i), peer, sizeof(peer));
     if (!r->tried)
-        (void)err_set(&r->last, EACCES, "connect to %s: address not allowed%s%s", peer,
-                      why.text[0] ? ": " : "", why.text);
+        (void)err_set(&r->last, EACCES, "connect to %s: %s", peer, why.text);
     return false;
 }
 

@@ -117,7 +117,7 @@ static void test_refused(void **state)
 static int refuse(const struct egress *p, const struct sockaddr *sa, struct err *e)
 {
     (void)p, (void)sa;
-    return err_set(e, EPERM, "loopback");
+    return err_set(e, EPERM, "address not allowed: loopback");
 }
 
 static void test_egress(void **state)

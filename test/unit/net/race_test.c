@@ -29,7 +29,9 @@ static int check(const struct egress *p, const struct sockaddr *sa, struct err *
 
     assert_true(w->checks < ADDRESSES_MAX);
     memcpy(&w->seen[w->checks++], sa, sizeof(struct sockaddr_in));
-    return w->refused >> (w->checks - 1) & 1 ? err_set(e, EPERM, "in 127.0.0.0/8") : 0;
+    return w->refused >> (w->checks - 1) & 1
+               ? err_set(e, EPERM, "address not allowed: in 127.0.0.0/8")
+               : 0;
 }
 
 static void on_done(void *arg, int fd, const struct sockaddr *sa, const struct err *e)

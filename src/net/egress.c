@@ -1,0 +1,330 @@
+/*
+ * egress.h. All addresses are looked at as 128 bits, IPv4 ones as ::ffff:a.b.c.d, so there is one
+ * kind of rule and one comparison.
+ */
+#include "net/egress.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#define V4_BITS 96 /* in front of an IPv4 address */
+
+struct rule {
+    unsigned char addr[16];
+    unsigned bits;
+    uint16_t port; /* 0 = any */
+    bool allow;
+    bool built_in;
+    const char *why; /* of a built-in one: static text */
+};
+
+struct policy {
+    struct egress base;
+    struct rule *rules; /* owned */
+    unsigned n;
+};
+
+static const struct {
+    const char *cidr;
+    const char *why;
+} built_in[] = {
+    {"0.0.0.0/8", "unspecified"},
+    {"::/128", "unspecified"},
+    {"127.0.0.0/8", "loopback"},
+    {"::1/128", "loopback"},
+    {"169.254.0.0/16", "link-local"},
+    {"fe80::/10", "link-local"},
+    {"100.100.100.200/32", "a metadata service"},
+    {"192.0.0.192/32", "a metadata service"},
+    {"fd00:ec2::254/128", "a metadata service"},
+    {"fd20:ce::254/128", "a metadata service"},
+    {"224.0.0.0/4", "multicast"},
+    {"ff00::/8", "multicast"},
+    {"255.255.255.255/32", "broadcast"},
+    {"0.0.0.0/0:10250", "kubelet's port"},
+    {"0.0.0.0/0:10255", "kubelet's port"},
+    {"0.0.0.0/0:10256", "kube-proxy's port"},
+    {"[::/0]:10250", "kubelet's port"},
+    {"[::/0]:10255", "kubelet's port"},
+    {"[::/0]:10256", "kube-proxy's port"},
+};
+
+/* ---- addresses ---- */
+
+static void map_v4(unsigned char out[16], const void *v4)
+{
+    memset(out, 0, 10);
+    out[10] = out[11] = 0xff;
+    memcpy(out + 12, v4, 4);
+}
+
+static bool fits(const struct rule *r, const unsigned char addr[16])
+{
+    unsigned whole = r->bits / 8, rest = r->bits % 8;
+    unsigned char mask = (unsigned char)(0xff00 >> rest);
+
+    return memcmp(r->addr, addr, whole) == 0 &&
+           (!rest || ((r->addr[whole] ^ addr[whole]) & mask) == 0);
+}
+
+/* The IPv4 address that <addr> carries, where the network may take it for that; mapped ones are in
+ * that form already. */
+static bool carried_v4(const unsigned char addr[16], unsigned char out[16])
+{
+    static const unsigned char nat64[12] = {0x00, 0x64, 0xff, 0x9b}, zero[12];
+
+    if (addr[0] == 0x20 && addr[1] == 0x02) {
+        map_v4(out, addr + 2);
+        return true;
+    }
+    if (memcmp(addr, nat64, sizeof(nat64)) != 0 &&
+        (memcmp(addr, zero, sizeof(zero)) != 0 || addr[12] == 0)) /* :: and ::1 are themselves */
+        return false;
+    map_v4(out, addr + 12);
+    return true;
+}
+
+/* ---- text ---- */
+
+/* Cuts ":PORT" off, and the brackets that an IPv6 address has then. */
+static int cut_port(struct str *s, uint16_t *port)
+{
+    ptrdiff_t colon = str_rfind(*s, ':');
+    bool brackets = s->len && s->p[0] == '[';
+    uint64_t n;
+
+    *port = 0;
+    if (brackets && s->p[s->len - 1] == ']') {
+        *s = str_make(s->p + 1, s->len - 2);
+        return 0;
+    }
+    if (colon < 0 || (!brackets && str_find(*s, ':') != colon))
+        return 0; /* none, or an IPv6 address without one */
+    if (!str_to_u64(str_skip(*s, (size_t)colon + 1), UINT16_MAX, &n) || n == 0)
+        return -1;
+    *port = (uint16_t)n;
+    *s = str_head(*s, (size_t)colon);
+    if (!brackets)
+        return 0;
+    if (s->p[s->len - 1] != ']')
+        return -1;
+    *s = str_make(s->p + 1, s->len - 2);
+    return 0;
+}
+
+static int parse_address(struct str s, unsigned char out[16], unsigned *most)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in_addr v4;
+
+    if (s.len >= sizeof(text) || memchr(s.p, '\0', s.len))
+        return -1;
+    memcpy(text, s.p, s.len);
+    text[s.len] = '\0';
+    *most = 32;
+    if (inet_pton(AF_INET, text, &v4) == 1) {
+        map_v4(out, &v4);
+        return 0;
+    }
+    *most = 128;
+    return inet_pton(AF_INET6, text, out) == 1 ? 0 : -1;
+}
+
+static int parse_rule(struct rule *r, struct str entry, struct err *e)
+{
+    struct str s = entry, bits;
+    unsigned most;
+    uint64_t n;
+    ptrdiff_t slash;
+
+    *r = (struct rule){.why = NULL};
+    if (cut_port(&s, &r->port) < 0)
+        return err_set(e, EINVAL, "'%.*s': bad port", STR_ARG(entry));
+    slash = str_find(s, '/');
+    bits = slash < 0 ? STR("") : str_skip(s, (size_t)slash + 1);
+    s = slash < 0 ? s : str_head(s, (size_t)slash);
+    if (parse_address(s, r->addr, &most) < 0)
+        return err_set(e, EINVAL, "'%.*s': not an IPv4 or IPv6 address", STR_ARG(entry));
+    n = most;
+    if (slash >= 0 && !str_to_u64(bits, most, &n))
+        return err_set(e, EINVAL, "'%.*s': a prefix has 0 to %u bits", STR_ARG(entry), most);
+    r->bits = (unsigned)n + (most == 32 ? V4_BITS : 0);
+    return 0;
+}
+
+/* Cuts the first entry off <*rest>; false at the end. */
+static bool next_entry(struct str *rest, struct str *entry)
+{
+    size_t n = 0;
+
+    while (rest->len && strchr(", \t\r\n", rest->p[0]))
+        *rest = str_skip(*rest, 1);
+    while (n < rest->len && !strchr(", \t\r\n", rest->p[n]))
+        n++;
+    *entry = str_head(*rest, n);
+    *rest = str_skip(*rest, n);
+    return n > 0;
+}
+
+/* ---- rules ---- */
+
+static void add(struct policy *p, const struct rule *r)
+{
+    p->rules = xrealloc(p->rules, (p->n + 1) * sizeof(*p->rules));
+    p->rules[p->n++] = *r;
+}
+
+static int add_list(struct policy *p, const char *list, bool allow, struct err *e)
+{
+    struct str rest = str_of(list), entry;
+    struct rule r;
+
+    while (next_entry(&rest, &entry)) {
+        if (parse_rule(&r, entry, e) < 0)
+            return -1;
+        if (p->n == EGRESS_RULES_MAX)
+            return err_set(e, E2BIG, "more than %d rules", EGRESS_RULES_MAX);
+        r.allow = allow;
+        add(p, &r);
+    }
+    return 0;
+}
+
+static void add_built_in(struct policy *p, struct str entry, const char *why)
+{
+    struct rule r;
+    struct err ignored; /* an API server that is given by name has no rule */
+
+    if (parse_rule(&r, entry, &ignored) < 0)
+        return;
+    r.built_in = true;
+    r.why = why;
+    add(p, &r);
+}
+
+static void add_own(struct policy *p, const struct sockaddr *sa)
+{
+    struct rule r = {.bits = 128, .built_in = true, .why = "this host's own"};
+
+    if (!sa)
+        return;
+    if (sa->sa_family == AF_INET)
+        map_v4(r.addr, &((const struct sockaddr_in *)(const void *)sa)->sin_addr);
+    else if (sa->sa_family == AF_INET6)
+        memcpy(r.addr, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
+    else
+        return;
+    for (unsigned i = 0; i < p->n; i++)
+        if (p->rules[i].built_in && !p->rules[i].port && fits(&p->rules[i], r.addr))
+            return; /* loopback, link-local: what opens those opens this */
+    add(p, &r);
+}
+
+static void add_this_host(struct policy *p)
+{
+    struct ifaddrs *all = NULL;
+
+    if (getifaddrs(&all) < 0)
+        return; /* without them the other rules still hold */
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+        add_own(p, i->ifa_addr);
+    freeifaddrs(all);
+}
+
+/* Does <a> decide rather than <b>? */
+static bool outranks(const struct rule *a, const struct rule *b)
+{
+    if (!a->port != !b->port)
+        return a->port != 0;
+    if (a->bits != b->bits)
+        return a->bits > b->bits;
+    if (a->built_in != b->built_in)
+        return !a->built_in;
+    return !a->allow && b->allow;
+}
+
+static int decide(const struct policy *p, const unsigned char addr[16], uint16_t port,
+                  struct err *e)
+{
+    const struct rule *best = NULL;
+
+    for (unsigned i = 0; i < p->n; i++) {
+        const struct rule *r = &p->rules[i];
+
+        if ((!r->port || r->port == port) && fits(r, addr) && (!best || outranks(r, best)))
+            best = r;
+    }
+    if (!best || best->allow)
+        return 0;
+    return err_set(e, EACCES, "address not allowed: %s", best->why ? best->why : "EGRESS_DENY");
+}
+
+static int policy_check(const struct egress *base, const struct sockaddr *sa, struct err *e)
+{
+    const struct policy *p = container_of(base, const struct policy, base);
+    unsigned char addr[16], v4[16];
+    uint16_t port;
+
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)sa;
+
+        map_v4(addr, &in->sin_addr);
+        port = ntohs(in->sin_port);
+    } else if (sa->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const void *)sa;
+
+        memcpy(addr, &in->sin6_addr, sizeof(addr));
+        port = ntohs(in->sin6_port);
+    } else {
+        return err_set(e, EACCES, "address not allowed: neither IPv4 nor IPv6");
+    }
+    if (decide(p, addr, port, e) < 0)
+        return -1;
+    return carried_v4(addr, v4) ? decide(p, v4, port, e) : 0;
+}
+
+/* ---- the whole ---- */
+
+int egress_list_check(const char *list, struct err *e)
+{
+    struct policy p = {.rules = NULL};
+    int rc = add_list(&p, list, true, e);
+
+    free(p.rules);
+    return rc;
+}
+
+struct egress *egress_create(const struct egress_config *cfg, struct err *e)
+{
+    struct policy *p = xcalloc(1, sizeof(*p));
+
+    p->base.check = policy_check;
+    if (add_list(p, cfg->allow, true, e) < 0 || add_list(p, cfg->deny, false, e) < 0) {
+        egress_free(&p->base);
+        return NULL;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(built_in); i++)
+        add_built_in(p, str_of(built_in[i].cidr), built_in[i].why);
+    if (cfg->api)
+        add_built_in(p, str_of(cfg->api), "the Kubernetes API server");
+    add_this_host(p);
+    return &p->base;
+}
+
+void egress_free(struct egress *base)
+{
+    struct policy *p = base ? container_of(base, struct policy, base) : NULL;
+
+    if (!p)
+        return;
+    free(p->rules);
+    free(p);
+}

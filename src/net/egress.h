@@ -1,0 +1,45 @@
+/*
+ * Which addresses a drain of an owner route may reach. Asked at connect time, about the very
+ * sockaddr that is then connected to, so that no name can lead elsewhere in between. Immutable:
+ * workers share one.
+ *
+ * Refused without being told to: loopback, link-local (where clouds keep their metadata), the
+ * addresses of metadata services that are not link-local, unspecified, multicast, broadcast, this
+ * host's own addresses, the Kubernetes API server, and kubelet's ports. Everything else is allowed.
+ *
+ * Of the rules that an address and port fit, the one that says most decides: one with a port before
+ * one without; then the longer prefix; then the operator's before a built-in one; then deny before
+ * allow. So EGRESS_ALLOW=127.0.0.0/8 opens the loopback, and EGRESS_DENY=0.0.0.0/0 with
+ * EGRESS_ALLOW=10.0.0.0/8 leaves that network alone open, but for this host itself.
+ *
+ * An IPv6 address that carries an IPv4 one (::ffff:0:0/96, ::/96, 64:ff9b::/96, 2002::/16) has to
+ * be allowed as both.
+ */
+#ifndef NET_EGRESS_H
+#define NET_EGRESS_H
+
+#include <sys/socket.h>
+
+#include "base/err.h"
+
+/* Decides on a resolved address. 0 = allowed, -1 = refused with <e> set: it says why, which is for
+ * the operator's eyes. NULL policy = everything is allowed. */
+struct egress {
+    int (*check)(const struct egress *p, const struct sockaddr *sa, struct err *e);
+};
+
+struct egress_config {
+    /* EGRESS_ALLOW, EGRESS_DENY: ADDRESS[/BITS][:PORT], with a port an IPv6 one in brackets;
+     * separated by commas or white space. May be NULL. */
+    const char *allow;
+    const char *deny;
+    const char *api; /* the API server's address; NULL, or not an address: none */
+};
+
+/* NULL with <e> set: names the entry and what is wrong with it, not the variable. */
+struct egress *egress_create(const struct egress_config *cfg, struct err *e);
+void egress_free(struct egress *p); /* NULL is fine */
+/* Whether <list> could be the <allow> or <deny> of one. 0, or -1 with <e> set. */
+int egress_list_check(const char *list, struct err *e);
+
+#endif

@@ -1,0 +1,262 @@
+/* The policy for owner routes: what is refused without being told to, what rules change, and that
+ * no way of writing an address gets around it (FAULTS D24). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/egress.h"
+
+static struct egress *policy(const char *allow, const char *deny)
+{
+    const struct egress_config cfg = {.allow = allow, .deny = deny, .api = "10.96.0.1"};
+    struct err e = {0, ""};
+    struct egress *p = egress_create(&cfg, &e);
+
+    if (!p)
+        fail_msg("%s", e.text);
+    return p;
+}
+
+static struct sockaddr_storage address(const char *text, uint16_t port)
+{
+    struct sockaddr_storage ss = {0};
+    struct sockaddr_in *v4 = (void *)&ss;
+    struct sockaddr_in6 *v6 = (void *)&ss;
+
+    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+    } else {
+        assert_int_equal(inet_pton(AF_INET6, text, &v6->sin6_addr), 1);
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+    }
+    return ss;
+}
+
+static bool allows(const struct egress *p, const char *text, uint16_t port, struct err *e)
+{
+    struct sockaddr_storage ss = address(text, port);
+
+    *e = (struct err){0, ""};
+    return p->check(p, (struct sockaddr *)&ss, e) == 0;
+}
+
+struct row {
+    const char *address;
+    uint16_t port;
+    const char *why; /* NULL = allowed */
+};
+
+static void check_rows(const struct egress *p, const struct row *rows, size_t n)
+{
+    struct err e;
+
+    for (size_t i = 0; i < n; i++) {
+        bool allowed = allows(p, rows[i].address, rows[i].port, &e);
+
+        if (allowed != !rows[i].why)
+            fail_msg("%s:%u is %s", rows[i].address, rows[i].port, allowed ? "allowed" : e.text);
+        if (!allowed && (e.code != EACCES || strncmp(e.text, "address not allowed: ", 21) != 0 ||
+                         strcmp(e.text + 21, rows[i].why) != 0))
+            fail_msg("%s:%u: '%s', not '%s'", rows[i].address, rows[i].port, e.text, rows[i].why);
+    }
+}
+
+static void D24_what_is_refused_without_being_told_to(void **state)
+{
+    static const struct row rows[] = {
+        {"203.0.113.7", 514, NULL},
+        {"10.0.0.1", 514, NULL}, /* drains in the cluster are the rule */
+        {"192.168.1.1", 443, NULL},
+        {"172.16.0.1", 443, NULL},
+        {"100.64.0.1", 443, NULL},
+        {"2001:db8::1", 443, NULL},
+        {"fd00::1", 443, NULL},
+        {"0.0.0.0", 80, "unspecified"},
+        {"0.1.2.3", 80, "unspecified"},
+        {"::", 80, "unspecified"},
+        {"127.0.0.1", 80, "loopback"},
+        {"127.255.255.255", 80, "loopback"},
+        {"126.255.255.255", 80, NULL},
+        {"128.0.0.0", 80, NULL},
+        {"::1", 80, "loopback"},
+        {"::2", 80, NULL},
+        {"169.254.169.254", 80, "link-local"},
+        {"169.253.255.255", 80, NULL},
+        {"fe80::1", 80, "link-local"},
+        {"febf:ffff::", 80, "link-local"},
+        {"fec0::", 80, NULL},
+        {"fd00:ec2::254", 80, "a metadata service"},
+        {"100.100.100.200", 80, "a metadata service"},
+        {"224.0.0.1", 80, "multicast"},
+        {"239.255.255.255", 80, "multicast"},
+        {"ff02::1", 80, "multicast"},
+        {"255.255.255.255", 80, "broadcast"},
+        {"10.96.0.1", 443, "the Kubernetes API server"},
+        {"10.96.0.2", 443, NULL},
+        {"10.0.0.1", 10250, "kubelet's port"},
+        {"10.0.0.1", 10255, "kubelet's port"},
+        {"10.0.0.1", 10256, "kube-proxy's port"},
+        {"2001:db8::1", 10250, "kubelet's port"},
+        {"10.0.0.1", 10251, NULL},
+    };
+    struct egress *p = policy("", NULL);
+
+    (void)state;
+    check_rows(p, rows, ARRAY_LEN(rows));
+    egress_free(p);
+}
+
+static void D24_an_ipv4_address_in_disguise_is_known(void **state)
+{
+    static const struct row rows[] = {
+        {"::ffff:127.0.0.1", 80, "loopback"},
+        {"::ffff:169.254.169.254", 80, "link-local"},
+        {"::ffff:203.0.113.7", 80, NULL},
+        {"::127.0.0.1", 80, "loopback"},
+        {"64:ff9b::7f00:1", 80, "loopback"},
+        {"64:ff9b::a9fe:a9fe", 80, "link-local"},
+        {"64:ff9b::cb00:7107", 80, NULL},
+        {"64:ff9b::a60:1", 443, "the Kubernetes API server"},
+        {"2002:7f00:1::", 80, "loopback"},
+        {"2002:a9fe:a9fe::1", 80, "link-local"},
+        {"2002:cb00:7107::1", 80, NULL},
+        {"::ffff:10.1.2.3", 80, "EGRESS_DENY"},
+        {"64:ff9b::a01:203", 80, "EGRESS_DENY"},
+    };
+    struct egress *p = policy(NULL, "10.1.0.0/16");
+
+    (void)state;
+    check_rows(p, rows, ARRAY_LEN(rows));
+    egress_free(p);
+}
+
+static void the_rule_that_says_most_decides(void **state)
+{
+    static const struct row rows[] = {
+        {"203.0.113.7", 514, "EGRESS_DENY"}, /* 0.0.0.0/0 */
+        {"2001:db8::1", 514, NULL},
+        {"10.1.0.1", 514, NULL},          /* 10.0.0.0/8 */
+        {"10.2.0.1", 514, "EGRESS_DENY"}, /* 10.2.0.0/16 */
+        {"10.2.0.1", 6514, NULL},         /* 10.2.0.0/16:6514 */
+        {"10.2.0.9", 514, NULL},          /* 10.2.0.9 */
+        {"10.3.0.1", 514, "EGRESS_DENY"}, /* both; deny */
+        {"127.0.0.1", 80, NULL},
+        {"127.9.9.9", 80, "loopback"},
+        {"10.1.0.1", 10250, "kubelet's port"}, /* a port says more than a network */
+        {"10.1.0.2", 10250, NULL},
+        {"fd00:1::1", 25, "EGRESS_DENY"},
+        {"fd00:1::1", 26, NULL},
+        {"10.96.0.1", 443, NULL},
+    };
+    struct egress *p = policy("10.0.0.0/8 10.2.0.0/16:6514,10.2.0.9,\n10.3.0.0/16 127.0.0.0/24 "
+                              "10.1.0.2:10250 10.96.0.1",
+                              "0.0.0.0/0,10.2.0.0/16,10.3.0.0/16,[fd00::/8]:25");
+
+    (void)state;
+    check_rows(p, rows, ARRAY_LEN(rows));
+    egress_free(p);
+}
+
+/* Unless it is opened by name, not by the network that it lies in. */
+static void this_hosts_own_addresses_are_refused(void **state)
+{
+    struct egress *p = policy("0.0.0.0/0 ::/0", NULL);
+    struct ifaddrs *all;
+    unsigned n = 0;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(getifaddrs(&all), 0);
+    for (struct ifaddrs *i = all; i; i = i->ifa_next) {
+        if (!i->ifa_addr ||
+            (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
+            continue;
+        n++;
+        assert_int_equal(p->check(p, i->ifa_addr, &e), -1);
+    }
+    freeifaddrs(all);
+    assert_true(n > 0); /* the loopback at least */
+    egress_free(p);
+}
+
+static void what_opens_the_loopback_opens_all_of_it(void **state)
+{
+    struct egress *p = policy("127.0.0.0/8 ::1", NULL);
+    struct err e;
+
+    (void)state;
+    assert_true(allows(p, "127.0.0.1", 80, &e));
+    assert_true(allows(p, "127.0.0.2", 80, &e));
+    assert_true(allows(p, "::1", 80, &e));
+    egress_free(p);
+}
+
+static void bad_lists(void **state)
+{
+    static const struct {
+        const char *list, *want;
+    } rows[] = {
+        {"10.0.0.0/33", "'10.0.0.0/33': a prefix has 0 to 32 bits"},
+        {"::/129", "'::/129': a prefix has 0 to 128 bits"},
+        {"10.0.0.0/", "'10.0.0.0/': a prefix has 0 to 32 bits"},
+        {"10.0.0.0/-1", "'10.0.0.0/-1': a prefix has 0 to 32 bits"},
+        {"10.0.0", "'10.0.0': not an IPv4 or IPv6 address"},
+        {"localhost", "'localhost': not an IPv4 or IPv6 address"},
+        {"10.0.0.1:0", "'10.0.0.1:0': bad port"},
+        {"10.0.0.1:65536", "'10.0.0.1:65536': bad port"},
+        {"10.0.0.1:", "'10.0.0.1:': bad port"},
+        {"[::1", "'[::1': bad port"},
+        {"[::1]x:5", "'[::1]x:5': bad port"},
+        {"[]", "'[]': not an IPv4 or IPv6 address"},
+        {"[", "'[': not an IPv4 or IPv6 address"},
+        {"10.0.0.1,fe80::1%eth0", "'fe80::1%eth0': not an IPv4 or IPv6 address"},
+        {"/8", "'/8': not an IPv4 or IPv6 address"},
+        {"*", "'*': not an IPv4 or IPv6 address"},
+    };
+    char many[(EGRESS_RULES_MAX + 1) * 4 + 1];
+    struct egress_config cfg = {.deny = "10.0.0.300"};
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        e = (struct err){0, ""};
+        if (egress_list_check(rows[i].list, &e) == 0)
+            fail_msg("'%s' was taken", rows[i].list);
+        assert_string_equal(e.text, rows[i].want);
+    }
+    assert_null(egress_create(&cfg, &e));
+    assert_int_equal(egress_list_check("", &e), 0);
+    assert_int_equal(egress_list_check(" , ,\t", &e), 0);
+    for (size_t i = 0; i <= EGRESS_RULES_MAX; i++)
+        memcpy(many + 4 * i, "::1 ", 5);
+    assert_int_equal(egress_list_check(many, &e), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(D24_what_is_refused_without_being_told_to),
+        cmocka_unit_test(D24_an_ipv4_address_in_disguise_is_known),
+        cmocka_unit_test(the_rule_that_says_most_decides),
+        cmocka_unit_test(this_hosts_own_addresses_are_refused),
+        cmocka_unit_test(what_opens_the_loopback_opens_all_of_it),
+        cmocka_unit_test(bad_lists),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
