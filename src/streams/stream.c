@@ -135,8 +135,11 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
         seg->id.ino = id->ino;
         seg->id.btime_ns = id->btime_ns;
     }
-    if (seg->fd < 0)
-        stream_grew(s); /* those who wait to open it look again */
+    if (seg->fd < 0) {
+        if (path && !list_empty(&s->cursors))
+            (void)segment_ensure_open(seg); /* while it is there: nobody may read for hours */
+        stream_grew(s);                     /* those who wait to open it look again */
+    }
     stream_trim(s);
 }
 

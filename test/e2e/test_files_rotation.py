@@ -47,7 +47,8 @@ def test_F03_compressed_while_it_is_held(node, oracle, daemon, sinks):
             c.rotate()
         wait_for(lambda: str(c.live) in d.fds(), 10 * SLOW, "the new file to be opened")
     assert sum(path.suffix == ".gz" for path in c.rotated()) == 4
-    c.write(source.take(300))  # what is not held any more is read on in its .gz
+    assert len(held(d, node)) == 4, "each was opened while it had its name, though no drain could take anything"
+    c.write(source.take(300))
     assert not any(".tmp" in path for path in d.fds())
     sinks.resume()
     sinks.exact()

@@ -181,6 +181,25 @@ static void test_F23_other_file_under_the_name_is_not_read(void **state)
     expect(w, READ_DRY, "o:right|");
 }
 
+/* The drain is down, so nobody reads: by the time that somebody does it may be deleted. */
+static void test_F03_opened_as_soon_as_its_name_is_known(void **state)
+{
+    struct world *w = *state;
+    char path[128], aside[128];
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    path_of(w, "0.log", path);
+    path_of(w, "aside.log", aside);
+    assert_int_equal(rename(path, aside), 0);
+    attach(w, false);
+    assert_int_equal(w->reader.stats.open_segments, 0);
+    renamed(w, 1, aside);
+    assert_int_equal(unlink(aside), 0);
+    stream_segment_path(w->stream, 1, NULL, NULL);
+    expect(w, READ_DRY, "o:one|");
+}
+
 static void test_S08_file_closed_for_another_is_opened_again(void **state)
 {
     struct world *w = *state;
@@ -244,6 +263,7 @@ int main(void)
         CASE(test_F08_hole_left_by_truncation),
         CASE(test_F11_deleted_while_held),
         CASE(test_F23_other_file_under_the_name_is_not_read),
+        CASE(test_F03_opened_as_soon_as_its_name_is_known),
         CASE(test_S08_file_closed_for_another_is_opened_again),
         CASE(test_at_end_of_a_file_that_is_gone),
         CASE(test_hole_is_passed_over_in_steps),
