@@ -123,7 +123,9 @@ static bool end_of(const struct origin *o, struct position *end)
         return false; /* nothing yet: all of it comes later */
     last = list_entry(o->segments.prev, struct origin_segment, node);
     *end = (struct position){.seg = last->no};
-    if (segment_stat_path(last->path, &st, NULL) == 0 && segment_id_same_inode(&st.id, &last->id))
+    if ((last->fd >= 0 ? segment_stat_fd(last->fd, &st, NULL)
+                       : segment_stat_path(last->path, &st, NULL)) == 0 &&
+        segment_id_same_inode(&st.id, &last->id))
         end->off = st.size;
     else
         end->off = UINT64_MAX; /* just renamed: the worker's own look has to do */

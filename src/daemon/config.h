@@ -61,6 +61,12 @@ struct config {
     const char *database_url; /* holds a password: never shown */
     uint64_t postgres_resync_ms;
     uint64_t postgres_timeout_ms;
+    const char *spool_path;
+    bool spool_sync;
+    uint64_t journal_bytes_max;
+    uint64_t journal_host_bytes_max;
+    uint64_t journal_hosts_max;
+    const char *input_hostnames;
 
     const char **roots; /* log_roots, split; NULL-terminated; owned, as are the texts in it */
 

@@ -34,6 +34,7 @@
 #include "daemon/turns.h"
 #include "datasources/datasource.h"
 #include "inputs/input.h"
+#include "inputs/journals.h"
 #include "loop/mailbox.h"
 #include "loop/notify.h"
 
@@ -59,6 +60,7 @@ struct daemon {
     struct datasource *flags, *file, *postgres;
     struct input_env input_env;
     struct input *containers;
+    struct journals *journals;
     struct status *status;
     uint64_t started_ms;
     bool stopping;
@@ -76,6 +78,7 @@ static void close_sources(struct daemon *d)
     if (d->containers)
         d->containers->ops->close(d->containers);
     d->containers = NULL;
+    journals_stop(d->journals);
 }
 
 static void engine_stopped(void *arg)
@@ -191,8 +194,18 @@ static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
     struct daemon *d = control;
     struct origin *o = origins_find(&d->origins, stream);
 
+    if (o && d->journals)
+        journals_forgotten(d->journals, o, worker);
     if (o)
         (void)origin_forgotten(o, worker); /* it is not looked at again, freed or not */
+}
+
+static void segment_passed(void *control, unsigned worker, uint64_t stream, uint32_t no)
+{
+    struct daemon *d = control;
+
+    if (d->journals)
+        journals_passed(d->journals, worker, stream, no);
 }
 
 static void worker_dirty(void *control, unsigned worker)
@@ -338,6 +351,7 @@ static int start_engines(struct daemon *d, struct err *e)
         .dns_servers = *c->dns_servers ? c->dns_servers : NULL,
         .control = &d->mailbox,
         .forgotten = stream_forgotten,
+        .passed = segment_passed,
         .dirty = worker_dirty,
         .saved = worker_saved,
         .egress = d->egress,
@@ -356,6 +370,23 @@ static int start_engines(struct daemon *d, struct err *e)
     return 0;
 }
 
+static int open_journals(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->cfg;
+    const struct journals_config jc = {
+        .spool_path = c->spool_path,
+        .spool_sync = c->spool_sync,
+        .bytes_max = c->journal_bytes_max,
+        .host_bytes_max = c->journal_host_bytes_max,
+        .hosts_max = c->journal_hosts_max,
+        .max_line = c->max_line,
+        .hostnames = c->input_hostnames,
+    };
+
+    d->journals = d->input_env.journals = journals_open(&d->input_env, &jc, e);
+    return d->journals ? 0 : -1;
+}
+
 static int open_inputs(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
@@ -372,7 +403,9 @@ static int open_inputs(struct daemon *d, struct err *e)
     d->input_env = (struct input_env){
         .loop = &d->loop, .notify = d->notify, .origins = &d->origins, .router = d->router};
     d->containers = input_containers_open(&d->input_env, &cc, e);
-    return d->containers ? 0 : -1;
+    if (!d->containers)
+        return -1;
+    return open_journals(d, e);
 }
 
 /* No part of it is NULL afterwards, so that all can be released. */
@@ -419,6 +452,7 @@ static void release(struct daemon *d)
     mailbox_close(&d->mailbox); /* their last mails are about what is released below */
     checkpoint_close(d->checkpoint);
     close_sources(d);
+    journals_close(d->journals);
     router_free(d->router);
     assign_release(&d->assign);
     origins_release(&d->origins);

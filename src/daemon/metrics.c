@@ -96,6 +96,7 @@ static const struct family node_families[] = {
     {"logtrain_lost_bytes_total", "reason=\"truncated\"", COUNTER, "", SNAP(reader.cut_off_bytes),
      1},
     {"logtrain_lost_bytes_total", "reason=\"late\"", COUNTER, "", SNAP(reader.late_bytes), 1},
+    {"logtrain_lost_bytes_total", "reason=\"damaged\"", COUNTER, "", SNAP(reader.damaged_bytes), 1},
     {"logtrain_open_segments", "", GAUGE, "Log files held open", SNAP(reader.open_segments), 1},
     {"logtrain_segments", "", GAUGE, "Log files known to the workers", SNAP(segments), 1},
     {"logtrain_held_bytes", "", GAUGE,

@@ -306,6 +306,7 @@ static int engine_open(struct engine *en, struct err *e)
     reader_init(&en->reader, &en->loop, en->cfg.max_line, en->cfg.partial_timeout_ms);
     if (en->cfg.open_segments)
         reader_set_open_share(&en->reader, en->cfg.open_segments);
+    en->reader.passed = engine_passed;
     map_init(&en->streams);
     map_init(&en->drains);
     list_init(&en->all);

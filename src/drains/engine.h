@@ -35,6 +35,8 @@ struct engine_config {
     /* The last positions of all, when the worker stops. <records> is the receiver's to free. */
     void (*saved)(void *control, unsigned worker, struct state_record *records, uint32_t n);
     void (*forgotten)(void *control, unsigned worker, uint64_t stream); /* on the control thread */
+    /* All cursors of this worker are past segment <no> of a journal. May be NULL. */
+    void (*passed)(void *control, unsigned worker, uint64_t stream, uint32_t no);
 };
 
 /* Starts the thread. NULL with <e> set when it cannot. */

@@ -75,6 +75,8 @@ void engine_save_last(struct engine *en);
 
 /* engine_mail.c */
 void engine_stream_forget(struct engine *en, struct stream *s);
+/* reader->passed */
+void engine_passed(struct reader *r, const struct stream *s, uint32_t no);
 
 /* ---- drain.c ---- */
 /* Its last answer was good. */

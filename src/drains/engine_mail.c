@@ -47,6 +47,38 @@ static void tell_forgotten(void *control, struct mail *m)
     free(f);
 }
 
+struct passed_mail {
+    struct mail mail;
+    void (*passed)(void *control, unsigned worker, uint64_t stream, uint32_t no);
+    unsigned worker;
+    uint32_t no;
+    uint64_t stream;
+};
+
+static void tell_passed(void *control, struct mail *m)
+{
+    struct passed_mail *p = container_of(m, struct passed_mail, mail);
+
+    p->passed(control, p->worker, p->stream, p->no);
+    free(p);
+}
+
+void engine_passed(struct reader *r, const struct stream *s, uint32_t no)
+{
+    struct engine *en = container_of(r, struct engine, reader);
+    struct passed_mail *p;
+
+    if (!en->cfg.passed)
+        return;
+    p = xcalloc(1, sizeof(*p));
+    p->mail.handle = tell_passed;
+    p->passed = en->cfg.passed;
+    p->worker = en->cfg.index;
+    p->no = no;
+    p->stream = s->id;
+    mailbox_post(en->cfg.control, &p->mail);
+}
+
 void engine_stream_forget(struct engine *en, struct stream *s)
 {
     struct forgotten_mail *f = xcalloc(1, sizeof *f);
@@ -86,7 +118,10 @@ static void feed_known(struct engine *en, struct stream *s, struct feed_mail *f)
     case FEED_STREAM:
         break;
     case FEED_SEGMENT:
-        stream_segment_add(s, f->no, f->path, &f->id, f->restart);
+        if (f->journal)
+            stream_journal_add(s, f->no, f->path, f->fd, &f->id);
+        else
+            stream_segment_add(s, f->no, f->path, &f->id, f->restart);
         f->path = NULL;
         break;
     case FEED_SEGMENT_PATH:
@@ -168,7 +203,8 @@ static void attach_new(struct drain *d, struct stream *s, const struct attach_ma
     struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known ? &a->end : NULL);
     enum resume_result how = a->known ? cursor_resume(&c->cursor, &a->resume) : RESUME_OK;
 
-    if (how == RESUME_OK)
+    /* A journal's segment goes when it was passed, which the state may not have heard of yet. */
+    if (how == RESUME_OK || (how == RESUME_GONE && s->identity->network))
         return;
     s->reader->stats.resume_gaps++;
     log_error(how == RESUME_GONE
@@ -194,6 +230,8 @@ static void handle_attach(void *receiver, struct mail *m)
             drain_cursor_unpark(c); /* the route was away and is back: on from where it was */
         else if (!c)
             attach_new(d, s, a);
+        if (a->at_end && !a->known)
+            stream_trim(s); /* of a journal, what lies before is held for nobody here */
     }
     drain_spec_unref(a->spec);
     free(a);

@@ -15,6 +15,7 @@
 #include "streams/origin.h"
 
 struct input;
+struct journals;
 
 struct input_env {
     struct loop *loop;
@@ -22,6 +23,7 @@ struct input_env {
     struct origins *origins;
     struct router *router;
     struct identify *identify; /* NULL: a container is called what its path says */
+    struct journals *journals; /* of network inputs; NULL for a daemon without one */
 };
 
 struct input_stats {
@@ -30,6 +32,24 @@ struct input_stats {
     uint64_t rescans;
     uint64_t refused;    /* files not followed: outside the allowed roots, not regular, ... */
     uint64_t unreadable; /* tries that failed with EACCES, EIO, ... */
+};
+
+/* Of one network input. All are uint64_t. */
+struct input_counters {
+    uint64_t connections;         /* open now */
+    uint64_t accepted;            /* connections so far */
+    uint64_t refused_connections; /* too many at all, or of one address */
+    uint64_t failed;              /* connections that ended by an error: TLS, framing, timeouts */
+    uint64_t records;             /* taken into a journal */
+    uint64_t bytes;               /* message bytes of these */
+    uint64_t cut;                 /* of these: longer than MAX_LINE */
+    uint64_t unparsed;            /* records kept whole because they are of no known form */
+    uint64_t framing;             /* frames that are none */
+    uint64_t unrouted;            /* records under a hostname that no route wants */
+    uint64_t refused;             /* records under a hostname that this input may not write under */
+    uint64_t dropped_full;        /* records dropped because journals had no room (UDP) */
+    uint64_t dropped_kernel;      /* datagrams that the kernel dropped */
+    uint64_t stalled;             /* times that reading stopped because journals had no room */
 };
 
 struct input_ops {

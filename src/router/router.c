@@ -216,6 +216,7 @@ void route_commit(struct route_source *s)
 {
     unsigned looked;
 
+    s->router->generation++;
     if (s->full)
         drop_stale(s);
     looked = router_sync_dirty(s->router, s->late);

@@ -87,6 +87,13 @@ void router_stream_guessed(struct router *r, struct origin *o);
 /* It is gone; no detach is told: the workers finish it. */
 void router_stream_remove(struct router *r, struct origin *o);
 
+/* Whether a network stream of that name would be attached to anything now. */
+bool router_wants(struct router *r, struct str hostname);
+/* Whether it is attached to anything now. */
+bool router_stream_wanted(const struct origin *o);
+/* Changes whenever routes do: an answer of router_wants() holds for as long as this is the same. */
+uint64_t router_generation(const struct router *r);
+
 struct router_stats {
     uint64_t routes; /* (pattern, URL) pairs */
     uint64_t streams;

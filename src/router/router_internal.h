@@ -104,6 +104,7 @@ struct router {
     struct list streams;
     struct list dirty;
     uint64_t mark;
+    uint64_t generation;     /* of all routes together */
     struct route_url **want; /* scratch: what the stream looked at should be attached to */
     unsigned nwant, want_cap;
     struct router_stats stats;

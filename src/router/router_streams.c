@@ -127,6 +127,26 @@ static void want_collect(struct router *r, const struct identity *id)
         (void)want_by_uid(r, id->namespace_uid); /* the default, for those that say nothing */
 }
 
+bool router_wants(struct router *r, struct str hostname)
+{
+    const struct identity id = {.hostname = hostname, .network = true};
+
+    want_collect(r, &id);
+    return r->nwant > 0;
+}
+
+bool router_stream_wanted(const struct origin *o)
+{
+    const struct route_stream *st = o->route;
+
+    return st && st->nurls > 0;
+}
+
+uint64_t router_generation(const struct router *r)
+{
+    return r->generation;
+}
+
 /* Makes what <st> is attached to what it should be. */
 static void stream_sync(struct router *r, struct route_stream *st, enum attach_from from)
 {

@@ -30,22 +30,19 @@ struct view {
     bool eof;
 };
 
-/* What a step of cursor_read() came to; the read_result values end it. */
-enum { STEP_AGAIN = 0, STEP_UNREADABLE = -2 };
-
 static struct segment *first_segment(const struct stream *s)
 {
     return list_empty(&s->segments) ? NULL : list_entry(s->segments.next, struct segment, node);
 }
 
-static struct segment *next_segment(const struct segment *seg)
+struct segment *cursor_next_segment(const struct segment *seg)
 {
     return seg->node.next == &seg->stream->segments
                ? NULL
                : list_entry(seg->node.next, struct segment, node);
 }
 
-static void move_to(struct cursor *c, const struct segment *seg)
+void cursor_move_to(struct cursor *c, const struct segment *seg)
 {
     c->at_end = false; /* it came later than the cursor, so all of it is wanted */
     c->sent.pos = (struct position){seg->no, seg->gen, 0};
@@ -70,7 +67,9 @@ static uint64_t line_start(struct segment *seg, uint64_t off)
 
 static void resolve_end(struct cursor *c, struct segment *seg)
 {
-    uint64_t off = line_start(seg, c->end_off < seg->size ? c->end_off : seg->size);
+    uint64_t end = c->end_off < seg->size ? c->end_off : seg->size;
+    /* A journal ends at a record's end whenever somebody asks where it ends. */
+    uint64_t off = seg->codec == CODEC_JOURNAL ? c->end_off : line_start(seg, end);
     size_t n = off < MARKER_SIZE ? (size_t)off : MARKER_SIZE;
     char bytes[MARKER_SIZE];
 
@@ -89,6 +88,7 @@ void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor 
     struct segment *last = end ? stream_segment(s, end->seg) : NULL;
 
     *c = (struct cursor){.stream = s, .wake = wake};
+    s->was_read = true;
     s->reader->stats.acks++;
     list_add_tail(&s->cursors, &c->stream_node);
     if (last) {
@@ -230,7 +230,7 @@ static void advance(struct cursor *c, const struct view *v, uint64_t off)
     c->sent.pos.off = off;
 }
 
-static int emit(struct cursor *c, struct record *r, struct record_sink *sink)
+int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
 {
     struct reader *rd = c->stream->reader;
 
@@ -271,7 +271,7 @@ static int flush_partial(struct cursor *c, enum record_fd fd, unsigned flags,
     if (join_collect(c, fd, c->sent.pos, &r) < 0)
         return -1;
     r.flags |= flags;
-    if (emit(c, &r, sink) < 0)
+    if (cursor_emit(c, &r, sink) < 0)
         return -1;
     *part = (struct partial){0};
     return 0;
@@ -312,7 +312,7 @@ static int take_piece(struct cursor *c, struct record *r, uint64_t next, struct 
     int rc = join_collect(c, r->fd, until, &joined);
     if (then.len > c->stream->reader->max_line)
         joined.flags |= RECORD_CUT;
-    if (rc < 0 || emit(c, &joined, sink) < 0) {
+    if (rc < 0 || cursor_emit(c, &joined, sink) < 0) {
         *part = before;
         return -1;
     }
@@ -338,11 +338,11 @@ static int take_line(struct cursor *c, struct segment *seg, struct str line, uin
     r.segment = seg->id_hash;
     r.offset = c->sent.pos.off;
     if (codec == CODEC_UNKNOWN)
-        return emit(c, &r, sink);
+        return cursor_emit(c, &r, sink);
     seg->codec = codec;
     if ((r.flags & RECORD_PARTIAL) || part[r.fd].seg || part[r.fd].skipping)
         return take_piece(c, &r, next, sink);
-    return emit(c, &r, sink);
+    return cursor_emit(c, &r, sink);
 }
 
 /* All whole lines of <v>. Moves `sent`; true = not_taken(). */
@@ -430,7 +430,7 @@ static int wait_for_rest(struct cursor *c, const struct view *v, struct record_s
  * segment. */
 static int at_end(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
-    struct segment *seg = v->seg, *next = next_segment(seg);
+    struct segment *seg = v->seg, *next = cursor_next_segment(seg);
     uint64_t now = loop_now(c->stream->reader->loop);
     bool open = c->sent.part[0].seg || c->sent.part[1].seg;
 
@@ -455,7 +455,7 @@ static int at_end(struct cursor *c, const struct view *v, struct record_sink *si
     }
     if (!next)
         return READ_END;
-    move_to(c, next);
+    cursor_move_to(c, next);
     return STEP_AGAIN;
 }
 
@@ -530,18 +530,18 @@ static struct segment *current_segment(struct cursor *c)
 
     if (seg)
         return seg;
-    for (seg = first_segment(c->stream); seg; seg = next_segment(seg))
+    for (seg = first_segment(c->stream); seg; seg = cursor_next_segment(seg))
         if (seg->no > c->sent.pos.seg)
             break;
     if (seg)
-        move_to(c, seg);
+        cursor_move_to(c, seg);
     return seg;
 }
 
 /* <seg> cannot be read any more: what was left of it is lost, and said. */
 static int pass_over(struct cursor *c, struct segment *seg)
 {
-    struct segment *next = next_segment(seg);
+    struct segment *next = cursor_next_segment(seg);
 
     if (seg->size > c->sent.pos.off) {
         c->stream->reader->stats.lost_bytes += seg->size - c->sent.pos.off;
@@ -554,7 +554,7 @@ static int pass_over(struct cursor *c, struct segment *seg)
     }
     if (!next)
         return c->stream->finished ? READ_END : READ_DRY;
-    move_to(c, next);
+    cursor_move_to(c, next);
     return STEP_AGAIN;
 }
 
@@ -579,7 +579,8 @@ enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_s
         }
         if (c->at_end)
             resolve_end(c, seg);
-        rc = read_step(c, seg, max_bytes, sink);
+        rc = seg->codec == CODEC_JOURNAL ? journal_step(c, seg, max_bytes, sink)
+                                         : read_step(c, seg, max_bytes, sink);
         if (rc == STEP_UNREADABLE)
             return READ_WAIT;
     } while (rc == STEP_AGAIN);

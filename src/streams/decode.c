@@ -567,6 +567,7 @@ bool decode_docker(struct str line, struct record *r, struct buf *scratch)
 
 enum codec decode_line(enum codec hint, struct str line, struct record *r, struct buf *scratch)
 {
+    r->syslog = NULL;
     if (hint == CODEC_DOCKER && decode_docker(line, r, scratch))
         return CODEC_DOCKER;
     if (cri_scan(line, r))

@@ -20,6 +20,16 @@ enum record_flags {
     RECORD_CUT = 1 << 2,     /* was longer than MAX_LINE, or its end never came */
 };
 
+/* What a record heard on a network input has besides time and message. Views; empty = not given. */
+struct record_syslog {
+    struct str tag; /* takes the place of the identity's */
+    struct str procid;
+    struct str msgid;
+    struct str
+        sd; /* structured data as on the wire, "[id a=\"b\"][…]", checked when it was heard */
+    unsigned char pri; /* facility * 8 + severity, at most 191 */
+};
+
 struct record {
     struct str time; /* RFC 3339 as the runtime wrote it, checked; 0-9 fraction digits; `Z` or an
                         offset; empty = unknown */
@@ -28,9 +38,11 @@ struct record {
     unsigned flags;
     uint64_t segment; /* segment_id_hash(): with <offset>, the record's id across restarts */
     uint64_t offset;  /* of its first byte in the segment */
+    const struct record_syslog *syslog; /* heard on a network input; NULL = a line of a file */
 };
 
-enum codec { CODEC_UNKNOWN = 0, CODEC_CRI, CODEC_DOCKER };
+/* A file of CODEC_JOURNAL holds records with a length in front (journal_record.h), not lines. */
+enum codec { CODEC_UNKNOWN = 0, CODEC_CRI, CODEC_DOCKER, CODEC_JOURNAL };
 
 /* <line> without its LF. Tries <hint> first, then the other; what neither takes becomes a RAW
  * record. Returns the codec that took it, or CODEC_UNKNOWN for RAW. Sets time, msg, fd, flags.

@@ -17,7 +17,7 @@
 
 enum feed_kind {
     FEED_STREAM = 1,   /* a new stream: id, identity */
-    FEED_SEGMENT,      /* a new last segment: no, path, segment id, restart */
+    FEED_SEGMENT,      /* a new last segment: no, path or fd, segment id, restart, journal */
     FEED_SEGMENT_PATH, /* segment <no> is now called <path>; NULL: it has no name any more */
     FEED_GREW, /* something was written, or may have been: look. The one mail that is not freed by
                   the receiver */
@@ -35,6 +35,9 @@ struct feed_mail {
                          is the same */
     char *path;       /* heap, the receiver frees it */
     struct segment_id id;
+    int fd;       /* SEGMENT: lent to the receiver until it has said that it has passed the segment
+                     (reader->passed); -1 = it opens <path> */
+    bool journal; /* SEGMENT: of a journal */
     atomic_bool queued; /* GREW: posted and not yet looked at; the receiver clears it first thing */
 };
 

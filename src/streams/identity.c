@@ -61,6 +61,7 @@ struct identity *identity_create(const struct identity *from)
         id->owners[i] = copy_view(&at, from->owners[i]);
     id->nowners = from->nowners;
     id->namespace_uid = copy_view(&at, from->namespace_uid);
+    id->network = from->network;
     return id;
 }
 
@@ -216,8 +217,12 @@ int identity_guess_hostname(struct str pod, struct str namespace, struct str nod
 
 uint64_t identity_key(const struct identity *id)
 {
-    const struct str parts[] = {id->namespace, id->pod, id->uid, id->container,
-                                id->pod.len ? STR("") : id->tag};
+    /* "(network)" is no container's name. */
+    const struct str parts[] = {id->namespace, id->pod, id->uid,
+                                id->network ? STR("(network)") : id->container,
+                                id->network   ? id->hostname
+                                : id->pod.len ? STR("")
+                                              : id->tag};
     char text[4096];
     size_t n = 0;
 

@@ -29,6 +29,7 @@ struct identity {
     struct str owners[IDENTITY_OWNERS_MAX];
     unsigned nowners;
     struct str namespace_uid;
+    bool network; /* heard on a network input under <hostname>; all the rest is empty */
 };
 
 /* Copies the views of <from>. Heap; one reference. */
@@ -37,7 +38,8 @@ struct identity *identity_ref(struct identity *id);
 void identity_unref(struct identity *id); /* NULL is fine */
 
 /* Stable across restarts and renamings on the wire: a hash of what the stream is (namespace, pod,
- * UID, container; for plain files the tag), not of what it is called. */
+ * UID, container; for plain files the tag), not of what it is called. For what was heard on a
+ * network input, of the hostname. */
 uint64_t identity_key(const struct identity *id);
 
 /* From a path under the pods' directory, `…/<ns>_<pod>_<uid>/<container>/<n>.log`; false when it is

@@ -88,6 +88,8 @@ static void tell_segment(const struct origin *o, unsigned w, enum feed_kind kind
     m->restart = s->restart;
     m->path = path ? str_dup(str_of(path)) : NULL;
     m->id = s->id;
+    m->fd = s->fd;
+    m->journal = s->journal;
     mail_post(o, w, m);
 }
 
@@ -116,20 +118,42 @@ struct origin *origin_create(struct origins *s, struct identity *id)
     return o;
 }
 
-uint32_t origin_segment_add(struct origin *o, const char *path, const struct segment_id *id,
-                            uint32_t restart)
+static uint32_t add_segment(struct origin *o, const struct origin_segment *like)
 {
     struct origin_segment *s = xcalloc(1, sizeof(*s));
     unsigned w;
 
+    *s = *like;
     s->no = ++o->last_no;
-    s->restart = restart;
-    s->path = str_dup(str_of(path));
-    s->id = *id;
     list_add_tail(&o->segments, &s->node);
     for (uint64_t left = o->workers; next_worker(&left, &w);)
-        tell_segment(o, w, FEED_SEGMENT, s, path);
+        tell_segment(o, w, FEED_SEGMENT, s, s->path);
     return s->no;
+}
+
+uint32_t origin_segment_add(struct origin *o, const char *path, const struct segment_id *id,
+                            uint32_t restart)
+{
+    return add_segment(o,
+                       &(struct origin_segment){
+                           .restart = restart, .path = str_dup(str_of(path)), .fd = -1, .id = *id});
+}
+
+uint32_t origin_journal_add(struct origin *o, const char *path, int fd, const struct segment_id *id)
+{
+    return add_segment(
+        o, &(struct origin_segment){
+               .path = path ? str_dup(str_of(path)) : NULL, .fd = fd, .journal = true, .id = *id});
+}
+
+void origin_segment_drop(struct origin *o, uint32_t no)
+{
+    list_for_each_safe (it, &o->segments) {
+        struct origin_segment *s = list_entry(it, struct origin_segment, node);
+
+        if (s->no == no)
+            segment_free(s);
+    }
 }
 
 struct origin_segment *origin_segment_find(struct origin *o, const struct segment_id *id)

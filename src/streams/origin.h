@@ -20,7 +20,9 @@ struct origin_segment {
     struct list node; /* origin->segments, by number */
     uint32_t no;
     uint32_t restart;
-    char *path;           /* owned */
+    char *path; /* owned; NULL = it has no name, but <fd> */
+    int fd;     /* of a journal's segment without a name, borrowed; else -1 */
+    bool journal;
     struct segment_id id; /* prefix not filled in */
 };
 
@@ -59,6 +61,12 @@ struct origin *origin_create(struct origins *s, struct identity *id);
 /* A new last segment. Returns its number. */
 uint32_t origin_segment_add(struct origin *o, const char *path, const struct segment_id *id,
                             uint32_t restart);
+/* The same of a journal: in a file at <path>, or without a name in <fd>, which stays the caller's
+ * and stays open until the segment is dropped and no worker knows it. */
+uint32_t origin_journal_add(struct origin *o, const char *path, int fd,
+                            const struct segment_id *id);
+/* Forgotten here: every worker that knows the stream has passed it. They are not told. */
+void origin_segment_drop(struct origin *o, uint32_t no);
 /* By inode; NULL when unknown. */
 struct origin_segment *origin_segment_find(struct origin *o, const struct segment_id *id);
 /* It has another name now, or none (<path> NULL: forgotten here, the workers keep what they hold

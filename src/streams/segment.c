@@ -37,7 +37,7 @@ static int open_plain(const char *path)
 
 void segment_close(struct segment *seg)
 {
-    if (seg->fd < 0)
+    if (seg->fd < 0 || seg->lent)
         return;
     if (seg->gz)
         (void)gzclose_r(seg->gz); /* closes seg->fd, too */
@@ -209,6 +209,8 @@ int segment_ensure_open(struct segment *seg)
     struct err e = {0};
     int fd, error;
 
+    if (seg->lent)
+        return 0;
     if (seg->fd >= 0) {
         list_del(&seg->lru);
         list_add_tail(&r->open, &seg->lru);

@@ -94,14 +94,13 @@ struct segment *stream_segment(struct stream *s, uint32_t no)
     return NULL;
 }
 
-void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
-                        uint32_t restart)
+static struct segment *segment_create(struct stream *s, uint32_t no, char *path,
+                                      const struct segment_id *id)
 {
     struct segment *seg = xcalloc(1, sizeof *seg);
 
     seg->stream = s;
     seg->no = no;
-    seg->restart = restart;
     seg->fd = -1;
     seg->path = path;
     seg->id = *id;
@@ -112,6 +111,28 @@ void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct 
         last->sealed_at = loop_now(s->reader->loop);
     }
     list_add_tail(&s->segments, &seg->node);
+    return seg;
+}
+
+void stream_journal_add(struct stream *s, uint32_t no, char *path, int fd,
+                        const struct segment_id *id)
+{
+    struct segment *seg = segment_create(s, no, path, id);
+
+    seg->codec = CODEC_JOURNAL;
+    seg->fd = fd;
+    seg->lent = fd >= 0;
+    if (s->was_read && list_empty(&s->cursors))
+        stream_trim(s); /* else what nobody reads here would be held for good */
+    stream_grew(s);
+}
+
+void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
+                        uint32_t restart)
+{
+    struct segment *seg = segment_create(s, no, path, id);
+
+    seg->restart = restart;
     /* Opened now rather than when its turn comes: until then it could be deleted. */
     if (!list_empty(&s->cursors))
         (void)segment_ensure_open(seg);
@@ -199,10 +220,15 @@ void stream_trim(struct stream *s)
         if (seg->no >= low ||
             it->next == &s->segments) /* the last one stays: it is where new cursors begin */
             break;
-        if (read)
+        bool journal = seg->codec == CODEC_JOURNAL;
+        uint32_t no = seg->no;
+
+        if (read && !journal)
             check_late_bytes(seg);
         segment_free(seg);
         FAULT_POINT("segment-left");
+        if (journal && s->reader->passed)
+            s->reader->passed(s->reader, s, no);
     }
     if (!read && !list_empty(&s->segments))
         segment_close(list_entry(s->segments.prev, struct segment, node));

@@ -44,7 +44,8 @@ struct segment {
     uint64_t sealed_at; /* loop time at which it stopped being the last one; 0 = it is the last */
     uint64_t retry_at;  /* could not be opened: not before then */
     uint32_t retry_ms;  /* ... which is so much later than the last try; 0 = it was opened */
-    enum codec codec;   /* of the last line understood */
+    enum codec codec;   /* of the last line understood; CODEC_JOURNAL from the start */
+    bool lent;          /* fd is the journal's, open for as long as this is here */
     bool gone;          /* nothing can be read from it any more, and it was said */
     bool complained;    /* unreadable, and it was said */
 };
@@ -110,6 +111,7 @@ struct stream {
     struct list segments;
     struct list cursors;
     bool finished; /* no further byte or segment will come */
+    bool was_read; /* has had a cursor */
 };
 
 /* What all streams of a worker share: buffers, open files, counters. */
@@ -124,6 +126,7 @@ struct reader_stats {
     uint64_t acks;          /* times that a confirmed place moved, or a cursor came or went */
     uint64_t resume_gaps;   /* cursors whose file was gone or another after a restart */
     uint64_t late_bytes;    /* written to a segment after every cursor had left it */
+    uint64_t damaged_bytes; /* of journals: from a record that is none to its segment's end */
     uint64_t open_segments; /* now */
 };
 struct reader {
@@ -141,6 +144,8 @@ struct reader {
     uint64_t open_max;    /* the same, or less for a while after descriptors were out */
     uint64_t squeezed_at; /* ... which was then, in loop time */
     struct reader_stats stats;
+    /* A segment of a journal has been let go: every cursor is past it. May be NULL. */
+    void (*passed)(struct reader *r, const struct stream *s, uint32_t no);
 };
 void reader_init(struct reader *r, struct loop *loop, size_t max_line, uint64_t partial_timeout_ms);
 void reader_release(struct reader *r);
@@ -165,6 +170,10 @@ void stream_free(struct stream *s);
 /* <path> is taken over. */
 void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
                         uint32_t restart);
+/* The same of a journal. <path> is taken over; NULL: it has no name, and <fd> is lent until
+ * reader->passed is told of it. With a path, <fd> is -1. */
+void stream_journal_add(struct stream *s, uint32_t no, char *path, int fd,
+                        const struct segment_id *id);
 /* <path> is taken over; NULL = no name any more. */
 void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct segment_id *id);
 /* Wakes all cursors. */

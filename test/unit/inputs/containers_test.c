@@ -213,7 +213,8 @@ static void world_make(struct world *w)
     route_begin(all);
     route_put(all, STR("1"), STR("*"), &url, 1);
     route_commit(all);
-    w->env = (struct input_env){&w->loop, w->notify, &w->set, w->router, NULL};
+    w->env = (struct input_env){
+        .loop = &w->loop, .notify = w->notify, .origins = &w->set, .router = w->router};
 }
 
 static void world_start(struct world *w, const char *exclude, const char *root)

@@ -1,1 +1,2 @@
 logtrain_unit(inputs/containers_test base loop streams router inputs)
+logtrain_unit(inputs/journals_test inputs)

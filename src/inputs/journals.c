@@ -1,0 +1,454 @@
+/* See journals.h. */
+#include "inputs/journals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+#define UNROUTED_SLOTS 4096
+#define ROLLS_AT_ONCE 64 /* journals that are rolled when there is no room */
+#define ROLL_EVERY_MS 10 /* ... at most so often */
+#define SEGMENTS_MANY 4  /* one that has so many is not rolled for the sake of others */
+
+/* A hostname that no route wanted when the routes were of that generation. */
+struct unrouted {
+    uint64_t hash;
+    uint64_t generation;
+};
+
+struct journals {
+    const struct input_env *env;
+    struct journal_store store;
+    const char *hostnames;
+    uint64_t hosts_max;
+    struct map by_host;  /* of struct journal, by its origin's hostname; those still written to */
+    struct list recent;  /* the same, last written to last */
+    struct list closing; /* ended, not yet read by all */
+    uint64_t nclosing;
+    uint64_t evicted;
+    uint64_t rolled_ms;        /* loop time */
+    struct unrouted *unrouted; /* UNROUTED_SLOTS: so that what nobody wants costs one hash */
+    uint64_t now_turn;         /* loop time of <now> */
+    char now_text[CLOCK_TEXT_SIZE];
+    size_t now_len;
+};
+
+/* ---- sources ---- */
+
+/* The patterns for <name> in "a=p q; b=r". A part without "=" is for all inputs. */
+static int parse_patterns(struct str text, struct journal_source *src, struct err *e)
+{
+    struct str part, word;
+
+    while (str_cut(&text, ';', &part)) {
+        ptrdiff_t eq = str_find(part, '=');
+        struct str key = eq < 0 ? STR("*") : str_trim(str_head(part, (size_t)eq));
+
+        part = str_trim(eq < 0 ? part : str_skip(part, (size_t)eq + 1));
+        if (!part.len)
+            return err_set(e, EINVAL, "INPUT_HOSTNAMES: '%.*s' has no pattern", STR_ARG(key));
+        if (!str_glob(key, str_of(src->name)))
+            continue;
+        while (str_cut(&part, ' ', &word)) {
+            if (!word.len)
+                continue;
+            src->patterns = xrealloc(src->patterns, (src->npatterns + 1) * sizeof(*src->patterns));
+            src->patterns[src->npatterns++] = word;
+        }
+    }
+    return 0;
+}
+
+struct journal_source *journal_source_open(struct journals *js, const char *name,
+                                           struct input_counters *counters, struct err *e)
+{
+    struct journal_source *src = xcalloc(1, sizeof(*src));
+
+    src->name = name;
+    src->counters = counters;
+    if (parse_patterns(str_of(js->hostnames), src, e) == 0)
+        return src;
+    journal_source_close(src);
+    return NULL;
+}
+
+void journal_source_close(struct journal_source *src)
+{
+    if (!src)
+        return;
+    free(src->patterns);
+    free(src);
+}
+
+static bool may_write(const struct journal_source *src, struct str hostname)
+{
+    for (size_t i = 0; i < src->npatterns; i++)
+        if (str_glob(src->patterns[i], hostname))
+            return true;
+    return src->npatterns == 0;
+}
+
+bool journal_hostname_valid(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~')
+            return false;
+    return s.len > 0 && s.len <= HOSTNAME_MAX;
+}
+
+/* ---- hostnames ---- */
+
+static bool is_unrouted(struct journals *js, struct str hostname)
+{
+    uint64_t hash = hash_seeded(hostname.p, hostname.len);
+    uint64_t generation = router_generation(js->env->router) + 1; /* 0 = a slot never used */
+    struct unrouted *u = &js->unrouted[hash % UNROUTED_SLOTS];
+
+    if (u->hash == hash && u->generation == generation)
+        return true;
+    if (router_wants(js->env->router, hostname))
+        return false;
+    *u = (struct unrouted){hash, generation};
+    return true;
+}
+
+static struct journal *create(struct journals *js, struct str hostname)
+{
+    const struct identity like = {.hostname = hostname, .network = true};
+    struct origin *o = origin_create(js->env->origins, identity_create(&like));
+    struct journal *j = journal_create(&js->store, o);
+
+    (void)map_put(&js->by_host, o->identity->hostname, j); /* there was none */
+    list_add_tail(&js->recent, &j->node);
+    return j;
+}
+
+/* Ends <j>: nothing more goes to it; its drains read it to its end. */
+static void end(struct journals *js, struct journal *j)
+{
+    struct origin *o = j->origin;
+    bool known = o->workers != 0;
+
+    (void)map_del(&js->by_host, o->identity->hostname);
+    list_del(&j->node);
+    journal_close(j);
+    router_stream_remove(js->env->router, o);
+    if (!known) {
+        journal_free(j, true);
+        origin_finish(o);
+        return;
+    }
+    list_add_tail(&js->closing, &j->node);
+    js->nclosing++;
+    origin_finish(o);
+}
+
+/* A place for one more hostname. False: too many that were ended are still being read. */
+static bool make_place(struct journals *js)
+{
+    if (js->by_host.len < js->hosts_max)
+        return true;
+    if (js->nclosing >= js->hosts_max)
+        return false;
+    end(js, list_entry(js->recent.next, struct journal, node));
+    js->evicted++;
+    return true;
+}
+
+static bool has_many(const struct journal *j)
+{
+    unsigned n = 0;
+
+    list_for_each (it, &j->segments)
+        if (++n == SEGMENTS_MANY)
+            return true;
+    return false;
+}
+
+/* The live segments of those not written to for longest are sealed, so that they can go as soon as
+ * they are read. */
+static void roll_some(struct journals *js, struct journal *wants)
+{
+    uint64_t now = loop_now(js->env->loop);
+    unsigned n = 0;
+
+    if (wants && !has_many(wants))
+        journal_roll(wants);
+    if (js->rolled_ms && now < js->rolled_ms + ROLL_EVERY_MS)
+        return;
+    js->rolled_ms = now;
+    list_for_each_safe (it, &js->recent) {
+        struct journal *j = list_entry(it, struct journal, node);
+
+        if (has_many(j))
+            continue;
+        journal_roll(j);
+        if (++n == ROLLS_AT_ONCE)
+            break;
+    }
+}
+
+/* ---- appending ---- */
+
+static struct str now_text(struct journals *js)
+{
+    uint64_t now = loop_now(js->env->loop);
+
+    if (now != js->now_turn || !js->now_len) {
+        js->now_len = clock_format(js->now_text, clock_wall_ns());
+        js->now_turn = now;
+    }
+    return str_make(js->now_text, js->now_len);
+}
+
+static void count_taken(struct journal_source *src, const struct journal_entry *e)
+{
+    src->counters->records++;
+    src->counters->bytes += e->msg.len;
+    src->counters->cut += e->cut;
+}
+
+/* The journal for <e>, made when there is none. NULL with *result saying why there is none. */
+static struct journal *journal_for(struct journals *js, struct journal_source *src,
+                                   const struct journal_entry *e, bool *fresh,
+                                   enum journal_result *result)
+{
+    struct journal *j;
+
+    *fresh = false;
+    if (src->npatterns && !may_write(src, e->hostname)) {
+        *result = JOURNAL_REFUSED;
+        return NULL;
+    }
+    j = map_get(&js->by_host, e->hostname);
+    *result = JOURNAL_UNROUTED;
+    if (j)
+        return router_stream_wanted(j->origin) ? j : NULL;
+    if (is_unrouted(js, e->hostname))
+        return NULL;
+    *result = JOURNAL_FULL;
+    if (!make_place(js)) {
+        js->store.stats.full++;
+        return NULL;
+    }
+    *fresh = true;
+    return create(js, e->hostname);
+}
+
+/* Counts what is final. */
+static enum journal_result gone(struct journal_source *src, enum journal_result why)
+{
+    if (why == JOURNAL_UNROUTED)
+        src->counters->unrouted++;
+    else if (why == JOURNAL_REFUSED)
+        src->counters->refused++;
+    return why;
+}
+
+enum journal_result journals_append(struct journals *js, struct journal_source *src,
+                                    const struct journal_entry *e)
+{
+    struct journal_entry dated;
+    enum journal_result rc;
+    bool fresh;
+    struct journal *j = journal_for(js, src, e, &fresh, &rc);
+
+    if (!j)
+        return gone(src, rc);
+    if (!e->time.len) {
+        dated = *e;
+        dated.time = now_text(js);
+        e = &dated;
+    }
+    rc = journal_append(j, e);
+    if (rc == JOURNAL_FULL) {
+        roll_some(js, fresh ? NULL : j);
+        rc = journal_append(j, e);
+    }
+    /* The stream is shown to the router with its first record in it, so that all of it is wanted.
+     */
+    if (fresh && rc == JOURNAL_OK)
+        router_stream_add(js->env->router, j->origin, false);
+    else if (fresh)
+        end(js, j);
+    if (rc != JOURNAL_OK)
+        return rc;
+    list_del(&j->node);
+    list_add_tail(&js->recent, &j->node);
+    count_taken(src, e);
+    return JOURNAL_OK;
+}
+
+/* Whether the records would all find room. What they would need is added up for all hostnames
+ * together and asked of each, which errs on the safe side. */
+static bool all_fit(struct journals *js, struct journal_source *src,
+                    const struct journal_entry *entries, size_t n)
+{
+    uint64_t bytes = 0;
+    size_t fresh = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += journal_record_size(&entries[i]) + CLOCK_TEXT_SIZE;
+    for (size_t i = 0; i < n; i++) {
+        struct journal *j = map_get(&js->by_host, entries[i].hostname);
+
+        if (src->npatterns && !may_write(src, entries[i].hostname))
+            continue;
+        if (j && !journal_has_room(j, bytes))
+            return false;
+        fresh += !j && !is_unrouted(js, entries[i].hostname);
+    }
+    return !js->store.failing &&
+           js->store.stats.bytes + bytes + fresh * 3 * 4096 <= js->store.bytes_max &&
+           js->by_host.len + js->nclosing + fresh <= 2 * js->hosts_max;
+}
+
+enum journal_result journals_append_all(struct journals *js, struct journal_source *src,
+                                        const struct journal_entry *entries, size_t n)
+{
+    if (!all_fit(js, src, entries, n)) {
+        roll_some(js, NULL);
+        js->store.stats.full++;
+        return JOURNAL_FULL;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (journals_append(js, src, &entries[i]) == JOURNAL_FULL)
+            src->counters->dropped_full++; /* a segment could not be made just now */
+    return JOURNAL_OK;
+}
+
+void journals_wait(struct journals *js, struct journal_waiter *w)
+{
+    journal_wait_room(&js->store, w);
+}
+
+void journals_when_safe(struct journals *js, struct journal_safe *w)
+{
+    journal_when_safe(&js->store, w);
+}
+
+void journals_flush(struct journals *js)
+{
+    list_for_each_safe (it, &js->store.dirty)
+        (void)journal_flush(list_entry(it, struct journal, dirty)); /* counted and tried again */
+}
+
+/* ---- what the workers say ---- */
+
+void journals_passed(struct journals *js, unsigned worker, uint64_t stream, uint32_t no)
+{
+    struct origin *o = origins_find(js->env->origins, stream);
+
+    if (o && o->identity->network && o->input)
+        journal_passed(o->input, worker, no);
+}
+
+void journals_forgotten(struct journals *js, struct origin *o, unsigned worker)
+{
+    struct journal *j = o->identity->network ? o->input : NULL;
+
+    if (!j || (o->workers & ~(UINT64_C(1) << worker)) || !o->finished)
+        return;
+    o->input = NULL;
+    js->nclosing--;
+    journal_free(j, true);
+}
+
+/* ---- life ---- */
+
+void journals_stats(const struct journals *js, struct journal_stats *out)
+{
+    *out = js->store.stats;
+    out->evicted = js->evicted;
+}
+
+static void found(void *arg, struct str hostname, char *path, uint64_t seq, uint64_t size)
+{
+    struct journals *js = arg;
+    struct journal *j = map_get(&js->by_host, hostname);
+
+    journal_adopt(j ? j : create(js, hostname), path, seq, size);
+}
+
+/* Adopted segments are not written to: the next record begins one of its own. */
+static void show_found(struct journals *js)
+{
+    list_for_each_safe (it, &js->recent) {
+        struct journal *j = list_entry(it, struct journal, node);
+
+        router_stream_add(js->env->router, j->origin, false);
+    }
+    if (js->by_host.len)
+        log_info("journals of the last run found", KV_INT("hostnames", js->by_host.len),
+                 KV_INT("bytes", js->store.stats.bytes));
+}
+
+struct journals *journals_open(const struct input_env *env, const struct journals_config *cfg,
+                               struct err *e)
+{
+    struct journals *js = xcalloc(1, sizeof(*js));
+    uint64_t least = 2 * (cfg->max_line + JOURNAL_OVERHEAD_MAX) + JOURNAL_SEGMENT_BYTES;
+
+    js->env = env;
+    js->hostnames = cfg->hostnames;
+    js->hosts_max = cfg->hosts_max;
+    js->unrouted = xcalloc(UNROUTED_SLOTS, sizeof(*js->unrouted));
+    map_init(&js->by_host);
+    list_init(&js->recent);
+    list_init(&js->closing);
+    if (journal_store_init(&js->store, env->loop, cfg->spool_path, cfg->spool_sync, cfg->bytes_max,
+                           cfg->host_bytes_max, cfg->max_line, e) < 0) {
+        (void)err_wrap(e, "SPOOL_PATH");
+        goto fail;
+    }
+    if (cfg->host_bytes_max < least || cfg->bytes_max < cfg->host_bytes_max) {
+        (void)err_set(e, EINVAL,
+                      cfg->host_bytes_max < least
+                          ? "JOURNAL_HOST_BYTES_MAX: is too small to hold two records of MAX_LINE"
+                          : "JOURNAL_BYTES_MAX: is less than JOURNAL_HOST_BYTES_MAX");
+        goto fail;
+    }
+    if (journal_spool_scan(&js->store, found, js, e) < 0) {
+        (void)err_wrap(e, "SPOOL_PATH");
+        goto fail;
+    }
+    show_found(js);
+    return js;
+fail:
+    journals_close(js);
+    return NULL;
+}
+
+static void free_all(struct list *l)
+{
+    while (!list_empty(l))
+        journal_free(list_entry(l->next, struct journal, node), false);
+}
+
+void journals_stop(struct journals *js)
+{
+    if (!js)
+        return;
+    journals_flush(js);
+    js->store.quiet = true;
+}
+
+void journals_close(struct journals *js)
+{
+    bool spooled = js && *js->store.path;
+
+    if (!js)
+        return;
+    journals_flush(js);
+    if (spooled)
+        journal_sync_stop(&js->store);
+    free_all(&js->recent);
+    free_all(&js->closing);
+    journal_store_release(&js->store);
+    map_release(&js->by_host);
+    free(js->unrouted);
+    free(js);
+}

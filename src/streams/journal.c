@@ -1,0 +1,400 @@
+/*
+ * Appending to journals, and letting go of what every reader has passed. See journal.h for the
+ * picture. Records are laid out in a buffer and written at the end of the turn, or when
+ * JOURNAL_BUFFER_BYTES wait, so that a busy sender costs one write for hundreds of lines.
+ *
+ * A write that fails or is cut short (a full disk) leaves the file ending at a record's end and the
+ * rest in the buffer; it is tried again every JOURNAL_RETRY_MS, and until it succeeds nothing more
+ * is taken than the buffer holds.
+ */
+#include "streams/journal.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define SEGMENT_COST 4096 /* of one that is empty: its pages are counted whole, its descriptor */
+#define COMPLAIN_MS 60000
+
+/* The segment that is written to; NULL = there is none yet (what was found at start is not). */
+static struct journal_segment *live(const struct journal *j)
+{
+    struct journal_segment *last;
+
+    if (j->closed || list_empty(&j->segments))
+        return NULL;
+    last = list_entry(j->segments.prev, struct journal_segment, node);
+    return last->fd >= 0 ? last : NULL;
+}
+
+static void count(struct journal *j, struct journal_segment *seg, uint64_t cost)
+{
+    seg->cost += cost;
+    j->cost += cost;
+    j->store->stats.bytes += cost;
+}
+
+static void complain(struct journal_store *s, const struct err *e)
+{
+    s->stats.errors++;
+    s->failing = true;
+    if (log_limit_pass(&s->complaint))
+        log_error("journal cannot be written: senders have to wait", KV_ERR(e));
+    if (!loop_timer_active(s->retry))
+        loop_timer_start(s->retry, JOURNAL_RETRY_MS);
+}
+
+/* ---- segments ---- */
+
+static void segment_drop(struct journal_segment *seg, bool erase)
+{
+    struct journal *j = seg->journal;
+    struct journal_store *s = j->store;
+
+    journal_sync_forget(seg);
+    j->cost -= seg->cost;
+    s->stats.bytes -= seg->cost;
+    s->stats.segments--;
+    list_del(&seg->node);
+    if (seg->fd >= 0)
+        (void)close(seg->fd); /* what was written was confirmed, or is in the file */
+    if (erase && seg->path)
+        (void)unlink(seg->path); /* at worst it is found again at the next start */
+    free(seg->path);
+    free(seg);
+    loop_task_post(s->loop, &s->room);
+}
+
+static struct journal_segment *segment_link(struct journal *j, struct journal_segment *seg)
+{
+    seg->journal = j;
+    list_init(&seg->sync);
+    list_add_tail(&j->segments, &seg->node);
+    j->store->stats.segments++;
+    count(j, seg, SEGMENT_COST);
+    return seg;
+}
+
+/* A new live segment. -1: there is none to be had now. */
+static int segment_begin(struct journal *j)
+{
+    struct journal_segment *seg = xcalloc(1, sizeof(*seg));
+    struct segment_stat st = {.id.ino = 0};
+    struct str host = j->origin->identity->hostname;
+    size_t head = journal_head_size(host);
+    char bytes[JOURNAL_HEADER + HOSTNAME_MAX];
+    struct err e = {0};
+
+    seg->fd = -1;
+    if (journal_segment_open(j->store, seg, &e) < 0)
+        goto fail;
+    journal_head_put(bytes, host);
+    if (pwrite(seg->fd, bytes, head, 0) != (ssize_t)head) {
+        (void)err_sys(&e, errno ? errno : ENOSPC, "write");
+        goto fail;
+    }
+    if (segment_stat_fd(seg->fd, &st, &e) < 0)
+        goto fail;
+    seg->size = head;
+    (void)segment_link(j, seg);
+    count(j, seg, head);
+    seg->no = origin_journal_add(j->origin, seg->path, seg->path ? -1 : seg->fd, &st.id);
+    return 0;
+fail:
+    complain(j->store, &e);
+    if (seg->path)
+        (void)unlink(seg->path); /* it holds nothing */
+    if (seg->fd >= 0)
+        (void)close(seg->fd);
+    free(seg->path);
+    free(seg);
+    return -1;
+}
+
+void journal_adopt(struct journal *j, char *path, uint64_t seq, uint64_t size)
+{
+    struct journal_segment *seg = xcalloc(1, sizeof(*seg));
+    struct segment_stat st = {.id.ino = 0};
+    struct err e = {0};
+
+    seg->fd = -1;
+    seg->path = path;
+    seg->seq = seq;
+    seg->size = size;
+    if (segment_stat_path(path, &st, &e) < 0)
+        log_warn("journal file is gone",
+                 KV_ERR(&e)); /* the reader finds out and says what is lost */
+    (void)segment_link(j, seg);
+    count(j, seg, size);
+    seg->no = origin_journal_add(j->origin, path, -1, &st.id);
+}
+
+/* ---- writing ---- */
+
+static void clean(struct journal *j)
+{
+    list_del(&j->dirty);
+    if (j->out.cap > 2 * JOURNAL_BUFFER_BYTES)
+        buf_release(&j->out);
+}
+
+/* Of <n> bytes that begin with a record: those that are whole records. */
+static size_t whole_records(const char *p, size_t n)
+{
+    size_t at = 0;
+    uint32_t len;
+
+    while (n - at >= sizeof(len)) {
+        memcpy(&len, p + at, sizeof(len));
+        if (le32toh(len) > n - at)
+            break;
+        at += le32toh(len);
+    }
+    return at;
+}
+
+int journal_flush(struct journal *j)
+{
+    struct journal_segment *seg = live(j);
+    size_t done = 0;
+    struct err e = {0};
+
+    if (!j->out.len || !seg)
+        return 0;
+    while (done < j->out.len) {
+        ssize_t n = pwrite(seg->fd, j->out.p + done, j->out.len - done, (off_t)(seg->size + done));
+
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            break;
+    }
+    if (done < j->out.len) {
+        (void)err_sys(&e, errno ? errno : ENOSPC, "write");
+        done = whole_records(j->out.p, done);
+        (void)ftruncate(seg->fd, (off_t)(seg->size + done)); /* else cut at the next start */
+    }
+    seg->size += done;
+    buf_consume(&j->out, done);
+    if (done) {
+        journal_sync_note(j->store, seg);
+        if (!j->store->quiet)
+            origin_grew(j->origin);
+    }
+    if (j->out.len) {
+        complain(j->store, &e);
+        return -1;
+    }
+    clean(j);
+    return 0;
+}
+
+static void flush_all(struct journal_store *s)
+{
+    bool failed = false;
+
+    list_for_each_safe (it, &s->dirty) {
+        struct journal *j = list_entry(it, struct journal, dirty);
+
+        if (journal_flush(j) < 0)
+            failed = true;
+        else
+            buf_release(&j->out);
+    }
+    if (!failed && s->failing) {
+        s->failing = false;
+        log_info("journals are written again");
+        loop_task_post(s->loop, &s->room);
+    }
+    journal_sync_kick(s);
+}
+
+static void flush_run(struct loop_task *t)
+{
+    flush_all(container_of(t, struct journal_store, flush));
+}
+
+static void retry_fired(void *arg)
+{
+    struct journal_store *s = arg;
+
+    flush_all(s);
+    loop_task_post(s->loop, &s->room); /* a segment may be had again: those who wait try it */
+}
+
+void journal_roll(struct journal *j)
+{
+    struct journal_segment *seg = live(j);
+
+    if (!seg || seg->size + j->out.len <= journal_head_size(j->origin->identity->hostname))
+        return;
+    if (journal_flush(j) < 0 || segment_begin(j) < 0)
+        return;
+    if (seg->path && list_empty(&seg->sync)) {
+        (void)close(seg->fd); /* all of it is written */
+        seg->fd = -1;
+    }
+}
+
+bool journal_has_room(const struct journal *j, uint64_t bytes)
+{
+    const struct journal_store *s = j->store;
+    uint64_t segments = bytes / JOURNAL_SEGMENT_BYTES + 2;
+
+    bytes += segments * (SEGMENT_COST + JOURNAL_HEADER + HOSTNAME_MAX);
+    return !s->failing && j->cost + bytes <= s->host_max && s->stats.bytes + bytes <= s->bytes_max;
+}
+
+/* Makes sure that there is a live segment with room for <n> bytes. */
+static int make_room(struct journal *j, size_t n)
+{
+    struct journal_segment *seg = live(j);
+
+    if (seg && seg->size + j->out.len + n > JOURNAL_SEGMENT_BYTES)
+        journal_roll(j); /* if it fails, there is no room in the end */
+    else if (!seg && segment_begin(j) < 0)
+        return -1;
+    seg = live(j);
+    if (!seg || (j->out.len && j->out.len + n > j->out.max))
+        return -1;
+    return buf_reserve(&j->out, n);
+}
+
+enum journal_result journal_append(struct journal *j, const struct journal_entry *e)
+{
+    struct journal_store *s = j->store;
+    size_t n = journal_record_size(e);
+
+    if (s->failing || j->cost + n > s->host_max || s->stats.bytes + n > s->bytes_max ||
+        make_room(j, n) < 0) {
+        s->stats.full++;
+        return JOURNAL_FULL;
+    }
+    journal_record_put(j->out.p + j->out.len, e);
+    j->out.len += n;
+    count(j, live(j), n);
+    s->ticket++;
+    if (list_empty(&j->dirty))
+        list_add_tail(&s->dirty, &j->dirty);
+    if (j->out.len >= JOURNAL_BUFFER_BYTES)
+        (void)journal_flush(j); /* what could not be written is in the buffer */
+    loop_task_post(s->loop, &s->flush);
+    return JOURNAL_OK;
+}
+
+/* ---- letting go ---- */
+
+static bool all_passed(const struct journal *j, uint32_t no)
+{
+    for (uint64_t left = j->origin->workers; left; left &= left - 1)
+        if (j->passed[__builtin_ctzll(left)] < no)
+            return false;
+    return j->origin->workers != 0;
+}
+
+void journal_passed(struct journal *j, unsigned w, uint32_t no)
+{
+    if (no > j->passed[w])
+        j->passed[w] = no;
+    list_for_each_safe (it, &j->segments) {
+        struct journal_segment *seg = list_entry(it, struct journal_segment, node);
+
+        if (!all_passed(j, seg->no))
+            break;
+        origin_segment_drop(j->origin, seg->no);
+        segment_drop(seg, true);
+    }
+}
+
+/* ---- life ---- */
+
+struct journal *journal_create(struct journal_store *s, struct origin *o)
+{
+    struct journal *j = xcalloc(1, sizeof(*j));
+
+    j->store = s;
+    j->origin = o;
+    list_init(&j->node);
+    list_init(&j->dirty);
+    list_init(&j->segments);
+    buf_init(&j->out, s->max_line + JOURNAL_OVERHEAD_MAX + 2 * JOURNAL_BUFFER_BYTES);
+    o->input = j;
+    s->stats.hostnames++;
+    return j;
+}
+
+void journal_close(struct journal *j)
+{
+    (void)journal_flush(j);
+    if (!j->out.len)
+        j->closed = true;
+}
+
+void journal_free(struct journal *j, bool erase)
+{
+    if (!j)
+        return;
+    (void)journal_flush(j);
+    while (!list_empty(&j->segments))
+        segment_drop(list_entry(j->segments.next, struct journal_segment, node), erase);
+    list_del(&j->node);
+    list_del(&j->dirty);
+    buf_release(&j->out);
+    j->store->stats.hostnames--;
+    free(j);
+}
+
+static void room_run(struct loop_task *t)
+{
+    struct journal_store *s = container_of(t, struct journal_store, room);
+    struct list told;
+
+    list_init(&told);
+    list_move_all(&told, &s->waiters);
+    while (!list_empty(&told)) {
+        struct journal_waiter *w = list_entry(told.next, struct journal_waiter, node);
+
+        list_del(&w->node);
+        w->room(w);
+    }
+}
+
+int journal_store_init(struct journal_store *s, struct loop *l, const char *path, bool sync,
+                       uint64_t bytes_max, uint64_t host_max, size_t max_line, struct err *e)
+{
+    *s = (struct journal_store){.loop = l,
+                                .path = path,
+                                .sync = sync && *path,
+                                .bytes_max = bytes_max,
+                                .host_max = host_max,
+                                .max_line = max_line,
+                                .dir = -1,
+                                .lock = -1,
+                                .complaint.period_ms = COMPLAIN_MS,
+                                .next_seq = 1};
+    list_init(&s->dirty);
+    list_init(&s->unsynced);
+    list_init(&s->waiters);
+    list_init(&s->safe);
+    loop_task_init(&s->flush, flush_run);
+    loop_task_init(&s->room, room_run);
+    s->retry = loop_timer_create(l, retry_fired, s);
+    return *path ? journal_spool_open(s, e) : 0;
+}
+
+void journal_store_release(struct journal_store *s)
+{
+    journal_sync_stop(s);
+    loop_task_cancel(&s->flush);
+    loop_task_cancel(&s->room);
+    loop_timer_free(s->retry);
+    s->retry = NULL;
+    if (s->lock >= 0)
+        (void)close(s->lock);
+    if (s->dir >= 0)
+        (void)close(s->dir);
+    s->dir = s->lock = -1;
+}
