@@ -7,8 +7,9 @@
  *   out   | commands of batch 3 | commands of batch 2 |──▶ conn ──▶ Redis
  *   queue   batch 1 (reply 17 is next), batch 2, batch 3  ◀── replies
  *
- * After an error that lasts longer than a record (out of memory, wrong password, …) the framework
- * waits, and then opens again: so the connection is spent, and goes when its last reply has come.
+ * After an error that lasts longer than a record (out of memory, wrong password, a replica, …) the
+ * connection is spent: it takes no more, and goes when its last reply has come. The framework
+ * waits, and then opens another one, perhaps to another server behind the same name.
  *
  * A PUBLISH that nobody heard is delivered all the same, and counted as unsubscribed.
  */
@@ -48,13 +49,13 @@ struct drain_redis {
     struct pending queue[SLOTS]; /* ring, oldest at <first> */
     unsigned first, len;
     uint64_t opened_ms;
-    bool heard;      /* a reply has come in this turn */
-    bool answered;   /* it has served us: its end is no failed connect */
-    bool spent;      /* after a failure: nothing more is sent on it */
-    bool reopen;     /* open() was asked for while it was still answering */
-    bool leaving;    /* close() was asked for */
-    struct err trim; /* why the last LTRIM failed */
-    enum verdict trim_verdict;
+    bool heard;           /* a reply has come in this turn */
+    bool answered;        /* it has served us: its end is no failed connect */
+    bool spent;           /* after a failure: nothing more is sent on it */
+    struct err why;       /* ... which was this, */
+    enum verdict failure; /* RETRY or HOLD */
+    bool reopen;          /* open() was asked for while it was still answering */
+    bool leaving;         /* close() was asked for */
 };
 
 static struct drain_redis *redis_of(struct drain *d)
@@ -80,6 +81,16 @@ static void hang_up(struct drain_redis *r)
 }
 
 /* ---- verdicts ---- */
+
+/* Nothing more is sent on this connection. */
+static void spend(struct drain_redis *r, enum verdict v, const struct err *why)
+{
+    if (r->spent && r->failure == VERDICT_HOLD)
+        return;
+    r->spent = true;
+    r->failure = v;
+    r->why = *why;
+}
 
 static void settle_oldest(struct drain_redis *r, enum verdict v)
 {
@@ -159,11 +170,9 @@ static void redis_send(struct drain *d, struct batch *b)
 {
     struct drain_redis *r = redis_of(d);
 
-    if (r->trim_verdict) { /* lists would grow without end */
-        b->err = r->trim;
-        drain_settle(d, b, r->trim_verdict);
-        r->trim_verdict = 0;
-        r->spent = true;
+    if (r->spent) {
+        b->err = r->why;
+        drain_settle(d, b, r->failure);
         return;
     }
     if (r->off) {
@@ -172,8 +181,8 @@ static void redis_send(struct drain *d, struct batch *b)
     }
     if (redis_encode(&r->out, b) < 0) {
         (void)err_set(&b->err, ENOMEM, "redis: no room for the commands");
+        spend(r, VERDICT_RETRY, &b->err);
         drain_settle(d, b, VERDICT_RETRY);
-        r->spent = true;
         return;
     }
     r->queue[(r->first + r->len++) % SLOTS] = (struct pending){.batch = b};
@@ -211,7 +220,8 @@ static enum verdict take_record(struct drain_redis *r, struct pending *p,
             b->refusal = why;
         else if (!b->err.code || v == VERDICT_HOLD)
             b->err = why;
-        r->spent |= v != VERDICT_REJECTED;
+        if (v != VERDICT_REJECTED)
+            spend(r, v, &why);
     }
     p->record++;
     p->in_range++;
@@ -221,12 +231,13 @@ static enum verdict take_record(struct drain_redis *r, struct pending *p,
 static enum verdict take_trim(struct drain_redis *r, struct pending *p,
                               const struct redis_reply *reply)
 {
-    enum verdict v = redis_verdict(reply, REDIS_STATUS, &r->trim);
+    struct err why = {0, ""};
+    enum verdict v = redis_verdict(reply, REDIS_STATUS, &why);
 
     if (v == VERDICT_OFFLINE)
-        p->batch->err = r->trim;
-    else if (v != VERDICT_DELIVERED)
-        r->trim_verdict = v == VERDICT_HOLD ? v : VERDICT_RETRY;
+        p->batch->err = why;
+    else if (v != VERDICT_DELIVERED && !p->failed) /* lists would grow without end */
+        spend(r, v == VERDICT_HOLD ? v : VERDICT_RETRY, &why);
     p->range++;
     p->in_range = 0;
     return v;
@@ -287,8 +298,12 @@ static void at_rest(struct drain_redis *r)
     if (r->leaving) {
         hang_up(r);
         drain_closed(&r->base);
+    } else if (r->spent && r->base.state == DRAIN_OPEN) {
+        struct err why = r->why;
+
+        gone(r, false, r->failure, &why);
     } else if (r->spent) {
-        hang_up(r); /* the framework waits, or will in its next turn */
+        hang_up(r); /* the framework waits already */
         if (r->reopen)
             connect_now(r);
     }
