@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
 from lib import daemon as daemon_module  # noqa: E402
-from lib import peer, real  # noqa: E402
+from lib import kube_real, peer, real  # noqa: E402
 from lib import postgres as postgres_module  # noqa: E402
 from lib.certs import Certs  # noqa: E402
 from lib.dns import Dns  # noqa: E402
@@ -56,6 +56,20 @@ def node(tmp_path):
 @pytest.fixture(scope="session")
 def certs(tmp_path_factory):
     return Certs(tmp_path_factory.mktemp("certs"))
+
+
+@pytest.fixture(scope="session")
+def kube_api(tmp_path_factory):
+    """A real Kubernetes API with deployments/kubernetes applied."""
+    why = kube_real.available()
+    if why:
+        pytest.skip(why)
+    api = kube_real.KubeApi(tmp_path_factory.mktemp("kube"))
+    try:
+        api.kubectl("apply", "--validate=true", "-k", kube_real.DEPLOYMENTS / "kubernetes")
+        yield api
+    finally:
+        api.close()
 
 
 @pytest.fixture
