@@ -4,8 +4,9 @@
  *
  *  - under TLS (bytes): a request for the password in clear is refused, however it is cut, and
  *    whatever came before;
- *  - without (plain): no more is let read than messages that are whole, unless libpq is going to
- *    refuse them as none; and none of what is let read asks for the password in clear;
+ *  - without (plain): none of what is let read at once asks for the password in clear; and when a
+ *    reader of message after message would come to such a request, it is refused, whenever the
+ *    looks are;
  *  - both are of one mind about what lies there all at once; and what is refused is explained.
  */
 #include <string.h>
@@ -23,6 +24,27 @@ static bool asks_in_clear(const uint8_t *p, size_t n)
     return false;
 }
 
+static size_t number(const uint8_t *p)
+{
+    return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+}
+
+/* Does a reader of messages, who gives up at the first that is none, come to the request? */
+static bool reaches_request(const uint8_t *p, size_t n)
+{
+    while (n >= 5 && memchr("RENSKvZ", *p, 7)) {
+        size_t len = number(p + 1);
+
+        if (len < 4 || len > 30000 || len >= n)
+            return false;
+        if (*p == 'R' && len == 8 && number(p + 5) == 3)
+            return true;
+        p += len + 1;
+        n -= len + 1;
+    }
+    return false;
+}
+
 static enum pg_guard_verdict records(const uint8_t *p, size_t n, size_t step, struct err *e)
 {
     struct pg_guard g = {.len = 0};
@@ -35,8 +57,8 @@ static enum pg_guard_verdict records(const uint8_t *p, size_t n, size_t step, st
 }
 
 /* What arrived is looked at after every <step> bytes; what passes is read, and lies there no more.
- */
-static void stream(const uint8_t *p, size_t n, size_t step)
+ * True: it was refused. */
+static bool stream(const uint8_t *p, size_t n, size_t step)
 {
     struct pg_guard g = {.len = 0};
     struct err e = {0, ""};
@@ -49,12 +71,13 @@ static void stream(const uint8_t *p, size_t n, size_t step)
         FUZZ_CHECK(verdict != PG_GUARD_WAIT);
         if (verdict == PG_GUARD_REFUSE) {
             FUZZ_CHECK(e.text[0]);
-            return;
+            return true;
         }
         FUZZ_CHECK(!asks_in_clear(p + from, to - from));
         if (verdict == PG_GUARD_PASS)
             from = to;
     }
+    return false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -76,6 +99,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(whole == PG_GUARD_REFUSE);
         FUZZ_CHECK(records(data, size, step, &e) == PG_GUARD_REFUSE);
     }
-    stream(data, size, step);
+    FUZZ_CHECK(stream(data, size, step) || !reaches_request(data, size));
     return 0;
 }
