@@ -110,7 +110,7 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
     struct str id, key, url;
     struct err why = {0, ""};
     struct pg_id binary;
-    bool *found;
+    bool *found, again = false;
 
     if (PQnfields(row) != COLUMNS || PQntuples(row) != 1)
         return err_set(e, EPROTO, "a row of other columns than were asked for");
@@ -126,6 +126,7 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
         found = batch_find(r, &binary);
         if (!found)
             return err_set(e, EPROTO, "a row that was not asked for");
+        again = *found;
         *found = true;
     } else if (count(r, e) < 0) {
         return -1;
@@ -133,6 +134,11 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
     url = str_trim(value(row, ENDPOINT));
     if (!PQgetisnull(row, 0, ENDPOINT) && route_keep(r->source, key, value(row, HOSTNAME), &url, 1))
         return 0;
+    if (again || (r->whole && route_was_put(r->source, key))) {
+        (void)err_set(&why, EEXIST, "another row has the same id (the column drain)");
+        refuse(r, id, &why); /* the other one works */
+        return 0;
+    }
     if (check(r, row, &why) == 0) {
         route_put(r->source, key, value(row, HOSTNAME), &url, 1);
     } else {

@@ -178,6 +178,13 @@ void route_put(struct route_source *s, struct str key, struct str pattern, const
     route_link(s, rt);
 }
 
+bool route_was_put(const struct route_source *s, struct str key)
+{
+    const struct route *rt = route_find(s, key);
+
+    return rt && rt->generation == s->generation;
+}
+
 void route_drop(struct route_source *s, struct str key)
 {
     struct route *rt = route_find(s, key);

@@ -67,6 +67,8 @@ void route_put(struct route_source *s, struct str key, struct str pattern, const
  * So that what has not changed need not be checked again. */
 bool route_keep(struct route_source *s, struct str key, struct str pattern, const struct str *urls,
                 unsigned nurls);
+/* Whether <key> was put or kept since route_begin(): when the source has the same key twice. */
+bool route_was_put(const struct route_source *s, struct str key);
 void route_drop(struct route_source *s, struct str key);
 /* The diff is worked out and told to the sink here. */
 void route_commit(struct route_source *s);

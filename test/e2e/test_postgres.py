@@ -106,6 +106,19 @@ def test_P04_bad_rows_are_named_and_the_others_work(db, pg):
     d.check_canaries()
 
 
+def test_P04_rows_without_an_id_of_their_own(db, pg):
+    """Where the id is no key: each such row is named, the others work."""
+    db.sql("CREATE TABLE drains (drain uuid, hostname text, endpoint text)", "owner")
+    twice = "8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0"
+    db.sql(f"INSERT INTO drains VALUES (NULL, 'a', 'null://'), ('{twice}', 'b', 'null://'), ('{twice}', 'c', 'null://'),"
+           " (gen_random_uuid(), 'd', 'null://')", "owner")
+    d = pg(db.url())
+    assert d.metric("logtrain_routes") == 2
+    assert d.metric("logtrain_postgres_refused_rows") == 2
+    assert d.log_lines("warn route refused .*row=NULL")
+    assert d.log_lines(f"warn route refused .*row={twice} .*another row has the same id")
+
+
 def test_P04_rows_that_are_no_text_in_any_encoding(postgres_server, pg):
     """Bytes that are not UTF-8, where the database takes them."""
     db = postgres_server.database("ENCODING 'SQL_ASCII' TEMPLATE template0")

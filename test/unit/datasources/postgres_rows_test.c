@@ -243,6 +243,39 @@ static void rows_without_an_id_are_refused(void **state)
     world_close(&w);
 }
 
+/* Where the id is no key: the first of those that are not the same works, and that is told. */
+static void rows_with_the_same_id_are_refused(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    for (int read = 0; read < 2; read++) {
+        pg_rows_begin(&w.r, true);
+        assert_int_equal(take(&w, ID(1), "web", "http://a"), 0);
+        assert_int_equal(take(&w, ID(1), "web", "http://a"), 0); /* says nothing else */
+        assert_int_equal(take(&w, ID(1), "web", "http://b"), 0);
+        assert_int_equal(take(&w, ID(2), "db", "http://c"), 0);
+        pg_rows_commit(&w.r);
+        assert_int_equal(w.r.refused, 1);
+    }
+    assert_null(strstr(w.f.attached, "http://b"));
+    assert_non_null(strstr(w.f.attached, "web=http://a "));
+    assert_non_null(strstr(w.f.attached, "db=http://c "));
+    assert_int_equal(w.f.changes, 2);
+    assert_int_equal(logged(&w, "row=" ID(1)), 1);
+    w.r.nbatch = 0;
+    ask_for(&w, ID(2));
+    pg_rows_begin(&w.r, false);
+    assert_int_equal(take(&w, ID(2), "db", "http://d"), 0);
+    assert_int_equal(take(&w, ID(2), "db", "http://e"), 0);
+    pg_rows_commit(&w.r);
+    assert_non_null(strstr(w.f.attached, "db=http://d "));
+    assert_null(strstr(w.f.attached, "http://e"));
+    assert_int_equal(logged(&w, "row=" ID(2)), 1);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +286,7 @@ int main(void)
         cmocka_unit_test(there_is_an_end_to_naming),
         cmocka_unit_test(rows_that_are_none_end_the_read),
         cmocka_unit_test(rows_without_an_id_are_refused),
+        cmocka_unit_test(rows_with_the_same_id_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
