@@ -18,12 +18,35 @@ struct field {
 #name, offsetof(struct drain_counters, name)                                               \
     }
 
+#define LOST(name, reason)                                                                         \
+    {                                                                                              \
+#name, offsetof(struct drain_counters, lost[reason])                                       \
+    }
+
 static const struct field counters[] = {
-    COUNT(records_in),   COUNT(bytes_in),       COUNT(records_out), COUNT(bytes_out),
-    COUNT(wire_bytes),   COUNT(batches),        COUNT(retries),     COUNT(rewinds),
-    COUNT(rejected),     COUNT(too_large),      COUNT(truncated),   COUNT(unconfirmed),
-    COUNT(connects),     COUNT(connect_errors), COUNT(disconnects), COUNT(lost_known),
+    COUNT(records_in),
+    COUNT(bytes_in),
+    COUNT(records_out),
+    COUNT(bytes_out),
+    COUNT(wire_bytes),
+    COUNT(batches),
+    COUNT(retries),
+    COUNT(rewinds),
+    COUNT(rejected),
+    COUNT(too_large),
+    COUNT(truncated),
+    COUNT(unconfirmed),
+    COUNT(connects),
+    COUNT(connect_errors),
+    COUNT(disconnects),
+    COUNT(lost_known),
     COUNT(unsubscribed),
+    COUNT(gaps),
+    COUNT(cut),
+    LOST(lost_evicted, GAP_EVICTED),
+    LOST(lost_deleted, GAP_DELETED),
+    LOST(lost_truncated, GAP_TRUNCATED),
+    LOST(lost_restart, GAP_RESTART),
 };
 
 _Static_assert(ARRAY_LEN(counters) == sizeof(struct drain_counters) / sizeof(uint64_t),

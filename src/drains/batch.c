@@ -128,8 +128,13 @@ static int filler_add(struct record_sink *s, const struct record *r)
         return -1;
     }
     b->records++;
-    b->bytes += r->msg.len;
     f->range->records++;
+    if (r->flags & RECORD_GAP) {
+        b->gaps++;
+        f->range->gaps++;
+        return 0;
+    }
+    b->bytes += r->msg.len;
     f->range->bytes += r->msg.len;
     k->truncated += cut;
     return 0;

@@ -190,14 +190,8 @@ bool drain_unconfirmed(const struct drain *d)
 
 void drain_confirm(struct drain *d, uint64_t end)
 {
-    uint64_t records;
-
-    if (!d->ledger)
+    if (!d->ledger || !ledger_confirm(d->ledger, end, &d->counters))
         return;
-    records = ledger_confirm(d->ledger, end, &d->counters.bytes_out);
-    if (!records)
-        return;
-    d->counters.records_out += records;
     drain_recovered(d);
     list_for_each_safe (it, &d->cursors)
         engine_cursor_done(d->engine, list_entry(it, struct drain_cursor, drain_node));
@@ -274,7 +268,7 @@ void drain_send(struct drain *d, struct batch *b)
     d->ninflight++;
     d->engine->inflight_bytes += b->body.len;
     d->counters.batches++;
-    d->counters.records_in += b->records;
+    d->counters.records_in += b->records - b->gaps;
     d->counters.bytes_in += b->bytes;
     d->counters.wire_bytes += b->body.len;
     b->retry_after_ms = -1;

@@ -49,7 +49,8 @@ struct batch_range {
     struct drain_cursor *cursor; /* NULL when it was removed meanwhile */
     struct mark from, to;
     uint32_t records;
-    uint64_t bytes;  /* of message */
+    uint32_t gaps;   /* of these: not lines, but what says that some were lost */
+    uint64_t bytes;  /* of message, lines only */
     uint64_t dry_at; /* loop time at which <to> was the end of the stream; 0 = it was not */
     /* VERDICT_MIXED */
     bool stuck;  /* something of its cursor comes again */
@@ -63,7 +64,8 @@ struct batch {
     struct batch_range *ranges;
     unsigned nranges, ranges_cap;
     uint32_t records;
-    uint64_t bytes; /* of message */
+    uint32_t gaps;  /* of these: gap records */
+    uint64_t bytes; /* of message, lines only */
     struct str now; /* the time that records without one were given; points into <now_text> */
     char now_text[CLOCK_TEXT_SIZE];
     size_t shelved_len;    /* the body was let go while the peer takes nothing: its length ... */
@@ -100,7 +102,8 @@ struct drain_ops {
 
 enum drain_state { DRAIN_CLOSED = 0, DRAIN_OPENING, DRAIN_OPEN, DRAIN_WAITING, DRAIN_CLOSING };
 
-/* Counters of one drain on one worker; the control thread gets copies. */
+/* Counters of one drain on one worker; the control thread gets copies. Records are lines: gap
+ * records are counted apart, so that lines written = confirmed + lost + pending. */
 struct drain_counters {
     uint64_t records_in;  /* read for it, retries counted again */
     uint64_t bytes_in;    /* message bytes */
@@ -119,6 +122,10 @@ struct drain_counters {
     uint64_t disconnects;  /* connections that ended abnormally */
     uint64_t lost_known;   /* best effort: datagrams known lost */
     uint64_t unsubscribed; /* redis: records published to nobody */
+    uint64_t gaps;         /* gap records confirmed */
+    uint64_t
+        lost[GAP_REASONS]; /* bytes of files that it will never get, counted when that is known */
+    uint64_t cut; /* bytes of lines above MAX_LINE that were passed over, counted when confirmed */
 };
 
 /* One drain's place in one stream. */
@@ -147,6 +154,7 @@ struct drain_cursor {
     unsigned rewinds;           /* ... so many times in a row ... */
     struct mark rewind_to;      /* ... and what the peer's kernel had each time */
     struct mark reached;        /* what it had at the end of the last connection; see rewind.c */
+    uint64_t cut;               /* acked.cut that was counted */
 };
 
 struct drain {

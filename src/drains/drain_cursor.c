@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "drains/engine_internal.h"
 #include "drains/ledger.h"
 #include "formats/format.h"
@@ -51,10 +52,45 @@ void drain_cursor_unstick(struct drain_cursor *c)
     c->stuck_until = 0;
 }
 
+static void count_cut(struct drain_cursor *c)
+{
+    const struct cursor *k = &c->cursor;
+    struct drain *d = c->drain;
+    uint64_t bytes = k->acked.cut - c->cut;
+
+    c->cut = k->acked.cut;
+    d->counters.cut += bytes;
+    if (drain_may_say(d))
+        log_warn("bytes beyond MAX_LINE were cut", KV_CSTR("drain", d->spec->name),
+                 KV_STR("hostname", k->stream->identity->hostname),
+                 KV_STR("pod", k->stream->identity->pod), KV_INT("bytes", bytes),
+                 KV_INT("segment", k->acked.pos.seg), KV_INT("before", k->acked.pos.off));
+}
+
 void drain_cursor_settle_idle(struct drain_cursor *c)
 {
     if (!c->inflight)
         cursor_ack(&c->cursor, &c->cursor.sent);
+    if (c->cursor.acked.cut > c->cut)
+        count_cut(c);
+}
+
+/* The stream has lost bytes of this cursor's. One line each: they come with whole files, not with
+ * lines. What was lost over a restart is said by who resumes. */
+static void lost(struct cursor *k, const struct gap *g)
+{
+    struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
+    struct drain *d = c->drain;
+
+    d->counters.lost[g->reason] += g->bytes;
+    if (g->reason == GAP_RESTART)
+        return;
+    log_error(
+        "bytes were lost", KV_CSTR("drain", d->spec->name),
+        KV_STR("hostname", k->stream->identity->hostname), KV_STR("pod", k->stream->identity->pod),
+        KV_STR("container", k->stream->identity->container),
+        KV_CSTR("reason", gap_reason_name(g->reason)), KV_INT("bytes", g->bytes),
+        KV_INT("segment", g->from.seg), KV_INT("from", g->at), KV_INT("to", g->at + g->bytes));
 }
 
 static struct formatter *formatter_for(const struct drain_cursor *c)
@@ -76,6 +112,7 @@ struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struc
     list_init(&c->wait_node);
     list_add_tail(&d->cursors, &c->drain_node);
     cursor_init(&c->cursor, s, drain_wake_cursor, end);
+    c->cursor.lost = lost;
     c->formatter = formatter_for(c);
     c->caught_up_at = loop_now(&d->engine->loop);
     drain_wake_cursor(&c->cursor);

@@ -198,6 +198,16 @@ static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
     return NULL;
 }
 
+/* What it is known to have missed while we were away. */
+static uint64_t bytes_missed(const struct cursor *c)
+{
+    uint64_t bytes = 0;
+
+    list_for_each (it, &c->gaps)
+        bytes += list_entry(it, struct gap, node)->bytes;
+    return bytes;
+}
+
 static void attach_new(struct drain *d, struct stream *s, const struct attach_mail *a)
 {
     struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known ? &a->end : NULL);
@@ -207,13 +217,12 @@ static void attach_new(struct drain *d, struct stream *s, const struct attach_ma
     if (how == RESUME_OK || (how == RESUME_GONE && s->identity->network))
         return;
     s->reader->stats.resume_gaps++;
-    log_error(how == RESUME_GONE
-                  ? "log file is gone since the last run: what was unread of it is lost"
-                  : "log file was truncated since the last run, reading it from its start",
-              KV_CSTR("drain", d->spec->name), KV_STR("hostname", s->identity->hostname),
-              KV_STR("pod", s->identity->pod), KV_INT("offset", a->resume.off),
-              KV_INT("lost_bytes_at_least",
-                     a->resume.size > a->resume.off ? a->resume.size - a->resume.off : 0));
+    log_error(
+        how == RESUME_GONE ? "log file is gone since the last run: what was unread of it is lost"
+                           : "log file was truncated since the last run, reading it from its start",
+        KV_CSTR("drain", d->spec->name), KV_STR("hostname", s->identity->hostname),
+        KV_STR("pod", s->identity->pod), KV_STR("container", s->identity->container),
+        KV_INT("offset", a->resume.off), KV_INT("lost_bytes_at_least", bytes_missed(&c->cursor)));
 }
 
 static void handle_attach(void *receiver, struct mail *m)

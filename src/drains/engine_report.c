@@ -41,10 +41,11 @@ static void report_drain(struct engine *en, const struct drain *d, struct drain_
 
 static void report_streams(struct engine *en, struct engine_report *r)
 {
-    const struct stream *s;
+    struct stream *s;
     size_t i = 0;
 
     while ((s = map_next(&en->streams, &i))) {
+        stream_measure(s);
         r->streams++;
         list_for_each (it, &s->segments) {
             const struct segment *seg = list_entry(it, struct segment, node);

@@ -18,8 +18,8 @@ struct ledger_entry {
     struct list node;
     uint64_t start, end;
     uint64_t since_ms;
-    uint64_t records, bytes;
-    struct ledger_line *lines; /* owned */
+    uint64_t records, gaps, bytes; /* <records> without <gaps> */
+    struct ledger_line *lines;     /* owned */
     uint32_t len, cap;
 };
 
@@ -95,24 +95,27 @@ void ledger_add(struct ledger *l, const struct batch *b, uint64_t now_ms)
         list_add_tail(&l->entries, &en->node);
     }
     en->end = l->end = b->end;
-    en->records += b->records;
+    en->records += b->records - b->gaps;
+    en->gaps += b->gaps;
     en->bytes += b->bytes;
     for (unsigned i = 0; i < b->nranges; i++)
         if (b->ranges[i].cursor)
             entry_add(en, &b->ranges[i]);
 }
 
-uint64_t ledger_confirm(struct ledger *l, uint64_t end, uint64_t *bytes)
+bool ledger_confirm(struct ledger *l, uint64_t end, struct drain_counters *counters)
 {
-    uint64_t records = 0;
+    bool any = false;
 
     while (!list_empty(&l->entries)) {
         struct ledger_entry *en = list_entry(l->entries.next, struct ledger_entry, node);
 
         if (en->end > end)
             break;
-        records += en->records;
-        *bytes += en->bytes;
+        any = true;
+        counters->records_out += en->records;
+        counters->gaps += en->gaps;
+        counters->bytes_out += en->bytes;
         list_del(&en->node);
         for (uint32_t i = 0; i < en->len; i++) {
             struct drain_cursor *c = en->lines[i].cursor;
@@ -125,7 +128,7 @@ uint64_t ledger_confirm(struct ledger *l, uint64_t end, uint64_t *bytes)
         }
         entry_free(en);
     }
-    return records;
+    return any;
 }
 
 void ledger_clear(struct ledger *l, uint64_t reached)

@@ -25,6 +25,7 @@ struct passage {
     const struct batch_range *range;
     const unsigned char *outcome; /* of the next record */
     uint64_t bytes;               /* delivered, of message */
+    uint32_t gaps;                /* delivered */
     uint32_t rejected;
 };
 
@@ -49,6 +50,8 @@ static int pass(struct record_sink *s, const struct record *r)
 
         drain_refused(d, segment_of(stream, r->segment), r->offset, &p->batch->refusal);
         p->rejected++;
+    } else if (r->flags & RECORD_GAP) {
+        p->gaps++;
     } else {
         p->bytes += r->msg.len;
     }
@@ -92,6 +95,7 @@ static void resolve(struct batch *b, struct batch_range *r, const unsigned char 
         found = batch_range_read(r, n, &p.sink, n < r->records ? &end : NULL);
     } else {
         p.bytes = r->bytes;
+        p.gaps = r->gaps;
         if (r->dry_at)
             c->caught_up_at = r->dry_at;
     }
@@ -106,7 +110,8 @@ static void resolve(struct batch *b, struct batch_range *r, const unsigned char 
     if (!r->stuck)
         drain_cursor_unstick(c);
     r->passed = n > 0;
-    d->counters.records_out += n - p.rejected;
+    d->counters.records_out += n - p.rejected - p.gaps;
+    d->counters.gaps += p.gaps;
     d->counters.bytes_out += p.bytes;
 }
 

@@ -31,26 +31,19 @@ static int limited_add(struct record_sink *s, const struct record *r)
     return 0;
 }
 
-static void wake_nobody(struct cursor *c)
-{
-    (void)c; /* it lives for this one reading */
-}
-
 uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct record_sink *sink,
                           struct mark *end)
 {
     struct limited l = {.sink.add = limited_add, .to = sink, .left = records};
-    struct cursor again = {
-        .stream = r->cursor->cursor.stream, .wake = wake_nobody, .sent = r->from};
-    const struct segment *seg = stream_segment(again.stream, r->from.pos.seg);
+    const struct segment *seg = stream_segment(r->cursor->cursor.stream, r->from.pos.seg);
+    struct cursor again;
 
-    again.acked = r->from;
     if (seg && seg->gen != r->from.pos.gen) { /* truncated since: these bytes are no more */
         if (end)
             *end = r->from;
         return 0;
     }
-    list_add_tail(&again.stream->cursors, &again.stream_node); /* truncation must find it */
+    cursor_init_again(&again, &r->cursor->cursor, &r->from);
     while (l.left && !l.refused && cursor_read(&again, READ_CHUNK, &l.sink) == READ_MORE)
         continue;
     cursor_release(&again);

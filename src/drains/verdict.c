@@ -49,7 +49,8 @@ static void delivered(struct drain *d, struct batch *b)
         drain_cursor_unstick(c);
         drain_cursor_ready(c, false);
     }
-    d->counters.records_out += b->records;
+    d->counters.records_out += b->records - b->gaps;
+    d->counters.gaps += b->gaps;
     d->counters.bytes_out += b->bytes;
     drain_recovered(d);
 }

@@ -52,111 +52,6 @@ void cursor_move_to(struct cursor *c, const struct segment *seg)
     c->sent.after_hole = false;
 }
 
-/* The start of the line that <off> lies in, no further back than READ_CHUNK. */
-static uint64_t line_start(struct segment *seg, uint64_t off)
-{
-    struct reader *r = seg->stream->reader;
-    size_t n = off < READ_CHUNK ? (size_t)off : READ_CHUNK;
-    ssize_t got = segment_read(seg, r->chunk, n, off - n);
-    const char *nl = got > 0 ? memrchr(r->chunk, '\n', (size_t)got) : NULL;
-
-    if (!nl)
-        return got == (ssize_t)n && n == off ? 0 : off;
-    return off - n + (uint64_t)(nl + 1 - r->chunk);
-}
-
-static void resolve_end(struct cursor *c, struct segment *seg)
-{
-    uint64_t end = c->end_off < seg->size ? c->end_off : seg->size;
-    /* A journal ends at a record's end whenever somebody asks where it ends. */
-    uint64_t off = seg->codec == CODEC_JOURNAL ? c->end_off : line_start(seg, end);
-    size_t n = off < MARKER_SIZE ? (size_t)off : MARKER_SIZE;
-    char bytes[MARKER_SIZE];
-
-    c->at_end = false;
-    c->sent.pos = (struct position){seg->no, seg->gen, off};
-    if (segment_read(seg, bytes, n, off - n) == (ssize_t)n) {
-        c->sent.marker = hash_stable(bytes, n);
-        c->sent.marker_len = (uint16_t)n;
-    }
-    c->acked = c->sent;
-}
-
-void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor *c),
-                 const struct position *end)
-{
-    struct segment *last = end ? stream_segment(s, end->seg) : NULL;
-
-    *c = (struct cursor){.stream = s, .wake = wake};
-    s->was_read = true;
-    s->reader->stats.acks++;
-    list_add_tail(&s->cursors, &c->stream_node);
-    if (last) {
-        c->sent.pos = (struct position){last->no, last->gen, 0};
-        c->acked = c->sent;
-        c->at_end = true;
-        c->end_off = end->off;
-        if (segment_ensure_open(last) == 0)
-            resolve_end(c, last);
-        return;
-    }
-    list_for_each (it, &s->segments)
-        (void)segment_ensure_open(
-            list_entry(it, struct segment, node)); /* not now: tried again when read */
-}
-
-void cursor_release(struct cursor *c)
-{
-    c->stream->reader->stats.acks++;
-    list_del(&c->stream_node);
-}
-
-static void start_again(struct mark *m, struct segment *seg)
-{
-    if (m->pos.seg == seg->no && m->pos.off && mark_fits(m, seg)) {
-        m->pos.gen = seg->gen; /* it has read of what is there now: another had not */
-        return;
-    }
-    for (unsigned fd = 0; fd < 2; fd++)
-        if (m->part[fd].seg == seg->no)
-            m->part[fd] = (struct partial){0};
-    if (m->pos.seg != seg->no)
-        return;
-    m->cut_short = true;
-    m->pos = (struct position){seg->no, seg->gen, 0};
-    m->skip_line = m->open_line = false;
-    m->after_hole = true;
-    m->marker_len = 0;
-}
-
-/* The file is not what it was: everybody who stood in what it was starts again at its first byte.
- */
-static void truncated(struct segment *seg)
-{
-    struct reader *r = seg->stream->reader;
-    uint64_t lost = 0;
-
-    list_for_each (it, &seg->stream->cursors) {
-        struct cursor *c = list_entry(it, struct cursor, stream_node);
-
-        if (c->sent.pos.seg == seg->no && seg->size > c->sent.pos.off)
-            lost += seg->size - c->sent.pos.off;
-    }
-    seg->gen++;
-    seg->size = 0;
-    list_for_each (it, &seg->stream->cursors) {
-        struct cursor *c = list_entry(it, struct cursor, stream_node);
-
-        start_again(&c->sent, seg);
-        start_again(&c->acked, seg);
-    }
-    r->stats.truncated++;
-    r->stats.cut_off_bytes += lost;
-    LOG_AT(lost ? LOG_ERROR : LOG_INFO, "log file was truncated, reading it from its start",
-           KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_INT("lost_bytes", lost),
-           KV_END);
-}
-
 void cursor_unreadable(struct cursor *c, struct segment *seg, int error)
 {
     struct err e = {0};
@@ -197,13 +92,13 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
     if (got < 0)
         return unreadable(c, seg, errno);
     if ((size_t)got < m || (m && hash_stable(into, m) != c->sent.marker)) {
-        truncated(seg);
+        segment_truncated(seg);
         return STEP_AGAIN;
     }
     if ((size_t)got == m && m == 0 && off && !seg->gz) { /* nothing to compare with */
         struct segment_stat st;
         if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size < off) {
-            truncated(seg);
+            segment_truncated(seg);
             return STEP_AGAIN;
         }
     }
@@ -211,6 +106,8 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
     *v = (struct view){seg, into + m, (size_t)got - m, m, off, (size_t)got < m + n};
     if (off + v->len > seg->size)
         seg->size = off + v->len;
+    if (off + v->len > seg->sure)
+        seg->sure = off + v->len;
     return 1;
 }
 
@@ -234,13 +131,17 @@ int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
 {
     struct reader *rd = c->stream->reader;
 
+    size_t cut = 0;
+
     if (r->msg.len > rd->max_line) {
+        cut = r->msg.len - rd->max_line;
         r->msg.len = rd->max_line;
         r->flags |= RECORD_CUT;
     }
     r->flags &= ~(unsigned)RECORD_PARTIAL;
     if (sink->add(sink, r) < 0)
         return -1;
+    c->sent.cut += cut;
     rd->stats.records++;
     if (r->flags & RECORD_RAW)
         rd->stats.raw++;
@@ -296,6 +197,7 @@ static int take_piece(struct cursor *c, struct record *r, uint64_t next, struct 
     bool last = !(r->flags & RECORD_PARTIAL);
 
     if (part->skipping) {
+        c->sent.cut += r->msg.len;
         if (last)
             part->skipping = false;
         return 0;
@@ -316,6 +218,8 @@ static int take_piece(struct cursor *c, struct record *r, uint64_t next, struct 
         *part = before;
         return -1;
     }
+    if (then.len > c->stream->reader->max_line)
+        c->sent.cut += then.len - c->stream->reader->max_line;
     *part = (struct partial){.skipping = !last};
     return 0;
 }
@@ -360,6 +264,8 @@ static bool take_lines(struct cursor *c, const struct view *v, struct record_sin
             full = true;
             break;
         }
+        if (c->sent.skip_line)
+            c->sent.cut += (uint64_t)(nl - p);
         c->sent.skip_line = c->sent.open_line = false;
         p = nl + 1;
     }
@@ -501,6 +407,7 @@ static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
         return READ_MORE; /* there may be a lot of it */
     if (v.len && !memchr(v.p, '\n', v.len) && !v.eof) {
         if (c->sent.skip_line) {
+            c->sent.cut += v.len;
             advance(c, &v, v.base + v.len);
             return READ_MORE;
         }
@@ -538,24 +445,74 @@ static struct segment *current_segment(struct cursor *c)
     return seg;
 }
 
-/* <seg> cannot be read any more: what was left of it is lost, and said. */
+/* <seg> cannot be read any more: what was left of it is a gap, and the next one is read. */
 static int pass_over(struct cursor *c, struct segment *seg)
 {
     struct segment *next = cursor_next_segment(seg);
 
+    if (c->original)
+        return READ_DRY; /* what it read once is no more */
     if (seg->size > c->sent.pos.off) {
-        c->stream->reader->stats.lost_bytes += seg->size - c->sent.pos.off;
-        log_error("bytes were lost with a deleted log file",
-                  KV_STR("hostname", c->stream->identity->hostname),
-                  KV_STR("pod", c->stream->identity->pod), KV_INT("from", c->sent.pos.off),
-                  KV_INT("to", seg->size));
-        c->sent.pos.off = seg->size;
-        c->sent.marker_len = 0;
+        gap_declare_rest(c, seg, NULL);
+        return STEP_AGAIN;
     }
     if (!next)
         return c->stream->finished ? READ_END : READ_DRY;
     cursor_move_to(c, next);
     return STEP_AGAIN;
+}
+
+/* Tells the sink of <g>, which `sent` has come to, and goes on behind it. A line that was begun
+ * before it has lost its end. */
+static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
+{
+    struct mark *m = &c->sent;
+    char text[GAP_TEXT_SIZE];
+    struct record r;
+
+    for (unsigned fd = 0; fd < 2; fd++) {
+        const struct segment *seg =
+            m->part[fd].seg ? stream_segment(c->stream, m->part[fd].seg) : NULL;
+
+        if (seg && !seg->gone && flush_partial(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
+            return not_taken(c);
+        m->part[fd] = (struct partial){0};
+    }
+    gap_record(g, text, &r);
+    if (sink->add(sink, &r) < 0)
+        return not_taken(c);
+    if (!c->original)
+        g->told = true;
+    m->pos = g->to;
+    m->gap = g->no;
+    m->skip_line = m->open_line = m->after_hole = false;
+    m->marker_len = 0;
+    c->idle_since = 0;
+    return STEP_AGAIN;
+}
+
+static int next_step(struct cursor *c, size_t max_bytes, struct record_sink *sink)
+{
+    struct gap *g = gap_next(c);
+    struct segment *seg;
+
+    if (g && !position_before(&c->sent.pos, &g->from))
+        return tell_gap(c, g, sink);
+    seg = current_segment(c);
+    if (!seg)
+        return c->stream->finished ? READ_END : READ_DRY;
+    if (g && !position_before(&c->sent.pos, &g->from))
+        return STEP_AGAIN; /* it has just come there */
+    if (segment_ensure_open(seg) < 0) {
+        if (seg->gone)
+            return pass_over(c, seg);
+        c->wake_at = seg->retry_at;
+        return STEP_UNREADABLE;
+    }
+    if (c->at_end)
+        cursor_resolve_end(c, seg);
+    return seg->codec == CODEC_JOURNAL ? journal_step(c, seg, max_bytes, sink)
+                                       : read_step(c, seg, max_bytes, sink);
 }
 
 enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_sink *sink)
@@ -565,25 +522,10 @@ enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_s
 
     c->wake_at = 0;
     do {
-        struct segment *seg = current_segment(c);
-
-        if (!seg)
-            return c->stream->finished ? READ_END : READ_DRY;
-        if (segment_ensure_open(seg) < 0) {
-            if (!seg->gone) {
-                c->wake_at = seg->retry_at;
-                return READ_WAIT;
-            }
-            rc = pass_over(c, seg);
-            continue;
-        }
-        if (c->at_end)
-            resolve_end(c, seg);
-        rc = seg->codec == CODEC_JOURNAL ? journal_step(c, seg, max_bytes, sink)
-                                         : read_step(c, seg, max_bytes, sink);
-        if (rc == STEP_UNREADABLE)
-            return READ_WAIT;
+        rc = next_step(c, max_bytes, sink);
     } while (rc == STEP_AGAIN);
+    if (rc == STEP_UNREADABLE)
+        return READ_WAIT;
     if (r->big.cap > READ_CHUNK)
         buf_release(&r->big);
     if (r->join.cap > READ_CHUNK)

@@ -1,4 +1,4 @@
-/* Between cursor.c, join.c, mark.c and journal_read.c only. */
+/* Between the files that cursors are made of, and stream.c. */
 #ifndef STREAMS_CURSOR_INTERNAL_H
 #define STREAMS_CURSOR_INTERNAL_H
 
@@ -27,5 +27,37 @@ struct segment *cursor_next_segment(const struct segment *seg);
 /* ---- journal_read.c ---- */
 /* A step of cursor_read() in a segment of a journal. */
 int journal_step(struct cursor *c, struct segment *seg, size_t max_bytes, struct record_sink *sink);
+
+/* ---- begin.c ---- */
+
+/* <c> begins at the end of what was in <seg> (open) when its route came. */
+void cursor_resolve_end(struct cursor *c, struct segment *seg);
+/* The file is not what it was: everybody who stood in what it was starts again at its first byte.
+ */
+void segment_truncated(struct segment *seg);
+
+/* ---- gap.c ---- */
+
+#define GAP_TEXT_SIZE 512
+
+/* <c> has lost <g> (copied), which begins at its `sent` or later: counts it, tells its owner, and
+ * keeps it until its record is confirmed. */
+void gap_declare(struct cursor *c, struct gap *g);
+/* The rest of <seg>, which cannot be read any more. <times>: of its first and last lines, or NULL.
+ */
+void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct gap *times);
+/* <seg> is shorter, or other, than it was (its gen and size are still the old ones). */
+void gap_declare_truncated(struct cursor *c, struct segment *seg);
+/* Nothing of <seg> can be read any more: whoever has not read it to its end has lost the rest. */
+void segment_lost(struct segment *seg, const struct gap *times);
+/* The next one that `sent` has not passed; NULL = there is none. */
+struct gap *gap_next(const struct cursor *c);
+/* What the sink is told. The views point into <g> and <text>. */
+void gap_record(const struct gap *g, char text[GAP_TEXT_SIZE], struct record *r);
+/* Those that `acked` has passed are forgotten. */
+void gaps_confirm(struct cursor *c);
+void gaps_release(struct cursor *c);
+/* Bytes of those that are not confirmed. */
+uint64_t gaps_bytes(const struct cursor *c);
 
 #endif

@@ -18,6 +18,7 @@ enum record_flags {
     RECORD_PARTIAL = 1 << 0, /* goes on in the next record of the same fd (`P`, or no \n) */
     RECORD_RAW = 1 << 1,     /* neither CRI nor docker JSON: msg is the whole line, time is empty */
     RECORD_CUT = 1 << 2,     /* was longer than MAX_LINE, or its end never came */
+    RECORD_GAP = 1 << 3, /* no line of the file: says what was lost here (stream.h, struct gap) */
 };
 
 /* What a record heard on a network input has besides time and message. Views; empty = not given. */

@@ -16,7 +16,8 @@ bool position_before(const struct position *a, const struct position *b)
 /* Are both at the same byte, with the same lines begun? */
 static bool same_place(const struct mark *a, const struct mark *b)
 {
-    bool same = a->pos.seg == b->pos.seg && a->pos.gen == b->pos.gen && a->pos.off == b->pos.off;
+    bool same = a->pos.seg == b->pos.seg && a->pos.gen == b->pos.gen && a->pos.off == b->pos.off &&
+                a->gap == b->gap;
 
     for (unsigned fd = 0; fd < 2; fd++)
         same = same && a->part[fd].seg == b->part[fd].seg && a->part[fd].off == b->part[fd].off &&
@@ -41,10 +42,21 @@ bool mark_fits(const struct mark *m, struct segment *seg)
            hash_stable(bytes, n) == m->marker;
 }
 
+/* What was handed to the sink before its file was truncated is confirmed after all, up to <m>. */
+static void settle_doubt(struct cursor *c, const struct position *p)
+{
+    if (p->seg > c->doubt.seg || (p->seg == c->doubt.seg && p->gen > c->doubt.gen))
+        c->doubt.from = c->doubt.to;
+    else if (p->seg == c->doubt.seg && p->off > c->doubt.from)
+        c->doubt.from = p->off < c->doubt.to ? p->off : c->doubt.to;
+}
+
 void cursor_ack(struct cursor *c, const struct mark *m)
 {
     struct segment *seg = stream_segment(c->stream, m->pos.seg);
 
+    if (c->doubt.from < c->doubt.to)
+        settle_doubt(c, &m->pos);
     if ((seg && seg->gen != m->pos.gen) || position_before(&m->pos, &c->acked.pos) ||
         same_mark(m, &c->acked))
         return;
@@ -52,6 +64,7 @@ void cursor_ack(struct cursor *c, const struct mark *m)
                  m->part[1].seg != c->acked.part[1].seg;
     c->stream->reader->stats.acks++;
     c->acked = *m;
+    gaps_confirm(c);
     if (moved)
         stream_trim(c->stream);
 }
@@ -61,10 +74,28 @@ bool cursor_is_settled(const struct cursor *c)
     return same_place(&c->sent, &c->acked);
 }
 
+/* It has to be sent again, and is no more. */
+static void declare_doubt(struct cursor *c)
+{
+    const struct segment *seg = stream_segment(c->stream, c->doubt.seg);
+    struct position start = {c->doubt.seg, seg ? seg->gen : c->doubt.gen + 1, 0};
+    struct gap g = {.reason = GAP_TRUNCATED,
+                    .segment = seg ? seg->id_hash : 0,
+                    .from = start,
+                    .to = start,
+                    .at = c->doubt.from,
+                    .bytes = c->doubt.to - c->doubt.from};
+
+    c->doubt.from = c->doubt.to;
+    gap_declare(c, &g);
+}
+
 void cursor_rewind(struct cursor *c)
 {
     c->sent = c->acked;
     c->idle_since = 0;
+    if (c->doubt.from < c->doubt.to)
+        declare_doubt(c);
 }
 
 uint64_t cursor_lag(const struct cursor *c, const struct mark *m)
@@ -74,7 +105,8 @@ uint64_t cursor_lag(const struct cursor *c, const struct mark *m)
     list_for_each (it, &c->stream->segments) {
         const struct segment *seg = list_entry(it, struct segment, node);
 
-        if (seg->no < m->pos.seg)
+        if (seg->no < m->pos.seg ||
+            seg->gone) /* what is lost is not behind: it is counted as lost */
             continue;
         if (seg->no == m->pos.seg)
             lag += seg->size > m->pos.off ? seg->size - m->pos.off : 0;

@@ -7,7 +7,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "streams/stream.h"
+#include "streams/cursor_internal.h"
 
 /* Are the bytes before <off> those that <r> remembers? */
 static bool marker_fits(struct segment *seg, const struct state_record *r, struct mark *m)
@@ -37,6 +37,30 @@ static void save_partial(struct stream *s, const struct partial *p, struct state
     out->id = seg->id;
 }
 
+/* As large as it is now: it is not looked at while nobody can read it. */
+static void refresh(struct segment *seg)
+{
+    struct segment_stat st;
+
+    if (seg->nameless && !seg->gz && segment_stat_fd(seg->fd, &st, NULL) == 0)
+        seg->size = seg->sure = st.size;
+}
+
+/* Bytes behind <seg> that only our descriptors keep. */
+static uint64_t held_behind(struct segment *seg)
+{
+    uint64_t bytes = 0;
+
+    for (struct list *it = seg->node.next; it != &seg->stream->segments; it = it->next) {
+        struct segment *next = list_entry(it, struct segment, node);
+
+        refresh(next);
+        if (next->nameless && !next->path)
+            bytes += next->size;
+    }
+    return bytes;
+}
+
 bool cursor_save(struct cursor *c, struct state_record *r)
 {
     const struct position *p = &c->acked.pos;
@@ -50,7 +74,12 @@ bool cursor_save(struct cursor *c, struct state_record *r)
         segment_read_prefix(seg);
     r->id = seg->id;
     r->off = p->off;
-    r->size = seg->size;
+    refresh(seg);
+    r->size = seg->gone ? p->off
+              : seg->gz ? seg->size
+                        : seg->sure; /* what is lost is said by <lost> */
+    r->lost = gaps_bytes(c);
+    r->held = held_behind(seg);
     r->restart = seg->restart;
     r->skip_line = c->acked.skip_line;
     r->cut_short = c->acked.cut_short;
@@ -108,10 +137,25 @@ static struct segment *same_inode(struct stream *s, const struct segment_id *id)
     return NULL;
 }
 
+/* What is known to be missing where the cursor begins. */
+static void declare(struct cursor *c, const struct state_record *r, uint64_t bytes, bool at_least)
+{
+    struct gap g = {.reason = GAP_RESTART,
+                    .segment = segment_id_hash(&r->id),
+                    .from = c->sent.pos,
+                    .to = c->sent.pos,
+                    .at = r->off,
+                    .bytes = r->lost + bytes,
+                    .at_least = at_least};
+
+    gap_declare(c, &g);
+}
+
 enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
 {
     struct segment *seg = find_segment(c->stream, &r->id);
     struct mark m = {.skip_line = r->skip_line, .cut_short = r->cut_short};
+    uint64_t unread = r->size > r->off ? r->size - r->off : 0;
 
     c->at_end = false;
     if (seg && (seg->gz || seg->size >= r->off) && marker_fits(seg, r, &m)) {
@@ -119,6 +163,8 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
         for (unsigned i = 0; i < 2; i++)
             restore_partial(c->stream, &r->part[i], &m.part[i]);
         c->sent = c->acked = m;
+        if (r->lost) /* the drain was not told before we ended */
+            declare(c, r, 0, false);
         FAULT_POINT("cursor-resumed");
         return RESUME_OK;
     }
@@ -127,5 +173,7 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->acked = c->sent;
+    if (!seg || r->lost || unread)
+        declare(c, r, unread + (seg ? 0 : r->held), true);
     return seg ? RESUME_CHANGED : RESUME_GONE;
 }

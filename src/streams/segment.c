@@ -45,6 +45,8 @@ void segment_close(struct segment *seg)
         (void)close(seg->fd); /* only read from: nothing can be lost */
     seg->gz = NULL;
     seg->fd = -1;
+    seg->stream->reader->held += seg->nameless;
+    seg->nameless = false;
     list_del(&seg->lru);
     seg->stream->reader->stats.open_segments--;
 }
@@ -174,6 +176,7 @@ static int adopt(struct segment *seg, int fd)
     }
     seg->fd = fd;
     seg->retry_ms = 0;
+    seg->seen = true;
     segment_read_prefix(seg);
     list_add_tail(&r->open, &seg->lru);
     r->stats.open_segments++;

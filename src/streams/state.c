@@ -75,6 +75,8 @@ static void put_record(char *p, const struct state_record *r)
         put(&p, r->part[i].skipping, 1);
     }
     put(&p, r->cut_short, 1);
+    put(&p, r->lost, 8);
+    put(&p, r->held, 8);
 }
 
 static void get_record(const char *p, struct state_record *r)
@@ -97,6 +99,8 @@ static void get_record(const char *p, struct state_record *r)
         r->part[i].skipping = get(&p, 1);
     }
     r->cut_short = get(&p, 1);
+    r->lost = get(&p, 8);
+    r->held = get(&p, 8);
 }
 
 /* ---- slots ---- */

@@ -40,6 +40,9 @@ struct state_record {
     bool cut_short; /* the partial lines have no end, for the file was truncated */
     struct state_partial part[2];
     int64_t seen_ns; /* wall time at which a route last wanted it */
+    uint64_t lost;   /* bytes declared lost of which the drain has not confirmed to know */
+    uint64_t held; /* unread bytes behind this file that have no name any more, and so are lost with
+                      the process */
 };
 
 struct state_slot {

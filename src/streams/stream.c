@@ -2,12 +2,13 @@
  * Streams: the list of segments and who still needs them. See stream.h for the picture and the
  * invariants.
  */
-#include "streams/stream.h"
+#include "streams/cursor_internal.h"
 
 #include <stdlib.h>
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "loop/loop.h"
 
 void reader_init(struct reader *r, struct loop *loop, size_t max_line, uint64_t partial_timeout_ms)
@@ -139,6 +140,19 @@ void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct 
     stream_grew(s);
 }
 
+/* <named>: the file that <seg> holds open can still be found under some name, which its .gz, whose
+ * name and id <seg> has by then, is not. */
+static void set_nameless(struct segment *seg, bool named)
+{
+    struct reader *r = seg->stream->reader;
+
+    if (seg->fd < 0 || seg->nameless == !named)
+        return;
+    seg->nameless = !named;
+    r->held++;
+    r->stats.acks++; /* from now on a crash would lose it: the state is to say how much there is */
+}
+
 void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct segment_id *id)
 {
     struct segment *seg = stream_segment(s, no);
@@ -147,6 +161,7 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
         free(path);
         return;
     }
+    set_nameless(seg, path && !(seg->nameless && seg->path) && segment_id_same_inode(&seg->id, id));
     free(seg->path);
     seg->path = path;
     seg->retry_at = 0;
@@ -156,7 +171,9 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
         seg->id.ino = id->ino;
         seg->id.btime_ns = id->btime_ns;
     }
-    if (seg->fd < 0) {
+    if (seg->fd < 0 && !path && !seg->gone) {
+        segment_lost(seg, NULL);
+    } else if (seg->fd < 0) {
         if (path && !list_empty(&s->cursors))
             (void)segment_ensure_open(seg); /* while it is there: nobody may read for hours */
         stream_grew(s);                     /* those who wait to open it look again */
@@ -164,8 +181,24 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
     stream_trim(s);
 }
 
-/* Those who cannot read just now lag behind what is there, not behind what was last read. */
-static void refresh_size(struct stream *s)
+/* Does some cursor still find before it what it read there? Without one: are the first bytes those
+ * that they were? */
+static bool is_same(struct segment *seg)
+{
+    char bytes[MARKER_SIZE];
+
+    list_for_each (it, &seg->stream->cursors) {
+        const struct mark *m = &list_entry(it, struct cursor, stream_node)->sent;
+        size_t n = m->marker_len;
+
+        if (m->pos.seg == seg->no && n && n <= m->pos.off)
+            return segment_read(seg, bytes, n, m->pos.off - n) == (ssize_t)n &&
+                   hash_stable(bytes, n) == m->marker;
+    }
+    return segment_has_prefix(seg, &seg->id);
+}
+
+static void measure(struct stream *s, bool make_sure)
 {
     struct segment_stat st;
     struct segment *last;
@@ -173,13 +206,27 @@ static void refresh_size(struct stream *s)
     if (list_empty(&s->segments))
         return;
     last = list_entry(s->segments.prev, struct segment, node);
-    if (last->fd >= 0 && segment_stat_fd(last->fd, &st, NULL) == 0 && st.size > last->size)
+    if (last->fd < 0 || last->gz || segment_stat_fd(last->fd, &st, NULL) < 0)
+        return;
+    if (st.size > last->size)
         last->size = st.size;
+    if (make_sure && st.size > last->sure && is_same(last))
+        last->sure = st.size;
 }
 
+void stream_measure(struct stream *s)
+{
+    measure(s, true);
+}
+
+/* Those who cannot read just now lag behind what is there, not behind what was last read. Whoever
+ * reads makes sure by that; for those who have not since the last time it is done here. */
 void stream_grew(struct stream *s)
 {
-    refresh_size(s);
+    const struct segment *last =
+        list_empty(&s->segments) ? NULL : list_entry(s->segments.prev, struct segment, node);
+
+    measure(s, last && last->size > last->sure);
     list_for_each_safe (it, &s->cursors) {
         struct cursor *c = list_entry(it, struct cursor, stream_node);
         c->wake(c);

@@ -41,12 +41,17 @@ struct segment {
     struct segment_id id;
     uint64_t id_hash;
     uint64_t size;      /* when last looked at */
+    uint64_t sure;      /* ... and it was certainly still this file, not another's bytes behind a
+                           truncation */
     uint64_t sealed_at; /* loop time at which it stopped being the last one; 0 = it is the last */
     uint64_t retry_at;  /* could not be opened: not before then */
     uint32_t retry_ms;  /* ... which is so much later than the last try; 0 = it was opened */
     enum codec codec;   /* of the last line understood; CODEC_JOURNAL from the start */
     bool lent;          /* fd is the journal's, open for as long as this is here */
+    bool seen;          /* it was open once, so that its size is known */
     bool gone;          /* nothing can be read from it any more, and it was said */
+    bool evicted;       /* ... because it was given up for the budget of held bytes */
+    bool nameless;      /* the open file has no name any more: only we keep it on the disk */
     bool complained;    /* unreadable, and it was said */
 };
 
@@ -74,7 +79,40 @@ struct mark {
     bool after_hole;        /* NULs at pos are what a hole left */
     bool cut_short;         /* the file was truncated: lines begun before pos have no end */
     uint16_t marker_len;    /* 0 = unknown */
+    uint32_t gap;           /* gaps up to this number lie behind */
     uint64_t marker;        /* hash of so many bytes just before pos: is it still the same file? */
+    uint64_t cut;           /* bytes of lines above MAX_LINE that were passed over, since the cursor
+                               began */
+};
+
+/* Why a cursor will never read some bytes. */
+enum gap_reason {
+    GAP_EVICTED = 0, /* their file was given up for the budget of held bytes */
+    GAP_DELETED,     /* their file went before it could be opened */
+    GAP_TRUNCATED,   /* their file was truncated, or written anew */
+    GAP_RESTART,     /* the same, or deleted, while we did not run */
+    GAP_REASONS
+};
+
+#define GAP_TIME_SIZE 40
+
+/* Bytes that were there for a cursor and that it will never read. Declared, which is to say counted
+ * and logged, once, when that is known; told to the sink as a record in their place, again after a
+ * rewind until that is confirmed. */
+struct gap {
+    struct list node;         /* cursor->gaps, in the order of reading */
+    uint32_t no;              /* mark.gap of those who have passed it; from 1 */
+    struct position from, to; /* <to> is where reading goes on; both the same when the bytes have no
+                                 place any more */
+    uint64_t segment;         /* hash of the first file, and ... */
+    uint64_t at;              /* ... where in it the bytes began: the record's id */
+    uint64_t bytes;           /* of the files */
+    enum gap_reason reason;
+    bool at_least; /* nobody can tell whether there were more */
+    bool told;     /* the sink has had it: it must say the same the next time */
+    char since[GAP_TIME_SIZE], until[GAP_TIME_SIZE]; /* times of the first and last line; "" = not
+                                                        known */
+    char declared[GAP_TIME_SIZE];
 };
 
 enum read_result {
@@ -102,6 +140,17 @@ struct cursor {
     uint64_t idle_since; /* loop time since which the file has not grown behind an unfinished line;
                             0 = none */
     uint64_t idle_size;
+    struct list gaps;              /* of struct gap: those not confirmed yet */
+    const struct cursor *original; /* this one reads once more what that one has read: it finds the
+                                      same gaps, and makes none; else NULL */
+    /* <g> is lost to it: told once, when it is known. NULL = nobody asks. */
+    void (*lost)(struct cursor *c, const struct gap *g);
+    /* The bytes [from, to) of a file were handed to the sink before it was truncated: lost, too,
+     * should they have to be sent again. */
+    struct {
+        uint32_t seg, gen;
+        uint64_t from, to;
+    } doubt;
 };
 
 struct stream {
@@ -118,16 +167,15 @@ struct stream {
 struct reader_stats {
     uint64_t bytes_read;
     uint64_t records;
-    uint64_t raw;           /* lines that were neither CRI nor docker JSON */
-    uint64_t cut;           /* lines above MAX_LINE, or whose end never came */
-    uint64_t truncated;     /* files found shorter, or other, than they were */
-    uint64_t lost_bytes;    /* in segments that could not be read any more */
-    uint64_t cut_off_bytes; /* not read yet when their file was truncated, as far as known */
-    uint64_t acks;          /* times that a confirmed place moved, or a cursor came or went */
-    uint64_t resume_gaps;   /* cursors whose file was gone or another after a restart */
-    uint64_t late_bytes;    /* written to a segment after every cursor had left it */
-    uint64_t damaged_bytes; /* of journals: from a record that is none to its segment's end */
-    uint64_t open_segments; /* now */
+    uint64_t raw;               /* lines that were neither CRI nor docker JSON */
+    uint64_t cut;               /* lines above MAX_LINE, or whose end never came */
+    uint64_t truncated;         /* files found shorter, or other, than they were */
+    uint64_t lost[GAP_REASONS]; /* bytes in gaps, added up over the cursors */
+    uint64_t acks;              /* times that a confirmed place moved, or a cursor came or went */
+    uint64_t resume_gaps;       /* cursors whose file was gone or another after a restart */
+    uint64_t late_bytes;        /* written to a segment after every cursor had left it */
+    uint64_t damaged_bytes;     /* of journals: from a record that is none to its segment's end */
+    uint64_t open_segments;     /* now */
 };
 struct reader {
     struct loop *loop;
@@ -138,6 +186,7 @@ struct reader {
     char join_time[64]; /* ... and the time of its first piece */
     struct buf scratch; /* of the docker decoder */
     struct list open;   /* segments with an fd */
+    uint64_t held; /* times that a file lost its name while it was open, or such one was closed */
     size_t max_line;
     uint64_t partial_timeout_ms;
     uint64_t open_share;  /* segments that may be open: what is left is for connections */
@@ -176,11 +225,17 @@ void stream_journal_add(struct stream *s, uint32_t no, char *path, int fd,
                         const struct segment_id *id);
 /* <path> is taken over; NULL = no name any more. */
 void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct segment_id *id);
+/* Looks how large the last segment is, and makes sure that it is still what its cursors read. */
+void stream_measure(struct stream *s);
 /* Wakes all cursors. */
 void stream_grew(struct stream *s);
 void stream_finish(struct stream *s);
 /* Lets go of the segments that every cursor has passed. */
 void stream_trim(struct stream *s);
+/* Gives up segment <no>, which has no name any more, so that its bytes go from the disk: what a
+ * cursor has not read of it is lost to that cursor. One that has a name again, as .gz, is read on
+ * there instead. */
+void stream_evict(struct stream *s, uint32_t no);
 struct segment *stream_segment(struct stream *s, uint32_t no);
 
 /* Opens and looks at it. 0 = seg->fd is usable and seg->size fresh; -1 = not now (retry_at) or gone
@@ -200,6 +255,9 @@ bool segment_has_prefix(struct segment *seg, const struct segment_id *id);
  * there. */
 void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor *c),
                  const struct position *end);
+/* A second reading of what <original> has read from <from> on, e.g. to make the same bytes again.
+ * Release it before anything else is done with either. */
+void cursor_init_again(struct cursor *c, const struct cursor *original, const struct mark *from);
 void cursor_release(struct cursor *c);
 /* Reads on from <sent>, at most about <max_bytes> of the file, into <sink>; moves <sent> behind
  * what the sink took. */
@@ -224,6 +282,9 @@ bool cursor_is_settled(const struct cursor *c);
 void cursor_rewind(struct cursor *c);
 /* Bytes between <m> and the end of the stream, as far as known. */
 uint64_t cursor_lag(const struct cursor *c, const struct mark *m);
+/* What is lost for <reason>, as a word for metrics and as words for people. */
+const char *gap_reason_name(enum gap_reason reason);
+const char *gap_reason_text(enum gap_reason reason);
 /* Is <a> before <b>? */
 bool position_before(const struct position *a, const struct position *b);
 

@@ -2,6 +2,7 @@
 exactly what was written."""
 
 import gzip
+import re
 
 import pytest
 from lib import peer
@@ -143,10 +144,13 @@ def test_F06_copytruncate_loss_is_counted(node, oracle, daemon, sinks):
     c.write(oracle.source("b").take(100))
     wait_for(lambda: d.metric("logtrain_lost_bytes_total", reason="truncated"), 20 * SLOW, "the loss to be counted")
     sinks.resume()
-    sinks.exact(streams=["b"])
+    sinks.exact(streams=["b"], foreign=1)
     for report in sinks.reports(["a"]):
         assert report.lost and report.dup == 0 and report.reorder == 0, report
-    assert d.log_lines(r"truncated.* lost_bytes=[1-9]")
+        assert b" bytes were lost: their file was truncated before it was read" in report.foreign[0]
+    for row in d.drains():
+        lost = d.metric("logtrain_drain_lost_bytes_total", drain=row["name"], reason="truncated")
+        assert len(d.log_lines(rf"bytes were lost drain={re.escape(row['name'])} .*reason=truncated bytes={lost:.0f} ")) == 1
 
 
 @pytest.mark.parametrize("regrown", [50, 500])
@@ -186,7 +190,7 @@ def test_F07_truncated_and_regrown_while_the_drains_are_down(node, oracle, daemo
     c.copytruncate()
     c.write(oracle.source("new").take(1000))
     sinks.resume()
-    sinks.exact(streams=["new"])
+    sinks.exact(streams=["new"], foreign=None)
     for report in sinks.reports(["old"]):
         assert report.lost == 0 and report.reorder == 0, report
     assert d.metric("logtrain_truncations_total") == 1

@@ -419,7 +419,7 @@ static void run_free(struct run *r)
     cursor_release(&r->cursor);
     stream_free(r->stream);
     FUZZ_CHECK(r->reader.stats.open_segments == 0);
-    FUZZ_CHECK(r->reader.stats.lost_bytes == 0 && r->reader.stats.late_bytes == 0);
+    FUZZ_CHECK(r->reader.stats.lost[GAP_DELETED] == 0 && r->reader.stats.late_bytes == 0);
     FUZZ_CHECK(r->reader.stats.truncated == 0);
     reader_release(&r->reader);
     buf_release(&r->out);

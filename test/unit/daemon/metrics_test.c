@@ -17,7 +17,13 @@
         .bytes_out = 900 * (n), .wire_bytes = 1200 * (n), .batches = 3 * (n), .retries = 2 * (n),  \
         .rewinds = 1 * (n), .rejected = 5 * (n), .too_large = 2 * (n), .truncated = 4 * (n),       \
         .unconfirmed = 6 * (n), .connects = 7 * (n), .connect_errors = 8 * (n),                    \
-        .disconnects = 11 * (n), .lost_known = 12 * (n), .unsubscribed = 13 * (n)                  \
+        .disconnects = 11 * (n), .lost_known = 12 * (n), .unsubscribed = 13 * (n),                 \
+        .gaps = 14 * (n), .cut = 15 * (n), .lost = {                                               \
+            16 * (n),                                                                              \
+            17 * (n),                                                                              \
+            18 * (n),                                                                              \
+            19 * (n)                                                                               \
+        }                                                                                          \
     }
 
 static struct drain_report first[] = {
@@ -66,9 +72,8 @@ static struct engine_report one = {
                .raw = 3,
                .cut = 4,
                .truncated = 5,
-               .lost_bytes = 6,
+               .lost = {2, 6, 9, 3},
                .late_bytes = 7,
-               .cut_off_bytes = 9,
                .open_segments = 8},
 };
 static struct engine_report two = {
@@ -87,9 +92,8 @@ static struct engine_report two = {
                .raw = 30,
                .cut = 40,
                .truncated = 50,
-               .lost_bytes = 60,
+               .lost = {20, 60, 90, 30},
                .late_bytes = 70,
-               .cut_off_bytes = 90,
                .open_segments = 80},
 };
 static const struct node_facts facts = {
@@ -262,6 +266,12 @@ static void drains_are_added_up(void **state)
         ("logtrain_drain_rejected_records_total{drain=\"http://a:80#000001\",reason=\"too_large\"}"
          " 2"),
         "logtrain_drain_lost_records_total{drain=\"http://a:80#000001\",reason=\"not_sent\"} 12",
+        "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"evicted\"} 16",
+        "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"deleted\"} 17",
+        "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"truncated\"} 18",
+        "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"restart\"} 19",
+        "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"cut\"} 15",
+        "logtrain_drain_gap_records_total{drain=\"http://a:80#000001\"} 14",
         "logtrain_drain_truncated_records_total{drain=\"http://a:80#000001\"} 4",
         "logtrain_drain_unconfirmed_bytes_total{drain=\"http://a:80#000001\"} 6",
         "logtrain_drain_connects_total{drain=\"http://a:80#000001\"} 7",
@@ -294,8 +304,10 @@ static void the_node_is_added_up(void **state)
         "logtrain_raw_lines_total 33",
         "logtrain_cut_lines_total 44",
         "logtrain_truncations_total 55",
-        "logtrain_lost_bytes_total{reason=\"unreadable\"} 66",
+        "logtrain_lost_bytes_total{reason=\"evicted\"} 22",
+        "logtrain_lost_bytes_total{reason=\"deleted\"} 66",
         "logtrain_lost_bytes_total{reason=\"truncated\"} 99",
+        "logtrain_lost_bytes_total{reason=\"restart\"} 33",
         "logtrain_lost_bytes_total{reason=\"late\"} 77",
         "logtrain_open_segments 88",
         "logtrain_segments 66",
@@ -364,14 +376,17 @@ static void drains_page_is_as_it_was(void **state)
         "\"bytes_in\":1000,\"records_out\":9,\"bytes_out\":900,\"wire_bytes\":1200,\"batches\":3,"
         "\"retries\":2,\"rewinds\":1,\"rejected\":5,\"too_large\":2,\"truncated\":4,"
         "\"unconfirmed\":6,\"connects\":7,\"connect_errors\":8,\"disconnects\":11,"
-        "\"lost_known\":12,\"unsubscribed\":13}},\n"
+        "\"lost_known\":12,\"unsubscribed\":13,\"gaps\":14,\"cut\":15,"
+        "\"lost_evicted\":16,\"lost_deleted\":17,\"lost_truncated\":18,\"lost_restart\":19}},\n"
         "{\"name\":\"syslog+tcp://b:601#000002\",\"state\":\"held\",\"promise\":\"p\","
         "\"workers\":3,\"streams\":5,\"lag_bytes\":100,\"lag_seconds\":61.001,"
         "\"retry_in_seconds\":0.400,\"last_error\":\"no\",\"counters\":{\"records_in\":1010,"
         "\"bytes_in\":101000,\"records_out\":909,\"bytes_out\":90900,\"wire_bytes\":121200,"
         "\"batches\":303,\"retries\":202,\"rewinds\":101,\"rejected\":505,\"too_large\":202,"
         "\"truncated\":404,\"unconfirmed\":606,\"connects\":707,\"connect_errors\":808,"
-        "\"disconnects\":1111,\"lost_known\":1212,\"unsubscribed\":1313}}]\n";
+        "\"disconnects\":1111,\"lost_known\":1212,\"unsubscribed\":1313,\"gaps\":1414,"
+        "\"cut\":1515,\"lost_evicted\":1616,\"lost_deleted\":1717,\"lost_truncated\":1818,"
+        "\"lost_restart\":1919}}]\n";
     struct buf out = print(both, 2, drains_render);
 
     (void)state;

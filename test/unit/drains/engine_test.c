@@ -147,7 +147,10 @@ static void test_shelved_batch_of_truncated_file(void **state)
     lose(stuck);
     buf_clear(&stuck->got);
     reopen(stuck);
-    assert_got(stuck, "three\nfour\nfive\n");
+    assert_got(stuck, "logtrain: 88 bytes were lost: their file was truncated before it was read\n"
+                      "three\nfour\nfive\n"); /* what was in flight, and nothing else */
+    assert_int_equal(stuck->base.counters.lost[GAP_TRUNCATED], 88);
+    assert_int_equal(well->base.counters.lost[GAP_TRUNCATED], 0);
 }
 
 /* Reading the range again fails for good: it must not be tried for ever. */

@@ -1,0 +1,140 @@
+/*
+ * Where cursors begin: at the first byte, at the end of what was there, with what another has read,
+ * or again at the start, when a file turns out to be another than it was.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/map.h"
+#include "streams/cursor_internal.h"
+
+/* The start of the line that <off> lies in, no further back than READ_CHUNK. */
+static uint64_t line_start(struct segment *seg, uint64_t off)
+{
+    struct reader *r = seg->stream->reader;
+    size_t n = off < READ_CHUNK ? (size_t)off : READ_CHUNK;
+    ssize_t got = segment_read(seg, r->chunk, n, off - n);
+    const char *nl = got > 0 ? memrchr(r->chunk, '\n', (size_t)got) : NULL;
+
+    if (!nl)
+        return got == (ssize_t)n && n == off ? 0 : off;
+    return off - n + (uint64_t)(nl + 1 - r->chunk);
+}
+
+void cursor_resolve_end(struct cursor *c, struct segment *seg)
+{
+    uint64_t end = c->end_off < seg->size ? c->end_off : seg->size;
+    /* A journal ends at a record's end whenever somebody asks where it ends. */
+    uint64_t off = seg->codec == CODEC_JOURNAL ? c->end_off : line_start(seg, end);
+    size_t n = off < MARKER_SIZE ? (size_t)off : MARKER_SIZE;
+    char bytes[MARKER_SIZE];
+
+    c->at_end = false;
+    c->sent.pos = (struct position){seg->no, seg->gen, off};
+    if (segment_read(seg, bytes, n, off - n) == (ssize_t)n) {
+        c->sent.marker = hash_stable(bytes, n);
+        c->sent.marker_len = (uint16_t)n;
+    }
+    c->acked = c->sent;
+}
+
+void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor *c),
+                 const struct position *end)
+{
+    struct segment *last = end ? stream_segment(s, end->seg) : NULL;
+
+    *c = (struct cursor){.stream = s, .wake = wake};
+    list_init(&c->gaps);
+    s->was_read = true;
+    s->reader->stats.acks++;
+    list_add_tail(&s->cursors, &c->stream_node);
+    if (last) {
+        c->sent.pos = (struct position){last->no, last->gen, 0};
+        c->acked = c->sent;
+        c->at_end = true;
+        c->end_off = end->off;
+        if (segment_ensure_open(last) == 0)
+            cursor_resolve_end(c, last);
+        return;
+    }
+    list_for_each (it, &s->segments)
+        (void)segment_ensure_open(
+            list_entry(it, struct segment, node)); /* not now: tried again when read */
+}
+
+static void wake_nobody(struct cursor *c)
+{
+    (void)c; /* it lives for one reading */
+}
+
+void cursor_init_again(struct cursor *c, const struct cursor *original, const struct mark *from)
+{
+    *c = (struct cursor){.stream = original->stream,
+                         .wake = wake_nobody,
+                         .sent = *from,
+                         .acked = *from,
+                         .original = original};
+    list_init(&c->gaps);
+    list_add_tail(&c->stream->cursors, &c->stream_node); /* truncation must find it */
+}
+
+void cursor_release(struct cursor *c)
+{
+    c->stream->reader->stats.acks++;
+    list_del(&c->stream_node);
+    gaps_release(c);
+}
+
+static void start_again(struct mark *m, struct segment *seg)
+{
+    if (m->pos.seg == seg->no && m->pos.off && mark_fits(m, seg)) {
+        m->pos.gen = seg->gen; /* it has read of what is there now: another had not */
+        return;
+    }
+    for (unsigned fd = 0; fd < 2; fd++)
+        if (m->part[fd].seg == seg->no)
+            m->part[fd] = (struct partial){0};
+    if (m->pos.seg != seg->no)
+        return;
+    m->cut_short = true;
+    m->pos = (struct position){seg->no, seg->gen, 0};
+    m->skip_line = m->open_line = false;
+    m->after_hole = true;
+    m->marker_len = 0;
+}
+
+/* Has somebody read of the new contents, before the truncation was noticed? Then nobody knows how
+ * much there was of the old. */
+static bool new_was_read(struct segment *seg)
+{
+    list_for_each (it, &seg->stream->cursors) {
+        const struct mark *m = &list_entry(it, struct cursor, stream_node)->sent;
+
+        if (m->pos.seg == seg->no && m->pos.off && mark_fits(m, seg))
+            return true;
+    }
+    return false;
+}
+
+void segment_truncated(struct segment *seg)
+{
+    struct reader *r = seg->stream->reader;
+    uint64_t before = r->stats.lost[GAP_TRUNCATED];
+
+    if (new_was_read(seg))
+        seg->sure = 0;
+    list_for_each (it, &seg->stream->cursors)
+        gap_declare_truncated(list_entry(it, struct cursor, stream_node), seg);
+    seg->gen++;
+    seg->size = seg->sure = 0;
+    list_for_each (it, &seg->stream->cursors) {
+        struct cursor *c = list_entry(it, struct cursor, stream_node);
+
+        start_again(&c->sent, seg);
+        start_again(&c->acked, seg);
+    }
+    r->stats.truncated++;
+    log_info("log file was truncated, reading it from its start",
+             KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+             KV_INT("lost_bytes", r->stats.lost[GAP_TRUNCATED] - before));
+}

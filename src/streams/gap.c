@@ -1,0 +1,312 @@
+/*
+ * Gaps: bytes that were there for a cursor and that it will never read. Whoever finds out declares
+ * it, once; cursor.c tells the sink when it comes to the place, and again after a rewind. So a
+ * counter never has more than was lost, and a receiver sees the hole where it is.
+ *
+ * Gaps of a cursor are numbered in the order of reading, and a mark says up to which number they
+ * lie behind it, because a gap may have no length: what a truncated file had is not between any two
+ * of its bytes now. A gap that lies before others which were not passed yet takes the number of the
+ * first of these, and they move up; nothing is in flight behind `sent`, so no mark knows of it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "streams/cursor_internal.h"
+
+#define LOOK_BYTES (64 * 1024) /* for the times of the first and last line lost */
+
+const char *gap_reason_name(enum gap_reason reason)
+{
+    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated", "restart"};
+
+    return names[reason];
+}
+
+const char *gap_reason_text(enum gap_reason reason)
+{
+    static const char *const texts[GAP_REASONS] = {
+        "their deleted file was given up, for more bytes were held than HELD_BYTES_MAX allows",
+        "their file was deleted before it could be read",
+        "their file was truncated before it was read",
+        "their file was deleted or truncated while logtrain did not run",
+    };
+
+    return texts[reason];
+}
+
+static const struct list *gaps_of(const struct cursor *c)
+{
+    return c->original ? &c->original->gaps : &c->gaps;
+}
+
+struct gap *gap_next(const struct cursor *c)
+{
+    const struct list *gaps = gaps_of(c);
+
+    list_for_each (it, gaps) {
+        struct gap *g = list_entry(it, struct gap, node);
+
+        if (g->no > c->sent.gap)
+            return g;
+    }
+    return NULL;
+}
+
+/* ---- declaring ---- */
+
+/* <next> begins where <g> ends. */
+static bool touches(const struct cursor *c, const struct gap *g, const struct gap *next)
+{
+    const struct segment *seg;
+
+    if (g->to.seg == next->from.seg)
+        return g->to.off == next->from.off;
+    seg = stream_segment(c->stream, g->to.seg);
+    return seg && next->from.off == 0 && g->to.off >= seg->size &&
+           seg->node.next != &c->stream->segments &&
+           list_entry(seg->node.next, struct segment, node)->no == next->from.seg;
+}
+
+/* One record for both, as long as nobody has been told of the first. */
+static bool merge(const struct cursor *c, struct gap *before, const struct gap *g)
+{
+    if (before->no <= c->sent.gap || before->told || before->reason != g->reason ||
+        !touches(c, before, g))
+        return false;
+    before->to = g->to;
+    before->bytes += g->bytes;
+    before->at_least |= g->at_least;
+    memcpy(before->until, g->until, sizeof(before->until));
+    return true;
+}
+
+/* Into the list, before those that begin later and were not passed. */
+static void insert(struct cursor *c, const struct gap *g)
+{
+    struct list *at = c->gaps.next, *it;
+    struct gap *before, *copy;
+
+    for (; at != &c->gaps; at = at->next) {
+        const struct gap *other = list_entry(at, struct gap, node);
+
+        if (other->no > c->sent.gap && position_before(&g->from, &other->from))
+            break;
+    }
+    before = at->prev == &c->gaps ? NULL : list_entry(at->prev, struct gap, node);
+    if (before && merge(c, before, g))
+        return;
+    copy = xmalloc(sizeof(*copy));
+    *copy = *g;
+    copy->no = (before ? before->no : c->acked.gap) + 1;
+    list_add_tail(at, &copy->node);
+    for (it = copy->node.next; it != &c->gaps; it = it->next)
+        list_entry(it, struct gap, node)->no++;
+}
+
+void gap_declare(struct cursor *c, struct gap *g)
+{
+    struct reader *r = c->stream->reader;
+
+    (void)clock_format(g->declared, clock_wall_ns());
+    r->stats.lost[g->reason] += g->bytes;
+    r->stats.acks++; /* the state has to know */
+    insert(c, g);
+    if (c->lost)
+        c->lost(c, g);
+}
+
+void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct gap *times)
+{
+    const struct gap *next = gap_next(c);
+    uint64_t from = c->sent.pos.seg == seg->no ? c->sent.pos.off : 0, to = seg->size;
+    struct gap g = {.reason = seg->evicted ? GAP_EVICTED : GAP_DELETED, .segment = seg->id_hash};
+
+    if (next && next->from.seg == seg->no && next->from.off < to)
+        to = next->from.off; /* from there on it is declared */
+    g.at_least = !seg->seen;
+    if (from >= to && !g.at_least)
+        return;
+    g.from = (struct position){seg->no, seg->gen, from};
+    g.to = (struct position){seg->no, seg->gen, to};
+    g.at = from;
+    g.bytes = to - from;
+    if (times && to == seg->size) {
+        memcpy(g.since, times->since, sizeof(g.since));
+        memcpy(g.until, times->until, sizeof(g.until));
+    }
+    gap_declare(c, &g);
+}
+
+void gap_declare_truncated(struct cursor *c, struct segment *seg)
+{
+    const struct position *sent = &c->sent.pos, *acked = &c->acked.pos;
+    uint64_t from = sent->seg == seg->no ? sent->off : sent->seg < seg->no ? 0 : seg->sure;
+    uint64_t sure = acked->seg == seg->no ? acked->off : acked->seg < seg->no ? 0 : seg->sure;
+    struct position start = {seg->no, seg->gen + 1, 0};
+    struct gap g = {.reason = GAP_TRUNCATED, .segment = seg->id_hash, .from = start, .to = start};
+
+    if (c->original || (sent->seg == seg->no && sent->off && mark_fits(&c->sent, seg)))
+        return; /* it has read of what is there now */
+    if (sure < from) {
+        c->doubt.seg = seg->no;
+        c->doubt.gen = seg->gen;
+        c->doubt.from = sure;
+        c->doubt.to = from;
+    }
+    if (from >= seg->sure)
+        return;
+    g.at = from;
+    g.bytes = seg->sure - from;
+    g.at_least = true;
+    gap_declare(c, &g);
+}
+
+/* ---- telling ---- */
+
+void gap_record(const struct gap *g, char text[GAP_TEXT_SIZE], struct record *r)
+{
+    char amount[64], range[2 * GAP_TIME_SIZE + 32] = "";
+    int n;
+
+    if (g->bytes)
+        (void)snprintf(amount, sizeof(amount), "%s%" PRIu64 " bytes",
+                       g->at_least ? "at least " : "", g->bytes);
+    else
+        (void)snprintf(amount, sizeof(amount), "an unknown number of bytes, perhaps none,");
+    if (*g->since && *g->until)
+        (void)snprintf(range, sizeof(range), " from %s to %s", g->since, g->until);
+    n = snprintf(text, GAP_TEXT_SIZE, "logtrain: %s%s were lost: %s", amount, range,
+                 gap_reason_text(g->reason)); /* all parts are short: it fits */
+    *r = (struct record){
+        .time = str_of(*g->until ? g->until : g->declared),
+        .msg = str_make(text, (size_t)n),
+        .fd = RECORD_STDERR,
+        .flags = RECORD_GAP,
+        .segment = g->segment,
+        .offset = g->at,
+    };
+}
+
+/* ---- forgetting ---- */
+
+static void gap_free(struct gap *g)
+{
+    list_del(&g->node);
+    free(g);
+}
+
+void gaps_confirm(struct cursor *c)
+{
+    while (!list_empty(&c->gaps)) {
+        struct gap *g = list_entry(c->gaps.next, struct gap, node);
+
+        if (g->no > c->acked.gap)
+            return;
+        gap_free(g);
+    }
+}
+
+void gaps_release(struct cursor *c)
+{
+    while (!list_empty(&c->gaps))
+        gap_free(list_entry(c->gaps.next, struct gap, node));
+}
+
+uint64_t gaps_bytes(const struct cursor *c)
+{
+    uint64_t bytes = 0;
+
+    list_for_each (it, &c->gaps)
+        bytes += list_entry(it, struct gap, node)->bytes;
+    return bytes;
+}
+
+/* ---- giving up ---- */
+
+static void copy_time(struct segment *seg, struct str line, char out[GAP_TIME_SIZE])
+{
+    struct record r = {.time = {NULL, 0}};
+
+    (void)decode_line(seg->codec, line, &r, &seg->stream->reader->scratch);
+    if (r.time.len && r.time.len < GAP_TIME_SIZE) {
+        memcpy(out, r.time.p, r.time.len);
+        out[r.time.len] = '\0';
+    }
+}
+
+/* When the lines of <seg> from <from> on were written: of the first and the last. */
+static void read_times(struct segment *seg, uint64_t from, struct gap *times)
+{
+    char *chunk = seg->stream->reader->chunk;
+    uint64_t tail = seg->size - from > LOOK_BYTES ? seg->size - LOOK_BYTES : from;
+    ssize_t got = segment_read(seg, chunk, LOOK_BYTES, from);
+    const char *nl, *start;
+
+    nl = got > 0 ? memchr(chunk, '\n', (size_t)got) : NULL;
+    if (nl)
+        copy_time(seg, str_make(chunk, (size_t)(nl - chunk)), times->since);
+    got = nl ? segment_read(seg, chunk, LOOK_BYTES, tail) : 0;
+    nl = got > 0 ? memrchr(chunk, '\n', (size_t)got) : NULL;
+    if (!nl)
+        return;
+    start = memrchr(chunk, '\n', (size_t)(nl - chunk));
+    if (start || tail == from)
+        copy_time(seg,
+                  str_make(start ? start + 1 : chunk, (size_t)(nl - (start ? start + 1 : chunk))),
+                  times->until);
+}
+
+static bool wants(const struct cursor *c, const struct segment *seg)
+{
+    const struct position *p = &c->sent.pos;
+
+    return !c->at_end && !c->original &&
+           (p->seg < seg->no || (p->seg == seg->no && (p->off < seg->size || !seg->seen)));
+}
+
+void segment_lost(struct segment *seg, const struct gap *times)
+{
+    seg->gone = true;
+    list_for_each_safe (it, &seg->stream->cursors) {
+        struct cursor *c = list_entry(it, struct cursor, stream_node);
+
+        if (wants(c, seg))
+            gap_declare_rest(c, seg, times);
+        c->wake(c);
+    }
+}
+
+void stream_evict(struct stream *s, uint32_t no)
+{
+    struct segment *seg = stream_segment(s, no);
+    struct gap times = {.bytes = 0};
+    struct segment_stat st;
+    uint64_t from = UINT64_MAX;
+
+    if (!seg || !seg->nameless)
+        return;
+    if (seg->path) { /* kubelet has compressed it */
+        segment_close(seg);
+        seg->retry_at = 0;
+        (void)segment_ensure_open(seg); /* or when it is read */
+        return;
+    }
+    if (!seg->gz && segment_stat_fd(seg->fd, &st, NULL) == 0)
+        seg->size = st.size;
+    list_for_each (it, &s->cursors) {
+        const struct cursor *c = list_entry(it, struct cursor, stream_node);
+        uint64_t off = c->sent.pos.seg == no ? c->sent.pos.off : 0;
+
+        if (wants(c, seg) && off < from)
+            from = off;
+    }
+    if (from != UINT64_MAX && !seg->gz)
+        read_times(seg, from, &times);
+    segment_close(seg);
+    seg->evicted = true;
+    segment_lost(seg, &times);
+}
