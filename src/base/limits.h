@@ -89,6 +89,23 @@
 #define JOURNAL_HOSTS_MAX 1000                   /* JOURNAL_HOSTS_MAX: hostnames at a time */
 #define JOURNAL_RETRY_MS 1000 /* a segment that could not be written or made is tried again */
 
+/* kubernetes */
+#define KUBE_PAGE 500                   /* objects of one page of a list */
+#define KUBE_ANNOTATION_MAX (64 * 1024) /* one of ours; the object is skipped when it is longer */
+#define KUBE_OBJECT_MAX                                                                            \
+    (4 * 1024 * 1024)             /* as the API server sends it; longer ones are skipped           \
+                                   */
+#define KUBE_OBJECTS_MAX 500000   /* known of all kinds; more are not looked at */
+#define KUBE_REQUEST_MS 60000     /* a list page, answer included */
+#define KUBE_WATCH_MS 300000      /* a watch is renewed after this long, to twice as long */
+#define KUBE_WATCH_SLACK_MS 30000 /* ... and given up for dead when the server does not end it */
+#define KUBE_BACKOFF_BASE_MS 800
+#define KUBE_BACKOFF_CAP_MS 30000
+#define KUBE_BACKOFF_RESET_MS 120000 /* without a failure: from the start again */
+#define KUBE_TOKEN_MS 60000          /* the token's file is read again when it is older */
+#define KUBE_GONE_MS 60000           /* a deleted pod's routes are kept for logs found late */
+#define IDENTITY_WAIT_MS 30000 /* IDENTITY_WAIT: for the API, then names are taken from paths */
+
 /* daemon */
 #define WORKERS_MAX 64
 #define OPEN_FILES_MAX 65536  /* the soft limit is raised to the hard one, or to this */

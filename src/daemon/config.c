@@ -298,6 +298,8 @@ static int set_flag(struct config *c, const struct config_flag *f, const char *v
         return 0;
     case CONFIG_FLAG_ROUTES:
         return set_once(&c->routes, f, value, e);
+    case CONFIG_FLAG_KUBE_CONFIG:
+        return set_once(&c->kube_config, f, value, e);
     case CONFIG_FLAG_CHECK:
         c->mode = CONFIG_MODE_CHECK;
         return set_once(&c->check, f, value, e);
@@ -376,10 +378,10 @@ static int complete(const struct config *c, struct err *e)
                        "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH");
     if (c->postgres && !str_trim(str_of(c->database_url)).len)
         return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
-    if (!c->ndrains && !c->routes && !c->postgres)
+    if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)
         return err_set(e, EINVAL,
                        "no route source: give --drain 'HOSTNAME=URL' or --routes FILE, or set "
-                       "POSTGRES=true");
+                       "KUBERNETES_DATASOURCE=true or POSTGRES=true");
     return 0;
 }
 
@@ -411,6 +413,7 @@ void config_release(struct config *c)
     free(c->drains);
     free_secret(c->check);
     free(c->routes);
+    free(c->kube_config);
     free(c->state_dir);
     for (const char **root = c->roots; root && *root; root++)
         free((void *)*root);

@@ -29,6 +29,8 @@ enum config_mode {
     CONFIG_MODE_STATE_VERIFY, /* state verify [DIR] */
 };
 
+#define CONFIG_NODE_DEFAULT "logtrain" /* NODE when it is not set */
+
 /* In the order of their names in the table. */
 enum config_read_from { CONFIG_FROM_END = 0, CONFIG_FROM_START };
 enum config_trace { CONFIG_TRACE_DRAIN = 1 << 0, CONFIG_TRACE_ROUTE = 1 << 1 };
@@ -59,6 +61,11 @@ struct config {
     unsigned trace; /* enum config_trace */
     bool postgres;
     const char *database_url; /* holds a password: never shown */
+    bool kubernetes_datasource;
+    const char *kube_host, *kube_port, *kube_account;
+    uint64_t kubernetes_watch_ms;
+    uint64_t identity_wait_ms;
+    bool akkeris, only_akkeris;
     uint64_t postgres_resync_ms;
     uint64_t postgres_timeout_ms;
     const char *spool_path;
@@ -73,9 +80,10 @@ struct config {
     /* The command line. Copies: the originals are overwritten by config_scrub(). */
     char **drains; /* --drain */
     unsigned ndrains;
-    char *check;     /* --check */
-    char *state_dir; /* state ls|verify: which one; never NULL then */
-    char *routes;    /* --routes */
+    char *check;       /* --check */
+    char *state_dir;   /* state ls|verify: which one; never NULL then */
+    char *routes;      /* --routes */
+    char *kube_config; /* --kube-config */
 };
 
 /* Reads <argv> and <envp> (both end in NULL). -1 with <e> naming the flag or the variable. Release
@@ -119,6 +127,7 @@ const struct config_var *config_vars(void); /* ended by a NULL name */
 enum config_action {
     CONFIG_FLAG_DRAIN = 1,
     CONFIG_FLAG_ROUTES,
+    CONFIG_FLAG_KUBE_CONFIG,
     CONFIG_FLAG_CHECK,
     CONFIG_FLAG_LIMITS,
     CONFIG_FLAG_HELP,

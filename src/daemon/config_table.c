@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "daemon/config.h"
+#include "kube/config.h"
 
 #define FIELD(f) offsetof(struct config, f)
 #define NUM(def, lo, hi, f) NULL, NULL, (def), (lo), (hi), FIELD(f)
@@ -22,7 +23,8 @@ static const struct config_var vars[] = {
      "KUBERNETES_LOG_PATH always is one"},
     {"EXCLUDE_NAMESPACES", CONFIG_TEXT, TEXT("", 0, exclude_namespaces),
      "namespaces whose logs are not read, separated by commas"},
-    {"NODE", CONFIG_TEXT, TEXT("logtrain", 1, node), "name of this node in records that carry one"},
+    {"NODE", CONFIG_TEXT, TEXT(CONFIG_NODE_DEFAULT, 1, node),
+     "name of this node; needed with the Kubernetes API, from the field spec.nodeName"},
     {"WORKERS", CONFIG_NUMBER, NUM(1, 1, WORKERS_MAX, workers),
      "threads that read and send; the streams are spread over them"},
     {"READ_FROM", CONFIG_CHOICE, WORDS("end,start", "end", read_from),
@@ -81,11 +83,23 @@ static const struct config_var vars[] = {
     {"INPUT_HOSTNAMES", CONFIG_TEXT, TEXT("", 0, input_hostnames),
      "under which hostnames inputs may write: 'INPUT=PATTERN PATTERN; INPUT=...', inputs not "
      "named may use any"},
+    {"KUBERNETES_DATASOURCE", CONFIG_BOOL, TEXT("false", 0, kubernetes_datasource),
+     "routes from the annotation logtrain.akkeris.io/drains of workloads; needs the API"},
+    {"IDENTITY_WAIT", CONFIG_DURATION, NUM(IDENTITY_WAIT_MS, 0, 86400000, identity_wait_ms),
+     "how long a container's log waits for the API to say what its pod is called and whose it is; "
+     "then it goes by the name in its path, until the API answers"},
+    {"AKKERIS", CONFIG_BOOL, TEXT("false", 0, akkeris), "Akkeris' names for hosts and tags"},
+    {"ONLY_AKKERIS", CONFIG_BOOL, TEXT("false", 0, only_akkeris),
+     "only pods with a label whose key begins with akkeris.io; needs the API"},
+    {"KUBERNETES_SERVICE_HOST", CONFIG_TEXT, TEXT("", 0, kube_host),
+     "the API server, set by Kubernetes in every pod; with it, or --kube-config, the API is used"},
+    {"KUBERNETES_SERVICE_PORT", CONFIG_TEXT, TEXT("", 0, kube_port), "its port"},
+    {"KUBERNETES_SERVICEACCOUNT", CONFIG_TEXT, TEXT(KUBE_SERVICEACCOUNT, 1, kube_account),
+     "directory of the service account's token and ca.crt; both are read again when they change"},
+    {"KUBERNETES_WATCH", CONFIG_DURATION, NUM(KUBE_WATCH_MS, 1000, 3600000, kubernetes_watch_ms),
+     "a watch of the API is renewed after this long, to twice as long"},
     {"METRICS", CONFIG_IGNORED, NOWHERE, "accepted and ignored: /metrics is always served"},
     {"PROFILE", CONFIG_IGNORED, NOWHERE, "accepted and ignored: there is no profiler to serve"},
-    {"KUBERNETES_DATASOURCE", CONFIG_LATER, NOWHERE, "routes from annotations"},
-    {"AKKERIS", CONFIG_LATER, NOWHERE, "Akkeris' names for hosts and tags"},
-    {"ONLY_AKKERIS", CONFIG_LATER, NOWHERE, "only the pods of Akkeris"},
     {"ENVOY", CONFIG_LATER, NOWHERE, "access logs of Envoy as an input"},
     {"HTTP_EVENTS", CONFIG_LATER, NOWHERE, "events over HTTP as an input"},
     {"HTTP_SYSLOG", CONFIG_LATER, NOWHERE, "syslog over HTTP as an input"},
@@ -101,6 +115,9 @@ static const struct config_flag flags[] = {
      "send the lines of HOSTNAME ('*' stands for any characters) to URL; repeatable"},
     {"routes", "FILE", CONFIG_FLAG_ROUTES,
      "read routes from FILE, 'HOSTNAME URL [URL...]' per line; followed when it changes"},
+    {"kube-config", "FILE", CONFIG_FLAG_KUBE_CONFIG,
+     "reach the Kubernetes API as this kubeconfig's current context says, instead of by the pod's "
+     "service account"},
     {"check", "URL", CONFIG_FLAG_CHECK,
      "say how the drain URL would be used, or what is wrong with it; '-' reads it from "
      "standard input, where no process list shows it"},

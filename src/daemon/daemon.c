@@ -29,6 +29,7 @@
 #include "base/mem.h"
 #include "daemon/assign.h"
 #include "daemon/bound.h"
+#include "daemon/kube.h"
 #include "daemon/process.h"
 #include "daemon/status.h"
 #include "daemon/turns.h"
@@ -58,6 +59,7 @@ struct daemon {
     struct router *router;
     struct datasource_env source_env;
     struct datasource *flags, *file, *postgres;
+    struct kube *kube; /* NULL: the API is not used */
     struct input_env input_env;
     struct input *containers;
     struct journals *journals;
@@ -75,10 +77,13 @@ static void close_sources(struct daemon *d)
     datasource_close(d->file);
     datasource_close(d->postgres);
     d->flags = d->file = d->postgres = NULL;
+    kube_close_routes(d->kube);
     if (d->containers)
         d->containers->ops->close(d->containers);
     d->containers = NULL;
     journals_stop(d->journals);
+    kube_free(d->kube);
+    d->kube = NULL;
 }
 
 static void engine_stopped(void *arg)
@@ -254,6 +259,9 @@ static void status_facts(void *arg, struct node_facts *out)
     if (d->postgres)
         d->postgres->ops->stats(d->postgres, &out->postgres);
     out->uses_postgres = d->postgres != NULL;
+    out->uses_kube = d->kube != NULL;
+    if (d->kube)
+        kube_stats(d->kube, &out->kube, &out->kube_refused);
     process_facts(&out->process);
     out->process.start_ms = d->started_ms;
     out->overflows = notify_overflows(d->notify);
@@ -306,7 +314,9 @@ static int open_routes(struct daemon *d, struct err *e)
         if (!d->file)
             return -1;
     }
-    return c->postgres ? open_postgres(d, e) : 0;
+    if (c->postgres && open_postgres(d, e) < 0)
+        return -1;
+    return kube_open(&d->kube, c, &d->source_env, e);
 }
 
 /* Whole or not at all: who waits for the file reads it as soon as it is there. */
@@ -400,8 +410,11 @@ static int open_inputs(struct daemon *d, struct err *e)
     bool start = c->read_from == CONFIG_FROM_START || checkpoint_was_reset(d->checkpoint);
 
     router_set_existing_from(d->router, start ? ATTACH_START : ATTACH_END);
-    d->input_env = (struct input_env){
-        .loop = &d->loop, .notify = d->notify, .origins = &d->origins, .router = d->router};
+    d->input_env = (struct input_env){.loop = &d->loop,
+                                      .notify = d->notify,
+                                      .origins = &d->origins,
+                                      .router = d->router,
+                                      .identify = kube_identify(d->kube)};
     d->containers = input_containers_open(&d->input_env, &cc, e);
     if (!d->containers)
         return -1;

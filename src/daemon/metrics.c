@@ -158,6 +158,13 @@ static const struct family node_families[] = {
      NODE(postgres.failures), 1},
     {"logtrain_postgres_read_time_seconds", "", GAUGE,
      "Time of the last read of all, since the epoch", NODE(postgres.read_at_ms), 1000},
+    {"logtrain_kubernetes_pods", "", GAUGE, "Pods of this node", NODE(kube.pods), 1},
+    {"logtrain_kubernetes_guessed_streams", "", GAUGE,
+     "Streams that are named by their path until the API answers", NODE(kube.guessed), 1},
+    {"logtrain_kubernetes_foreign_owners_total", "", COUNTER,
+     "Pods that claimed an owner of another namespace or kind", NODE(kube.foreign), 1},
+    {"logtrain_kubernetes_refused_drains_total", "", COUNTER,
+     "Drains in annotations that cannot be used", NODE(kube_refused), 1},
     {"logtrain_memory_bound_bytes", "", GAUGE,
      "Most memory that the limits allow for the present streams and drains", NODE(memory_bound), 1},
     {"logtrain_state_records", "", GAUGE, "Positions kept over a restart", NODE(state.records), 1},
@@ -261,6 +268,50 @@ static int add_drain_families(struct buf *out, const struct snapshot *s)
     return 0;
 }
 
+#define KIND(field) offsetof(struct kube_kind_stats, field)
+
+static const struct family kube_families[] = {
+    {"logtrain_kubernetes_watching", "", GAUGE, "1 while the watch of this resource is open",
+     KIND(watch.watching), 1},
+    {"logtrain_kubernetes_synced", "", GAUGE, "1 if all of the resource was read once",
+     KIND(watch.synced), 1},
+    {"logtrain_kubernetes_objects", "", GAUGE, "Objects known; of pods those of this node",
+     KIND(objects), 1},
+    {"logtrain_kubernetes_events_total", "", COUNTER, "Events received", KIND(watch.events), 1},
+    {"logtrain_kubernetes_lists_total", "", COUNTER, "Times that all of the resource was read",
+     KIND(watch.lists), 1},
+    {"logtrain_kubernetes_watches_total", "", COUNTER, "Watches asked for", KIND(watch.watches), 1},
+    {"logtrain_kubernetes_failures_total", "", COUNTER, "Requests that failed",
+     KIND(watch.failures), 1},
+    {"logtrain_kubernetes_skipped_objects_total", "", COUNTER,
+     "Objects that were over a limit or made no sense", KIND(watch.skipped), 1},
+    {"logtrain_kubernetes_silent_seconds", "", GAUGE,
+     "Time since the API server last said anything on it", KIND(watch.silent_ms), 1000},
+};
+
+static int add_kube_sample(struct buf *out, const struct family *f, const struct kube_kind_stats *k)
+{
+    if (buf_addf(out, "%s{resource=\"%s\"}", f->name, k->resource) < 0)
+        return -1;
+    return add_value(out, field(k, f->offset), f->per);
+}
+
+static int add_kube_families(struct buf *out, const struct snapshot *s)
+{
+    const struct kube_cluster_stats *c = &s->node.kube;
+
+    for (size_t i = 0; i < ARRAY_LEN(kube_families); i++) {
+        const struct family *f = &kube_families[i];
+
+        if (add_head(out, f->name, f->help, f->type) < 0)
+            return -1;
+        for (unsigned k = 0; k < KUBE_KINDS; k++)
+            if (c->kinds[k].resource && add_kube_sample(out, f, &c->kinds[k]) < 0)
+                return -1;
+    }
+    return 0;
+}
+
 int metrics_render(const struct snapshot *s, struct buf *out)
 {
     if (add_head(out, "logtrain_build_info", "Always 1", GAUGE) < 0 ||
@@ -271,11 +322,15 @@ int metrics_render(const struct snapshot *s, struct buf *out)
 
         if (!s->node.uses_postgres && str_starts(str_of(f->name), STR("logtrain_postgres_")))
             continue;
+        if (!s->node.uses_kube && str_starts(str_of(f->name), STR("logtrain_kubernetes_")))
+            continue;
         if (*f->help && add_head(out, f->name, f->help, f->type) < 0)
             return -1;
         if (add_node_sample(out, f, s) < 0)
             return -1;
     }
+    if (s->node.uses_kube && add_kube_families(out, s) < 0)
+        return -1;
     if (add_states(out, s) < 0)
         return -1;
     return add_drain_families(out, s);

@@ -13,6 +13,7 @@
 #include "datasources/datasource.h"
 #include "drains/engine.h"
 #include "inputs/input.h"
+#include "kube/cluster.h"
 #include "router/router.h"
 
 #define SNAPSHOT_STATES 8
@@ -44,6 +45,9 @@ struct node_facts {
     struct process_facts process;
     struct datasource_stats postgres;
     bool uses_postgres;
+    struct kube_cluster_stats kube;
+    uint64_t kube_refused; /* drains in annotations */
+    bool uses_kube;
     uint64_t overflows;   /* of inotify */
     uint64_t degraded;    /* 1 = inotify cannot be relied on now */
     uint64_t turn_ms_max; /* of the control loop since it was last asked */

@@ -156,10 +156,22 @@ static void gather(struct status *st, struct http_reply *r, enum question questi
 
 /* ---- the other pages ---- */
 
+static void add_kube(struct buf *body, const struct kube_cluster_stats *k)
+{
+    for (unsigned i = 0; i < KUBE_KINDS; i++) {
+        const struct kube_kind_stats *s = &k->kinds[i];
+
+        if (s->resource && !s->watch.watching)
+            (void)buf_addf(body, "degraded: kubernetes %s are %s: %s\n", s->resource,
+                           s->watch.synced ? "those last heard of" : "not known yet",
+                           s->watch.trouble[0] ? s->watch.trouble : "asking"); /* it fits */
+    }
+}
+
 static void readyz(struct status *st, struct http_reply *r)
 {
     struct node_facts facts = {.degraded = 0};
-    struct buf body = BUF_INIT(1024);
+    struct buf body = BUF_INIT(8192);
 
     if (st->phase != READY) {
         (void)buf_addf(&body, "not ready: %s\n", phase_names[st->phase]); /* it fits */
@@ -174,6 +186,8 @@ static void readyz(struct status *st, struct http_reply *r)
         if (facts.uses_postgres && !facts.postgres.up)
             (void)buf_addf(&body, "degraded: postgres is away, its routes are %s\n",
                            facts.postgres.reads ? "those last read" : "not known yet");
+        if (facts.uses_kube && facts.kube.degraded)
+            add_kube(&body, &facts.kube);
         if (facts.state.failing)
             (void)buf_addf(&body, "degraded: not durable, the state cannot be written\n");
         if (facts.router.routes == 0)

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "kube/cluster.h"
 #include "loop/loop.h"
 #include "loop/notify.h"
 #include "router/router.h"
@@ -85,6 +86,11 @@ struct datasource *datasource_postgres_open(const struct datasource_env *env,
                                             struct err *e);
 /* `logtrain schema`: the table and its triggers, as SQL. */
 int datasource_postgres_schema(struct buf *out);
+
+/* KUBERNETES_DATASOURCE=true: the drains that workloads are given by annotation, for the pods of
+ * this node. <cluster> is borrowed. */
+struct datasource *datasource_kubernetes_open(const struct datasource_env *env,
+                                              struct kube_cluster *cluster);
 
 /* A hostname with '*' for any run of bytes: visible ASCII, at most ROUTE_PATTERN_MAX bytes. */
 #define ROUTE_PATTERN_MAX 512 /* a hostname of ours is at most <pod>.<namespace>, 317 */

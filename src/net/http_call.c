@@ -18,11 +18,20 @@
 
 /* ---- the answer, as curl reads it ---- */
 
+static bool streams(const struct http_call *call)
+{
+    return call->stream && call->head.status >= 200 && call->head.status <= 299;
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
     struct http_call *call = arg;
 
-    return http_head_line(&call->head, str_make(p, size * n), &call->err) < 0 ? 0 : size * n;
+    if (http_head_line(&call->head, str_make(p, size * n), &call->err) < 0)
+        return 0;
+    if (call->head.at == HTTP_HEAD_ENDED && streams(call) && !call->stream(call->arg, STR("")))
+        return 0;
+    return size * n;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -31,6 +40,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     size_t room = HTTP_RESPONSE_BODY_MAX - call->body_bytes;
     size_t taken = size * n < room ? size * n : room;
 
+    if (streams(call))
+        return call->stream(call->arg, str_make(p, size * n)) ? size * n : CURL_WRITEFUNC_ERROR;
     call->body_bytes += taken;
     if (call->want_body && buf_add(&call->body, p, taken) < 0)
         return CURL_WRITEFUNC_ERROR;
@@ -239,6 +250,8 @@ struct http_call *http_send(struct http_origin *o, const struct http_request *re
     call->arg = arg;
     call->started_ms = loop_now(o->client->loop);
     call->want_body = req->want_body;
+    call->stream = req->on_body;
+    call->timeout_ms = req->timeout_ms ? req->timeout_ms : o->cfg.timeout_ms;
     call->refused = call->retried = call->connected = false;
     call->connects = 0;
     (void)curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 0L);
@@ -296,7 +309,7 @@ void http_call_start(struct http_call *call)
     call->err.code = 0;
     call->curl_error[0] = '\0';
     give_pin(call);
-    (void)curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, left_of(o->cfg.timeout_ms, elapsed));
+    (void)curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, left_of(call->timeout_ms, elapsed));
     (void)curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS,
                            left_of(o->cfg.connect_timeout_ms, elapsed));
     rc = curl_multi_add_handle(o->client->multi, call->easy);

@@ -2,9 +2,10 @@
  * HTTP as a client: one curl multi per loop, sockets watched by the loop. Redirects are not
  * followed, proxies from the environment are ignored, the name is resolved by loop/dns.h, checked
  * against the egress policy and pinned. What comes back is bounded: HTTP_RESPONSE_HEADERS_MAX,
- * HTTP_RESPONSE_BODY_MAX. The status line decides (a 2xx with a broken body is a 2xx); a connection
- * on which anything odd happened is not used again. HTTP/1.1 only (http_easy.c says why). Origins
- * share neither connections nor addresses, even for the same host and port.
+ * HTTP_RESPONSE_BODY_MAX (but for bodies that are streamed). The status line decides (a 2xx with a
+ * broken body is a 2xx); a connection on which anything odd happened is not used again. HTTP/1.1
+ * only (http_easy.c says why). Origins share neither connections nor addresses, even for the same
+ * host and port.
  */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
@@ -48,6 +49,12 @@ struct http_request {
         *headers;    /* "Name: value", NULL-terminated; copied. No CR, LF or NUL (refused) */
     struct str body; /* borrowed until <done> */
     bool want_body;  /* keep the answer's body (else it is read and thrown away) */
+    /* For answers without an end: the body of a 2xx is told piece by piece instead, and has no
+     * limit. First with nothing, when the head
+     * was read. The reader takes each piece whole; TCP holds the peer up meanwhile. Called from
+     * inside of the client: may neither send nor cancel. False ends the answer (body_truncated). */
+    bool (*on_body)(void *arg, struct str piece);
+    uint64_t timeout_ms; /* of this request; 0 = the origin's */
 };
 struct http_answer {
     int status; /* 0 = no answer: <e> says why */

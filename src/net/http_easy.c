@@ -158,7 +158,7 @@ static void timed_out(struct http_call *call, struct err *e)
     (void)curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &sending);
     if (sending)
         (void)err_set(e, ETIMEDOUT, "http: %s did not answer within %llu ms", o->label,
-                      (unsigned long long)o->cfg.timeout_ms);
+                      (unsigned long long)call->timeout_ms);
     else
         (void)err_set(e, ETIMEDOUT, "http: %s %s: timed out",
                       call->tls_begun ? "tls handshake with" : "connect to", o->label);

@@ -83,8 +83,10 @@ struct http_call {
     enum http_call_state state;
     CURL *easy; /* owned */
     void (*done)(void *arg, const struct http_answer *a, const struct err *e);
+    bool (*stream)(void *arg, struct str piece); /* NULL = the body is kept, or thrown away */
     void *arg;
     uint64_t started_ms;
+    uint64_t timeout_ms;
     /* Set on <easy>, kept for the next request because they are mostly the same. */
     struct curl_slist *headers; /* owned: <given> of the caller's, then ours */
     size_t given;

@@ -183,7 +183,7 @@ static int add_chain(void *arg, X509 *x, unsigned i)
     return i == 0 ? SSL_CTX_use_certificate(arg, x) : (int)SSL_CTX_add1_chain_cert(arg, x);
 }
 
-static int set_roots(SSL_CTX *ctx, struct str ca, struct err *e)
+static int set_roots(SSL_CTX *ctx, struct str ca, bool only, struct err *e)
 {
     X509_STORE *store;
     int rc;
@@ -195,7 +195,10 @@ static int set_roots(SSL_CTX *ctx, struct str ca, struct err *e)
     store = X509_STORE_new();
     if (!store)
         return openssl_failed(e, "ca");
-    add_system_roots(store);
+    if (only) /* it may be an intermediate certificate: what issued it is of no interest */
+        (void)X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+    else
+        add_system_roots(store);
     rc = each_cert(ca, "ca", add_root, store, e);
     SSL_CTX_set_cert_store(ctx, store); /* ctx owns it */
     /* What the owner gave is an anchor, be it a root, an intermediate or the server's own
@@ -243,7 +246,7 @@ static int set_up(SSL_CTX *ctx, const struct tls_options *o, struct err *e)
         SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
     else
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
-    if (set_roots(ctx, o->ca, e) < 0)
+    if (set_roots(ctx, o->ca, o->only_ca, e) < 0)
         return -1;
     return set_client_cert(ctx, o, e);
 }

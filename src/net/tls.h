@@ -16,6 +16,7 @@ struct tls_config;
 struct tls_options {
     bool insecure;         /* no certificate checks at all */
     struct str ca;         /* PEM, added to the system's roots; empty = none */
+    bool only_ca;          /* <ca> is all that is trusted */
     struct str cert;       /* client certificate chain, PEM; empty = none */
     struct str key;        /* its key, PEM */
     struct str servername; /* verified and sent as SNI instead of the host; empty = the host */

@@ -39,7 +39,7 @@ def test_bad_variable_is_named(name, value):
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["KUBERNETES_DATASOURCE", "ENVOY", "HTTP_EVENTS", "HTTP_SYSLOG",
+@pytest.mark.parametrize("name", ["ENVOY", "HTTP_EVENTS", "HTTP_SYSLOG",
                                   "SYSLOG_TCP", "SYSLOG_UDP", "SYSLOG_TLS", "PERSISTENT"])
 def test_later_feature_is_refused(name):
     assert refused("--drain", "a=null://", env={name: "true"}) == f"logtrain: {name}=true: not in this build\n"

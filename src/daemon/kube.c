@@ -1,0 +1,126 @@
+#include "daemon/kube.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+struct kube {
+    struct dns *dns;
+    struct kube_client *client;
+    struct kube_cluster *cluster;
+    struct datasource *routes; /* NULL = none */
+};
+
+/* 1: <kc> is filled in. 0: the API is not to be used. */
+static int find_config(const struct config *c, struct kube_config *kc, struct err *e)
+{
+    bool named = strcmp(c->node, CONFIG_NODE_DEFAULT) != 0;
+    struct err why = {0};
+
+    if (c->kube_config) {
+        if (kube_config_load(kc, c->kube_config, e) < 0)
+            return err_wrap(e, "--kube-config");
+    } else if (kube_config_in_cluster(kc, c->kube_host, c->kube_port, c->kube_account, &why) < 0) {
+        if (c->kubernetes_datasource || c->only_akkeris)
+            return err_set(e, EINVAL, "%s needs the Kubernetes API (give --kube-config): %s",
+                           c->kubernetes_datasource ? "KUBERNETES_DATASOURCE=true"
+                                                    : "ONLY_AKKERIS=true",
+                           why.text);
+        if (*c->kube_host)
+            log_warn("kubernetes: the API is not used, pods are called what their paths say",
+                     KV_ERR(&why));
+        return 0;
+    }
+    if (named)
+        return 1;
+    kube_config_release(kc);
+    if (c->kubernetes_datasource || c->kube_config || c->only_akkeris)
+        return err_set(e, EINVAL,
+                       "NODE: is needed with the Kubernetes API: the name of this node, from the "
+                       "field spec.nodeName");
+    log_warn("kubernetes: the API is not used, pods are called what their paths say: NODE is not "
+             "set");
+    return 0;
+}
+
+static struct kube_cluster *open_cluster(const struct kube *k, const struct config *c,
+                                         const struct datasource_env *env)
+{
+    const struct kube_cluster_config cc = {
+        .loop = env->loop,
+        .client = k->client,
+        .router = env->router,
+        .node = c->node,
+        .akkeris = c->akkeris,
+        .only_akkeris = c->only_akkeris,
+        .namespaces = c->kubernetes_datasource,
+        .identity_wait_ms = c->identity_wait_ms,
+        .watch_ms = c->kubernetes_watch_ms,
+    };
+
+    return kube_cluster_create(&cc);
+}
+
+int kube_open(struct kube **out, const struct config *c, const struct datasource_env *env,
+              struct err *e)
+{
+    struct kube_config kc;
+    int rc = find_config(c, &kc, e);
+    struct kube *k;
+
+    if (rc <= 0)
+        return rc;
+    k = xcalloc(1, sizeof(*k));
+    k->dns = dns_create(env->loop, *c->dns_servers ? c->dns_servers : NULL, e);
+    k->client = k->dns ? kube_client_create(env->loop, k->dns, &kc, KUBE_CALLS, e) : NULL;
+    if (!k->client) {
+        kube_config_release(&kc);
+        kube_free(k);
+        return err_wrap(e, "kubernetes");
+    }
+    k->cluster = open_cluster(k, c, env);
+    if (c->kubernetes_datasource)
+        k->routes = datasource_kubernetes_open(env, k->cluster);
+    kube_cluster_start(k->cluster);
+    log_info("kubernetes: using the API", KV_CSTR("server", kube_client_server(k->client)),
+             KV_CSTR("node", c->node), KV_CSTR("routes", c->kubernetes_datasource ? "yes" : "no"));
+    *out = k;
+    return 0;
+}
+
+struct identify *kube_identify(struct kube *k)
+{
+    return k ? kube_cluster_identify(k->cluster) : NULL;
+}
+
+void kube_close_routes(struct kube *k)
+{
+    if (!k)
+        return;
+    datasource_close(k->routes);
+    k->routes = NULL;
+}
+
+void kube_free(struct kube *k)
+{
+    if (!k)
+        return;
+    kube_close_routes(k);
+    kube_cluster_free(k->cluster);
+    kube_client_free(k->client);
+    dns_free(k->dns);
+    free(k);
+}
+
+void kube_stats(const struct kube *k, struct kube_cluster_stats *out, uint64_t *refused)
+{
+    struct datasource_stats routes = {.refused = 0};
+
+    if (k->routes)
+        k->routes->ops->stats(k->routes, &routes);
+    *refused = routes.refused;
+    kube_cluster_stats(k->cluster, out);
+}

@@ -1,0 +1,28 @@
+/*
+ * The Kubernetes API as the daemon uses it: made from the configuration, used by the input (who is
+ * this pod) and by the datasource of annotations.
+ */
+#ifndef DAEMON_KUBE_H
+#define DAEMON_KUBE_H
+
+#include "daemon/config.h"
+#include "datasources/datasource.h"
+#include "kube/cluster.h"
+
+struct kube;
+
+/* *<out> stays NULL, and 0 comes back, when nothing asks for the API: no --kube-config, not in a
+ * pod, and no KUBERNETES_DATASOURCE. -1 when it is asked for and cannot be used. Opens no
+ * connection before the loop runs. */
+int kube_open(struct kube **out, const struct config *c, const struct datasource_env *env,
+              struct err *e);
+/* NULL when <k> is. */
+struct identify *kube_identify(struct kube *k);
+/* The datasource; then nobody is told of routes any more. <k> may be NULL. */
+void kube_close_routes(struct kube *k);
+/* After the inputs. NULL is fine. */
+void kube_free(struct kube *k);
+/* *<refused>: drains in annotations that cannot be used. */
+void kube_stats(const struct kube *k, struct kube_cluster_stats *out, uint64_t *refused);
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * KUBERNETES_DATASOURCE=true: the drains annotation of workloads as owner routes. Which annotations
+ * count for a pod is the cluster's knowledge (kube/cluster.h); here each list becomes URLs, each
+ * URL is checked, and the pod gets one route, keyed and matched by its UID.
+ *
+ * A bad URL is named once, with its workload; the good ones of the same list work. Only workloads
+ * with a pod on this node are looked at, so that a mistake is logged where it matters.
+ */
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/url.h"
+#include "datasources/datasource.h"
+
+#define URLS_MAX ((KUBE_LEVELS + 1) * OWNER_DRAINS_MAX)
+#define SAID_MAX 256 /* refusals remembered, so that each is logged once */
+
+struct kubernetes {
+    struct datasource base;
+    struct kube_routes routes;
+    struct kube_cluster *cluster; /* borrowed */
+    struct route_source *source;
+    bool begun; /* route_begin_changes() was called */
+    uint64_t said[SAID_MAX];
+    unsigned nsaid;
+    struct datasource_stats stats;
+};
+
+/* The URLs of one pod. */
+struct wanted {
+    const struct kube_workload *workload;
+    struct str urls[URLS_MAX];
+    unsigned n;
+};
+
+/* ---- refusals ---- */
+
+/* True the first time. */
+static bool not_said(struct kubernetes *k, const struct kube_drains *d, struct str namespace,
+                     struct str url)
+{
+    uint64_t parts[3] = {hash_seeded(namespace.p, namespace.len),
+                         hash_seeded(d->name.p, d->name.len) ^ (uintptr_t)d->kind,
+                         hash_seeded(url.p, url.len)};
+    uint64_t h = hash_seeded(parts, sizeof(parts));
+    unsigned most = k->nsaid < SAID_MAX ? k->nsaid : SAID_MAX;
+
+    for (unsigned i = 0; i < most; i++)
+        if (k->said[i] == h)
+            return false;
+    k->said[k->nsaid++ % SAID_MAX] = h;
+    return true;
+}
+
+static void refuse(struct kubernetes *k, const struct wanted *w, const struct kube_drains *d,
+                   struct str url, const struct err *e)
+{
+    struct buf shown = BUF_INIT(URL_MAX);
+
+    if (!not_said(k, d, w->workload->namespace, url))
+        return;
+    k->stats.refused++;
+    (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* what fits of it */
+    log_warn("drain refused", KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
+             KV_STR("name", d->name), KV_STR("drain", str_head(buf_str(&shown), 200)), KV_ERR(e));
+    buf_release(&shown);
+}
+
+/* ---- one pod ---- */
+
+static bool has(const struct wanted *w, struct str url)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        if (str_eq(w->urls[i], url))
+            return true;
+    return false;
+}
+
+static int check(const struct kubernetes *k, struct str url, unsigned nth, struct err *e)
+{
+    if (nth >= OWNER_DRAINS_MAX)
+        return err_set(e, E2BIG, "a workload may have %d drains", OWNER_DRAINS_MAX);
+    if (url.len > OWNER_URL_MAX)
+        return err_set(e, E2BIG, "url: is over %d bytes", OWNER_URL_MAX);
+    return k->base.env->check_owner_url(url, e);
+}
+
+static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_drains *d)
+{
+    struct str rest = d->list, url;
+    unsigned nth = 0;
+    struct err e;
+
+    while (nth <= OWNER_DRAINS_MAX && drain_list_next(&rest, &url)) {
+        if (check(k, url, nth++, &e) < 0)
+            refuse(k, w, d, url, &e);
+        else if (!has(w, url))
+            w->urls[w->n++] = url;
+    }
+}
+
+static void begin(struct kubernetes *k)
+{
+    if (!k->begun)
+        route_begin_changes(k->source);
+    k->begun = true;
+}
+
+static void on_changed(struct kube_routes *r, const struct kube_workload *workload)
+{
+    struct kubernetes *k = container_of(r, struct kubernetes, routes);
+    struct wanted w = {.workload = workload};
+
+    begin(k);
+    k->stats.changes++;
+    for (unsigned i = 0; i < workload->ndrains; i++)
+        take_list(k, &w, &workload->drains[i]);
+    if (w.n)
+        route_put(k->source, workload->uid, workload->uid, w.urls, w.n);
+    else
+        route_drop(k->source, workload->uid);
+}
+
+static void on_gone(struct kube_routes *r, struct str uid)
+{
+    struct kubernetes *k = container_of(r, struct kubernetes, routes);
+
+    begin(k);
+    route_drop(k->source, uid);
+}
+
+static void on_commit(struct kube_routes *r)
+{
+    struct kubernetes *k = container_of(r, struct kubernetes, routes);
+
+    begin(k);
+    route_commit(k->source);
+    k->begun = false;
+}
+
+/* ---- the member ---- */
+
+static struct kubernetes *kubernetes_of(struct datasource *d);
+
+static void kubernetes_stats(struct datasource *d, struct datasource_stats *out)
+{
+    *out = kubernetes_of(d)->stats;
+}
+
+static void kubernetes_close(struct datasource *d)
+{
+    struct kubernetes *k = kubernetes_of(d);
+
+    kube_cluster_set_routes(k->cluster, NULL);
+    free(k);
+}
+
+static const struct datasource_ops kubernetes_ops = {
+    .name = "kubernetes", .stats = kubernetes_stats, .close = kubernetes_close};
+
+static struct kubernetes *kubernetes_of(struct datasource *d)
+{
+    if (d->ops != &kubernetes_ops)
+        BUG("datasource: '%s' taken for 'kubernetes'", d->ops->name);
+    return container_of(d, struct kubernetes, base);
+}
+
+struct datasource *datasource_kubernetes_open(const struct datasource_env *env,
+                                              struct kube_cluster *cluster)
+{
+    struct kubernetes *k = xcalloc(1, sizeof(*k));
+
+    k->base.ops = &kubernetes_ops;
+    k->base.env = env;
+    k->routes = (struct kube_routes){on_changed, on_gone, on_commit};
+    k->cluster = cluster;
+    k->source = router_source_create_owner(env->router, "annotations");
+    kube_cluster_set_routes(cluster, &k->routes);
+    return &k->base;
+}

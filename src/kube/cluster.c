@@ -1,0 +1,585 @@
+/*
+ * Pods and streams. What the reflectors tell only changes tables and marks pods dirty; the work
+ * task looks at those at the end of the turn, so a thousand changes in one turn are one look per
+ * pod, and nobody is called from inside of the HTTP client.
+ *
+ * Invariants: a stream is on its pod's list, or on <strays> while no pod of its name is known; it
+ * is on <waiting> until it was named or guessed, or is not wanted. A pod that is gone is freed when
+ * no stream is left and KUBE_GONE_MS have passed.
+ */
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kube/cluster_internal.h"
+#include "kube/names.h"
+
+static void post(struct kube_cluster *c)
+{
+    loop_task_post(c->cfg.loop, &c->work);
+}
+
+static void mark(struct kube_cluster *c, struct kube_pod *p)
+{
+    list_del(&p->dirty);
+    list_add_tail(&c->dirty, &p->dirty);
+    post(c);
+}
+
+static void mark_all(struct kube_cluster *c)
+{
+    list_for_each (it, &c->pods)
+        mark(c, list_entry(it, struct kube_pod, node));
+}
+
+/* ---- streams and their names ---- */
+
+static bool stream_is_of(const struct kube_stream *st, const struct kube_pod *p)
+{
+    const struct identity *id = st->origin->identity;
+
+    if (!str_eq(id->pod, str_of(p->name)) || !str_eq(id->namespace, p->namespace->name))
+        return false;
+    return id->uid.len == 0 || str_eq(id->uid, str_of(p->uid)) ||
+           (p->mirror && str_eq(id->uid, str_of(p->mirror)));
+}
+
+static bool wanted(const struct kube_cluster *c, const struct kube_pod *p)
+{
+    return !c->cfg.only_akkeris || p->akkeris;
+}
+
+/* False when it is called that already. */
+static bool set_identity(struct kube_stream *st, struct str hostname, struct str tag,
+                         struct str owner)
+{
+    const struct identity *old = st->origin->identity;
+    struct identity id = *old;
+
+    id.hostname = hostname;
+    id.tag = tag;
+    id.owners[0] = owner;
+    id.nowners = owner.len > 0;
+    if (str_eq(old->hostname, hostname) && str_eq(old->tag, tag) && old->nowners == id.nowners &&
+        (!owner.len || str_eq(old->owners[0], owner)))
+        return false;
+    origin_set_identity(st->origin, identity_create(&id));
+    return true;
+}
+
+/* What its pod is known to be called. */
+static bool stream_name(struct kube_stream *st)
+{
+    const struct kube_pod *p = st->pod;
+    bool first = !st->named;
+
+    list_del(&st->waiting);
+    st->named = true;
+    st->guessed = false;
+    return set_identity(st, buf_str(&p->hostname), buf_str(&p->tag), str_of(p->uid)) || first;
+}
+
+static void stream_guess(struct kube_cluster *c, struct kube_stream *st)
+{
+    struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX), tag = BUF_INIT(KUBE_NAME_TEXT_MAX);
+    const struct identity *id = st->origin->identity;
+
+    list_del(&st->waiting);
+    if (c->cfg.only_akkeris)
+        return; /* whether it is wanted at all is not known */
+    st->guessed = true;
+    if (c->cfg.akkeris) {
+        kube_names_derive(id->pod, id->namespace, &hostname, &tag);
+        (void)set_identity(st, buf_str(&hostname), buf_str(&tag), STR(""));
+        buf_release(&hostname);
+        buf_release(&tag);
+    }
+    log_info("kubernetes: a pod is not known yet, its logs are named by their path meanwhile",
+             KV_STR("namespace", st->origin->identity->namespace),
+             KV_STR("pod", st->origin->identity->pod));
+    router_stream_guessed(c->cfg.router, st->origin);
+}
+
+static struct str stream_key(const struct kube_stream *st)
+{
+    return str_make((const char *)&st->id, sizeof(st->id));
+}
+
+static void arm(struct kube_cluster *c);
+
+static bool on_found(struct identify *i, struct origin *o)
+{
+    struct kube_cluster *c = container_of(i, struct kube_cluster, identify);
+    struct kube_stream *st = xcalloc(1, sizeof(*st));
+
+    st->origin = o;
+    st->id = o->id;
+    st->until = loop_now(c->cfg.loop);
+    if (kube_cluster_sync(c, KUBE_POD) != KUBE_DENIED)
+        st->until += c->cfg.identity_wait_ms;
+    list_init(&st->waiting);
+    list_add_tail(&c->strays, &st->node);
+    (void)map_put(&c->streams, stream_key(st), st); /* found is called once for each */
+    list_for_each (it, &c->pods) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (!stream_is_of(st, p))
+            continue;
+        st->pod = p;
+        list_del(&st->node);
+        list_add_tail(&p->streams, &st->node);
+        if (!p->known || p->tell)
+            break;
+        if (!wanted(c, p))
+            return false;
+        (void)stream_name(st); /* it is added to the router now, under whatever name */
+        return true;
+    }
+    list_add_tail(&c->waiting, &st->waiting);
+    arm(c);
+    return false;
+}
+
+static void on_gone(struct identify *i, struct origin *o)
+{
+    struct kube_cluster *c = container_of(i, struct kube_cluster, identify);
+    struct kube_stream *st = map_del(&c->streams, str_make((const char *)&o->id, sizeof(o->id)));
+
+    if (!st)
+        BUG("kube: stream %llu was not found", (unsigned long long)o->id);
+    list_del(&st->node);
+    list_del(&st->waiting);
+    if (st->pod && st->pod->gone)
+        post(c);
+    free(st);
+}
+
+/* Its streams that came before it. */
+static void take_strays(struct kube_cluster *c, struct kube_pod *p)
+{
+    list_for_each_safe (it, &c->strays) {
+        struct kube_stream *st = list_entry(it, struct kube_stream, node);
+
+        if (!stream_is_of(st, p))
+            continue;
+        st->pod = p;
+        list_del(&st->node);
+        list_add_tail(&p->streams, &st->node);
+    }
+}
+
+/* ---- pods ---- */
+
+static char *dup_or_null(struct str s)
+{
+    return s.p ? str_dup(s) : NULL;
+}
+
+static struct kube_pod *pod_find(const struct kube_cluster *c, struct str uid)
+{
+    list_for_each (it, &c->pods) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (str_eq(str_of(p->uid), uid))
+            return p;
+    }
+    return NULL;
+}
+
+static void pod_free(struct kube_cluster *c, struct kube_pod *p)
+{
+    list_for_each_safe (it, &p->streams) {
+        struct kube_stream *st = list_entry(it, struct kube_stream, node);
+
+        st->pod = NULL;
+        list_del(&st->node);
+        list_add_tail(&c->strays, &st->node);
+    }
+    list_del(&p->node);
+    list_del(&p->dirty);
+    kube_namespace_drop(&c->store, p->namespace);
+    kube_notes_free(p->notes);
+    if (p->texts.p)
+        explicit_bzero(p->texts.p, p->texts.cap);
+    buf_release(&p->texts);
+    buf_release(&p->hostname);
+    buf_release(&p->tag);
+    free(p->uid);
+    free(p->name);
+    free(p->mirror);
+    free(p->owner_name);
+    free(p);
+}
+
+static struct kube_pod *pod_create(struct kube_cluster *c, const struct kube_object *o)
+{
+    struct kube_pod *p = xcalloc(1, sizeof(*p));
+
+    p->uid = str_dup(o->uid);
+    p->name = str_dup(o->name);
+    p->owner_name = str_dup(STR(""));
+    p->namespace = kube_namespace_take(&c->store, o->namespace);
+    p->owner_kind = KUBE_KINDS;
+    list_init(&p->dirty);
+    list_init(&p->streams);
+    list_add_tail(&c->pods, &p->node);
+    return p;
+}
+
+static void pod_update(struct kube_pod *p, const struct kube_object *o)
+{
+    struct str mirror = o->notes[KUBE_NOTE_MIRROR];
+
+    free(p->mirror);
+    p->mirror = dup_or_null(mirror);
+    free(p->owner_name);
+    p->owner_name = str_dup(o->owner.name);
+    p->owner = kube_uid_of(o->owner.uid);
+    p->owner_kind = kube_kind_of(o->owner.kind, o->owner.api_version);
+    p->owner_is_node = str_eq(o->owner.kind, STR("Node"));
+    p->akkeris = o->akkeris;
+    p->oneoff = o->oneoff;
+    kube_notes_free(p->notes);
+    p->notes = kube_notes_create(o);
+}
+
+static void pod_put(struct kube_cluster *c, const struct kube_object *o)
+{
+    struct kube_pod *p = pod_find(c, o->uid);
+
+    if (!p && o->fault && !o->name.len)
+        return;
+    if (!p)
+        p = pod_create(c, o);
+    if (!o->fault)
+        pod_update(p, o);
+    p->generation = c->generation;
+    p->gone = false;
+    take_strays(c, p);
+    mark(c, p);
+}
+
+static void pod_gone(struct kube_cluster *c, struct kube_pod *p)
+{
+    if (p->gone)
+        return;
+    p->gone = true;
+    p->gone_at = loop_now(c->cfg.loop);
+    post(c);
+}
+
+/* ---- what the reflectors tell ---- */
+
+static void on_begin(void *arg, enum kube_kind k)
+{
+    struct kube_cluster *c = arg;
+
+    if (k == KUBE_POD)
+        c->generation++;
+    else
+        kube_store_begin(&c->store, k);
+}
+
+static void mark_concerned(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o)
+{
+    struct kube_uid uid = kube_uid_of(o->uid);
+
+    list_for_each (it, &c->pods) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (k == KUBE_NAMESPACE ? str_eq(p->namespace->name, o->name) : kube_pod_has_owner(p, &uid))
+            mark(c, p);
+    }
+}
+
+static void on_object(void *arg, enum kube_kind k, enum kube_change change,
+                      const struct kube_object *o)
+{
+    struct kube_cluster *c = arg;
+    struct kube_pod *p;
+    bool changed;
+
+    if (k == KUBE_POD) {
+        p = change == KUBE_DELETED ? pod_find(c, o->uid) : NULL;
+        if (p)
+            pod_gone(c, p);
+        else if (change == KUBE_PUT)
+            pod_put(c, o);
+        return;
+    }
+    changed =
+        change == KUBE_DELETED ? kube_store_del(&c->store, k, o) : kube_store_put(&c->store, k, o);
+    if (changed && kube_cluster_sync(c, k) == KUBE_SYNCED)
+        mark_concerned(c, k, o);
+}
+
+static void on_end(void *arg, enum kube_kind k)
+{
+    struct kube_cluster *c = arg;
+
+    if (k != KUBE_POD)
+        kube_store_end(&c->store, k);
+    else
+        list_for_each (it, &c->pods) {
+            struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+            if (p->generation != c->generation)
+                pod_gone(c, p);
+        }
+    mark_all(c);
+}
+
+static void on_denied(void *arg, enum kube_kind k)
+{
+    struct kube_cluster *c = arg;
+
+    if (k == KUBE_POD) /* it is of no use to wait */
+        list_for_each (it, &c->waiting)
+            list_entry(it, struct kube_stream, waiting)->until = loop_now(c->cfg.loop);
+    mark_all(c);
+    post(c);
+}
+
+static const struct kube_reflector_ops reflector_ops = {on_begin, on_object, on_end, on_denied};
+
+enum kube_sync kube_cluster_sync(const struct kube_cluster *c, enum kube_kind kind)
+{
+    return c->reflectors[kind] ? kube_reflector_sync(c->reflectors[kind]) : KUBE_DENIED;
+}
+
+/* ---- the work ---- */
+
+static void tell_routes(struct kube_cluster *c, const struct kube_pod *p)
+{
+    const struct kube_workload w = {.uid = str_of(p->uid),
+                                    .namespace = p->namespace->name,
+                                    .name = str_of(p->name),
+                                    .drains = p->drains,
+                                    .ndrains = p->ndrains};
+
+    if (c->routes && p->known)
+        c->routes->changed(c->routes, &w);
+}
+
+static void tell_streams(struct kube_cluster *c, struct kube_pod *p)
+{
+    list_for_each (it, &p->streams) {
+        struct kube_stream *st = list_entry(it, struct kube_stream, node);
+
+        if (!wanted(c, p))
+            list_del(&st->waiting);
+        else if (stream_name(st))
+            router_stream_identified(c->cfg.router, st->origin);
+    }
+}
+
+/* Routes first: what a stream meets when it is named counts from its beginning. */
+static void tell(struct kube_cluster *c, struct list *looked)
+{
+    bool any = false;
+
+    list_for_each (it, looked) {
+        const struct kube_pod *p = list_entry(it, struct kube_pod, dirty);
+
+        if (p->tell) {
+            tell_routes(c, p);
+            any = true;
+        }
+    }
+    if (any && c->routes)
+        c->routes->commit(c->routes);
+    while (!list_empty(looked)) {
+        struct kube_pod *p = list_entry(looked->next, struct kube_pod, dirty);
+
+        list_del(&p->dirty);
+        if (p->known)
+            tell_streams(c, p);
+        p->tell = false;
+    }
+}
+
+static bool pod_is_over(const struct kube_cluster *c, const struct kube_pod *p)
+{
+    return p->gone && list_empty(&p->streams) && loop_now(c->cfg.loop) - p->gone_at >= KUBE_GONE_MS;
+}
+
+static void expire(struct kube_cluster *c)
+{
+    uint64_t now = loop_now(c->cfg.loop);
+    bool any = false;
+
+    while (!list_empty(&c->waiting)) {
+        struct kube_stream *st = list_entry(c->waiting.next, struct kube_stream, waiting);
+
+        if (st->until > now)
+            break;
+        stream_guess(c, st);
+    }
+    list_for_each_safe (it, &c->pods) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (!pod_is_over(c, p))
+            continue;
+        if (c->routes && p->known) {
+            c->routes->gone(c->routes, str_of(p->uid));
+            any = true;
+        }
+        pod_free(c, p);
+    }
+    if (any)
+        c->routes->commit(c->routes);
+}
+
+static void arm(struct kube_cluster *c)
+{
+    uint64_t now = loop_now(c->cfg.loop), at = UINT64_MAX;
+
+    if (!list_empty(&c->waiting))
+        at = list_entry(c->waiting.next, struct kube_stream, waiting)->until;
+    list_for_each (it, &c->pods) {
+        const struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (p->gone && list_empty(&p->streams) && p->gone_at + KUBE_GONE_MS < at)
+            at = p->gone_at + KUBE_GONE_MS;
+    }
+    if (at == UINT64_MAX)
+        loop_timer_stop(c->wait);
+    else
+        loop_timer_start(c->wait, at > now ? at - now : 0);
+}
+
+static void work(struct loop_task *t)
+{
+    struct kube_cluster *c = container_of(t, struct kube_cluster, work);
+    struct list now;
+
+    list_init(&now);
+    list_move_all(&now, &c->dirty);
+    list_for_each (it, &now)
+        kube_resolve(c, list_entry(it, struct kube_pod, dirty));
+    tell(c, &now);
+    expire(c);
+    arm(c);
+}
+
+static void on_wait(void *arg)
+{
+    post(arg);
+}
+
+/* ---- life ---- */
+
+void kube_cluster_set_routes(struct kube_cluster *c, struct kube_routes *r)
+{
+    c->routes = r;
+    if (!r)
+        return;
+    list_for_each (it, &c->pods)
+        tell_routes(c, list_entry(it, struct kube_pod, node));
+    r->commit(r);
+}
+
+struct identify *kube_cluster_identify(struct kube_cluster *c)
+{
+    return &c->identify;
+}
+
+static char *node_selector(const char *node)
+{
+    struct buf text = BUF_INIT(4096);
+    char *selector;
+
+    (void)buf_addf(&text, "spec.nodeName%%3D"); /* it fits */
+    for (const char *p = node; *p; p++) {
+        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                     (*p >= '0' && *p <= '9') || *p == '-' || *p == '.';
+
+        (void)(plain ? buf_add_ch(&text, *p) : buf_addf(&text, "%%%02X", (unsigned char)*p));
+    }
+    selector = str_dup(buf_str(&text));
+    buf_release(&text);
+    return selector;
+}
+
+struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
+{
+    struct kube_cluster *c = xcalloc(1, sizeof(*c));
+
+    c->cfg = *cfg;
+    c->identify = (struct identify){on_found, on_gone};
+    c->selector = node_selector(cfg->node);
+    kube_store_init(&c->store);
+    map_init(&c->streams);
+    list_init(&c->pods);
+    list_init(&c->dirty);
+    list_init(&c->strays);
+    list_init(&c->waiting);
+    loop_task_init(&c->work, work);
+    c->wait = loop_timer_create(cfg->loop, on_wait, c);
+    for (unsigned k = 0; k < KUBE_KINDS; k++) {
+        const struct kube_reflector_config rc = {
+            .loop = cfg->loop,
+            .client = cfg->client,
+            .selector = k == KUBE_POD ? c->selector : NULL,
+            .watch_ms = cfg->watch_ms,
+        };
+
+        if (k != KUBE_NAMESPACE || cfg->namespaces)
+            c->reflectors[k] = kube_reflector_create(&rc, (enum kube_kind)k, &reflector_ops, c);
+    }
+    return c;
+}
+
+void kube_cluster_start(struct kube_cluster *c)
+{
+    for (unsigned k = 0; k < KUBE_KINDS; k++)
+        if (c->reflectors[k])
+            kube_reflector_start(c->reflectors[k]);
+}
+
+void kube_cluster_free(struct kube_cluster *c)
+{
+    if (!c)
+        return;
+    if (c->streams.len)
+        BUG("kube: cluster freed before its %zu streams", c->streams.len);
+    for (unsigned k = 0; k < KUBE_KINDS; k++)
+        kube_reflector_free(c->reflectors[k]);
+    while (!list_empty(&c->pods))
+        pod_free(c, list_entry(c->pods.next, struct kube_pod, node));
+    kube_store_release(&c->store);
+    map_release(&c->streams);
+    loop_task_cancel(&c->work);
+    loop_timer_free(c->wait);
+    free(c->selector);
+    free(c);
+}
+
+static void count_streams(const struct kube_cluster *c, struct kube_cluster_stats *out)
+{
+    const struct kube_stream *st;
+
+    for (size_t i = 0; (st = map_next(&c->streams, &i));) {
+        out->guessed += st->guessed;
+        out->waiting += !st->named;
+    }
+}
+
+void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out)
+{
+    *out = (struct kube_cluster_stats){.foreign = c->foreign};
+    list_for_each (it, &c->pods)
+        out->pods += !list_entry(it, struct kube_pod, node)->gone;
+    count_streams(c, out);
+    for (unsigned k = 0; k < KUBE_KINDS; k++) {
+        struct kube_kind_stats *s = &out->kinds[k];
+
+        if (!c->reflectors[k])
+            continue;
+        s->resource = kube_kind_row((enum kube_kind)k)->resource;
+        s->objects = k == KUBE_POD ? out->pods : c->store.counts[k];
+        kube_reflector_stats(c->reflectors[k], &s->watch);
+        out->degraded |= !s->watch.watching;
+    }
+}

@@ -1,0 +1,85 @@
+/*
+ * The pods of this node and what the API says of them: who owns them in the end, what they are
+ * called, which drains they are given. Watches the pods of this node, and of the whole cluster the
+ * metadata of what may own them.
+ *
+ *   Pod ──▶ ReplicaSet ──▶ Deployment        drains: all annotations on the way up, until one says
+ *   Pod ──▶ Job ──▶ CronJob                  `none`; without any on the way, the namespace's.
+ *   Pod ──▶ StatefulSet | DaemonSet          A ReplicaSet of a Deployment does not count: it
+ *   Pod ──▶ anything else: its name          carries a copy, which outlives its original.
+ *
+ * Owners are followed by UID, and only within the pod's namespace: an owner reference is written by
+ * whoever makes the pod. What a pod was last found to be stays while an owner of it is away: owners
+ * are deleted before their pods, and the pods' last lines are wanted.
+ */
+#ifndef KUBE_CLUSTER_H
+#define KUBE_CLUSTER_H
+
+#include "kube/reflector.h"
+#include "router/router.h"
+#include "streams/identify.h"
+
+struct kube_cluster;
+
+/* A drains annotation that counts for a pod. */
+struct kube_drains {
+    const char *kind; /* "Deployment" */
+    struct str name;  /* of the object */
+    struct str list;  /* the annotation's value */
+};
+#define KUBE_LEVELS 8 /* of owners that are followed */
+
+/* What a datasource is told of a pod. Views are valid until the next call about it. */
+struct kube_workload {
+    struct str uid; /* as its streams' identity.owners has it */
+    struct str namespace, name;
+    const struct kube_drains *drains;
+    unsigned ndrains;
+};
+
+/* Told before the streams of the pod are identified, in one go for all that changed: changed and
+ * gone any number of times, then commit. */
+struct kube_routes {
+    void (*changed)(struct kube_routes *r, const struct kube_workload *w);
+    void (*gone)(struct kube_routes *r, struct str uid);
+    void (*commit)(struct kube_routes *r);
+};
+
+struct kube_cluster_config {
+    struct loop *loop;
+    struct kube_client *client; /* borrowed; KUBE_CALLS requests at once */
+    struct router *router;      /* borrowed: is told when streams get their names */
+    const char *node;
+    bool akkeris;              /* Akkeris' names */
+    bool only_akkeris;         /* only pods with a label akkeris.io… */
+    bool namespaces;           /* their drains are a default: watch them, too */
+    uint64_t identity_wait_ms; /* then a stream is called what its path says, for the time being */
+    uint64_t watch_ms;
+};
+#define KUBE_CALLS KUBE_KINDS
+
+/* Nothing is sent before the start. Input and datasource are closed before it is freed. */
+struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg);
+void kube_cluster_start(struct kube_cluster *c);
+void kube_cluster_free(struct kube_cluster *c); /* NULL is fine */
+/* For the input. */
+struct identify *kube_cluster_identify(struct kube_cluster *c);
+/* NULL takes it back. Told of all pods that are known. */
+void kube_cluster_set_routes(struct kube_cluster *c, struct kube_routes *r);
+
+struct kube_kind_stats {
+    const char *resource; /* NULL: it is not watched */
+    uint64_t objects;
+    struct kube_reflector_stats watch;
+};
+struct kube_cluster_stats {
+    struct kube_kind_stats kinds[KUBE_KINDS];
+    uint64_t pods;    /* of this node */
+    uint64_t waiting; /* streams that the API has not named yet */
+    uint64_t guessed; /* of these: named by their path for the time being */
+    uint64_t foreign; /* pods that claimed an owner in another namespace */
+    bool degraded;    /* a watch is not open, or was never */
+};
+void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out);
+
+#endif

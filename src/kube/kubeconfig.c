@@ -1,0 +1,180 @@
+/*
+ * kubeconfig files: a small part of what kubectl understands, and a plain refusal of the rest. The
+ * file is parsed by libyaml into its nodes; aliases are references there, so they cannot blow it
+ * up.
+ */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <yaml.h>
+
+#include "kube/config_internal.h"
+
+struct kubeconfig {
+    yaml_document_t *doc;
+    struct str dir; /* of the file: what its relative paths are relative to */
+    const char *path;
+};
+
+static struct str scalar(const yaml_node_t *n)
+{
+    if (!n || n->type != YAML_SCALAR_NODE)
+        return STR("");
+    return str_make((const char *)n->data.scalar.value, n->data.scalar.length);
+}
+
+static yaml_node_t *child(const struct kubeconfig *k, const yaml_node_t *map, const char *key)
+{
+    if (!map || map->type != YAML_MAPPING_NODE)
+        return NULL;
+    for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top;
+         p++)
+        if (str_eq(scalar(yaml_document_get_node(k->doc, p->key)), str_of(key)))
+            return yaml_document_get_node(k->doc, p->value);
+    return NULL;
+}
+
+/* In the list `<list>` the entry called <name>: its `<what>`. */
+static yaml_node_t *entry(const struct kubeconfig *k, const char *list, const char *what,
+                          struct str name, struct err *e)
+{
+    const yaml_node_t *all = child(k, yaml_document_get_root_node(k->doc), list);
+
+    if (all && all->type == YAML_SEQUENCE_NODE)
+        for (const yaml_node_item_t *i = all->data.sequence.items.start;
+             i < all->data.sequence.items.top; i++) {
+            const yaml_node_t *one = yaml_document_get_node(k->doc, *i);
+
+            if (str_eq(scalar(child(k, one, "name")), name))
+                return child(k, one, what);
+        }
+    (void)err_set(e, EINVAL, "%s: there is no %s '%.*s'", k->path, what, STR_ARG(name));
+    return NULL;
+}
+
+static char *text_of(const struct kubeconfig *k, const yaml_node_t *map, const char *key)
+{
+    struct str s = str_trim(scalar(child(k, map, key)));
+
+    return s.len ? str_dup(s) : NULL;
+}
+
+/* The value of <key>-data, base64, into *text; else the path in <key> into *file. */
+static int text_or_file(const struct kubeconfig *k, const yaml_node_t *map, const char *key,
+                        char **text, char **file, struct err *e)
+{
+    char name[64];
+    char *coded, *path = text_of(k, map, key);
+    size_t len, pad;
+    int n;
+
+    if (path)
+        *file = kube_path_join(k->dir, str_of(path));
+    free(path);
+    (void)snprintf(name, sizeof(name), "%s-data", key);
+    coded = text_of(k, map, name);
+    if (!coded)
+        return 0;
+    len = strlen(coded);
+    pad = len > 1 && coded[len - 2] == '=' ? 2 : len > 0 && coded[len - 1] == '=';
+    *text = xcalloc(1, len + 1);
+    n = EVP_DecodeBlock((unsigned char *)*text, (const unsigned char *)coded, (int)len);
+    explicit_bzero(coded, len);
+    free(coded);
+    if (n < 0 || (size_t)n < pad)
+        return err_set(e, EINVAL, "%s: %s is not base64", k->path, name);
+    (*text)[(size_t)n - pad] = '\0';
+    return 0;
+}
+
+static int read_cluster(struct kube_config *c, const struct kubeconfig *k, const yaml_node_t *n,
+                        struct err *e)
+{
+    size_t len;
+
+    c->server = text_of(k, n, "server");
+    if (!c->server)
+        return err_set(e, EINVAL, "%s: the cluster has no server", k->path);
+    for (len = strlen(c->server); len && c->server[len - 1] == '/'; len--)
+        c->server[len - 1] = '\0';
+    c->servername = text_of(k, n, "tls-server-name");
+    c->insecure = str_eq(scalar(child(k, n, "insecure-skip-tls-verify")), STR("true"));
+    if (child(k, n, "proxy-url"))
+        return err_set(e, ENOTSUP, "%s: proxy-url is not supported", k->path);
+    return text_or_file(k, n, "certificate-authority", &c->ca, &c->ca_file, e);
+}
+
+static int read_user(struct kube_config *c, const struct kubeconfig *k, const yaml_node_t *n,
+                     struct err *e)
+{
+    static const char *const refused[] = {"exec", "auth-provider", "username",  "password",
+                                          "as",   "as-uid",        "as-groups", "as-user-extra"};
+    char *token_file;
+
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        if (child(k, n, refused[i]))
+            return err_set(e, ENOTSUP,
+                           "%s: the user has '%s', which is not supported; use a token or a client "
+                           "certificate",
+                           k->path, refused[i]);
+    token_file = text_of(k, n, "tokenFile");
+    if (token_file)
+        c->token_file = kube_path_join(k->dir, str_of(token_file));
+    free(token_file);
+    if (!c->token_file)
+        c->token = text_of(k, n, "token");
+    if (text_or_file(k, n, "client-certificate", &c->cert, &c->cert_file, e) < 0)
+        return -1;
+    return text_or_file(k, n, "client-key", &c->key, &c->key_file, e);
+}
+
+static int read_config(struct kube_config *c, const struct kubeconfig *k, struct err *e)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(k->doc);
+    struct str current = scalar(child(k, root, "current-context"));
+    const yaml_node_t *context, *cluster, *user;
+
+    if (!current.len)
+        return err_set(e, EINVAL, "%s: it has no current-context", k->path);
+    context = entry(k, "contexts", "context", current, e);
+    if (!context)
+        return -1;
+    cluster = entry(k, "clusters", "cluster", scalar(child(k, context, "cluster")), e);
+    if (!cluster || read_cluster(c, k, cluster, e) < 0)
+        return -1;
+    user = entry(k, "users", "user", scalar(child(k, context, "user")), e);
+    return user ? read_user(c, k, user, e) : -1;
+}
+
+int kube_config_load(struct kube_config *c, const char *path, struct err *e)
+{
+    struct buf text = BUF_INIT(KUBE_FILE_MAX);
+    const char *slash = strrchr(path, '/');
+    yaml_parser_t parser;
+    yaml_document_t doc;
+    struct kubeconfig k = {&doc, str_make(path, slash ? (size_t)(slash - path) : 0), path};
+    int rc = -1;
+
+    *c = (struct kube_config){.insecure = false};
+    if (kube_file_read(path, &text, e) < 0) {
+        buf_release(&text);
+        return -1;
+    }
+    if (!yaml_parser_initialize(&parser))
+        BUG("kube: no memory for YAML");
+    yaml_parser_set_input_string(&parser, (const unsigned char *)buf_cstr(&text), text.len);
+    if (yaml_parser_load(&parser, &doc)) {
+        rc = read_config(c, &k, e);
+        yaml_document_delete(&doc);
+    } else { /* its text is not quoted: it may hold a credential */
+        (void)err_set(e, EINVAL, "%s: line %zu: %s", path, parser.problem_mark.line + 1,
+                      parser.problem ? parser.problem : "not YAML");
+    }
+    yaml_parser_delete(&parser);
+    if (text.p)
+        explicit_bzero(text.p, text.cap);
+    buf_release(&text);
+    if (rc < 0)
+        kube_config_release(c);
+    return rc;
+}

@@ -1,0 +1,103 @@
+/*
+ * What the API server sends, read as it comes: a list, a watch's events, or a Status. Each object
+ * is handed over when its end was read; of the texts only those that struct kube_object names are
+ * held, and only for one object at a time, so memory depends neither on the length of a list nor
+ * on the size of an object.
+ *
+ * An object that is over a limit or makes no sense is handed over with its fault and as much of its
+ * name as was read, and the reading goes on. After bytes that are no JSON a watch goes on at the
+ * next newline, which ends every event in practice; a list has to be asked for again.
+ */
+#ifndef KUBE_READER_H
+#define KUBE_READER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "kube/json.h"
+#include "kube/object.h"
+
+enum kube_change {
+    KUBE_PUT = 1, /* ADDED, MODIFIED, an item of a list */
+    KUBE_DELETED,
+    KUBE_BOOKMARK, /* only <version> says something */
+};
+
+struct kube_status {
+    int code;          /* 0: none was given */
+    int retry_after_s; /* 0 = none */
+    bool too_large;    /* cause ResourceVersionTooLarge */
+    char reason[48];
+    char message[160]; /* cut; the server's words */
+};
+
+/* Views are valid during the call. */
+struct kube_reader_ops {
+    void (*object)(void *arg, enum kube_change c, const struct kube_object *o);
+    /* A Status: an ERROR event, or the whole answer. */
+    void (*status)(void *arg, const struct kube_status *s);
+    /* The end of a list, or of a page of it. */
+    void (*list)(void *arg, struct str version, struct str next);
+};
+
+enum kube_document { KUBE_WATCH = 1, KUBE_LIST };
+
+/* The texts that are kept: spans of reader->store. */
+enum kube_text {
+    TEXT_TYPE = 0,
+    TEXT_NAMESPACE,
+    TEXT_NAME,
+    TEXT_UID,
+    TEXT_VERSION,
+    TEXT_OWNER_VERSION,
+    TEXT_OWNER_KIND,
+    TEXT_OWNER_NAME,
+    TEXT_OWNER_UID,
+    TEXT_REF_VERSION, /* of the owner reference in the making */
+    TEXT_REF_KIND,
+    TEXT_REF_NAME,
+    TEXT_REF_UID,
+    TEXT_NOTE, /* KUBE_NOTES of them */
+    TEXT_REASON = TEXT_NOTE + KUBE_NOTES,
+    TEXT_MESSAGE,
+    TEXT_CAUSE,
+    TEXT_LIST_VERSION,
+    TEXT_CONTINUE,
+    KUBE_TEXTS,
+};
+
+struct kube_span {
+    uint32_t off, len;
+    bool set;
+};
+
+#define KUBE_PLACES 8 /* levels that are entered; all others are skipped */
+
+struct kube_reader {
+    enum kube_document document;
+    const struct kube_reader_ops *ops;
+    void *arg;
+    struct json json;
+    struct buf store;
+    struct kube_span texts[KUBE_TEXTS];
+    unsigned char places[KUBE_PLACES];
+    unsigned depth;
+    int row;        /* of the key that was read; -1 = none */
+    uint64_t bytes; /* of the object so far */
+    int code, retry_after_s;
+    bool too_large, akkeris, oneoff, list_end, controller;
+    const char *fault;
+    bool answer_only; /* only a Status in it is of interest; set after kube_reader_init() */
+    bool ended;       /* the list's end was read */
+    bool to_line;     /* skipping to the next newline */
+};
+
+void kube_reader_init(struct kube_reader *r, enum kube_document d,
+                      const struct kube_reader_ops *ops, void *arg);
+void kube_reader_release(struct kube_reader *r);
+/* -1 when a list is not JSON; nothing more may be fed then. */
+int kube_reader_feed(struct kube_reader *r, struct str piece, struct err *e);
+
+/* Whole characters only, none too long, no surrogates. */
+bool kube_is_utf8(struct str s);
+
+#endif

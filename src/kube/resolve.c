@@ -1,0 +1,244 @@
+/*
+ * Who owns a pod, and what follows from it. A look reads the store and nothing else, so it may be
+ * repeated at any time; it changes the pod only when it came to a result.
+ */
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kube/cluster_internal.h"
+#include "kube/names.h"
+
+/* One look. */
+struct look {
+    const struct kube_pod *pod;
+    const struct kube_record *levels[KUBE_LEVELS]; /* owners whose annotations count */
+    unsigned nlevels;
+    const struct kube_record *top; /* NULL: the pod itself, or one that has only a name */
+    struct str top_name;
+    struct kube_uid chain[KUBE_LEVELS];
+    unsigned nchain;
+    bool complete;
+    bool foreign;
+};
+
+bool kube_pod_has_owner(const struct kube_pod *p, const struct kube_uid *uid)
+{
+    for (unsigned i = 0; i < p->nchain; i++)
+        if (kube_uid_eq(&p->chain[i], uid))
+            return true;
+    return false;
+}
+
+/* ---- the way up ---- */
+
+/* An owner's kind cannot be had: what the pod's name says has to do. */
+static struct str guess_top(const struct look *k, enum kube_kind kind, struct str name)
+{
+    if (kind == KUBE_REPLICASET || kind == KUBE_JOB)
+        return identity_guess_owner(str_of(k->pod->name));
+    return name;
+}
+
+/* True when the way goes on from <*r>. */
+static bool climb(struct kube_cluster *c, struct look *k, const struct kube_uid *uid,
+                  enum kube_kind kind, struct str name, const struct kube_record **r)
+{
+    *r = kube_store_find(&c->store, uid);
+    if (k->nchain < KUBE_LEVELS)
+        k->chain[k->nchain++] = *uid;
+    if (!*r) {
+        k->complete = kube_cluster_sync(c, kind) == KUBE_DENIED;
+        k->top_name = guess_top(k, kind, name);
+        return false;
+    }
+    if ((*r)->namespace != k->pod->namespace || (*r)->kind != kind) {
+        k->foreign = true; /* somebody else's object: it is nobody's owner here */
+        return false;
+    }
+    if (!((*r)->kind == KUBE_REPLICASET && (*r)->owner_kind == KUBE_DEPLOYMENT &&
+          !kube_uid_is_none(&(*r)->owner)))
+        k->levels[k->nlevels++] = *r;
+    k->top = *r;
+    k->top_name = kube_record_name(*r);
+    return true;
+}
+
+static void look_up(struct kube_cluster *c, struct look *k)
+{
+    const struct kube_pod *p = k->pod;
+    struct kube_uid uid = p->owner;
+    enum kube_kind kind = p->owner_kind;
+    struct str name = str_of(p->owner_name);
+    const struct kube_record *r;
+
+    k->complete = true;
+    k->top_name = str_of(p->name);
+    if (p->owner_is_node)
+        return;
+    for (unsigned i = 0; i < KUBE_LEVELS && !kube_uid_is_none(&uid); i++) {
+        if (kind == KUBE_KINDS) { /* its own name is all that is known of it */
+            k->top = NULL;
+            k->top_name = name;
+            return;
+        }
+        if (!climb(c, k, &uid, kind, name, &r))
+            return;
+        uid = r->owner;
+        kind = (enum kube_kind)r->owner_kind;
+        name = kube_record_owner_name(r);
+    }
+}
+
+/* ---- what follows ---- */
+
+static bool says_none(struct str drains)
+{
+    drains = str_trim(drains);
+    return drains.len == 0 || str_ieq(drains, STR("none"));
+}
+
+struct found {
+    struct kube_drains drains[KUBE_LEVELS + 1];
+    unsigned n;
+    bool any, stop;
+};
+
+static void take_drains(struct found *f, const struct kube_notes *notes, const char *kind,
+                        struct str name)
+{
+    struct str list = kube_note(notes, KUBE_NOTE_DRAINS);
+
+    if (f->stop || !list.p)
+        return;
+    f->any = true;
+    f->stop = says_none(list);
+    if (!f->stop)
+        f->drains[f->n++] = (struct kube_drains){kind, name, list};
+}
+
+static void find_drains(const struct look *k, struct found *f)
+{
+    const struct kube_namespace *ns = k->pod->namespace;
+
+    take_drains(f, k->pod->notes, "Pod", str_of(k->pod->name));
+    for (unsigned i = 0; i < k->nlevels; i++)
+        take_drains(f, k->levels[i]->notes, kube_kind_row((enum kube_kind)k->levels[i]->kind)->kind,
+                    kube_record_name(k->levels[i]));
+    if (!f->any)
+        take_drains(f, ns->notes, "Namespace", ns->name);
+}
+
+static bool same_drains(const struct kube_pod *p, const struct found *f)
+{
+    if (p->ndrains != f->n)
+        return false;
+    for (unsigned i = 0; i < f->n; i++)
+        if (p->drains[i].kind != f->drains[i].kind ||
+            !str_eq(p->drains[i].name, f->drains[i].name) ||
+            !str_eq(p->drains[i].list, f->drains[i].list))
+            return false;
+    return true;
+}
+
+/* Copies: the records may change. */
+static void keep_drains(struct kube_pod *p, const struct found *f)
+{
+    size_t size = 0;
+
+    for (unsigned i = 0; i < f->n; i++)
+        size += f->drains[i].name.len + f->drains[i].list.len;
+    if (p->texts.p)
+        explicit_bzero(p->texts.p, p->texts.cap);
+    buf_release(&p->texts);
+    buf_init(&p->texts, (KUBE_LEVELS + 1) * (KUBE_ANNOTATION_MAX + 1024));
+    p->ndrains = 0;
+    if (size && buf_reserve(&p->texts, size) < 0)
+        return; /* no memory: none of them */
+    for (unsigned i = 0; i < f->n; i++) {
+        struct kube_drains *d = &p->drains[p->ndrains++];
+
+        *d = f->drains[i];
+        d->name.p = p->texts.p + p->texts.len;
+        (void)buf_add_str(&p->texts, f->drains[i].name); /* there is room */
+        d->list.p = p->texts.p + p->texts.len;
+        (void)buf_add_str(&p->texts, f->drains[i].list);
+    }
+}
+
+/* The nearest object's that has it. */
+static struct str nearest(const struct look *k, enum kube_note which)
+{
+    struct str s = kube_note(k->pod->notes, which);
+
+    for (unsigned i = 0; i < k->nlevels && !s.p; i++)
+        s = kube_note(k->levels[i]->notes, which);
+    return s;
+}
+
+/* True when they have changed. */
+static bool set_names(const struct kube_cluster *c, struct kube_pod *p, const struct look *k)
+{
+    const struct kube_notes *top = k->top ? k->top->notes : p->notes;
+    const struct kube_naming in = {
+        .akkeris = c->cfg.akkeris,
+        .pod = str_of(p->name),
+        .namespace = p->namespace->name,
+        .top = k->top_name,
+        .hostname = nearest(k, KUBE_NOTE_HOSTNAME),
+        .tag = nearest(k, KUBE_NOTE_TAG),
+        .app = kube_note(top, KUBE_NOTE_APP),
+        .dyno = kube_note(top, KUBE_NOTE_DYNO),
+        .oneoff = p->oneoff,
+        .pod_dyno = kube_note(p->notes, KUBE_NOTE_DYNO),
+    };
+    struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX), tag = BUF_INIT(KUBE_NAME_TEXT_MAX);
+    bool same;
+
+    kube_names(&in, &hostname, &tag);
+    same = str_eq(buf_str(&hostname), buf_str(&p->hostname)) &&
+           str_eq(buf_str(&tag), buf_str(&p->tag));
+    buf_release(&p->hostname);
+    buf_release(&p->tag);
+    p->hostname = hostname;
+    p->tag = tag;
+    return !same;
+}
+
+static void say_foreign(struct kube_cluster *c, struct kube_pod *p)
+{
+    if (p->foreign)
+        return;
+    c->foreign++;
+    log_warn("kubernetes: a pod claims an owner that is not of its namespace or kind, which is not "
+             "believed",
+             KV_STR("namespace", p->namespace->name), KV_CSTR("pod", p->name),
+             KV_CSTR("owner", p->owner_name));
+}
+
+void kube_resolve(struct kube_cluster *c, struct kube_pod *p)
+{
+    struct look k = {.pod = p};
+    struct found f = {.n = 0};
+    bool changed;
+
+    look_up(c, &k);
+    memcpy(p->chain, k.chain, sizeof(k.chain));
+    p->nchain = k.nchain;
+    if (k.foreign)
+        say_foreign(c, p);
+    p->foreign = k.foreign;
+    if (c->cfg.namespaces && kube_cluster_sync(c, KUBE_NAMESPACE) == KUBE_UNSYNCED)
+        k.complete = false;
+    if (!k.complete)
+        return;
+    find_drains(&k, &f);
+    changed = set_names(c, p, &k);
+    if (!same_drains(p, &f)) {
+        keep_drains(p, &f);
+        changed = true;
+    }
+    p->tell |= changed || !p->known;
+    p->known = true;
+}
