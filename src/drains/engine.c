@@ -316,10 +316,12 @@ static int engine_open(struct engine *en, struct err *e)
     list_init(&en->settled);
     list_init(&en->closed);
     list_init(&en->spare);
+    list_init(&en->unmade);
     loop_task_init(&en->turn, engine_turn);
     en->wait_timer = loop_timer_create(&en->loop, wait_timer_fired, en);
     en->connect_timer = loop_timer_create(&en->loop, connect_timer_fired, en);
     en->tidy_timer = loop_timer_create(&en->loop, tidy_timer_fired, en);
+    en->make_timer = loop_timer_create(&en->loop, engine_make_again, en);
     en->stop_timer = NULL;
     en->connect_tokens = CONNECTS_BURST;
     en->connect_refilled = loop_now(&en->loop);
@@ -352,6 +354,8 @@ static void engine_release(struct engine *en)
     loop_timer_free(en->connect_timer);
     loop_timer_free(en->tidy_timer);
     loop_timer_free(en->stop_timer);
+    loop_timer_free(en->make_timer);
+    engine_drop_unmade(en, NULL);
     loop_task_cancel(&en->turn);
     if (en->http)
         http_client_free(en->http);

@@ -28,6 +28,7 @@ struct engine {
     struct list settled;    /* batches with a verdict, not acted on yet */
     struct list closed;     /* drains that nobody uses, said goodbye, to be freed */
     struct list spare;      /* batches to use again */
+    struct list unmade;     /* struct attach_mail: the drain could not be made */
     size_t spare_bytes;     /* of their bodies */
     size_t inflight_bytes;  /* bodies of batches at members */
     struct loop_task turn;
@@ -36,6 +37,7 @@ struct engine {
     struct loop_timer *connect_timer;
     struct loop_timer *tidy_timer; /* runs while there is a parked cursor or an unused drain */
     struct loop_timer *stop_timer;
+    struct loop_timer *make_timer; /* runs while there is one on <unmade> */
     unsigned connect_tokens;
     uint64_t connect_refilled;
     uint64_t random;     /* state of the jitter's generator */
@@ -73,7 +75,12 @@ void engine_check_dirty(struct engine *en);
 /* The worker stops: its positions go to the control thread. */
 void engine_save_last(struct engine *en);
 
-/* engine_mail.c */
+/* ---- engine_mail.c ---- */
+struct attach_mail;
+/* Tries those on <unmade> again. */
+void engine_make_again(void *engine);
+/* Forgets the attachment of the same stream and drain as <like>'s; NULL = all. */
+void engine_drop_unmade(struct engine *en, const struct attach_mail *like);
 void engine_stream_forget(struct engine *en, struct stream *s);
 /* reader->passed */
 void engine_passed(struct reader *r, const struct stream *s, uint32_t no);

@@ -8,6 +8,8 @@
 #include "drains/engine_internal.h"
 #include "drains/members.h"
 
+#define MAKE_AGAIN_MS 5000 /* a drain that could not be made is tried again this often */
+
 struct attach_mail {
     struct mail mail;
     uint64_t stream;
@@ -16,6 +18,7 @@ struct attach_mail {
     struct position end; /* with <at_end> */
     bool known;          /* <resume> is where it was */
     struct state_record resume;
+    struct list node; /* engine->unmade */
 };
 
 struct stop_mail {
@@ -179,7 +182,8 @@ static struct drain *drain_for(struct engine *en, struct drain_spec *spec)
         return d;
     d = drain_create(en, spec, &e);
     if (!d) {
-        log_error("drain cannot be made", KV_CSTR("drain", spec->name), KV_ERR(&e));
+        if (list_empty(&en->unmade))
+            log_error("drain cannot be made, trying on", KV_CSTR("drain", spec->name), KV_ERR(&e));
         return NULL;
     }
     (void)map_put(&en->drains, str_of(d->spec->id), d);
@@ -225,25 +229,73 @@ static void attach_new(struct drain *d, struct stream *s, const struct attach_ma
         KV_INT("offset", a->resume.off), KV_INT("lost_bytes_at_least", bytes_missed(&c->cursor)));
 }
 
+static void attach_free(struct attach_mail *a)
+{
+    list_del(&a->node);
+    drain_spec_unref(a->spec);
+    free(a);
+}
+
+/* -1 = there is no drain for it yet. */
+static int attach(struct engine *en, const struct attach_mail *a)
+{
+    struct stream *s = stream_find(en, a->stream);
+    struct drain_cursor *c;
+    struct drain *d;
+
+    if (!s || en->stopping)
+        return 0;
+    d = drain_for(en, a->spec);
+    if (!d)
+        return -1;
+    c = cursor_of(d, s);
+    if (c && c->parked)
+        drain_cursor_unpark(c); /* the route was away and is back: on from where it was */
+    else if (!c)
+        attach_new(d, s, a);
+    if (a->at_end && !a->known)
+        stream_trim(s); /* of a journal, what lies before is held for nobody here */
+    return 0;
+}
+
 static void handle_attach(void *receiver, struct mail *m)
 {
     struct engine *en = receiver;
     struct attach_mail *a = container_of(m, struct attach_mail, mail);
-    struct stream *s = stream_find(en, a->stream);
-    struct drain *d = s && !en->stopping ? drain_for(en, a->spec) : NULL;
 
-    if (d) {
-        struct drain_cursor *c = cursor_of(d, s);
-
-        if (c && c->parked)
-            drain_cursor_unpark(c); /* the route was away and is back: on from where it was */
-        else if (!c)
-            attach_new(d, s, a);
-        if (a->at_end && !a->known)
-            stream_trim(s); /* of a journal, what lies before is held for nobody here */
+    list_init(&a->node);
+    if (attach(en, a) == 0) {
+        attach_free(a);
+        return;
     }
-    drain_spec_unref(a->spec);
-    free(a);
+    list_add_tail(&en->unmade, &a->node);
+    if (!loop_timer_active(en->make_timer))
+        loop_timer_start(en->make_timer, MAKE_AGAIN_MS);
+}
+
+void engine_make_again(void *arg)
+{
+    struct engine *en = arg;
+
+    list_for_each_safe (it, &en->unmade) {
+        struct attach_mail *a = list_entry(it, struct attach_mail, node);
+
+        if (attach(en, a) == 0)
+            attach_free(a);
+    }
+    if (!list_empty(&en->unmade))
+        loop_timer_start(en->make_timer, MAKE_AGAIN_MS);
+}
+
+void engine_drop_unmade(struct engine *en, const struct attach_mail *like)
+{
+    list_for_each_safe (it, &en->unmade) {
+        struct attach_mail *a = list_entry(it, struct attach_mail, node);
+
+        if (!like ||
+            (a->stream == like->stream && str_eq(str_of(a->spec->id), str_of(like->spec->id))))
+            attach_free(a);
+    }
 }
 
 static void handle_detach(void *receiver, struct mail *m)
@@ -254,6 +306,7 @@ static void handle_detach(void *receiver, struct mail *m)
     struct drain *d = map_get(&en->drains, str_of(a->spec->id));
     struct drain_cursor *c = s && d ? cursor_of(d, s) : NULL;
 
+    engine_drop_unmade(en, a);
     if (c) {
         drain_cursor_park(c);
         engine_tidy_later(en);

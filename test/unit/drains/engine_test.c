@@ -264,6 +264,42 @@ static void test_young_connection_confirms_nothing(void **state)
     (void)close(p.listener);
 }
 
+static void test_drain_that_cannot_be_made_is_made_later(void **state)
+{
+    (void)state;
+    w.cannot = true;
+    (void)drain_with(T "F one\n", false);
+    pass_ms(20000);
+    assert_null(w.fakes[0]);
+    w.cannot = false;
+    pass_ms(5000);
+    assert_non_null(w.fakes[0]);
+    reopen(w.fakes[0]);
+    assert_got(w.fakes[0], "one\n");
+    reply(w.fakes[0], VERDICT_DELIVERED);
+}
+
+static void test_drain_that_cannot_be_made_and_is_not_wanted_any_more(void **state)
+{
+    struct drain_spec *spec;
+    struct err e;
+
+    (void)state;
+    w.cannot = true;
+    (void)drain_with(T "F one\n", false);
+    spec = drain_spec_create(STR("null://"), &e);
+    free(spec->id);
+    spec->id = str_dup(STR("null://?trace=0"));
+    spec->text = spec->id;
+    engine_detach(w.en, w.stream, spec);
+    drain_spec_unref(spec);
+    turns(5);
+    w.cannot = false;
+    pass_ms(20000);
+    assert_null(w.fakes[0]);
+    assert_false(loop_timer_active(w.en->make_timer));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +311,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_shelved_batch_that_does_not_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_waits_for_what_came_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_young_connection_confirms_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_drain_that_cannot_be_made_is_made_later, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_drain_that_cannot_be_made_and_is_not_wanted_any_more,
+                                        setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,7 @@ static struct world {
     struct fake *fakes[DRAINS_MAX]; /* by the number in their URL */
     bool ordered;                   /* those created from now on are */
     unsigned slots;                 /* ... and take so many batches */
+    bool cannot;                    /* none can be created */
     uint64_t stream;                /* whom feed_*() and attach() speak of */
     unsigned freed;
     unsigned forgotten;
@@ -58,9 +59,13 @@ static inline struct fake *fake_of(struct drain *d)
 
 static inline struct drain *fake_create(struct engine *en, struct drain_spec *spec, struct err *e)
 {
-    struct fake *f = xcalloc(1, sizeof(*f));
+    struct fake *f;
 
-    (void)e;
+    if (w.cannot) {
+        (void)err_set(e, EMFILE, "the test says so");
+        return NULL;
+    }
+    f = xcalloc(1, sizeof(*f));
     drain_init(&f->base, spec->scheme->ops, en, spec);
     f->base.ordered = w.ordered;
     f->base.slots = w.slots;
@@ -289,6 +294,8 @@ static inline struct fake *attach(unsigned n, bool ordered)
     engine_attach(w.en, w.stream, spec, NULL, NULL);
     drain_spec_unref(spec);
     turns(5);
+    if (w.cannot)
+        return NULL;
     if (w.fakes[n]->opening)
         drain_opened(&w.fakes[n]->base);
     w.fakes[n]->opening = false;
