@@ -175,7 +175,8 @@ int journal_flush(struct journal *j)
     if (done < j->out.len) {
         (void)err_sys(&e, errno ? errno : ENOSPC, "write");
         done = whole_records(j->out.p, done);
-        (void)ftruncate(seg->fd, (off_t)(seg->size + done)); /* else cut at the next start */
+        if (ftruncate(seg->fd, (off_t)(seg->size + done)) < 0)
+            log_debug("a journal file will be cut at the next start");
     }
     seg->size += done;
     buf_consume(&j->out, done);

@@ -127,7 +127,8 @@ static int look(struct journal_store *s, const char *name, struct buf *text, str
         s->stats.torn_bytes += text->len - good;
         log_warn("journal file has a torn end, which is cut", KV_CSTR("file", name),
                  KV_INT("bytes", text->len - good), KV_INT("records", records));
-        (void)ftruncate(fd, (off_t)good); /* else it is cut at the next start */
+        if (ftruncate(fd, (off_t)good) < 0)
+            log_debug("a journal file will be cut at the next start", KV_CSTR("file", name));
     }
     (void)close(fd);
     f->size = good;
