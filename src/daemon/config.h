@@ -45,6 +45,8 @@ struct config {
     const char *log_roots;
     const char *exclude_namespaces;
     const char *node;
+    const char *pod_name;
+    const char *pod_namespace;
     uint64_t workers;
     unsigned read_from; /* enum config_read_from */
     uint64_t max_line;

@@ -397,6 +397,14 @@ static int open_journals(struct daemon *d, struct err *e)
     return d->journals ? 0 : -1;
 }
 
+/* Kubernetes calls the host after the pod, unless the manifest says otherwise. */
+static const char *self_pod(const struct config *c)
+{
+    const char *host = getenv("HOSTNAME");
+
+    return *c->pod_name || !host || !getenv("KUBERNETES_SERVICE_HOST") ? c->pod_name : host;
+}
+
 static int open_inputs(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
@@ -404,6 +412,8 @@ static int open_inputs(struct daemon *d, struct err *e)
         .log_path = c->log_path,
         .roots = c->roots,
         .exclude_namespaces = c->exclude_namespaces,
+        .self_pod = self_pod(c),
+        .self_namespace = c->pod_namespace,
         .node = c->node,
     };
 

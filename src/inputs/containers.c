@@ -408,6 +408,8 @@ static void containers_close(struct input *in)
         free(*root);
     free(c->roots);
     free(c->exclude);
+    free(c->self_pod);
+    free(c->self_namespace);
     free(c->node);
     free(c->log_path);
     free(c);
@@ -475,6 +477,8 @@ struct input *input_containers_open(const struct input_env *env,
     c->log_path = log_path;
     c->roots = roots_copy(cfg->roots);
     c->exclude = str_dup(str_of(cfg->exclude_namespaces));
+    c->self_pod = str_dup(str_of(cfg->self_pod));
+    c->self_namespace = str_dup(str_of(cfg->self_namespace));
     c->node = str_dup(str_of(cfg->node));
     map_init(&c->links);
     map_init(&c->dirs);

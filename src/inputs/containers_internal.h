@@ -103,10 +103,11 @@ struct clink {
 
 struct containers {
     struct input base;
-    char *log_path;       /* as configured */
-    struct cdir *log_dir; /* NULL while it does not exist */
-    char **roots;         /* as configured, NULL-terminated */
-    char *exclude;        /* EXCLUDE_NAMESPACES */
+    char *log_path;                  /* as configured */
+    struct cdir *log_dir;            /* NULL while it does not exist */
+    char **roots;                    /* as configured, NULL-terminated */
+    char *exclude;                   /* EXCLUDE_NAMESPACES */
+    char *self_pod, *self_namespace; /* "" = unknown */
     char *node;
     struct map links;
     struct map dirs;

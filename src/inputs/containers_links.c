@@ -30,14 +30,21 @@ static bool namespace_excluded(const struct containers *c, struct str namespace)
     return false;
 }
 
+/* What we say of a line of our own would be the next one. */
+static bool is_self(const struct containers *c, const struct identity *id)
+{
+    return id->pod.len && str_eq(id->pod, str_of(c->self_pod)) &&
+           (!*c->self_namespace || str_eq(id->namespace, str_of(c->self_namespace)));
+}
+
 /* A stream called after <id>, whose hostname is still to be made; NULL when its namespace is
- * excluded. */
+ * excluded, or the pod is our own. */
 static struct cstream *stream_for(struct containers *c, struct identity *id)
 {
     struct buf hostname = BUF_INIT(HOSTNAME_TEXT_MAX);
     struct cstream *st = NULL;
 
-    if (id->pod.len && namespace_excluded(c, id->namespace))
+    if (is_self(c, id) || (id->pod.len && namespace_excluded(c, id->namespace)))
         return NULL;
     id->node = str_of(c->node);
     id->hostname = id->tag;

@@ -77,6 +77,8 @@ struct containers_config {
                                        NULL-terminated. The parent of log_path is always one */
     const char *exclude_namespaces; /* EXCLUDE_NAMESPACES, comma separated, trimmed; may be NULL */
     const char *node;               /* NODE */
+    const char *self_pod;           /* the pod we run in: its own log is not read; "" = in none */
+    const char *self_namespace;     /* ... which is in here; "" = nobody knows */
 };
 /* Directories looked into and symlinks followed are on a local file system: nothing here is
  * expected to block. A stream ends when its directory (or its last file) is gone and no link in the

@@ -281,3 +281,16 @@ def test_S13_retry_after_is_clamped(node, oracle, daemon, http, tmp_path, ahead)
         return d.metrics() and len(web.requests) > 1
     wait_for(again, 20 * SLOW, "another request")
     oracle.wait_complete(web, 10 * SLOW).assert_exact()
+
+
+@pytest.mark.parametrize("env", [{"POD_NAME": "logtrain-x1", "POD_NAMESPACE": "ops"},
+                                 {"HOSTNAME": "logtrain-x1", "KUBERNETES_SERVICE_HOST": "127.0.0.1"}])
+def test_our_own_log_is_not_read(node, oracle, daemon, sinks, env):
+    """Or a drain to standard output, and a complaint about a line, would go round and round."""
+    node.container("logtrain-x1", namespace="ops").write(oracle.source("own").take(20))
+    other = node.container("web-0")
+    daemon(node, drains=sinks.drains(), env=env)
+    other.write(oracle.source("a").take(20))
+    sinks.exact(streams=["a"])
+    sinks.quiet()
+    assert all(peer.count() == 20 for peer in sinks.peers)

@@ -221,8 +221,12 @@ static void world_start(struct world *w, const char *exclude, const char *root)
 {
     const char *roots[2] = {root, NULL};
     char logs[128];
-    struct containers_config cfg = {
-        .log_path = logs, .roots = roots, .exclude_namespaces = exclude, .node = "node-1"};
+    struct containers_config cfg = {.log_path = logs,
+                                    .roots = roots,
+                                    .exclude_namespaces = exclude,
+                                    .node = "node-1",
+                                    .self_pod = "logtrain-x1",
+                                    .self_namespace = "ops"};
     struct err e = {0, ""};
 
     (void)snprintf(logs, sizeof(logs), "%s/log/containers/", w->dir);
@@ -677,6 +681,24 @@ static void names_are_cut_excluded_or_static(void **state)
     world_close(&w);
 }
 
+static void our_own_log_is_not_read(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    make_dir(&w, "log/pods/ops_logtrain-x1_77/main");
+    make_dir(&w, "log/pods/shop_logtrain-x1_78/main");
+    append(&w, "log/pods/ops_logtrain-x1_77/main/0.log", "");
+    append(&w, "log/pods/shop_logtrain-x1_78/main/0.log", "");
+    make_link(&w, "log/pods/ops_logtrain-x1_77/main/0.log", "log/containers/a.log");
+    world_start(&w, NULL, NULL);
+    assert_heard(&w, "");
+    make_link(&w, "log/pods/shop_logtrain-x1_78/main/0.log", "log/containers/b.log");
+    assert_heard(&w, "1:logtrain-x1.shop/logtrain-x1 1+1:0.log ");
+    world_close(&w);
+}
+
 /* ---- docker: two hops ---- */
 
 static void docker_rotation_is_followed_behind_the_second_hop(void **state)
@@ -1018,6 +1040,7 @@ int main(void)
         cmocka_unit_test(test_F23_unreadable_is_not_deleted),
         cmocka_unit_test(log_path_appears_later),
         cmocka_unit_test(names_are_cut_excluded_or_static),
+        cmocka_unit_test(our_own_log_is_not_read),
         cmocka_unit_test(docker_rotation_is_followed_behind_the_second_hop),
         cmocka_unit_test(plain_files_rotate_under_their_name),
         cmocka_unit_test(plain_file_ends_when_nothing_is_left),
