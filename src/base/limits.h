@@ -62,6 +62,7 @@
 #define REWINDS_MAX 3          /* to one offset; then it is committed, and counted as unconfirmed */
 #define DRAIN_UNUSED_MS 300000 /* a drain without a stream keeps its connection this long */
 #define UDP_MAX_DEFAULT 1024
+#define GELF_UDP_MAX_DEFAULT 8192
 #define UDP_MAX_LIMIT 65507
 #define HTTP_RESPONSE_HEADERS_MAX (64 * 1024)
 #define HTTP_RESPONSE_BODY_MAX (1024 * 1024)

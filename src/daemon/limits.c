@@ -69,6 +69,7 @@ static const struct limit limits[] = {
     ROW(REWINDS_MAX, "tries"),
     ROW(DRAIN_UNUSED_MS, "ms"),
     ROW(UDP_MAX_DEFAULT, "bytes"),
+    ROW(GELF_UDP_MAX_DEFAULT, "bytes"),
     ROW(UDP_MAX_LIMIT, "bytes"),
     ROW(HTTP_RESPONSE_HEADERS_MAX, "bytes"),
     ROW(HTTP_RESPONSE_BODY_MAX, "bytes"),

@@ -13,7 +13,7 @@ extern const struct drain_ops drain_null_ops;    /* null.c: takes everything, ke
 extern const struct drain_ops drain_redis_ops;   /* redis.c: redis, rediss */
 extern const struct drain_ops drain_stdout_ops;  /* stdout.c: our own standard output */
 extern const struct drain_ops drain_syslog_ops;  /* syslog.c: syslog+tcp, syslog+tls, gelf+tcp */
-extern const struct drain_ops drain_syslog_udp_ops; /* syslog_udp.c: syslog+udp, syslog */
+extern const struct drain_ops drain_syslog_udp_ops; /* syslog_udp.c: syslog+udp, syslog, gelf+udp */
 extern const struct drain_ops drain_ws_ops;         /* ws.c: ws, wss */
 
 #endif

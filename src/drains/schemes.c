@@ -56,8 +56,8 @@ static const struct drain_scheme schemes[] = {
                                                               PROMISE_CONFIRMED,     FORMAT_GELF,    FRAMING_NONE},
     {"gelf+https",   &drain_http_ops,       12201, DRAIN_HTTP | DRAIN_GELF | DRAIN_TLS,
                                                               PROMISE_CONFIRMED,     FORMAT_GELF,    FRAMING_NONE},
-    /* Known, not served yet. */
-    {"gelf+udp",            NULL, 12201, DRAIN_UDP | DRAIN_GELF, PROMISE_BEST_EFFORT, FORMAT_GELF, FRAMING_NONE},
+    {"gelf+udp",     &drain_syslog_udp_ops, 12201, DRAIN_UDP | DRAIN_GELF,
+                                                              PROMISE_BEST_EFFORT,   FORMAT_GELF,    FRAMING_NONE},
     {NULL, NULL, 0, 0, 0, FORMAT_NONE, 0},
 };
 /* clang-format on */

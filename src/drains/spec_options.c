@@ -231,7 +231,8 @@ static const struct drain_option options[] = {
     {"sd", "", "true|false", "false",
      "adds namespace, pod, container, node and the record's id (as structured data in rfc5424)",
      set_sd},
-    {"max", "", "SIZE 480..16m (udp: 480..65507)", "1024 for udp, else no limit",
+    {"max", "", "SIZE 480..16m (udp: 480..65507)",
+     "1024 for syslog over udp, 8192 for gelf+udp, else no limit",
      "records are cut to so many bytes", set_max},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
@@ -259,7 +260,8 @@ void drain_options_default(struct drain_spec *s)
 
     s->format.format = s->scheme->format;
     s->format.framing = s->scheme->framing;
-    s->format.max = s->scheme->flags & DRAIN_UDP ? UDP_MAX_DEFAULT : 0;
+    if (s->scheme->flags & DRAIN_UDP)
+        s->format.max = s->scheme->flags & DRAIN_GELF ? GELF_UDP_MAX_DEFAULT : UDP_MAX_DEFAULT;
     s->batch = many ? BATCH_MANY : http ? BATCH_RECORD : BATCH_STREAM;
     s->connections = many ? CONNECTIONS_MANY : http ? CONNECTIONS_HTTP : WORKERS_MAX;
     if (s->scheme->ops == &drain_stdout_ops)

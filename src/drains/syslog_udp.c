@@ -1,10 +1,11 @@
 /*
- * syslog+udp, syslog: one record, one datagram (RFC 5426). Best effort: what the kernel took counts
- * as sent. The body of a batch is octet-counted between the format and us, so that a datagram's
- * bounds are known whatever it holds. A refusal that comes back (ECONNREFUSED from an ICMP answer)
- * says that an earlier datagram is lost: it is counted, and the drain waits, because the log file
- * keeps the rest. While the drain is failing, a batch is only a question: it counts as sent when no
- * refusal has come back within PROBE_MS, else it is sent again later and nothing of it is lost.
+ * syslog+udp, syslog: one record, one datagram (RFC 5426); gelf+udp likewise, never in chunks. Best
+ * effort: what the kernel took counts as sent. The body of a batch is octet-counted between the
+ * format and us, so that a datagram's bounds are known whatever it holds. A refusal that comes back
+ * (ECONNREFUSED from an ICMP answer) says that an earlier datagram is lost: it is counted, and the
+ * drain waits, because the log file keeps the rest. While the drain is failing, a batch is only a
+ * question: it counts as sent when no refusal has come back within PROBE_MS, else it is sent again
+ * later and nothing of it is lost.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@ from lib.daemon import SLOW
 from lib.node import Writer
 from lib.oracle import parse
 from lib.wait import stays, wait_for
-from lib.websocket import websocket  # noqa: F401
+from lib.websocket import libwebsockets, websocket  # noqa: F401
 
 
 def state(d):
@@ -246,3 +246,21 @@ def test_many_streams_over_one_connection(node, oracle, daemon, websocket):
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     assert counter(d, "connects") == 1 and len(peer.requests) == 1
     stays(lambda: parse(peer.messages()[-1]), 0.1, "whole lines")
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("options", ["", "compression=none&format=json"], ids=["gzip", "text"])
+def test_libwebsockets_confirms_every_line(node, oracle, daemon, libwebsockets, tls, options):
+    """Its Pongs come in order behind what it has read, over one connection, and again after it was killed."""
+    server = libwebsockets(tls)
+    d = daemon(node, routes=[("*", server.url(options))])
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(2000))
+    wait_for(lambda: counter(d, "records_out") == 2000 and state(d)["lag_bytes"] == 0, 20 * SLOW, lambda: f"{state(d)}")
+    assert counter(d, "connects") == 1 and counter(d, "retries") == 0
+    server.kill()
+    c.write(source.take(500))
+    wait_for(lambda: counter(d, "connect_errors") > 0, 10 * SLOW, "the end to be noticed")
+    server.start()
+    wait_for(lambda: state(d)["lag_bytes"] == 0, 20 * SLOW, lambda: f"{state(d)}")
+    assert counter(d, "rejected") == 0

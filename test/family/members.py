@@ -6,6 +6,7 @@ What every member has:
   url(tools, peer, more)    the drain's URL, with the options <more> added
   silent()                  options for start(): a receiver that takes connections and never confirms a line...
   heal(peer)                ... and what makes it a good one
+  unknown()                 options for start(): ... and answers that no table knows, in the words of its protocol
   garbage(tools)            a receiver that speaks nonsense; heal() works for it, too
   half_sent(peer)           how many frames or requests broke off
 """
@@ -15,8 +16,10 @@ import select
 from urllib.parse import urlsplit
 
 from lib import peer as sim
+from lib.elastic import Elastic
+from lib.gelf import GelfHttp, GelfTcp, GelfUdp
 from lib.redis import FakeRedis
-from lib.websocket import PING, FakeWebSocket
+from lib.websocket import PING, FakeWebSocket, close_frame
 
 
 class Tools:
@@ -131,6 +134,28 @@ class Udp(Member):
         pass
 
 
+class Gelf(Syslog):
+    def start(self, tools, **options):
+        return tools.closing(GelfTcp(tls=self.context(tools), **options))
+
+    def garbage(self, tools):
+        peer = self.start(tools)
+        peer.said = nonsense()
+        return peer
+
+
+class GelfUdpSpeaker(UdpSpeaker, GelfUdp):
+    pass
+
+
+class GelfDatagrams(Udp):
+    def start(self, tools, **options):
+        return tools.closing(GelfUdp(**options))
+
+    def garbage(self, tools):
+        return tools.closing(GelfUdpSpeaker())
+
+
 class Http(Member):
     userinfo = True
 
@@ -138,11 +163,17 @@ class Http(Member):
         super().__init__(name, options, one_connection="connections=1")
         self.tls = tls
 
+    def receiver(self):
+        return sim.Http
+
     def start(self, tools, **options):
-        return tools.closing(sim.Http(tls=self.context(tools), **options))
+        return tools.closing(self.receiver()(tls=self.context(tools), **options))
 
     def silent(self):
         return {"default": sim.Answer(never=True, counts=False)}
+
+    def unknown(self):
+        return {"default": 599}
 
     def garbage(self, tools):
         return self.start(tools, default=sim.Answer(599, raw=nonsense(), cut="after", how="fin"))
@@ -153,6 +184,38 @@ class Http(Member):
     def heal(self, peer):
         super().heal(peer)
         peer.default = 200
+
+
+class SyslogOverHttp(Http):
+    """The same receiver; the URL says what is posted."""
+
+    def url(self, tools, peer, more="", userinfo=""):
+        return "syslog+" + super().url(tools, peer, more, userinfo)
+
+
+class GelfOverHttp(Http):
+    def receiver(self):
+        return GelfHttp
+
+
+class ElasticSearch(Http):
+    """The strict fake: messages() fails on a byte out of place, and knows what it has already."""
+
+    def receiver(self):
+        return Elastic
+
+    def silent(self):
+        return {"whole": lambda _: sim.Answer(never=True, counts=False)}
+
+    def unknown(self):
+        return {"decide": lambda *_: (799, "some_new_exception")}
+
+    def garbage(self, tools):
+        return self.start(tools, whole=lambda _: sim.Answer(599, raw=nonsense(), cut="after", how="fin", counts=False))
+
+    def heal(self, peer):
+        super().heal(peer)
+        peer.whole = peer.decide = None
 
 
 class Redis(Member):
@@ -167,6 +230,9 @@ class Redis(Member):
 
     def silent(self):
         return {"answer": lambda *_: b""}
+
+    def unknown(self):
+        return {"answer": lambda *_: b"-FROBNICATED not today\r\n"}
 
     def garbage(self, tools):
         return self.start(tools, answer=lambda *_: nonsense())
@@ -194,6 +260,9 @@ class WebSocket(Member):
     def silent(self):
         return {"on": lambda op, *_: b"" if op == PING else None}
 
+    def unknown(self):
+        return {"on": lambda op, *_: close_frame(4321, b"not today") if op == PING else None}
+
     def garbage(self, tools):
         return self.start(tools, on=lambda op, *_: nonsense() if op == PING else None)
 
@@ -214,6 +283,14 @@ MEMBERS = [
     Http("http-ndjson", "batch=ndjson&linger=20ms"),
     Http("http-array-gzip", "batch=array&linger=20ms&compression=gzip"),
     Http("https", "batch=ndjson&linger=20ms", tls=True),
+    SyslogOverHttp("syslog+http", "linger=20ms"),
+    SyslogOverHttp("syslog+https-octet", "linger=20ms&framing=octet&compression=gzip", tls=True),
+    ElasticSearch("es+http", "linger=20ms"),
+    ElasticSearch("es-gzip", "linger=20ms&compression=gzip", tls=True),
+    Gelf("gelf+tcp"),
+    Gelf("gelf+tls", tls=True),
+    GelfDatagrams("gelf+udp"),
+    GelfOverHttp("gelf+http"),
     Redis("redis"),
     Redis("redis-list", "mode=list&maxlen=100000&format=raw"),
     Redis("rediss-stream", "mode=stream", tls=True),
@@ -222,3 +299,4 @@ MEMBERS = [
     WebSocket("wss", tls=True),
 ]
 STREAMS = [m for m in MEMBERS if m.stream]
+CONFIRMED = [m for m in MEMBERS if m.confirmed]

@@ -9,7 +9,7 @@ from lib.daemon import SLOW
 from lib.node import Writer
 from lib.peer import Mode
 from lib.wait import stays, wait_for
-from members import MEMBERS, STREAMS, Mumbler, Tools
+from members import CONFIRMED, MEMBERS, STREAMS, Mumbler, Tools
 
 each = pytest.mark.parametrize("member", MEMBERS, ids=lambda m: m.name)
 each_stream = pytest.mark.parametrize("member", STREAMS, ids=lambda m: m.name)
@@ -182,6 +182,22 @@ def test_garbage_from_the_peer(node, oracle, daemon, tools, member, witness):
         wait_for(lambda: peer.count() >= 30, 10 * SLOW, "the lines")
     c.write(source.take(30))
     oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+
+
+@pytest.mark.parametrize("member", CONFIRMED, ids=lambda m: m.name)
+def test_unknown_answers(node, oracle, daemon, tools, member, witness):
+    """An answer in the protocol's words that no table knows delivers nothing, and costs no line: it is asked again."""
+    peer = member.start(tools, **member.unknown())
+    d = run_with_witness(daemon, node, member, tools, peer, witness)
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(30))
+    in_time(oracle, witness)
+    wait_for(lambda: shown(d, member, peer)["counters"]["retries"] >= 2, 20 * SLOW, "two tries")
+    one = shown(d, member, peer)
+    assert one["lag_bytes"] == c.live.stat().st_size and one["last_error"] and "not today" not in one["last_error"]
+    assert one["counters"]["rejected"] == one["counters"]["records_out"] == 0
+    member.heal(peer)
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
 
 
 @pytest.mark.parametrize("member", [m for m in MEMBERS if m.tls], ids=lambda m: m.name)

@@ -463,13 +463,16 @@ class SyslogUdp:
 
     def resume(self):
         """Listens (again, on the same port)."""
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock = self._socket()
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
         self._sock.bind((self.address, self.port))
         self.port = self._sock.getsockname()[1]
         self._stop = os.eventfd(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def _socket(self):
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def _run(self):
         poll = select.poll()
@@ -580,6 +583,9 @@ class Http(StreamPeer):
         at = f"{userinfo}@" if userinfo else ""
         return f"{scheme}://{at}{host or self.host}:{self.port}{path}" + (f"?{options}" if options else "")
 
+    def messages_of(self, request):
+        return request.messages()
+
     def message_lists(self):
         return [self._accepted]
 
@@ -608,7 +614,7 @@ class Http(StreamPeer):
                 request.answer = self._decide(request)
                 self.requests.append(request)
                 if _counts(request.answer):
-                    self._accepted += request.messages()
+                    self._accepted += self.messages_of(request)
                 self.busy += 1
                 self.busy_max = max(self.busy_max, self.busy)
             try:

@@ -16,6 +16,7 @@ import threading
 import pytest
 
 from .peer import Cursor, Ended, StreamPeer
+from .real import Program, _free_port, _program
 from .redis import line_of
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -120,6 +121,31 @@ class WebSocketReceiver:
         self.refuse()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+
+
+class LibwebsocketsServer(Program):
+    """The test server of libwebsockets: a peer of another make. It keeps nothing; its Pongs say what it has read."""
+
+    def __init__(self, directory, certs=None):
+        super().__init__(directory)
+        self.port = _free_port()
+        self.certs = certs
+        self.start()
+
+    def start(self):
+        certs = self.certs
+        tls = ["--ssl", f"--ssl-cert={certs.pem('good')}", f"--ssl-key={certs.key('good')}"] if certs else []
+        self.spawn(_program("libwebsockets-test-server"), f"--port={self.port}", *tls)
+        self.wait_listening(self.port)
+
+    @staticmethod
+    def available():
+        return None if _program("libwebsockets-test-server") else "libwebsockets-test-server is not installed"
+
+    def url(self, options=""):
+        if self.certs:
+            return f"wss://localhost:{self.port}/?ca={self.certs.option()}&{options}"
+        return f"ws://127.0.0.1:{self.port}/?{options}"
 
 
 # --- one that lies ---------------------------------------------------------------------------------------------------
@@ -239,3 +265,13 @@ def websocket(closing, tmp_path, certs):
 @pytest.fixture
 def fake_websocket(closing):
     return lambda *args, **options: closing(FakeWebSocket(*args, **options))
+
+
+@pytest.fixture
+def libwebsockets(closing, tmp_path, certs):
+    """libwebsockets(tls=False): a LibwebsocketsServer. Import it where it is used."""
+    def start(tls=False):
+        if LibwebsocketsServer.available():
+            pytest.skip(LibwebsocketsServer.available())
+        return closing(LibwebsocketsServer(tmp_path / "libwebsockets", certs if tls else None))
+    return start

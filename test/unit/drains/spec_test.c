@@ -118,6 +118,7 @@ static void defaults(void **state)
         {"stdout://", 0, FORMAT_RAW, FRAMING_LF, 0, BATCH_STREAM, 1},
         {"null://", 0, FORMAT_RAW, FRAMING_LF, 0, BATCH_STREAM, WORKERS_MAX},
         {"gelf+tcp://h", 12201, FORMAT_GELF, FRAMING_NUL, 0, BATCH_STREAM, WORKERS_MAX},
+        {"gelf+udp://h", 12201, FORMAT_GELF, FRAMING_NONE, 8192, BATCH_STREAM, WORKERS_MAX},
     };
 
     (void)state;

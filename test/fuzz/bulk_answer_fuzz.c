@@ -1,0 +1,42 @@
+/*
+ * What Elasticsearch may answer to a bulk request of three records. What must hold: each record has
+ * an outcome that the table knows, or nothing is known of any; DELIVERED and MIXED mean that every
+ * item was there; the reasons are of our own words but for the error's type.
+ */
+#include "fuzz.h"
+
+#include <string.h>
+
+#include "drains/bulk_answer.h"
+
+#define RECORDS 3
+
+static const char request[] =
+    "{\"create\":{\"_index\":\"a\",\"_id\":\"a-0\"}}\n{\"message\":\"x\"}\n"
+    "{\"create\":{\"_index\":\"a\",\"_id\":\"a-1\"}}\n{\"message\":\"y\"}\n"
+    "{\"create\":{\"_index\":\"a\",\"_id\":\"a-2\"}}\n{\"message\":\"z\"}\n";
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    unsigned char outcomes[RECORDS] = {VERDICT_DELIVERED, VERDICT_DELIVERED, VERDICT_DELIVERED};
+    struct err why = {0, ""}, refusal = {0, ""};
+    enum verdict v = bulk_answer_read(str_make((const char *)data, size), STR(request), RECORDS,
+                                      outcomes, &why, &refusal);
+    bool all = true, again = false, refused = false;
+
+    FUZZ_CHECK(v == VERDICT_DELIVERED || v == VERDICT_MIXED || v == VERDICT_RETRY);
+    if (v == VERDICT_RETRY) {
+        FUZZ_CHECK(why.code != 0);
+        return 0;
+    }
+    for (size_t i = 0; i < RECORDS; i++) {
+        all = all && outcomes[i] == VERDICT_DELIVERED;
+        again = again || outcomes[i] == VERDICT_RETRY || outcomes[i] == VERDICT_HOLD;
+        refused = refused || outcomes[i] == VERDICT_REJECTED;
+        FUZZ_CHECK(outcomes[i] == VERDICT_DELIVERED || outcomes[i] == VERDICT_RETRY ||
+                   outcomes[i] == VERDICT_HOLD || outcomes[i] == VERDICT_REJECTED);
+    }
+    FUZZ_CHECK(all == (v == VERDICT_DELIVERED));
+    FUZZ_CHECK(again == (why.code != 0) && refused == (refusal.code != 0));
+    return 0;
+}
