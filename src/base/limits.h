@@ -24,9 +24,13 @@
 #define FINGERPRINT_SIZE 256 /* first bytes of a segment */
 #define ROTATE_GRACE_MS 250  /* late writes to a renamed file are waited for this long */
 #define PARTIAL_TIMEOUT_MS                                                                         \
-    60000                  /* a line without an end is sent after this long without growth         \
-                            */
-#define RESCAN_MS 5000     /* between rescans while inotify cannot be relied on */
+    60000              /* a line without an end is sent after this long without growth             \
+                        */
+#define RESCAN_MS 5000 /* between rescans while inotify cannot be relied on */
+#define HELD_BYTES_DEFAULT                                                                         \
+    (1024 * 1024 * 1024) /* HELD_BYTES_MAX: deleted files kept on the disk for slow drains */
+#define HELD_BYTES_LIMIT (1024ULL * 1024 * 1024 * 1024 * 1024)
+#define HELD_STREAM_PART 2 /* one stream may hold so large a part of it: a half */
 #define GREW_COALESCE_MS 2 /* inotify is read at most this often */
 
 /* drains */
@@ -66,6 +70,7 @@
 #define UDP_MAX_LIMIT 65507
 #define HTTP_RESPONSE_HEADERS_MAX (64 * 1024)
 #define HTTP_RESPONSE_BODY_MAX (1024 * 1024)
+#define GROWTH_WINDOW_MS 10000  /* least time over which the growth of a lag is measured */
 #define CHECKPOINT_FIRST_MS 100 /* ... after the first confirmation in a while, so soon */
 #define CHECKPOINT_MS 1000      /* positions are written at most this often */
 #define ROUTE_GRACE_MS 3600000  /* a cursor whose route went away waits this long for it */

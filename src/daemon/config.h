@@ -50,6 +50,7 @@ struct config {
     uint64_t workers;
     unsigned read_from; /* enum config_read_from */
     uint64_t max_line;
+    uint64_t held_bytes_max;
     uint64_t partial_timeout_ms;
     uint64_t http_port;
     const char *http_address;

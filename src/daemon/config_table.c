@@ -35,6 +35,9 @@ static const struct config_var vars[] = {
      "where reading begins in files that exist at start; newer files are always read whole"},
     {"STATE_PATH", CONFIG_TEXT, TEXT("/var/lib/logtrain", 0, state_path),
      "directory in which positions are kept over restarts; empty keeps nothing"},
+    {"HELD_BYTES_MAX", CONFIG_SIZE, NUM(HELD_BYTES_DEFAULT, 0, HELD_BYTES_LIMIT, held_bytes_max),
+     "bytes of deleted log files kept on the disk for drains that have not read them; above it the "
+     "oldest of the drain that holds most is given up"},
     {"MAX_LINE", CONFIG_SIZE, NUM(MAX_LINE_DEFAULT, 1024, MAX_LINE_LIMIT, max_line),
      "longest message; a longer line is cut, marked and counted"},
     {"PARTIAL_TIMEOUT", CONFIG_DURATION, NUM(PARTIAL_TIMEOUT_MS, 100, 86400000, partial_timeout_ms),

@@ -29,6 +29,7 @@
 #include "base/mem.h"
 #include "daemon/assign.h"
 #include "daemon/bound.h"
+#include "daemon/held.h"
 #include "daemon/kube.h"
 #include "daemon/process.h"
 #include "daemon/status.h"
@@ -54,6 +55,7 @@ struct daemon {
     struct feed_port ports[WORKERS_MAX];
     struct origins origins;
     struct checkpoint *checkpoint;
+    struct held *held;
     struct assign assign;
     struct egress *egress;
     struct router *router;
@@ -227,6 +229,13 @@ static void worker_saved(void *control, unsigned worker, struct state_record *re
     checkpoint_saved(d->checkpoint, worker, records, n);
 }
 
+static void worker_held(void *control, struct held_report *r)
+{
+    struct daemon *d = control;
+
+    held_take(d->held, r);
+}
+
 static void status_ask(void *arg, unsigned w, void (*done)(void *darg, struct engine_report *r),
                        void *darg)
 {
@@ -267,6 +276,7 @@ static void status_facts(void *arg, struct node_facts *out)
     out->overflows = notify_overflows(d->notify);
     out->degraded = notify_degraded(d->notify);
     out->turn_ms_max = turns_take_max(&d->turns);
+    out->held_max = d->cfg->held_bytes_max;
     out->memory_bound = memory_bound(d, &out->router);
     checkpoint_stats(d->checkpoint, &out->state);
 }
@@ -364,6 +374,7 @@ static int start_engines(struct daemon *d, struct err *e)
         .passed = segment_passed,
         .dirty = worker_dirty,
         .saved = worker_saved,
+        .held = worker_held,
         .egress = d->egress,
         .state_key = {checkpoint_key(d->checkpoint)[0], checkpoint_key(d->checkpoint)[1]},
     };
@@ -461,6 +472,7 @@ static int open_rest(struct daemon *d, struct err *e)
     if (!d->checkpoint)
         return err_wrap(e, "STATE_PATH");
     d->assign.checkpoint = d->checkpoint;
+    d->held = held_create(d->cfg->held_bytes_max, d->engines);
     if (open_signals(d, e) < 0 || open_routes(d, e) < 0 || open_status(d, e) < 0)
         return -1;
     if (start_engines(d, e) < 0)
@@ -474,6 +486,7 @@ static void release(struct daemon *d)
         engine_free(d->engines[w]);
     mailbox_close(&d->mailbox); /* their last mails are about what is released below */
     checkpoint_close(d->checkpoint);
+    held_free(d->held);
     close_sources(d);
     journals_close(d->journals);
     router_free(d->router);

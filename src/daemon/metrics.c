@@ -82,6 +82,9 @@ static const struct family drain_families[] = {
      1},
     {"logtrain_drain_lag_seconds", "", GAUGE, "Time since the drain had everything", ROW(lag_ms),
      1000},
+    {"logtrain_drain_seconds_to_loss", "", GAUGE,
+     "Time until HELD_BYTES_MAX would cost lines if the lag goes on growing as it does",
+     ROW(to_loss_ms), 1000},
     {"logtrain_drain_retry_in_seconds", "", GAUGE, "Time until the drain is tried again, 0 if now",
      ROW(retry_in_ms), 1000},
 };
@@ -117,7 +120,9 @@ static const struct family node_families[] = {
     {"logtrain_open_segments", "", GAUGE, "Log files held open", SNAP(reader.open_segments), 1},
     {"logtrain_segments", "", GAUGE, "Log files known to the workers", SNAP(segments), 1},
     {"logtrain_held_bytes", "", GAUGE,
-     "Bytes of rotated or deleted files that some drain has not read yet", SNAP(held_bytes), 1},
+     "Bytes of deleted log files kept on the disk, because some drain has not read them",
+     SNAP(held_bytes), 1},
+    {"logtrain_held_bytes_max", "", GAUGE, "HELD_BYTES_MAX", NODE(held_max), 1},
     {"logtrain_inflight_bytes", "", GAUGE, "Bytes of batches that are on their way",
      SNAP(inflight_bytes), 1},
     {"logtrain_cursors", "", GAUGE, "Pairs of stream and drain", SNAP(cursors), 1},
@@ -214,6 +219,8 @@ static int add_label(struct buf *out, const char *key, const char *value)
 
 static int add_value(struct buf *out, uint64_t v, unsigned per)
 {
+    if (v == UINT64_MAX)
+        return buf_addf(out, " +Inf\n");
     if (per == 1000)
         return buf_addf(out, " %" PRIu64 ".%03u\n", v / 1000, (unsigned)(v % 1000));
     return buf_addf(out, " %" PRIu64 "\n", v);

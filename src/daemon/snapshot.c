@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -63,6 +64,9 @@ static void add_drain(struct drain_row *row, const struct drain_report *d)
         row->lag_ms = d->lag_ms;
     if (d->retry_in_ms && (!row->retry_in_ms || d->retry_in_ms < row->retry_in_ms))
         row->retry_in_ms = d->retry_in_ms;
+    row->growth += d->growth;
+    if (d->held_most > row->held_most)
+        row->held_most = d->held_most;
     add_all(&row->counters, &d->counters, sizeof(row->counters));
     row->refused = row->counters.rejected - row->counters.too_large;
     row->errors = row->counters.connect_errors + row->counters.disconnects + row->counters.retries +
@@ -91,6 +95,19 @@ static void add_report(struct snapshot *s, struct map *rows, const struct engine
         s->turn_ms_max = r->turn_ms_max;
 }
 
+/* When the budget of held bytes would cost lines: the node's, or a stream's share of it. Files that
+ * still have a name are not counted in it, so it is never too late. */
+static uint64_t to_loss_ms(const struct snapshot *s, const struct drain_row *row)
+{
+    uint64_t max = s->node.held_max, share = max / HELD_STREAM_PART;
+    uint64_t node = max > s->held_bytes ? max - s->held_bytes : 0;
+    uint64_t stream = share > row->held_most ? share - row->held_most : 0;
+
+    if (!row->growth)
+        return UINT64_MAX;
+    return (node < stream ? node : stream) / row->growth * 1000;
+}
+
 static int by_name(const void *a, const void *b)
 {
     const struct drain_row *x = a, *y = b;
@@ -115,6 +132,8 @@ void snapshot_init(struct snapshot *s, struct engine_report *const *reports, uns
         else
             s->incomplete = 1;
     map_release(&rows);
+    for (unsigned i = 0; i < s->nrows; i++)
+        s->rows[i].to_loss_ms = to_loss_ms(s, &s->rows[i]);
     qsort(s->rows, s->nrows, sizeof(*s->rows), by_name);
 }
 

@@ -33,6 +33,9 @@ struct drain_row {
     uint64_t lag_bytes;
     uint64_t lag_ms;      /* the longest */
     uint64_t retry_in_ms; /* the soonest; 0 = no worker waits */
+    uint64_t growth;      /* of the lag, bytes a second */
+    uint64_t held_most;   /* of one stream */
+    uint64_t to_loss_ms;  /* until the budget is used up at that growth; UINT64_MAX = never */
     struct drain_counters counters;
     uint64_t refused; /* counters.rejected for another reason than size */
     uint64_t errors;  /* failed connects, connections lost, batches and records refused */
@@ -52,6 +55,7 @@ struct node_facts {
     uint64_t degraded;    /* 1 = inotify cannot be relied on now */
     uint64_t turn_ms_max; /* of the control loop since it was last asked */
     uint64_t memory_bound;
+    uint64_t held_max; /* HELD_BYTES_MAX */
     struct checkpoint_stats state;
 };
 

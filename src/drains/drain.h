@@ -192,6 +192,9 @@ struct drain {
     uint64_t opened_at;
     uint64_t unused_since; /* loop time at which its last cursor went */
     struct err last_error;
+    uint64_t sampled_at; /* loop time at which its lag was noted for growth ... */
+    uint64_t sampled_lag;
+    uint64_t growth; /* ... which it then was */
     struct drain_counters counters;
 };
 

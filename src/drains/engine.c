@@ -201,6 +201,7 @@ static void engine_turn(struct loop_task *t)
     if (ms > en->turn_ms_max)
         en->turn_ms_max = ms;
     engine_check_dirty(en);
+    engine_check_held(en);
     if (en->stopping)
         engine_check_stop(en);
 }

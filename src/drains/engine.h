@@ -21,6 +21,22 @@ struct http_client;
 struct gzip;
 struct dns;
 
+/* A deleted file that a worker keeps open for a drain: one for each drain that has not passed it.
+ */
+struct held_segment {
+    uint64_t stream;
+    uint64_t drain; /* hash of its URL; 0 = nobody's */
+    uint64_t bytes; /* on the disk, of the whole file */
+    uint32_t no;
+    bool packed; /* it can be read on in a .gz */
+};
+struct held_report {
+    unsigned worker;
+    uint64_t evictions;        /* as of that engine_evict() */
+    struct held_segment *list; /* heap; NULL it to keep it */
+    unsigned n, cap;
+};
+
 struct engine_config {
     unsigned index; /* of this worker */
     size_t max_line;
@@ -34,6 +50,8 @@ struct engine_config {
     void (*dirty)(void *control, unsigned worker);
     /* The last positions of all, when the worker stops. <records> is the receiver's to free. */
     void (*saved)(void *control, unsigned worker, struct state_record *records, uint32_t n);
+    /* What it holds of deleted files, when that has changed. */
+    void (*held)(void *control, struct held_report *r);
     void (*forgotten)(void *control, unsigned worker, uint64_t stream); /* on the control thread */
     /* All cursors of this worker are past segment <no> of a journal. May be NULL. */
     void (*passed)(void *control, unsigned worker, uint64_t stream, uint32_t no);
@@ -68,6 +86,10 @@ void engine_save(struct engine *en,
                  void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n),
                  void *arg);
 
+/* Gives a deleted file up, if it is held: see stream_evict(). <evictions> comes back with the next
+ * held_report. */
+void engine_evict(struct engine *en, uint64_t stream, uint32_t no, uint64_t evictions);
+
 /* A copy of what a worker has, for /metrics and /drains. */
 struct drain_report {
     char *name; /* of the spec */
@@ -78,6 +100,8 @@ struct drain_report {
     uint64_t lag_bytes; /* not yet confirmed */
     uint64_t lag_ms;    /* since all was sent */
     uint64_t retry_in_ms;
+    uint64_t growth;    /* of the lag, bytes a second */
+    uint64_t held_most; /* bytes of deleted files of one stream, at most, that it has not passed */
     struct drain_counters counters;
 };
 struct engine_report {
@@ -87,7 +111,7 @@ struct engine_report {
     struct reader_stats reader;
     uint64_t streams, cursors, parked;
     uint64_t segments;   /* known */
-    uint64_t held_bytes; /* in segments that are no longer the live one and not yet read by all */
+    uint64_t held_bytes; /* of deleted files */
     uint64_t inflight_bytes;
     uint64_t turn_ms_max; /* longest turn of the loop since the last report */
 };

@@ -43,6 +43,8 @@ struct engine {
     uint64_t random;     /* state of the jitter's generator */
     uint64_t saved_acks; /* reader.stats.acks when positions were last told */
     bool dirty_told;
+    uint64_t held_told; /* reader.held when what is held was last told */
+    uint64_t evictions; /* the last one asked for */
     uint64_t turn_ms_max;
     bool stopping;
     bool closing;     /* the second half of stopping: drains are being closed */
@@ -72,6 +74,8 @@ uint64_t engine_random(struct engine *en, uint64_t below);
 /* ---- engine_save.c ---- */
 /* Tells the control thread, once, that there are positions to save. */
 void engine_check_dirty(struct engine *en);
+/* Tells what is held, when it has changed. */
+void engine_check_held(struct engine *en);
 /* The worker stops: its positions go to the control thread. */
 void engine_save_last(struct engine *en);
 

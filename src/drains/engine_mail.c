@@ -166,6 +166,7 @@ void engine_feed(void *receiver, struct mail *m)
     s = stream_find(en, id);
     if (s)
         feed_known(en, s, f);
+    engine_check_held(en);
     identity_unref(f->identity);
     free(f->path);
     free(f);

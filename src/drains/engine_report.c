@@ -14,7 +14,40 @@ struct ask_mail {
     struct engine_report *report;
 };
 
-static void report_drain(struct engine *en, const struct drain *d, struct drain_report *r)
+/* How fast the lag grows: over the last GROWTH_WINDOW_MS or more between two looks; at first, since
+ * the drain last had everything. */
+static uint64_t growth_of(struct drain *d, uint64_t lag, uint64_t lag_ms, uint64_t now)
+{
+    uint64_t ms = now - d->sampled_at;
+
+    if (!d->sampled_at) {
+        d->growth = lag_ms ? lag * 1000 / lag_ms : 0;
+        if (!lag)
+            return 0; /* nothing to learn from yet */
+    } else if (ms < GROWTH_WINDOW_MS) {
+        return d->growth;
+    } else {
+        d->growth = lag > d->sampled_lag ? (lag - d->sampled_lag) * 1000 / ms : 0;
+    }
+    d->sampled_at = now;
+    d->sampled_lag = lag;
+    return d->growth;
+}
+
+static uint64_t held_by(const struct cursor *c)
+{
+    uint64_t bytes = 0;
+
+    list_for_each (it, &c->stream->segments) {
+        const struct segment *seg = list_entry(it, struct segment, node);
+
+        if (seg->nameless && cursor_holds(c, seg))
+            bytes += segment_disk_bytes(seg);
+    }
+    return bytes;
+}
+
+static void report_drain(struct engine *en, struct drain *d, struct drain_report *r)
 {
     uint64_t now = loop_now(&en->loop);
 
@@ -30,13 +63,16 @@ static void report_drain(struct engine *en, const struct drain *d, struct drain_
         r->retry_in_ms = loop_timer_left(d->timer);
     list_for_each (it, &d->cursors) {
         const struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
-        uint64_t unsent = cursor_lag(&c->cursor, &c->cursor.sent);
+        uint64_t unsent = cursor_lag(&c->cursor, &c->cursor.sent), held = held_by(&c->cursor);
 
         r->streams++;
         r->lag_bytes += cursor_lag(&c->cursor, &c->cursor.acked);
         if ((unsent || (c->inflight && !d->ordered)) && now - c->caught_up_at > r->lag_ms)
             r->lag_ms = now - c->caught_up_at;
+        if (held > r->held_most)
+            r->held_most = held;
     }
+    r->growth = growth_of(d, r->lag_bytes, r->lag_ms, now);
 }
 
 static void report_streams(struct engine *en, struct engine_report *r)
@@ -51,8 +87,8 @@ static void report_streams(struct engine *en, struct engine_report *r)
             const struct segment *seg = list_entry(it, struct segment, node);
 
             r->segments++;
-            if (seg->fd >= 0 && (it->next != &s->segments || !seg->path))
-                r->held_bytes += seg->size;
+            if (seg->nameless)
+                r->held_bytes += segment_disk_bytes(seg);
         }
     }
 }
@@ -67,7 +103,7 @@ static struct engine_report *report(struct engine *en)
     r->worker = en->cfg.index;
     r->drains = xcalloc(r->ndrains + 1, sizeof *r->drains);
     list_for_each (it, &en->all) {
-        const struct drain *d = list_entry(it, struct drain, node);
+        struct drain *d = list_entry(it, struct drain, node);
 
         list_for_each (c_it, &d->cursors) {
             r->cursors++;

@@ -17,7 +17,8 @@
 #include "base/log.h"
 #include "streams/cursor_internal.h"
 
-#define LOOK_BYTES (64 * 1024) /* for the times of the first and last line lost */
+#define INFLATE_MAX (16 * 1024 * 1024) /* for the same, of a compressed file */
+#define LOOK_BYTES (64 * 1024)         /* for the times of the first and last line lost */
 
 const char *gap_reason_name(enum gap_reason reason)
 {
@@ -304,7 +305,7 @@ void stream_evict(struct stream *s, uint32_t no)
         if (wants(c, seg) && off < from)
             from = off;
     }
-    if (from != UINT64_MAX && !seg->gz)
+    if (from != UINT64_MAX && (!seg->gz || seg->size <= INFLATE_MAX))
         read_times(seg, from, &times);
     segment_close(seg);
     seg->evicted = true;

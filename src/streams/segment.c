@@ -51,6 +51,13 @@ void segment_close(struct segment *seg)
     seg->stream->reader->stats.open_segments--;
 }
 
+uint64_t segment_disk_bytes(const struct segment *seg)
+{
+    struct segment_stat st;
+
+    return segment_stat_fd(seg->fd, &st, NULL) == 0 ? st.size : seg->size;
+}
+
 static void complain(struct segment *seg, const struct err *e)
 {
     if (!seg->complained)

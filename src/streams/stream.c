@@ -250,6 +250,11 @@ static uint32_t mark_low(const struct mark *m)
     return low;
 }
 
+bool cursor_holds(const struct cursor *c, const struct segment *seg)
+{
+    return !c->original && mark_low(&c->acked) <= seg->no;
+}
+
 void stream_trim(struct stream *s)
 {
     uint32_t low = UINT32_MAX;

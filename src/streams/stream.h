@@ -242,6 +242,8 @@ struct segment *stream_segment(struct stream *s, uint32_t no);
  * (->gone). */
 int segment_ensure_open(struct segment *seg);
 void segment_close(struct segment *seg);
+/* Bytes that the open file takes on the disk, compressed as it may be. */
+uint64_t segment_disk_bytes(const struct segment *seg);
 /* pread(2), of the inflated bytes when the file is compressed: as many as there are up to <n>, -1
  * with errno set. */
 ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off);
@@ -280,6 +282,8 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
 bool cursor_is_settled(const struct cursor *c);
 /* Back to what is confirmed. */
 void cursor_rewind(struct cursor *c);
+/* <seg> may not go because of <c>, which has not confirmed all of it. */
+bool cursor_holds(const struct cursor *c, const struct segment *seg);
 /* Bytes between <m> and the end of the stream, as far as known. */
 uint64_t cursor_lag(const struct cursor *c, const struct mark *m);
 /* What is lost for <reason>, as a word for metrics and as words for people. */

@@ -52,6 +52,8 @@ static struct drain_report second[] = {
      .streams = 2,
      .lag_bytes = 30,
      .lag_ms = 61001,
+     .growth = 10,
+     .held_most = 100,
      .retry_in_ms = 400,
      .counters = COUNTERS(100)},
     {.name = "syslog+tcp://b:601#000002", .promise = "p", .state = "open", .counters = COUNTERS(0)},
@@ -110,6 +112,7 @@ static const struct node_facts facts = {
     .degraded = 1,
     .turn_ms_max = 2,
     .memory_bound = 43,
+    .held_max = 20000,
 };
 
 static struct engine_report *const both[] = {&one, &two};
@@ -182,7 +185,7 @@ static void take_sample(struct text_reader *r, const char *line)
     (void)snprintf(series, sizeof(series), "%.*s", (int)(p - line), line);
     once(r, series);
     assert_int_equal(*p, ' ');
-    assert_true(p[1] >= '0' && p[1] <= '9');
+    assert_true((p[1] >= '0' && p[1] <= '9') || strcmp(p + 1, "+Inf") == 0);
     (void)strtod(p + 1, &end);
     assert_int_equal(*end, '\0');
 }
@@ -280,6 +283,9 @@ static void drains_are_added_up(void **state)
         "logtrain_drain_streams{drain=\"syslog+tcp://b:601#000002\"} 5",
         "logtrain_drain_lag_bytes{drain=\"syslog+tcp://b:601#000002\"} 100",
         "logtrain_drain_lag_seconds{drain=\"syslog+tcp://b:601#000002\"} 61.001",
+        "logtrain_drain_seconds_to_loss{drain=\"syslog+tcp://b:601#000002\"} 990.000",
+        "logtrain_drain_seconds_to_loss{drain=\"http://a:80#000001\"} +Inf",
+        "logtrain_held_bytes_max 20000",
         "logtrain_drain_retry_in_seconds{drain=\"syslog+tcp://b:601#000002\"} 0.400",
         "logtrain_drain_state{drain=\"syslog+tcp://b:601#000002\",state=\"open\"} 2",
         "logtrain_drain_state{drain=\"syslog+tcp://b:601#000002\",state=\"held\"} 1",

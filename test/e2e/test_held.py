@@ -1,0 +1,111 @@
+"""Deleted files that are held for slow drains: the budget, what it costs and whom, and how everybody learns of it. Rows of
+FAULTS.md §2.3 and §2.4."""
+
+import re
+
+from lib.daemon import SLOW
+from lib.wait import wait_for
+
+GAP = re.compile(rb"logtrain: (\d+) bytes(?: from (\S+) to (\S+))? were lost: ")
+
+
+def web_url(peer):
+    return peer.url("batch=ndjson&linger=10ms")
+
+
+def lost(d, **labels):
+    return d.metric("logtrain_drain_lost_bytes_total", **labels) or 0
+
+
+def wait_rotated(d, c):
+    """The last rotation is known: the new file is open."""
+    wait_for(lambda: str(c.live) in d.fds(), 20 * SLOW, "the live file to be opened")
+
+
+def declared(report):
+    """Bytes that the gap records in <report> speak of."""
+    return sum(int(GAP.search(m)[1]) for m in report.foreign)
+
+
+def test_F02_twenty_rotations_within_the_budget(node, oracle, daemon, http):
+    web = http()
+    c = node.container("web-0", max_files=5)
+    source = oracle.source("a", size=500)
+    d = daemon(node, drains=[("*", web_url(web))])
+    c.write(source.take(10))
+    wait_for(lambda: oracle.progress(web).distinct() == 10, 20 * SLOW, "the first lines")
+    web.refuse("reset")
+    for _ in range(20):
+        c.write(source.take(50))
+        c.rotate(reopen_delay=0)
+        wait_rotated(d, c)  # kubelet looks every 10 s; what is rotated twice between two looks is in a .gz
+    c.write(source.take(50))
+    assert d.metric("logtrain_held_bytes") > 10 * 50 * 500
+    web.resume()
+    oracle.wait_complete(web, 60 * SLOW).assert_exact(dup_max=10)
+    assert lost(d) == 0
+    wait_for(lambda: d.metric("logtrain_held_bytes") == 0, 20 * SLOW, "the files to be let go")
+
+
+def test_F02_twenty_rotations_over_the_budget(node, oracle, daemon, http):
+    """Exactly what was evicted is lost: the oldest, and the drain is told where and when."""
+    web = http()
+    c = node.container("web-0", max_files=5)
+    source = oracle.source("a", size=500)
+    d = daemon(node, drains=[("*", web_url(web))], env={"HELD_BYTES_MAX": "30k"})
+    c.write(source.take(10))
+    d.wait_confirmed(web.port)
+    web.refuse("reset")
+    sizes, read = [], c.live.stat().st_size
+    for _ in range(20):
+        c.write(source.take(50))
+        sizes.append(c.live.stat().st_size)
+        c.rotate(reopen_delay=0)
+        wait_rotated(d, c)
+    c.write(source.take(50))
+    wait_for(lambda: lost(d, reason="evicted"), 20 * SLOW, "bytes to be given up")
+    wait_for(lambda: d.metric("logtrain_held_bytes") <= 15 << 10, 20 * SLOW, "the stream to hold no more than its half")
+    evicted = len(d.log_lines(r"bytes were lost .*pod=web-0 .*reason=evicted"))
+    assert lost(d, reason="evicted") == sum(sizes[:evicted]) - read
+    web.resume()
+    gone = 50 * evicted  # the first file had ten more, which were delivered
+    wait_for(lambda: oracle.progress(web).distinct() == source.written - gone, 60 * SLOW, "the rest")
+    report = oracle.check(web.messages()).assert_exact(lost=gone, foreign=1)
+    assert report.lost_ranges["a"] == [(10, 9 + gone)], "not the oldest"
+    assert declared(report) == lost(d)
+    assert GAP.search(report.foreign[0])[2]
+    d.wait_confirmed(web.port)
+    assert d.metric("logtrain_drain_gap_records_total") == 1
+    assert d.metric("logtrain_packets_sent_total") == source.written - gone
+
+
+def test_S14_only_the_offending_drain_pays(node, oracle, daemon, http):
+    """One drain is dead, the other one well; and a quiet stream keeps its place."""
+    well, dead = http(), http()
+    noisy, quiet = node.container("noisy-0", max_files=3), node.container("quiet-0", max_files=3)
+    a, b = oracle.source("a", size=500), oracle.source("b", size=500)
+    d = daemon(node, drains=[("*", web_url(well)), ("*", web_url(dead))], env={"HELD_BYTES_MAX": "20k"})
+    for c, source in ((noisy, a), (quiet, b)):
+        c.write(source.take(10))
+    for peer in (well, dead):
+        d.wait_confirmed(peer.port)
+    dead.refuse("reset")
+    for i in range(10):
+        noisy.write(a.take(50))
+        noisy.rotate(reopen_delay=0)
+        wait_rotated(d, noisy)
+        if i < 4:
+            quiet.write(b.take(2))
+            quiet.rotate(reopen_delay=0)
+            wait_rotated(d, quiet)
+    name = d.drain(dead.port)["name"]
+    wait_for(lambda: lost(d, reason="evicted", drain=name), 20 * SLOW, "bytes to be given up")
+    assert not d.log_lines("bytes were lost .*pod=quiet-0")
+    dead.resume()
+    oracle.wait_complete(well, 60 * SLOW).assert_exact()
+    oracle.wait_complete(dead, 60 * SLOW, streams=["b"])
+    d.wait_confirmed(dead.port)
+    report = oracle.check(dead.messages())
+    assert report.accounts["b"].distinct == b.written and report.lost_ranges["b"] == []
+    assert report.lost and report.reorder == 0 and report.dup == 0, report
+    assert declared(report) == lost(d, drain=name) == lost(d)

@@ -1,0 +1,100 @@
+/* Which deleted file is given up. A list is written as "stream.no drain bytes[p]", one entry each. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "daemon/held.h"
+
+/* Gives up what is chosen until it fits, and writes down "stream.no " for each. */
+static void expect(const char *list, uint64_t max, const char *given_up)
+{
+    struct held_segment all[32];
+    const struct held_segment *found;
+    char got[256] = "";
+    size_t n = 0;
+
+    for (const char *p = list; *p; n++) {
+        unsigned long long stream, drain, bytes;
+        unsigned no;
+        int len = 0;
+
+        assert_true(n < ARRAY_LEN(all));
+        assert_int_equal(sscanf(p, "%llu.%u %llu %llu%n", &stream, &no, &drain, &bytes, &len), 4);
+        p += len;
+        all[n] = (struct held_segment){
+            .stream = stream, .no = no, .drain = drain, .bytes = bytes, .packed = *p == 'p'};
+        p += *p == 'p';
+        p += strspn(p, ", ");
+    }
+    while ((found = held_choose(all, n, max))) {
+        struct held_segment file = *found;
+        size_t left = 0;
+
+        assert_true(snprintf(got + strlen(got), sizeof(got) - strlen(got), "%llu.%u ",
+                             (unsigned long long)file.stream, file.no) > 0);
+        for (size_t i = 0; i < n; i++)
+            if (all[i].stream != file.stream || all[i].no != file.no)
+                all[left++] = all[i];
+        assert_true(left < n);
+        n = left;
+    }
+    assert_string_equal(got, given_up);
+}
+
+static void test_what_fits_stays(void **state)
+{
+    (void)state;
+    expect("", 0, "");
+    expect("1.1 7 100, 2.1 7 100", 200, "");
+    expect("1.1 7 100, 1.1 8 100, 2.1 7 100", 200, ""); /* one file, however many wait for it */
+}
+
+static void test_F02_the_oldest_go_first(void **state)
+{
+    (void)state;
+    expect("1.3 7 50, 1.1 7 50, 1.2 7 50, 1.4 7 50", 200, "1.1 1.2 ");
+    expect("1.3 7 50, 1.1 7 50, 1.2 7 50, 1.4 7 50", 0, "1.1 1.2 1.3 1.4 ");
+}
+
+static void test_S14_a_stream_has_a_share(void **state)
+{
+    (void)state;
+    expect("1.1 7 60, 1.2 7 60, 2.1 8 10", 200, "1.1 ");
+}
+
+static void test_S14_the_drain_that_holds_most_pays(void **state)
+{
+    (void)state;
+    /* stream 5 holds most, but its drain does not */
+    expect("1.1 7 40, 2.1 7 40, 3.1 7 39, 4.1 7 39, 5.1 8 60", 200, "1.1 ");
+    /* a file that another drain waits for is the last to go */
+    expect("1.1 7 60, 1.1 8 60, 2.4 7 50, 2.5 7 10, 3.1 7 40, 3.2 7 45", 200, "3.1 ");
+    expect("1.1 7 90, 1.1 8 90, 2.1 7 90, 2.1 8 90, 3.1 7 40, 3.1 8 40", 190, "1.1 ");
+}
+
+static void test_F03_what_was_compressed_goes_before_anything_is_lost(void **state)
+{
+    (void)state;
+    expect("1.1 7 80, 1.2 7 20p, 2.1 8 90p", 100, "2.1 1.2 1.1 ");
+    expect("1.1 7 80, 1.2 7 20p, 2.1 8 90p", 170, "2.1 1.2 ");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_fits_stays),
+        cmocka_unit_test(test_F02_the_oldest_go_first),
+        cmocka_unit_test(test_S14_a_stream_has_a_share),
+        cmocka_unit_test(test_S14_the_drain_that_holds_most_pays),
+        cmocka_unit_test(test_F03_what_was_compressed_goes_before_anything_is_lost),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
