@@ -87,14 +87,16 @@ void cursor_release(struct cursor *c)
 
 static void start_again(struct mark *m, struct segment *seg)
 {
-    if (m->pos.seg == seg->no && m->pos.off && mark_fits(m, seg)) {
+    bool here = m->pos.seg == seg->no;
+
+    if (here && m->pos.off && mark_fits(m, seg)) {
         m->pos.gen = seg->gen; /* it has read of what is there now: another had not */
         return;
     }
     for (unsigned fd = 0; fd < 2; fd++)
-        if (m->part[fd].seg == seg->no)
+        if (m->part[fd].seg == seg->no && (here || !segment_line_at(seg, m->part[fd].off)))
             m->part[fd] = (struct partial){0};
-    if (m->pos.seg != seg->no)
+    if (!here)
         return;
     m->cut_short = true;
     m->pos = (struct position){seg->no, seg->gen, 0};
@@ -127,6 +129,8 @@ void segment_truncated(struct segment *seg)
         gap_declare_truncated(list_entry(it, struct cursor, stream_node), seg);
     seg->gen++;
     seg->size = seg->sure = 0;
+    seg->id_settled = false;
+    seg->id.prefix_len = 0; /* of what it was */
     list_for_each (it, &seg->stream->cursors) {
         struct cursor *c = list_entry(it, struct cursor, stream_node);
 

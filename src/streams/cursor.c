@@ -91,7 +91,9 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
     got = segment_read(seg, into, m + n, off - m);
     if (got < 0)
         return unreadable(c, seg, errno);
-    if ((size_t)got < m || (m && hash_stable(into, m) != c->sent.marker)) {
+    if ((size_t)got < m || (m && hash_stable(into, m) != c->sent.marker) ||
+        (!off && seg->codec != CODEC_JOURNAL &&
+         !segment_begins_with(&seg->id, into, (size_t)got))) {
         segment_truncated(seg);
         return STEP_AGAIN;
     }
@@ -239,6 +241,8 @@ static int take_line(struct cursor *c, struct segment *seg, struct str line, uin
             return -1;
     codec = decode_line(seg->codec, line, &r, &c->stream->reader->scratch);
     r.flags |= flags;
+    if (!seg->id_settled)
+        segment_settle_id(seg);
     r.segment = seg->id_hash;
     r.offset = c->sent.pos.off;
     if (codec == CODEC_UNKNOWN)

@@ -15,6 +15,9 @@ int join_collect(struct cursor *c, enum record_fd fd, struct position until, str
 /* Do the bytes of <seg> (open) before <m>'s place say that it is still the same file? */
 bool mark_fits(const struct mark *m, struct segment *seg);
 
+/* Does a line begin at <off> of <seg> (open)? */
+bool segment_line_at(struct segment *seg, uint64_t off);
+
 /* <seg> could not be read: says so, once, and sets wake_at. */
 void cursor_unreadable(struct cursor *c, struct segment *seg, int error);
 /* Cuts <r> at MAX_LINE, hands it over and counts it. -1 = the sink is full. */

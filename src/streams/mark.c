@@ -42,6 +42,15 @@ bool mark_fits(const struct mark *m, struct segment *seg)
            hash_stable(bytes, n) == m->marker;
 }
 
+bool segment_line_at(struct segment *seg, uint64_t off)
+{
+    char bytes[2];
+    size_t before = off ? 1 : 0;
+
+    return segment_read(seg, bytes, before + 1, off - before) == (ssize_t)before + 1 &&
+           (!before || bytes[0] == '\n');
+}
+
 /* What was handed to the sink before its file was truncated is confirmed after all, up to <m>. */
 static void settle_doubt(struct cursor *c, const struct position *p)
 {

@@ -152,6 +152,32 @@ void segment_read_prefix(struct segment *seg)
     seg->id.prefix_hash = hash;
 }
 
+void segment_settle_id(struct segment *seg)
+{
+    char bytes[FINGERPRINT_SIZE];
+    ssize_t got = seg->id_settled ? 0 : segment_read(seg, bytes, sizeof(bytes), 0);
+    struct str first = str_make(bytes, got > 0 ? (size_t)got : 0);
+    ptrdiff_t lf = str_find(first, '\n'), space = str_find(first, ' ');
+    uint64_t parts[2];
+
+    if (lf < 0 && first.len < sizeof(bytes))
+        return;
+    seg->id_settled = true;
+    if (lf >= 0)
+        first = str_head(first, (size_t)lf);
+    if (space <= 0 || !decode_time_valid(str_head(first, (size_t)space)))
+        return; /* its lines may well begin as another file's do */
+    parts[0] = hash_stable(first.p, first.len);
+    parts[1] = identity_key(seg->stream->identity);
+    seg->id_hash = hash_stable(parts, sizeof(parts));
+}
+
+bool segment_begins_with(const struct segment_id *id, const char *p, size_t n)
+{
+    return !id->prefix_len ||
+           (id->prefix_len <= n && hash_stable(p, id->prefix_len) == id->prefix_hash);
+}
+
 bool segment_has_prefix(struct segment *seg, const struct segment_id *id)
 {
     uint64_t hash = 0;
@@ -185,6 +211,7 @@ static int adopt(struct segment *seg, int fd)
     seg->retry_ms = 0;
     seg->seen = true;
     segment_read_prefix(seg);
+    segment_settle_id(seg);
     list_add_tail(&r->open, &seg->lru);
     r->stats.open_segments++;
     FAULT_POINT("segment-opened");

@@ -39,7 +39,8 @@ struct segment {
         *gz;    /* zlib's reader over <fd>, for a rotated file that was compressed; else NULL */
     char *path; /* owned; NULL = it has no name any more */
     struct segment_id id;
-    uint64_t id_hash;
+    uint64_t id_hash; /* in the ids of its records: segment_settle_id() */
+    bool id_settled;
     uint64_t size;      /* when last looked at */
     uint64_t sure;      /* ... and it was certainly still this file, not another's bytes behind a
                            truncation */
@@ -77,7 +78,7 @@ struct mark {
     bool open_line;         /* inside a line that was sent without its LF: should it come after
                                all, it ends nothing */
     bool after_hole;        /* NULs at pos are what a hole left */
-    bool cut_short;         /* the file was truncated: lines begun before pos have no end */
+    bool cut_short;         /* bytes before pos were lost: lines begun before them have no end */
     uint16_t marker_len;    /* 0 = unknown */
     uint32_t gap;           /* gaps up to this number lie behind */
     uint64_t marker;        /* hash of so many bytes just before pos: is it still the same file? */
@@ -249,6 +250,12 @@ uint64_t segment_disk_bytes(const struct segment *seg);
 ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off);
 /* Fills the id's prefix in from the file, as far as it reaches. The file is open. */
 void segment_read_prefix(struct segment *seg);
+/* Makes id_hash one that the file keeps when it is compressed, if it is a CRI log: it comes from
+ * its first line then, whose time is its own. Does nothing until that line is whole. The file is
+ * open. */
+void segment_settle_id(struct segment *seg);
+/* Are these <n> first bytes of a file those that <id> says it began with? */
+bool segment_begins_with(const struct segment_id *id, const char *p, size_t n);
 /* Does the (open) file begin with what <id> says it began with? */
 bool segment_has_prefix(struct segment *seg, const struct segment_id *id);
 

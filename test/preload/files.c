@@ -25,6 +25,7 @@ enum kind {
     KIND_WATCH = 1 << 4,    /* inotify_add_watch */
     KIND_INSTANCE = 1 << 5, /* inotify_init1 */
     KIND_CHANGE = 1 << 6,   /* open and openat for writing, mkdir */
+    KIND_WRITE = 1 << 7,    /* pwrite, fdatasync */
 };
 
 struct rule {
@@ -148,6 +149,21 @@ ssize_t pread(int fd, void *out, size_t n, off_t at)
 ssize_t pread64(int fd, void *out, size_t n, off64_t at)
 {
     return pread(fd, out, n, at);
+}
+
+ssize_t pwrite(int fd, const void *from, size_t n, off_t at)
+{
+    return fails_fd(KIND_WRITE, fd) ? -1 : call(SYS_pwrite64, fd, from, n, at);
+}
+
+ssize_t pwrite64(int fd, const void *from, size_t n, off64_t at)
+{
+    return pwrite(fd, from, n, at);
+}
+
+int fdatasync(int fd)
+{
+    return fails_fd(KIND_WRITE, fd) ? -1 : (int)call(SYS_fdatasync, fd);
 }
 
 int inotify_init1(int flags)

@@ -45,7 +45,7 @@ class Clock(Preload):
 class Files(Preload):
     """Calls on files that fail."""
 
-    KINDS = {"open": 1, "read": 2, "stat": 4, "list": 8, "watch": 16, "instance": 32, "change": 64}
+    KINDS = {"open": 1, "read": 2, "stat": 4, "list": 8, "watch": 16, "instance": 32, "change": 64, "write": 128}
 
     def __init__(self, tmp):
         super().__init__(tmp, "files", "LT_FILES", RULES * _RULE.size)

@@ -37,8 +37,8 @@
 struct line {
     uint32_t first, file; /* files of its first and its last piece */
     uint64_t hash;
-    bool gone;    /* need not come any more */
-    bool damaged; /* a piece of it is gone */
+    bool gone; /* need not come any more */
+    uint32_t id;
 };
 
 struct file {
@@ -48,7 +48,7 @@ struct file {
 };
 
 struct open_line {
-    bool open, damaged;
+    bool open;
     uint32_t id, pieces, first;
     struct buf text;
 };
@@ -76,6 +76,7 @@ struct world {
     unsigned room;
     struct line lines[LINES_MAX];
     uint32_t nlines;
+    bool torn[LINES_MAX]; /* by id: a piece of that line is gone; others may come as they are */
     struct file files[FILES_MAX];
     uint32_t joined_into; /* number of files when a line that began in an earlier one ended */
     uint32_t nfiles, oldest, segments, ids, graves;
@@ -121,13 +122,11 @@ static inline void append(struct world *w, const char *p, size_t n)
 }
 
 /* The line is complete with what was just appended. */
-static inline void line_done(struct world *w, uint32_t first, bool damaged, struct str text)
+static inline void line_done(struct world *w, uint32_t first, uint32_t id, struct str text)
 {
     CHECK(w, w->nlines < LINES_MAX);
-    w->lines[w->nlines++] = (struct line){.first = first,
-                                          .file = w->nfiles - 1,
-                                          .hash = hash_stable(text.p, text.len),
-                                          .damaged = damaged};
+    w->lines[w->nlines++] = (struct line){
+        .first = first, .file = w->nfiles - 1, .hash = hash_stable(text.p, text.len), .id = id};
 }
 
 static inline void finish_half(struct world *w)
@@ -165,7 +164,7 @@ static inline void write_piece(struct world *w, unsigned fd, bool last, uint32_t
         return;
     if (o->first != w->nfiles - 1)
         w->joined_into = w->nfiles;
-    line_done(w, o->first, o->damaged, buf_str(&o->text));
+    line_done(w, o->first, o->id, buf_str(&o->text));
     o->open = false;
 }
 
@@ -181,7 +180,7 @@ static inline void write_half(struct world *w, uint32_t size)
     CHECK(w, buf_addf(&text, "2026-11-20T10:15:00.%09uZ stdout F ", w->ids) == 0);
     head = text.len;
     CHECK(w, buf_addf(&text, "m%u.0;%*u", w->ids++, (int)(size % 200), 7u) == 0);
-    line_done(w, w->nfiles - 1, false, str_make(text.p + head, text.len - head));
+    line_done(w, w->nfiles - 1, w->ids - 1, str_make(text.p + head, text.len - head));
     CHECK(w, buf_add_ch(&text, '\n') == 0);
     cut = 1 + size % (text.len - 1);
     append(w, text.p, cut);
@@ -196,10 +195,10 @@ static inline void contents_gone(struct world *w, uint32_t f)
 {
     for (uint32_t i = 0; i < w->nlines; i++) {
         w->lines[i].gone |= w->lines[i].file == f;
-        w->lines[i].damaged |= w->lines[i].first <= f && f <= w->lines[i].file;
+        w->torn[w->lines[i].id] |= w->lines[i].first <= f && f <= w->lines[i].file;
     }
     for (unsigned fd = 0; fd < 2; fd++)
-        w->open[fd].damaged |= w->open[fd].open && w->open[fd].first <= f;
+        w->torn[w->open[fd].id] |= w->open[fd].open && w->open[fd].first <= f;
 }
 
 static inline struct segment_stat stat_of(struct world *w, const struct file *f)

@@ -1,0 +1,14 @@
+"""Short versions of scripts/soak: X02 (faults of all kinds) and S01 (SIGKILL under rotation), with the account printed."""
+
+import pytest
+from lib.soak import Soak
+
+pytestmark = pytest.mark.slow
+
+
+def test_X02_soup_of_faults(tmp_path):
+    Soak(seed=1, seconds=20, tmp=tmp_path).run()
+
+
+def test_S01_twenty_kills(tmp_path):
+    Soak(seed=1, kills=20, tmp=tmp_path).run()
