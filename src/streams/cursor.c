@@ -174,8 +174,8 @@ static int flush_partial(struct cursor *c, enum record_fd fd, unsigned flags,
     if (join_collect(c, fd, c->sent.pos, &r) < 0)
         return -1;
     r.flags |= flags;
-    if (cursor_emit(c, &r, sink) < 0)
-        return -1;
+    if ((r.msg.len || !(r.flags & RECORD_CUT)) && cursor_emit(c, &r, sink) < 0)
+        return -1; /* else nothing of it is left */
     *part = (struct partial){0};
     return 0;
 }

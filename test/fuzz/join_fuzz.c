@@ -312,6 +312,7 @@ static void file_add(struct run *r)
     f->hash = segment_id_hash(&st.id);
     r->added++;
     stream_segment_add(r->stream, r->added, str_dup(str_of(f->path)), &st.id, f->restart);
+    stream_segment(r->stream, r->added)->id_settled = true; /* files may begin alike here */
 }
 
 static void file_unlink(struct run *r, unsigned file)
