@@ -474,7 +474,9 @@ static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
     char text[GAP_TEXT_SIZE];
     struct record r;
 
-    for (unsigned fd = 0; fd < 2; fd++) {
+    bool here = g->reason == GAP_RESTART; /* told late: the bytes around pos are all there */
+
+    for (unsigned fd = 0; fd < 2 && !here; fd++) {
         const struct segment *seg =
             m->part[fd].seg ? stream_segment(c->stream, m->part[fd].seg) : NULL;
 
@@ -487,8 +489,10 @@ static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
         return not_taken(c);
     if (!c->original)
         g->told = true;
-    m->pos = g->to;
     m->gap = g->no;
+    if (here)
+        return STEP_AGAIN;
+    m->pos = g->to;
     m->skip_line = m->open_line = m->after_hole = false;
     m->marker_len = 0;
     c->idle_since = 0;

@@ -76,9 +76,10 @@ static void test_F06_who_has_read_of_the_new_file_reads_it_once(void **state)
     struct world *w = *state;
     struct cursor late;
 
-    append(w, "0.log", T "stdout F one\n");
+    append(w, "0.log", "");
     segment(w, "0.log", 0);
     attach(w, false);
+    append(w, "0.log", T "stdout F one\n");
     cursor_init(&late, w->stream, woken, NULL);
     expect(w, READ_DRY, "o:one|");
     write_at(w, "0.log", T "stdout F ONE, LONGER\n", strlen(T) + 21, O_TRUNC);
