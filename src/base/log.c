@@ -38,16 +38,6 @@ void log_set_level(enum log_level level)
     atomic_store_explicit(&level_now, (int)level, memory_order_relaxed);
 }
 
-bool log_level_parse(struct str s, enum log_level *out)
-{
-    for (size_t i = 0; i < ARRAY_LEN(level_names); i++)
-        if (str_eq(s, str_of(level_names[i]))) {
-            *out = (enum log_level)i;
-            return true;
-        }
-    return false;
-}
-
 bool log_enabled(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&level_now, memory_order_relaxed);

@@ -43,7 +43,6 @@ struct kv {
 
 void log_set_level(enum log_level level);
 /* "error", "warn", "info", "debug". False when unknown. */
-bool log_level_parse(struct str s, enum log_level *out);
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *sentence, const struct kv *kv);
 /* For tests: lines go to <fd> instead of stderr. */

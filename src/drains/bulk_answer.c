@@ -22,7 +22,13 @@
 
 /* ---- statuses ---- */
 
-static const struct bulk_row rows[] = {
+/* What becomes of the record; rows are looked through in order. */
+static const struct bulk_row {
+    int from, to;
+    const char *type; /* of the error; NULL = any, "" = none */
+    enum verdict outcome;
+    const char *reason; /* for people */
+} rows[] = {
     {200, 201, NULL, VERDICT_DELIVERED, ""},
     {409, 409, "version_conflict_engine_exception", VERDICT_DELIVERED, "it is there already"},
     {409, 409, "", VERDICT_DELIVERED, "it is there already"},
@@ -40,13 +46,7 @@ static const struct bulk_row rows[] = {
     {400, 499, NULL, VERDICT_REJECTED, "refused"},
     {500, 599, NULL, VERDICT_RETRY, "server error"},
     {INT32_MIN, INT32_MAX, NULL, VERDICT_RETRY, "not a final status"},
-    {0, 0, NULL, 0, NULL},
 };
-
-const struct bulk_row *bulk_rows(void)
-{
-    return rows;
-}
 
 static const struct bulk_row *row_for(int status, struct str type)
 {

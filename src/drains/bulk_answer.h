@@ -7,17 +7,6 @@
 
 #include "drains/drain.h"
 
-/* One row of the table that maps an item's status and error to what becomes of the record; rows are
- * looked through in order. */
-struct bulk_row {
-    int from, to;
-    const char *type; /* of the error; NULL = any, "" = none */
-    enum verdict outcome;
-    const char *reason; /* for people */
-};
-/* Ended by a NULL reason; covers every status. */
-const struct bulk_row *bulk_rows(void);
-
 /* Reads <answer>, to <request> of <records> records as the format wrote them. MIXED: <outcomes> has
  * them, <why> is why some come again, <refusal> why some do not. DELIVERED: all. RETRY: the answer
  * is not one to this request (its items are not those that were sent, in that order, each once), so

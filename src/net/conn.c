@@ -486,11 +486,6 @@ bool conn_is_open(const struct conn *c)
     return c->state == CONN_OPEN && !c->leaving;
 }
 
-const char *conn_peer(const struct conn *c)
-{
-    return c->peer;
-}
-
 void conn_free(struct conn *c)
 {
     if (!c)

@@ -69,8 +69,6 @@ uint64_t conn_written(const struct conn *c);
  * say. Both stay as they were when the connection ended. */
 int64_t conn_unacked(const struct conn *c);
 bool conn_is_open(const struct conn *c);
-/* "203.0.113.7:514" once connected, after a failed connect the address tried last, else "". */
-const char *conn_peer(const struct conn *c);
 /* Closes at once; no callback follows. NULL is fine. */
 void conn_free(struct conn *c);
 

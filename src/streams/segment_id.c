@@ -1,5 +1,5 @@
 /*
- * statx(2) and the fingerprint. Called when a segment is found, opened or resumed, never per line.
+ * statx(2) and what comes of it. Called when a segment is found, opened or resumed, never per line.
  * A file that cannot be looked at is an error, not a different file: deciding what that means is
  * the caller's.
  */
@@ -12,7 +12,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "base/limits.h"
 #include "base/map.h"
 
 static void stat_fill(struct segment_stat *st, const struct statx *x)
@@ -49,61 +48,10 @@ int segment_stat_path(const char *path, struct segment_stat *st, struct err *e)
     return 0;
 }
 
-/* The first <want> bytes, fewer at the end of the file. */
-static int read_first(int fd, char *out, size_t want, size_t *got, struct err *e)
-{
-    *got = 0;
-    while (*got < want) {
-        ssize_t n = pread(fd, out + *got, want - *got, (off_t)*got);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(e, errno, "segment: cannot read the first bytes of fd %d", fd);
-        if (n == 0)
-            break;
-        *got += (size_t)n;
-    }
-    return 0;
-}
-
-int segment_id_read_prefix(struct segment_id *id, int fd, struct err *e)
-{
-    char first[FINGERPRINT_SIZE];
-    size_t n;
-
-    if (id->prefix_len >= FINGERPRINT_SIZE)
-        return 0;
-    if (read_first(fd, first, sizeof(first), &n, e) < 0)
-        return -1;
-    if (n > id->prefix_len) {
-        id->prefix_len = (uint32_t)n;
-        id->prefix_hash = hash_stable(first, n);
-    }
-    return 0;
-}
-
 bool segment_id_same_inode(const struct segment_id *a, const struct segment_id *b)
 {
     return a->dev == b->dev && a->ino == b->ino &&
            (a->btime_ns == b->btime_ns || a->btime_ns == 0 || b->btime_ns == 0);
-}
-
-int segment_id_check(const struct segment_id *id, int fd, struct err *e)
-{
-    char first[FINGERPRINT_SIZE];
-    struct segment_stat st;
-    size_t n, want = id->prefix_len;
-
-    if (segment_stat_fd(fd, &st, e) < 0)
-        return -1;
-    if (!segment_id_same_inode(id, &st.id))
-        return 0;
-    if (want > sizeof(first)) /* nobody hashed that many */
-        return 0;
-    if (read_first(fd, first, want, &n, e) < 0)
-        return -1;
-    return n == want && (n == 0 || hash_stable(first, n) == id->prefix_hash);
 }
 
 uint64_t segment_id_hash(const struct segment_id *id)

@@ -22,7 +22,7 @@ struct segment_id {
 };
 
 struct segment_stat {
-    struct segment_id id; /* without the prefix unless read */
+    struct segment_id id; /* without the prefix: segment_read_prefix() */
     uint64_t size;
     bool regular;
     bool linked; /* at least one name left */
@@ -32,13 +32,8 @@ struct segment_stat {
 int segment_stat_fd(int fd, struct segment_stat *st, struct err *e);
 /* statx(2) of a path, not following a last symlink. */
 int segment_stat_path(const char *path, struct segment_stat *st, struct err *e);
-/* Fills in the prefix from the file; a longer prefix replaces a shorter one. */
-int segment_id_read_prefix(struct segment_id *id, int fd, struct err *e);
 /* Same device, inode and (where both have one) birth time. */
 bool segment_id_same_inode(const struct segment_id *a, const struct segment_id *b);
-/* Same inode, and the bytes of the file in <fd> still begin with the prefix of <id>. 1 yes, 0 no,
- * -1 unreadable. */
-int segment_id_check(const struct segment_id *id, int fd, struct err *e);
 /* Stable across restarts: identifies the segment in record ids. Uses dev, ino, btime; not the
  * prefix, which grows. */
 uint64_t segment_id_hash(const struct segment_id *id);

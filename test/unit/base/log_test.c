@@ -83,20 +83,6 @@ static void level_is_tested_first(void **state)
     assert_string_equal(logged(), "");
 }
 
-static void level_names(void **state)
-{
-    enum log_level level = LOG_DEBUG;
-
-    (void)state;
-    assert_true(log_level_parse(STR("error"), &level));
-    assert_int_equal(level, LOG_ERROR);
-    assert_true(log_level_parse(STR("debug"), &level));
-    assert_int_equal(level, LOG_DEBUG);
-    assert_false(log_level_parse(STR("loud"), &level));
-    assert_false(log_level_parse(STR(""), &level));
-    assert_int_equal(level, LOG_DEBUG);
-}
-
 static void value_cannot_forge_a_line(void **state)
 {
     (void)state;
@@ -178,7 +164,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(line_as_documented, setup, teardown),
         cmocka_unit_test_setup_teardown(level_is_tested_first, setup, teardown),
-        cmocka_unit_test_setup_teardown(level_names, setup, teardown),
         cmocka_unit_test_setup_teardown(value_cannot_forge_a_line, setup, teardown),
         cmocka_unit_test_setup_teardown(password_is_masked_at_the_sink, setup, teardown),
         cmocka_unit_test_setup_teardown(line_is_capped, setup, teardown),
