@@ -1,4 +1,5 @@
-/* Which deleted file is given up. A list is written as "stream.no drain bytes[p]", one entry each. */
+/* Which deleted file is given up. A list is written as "stream.no drain bytes[p]", one entry each.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
