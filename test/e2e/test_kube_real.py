@@ -1,10 +1,13 @@
 """Against a real kube-apiserver: what kubectl applies is what the daemon does, under the shipped RBAC and no more."""
 
-import pytest
+import itertools
+import uuid
 
+import pytest
 from lib import kube_real
-from lib.daemon import ROOT
+from lib.daemon import ROOT, SLOW
 from lib.kube_real import DEPLOYMENTS
+from lib.wait import stays, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -48,3 +51,148 @@ def test_the_shipped_role_only_reads(kube_api):
 def test_available_says_why(monkeypatch):
     monkeypatch.setenv("LOGTRAIN_CACHE", str(ROOT / "nowhere"))
     assert "scripts/kube-apiserver" in kube_real.available()
+
+
+# --- annotations -----------------------------------------------------------------------------------------------------
+
+WAIT = 30 * SLOW
+_names = itertools.count(1)
+
+
+@pytest.fixture
+def workloads(kube_api, node):
+    """workloads(): a namespace of its own, and containers on this test's node."""
+    node_name = f"node-{uuid.uuid4().hex[:8]}"
+    return lambda: kube_real.Workloads(kube_api, node, node_name, f"{node_name}-{next(_names)}")
+
+
+@pytest.fixture
+def start(kube_api, daemon, node):
+    """The daemon as in a pod of the DaemonSet on that node."""
+    return lambda w, **env: daemon(node, env={**kube_api.daemon_env(w.node_name), **env})
+
+
+def write(oracle, container, name, n=50):
+    source = oracle.sources.get(name) or oracle.source(name)
+    container.write(source.take(n))
+
+
+def hostnames(peer):
+    return {m.decode().split(" ")[2] for m in peer.messages()}
+
+
+def unrouted(d):
+    """No stream is waiting, and nothing is attached."""
+    return d.metric("logtrain_pending_streams") == 0 and d.metric("logtrain_cursors") == d.metric("logtrain_parked_cursors")
+
+
+def test_kubectl_annotates_and_lines_start_and_stop(kube_api, workloads, start, oracle, syslog_tcp):
+    w, peer = workloads(), syslog_tcp()
+    web, container = w.deployment("web")
+    other = w.deployment("api")[1]
+    d = start(w)
+
+    def annotate(text):
+        kube_api.kubectl("-n", w.namespace, "annotate", "--overwrite", "deployment", "web", text)
+
+    write(oracle, other, "other")
+    annotate(f"{kube_real.DRAINS}={peer.url()}")
+    wait_for(lambda: not unrouted(d), WAIT, lambda: f"the route: {d.tail()}")
+    write(oracle, container, "web")
+    oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
+    assert hostnames(peer) == {f"web.{w.namespace}"}
+    annotate(f"{kube_real.HOSTNAME}=shop.example")
+    annotate(f"{kube_real.DRAINS}-")
+    wait_for(lambda: unrouted(d), WAIT, lambda: f"the route to go: {d.drains()}")
+    count = len(peer.messages())
+    write(oracle, container, "web")
+    stays(lambda: len(peer.messages()) == count, 0.5, "no line without an annotation")
+    annotate(f"{kube_real.DRAINS}={peer.url()}")  # and on where it was
+    oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
+    assert hostnames(peer) == {f"web.{w.namespace}", "shop.example"}
+    kube_api.delete(web)
+    write(oracle, container, "web")
+
+
+def test_every_kind_of_workload(workloads, start, oracle, syslog_tcp):
+    """A drain for each; each has its own lines and no others."""
+    w, peers = workloads(), {}
+    for kind in "StatefulSet", "DaemonSet", "Job", "ReplicaSet", "Pod":
+        peers[kind] = syslog_tcp()
+        name, url = kind.lower(), peers[kind].url()
+        if kind == "Pod":
+            container = w.pod(name, drains=url)[1]
+        else:
+            container = w.pod(f"{name}-x7x2z", w.controller(kind, name, drains=url))[1]
+        write(oracle, container, kind)
+    start(w)
+    for kind, peer in peers.items():
+        oracle.wait_complete(peer, WAIT, [kind])
+        oracle.check(peer.messages(), [kind]).assert_exact()
+        assert hostnames(peer) == {f"{kind.lower()}.{w.namespace}"}
+
+
+def test_the_namespace_is_a_default_and_none_refuses_it(kube_api, workloads, start, oracle, syslog_tcp):
+    w, default, own = workloads(), syslog_tcp(), syslog_tcp()
+    kube_api.annotate(w.namespace_object, drains=default.url())
+    says_nothing = w.deployment("quiet")[1]
+    has_own = w.deployment("own", drains=own.url())[1]
+    says_none = w.deployment("none", drains="none")[1]
+    for name, container in ("quiet", says_nothing), ("own", has_own), ("none", says_none):
+        write(oracle, container, name)
+    start(w)
+    oracle.wait_complete(default, WAIT, ["quiet"]).assert_exact()
+    oracle.wait_complete(own, WAIT, ["own"]).assert_exact()
+    assert hostnames(default) == {f"quiet.{w.namespace}"} and hostnames(own) == {f"own.{w.namespace}"}
+
+
+def test_K12_a_claimed_hostname_reads_nothing(workloads, start, oracle, syslog_tcp):
+    victim, thief, peer = workloads(), workloads(), syslog_tcp()
+    hostname = f"bank.{victim.namespace}"
+    bank = victim.deployment("bank")[1]
+    stolen = thief.deployment("bank", hostname=hostname, drains=peer.url())[1]
+    write(oracle, bank, "bank")
+    write(oracle, stolen, "thief")
+    d = start(victim)
+    oracle.wait_complete(peer, WAIT, ["thief"]).assert_exact()
+    wait_for(lambda: d.metric("logtrain_pending_streams") == 0, WAIT, "all to be named")
+    write(oracle, bank, "bank")
+    write(oracle, stolen, "thief")
+    oracle.wait_complete(peer, WAIT, ["thief"]).assert_exact()  # the bank's would be foreign
+
+
+def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, oracle, syslog_tcp):
+    """What is known goes on; what is new waits, and nothing of it is lost."""
+    w, peer = workloads(), syslog_tcp()
+    web, container = w.deployment("web", drains=peer.url())
+    late = w.deployment("late", drains=peer.url())[0]
+    replicas = w.controller("ReplicaSet", "late-5d4c4f4ff8", late)
+    write(oracle, container, "web")
+    d = start(w)
+    oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
+    pod = w.pod_object("late-5d4c4f4ff8-2w4c6", replicas)
+    kube_api.kill()
+    try:
+        write(oracle, container, "web")
+        new = w.container_of(pod)  # known from the watch, or not: both are fine
+        write(oracle, new, "late")
+        oracle.wait_complete(peer, WAIT, ["web"])
+    finally:
+        kube_api.start()
+    write(oracle, new, "late")
+    oracle.wait_complete(peer, 60, ["web", "late"]).assert_exact()
+    kube_api.annotate(web, drains=None)
+    wait_for(lambda: d.metric("logtrain_parked_cursors") == 1, 60, lambda: f"the watch to go on: {d.tail()}")
+
+
+def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, oracle, syslog_tcp):
+    w, peer = workloads(), syslog_tcp()
+    container = w.deployment("web", drains=peer.url())[1]
+    write(oracle, container, "web")
+    kube_api.kubectl("delete", "clusterrolebinding", "logtrain")
+    try:
+        d = start(w)
+        wait_for(lambda: d.log_lines("pods.*forbidden|forbidden.*pods|may not.*pods"), WAIT, lambda: d.tail())
+    finally:
+        kube_api.kubectl("apply", "-k", DEPLOYMENTS / "kubernetes")
+    oracle.wait_complete(peer, 60, ["web"]).assert_exact()

@@ -213,11 +213,17 @@ class Workloads:
         return self.api.make({"apiVersion": group, "kind": kind, "metadata": self._meta(name, owner, **annotations),
                               "spec": self._spec(kind)})
 
+    def pod_object(self, name, owner=None, **annotations):
+        spec = self._POD_SPEC | {"nodeName": self.node_name, "automountServiceAccountToken": False}
+        return self.api.make({"apiVersion": "v1", "kind": "Pod", "metadata": self._meta(name, owner, **annotations), "spec": spec})
+
+    def container_of(self, pod):
+        return self.node.pod(pod["metadata"]["name"], self.namespace, pod["metadata"]["uid"]).container()
+
     def pod(self, name, owner=None, **annotations):
         """The pod, and its container on the node: (object, container)."""
-        spec = self._POD_SPEC | {"nodeName": self.node_name, "automountServiceAccountToken": False}
-        pod = self.api.make({"apiVersion": "v1", "kind": "Pod", "metadata": self._meta(name, owner, **annotations), "spec": spec})
-        return pod, self.node.pod(name, self.namespace, pod["metadata"]["uid"]).container()
+        pod = self.pod_object(name, owner, **annotations)
+        return pod, self.container_of(pod)
 
     def deployment(self, name, **annotations):
         """A Deployment with a ReplicaSet and a pod: (the Deployment, the container)."""
