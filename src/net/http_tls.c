@@ -94,6 +94,8 @@ void http_tls_setup(struct http_call *call)
     (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L); /* OpenSSL does: see above */
     (void)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
     (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    /* curl would keep the roots that the first origin gave it, for all others of the multi. */
+    (void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     (void)curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, share_ctx);
     (void)curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, call);
 }

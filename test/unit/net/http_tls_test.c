@@ -432,6 +432,23 @@ static void test_trust_is_not_shared(void **state)
     tls_config_free(strict);
 }
 
+/* Nor are roots: what one origin believes in is not believed by another of the same client, whoever
+ * came first. */
+static void test_roots_are_not_shared(void **state)
+{
+    struct fixture *f = *state;
+    struct tls_options knows = {.ca = buf_str(&f->ca_pem)}, knows_not = {.insecure = false};
+    struct tls_options only = {.ca = buf_str(&f->ca_pem), .only_ca = true};
+
+    start(f, "IP:127.0.0.1", 0);
+    server_run(&f->server);
+    assert_int_equal(get(f, &knows_not).status, 0);
+    assert_int_equal(get(f, &knows).status, 200);
+    assert_int_equal(get(f, &knows_not).status, 0);
+    assert_int_equal(get(f, &only).status, 200);
+    assert_int_equal(get(f, &knows_not).status, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -448,6 +465,7 @@ int main(void)
         TEST(test_stalled_handshake_times_out),
         TEST(test_leftovers_do_not_answer_the_next_request),
         TEST(test_trust_is_not_shared),
+        TEST(test_roots_are_not_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
