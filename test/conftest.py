@@ -17,6 +17,7 @@ from lib import kube_real, peer, real  # noqa: E402
 from lib import postgres as postgres_module  # noqa: E402
 from lib.certs import Certs  # noqa: E402
 from lib.dns import Dns  # noqa: E402
+from lib.kapi import Kapi  # noqa: E402
 from lib.node import Node  # noqa: E402
 from lib.oracle import Oracle  # noqa: E402
 from lib.wait import wait_for  # noqa: E402
@@ -186,6 +187,23 @@ def daemon(request, tmp_path, closing):
             one.kill()
             if request.node.stash.get(FAILED, False):
                 print(f"--- the end of {one.stderr_path}\n{one.tail()}")
+
+
+@pytest.fixture
+def api(closing):
+    """A fake API server without a node in it."""
+    return closing(Kapi())
+
+
+@pytest.fixture
+def kube(daemon, node, api, tmp_path):
+    """kube(env, args, …): the daemon with routes from that API server's annotations; drains on loopback are allowed."""
+    def start(env=None, args=(), config=None, **options):
+        config = config or api.kubeconfig(tmp_path / "kubeconfig")
+        return daemon(node, args=["--kube-config", str(config), *args],
+                      env={"KUBERNETES_DATASOURCE": "true", "NODE": api.node, "EGRESS_ALLOW": "127.0.0.0/8", **(env or {})},
+                      **options)
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -427,14 +427,15 @@ static void restart(struct kube_reader *r)
     r->row = -1;
 }
 
-/* An event that is no JSON: named as far as it goes. */
-static void event_broken(struct kube_reader *r)
+/* An event that is no JSON: named as far as it goes. <rest> begins with what made no sense, which
+ * is the next event when a line began with it. */
+static void event_broken(struct kube_reader *r, struct str rest)
 {
     set_fault(r, "it is not JSON");
     hand_object(r, KUBE_PUT);
     object_reset(r);
     restart(r);
-    r->to_line = true;
+    r->to_line = !(r->after_lf && rest.len && rest.p[0] == '{');
 }
 
 static void value_ended(struct kube_reader *r)
@@ -467,12 +468,14 @@ int kube_reader_feed(struct kube_reader *r, struct str piece, struct err *e)
             continue;
         }
         rc = json_feed(&r->json, piece.p, piece.len, &used);
+        if (used)
+            r->after_lf = piece.p[used - 1] == '\n';
         piece = str_skip(piece, used);
         r->bytes += used;
         if (rc == JSON_BAD && r->document == KUBE_LIST)
             return err_set(e, EPROTO, "the answer is not JSON");
         if (rc == JSON_BAD)
-            event_broken(r);
+            event_broken(r, piece);
         else if (rc == JSON_DONE)
             value_ended(r);
     }

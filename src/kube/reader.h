@@ -88,6 +88,7 @@ struct kube_reader {
     const char *fault;
     bool answer_only; /* only a Status in it is of interest; set after kube_reader_init() */
     bool ended;       /* the list's end was read */
+    bool after_lf;    /* the last byte was a newline */
     bool to_line;     /* skipping to the next newline */
 };
 

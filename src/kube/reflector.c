@@ -441,7 +441,8 @@ static void request(struct kube_reflector *r)
     if (watch) {
         r->phase = WATCHING;
         r->stats.watches++;
-        ask(r, KUBE_WATCH, buf_cstr(&target), ms + KUBE_WATCH_SLACK_MS);
+        ask(r, KUBE_WATCH, buf_cstr(&target),
+            ms + (r->watch_ms < KUBE_WATCH_SLACK_MS ? r->watch_ms : KUBE_WATCH_SLACK_MS));
     } else {
         r->phase = LISTING;
         if (!r->next.len)

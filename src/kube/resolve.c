@@ -33,10 +33,11 @@ bool kube_pod_has_owner(const struct kube_pod *p, const struct kube_uid *uid)
 
 /* ---- the way up ---- */
 
-/* An owner's kind cannot be had: what the pod's name says has to do. */
+/* An owner's kind cannot be had: what the pod's name says has to do. Names of owners' owners are
+ * kept only where their kind is not watched. */
 static struct str guess_top(const struct look *k, enum kube_kind kind, struct str name)
 {
-    if (kind == KUBE_REPLICASET || kind == KUBE_JOB)
+    if (kind == KUBE_REPLICASET || kind == KUBE_JOB || !name.len)
         return identity_guess_owner(str_of(k->pod->name));
     return name;
 }

@@ -5,46 +5,16 @@ import re
 
 import pytest
 from lib.daemon import SLOW, run
-from lib.kapi import Kapi
+from lib.kapi import names
 from lib.node import Writer
 from lib.wait import stays, wait_for
 
 WAIT = 30 * SLOW
 
 
-@pytest.fixture
-def api(closing):
-    return closing(Kapi())
-
-
-@pytest.fixture
-def kube(daemon, node, api, tmp_path):
-    """kube(…): the daemon with the fake API server; env and other options as daemon()'s."""
-    def start(env=None, args=(), wait=True, **options):
-        config = api.kubeconfig(tmp_path / "kubeconfig")
-        return daemon(node, env={"KUBERNETES_DATASOURCE": "true", "NODE": api.node, "EGRESS_ALLOW": "127.0.0.0/8",
-                                 **(env or {})},
-                      args=["--kube-config", str(config), *args], wait=wait, **options)
-    return start
-
-
-def names(peer):
-    """The pairs of HOSTNAME and APP-NAME that arrived."""
-    return {tuple(m.decode().split(" ")[2:4]) for m in peer.messages()}
-
-
-def arrives(peer, oracle, count=1):
-    wait_for(lambda: len(peer.messages()) >= count, WAIT, lambda: f"{count} messages, there are {len(peer.messages())}")
-
-
-def write(container, oracle, n=10):
-    source = oracle.source(container.pod.name + str(len(oracle.sources)))
-    container.write(source.take(n))
-
-
 def test_a_deployments_annotation_gets_its_lines_and_only_those(node, oracle, api, kube, syslog_tcp):
     peer = syslog_tcp()
-    web, other = node.container("web-7d9c8b6f5d-abcde", "shop"), node.container("api-7d9c8b6f5d-abcde", "shop")
+    web, other = node.container("web-7d9c8b6f5d-bcdfg", "shop"), node.container("api-7d9c8b6f5d-bcdfg", "shop")
     api.workload(web, "web", drains=peer.url())
     api.workload(other, "api")
     source = oracle.source("web")
@@ -52,4 +22,305 @@ def test_a_deployments_annotation_gets_its_lines_and_only_those(node, oracle, ap
     other.write(oracle.source("other").take(100))
     kube()
     oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
-    assert names(peer) == {("web.shop", "web-7d9c8b6f5d-abcde")}
+    assert names(peer) == {("web.shop", "web-7d9c8b6f5d-bcdfg")}
+
+
+def test_every_kind_of_owner(node, oracle, api, kube, syslog_tcp):
+    """Pods of each kind of workload, under its name, to its drain; an unknown controller gives its name."""
+    peer = syslog_tcp()
+    drains = peer.url()
+    made = {}
+
+    def pod(name, owner, **more):
+        c = node.container(name, "shop")
+        api.pod_of(c, owner=owner, **more)
+        return c
+
+    made["stateful.shop"] = pod("stateful-0", api.put("statefulsets", "stateful", "shop", drains=drains))
+    made["daemon.shop"] = pod("daemon-abcde", api.put("daemonsets", "daemon", "shop", drains=drains))
+    made["bare.shop"] = pod("bare-abcde", api.replicaset("bare", "shop", drains=drains))
+    made["job.shop"] = pod("job-abcde", api.put("jobs", "job", "shop", drains=drains))
+    cron = api.put("cronjobs", "cron", "shop", drains=drains)
+    made["cron.shop"] = pod("cron-29000000-abcde", api.put("jobs", "cron-29000000", "shop", owner=cron))
+    made["solo.shop"] = pod("solo", None, drains=drains)
+    made["rollout.shop"] = pod("rollout-6d5f-abcde", None, drains=drains,
+                               owner_ref={"apiVersion": "argoproj.io/v1", "kind": "Rollout", "name": "rollout", "uid": "r-1"})
+    for hostname, c in made.items():
+        c.write(oracle.source(hostname).take(10))
+    kube()
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    assert {host for host, _ in names(peer)} == set(made)
+
+
+def test_static_pods_are_known_by_their_mirror(node, oracle, api, kube, syslog_tcp):
+    peer = syslog_tcp()
+    c = node.container("etcd-node-1", "kube-system")
+    api.pod_of(c, uid="11111111-2222-3333-4444-555555555555", annotations={"kubernetes.io/config.mirror": c.pod.uid},
+               owner_ref={"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "n-1"}, drains=peer.url())
+    c.write(oracle.source("a").take(10))
+    kube()
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    assert names(peer) == {("etcd-node-1.kube-system", "etcd-node-1")}
+
+
+def test_hostname_and_tag_annotations(node, oracle, api, kube, syslog_tcp):
+    """They name the lines, and operators' routes match that hostname; an edit renames what follows."""
+    peer, operator = syslog_tcp(), syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    api.workload(c, "web", drains=peer.url(), hostname="www.example", tag="front")
+    source = oracle.source("a")
+    c.write(source.take(10))
+    kube(routes=[("www.example", operator.url())])
+    for one in (peer, operator):
+        oracle.wait_complete(one, WAIT).assert_exact()
+        assert names(one) == {("www.example", "front")}
+    api.deployment("web", "shop", drains=peer.url(), tag="back")
+    wait_for(lambda: (c.write(source.take(1)), ("web.shop", "back") in names(peer))[1], WAIT, "the new name")
+    assert oracle.wait_complete(peer, WAIT).dup == 0
+
+
+def test_the_namespace_is_a_default(node, oracle, api, kube, syslog_tcp):
+    """A workload's own annotation overrides it, `none` switches it off."""
+    common, own = syslog_tcp(), syslog_tcp()
+    api.namespace("shop", drains=common.url())
+    plain, special, off = (node.container(f"{n}-7d9c8b6f5d-bcdfg", "shop") for n in ("plain", "special", "off"))
+    elsewhere = node.container("plain-7d9c8b6f5d-fghij", "else")
+    api.workload(plain, "plain")
+    api.workload(special, "special", drains=own.url())
+    api.workload(off, "off", drains="none")
+    api.workload(elsewhere, "plain")
+    for name, c in (("plain", plain), ("special", special), ("off", off), ("elsewhere", elsewhere)):
+        c.write(oracle.source(name).take(20))
+    d = kube()
+    oracle.wait_complete(common, WAIT, ["plain"]).assert_exact()
+    oracle.wait_complete(own, WAIT, ["special"]).assert_exact()
+    assert names(common) == {("plain.shop", "plain-7d9c8b6f5d-bcdfg")}
+    api.namespace("shop")
+    wait_for(lambda: d.metric("logtrain_routes") == 1, WAIT, "the default to go")
+
+
+def test_a_deployments_copy_on_its_replicaset_does_not_count(node, oracle, api, kube, syslog_tcp):
+    """Kubernetes copies annotations to ReplicaSets and leaves them there."""
+    peer = syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    d = api.deployment("web", "shop")
+    api.pod_of(c, owner=api.replicaset("web-7d9c8b6f5d", "shop", owner=d, drains=peer.url()))
+    c.write(oracle.source("a").take(10))
+    one = kube()
+    wait_for(lambda: one.metric("logtrain_pending_streams") == 0, WAIT, "the pod's name")
+    assert one.metric("logtrain_routes") == 0 and peer.count() == 0
+
+
+def test_annotations_come_change_and_go(node, oracle, api, kube, syslog_tcp):
+    """K09, K10: a drain is taken away and given back within a second: its cursor goes on, the other drain's connection stays."""
+    first, second = syslog_tcp(), syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    api.workload(c, "web", drains=first.url())
+    d = kube()
+    with Writer(c, oracle.source("a"), rate=2000) as writer:
+        one, two = oracle.progress(first), oracle.progress(second)
+        wait_for(lambda: one.distinct() > 100, WAIT, "lines at the first drain")
+        api.deployment("web", "shop", drains=f"{first.url()};{second.url()}")
+        wait_for(lambda: two.distinct() > 100, WAIT, "lines at the second drain")
+        api.deployment("web", "shop", drains=first.url())
+        wait_for(lambda: d.metric("logtrain_routes") == 1, WAIT, "the second drain to be taken away")
+        api.deployment("web", "shop", drains=f"{first.url()}\n {second.url()} ;")
+        more = two.distinct()
+        wait_for(lambda: two.distinct() > more + 100, WAIT, "lines at the second drain again")
+        writer.stop()
+    oracle.wait_complete(first, WAIT).assert_exact()
+    assert len(first.connections) == 1, "what did not change kept its connection"
+    report = oracle.check(second.messages())
+    assert report.dup == 0 and report.reorder == 0 and not report.corrupt
+    api.deployment("web", "shop")
+    wait_for(lambda: d.metric("logtrain_routes") == 0, WAIT, "the drains to go")
+
+
+@pytest.mark.parametrize("deleted", ["workload", "pod"])
+def test_K10_a_deleted_owners_lines_still_arrive(node, oracle, api, kube, syslog_tcp, deleted):
+    peer = syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    workload = api.workload(c, "web", drains=peer.url())
+    d = kube()
+    wait_for(lambda: d.metric("logtrain_pending_streams") == 0, WAIT, "the pod's name")
+    events = d.metric("logtrain_kubernetes_events_total")
+    if deleted == "pod":
+        api.delete(next(iter(api.objects["pods"].values())))
+    else:
+        api.delete(workload)
+    wait_for(lambda: d.metric("logtrain_kubernetes_events_total") > events, WAIT, "the event")
+    c.write(oracle.source("a").take(1000))
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    assert d.metric("logtrain_routes") == 1
+
+
+def test_K10_a_bad_drain_among_good_ones(node, oracle, api, kube, syslog_tcp):
+    """It is named with its workload and its option, once, without its credentials; the good ones work."""
+    good, after = syslog_tcp(), syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    api.workload(c, "web", drains=f"{good.url()}, https://u:canary-one@collector.example/?batch=blue; gopher://x, {after.url()}")
+    c.write(oracle.source("a").take(10))
+    d = kube()
+    for peer in (good, after):
+        oracle.wait_complete(peer, WAIT).assert_exact()
+    lines = d.log_lines("drain refused")
+    assert len(lines) == 2 and all("Deployment" in line and "name=web" in line and "namespace=shop" in line for line in lines)
+    assert "batch" in lines[0] and "gopher" in lines[1] and "canary-one" not in d.log()
+    api.deployment("web", "shop", tag="x", drains=f"{good.url()}, https://u:canary-one@collector.example/?batch=blue")
+    wait_for(lambda: d.metric("logtrain_routes") == 1, WAIT, "the change")
+    assert len(d.log_lines("drain refused")) == 2 and d.metric("logtrain_kubernetes_refused_drains_total") == 2
+
+
+def test_a_workload_has_ten_drains_at_most(node, oracle, api, kube, syslog_tcp):
+    peer = syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    api.workload(c, "web", drains="\n".join(peer.url(f"timeout={n}s") for n in range(1, 13)))
+    d = kube()
+    wait_for(lambda: d.metric("logtrain_routes") == 10, WAIT, "ten drains")
+    assert "a workload may have 10 drains" in d.log()
+
+
+def test_K12_a_claimed_hostname_gets_nothing(node, oracle, api, kube, syslog_tcp):
+    """A tenant calls itself after another workload, and claims to be owned by it: neither gives it a line of the other's."""
+    victim_drain, thief_drain = syslog_tcp(), syslog_tcp()
+    victim = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    d = api.workload(victim, "web", drains=victim_drain.url())
+    thief = node.container("thief-7d9c8b6f5d-bcdfg", "evil")
+    api.workload(thief, "web", drains=thief_drain.url(), hostname="web.shop")
+    forger = node.container("forger", "evil")
+    api.pod_of(forger, owner=d)
+    mirror = node.container("mirror", "evil")
+    api.pod_of(mirror, annotations={"kubernetes.io/config.mirror": victim.pod.uid}, drains=thief_drain.url())
+    for name, c in (("victim", victim), ("thief", thief), ("forger", forger), ("mirror", mirror)):
+        c.write(oracle.source(name).take(20))
+    one = kube()
+    oracle.wait_complete(victim_drain, WAIT, ["victim"]).assert_exact()
+    oracle.wait_complete(thief_drain, WAIT, ["thief", "mirror"]).assert_exact()
+    assert names(victim_drain) == {("web.shop", "web-7d9c8b6f5d-bcdfg")}
+    assert one.metric("logtrain_kubernetes_foreign_owners_total") == 1
+    assert one.log_lines("claims an owner that is not of its namespace")
+
+
+def test_K13_loops_and_unknown_owners(node, oracle, api, kube, syslog_tcp):
+    peer = syslog_tcp()
+    c = node.container("loop-abcde", "shop")
+    a = api.replicaset("a", "shop", uid="aaaaaaaa-0000-0000-0000-000000000000", drains=peer.url())
+    b = api.put("jobs", "b", "shop", uid="bbbbbbbb-0000-0000-0000-000000000000", owner=a)
+    api.replicaset("a", "shop", owner=b, drains=peer.url())
+    api.pod_of(c, owner=b)
+    c.write(oracle.source("a").take(10))
+    kube()
+    oracle.wait_complete(peer, WAIT).assert_exact()
+
+
+def test_a_container_that_lived_a_moment_is_delivered(node, oracle, api, kube, syslog_tcp):
+    """The pod is known to the API only when its container is over."""
+    peer = syslog_tcp()
+    d = kube()
+    c = node.container("quick-7d9c8b6f5d-bcdfg", "shop")
+    c.write(oracle.source("a").take(50))
+    wait_for(lambda: d.metric("logtrain_pending_streams") == 1, WAIT, "the stream to wait")
+    api.workload(c, "quick", drains=peer.url())
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    assert names(peer) == {("quick.shop", "quick-7d9c8b6f5d-bcdfg")}
+
+
+def test_an_order_of_events_that_is_the_wrong_way_round(node, oracle, api, kube, syslog_tcp):
+    """The pod first, then its ReplicaSet, then its Deployment: nothing is sent under a half-known name."""
+    peer, operator = syslog_tcp(), syslog_tcp()
+    d = kube(routes=[("*", operator.url())])
+    wait_for(lambda: d.metric("logtrain_kubernetes_watching") == 8, WAIT, "all watches")
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    deployment = api.deployment("web", "shop", drains=peer.url(), silent=True)
+    rs = api.replicaset("web-7d9c8b6f5d", "shop", owner=deployment, silent=True)
+    api.pod_of(c, owner=rs)
+    c.write(oracle.source("a").take(20))
+    wait_for(lambda: d.metric("logtrain_kubernetes_pods") == 1, WAIT, "the pod")
+    api.replicaset("web-7d9c8b6f5d", "shop", owner=deployment)
+    stays(lambda: operator.count() == 0, 0.3, "nothing was sent")
+    api.deployment("web", "shop", drains=peer.url())
+    for one in (peer, operator):
+        oracle.wait_complete(one, WAIT).assert_exact()
+        assert names(one) == {("web.shop", "web-7d9c8b6f5d-bcdfg")}
+
+
+def test_after_identity_wait_the_path_has_to_do(node, oracle, api, kube, syslog_tcp):
+    """Operators' routes get the lines under the path's name; when the API answers, name and owner's drain are right, and the
+    owner's drain gets everything."""
+    peer, operator = syslog_tcp(), syslog_tcp()
+    api.stop()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    source = oracle.source("a")
+    c.write(source.take(20))
+    d = kube(env={"IDENTITY_WAIT": "200ms"}, routes=[("*", operator.url())])
+    oracle.wait_complete(operator, WAIT).assert_exact()
+    assert names(operator) == {("web.shop", "web-7d9c8b6f5d-bcdfg")}
+    assert d.metric("logtrain_kubernetes_guessed_streams") == 1
+    assert "degraded: kubernetes pods are not known yet" in d.get("/readyz")[1]
+    api.start()
+    api.workload(c, "web", drains=peer.url(), hostname="real")
+    oracle.wait_complete(peer, 3 * WAIT).assert_exact()
+    c.write(source.take(20))
+    for one in (peer, operator):
+        oracle.wait_complete(one, WAIT).assert_exact()
+    assert {h for h, _ in names(peer)} == {"real"}
+    assert ("real", "web-7d9c8b6f5d-bcdfg") in names(operator)
+    assert d.metric("logtrain_kubernetes_guessed_streams") == 0
+
+
+def test_akkeris_names_and_only_akkeris(node, oracle, api, kube, syslog_tcp):
+    peer = syslog_tcp()
+    worker, other = node.container("app--worker-64cd4f4ff7-6bqb8", "prod"), node.container("plain-64cd4f4ff7-6bqb8", "prod")
+    d = api.deployment("app--worker", "prod", labels={"akkeris.io/app-name": "app", "akkeris.io/dyno-type": "worker"})
+    api.pod_of(worker, owner=api.replicaset("app--worker-64cd4f4ff7", "prod", owner=d), labels={"akkeris.io/app-name": "app"})
+    api.workload(other, "plain")
+    for name, c in (("worker", worker), ("other", other)):
+        c.write(oracle.source(name).take(20))
+    one = kube(env={"AKKERIS": "true", "ONLY_AKKERIS": "true"}, routes=[("*", peer.url())])
+    oracle.wait_complete(peer, WAIT, ["worker"]).assert_exact()
+    assert names(peer) == {("app-prod", "worker.64cd4f4ff7-6bqb8")}
+    assert one.metric("logtrain_pending_streams") == 1
+
+
+def test_excluded_namespaces(node, oracle, api, kube, syslog_tcp):
+    peer = syslog_tcp()
+    wanted, not_wanted = node.container("a-7d9c8b6f5d-bcdfg", "shop"), node.container("b-7d9c8b6f5d-bcdfg", "noise")
+    api.workload(wanted, "a", drains=peer.url())
+    api.workload(not_wanted, "b", drains=peer.url())
+    wanted.write(oracle.source("a").take(10))
+    not_wanted.write(oracle.source("b").take(10))
+    d = kube(env={"EXCLUDE_NAMESPACES": "x, noise "})
+    oracle.wait_complete(peer, WAIT, ["a"]).assert_exact()
+    assert d.metric("logtrain_streams") == 1
+
+
+def test_pods_of_this_node_only_and_metadata_only(node, api, kube):
+    d = kube()
+    wait_for(lambda: d.metric("logtrain_kubernetes_watching") == 8, WAIT, "all watches")
+    with api.lock:
+        seen = list(api.requests)
+    for _, resource, verb, query, auth, accept in seen:
+        assert query.get("fieldSelector") == ("spec.nodeName=node-1" if resource == "pods" else None)
+        assert "as=PartialObjectMetadata" + ("List;" if verb == "list" else ";") in accept
+        assert auth == "Bearer secret-token"
+        if verb == "watch":
+            assert query["allowWatchBookmarks"] == "true" and 300 <= int(query["timeoutSeconds"]) <= 600
+        else:
+            assert query["limit"] == "500" and query["resourceVersion"] == "0"
+
+
+@pytest.mark.parametrize("env, args, wanted", [
+    ({"KUBERNETES_DATASOURCE": "true"}, [], "KUBERNETES_DATASOURCE=true needs the Kubernetes API"),
+    ({"ONLY_AKKERIS": "true"}, ["--drain", "a=null://"], "ONLY_AKKERIS=true needs the Kubernetes API"),
+    ({"KUBERNETES_DATASOURCE": "true", "NODE": "n"}, ["--kube-config", "/nowhere"], "--kube-config: cannot read /nowhere"),
+])
+def test_what_is_missing_is_named(tmp_path, env, args, wanted):
+    done = run(*args, env={"STATE_PATH": str(tmp_path), "HTTP_PORT": "0", "KUBERNETES_LOG_PATH": str(tmp_path), **env})
+    assert done.returncode != 0 and wanted in done.stderr
+
+
+def test_node_is_needed(tmp_path, api):
+    config = api.kubeconfig(tmp_path / "k")
+    done = run("--kube-config", str(config), env={"STATE_PATH": str(tmp_path), "HTTP_PORT": "0", "KUBERNETES_DATASOURCE": "true",
+                                                  "KUBERNETES_LOG_PATH": str(tmp_path)})
+    assert done.returncode != 0 and re.search("NODE: is needed", done.stderr)

@@ -18,6 +18,8 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from .wait import wait_for
+
 PREFIX = "logtrain.akkeris.io/"
 KINDS = {
     "pods": ("Pod", "v1", "/api/v1/pods"),
@@ -277,10 +279,12 @@ class Kapi:
                        if resource in (None, r) and verb in (None, v) and at >= since)
 
     def cut(self, resource=None, how="cut"):
+        """Ends the open watches: in order ("end") or with a reset ("cut"). They have ended when it returns."""
         with self.lock:
-            for w in self.watches:
-                if resource in (None, w.resource):
-                    w.end(how)
+            found = [w for w in self.watches if resource in (None, w.resource)]
+        for w in found:
+            w.end(how)
+        wait_for(lambda: not any(w in self.watches for w in found), 30, "the watches to end")
 
     def raw(self, resource, data):
         with self.lock:
@@ -381,3 +385,8 @@ class Kapi:
         d = self.deployment(name, ns, **notes)
         self.pod_of(container, owner=self.replicaset(name + "-7d9c8b6f5d", ns, owner=d))
         return d
+
+
+def names(peer):
+    """The pairs of HOSTNAME and APP-NAME that arrived at a syslog receiver."""
+    return {tuple(m.decode().split(" ")[2:4]) for m in peer.messages()}

@@ -159,6 +159,8 @@ static void K08_a_watch_goes_on_after_what_makes_no_sense(void **state)
     check(KUBE_WATCH,
           "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",]\n" NEXT,
           "put /n u @ FAULT it is not JSON; " AFTER);
+    check(KUBE_WATCH, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"n\",\n" NEXT,
+          "put /n @ FAULT it is not JSON; " AFTER);
     check(KUBE_WATCH, EVENT("ADDED", "\"metadata\":{\"name\":\"n\"}") NEXT,
           "put /n @ FAULT it has no name or no UID; " AFTER);
     check(KUBE_WATCH, EVENT("ADDED", "\"metadata\":[]") NEXT,
