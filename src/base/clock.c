@@ -86,3 +86,27 @@ size_t clock_format(char out[CLOCK_TEXT_SIZE], int64_t wall_ns)
     put_digits(out + 20, 6, us);
     return 27;
 }
+
+static int two_digits(const char *p)
+{
+    return (p[0] - '0') * 10 + (p[1] - '0');
+}
+
+int64_t clock_parse(const char *text, size_t len)
+{
+    struct tm tm = {
+        .tm_year = two_digits(text) * 100 + two_digits(text + 2) - 1900,
+        .tm_mon = two_digits(text + 5) - 1,
+        .tm_mday = two_digits(text + 8),
+        .tm_hour = two_digits(text + 11),
+        .tm_min = two_digits(text + 14),
+        .tm_sec = two_digits(text + 17),
+    };
+    const char *zone = text + len - 6;
+    int64_t s = timegm(&tm), offset;
+
+    if (text[len - 1] == 'Z')
+        return s;
+    offset = two_digits(zone + 1) * 3600 + two_digits(zone + 4) * 60;
+    return *zone == '-' ? s + offset : s - offset;
+}

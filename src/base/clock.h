@@ -22,4 +22,8 @@ bool clock_is_fake(void);
 /* "2026-11-20T10:15:00.123456Z" (RFC 3339, UTC, six digits) into <out>; returns its length (27). */
 size_t clock_format(char out[CLOCK_TEXT_SIZE], int64_t wall_ns);
 
+/* Seconds since the epoch of a well-formed RFC 3339 time with `Z` or an offset; fractions are cut.
+ */
+int64_t clock_parse(const char *text, size_t len);
+
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -169,7 +170,8 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
     struct drain_spec *spec = spec_for(a, url, trust);
     struct state_record resume;
     struct position end;
-    bool known;
+    int64_t since_s = 0;
+    bool known, history;
     unsigned w;
 
     if (!spec)
@@ -179,9 +181,14 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
     if (a->trace_routes)
         trace(known ? "attach where it was" : trace_text(from), o, spec, w);
     FAULT_POINT("route-added");
+    history = !known && from != ATTACH_START && (spec->since_start || spec->since_ms);
+    if (spec->since_ms)
+        since_s = clock_wall_ns() / 1000000000 - (int64_t)(spec->since_ms / 1000);
     origin_introduce(o, w);
-    engine_attach(a->engines[w], o->id, spec, place_of(o, from, &end) ? &end : NULL,
-                  known ? &resume : NULL);
+    if (history)
+        origin_recall(o, w);
+    engine_attach(a->engines[w], o->id, spec, !history && place_of(o, from, &end) ? &end : NULL,
+                  known ? &resume : NULL, history ? &since_s : NULL);
 }
 
 static void detach(void *arg, struct origin *o, struct str url, enum route_trust trust)

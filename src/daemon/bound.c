@@ -31,7 +31,7 @@
 #define DRAIN_BYTES (96 * 1024)
 #define REQUEST_BYTES (64 * 1024)
 #define STREAM_BYTES (4 * 1024)
-#define CURSOR_BYTES (1024)
+#define CURSOR_BYTES (1536) /* with its format, and one gap */
 #define ROUTE_BYTES (1024)
 
 uint64_t bound_bytes(const struct bound_input *in)

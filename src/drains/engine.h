@@ -67,10 +67,12 @@ void engine_feed(void *receiver, struct mail *m);
 
 /* ---- from the control thread ---- */
 /* <end>: only what is written behind it; NULL = from the first byte. <resume>: on from there
- * instead; NULL = the state knows nothing of the pair. Both are copied. Takes a reference of <spec>
- * itself. */
+ * instead; NULL = the state knows nothing of the pair. <since_s>: all
+ * that there is, of its segments that were recalled, too, from that second since the epoch on (0 =
+ * all); NULL = no such wish. All are copied. Takes a reference of <spec> itself. */
 void engine_attach(struct engine *en, uint64_t stream, struct drain_spec *spec,
-                   const struct position *end, const struct state_record *resume);
+                   const struct position *end, const struct state_record *resume,
+                   const int64_t *since_s);
 void engine_detach(struct engine *en, uint64_t stream, struct drain_spec *spec);
 /* Flushes what is healthy for at most <grace_ms>, closes all, and ends the thread. <done> runs on
  * the control thread. */

@@ -16,7 +16,9 @@ struct attach_mail {
     struct drain_spec *spec; /* one reference */
     bool at_end;
     struct position end; /* with <at_end> */
-    bool known;          /* <resume> is where it was */
+    bool history;        /* all there is of it, from <since_s> on */
+    int64_t since_s;
+    bool known; /* <resume> is where it was */
     struct state_record resume;
     struct list node; /* engine->unmade */
 };
@@ -127,6 +129,10 @@ static void feed_known(struct engine *en, struct stream *s, struct feed_mail *f)
             stream_segment_add(s, f->no, f->path, &f->id, f->restart);
         f->path = NULL;
         break;
+    case FEED_RECALL:
+        stream_segment_recall(s, f->no, f->path, &f->id, f->restart);
+        f->path = NULL;
+        break;
     case FEED_SEGMENT_PATH:
         stream_segment_path(s, f->no, f->path, &f->id);
         f->path = NULL;
@@ -218,6 +224,8 @@ static void attach_new(struct drain *d, struct stream *s, const struct attach_ma
     struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known ? &a->end : NULL);
     enum resume_result how = a->known ? cursor_resume(&c->cursor, &a->resume) : RESUME_OK;
 
+    if (a->history && a->since_s)
+        cursor_begin_since(&c->cursor, a->since_s);
     /* A journal's segment goes when it was passed, which the state may not have heard of yet. */
     if (how == RESUME_OK || (how == RESUME_GONE && s->identity->network))
         return;
@@ -254,6 +262,8 @@ static int attach(struct engine *en, const struct attach_mail *a)
         drain_cursor_unpark(c); /* the route was away and is back: on from where it was */
     else if (!c)
         attach_new(d, s, a);
+    if (a->history)
+        stream_recalled(s);
     if (a->at_end && !a->known)
         stream_trim(s); /* of a journal, what lies before is held for nobody here */
     return 0;
@@ -326,10 +336,13 @@ static void post_attach(struct engine *en, struct attach_mail *a, uint64_t strea
 }
 
 void engine_attach(struct engine *en, uint64_t stream, struct drain_spec *spec,
-                   const struct position *end, const struct state_record *resume)
+                   const struct position *end, const struct state_record *resume,
+                   const int64_t *since_s)
 {
     struct attach_mail *a = xcalloc(1, sizeof(*a));
 
+    a->history = since_s != NULL;
+    a->since_s = since_s ? *since_s : 0;
     a->at_end = end != NULL;
     if (end)
         a->end = *end;

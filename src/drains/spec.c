@@ -336,6 +336,11 @@ static int describe_sending(const struct drain_spec *s, struct buf *out)
     else if (rc == 0)
         rc = line(out, "connections", "%u %s", s->connections,
                   s->scheme->flags & DRAIN_HTTP ? "for each worker" : "in all");
+    if (rc == 0 && s->since_start)
+        rc = line(out, "since", "a new drain begins with all that the node still has");
+    if (rc == 0 && s->since_ms)
+        rc = line(out, "since", "a new drain begins with the lines of %llu s ago",
+                  (unsigned long long)(s->since_ms / 1000));
     if (rc == 0)
         rc = line(out, "timeout", "%llu ms", (unsigned long long)s->timeout_ms);
     return rc == 0 ? line(out, "promise", "%s", drain_promise_text(s->scheme->promise)) : rc;

@@ -77,10 +77,12 @@ struct drain_spec {
     unsigned connections;   /* connections= */
     uint64_t linger_ms;     /* linger= */
     uint64_t timeout_ms;    /* timeout= */
-    bool gzip;              /* compression=gzip */
-    enum redis_mode mode;   /* mode= */
-    uint64_t maxlen;        /* maxlen=; 0 = none */
-    unsigned db;            /* db= */
+    uint64_t since_ms; /* since=: so long before it is attached; 0 = not given, or <since_start> */
+    bool since_start;  /* since=start */
+    bool gzip;         /* compression=gzip */
+    enum redis_mode mode; /* mode= */
+    uint64_t maxlen;      /* maxlen=; 0 = none */
+    unsigned db;          /* db= */
     bool insecure;
     bool trace;           /* LOGTRAIN_TRACE=drain: set by the daemon before anybody else has it */
     char *ca;             /* ca=: PEM, decoded; NULL = none */

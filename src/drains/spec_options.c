@@ -20,6 +20,7 @@
 
 #define NAME_SHOWN_MAX 32
 #define GROUP_MAX 64
+#define SINCE_MAX_DAYS 365
 #define NEAR_MIN 5 /* shorter names are too near to too many words */
 
 /* ---- values ---- */
@@ -93,6 +94,26 @@ static int set_timeout(struct drain_spec *s, struct str v, struct err *e)
     if (!str_to_ms(v, TIMEOUT_MAX_MS, &s->timeout_ms) || s->timeout_ms < TIMEOUT_MIN_MS)
         return err_set(e, EINVAL, "option 'timeout' must be a duration from 1s to 300s");
     return 0;
+}
+
+static int set_since(struct drain_spec *s, struct str v, struct err *e)
+{
+    uint64_t days;
+
+    s->since_start = str_eq(v, STR("start"));
+    if (s->since_start)
+        return 0;
+    if (str_ends(v, STR("d"))) {
+        if (str_to_u64(str_head(v, v.len - 1), SINCE_MAX_DAYS, &days) && days > 0) {
+            s->since_ms = days * 24 * 60 * 60 * 1000;
+            return 0;
+        }
+    } else if (str_to_ms(v, SINCE_MAX_DAYS * 24ULL * 60 * 60 * 1000, &s->since_ms) &&
+               s->since_ms >= 1000) {
+        return 0;
+    }
+    return err_set(e, EINVAL, "option 'since' must be start, or a duration from 1s to %dd",
+                   SINCE_MAX_DAYS);
 }
 
 static int set_linger(struct drain_spec *s, struct str v, struct err *e)
@@ -212,6 +233,10 @@ static const struct drain_option options[] = {
     {"compression", "", "none|gzip", "gzip for ws, else none",
      "gzip the body of each request, or each message (ws, and schemes that make requests)",
      set_compression},
+    {"since", "", "start|DURATION 1s..365d", "none",
+     "where a drain that is new to a stream begins: with all that the node still has, or with the "
+     "lines of so long ago; else with what comes",
+     set_since},
     {"timeout", "", "DURATION 1s..300s", "30s",
      "for a connect, an answer, or a write that makes "
      "no progress",

@@ -3,10 +3,14 @@
  * or again at the start, when a file turns out to be another than it was.
  */
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "streams/cursor_internal.h"
+
+#define PROBE_BYTES (64 * 1024)
 
 /* The start of the line that <off> lies in, no further back than READ_CHUNK. */
 static uint64_t line_start(struct segment *seg, uint64_t off)
@@ -73,6 +77,7 @@ void cursor_init_again(struct cursor *c, const struct cursor *original, const st
                          .wake = wake_nobody,
                          .sent = *from,
                          .acked = *from,
+                         .since_s = original->since_s,
                          .original = original};
     list_init(&c->gaps);
     list_add_tail(&c->stream->cursors, &c->stream_node); /* truncation must find it */
@@ -83,6 +88,69 @@ void cursor_release(struct cursor *c)
     c->stream->reader->stats.acks++;
     list_del(&c->stream_node);
     gaps_release(c);
+}
+
+/* The first line that begins in [lo, hi): where, and is it older than <since_s>? 0 = there is none,
+ * or it has no time. */
+static int probe(struct segment *seg, uint64_t at, int64_t since_s, uint64_t *line, bool *older)
+{
+    struct reader *r = seg->stream->reader;
+    ssize_t got = segment_read(seg, r->chunk, PROBE_BYTES, at);
+    const char *start = got > 0 ? memchr(r->chunk, '\n', (size_t)got) : NULL, *end;
+    struct record rec = {.time = {NULL, 0}};
+
+    if (!start++)
+        return 0;
+    end = memchr(start, '\n', (size_t)(r->chunk + got - start));
+    if (!end)
+        return 0;
+    (void)decode_line(seg->codec, str_make(start, (size_t)(end - start)), &rec, &r->scratch);
+    if (!rec.time.len)
+        return 0;
+    *line = at + (uint64_t)(start - r->chunk);
+    *older = clock_parse(rec.time.p, rec.time.len) < since_s;
+    return 1;
+}
+
+/* A line that is older, not far before the first that is not; 0 when that cannot be told. */
+static uint64_t search(struct segment *seg, int64_t since_s)
+{
+    uint64_t lo = 0, hi = seg->size, line;
+    bool older;
+
+    while (hi - lo > 2 * PROBE_BYTES) {
+        uint64_t middle = lo + (hi - lo) / 2;
+
+        if (!probe(seg, middle, since_s, &line, &older) || line >= hi)
+            return lo;
+        if (older)
+            lo = line;
+        else
+            hi = middle;
+    }
+    return lo;
+}
+
+void cursor_begin_since(struct cursor *c, int64_t since_s)
+{
+    struct segment *found = NULL;
+    struct stat st;
+
+    c->at_end = false;
+    c->since_s = since_s;
+    list_for_each (it, &c->stream->segments) {
+        found = list_entry(it, struct segment, node);
+        /* A rotated file was last written when its last line was; a .gz somewhat later. */
+        if (segment_ensure_open(found) < 0 || fstat(found->fd, &st) < 0 ||
+            st.st_mtim.tv_sec >= since_s)
+            break;
+    }
+    c->sent = (struct mark){.old = true};
+    if (found)
+        c->sent.pos = (struct position){
+            found->no, found->gen,
+            found->fd < 0 || found->gz || found->lent ? 0 : search(found, since_s)};
+    c->acked = c->sent;
 }
 
 static void start_again(struct mark *m, struct segment *seg)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "loop/loop.h"
@@ -132,7 +133,6 @@ static void advance(struct cursor *c, const struct view *v, uint64_t off)
 int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
 {
     struct reader *rd = c->stream->reader;
-
     size_t cut = 0;
 
     if (r->msg.len > rd->max_line) {
@@ -141,8 +141,11 @@ int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
         r->flags |= RECORD_CUT;
     }
     r->flags &= ~(unsigned)RECORD_PARTIAL;
+    if (c->sent.old && r->time.len && clock_parse(r->time.p, r->time.len) < c->since_s)
+        return 0;
     if (sink->add(sink, r) < 0)
         return -1;
+    c->sent.old = false;
     c->sent.cut += cut;
     rd->stats.records++;
     if (r->flags & RECORD_RAW)

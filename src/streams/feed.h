@@ -18,6 +18,7 @@
 enum feed_kind {
     FEED_STREAM = 1,   /* a new stream: id, identity */
     FEED_SEGMENT,      /* a new last segment: no, path or fd, segment id, restart, journal */
+    FEED_RECALL,       /* a segment that may have been let go, for an attach that follows */
     FEED_SEGMENT_PATH, /* segment <no> is now called <path>; NULL: it has no name any more */
     FEED_GREW, /* something was written, or may have been: look. The one mail that is not freed by
                   the receiver */

@@ -251,6 +251,16 @@ void origin_introduce(struct origin *o, unsigned w)
         tell_finished(o, w);
 }
 
+void origin_recall(struct origin *o, unsigned w)
+{
+    list_for_each (it, &o->segments) {
+        const struct origin_segment *s = list_entry(it, struct origin_segment, node);
+
+        if (!s->journal)
+            tell_segment(o, w, FEED_RECALL, s, s->path);
+    }
+}
+
 bool origin_forgotten(struct origin *o, unsigned w)
 {
     o->workers &= ~(UINT64_C(1) << w);

@@ -85,6 +85,9 @@ void origin_finish(struct origin *o);
 /* Makes sure that worker <w> knows the stream: FEED_STREAM, then FEED_SEGMENT for each segment with
  * a name (and FEED_FINISHED when it is). */
 void origin_introduce(struct origin *o, unsigned w);
+/* Tells worker <w>, who knows it, of all segments once more, for a cursor that wants history and is
+ * attached next. */
+void origin_recall(struct origin *o, unsigned w);
 /* Worker <w> has forgotten it (its answer to FEED_FINISHED). When the last one has, and it is
  * finished, it is freed: true. */
 bool origin_forgotten(struct origin *o, unsigned w);

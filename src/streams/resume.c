@@ -68,7 +68,8 @@ bool cursor_save(struct cursor *c, struct state_record *r)
 
     if (!p->seg && !list_empty(&c->stream->segments)) /* nothing confirmed yet: its first byte */
         seg = list_entry(c->stream->segments.next, struct segment, node);
-    if (c->at_end || !seg || seg->lent) /* what has no name ends with this process */
+    if (c->at_end || c->acked.old || !seg ||
+        seg->lent) /* what has no name ends with this process */
         return false;
     if (seg->fd >= 0)
         segment_read_prefix(seg);

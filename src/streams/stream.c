@@ -95,11 +95,9 @@ struct segment *stream_segment(struct stream *s, uint32_t no)
     return NULL;
 }
 
-static struct segment *segment_create(struct stream *s, uint32_t no, char *path,
-                                      const struct segment_id *id)
+static void segment_fill(struct segment *seg, struct stream *s, uint32_t no, char *path,
+                         const struct segment_id *id)
 {
-    struct segment *seg = xcalloc(1, sizeof *seg);
-
     seg->stream = s;
     seg->no = no;
     seg->fd = -1;
@@ -107,6 +105,14 @@ static struct segment *segment_create(struct stream *s, uint32_t no, char *path,
     seg->id = *id;
     seg->id_hash = segment_id_hash(id);
     list_init(&seg->lru);
+}
+
+static struct segment *segment_create(struct stream *s, uint32_t no, char *path,
+                                      const struct segment_id *id)
+{
+    struct segment *seg = xcalloc(1, sizeof *seg);
+
+    segment_fill(seg, s, no, path, id);
     if (!list_empty(&s->segments)) {
         struct segment *last = list_entry(s->segments.prev, struct segment, node);
         last->sealed_at = loop_now(s->reader->loop);
@@ -126,6 +132,35 @@ void stream_journal_add(struct stream *s, uint32_t no, char *path, int fd,
     if (s->was_read && list_empty(&s->cursors))
         stream_trim(s); /* else what nobody reads here would be held for good */
     stream_grew(s);
+}
+
+void stream_segment_recall(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
+                           uint32_t restart)
+{
+    struct segment *seg = stream_segment(s, no);
+    struct list *at = s->segments.next;
+
+    if (seg) {
+        free(path);
+    } else {
+        seg = xcalloc(1, sizeof(*seg));
+        segment_fill(seg, s, no, path, id);
+        seg->restart = restart;
+        while (at != &s->segments && list_entry(at, struct segment, node)->no < no)
+            at = at->next;
+        if (at != &s->segments)
+            seg->sealed_at = loop_now(s->reader->loop);
+        list_add_tail(at, &seg->node);
+        (void)segment_ensure_open(seg); /* or when it is read */
+    }
+    seg->recalled = true;
+}
+
+void stream_recalled(struct stream *s)
+{
+    list_for_each (it, &s->segments)
+        list_entry(it, struct segment, node)->recalled = false;
+    stream_trim(s);
 }
 
 void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
@@ -269,7 +304,7 @@ void stream_trim(struct stream *s)
     list_for_each_safe (it, &s->segments) {
         struct segment *seg = list_entry(it, struct segment, node);
 
-        if (seg->no >= low ||
+        if (seg->no >= low || seg->recalled ||
             it->next == &s->segments) /* the last one stays: it is where new cursors begin */
             break;
         bool journal = seg->codec == CODEC_JOURNAL;

@@ -52,6 +52,7 @@ struct segment {
     bool seen;          /* it was open once, so that its size is known */
     bool gone;          /* nothing can be read from it any more, and it was said */
     bool evicted;       /* ... because it was given up for the budget of held bytes */
+    bool recalled;      /* every cursor had passed it; kept for one that is about to come */
     bool nameless;      /* the open file has no name any more: only we keep it on the disk */
     bool complained;    /* unreadable, and it was said */
 };
@@ -77,6 +78,7 @@ struct mark {
     bool skip_line;         /* inside a line of the file that was cut: pass over, up to LF */
     bool open_line;         /* inside a line that was sent without its LF: should it come after
                                all, it ends nothing */
+    bool old;               /* cursor->since_s has not come yet: lines are passed over */
     bool after_hole;        /* NULs at pos are what a hole left */
     bool cut_short;         /* bytes before pos were lost: lines begun before them have no end */
     uint16_t marker_len;    /* 0 = unknown */
@@ -137,6 +139,7 @@ struct cursor {
     struct mark acked;              /* all before it is confirmed */
     bool at_end; /* starts in <end>, which is looked at when the file is first open */
     uint64_t end_off;
+    int64_t since_s;     /* with sent.old: lines from before that second are not wanted */
     uint64_t wake_at;    /* for READ_WAIT */
     uint64_t idle_since; /* loop time since which the file has not grown behind an unfinished line;
                             0 = none */
@@ -220,6 +223,11 @@ void stream_free(struct stream *s);
 /* <path> is taken over. */
 void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
                         uint32_t restart);
+/* For a cursor that wants history and is about to come: a segment that may have been let go. <path>
+ * is taken over. It stays until stream_recalled(). */
+void stream_segment_recall(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
+                           uint32_t restart);
+void stream_recalled(struct stream *s);
 /* The same of a journal. <path> is taken over; NULL: it has no name, and <fd> is lent until
  * reader->passed is told of it. With a path, <fd> is -1. */
 void stream_journal_add(struct stream *s, uint32_t no, char *path, int fd,
@@ -264,6 +272,9 @@ bool segment_has_prefix(struct segment *seg, const struct segment_id *id);
  * there. */
 void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor *c),
                  const struct position *end);
+/* <c>, which has read nothing yet, begins with the first line that is not older than <since_s>
+ * (seconds since the epoch). A line without a time ends the search. */
+void cursor_begin_since(struct cursor *c, int64_t since_s);
 /* A second reading of what <original> has read from <from> on, e.g. to make the same bytes again.
  * Release it before anything else is done with either. */
 void cursor_init_again(struct cursor *c, const struct cursor *original, const struct mark *from);

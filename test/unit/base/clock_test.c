@@ -75,13 +75,31 @@ static void fake_stands_still(void **state)
     assert_true(clock_wall_ns() > 1700000000 * NS);
 }
 
+static void times_are_read(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t s;
+    } cases[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2023-11-14T22:13:20Z", 1700000000},
+        {"2023-11-14T22:13:20.999999999Z", 1700000000},
+        {"2023-11-15T03:43:20.5+05:30", 1700000000},
+        {"2023-11-14T14:13:20-08:00", 1700000000},
+        {"2024-02-29T00:00:00Z", 1709164800},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        assert_int_equal(clock_parse(cases[i].text, strlen(cases[i].text)), cases[i].s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_times),
-        cmocka_unit_test(agrees_with_libc),
-        cmocka_unit_test(real_clocks_go_on),
-        cmocka_unit_test(fake_stands_still),
+        cmocka_unit_test(known_times),       cmocka_unit_test(agrees_with_libc),
+        cmocka_unit_test(real_clocks_go_on), cmocka_unit_test(fake_stands_still),
+        cmocka_unit_test(times_are_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

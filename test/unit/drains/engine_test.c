@@ -230,7 +230,7 @@ static void attach_url(const char *url)
     struct drain_spec *spec = drain_spec_create(str_of(url), &e);
 
     assert_non_null(spec);
-    engine_attach(w.en, 1, spec, NULL, NULL);
+    engine_attach(w.en, 1, spec, NULL, NULL, NULL);
     drain_spec_unref(spec);
 }
 

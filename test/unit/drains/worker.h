@@ -291,7 +291,7 @@ static inline struct fake *attach(unsigned n, bool ordered)
     spec->batch = BATCH_STREAM;
     spec->linger_ms = 0;
     w.ordered = ordered;
-    engine_attach(w.en, w.stream, spec, NULL, NULL);
+    engine_attach(w.en, w.stream, spec, NULL, NULL, NULL);
     drain_spec_unref(spec);
     turns(5);
     if (w.cannot)

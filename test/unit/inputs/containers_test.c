@@ -101,6 +101,7 @@ static void hear(void *receiver, struct mail *mail)
         note(w->grew, sizeof(w->grew), "%llu ", (unsigned long long)m->stream);
         return;
     case FEED_IDENTITY:
+    case FEED_RECALL:
         break;
     }
     identity_unref(m->identity);

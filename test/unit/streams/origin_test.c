@@ -44,6 +44,7 @@ static void hear(void *receiver, struct mail *mail)
     case FEED_STREAM:
         note(ear, "stream(%.*s) ", STR_ARG(m->identity->hostname));
         break;
+    case FEED_RECALL:
     case FEED_SEGMENT:
         note(ear, "seg(%u,%s,%u) ", m->no, m->path, m->restart);
         break;
