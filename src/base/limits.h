@@ -41,6 +41,7 @@
 #define BATCH_BYTES_SMALL (32 * 1024) /* ... while INFLIGHT_MAX is used up */
 #define BATCH_GROWTH_MAX                                                                           \
     (2 * 1024 * 1024 + 6 * MAX_LINE_LIMIT) /* with one record of MAX_LINE escaped as JSON */
+#define SCRATCH_KEPT (512 * 1024)          /* bytes of what a worker's drains encode in */
 #define INFLIGHT_MAX                                                                               \
     (4 * 1024 * 1024) /* bytes in the batches of one worker, all its drains together */
 #define LINGER_HTTP_MS 100

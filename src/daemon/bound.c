@@ -7,6 +7,7 @@
  *               + 4 x LINE          a long line, the pieces of a joined one, the joined one, and
  *                                   docker's unescaped one; LINE = MAX_LINE + READ_CHUNK
  *               + INFLIGHT_MAX      batches of all its drains
+ *               + SCRATCH_KEPT      what they encode in
  *               + 6 x MAX_LINE      the one batch that may pass it to take a long record whole
  *               + SPARE )           bodies kept for use again
  *   + workers x drains x ( DRAIN + BATCH_BYTES_SMALL )
@@ -37,8 +38,9 @@
 uint64_t bound_bytes(const struct bound_input *in)
 {
     uint64_t line = in->max_line + READ_CHUNK;
-    uint64_t worker = WORKER_BYTES + READ_CHUNK + 4 * line + INFLIGHT_MAX + 6 * in->max_line +
-                      SPARE_BYTES + in->drains * (DRAIN_BYTES + BATCH_BYTES_SMALL) +
+    uint64_t worker = WORKER_BYTES + READ_CHUNK + 4 * line + INFLIGHT_MAX + SCRATCH_KEPT +
+                      6 * in->max_line + SPARE_BYTES +
+                      in->drains * (DRAIN_BYTES + BATCH_BYTES_SMALL) +
                       in->requests * (REQUEST_BYTES + BATCH_BYTES_PROBE);
 
     return BASE_BYTES + in->workers * worker + in->streams * STREAM_BYTES +

@@ -48,6 +48,7 @@ static const struct limit limits[] = {
     ROW(BATCH_RECORDS_MAX, "records"),
     ROW(BATCH_BYTES_SMALL, "bytes"),
     ROW(BATCH_GROWTH_MAX, "bytes"),
+    ROW(SCRATCH_KEPT, "bytes"),
     ROW(INFLIGHT_MAX, "bytes"),
     ROW(LINGER_HTTP_MS, "ms"),
     ROW(CONNECTIONS_HTTP, "connections"),

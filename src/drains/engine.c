@@ -46,6 +46,15 @@ struct gzip *engine_gzip(struct engine *en)
     return en->gzip;
 }
 
+struct buf *engine_scratch(struct engine *en, size_t max)
+{
+    if (en->scratch.cap > SCRATCH_KEPT)
+        buf_release(&en->scratch);
+    buf_clear(&en->scratch);
+    en->scratch.max = max;
+    return &en->scratch;
+}
+
 const struct egress *drain_egress(const struct drain *d)
 {
     return d->spec->owner ? d->engine->cfg.egress : NULL;
@@ -361,6 +370,7 @@ static void engine_release(struct engine *en)
     if (en->http)
         http_client_free(en->http);
     gzip_free(en->gzip);
+    buf_release(&en->scratch);
     dns_free(en->dns);
     reader_release(&en->reader);
     mailbox_close(&en->mailbox);

@@ -127,5 +127,8 @@ struct dns *engine_dns(struct engine *en);
 struct http_client *engine_http(
     struct engine *en);                      /* made when first asked for; NULL if it cannot be */
 struct gzip *engine_gzip(struct engine *en); /* one for all drains: its state takes 268 KB */
+/* A buffer for as long as a call of a member lasts, empty, with leave to hold <max>; what it has
+ * grown to is kept up to SCRATCH_KEPT for the next one. */
+struct buf *engine_scratch(struct engine *en, size_t max);
 
 #endif

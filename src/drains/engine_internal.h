@@ -19,6 +19,7 @@ struct engine {
     struct dns *dns;
     struct http_client *http;
     struct gzip *gzip;
+    struct buf scratch;
     struct map streams;     /* of struct stream, by id */
     struct map drains;      /* of struct drain, by the spec's text */
     struct list all;        /* drains */

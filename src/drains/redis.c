@@ -149,6 +149,22 @@ static void expect(struct drain_redis *r)
     loop_timer_start(r->timer, r->base.spec->timeout_ms);
 }
 
+/* What the kernel does not take at once is kept: seldom anything, so encoding costs no memory of
+ * its own that would have to be had from the kernel each time. -1 = no room: the connection, which
+ * may have part of a command, is of no use any more. */
+static int push_batch(struct drain_redis *r, const struct batch *b)
+{
+    struct buf *commands = r->out.len ? &r->out : engine_scratch(r->base.engine, OUT_MAX);
+    size_t taken;
+
+    if (redis_encode(commands, b) < 0)
+        return -1;
+    if (commands == &r->out)
+        return 0; /* <writable> follows for what is before it */
+    taken = conn_write(r->conn, commands->p, commands->len);
+    return buf_add(&r->out, commands->p + taken, commands->len - taken);
+}
+
 static void push(struct drain_redis *r)
 {
     size_t left = r->out.len - r->off;
@@ -179,14 +195,13 @@ static void redis_send(struct drain *d, struct batch *b)
         buf_consume(&r->out, r->off);
         r->off = 0;
     }
-    if (redis_encode(&r->out, b) < 0) {
+    if (push_batch(r, b) < 0) {
         (void)err_set(&b->err, ENOMEM, "redis: no room for the commands");
         spend(r, VERDICT_RETRY, &b->err);
         drain_settle(d, b, VERDICT_RETRY);
         return;
     }
     r->queue[(r->first + r->len++) % SLOTS] = (struct pending){.batch = b};
-    push(r);
     if (r->len == 1)
         expect(r);
 }
