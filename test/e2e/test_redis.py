@@ -333,7 +333,7 @@ def test_D20_cluster_down(node, oracle, daemon, redis):
 def test_larger_than_the_server_takes(node, oracle, daemon, redis):
     """proto-max-bulk-len: the server hangs up in the middle; only the long line is passed over."""
     server = redis(proto_max_bulk_len="1mb")
-    d = daemon(node, routes=[("*", server.url("mode=list&key=k&format=raw"))], env={"MAX_LINE": "4m", "JOURNAL_HOST_BYTES_MAX": "16m"})
+    d = daemon(node, routes=[("*", server.url("mode=list&key=k&format=raw"))], env={"MAX_LINE": "4m"})
     c, source = node.container("web-0"), oracle.source("a")
     c.write(source.take(50) + [b"x" * (2 << 20)] + source.take(50))
     oracle.wait_complete(server.list("k"), 30 * SLOW).assert_exact()

@@ -48,6 +48,23 @@ static void refuse_args(char *const *argv, const char *text)
     assert_string_equal(e.text, text);
 }
 
+/* MAX_LINE alone must not refuse to start; what was set is left as it is. */
+static void journals_hold_two_lines(void **state)
+{
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(config_load(&c, ARGS(DRAIN), ENV("MAX_LINE=16m"), &e), 0);
+    assert_true(c.journal_host_bytes_max > 2 * c.max_line);
+    assert_true(c.journal_bytes_max >= c.journal_host_bytes_max);
+    config_release(&c);
+    assert_int_equal(
+        config_load(&c, ARGS(DRAIN), ENV("MAX_LINE=16m", "JOURNAL_HOST_BYTES_MAX=2m"), &e), 0);
+    assert_int_equal(c.journal_host_bytes_max, 2 << 20);
+    config_release(&c);
+}
+
 static void defaults(void **state)
 {
     struct config c;
@@ -391,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
+        cmocka_unit_test(journals_hold_two_lines),
         cmocka_unit_test(good_values_arrive),
         cmocka_unit_test(good_words_arrive),
         cmocka_unit_test(accepted_without_meaning),
