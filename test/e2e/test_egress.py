@@ -1,0 +1,126 @@
+"""D24: where the drain of a workload may lead is decided when it connects, on the address that it connects to. In these tests
+127.0.0.2 is the world outside, and 127.0.0.1 is what nobody may reach."""
+
+import socket
+
+import pytest
+from lib.daemon import SLOW
+from lib.kapi import Kapi
+from lib.peer import Http, SyslogTcp
+from lib.wait import stays, wait_for
+
+WAIT = 30 * SLOW
+NAME = "logs.example.test"
+
+SCHEMES = ["syslog+tcp://{}/", "syslog+tls://{}/?insecure=true", "syslog+udp://{}/", "http://{}/", "https://{}/?insecure=true",
+           "syslog+http://{}/", "es://{}/?insecure=true", "ws://{}/", "wss://{}/?insecure=true", "redis://{}/channel",
+           "rediss://{}/channel?insecure=true", "gelf+tcp://{}/", "gelf+udp://{}/", "gelf+http://{}/"]
+
+
+class Forbidden:
+    """Hears whoever comes to 127.0.0.1, by TCP or UDP."""
+
+    def __init__(self):
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.port = self.tcp.getsockname()[1]
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", self.port))
+        for sock in self.tcp, self.udp:
+            sock.setblocking(False)
+
+    def heard(self):
+        for ask in self.tcp.accept, lambda: self.udp.recv(100):
+            try:
+                ask()
+                return True
+            except BlockingIOError:
+                pass
+        return False
+
+    def close(self):
+        self.tcp.close()
+        self.udp.close()
+
+
+@pytest.fixture
+def forbidden(closing):
+    return closing(Forbidden())
+
+
+@pytest.fixture
+def kube(closing, daemon, node, dns, tmp_path):
+    """kube(…): the daemon, with annotations. Its api is kube.api."""
+    api = closing(Kapi())
+
+    def start(drains=(), env=None):
+        config = api.kubeconfig(tmp_path / "kubeconfig")
+        return daemon(node, drains=drains, args=["--kube-config", str(config)], env={
+            "KUBERNETES_DATASOURCE": "true", "NODE": api.node, "EGRESS_ALLOW": "127.0.0.2", "DNS_SERVERS": dns.address,
+            **(env or {})})
+
+    start.api = api
+    return start
+
+
+def refused(d, port, n=1):
+    rows = [r for r in d.drains() if f":{port}#" in r["name"]]
+    return len(rows) >= n and all("address not allowed: loopback" in (r["last_error"] or "") for r in rows)
+
+
+def test_D24_no_scheme_gets_through(kube, node, oracle, dns, forbidden):
+    """By name, and by the address in five ways of writing it."""
+    dns.set(NAME, ["127.0.0.1"])
+    dns.set("mapped.example.test", ["::ffff:127.0.0.1", "64:ff9b::7f00:1"])
+    urls = [scheme.format(f"{NAME}:{forbidden.port}") for scheme in SCHEMES]
+    places = [f"{host}:{forbidden.port}" for host in ("127.0.0.1", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "mapped.example.test",
+                                                      "[64:ff9b::7f00:1]")]
+    urls += ["http://" + p for p in places] + ["syslog+tcp://" + p for p in places]
+    c = node.container("web-7d9c8b6f5d-abcde", "shop")
+    for i in range(0, len(urls), 8):  # a workload may have ten
+        one = node.container(f"web{i}-7d9c8b6f5d-abcde", "shop")
+        kube.api.workload(one, f"web{i}", drains=";".join(urls[i:i + 8]))
+        one.write([b"x"])
+    kube.api.workload(c, "web")
+    d = kube()
+    wait_for(lambda: refused(d, forbidden.port, len(urls)), WAIT, lambda: "\n".join(
+        f"{r['name']}: {r['last_error']}" for r in d.drains()))
+    assert not forbidden.heard()
+
+
+def test_D24_a_name_that_leads_elsewhere_later(kube, node, oracle, dns, closing):
+    """Allowed when it was first connected to; then the name is bound to an address that is not, and the connection ends."""
+    outside = closing(SyslogTcp(address="127.0.0.2"))
+    inside = closing(SyslogTcp(address="127.0.0.1", port=outside.port))
+    web_out = closing(Http(address="127.0.0.2"))
+    web_in = closing(Http(address="127.0.0.1", port=web_out.port))
+    dns.set(NAME, ["127.0.0.2"])
+    c, source = node.container("web-7d9c8b6f5d-abcde", "shop"), oracle.source("web")
+    kube.api.workload(c, "web", drains=f"syslog+tcp://{NAME}:{outside.port}/; http://{NAME}:{web_out.port}/?batch=ndjson")
+    d = kube()
+    c.write(source.take(50))
+    oracle.wait_complete(outside, WAIT).assert_exact()
+    oracle.wait_complete(web_out, WAIT).assert_exact()
+    dns.set(NAME, ["127.0.0.1"])
+    for peer in outside, web_out:
+        peer.end_all("fin")
+    c.write(source.take(50))
+    wait_for(lambda: refused(d, outside.port), WAIT, lambda: d.drains())
+    oracle.wait_complete(web_out, WAIT)  # HTTP keeps an address that was allowed for half a minute
+    assert not inside.connections and not web_in.connections
+    dns.set(NAME, ["127.0.0.2"])
+    oracle.wait_complete(outside, 90 * SLOW)
+    assert not inside.connections and not web_in.connections
+
+
+def test_D24_an_operators_drain_may_lead_anywhere(kube, node, oracle, syslog_tcp):
+    """And the same URL on a workload is refused beside it: trust is not shared with the connection."""
+    peer = syslog_tcp()
+    trusted, other = node.container("web-7d9c8b6f5d-abcde", "shop"), node.container("api-7d9c8b6f5d-abcde", "shop")
+    kube.api.workload(trusted, "web")
+    kube.api.workload(other, "api", drains=peer.url())
+    trusted.write(oracle.source("web").take(50))
+    other.write(oracle.source("api").take(50))
+    d = kube(drains=[("web.shop", peer.url())])
+    oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
+    wait_for(lambda: any("address not allowed" in (r["last_error"] or "") for r in d.drains()), WAIT, lambda: d.drains())
+    stays(lambda: len(peer.messages()) == 50, 0.3, "not one line of the workload's")
