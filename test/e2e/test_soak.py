@@ -2,6 +2,7 @@
 
 import pytest
 from lib.soak import Soak
+from lib.sweep import Sweep
 
 pytestmark = pytest.mark.slow
 
@@ -12,3 +13,7 @@ def test_X02_soup_of_faults(tmp_path):
 
 def test_S01_twenty_kills(tmp_path):
     Soak(seed=1, kills=20, tmp=tmp_path).run()
+
+
+def test_S10_a_sample_of_failing_calls():
+    Sweep().run(step=7)

@@ -12,6 +12,7 @@ from . import daemon
 RULES = 8
 _RULE = struct.Struct("=iiii240s")
 _CLOCKS = struct.Struct("=qq")
+_NTH = struct.Struct("=iii8i")
 
 
 class Preload:
@@ -70,3 +71,23 @@ class Files(Preload):
             self.map[i * _RULE.size:i * _RULE.size + 4] = bytes(4)
         self.map[:] = bytes(len(self.map))
         self._used = 0
+
+
+class Nth(Preload):
+    """The n-th call of a kind fails, once. Not "malloc" in a sanitized build, whose allocator is its own."""
+
+    KINDS = {"malloc": "ENOMEM", "open": "EMFILE", "read": "EIO", "stat": "EIO", "write": "ENOSPC", "poll": "ENOMEM",
+             "socket": "EMFILE", "watch": "ENOSPC"}
+
+    def __init__(self, tmp):
+        super().__init__(tmp, "nth" if daemon.SANITIZED else "nthmalloc", "LT_NTH", _NTH.size)
+
+    def set(self, kind=None, n=0):
+        """From now on, counting from here; None: nothing fails."""
+        number = -1 if kind is None else list(self.KINDS).index(kind)
+        error = 0 if kind is None else getattr(errno, self.KINDS[kind])
+        self.map[:] = _NTH.pack(number, n, error, *[0] * len(self.KINDS))
+
+    def calls(self):
+        """How many there were since set(), by kind."""
+        return dict(zip(self.KINDS, _NTH.unpack(self.map)[3:]))

@@ -2,6 +2,7 @@
 
     scripts/soak --minutes 10 --seed 7     faults of all kinds
     scripts/soak --kills 200               SIGKILL and rotation only
+    scripts/soak --sweep 1                 the n-th failing call (S10)
 
 Every fault is printed when it is injected. At the end, for each drain:
 
@@ -29,6 +30,7 @@ from .node import Node, Writer
 from .oracle import Oracle, parse
 from .preload import Clock, Files
 from .redis import RedisServer
+from .sweep import Sweep
 from .wait import Timeout, wait_for
 
 IN_FLIGHT = 4 * 1024 * 1024  # INFLIGHT_MAX: bytes that may be on their way to all drains of a worker
@@ -428,7 +430,12 @@ def main():
     a.add_argument("--seed", type=int, default=int(time.time()))
     a.add_argument("--kills", type=int, help="so many times SIGKILL under rotation, and no other fault")
     a.add_argument("--rate", type=int, default=150, help="lines per second of each of three containers")
+    a.add_argument("--sweep", type=int, metavar="STEP",
+                   help="instead: let every STEP-th malloc, open, pread, … of a short script fail (S10)")
     args = a.parse_args()
+    if args.sweep:
+        Sweep(say=lambda text: print(text, flush=True)).run(step=args.sweep)
+        return 0
     print(f"seed {args.seed}", flush=True)
     soak = Soak(args.seed, seconds=args.minutes * 60, kills=args.kills, rate=args.rate,
                 say=lambda text: print(text, flush=True))
