@@ -347,7 +347,7 @@ static int at_end(struct cursor *c, const struct view *v, struct record_sink *si
     uint64_t now = loop_now(c->stream->reader->loop);
     bool open = c->sent.part[0].seg || c->sent.part[1].seg;
 
-    if (next && now < seg->sealed_at + ROTATE_GRACE_MS) {
+    if (next && !seg->gz && now < seg->sealed_at + ROTATE_GRACE_MS) {
         c->wake_at = seg->sealed_at + ROTATE_GRACE_MS;
         return READ_WAIT;
     }

@@ -202,7 +202,7 @@ class Soak:
     def _make_node(self):
         self.writers, self.live = [], []
         for i in range(self.containers):
-            c = self.node.container(f"web-{i}", max_files=8)
+            c = self.node.container(f"web-{i}", max_files=30 if self.kills else 5)
             c.removing = lambda path, name=f"s{i}": self._note_removed(name, path)
             source = self.oracle.source(f"s{i}", LINE)
             self.writers.append(Writer(c, source, rate=self.rate))
@@ -336,7 +336,7 @@ class Soak:
 
     def _kill_again_and_again(self):
         for n in range(self.kills):
-            self._wait(self.rng.uniform(0.05, 0.7))
+            self._wait(self.rng.uniform(0.05, 1))
             if self.rng.random() < 0.7:
                 self._rotate(self.rng.choice(self.live))
             self.fault_kill()
