@@ -1,3 +1,5 @@
 logtrain_unit(kube/json_test kube)
 logtrain_unit(kube/reader_test kube)
 logtrain_unit(kube/names_test kube)
+logtrain_unit(kube/config_test kube)
+logtrain_unit(kube/store_test kube)

@@ -676,6 +676,71 @@ static void test_request_cannot_be_smuggled(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- bodies that are streamed ---- */
+
+struct streamed {
+    struct result result; /* first: it is what on_done takes */
+    size_t bytes, pieces, enough;
+};
+
+static bool on_piece(void *arg, struct str piece)
+{
+    struct streamed *st = arg;
+
+    st->pieces++;
+    st->bytes += piece.len;
+    return !st->enough || st->bytes < st->enough;
+}
+
+static struct streamed stream(struct fixture *f, const char *target, size_t enough, uint64_t ms)
+{
+    struct streamed st = {.enough = enough};
+    struct http_request req = {.method = "GET",
+                               .target = str_of(target),
+                               .want_body = true,
+                               .on_body = on_piece,
+                               .timeout_ms = ms};
+
+    (void)http_send(f->origin, &req, on_done, &st);
+    WAIT_FOR(f, st.result.calls);
+    return st;
+}
+
+static void test_a_streamed_body_has_no_limit(void **state)
+{
+    struct fixture *f = *state;
+    struct streamed st = stream(f, "/endless-chunks", 3 * HTTP_RESPONSE_BODY_MAX, 0);
+
+    assert_int_equal(st.result.status, 200);
+    assert_true(st.result.truncated); /* the reader ended it */
+    assert_true(st.bytes >= 3 * HTTP_RESPONSE_BODY_MAX);
+    assert_int_equal(st.result.body_len, 0);
+}
+
+static void test_only_a_good_answer_is_streamed(void **state)
+{
+    struct fixture *f = *state;
+    struct streamed st = stream(f, "/ok", 0, 0);
+
+    assert_int_equal(st.bytes, 5);
+    assert_true(st.pieces >= 2); /* the first is empty: the head was read */
+    assert_int_equal(st.result.body_len, 0);
+    st = stream(f, "/moved", 0, 0);
+    assert_int_equal(st.result.status, 302);
+    assert_int_equal(st.pieces, 0);
+}
+
+static void test_a_request_may_have_its_own_timeout(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before = clock_mono_ms();
+    struct streamed st = stream(f, "/stalled", 0, 300);
+
+    assert_int_equal(st.result.status, 200);
+    assert_true(st.result.truncated);
+    assert_true(clock_mono_ms() - before >= 250);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -704,6 +769,9 @@ int main(void)
         TEST(test_unresolved_name_is_named),
         TEST(test_userinfo_becomes_basic_auth),
         TEST(test_request_cannot_be_smuggled),
+        TEST(test_a_streamed_body_has_no_limit),
+        TEST(test_only_a_good_answer_is_streamed),
+        TEST(test_a_request_may_have_its_own_timeout),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,172 @@
+/* kube/config.c and kubeconfig.c: what is read, and what is refused by name. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kube/config.h"
+
+#define ASSERT_HAS(text, part)                                                                     \
+    do {                                                                                           \
+        if (!strstr((text), (part)))                                                               \
+            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
+    } while (0)
+
+static char dir[] = "/tmp/kube-config-XXXXXX";
+
+static int setup(void **state)
+{
+    (void)state;
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *f = fopen(path_of(name), "w");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int teardown(void **state)
+{
+    static const char *const names[] = {"config", "token", "ca.crt", ""};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        (void)remove(path_of(names[i]));
+    return 0;
+}
+
+#define CONFIG(cluster, user)                                                                      \
+    "apiVersion: v1\nkind: Config\ncurrent-context: two\n"                                         \
+    "contexts:\n- {name: one, context: {cluster: x, user: y}}\n"                                   \
+    "- name: two\n  context: {cluster: c, user: u}\n"                                              \
+    "clusters:\n- name: x\n  cluster: {server: 'https://wrong'}\n- name: c\n  cluster:\n" cluster  \
+    "users:\n- name: u\n  user:\n" user
+
+static void the_current_context_is_read(void **state)
+{
+    struct kube_config c;
+    struct err e = {0};
+
+    (void)state;
+    write_file("config",
+               CONFIG("    server: https://10.0.0.1:6443/\n    certificate-authority: ca.crt\n"
+                      "    tls-server-name: kubernetes\n",
+                      "    token: secret\n    client-certificate-data: aGVsbG8=\n"
+                      "    client-key: /abs/key\n"));
+    assert_int_equal(kube_config_load(&c, path_of("config"), &e), 0);
+    assert_string_equal(c.server, "https://10.0.0.1:6443");
+    assert_string_equal(c.servername, "kubernetes");
+    assert_string_equal(c.ca_file, path_of("ca.crt"));
+    assert_string_equal(c.token, "secret");
+    assert_string_equal(c.cert, "hello");
+    assert_string_equal(c.key_file, "/abs/key");
+    assert_false(c.insecure);
+    assert_null(c.ca);
+    kube_config_release(&c);
+    write_file("config", CONFIG("    server: http://a\n    insecure-skip-tls-verify: true\n",
+                                "    token: x\n    tokenFile: token\n"));
+    assert_int_equal(kube_config_load(&c, path_of("config"), &e), 0);
+    assert_true(c.insecure);
+    assert_null(c.token); /* the file wins */
+    assert_string_equal(c.token_file, path_of("token"));
+    kube_config_release(&c);
+}
+
+static void json_is_yaml(void **state)
+{
+    struct kube_config c;
+    struct err e = {0};
+
+    (void)state;
+    write_file("config",
+               "{\"current-context\":\"a\",\"contexts\":[{\"name\":\"a\",\"context\":{\"cluster\":"
+               "\"c\",\"user\":\"u\"}}],\"clusters\":[{\"name\":\"c\",\"cluster\":{\"server\":"
+               "\"https://h\"}}],\"users\":[{\"name\":\"u\",\"user\":{}}]}");
+    assert_int_equal(kube_config_load(&c, path_of("config"), &e), 0);
+    assert_string_equal(c.server, "https://h");
+    kube_config_release(&c);
+}
+
+static void what_cannot_be_used_is_named(void **state)
+{
+    static const struct {
+        const char *text, *error;
+    } rows[] = {
+        {"", "no current-context"},
+        {"a: [", "line 2"},
+        {"current-context: a\n", "there is no context 'a'"},
+        {CONFIG("    certificate-authority: x\n", "    token: s\n"), "the cluster has no server"},
+        {CONFIG("    server: https://h\n    proxy-url: http://p\n", "    token: s\n"), "proxy-url"},
+        {CONFIG("    server: https://h\n", "    exec: {command: aws}\n"), "'exec'"},
+        {CONFIG("    server: https://h\n", "    auth-provider: {name: gcp}\n"), "'auth-provider'"},
+        {CONFIG("    server: https://h\n", "    username: u\n"), "'username'"},
+        {CONFIG("    server: https://h\n", "    as: root\n"), "'as'"},
+        {CONFIG("    server: https://h\n", "    client-key-data: '***'\n"),
+         "client-key-data is not base64"},
+    };
+    struct kube_config c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct err e = {0};
+
+        write_file("config", rows[i].text);
+        assert_int_equal(kube_config_load(&c, path_of("config"), &e), -1);
+        ASSERT_HAS(e.text, rows[i].error);
+        ASSERT_HAS(e.text, "/config");
+        assert_null(c.server); /* nothing is left behind */
+    }
+}
+
+static void in_a_pod(void **state)
+{
+    struct kube_config c;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(kube_config_in_cluster(&c, "", "443", dir, &e), -1);
+    ASSERT_HAS(e.text, "KUBERNETES_SERVICE_HOST");
+    (void)remove(path_of("token"));
+    assert_int_equal(kube_config_in_cluster(&c, "10.0.0.1", "443", dir, &e), -1);
+    ASSERT_HAS(e.text, "/token");
+    write_file("token", " \n");
+    assert_int_equal(kube_config_in_cluster(&c, "10.0.0.1", "443", dir, &e), -1);
+    ASSERT_HAS(e.text, "is empty");
+    write_file("token", "x");
+    assert_int_equal(kube_config_in_cluster(&c, "fd00::1", "443", dir, &e), 0);
+    assert_string_equal(c.server, "https://[fd00::1]:443");
+    assert_string_equal(c.token_file, path_of("token"));
+    assert_string_equal(c.ca_file, path_of("ca.crt"));
+    kube_config_release(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_current_context_is_read),
+        cmocka_unit_test(json_is_yaml),
+        cmocka_unit_test(what_cannot_be_used_is_named),
+        cmocka_unit_test(in_a_pod),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

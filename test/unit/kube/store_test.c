@@ -1,0 +1,133 @@
+/* kube/store.c: what is kept of objects; what a new list forgets. And kube/object.c's kinds and
+ * UIDs; the waits of kube/reflector.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "kube/reflector.h"
+#include "kube/store.h"
+
+static struct kube_object object(const char *namespace, const char *name, const char *uid)
+{
+    return (struct kube_object){
+        .namespace = str_of(namespace), .name = str_of(name), .uid = str_of(uid)};
+}
+
+static const struct kube_record *find(const struct kube_store *s, const char *uid)
+{
+    struct kube_uid u = kube_uid_of(str_of(uid));
+
+    return kube_store_find(s, &u);
+}
+
+static void objects_come_change_and_go(void **state)
+{
+    struct kube_object o = object("shop", "web", "u-1");
+    struct kube_store s;
+
+    (void)state;
+    kube_store_init(&s);
+    assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    assert_false(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    assert_string_equal(find(&s, "u-1")->namespace->text, "shop");
+    assert_true(kube_uid_is_none(&find(&s, "u-1")->owner));
+    o.notes[KUBE_NOTE_DRAINS] = STR("");
+    assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o)); /* an empty one is one */
+    o.notes[KUBE_NOTE_TAG] = STR("t");
+    assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    assert_true(str_eq(kube_note(find(&s, "u-1")->notes, KUBE_NOTE_TAG), STR("t")));
+    o.owner.kind = STR("Rollout");
+    o.owner.api_version = STR("argoproj.io/v1");
+    o.owner.uid = STR("u-9");
+    o.owner.name = STR("boss");
+    assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    assert_int_equal(find(&s, "u-1")->owner_kind, KUBE_KINDS);
+    assert_true(str_eq(kube_record_owner_name(find(&s, "u-1")), STR("boss")));
+    assert_true(str_eq(kube_record_name(find(&s, "u-1")), STR("web")));
+    assert_int_equal(s.counts[KUBE_DEPLOYMENT], 1);
+    assert_true(kube_store_del(&s, KUBE_DEPLOYMENT, &o));
+    assert_false(kube_store_del(&s, KUBE_DEPLOYMENT, &o));
+    assert_null(find(&s, "u-1"));
+    assert_int_equal(s.namespaces.len, 0);
+    kube_store_release(&s);
+}
+
+static void a_list_forgets_what_it_does_not_hold(void **state)
+{
+    struct kube_object a = object("shop", "a", "u-a"), b = object("shop", "b", "u-b");
+    struct kube_object ns = object("", "shop", "u-n"), bad = b;
+    struct kube_store s;
+
+    (void)state;
+    kube_store_init(&s);
+    kube_store_begin(&s, KUBE_JOB);
+    b.notes[KUBE_NOTE_DRAINS] = STR("x");
+    (void)kube_store_put(&s, KUBE_JOB, &a);
+    (void)kube_store_put(&s, KUBE_JOB, &b);
+    (void)kube_store_put(&s, KUBE_NAMESPACE, &ns);
+    kube_store_end(&s, KUBE_JOB);
+    kube_store_begin(&s, KUBE_JOB);
+    kube_store_begin(&s, KUBE_NAMESPACE);
+    bad.fault = "it makes no sense"; /* there, and what was known of it stays */
+    assert_false(kube_store_put(&s, KUBE_JOB, &bad));
+    kube_store_end(&s, KUBE_JOB);
+    kube_store_end(&s, KUBE_NAMESPACE);
+    assert_null(find(&s, "u-a"));
+    assert_true(str_eq(kube_note(find(&s, "u-b")->notes, KUBE_NOTE_DRAINS), STR("x")));
+    assert_int_equal(s.counts[KUBE_NAMESPACE], 0);
+    kube_store_release(&s);
+}
+
+static void uids(void **state)
+{
+    struct kube_uid a = kube_uid_of(STR("01234567-89ab-cdef-0123-456789abcdef"));
+    struct kube_uid b = kube_uid_of(STR("01234567-89ab-cdef-0123-456789abcdee"));
+    struct kube_uid c = kube_uid_of(STR("0123456789abcdef0123456789abcdef"));
+    struct kube_uid none = kube_uid_of(STR(""));
+
+    (void)state;
+    assert_int_equal(a.b[0], 0x01);
+    assert_int_equal(a.b[15], 0xef);
+    assert_false(kube_uid_eq(&a, &b));
+    assert_false(kube_uid_eq(&a, &c));
+    assert_false(kube_uid_is_none(&c));
+    assert_true(kube_uid_is_none(&none));
+}
+
+static void kinds(void **state)
+{
+    (void)state;
+    assert_int_equal(kube_kind_of(STR("Deployment"), STR("apps/v1")), KUBE_DEPLOYMENT);
+    assert_int_equal(kube_kind_of(STR("Deployment"), STR("apps/v1beta2")), KUBE_DEPLOYMENT);
+    assert_int_equal(kube_kind_of(STR("Deployment"), STR("example.com/v1")), KUBE_KINDS);
+    assert_int_equal(kube_kind_of(STR("Pod"), STR("v1")), KUBE_POD);
+    assert_int_equal(kube_kind_of(STR("Node"), STR("v1")), KUBE_KINDS);
+}
+
+static void waits_are_doubled_up_to_a_cap(void **state)
+{
+    (void)state;
+    assert_int_equal(kube_backoff_ms(0, 0), 800);
+    assert_int_equal(kube_backoff_ms(1, 0), 1600);
+    assert_int_equal(kube_backoff_ms(0, 999), 1599);
+    assert_int_equal(kube_backoff_ms(5, 0), 25600);
+    assert_int_equal(kube_backoff_ms(6, 0), 30000);
+    assert_int_equal(kube_backoff_ms(1000000, 500), 45000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(objects_come_change_and_go),
+        cmocka_unit_test(a_list_forgets_what_it_does_not_hold),
+        cmocka_unit_test(uids),
+        cmocka_unit_test(kinds),
+        cmocka_unit_test(waits_are_doubled_up_to_a_cap),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
