@@ -28,6 +28,8 @@ class Tools:
     def __init__(self, closing, certs):
         self.closing = closing
         self.certs = certs
+        self.shown = "good"     # the certificate that receivers show
+        self.demanding = False  # receivers want one, too
 
 
 def nonsense(size=3000):
@@ -48,7 +50,9 @@ class Member:
         self.one_connection = one_connection  # the option that limits it to one connection
 
     def context(self, tools):
-        return tools.certs.server("good") if self.tls else None
+        if not self.tls:
+            return None
+        return tools.certs.demanding() if tools.demanding else tools.certs.server(tools.shown)
 
     def url(self, tools, peer, more="", userinfo=""):
         ca = "ca=" + tools.certs.option() if self.tls else ""

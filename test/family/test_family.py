@@ -214,6 +214,38 @@ def test_garbage_instead_of_tls(node, oracle, daemon, tools, member, witness):
     assert b"lt a" not in b"".join(mumbler.heard)
 
 
+# --- certificates ----------------------------------------------------------------------------------------------------
+
+each_tls = pytest.mark.parametrize("member", [m for m in MEMBERS if m.tls], ids=lambda m: m.name)
+
+
+@each_tls
+def test_certificate_of_ours(node, oracle, daemon, tools, member, certs):
+    """cert= is shown to a receiver that wants one; without it, and with another CA's, no line arrives."""
+    tools.demanding = True
+    peers = [member.start(tools) for _ in range(3)]
+    mores = ["cert=" + certs.both("good2"), "", "cert=" + certs.both("unknown")]
+    d = daemon(node, routes=[("*", member.url(tools, peer, more)) for peer, more in zip(peers, mores)])
+    node.container("web-0").write(oracle.source("a").take(30))
+    oracle.wait_complete(peers[0], 20 * SLOW).assert_exact()
+    for peer in peers[1:]:
+        error = wait_for(lambda p=peer: shown(d, member, p)["last_error"], 20 * SLOW, "the refusal")
+        assert "PRIVATE KEY" not in error and peer.count() == 0, error
+    assert "PRIVATE KEY" not in d.log() and certs.both("good2")[-60:-10] not in d.log()
+
+
+@each_tls
+def test_servername(node, oracle, daemon, tools, member, certs):
+    """servername= is the name that the certificate must be for, whatever the URL calls the host."""
+    tools.shown = "wronghost"
+    peer, other = member.start(tools), member.start(tools)
+    d = daemon(node, routes=[("*", member.url(tools, peer, "servername=elsewhere.example")), ("*", member.url(tools, other))])
+    node.container("web-0").write(oracle.source("a").take(30))
+    oracle.wait_complete(peer, 20 * SLOW).assert_exact()
+    wait_for(lambda: shown(d, member, other)["last_error"], 20 * SLOW, "the refusal")
+    assert other.count() == 0
+
+
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 @each

@@ -55,6 +55,18 @@ class Certs:
         """The value of a drain's ca= option: base64 of the PEM, made safe for a URL."""
         return urllib.parse.quote(base64.b64encode(self.pem(ca).read_bytes()).decode(), safe="")
 
+    def both(self, name):
+        """The value of cert=: certificate and key in one PEM, as option() does it."""
+        pem = self.pem(name).read_bytes() + self.key(name).read_bytes()
+        return urllib.parse.quote(base64.b64encode(pem).decode(), safe="")
+
+    def demanding(self, name="good"):
+        """A server context that wants a certificate signed by ca."""
+        context = self.server(name)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self.pem("ca"))
+        return context
+
     def server(self, name="good", most=None, least=None, alpn=None):
         """A server context with that certificate. <most>, <least>: ssl.TLSVersion bounds."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
