@@ -130,6 +130,36 @@ def test_time_out(node, oracle, daemon, tools, member, witness):
 
 
 @each_stream
+def test_D04_one_byte_a_second(node, oracle, daemon, tools, member, witness):
+    """It reads so slowly that it may as well be dead: the drain beside it notices nothing, and nothing is given up."""
+    peer = member.start(tools, mode=Mode(bytes_per_s=1), rcvbuf=4096)
+    d = run_with_witness(daemon, node, member, tools, peer, witness, env={"STOP_GRACE": "1s"})
+    c, source = node.container("web-0"), oracle.source("a", size=2000)
+    for _ in range(3):
+        c.write(source.take(500))
+        in_time(oracle, witness)
+    one = shown(d, member, peer)
+    assert one["lag_bytes"] == c.live.stat().st_size and one["counters"]["rejected"] == one["counters"]["unconfirmed"] == 0
+
+
+@each_stream
+def test_D06_blackhole(node, oracle, daemon, tools, member, witness):
+    """No answer to a connect: said once, tried again, and all is there when it is back."""
+    peer = member.start(tools)
+    peer.blackhole()
+    d = run_with_witness(daemon, node, member, tools, peer, witness, "timeout=1s")
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(100))
+    in_time(oracle, witness)
+    wait_for(lambda: shown(d, member, peer)["counters"]["connect_errors"] >= 1, 20 * SLOW, "the time to run out")
+    assert re.search("timed out|timeout", shown(d, member, peer)["last_error"])
+    assert shown(d, member, peer)["lag_bytes"] == c.live.stat().st_size
+    peer.resume()
+    oracle.wait_complete(peer, 30 * SLOW).assert_exact()
+    assert len(d.log_lines("drain failing")) == 1
+
+
+@each_stream
 @pytest.mark.parametrize("how", ["reset_after", "close_after"])
 def test_dropped_in_the_middle_of_a_batch(node, oracle, daemon, tools, member, how, witness):
     """Nothing is lost; twice comes at most what the broken connections had brought."""
