@@ -113,6 +113,17 @@
 #define KUBE_GONE_MS 60000           /* a deleted pod's routes are kept for logs found late */
 #define IDENTITY_WAIT_MS 30000 /* IDENTITY_WAIT: for the API, then names are taken from paths */
 
+/* network inputs, each */
+#define INPUT_CONNECTIONS_MAX 1024
+#define INPUT_CONNECTIONS_PER_PEER 256 /* ... of one address */
+#define INPUT_KEPT_MAX                                                                             \
+    (16 * 1024 * 1024)       /* bytes read and not taken yet, all connections together */
+#define INPUT_SLOW_MS 60000  /* until the first byte, and for a message to get whole */
+#define INPUT_SWEEP_MS 10000 /* between looks for those who are slower */
+#define SYSLOG_UDP_BUFFER_BYTES                                                                    \
+    (8 * 1024 * 1024) /* asked of the kernel for datagrams that wait                               \
+                       */
+
 /* daemon */
 #define WORKERS_MAX 64
 #define OPEN_FILES_MAX 65536  /* the soft limit is raised to the hard one, or to this */

@@ -17,6 +17,9 @@
  *   + streams x STREAM              control's and worker's view, names, segments
  *   + cursors x CURSOR
  *   + routes  x ROUTE
+ *   + JOURNAL_BYTES_MAX             without SPOOL_PATH: memory, though not of the heap
+ *   + inputs x ( INPUT_KEPT_MAX     read, and not yet taken by journals
+ *              + MAX_LINE + INPUT ) a chunk to read into, connections, TLS
  *
  * REQUEST to ROUTE are rounded up from measurements. Not in it: when INFLIGHT_MAX is used up and
  * several drains have a line much longer than BATCH_BYTES_SMALL next, each of these may be in
@@ -34,6 +37,7 @@
 #define STREAM_BYTES (4 * 1024)
 #define CURSOR_BYTES (1536) /* with its format, and one gap */
 #define ROUTE_BYTES (1024)
+#define INPUT_BYTES (32 * 1024 * 1024) /* INPUT_CONNECTIONS_MAX under TLS */
 
 uint64_t bound_bytes(const struct bound_input *in)
 {
@@ -44,5 +48,6 @@ uint64_t bound_bytes(const struct bound_input *in)
                       in->requests * (REQUEST_BYTES + BATCH_BYTES_PROBE);
 
     return BASE_BYTES + in->workers * worker + in->streams * STREAM_BYTES +
-           in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES;
+           in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES + in->journals +
+           in->inputs * (INPUT_KEPT_MAX + in->max_line + INPUT_BYTES);
 }

@@ -16,6 +16,8 @@ struct bound_input {
     uint64_t streams;
     uint64_t cursors; /* (stream, drain) pairs */
     uint64_t routes;
+    uint64_t journals; /* JOURNAL_BYTES_MAX when journals lie in memory; 0 = on disk, or none */
+    uint64_t inputs;   /* network inputs */
 };
 
 uint64_t bound_bytes(const struct bound_input *in);

@@ -385,9 +385,10 @@ static int load_args(struct config *c, char *const *argv, struct err *e)
 
 static int complete(const struct config *c, struct err *e)
 {
-    if (!c->kubernetes)
+    if (!c->kubernetes && !c->syslog_tcp && !c->syslog_udp && !c->syslog_tls)
         return err_set(e, EINVAL,
-                       "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH");
+                       "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
+                       "or SYSLOG_TCP, SYSLOG_UDP or SYSLOG_TLS");
     if (c->postgres && !str_trim(str_of(c->database_url)).len)
         return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
     if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)

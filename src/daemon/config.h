@@ -77,6 +77,15 @@ struct config {
     uint64_t journal_host_bytes_max;
     uint64_t journal_hosts_max;
     const char *input_hostnames;
+    const char *input_address;
+    bool syslog_tcp, syslog_udp, syslog_tls;
+    uint64_t syslog_tcp_port, syslog_udp_port, syslog_tls_port;
+    const char *tls_cert, *tls_cert_file; /* SYSLOG_TLS_…_PEM and …_PEM_FILE */
+    const char *tls_key, *tls_key_file;   /* a secret: never shown */
+    const char *tls_ca, *tls_ca_file;
+    const char *tls_client_ca, *tls_client_ca_file;
+    const char *tls_server_name;
+    const char *input_ports_file;
 
     const char **roots; /* log_roots, split; NULL-terminated; owned, as are the texts in it */
 

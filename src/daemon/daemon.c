@@ -31,12 +31,12 @@
 #include "daemon/bound.h"
 #include "daemon/held.h"
 #include "daemon/kube.h"
+#include "daemon/network.h"
 #include "daemon/process.h"
 #include "daemon/status.h"
 #include "daemon/turns.h"
 #include "datasources/datasource.h"
 #include "inputs/input.h"
-#include "inputs/journals.h"
 #include "loop/mailbox.h"
 #include "loop/notify.h"
 
@@ -64,7 +64,7 @@ struct daemon {
     struct kube *kube; /* NULL: the API is not used */
     struct input_env input_env;
     struct input *containers;
-    struct journals *journals;
+    struct network network;
     struct status *status;
     uint64_t started_ms;
     bool stopping;
@@ -83,7 +83,7 @@ static void close_sources(struct daemon *d)
     if (d->containers)
         d->containers->ops->close(d->containers);
     d->containers = NULL;
-    journals_stop(d->journals);
+    network_stop(&d->network);
     kube_free(d->kube);
     d->kube = NULL;
 }
@@ -201,8 +201,8 @@ static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
     struct daemon *d = control;
     struct origin *o = origins_find(&d->origins, stream);
 
-    if (o && d->journals)
-        journals_forgotten(d->journals, o, worker);
+    if (o && d->network.journals)
+        journals_forgotten(d->network.journals, o, worker);
     if (o)
         (void)origin_forgotten(o, worker); /* it is not looked at again, freed or not */
 }
@@ -211,8 +211,8 @@ static void segment_passed(void *control, unsigned worker, uint64_t stream, uint
 {
     struct daemon *d = control;
 
-    if (d->journals)
-        journals_passed(d->journals, worker, stream, no);
+    if (d->network.journals)
+        journals_passed(d->network.journals, worker, stream, no);
 }
 
 static void worker_dirty(void *control, unsigned worker)
@@ -252,6 +252,8 @@ static uint64_t memory_bound(struct daemon *d, const struct router_stats *r)
         .streams = r->streams,
         .cursors = r->attachments,
         .routes = r->routes,
+        .journals = d->network.journals && !*d->cfg->spool_path ? d->cfg->journal_bytes_max : 0,
+        .inputs = d->network.ninputs,
     };
 
     assign_load(&d->assign, &in.drains, &in.requests);
@@ -279,6 +281,7 @@ static void status_facts(void *arg, struct node_facts *out)
     out->held_max = d->cfg->held_bytes_max;
     out->memory_bound = memory_bound(d, &out->router);
     checkpoint_stats(d->checkpoint, &out->state);
+    network_facts(&d->network, &out->network);
 }
 
 /* The workers have what can be spared, but give it back a little later. */
@@ -391,23 +394,6 @@ static int start_engines(struct daemon *d, struct err *e)
     return 0;
 }
 
-static int open_journals(struct daemon *d, struct err *e)
-{
-    const struct config *c = d->cfg;
-    const struct journals_config jc = {
-        .spool_path = c->spool_path,
-        .spool_sync = c->spool_sync,
-        .bytes_max = c->journal_bytes_max,
-        .host_bytes_max = c->journal_host_bytes_max,
-        .hosts_max = c->journal_hosts_max,
-        .max_line = c->max_line,
-        .hostnames = c->input_hostnames,
-    };
-
-    d->journals = d->input_env.journals = journals_open(&d->input_env, &jc, e);
-    return d->journals ? 0 : -1;
-}
-
 /* Kubernetes calls the host after the pod, unless the manifest says otherwise. */
 static const char *self_pod(const struct config *c)
 {
@@ -436,10 +422,9 @@ static int open_inputs(struct daemon *d, struct err *e)
                                       .origins = &d->origins,
                                       .router = d->router,
                                       .identify = kube_identify(d->kube)};
-    d->containers = input_containers_open(&d->input_env, &cc, e);
-    if (!d->containers)
+    if (c->kubernetes && !(d->containers = input_containers_open(&d->input_env, &cc, e)))
         return -1;
-    return open_journals(d, e);
+    return network_open(&d->network, &d->input_env, c, e);
 }
 
 /* No part of it is NULL afterwards, so that all can be released. */
@@ -488,7 +473,7 @@ static void release(struct daemon *d)
     checkpoint_close(d->checkpoint);
     held_free(d->held);
     close_sources(d);
-    journals_close(d->journals);
+    network_close(&d->network);
     router_free(d->router);
     assign_release(&d->assign);
     origins_release(&d->origins);

@@ -89,6 +89,37 @@ static const struct family drain_families[] = {
      ROW(retry_in_ms), 1000},
 };
 
+#define INPUT(field) offsetof(struct network_row, counters.field)
+
+static const struct family input_families[] = {
+    {"logtrain_input_connections", "", GAUGE, "Connections open", INPUT(connections), 1},
+    {"logtrain_input_connections_total", "result=\"accepted\"", COUNTER, "Connections that came",
+     INPUT(accepted), 1},
+    {"logtrain_input_connections_total", "result=\"refused\"", COUNTER, "",
+     INPUT(refused_connections), 1},
+    {"logtrain_input_connection_errors_total", "", COUNTER,
+     "Connections that ended by an error: TLS, framing, too slow", INPUT(failed), 1},
+    {"logtrain_input_records_total", "", COUNTER, "Records taken", INPUT(records), 1},
+    {"logtrain_input_bytes_total", "", COUNTER, "Message bytes of the records taken", INPUT(bytes),
+     1},
+    {"logtrain_input_malformed_total", "kind=\"unparsed\"", COUNTER,
+     "Records of no known form, kept whole, and frames that are none", INPUT(unparsed), 1},
+    {"logtrain_input_malformed_total", "kind=\"cut\"", COUNTER, "", INPUT(cut), 1},
+    {"logtrain_input_malformed_total", "kind=\"framing\"", COUNTER, "", INPUT(framing), 1},
+    {"logtrain_input_dropped_records_total", "reason=\"unrouted\"", COUNTER,
+     "Records not taken: nobody wants them, INPUT_HOSTNAMES forbids them, there was no room, or "
+     "the kernel dropped them",
+     INPUT(unrouted), 1},
+    {"logtrain_input_dropped_records_total", "reason=\"forbidden\"", COUNTER, "", INPUT(refused),
+     1},
+    {"logtrain_input_dropped_records_total", "reason=\"full\"", COUNTER, "", INPUT(dropped_full),
+     1},
+    {"logtrain_input_dropped_records_total", "reason=\"kernel\"", COUNTER, "",
+     INPUT(dropped_kernel), 1},
+    {"logtrain_input_stalls_total", "", COUNTER,
+     "Times that a sender had to wait for room in journals", INPUT(stalled), 1},
+};
+
 #define SNAP(field) offsetof(struct snapshot, field)
 #define NODE(field) offsetof(struct snapshot, node.field)
 
@@ -184,6 +215,21 @@ static const struct family node_families[] = {
     {"logtrain_state_resets_total", "", COUNTER,
      "1 if the state was damaged at start and everything on the node was read again",
      NODE(state.resets), 1},
+    {"logtrain_journal_bytes", "", GAUGE,
+     "Bytes of what network inputs heard and some drain has not got yet",
+     NODE(network.journals.bytes), 1},
+    {"logtrain_journal_segments", "", GAUGE, "Segments that hold them",
+     NODE(network.journals.segments), 1},
+    {"logtrain_journal_hostnames", "", GAUGE, "Hostnames that have a journal",
+     NODE(network.journals.hostnames), 1},
+    {"logtrain_journal_full_total", "", COUNTER, "Times that a record found no room",
+     NODE(network.journals.full), 1},
+    {"logtrain_journal_evicted_total", "", COUNTER, "Journals ended to make place for others",
+     NODE(network.journals.evicted), 1},
+    {"logtrain_journal_errors_total", "", COUNTER,
+     "Segments that could not be made, written or synced", NODE(network.journals.errors), 1},
+    {"logtrain_journal_torn_bytes_total", "", COUNTER,
+     "Bytes cut off the ends of journals at start", NODE(network.journals.torn_bytes), 1},
     {"logtrain_resume_gaps_total", "", COUNTER,
      "Positions whose log file was gone or truncated after a restart", SNAP(reader.resume_gaps), 1},
     {"process_cpu_seconds_total", "", COUNTER, "User and system CPU time", NODE(process.cpu_ms),
@@ -258,6 +304,22 @@ static int add_states(struct buf *out, const struct snapshot *s)
                 add_label(out, "state", s->rows[i].states[k].name) < 0 ||
                 buf_addf(out, "} %" PRIu64 "\n", s->rows[i].states[k].workers) < 0)
                 return -1;
+    return 0;
+}
+
+static int add_input_families(struct buf *out, const struct network_facts *n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(input_families) && n->nrows; i++) {
+        const struct family *f = &input_families[i];
+
+        if (*f->help && add_head(out, f->name, f->help, f->type) < 0)
+            return -1;
+        for (unsigned k = 0; k < n->nrows; k++)
+            if (buf_addf(out, "%s{input=\"%s\"%s%s}", f->name, n->rows[k].name,
+                         *f->labels ? "," : "", f->labels) < 0 ||
+                add_value(out, field(&n->rows[k], f->offset), f->per) < 0)
+                return -1;
+    }
     return 0;
 }
 
@@ -338,7 +400,7 @@ int metrics_render(const struct snapshot *s, struct buf *out)
     }
     if (s->node.uses_kube && add_kube_families(out, s) < 0)
         return -1;
-    if (add_states(out, s) < 0)
+    if (add_states(out, s) < 0 || add_input_families(out, &s->node.network) < 0)
         return -1;
     return add_drain_families(out, s);
 }

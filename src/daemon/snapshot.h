@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "daemon/checkpoint.h"
+#include "daemon/network.h"
 #include "daemon/process.h"
 #include "datasources/datasource.h"
 #include "drains/engine.h"
@@ -57,6 +58,7 @@ struct node_facts {
     uint64_t memory_bound;
     uint64_t held_max; /* HELD_BYTES_MAX */
     struct checkpoint_stats state;
+    struct network_facts network;
 };
 
 struct snapshot {

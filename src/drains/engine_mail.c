@@ -226,8 +226,7 @@ static void attach_new(struct drain *d, struct stream *s, const struct attach_ma
 
     if (a->history && a->since_s)
         cursor_begin_since(&c->cursor, a->since_s);
-    /* A journal's segment goes when it was passed, which the state may not have heard of yet. */
-    if (how == RESUME_OK || (how == RESUME_GONE && s->identity->network))
+    if (how == RESUME_OK)
         return;
     s->reader->stats.resume_gaps++;
     log_error(

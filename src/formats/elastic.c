@@ -173,6 +173,8 @@ static size_t put_id(char out[ID_MAX], const struct record *r)
 
 static size_t tail_len(const struct formatter *f, const struct record *r)
 {
+    if (r->syslog) /* whose identity has no stream's name */
+        return f->tail.len - 1 + format_digits(r->syslog->pri >> 3) + format_heard_len(r, true, "");
     return r->flags & RECORD_RAW ? f->tail.len - STREAM_KEY.len : f->tail.len + STR("out\"").len;
 }
 
@@ -180,13 +182,21 @@ static char *put_tail(char *d, const struct formatter *f, const struct record *r
 {
     char *severity = d + SEVERITY_AT;
 
-    if (r->flags & RECORD_RAW) { /* of a file that does not say which stream it was */
+    if (r->syslog) {
+        unsigned facility = r->syslog->pri >> 3;
+
+        d = format_put(d, str_head(f->tail, f->tail.len - 1));
+        if (facility >= 10)
+            *d++ = (char)('0' + facility / 10);
+        *d++ = (char)('0' + facility % 10);
+        d = format_heard_put(d, r, true, "");
+    } else if (r->flags & RECORD_RAW) { /* of a file that does not say which stream it was */
         d = format_put(d, str_head(f->tail, tail_len(f, r)));
     } else {
         d = format_put(d, f->tail);
         d = format_put(d, r->fd == RECORD_STDERR ? STR("err\"") : STR("out\""));
     }
-    *severity = r->fd == RECORD_STDERR ? '3' : '6';
+    *severity = (char)('0' + format_severity(r));
     *d++ = '}';
     return d;
 }
@@ -236,8 +246,10 @@ char *format_elastic_lay_out(struct formatter *f, const struct identity *id)
     mid = d;
     d = format_put(d, STR("\",\"hostname\":\""));
     d = format_json_put(d, id->hostname);
-    d = format_put(d, STR("\",\"tag\":\""));
-    d = format_json_put(d, id->tag);
+    if (!id->network) { /* whose records have each their own */
+        d = format_put(d, STR("\",\"tag\":\""));
+        d = format_json_put(d, id->tag);
+    }
     d = format_put(d, STR("\",\"message\":\""));
     f->mid = str_make(mid, (size_t)(d - mid));
 
@@ -247,7 +259,8 @@ char *format_elastic_lay_out(struct formatter *f, const struct identity *id)
     d = format_put_known(d, "pod", id->pod);
     d = format_put_known(d, "container", id->container);
     d = format_put_known(d, "node", id->node);
-    d = format_put(d, STREAM_KEY);
+    if (!id->network)
+        d = format_put(d, STREAM_KEY);
     f->tail = str_make(tail, (size_t)(d - tail));
     return d;
 }

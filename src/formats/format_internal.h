@@ -102,6 +102,23 @@ static inline char *format_put_time(char *d, struct str t, size_t body, size_t l
     return d + len;
 }
 
+/* ---- heard.c: records of network inputs (r->syslog) ---- */
+/* `,"<prefix>procid":"…"` and so on, for what there is of tag (when <tag>), procid, msgid and
+ * structured data. */
+size_t format_heard_len(const struct record *r, bool tag, const char *prefix);
+char *format_heard_put(char *d, const struct record *r, bool tag, const char *prefix);
+/* The add() of rfc5424 for such a record. f->head is " HOST ". */
+int format_rfc5424_heard(const struct formatter *f, struct buf *out, const struct record *r,
+                         struct str now, bool *cut);
+/* rfc5424.c: a header field, a parameter's value. */
+char *format_put_field(char *d, struct str s, size_t max);
+char *format_put_value(char *d, struct str s);
+
+static inline unsigned format_severity(const struct record *r)
+{
+    return r->syslog ? r->syslog->pri & 7 : r->fd == RECORD_STDERR ? 3 : 6;
+}
+
 /* Seconds since the epoch of a well-formed time. */
 int64_t format_epoch(struct str t);
 /* Its date in UTC, as "YYYYMMDD". */

@@ -15,6 +15,7 @@
 #define EPOCH_MAX 21 /* of an int64_t */
 #define TIME_KEY STR("\",\"timestamp\":")
 #define LEVEL_KEY STR(",\"level\":")
+#define FACILITY_KEY STR(",\"_facility\":")
 #define ID_KEY STR("\",\"_record_id\":\"")
 
 /* Seconds with what is there of a fraction, up to microseconds. */
@@ -42,6 +43,28 @@ static bool is_blank(struct str s)
     return true;
 }
 
+/* Of "std" + what the stream's name ends in, or of what takes its place. */
+static size_t stream_len(const struct record *r)
+{
+    return r->syslog ? 0 : 3;
+}
+
+/* Everything after the level's digit, but for the record's id. A record of a network input ends in
+ * its facility, any other in its stream's name; the quote that ends it is the caller's. */
+static char *put_rest(char *d, const struct formatter *f, const struct record *r)
+{
+    d = format_put(d, f->tail);
+    if (!r->syslog)
+        return format_put(d, r->fd == RECORD_STDERR ? STR("err") : STR("out"));
+    d = format_heard_put(d, r, true, "_");
+    d = format_put(d, FACILITY_KEY);
+    *d++ = '"';
+    if (r->syslog->pri >= 80)
+        *d++ = (char)('0' + (r->syslog->pri >> 3) / 10);
+    *d++ = (char)('0' + (r->syslog->pri >> 3) % 10);
+    return d;
+}
+
 static int gelf_add(const struct formatter *f, struct buf *out, const struct record *r,
                     struct str now, bool *cut)
 {
@@ -51,8 +74,11 @@ static int gelf_add(const struct formatter *f, struct buf *out, const struct rec
     size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0, fixed, len;
     struct str msg = is_blank(r->msg) ? STR("-") : r->msg;
 
-    fixed = f->head.len + TIME_KEY.len + stamp_len + LEVEL_KEY.len + 1 + f->tail.len + 3 +
-            (f->o.sd ? ID_KEY.len + id_len : 0) + 2;
+    fixed = f->head.len + TIME_KEY.len + stamp_len + LEVEL_KEY.len + 1 + f->tail.len +
+            stream_len(r) + (f->o.sd ? ID_KEY.len + id_len : 0) + 2;
+    if (r->syslog)
+        fixed += format_heard_len(r, true, "_") + FACILITY_KEY.len +
+                 format_digits(r->syslog->pri >> 3) + 1;
     len = fixed + format_json_fit(f, &msg, &mark, fixed, cut);
     if (msg.len == 0) { /* `max` leaves no room for a single character */
         msg = STR("-");
@@ -67,9 +93,8 @@ static int gelf_add(const struct formatter *f, struct buf *out, const struct rec
     d = format_put(d, TIME_KEY);
     d = format_put(d, str_make(stamp, stamp_len));
     d = format_put(d, LEVEL_KEY);
-    *d++ = r->fd == RECORD_STDERR ? '3' : '6';
-    d = format_put(d, f->tail);
-    d = format_put(d, r->fd == RECORD_STDERR ? STR("err") : STR("out"));
+    *d++ = (char)('0' + format_severity(r));
+    d = put_rest(d, f, r);
     if (f->o.sd) {
         d = format_put(d, ID_KEY);
         d = format_put(d, str_make(id, id_len));
@@ -97,7 +122,8 @@ char *format_gelf_lay_out(struct formatter *f, const struct identity *id)
     d = format_put_known(d, "_container", id->container);
     d = format_put_known(d, "_node", id->node);
     d = format_put_known(d, "_group", f->o.group);
-    d = format_put(d, STR(",\"_stream\":\"std"));
+    if (!id->network)
+        d = format_put(d, STR(",\"_stream\":\"std"));
     f->tail = str_make(tail, (size_t)(d - tail));
     return d;
 }

@@ -16,18 +16,59 @@
 #define MESSAGE_KEY STR("\",\"message\":\"")
 #define ID_KEY STR("\",\"id\":\"")
 
+#define FACILITY_KEY STR(",\"facility\":")
+#define TIME_KEY STR("\",\"time\":\"")
+
 /* The length of the object but for the message. */
-static size_t fixed_len(const struct formatter *f, size_t time_len, size_t id_len)
+static size_t fixed_len(const struct formatter *f, const struct record *r, size_t time_len,
+                        size_t id_len)
 {
-    return f->head.len + time_len + MESSAGE_KEY.len + f->tail.len +
-           (f->o.sd ? 3 + ID_KEY.len + id_len + 2 : 0);
+    size_t head = f->head.len, tail = f->tail.len, used;
+
+    if (r->syslog)
+        head += format_json_measure(r->syslog->tag, SIZE_MAX, &used) + (r->syslog->pri >= 80);
+    if (r->syslog && f->o.sd)
+        tail = 1 + format_heard_len(r, false, "") + ID_KEY.len - 1 + id_len + 2;
+    else if (f->o.sd)
+        tail += 3 + ID_KEY.len + id_len + 2;
+    return head + time_len + MESSAGE_KEY.len + tail;
+}
+
+/* Everything up to the time. A record that a network input heard has a tag of its own, and the
+ * identity none. */
+static char *put_head(char *d, const struct formatter *f, const struct record *r)
+{
+    size_t fixed = SEVERITY_AT + 1 + FACILITY_KEY.len, facility;
+
+    if (!r->syslog) {
+        memcpy(d, f->head.p, f->head.len);
+        d[SEVERITY_AT] = r->fd == RECORD_STDERR ? '3' : '6';
+        return d + f->head.len;
+    }
+    facility = r->syslog->pri >> 3;
+    memcpy(d, f->head.p, fixed);
+    d[SEVERITY_AT] = (char)('0' + format_severity(r));
+    d += fixed;
+    if (facility >= 10)
+        *d++ = (char)('0' + facility / 10);
+    *d++ = (char)('0' + facility % 10);
+    d = format_put(d, str_make(f->head.p + fixed + 1, f->head.len - fixed - 1 - TIME_KEY.len));
+    d = format_json_put(d, r->syslog->tag);
+    return format_put(d, TIME_KEY);
 }
 
 static char *put_tail(char *d, const struct formatter *f, const struct record *r, struct str id)
 {
-    d = format_put(d, f->tail);
     if (!f->o.sd)
-        return d;
+        return format_put(d, f->tail);
+    if (r->syslog) {
+        *d++ = '"';
+        d = format_heard_put(d, r, false, "");
+        d = format_put(d, str_skip(ID_KEY, 1));
+        d = format_put(d, id);
+        return format_put(d, STR("\"}"));
+    }
+    d = format_put(d, f->tail);
     d = format_put(d, r->fd == RECORD_STDERR ? STR("err") : STR("out"));
     d = format_put(d, ID_KEY);
     d = format_put(d, id);
@@ -42,7 +83,7 @@ static int json_add(const struct formatter *f, struct buf *out, const struct rec
     size_t body, time_len = format_time_len(t, NANOSECONDS, &body);
     char id[FORMAT_ID_MAX], *d;
     size_t id_len = f->o.sd ? format_id(id, r) : 0;
-    size_t fixed = fixed_len(f, time_len, id_len), len = fixed + 6 * msg.len + mark;
+    size_t fixed = fixed_len(f, r, time_len, id_len), len = fixed + 6 * msg.len + mark;
 
     if (msg.len > SMALL_MESSAGE || (f->o.max && len > f->o.max) || f->o.framing == FRAMING_OCTET ||
         buf_reserve(out, len + 1) < 0) {
@@ -51,9 +92,8 @@ static int json_add(const struct formatter *f, struct buf *out, const struct rec
             return -1;
     }
     d = format_frame_begin(f, out, len);
-    memcpy(d, f->head.p, f->head.len);
-    d[SEVERITY_AT] = r->fd == RECORD_STDERR ? '3' : '6';
-    d = format_put_time(d + f->head.len, t, body, time_len);
+    d = put_head(d, f, r);
+    d = format_put_time(d, t, body, time_len);
     d = format_put(d, MESSAGE_KEY);
     d = format_json_put(d, msg);
     d = format_put(d, str_make(FORMAT_MARK, mark));

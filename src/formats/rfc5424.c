@@ -5,8 +5,8 @@
  * receivers of the original split on it.
  *
  * Views: mid = " HOST APP - - SD ", or with sd=true " HOST APP - - [… id=\"", after which come the
- * id and "\"] "; tail = the same with "-" for SD, for records whose `max` the structured data alone
- * would fill.
+ * id and "\"] "; head = " HOST ", for what a network input heard (heard.c); tail = the same with
+ * "-" for SD, for records whose `max` the structured data alone would fill.
  */
 #include "base/limits.h"
 #include "formats/format_internal.h"
@@ -26,6 +26,8 @@ static int rfc5424_add(const struct formatter *f, struct buf *out, const struct 
     size_t id_len = 0, header, len, room;
     char id[FORMAT_ID_MAX + sizeof(SD_CLOSE)], *d, *start;
 
+    if (r->syslog)
+        return format_rfc5424_heard(f, out, r, now, cut);
     if (f->o.sd) {
         id_len = format_id(id, r);
         memcpy(id + id_len, SD_CLOSE, sizeof(SD_CLOSE) - 1);
@@ -58,7 +60,7 @@ static int rfc5424_add(const struct formatter *f, struct buf *out, const struct 
 }
 
 /* A header field: PRINTUSASCII, "-" for nothing. */
-static char *put_field(char *d, struct str s, size_t max)
+char *format_put_field(char *d, struct str s, size_t max)
 {
     s = str_head(s, max);
     if (s.len == 0)
@@ -69,7 +71,7 @@ static char *put_field(char *d, struct str s, size_t max)
 }
 
 /* A parameter's value: UTF-8, on one line. */
-static char *put_value(char *d, struct str s)
+char *format_put_value(char *d, struct str s)
 {
     bool valid;
 
@@ -96,7 +98,7 @@ static char *put_param(char *d, const char *name, struct str value)
     *d++ = ' ';
     d = format_put(d, str_of(name));
     d = format_put(d, STR("=\""));
-    d = put_value(d, value);
+    d = format_put_value(d, value);
     *d++ = '"';
     return d;
 }
@@ -104,9 +106,9 @@ static char *put_param(char *d, const char *name, struct str value)
 static char *put_names(char *d, const struct identity *id)
 {
     *d++ = ' ';
-    d = put_field(d, id->hostname, HOSTNAME_MAX);
+    d = format_put_field(d, id->hostname, HOSTNAME_MAX);
     *d++ = ' ';
-    return put_field(d, id->tag, APPNAME_MAX);
+    return format_put_field(d, id->tag, APPNAME_MAX);
 }
 
 char *format_rfc5424_lay_out(struct formatter *f, const struct identity *id)
@@ -115,6 +117,11 @@ char *format_rfc5424_lay_out(struct formatter *f, const struct identity *id)
     char *d = f->text, *start = d;
 
     f->add = rfc5424_add;
+    *d++ = ' ';
+    d = format_put_field(d, id->hostname, HOSTNAME_MAX);
+    *d++ = ' ';
+    f->head = str_make(start, (size_t)(d - start));
+    start = d;
     d = put_names(d, id);
     d = format_put(d, STR(NO_SD));
     f->tail = f->mid = str_make(start, (size_t)(d - start));

@@ -58,6 +58,9 @@ struct input_ops {
     /* Frees it. The origins stay with the router and the workers, and are no longer kept current.
      */
     void (*close)(struct input *in);
+    /* Of network inputs; else NULL. */
+    const struct input_counters *(*counters)(const struct input *in);
+    uint16_t (*port)(const struct input *in);
 };
 
 struct input {

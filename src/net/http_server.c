@@ -1,6 +1,6 @@
 /*
  * http_server.h on libwebsockets, which runs on our uv_loop as a foreign loop and gets its
- * connections from http_listen.c. One callback does everything; a request is a struct http_reply
+ * connections from listener.c. One callback does everything; a request is a struct http_reply
  * until it is answered or its client is gone, whichever comes last.
  *
  * Closing takes turns of the loop: libwebsockets first closes its libuv handles, and is to be
@@ -17,7 +17,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/http_listen.h"
+#include "net/listener.h"
 
 #define CONNECTIONS_MAX 64
 #define HEADERS_TIMEOUT_S 10
@@ -31,7 +31,7 @@
 
 struct http_server {
     struct loop *loop;
-    struct http_listen *listen;
+    struct listener *listen;
     struct lws_context *ctx; /* libwebsockets sets it to NULL when it is through */
     struct lws_vhost *vhost;
     http_handler *handler;
@@ -214,7 +214,7 @@ static void on_gone(struct lws *wsi)
 static void on_count(struct http_server *s)
 {
     if (s->listen)
-        http_listen_pause(s->listen, s->connections >= CONNECTIONS_MAX);
+        listener_pause(s->listen, s->connections >= CONNECTIONS_MAX);
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -361,7 +361,7 @@ struct http_server *http_server_create(struct loop *l, struct str address, uint1
     s->handler = handler;
     s->arg = arg;
     list_init(&s->replies);
-    s->listen = http_listen_create(l, address, port, on_accept, s, e);
+    s->listen = listener_create(l, "http", address, port, on_accept, s, e);
     if (!s->listen) {
         free(s);
         return NULL;
@@ -375,7 +375,7 @@ struct http_server *http_server_create(struct loop *l, struct str address, uint1
 
 uint16_t http_server_port(const struct http_server *s)
 {
-    return http_listen_port(s->listen);
+    return listener_port(s->listen);
 }
 
 /* Looks for handles of <arg>'s that are not closed yet. */
@@ -405,7 +405,7 @@ void http_server_free(struct http_server *s)
 {
     if (!s)
         return;
-    http_listen_free(s->listen);
+    listener_free(s->listen);
     s->listen = NULL;
     while (!list_empty(&s->replies))
         reply_free(list_entry(s->replies.next, struct http_reply, node));

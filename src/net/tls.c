@@ -8,7 +8,7 @@
  * - OpenSSL forgets the certificate that failed, so the verify callback keeps its subject with the
  * SSL for tls_error().
  */
-#include "net/tls.h"
+#include "net/tls_internal.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -125,7 +125,7 @@ static const char *queue_reason(void)
     return reason ? reason : "unknown error";
 }
 
-static int openssl_failed(struct err *e, const char *what)
+int tls_failed(struct err *e, const char *what)
 {
     (void)err_set(e, EINVAL, "%s: %s", what, queue_reason());
     ERR_clear_error();
@@ -133,13 +133,13 @@ static int openssl_failed(struct err *e, const char *what)
 }
 
 /* Without this OpenSSL would ask for a passphrase on the terminal. */
-static int no_passphrase(char *out, int size, int writing, void *arg)
+int tls_no_passphrase(char *out, int size, int writing, void *arg)
 {
     (void)out, (void)size, (void)writing, (void)arg;
     return -1;
 }
 
-static BIO *pem_bio(struct str pem)
+BIO *tls_pem_bio(struct str pem)
 {
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.len);
 
@@ -149,36 +149,36 @@ static BIO *pem_bio(struct str pem)
 }
 
 /* Calls <add> with each certificate of <pem>, which must hold at least one and nothing broken. */
-static int each_cert(struct str pem, const char *what, int (*add)(void *arg, X509 *x, unsigned i),
-                     void *arg, struct err *e)
+int tls_each_cert(struct str pem, const char *what, int (*add)(void *arg, X509 *x, unsigned i),
+                  void *arg, struct err *e)
 {
-    BIO *bio = pem_bio(pem);
+    BIO *bio = tls_pem_bio(pem);
     unsigned n = 0;
     int rc = 0;
     X509 *x;
 
     ERR_clear_error();
-    while (rc == 0 && (x = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL))) {
+    while (rc == 0 && (x = PEM_read_bio_X509_AUX(bio, NULL, tls_no_passphrase, NULL))) {
         if (add(arg, x, n++) != 1)
-            rc = openssl_failed(e, what);
+            rc = tls_failed(e, what);
         X509_free(x);
     }
     if (rc == 0 && n == 0)
         rc = err_set(e, EINVAL, "%s: no certificate found", what);
     else if (rc == 0 && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        rc = openssl_failed(e, what);
+        rc = tls_failed(e, what);
     ERR_clear_error();
     (void)BIO_free(bio);
     return rc;
 }
 
-static int add_root(void *arg, X509 *x, unsigned i)
+int tls_add_root(void *arg, X509 *x, unsigned i)
 {
     (void)i;
     return X509_STORE_add_cert(arg, x);
 }
 
-static int add_chain(void *arg, X509 *x, unsigned i)
+int tls_add_chain(void *arg, X509 *x, unsigned i)
 {
     return i == 0 ? SSL_CTX_use_certificate(arg, x) : (int)SSL_CTX_add1_chain_cert(arg, x);
 }
@@ -194,12 +194,12 @@ static int set_roots(SSL_CTX *ctx, struct str ca, bool only, struct err *e)
     }
     store = X509_STORE_new();
     if (!store)
-        return openssl_failed(e, "ca");
+        return tls_failed(e, "ca");
     if (only) /* it may be an intermediate certificate: what issued it is of no interest */
         (void)X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
     else
         add_system_roots(store);
-    rc = each_cert(ca, "ca", add_root, store, e);
+    rc = tls_each_cert(ca, "ca", tls_add_root, store, e);
     SSL_CTX_set_cert_store(ctx, store); /* ctx owns it */
     /* What the owner gave is an anchor, be it a root, an intermediate or the server's own
      * certificate. */
@@ -217,17 +217,17 @@ static int set_client_cert(SSL_CTX *ctx, const struct tls_options *o, struct err
         return 0;
     if (!o->cert.len || !o->key.len)
         return err_set(e, EINVAL, "client certificate and key go together");
-    if (each_cert(o->cert, "client certificate", add_chain, ctx, e) < 0)
+    if (tls_each_cert(o->cert, "client certificate", tls_add_chain, ctx, e) < 0)
         return -1;
-    bio = pem_bio(o->key);
-    key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    bio = tls_pem_bio(o->key);
+    key = PEM_read_bio_PrivateKey(bio, NULL, tls_no_passphrase, NULL);
     (void)BIO_free(bio);
     if (!key)
-        return openssl_failed(e, "client key");
+        return tls_failed(e, "client key");
     rc = SSL_CTX_use_PrivateKey(ctx, key);
     EVP_PKEY_free(key);
     if (rc != 1 || SSL_CTX_check_private_key(ctx) != 1)
-        return openssl_failed(e, "client key");
+        return tls_failed(e, "client key");
     return 0;
 }
 
@@ -239,9 +239,9 @@ static int set_up(SSL_CTX *ctx, const struct tls_options *o, struct err *e)
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_security_level(ctx, 2); /* no SHA-1 signatures, no RSA under 2048 bits */
-    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+    SSL_CTX_set_default_passwd_cb(ctx, tls_no_passphrase);
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)
-        return openssl_failed(e, "tls");
+        return tls_failed(e, "tls");
     if (o->insecure)
         SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
     else
@@ -268,7 +268,7 @@ struct tls_config *tls_config_create(const struct tls_options *o, struct err *e)
     t = xcalloc(1, sizeof(*t));
     t->ctx = SSL_CTX_new(TLS_client_method());
     if (!t->ctx) {
-        (void)openssl_failed(e, "tls");
+        (void)tls_failed(e, "tls");
         free(t);
         return NULL;
     }
@@ -326,7 +326,7 @@ SSL *tls_client(struct tls_config *t, struct str host, struct err *e)
     name[want.len] = '\0';
     ssl = SSL_new(t->ctx);
     if (!ssl || set_name(ssl, name) != 1) {
-        (void)openssl_failed(e, "tls");
+        (void)tls_failed(e, "tls");
         SSL_free(ssl);
         return NULL;
     }

@@ -174,6 +174,9 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->acked = c->sent;
+    /* A journal's segment goes when all have passed it, which the state may not have heard of. */
+    if (!seg && c->stream->identity->network)
+        return RESUME_OK;
     if (!seg || r->lost || unread)
         declare(c, r, unread + (seg ? 0 : r->held), true);
     return seg ? RESUME_CHANGED : RESUME_GONE;

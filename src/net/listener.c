@@ -3,7 +3,7 @@
  * port cannot be had nor stops accepting when there are no file descriptors left: there accept() is
  * tried again after a pause, not in a spin.
  */
-#include "net/http_listen.h"
+#include "net/listener.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 #define ACCEPTS_PER_TURN 16
 #define PAUSE_MS 500 /* after EMFILE and the like */
 
-struct http_listen {
+struct listener {
     struct loop *loop;
     int fd;
     uint16_t port;
@@ -29,7 +29,7 @@ struct http_listen {
     void *arg;
 };
 
-static void watch_again(struct http_listen *hl)
+static void watch_again(struct listener *hl)
 {
     loop_fd_set(hl->watch, hl->paused || loop_timer_active(hl->retry) ? 0 : LOOP_READ);
 }
@@ -41,7 +41,7 @@ static void on_retry(void *arg)
 
 static void on_ready(void *arg, int events, int error)
 {
-    struct http_listen *hl = arg;
+    struct listener *hl = arg;
 
     (void)events, (void)error; /* accept4 says what is wrong */
     for (int i = 0; i < ACCEPTS_PER_TURN && !hl->paused; i++) {
@@ -80,7 +80,7 @@ static int bound_socket(const struct sockaddr *sa, socklen_t len)
     return -1;
 }
 
-static int open_listener(struct str address, uint16_t port, struct err *e)
+static int open_listener(const char *what, struct str address, uint16_t port, struct err *e)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -93,13 +93,14 @@ static int open_listener(struct str address, uint16_t port, struct err *e)
         memcpy(text, address.p, address.len);
     is_v4 = inet_pton(AF_INET, text, &v4.sin_addr) == 1;
     if (!all && !is_v4 && inet_pton(AF_INET6, text, &v6.sin6_addr) != 1)
-        return err_set(e, EINVAL, "http: '%.*s' is not an address to listen on", STR_ARG(address));
+        return err_set(e, EINVAL, "%s: '%.*s' is not an address to listen on", what,
+                       STR_ARG(address));
     if (!is_v4)
         fd = bound_socket((struct sockaddr *)&v6, sizeof(v6));
     if (is_v4 || (all && fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)))
         fd = bound_socket((struct sockaddr *)&v4, sizeof(v4));
     if (fd < 0)
-        return err_sys(e, errno, "http: listen on port %u", port);
+        return err_sys(e, errno, "%s: listen on port %u", what, port);
     return fd;
 }
 
@@ -113,13 +114,13 @@ static uint16_t port_of(int fd)
     return ntohs(sa.sin6_port); /* at the same place in sockaddr_in */
 }
 
-struct http_listen *http_listen_create(struct loop *l, struct str address, uint16_t port,
-                                       void (*accepted)(void *arg, int fd), void *arg,
-                                       struct err *e)
+struct listener *listener_create(struct loop *l, const char *what, struct str address,
+                                 uint16_t port, void (*accepted)(void *arg, int fd), void *arg,
+                                 struct err *e)
 {
-    struct http_listen *hl;
+    struct listener *hl;
     int error = 0;
-    int fd = open_listener(address, port, e);
+    int fd = open_listener(what, address, port, e);
 
     if (fd < 0)
         return NULL;
@@ -131,7 +132,7 @@ struct http_listen *http_listen_create(struct loop *l, struct str address, uint1
     hl->arg = arg;
     hl->watch = loop_fd_create(l, fd, on_ready, hl, &error);
     if (!hl->watch) {
-        (void)err_sys(e, error, "http: watch port %u", hl->port);
+        (void)err_sys(e, error, "%s: watch port %u", what, hl->port);
         (void)close(fd);
         free(hl);
         return NULL;
@@ -141,18 +142,34 @@ struct http_listen *http_listen_create(struct loop *l, struct str address, uint1
     return hl;
 }
 
-uint16_t http_listen_port(const struct http_listen *hl)
+uint16_t listener_port(const struct listener *hl)
 {
     return hl->port;
 }
 
-void http_listen_pause(struct http_listen *hl, bool paused)
+void listener_address(const struct sockaddr *sa, char out[LISTENER_PEER_SIZE])
+{
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
+    const char *text = NULL;
+
+    if (sa->sa_family == AF_INET)
+        text = inet_ntop(AF_INET, &v4->sin_addr, out, LISTENER_PEER_SIZE);
+    else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        text = inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, LISTENER_PEER_SIZE);
+    else if (sa->sa_family == AF_INET6)
+        text = inet_ntop(AF_INET6, &v6->sin6_addr, out, LISTENER_PEER_SIZE);
+    if (!text)
+        memcpy(out, "unknown", sizeof("unknown"));
+}
+
+void listener_pause(struct listener *hl, bool paused)
 {
     hl->paused = paused;
     watch_again(hl);
 }
 
-void http_listen_free(struct http_listen *hl)
+void listener_free(struct listener *hl)
 {
     if (!hl)
         return;

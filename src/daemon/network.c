@@ -1,0 +1,140 @@
+/* See network.h. */
+#include "daemon/network.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "inputs/syslog.h"
+
+#define PORTS_TEXT_MAX 1024
+
+static bool wanted(const struct config *c)
+{
+    return c->syslog_tcp || c->syslog_udp || c->syslog_tls;
+}
+
+static int open_journals(struct network *n, struct input_env *env, const struct config *c,
+                         struct err *e)
+{
+    const struct journals_config jc = {
+        .spool_path = c->spool_path,
+        .spool_sync = c->spool_sync,
+        .bytes_max = c->journal_bytes_max,
+        .host_bytes_max = c->journal_host_bytes_max,
+        .hosts_max = c->journal_hosts_max,
+        .max_line = c->max_line,
+        .hostnames = c->input_hostnames,
+    };
+
+    n->journals = env->journals = journals_open(env, &jc, e);
+    return n->journals ? 0 : -1;
+}
+
+static int add(struct network *n, const char *name, const char *variable, struct input *in,
+               struct err *e)
+{
+    if (!in)
+        return err_wrap(e, "%s", variable);
+    n->inputs[n->ninputs++] = (struct network_input){name, in};
+    return 0;
+}
+
+static struct input *open_tls(const struct input_env *env, const struct config *c,
+                              struct syslog_config sc, struct err *e)
+{
+    const struct tls_server_options o = {
+        .cert = {c->tls_cert, c->tls_cert_file},
+        .key = {c->tls_key, c->tls_key_file},
+        .chain = {c->tls_ca, c->tls_ca_file},
+        .client_ca = {c->tls_client_ca, c->tls_client_ca_file},
+        .name = c->tls_server_name,
+    };
+
+    sc.name = "syslog_tls";
+    sc.port = (uint16_t)c->syslog_tls_port;
+    sc.tls = &o;
+    return input_syslog_open(env, &sc, e);
+}
+
+static int open_syslog(struct network *n, const struct input_env *env, const struct config *c,
+                       struct err *e)
+{
+    struct syslog_config sc = {.name = "syslog_tcp",
+                               .address = str_of(c->input_address),
+                               .port = (uint16_t)c->syslog_tcp_port,
+                               .max_line = c->max_line};
+
+    if (c->syslog_tcp && add(n, "syslog_tcp", "SYSLOG_TCP", input_syslog_open(env, &sc, e), e) < 0)
+        return -1;
+    if (c->syslog_tls && add(n, "syslog_tls", "SYSLOG_TLS", open_tls(env, c, sc, e), e) < 0)
+        return -1;
+    sc.name = "syslog_udp";
+    sc.port = (uint16_t)c->syslog_udp_port;
+    if (c->syslog_udp &&
+        add(n, "syslog_udp", "SYSLOG_UDP", input_syslog_udp_open(env, &sc, e), e) < 0)
+        return -1;
+    return 0;
+}
+
+/* Whole or not at all: who waits for the file reads it as soon as it is there. */
+static int write_ports(const struct network *n, const char *path, struct err *e)
+{
+    struct buf text = BUF_INIT(PORTS_TEXT_MAX), tmp = BUF_INIT(4096);
+    int fd = -1, rc = -1;
+
+    for (unsigned i = 0; i < n->ninputs; i++) {
+        const struct input *in = n->inputs[i].input;
+
+        if (in->ops->port)
+            (void)buf_addf(&text, "%s %u\n", n->inputs[i].name, in->ops->port(in));
+    }
+    if (buf_addf(&tmp, "%s.tmp", path) < 0)
+        (void)err_set(e, ENAMETOOLONG, "INPUT_PORTS_FILE: too long");
+    else if ((fd = open(tmp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0 ||
+             write(fd, buf_cstr(&text), text.len) != (ssize_t)text.len || rename(tmp.p, path) < 0)
+        (void)err_sys(e, errno, "INPUT_PORTS_FILE: cannot write %s", path);
+    else
+        rc = 0;
+    if (fd >= 0)
+        (void)close(fd); /* write said that it was written */
+    buf_release(&tmp);
+    buf_release(&text);
+    return rc;
+}
+
+int network_open(struct network *n, struct input_env *env, const struct config *cfg, struct err *e)
+{
+    if (!wanted(cfg) && !*cfg->spool_path) /* what a spool holds is delivered in any case */
+        return 0;
+    if (open_journals(n, env, cfg, e) < 0 || open_syslog(n, env, cfg, e) < 0)
+        return -1;
+    return *cfg->input_ports_file ? write_ports(n, cfg->input_ports_file, e) : 0;
+}
+
+void network_stop(struct network *n)
+{
+    while (n->ninputs)
+        input_close(n->inputs[--n->ninputs].input);
+    journals_stop(n->journals);
+}
+
+void network_close(struct network *n)
+{
+    network_stop(n);
+    journals_close(n->journals);
+    n->journals = NULL;
+}
+
+void network_facts(const struct network *n, struct network_facts *out)
+{
+    *out = (struct network_facts){.nrows = 0};
+    for (unsigned i = 0; i < n->ninputs; i++) {
+        const struct input *in = n->inputs[i].input;
+
+        out->rows[out->nrows++] = (struct network_row){n->inputs[i].name, *in->ops->counters(in)};
+    }
+    if (n->journals)
+        journals_stats(n->journals, &out->journals);
+}

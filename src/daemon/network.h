@@ -1,0 +1,44 @@
+/*
+ * The network inputs and the journals that they share: which are open, on which ports, and their
+ * figures.
+ */
+#ifndef DAEMON_NETWORK_H
+#define DAEMON_NETWORK_H
+
+#include "daemon/config.h"
+#include "inputs/input.h"
+#include "inputs/journals.h"
+
+#define NETWORK_INPUTS_MAX 8
+
+struct network_input {
+    const char *name; /* "syslog_tcp"; NULL ends a list that is not full */
+    struct input *input;
+};
+
+struct network {
+    struct journals *journals; /* NULL = no network input is on */
+    struct network_input inputs[NETWORK_INPUTS_MAX];
+    unsigned ninputs;
+};
+
+/* One input's figures, as they are now. */
+struct network_row {
+    const char *name;
+    struct input_counters counters;
+};
+struct network_facts {
+    struct network_row rows[NETWORK_INPUTS_MAX];
+    unsigned nrows;
+    struct journal_stats journals;
+};
+
+/* Opens what <cfg> asks for; sets env->journals. -1 with <e> naming the variable. */
+int network_open(struct network *n, struct input_env *env, const struct config *cfg, struct err *e);
+/* Nothing more is heard; what was is written, and the workers told. */
+void network_stop(struct network *n);
+/* Workers have stopped. */
+void network_close(struct network *n);
+void network_facts(const struct network *n, struct network_facts *out);
+
+#endif

@@ -1,0 +1,488 @@
+/*
+ * syslog over TCP and TLS.
+ *
+ *   listener ──▶ sender (one per connection) ──bytes──▶ framer ──▶ parser ──▶ journals_append()
+ *
+ * All senders read into one chunk, which belongs to the input; what is left of a read (a frame that
+ * is not whole, or what journals had no room for) is kept with the sender, and put in front of the
+ * next. So an idle connection costs no buffer.
+ *
+ * Bounds: connections, at all and of one address; bytes that senders keep, all together; the time a
+ * frame may take to get whole, and the time until the first byte.
+ */
+#include "inputs/syslog.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "inputs/journals.h"
+#include "inputs/syslog_frame.h"
+#include "inputs/syslog_parse.h"
+#include "net/accepted.h"
+#include "net/listener.h"
+
+#define CHUNK (64 * 1024)
+#define READS_PER_TURN 4
+#define CERT_MAX 256
+#define COMPLAIN_MS 60000
+
+struct syslog_input {
+    struct input base;
+    const char *name;
+    struct listener *listener;
+    struct tls_server *tls;
+    struct journal_source *source;
+    struct input_counters counters;
+    struct syslog_parser parser;
+    struct list senders;
+    struct map hosts; /* of struct peer_host, by address */
+    struct list gone; /* senders to be freed at the end of the turn */
+    struct loop_task reap;
+    struct loop_timer *sweep; /* runs while somebody owes bytes */
+    char *chunk;              /* max_line + CHUNK */
+    size_t max_line;
+    uint64_t kept; /* bytes that senders keep */
+    struct log_limit complaint;
+};
+
+/* Connections of one address. */
+struct peer_host {
+    unsigned n;
+    char address[LISTENER_PEER_SIZE];
+};
+
+struct sender {
+    struct list node; /* input->senders, or ->gone */
+    struct syslog_input *in;
+    struct accepted *conn;
+    struct peer_host *host;
+    struct syslog_framer framer;
+    struct syslog_peer peer;
+    struct buf element; /* peer.element */
+    struct buf rest;    /* read and not taken yet */
+    struct journal_waiter waiter;
+    uint64_t
+        owes_since; /* loop time: it has not sent a first byte, or the rest of a frame; 0 = no */
+    bool waiting;   /* for room in journals */
+    bool ended;     /* the peer is done; what it left waits for room */
+    bool torn;      /* ... and it ended badly */
+};
+
+static struct syslog_input *input_of(struct input *base)
+{
+    return container_of(base, struct syslog_input, base);
+}
+
+/* ---- senders come and go ---- */
+
+static void reap_run(struct loop_task *t)
+{
+    struct syslog_input *in = container_of(t, struct syslog_input, reap);
+
+    while (!list_empty(&in->gone)) {
+        struct sender *s = list_entry(in->gone.next, struct sender, node);
+
+        list_del(&s->node);
+        accepted_free(s->conn);
+        buf_release(&s->rest);
+        buf_release(&s->element);
+        free(s);
+    }
+}
+
+static void sender_close(struct sender *s)
+{
+    struct syslog_input *in = s->in;
+
+    journal_wait_cancel(&s->waiter);
+    accepted_pause(s->conn, true);
+    in->kept -= s->rest.len;
+    s->rest.len = 0;
+    if (--s->host->n == 0) {
+        (void)map_del(&in->hosts, str_of(s->host->address));
+        free(s->host);
+    }
+    s->host = NULL;
+    in->counters.connections--;
+    list_del(&s->node);
+    list_add_tail(&in->gone, &s->node);
+    loop_task_post(in->base.env->loop, &in->reap);
+}
+
+static void complain(struct syslog_input *in, const char *what, struct str peer, const char *why)
+{
+    if (log_limit_pass(&in->complaint))
+        log_warn(what, KV_CSTR("input", in->name), KV_STR("peer", peer), KV_CSTR("reason", why),
+                 KV_INT("suppressed", in->complaint.suppressed_before));
+}
+
+/* Something is wrong with the connection: what was taken stays, the rest of it does not come. */
+static void sender_fail(struct sender *s, const char *why)
+{
+    s->in->counters.failed++;
+    complain(s->in, "connection of a sender ended", s->peer.address, why);
+    sender_close(s);
+}
+
+/* ---- frames ---- */
+
+/* One message. False: no room. */
+static bool take(struct sender *s, struct str msg, bool cut)
+{
+    struct syslog_input *in = s->in;
+    struct journal_entry e;
+    enum syslog_form form;
+
+    if (!msg.len)
+        return true;
+    form = syslog_parse(&in->parser, msg, &s->peer, &e);
+    e.cut = cut;
+    if (journals_append(in->base.env->journals, in->source, &e) == JOURNAL_FULL)
+        return false;
+    in->counters.unparsed += form == SYSLOG_UNPARSED;
+    return true;
+}
+
+enum taken { TAKEN_ALL = 1, TAKEN_FULL, TAKEN_BAD };
+
+/* As many frames of <in> as there are and as journals take; *at is how far that was. */
+static enum taken take_frames(struct sender *s, struct str bytes, size_t *at)
+{
+    for (*at = 0;;) {
+        struct syslog_framer before = s->framer;
+        struct str msg;
+        size_t used;
+        bool cut;
+        enum syslog_frame got =
+            syslog_frame_next(&s->framer, str_skip(bytes, *at), &msg, &cut, &used);
+
+        if (got == SYSLOG_FRAME_BAD)
+            return TAKEN_BAD;
+        if (got == SYSLOG_FRAME && !take(s, msg, cut)) {
+            s->framer = before;
+            return TAKEN_FULL;
+        }
+        *at += used;
+        if (got == SYSLOG_FRAME_MORE)
+            return TAKEN_ALL;
+    }
+}
+
+/* <left> is kept until more has come, or there is room. */
+static bool keep(struct sender *s, struct str left)
+{
+    struct syslog_input *in = s->in;
+
+    in->kept -= s->rest.len;
+    if (left.p != s->rest.p) {
+        buf_clear(&s->rest);
+        if (buf_add_str(&s->rest, left) < 0)
+            left.len = 0; /* the cap is that of the chunk it comes from */
+    }
+    if (!left.len)
+        buf_release(&s->rest);
+    in->kept += s->rest.len;
+    return in->kept <= INPUT_KEPT_MAX;
+}
+
+static void wait_for_room(struct sender *s)
+{
+    s->waiting = true;
+    s->in->counters.stalled++;
+    accepted_pause(s->conn, true);
+    journals_wait(s->in->base.env->journals, &s->waiter);
+}
+
+static void owes(struct sender *s, bool something)
+{
+    uint64_t now = loop_now(s->in->base.env->loop);
+
+    if (!something) {
+        s->owes_since = 0;
+        return;
+    }
+    if (!s->owes_since)
+        s->owes_since = now ? now : 1;
+    if (!loop_timer_active(s->in->sweep))
+        loop_timer_start(s->in->sweep, INPUT_SWEEP_MS);
+}
+
+/* The bytes of the chunk go through. False: the sender is closed, or waits. */
+static bool pass_on(struct sender *s, struct str bytes)
+{
+    size_t at;
+    enum taken how = take_frames(s, bytes, &at);
+    bool fits = keep(s, str_skip(bytes, at));
+
+    if (how == TAKEN_BAD) {
+        s->in->counters.framing++;
+        sender_fail(s, "bad octet count");
+        return false;
+    }
+    if (!fits) {
+        sender_fail(s, "unfinished messages of all senders are too many bytes");
+        return false;
+    }
+    if (at)
+        s->owes_since = 0;
+    owes(s, how == TAKEN_ALL && s->rest.len);
+    if (how == TAKEN_FULL)
+        wait_for_room(s);
+    return how == TAKEN_ALL;
+}
+
+static void sender_done(struct sender *s)
+{
+    struct str msg, rest = buf_str(&s->rest);
+    bool torn;
+
+    if (syslog_frame_last(&s->framer, rest, &msg, &torn) && !s->torn && !take(s, msg, false)) {
+        wait_for_room(s);
+        return;
+    }
+    s->in->counters.framing += torn;
+    sender_close(s);
+}
+
+/* With many senders each reads less at a time, so that what they keep, should journals be full,
+ * does not grow with their number. */
+static size_t read_size(const struct syslog_input *in)
+{
+    size_t n = INPUT_KEPT_MAX / 2 / (in->counters.connections + 1);
+
+    return n > CHUNK ? CHUNK : n < 4096 ? 4096 : n;
+}
+
+static void readable(void *arg)
+{
+    struct sender *s = arg;
+    struct syslog_input *in = s->in;
+
+    syslog_parser_set_now(&in->parser, clock_wall_ns() / 1000000000);
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        size_t before = s->rest.len, want = read_size(in), n;
+
+        if (before)
+            memcpy(in->chunk, s->rest.p, before);
+        n = accepted_read(s->conn, in->chunk + before, want);
+        if (!n)
+            return;
+        if (!pass_on(s, str_make(in->chunk, before + n)) || n < want)
+            return;
+    }
+}
+
+static void ended(void *arg, const struct err *e)
+{
+    struct sender *s = arg;
+
+    s->ended = true;
+    s->torn = e->code != 0;
+    if (s->torn) {
+        s->in->counters.failed++;
+        complain(s->in, "connection of a sender ended", s->peer.address, e->text);
+    }
+    if (!s->waiting)
+        sender_done(s);
+}
+
+static void room(struct journal_waiter *w)
+{
+    struct sender *s = container_of(w, struct sender, waiter);
+    struct syslog_input *in = s->in;
+    size_t n = s->rest.len;
+
+    s->waiting = false;
+    memcpy(in->chunk, s->rest.p, n);
+    if (!pass_on(s, str_make(in->chunk, n)))
+        return;
+    if (s->ended)
+        sender_done(s);
+    else
+        accepted_pause(s->conn, false);
+}
+
+/* ---- connections ---- */
+
+static int make_peer(struct sender *s, const char *cert)
+{
+    buf_clear(&s->element);
+    if (syslog_peer_element(&s->element, str_of(s->host->address), str_of(cert)) < 0)
+        return -1;
+    s->peer = (struct syslog_peer){str_of(s->host->address), buf_str(&s->element)};
+    return 0;
+}
+
+static void secured(void *arg)
+{
+    struct sender *s = arg;
+    char cert[CERT_MAX];
+
+    accepted_certificate(s->conn, cert, sizeof(cert));
+    (void)make_peer(s, cert); /* a name has room */
+}
+
+static const struct accepted_ops sender_ops = {readable, secured, ended};
+
+/* The entry for <fd>'s peer; NULL: it has too many connections. */
+static struct peer_host *host_enter(struct syslog_input *in, int fd)
+{
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(sa);
+    char address[LISTENER_PEER_SIZE];
+    struct peer_host *h;
+
+    (void)getpeername(fd, (struct sockaddr *)&sa, &len); /* gone already: "unknown" */
+    listener_address((const struct sockaddr *)&sa, address);
+    h = map_get(&in->hosts, str_of(address));
+    if (h && h->n >= INPUT_CONNECTIONS_PER_PEER) {
+        complain(in, "connection refused", str_of(address), "too many of one address");
+        return NULL;
+    }
+    if (!h) {
+        h = xcalloc(1, sizeof(*h));
+        memcpy(h->address, address, sizeof(address));
+        (void)map_put(&in->hosts, str_of(h->address), h);
+    }
+    h->n++;
+    return h;
+}
+
+static void accepted(void *arg, int fd)
+{
+    struct syslog_input *in = arg;
+    struct peer_host *host = NULL;
+    struct sender *s;
+
+    if (in->counters.connections >= INPUT_CONNECTIONS_MAX)
+        complain(in, "connection refused", STR("any"), "too many at all");
+    else
+        host = host_enter(in, fd);
+    if (!host) {
+        in->counters.refused_connections++;
+        (void)close(fd); /* nothing was read or written */
+        return;
+    }
+    s = xcalloc(1, sizeof(*s));
+    s->in = in;
+    s->host = host;
+    list_init(&s->waiter.node);
+    s->waiter.room = room;
+    buf_init(&s->rest, in->max_line + CHUNK);
+    buf_init(&s->element, 4096);
+    syslog_framer_init(&s->framer, in->max_line);
+    (void)make_peer(s, "");
+    list_add_tail(&in->senders, &s->node);
+    in->counters.connections++;
+    in->counters.accepted++;
+    s->conn = accepted_create(in->base.env->loop, fd, in->tls, &sender_ops, s);
+    if (!s->conn) {
+        s->conn = NULL;
+        in->counters.failed++;
+        list_del(&s->node);
+        if (--host->n == 0) {
+            (void)map_del(&in->hosts, str_of(host->address));
+            free(host);
+        }
+        in->counters.connections--;
+        buf_release(&s->element);
+        free(s);
+        return;
+    }
+    owes(s, true);
+}
+
+/* Those who owe bytes for too long are closed: it costs them nothing to hold a connection, and us
+ * one of a limited number. */
+static void sweep_fired(void *arg)
+{
+    struct syslog_input *in = arg;
+    uint64_t now = loop_now(in->base.env->loop);
+    bool more = false;
+
+    list_for_each_safe (it, &in->senders) {
+        struct sender *s = list_entry(it, struct sender, node);
+
+        if (!s->owes_since || s->waiting)
+            continue;
+        if (now >= s->owes_since + INPUT_SLOW_MS)
+            sender_fail(s, "it was too slow");
+        else
+            more = true;
+    }
+    if (more)
+        loop_timer_start(in->sweep, INPUT_SWEEP_MS);
+}
+
+/* ---- the member ---- */
+
+static void stats(const struct input *base, struct input_stats *out)
+{
+    (void)base;
+    *out = (struct input_stats){.streams = 0};
+}
+
+static const struct input_counters *counters(const struct input *base)
+{
+    return &input_of((struct input *)(uintptr_t)base)->counters;
+}
+
+static uint16_t port(const struct input *base)
+{
+    return listener_port(input_of((struct input *)(uintptr_t)base)->listener);
+}
+
+static void close_input(struct input *base)
+{
+    struct syslog_input *in = input_of(base);
+
+    listener_free(in->listener);
+    list_for_each_safe (it, &in->senders)
+        sender_close(list_entry(it, struct sender, node));
+    loop_task_cancel(&in->reap);
+    reap_run(&in->reap);
+    loop_timer_free(in->sweep);
+    tls_server_free(in->tls);
+    journal_source_close(in->source);
+    syslog_parser_release(&in->parser);
+    map_release(&in->hosts);
+    free(in->chunk);
+    free(in);
+}
+
+static const struct input_ops syslog_ops = {
+    .name = "syslog", .stats = stats, .close = close_input, .counters = counters, .port = port};
+
+struct input *input_syslog_open(const struct input_env *env, const struct syslog_config *cfg,
+                                struct err *e)
+{
+    struct syslog_input *in = xcalloc(1, sizeof(*in));
+
+    in->base = (struct input){&syslog_ops, env};
+    in->name = cfg->name;
+    in->max_line = cfg->max_line;
+    in->chunk = xmalloc(in->max_line + 2 * CHUNK);
+    in->complaint.period_ms = COMPLAIN_MS;
+    list_init(&in->senders);
+    list_init(&in->gone);
+    map_init(&in->hosts);
+    syslog_parser_init(&in->parser);
+    loop_task_init(&in->reap, reap_run);
+    in->sweep = loop_timer_create(env->loop, sweep_fired, in);
+    in->source = journal_source_open(env->journals, cfg->name, &in->counters, e);
+    if (!in->source)
+        goto fail;
+    if (cfg->tls && !(in->tls = tls_server_create(cfg->tls, e)))
+        goto fail;
+    in->listener = listener_create(env->loop, cfg->name, cfg->address, cfg->port, accepted, in, e);
+    if (in->listener)
+        return &in->base;
+fail:
+    close_input(&in->base);
+    return NULL;
+}

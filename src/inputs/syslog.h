@@ -1,0 +1,31 @@
+/*
+ * The syslog inputs: TCP, TLS and UDP. Each is a member of the family of inputs, with a listener,
+ * figures and a source at the journals of its own; framing and parsing are the same for all.
+ *
+ * A stream input reads only what journals take: without room it stops, the kernel's window fills
+ * and the sender waits. UDP cannot make anybody wait: it drops, and counts.
+ */
+#ifndef INPUTS_SYSLOG_H
+#define INPUTS_SYSLOG_H
+
+#include <stdint.h>
+
+#include "inputs/input.h"
+#include "net/tls_server.h"
+
+struct syslog_config {
+    const char
+        *name; /* "syslog_tcp", "syslog_tls", "syslog_udp": in metrics, INPUT_HOSTNAMES, logs */
+    struct str address;
+    uint16_t port; /* 0 = any free one */
+    size_t max_line;
+    const struct tls_server_options *tls; /* NULL = plain; for UDP always */
+};
+
+/* NULL with <e>: port in use, bad certificate, ... env->journals is needed. */
+struct input *input_syslog_open(const struct input_env *env, const struct syslog_config *cfg,
+                                struct err *e);
+struct input *input_syslog_udp_open(const struct input_env *env, const struct syslog_config *cfg,
+                                    struct err *e);
+
+#endif

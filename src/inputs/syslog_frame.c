@@ -1,0 +1,165 @@
+/*
+ * See syslog_frame.h. A frame that begins with a count and a space is a counted one when the frame
+ * before was, when it is the first, or when '<' follows; so a line of text that begins with a
+ * number among lines is a line. Counts with a leading zero, or too many digits, end the connection:
+ * a peer that sends them is broken or up to no good, and to guess where the next frame begins is
+ * how framers have been broken before.
+ */
+#include "inputs/syslog_frame.h"
+
+enum head { HEAD_LINE = 1, HEAD_COUNT, HEAD_MORE, HEAD_BAD };
+
+void syslog_framer_init(struct syslog_framer *f, size_t max)
+{
+    *f = (struct syslog_framer){.max = max};
+}
+
+static bool is_digit(char c)
+{
+    return (unsigned char)(c - '0') <= 9;
+}
+
+/* What the frame is, by its first bytes: a count becomes *count, with *len bytes before the
+ * message. */
+static enum head look_at(const struct syslog_framer *f, struct str in, size_t *count, size_t *len)
+{
+    size_t n = 0, value = 0;
+
+    while (n < in.len && n <= SYSLOG_COUNT_DIGITS && is_digit(in.p[n])) {
+        if (n < SYSLOG_COUNT_DIGITS)
+            value = value * 10 + (size_t)(in.p[n] - '0');
+        n++;
+    }
+    if (n == 0)
+        return in.len ? HEAD_LINE : HEAD_MORE;
+    if (n > SYSLOG_COUNT_DIGITS) {
+        while (n < in.len && n < 64 && is_digit(in.p[n]))
+            n++;
+        if (n < in.len && n < 64)
+            return in.p[n] == ' ' ? HEAD_BAD : HEAD_LINE;
+        return n == 64 ? HEAD_BAD : HEAD_MORE;
+    }
+    if (n == in.len)
+        return HEAD_MORE;
+    if (in.p[n] != ' ')
+        return HEAD_LINE;
+    if (f->begun && !f->octet) {
+        if (n + 1 == in.len)
+            return HEAD_MORE;
+        if (in.p[n + 1] != '<')
+            return HEAD_LINE;
+    }
+    if (in.p[0] == '0')
+        return HEAD_BAD;
+    *count = value;
+    *len = n + 1;
+    return HEAD_COUNT;
+}
+
+static struct str without_cr(struct str line)
+{
+    return str_ends(line, STR("\r")) ? str_head(line, line.len - 1) : line;
+}
+
+static enum syslog_frame next_line(struct syslog_framer *f, struct str in, struct str *msg,
+                                   bool *cut, size_t *used)
+{
+    /* One byte more than a message may have: the CR of its end. */
+    size_t most = f->max + 1, n = in.len < most + 1 ? in.len : most + 1;
+    const char *nl = memchr(in.p + f->looked, '\n', n - f->looked);
+
+    if (!nl && in.len <= most) {
+        f->looked = in.len;
+        return SYSLOG_FRAME_MORE;
+    }
+    f->looked = 0;
+    f->begun = true;
+    f->octet = false;
+    *msg = nl ? without_cr(str_make(in.p, (size_t)(nl - in.p))) : str_head(in, f->max);
+    *cut = !nl || msg->len > f->max;
+    *msg = str_head(*msg, f->max);
+    *used = nl ? (size_t)(nl + 1 - in.p) : f->max;
+    f->skip_line = !nl;
+    return SYSLOG_FRAME;
+}
+
+static enum syslog_frame next_counted(struct syslog_framer *f, struct str in, size_t count,
+                                      size_t head, struct str *msg, bool *cut, size_t *used)
+{
+    size_t n = count < f->max ? count : f->max;
+
+    if (in.len - head < n)
+        return SYSLOG_FRAME_MORE;
+    f->begun = f->octet = true;
+    *msg = str_make(in.p + head, n);
+    *cut = n < count;
+    *used = head + n;
+    f->skip = count - n;
+    return SYSLOG_FRAME;
+}
+
+/* Passes over what is left of a frame that was cut, and what senders put between frames. Bytes of
+ * <in> that were. */
+static size_t pass_over(struct syslog_framer *f, struct str in)
+{
+    size_t at = 0;
+
+    if (f->skip) {
+        at = f->skip < in.len ? (size_t)f->skip : in.len;
+        f->skip -= at;
+    }
+    if (f->skip_line) {
+        const char *nl = in.len ? memchr(in.p, '\n', in.len) : NULL;
+
+        if (!nl)
+            return in.len;
+        f->skip_line = false;
+        at = (size_t)(nl + 1 - in.p);
+    }
+    while (!f->skip && !f->looked && at < in.len &&
+           (in.p[at] == '\n' || in.p[at] == '\r' || in.p[at] == '\0'))
+        at++;
+    return at;
+}
+
+enum syslog_frame syslog_frame_next(struct syslog_framer *f, struct str in, struct str *msg,
+                                    bool *cut, size_t *used)
+{
+    size_t passed = pass_over(f, in), count = 0, head = 0;
+    enum syslog_frame got = SYSLOG_FRAME_MORE;
+
+    *used = 0;
+    in = str_skip(in, passed);
+    if (in.len && !f->skip) {
+        switch (f->looked ? HEAD_LINE : look_at(f, in, &count, &head)) {
+        case HEAD_LINE:
+            got = next_line(f, in, msg, cut, used);
+            break;
+        case HEAD_COUNT:
+            got = next_counted(f, in, count, head, msg, cut, used);
+            break;
+        case HEAD_MORE:
+            break;
+        case HEAD_BAD:
+            got = SYSLOG_FRAME_BAD;
+            break;
+        }
+    }
+    *used += passed;
+    return got;
+}
+
+bool syslog_frame_last(const struct syslog_framer *f, struct str in, struct str *msg, bool *torn)
+{
+    size_t count, head;
+
+    *torn = f->skip > 0;
+    if (!in.len)
+        return false;
+    if (!f->looked && look_at(f, in, &count, &head) == HEAD_COUNT) {
+        *torn = true;
+        return false;
+    }
+    *msg = str_head(without_cr(in), f->max);
+    return msg->len > 0;
+}

@@ -1,0 +1,403 @@
+/*
+ * See syslog_parse.h. Every look at a byte is behind a look at the length; nothing is changed in
+ * place, nothing is allocated but the scratch for structured data, which has a cap.
+ */
+#include "inputs/syslog_parse.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/limits.h"
+
+#define PRI_DEFAULT 13 /* RFC 3164 §4.3.3 */
+#define PRI_MAX 191
+#define NAME_MAX_LEN 32 /* SD-ID, PARAM-NAME */
+#define OWN_ID STR("[input@32473")
+#define TAG_PARAM STR("[logtrain@32473 tag=\"")
+#define DAY_S 86400
+
+void syslog_parser_init(struct syslog_parser *p)
+{
+    *p = (struct syslog_parser){.year = 1970};
+    buf_init(&p->sd, JOURNAL_SD_MAX);
+}
+
+void syslog_parser_release(struct syslog_parser *p)
+{
+    buf_release(&p->sd);
+}
+
+void syslog_parser_set_now(struct syslog_parser *p, int64_t now_s)
+{
+    struct tm tm;
+    time_t t = (time_t)now_s;
+
+    if (p->now_s && now_s / 60 == p->now_s / 60)
+        return;
+    p->now_s = now_s;
+    if (!localtime_r(&t, &tm))
+        return;
+    p->offset_s = (int32_t)tm.tm_gmtoff;
+    p->year = tm.tm_year + 1900;
+}
+
+/* ---- structured data ---- */
+
+static bool is_name_char(char c)
+{
+    return c > ' ' && c <= '~' && c != '=' && c != ']' && c != '"';
+}
+
+static size_t name_len(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.len && n < NAME_MAX_LEN && is_name_char(s.p[n]))
+        n++;
+    return n;
+}
+
+/* ` name="value"` at the start of <s>: its length, 0 = it is none. */
+static size_t param_len(struct str s)
+{
+    size_t n, at;
+
+    if (s.len < 2 || s.p[0] != ' ')
+        return 0;
+    n = name_len(str_skip(s, 1));
+    at = 1 + n;
+    if (!n || s.len < at + 2 || s.p[at] != '=' || s.p[at + 1] != '"')
+        return 0;
+    for (at += 2; at < s.len && s.p[at] != '"'; at++) {
+        if (s.p[at] == ']')
+            return 0;
+        if (s.p[at] == '\\' && at + 1 < s.len &&
+            (s.p[at + 1] == '"' || s.p[at + 1] == '\\' || s.p[at + 1] == ']'))
+            at++;
+    }
+    return at < s.len ? at + 1 : 0;
+}
+
+static size_t element_len(struct str s)
+{
+    size_t at, n;
+
+    if (s.len < 3 || s.p[0] != '[')
+        return 0;
+    n = name_len(str_skip(s, 1));
+    if (!n)
+        return 0;
+    at = 1 + n;
+    while (at < s.len && s.p[at] == ' ') {
+        n = param_len(str_skip(s, at));
+        if (!n)
+            return 0;
+        at += n;
+    }
+    return at < s.len && s.p[at] == ']' ? at + 1 : 0;
+}
+
+size_t syslog_sd_len(struct str s)
+{
+    size_t at = 0, n;
+
+    while ((n = element_len(str_skip(s, at))))
+        at += n;
+    if (at < s.len && s.p[at] == '[')
+        return 0; /* something like an element that is none */
+    return at;
+}
+
+static int add_value(struct buf *out, struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+
+        if ((c == '"' || c == '\\' || c == ']') && buf_add_ch(out, '\\') < 0)
+            return -1;
+        if (buf_add_ch(out, (unsigned char)c < ' ' || c == 127 ? ' ' : c) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int syslog_peer_element(struct buf *out, struct str address, struct str cert)
+{
+    if (buf_addf(out, "[input@32473 peer=\"") < 0 || add_value(out, address) < 0)
+        return -1;
+    if (cert.len && (buf_addf(out, "\" cert=\"") < 0 || add_value(out, cert) < 0))
+        return -1;
+    return buf_addf(out, "\"]");
+}
+
+int syslog_sd_stamp(struct buf *out, struct str sd, struct str element)
+{
+    size_t n;
+
+    buf_clear(out);
+    for (; (n = element_len(sd)); sd = str_skip(sd, n)) {
+        struct str one = str_head(sd, n);
+        bool own = str_starts(one, OWN_ID) && !is_name_char(one.p[OWN_ID.len]);
+
+        if (!own && buf_add_str(out, one) < 0)
+            return -1;
+    }
+    return buf_add_str(out, element);
+}
+
+/* ---- pieces ---- */
+
+static bool is_digit(char c)
+{
+    return (unsigned char)(c - '0') <= 9;
+}
+
+/* "<0>" to "<191>": its length, 0 = it is none. */
+static size_t pri_len(struct str s, unsigned char *pri)
+{
+    unsigned value = 0;
+    size_t n = 1;
+
+    if (s.len < 3 || s.p[0] != '<')
+        return 0;
+    while (n < s.len && n <= 3 && is_digit(s.p[n]))
+        value = value * 10 + (unsigned)(s.p[n++] - '0');
+    if (n == 1 || n == s.len || s.p[n] != '>' || value > PRI_MAX || (s.p[1] == '0' && n > 2))
+        return 0;
+    *pri = (unsigned char)value;
+    return n + 1;
+}
+
+/* Cuts a field of visible ASCII off <*s>, and the space behind it. False: there is none. */
+static bool take_field(struct str *s, struct str *field)
+{
+    size_t n = 0;
+
+    while (n < s->len && s->p[n] > ' ' && s->p[n] <= '~')
+        n++;
+    if (!n || (n < s->len && s->p[n] != ' '))
+        return false;
+    *field = str_head(*s, n);
+    *s = str_skip(*s, n + 1);
+    return true;
+}
+
+static struct str known(struct str field)
+{
+    return str_eq(field, STR("-")) ? str_make(field.p, 0) : field;
+}
+
+/* ---- RFC 5424 ---- */
+
+/* A tag that was cut to fit APP-NAME travels whole in our own element. */
+static struct str whole_tag(struct str app, struct str sd)
+{
+    const char *at =
+        app.len == APPNAME_MAX && sd.len ? memmem(sd.p, sd.len, TAG_PARAM.p, TAG_PARAM.len) : NULL;
+    struct str rest, value;
+
+    if (!at)
+        return app;
+    rest = str_skip(sd, (size_t)(at - sd.p) + TAG_PARAM.len);
+    if (!str_cut(&rest, '"', &value) || str_find(value, '\\') >= 0 || !str_starts(value, app))
+        return app;
+    return value;
+}
+
+/* <s> is what follows the priority. */
+static bool parse_5424(struct str s, struct journal_entry *e, struct str *sd)
+{
+    struct str version, time, host, app, procid, msgid;
+
+    if (!take_field(&s, &version) || version.len > 3 || !take_field(&s, &time) ||
+        !take_field(&s, &host) || host.len > HOSTNAME_MAX || !take_field(&s, &app) ||
+        !take_field(&s, &procid) || !take_field(&s, &msgid))
+        return false;
+    time = known(time);
+    if (time.len && !decode_time_valid(time))
+        return false;
+    if (s.len && s.p[0] == '-') {
+        *sd = str_make(s.p, 0);
+        s = str_skip(s, 1);
+    } else {
+        size_t n = syslog_sd_len(s);
+
+        if (!n)
+            return false;
+        *sd = str_head(s, n);
+        s = str_skip(s, n);
+    }
+    if (s.len && s.p[0] != ' ')
+        return false;
+    s = str_skip(s, 1);
+    if (str_starts(s, STR("\xef\xbb\xbf")))
+        s = str_skip(s, 3);
+    e->time = time;
+    e->hostname = known(host);
+    e->syslog.tag = whole_tag(known(app), *sd);
+    e->syslog.procid = known(procid);
+    e->syslog.msgid = known(msgid);
+    e->msg = s;
+    return true;
+}
+
+/* ---- RFC 3164 ---- */
+
+static int month_of(const char *p)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+    for (int i = 0; i < 12; i++)
+        if (memcmp(months + 3 * i, p, 3) == 0)
+            return i;
+    return -1;
+}
+
+static int two(const char *p)
+{
+    int tens = p[0] == ' ' ? 0 : is_digit(p[0]) ? p[0] - '0' : -100;
+
+    return is_digit(p[1]) ? tens * 10 + p[1] - '0' : -1;
+}
+
+/* "Oct 11 22:14:15" as the year makes it nearest to now from before (a day of the future is for
+ * clocks that are ahead). */
+static bool stamp(struct syslog_parser *p, struct str s, struct journal_entry *e)
+{
+    struct tm tm = {.tm_isdst = 0};
+    uint32_t off = (uint32_t)(p->offset_s < 0 ? -p->offset_s : p->offset_s) / 60;
+    int n;
+
+    tm.tm_mon = month_of(s.p);
+    tm.tm_mday = two(s.p + 4);
+    tm.tm_hour = two(s.p + 7);
+    tm.tm_min = two(s.p + 10);
+    tm.tm_sec = two(s.p + 13);
+    if (tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 ||
+        tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+        return false;
+    tm.tm_year = p->year - 1900;
+    struct tm asked = tm;
+    if ((int64_t)timegm(&asked) - p->offset_s > p->now_s + DAY_S)
+        tm.tm_year--;
+    n = snprintf(p->time, sizeof(p->time), "%04d-%02d-%02dT%02d:%02d:%02d%c%02u:%02u",
+                 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                 p->offset_s < 0 ? '-' : '+', off / 60 % 24, off % 60);
+    e->time = str_make(p->time, (size_t)n);
+    if (p->offset_s == 0) { /* as everybody else writes UTC */
+        p->time[19] = 'Z';
+        e->time.len = 20;
+    }
+    return decode_time_valid(e->time);
+}
+
+/* The time that <*s> begins with, and the space behind it. */
+static bool take_time(struct syslog_parser *p, struct str *s, struct journal_entry *e)
+{
+    struct str rest = *s, field;
+
+    if (s->len >= 16 && s->p[3] == ' ' && s->p[6] == ' ' && s->p[9] == ':' && s->p[12] == ':' &&
+        s->p[15] == ' ' && stamp(p, *s, e)) {
+        *s = str_skip(*s, 16);
+        return true;
+    }
+    if (!take_field(&rest, &field) || !decode_time_valid(field))
+        return false;
+    e->time = field;
+    *s = rest;
+    return true;
+}
+
+/* "tag:" or "tag[procid]:" at the start of <s>; the space behind it belongs to it. */
+static bool take_tag(struct str *s, struct journal_entry *e)
+{
+    size_t n = 0, end;
+
+    while (n < s->len && n < JOURNAL_TAG_MAX && s->p[n] > ' ' && s->p[n] <= '~' && s->p[n] != ':' &&
+           s->p[n] != '[' && s->p[n] != '<')
+        n++;
+    if (!n || n == s->len)
+        return false;
+    end = n;
+    if (s->p[n] == '[') {
+        for (end = n + 1; end < s->len && end - n <= 128 && s->p[end] > ' ' && s->p[end] <= '~' &&
+                          s->p[end] != ']';)
+            end++;
+        if (end == s->len || s->p[end] != ']')
+            return false;
+        e->syslog.procid = str_make(s->p + n + 1, end - n - 1);
+        end++;
+    }
+    if (end < s->len && s->p[end] == ':')
+        end++;
+    else if (end == n)
+        return false;
+    if (end < s->len && s->p[end] != ' ') {
+        e->syslog.procid.len = 0;
+        return false;
+    }
+    e->syslog.tag = str_head(*s, n);
+    *s = str_skip(*s, end + 1);
+    return true;
+}
+
+/* <s> is what follows the priority. */
+static bool parse_3164(struct syslog_parser *p, struct str s, struct journal_entry *e)
+{
+    struct str rest, host;
+
+    if (!take_time(p, &s, e)) {
+        if (!take_tag(&s, e)) /* as programs write to /dev/log */
+            return false;
+        e->msg = s;
+        return true;
+    }
+    rest = s;
+    if (!take_tag(&s, e) && take_field(&rest, &host) && host.len <= HOSTNAME_MAX) {
+        e->hostname = host;
+        s = rest;
+        (void)take_tag(&s, e); /* none: then all that is left is the message */
+    }
+    e->msg = s;
+    return true;
+}
+
+static void stamp_sd(struct syslog_parser *p, struct str sd, const struct syslog_peer *peer,
+                     struct journal_entry *e)
+{
+    e->syslog.sd = sd;
+    if (syslog_sd_stamp(&p->sd, sd, peer->element) == 0)
+        e->syslog.sd = buf_str(&p->sd);
+    else if (sd.len > JOURNAL_SD_MAX)
+        e->syslog.sd.len = 0;
+}
+
+enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
+                              const struct syslog_peer *peer, struct journal_entry *e)
+{
+    const struct journal_entry blank = {.hostname = str_make(peer->address.p, 0),
+                                        .syslog.pri = PRI_DEFAULT};
+    enum syslog_form form = SYSLOG_UNPARSED;
+    struct str sd = str_make(msg.p, 0), rest;
+    unsigned char pri = PRI_DEFAULT;
+    size_t n = pri_len(msg, &pri);
+
+    *e = blank;
+    rest = str_skip(msg, n);
+    if (n && rest.len > 1 && rest.p[0] == '1' && rest.p[1] == ' ' && parse_5424(rest, e, &sd))
+        form = SYSLOG_5424;
+    else if (n && !(rest.len > 1 && rest.p[0] == '1' && rest.p[1] == ' ')) {
+        if (parse_3164(p, rest, e))
+            form = SYSLOG_3164;
+    }
+    if (form == SYSLOG_UNPARSED) {
+        *e = blank;
+        e->msg = msg;
+        sd.len = 0;
+    }
+    e->syslog.pri = pri;
+    if (!e->hostname.len)
+        e->hostname = peer->address;
+    stamp_sd(p, sd, peer, e);
+    return form;
+}

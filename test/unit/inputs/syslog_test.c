@@ -1,0 +1,209 @@
+/* The framer, whatever the pieces are, and the parser, row by row. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "inputs/syslog_frame.h"
+#include "inputs/syslog_parse.h"
+
+/* ---- frames ---- */
+
+/* "msg|msg|", with ! behind one that was cut; BAD, TORN at the end. Fed in pieces of <piece>. */
+static void frames(struct str in, size_t max, size_t piece, struct buf *out)
+{
+    struct syslog_framer f;
+    struct buf rest = BUF_INIT(1 << 20);
+    struct str msg;
+    bool cut, torn;
+    size_t used;
+
+    syslog_framer_init(&f, max);
+    for (size_t at = 0; at < in.len; at += piece) {
+        enum syslog_frame got;
+
+        (void)buf_add_str(&rest, str_head(str_skip(in, at), piece));
+        do {
+            got = syslog_frame_next(&f, buf_str(&rest), &msg, &cut, &used);
+            if (got == SYSLOG_FRAME) {
+                (void)buf_add_str(out, msg);
+                (void)buf_addf(out, "%s|", cut ? "!" : "");
+            } else if (got == SYSLOG_FRAME_BAD) {
+                (void)buf_addf(out, "BAD");
+                goto out;
+            }
+            buf_consume(&rest, used);
+        } while (got == SYSLOG_FRAME);
+        assert_true(rest.len <= max + SYSLOG_COUNT_DIGITS + 1);
+    }
+    if (syslog_frame_last(&f, buf_str(&rest), &msg, &torn)) {
+        (void)buf_add_str(out, msg);
+        (void)buf_addf(out, "|");
+    }
+    if (torn)
+        (void)buf_addf(out, "TORN");
+out:
+    buf_release(&rest);
+}
+
+static const struct {
+    const char *in;
+    const char *out;
+} framings[] = {
+    {"<13>a\n<13>b\n", "<13>a|<13>b|"},
+    {"<13>a\r\n<13>b\r\n", "<13>a|<13>b|"},
+    {"5 <13>a5 <13>b", "<13>a|<13>b|"},
+    {"6 <13>a\n5 <13>b\n", "<13>a\n|<13>b|"}, /* LF is part of a counted one */
+    {"<13>a\n5 <13>b<13>c\n6 <13>dd", "<13>a|<13>b|<13>c|<13>dd|"}, /* either, for each frame */
+    {"<13>a\n10 files\n", "<13>a|10 files|"}, /* a number among lines is text */
+    {"2026-11-20 x\n", "2026-11-20 x|"},
+    {"12345678 <13>a", "BAD"},
+    {"99999999999999999999 x", "BAD"},
+    {"0 <13>a", "BAD"},
+    {"00000010 <13>aaaaaa", "BAD"},
+    {"010 <13>aaaaaa", "BAD"},
+    {"-5 x\n", "-5 x|"},
+    {"17\n<13>a\n", "17|<13>a|"},
+    {"20 <13>0123456789012345<13>z\n",
+     "<13>012345678901!|<13>z|"}, /* cut at 16, in step after it */
+    {"<13>01234567890123456789\n<13>z\n", "<13>012345678901!|<13>z|"},
+    {"<13>012345678901\n", "<13>012345678901|"},
+    {"<13>012345678901\r\n", "<13>012345678901|"},
+    {"9999999 <13>a", "TORN"},
+    {"\n\n<13>a\n\n\n<13>b", "<13>a|<13>b|"},
+    {"", ""},
+};
+
+static void test_N02_frames_in_any_pieces(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(framings) / sizeof(framings[0]); i++)
+        for (size_t piece = 1; piece <= 32; piece++) {
+            struct buf out = BUF_INIT(4096);
+
+            frames(str_of(framings[i].in), 16, piece, &out);
+            if (strcmp(buf_cstr(&out), framings[i].out) != 0)
+                fail_msg("'%s' in pieces of %zu: '%s', wanted '%s'", framings[i].in, piece,
+                         buf_cstr(&out), framings[i].out);
+            buf_release(&out);
+        }
+}
+
+/* ---- messages ---- */
+
+static const struct {
+    const char *in;
+    const char *out; /* "form pri time|host|tag|procid|msgid|sd|msg" */
+} messages[] = {
+    {"<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog 12 ID47 [a@1 b=\"c\"][d] "
+     "\xef\xbb\xbfhello",
+     "1 165 2003-10-11T22:14:15.003Z|mymachine.example.com|evntslog|12|ID47|[a@1 "
+     "b=\"c\"][d]|hello"},
+    {"<14>1 - - - - - -", "1 14 |192.0.2.1|||||"},
+    {"<14>1 - h a - - - ", "1 14 |h|a||||"},
+    {"<14>1 - h a - - -  x", "1 14 |h|a|||| x"},
+    {"<14>1 - h a - - [x a=\"\\]\\\"\\\\\" b=\"\"] m",
+     "1 14 |h|a|||[x a=\"\\]\\\"\\\\\" b=\"\"]|m"},
+    {"<0>1 - h - - - - m", "1 0 |h|||||m"},
+    /* malformed: whole, under the peer */
+    {"<192>1 - h a - - - m", "3 13 |192.0.2.1|||||<192>1 - h a - - - m"},
+    {"<14>1 2003-13-11T22:14:15Z h a - - - m",
+     "3 14 |192.0.2.1|||||<14>1 2003-13-11T22:14:15Z h a - - - m"},
+    {"<14>1 0000-01-01T00:00:00Z h a - - - m", "1 14 0000-01-01T00:00:00Z|h|a||||m"},
+    {"<14>1 99999-01-01T00:00:00Z h a - - - m",
+     "3 14 |192.0.2.1|||||<14>1 99999-01-01T00:00:00Z h a - - - m"},
+    {"<14>1 - h a - - [x a=\"]\"] m", "3 14 |192.0.2.1|||||<14>1 - h a - - [x a=\"]\"] m"},
+    {"<14>1 - h a - - [x a=\"b] m", "3 14 |192.0.2.1|||||<14>1 - h a - - [x a=\"b] m"},
+    {"<14>1 - h a - -", "3 14 |192.0.2.1|||||<14>1 - h a - -"},
+    {"<14>1 -  a - - - m", "3 14 |192.0.2.1|||||<14>1 -  a - - - m"},
+    {"hello", "3 13 |192.0.2.1|||||hello"},
+    {"<", "3 13 |192.0.2.1|||||<"},
+    {"<13", "3 13 |192.0.2.1|||||<13"},
+    {"<013>x: y", "3 13 |192.0.2.1|||||<013>x: y"},
+    /* RFC 3164 and its relatives */
+    {"<34>Oct 11 22:14:15 mymachine su: 'su root'",
+     "2 34 2026-10-11T22:14:15Z|mymachine|su||||'su root'"},
+    {"<34>Oct  1 22:14:15 h su[42]: x", "2 34 2026-10-01T22:14:15Z|h|su|42|||x"},
+    {"<34>Dec 31 23:59:59 h su: x", "2 34 2025-12-31T23:59:59Z|h|su||||x"},
+    {"<13>Feb  5 17:32:18 10.0.0.99 Use the BFG!",
+     "2 13 2026-02-05T17:32:18Z|10.0.0.99|||||Use the BFG!"},
+    {"<13>Feb  5 17:32:18 su[1]: x", "2 13 2026-02-05T17:32:18Z|192.0.2.1|su|1|||x"},
+    {"<13>2026-02-05T17:32:18.5+01:00 h app: x", "2 13 2026-02-05T17:32:18.5+01:00|h|app||||x"},
+    {"<13>app[7]: x", "2 13 |192.0.2.1|app|7|||x"},
+    {"<13>Feb 31 27:32:18 h su: x", "3 13 |192.0.2.1|||||<13>Feb 31 27:32:18 h su: x"},
+};
+
+static void test_N03_messages(void **state)
+{
+    struct syslog_parser p;
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR("")};
+
+    (void)state;
+    syslog_parser_init(&p);
+    p.now_s = 1795219200; /* 2026-11-20T16:00:00Z */
+    p.year = 2026;
+    for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+        struct buf out = BUF_INIT(4096);
+        struct journal_entry e;
+        enum syslog_form form = syslog_parse(&p, str_of(messages[i].in), &peer, &e);
+
+        (void)buf_addf(&out, "%d %u %.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s", form, e.syslog.pri,
+                       STR_ARG(e.time), STR_ARG(e.hostname), STR_ARG(e.syslog.tag),
+                       STR_ARG(e.syslog.procid), STR_ARG(e.syslog.msgid), STR_ARG(e.syslog.sd),
+                       STR_ARG(e.msg));
+        if (strcmp(out.p, messages[i].out) != 0)
+            fail_msg("'%s': '%s', wanted '%s'", messages[i].in, out.p, messages[i].out);
+        buf_release(&out);
+    }
+    syslog_parser_release(&p);
+}
+
+/* What the peer claims of itself does not stand; what else it says does. */
+static void test_the_peer_is_stamped(void **state)
+{
+    struct buf element = BUF_INIT(256), out = BUF_INIT(1024);
+
+    (void)state;
+    assert_int_equal(syslog_peer_element(&element, STR("::1"), STR("a\"]b")), 0);
+    assert_string_equal(element.p, "[input@32473 peer=\"::1\" cert=\"a\\\"\\]b\"]");
+    assert_int_equal(
+        syslog_sd_stamp(&out, STR("[a b=\"[input@32473\"][input@32473 peer=\"1\"][input@324731]"),
+                        STR("[E]")),
+        0);
+    assert_string_equal(out.p, "[a b=\"[input@32473\"][input@324731][E]");
+    buf_release(&element);
+    buf_release(&out);
+}
+
+static void test_a_long_tag_is_whole_again(void **state)
+{
+    static const char msg[] =
+        "<14>1 - h 012345678901234567890123456789012345678901234567 - - "
+        "[logtrain@32473 tag=\"0123456789012345678901234567890123456789012345678\"] m";
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR("")};
+    struct syslog_parser p;
+    struct journal_entry e;
+
+    (void)state;
+    syslog_parser_init(&p);
+    assert_int_equal(syslog_parse(&p, str_of(msg), &peer, &e), SYSLOG_5424);
+    assert_int_equal(e.syslog.tag.len, 49);
+    syslog_parser_release(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_N02_frames_in_any_pieces),
+        cmocka_unit_test(test_N03_messages),
+        cmocka_unit_test(test_the_peer_is_stamped),
+        cmocka_unit_test(test_a_long_tag_is_whole_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
