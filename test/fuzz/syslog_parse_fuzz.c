@@ -6,8 +6,8 @@
 #include "base/limits.h"
 #include "fuzz.h"
 #include "inputs/journals.h"
-#include <stdlib.h>
 #include "inputs/syslog_parse.h"
+#include <stdlib.h>
 
 static void through_journal(const struct journal_entry *e)
 {
