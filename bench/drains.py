@@ -19,7 +19,7 @@ import time
 import urllib.request
 import zlib
 
-from run import Logtrain, Sink, best, cpu_seconds, memory_kib
+from run import Logtrain, Sink, cpu_seconds, memory_kib, middle
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PIECE = 1 << 20  # bytes of a request
@@ -254,7 +254,7 @@ def drains(args, work):
             continue
         lines = int(args.lines * part)
         node = tree(args, work, lines)
-        rows.append(best([measure(name, lambda port, u=url: Asked(args, node, u.format(port=port)), receiver(args, kind), lines)
+        rows.append(middle([measure(name, lambda port, u=url: Asked(args, node, u.format(port=port)), receiver(args, kind), lines)
                           for _ in range(args.repeat)]))
         show(rows[-1])
     return rows
@@ -270,7 +270,7 @@ def others(args, work):
             print(f"bench: {name} is not installed: its row is skipped", file=sys.stderr)
             continue
         node = tree(args, work, few)
-        rows.append(best([measure(name, lambda port, m=module, a=action: Rsyslog(work, node, port, m, a),
+        rows.append(middle([measure(name, lambda port, m=module, a=action: Rsyslog(work, node, port, m, a),
                                   receiver(args, kind), few) for _ in range(args.repeat)]))
         show(rows[-1])
     return rows
@@ -287,7 +287,7 @@ def main():
     a.add_argument("--bytes", type=int, default=200, help="of a line in the file (default 200)")
     a.add_argument("--files", type=int, default=10)
     a.add_argument("--workers", type=int, default=1)
-    a.add_argument("--repeat", type=int, default=3, help="runs of each, of which the best counts (default 3)")
+    a.add_argument("--repeat", type=int, default=3, help="runs of each, of which the middle one counts (default 3)")
     a.add_argument("--only", metavar="TEXT", help="rows whose name has it")
     a.add_argument("--gzip-level", type=int, default=1, help=argparse.SUPPRESS)
     a.add_argument("--logtrain", default="build/release/logtrain", help=argparse.SUPPRESS)

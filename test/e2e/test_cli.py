@@ -113,6 +113,12 @@ def test_version_and_limits():
 @pytest.mark.parametrize("url, expected", [
     ("syslog+tls://logs.example.com", ["scheme +syslog\\+tls", "port +6514", "promise +transport", "framing +octet"]),
     ("syslog://logs.example.com", ["port +514", "promise +best effort"]),
+    ("gelf+udp://logs.example.com", ["port +12201", "format +gelf", "max +8192 bytes", "promise +best effort"]),
+    (f"es://u:{CANARY}@logs.example.com/?index=a-%25Y&auth=apikey",
+     ["port +443", "index +a-%Y", "user +given, sent as API key", "promise +effectively once"]),
+    (f"redis://u:{CANARY}@logs.example.com/c?mode=stream&maxlen=5&db=3", ["port +6379", "mode +stream", "db +3", "promise +confirmed"]),
+    (f"wss://logs.example.com/x?token={CANARY}&servername=a.example", ["port +443", "message +binary, gzipped", "server name +a.example"]),
+    ("syslog+http://logs.example.com", ["port +80", "framing +lf", "linger +100 ms", "promise +confirmed"]),
     (f"https://u:{CANARY}@logs.example.com/in?token={CANARY}&batch=ndjson",
      ["scheme +https", "host +logs.example.com", "port +443", "batch +ndjson", "promise +confirmed", "\\*\\*\\*"]),
 ])
