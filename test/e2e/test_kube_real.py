@@ -186,13 +186,15 @@ def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, orac
 
 
 def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, oracle, syslog_tcp):
+    """And goes on trying: the role is granted, and the annotation counts from then on."""
     w, peer = workloads(), syslog_tcp()
     container = w.deployment("web", drains=peer.url())[1]
-    write(oracle, container, "web")
     kube_api.kubectl("delete", "clusterrolebinding", "logtrain")
     try:
         d = start(w)
-        wait_for(lambda: d.log_lines("pods.*forbidden|forbidden.*pods|may not.*pods"), WAIT, lambda: d.tail())
+        wait_for(lambda: d.log_lines("not allowed to list pods: grant get, list and watch"), WAIT, lambda: d.tail())
     finally:
         kube_api.kubectl("apply", "-k", DEPLOYMENTS / "kubernetes")
-    oracle.wait_complete(peer, 60, ["web"]).assert_exact()
+    wait_for(lambda: d.metric("logtrain_cursors") == 1, 90 * SLOW, lambda: f"the route: {d.tail()}")
+    write(oracle, container, "web")
+    oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
