@@ -20,6 +20,8 @@
  *   + JOURNAL_BYTES_MAX             without SPOOL_PATH: memory, though not of the heap
  *   + inputs x ( INPUT_KEPT_MAX     read, and not yet taken by journals
  *              + MAX_LINE + INPUT ) a chunk to read into, connections, TLS
+ *   + watches x WATCH               connection, TLS, one object's annotations while it is read
+ *   + objects x OBJECT + their annotations
  *
  * REQUEST to ROUTE are rounded up from measurements. Not in it: when INFLIGHT_MAX is used up and
  * several drains have a line much longer than BATCH_BYTES_SMALL next, each of these may be in
@@ -38,6 +40,8 @@
 #define CURSOR_BYTES (1536) /* with its format, and one gap */
 #define ROUTE_BYTES (1024)
 #define INPUT_BYTES (32 * 1024 * 1024) /* INPUT_CONNECTIONS_MAX under TLS */
+#define WATCH_BYTES (160 * 1024)
+#define OBJECT_BYTES (256)
 
 uint64_t bound_bytes(const struct bound_input *in)
 {
@@ -49,5 +53,6 @@ uint64_t bound_bytes(const struct bound_input *in)
 
     return BASE_BYTES + in->workers * worker + in->streams * STREAM_BYTES +
            in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES + in->journals +
-           in->inputs * (INPUT_KEPT_MAX + in->max_line + INPUT_BYTES);
+           in->inputs * (INPUT_KEPT_MAX + in->max_line + INPUT_BYTES) + in->watches * WATCH_BYTES +
+           in->objects * OBJECT_BYTES + in->note_bytes;
 }

@@ -16,8 +16,11 @@ struct bound_input {
     uint64_t streams;
     uint64_t cursors; /* (stream, drain) pairs */
     uint64_t routes;
-    uint64_t journals; /* JOURNAL_BYTES_MAX when journals lie in memory; 0 = on disk, or none */
-    uint64_t inputs;   /* network inputs */
+    uint64_t journals;   /* JOURNAL_BYTES_MAX when journals lie in memory; 0 = on disk, or none */
+    uint64_t inputs;     /* network inputs */
+    uint64_t watches;    /* of the Kubernetes API */
+    uint64_t objects;    /* known from it */
+    uint64_t note_bytes; /* ... of their annotations */
 };
 
 uint64_t bound_bytes(const struct bound_input *in);

@@ -257,6 +257,8 @@ static uint64_t memory_bound(struct daemon *d, const struct router_stats *r)
     };
 
     assign_load(&d->assign, &in.drains, &in.requests);
+    if (d->kube)
+        kube_load(d->kube, &in.watches, &in.objects, &in.note_bytes);
     return bound_bytes(&in);
 }
 

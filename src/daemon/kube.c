@@ -124,3 +124,15 @@ void kube_stats(const struct kube *k, struct kube_cluster_stats *out, uint64_t *
     *refused = routes.refused;
     kube_cluster_stats(k->cluster, out);
 }
+
+void kube_load(const struct kube *k, uint64_t *watches, uint64_t *objects, uint64_t *note_bytes)
+{
+    struct kube_cluster_stats s;
+
+    kube_cluster_stats(k->cluster, &s);
+    for (unsigned i = 0; i < KUBE_KINDS; i++) {
+        *watches += s.kinds[i].resource != NULL;
+        *objects += s.kinds[i].objects;
+    }
+    *note_bytes = s.note_bytes;
+}

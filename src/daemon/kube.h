@@ -22,6 +22,8 @@ struct identify *kube_identify(struct kube *k);
 void kube_close_routes(struct kube *k);
 /* After the inputs. NULL is fine. */
 void kube_free(struct kube *k);
+/* For the memory bound: watches, objects known, bytes of their annotations. */
+void kube_load(const struct kube *k, uint64_t *watches, uint64_t *objects, uint64_t *note_bytes);
 /* *<refused>: drains in annotations that cannot be used. */
 void kube_stats(const struct kube *k, struct kube_cluster_stats *out, uint64_t *refused);
 

@@ -74,11 +74,12 @@ struct kube_kind_stats {
 };
 struct kube_cluster_stats {
     struct kube_kind_stats kinds[KUBE_KINDS];
-    uint64_t pods;    /* of this node */
-    uint64_t waiting; /* streams that the API has not named yet */
-    uint64_t guessed; /* of these: named by their path for the time being */
-    uint64_t foreign; /* pods that claimed an owner in another namespace */
-    bool degraded;    /* a watch is not open, or was never */
+    uint64_t pods;       /* of this node */
+    uint64_t waiting;    /* streams that the API has not named yet */
+    uint64_t guessed;    /* of these: named by their path for the time being */
+    uint64_t note_bytes; /* annotations and labels that are kept, but for the pods' */
+    uint64_t foreign;    /* pods that claimed an owner in another namespace */
+    bool degraded;       /* a watch is not open, or was never */
 };
 void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out);
 

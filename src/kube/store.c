@@ -59,6 +59,15 @@ bool kube_notes_eq(const struct kube_notes *n, const struct kube_object *o)
     return true;
 }
 
+static size_t notes_size(const struct kube_notes *n)
+{
+    size_t size = n ? sizeof(*n) : 0;
+
+    for (unsigned i = 0; n && i < KUBE_NOTES; i++)
+        size += n->len[i] == KUBE_NOTE_NONE ? 0 : n->len[i];
+    return size;
+}
+
 /* A drain's URL may hold a password. */
 void kube_notes_free(struct kube_notes *n)
 {
@@ -159,6 +168,7 @@ static void record_free(struct kube_store *s, struct kube_record *r)
 {
     chains_del(&s->records, &r->chain);
     s->counts[r->kind]--;
+    s->note_bytes -= notes_size(r->notes);
     kube_namespace_drop(s, r->namespace);
     kube_notes_free(r->notes);
     free(r);
@@ -192,6 +202,7 @@ static struct kube_record *record_create(struct kube_store *s, enum kube_kind k,
         memcpy(r->text + name.len, owner_name.p, owner_name.len);
     chains_add(&s->records, &r->chain);
     s->counts[k]++;
+    s->note_bytes += notes_size(r->notes);
     return r;
 }
 

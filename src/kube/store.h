@@ -52,7 +52,8 @@ struct kube_store {
     struct map namespaces;
     uint16_t generation[KUBE_KINDS]; /* of the last list that began */
     uint64_t counts[KUBE_KINDS];
-    uint64_t refused; /* objects above KUBE_OBJECTS_MAX */
+    uint64_t note_bytes; /* of the records' notes */
+    uint64_t refused;    /* objects above KUBE_OBJECTS_MAX */
 };
 
 void kube_store_init(struct kube_store *s);

@@ -38,6 +38,12 @@ static void each_part_counts(void **state)
     assert_true(bound_bytes(&in) > base);
     in = node, in.routes++;
     assert_true(bound_bytes(&in) > base);
+    in = node, in.watches++;
+    assert_true(bound_bytes(&in) > base + KUBE_ANNOTATION_MAX);
+    in = node, in.objects++;
+    assert_true(bound_bytes(&in) > base);
+    in = node, in.note_bytes++;
+    assert_true(bound_bytes(&in) > base);
 }
 
 static void a_node_fits_its_memory_limit(void **state)

@@ -49,10 +49,12 @@ static void objects_come_change_and_go(void **state)
     assert_true(str_eq(kube_record_owner_name(find(&s, "u-1")), STR("boss")));
     assert_true(str_eq(kube_record_name(find(&s, "u-1")), STR("web")));
     assert_int_equal(s.counts[KUBE_DEPLOYMENT], 1);
+    assert_int_equal(s.note_bytes, sizeof(struct kube_notes) + 1);
     assert_true(kube_store_del(&s, KUBE_DEPLOYMENT, &o));
     assert_false(kube_store_del(&s, KUBE_DEPLOYMENT, &o));
     assert_null(find(&s, "u-1"));
     assert_int_equal(s.namespaces.len, 0);
+    assert_int_equal(s.note_bytes, 0);
     kube_store_release(&s);
 }
 
