@@ -231,7 +231,7 @@ static size_t string_run(struct json *j, const char *p, size_t n)
         i++;
     if (i)
         settle_surrogate(j);
-    if (i == n) {
+    if (i == n || (unsigned char)p[i] < 0x20) { /* which is no JSON, and the next to be looked at */
         keep(j, p, i);
         return i;
     }
@@ -240,8 +240,6 @@ static size_t string_run(struct json *j, const char *p, size_t n)
         j->state = IN_ESCAPE;
         return i + 1;
     }
-    if (p[i] != '"')
-        return 0;
     settle_surrogate(j);
     if (j->text.len == 0 && !j->cut && !j->skip && i <= j->text.max) {
         string_end(j, str_make(p, i)); /* whole in what was fed: no copy */

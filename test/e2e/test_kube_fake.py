@@ -95,6 +95,7 @@ def test_the_namespace_is_a_default(node, oracle, api, kube, syslog_tcp):
     oracle.wait_complete(common, WAIT, ["plain"]).assert_exact()
     oracle.wait_complete(own, WAIT, ["special"]).assert_exact()
     assert names(common) == {("plain.shop", "plain-7d9c8b6f5d-bcdfg")}
+    assert not d.log_lines("drain refused")
     api.namespace("shop")
     wait_for(lambda: d.metric("logtrain_routes") == 1, WAIT, "the default to go")
 
