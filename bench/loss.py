@@ -43,7 +43,7 @@ class Rsyslog:
         self.conf, self.pid = work / "rsyslog.conf", work / "pid"
         self.conf.write_text(f'''global(workDirectory="{work}")
 module(load="imfile" mode="inotify")
-input(type="imfile" File="{node.containers}/*.log" Tag="bench" ruleset="out" persistStateInterval="1"
+input(type="imfile" File="{node.pods_dir}/*/*/0.log" Tag="bench" ruleset="out" persistStateInterval="1"
       freshStartTail="off")
 ruleset(name="out") {{
     action(type="omfwd" target="127.0.0.1" port="{port}" protocol="tcp" template="RSYSLOG_SyslogProtocol23Format"
