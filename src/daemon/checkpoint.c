@@ -17,6 +17,7 @@
 #define NOBODY                                                                                     \
     UINT32_MAX /* the record is of no worker now: loaded, and its cursor not attached yet */
 #define BORN_SLACK_NS 2000000000
+#define NAMES_KEPT 10 /* generations for which a stream may have no record yet */
 #define COMPLAIN_MS 60000
 
 struct entry {
@@ -25,7 +26,18 @@ struct entry {
     uint64_t key[2];  /* stream, drain: the key in the map */
     struct state_record record;
     uint32_t worker;
+    bool found;     /* somebody has asked for it */
     uint64_t round; /* the worker's report it was last in */
+};
+
+/* What a stream is called. */
+struct named {
+    uint64_t key;
+    struct identity *id; /* one reference */
+    uint64_t since;      /* generation */
+    uint64_t used;       /* generation in which it had a record last */
+    bool here;           /* it was attached in this run */
+    bool missing;        /* its drains are being told */
 };
 
 struct checkpoint {
@@ -38,6 +50,7 @@ struct checkpoint {
     int64_t loaded_written_ns;
     int64_t loaded_ns;  /* wall time of our start: a long stop must not use up anybody's grace */
     struct map by_pair; /* of struct entry: the first of its ring */
+    struct map names;   /* of struct named, by key */
     struct list entries;
     uint64_t nentries;
     uint64_t generation;
@@ -112,6 +125,59 @@ static struct entry *entry_for(struct checkpoint *c, const struct state_record *
     return NULL;
 }
 
+static struct named *named_find(const struct checkpoint *c, uint64_t key)
+{
+    return map_get(&c->names, str_make((const char *)&key, sizeof(key)));
+}
+
+static struct named *name_add(struct checkpoint *c, struct identity *id)
+{
+    struct named *n = named_find(c, identity_key(id));
+
+    if (n) {
+        identity_unref(n->id);
+    } else {
+        n = xcalloc(1, sizeof(*n));
+        n->key = identity_key(id);
+        n->since = c->generation;
+        (void)map_put(&c->names, str_make((const char *)&n->key, sizeof(n->key)), n);
+    }
+    n->id = id;
+    return n;
+}
+
+static void name_drop(struct checkpoint *c, struct named *n)
+{
+    (void)map_del(&c->names, str_make((const char *)&n->key, sizeof(n->key)));
+    identity_unref(n->id);
+    free(n);
+}
+
+/* Appends the names of streams that have records; forgets those that have had none for a while. */
+static int names_encode(struct checkpoint *c, struct buf *out)
+{
+    struct named **old = xcalloc(c->names.len + 1, sizeof(struct named *));
+    size_t i = 0, nold = 0;
+    struct named *n;
+    int rc = 0;
+
+    list_for_each (it, &c->entries) {
+        n = named_find(c, list_entry(it, struct entry, node)->record.stream);
+        if (n)
+            n->used = c->generation;
+    }
+    while ((n = map_next(&c->names, &i))) {
+        if (n->used == c->generation)
+            rc |= state_name_add(out, n->id);
+        else if (c->generation - (n->used > n->since ? n->used : n->since) > NAMES_KEPT)
+            old[nold++] = n;
+    }
+    while (nold)
+        name_drop(c, old[--nold]);
+    free(old);
+    return rc;
+}
+
 bool checkpoint_find(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec,
                      struct state_record *out)
 {
@@ -119,6 +185,8 @@ bool checkpoint_find(struct checkpoint *c, const struct origin *o, const struct 
                              hash_keyed(c->dir.key, spec->text, strlen(spec->text))};
     struct entry *first = map_get(&c->by_pair, pair_key(key)), *en = first, *best = NULL;
 
+    if (c->on)
+        name_add(c, identity_ref(o->identity))->here = true;
     if (!first)
         return false;
     do {
@@ -128,8 +196,10 @@ bool checkpoint_find(struct checkpoint *c, const struct origin *o, const struct 
             best = en;
         en = list_entry(en->same.next, struct entry, same);
     } while (en != first);
-    if (best)
+    if (best) {
+        best->found = true;
         *out = best->record;
+    }
     return best != NULL;
 }
 
@@ -167,6 +237,7 @@ static int64_t later(int64_t a, int64_t b)
 static int encode(struct checkpoint *c)
 {
     struct state_slot s = {.generation = ++c->generation, .written_ns = clock_wall_ns()};
+    struct buf names = BUF_INIT(STATE_TEXT_MAX);
     int rc;
 
     s.records = xcalloc(c->nentries + 1, sizeof(*s.records));
@@ -180,7 +251,10 @@ static int encode(struct checkpoint *c)
             s.records[s.len++] = en->record;
     }
     buf_clear(&c->text);
-    rc = state_encode(&c->text, &s);
+    rc = names_encode(c, &names);
+    s.names = buf_str(&names);
+    rc |= state_encode(&c->text, &s);
+    buf_release(&names);
     free(s.records);
     return rc;
 }
@@ -294,6 +368,45 @@ void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record
     free(records);
 }
 
+/* ---- streams of which nothing is left ---- */
+
+static uint64_t unread(const struct state_record *r)
+{
+    return (r->size > r->off ? r->size - r->off : 0) + r->lost + r->held;
+}
+
+void checkpoint_missing(struct checkpoint *c,
+                        bool (*gone)(void *arg, struct identity *id, uint64_t bytes), void *arg)
+{
+    struct named *n;
+
+    list_for_each (it, &c->entries) {
+        const struct entry *en = list_entry(it, struct entry, node);
+
+        n = named_find(c, en->record.stream);
+        if (en->worker == NOBODY && n && !n->here && !n->missing && n->id->pod.len &&
+            unread(&en->record))
+            n->missing = gone(arg, n->id, unread(&en->record));
+    }
+}
+
+void checkpoint_told(struct checkpoint *c, const struct identity *id)
+{
+    uint64_t key = identity_key(id);
+    struct named *n = named_find(c, key);
+
+    if (!n || !n->missing)
+        return;
+    list_for_each_safe (it, &c->entries) {
+        struct entry *en = list_entry(it, struct entry, node);
+
+        if (en->record.stream == key && en->worker == NOBODY && en->found)
+            entry_drop(c, en);
+    }
+    c->changed = true;
+    ask_again(c);
+}
+
 const uint64_t *checkpoint_key(const struct checkpoint *c)
 {
     return c->dir.key;
@@ -310,6 +423,7 @@ void checkpoint_stats(const struct checkpoint *c, struct checkpoint_stats *out)
 
 static int load(struct checkpoint *c, struct err *e)
 {
+    struct identity name = {.refs = 0};
     struct state_slot s;
     enum state_found found;
 
@@ -330,6 +444,8 @@ static int load(struct checkpoint *c, struct err *e)
     c->loaded_ns = clock_wall_ns();
     for (uint32_t i = 0; i < s.len; i++)
         entry_add(c, &s.records[i], NOBODY, 0);
+    while (state_name_next(&s.names, &name))
+        (void)name_add(c, identity_create(&name));
     log_info("state loaded", KV_CSTR("path", c->dir.path), KV_INT("records", s.len),
              KV_INT("generation", s.generation));
     free(s.records);
@@ -347,6 +463,7 @@ struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct engi
     c->on = *path != '\0';
     c->complaint.period_ms = COMPLAIN_MS;
     map_init(&c->by_pair);
+    map_init(&c->names);
     list_init(&c->entries);
     buf_init(&c->text, STATE_TEXT_MAX);
     state_dir_init(&c->dir, path);
@@ -375,6 +492,8 @@ void checkpoint_start(struct checkpoint *c, unsigned nengines)
 
 void checkpoint_close(struct checkpoint *c)
 {
+    struct named *n;
+
     if (!c)
         return;
     while (c->writing) /* the disk has it: its answer is waited for, whatever that takes */
@@ -387,6 +506,11 @@ void checkpoint_close(struct checkpoint *c)
     list_for_each_safe (it, &c->entries)
         entry_drop(c, list_entry(it, struct entry, node));
     map_release(&c->by_pair);
+    for (size_t i = 0; (n = map_next(&c->names, &i));) {
+        identity_unref(n->id);
+        free(n);
+    }
+    map_release(&c->names);
     buf_release(&c->text);
     loop_timer_free(c->timer);
     state_dir_release(&c->dir);

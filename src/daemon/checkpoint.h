@@ -46,6 +46,14 @@ bool checkpoint_was_reset(const struct checkpoint *c);
 /* There is a state, and the stream began after it was last written. */
 bool checkpoint_born_since(const struct checkpoint *c, const struct origin *o);
 
+/* Calls <gone> for each stream, known from the last run, of which something was unread and of which
+ * nothing was attached yet; <bytes>: unread, at least, of the drain that had least. True: it is
+ * being told to its drains, see checkpoint_told(). */
+void checkpoint_missing(struct checkpoint *c,
+                        bool (*gone)(void *arg, struct identity *id, uint64_t bytes), void *arg);
+/* The drains of such a stream know what they have missed. */
+void checkpoint_told(struct checkpoint *c, const struct identity *id);
+
 /* Mails of the workers (engine_config.dirty, .saved). Records are taken over. */
 void checkpoint_dirty(struct checkpoint *c, unsigned worker);
 void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,

@@ -203,6 +203,8 @@ static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
 
     if (o && d->network.journals)
         journals_forgotten(d->network.journals, o, worker);
+    if (o && o->finished)
+        checkpoint_told(d->checkpoint, o->identity);
     if (o)
         (void)origin_forgotten(o, worker); /* it is not looked at again, freed or not */
 }
@@ -404,6 +406,44 @@ static const char *self_pod(const struct config *c)
     return *c->pod_name || !host || !getenv("KUBERNETES_SERVICE_HOST") ? c->pod_name : host;
 }
 
+static bool is_here(struct daemon *d, uint64_t key)
+{
+    list_for_each (it, &d->origins.all)
+        if (identity_key(list_entry(it, struct origin, node)->identity) == key)
+            return true;
+    return false;
+}
+
+/* A pod of which something was unread is gone. Its drains are told by a stream that has no file and
+ * has ended; without any, this log is. */
+static bool pod_gone(void *arg, struct identity *id, uint64_t bytes)
+{
+    struct daemon *d = arg;
+    struct origin *o;
+
+    if (is_here(d, identity_key(id)))
+        return false;
+    o = origin_create(&d->origins, identity_ref(id));
+    router_stream_add(d->router, o, true);
+    if (!o->workers)
+        log_error("log files of a pod are gone since the last run, and what was unread of them",
+                  KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
+                  KV_STR("container", id->container), KV_INT("lost_bytes_at_least", bytes));
+    router_stream_remove(d->router, o);
+    origin_finish(o);
+    return true;
+}
+
+/* Unreadable is not gone: with any trouble they are left to their grace. */
+static void find_missing(struct daemon *d)
+{
+    struct input_stats stats;
+
+    d->containers->ops->stats(d->containers, &stats);
+    if (!stats.unreadable && access(d->cfg->log_path, R_OK | X_OK) == 0)
+        checkpoint_missing(d->checkpoint, pod_gone, d);
+}
+
 static int open_inputs(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
@@ -426,6 +466,8 @@ static int open_inputs(struct daemon *d, struct err *e)
                                       .identify = kube_identify(d->kube)};
     if (c->kubernetes && !(d->containers = input_containers_open(&d->input_env, &cc, e)))
         return -1;
+    if (d->containers)
+        find_missing(d);
     return network_open(&d->network, &d->input_env, c, e);
 }
 

@@ -173,6 +173,7 @@ void engine_feed(void *receiver, struct mail *m)
     if (s)
         feed_known(en, s, f);
     engine_check_held(en);
+    engine_check_dirty(en);
     identity_unref(f->identity);
     free(f->path);
     free(f);

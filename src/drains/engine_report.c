@@ -134,6 +134,8 @@ static void ask(void *receiver, struct mail *m)
     struct ask_mail *a = container_of(m, struct ask_mail, mail);
 
     a->report = report(en);
+    engine_check_held(en); /* a look may have shown what nobody told */
+    engine_check_dirty(en);
     a->mail.handle = answer;
     mailbox_post(en->cfg.control, &a->mail);
 }

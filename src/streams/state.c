@@ -103,6 +103,48 @@ static void get_record(const char *p, struct state_record *r)
     r->held = get(&p, 8);
 }
 
+/* ---- names ---- */
+
+#define NAME_FIELDS 7
+
+int state_name_add(struct buf *names, const struct identity *id)
+{
+    const struct str fields[NAME_FIELDS] = {id->hostname, id->tag,       id->namespace, id->pod,
+                                            id->uid,      id->container, id->node};
+
+    for (unsigned i = 0; i < NAME_FIELDS; i++) {
+        struct str s = str_head(fields[i], UINT16_MAX);
+        char len[2], *p = len;
+
+        put(&p, s.len, sizeof(len));
+        if (buf_add(names, len, sizeof(len)) < 0 || buf_add_str(names, s) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+bool state_name_next(struct str *names, struct identity *out)
+{
+    struct str *const fields[NAME_FIELDS] = {&out->hostname, &out->tag, &out->namespace,
+                                             &out->pod,      &out->uid, &out->container,
+                                             &out->node};
+
+    for (unsigned i = 0; i < NAME_FIELDS; i++) {
+        const char *p = names->p;
+        size_t len;
+
+        if (names->len < 2)
+            return false;
+        len = get(&p, 2);
+        *names = str_skip(*names, 2);
+        if (names->len < len)
+            return false;
+        *fields[i] = str_head(*names, len);
+        *names = str_skip(*names, len);
+    }
+    return true;
+}
+
 /* ---- slots ---- */
 
 int state_encode(struct buf *out, const struct state_slot *s)
@@ -110,7 +152,7 @@ int state_encode(struct buf *out, const struct state_slot *s)
     size_t body = (size_t)s->len * STATE_RECORD_SIZE;
     char *start, *p;
 
-    if (buf_reserve(out, STATE_HEADER_SIZE + body) < 0)
+    if (buf_reserve(out, STATE_HEADER_SIZE + body + s->names.len) < 0)
         return -1;
     start = p = out->p + out->len;
     memset(start, 0, STATE_HEADER_SIZE + body);
@@ -124,14 +166,31 @@ int state_encode(struct buf *out, const struct state_slot *s)
     for (uint32_t i = 0; i < s->len; i++)
         put_record(start + STATE_HEADER_SIZE + (size_t)i * STATE_RECORD_SIZE, &s->records[i]);
     put(&p, checksum(start, (size_t)(p - start), start + STATE_HEADER_SIZE, body), 4);
-    out->len += STATE_HEADER_SIZE + body;
+    put(&p, s->names.len, 4);
+    put(&p, checksum(s->names.p, s->names.len, NULL, 0), 4);
+    if (s->names.len)
+        memcpy(start + STATE_HEADER_SIZE + body, s->names.p, s->names.len);
+    out->len += STATE_HEADER_SIZE + body + s->names.len;
     out->p[out->len] = '\0';
     return 0;
+}
+
+/* What follows the records, when it is whole; <header> is where its length stands. Without it all
+ * is well but for words. */
+static struct str names_of(struct str data, size_t body, const char *header)
+{
+    uint64_t len = get(&header, 4), sum = get(&header, 4);
+    struct str rest = str_skip(data, STATE_HEADER_SIZE + body);
+
+    if (len > rest.len || checksum(rest.p, len, NULL, 0) != sum)
+        return STR("");
+    return str_head(rest, len);
 }
 
 int state_decode(struct str data, struct state_slot *s, struct err *e)
 {
     const char *p = data.p;
+    struct str names;
     uint64_t version, size, body;
     size_t before;
 
@@ -151,7 +210,11 @@ int state_decode(struct str data, struct state_slot *s, struct err *e)
     before = (size_t)(p - data.p);
     if (get(&p, 4) != checksum(data.p, before, data.p + STATE_HEADER_SIZE, (size_t)body))
         return err_set(e, EBADMSG, "state is damaged: its checksum does not fit");
-    s->records = xcalloc(s->len ? s->len : 1, sizeof(*s->records));
+    names = names_of(data, (size_t)body, p);
+    s->records = xmalloc((s->len + 1) * sizeof(*s->records) + names.len);
+    s->names = str_make((char *)(s->records + s->len), names.len);
+    if (names.len)
+        memcpy(s->records + s->len, names.p, names.len);
     for (uint32_t i = 0; i < s->len; i++)
         get_record(data.p + STATE_HEADER_SIZE + (size_t)i * STATE_RECORD_SIZE, &s->records[i]);
     return 0;

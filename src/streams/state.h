@@ -1,9 +1,10 @@
 /*
  * Where cursors stand, as bytes for a file. A record says which stream and which drain by hashes,
  * which file by its identity (so that it is found again after a rename, and not mistaken for
- * another that got its inode), and where in it: no URL, no name, no credential. A slot is one whole
- * set of records with a generation and a checksum; whoever keeps two of them and writes them in
- * turn always has a good one, whatever write was torn. Little-endian, fixed-size records.
+ * another that got its inode), and where in it: no URL, no credential. A slot is one whole
+ * set of records with a generation and a checksum, and the names of its streams behind; whoever
+ * keeps two of them and writes them in turn always has a good one, whatever write was torn.
+ * Little-endian, fixed-size records.
  */
 #ifndef STREAMS_STATE_H
 #define STREAMS_STATE_H
@@ -13,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "streams/identity.h"
 #include "streams/segment_id.h"
 
 #define STATE_VERSION 1
@@ -50,7 +52,13 @@ struct state_slot {
     int64_t written_ns;           /* wall time */
     struct state_record *records; /* heap; the caller frees it */
     uint32_t len;
+    struct str names; /* state_name_add(); when decoded, in the memory of <records> */
 };
+
+/* What the streams are called, so that a loss can be said when nothing else is left of one. */
+int state_name_add(struct buf *names, const struct identity *id);
+/* The next one, as views. False at the end, or where the names are damaged. */
+bool state_name_next(struct str *names, struct identity *out);
 
 /* Appends header and records. -1 when <out>'s cap does not allow it. */
 int state_encode(struct buf *out, const struct state_slot *s);

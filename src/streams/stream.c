@@ -4,7 +4,9 @@
  */
 #include "streams/cursor_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -166,8 +168,10 @@ void stream_recalled(struct stream *s)
 void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
                         uint32_t restart)
 {
-    struct segment *seg = segment_create(s, no, path, id);
+    struct segment *seg;
 
+    stream_measure(s); /* what was written to the last one before this one was made */
+    seg = segment_create(s, no, path, id);
     seg->restart = restart;
     /* Opened now rather than when its turn comes: until then it could be deleted. */
     if (!list_empty(&s->cursors))
@@ -233,6 +237,29 @@ static bool is_same(struct segment *seg)
     return segment_has_prefix(seg, &seg->id);
 }
 
+/* Which files have no name any more: of a whole directory that went, nobody has told. */
+static void look_for_names(struct stream *s)
+{
+    struct segment_stat st;
+
+    list_for_each (it, &s->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+        bool open = seg->fd >= 0;
+
+        if (seg->lent || seg->gone ||
+            (open && segment_stat_fd(seg->fd, &st, NULL) == 0 && st.linked))
+            continue;
+        if (seg->path && access(seg->path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+            free(seg->path);
+            seg->path = NULL;
+        }
+        if (open)
+            set_nameless(seg, false);
+        else if (!seg->path)
+            segment_lost(seg, NULL);
+    }
+}
+
 static void measure(struct stream *s, bool make_sure)
 {
     struct segment_stat st;
@@ -245,6 +272,8 @@ static void measure(struct stream *s, bool make_sure)
         return;
     if (st.size > last->size)
         last->size = st.size;
+    if (!st.linked && !last->nameless && !last->lent)
+        look_for_names(s);
     if (make_sure && st.size > last->sure && is_same(last))
         last->sure = st.size;
 }
@@ -271,6 +300,7 @@ void stream_grew(struct stream *s)
 void stream_finish(struct stream *s)
 {
     s->finished = true;
+    look_for_names(s);
     stream_grew(s);
 }
 

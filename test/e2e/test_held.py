@@ -3,6 +3,7 @@ FAULTS.md §2.3 and §2.4."""
 
 import re
 
+import pytest
 from lib.daemon import SLOW
 from lib.wait import wait_for
 
@@ -109,3 +110,40 @@ def test_S14_only_the_offending_drain_pays(node, oracle, daemon, http):
     assert report.accounts["b"].distinct == b.written and report.lost_ranges["b"] == []
     assert report.lost and report.reorder == 0 and report.dup == 0, report
     assert declared(report) == lost(d, drain=name) == lost(d)
+
+
+@pytest.mark.parametrize("routed", [True, False])
+def test_F12_deleted_with_unread_bytes_and_killed(node, oracle, daemon, http, routed):
+    """Nothing is left of the pod after the restart: its drain learns how much it missed, or at least the log says so."""
+    web = http()
+    c = node.container("short-0")
+    d = daemon(node, routes=[("*", web_url(web))])
+    c.write(oracle.source("a").take(10))
+    d.wait_confirmed(web.port)
+    web.refuse("reset")
+    read = c.live.stat().st_size
+    c.write(oracle.source("lost").take(500))
+    c.rotate(reopen_delay=0)
+    wait_rotated(d, c)
+    c.write(oracle.sources["lost"].take(500))
+    unread = sum(path.stat().st_size for path in c.files()) - read
+    wait_for(lambda: d.metric("logtrain_drain_lag_bytes") == unread, 20 * SLOW, "the lag to show")
+    c.pod.delete()
+    wait_for(lambda: d.metric("logtrain_held_bytes") == unread + read, 20 * SLOW, "both files to be held")
+    wait_for(lambda: d.metric("logtrain_state_pending") == 0, 20 * SLOW, "the state to be written")
+    d.kill()
+    if not routed:
+        d.set_routes([("other", web_url(web))])
+    d.start()
+    assert len(d.log_lines(rf"error .*gone since the last run.*pod=short-0 .*lost_bytes_at_least={unread}\b")) == 1
+    if not routed:
+        return
+    web.resume()
+    wait_for(lambda: web.count() == 11, 30 * SLOW, "the gap record")
+    report = oracle.check(web.messages(), ["a"]).assert_exact(foreign=1)
+    assert b"logtrain: at least %d bytes were lost" % unread in report.foreign[0]
+    wait_for(lambda: d.metric("logtrain_streams") == 0 and d.metric("logtrain_cursors") == 0, 20 * SLOW, "its end")
+    assert lost(d, reason="restart") == unread
+    d.stop()
+    d.start()
+    assert web.count() == 11 and len(d.log_lines("gone since the last run")) == 1, "said twice"
