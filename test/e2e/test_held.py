@@ -147,3 +147,41 @@ def test_F12_deleted_with_unread_bytes_and_killed(node, oracle, daemon, http, ro
     d.stop()
     d.start()
     assert web.count() == 11 and len(d.log_lines("gone since the last run")) == 1, "said twice"
+
+
+def test_F13_pod_of_a_moment(node, oracle, daemon, http):
+    """A pod of 200 ms: its file is gone before anybody could have asked an API."""
+    web = http()
+    d = daemon(node, drains=[("*", web_url(web))])
+    c = node.container("moment-7d4b9c6f5-x2x1z")
+    c.write(oracle.source("a").take(200))
+    wait_for(lambda: any(path.startswith(str(c.live)) for path in d.fds()), 20 * SLOW, "the file to be opened")
+    c.pod.delete()
+    oracle.wait_complete(web, 20 * SLOW).assert_exact()
+    assert lost(d) == 0
+
+
+def test_S15_reload_and_upgrade_keep_all_cursors(node, oracle, daemon, http):
+    """1,000 cursors: the routes are read again in another order, the daemon is replaced; none is lost, none begins anew."""
+    web = http()
+    containers = [node.container(f"web-{i}") for i in range(100)]
+    routes = [("*", web_url(web))] + [("*", f"null://{i}") for i in range(9)]
+    d = daemon(node, routes=routes)
+    sources = [oracle.source(f"s{i}") for i in range(100)]
+
+    def write_and_settle():
+        for c, source in zip(containers, sources):
+            c.write(source.take(3))
+        oracle.wait_complete(web, 60 * SLOW).assert_exact()
+        wait_for(lambda: d.metric("logtrain_drain_lag_bytes") == 0 and d.metric("logtrain_state_pending") == 0, 30 * SLOW,
+                 "all to be confirmed and written")
+        assert d.metric("logtrain_cursors") == 1000 and d.metric("logtrain_state_records") == 1000
+
+    write_and_settle()
+    d.set_routes(routes[::-1])
+    d.hup()
+    write_and_settle()
+    d.stop()
+    d.start()
+    write_and_settle()
+    assert d.metric("logtrain_resume_gaps_total") == 0 and lost(d) == 0
