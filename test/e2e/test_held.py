@@ -4,6 +4,7 @@ FAULTS.md §2.3 and §2.4."""
 import re
 
 import pytest
+from lib import peer
 from lib.daemon import SLOW
 from lib.wait import wait_for
 
@@ -185,3 +186,18 @@ def test_S15_reload_and_upgrade_keep_all_cursors(node, oracle, daemon, http):
     d.start()
     write_and_settle()
     assert d.metric("logtrain_resume_gaps_total") == 0 and lost(d) == 0
+
+
+def test_F24_one_noisy_among_many_quiet(node, oracle, daemon, http):
+    """2,000 files on one drain: every quiet line is there while most of the noisy one's backlog is not."""
+    web = http(lambda request: peer.Answer(delay=0.02))
+    noisy = node.container("noisy-0")
+    quiet = [node.container(f"quiet-{i}") for i in range(1999)]
+    a, b = oracle.source("noisy", size=1000), oracle.source("quiet")
+    noisy.write(a.take(20000))
+    for c in quiet:
+        c.write(b.take(1))
+    daemon(node, drains=[("*", web.url("batch=ndjson&linger=10ms&connections=1"))])
+    progress, other = oracle.progress(web, ["quiet"]), oracle.progress(web, ["noisy"])
+    wait_for(progress.complete, 60 * SLOW, "the quiet lines")
+    assert other.distinct() < a.written, "the noisy one went first"
