@@ -17,7 +17,7 @@ RUN cmake --preset release -DBUILD_TESTING=OFF && cmake --build --preset release
 FROM ${BASE}
 COPY --from=build /out/packages /tmp/packages
 RUN apt-get -q update \
-    && xargs -a /tmp/packages apt-get -q install -y --no-install-recommends ca-certificates libwebsockets-evlib-uv \
+    && xargs -a /tmp/packages apt-get -q install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /tmp/packages
 COPY --from=build /out/usr/bin/logtrain /usr/bin/logtrain
 EXPOSE 9000

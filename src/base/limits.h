@@ -96,6 +96,25 @@
 #define JOURNAL_HOSTS_MAX 1000                   /* JOURNAL_HOSTS_MAX: hostnames at a time */
 #define JOURNAL_RETRY_MS 1000 /* a segment that could not be written or made is tried again */
 
+/* the HTTP server */
+#define HTTP_HEAD_MAX 16384          /* bytes of a request's line and headers */
+#define HTTP_REQUEST_HEADERS_MAX 100 /* of one request */
+#define HTTP_HEAD_MS 10000           /* for them to come whole */
+#define HTTP_IDLE_MS 60000           /* a connection without a request is closed after this long */
+#define HTTP_ANSWER_MS 60000         /* for an answer to be made, and for each piece to be read */
+#define HTTP_PACE_MS 10000           /* in so long a time ... */
+#define HTTP_PACE_BYTES 10240        /* ... so much of a body has to come */
+#define HTTP_CONNECTIONS_MAX 256     /* more wait in the kernel; idle ones make place */
+#define HTTP_PEER_CONNECTIONS_MAX 64 /* of one address; more are closed */
+#define HTTP_SINKS_MAX 8             /* paths that take bodies */
+#define HTTP_BODY_MAX (8 * 1024 * 1024)    /* of one request, as sent and inflated */
+#define HTTP_BODIES_MAX (32 * 1024 * 1024) /* records of all requests that are not answered yet */
+#define HTTP_RATIO_MAX 100              /* a gzip body may inflate to so many times its size ... */
+#define HTTP_RATIO_FREE (1024 * 1024)   /* ... and so many bytes */
+#define HTTP_RECORDS_MAX 20000          /* of one request */
+#define HTTP_ATOMIC_BYTES (1024 * 1024) /* records of one request that are taken all or none */
+#define HTTP_TOKEN_MS 60000 /* HTTP_TOKEN_FILE is read again when it was read longer ago */
+
 /* kubernetes */
 #define KUBE_PAGE 500                   /* objects of one page of a list */
 #define KUBE_ANNOTATION_MAX (64 * 1024) /* one of ours; the object is skipped when it is longer */

@@ -383,12 +383,29 @@ static int load_args(struct config *c, char *const *argv, struct err *e)
     return 0;
 }
 
+/* A path that requests can have, and that is nobody else's. */
+static int check_path(const char *name, const char *path, const char *other, struct err *e)
+{
+    static const char *const taken[] = {"/metrics", "/healthz", "/readyz", "/drains"};
+
+    if (*path != '/' || path[strcspn(path, " ?#\t\r\n")])
+        return err_set(e, EINVAL, "%s: '%s' is not a path", name, path);
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+        if (strcmp(path, taken[i]) == 0 || strcmp(path, other) == 0)
+            return err_set(e, EINVAL, "%s: '%s' is something else's path", name, path);
+    return 0;
+}
+
 static int complete(const struct config *c, struct err *e)
 {
-    if (!c->kubernetes && !c->syslog_tcp && !c->syslog_udp && !c->syslog_tls)
+    if (check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
+        check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0)
+        return -1;
+    if (!c->kubernetes && !c->syslog_tcp && !c->syslog_udp && !c->syslog_tls && !c->http_events &&
+        !c->http_syslog)
         return err_set(e, EINVAL,
                        "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
-                       "or SYSLOG_TCP, SYSLOG_UDP or SYSLOG_TLS");
+                       "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS or HTTP_SYSLOG");
     if (c->postgres && !str_trim(str_of(c->database_url)).len)
         return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
     if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)

@@ -86,6 +86,9 @@ struct config {
     const char *tls_client_ca, *tls_client_ca_file;
     const char *tls_server_name;
     const char *input_ports_file;
+    bool http_events, http_syslog;
+    const char *http_events_path, *http_syslog_path;
+    const char *http_token_file;
 
     const char **roots; /* log_roots, split; NULL-terminated; owned, as are the texts in it */
 

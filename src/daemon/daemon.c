@@ -468,7 +468,7 @@ static int open_inputs(struct daemon *d, struct err *e)
         return -1;
     if (d->containers)
         find_missing(d);
-    return network_open(&d->network, &d->input_env, c, e);
+    return network_open(&d->network, &d->input_env, c, status_http(d->status), e);
 }
 
 /* No part of it is NULL afterwards, so that all can be released. */

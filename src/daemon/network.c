@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "inputs/http.h"
 #include "inputs/syslog.h"
 
 #define PORTS_TEXT_MAX 1024
 
 static bool wanted(const struct config *c)
 {
-    return c->syslog_tcp || c->syslog_udp || c->syslog_tls;
+    return c->syslog_tcp || c->syslog_udp || c->syslog_tls || c->http_events || c->http_syslog;
 }
 
 static int open_journals(struct network *n, struct input_env *env, const struct config *c,
@@ -78,6 +79,26 @@ static int open_syslog(struct network *n, const struct input_env *env, const str
     return 0;
 }
 
+static int open_http(struct network *n, const struct input_env *env, const struct config *c,
+                     struct http_server *server, struct err *e)
+{
+    struct http_input_config hc = {.name = "http_events",
+                                   .kind = HTTP_INPUT_EVENTS,
+                                   .server = server,
+                                   .path = c->http_events_path,
+                                   .max_line = c->max_line,
+                                   .token_file = c->http_token_file};
+
+    if (c->http_events && add(n, "http_events", "HTTP_EVENTS", input_http_open(env, &hc, e), e) < 0)
+        return -1;
+    hc.name = "http_syslog";
+    hc.kind = HTTP_INPUT_SYSLOG;
+    hc.path = c->http_syslog_path;
+    if (c->http_syslog && add(n, "http_syslog", "HTTP_SYSLOG", input_http_open(env, &hc, e), e) < 0)
+        return -1;
+    return 0;
+}
+
 /* Whole or not at all: who waits for the file reads it as soon as it is there. */
 static int write_ports(const struct network *n, const char *path, struct err *e)
 {
@@ -104,11 +125,13 @@ static int write_ports(const struct network *n, const char *path, struct err *e)
     return rc;
 }
 
-int network_open(struct network *n, struct input_env *env, const struct config *cfg, struct err *e)
+int network_open(struct network *n, struct input_env *env, const struct config *cfg,
+                 struct http_server *server, struct err *e)
 {
     if (!wanted(cfg) && !*cfg->spool_path) /* what a spool holds is delivered in any case */
         return 0;
-    if (open_journals(n, env, cfg, e) < 0 || open_syslog(n, env, cfg, e) < 0)
+    if (open_journals(n, env, cfg, e) < 0 || open_syslog(n, env, cfg, e) < 0 ||
+        open_http(n, env, cfg, server, e) < 0)
         return -1;
     return *cfg->input_ports_file ? write_ports(n, cfg->input_ports_file, e) : 0;
 }

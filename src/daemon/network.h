@@ -8,6 +8,7 @@
 #include "daemon/config.h"
 #include "inputs/input.h"
 #include "inputs/journals.h"
+#include "net/http_server.h"
 
 #define NETWORK_INPUTS_MAX 8
 
@@ -33,8 +34,10 @@ struct network_facts {
     struct journal_stats journals;
 };
 
-/* Opens what <cfg> asks for; sets env->journals. -1 with <e> naming the variable. */
-int network_open(struct network *n, struct input_env *env, const struct config *cfg, struct err *e);
+/* Opens what <cfg> asks for, HTTP on <server>; sets env->journals. -1 with <e> naming the variable.
+ */
+int network_open(struct network *n, struct input_env *env, const struct config *cfg,
+                 struct http_server *server, struct err *e);
 /* Nothing more is heard; what was is written, and the workers told. */
 void network_stop(struct network *n);
 /* Workers have stopped. */

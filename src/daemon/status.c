@@ -11,7 +11,6 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/http_server.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
@@ -239,6 +238,11 @@ struct status *status_open(struct loop *l, struct str address, uint16_t port,
 uint16_t status_port(const struct status *st)
 {
     return http_server_port(st->http);
+}
+
+struct http_server *status_http(const struct status *st)
+{
+    return st->http;
 }
 
 void status_ready(struct status *st, unsigned workers)

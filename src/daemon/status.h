@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "daemon/snapshot.h"
 #include "loop/loop.h"
+#include "net/http_server.h"
 
 struct status;
 
@@ -28,6 +29,8 @@ struct status_source {
 struct status *status_open(struct loop *l, struct str address, uint16_t port,
                            const struct status_source *source, struct err *e);
 uint16_t status_port(const struct status *st);
+/* For who takes bodies on the same port. */
+struct http_server *status_http(const struct status *st);
 void status_ready(struct status *st, unsigned workers);
 /* From now on nobody is asked; /readyz says "stopping". */
 void status_stopping(struct status *st);

@@ -1,6 +1,8 @@
 /*
- * A small HTTP server on libwebsockets, on the control loop: GET and HEAD for now, bounded headers,
- * idle timeouts. The handler may answer later, from another turn.
+ * A small HTTP/1.1 server on the control loop: GET and HEAD for pages, POST and PUT for those who
+ * take bodies. Heads are read strictly (http_request.h); head, body and answer have a time and a
+ * size each, so that a client that is slow, or many, or gone costs a place for a bounded time.
+ * Answers may come later, from another turn.
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -11,6 +13,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "loop/loop.h"
+#include "net/http_request.h"
 
 struct http_server;
 struct http_reply; /* one request waiting for its answer */
@@ -19,13 +22,50 @@ struct http_reply; /* one request waiting for its answer */
  * Valid during the call. */
 typedef void http_handler(void *arg, struct str path, struct str query, struct http_reply *r);
 
+/* Who takes the bodies that are sent to one path. For each request: begin, body for each piece as
+ * it comes, then end or gone, exactly one of them. It may be answered from inside of any of these
+ * but gone, and then nothing more is called for it; after end it has to be, now or later. A body
+ * that was not read whole costs the client its connection. */
+struct http_sink {
+    struct str path;
+    uint64_t body_max; /* bytes as sent; what is longer is answered 413, before it is read if it
+                          says so itself */
+    void (*begin)(void *arg, const struct http_incoming *q, struct http_reply *r);
+    void (*body)(void *arg, struct http_reply *r, struct str piece);
+    void (*end)(void *arg, struct http_reply *r);
+    void (*gone)(void *arg, struct http_reply *r); /* the client has gone: do not answer */
+    void *arg;
+};
+
+struct http_server_stats {
+    uint64_t connections; /* now */
+    uint64_t accepted;
+    uint64_t refused; /* connections of an address that has too many */
+    uint64_t evicted; /* connections that were doing nothing, closed for others' sake */
+    uint64_t timeouts;
+    uint64_t bad; /* requests that are none */
+};
+
 /* Listens on <address> ("" = all) and <port> (0 = any free one). Refuses to start when the port is
  * in use. */
 struct http_server *http_server_create(struct loop *l, struct str address, uint16_t port,
                                        http_handler *handler, void *arg, struct err *e);
 uint16_t http_server_port(const struct http_server *s);
+void http_server_stats(const struct http_server *s, struct http_server_stats *out);
+/* <sink> is borrowed, until it is removed or the server is freed. */
+void http_server_add_sink(struct http_server *s, const struct http_sink *sink);
+/* All its requests must have been answered. */
+void http_server_remove_sink(struct http_server *s, const struct http_sink *sink);
+
 /* Copies <body>. If the client has gone meanwhile, this does nothing. Exactly once per reply. */
 void http_reply_send(struct http_reply *r, int status, const char *content_type, struct str body);
+/* Before http_reply_send(): a further header. */
+void http_reply_header(struct http_reply *r, const char *name, const char *value);
+/* A place for a sink's own pointer. */
+void http_reply_set_data(struct http_reply *r, void *data);
+void *http_reply_data(const struct http_reply *r);
+/* The client's address as text ("192.0.2.1"), valid as long as <r>. */
+struct str http_reply_peer(const struct http_reply *r);
 /* Open replies are dropped: sending them afterwards is a no-op until it returns; then they must not
  * be used. */
 void http_server_free(struct http_server *s);

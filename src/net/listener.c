@@ -1,7 +1,6 @@
 /*
- * Listening and accepting are done here rather than by libwebsockets, which reports neither why a
- * port cannot be had nor stops accepting when there are no file descriptors left: there accept() is
- * tried again after a pause, not in a spin.
+ * Says why a port cannot be had. When there are no file descriptors left, accept() is tried again
+ * after a pause, not in a spin.
  */
 #include "net/listener.h"
 

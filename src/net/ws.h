@@ -6,7 +6,7 @@
  *
  *   ws_create ──▶ (conn) ──▶ asking ──▶ open ──▶ ended
  *
- * Not libwebsockets, which serves our HTTP: its client takes no connected socket, so it would
+ * Not libwebsockets: its client takes no connected socket, so it would
  * resolve names itself (blocking), connect past the egress policy and bring a second TLS set-up.
  */
 #ifndef NET_WS_H

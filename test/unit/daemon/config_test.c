@@ -234,8 +234,6 @@ static void later_features_are_refused(void **state)
 {
     static const char *const names[] = {
         "ENVOY",
-        "HTTP_EVENTS",
-        "HTTP_SYSLOG",
         "PERSISTENT",
     };
     char var[64], text[96];
@@ -253,7 +251,7 @@ static void an_input_and_routes_are_needed(void **state)
     (void)state;
     refuse_env("KUBERNETES=false",
                "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, or "
-               "SYSLOG_TCP, SYSLOG_UDP or SYSLOG_TLS");
+               "SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS or HTTP_SYSLOG");
     refuse_args(ENV("logtrain"),
                 "no route source: give --drain 'HOSTNAME=URL' or --routes FILE, or set "
                 "KUBERNETES_DATASOURCE=true or POSTGRES=true");

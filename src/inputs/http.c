@@ -1,0 +1,448 @@
+/* See http.h. A request is a struct post from its headers to its answer. */
+#include "inputs/http.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "inputs/bearer.h"
+#include "inputs/heard.h"
+#include "inputs/inflate.h"
+#include "inputs/journals.h"
+#include "inputs/packets.h"
+#include "inputs/syslog_frame.h"
+#include "inputs/syslog_parse.h"
+
+#define COMPLAIN_MS 60000
+#define ELEMENT_MAX 256
+#define RETRY_FULL "5" /* seconds: drains have to read before there is room */
+#define RETRY_BUSY "1"
+#define TYPE "text/plain; charset=utf-8"
+
+struct http_input {
+    struct input base;
+    const char *name;
+    enum http_input_kind kind;
+    struct http_server *server;
+    struct http_sink sink;
+    size_t max_line;
+    struct journal_source *source;
+    struct input_counters counters;
+    struct bearer bearer;
+    struct syslog_parser parser;
+    struct list posts;
+    uint64_t held; /* bytes of all of them */
+    struct log_limit complaint;
+};
+
+struct post {
+    struct list node;
+    struct http_input *in;
+    struct http_reply *reply;
+    struct heard heard;
+    uint64_t held; /* of in->held */
+    struct buf element;
+    struct inflater inflater;
+    bool gzip;
+    struct packets packets; /* /events */
+    struct syslog_framer framer;
+    struct buf rest; /* /syslog: a frame that has not ended */
+    struct syslog_peer peer;
+    struct journal_safe safe;
+    int status; /* of the answer, once it is bad */
+    struct err err;
+};
+
+/* ---- answers ---- */
+
+static void post_free(struct post *p)
+{
+    list_del(&p->node);
+    journal_safe_cancel(&p->safe);
+    p->in->held -= p->held;
+    packets_release(&p->packets);
+    inflater_close(&p->inflater);
+    heard_release(&p->heard);
+    buf_release(&p->rest);
+    buf_release(&p->element);
+    free(p);
+}
+
+/* Answers, and forgets the request. */
+static void answer(struct post *p, int status, const char *text)
+{
+    struct http_reply *r = p->reply;
+    struct buf body = BUF_INIT(sizeof(p->err.text) + 2);
+
+    (void)buf_addf(&body, "%s\n", text); /* it fits: errors have that size */
+    post_free(p);
+    http_reply_send(r, status, TYPE, buf_str(&body));
+    buf_release(&body);
+}
+
+static void complain(struct post *p, int status, const char *why)
+{
+    struct http_input *in = p->in;
+
+    if (log_limit_pass(&in->complaint))
+        log_warn("request refused", KV_CSTR("input", in->name),
+                 KV_STR("peer", http_reply_peer(p->reply)), KV_INT("status", status),
+                 KV_CSTR("error", why), KV_INT("suppressed", in->complaint.suppressed_before));
+}
+
+static void refuse(struct post *p, int status, const char *why)
+{
+    p->in->counters.failed++;
+    complain(p, status, why);
+    if (status == 401)
+        http_reply_header(p->reply, "www-authenticate", "Bearer");
+    answer(p, status, why);
+}
+
+/* What was wrong may lie in <p>, which answer() frees. */
+static void refuse_err(struct post *p)
+{
+    struct err e = p->err;
+
+    if (p->status == 400)
+        p->in->counters.framing++;
+    refuse(p, p->status, e.text);
+}
+
+static void come_again(struct post *p, const char *seconds, const char *why)
+{
+    p->in->counters.stalled++;
+    complain(p, 503, why);
+    http_reply_header(p->reply, "retry-after", seconds);
+    answer(p, 503, why);
+}
+
+/* ---- frames ---- */
+
+/* False with p->err: it is no message, or there is no room. */
+static bool take_message(struct post *p, struct str msg, bool cut)
+{
+    struct http_input *in = p->in;
+    struct heard_record r = {.cut = cut};
+    struct journal_entry e;
+
+    if (!msg.len || syslog_parse(&in->parser, msg, &p->peer, &e) == SYSLOG_UNPARSED) {
+        p->status = 400;
+        (void)err_set(&p->err, EINVAL, "record %zu: is no syslog message", p->heard.n);
+        return false;
+    }
+    r.pri = e.syslog.pri;
+    if (heard_keep(&p->heard, e.hostname, &r.hostname) < 0 ||
+        heard_keep(&p->heard, e.time, &r.time) < 0 ||
+        heard_keep(&p->heard, e.syslog.tag, &r.tag) < 0 ||
+        heard_keep(&p->heard, e.syslog.procid, &r.procid) < 0 ||
+        heard_keep(&p->heard, e.syslog.msgid, &r.msgid) < 0 ||
+        heard_keep(&p->heard, e.syslog.sd, &r.sd) < 0 || heard_keep(&p->heard, e.msg, &r.msg) < 0 ||
+        heard_add(&p->heard, &r) < 0) {
+        p->status = 413;
+        (void)err_set(&p->err, EINVAL, "record %zu: more than one request may hold", p->heard.n);
+        return false;
+    }
+    return true;
+}
+
+static bool take_frames(struct post *p, struct str piece)
+{
+    struct str msg, left;
+    size_t used, done = 0;
+    bool cut;
+    enum syslog_frame rc;
+
+    if (buf_add_str(&p->rest, piece) < 0)
+        BUG("http: the framer leaves more than it may");
+    do {
+        left = str_skip(buf_str(&p->rest), done);
+        rc = syslog_frame_next(&p->framer, left, &msg, &cut, &used);
+        done += used;
+        if (rc == SYSLOG_FRAME && !take_message(p, msg, cut))
+            return false;
+    } while (rc == SYSLOG_FRAME);
+    buf_consume(&p->rest, done);
+    if (rc != SYSLOG_FRAME_BAD)
+        return true;
+    p->status = 400;
+    (void)err_set(&p->err, EINVAL, "record %zu: its octet count is none", p->heard.n);
+    return false;
+}
+
+static bool end_frames(struct post *p)
+{
+    struct str msg;
+    bool torn = false;
+
+    if (syslog_frame_last(&p->framer, buf_str(&p->rest), &msg, &torn))
+        return take_message(p, msg, false);
+    p->status = 400;
+    if (torn)
+        (void)err_set(&p->err, EINVAL, "record %zu: the body ends inside of it", p->heard.n);
+    else if (!p->heard.n)
+        (void)err_set(&p->err, EINVAL, "there is no record");
+    return p->err.code == 0;
+}
+
+/* ---- a body ---- */
+
+/* Counts what the request holds now. False: all together hold too much. */
+static bool count_held(struct post *p)
+{
+    uint64_t now = heard_cost(&p->heard) + p->rest.cap + p->packets.json.text.cap;
+
+    p->in->held += now - p->held;
+    p->held = now;
+    if (p->in->held <= HTTP_BODIES_MAX)
+        return true;
+    p->status = 503;
+    return false;
+}
+
+static bool take_plain(void *arg, struct str piece)
+{
+    struct post *p = arg;
+    bool ok;
+
+    if (p->in->kind == HTTP_INPUT_SYSLOG) {
+        ok = take_frames(p, piece);
+    } else {
+        ok = packets_feed(&p->packets, piece, &p->err) == 0;
+        p->status = ok ? 0 : p->packets.too_many ? 413 : 400;
+    }
+    return ok && count_held(p);
+}
+
+static bool take_gzip(struct post *p, struct str piece)
+{
+    switch (inflater_feed(&p->inflater, piece, take_plain, p)) {
+    case INFLATE_OK:
+        return true;
+    case INFLATE_LARGE:
+        p->status = 413;
+        (void)err_set(&p->err, EINVAL, "the body inflates to more than a body may have");
+        return false;
+    case INFLATE_BAD:
+        p->status = 400;
+        (void)err_set(&p->err, EINVAL, "the body is not gzip");
+        return false;
+    default:
+        return false;
+    }
+}
+
+static void give_up(struct post *p)
+{
+    if (p->status == 503)
+        come_again(p, RETRY_BUSY, "too many requests at a time");
+    else
+        refuse_err(p);
+}
+
+static void begin(void *arg, const struct http_incoming *q, struct http_reply *r)
+{
+    struct http_input *in = arg;
+    struct post *p = xcalloc(1, sizeof(*p));
+    bool plain = !q->content_encoding.len || str_ieq(q->content_encoding, STR("identity"));
+
+    p->in = in;
+    p->reply = r;
+    http_reply_set_data(r, p);
+    list_add_tail(&in->posts, &p->node);
+    list_init(&p->safe.node);
+    heard_init(&p->heard, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
+    buf_init(&p->element, ELEMENT_MAX);
+    (void)syslog_peer_element(&p->element, http_reply_peer(r), STR("")); /* an address fits */
+    p->peer = (struct syslog_peer){http_reply_peer(r), buf_str(&p->element)};
+    packets_init(&p->packets, &p->heard, in->max_line, buf_str(&p->element));
+    syslog_framer_init(&p->framer, in->max_line);
+    buf_init(&p->rest, in->max_line + HTTP_HEAD_MAX + 128 * 1024);
+    if (!bearer_good(&in->bearer, q->authorization, loop_now(in->base.env->loop)))
+        refuse(p, 401, "the bearer token is missing or wrong");
+    else if (!plain && !str_ieq(q->content_encoding, STR("gzip")) &&
+             !str_ieq(q->content_encoding, STR("x-gzip")))
+        refuse(p, 415, "the only content encoding is gzip");
+    else if (!plain && inflater_open(&p->inflater) < 0)
+        come_again(p, RETRY_BUSY, "there is no memory");
+    else
+        p->gzip = !plain;
+}
+
+static void body(void *arg, struct http_reply *r, struct str piece)
+{
+    struct http_input *in = arg;
+    struct post *p = http_reply_data(r);
+
+    syslog_parser_set_now(&in->parser, clock_wall_ns() / 1000000000);
+    if (!(p->gzip ? take_gzip(p, piece) : take_plain(p, piece)))
+        give_up(p);
+}
+
+/* ---- into the journals ---- */
+
+static void safe_done(struct journal_safe *s, bool ok)
+{
+    struct post *p = container_of(s, struct post, safe);
+
+    if (ok)
+        answer(p, 200, "ok");
+    else
+        come_again(p, RETRY_FULL, "the records cannot be written now");
+}
+
+static uint64_t entries_size(const struct journal_entry *e, size_t n)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += journal_record_size(&e[i]);
+    return bytes;
+}
+
+/* How many were taken, or are final otherwise. */
+static size_t append(struct http_input *in, const struct journal_entry *e, size_t n)
+{
+    struct journals *js = in->base.env->journals;
+    size_t i;
+
+    if (entries_size(e, n) <= HTTP_ATOMIC_BYTES)
+        return journals_append_all(js, in->source, e, n) == JOURNAL_OK ? n : 0;
+    for (i = 0; i < n; i++)
+        if (journals_append(js, in->source, &e[i]) == JOURNAL_FULL)
+            break;
+    return i;
+}
+
+static void hand_over(struct post *p)
+{
+    struct http_input *in = p->in;
+    struct journal_entry *e = heard_entries(&p->heard, buf_str(&p->element));
+    size_t n = p->heard.n, taken;
+    uint64_t refused = in->counters.refused;
+
+    taken = append(in, e, n);
+    free(e);
+    p->safe.done = safe_done;
+    if (taken < n)
+        come_again(p, RETRY_FULL,
+                   taken ? "there was room for a part of the records only"
+                         : "there is no room now");
+    else if (n && in->counters.refused - refused == n)
+        refuse(p, 403, "not under that hostname");
+    else
+        journals_when_safe(in->base.env->journals, &p->safe);
+}
+
+static void end(void *arg, struct http_reply *r)
+{
+    struct post *p = http_reply_data(r);
+    bool ok;
+
+    (void)arg;
+    if (p->gzip && !inflater_ended(&p->inflater)) {
+        p->status = 400;
+        (void)err_set(&p->err, EINVAL, "the body is gzip that was cut off");
+        ok = false;
+    } else if (p->in->kind == HTTP_INPUT_SYSLOG) {
+        ok = end_frames(p);
+    } else {
+        ok = packets_end(&p->packets, &p->err) == 0;
+        p->status = 400;
+    }
+    if (ok)
+        hand_over(p);
+    else
+        refuse_err(p);
+}
+
+static void gone(void *arg, struct http_reply *r)
+{
+    struct http_input *in = arg;
+
+    in->counters.failed++;
+    post_free(http_reply_data(r));
+}
+
+/* ---- the member ---- */
+
+static struct http_input *input_of(const struct input *base)
+{
+    return container_of((struct input *)(uintptr_t)base, struct http_input, base);
+}
+
+static void stats(const struct input *base, struct input_stats *out)
+{
+    (void)base;
+    *out = (struct input_stats){.streams = 0};
+}
+
+/* The connections are the server's, which is not for inputs only. */
+static const struct input_counters *counters(const struct input *base)
+{
+    struct http_input *in = input_of(base);
+    struct http_server_stats s;
+
+    http_server_stats(in->server, &s);
+    in->counters.connections = s.connections;
+    in->counters.accepted = s.accepted;
+    in->counters.refused_connections = s.refused;
+    return &in->counters;
+}
+
+static uint16_t port(const struct input *base)
+{
+    return http_server_port(input_of(base)->server);
+}
+
+static void close_input(struct input *base)
+{
+    struct http_input *in = input_of(base);
+
+    while (!list_empty(&in->posts))
+        come_again(list_entry(in->posts.next, struct post, node), RETRY_BUSY, "stopping");
+    http_server_remove_sink(in->server, &in->sink);
+    journal_source_close(in->source);
+    syslog_parser_release(&in->parser);
+    bearer_close(&in->bearer);
+    free(in);
+}
+
+static const struct input_ops http_ops = {
+    .name = "http", .stats = stats, .close = close_input, .counters = counters, .port = port};
+
+struct input *input_http_open(const struct input_env *env, const struct http_input_config *cfg,
+                              struct err *e)
+{
+    struct http_input *in = xcalloc(1, sizeof(*in));
+
+    in->base = (struct input){&http_ops, env};
+    in->name = cfg->name;
+    in->kind = cfg->kind;
+    in->server = cfg->server;
+    in->max_line = cfg->max_line;
+    in->complaint.period_ms = COMPLAIN_MS;
+    in->sink = (struct http_sink){.path = str_of(cfg->path),
+                                  .body_max = HTTP_BODY_MAX,
+                                  .begin = begin,
+                                  .body = body,
+                                  .end = end,
+                                  .gone = gone,
+                                  .arg = in};
+    list_init(&in->posts);
+    syslog_parser_init(&in->parser);
+    if (bearer_open(&in->bearer, cfg->token_file, loop_now(env->loop), e) < 0)
+        goto fail;
+    in->source = journal_source_open(env->journals, cfg->name, &in->counters, e);
+    if (!in->source)
+        goto fail;
+    http_server_add_sink(in->server, &in->sink);
+    return &in->base;
+fail:
+    close_input(&in->base);
+    return NULL;
+}

@@ -1,0 +1,334 @@
+/* See http_request.h. */
+#include "net/http_request.h"
+
+#include "base/limits.h"
+
+#define LENGTH_LIMIT (UINT64_C(1) << 60) /* of a Content-Length that is looked at at all */
+#define CHUNK_DIGITS 8                   /* of a chunk's size */
+#define IGNORED_MAX 4096                 /* extensions and trailers of one body */
+
+static int refuse(int status, const char *text, const char **why)
+{
+    *why = text;
+    return status;
+}
+
+/* RFC 9110 §5.6.2. */
+static bool is_token_ch(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool is_token(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_token_ch((unsigned char)s.p[i]))
+            return false;
+    return s.len > 0;
+}
+
+static bool is_visible(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.p[i] <= ' ' || s.p[i] == 0x7f)
+            return false;
+    return s.len > 0;
+}
+
+static bool is_value(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (((unsigned char)s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
+/* Spaces and tabs only, not what isspace() takes. */
+static struct str trim(struct str s)
+{
+    while (s.len && (*s.p == ' ' || *s.p == '\t'))
+        s = str_skip(s, 1);
+    while (s.len && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+/* Cuts a line off <*rest>, which must end in CRLF. */
+static bool cut_line(struct str *rest, struct str *line)
+{
+    if (!str_cut(rest, '\n', line) || !line->len || line->p[line->len - 1] != '\r')
+        return false;
+    line->len--;
+    return str_find(*line, '\r') < 0;
+}
+
+/* ---- the request line ---- */
+
+/* "http://host/path" to "/path": what proxies send, and servers have to take (RFC 9112 §3.2.2). */
+static struct str path_of(struct str target)
+{
+    ptrdiff_t slash;
+
+    if (!str_ieq(str_head(target, 7), STR("http://")))
+        return target;
+    target = str_skip(target, 7);
+    slash = str_find(target, '/');
+    return slash < 0 ? STR("/") : str_skip(target, (size_t)slash);
+}
+
+static int parse_line(struct http_incoming *r, struct str line, const char **why)
+{
+    struct str target, version = line;
+    ptrdiff_t mark;
+
+    if (!str_cut(&version, ' ', &r->method) || !is_token(r->method) ||
+        !str_cut(&version, ' ', &target) || !is_visible(target))
+        return refuse(400, "this is no request line", why);
+    if (!str_eq(version, STR("HTTP/1.1")) && !str_eq(version, STR("HTTP/1.0"))) {
+        bool other = str_starts(version, STR("HTTP/")) && is_visible(version);
+
+        return refuse(other ? 505 : 400, "this server speaks HTTP/1.1 and HTTP/1.0", why);
+    }
+    r->keep = str_eq(version, STR("HTTP/1.1"));
+    target = path_of(target);
+    if (*target.p != '/' && !str_eq(r->method, STR("CONNECT")) && !str_eq(target, STR("*")))
+        return refuse(400, "the request's target is no path", why);
+    mark = str_find(target, '?');
+    r->path = mark < 0 ? target : str_head(target, (size_t)mark);
+    r->query = mark < 0 ? STR("") : str_skip(target, (size_t)mark + 1);
+    return 0;
+}
+
+/* ---- headers ---- */
+
+struct seen {
+    bool host, coding, minor0;
+};
+
+static int take_length(struct http_incoming *r, struct str value, const char **why)
+{
+    if (r->has_length)
+        return refuse(400, "two Content-Length headers", why);
+    if (!str_to_u64(value, LENGTH_LIMIT, &r->length))
+        return refuse(400, "Content-Length is not a number", why);
+    r->has_length = true;
+    return 0;
+}
+
+static int take_coding(struct http_incoming *r, struct seen *seen, struct str value,
+                       const char **why)
+{
+    if (seen->coding || !str_ieq(value, STR("chunked")) || seen->minor0)
+        return refuse(400, "Transfer-Encoding can only be 'chunked', once, in HTTP/1.1", why);
+    seen->coding = r->chunked = true;
+    return 0;
+}
+
+static void take_connection(struct http_incoming *r, struct str value)
+{
+    struct str part;
+
+    while (str_cut(&value, ',', &part))
+        if (str_ieq(trim(part), STR("close")))
+            r->keep = false;
+}
+
+static int take_once(struct str *field, struct str value, const char **why)
+{
+    if (field->len)
+        return refuse(400, "a header that can be there only once is there twice", why);
+    *field = value;
+    return 0;
+}
+
+static int take_header(struct http_incoming *r, struct seen *seen, struct str name,
+                       struct str value, const char **why)
+{
+    if (str_ieq(name, STR("content-length")))
+        return take_length(r, value, why);
+    if (str_ieq(name, STR("transfer-encoding")))
+        return take_coding(r, seen, value, why);
+    if (str_ieq(name, STR("authorization")))
+        return take_once(&r->authorization, value, why);
+    if (str_ieq(name, STR("content-encoding")))
+        return take_once(&r->content_encoding, value, why);
+    if (str_ieq(name, STR("content-type")))
+        return take_once(&r->content_type, value, why);
+    if (str_ieq(name, STR("connection"))) {
+        take_connection(r, value);
+    } else if (str_ieq(name, STR("upgrade"))) {
+        r->keep = false; /* answered as if it were not there, and then the client may think again */
+    } else if (str_ieq(name, STR("host"))) {
+        if (seen->host)
+            return refuse(400, "two Host headers", why);
+        seen->host = true;
+    } else if (str_ieq(name, STR("expect"))) {
+        if (!str_ieq(value, STR("100-continue")))
+            return refuse(417, "only 'Expect: 100-continue' is understood", why);
+        r->expects = !seen->minor0;
+    }
+    return 0;
+}
+
+int http_request_parse(struct http_incoming *r, struct str head, const char **why)
+{
+    struct seen seen = {false, false, false};
+    struct str line;
+    int rc;
+
+    *r = (struct http_incoming){.keep = false};
+    if (!cut_line(&head, &line))
+        return refuse(400, "a line does not end in CR LF", why);
+    rc = parse_line(r, line, why);
+    if (rc)
+        return rc;
+    seen.minor0 = !r->keep;
+    while (head.len && cut_line(&head, &line) && line.len) {
+        ptrdiff_t colon = str_find(line, ':');
+        struct str name = str_head(line, colon < 0 ? 0 : (size_t)colon);
+        struct str value = trim(str_skip(line, (size_t)(colon + 1)));
+
+        if (!is_token(name) || !is_value(value))
+            return refuse(400, "a header that is none", why);
+        if (++r->headers > HTTP_REQUEST_HEADERS_MAX)
+            return refuse(431, "too many headers", why);
+        rc = take_header(r, &seen, name, value, why);
+        if (rc)
+            return rc;
+    }
+    if (line.len || head.len)
+        return refuse(400, "a line does not end in CR LF", why);
+    if (r->chunked && r->has_length)
+        return refuse(400, "Content-Length beside Transfer-Encoding", why);
+    if (!seen.host && !seen.minor0)
+        return refuse(400, "there is no Host header", why);
+    return 0;
+}
+
+size_t http_request_head(struct str in, size_t looked)
+{
+    size_t at = looked > 3 ? looked - 3 : 0;
+
+    for (; at < in.len; at++) {
+        const char *lf = memchr(in.p + at, '\n', in.len - at);
+
+        if (!lf)
+            return 0;
+        at = (size_t)(lf - in.p);
+        if (at + 1 < in.len && in.p[at + 1] == '\n')
+            return at + 2;
+        if (at + 2 < in.len && in.p[at + 1] == '\r' && in.p[at + 2] == '\n')
+            return at + 3;
+    }
+    return 0;
+}
+
+/* ---- chunks ---- */
+
+enum chunk_state {
+    SIZE = 0,     /* digits of a chunk's size */
+    EXTENSION,    /* behind them, up to CR */
+    SIZE_LF,      /* the LF behind that */
+    DATA,         /* <left> bytes */
+    DATA_CR,      /* the CR LF behind them */
+    DATA_LF,      /* ... */
+    TRAILER,      /* the first byte of a line behind the last chunk */
+    TRAILER_LINE, /* the rest of it */
+    TRAILER_LF,   /* ... */
+    LAST_LF,      /* of the empty line */
+    ENDED,
+};
+
+void http_chunks_init(struct http_chunks *c)
+{
+    *c = (struct http_chunks){.state = SIZE};
+}
+
+static int hex_of(char ch)
+{
+    if (ch >= '0' && ch <= '9')
+        return ch - '0';
+    ch |= 0x20;
+    return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+}
+
+static bool expect(struct http_chunks *c, char ch, char wanted, unsigned next)
+{
+    c->state = next;
+    return ch == wanted;
+}
+
+/* Bytes that mean nothing to us, up to CR. */
+static bool pass_over(struct http_chunks *c, char ch, unsigned after_cr)
+{
+    if (ch == '\r') {
+        c->state = after_cr;
+        return true;
+    }
+    return ++c->ignored <= IGNORED_MAX && (ch == '\t' || (unsigned char)ch >= ' ') && ch != 0x7f;
+}
+
+static bool size_byte(struct http_chunks *c, char ch)
+{
+    int digit = hex_of(ch);
+
+    if (digit >= 0) {
+        c->left = c->left * 16 + (unsigned)digit;
+        return ++c->digits <= CHUNK_DIGITS;
+    }
+    if (!c->digits || (ch != ';' && ch != '\r'))
+        return false;
+    c->state = EXTENSION;
+    return pass_over(c, ch, SIZE_LF);
+}
+
+/* A byte that is no data. False: it cannot be there. */
+static bool chunk_byte(struct http_chunks *c, char ch)
+{
+    switch (c->state) {
+    case SIZE:
+        return size_byte(c, ch);
+    case EXTENSION:
+        return pass_over(c, ch, SIZE_LF);
+    case SIZE_LF:
+        return expect(c, ch, '\n', c->left ? DATA : TRAILER);
+    case DATA_CR:
+        return expect(c, ch, '\r', DATA_LF);
+    case DATA_LF:
+        c->digits = 0;
+        return expect(c, ch, '\n', SIZE);
+    case TRAILER:
+        c->state = TRAILER_LINE;
+        return pass_over(c, ch, LAST_LF);
+    case TRAILER_LINE:
+        return pass_over(c, ch, TRAILER_LF);
+    case TRAILER_LF:
+        return expect(c, ch, '\n', TRAILER);
+    default:
+        return expect(c, ch, '\n', ENDED);
+    }
+}
+
+enum http_chunk http_chunks_next(struct http_chunks *c, struct str in, struct str *data,
+                                 size_t *used)
+{
+    for (*used = 0; *used < in.len; (*used)++) {
+        if (c->state == DATA) {
+            *data = str_skip(in, *used);
+            *data = str_head(*data, c->left < data->len ? (size_t)c->left : data->len);
+            c->left -= data->len;
+            *used += data->len;
+            if (!c->left)
+                c->state = DATA_CR;
+            return HTTP_CHUNK_DATA;
+        }
+        if (!chunk_byte(c, in.p[*used]))
+            return HTTP_CHUNK_BAD;
+        if (c->state == ENDED) {
+            ++*used;
+            return HTTP_CHUNK_END;
+        }
+    }
+    return HTTP_CHUNK_MORE;
+}

@@ -1,0 +1,56 @@
+/*
+ * The head of an HTTP/1 request, and the chunks of its body (RFC 9112), read strictly: whatever
+ * another program on the way could read as something else is refused, so that nobody can hide a
+ * request in another's body. Refused are two lengths or a length that is not digits only, a length
+ * beside Transfer-Encoding, any coding but "chunked", lines that end in a bare LF, folded lines, a
+ * space before the colon, control characters. Pure functions on bytes: no sockets here.
+ */
+#ifndef NET_HTTP_REQUEST_H
+#define NET_HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+/* Views into the bytes that were parsed. */
+struct http_incoming {
+    struct str method;
+    struct str path;  /* begins with '/'; as given, still encoded */
+    struct str query; /* as given, without '?' */
+    struct str authorization, content_encoding, content_type; /* empty = none */
+    bool chunked;
+    bool has_length;
+    uint64_t length;  /* of the body, with <has_length> */
+    bool keep;        /* the connection is good for another request */
+    bool expects;     /* a "100 Continue" before the body */
+    unsigned headers; /* how many there were */
+};
+
+/* Parses <head>, which ends in its empty line. 0, or the status to refuse it with (400, 417, 431,
+ * 505) and *why in words. After a refusal the connection is of no more use: where the next request
+ * begins cannot be known. */
+int http_request_parse(struct http_incoming *r, struct str head, const char **why);
+/* Length of the head that <in> begins with, its empty line included; 0 = it has not ended.
+ * <looked>: so many bytes were in <in> the last time. An empty line in bare LFs ends it, too:
+ * http_request_parse() refuses it then. */
+size_t http_request_head(struct str in, size_t looked);
+
+struct http_chunks {
+    uint64_t left;    /* of the chunk */
+    unsigned digits;  /* of its size so far */
+    unsigned ignored; /* bytes of extensions and trailers so far, of the whole body */
+    unsigned state;
+};
+enum http_chunk {
+    HTTP_CHUNK_MORE = 1, /* all of <in> was used */
+    HTTP_CHUNK_DATA,     /* *data is a piece of the body; there may be more in <in> */
+    HTTP_CHUNK_END,      /* the body has ended */
+    HTTP_CHUNK_BAD,
+};
+void http_chunks_init(struct http_chunks *c);
+/* *used bytes of <in> were taken. */
+enum http_chunk http_chunks_next(struct http_chunks *c, struct str in, struct str *data,
+                                 size_t *used);
+
+#endif

@@ -1,0 +1,75 @@
+/* What the two halves of the HTTP server share: http_server.c accepts, http_session.c serves one
+ * connection. Nobody else includes this. */
+#ifndef NET_HTTP_SESSION_H
+#define NET_HTTP_SESSION_H
+
+#include "base/limits.h"
+#include "base/list.h"
+#include "net/http_server.h"
+#include "net/listener.h"
+
+#define HTTP_READ_SIZE (32 * 1024) /* of one turn and connection */
+#define HTTP_ANSWER_MAX ((size_t)1 << 30)
+
+enum phase { HEAD = 0, BODY, WAIT, WRITE, LINGER };
+
+struct http_conn {
+    struct list node; /* server->conns, or server->dead; those in HEAD by age of it */
+    struct http_server *server;
+    struct loop_fd *watch;
+    struct loop_timer *timer;
+    int fd; /* -1 = closed */
+    enum phase phase;
+    struct buf in;
+    size_t looked;  /* bytes of <in> in which no head ends */
+    bool ended;     /* the client sends no more */
+    bool running;   /* inside run() */
+    bool head_only; /* the answer has no body: HEAD */
+    bool close;     /* after the answer */
+    struct http_reply *reply;
+    const struct http_sink *sink; /* of the body that is being read */
+    struct http_chunks chunks;
+    bool chunked;
+    uint64_t left;  /* of a body with a length */
+    uint64_t got;   /* of the body */
+    uint64_t paced; /* <got> when the pace was last looked at; in LINGER bytes thrown away */
+    struct buf out;
+    size_t off;
+    char peer[LISTENER_PEER_SIZE];
+};
+
+struct http_reply {
+    struct http_conn *conn; /* NULL = the client has gone */
+    void *data;
+    struct buf headers;
+    struct list node; /* server->replies */
+    char peer[LISTENER_PEER_SIZE];
+};
+
+struct http_server {
+    struct loop *loop;
+    struct listener *listen;
+    http_handler *handler;
+    void *arg;
+    const struct http_sink *sinks[HTTP_SINKS_MAX];
+    unsigned nsinks;
+    struct list conns, dead, replies;
+    struct loop_task bury;
+    struct http_server_stats stats;
+    bool freeing;
+};
+
+/* ---- http_session.c ---- */
+/* Waits for a request. */
+void http_conn_begin(struct http_conn *c);
+void http_conn_ready(void *arg, int events, int error);
+void http_conn_timer(void *arg);
+/* Takes it out at once; it is freed at the end of the turn. */
+void http_conn_close(struct http_conn *c);
+void http_reply_free(struct http_reply *r);
+
+/* ---- http_server.c ---- */
+/* Accepts, or stops to, by the number of connections that there are now. */
+void http_server_accept_more(struct http_server *s);
+
+#endif
