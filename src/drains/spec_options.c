@@ -242,14 +242,16 @@ static const struct drain_option options[] = {
      "no progress",
      set_timeout},
     {"insecure", "", "true|false", "false", "no certificate checks at all", set_insecure},
-    {"ca", "", "BASE64", "none",
-     "certificates in PEM, as base64, trusted beside the system's roots", tls_set_ca},
-    {"cert", "", "BASE64", "none",
-     "a certificate to show (and its chain) in PEM, as base64; its key may be in it, too (schemes "
-     "with TLS only)",
+    {"ca", "", "BASE64|FILE", "none",
+     "certificates in PEM, as base64 or (for operators) in a file, trusted beside the system's "
+     "roots",
+     tls_set_ca},
+    {"cert", "", "BASE64|FILE", "none",
+     "a certificate to show (and its chain) in PEM, as base64 or (for operators) in a file; its "
+     "key may be in it, too (schemes with TLS only)",
      tls_set_cert},
-    {"key", "https,syslog+tls,syslog+https,es,elasticsearch,gelf+tls,gelf+https,wss", "BASE64",
-     "none", "the key of cert= in PEM, as base64", tls_set_key},
+    {"key", "https,syslog+tls,syslog+https,es,elasticsearch,gelf+tls,gelf+https,wss", "BASE64|FILE",
+     "none", "the key of cert= in PEM, as base64 or (for operators) in a file", tls_set_key},
     {"servername", "", "NAME", "the host",
      "the name that the server's certificate must be for (schemes with TLS only)",
      tls_set_servername},
@@ -366,9 +368,11 @@ static const struct drain_option *find(struct str pair, const struct drain_schem
             found = o;
     if (!found || is_servers(found, scheme))
         return NULL;
-    /* "?key=" of a webhook is none of a certificate, which begin with "-----" */
+    /* "?key=" of a webhook is none of a certificate, which begins with "-----" or is a file's path
+     */
     if (found->set == tls_set_key && scheme->flags & (DRAIN_HTTP | DRAIN_QUERY) &&
-        !str_starts(str_skip(pair, name.len), STR("=LS0tLS1")))
+        !str_starts(str_skip(pair, name.len), STR("=LS0tLS1")) &&
+        !str_starts(str_skip(pair, name.len), STR("=/")))
         return NULL;
     return found;
 }

@@ -1,15 +1,18 @@
 /*
  * ca=, cert=, key= and servername=: what a drain's TLS trusts, shows and expects. PEMs come as
- * base64 and are decoded and tried here, so that a spec that exists can be used. None of them is
- * ever quoted.
+ * base64, or for operators as the path of a file, and are tried here, so that a spec that exists
+ * can be used. None of them is ever quoted.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "drains/base64.h"
 #include "drains/spec_internal.h"
+
+#define PEM_FILE_MAX (64 * 1024)
 
 /* Whether it looks like a PEM: asking OpenSSL is expensive. */
 static bool is_pem(const struct buf *b)
@@ -24,15 +27,38 @@ static void wipe(struct buf *b)
     buf_release(b);
 }
 
-/* The PEM in <v>, as a heap string in *out. */
-static int set_pem(char **out, const char *name, const char *what, struct str v, struct err *e)
+static int read_pem(struct str path, struct buf *pem, const char *name, const char *what,
+                    struct err *e)
 {
-    struct buf pem = BUF_INIT(URL_MAX);
+    char *z = str_dup(path);
+    int rc = file_read(z, pem, e);
+
+    free(z);
+    if (rc < 0)
+        return err_wrap(e, "option '%s'", name);
+    return is_pem(pem) ? 0
+                       : err_set(e, EINVAL, "option '%s': no %s in PEM in the file", name, what);
+}
+
+/* The PEM in <v>, as a heap string in *out. The base64 of a PEM never begins with a '/', which
+ * would be a byte above 0xfb: that is a path. Workloads may name none: it would be read with our
+ * permissions. */
+static int set_pem(struct drain_spec *s, char **out, const char *name, const char *what,
+                   struct str v, struct err *e)
+{
+    struct buf pem = BUF_INIT(PEM_FILE_MAX);
+    bool file = v.len && v.p[0] == '/';
     int rc = 0;
 
-    if (base64_decode(v, &pem) < 0 || !is_pem(&pem))
-        rc = err_set(e, EINVAL, "option '%s' must be the base64 of %s in PEM", name, what);
-    else
+    if (file && s->owner)
+        rc = err_set(e, EPERM, "option '%s': a file is for operators only", name);
+    else if (file && memchr(v.p, '\0', v.len))
+        rc = err_set(e, EINVAL, "option '%s' must be a path without NUL", name);
+    else if (file)
+        rc = read_pem(v, &pem, name, what, e);
+    else if (base64_decode(v, &pem) < 0 || !is_pem(&pem))
+        rc = err_set(e, EINVAL, "option '%s' must be the base64 of a %s in PEM", name, what);
+    if (rc == 0)
         *out = str_dup(buf_str(&pem));
     wipe(&pem);
     return rc;
@@ -51,7 +77,7 @@ int tls_set_ca(struct drain_spec *s, struct str v, struct err *e)
 {
     struct tls_options o = {0};
 
-    if (set_pem(&s->ca, "ca", "a certificate", v, e) < 0)
+    if (set_pem(s, &s->ca, "ca", "certificate", v, e) < 0)
         return -1;
     o.ca = str_of(s->ca);
     return try_out(&o, "ca", e);
@@ -68,14 +94,14 @@ int tls_set_cert(struct drain_spec *s, struct str v, struct err *e)
 {
     if (needs_tls(s, "cert", e) < 0)
         return -1;
-    return set_pem(&s->client_cert, "cert", "a certificate", v, e);
+    return set_pem(s, &s->client_cert, "cert", "certificate", v, e);
 }
 
 int tls_set_key(struct drain_spec *s, struct str v, struct err *e)
 {
     if (needs_tls(s, "key", e) < 0)
         return -1;
-    return set_pem(&s->client_key, "key", "a private key", v, e);
+    return set_pem(s, &s->client_key, "key", "private key", v, e);
 }
 
 int tls_set_servername(struct drain_spec *s, struct str v, struct err *e)

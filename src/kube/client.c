@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -77,7 +78,7 @@ static int credential_read(struct credential *k, struct err *e)
 
     if (!k->file)
         return 0;
-    rc = kube_file_read(k->file, &fresh, e);
+    rc = file_read(k->file, &fresh, e);
     if (rc == 0 && !str_trim(buf_str(&fresh)).len)
         rc = err_set(e, EINVAL, "%s is empty", k->file);
     if (rc == 0 && !str_eq(buf_str(&fresh), buf_str(&k->bytes))) {

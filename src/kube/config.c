@@ -2,11 +2,9 @@
 #include "kube/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "kube/config_internal.h"
 
 static void free_secret(char *text)
@@ -29,29 +27,6 @@ void kube_config_release(struct kube_config *c)
     free_secret(c->token);
     free(c->token_file);
     *c = (struct kube_config){.insecure = false};
-}
-
-int kube_file_read(const char *path, struct buf *out, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = -1;
-
-    buf_clear(out);
-    if (fd < 0)
-        return err_sys(e, errno, "cannot read %s", path);
-    do {
-        if (buf_reserve(out, 4096) < 0) {
-            (void)close(fd); /* nothing was written to it */
-            return err_set(e, EFBIG, "cannot read %s: it is too long", path);
-        }
-        n = read(fd, out->p + out->len, 4096);
-        out->len += n > 0 ? (size_t)n : 0;
-        out->p[out->len] = '\0';
-    } while (n > 0);
-    if (n < 0)
-        (void)err_sys(e, errno, "cannot read %s", path);
-    (void)close(fd); /* nothing was written to it */
-    return n < 0 ? -1 : 0;
 }
 
 /* "<dir>/<name>", or <name> when it is absolute. Heap. */
@@ -86,7 +61,7 @@ int kube_config_in_cluster(struct kube_config *c, const char *host, const char *
     c->server = str_dup(buf_str(&text));
     c->token_file = kube_path_join(str_of(dir), STR("token"));
     c->ca_file = kube_path_join(str_of(dir), STR("ca.crt"));
-    rc = kube_file_read(c->token_file, &text, e);
+    rc = file_read(c->token_file, &text, e);
     if (rc == 0 && !str_trim(buf_str(&text)).len)
         rc = err_set(e, EINVAL, "%s is empty", c->token_file);
     if (text.p)

@@ -34,7 +34,4 @@ int kube_config_load(struct kube_config *c, const char *path, struct err *e);
 /* Zeroes the secrets, then frees. A zeroed <c> is fine. */
 void kube_config_release(struct kube_config *c);
 
-/* A small file (at most 1 MiB) into <out>, which is cleared first. */
-int kube_file_read(const char *path, struct buf *out, struct err *e);
-
 #endif

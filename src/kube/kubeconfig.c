@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <yaml.h>
 
+#include "base/file.h"
 #include "kube/config_internal.h"
 
 struct kubeconfig {
@@ -156,7 +157,7 @@ int kube_config_load(struct kube_config *c, const char *path, struct err *e)
     int rc = -1;
 
     *c = (struct kube_config){.insecure = false};
-    if (kube_file_read(path, &text, e) < 0) {
+    if (file_read(path, &text, e) < 0) {
         buf_release(&text);
         return -1;
     }

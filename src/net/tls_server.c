@@ -2,14 +2,13 @@
 #include "net/tls_server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -45,32 +44,12 @@ static bool given(const struct tls_pem *p)
     return *p->text || *p->file;
 }
 
-static int read_file(const char *path, struct buf *out, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-
-    if (fd < 0)
-        return err_sys(e, errno, "cannot open %s", path);
-    do {
-        if (buf_reserve(out, 4096) < 0) {
-            (void)close(fd);
-            return err_set(e, E2BIG, "%s is too large", path);
-        }
-        n = read(fd, out->p + out->len, 4096);
-        if (n > 0)
-            out->len += (size_t)n;
-    } while (n > 0 || (n < 0 && errno == EINTR));
-    (void)close(fd); /* only read from */
-    return n < 0 ? err_sys(e, errno, "cannot read %s", path) : 0;
-}
-
 /* The PEM of <p> into <out>. */
 static int pem_load(const struct tls_pem *p, struct buf *out, struct err *e)
 {
     buf_init(out, PEM_MAX);
     if (*p->file)
-        return read_file(p->file, out, e);
+        return file_read(p->file, out, e);
     return buf_add_str(out, str_of(p->text)) < 0 ? err_set(e, E2BIG, "is too large") : 0;
 }
 

@@ -9,6 +9,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "drains/base64.h"
@@ -117,6 +120,58 @@ static void a_key_of_another_certificate(void **state)
     release_pems(&p);
 }
 
+static void assert_refused(struct drain_spec *s, const struct err *e, const char *why)
+{
+    assert_null(s);
+    assert_non_null(strstr(e->text, why));
+}
+
+/* Operators may name files; a workload's file would be read with our permissions. */
+static void files(void **state)
+{
+    char path[] = "/tmp/logtrain-pem-XXXXXX";
+    struct buf url = BUF_INIT(URL_MAX);
+    struct err e = {0, ""};
+    struct tls_options tls;
+    struct drain_spec *s;
+    struct pems p;
+    int fd = mkstemp(path);
+
+    (void)state;
+    make_pems(&p);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, p.both.p, p.both.len), p.both.len);
+    assert_int_equal(buf_addf(&url, "syslog+tls://h/?cert=%s&ca=%s", path, path), 0);
+    s = drain_spec_create(buf_str(&url), &e);
+    if (!s)
+        fail_msg("%s", e.text);
+    drain_spec_tls(s, &tls);
+    assert_true(str_eq(tls.cert, buf_str(&p.both)));
+    assert_true(str_eq(tls.key, buf_str(&p.both)));
+    assert_true(str_eq(tls.ca, buf_str(&p.both)));
+    assert_refused(drain_spec_create_owner(buf_str(&url), &e), &e,
+                   "option 'cert': a file is for operators only");
+    drain_spec_unref(s);
+    buf_clear(&url);
+    assert_int_equal(buf_addf(&url, "https://h/?cert=%s&key=%s", path, path), 0);
+    s = drain_spec_create(buf_str(&url), &e);
+    assert_non_null(s);
+    assert_string_equal(s->target, "/"); /* nothing is the server's */
+    drain_spec_unref(s);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_refused(drain_spec_create(buf_str(&url), &e), &e,
+                   "option 'cert': no certificate in PEM in the file");
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    assert_refused(drain_spec_create(buf_str(&url), &e), &e, "it is too long");
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_refused(drain_spec_create(buf_str(&url), &e), &e,
+                   "option 'cert': cannot read /tmp/logtrain-pem-");
+    assert_refused(drain_spec_create(STR("https://h/?ca=/dev"), &e), &e, "not a regular file");
+    buf_release(&url);
+    release_pems(&p);
+}
+
 static void servername(void **state)
 {
     struct err e = {0, ""};
@@ -172,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(client_certificates),
         cmocka_unit_test(a_key_of_another_certificate),
+        cmocka_unit_test(files),
         cmocka_unit_test(servername),
         cmocka_unit_test(base64),
     };
