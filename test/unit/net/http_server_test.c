@@ -400,6 +400,43 @@ static void test_N01_who_asks_nothing_makes_place(void **state)
     close(fd);
 }
 
+/* Turns, and then so much later, turns. */
+static void pass(struct fixture *f, uint64_t *now, uint64_t ms)
+{
+    for (int i = 0; i < 4; i++)
+        loop_turn(&f->loop, 1);
+    clock_fake(*now += ms, 1);
+    for (int i = 0; i < 4; i++)
+        loop_turn(&f->loop, 1);
+}
+
+static void test_N01_slow_heads_end(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t now = clock_mono_ms();
+    int silent, half, idle;
+
+    clock_fake(now, 1);
+    silent = connect_to(http_server_port(f->server));
+    half = connect_to(http_server_port(f->server));
+    idle = connect_to(http_server_port(f->server));
+    say(half, "GET /now HT");
+    say(idle, GET("/now"));
+    read_answer(f, idle, false);
+    pass(f, &now, HTTP_HEAD_MS / 2);
+    say(half, "TP/1.1\r\n"); /* one more byte does not give it more time */
+    pass(f, &now, HTTP_HEAD_MS / 2 + 1);
+    read_end(f, silent);
+    buf_clear(&f->in);
+    read_end(f, half);
+    ASSERT_HAS(f->in.p, "HTTP/1.1 408 ");
+    say(idle, GET("/now"));
+    read_answer(f, idle, false);
+    pass(f, &now, HTTP_IDLE_MS + 1);
+    read_end(f, idle);
+    clock_fake(0, 0);
+}
+
 /* ---- bodies ---- */
 
 static void sink_begin(void *arg, const struct http_incoming *q, struct http_reply *r)
@@ -547,6 +584,31 @@ static void test_N08_client_goes_in_the_body_or_before_the_answer(void **state)
     for (int i = 0; i < 5; i++)
         loop_turn(&f->loop, 10);
     assert_int_equal(f->gone, 1);
+}
+
+static void test_N01_slow_bodies_and_answers_end(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t now = clock_mono_ms();
+    int slow, waits;
+
+    open_sink(f);
+    clock_fake(now, 1);
+    slow = connect_to(http_server_port(f->server));
+    say(slow, POST("Content-Length: 900\r\n", "abc"));
+    pass(f, &now, HTTP_PACE_MS / 2);
+    say(slow, "d");
+    pass(f, &now, HTTP_PACE_MS / 2 + 1);
+    read_end(f, slow);
+    ASSERT_HAS(f->in.p, "HTTP/1.1 408 ");
+    assert_int_equal(f->gone, 1);
+    waits = connect_to(http_server_port(f->server));
+    say(waits, POST("Content-Length: 5\r\n", "Later"));
+    WAIT_FOR(f, f->held);
+    pass(f, &now, HTTP_ANSWER_MS + 1);
+    read_end(f, waits);
+    http_reply_send(f->held, 200, "text/plain", STR("nobody"));
+    clock_fake(0, 0);
 }
 
 static void test_expect_continue(void **state)
@@ -742,6 +804,8 @@ int main(void)
         TEST(test_a_body_may_be_refused_while_it_comes),
         TEST(test_N02_bodies_that_are_too_long),
         TEST(test_N08_client_goes_in_the_body_or_before_the_answer),
+        TEST(test_N01_slow_heads_end),
+        TEST(test_N01_slow_bodies_and_answers_end),
         TEST(test_expect_continue),
         TEST(test_N06_N07_what_can_be_read_in_two_ways_is_refused),
         TEST(test_N06_a_nul_in_a_header),
