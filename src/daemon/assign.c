@@ -69,15 +69,26 @@ void assign_load(struct assign *a, uint64_t *drains, uint64_t *requests)
         *requests += spec->batch == BATCH_STREAM ? 0 : spec->connections;
 }
 
+static struct drain_spec *find(struct assign *a, struct str url, enum route_trust trust)
+{
+    buf_clear(&a->id);
+    if (buf_add_ch(&a->id, drain_spec_mark(trust == ROUTE_OWNER)) < 0 ||
+        buf_add_str(&a->id, url) < 0)
+        return NULL;
+    return map_get(&a->specs, buf_str(&a->id));
+}
+
+const struct drain_spec *assign_find(struct assign *a, struct str url, enum route_trust trust)
+{
+    return find(a, url, trust);
+}
+
 static struct drain_spec *spec_for(struct assign *a, struct str url, enum route_trust trust)
 {
     bool owner = trust == ROUTE_OWNER;
-    struct drain_spec *spec = NULL;
+    struct drain_spec *spec = find(a, url, trust);
     struct err e = {0};
 
-    buf_clear(&a->id);
-    if (buf_add_ch(&a->id, drain_spec_mark(owner)) == 0 && buf_add_str(&a->id, url) == 0)
-        spec = map_get(&a->specs, buf_str(&a->id));
     if (spec)
         return spec;
     if (a->specs.len >= a->sweep_at)

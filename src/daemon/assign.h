@@ -33,6 +33,8 @@ void assign_init(struct assign *a, struct engine **engines, unsigned workers);
 void assign_release(struct assign *a);
 /* Distinct URLs in use, and how many requests those that are not one pipe may have open. */
 void assign_load(struct assign *a, uint64_t *drains, uint64_t *requests);
+/* The spec by which the workers know a URL that is attached; NULL when it is not. Borrowed. */
+const struct drain_spec *assign_find(struct assign *a, struct str url, enum route_trust trust);
 /* The worker for a stream. All workers share a drain's streams; a drain that is one pipe in order
  * has as many workers as connections. The same answer each time. */
 unsigned assign_worker(unsigned workers, const struct drain_spec *spec, uint64_t stream);

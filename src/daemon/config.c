@@ -3,6 +3,7 @@
  * the same setters as values that were given, so a default that is out of range fails every start.
  */
 #include "daemon/config.h"
+#include "daemon/cli.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -359,6 +360,28 @@ static int load_state_command(struct config *c, char *const *argv, char *const *
     return 0;
 }
 
+/* `logtrain explain NAMESPACE/POD`. Of the environment only where the daemon listens counts. */
+static int load_explain_command(struct config *c, char *const *argv, char *const *envp,
+                                struct err *e)
+{
+    struct str pod = str_of(argv[0] ? argv[0] : ""), namespace;
+
+    c->mode = CONFIG_MODE_EXPLAIN;
+    if (!argv[0] || argv[1] || !str_cut(&pod, '/', &namespace) || !explain_is_name(namespace) ||
+        !explain_is_name(pod))
+        return err_set(e, EINVAL, "explain: wants NAMESPACE/POD");
+    for (const struct config_var *v = config_vars(); v->name; v++) {
+        const char *value = env_find(envp, v->name);
+
+        if (strcmp(v->name, "HTTP_PORT") != 0 && strcmp(v->name, "HTTP_ADDRESS") != 0)
+            continue;
+        if (set_default(c, v, e) < 0 || (value && *value && set_var(c, v, value, e) < 0))
+            return -1;
+    }
+    c->explain = str_dup(str_of(argv[0]));
+    return 0;
+}
+
 static int load_args(struct config *c, char *const *argv, struct err *e)
 {
     if (!*argv)
@@ -420,6 +443,8 @@ int config_load(struct config *c, char *const *argv, char *const *envp, struct e
     *c = (struct config){.mode = CONFIG_MODE_RUN};
     if (argv[0] && argv[1] && strcmp(argv[1], "state") == 0)
         return load_state_command(c, argv + 2, envp, e);
+    if (argv[0] && argv[1] && strcmp(argv[1], "explain") == 0)
+        return load_explain_command(c, argv + 2, envp, e);
     if (load_args(c, argv, e) < 0)
         return -1;
     if (c->mode != CONFIG_MODE_RUN) /* these work whatever the environment says */
@@ -445,6 +470,7 @@ void config_release(struct config *c)
     free(c->routes);
     free(c->kube_config);
     free(c->state_dir);
+    free(c->explain);
     for (const char **root = c->roots; root && *root; root++)
         free((void *)*root);
     free(c->roots);

@@ -27,6 +27,7 @@ enum config_mode {
     CONFIG_MODE_SCHEMA,       /* schema */
     CONFIG_MODE_STATE_LIST,   /* state ls [DIR] */
     CONFIG_MODE_STATE_VERIFY, /* state verify [DIR] */
+    CONFIG_MODE_EXPLAIN,      /* explain NAMESPACE/POD */
 };
 
 #define CONFIG_NODE_DEFAULT "logtrain" /* NODE when it is not set */
@@ -97,6 +98,7 @@ struct config {
     unsigned ndrains;
     char *check;       /* --check */
     char *state_dir;   /* state ls|verify: which one; never NULL then */
+    char *explain;     /* explain: of which pod; never NULL then */
     char *routes;      /* --routes */
     char *kube_config; /* --kube-config */
 };

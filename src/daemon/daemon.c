@@ -29,6 +29,7 @@
 #include "base/mem.h"
 #include "daemon/assign.h"
 #include "daemon/bound.h"
+#include "daemon/explain.h"
 #include "daemon/held.h"
 #include "daemon/kube.h"
 #include "daemon/network.h"
@@ -66,6 +67,7 @@ struct daemon {
     struct input *containers;
     struct network network;
     struct status *status;
+    struct explain *explain;
     uint64_t started_ms;
     bool stopping;
     int exit;
@@ -111,6 +113,7 @@ static void stop(struct daemon *d)
     d->stopping = true;
     if (d->status)
         status_stopping(d->status);
+    explain_stop(d->explain);
     /* What was written a moment ago may not have been told yet. */
     list_for_each (it, &d->origins.all)
         origin_grew(list_entry(it, struct origin, node));
@@ -288,6 +291,13 @@ static void status_facts(void *arg, struct node_facts *out)
     network_facts(&d->network, &out->network);
 }
 
+static void status_explain(void *arg, struct str query, struct http_reply *r)
+{
+    struct daemon *d = arg;
+
+    explain_ask(d->explain, query, r);
+}
+
 /* The workers have what can be spared, but give it back a little later. */
 static bool ask_for_room(void *arg)
 {
@@ -355,9 +365,21 @@ static int write_port_file(const char *path, uint16_t port, struct err *e)
     return rc;
 }
 
+static void open_explain(struct daemon *d)
+{
+    const struct explain_env env = {.source_env = &d->source_env,
+                                    .origins = &d->origins,
+                                    .assign = &d->assign,
+                                    .engines = d->engines,
+                                    .workers = (unsigned)d->cfg->workers,
+                                    .cluster = kube_cluster_of(d->kube)};
+
+    d->explain = explain_create(&env);
+}
+
 static int open_status(struct daemon *d, struct err *e)
 {
-    const struct status_source source = {status_ask, status_facts, d};
+    const struct status_source source = {status_ask, status_facts, status_explain, d};
     const struct config *c = d->cfg;
 
     d->status = status_open(&d->loop, str_of(c->http_address), (uint16_t)c->http_port, &source, e);
@@ -506,6 +528,7 @@ static int open_rest(struct daemon *d, struct err *e)
         return -1;
     if (start_engines(d, e) < 0)
         return -1;
+    open_explain(d);
     return open_inputs(d, e);
 }
 
@@ -521,6 +544,7 @@ static void release(struct daemon *d)
     router_free(d->router);
     assign_release(&d->assign);
     origins_release(&d->origins);
+    explain_free(d->explain);
     status_free(d->status);
     notify_free(d->notify);
     egress_free(d->egress);

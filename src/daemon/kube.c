@@ -96,6 +96,11 @@ struct identify *kube_identify(struct kube *k)
     return k ? kube_cluster_identify(k->cluster) : NULL;
 }
 
+const struct kube_cluster *kube_cluster_of(const struct kube *k)
+{
+    return k ? k->cluster : NULL;
+}
+
 void kube_close_routes(struct kube *k)
 {
     if (!k)

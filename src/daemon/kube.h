@@ -18,6 +18,8 @@ int kube_open(struct kube **out, const struct config *c, const struct datasource
               struct err *e);
 /* NULL when <k> is. */
 struct identify *kube_identify(struct kube *k);
+/* NULL when <k> is. */
+const struct kube_cluster *kube_cluster_of(const struct kube *k);
 /* The datasource; then nobody is told of routes any more. <k> may be NULL. */
 void kube_close_routes(struct kube *k);
 /* After the inputs. NULL is fine. */

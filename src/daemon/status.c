@@ -196,21 +196,33 @@ static void readyz(struct status *st, struct http_reply *r)
     buf_release(&body);
 }
 
+static void explain(struct status *st, struct str query, struct http_reply *r)
+{
+    if (st->phase != READY)
+        reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
+    else
+        st->source.explain(st->source.arg, query, r);
+}
+
+/* Other pages than /explain understand no query, and none does harm. */
 static void handle(void *arg, struct str path, struct str query, struct http_reply *r)
 {
     struct status *st = arg;
 
-    (void)query; /* none is understood, none does harm */
     if (str_eq(path, STR("/metrics")))
         gather(st, r, ASK_METRICS);
     else if (str_eq(path, STR("/drains")))
         gather(st, r, ASK_DRAINS);
+    else if (st->source.explain && str_eq(path, STR("/explain")))
+        explain(st, query, r);
     else if (str_eq(path, STR("/healthz")))
         reply_text(r, 200, "ok\n");
     else if (str_eq(path, STR("/readyz")))
         readyz(st, r);
     else if (str_eq(path, STR("/")))
-        reply_text(r, 200, "logtrain " LOGTRAIN_VERSION "\n/metrics\n/healthz\n/readyz\n/drains\n");
+        reply_text(r, 200,
+                   "logtrain " LOGTRAIN_VERSION "\n/metrics\n/healthz\n/readyz\n/drains\n"
+                   "/explain?pod=NAMESPACE/POD\n");
     else
         reply_text(r, 404, "not found\n");
 }

@@ -1,5 +1,5 @@
 /*
- * The HTTP side: /metrics, /healthz, /readyz, /drains. Runs on the control loop.
+ * The HTTP side: /metrics, /healthz, /readyz, /drains, /explain. Runs on the control loop.
  *
  * A question to /metrics or /drains asks every worker and is answered when all have replied, or
  * after SCRAPE_TIMEOUT_MS with what is there. Questions that come meanwhile share the answer, and a
@@ -13,6 +13,7 @@
 #include "loop/loop.h"
 #include "net/http_server.h"
 
+struct http_reply;
 struct status;
 
 /* Where the figures come from. */
@@ -22,6 +23,8 @@ struct status_source {
                 void *darg);
     /* Fills in the control thread's own. */
     void (*facts)(void *arg, struct node_facts *out);
+    /* Answers /explain: now or later, but before it is over. NULL = there is no such page. */
+    void (*explain)(void *arg, struct str query, struct http_reply *r);
     void *arg;
 };
 

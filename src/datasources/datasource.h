@@ -92,6 +92,10 @@ int datasource_postgres_schema(struct buf *out);
 struct datasource *datasource_kubernetes_open(const struct datasource_env *env,
                                               struct kube_cluster *cluster);
 
+/* Whether that is taken which stands in an annotation behind <nth> others. */
+int datasource_kubernetes_check(const struct datasource_env *env, struct str url, unsigned nth,
+                                struct err *e);
+
 /* A hostname with '*' for any run of bytes: visible ASCII, at most ROUTE_PATTERN_MAX bytes. */
 #define ROUTE_PATTERN_MAX 512 /* a hostname of ours is at most <pod>.<namespace>, 317 */
 int route_pattern_check(struct str pattern, struct err *e);

@@ -78,13 +78,14 @@ static bool has(const struct wanted *w, struct str url)
     return false;
 }
 
-static int check(const struct kubernetes *k, struct str url, unsigned nth, struct err *e)
+int datasource_kubernetes_check(const struct datasource_env *env, struct str url, unsigned nth,
+                                struct err *e)
 {
     if (nth >= OWNER_DRAINS_MAX)
         return err_set(e, E2BIG, "a workload may have %d drains", OWNER_DRAINS_MAX);
     if (url.len > OWNER_URL_MAX)
         return err_set(e, E2BIG, "url: is over %d bytes", OWNER_URL_MAX);
-    return k->base.env->check_owner_url(url, e);
+    return env->check_owner_url(url, e);
 }
 
 static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_drains *d)
@@ -94,7 +95,7 @@ static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_
     struct err e;
 
     while (nth <= OWNER_DRAINS_MAX && drain_list_next(&rest, &url)) {
-        if (check(k, url, nth++, &e) < 0)
+        if (datasource_kubernetes_check(k->base.env, url, nth++, &e) < 0)
             refuse(k, w, d, url, &e);
         else if (!has(w, url))
             w->urls[w->n++] = url;

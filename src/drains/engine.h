@@ -121,6 +121,28 @@ struct engine_report {
 void engine_ask(struct engine *en, void (*done)(void *arg, struct engine_report *r), void *arg);
 void engine_report_free(struct engine_report *r);
 
+/* One cursor and its drain, for `logtrain explain`. */
+struct cursor_report {
+    uint64_t stream;
+    struct drain_spec *spec; /* a reference */
+    const char *state;
+    char *error; /* last one of the drain, or NULL; never a credential */
+    uint64_t retry_in_ms;
+    struct position acked;
+    uint64_t lag_bytes;  /* not yet confirmed */
+    uint64_t lost_bytes; /* of the drain, on this worker */
+    bool parked;
+};
+struct where_report {
+    struct cursor_report *cursors;
+    unsigned n;
+};
+/* Asks for the cursors of <n> streams; <done> gets the answer on the control thread and owns it
+ * (where_report_free). <streams> is copied. */
+void engine_where(struct engine *en, const uint64_t *streams, unsigned n,
+                  void (*done)(void *arg, struct where_report *r), void *arg);
+void where_report_free(struct where_report *r); /* NULL is fine */
+
 /* ---- for members, on the worker ---- */
 struct loop *engine_loop(struct engine *en);
 struct dns *engine_dns(struct engine *en);

@@ -352,11 +352,7 @@ enum kube_sync kube_cluster_sync(const struct kube_cluster *c, enum kube_kind ki
 
 static void tell_routes(struct kube_cluster *c, const struct kube_pod *p)
 {
-    const struct kube_workload w = {.uid = str_of(p->uid),
-                                    .namespace = p->namespace->name,
-                                    .name = str_of(p->name),
-                                    .drains = p->drains,
-                                    .ndrains = p->ndrains};
+    const struct kube_workload w = kube_pod_workload(p);
 
     if (c->routes && p->known)
         c->routes->changed(c->routes, &w);

@@ -67,6 +67,11 @@ struct identify *kube_cluster_identify(struct kube_cluster *c);
 /* NULL takes it back. Told of all pods that are known. */
 void kube_cluster_set_routes(struct kube_cluster *c, struct kube_routes *r);
 
+/* Calls <fn> for the pods of that name: usually one or none; the last one, too, while it is on its
+ * way out. <known>: what owns it was found; else it has no drains yet. */
+void kube_cluster_find(const struct kube_cluster *c, struct str namespace, struct str name,
+                       void (*fn)(void *arg, const struct kube_workload *w, bool known), void *arg);
+
 struct kube_kind_stats {
     const char *resource; /* NULL: it is not watched */
     uint64_t objects;

@@ -69,6 +69,8 @@ enum kube_sync kube_cluster_sync(const struct kube_cluster *c, enum kube_kind ki
 /* Looks at <p>'s owners: fills in what the last look said; keeps it as it was when an owner has
  * still to be heard of. */
 void kube_resolve(struct kube_cluster *c, struct kube_pod *p);
+/* Views of <p>. */
+struct kube_workload kube_pod_workload(const struct kube_pod *p);
 /* Does it depend on this object? */
 bool kube_pod_has_owner(const struct kube_pod *p, const struct kube_uid *uid);
 

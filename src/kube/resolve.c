@@ -243,3 +243,24 @@ void kube_resolve(struct kube_cluster *c, struct kube_pod *p)
     p->tell |= changed || !p->known;
     p->known = true;
 }
+
+struct kube_workload kube_pod_workload(const struct kube_pod *p)
+{
+    return (struct kube_workload){.uid = str_of(p->uid),
+                                  .namespace = p->namespace->name,
+                                  .name = str_of(p->name),
+                                  .drains = p->drains,
+                                  .ndrains = p->ndrains};
+}
+
+void kube_cluster_find(const struct kube_cluster *c, struct str namespace, struct str name,
+                       void (*fn)(void *arg, const struct kube_workload *w, bool known), void *arg)
+{
+    list_for_each (it, &c->pods) {
+        const struct kube_pod *p = list_entry(it, struct kube_pod, node);
+        const struct kube_workload w = kube_pod_workload(p);
+
+        if (str_eq(w.name, name) && str_eq(w.namespace, namespace))
+            fn(arg, &w, p->known);
+    }
+}

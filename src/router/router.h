@@ -96,6 +96,15 @@ bool router_stream_wanted(const struct origin *o);
 /* Changes whenever routes do: an answer of router_wants() holds for as long as this is the same. */
 uint64_t router_generation(const struct router *r);
 
+/* Nobody has said yet what it is called. */
+bool router_stream_pending(const struct origin *o);
+/* Calls <fn> for each route that attaches <o> to a URL: a URL comes more than once when several
+ * routes ask for it. Looks at every route there is: for people, not for data. */
+void router_explain(const struct router *r, const struct origin *o,
+                    void (*fn)(void *arg, const char *source, struct str url,
+                               enum route_trust trust),
+                    void *arg);
+
 struct router_stats {
     uint64_t routes; /* (pattern, URL) pairs */
     uint64_t streams;

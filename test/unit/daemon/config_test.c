@@ -277,6 +277,10 @@ static void bad_flags_are_named_but_not_their_values(void **state)
     (void)state;
     refuse_args(ARGS("--drian", "x"), "unknown flag --drian (--help lists them)");
     refuse_args(ARGS("--drian=a=http://u:secret@h"), "unknown flag --drian (--help lists them)");
+    refuse_args(ARGS("explain"), "explain: wants NAMESPACE/POD");
+    refuse_args(ARGS("explain", "web"), "explain: wants NAMESPACE/POD");
+    refuse_args(ARGS("explain", "shop/web", "x"), "explain: wants NAMESPACE/POD");
+    refuse_args(ARGS("explain", "shop/web%20x"), "explain: wants NAMESPACE/POD");
     refuse_args(ARGS("-h"), "unknown flag -h (--help lists them)");
     refuse_args(ARGS("a=http://u:secret@h"), "takes no arguments but flags (--help lists them)");
     refuse_args(ARGS("--drain"), "--drain: needs HOSTNAME=URL");

@@ -62,7 +62,7 @@ static void node(void *arg, struct node_facts *out)
 static int setup(void **state)
 {
     struct fixture *f = xcalloc(1, sizeof(*f));
-    const struct status_source source = {ask, node, f};
+    const struct status_source source = {.ask = ask, .facts = node, .arg = f};
     struct err e = {0};
 
     loop_init(&f->loop);
@@ -222,7 +222,7 @@ static void an_answer_after_everybody_left_is_dropped(void **state)
 static void a_taken_port_is_an_error(void **state)
 {
     struct fixture *f = *state;
-    const struct status_source source = {ask, node, f};
+    const struct status_source source = {.ask = ask, .facts = node, .arg = f};
     struct err e = {0};
 
     assert_null(status_open(&f->loop, STR("127.0.0.1"), status_port(f->status), &source, &e));

@@ -1,0 +1,452 @@
+/*
+ * See explain.h. A question lives until every worker has answered it, also when the daemon stops
+ * meanwhile. What is printed is looked up when the last answer is there, so that it fits together.
+ *
+ * URLs are shown by their drain's name or masked. Hostnames, annotations and peers' texts are other
+ * people's: bytes that a terminal would obey are replaced.
+ */
+#include "daemon/explain.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/url.h"
+#include "daemon/cli.h"
+#include "drains/engine.h"
+
+#define EXPLAIN_MAX 16
+#define TYPE_TEXT "text/plain; charset=utf-8"
+#define TEXT_MAX (4 * 1024 * 1024)
+#define PAIRS_MAX 256 /* routes of one stream that are shown */
+
+struct explain {
+    struct explain_env env;
+    struct list questions;
+    unsigned n;
+};
+
+struct question {
+    struct list node; /* explain->questions */
+    struct explain *explain;
+    struct http_reply *reply; /* NULL: nobody waits any more */
+    char *namespace, *pod;
+    unsigned left; /* workers that have not answered */
+    struct where_report *reports[WORKERS_MAX];
+};
+
+/* A route that attaches the stream that is looked at. */
+struct pair {
+    const char *source;
+    struct str url; /* borrowed from the router */
+    enum route_trust trust;
+    const struct drain_spec *spec;
+};
+
+struct page {
+    const struct question *question;
+    struct buf out; /* what does not fit is cut: it is for a person */
+    struct pair pairs[PAIRS_MAX];
+    unsigned npairs;
+    struct str url; /* whose annotation is looked for */
+    bool found;     /* the API knows the pod */
+};
+
+/* ---- text ---- */
+
+static void add_plain(struct page *p, struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        (void)buf_add_ch(&p->out, c < 0x20 || c == 0x7f ? '?' : (char)c);
+    }
+}
+
+static void add_line(struct page *p, const char *key, struct str value)
+{
+    (void)buf_addf(&p->out, "    %-9s ", key);
+    add_plain(p, value);
+    (void)buf_add_ch(&p->out, '\n');
+}
+
+/* ---- cursors ---- */
+
+static void add_file(struct page *p, struct origin *o, uint32_t no)
+{
+    list_for_each (it, &o->segments) {
+        const struct origin_segment *s = list_entry(it, struct origin_segment, node);
+
+        if (s->no != no)
+            continue;
+        add_plain(p, s->path ? str_of(s->path) : STR("a journal in memory"));
+        return;
+    }
+    (void)buf_addf(&p->out, no ? "a file without a name" : "no file yet");
+}
+
+static void add_cursor(struct page *p, struct origin *o, const struct cursor_report *c)
+{
+    add_line(p, "state", str_of(c->state));
+    if (c->retry_in_ms)
+        (void)buf_addf(&p->out, "    %-9s in %" PRIu64 ".%" PRIu64 " s\n", "retry",
+                       c->retry_in_ms / 1000, c->retry_in_ms % 1000 / 100);
+    add_line(p, "error", c->error ? str_of(c->error) : STR("none"));
+    (void)buf_addf(&p->out, "    %-9s segment %" PRIu32 ", ", "cursor", c->acked.seg);
+    add_file(p, o, c->acked.seg);
+    (void)buf_addf(&p->out, ": confirmed up to byte %" PRIu64 ", %" PRIu64 " bytes behind\n",
+                   c->acked.off, c->lag_bytes);
+    if (c->lost_bytes)
+        (void)buf_addf(&p->out, "    %-9s %" PRIu64 " bytes by this drain on this node\n", "lost",
+                       c->lost_bytes);
+}
+
+static unsigned add_cursors(struct page *p, struct origin *o, const struct drain_spec *spec)
+{
+    unsigned n = 0;
+
+    for (unsigned w = 0; w < WORKERS_MAX; w++) {
+        const struct where_report *r = p->question->reports[w];
+
+        for (unsigned i = 0; r && i < r->n; i++) {
+            if (r->cursors[i].stream != o->id || r->cursors[i].spec != spec)
+                continue;
+            add_cursor(p, o, &r->cursors[i]);
+            n++;
+        }
+    }
+    return n;
+}
+
+/* ---- annotations ---- */
+
+static bool lists(const struct kube_drains *d, struct str url)
+{
+    struct str rest = d->list, one;
+
+    while (drain_list_next(&rest, &one))
+        if (str_eq(one, url))
+            return true;
+    return false;
+}
+
+static void add_annotation(void *arg, const struct kube_workload *w, bool known)
+{
+    struct page *p = arg;
+
+    (void)known;
+    for (unsigned i = 0; i < w->ndrains; i++) {
+        const struct kube_drains *d = &w->drains[i];
+
+        if (!lists(d, p->url))
+            continue;
+        (void)buf_addf(&p->out, "    %-9s annotation of %s ", "from", d->kind);
+        add_plain(p, d->name);
+        (void)buf_add_ch(&p->out, '\n');
+    }
+}
+
+static void add_refusals(struct page *p, const struct kube_drains *d)
+{
+    const struct datasource_env *env = p->question->explain->env.source_env;
+    struct str rest = d->list, url;
+    unsigned nth = 0;
+    struct err e;
+
+    while (nth <= OWNER_DRAINS_MAX && drain_list_next(&rest, &url)) {
+        struct buf shown = BUF_INIT(URL_MAX);
+
+        if (datasource_kubernetes_check(env, url, nth++, &e) == 0)
+            continue;
+        (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* what fits of it */
+        (void)buf_addf(&p->out, "  refused ");
+        add_plain(p, str_head(buf_str(&shown), 200));
+        (void)buf_addf(&p->out, "\n    %-9s annotation of %s ", "from", d->kind);
+        add_plain(p, d->name);
+        (void)buf_add_ch(&p->out, '\n');
+        add_line(p, "why", str_of(e.text));
+        buf_release(&shown);
+    }
+}
+
+static void add_workload(void *arg, const struct kube_workload *w, bool known)
+{
+    struct page *p = arg;
+
+    p->found = true;
+    if (!known)
+        (void)buf_addf(&p->out, "  pending: the API has not said yet what owns it\n");
+    for (unsigned i = 0; i < w->ndrains; i++)
+        add_refusals(p, &w->drains[i]);
+}
+
+static void find_pod(struct page *p,
+                     void (*fn)(void *arg, const struct kube_workload *w, bool known))
+{
+    const struct question *q = p->question;
+    const struct kube_cluster *c = q->explain->env.cluster;
+
+    if (c)
+        kube_cluster_find(c, str_of(q->namespace), str_of(q->pod), fn, p);
+}
+
+/* ---- streams ---- */
+
+static void take_pair(void *arg, const char *source, struct str url, enum route_trust trust)
+{
+    struct page *p = arg;
+
+    if (p->npairs == PAIRS_MAX)
+        return;
+    p->pairs[p->npairs++] = (struct pair){
+        source, url, trust, assign_find(p->question->explain->env.assign, url, trust)};
+}
+
+static void add_source(struct page *p, const struct pair *pair)
+{
+    if (pair->trust == ROUTE_OPERATOR) {
+        add_line(p, "from", str_of(pair->source));
+        return;
+    }
+    p->url = pair->url;
+    find_pod(p, add_annotation);
+}
+
+static bool had(const struct page *p, unsigned i)
+{
+    for (unsigned k = 0; k < i; k++)
+        if (p->pairs[k].spec == p->pairs[i].spec)
+            return true;
+    return false;
+}
+
+static bool has_route(const struct page *p, const struct drain_spec *spec)
+{
+    for (unsigned i = 0; i < p->npairs; i++)
+        if (p->pairs[i].spec == spec)
+            return true;
+    return false;
+}
+
+/* Their routes are gone, or the container is: what is left is still being sent, or is kept for the
+ * route to come back. */
+static void add_orphans(struct page *p, struct origin *o)
+{
+    for (unsigned w = 0; w < WORKERS_MAX; w++) {
+        const struct where_report *r = p->question->reports[w];
+
+        for (unsigned i = 0; r && i < r->n; i++) {
+            const struct cursor_report *c = &r->cursors[i];
+
+            if (c->stream != o->id || has_route(p, c->spec))
+                continue;
+            (void)buf_addf(&p->out, "  drain %s\n", c->spec->name);
+            add_line(p, "from",
+                     c->parked ? STR("no route any more; kept for it to come back")
+                               : STR("the container has ended; what is unread is still sent"));
+            add_cursor(p, o, c);
+        }
+    }
+}
+
+static void add_drains(struct page *p, const struct explain *x, struct origin *o)
+{
+    p->npairs = 0;
+    router_explain(x->env.source_env->router, o, take_pair, p);
+    for (unsigned i = 0; i < p->npairs; i++) {
+        const struct drain_spec *spec = p->pairs[i].spec;
+
+        if (!spec || had(p, i))
+            continue;
+        (void)buf_addf(&p->out, "  drain %s\n", spec->name);
+        for (unsigned k = i; k < p->npairs; k++)
+            if (p->pairs[k].spec == spec)
+                add_source(p, &p->pairs[k]);
+        if (!add_cursors(p, o, spec))
+            add_line(p, "cursor", STR("none yet"));
+    }
+    add_orphans(p, o);
+    if (!p->npairs && o->route && !router_stream_pending(o))
+        (void)buf_addf(&p->out, "  no drain: no route and no annotation is for it\n");
+}
+
+static void add_stream(struct page *p, const struct explain *x, struct origin *o)
+{
+    const struct identity *id = o->identity;
+
+    (void)buf_addf(&p->out, "container ");
+    add_plain(p, id->container);
+    if (router_stream_pending(o)) {
+        (void)buf_addf(&p->out,
+                       "\n  pending: the API has not said yet whose it is; nothing is lost\n");
+        return;
+    }
+    (void)buf_addf(&p->out, ", called ");
+    add_plain(p, id->hostname);
+    (void)buf_addf(&p->out, " / ");
+    add_plain(p, id->tag);
+    (void)buf_add_ch(&p->out, '\n');
+    add_drains(p, x, o);
+}
+
+/* ---- questions ---- */
+
+static bool is_of(const struct origin *o, const struct question *q)
+{
+    return !o->identity->network && str_eq(o->identity->pod, str_of(q->pod)) &&
+           str_eq(o->identity->namespace, str_of(q->namespace));
+}
+
+static unsigned add_streams(struct page *p, const struct question *q)
+{
+    unsigned n = 0;
+
+    list_for_each (it, &q->explain->env.origins->all) {
+        struct origin *o = list_entry(it, struct origin, node);
+
+        if (!is_of(o, q))
+            continue;
+        add_stream(p, q->explain, o);
+        n++;
+    }
+    return n;
+}
+
+static void render(const struct question *q)
+{
+    struct page *p = xcalloc(1, sizeof(*p));
+    int code = 200;
+
+    p->question = q;
+    buf_init(&p->out, TEXT_MAX);
+    (void)buf_addf(&p->out, "pod %s/%s\n", q->namespace, q->pod);
+    find_pod(p, add_workload);
+    if (!add_streams(p, q)) {
+        (void)buf_addf(&p->out, "  no log file of it was found\n");
+        if (!p->found) {
+            code = 404;
+            buf_clear(&p->out);
+            (void)buf_addf(
+                &p->out, "pod %s/%s: not known on this node: no log file of it was found%s\n",
+                q->namespace, q->pod,
+                q->explain->env.cluster ? ", and the API has no pod of that name here" : "");
+        }
+    }
+    http_reply_send(q->reply, code, TYPE_TEXT, buf_str(&p->out));
+    buf_release(&p->out);
+    free(p);
+}
+
+static void question_free(struct question *q)
+{
+    for (unsigned w = 0; w < WORKERS_MAX; w++)
+        where_report_free(q->reports[w]);
+    list_del(&q->node);
+    q->explain->n--;
+    free(q->namespace);
+    free(q->pod);
+    free(q);
+}
+
+static void told(void *arg, struct where_report *r)
+{
+    struct question *q = arg;
+
+    q->reports[--q->left] = r;
+    if (q->left)
+        return;
+    if (q->reply)
+        render(q);
+    question_free(q);
+}
+
+static void ask_workers(struct question *q)
+{
+    const struct explain_env *env = &q->explain->env;
+    uint64_t *ids;
+    unsigned n = 0, most = 0;
+
+    list_for_each (it, &env->origins->all)
+        most += is_of(list_entry(it, struct origin, node), q);
+    ids = xcalloc(most + 1, sizeof(*ids));
+    list_for_each (it, &env->origins->all)
+        if (is_of(list_entry(it, struct origin, node), q))
+            ids[n++] = list_entry(it, struct origin, node)->id;
+    q->left = env->workers;
+    for (unsigned w = 0; w < env->workers; w++)
+        engine_where(env->engines[w], ids, n, told, q);
+    free(ids);
+}
+
+/* "pod=shop/web-1", perhaps among others. Names as Kubernetes allows them, so that they can be
+ * printed as they are. */
+static bool find_name(struct str query, struct str *namespace, struct str *pod)
+{
+    struct str one;
+
+    while (str_cut(&query, '&', &one)) {
+        if (!str_starts(one, STR("pod=")))
+            continue;
+        *pod = str_skip(one, 4);
+        return str_cut(pod, '/', namespace) && explain_is_name(*namespace) && explain_is_name(*pod);
+    }
+    return false;
+}
+
+void explain_ask(struct explain *x, struct str query, struct http_reply *r)
+{
+    struct str namespace, pod;
+    struct question *q;
+
+    if (!find_name(query, &namespace, &pod)) {
+        http_reply_send(r, 400, TYPE_TEXT, STR("wants ?pod=NAMESPACE/POD\n"));
+        return;
+    }
+    if (x->n == EXPLAIN_MAX) {
+        http_reply_send(r, 503, TYPE_TEXT, STR("too many questions at once\n"));
+        return;
+    }
+    q = xcalloc(1, sizeof(*q));
+    q->explain = x;
+    q->reply = r;
+    q->namespace = str_dup(namespace);
+    q->pod = str_dup(pod);
+    list_add_tail(&x->questions, &q->node);
+    x->n++;
+    ask_workers(q);
+}
+
+/* ---- life ---- */
+
+struct explain *explain_create(const struct explain_env *env)
+{
+    struct explain *x = xcalloc(1, sizeof(*x));
+
+    x->env = *env;
+    list_init(&x->questions);
+    return x;
+}
+
+void explain_stop(struct explain *x)
+{
+    if (!x)
+        return;
+    list_for_each (it, &x->questions) {
+        struct question *q = list_entry(it, struct question, node);
+
+        if (q->reply)
+            http_reply_send(q->reply, 503, TYPE_TEXT, STR("stopping\n"));
+        q->reply = NULL;
+    }
+}
+
+void explain_free(struct explain *x)
+{
+    if (!x)
+        return;
+    while (!list_empty(&x->questions))
+        question_free(list_entry(x->questions.next, struct question, node));
+    free(x);
+}

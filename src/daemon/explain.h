@@ -1,0 +1,35 @@
+/*
+ * /explain?pod=NAMESPACE/POD: where the lines of a pod go, who asked for it, and how far each drain
+ * has come, as text for a person. The control thread knows streams, routes and annotations; the
+ * workers are asked for the cursors of just these streams.
+ */
+#ifndef DAEMON_EXPLAIN_H
+#define DAEMON_EXPLAIN_H
+
+#include "daemon/assign.h"
+#include "datasources/datasource.h"
+#include "kube/cluster.h"
+#include "net/http_server.h"
+
+struct explain;
+
+/* All borrowed. */
+struct explain_env {
+    const struct datasource_env *source_env;
+    struct origins *origins;
+    struct assign *assign;
+    struct engine **engines;
+    unsigned workers;
+    const struct kube_cluster *cluster; /* NULL: the API is not used */
+};
+
+struct explain *explain_create(const struct explain_env *env);
+/* Answers <r>: 200 with the text, 404 when the pod is not known here, 400 when <query> names none,
+ * 503 when too many wait already. */
+void explain_ask(struct explain *x, struct str query, struct http_reply *r);
+/* All who wait get 503; what the workers still say is dropped. NULL is fine, as below. */
+void explain_stop(struct explain *x);
+/* No worker may answer any more. */
+void explain_free(struct explain *x);
+
+#endif

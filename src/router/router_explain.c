@@ -1,0 +1,54 @@
+/*
+ * Why a stream is attached to what it is: the routes behind its URLs, by the name of their source.
+ */
+#include "router/router_internal.h"
+
+static bool meets(const struct identity *id, const struct route_source *s, struct str pattern)
+{
+    if (s->trust == ROUTE_OPERATOR)
+        return str_glob(pattern, id->hostname);
+    for (unsigned i = 0; i < id->nowners; i++)
+        if (str_eq(id->owners[i], pattern))
+            return true;
+    return id->namespace_uid.len && str_eq(id->namespace_uid, pattern);
+}
+
+static bool attached(const struct route_stream *st, const struct route_url *u)
+{
+    for (unsigned i = 0; i < st->nurls; i++)
+        if (st->urls[i] == u)
+            return true;
+    return false;
+}
+
+bool router_stream_pending(const struct origin *o)
+{
+    const struct route_stream *st = o->route;
+
+    return st && st->named == STREAM_PENDING;
+}
+
+void router_explain(const struct router *r, const struct origin *o,
+                    void (*fn)(void *arg, const char *source, struct str url,
+                               enum route_trust trust),
+                    void *arg)
+{
+    const struct route_stream *st = o->route;
+
+    if (!st || !st->identity)
+        return;
+    list_for_each (it, &r->sources) {
+        const struct route_source *s = list_entry(it, struct route_source, node);
+
+        for (size_t i = 0; i < s->routes.cap; i++)
+            for (const struct chain *c = s->routes.heads[i]; c; c = c->next) {
+                const struct route *rt = container_of(c, struct route, by_key);
+
+                if (!meets(st->identity, s, route_pattern(rt)))
+                    continue;
+                for (uint32_t u = 0; u < rt->nurls; u++)
+                    if (attached(st, rt->urls[u]))
+                        fn(arg, s->name, route_url_text(rt->urls[u]), s->trust);
+            }
+    }
+}

@@ -1,0 +1,89 @@
+"""`logtrain explain NAMESPACE/POD`: what the owner of a pod, or the operator, asks first when lines are missing."""
+
+import re
+import socket
+
+from lib.daemon import SLOW, run
+from lib.wait import wait_for
+
+WAIT = 30 * SLOW
+CANARY = "cnry5ecretPa55"
+
+
+def explain(d, pod):
+    done = run("explain", pod, env={"HTTP_PORT": str(d.port)})
+    assert CANARY not in done.stdout + done.stderr
+    return done
+
+
+def said(d, pod):
+    done = explain(d, pod)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def confirmed(size):
+    return re.compile(rf"cursor +segment \d+, \S+/0\.log: confirmed up to byte {size}, 0 bytes behind\n")
+
+
+def test_drains_their_annotations_and_their_cursors(node, oracle, api, kube, syslog_tcp, http):
+    """The path on which each drain came: a workload's annotation, by kind and name, or an operator's source of routes.
+    A refused URL is there with the option that is wrong, and no credential anywhere."""
+    peer, operator = http(), syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    good = f"http://u:{CANARY}@127.0.0.1:{peer.port}/in"
+    api.workload(c, "web", drains=f"{good};http://u:{CANARY}@127.0.0.1/?timeout=never")
+    source = oracle.source("web")
+    c.write(source.take(20))
+    d = kube(routes=[("web.*", operator.url())])
+    for one in (peer, operator):
+        oracle.wait_complete(one, WAIT).assert_exact()
+    size = sum(p.stat().st_size for p in c.dir.glob("*.log"))
+    wait_for(lambda: len(confirmed(size).findall(said(d, "shop/web-7d9c8b6f5d-bcdfg"))) == 2, WAIT, "all is confirmed")
+    text = said(d, "shop/web-7d9c8b6f5d-bcdfg")
+    assert text.startswith("pod shop/web-7d9c8b6f5d-bcdfg\n")
+    by_drain = {part.split("#")[0]: part for part in re.split(r"^  drain ", text, flags=re.MULTILINE)[1:]}
+    mine, theirs = by_drain[f"http://127.0.0.1:{peer.port}"], by_drain[f"syslog+tcp://127.0.0.1:{operator.port}"]
+    assert "from      annotation of Deployment web\n" in mine and "routes file" not in mine
+    assert f"from      routes file {d.routes_path}\n" in theirs and "annotation of" not in theirs
+    assert "state     open" in theirs and "error     none" in theirs
+    assert re.search(r"refused http://\S*\n +from +annotation of Deployment web\n +why .*'timeout'", text)
+    assert "container main, called web.shop / web-7d9c8b6f5d-bcdfg\n" in text
+
+
+def test_a_drain_that_fails_says_why_and_how_far_it_is_behind(node, oracle, api, kube):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    api.namespace("shop", drains=f"syslog+tcp://127.0.0.1:{port}")
+    api.workload(c, "web")
+    c.write(oracle.source("web").take(20))
+    d = kube()
+    size = sum(p.stat().st_size for p in c.dir.glob("*.log"))
+    wait_for(lambda: "onnection refused" in said(d, "shop/web-7d9c8b6f5d-bcdfg"), WAIT, "the error")
+    text = said(d, "shop/web-7d9c8b6f5d-bcdfg")
+    assert "from      annotation of Namespace shop\n" in text
+    assert f"confirmed up to byte 0, {size} bytes behind" in text
+
+
+def test_without_a_drain_without_an_identity_and_unknown(node, api, kube, oracle):
+    plain, strange = node.container("plain-7d9c8b6f5d-bcdfg", "shop"), node.container("strange-7d9c8b6f5d-bcdfg", "shop")
+    api.workload(plain, "plain")
+    for c in plain, strange:
+        c.write(oracle.source(c.pod.name).take(1))
+    d = kube()
+    wait_for(lambda: "no drain: " in said(d, "shop/plain-7d9c8b6f5d-bcdfg"), WAIT, "it has a name")
+    assert "pending: the API has not said yet whose it is" in said(d, "shop/strange-7d9c8b6f5d-bcdfg")
+    unknown = explain(d, "shop/nobody")
+    assert unknown.returncode == 1 and unknown.stdout == ""
+    assert "pod shop/nobody: not known on this node" in unknown.stderr and "the API has no pod" in unknown.stderr
+
+
+def test_no_daemon_and_no_pod():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    done = run("explain", "shop/web", env={"HTTP_PORT": str(port)})
+    assert done.returncode == 1
+    assert f"127.0.0.1 port {port} (HTTP_ADDRESS, HTTP_PORT)" in done.stderr
+    for bad in ((), ("web",), ("shop/web", "more"), ("shop/web&x=1",), ("shop/../web",), ("/web",)):
+        assert run("explain", *bad).returncode == 2, bad
