@@ -132,6 +132,8 @@ class RedisServer(Program):
             ports = [("port", 0), ("tls_port", self.port), ("tls_cert_file", self.tls.pem(self.cert)),
                      ("tls_key_file", self.tls.key(self.cert)), ("tls_ca_cert_file", self.tls.pem("ca")),
                      ("tls_auth_clients", "no")]
+        if "cluster_enabled" in self.config:  # else it is the port's number and 10,000, which there may not be
+            ports.append(("cluster_port", _free_port()))
         settings = [("bind", "127.0.0.1"), ("dir", self.dir), *ports, *self.config.items(), *more.items()]
         self.spawn(_program("redis-server"), *[a for k, v in settings for a in ("--" + k.replace("_", "-"), v)])
         self.wait_listening(self.port)
