@@ -324,9 +324,9 @@ bool drain_work(struct drain *d)
     if (d->ninflight && d->engine->inflight_bytes >= INFLIGHT_MAX)
         return false; /* one batch is always allowed: no drain waits for another's answers */
     b = batch_fill(d);
-    if (!b) {
-        d->lingered = false;
-        return !list_empty(&d->ready);
+    if (!b) { /* the next ones have waited with these: after a start most have nothing to read */
+        d->lingered = !list_empty(&d->ready);
+        return d->lingered;
     }
     d->lingered = !list_empty(&d->ready) || more_pending(b);
     drain_send(d, b);

@@ -322,6 +322,34 @@ static void quiet_stream_is_not_starved_in_one_pipe(void **state)
     check_quiet_stream(true);
 }
 
+/* After a start all cursors are ready, and most find nothing to read. They linger once together,
+ * not once for each bunch that a turn of the loop looks at. */
+static void quiet_cursors_linger_together(void **state)
+{
+    enum { STREAMS = 200, LINGER_MS = 100 };
+    struct fake *f = NULL;
+    char name[32];
+
+    (void)state;
+    for (unsigned i = 1; i <= STREAMS; i++) {
+        assert_true(snprintf(name, sizeof(name), "%u.log", i) > 0);
+        put(name, "", 0);
+        w.stream = i;
+        feed_stream();
+        feed_segment(1, name);
+        f = attach(0, false);
+    }
+    f->base.spec->linger_ms = LINGER_MS;
+    put(name, T "F the only line\n", O_APPEND);
+    for (w.stream = 1; w.stream <= STREAMS; w.stream++)
+        feed_grew();
+    assert_null(f->batch);
+    pass_ms(LINGER_MS);
+    assert_non_null(f->batch);
+    assert_got(f, "the only line\n");
+    reply(f, VERDICT_DELIVERED);
+}
+
 /* A drain with two slots: what one stream has in flight keeps its later lines back, not others'. */
 static void order_in_each_stream(void **state)
 {
@@ -463,6 +491,7 @@ int main(void)
         CASE(too_large_learns_the_limit),
         CASE(quiet_stream_is_not_starved),
         CASE(quiet_stream_is_not_starved_in_one_pipe),
+        CASE(quiet_cursors_linger_together),
         CASE(order_in_each_stream),
         CASE(parked_cursor_keeps_its_place),
         CASE(dropped_with_a_batch_in_flight),
