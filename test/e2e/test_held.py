@@ -136,7 +136,9 @@ def test_F12_deleted_with_unread_bytes_and_killed(node, oracle, daemon, http, ro
     if not routed:
         d.set_routes([("other", web_url(web))])
     d.start()
-    assert len(d.log_lines(rf"error .*gone since the last run.*pod=short-0 .*lost_bytes_at_least={unread}\b")) == 1
+    named = rf"error .*gone since the last run.*pod=short-0 .*lost_bytes_at_least={unread}\b"
+    wait_for(lambda: d.log_lines(named), 20 * SLOW, "the loss to be named")  # that is after "ready"
+    assert len(d.log_lines(named)) == 1
     if not routed:
         return
     web.resume()
