@@ -91,9 +91,9 @@
 #define JOURNAL_TAG_MAX 255                  /* bytes of a tag that are kept */
 #define JOURNAL_SD_MAX 32768                 /* structured data of one record; longer is dropped */
 #define JOURNAL_OVERHEAD_MAX 65536           /* of a record beside its message, at most */
-#define JOURNAL_BYTES_MAX (32 * 1024 * 1024) /* JOURNAL_BYTES_MAX: all journals together */
-#define JOURNAL_HOST_BYTES_MAX (8 * 1024 * 1024) /* JOURNAL_HOST_BYTES_MAX: one hostname's */
-#define JOURNAL_HOSTS_MAX 1000                   /* JOURNAL_HOSTS_MAX: hostnames at a time */
+#define JOURNAL_BYTES_MAX (64 * 1024 * 1024) /* JOURNAL_BYTES_MAX: all journals together */
+#define JOURNAL_HOST_BYTES_MAX (32 * 1024 * 1024) /* JOURNAL_HOST_BYTES_MAX: one hostname's */
+#define JOURNAL_HOSTS_MAX 1000                    /* JOURNAL_HOSTS_MAX: hostnames at a time */
 #define JOURNAL_RETRY_MS 1000 /* a segment that could not be written or made is tried again */
 
 /* the HTTP server */

@@ -251,13 +251,18 @@ static void split_roots(struct config *c)
             c->roots[n++] = str_dup(root);
 }
 
-/* Who sets MAX_LINE alone gets journals that hold two such lines. */
-static void widen_journals(struct config *c, char *const *envp)
+/* Who sets MAX_LINE alone gets journals that hold two such lines; who sets JOURNAL_BYTES_MAX alone
+ * may have one hostname take all of it, when the default for one is more. */
+static void fit_journals(struct config *c, char *const *envp)
 {
     uint64_t least = 2 * (c->max_line + JOURNAL_OVERHEAD_MAX) + JOURNAL_SEGMENT_BYTES;
 
-    if (!env_find(envp, "JOURNAL_HOST_BYTES_MAX") && c->journal_host_bytes_max < least)
-        c->journal_host_bytes_max = least;
+    if (!env_find(envp, "JOURNAL_HOST_BYTES_MAX")) {
+        if (c->journal_host_bytes_max > c->journal_bytes_max)
+            c->journal_host_bytes_max = c->journal_bytes_max;
+        if (c->journal_host_bytes_max < least)
+            c->journal_host_bytes_max = least;
+    }
     if (!env_find(envp, "JOURNAL_BYTES_MAX") && c->journal_bytes_max < c->journal_host_bytes_max)
         c->journal_bytes_max = c->journal_host_bytes_max;
 }
@@ -271,7 +276,7 @@ static int load_env(struct config *c, char *const *envp, struct err *e)
             return -1;
     }
     split_roots(c);
-    widen_journals(c, envp);
+    fit_journals(c, envp);
     return 0;
 }
 

@@ -48,7 +48,7 @@ static void refuse_args(char *const *argv, const char *text)
     assert_string_equal(e.text, text);
 }
 
-/* MAX_LINE alone must not refuse to start; what was set is left as it is. */
+/* Neither MAX_LINE nor JOURNAL_BYTES_MAX alone refuses to start; what was set is left as it is. */
 static void journals_hold_two_lines(void **state)
 {
     struct config c;
@@ -62,6 +62,15 @@ static void journals_hold_two_lines(void **state)
     assert_int_equal(
         config_load(&c, ARGS(DRAIN), ENV("MAX_LINE=16m", "JOURNAL_HOST_BYTES_MAX=2m"), &e), 0);
     assert_int_equal(c.journal_host_bytes_max, 2 << 20);
+    config_release(&c);
+    assert_int_equal(config_load(&c, ARGS(DRAIN), ENV("JOURNAL_BYTES_MAX=10m"), &e), 0);
+    assert_int_equal(c.journal_bytes_max, 10 << 20);
+    assert_int_equal(c.journal_host_bytes_max, 10 << 20);
+    config_release(&c);
+    assert_int_equal(config_load(&c, ARGS(DRAIN), ENV("MAX_LINE=16m", "JOURNAL_BYTES_MAX=10m"), &e),
+                     0);
+    assert_int_equal(c.journal_bytes_max, 10 << 20); /* which is refused when an input is on */
+    assert_true(c.journal_host_bytes_max > 2 * c.max_line);
     config_release(&c);
 }
 
