@@ -459,15 +459,3 @@ char *format_put_known(char *d, const char *key, struct str value)
     *d++ = '"';
     return d;
 }
-
-int format_json_escape(struct buf *out, struct str s)
-{
-    size_t used, n = format_json_measure(s, SIZE_MAX, &used);
-
-    if (buf_reserve(out, n) < 0)
-        return -1;
-    format_json_put(out->p + out->len, s);
-    out->len += n;
-    out->p[out->len] = '\0';
-    return 0;
-}

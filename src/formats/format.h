@@ -74,7 +74,5 @@ bool format_index_valid(struct str s);
 bool format_is_utf8(struct str s);
 /* Appends <s>, U+FFFD for what is not UTF-8. */
 int format_add_utf8(struct buf *out, struct str s);
-/* Appends <s> as the inside of a JSON string: escapes, and U+FFFD for what is not UTF-8. */
-int format_json_escape(struct buf *out, struct str s);
 
 #endif
