@@ -59,10 +59,8 @@ static bool set_identity(struct kube_stream *st, struct str hostname, struct str
 
     id.hostname = hostname;
     id.tag = tag;
-    id.owners[0] = owner;
-    id.nowners = owner.len > 0;
-    if (str_eq(old->hostname, hostname) && str_eq(old->tag, tag) && old->nowners == id.nowners &&
-        (!owner.len || str_eq(old->owners[0], owner)))
+    id.owner = owner;
+    if (str_eq(old->hostname, hostname) && str_eq(old->tag, tag) && str_eq(old->owner, owner))
         return false;
     origin_set_identity(st->origin, identity_create(&id));
     return true;

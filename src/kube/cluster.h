@@ -31,7 +31,7 @@ struct kube_drains {
 
 /* What a datasource is told of a pod. Views are valid until the next call about it. */
 struct kube_workload {
-    struct str uid; /* as its streams' identity.owners has it */
+    struct str uid; /* as its streams' identity.owner has it */
     struct str namespace, name;
     const struct kube_drains *drains;
     unsigned ndrains;

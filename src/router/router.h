@@ -5,7 +5,7 @@
  * commit changes nothing. The cost of a change does not depend on the number of other exact routes.
  *
  * Who may read what is decided here: an operator's routes match a stream's hostname, which is a
- * mere label; an owner's match nothing but the UIDs of the objects that the stream belongs to.
+ * mere label; an owner's match nothing but the UID of the pod that the stream belongs to.
  */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
@@ -46,10 +46,8 @@ void router_free(struct router *r);
 
 /* A datasource of operator routes: <name> for messages ("routes file /etc/x", "--drain"). */
 struct route_source *router_source_create(struct router *r, const char *name);
-/* A datasource of owner routes. What is called a pattern below is the UID of the object whose
- * streams are meant (struct identity.owners, or .namespace_uid), compared exactly. A namespace's
- * routes are a default: they hold for streams of which no owner has any route, be it one without
- * URLs. */
+/* A datasource of owner routes. What is called a pattern below is the UID of the pod whose streams
+ * are meant (struct identity.owner), compared exactly. */
 struct route_source *router_source_create_owner(struct router *r, const char *name);
 /* Its routes cannot be had before streams appear. Its first full set then counts as there from the
  * start: what it attaches begins where it would have, had the set come first. */
@@ -57,8 +55,8 @@ void route_source_set_late(struct route_source *s);
 
 /* begin, then put the whole set (routes not put again are dropped at commit), or `begin_changes`,
  * then put and drop by key. <key> names the row ("line 12", a UUID); one key has one hostname
- * pattern and any number of URLs, or none. A pattern holds
- * '*' for any run of characters; without one it is matched exactly. */
+ * pattern and one URL or more. A pattern holds '*' for any run of characters; without one it is
+ * matched exactly. */
 void route_begin(struct route_source *s);
 void route_begin_changes(struct route_source *s);
 void route_put(struct route_source *s, struct str key, struct str pattern, const struct str *urls,

@@ -7,10 +7,7 @@ static bool meets(const struct identity *id, const struct route_source *s, struc
 {
     if (s->trust == ROUTE_OPERATOR)
         return str_glob(pattern, id->hostname);
-    for (unsigned i = 0; i < id->nowners; i++)
-        if (str_eq(id->owners[i], pattern))
-            return true;
-    return id->namespace_uid.len && str_eq(id->namespace_uid, pattern);
+    return id->owner.len && str_eq(id->owner, pattern);
 }
 
 static bool attached(const struct route_stream *st, const struct route_url *u)

@@ -7,7 +7,7 @@
  *       router.wild  (by pattern) ───────┤   stream ── urls ─┘   (what it is attached to)
  *       router.owned (by UID) ───────────┘
  *       router.hosts (by hostname) ──▶ streams
- *       router.uids  (by UID) ───────▶ streams: of each owner in the chain, and of the namespace
+ *       router.owners (by UID) ──────▶ streams
  *
  * Routes take effect in the tables at once; what that means for streams is worked out at commit,
  * for the streams that a changed route matches (they are marked dirty when it changes), by
@@ -62,13 +62,6 @@ struct host {
     char name[];
 };
 
-/* A stream's entry in router->uids. */
-struct stream_uid {
-    struct chain chain;
-    struct str uid; /* a view of stream->identity */
-    struct route_stream *stream;
-};
-
 enum stream_named {
     STREAM_PENDING = 0, /* attached to nothing until somebody says what it is called */
     STREAM_GUESSED,     /* attached by a guess, to be corrected */
@@ -76,14 +69,13 @@ enum stream_named {
 };
 
 struct route_stream {
-    struct list all;   /* router->streams */
-    struct list node;  /* host->streams */
-    struct list dirty; /* router->dirty */
-    struct host *host; /* NULL while pending */
+    struct list all;       /* router->streams */
+    struct list node;      /* host->streams */
+    struct list dirty;     /* router->dirty */
+    struct chain by_owner; /* router->owners, when its identity has one */
+    struct host *host;     /* NULL while pending */
     struct origin *origin;
     struct identity *identity; /* a reference: what it is in the tables under */
-    struct stream_uid *uids;   /* owned */
-    unsigned nuids;
     unsigned nurls;
     struct route_url **urls; /* owned, a reference each */
     enum stream_named named;
@@ -99,7 +91,7 @@ struct router {
     struct chains wild;
     struct chains owned;
     struct chains urls;
-    struct chains uids;
+    struct chains owners; /* of the streams */
     struct map hosts;
     struct list streams;
     struct list dirty;

@@ -17,14 +17,14 @@ static struct str host_name(const struct host *h)
     return str_make(h->name, h->len);
 }
 
-static struct stream_uid *uid_entry(const struct chain *c)
+static struct route_stream *stream_by_owner(const struct chain *c)
 {
-    return container_of(c, struct stream_uid, chain);
+    return container_of(c, struct route_stream, by_owner);
 }
 
-static struct str uid_chain_key(const struct chain *c)
+static struct str owner_chain_key(const struct chain *c)
 {
-    return uid_entry(c)->uid;
+    return stream_by_owner(c)->identity->owner;
 }
 
 /* ---- dirty ones ---- */
@@ -47,8 +47,8 @@ void router_mark_dirty(struct router *r, enum route_trust trust, struct str patt
     struct host *h;
 
     if (trust == ROUTE_OWNER) {
-        for (c = chains_find(&r->uids, pattern); c; c = chains_next(&r->uids, c, pattern))
-            mark_stream(r, uid_entry(c)->stream);
+        for (c = chains_find(&r->owners, pattern); c; c = chains_next(&r->owners, c, pattern))
+            mark_stream(r, stream_by_owner(c));
         return;
     }
     if (str_find(pattern, '*') < 0) {
@@ -101,30 +101,20 @@ static void want_by_hostname(struct router *r, struct str hostname)
                 want_route(r, route_by_pattern(c));
 }
 
-/* True when there is a route of that object's, though it may lead nowhere. */
-static bool want_by_uid(struct router *r, struct str uid)
+static void want_by_owner(struct router *r, struct str uid)
 {
-    struct chain *c = chains_find(&r->owned, uid);
-
-    if (!c)
-        return false;
-    for (; c; c = chains_next(&r->owned, c, uid))
+    for (struct chain *c = chains_find(&r->owned, uid); c; c = chains_next(&r->owned, c, uid))
         want_route(r, route_by_pattern(c));
-    return true;
 }
 
 /* Fills router->want with what <id> is to be attached to; the URLs in it carry router->mark. */
 static void want_collect(struct router *r, const struct identity *id)
 {
-    bool own = false;
-
     r->mark += 2; /* one for wanted, one for wanted and already there */
     r->nwant = 0;
     want_by_hostname(r, id->hostname);
-    for (unsigned i = 0; i < id->nowners; i++)
-        own |= want_by_uid(r, id->owners[i]);
-    if (!own && id->namespace_uid.len)
-        (void)want_by_uid(r, id->namespace_uid); /* the default, for those that say nothing */
+    if (id->owner.len)
+        want_by_owner(r, id->owner);
 }
 
 bool router_wants(struct router *r, struct str hostname)
@@ -222,36 +212,13 @@ static void stream_leave_host(struct router *r, struct route_stream *st)
     free(h);
 }
 
-static void stream_enter_uids(struct router *r, struct route_stream *st)
-{
-    const struct identity *id = st->identity;
-
-    st->uids = xcalloc(id->nowners + 1, sizeof(*st->uids));
-    for (unsigned i = 0; i < id->nowners; i++)
-        st->uids[st->nuids++].uid = id->owners[i];
-    if (id->namespace_uid.len)
-        st->uids[st->nuids++].uid = id->namespace_uid;
-    for (unsigned i = 0; i < st->nuids; i++) {
-        st->uids[i].stream = st;
-        chains_add(&r->uids, &st->uids[i].chain);
-    }
-}
-
-static void stream_leave_uids(struct router *r, struct route_stream *st)
-{
-    for (unsigned i = 0; i < st->nuids; i++)
-        chains_del(&r->uids, &st->uids[i].chain);
-    free(st->uids);
-    st->uids = NULL;
-    st->nuids = 0;
-}
-
 /* Under what its origin is called now. */
 static void stream_enter(struct router *r, struct route_stream *st)
 {
     st->identity = identity_ref(st->origin->identity);
     stream_enter_host(r, st);
-    stream_enter_uids(r, st);
+    if (st->identity->owner.len)
+        chains_add(&r->owners, &st->by_owner);
 }
 
 /* It may be in none. */
@@ -259,7 +226,8 @@ static void stream_leave(struct router *r, struct route_stream *st)
 {
     if (st->host)
         stream_leave_host(r, st);
-    stream_leave_uids(r, st);
+    if (st->identity && st->identity->owner.len)
+        chains_del(&r->owners, &st->by_owner);
     identity_unref(st->identity);
     st->identity = NULL;
 }
@@ -354,7 +322,7 @@ void router_streams_init(struct router *r)
 {
     list_init(&r->streams);
     list_init(&r->dirty);
-    chains_init(&r->uids, uid_chain_key);
+    chains_init(&r->owners, owner_chain_key);
     map_init(&r->hosts);
 }
 
@@ -363,6 +331,6 @@ void router_streams_release(struct router *r)
     while (!list_empty(&r->streams))
         stream_free(r, list_entry(r->streams.next, struct route_stream, all));
     map_release(&r->hosts);
-    chains_release(&r->uids);
+    chains_release(&r->owners);
     free(r->want);
 }

@@ -39,14 +39,10 @@ static struct str copy_view(char **at, struct str s)
 struct identity *identity_create(const struct identity *from)
 {
     size_t text = from->hostname.len + from->tag.len + from->namespace.len + from->pod.len +
-                  from->uid.len + from->container.len + from->node.len + from->namespace_uid.len;
+                  from->uid.len + from->container.len + from->node.len + from->owner.len;
     struct identity *id;
     char *at;
 
-    if (from->nowners > IDENTITY_OWNERS_MAX)
-        BUG("identity: %u owners", from->nowners);
-    for (unsigned i = 0; i < from->nowners; i++)
-        text += from->owners[i].len;
     id = xcalloc(1, sizeof(*id) + text);
     at = (char *)(id + 1);
     atomic_init(&id->refs, 1);
@@ -57,10 +53,7 @@ struct identity *identity_create(const struct identity *from)
     id->uid = copy_view(&at, from->uid);
     id->container = copy_view(&at, from->container);
     id->node = copy_view(&at, from->node);
-    for (unsigned i = 0; i < from->nowners; i++)
-        id->owners[i] = copy_view(&at, from->owners[i]);
-    id->nowners = from->nowners;
-    id->namespace_uid = copy_view(&at, from->namespace_uid);
+    id->owner = copy_view(&at, from->owner);
     id->network = from->network;
     return id;
 }

@@ -1,6 +1,6 @@
 /*
  * What a stream is called on the wire (hostname, tag) and what it is (namespace, pod, container,
- * node, owners). Immutable and shared between threads by reference count: a changed identity is a
+ * node, owner). Immutable and shared between threads by reference count: a changed identity is a
  * new one.
  */
 #ifndef STREAMS_IDENTITY_H
@@ -12,9 +12,6 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-/* A pod, its ReplicaSet, its Deployment, and what may lie above it. */
-#define IDENTITY_OWNERS_MAX 8
-
 struct identity {
     _Atomic unsigned refs;
     struct str hostname; /* views into the same allocation */
@@ -24,11 +21,9 @@ struct identity {
     struct str uid; /* of the pod, as in its directory's name */
     struct str container;
     struct str node;
-    /* UIDs as the API has them: the pod's, its owner's, that one's owner's, … Whose routes the
-     * stream meets. Empty as long as nobody has asked the API. */
-    struct str owners[IDENTITY_OWNERS_MAX];
-    unsigned nowners;
-    struct str namespace_uid;
+    /* Whose routes the stream meets: the pod's UID as the API has it. Empty as long as nobody has
+     * asked the API. */
+    struct str owner;
     bool network; /* heard on a network input under <hostname>; all the rest is empty */
 };
 

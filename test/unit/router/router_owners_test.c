@@ -1,0 +1,151 @@
+/* Streams that belong to somebody, and such as nobody has named yet. */
+#include "router_world.h"
+
+static bool goes_to(const struct world *w, const struct origin *o, const char *url)
+{
+    return pair_of(&w->told, o->id, str_of(url), ROUTE_OWNER) >= 0;
+}
+
+/* FAULTS K12: the hostname is a label. Whoever calls himself after another gets nothing of his. */
+static void K12_a_claimed_hostname_reads_nothing(void **state)
+{
+    struct origin *victim, *thief;
+    struct route_source *owners;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    router_stream_add(w.router, victim = stream_owned(&w, "bank.prod", "p1"), false);
+    router_stream_add(w.router, thief = stream_owned(&w, "bank.prod", "p2"), false);
+    owners = router_source_create_owner(w.router, "owners");
+    route_begin(owners);
+    put(owners, "thief", "p2", "mine");
+    put(owners, "by name", "bank.prod", "by-name");
+    put(owners, "by wildcard", "*", "by-wildcard");
+    put(owners, "by prefix", "p", "by-prefix");
+    put(owners, "by nothing", "", "by-nothing");
+    route_commit(owners);
+    assert_told(&w, 1, 0);
+    assert_true(goes_to(&w, thief, "mine"));
+    assert_false(goes_to(&w, victim, "mine"));
+    world_close(&w);
+}
+
+/* One URL, one delivery; an operator's word counts more. */
+static void an_operators_route_takes_an_owners_place(void **state)
+{
+    struct route_source *owners, *operators;
+    struct origin *o;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    owners = router_source_create_owner(w.router, "owners");
+    operators = router_source_create(w.router, "operators");
+    router_stream_add(w.router, o = stream_owned(&w, "a", "p"), false);
+    route_begin(owners);
+    put(owners, "1", "p", "u");
+    put(owners, "2", "p", "u");
+    route_commit(owners);
+    assert_told(&w, 1, 0);
+    assert_true(goes_to(&w, o, "u"));
+    route_begin(operators);
+    put(operators, "1", "*", "u");
+    route_commit(operators);
+    assert_told(&w, 1, 1);
+    assert_false(goes_to(&w, o, "u"));
+    assert_true(pair_of(&w.told, o->id, STR("u"), ROUTE_OPERATOR) >= 0);
+    route_begin(operators);
+    route_commit(operators);
+    assert_told(&w, 1, 1);
+    assert_true(goes_to(&w, o, "u"));
+    world_close(&w);
+}
+
+static void call(struct origin *o, const char *hostname, const char *owner)
+{
+    struct identity id = {.hostname = str_of(hostname), .owner = str_of(owner)};
+
+    origin_set_identity(o, identity_create(&id));
+}
+
+/* FAULTS K07: while nobody knows what it is called it goes nowhere; then it begins where it stood
+ * when it was found. */
+static void K07_a_pending_stream_waits_at_its_place(void **state)
+{
+    struct route_source *owners, *operators;
+    struct origin *old, *new;
+    struct router_stats st;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    owners = router_source_create_owner(w.router, "owners");
+    operators = router_source_create(w.router, "operators");
+    route_begin(operators);
+    put(operators, "1", "guess", "u1");
+    put(operators, "2", "real", "u2");
+    route_commit(operators);
+    router_stream_add_pending(w.router, old = stream_called(&w, "guess"), true);
+    router_stream_add_pending(w.router, new = stream_called(&w, "guess"), false);
+    route_begin(owners);
+    put(owners, "1", "d", "u3");
+    route_commit(owners);
+    assert_told(&w, 0, 0);
+    router_stats(w.router, &st);
+    assert_int_equal(st.pending, 2);
+    assert_int_equal(st.streams, 2);
+    assert_int_equal(st.unrouted, 0);
+    call(old, "real", "d");
+    router_stream_identified(w.router, old);
+    assert_told(&w, 2, 0);
+    assert_int_equal(w.told.from, ATTACH_FOUND);
+    router_stream_guessed(w.router, new); /* nobody has answered for long */
+    assert_told(&w, 1, 0);
+    assert_int_equal(w.told.from, ATTACH_START);
+    call(new, "real", "d");
+    router_stream_identified(w.router, new);
+    assert_told(&w, 2, 1);
+    assert_int_equal(w.told.from, ATTACH_START);
+    router_stream_guessed(w.router, new); /* it is known: no more guesses */
+    call(new, "other", "d");
+    router_stream_identified(w.router, new);
+    assert_told(&w, 0, 1);
+    call(new, "guess", "");
+    router_stream_identified(w.router, new);
+    assert_told(&w, 1, 1);
+    assert_int_equal(w.told.from, ATTACH_END); /* a mere renaming */
+    router_stats(w.router, &st);
+    assert_int_equal(st.pending, 0);
+    world_close(&w);
+}
+
+static void pending_streams_may_go(void **state)
+{
+    struct router_stats st;
+    struct origin *o;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    router_stream_add_pending(w.router, o = stream_called(&w, "a"), false);
+    router_stream_add_pending(w.router, stream_called(&w, "b"), false);
+    router_stream_remove(w.router, o);
+    router_stream_identified(w.router, o); /* nobody knows it */
+    router_stats(w.router, &st);
+    assert_int_equal(st.pending, 1);
+    assert_int_equal(st.streams, 1);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(K12_a_claimed_hostname_reads_nothing),
+        cmocka_unit_test(an_operators_route_takes_an_owners_place),
+        cmocka_unit_test(K07_a_pending_stream_waits_at_its_place),
+        cmocka_unit_test(pending_streams_may_go),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,133 @@
+/* For router_*_test.c: a router with streams, whose sink keeps the pairs it was told of. */
+#ifndef TEST_ROUTER_WORLD_H
+#define TEST_ROUTER_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "router/router.h"
+
+#define PAIRS_MAX 4096
+
+/* What the sink believes is attached, and what it was told since the last look. */
+struct told {
+    struct {
+        uint64_t stream;
+        enum route_trust trust;
+        char url[32];
+    } pairs[PAIRS_MAX];
+    unsigned n;
+    unsigned attached, detached;
+    enum attach_from from;  /* of the last attach */
+    enum attach_from found; /* what to say of streams that existed */
+};
+
+struct world {
+    struct router *router;
+    struct origins set;
+    struct told told;
+};
+
+static inline int pair_of(const struct told *t, uint64_t stream, struct str url,
+                          enum route_trust trust)
+{
+    for (unsigned i = 0; i < t->n; i++)
+        if (t->pairs[i].stream == stream && t->pairs[i].trust == trust &&
+            str_eq(str_of(t->pairs[i].url), url))
+            return (int)i;
+    return -1;
+}
+
+/* By whomever it was asked for. */
+static inline int pair_find(const struct told *t, uint64_t stream, struct str url)
+{
+    int i = pair_of(t, stream, url, ROUTE_OPERATOR);
+
+    return i >= 0 ? i : pair_of(t, stream, url, ROUTE_OWNER);
+}
+
+static inline void on_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+                             enum attach_from from)
+{
+    struct told *t = arg;
+
+    assert_int_equal(pair_of(t, o->id, url, trust), -1); /* never twice */
+    assert_true(t->n < PAIRS_MAX);
+    t->pairs[t->n].stream = o->id;
+    t->pairs[t->n].trust = trust;
+    (void)snprintf(t->pairs[t->n++].url, sizeof(t->pairs[0].url), "%.*s", STR_ARG(url));
+    t->attached++;
+    t->from = from;
+}
+
+static inline void on_detach(void *arg, struct origin *o, struct str url, enum route_trust trust)
+{
+    struct told *t = arg;
+    int i = pair_of(t, o->id, url, trust);
+
+    assert_true(i >= 0); /* only what was attached */
+    t->pairs[i] = t->pairs[--t->n];
+    t->detached++;
+}
+
+static inline enum attach_from on_found(void *arg, struct origin *o)
+{
+    struct told *t = arg;
+
+    (void)o;
+    return t->found;
+}
+
+static const struct router_sink sink = {on_attach, on_detach, on_found};
+
+static inline void world_open(struct world *w)
+{
+    memset(w, 0, sizeof(*w));
+    w->told.found = ATTACH_FOUND;
+    w->router = router_create(&sink, &w->told);
+    origins_init(&w->set, NULL, 0);
+}
+
+static inline void world_close(struct world *w)
+{
+    router_free(w->router);
+    origins_release(&w->set);
+}
+
+static inline struct origin *stream_called(struct world *w, const char *hostname)
+{
+    struct identity id = {.hostname = str_of(hostname)};
+
+    return origin_create(&w->set, identity_create(&id));
+}
+
+static inline void put(struct route_source *s, const char *key, const char *pattern,
+                       const char *url)
+{
+    struct str u = str_of(url);
+
+    route_put(s, str_of(key), str_of(pattern), &u, 1);
+}
+
+/* The sink was told exactly so much since the last time. */
+static inline void assert_told(struct world *w, unsigned attached, unsigned detached)
+{
+    assert_int_equal(w->told.attached, attached);
+    assert_int_equal(w->told.detached, detached);
+    w->told.attached = w->told.detached = 0;
+}
+
+static inline struct origin *stream_owned(struct world *w, const char *hostname, const char *owner)
+{
+    struct identity id = {.hostname = str_of(hostname), .owner = str_of(owner)};
+
+    return origin_create(&w->set, identity_create(&id));
+}
+
+#endif
