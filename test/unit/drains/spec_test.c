@@ -1,18 +1,7 @@
-/* A drain's URL: every option at its bounds, what is refused (FAULTS D30), what --check says. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+/* A drain's URL: every option at its bounds, and whose it is. */
 #include <stdlib.h>
 
-#include "base/limits.h"
-#include "base/mem.h"
-#include "drains/spec_internal.h"
-
-#define SECRET "hunter2secret"
+#include "spec_fixture.h"
 
 /* Any certificate; the text before it makes its base64 hold a '+'. */
 #define PEM_TEXT                                                                                   \
@@ -26,17 +15,6 @@
     "Af8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIAirs1lzf1C1vjqJSugT6oZj0Vjj\n"                           \
     "zzQT1GNzglG2iyeOAiEA53WsUz9Kke6QHk8W5jULdEic3qB/mHHgPQvZkumUq7U=\n"                           \
     "-----END CERTIFICATE-----\n"
-
-static struct drain_spec *spec(const char *text)
-{
-    struct err e = {0, ""};
-    struct drain_spec *s = drain_spec_create(str_of(text), &e);
-
-    if (!s)
-        fail_msg("'%s': %s", text, e.text);
-    assert_int_equal(e.code, 0);
-    return s;
-}
 
 static void refused(const char *text, const char *want)
 {
@@ -504,225 +482,6 @@ static void the_rest_of_the_query_is_the_servers(void **state)
     }
 }
 
-/* ---- what is refused ---- */
-
-static void test_D30_bad_urls(void **state)
-{
-    const struct {
-        struct str url;
-        const char *want;
-    } rows[] = {
-        {STR("syslog+tcp://"), "syslog+tcp: no host"},
-        {STR("http:///path"), "http: no host"},
-        {STR("http://:80"), "url: no host"},
-        {STR("http://u:" SECRET "@"), "url: no host"},
-        {STR("syslog+tcp://h:0"), "url: port must be a number from 1 to 65535"},
-        {STR("syslog+tcp://h:70000"), "url: port must be a number from 1 to 65535"},
-        {STR("syslog+tcp://h:"), "url: port must be a number from 1 to 65535"},
-        {STR("gopher://h"), "unknown scheme 'gopher'"},
-        {STR("thisisnoschemeanybodyeverregistered://h"), "unknown scheme"},
-        {STR("h:514"), "url: does not start with scheme://"},
-        {STR(""), "url: does not start with scheme://"},
-        {STR("http://h/\r\nX: y"), "url: holds a space, backslash, control or non-ascii byte"},
-        {STR("http://h/\n"), "url: holds a space, backslash, control or non-ascii byte"},
-        {STR("http://h\0.example.com/"),
-         "url: holds a space, backslash, control or non-ascii byte"},
-        {STR("http://h/a b"), "url: holds a space, backslash, control or non-ascii byte"},
-        {STR("http://h\\@" SECRET), "url: holds a space, backslash, control or non-ascii byte"},
-        {STR("http://h/%0d%0aX"), "url: bad percent-encoding in the path"},
-        {STR("http://[fe80::1%25eth0]/"), "url: an ipv6 zone is not allowed"},
-        {STR("http://[fe80::1%eth0]/"), "url: an ipv6 zone is not allowed"},
-        {STR("http://a@b#@c"), "url: '@' after '#'"},
-        {STR("http://a:" SECRET "@b@c/"), "url: '@' inside user or password must be written %40"},
-        {STR("syslog+tcp://u:" SECRET "@h"), "syslog+tcp: has no use for user and password"},
-        {STR("syslog://u@h"), "syslog: has no use for user and password"},
-        {STR("null://u:" SECRET "@h"), "null: has no use for user and password"},
-        {STR("syslog+tcp://h/" SECRET), "syslog+tcp: has no use for a path"},
-        {STR("stdout:///dev/null"), "stdout: has no use for a path"},
-        {STR("stdout://x:1"), "stdout: has no use for a port"},
-        {STR("syslog+tcp://h?sd=%zz"),
-         "url: bad percent-encoding in the query (a '%' itself is '%25')"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct err e = {0, ""};
-
-        if (drain_spec_create(rows[i].url, &e))
-            fail_msg("row %zu was taken", i);
-        assert_string_equal(e.text, rows[i].want);
-    }
-    drain_spec_unref(spec("syslog+tcp://h:601/"));
-    drain_spec_unref(spec("syslog+tcp://[2001:db8::1]:601"));
-}
-
-static void test_D30_lengths(void **state)
-{
-    struct buf url = BUF_INIT(70000);
-    struct err e = {0, ""};
-    struct drain_spec *s;
-
-    (void)state;
-    assert_int_equal(buf_add_str(&url, STR("http://h/?x=")), 0);
-    while (url.len < URL_MAX)
-        assert_int_equal(buf_add_ch(&url, 'y'), 0);
-    s = spec(buf_cstr(&url));
-    assert_int_equal(strlen(s->target), URL_MAX - strlen("http://h"));
-    drain_spec_unref(s);
-    while (url.len < 65536)
-        assert_int_equal(buf_add_ch(&url, 'y'), 0);
-    assert_null(drain_spec_create(buf_str(&url), &e));
-    assert_string_equal(e.text, "url: longer than 16384 bytes");
-    buf_release(&url);
-
-    /* masking makes it longer: the name must not fail for that */
-    assert_int_equal(buf_add_str(&url, STR("http://h/?")), 0);
-    while (url.len + 4 <= URL_MAX)
-        assert_int_equal(buf_add_str(&url, STR("a=b&")), 0);
-    drain_spec_unref(spec(buf_cstr(&url)));
-    buf_release(&url);
-}
-
-/* ---- names ---- */
-
-static bool same_name(const char *a, const char *b)
-{
-    struct drain_spec *x = spec(a), *y = spec(b);
-    bool same = strcmp(x->name, y->name) == 0;
-
-    drain_spec_unref(x);
-    drain_spec_unref(y);
-    return same;
-}
-
-static void names(void **state)
-{
-    struct drain_spec *s = spec("HTTP://u:" SECRET "@Logs.example.com/in");
-
-    (void)state;
-    assert_int_equal(strlen(s->name), strlen("http://logs.example.com:80#1a2b3c"));
-    assert_memory_equal(s->name, "http://logs.example.com:80#", 27);
-    drain_spec_unref(s);
-    s = spec("syslog+tls://[2001:DB8::1]");
-    assert_memory_equal(s->name, "syslog+tls://[2001:db8::1]:6514#", 32);
-    drain_spec_unref(s);
-    s = spec("stdout://");
-    assert_memory_equal(s->name, "stdout://#", 10);
-    drain_spec_unref(s);
-
-    assert_true(same_name("http://u:one@h", "http://u:two@h"));
-    assert_true(same_name("http://h?api_key=one", "http://h?api_key=two"));
-    assert_false(same_name("http://h/a", "http://h/b"));
-    assert_false(same_name("http://h?sd=true", "http://h?sd=false"));
-}
-
-static void references(void **state)
-{
-    struct drain_spec *s = spec("null://");
-
-    (void)state;
-    assert_ptr_equal(drain_spec_ref(s), s);
-    drain_spec_unref(s);
-    assert_string_equal(s->text, "null://");
-    drain_spec_unref(s);
-    drain_spec_unref(NULL);
-}
-
-/* ---- --check ---- */
-
-static void assert_described(const char *url, const char *want)
-{
-    struct drain_spec *s = spec(url);
-    struct buf out = BUF_INIT(10000);
-
-    assert_int_equal(drain_spec_describe(s, &out), 0);
-    assert_string_equal(buf_cstr(&out), want);
-    buf_release(&out);
-    drain_spec_unref(s);
-}
-
-static void described(void **state)
-{
-    (void)state;
-    assert_described("syslog+tls://logs.example.com?insecure=true&sd=true",
-                     "scheme       syslog+tls\n"
-                     "host         logs.example.com\n"
-                     "port         6514 (default)\n"
-                     "tls          yes, certificate NOT verified (insecure=true)\n"
-                     "format       rfc5424, with sd=true\n"
-                     "framing      octet, the length before each record\n"
-                     "batch        stream\n"
-                     "connections  one for each worker\n"
-                     "timeout      30000 ms\n"
-                     "promise      transport-confirmed: the peer's kernel has the bytes and the "
-                     "connection stayed healthy; sent again after an abnormal end\n"
-                     "url          syslog+tls://logs.example.com?insecure=true&sd=true\n");
-    assert_described(
-        "https://u:" SECRET "@h:8443/in?api_key=" SECRET "&batch=ndjson&" SECRET
-        "&compression=gzip",
-        "scheme       https\n"
-        "host         h\n"
-        "port         8443\n"
-        "tls          yes, verified against the system's roots\n"
-        "user         given, sent as basic authentication\n"
-        "format       json\n"
-        "framing      lf, a line for each record\n"
-        "batch        ndjson\n"
-        "linger       100 ms\n"
-        "compression  gzip\n"
-        "connections  40 for each worker\n"
-        "timeout      30000 ms\n"
-        "promise      confirmed: nothing lost, duplicates only after a crash or a lost "
-        "answer\n"
-        "passed on    api_key, *** (to the server)\n"
-        "url          https://***@h:8443/in?api_key=***&batch=ndjson&***&"
-        "compression=gzip\n");
-    assert_described("es+http://id:" SECRET "@h?index=logs-%25Y&auth=apikey&pipeline=p",
-                     "scheme       es+http\n"
-                     "host         h\n"
-                     "port         80 (default)\n"
-                     "tls          no\n"
-                     "user         given, sent as API key\n"
-                     "format       elastic\n"
-                     "framing      lf, a line for each record\n"
-                     "index        logs-%Y\n"
-                     "batch        many\n"
-                     "linger       100 ms\n"
-                     "compression  none\n"
-                     "connections  4 for each worker\n"
-                     "timeout      30000 ms\n"
-                     "promise      effectively once: nothing lost, and what is sent again is known "
-                     "by its id\n"
-                     "passed on    pipeline (to the server)\n"
-                     "url          es+http://***@h?index=logs-%25Y&auth=***&pipeline=***\n");
-    assert_described("syslog://h",
-                     "scheme       syslog\n"
-                     "host         h\n"
-                     "port         514 (default)\n"
-                     "format       rfc5424\n"
-                     "framing      none, one record is one message\n"
-                     "max          1024 bytes a record\n"
-                     "batch        stream\n"
-                     "connections  one for each worker\n"
-                     "timeout      30000 ms\n"
-                     "promise      best effort: handed to the kernel, counted when known lost\n"
-                     "url          syslog://h\n");
-}
-
-static void describe_respects_the_cap(void **state)
-{
-    struct drain_spec *s = spec("http://h?x=1");
-
-    (void)state;
-    for (size_t max = 0; max < 300; max++) {
-        struct buf out = BUF_INIT(max);
-
-        assert_int_equal(drain_spec_describe(s, &out), -1);
-        buf_release(&out);
-    }
-    drain_spec_unref(s);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -736,14 +495,8 @@ int main(void)
         cmocka_unit_test(ws_options),
         cmocka_unit_test(other_schemes_options_are_the_servers),
         cmocka_unit_test(certificates),
-        cmocka_unit_test(the_rest_of_the_query_is_the_servers),
         cmocka_unit_test(requests_of_many_records),
-        cmocka_unit_test(test_D30_bad_urls),
-        cmocka_unit_test(test_D30_lengths),
-        cmocka_unit_test(names),
-        cmocka_unit_test(references),
-        cmocka_unit_test(described),
-        cmocka_unit_test(describe_respects_the_cap),
+        cmocka_unit_test(the_rest_of_the_query_is_the_servers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 logtrain_unit(net/http_client_test net)
 logtrain_unit(net/http_calls_test net)
 logtrain_unit(net/http_server_test net)
+logtrain_unit(net/http_server_bodies_test net)
 logtrain_unit(net/http_head_test net PkgConfig::curl PkgConfig::openssl)
 logtrain_unit(net/http_tls_test net PkgConfig::openssl)
 logtrain_unit(net/conn_test net)

@@ -1,0 +1,179 @@
+/*
+ * For the tests of http_server.c and its files: a server, seen from the client's side with raw
+ * sockets on the same loop. Included by one file per program, which need not use all of it.
+ */
+#ifndef TEST_UNIT_NET_HTTP_SERVER_WORLD_H
+#define TEST_UNIT_NET_HTTP_SERVER_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/http_server.h"
+
+#define DEADLINE_MS 20000
+#define ASSERT_HAS(text, part)                                                                     \
+    do {                                                                                           \
+        if (!strstr((text), (part)))                                                               \
+            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
+    } while (0)
+#define WAIT_FOR(f, condition)                                                                     \
+    do {                                                                                           \
+        uint64_t until = clock_mono_ms() + DEADLINE_MS;                                            \
+        while (!(condition)) {                                                                     \
+            if (clock_mono_ms() > until)                                                           \
+                fail_msg("waited too long for: %s", #condition);                                   \
+            loop_turn(&(f)->loop, 20);                                                             \
+        }                                                                                          \
+    } while (0)
+
+#define LARGE (1024 * 1024)
+
+struct fixture {
+    struct loop loop;
+    struct http_server *server;
+    unsigned requests;
+    char path[256], query[256];
+    struct http_reply *held; /* of /later */
+    struct buf in;           /* what read_more() has got */
+    struct http_sink sink;
+    struct buf body, headers; /* that the sink got */
+    unsigned begun, ended, gone;
+};
+
+static inline void handle(void *arg, struct str path, struct str query, struct http_reply *r)
+{
+    struct fixture *f = arg;
+    char *large;
+
+    f->requests++;
+    (void)snprintf(f->path, sizeof(f->path), "%.*s", STR_ARG(path));
+    (void)snprintf(f->query, sizeof(f->query), "%.*s", STR_ARG(query));
+    if (str_eq(path, STR("/now"))) {
+        http_reply_send(r, 200, "text/plain", STR("hello"));
+    } else if (str_eq(path, STR("/large"))) {
+        large = xmalloc(LARGE);
+        memset(large, 'x', LARGE);
+        http_reply_send(r, 200, "text/plain", str_make(large, LARGE));
+        free(large);
+    } else if (str_eq(path, STR("/empty"))) {
+        http_reply_send(r, 200, "text/plain", STR(""));
+    } else if (str_eq(path, STR("/later"))) {
+        assert_null(f->held);
+        f->held = r;
+    } else {
+        http_reply_send(r, 404, "text/plain", STR("no such page\n"));
+    }
+}
+
+static inline int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    struct err e = {.code = 0};
+
+    loop_init(&f->loop);
+    buf_init(&f->in, 4 * LARGE);
+    buf_init(&f->body, LARGE);
+    buf_init(&f->headers, LARGE);
+    f->server = http_server_create(&f->loop, STR("127.0.0.1"), 0, handle, f, &e);
+    if (!f->server)
+        fail_msg("%s", e.text);
+    assert_true(http_server_port(f->server) > 0);
+    *state = f;
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    http_server_free(f->server);
+    loop_release(&f->loop);
+    buf_release(&f->in);
+    buf_release(&f->body);
+    buf_release(&f->headers);
+    free(f);
+    return 0;
+}
+
+static inline int connect_to(uint16_t port)
+{
+    struct sockaddr_in sa = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    return fd;
+}
+
+static inline void say(int fd, const char *text)
+{
+    size_t len = strlen(text);
+
+    assert_int_equal(send(fd, text, len, MSG_NOSIGNAL), len);
+}
+
+/* False when the server has closed. */
+static inline bool read_more(struct fixture *f, int fd)
+{
+    char chunk[65536];
+    ssize_t n = recv(fd, chunk, sizeof(chunk), MSG_DONTWAIT);
+
+    if (n > 0)
+        assert_int_equal(buf_add(&f->in, chunk, (size_t)n), 0);
+    return n > 0 || (n < 0 && errno == EAGAIN);
+}
+
+/* One whole answer, headers and Content-Length bytes (none after HEAD). */
+static inline void read_answer(struct fixture *f, int fd, bool head)
+{
+    const char *end, *length;
+    size_t body;
+
+    buf_clear(&f->in);
+    WAIT_FOR(f, (read_more(f, fd), f->in.len && strstr(f->in.p, "\r\n\r\n")));
+    end = strstr(f->in.p, "\r\n\r\n") + 4;
+    length = strstr(f->in.p, "content-length: ");
+    assert_non_null(length);
+    body = head ? 0 : strtoul(length + 16, NULL, 10);
+    body += (size_t)(end - f->in.p);
+    WAIT_FOR(f, (read_more(f, fd), f->in.len >= body));
+    assert_int_equal(f->in.len, body);
+}
+
+static inline void read_end(struct fixture *f, int fd)
+{
+    WAIT_FOR(f, !read_more(f, fd));
+    close(fd);
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
+
+/* Turns, and then so much later, turns. */
+static inline void pass(struct fixture *f, uint64_t *now, uint64_t ms)
+{
+    for (int i = 0; i < 4; i++)
+        loop_turn(&f->loop, 1);
+    clock_fake(*now += ms, 1);
+    for (int i = 0; i < 4; i++)
+        loop_turn(&f->loop, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+#endif
