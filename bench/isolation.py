@@ -20,7 +20,7 @@ import urllib.request
 from run import Sink, cpu_seconds, memory_kib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "e2e"))
-from lib.peer import DeadFarm  # noqa: E402
+from lib.dead import DeadFarm  # noqa: E402
 
 FILES = 10
 SEED_LINES = 20000  # more than what the kernel takes for a drain that reads nothing

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("LOGTRAIN_BUILD", "release")
 sys.path.insert(0, str(ROOT / "test" / "e2e"))
 
-from lib import peer  # noqa: E402
+from lib import http_peer, peer  # noqa: E402
 from lib.daemon import Daemon  # noqa: E402
 from lib.node import Node, Rotator, Writer  # noqa: E402
 from lib.oracle import Oracle  # noqa: E402
@@ -101,7 +101,7 @@ def main():
     a.add_argument("--seed", type=int, default=1)
     args = a.parse_args()
     rows = []
-    tcp, web = peer.SyslogTcp(), peer.Http()
+    tcp, web = peer.SyslogTcp(), http_peer.Http()
     rows.append(run(args, "logtrain http", web, lambda work, node: Logtrain(work, node, web.url("batch=ndjson&linger=20ms"))))
     rows.append(run(args, "logtrain syslog+tcp", tcp, lambda work, node: Logtrain(work, node, tcp.url())))
     if shutil.which("rsyslogd"):

@@ -13,10 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test" / "e2e"))
 
 from lib.daemon import BIN, Daemon  # noqa: E402
+from lib.http_peer import Http  # noqa: E402
 from lib.node import Node, Writer  # noqa: E402
 from lib.oracle import Oracle  # noqa: E402
-from lib.peer import Http, SyslogTcp  # noqa: E402
-from lib.wait import POLL_S, Timeout, wait_for  # noqa: E402
+from lib.peer import SyslogTcp  # noqa: E402
+from lib.wait import Timeout, wait_for  # noqa: E402
 
 PODS = [("shop", "web-7d4b9c6f5-x2x1z", 400), ("shop", "cart-0", 150), ("jobs", "report-28123456-kk2lp", 50)]
 ROTATE_S, RESTART_S, OUTAGE_S, BACK_S, END_S = 3, 6, 12, 17, 20

@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
 from lib import daemon as daemon_module  # noqa: E402
-from lib import kube_real, peer, real  # noqa: E402
+from lib import http_peer, kube_real, peer, real  # noqa: E402
 from lib import postgres as postgres_module  # noqa: E402
 from lib.certs import Certs  # noqa: E402
 from lib.dns import Dns  # noqa: E402
@@ -124,12 +124,12 @@ def syslog_udp(closing):
 
 @pytest.fixture
 def http(closing):
-    return lambda *args, **options: closing(peer.Http(*args, **options))
+    return lambda *args, **options: closing(http_peer.Http(*args, **options))
 
 
 @pytest.fixture
 def https(closing, certs):
-    return lambda *args, cert="good", **options: closing(peer.Http(*args, tls=certs.server(cert), **options))
+    return lambda *args, cert="good", **options: closing(http_peer.Http(*args, tls=certs.server(cert), **options))
 
 
 @pytest.fixture

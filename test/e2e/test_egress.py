@@ -5,8 +5,9 @@ import socket
 
 import pytest
 from lib.daemon import SLOW
+from lib.http_peer import Http
 from lib.kapi import Kapi
-from lib.peer import Http, SyslogTcp
+from lib.peer import SyslogTcp
 from lib.wait import stays, wait_for
 
 WAIT = 30 * SLOW

@@ -8,9 +8,9 @@ import re
 import pytest
 from lib.daemon import SANITIZED, SLOW
 from lib.elastic import Elastic, item
+from lib.http_peer import Answer, endless
 from lib.node import Writer
 from lib.oracle import parse
-from lib.peer import Answer, endless
 from lib.wait import stays, wait_for
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lib import peer
+from lib import http_peer
 from lib.daemon import SLOW
 from lib.node import Writer, cri_record, encode_cri
 from lib.preload import Clock, Files
@@ -268,7 +268,7 @@ def test_S13_retry_after_is_clamped(node, oracle, daemon, http, tmp_path, ahead)
     clock = Clock(tmp_path)
     clock.step(wall=ahead)
     when = email.utils.formatdate(time.time() + 2, usegmt=True)
-    web = http([peer.Answer(503, {"Retry-After": when})])
+    web = http([http_peer.Answer(503, {"Retry-After": when})])
     d = daemon(node, drains=[("*", web.url("batch=ndjson"))], env=clock.env)
     node.container().write(oracle.source("a").take(20))
     wait_for(lambda: len(web.requests) == 1, 10 * SLOW, "a request")

@@ -5,7 +5,7 @@ import gzip
 import re
 
 import pytest
-from lib import peer
+from lib import http_peer, peer
 from lib.daemon import SLOW
 from lib.node import Rotator, Writer
 from lib.preload import Clock
@@ -232,7 +232,7 @@ def test_F11_deleted_with_unread_bytes(node, oracle, daemon, tmp_path, syslog_tc
     """Pod, files and links are deleted while slow drains have most of them before them."""
     clock = Clock(tmp_path)
     tcp = syslog_tcp(mode=peer.Mode(bytes_per_s=4 << 20), rcvbuf=65536)
-    web = http(lambda request: peer.Answer(delay=0.1))
+    web = http(lambda request: http_peer.Answer(delay=0.1))
     d = daemon(node, drains=[("*", tcp.url()), ("*", web.url("batch=ndjson&connections=1"))], env=clock.env)
     pod = node.pod("short-7d4b9c6f5-x2x1z")
     for name in ("one", "two"):

@@ -4,7 +4,7 @@ FAULTS.md §2.3 and §2.4."""
 import re
 
 import pytest
-from lib import peer
+from lib import http_peer
 from lib.daemon import SLOW
 from lib.wait import wait_for
 
@@ -192,7 +192,7 @@ def test_S15_reload_and_upgrade_keep_all_cursors(node, oracle, daemon, http):
 
 def test_F24_one_noisy_among_many_quiet(node, oracle, daemon, http):
     """2,000 files on one drain: every quiet line is there while most of the noisy one's backlog is not."""
-    web = http(lambda request: peer.Answer(delay=0.02))
+    web = http(lambda request: http_peer.Answer(delay=0.02))
     noisy = node.container("noisy-0")
     quiet = [node.container(f"quiet-{i}") for i in range(1999)]
     a, b = oracle.source("noisy", size=1000), oracle.source("quiet")

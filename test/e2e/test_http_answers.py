@@ -10,10 +10,10 @@ import time
 
 import pytest
 from lib.daemon import SLOW
+from lib.http_peer import Answer, poison, too_large
 from lib.node import Writer
 from lib.oracle import parse
-from lib.peer import Answer, poison, too_large
-from lib.wait import stays, wait_for
+from lib.wait import wait_for
 
 NDJSON = "batch=ndjson&linger=20ms"
 TEN_YEARS = 315360000

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 from lib.daemon import SANITIZED, SLOW
+from lib.http_peer import Answer
 from lib.node import Writer
-from lib.peer import Answer
 from lib.wait import wait_for
 
 NDJSON = "batch=ndjson&linger=20ms"

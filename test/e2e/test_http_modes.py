@@ -7,8 +7,8 @@ import re
 
 import pytest
 from lib.daemon import SANITIZED, SLOW, run
+from lib.http_peer import Answer
 from lib.node import Writer
-from lib.peer import Answer
 from lib.wait import stays, wait_for
 
 

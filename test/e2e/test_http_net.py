@@ -8,8 +8,9 @@ import time
 
 import pytest
 from lib.daemon import SANITIZED, SLOW
+from lib.http_peer import Http
 from lib.node import Writer
-from lib.peer import Answer, Http, Mode, NEVER_READ, NORMAL, ONE_BYTE
+from lib.peer import Mode, NEVER_READ, NORMAL, ONE_BYTE
 from lib.wait import stays, wait_for
 
 NDJSON = "batch=ndjson&linger=20ms"

@@ -9,8 +9,9 @@ import time
 
 import pytest
 from lib.daemon import SANITIZED, SLOW, limits, run
+from lib.dead import DeadFarm
+from lib.http_peer import Answer
 from lib.node import Writer
-from lib.peer import Answer, DeadFarm
 from lib.wait import Pacer, wait_for
 
 

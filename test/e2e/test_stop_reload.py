@@ -6,8 +6,9 @@ import time
 
 import pytest
 from lib.daemon import SLOW
+from lib.http_peer import Answer
 from lib.node import Writer
-from lib.peer import Answer, NEVER_READ
+from lib.peer import NEVER_READ
 from lib.wait import wait_for
 
 KINDS = ["tcp", "tls", "http", "ndjson", "array"]

@@ -2,7 +2,7 @@
 it misbehave. A new drain is one more row in MEMBERS, and a class when its receiver is of a new kind.
 
 What every member has:
-  start(tools, **options)   a receiver (lib/peer.py); <options> are its own
+  start(tools, **options)   a receiver (lib/peer.py, lib/http_peer.py); <options> are its own
   url(tools, peer, more)    the drain's URL, with the options <more> added
   silent()                  options for start(): a receiver that takes connections and never confirms a line...
   heal(peer)                ... and what makes it a good one
@@ -15,6 +15,7 @@ import random
 import select
 from urllib.parse import urlsplit
 
+from lib import http_peer
 from lib import peer as sim
 from lib.elastic import Elastic
 from lib.gelf import GelfHttp, GelfTcp, GelfUdp
@@ -168,19 +169,19 @@ class Http(Member):
         self.tls = tls
 
     def receiver(self):
-        return sim.Http
+        return http_peer.Http
 
     def start(self, tools, **options):
         return tools.closing(self.receiver()(tls=self.context(tools), **options))
 
     def silent(self):
-        return {"default": sim.Answer(never=True, counts=False)}
+        return {"default": http_peer.Answer(never=True, counts=False)}
 
     def unknown(self):
         return {"default": 599}
 
     def garbage(self, tools):
-        return self.start(tools, default=sim.Answer(599, raw=nonsense(), cut="after", how="fin"))
+        return self.start(tools, default=http_peer.Answer(599, raw=nonsense(), cut="after", how="fin"))
 
     def half_sent(self, peer):
         return peer.cut_requests
@@ -209,13 +210,13 @@ class ElasticSearch(Http):
         return Elastic
 
     def silent(self):
-        return {"whole": lambda _: sim.Answer(never=True, counts=False)}
+        return {"whole": lambda _: http_peer.Answer(never=True, counts=False)}
 
     def unknown(self):
         return {"decide": lambda *_: (799, "some_new_exception")}
 
     def garbage(self, tools):
-        return self.start(tools, whole=lambda _: sim.Answer(599, raw=nonsense(), cut="after", how="fin", counts=False))
+        return self.start(tools, whole=lambda _: http_peer.Answer(599, raw=nonsense(), cut="after", how="fin", counts=False))
 
     def heal(self, peer):
         super().heal(peer)

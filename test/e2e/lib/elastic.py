@@ -1,6 +1,6 @@
 """Elasticsearch: a strict fake that checks every byte of the bulk protocol, and the real server.
 
-Elastic is an Http receiver (peer.py) that keeps documents by index and id, as `create` does, and answers item by item. A
+Elastic is an Http receiver (http_peer.py) that keeps documents by index and id, as `create` does, and answers item by item. A
 request that is not exactly as it should be is written down in `violations`, which messages() asserts to be empty.
 """
 
@@ -13,7 +13,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from .peer import Answer, Http
+from .http_peer import Answer, Http
 from .real import Program, _free_port, _program
 from .wait import wait_for
 

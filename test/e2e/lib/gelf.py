@@ -3,7 +3,8 @@ every object is checked: valid JSON of version 1.1 with host, timestamp and leve
 
 import json
 
-from .peer import Http, SyslogTcp, SyslogUdp
+from .http_peer import Http
+from .peer import SyslogTcp, SyslogUdp
 
 
 def message_of(data):

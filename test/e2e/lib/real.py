@@ -184,7 +184,7 @@ http {{
 
 
 class Nginx(Program):
-    """TLS in front of an Http receiver (peer.py), which records what comes through."""
+    """TLS in front of an Http receiver (http_peer.py), which records what comes through."""
 
     def __init__(self, directory, upstream, certs, cert="good", http2=False, body_max="64m", per_connection=1000):
         super().__init__(directory)

@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-from . import peer
+from . import http_peer, peer
 from .daemon import SLOW, Daemon
 from .elastic import Elastic
 from .node import Node, Writer
@@ -52,7 +52,7 @@ class HttpDrain:
         self.peer = self.make(tmp)
 
     def make(self, tmp):
-        return peer.Http(answers=self.answer)
+        return http_peer.Http(answers=self.answer)
 
     def url(self):
         return self.peer.url("batch=ndjson&linger=20ms")
@@ -61,9 +61,9 @@ class HttpDrain:
         if self.sick == "errors":
             return self.rng.choice([500, 502, 503, 429, None, None])
         if self.sick == "answers cut" and self.rng.random() < 0.3:
-            return peer.Answer(200, cut="before")  # taken, and nobody hears of it
+            return http_peer.Answer(200, cut="before")  # taken, and nobody hears of it
         if self.sick == "slow":
-            return peer.Answer(200, delay=0.3)
+            return http_peer.Answer(200, delay=0.3)
         return None
 
     FAULTS = ["errors", "answers cut", "slow", "refuses", "resets", "stalls"]
@@ -112,7 +112,7 @@ class ElasticDrain(HttpDrain):
 
     def mangle(self, items):
         del items
-        return peer.Answer(200, cut="before", counts=False)
+        return http_peer.Answer(200, cut="before", counts=False)
 
     FAULTS = ["errors", "items refused", "answers cut", "refuses", "resets", "stalls"]
 

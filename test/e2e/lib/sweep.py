@@ -8,7 +8,7 @@ import signal
 import tempfile
 from pathlib import Path
 
-from . import peer
+from . import http_peer
 from .daemon import SANITIZED, SLOW, Daemon
 from .node import Node
 from .oracle import Oracle
@@ -25,7 +25,7 @@ class Sweep:
 
     def script(self, kind, n):
         """One run; how it went, as a word. Gives the numbers of calls when <kind> is None."""
-        with tempfile.TemporaryDirectory(prefix="logtrain-sweep-") as tmp, peer.Http() as web:
+        with tempfile.TemporaryDirectory(prefix="logtrain-sweep-") as tmp, http_peer.Http() as web:
             node, oracle = Node(Path(tmp) / "node"), Oracle()
             nth = Nth(Path(tmp))
             nth.set(kind, n)
