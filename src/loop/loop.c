@@ -100,7 +100,10 @@ uint64_t loop_now(struct loop *l)
 
 static void bound_reached(uv_timer_t *bound)
 {
-    (void)bound; /* that the wait ended is all */
+    struct loop *l = container_of(bound, struct loop, bound);
+
+    /* libuv fires timers before it polls: were we not scheduled in time, it would wait unbounded */
+    uv_must(uv_idle_start(&l->idle, stay_awake), "idle");
 }
 
 static bool fire_frozen(struct loop *l);
@@ -115,6 +118,8 @@ void loop_turn(struct loop *l, uint64_t wait_ms)
         uv_must(uv_timer_start(&l->bound, bound_reached, wait_ms, 0), "timer");
         (void)uv_run(&l->uv, UV_RUN_ONCE);
         (void)uv_timer_stop(&l->bound); /* always 0 */
+        if (list_empty(&l->tasks))
+            (void)uv_idle_stop(&l->idle); /* the next turn is to wait */
     }
     l->turning = false;
 }
