@@ -60,6 +60,11 @@ def is_durable(d):
     return "not durable" not in d.get("/readyz")[1]
 
 
+def wait_fails(d):
+    """Two writes have been tried, and failed."""
+    wait_for(lambda: d.metric("logtrain_state_errors_total") >= 2, 20 * SLOW, "the state not to be written, twice")
+
+
 def wait_saved(d):
     def settled():
         m = d.metrics()
@@ -109,13 +114,15 @@ def test_S06_disk_is_full_before_the_first_start(node, oracle, daemon, http, dis
     d = daemon(node, drains=[("*", web_url(web))], env={"STATE_PATH": disk.path / "state"})
     c.write(source.take(500))
     oracle.wait_complete(web, 20 * SLOW).assert_exact()
-    wait_for(lambda: not is_durable(d), 20 * SLOW, "readiness to say so")
+    wait_fails(d)
+    assert not is_durable(d)
     assert d.get("/readyz")[0] == 200
     assert "No space left on device" in d.log()
     d.kill()  # with nothing saved: all comes twice, nothing is lost
     c.write(source.take(500))
     d.start()
     oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=500)
+    wait_fails(d)
     disk.room()
     c.write(source.take(500))
     wait_for(lambda: is_durable(d), 20 * SLOW, "the state to be written after all")
