@@ -65,7 +65,8 @@ struct config {
     unsigned trace; /* enum config_trace */
     bool postgres;
     const char *database_url; /* holds a password: never shown */
-    bool kubernetes_datasource;
+    bool kubernetes_datasource, kubernetes_events;
+    uint64_t kubernetes_events_after_ms;
     const char *kube_host, *kube_port, *kube_account;
     uint64_t kubernetes_watch_ms;
     uint64_t identity_wait_ms;

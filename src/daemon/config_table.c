@@ -92,6 +92,12 @@ static const struct config_var vars[] = {
      "named may use any"},
     {"KUBERNETES_DATASOURCE", CONFIG_BOOL, TEXT("false", 0, kubernetes_datasource),
      "routes from the annotation logtrain.akkeris.io/drains of workloads; needs the API"},
+    {"KUBERNETES_EVENTS", CONFIG_BOOL, TEXT("true", 0, kubernetes_events),
+     "with KUBERNETES_DATASOURCE: tell a workload by Kubernetes Events which of its drains is "
+     "refused, fails, loses bytes, recovers"},
+    {"KUBERNETES_EVENTS_AFTER", CONFIG_DURATION,
+     NUM(60000, 0, 86400000, kubernetes_events_after_ms),
+     "how long a drain fails before an Event says so"},
     {"IDENTITY_WAIT", CONFIG_DURATION, NUM(IDENTITY_WAIT_MS, 0, 86400000, identity_wait_ms),
      "how long a container's log waits for the API to say what its pod is called and whose it is; "
      "then it goes by the name in its path, until the API answers"},

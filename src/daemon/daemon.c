@@ -241,6 +241,11 @@ static void worker_held(void *control, struct held_report *r)
     held_take(d->held, r);
 }
 
+static void worker_news(void *control, const struct drain_news *n)
+{
+    kube_news(((struct daemon *)control)->kube, n);
+}
+
 static void status_ask(void *arg, unsigned w, void (*done)(void *darg, struct engine_report *r),
                        void *darg)
 {
@@ -404,6 +409,7 @@ static int start_engines(struct daemon *d, struct err *e)
         .dirty = worker_dirty,
         .saved = worker_saved,
         .held = worker_held,
+        .news = worker_news,
         .egress = d->egress,
         .state_key = {checkpoint_key(d->checkpoint)[0], checkpoint_key(d->checkpoint)[1]},
     };

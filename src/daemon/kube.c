@@ -6,12 +6,15 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/notices.h"
 
 struct kube {
     struct dns *dns;
     struct kube_client *client;
     struct kube_cluster *cluster;
-    struct datasource *routes; /* NULL = none */
+    struct datasource *routes;  /* NULL = none */
+    struct kube_events *events; /* NULL: nobody is told */
+    struct notices *notices;    /* the same */
 };
 
 /* 1: <kc> is filled in. 0: the API is not to be used. */
@@ -82,8 +85,13 @@ int kube_open(struct kube **out, const struct config *c, const struct datasource
         return err_wrap(e, "kubernetes");
     }
     k->cluster = open_cluster(k, c, env);
+    if (c->kubernetes_datasource && c->kubernetes_events) {
+        k->events = kube_events_create(env->loop, k->client, c->node);
+        k->notices =
+            notices_create(env->loop, k->cluster, k->events, c->kubernetes_events_after_ms);
+    }
     if (c->kubernetes_datasource)
-        k->routes = datasource_kubernetes_open(env, k->cluster);
+        k->routes = datasource_kubernetes_open(env, k->cluster, k->events);
     kube_cluster_start(k->cluster);
     log_info("kubernetes: using the API", KV_CSTR("server", kube_client_server(k->client)),
              KV_CSTR("node", c->node), KV_CSTR("routes", c->kubernetes_datasource ? "yes" : "no"));
@@ -101,6 +109,12 @@ const struct kube_cluster *kube_cluster_of(const struct kube *k)
     return k ? k->cluster : NULL;
 }
 
+void kube_news(struct kube *k, const struct drain_news *n)
+{
+    if (k && k->notices)
+        notices_take(k->notices, n);
+}
+
 void kube_close_routes(struct kube *k)
 {
     if (!k)
@@ -114,6 +128,8 @@ void kube_free(struct kube *k)
     if (!k)
         return;
     kube_close_routes(k);
+    notices_free(k->notices);
+    kube_events_free(k->events);
     kube_cluster_free(k->cluster);
     kube_client_free(k->client);
     dns_free(k->dns);

@@ -7,6 +7,7 @@
 
 #include "daemon/config.h"
 #include "datasources/datasource.h"
+#include "drains/engine.h"
 #include "kube/cluster.h"
 
 struct kube;
@@ -24,6 +25,8 @@ const struct kube_cluster *kube_cluster_of(const struct kube *k);
 void kube_close_routes(struct kube *k);
 /* After the inputs. NULL is fine. */
 void kube_free(struct kube *k);
+/* What a worker tells of a drain that a workload asked for. <k> may be NULL. */
+void kube_news(struct kube *k, const struct drain_news *n);
 /* For the memory bound: watches, objects known, bytes of their annotations. */
 void kube_load(const struct kube *k, uint64_t *watches, uint64_t *objects, uint64_t *note_bytes);
 /* *<refused>: drains in annotations that cannot be used. */

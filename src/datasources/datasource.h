@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "kube/cluster.h"
+#include "kube/events.h"
 #include "loop/loop.h"
 #include "loop/notify.h"
 #include "router/router.h"
@@ -88,9 +89,11 @@ struct datasource *datasource_postgres_open(const struct datasource_env *env,
 int datasource_postgres_schema(struct buf *out);
 
 /* KUBERNETES_DATASOURCE=true: the drains that workloads are given by annotation, for the pods of
- * this node. <cluster> is borrowed. */
+ * this node. <cluster> is borrowed; so is <events>, which may be NULL: it tells workloads which of
+ * their drains are refused. */
 struct datasource *datasource_kubernetes_open(const struct datasource_env *env,
-                                              struct kube_cluster *cluster);
+                                              struct kube_cluster *cluster,
+                                              struct kube_events *events);
 
 /* Whether that is taken which stands in an annotation behind <nth> others. */
 int datasource_kubernetes_check(const struct datasource_env *env, struct str url, unsigned nth,

@@ -21,6 +21,7 @@ struct kubernetes {
     struct datasource base;
     struct kube_routes routes;
     struct kube_cluster *cluster; /* borrowed */
+    struct kube_events *events;   /* borrowed; may be NULL */
     struct route_source *source;
     bool begun; /* route_begin_changes() was called */
     uint64_t said[SAID_MAX];
@@ -57,7 +58,7 @@ static bool not_said(struct kubernetes *k, const struct kube_drains *d, struct s
 static void refuse(struct kubernetes *k, const struct wanted *w, const struct kube_drains *d,
                    struct str url, const struct err *e)
 {
-    struct buf shown = BUF_INIT(URL_MAX);
+    struct buf shown = BUF_INIT(URL_MAX), text = BUF_INIT(4096);
 
     if (!not_said(k, d, w->workload->namespace, url))
         return;
@@ -65,6 +66,10 @@ static void refuse(struct kubernetes *k, const struct wanted *w, const struct ku
     (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* what fits of it */
     log_warn("drain refused", KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
              KV_STR("name", d->name), KV_STR("drain", str_head(buf_str(&shown), 200)), KV_ERR(e));
+    (void)buf_addf(&text, "drain %.*s is refused: %s", STR_ARG(str_head(buf_str(&shown), 200)),
+                   e->text); /* it fits */
+    kube_events_post(k->events, w->workload, d, true, "DrainRefused", buf_str(&text));
+    buf_release(&text);
     buf_release(&shown);
 }
 
@@ -169,7 +174,8 @@ static struct kubernetes *kubernetes_of(struct datasource *d)
 }
 
 struct datasource *datasource_kubernetes_open(const struct datasource_env *env,
-                                              struct kube_cluster *cluster)
+                                              struct kube_cluster *cluster,
+                                              struct kube_events *events)
 {
     struct kubernetes *k = xcalloc(1, sizeof(*k));
 
@@ -177,6 +183,7 @@ struct datasource *datasource_kubernetes_open(const struct datasource_env *env,
     k->base.env = env;
     k->routes = (struct kube_routes){on_changed, on_gone, on_commit};
     k->cluster = cluster;
+    k->events = events;
     k->source = router_source_create_owner(env->router, "annotations");
     kube_cluster_set_routes(cluster, &k->routes);
     return &k->base;

@@ -106,6 +106,7 @@ void drain_recovered(struct drain *d)
     d->last_error = (struct err){0};
     log_info("drain recovered", KV_CSTR("drain", d->spec->name),
              KV_INT("after_ms", now - d->failing_since));
+    engine_news(d->engine, d->spec, DRAIN_RECOVERED, 0);
 }
 
 uint64_t drain_backoff(struct drain *d, unsigned attempts, uint64_t cap)
@@ -137,8 +138,10 @@ void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err 
         LOG_AT(hold ? LOG_ERROR : LOG_WARN,
                hold ? "drain held: its configuration is refused" : "drain failing",
                KV_CSTR("drain", d->spec->name), KV_ERR(e), KV_INT("retry_ms", retry_ms), KV_END);
-        if (!d->failing)
+        if (!d->failing) {
             d->failing_since = loop_now(&d->engine->loop);
+            engine_news(d->engine, d->spec, DRAIN_FAILS, 0);
+        }
         d->failing = true;
     }
     d->held = hold;

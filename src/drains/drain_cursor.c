@@ -83,6 +83,7 @@ static void lost(struct cursor *k, const struct gap *g)
     struct drain *d = c->drain;
 
     d->counters.lost[g->reason] += g->bytes;
+    engine_news(d->engine, d->spec, DRAIN_LOSES, g->bytes);
     if (g->reason == GAP_RESTART)
         return;
     log_error(

@@ -37,6 +37,15 @@ struct held_report {
     unsigned n, cap;
 };
 
+/* What became of a drain that a workload asked for. */
+enum drain_news_kind { DRAIN_FAILS = 1, DRAIN_RECOVERED, DRAIN_LOSES };
+struct drain_news {
+    unsigned worker;
+    struct drain_spec *spec; /* borrowed */
+    enum drain_news_kind what;
+    uint64_t bytes; /* lost */
+};
+
 struct engine_config {
     unsigned index; /* of this worker */
     size_t max_line;
@@ -53,6 +62,8 @@ struct engine_config {
     /* What it holds of deleted files, when that has changed. */
     void (*held)(void *control, struct held_report *r);
     void (*forgotten)(void *control, unsigned worker, uint64_t stream); /* on the control thread */
+    /* May be NULL. */
+    void (*news)(void *control, const struct drain_news *n);
     /* All cursors of this worker are past segment <no> of a journal. May be NULL. */
     void (*passed)(void *control, unsigned worker, uint64_t stream, uint32_t no);
 };

@@ -90,6 +90,11 @@ void engine_stream_forget(struct engine *en, struct stream *s);
 /* reader->passed */
 void engine_passed(struct reader *r, const struct stream *s, uint32_t no);
 
+/* ---- engine_news.c ---- */
+/* Tells the control thread, when <spec> is a workload's. */
+void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kind what,
+                 uint64_t bytes);
+
 /* ---- drain.c ---- */
 /* Its last answer was good. */
 void drain_recovered(struct drain *d);

@@ -215,11 +215,13 @@ struct kube_call *kube_send(struct kube_client *c, const struct kube_request *re
 {
     struct kube_call *call = xcalloc(1, sizeof(*call));
     struct buf target = BUF_INIT(URL_MAX), auth = BUF_INIT(KUBE_FILE_MAX);
-    const char *headers[3] = {req->list ? ACCEPT_LIST : ACCEPT_ONE, NULL, NULL};
-    struct http_request hr = {.method = "GET",
+    const char *headers[4] = {req->list ? ACCEPT_LIST : ACCEPT_ONE, NULL, NULL, NULL};
+    unsigned nheaders = 1;
+    struct http_request hr = {.method = req->body.p ? "POST" : "GET",
                               .headers = headers,
+                              .body = req->body,
                               .want_body = true,
-                              .on_body = on_body,
+                              .on_body = req->on_body ? on_body : NULL,
                               .timeout_ms = req->timeout_ms};
 
     refresh(c);
@@ -233,7 +235,9 @@ struct kube_call *kube_send(struct kube_client *c, const struct kube_request *re
             0)
         BUG("kube: a request of over %d bytes", URL_MAX);
     if (c->token.bytes.len)
-        headers[1] = buf_cstr(&auth);
+        headers[nheaders++] = buf_cstr(&auth);
+    if (req->body.p)
+        headers[nheaders] = "Content-Type: application/json";
     hr.target = buf_str(&target);
     call->http = http_send(c->endpoint->origin, &hr, on_done, call);
     explicit_bzero(auth.p, auth.cap);

@@ -25,7 +25,10 @@ struct kube_request {
     const char *target; /* "/api/v1/pods?watch=1" */
     bool list;          /* what is to come is a list */
     uint64_t timeout_ms;
-    /* As in http_request: pieces of a 2xx answer's body. Of other answers the body is kept. */
+    struct str body; /* JSON: a POST with it, which creates something; borrowed until <done>. p =
+                        NULL: a GET */
+    /* NULL: the body is kept of every answer. As in http_request: pieces of a 2xx answer's body. Of
+     * other answers the body is kept. */
     bool (*on_body)(void *arg, struct str piece);
     /* Called once, not from inside kube_send(), unless kube_cancel() came first. */
     void (*done)(void *arg, const struct http_answer *a, const struct err *e);

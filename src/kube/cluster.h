@@ -26,6 +26,7 @@ struct kube_drains {
     const char *kind; /* "Deployment" */
     struct str name;  /* of the object */
     struct str list;  /* the annotation's value */
+    struct kube_uid uid;
 };
 #define KUBE_LEVELS 8 /* of owners that are followed */
 
@@ -56,7 +57,7 @@ struct kube_cluster_config {
     uint64_t identity_wait_ms; /* then a stream is called what its path says, for the time being */
     uint64_t watch_ms;
 };
-#define KUBE_CALLS KUBE_KINDS
+#define KUBE_CALLS (KUBE_KINDS + 1) /* the last is for Events */
 
 /* Nothing is sent before the start. Input and datasource are closed before it is freed. */
 struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg);
@@ -70,6 +71,10 @@ void kube_cluster_set_routes(struct kube_cluster *c, struct kube_routes *r);
 /* Calls <fn> for the pods of that name: usually one or none; the last one, too, while it is on its
  * way out. <known>: what owns it was found; else it has no drains yet. */
 void kube_cluster_find(const struct kube_cluster *c, struct str namespace, struct str name,
+                       void (*fn)(void *arg, const struct kube_workload *w, bool known), void *arg);
+
+/* The same for all pods. */
+void kube_cluster_each(const struct kube_cluster *c,
                        void (*fn)(void *arg, const struct kube_workload *w, bool known), void *arg);
 
 struct kube_kind_stats {

@@ -107,7 +107,7 @@ struct found {
 };
 
 static void take_drains(struct found *f, const struct kube_notes *notes, const char *kind,
-                        struct str name)
+                        struct str name, const struct kube_uid *uid)
 {
     struct str list = kube_note(notes, KUBE_NOTE_DRAINS);
 
@@ -116,19 +116,20 @@ static void take_drains(struct found *f, const struct kube_notes *notes, const c
     f->any = true;
     f->stop = says_none(list);
     if (!f->stop)
-        f->drains[f->n++] = (struct kube_drains){kind, name, list};
+        f->drains[f->n++] = (struct kube_drains){kind, name, list, *uid};
 }
 
 static void find_drains(const struct look *k, struct found *f)
 {
     const struct kube_namespace *ns = k->pod->namespace;
+    const struct kube_uid pod = kube_uid_of(str_of(k->pod->uid)), none = {{0}};
 
-    take_drains(f, k->pod->notes, "Pod", str_of(k->pod->name));
+    take_drains(f, k->pod->notes, "Pod", str_of(k->pod->name), &pod);
     for (unsigned i = 0; i < k->nlevels; i++)
         take_drains(f, k->levels[i]->notes, kube_kind_row((enum kube_kind)k->levels[i]->kind)->kind,
-                    kube_record_name(k->levels[i]));
+                    kube_record_name(k->levels[i]), &k->levels[i]->uid);
     if (!f->any)
-        take_drains(f, ns->notes, "Namespace", ns->name);
+        take_drains(f, ns->notes, "Namespace", ns->name, &none);
 }
 
 static bool same_drains(const struct kube_pod *p, const struct found *f)
@@ -137,6 +138,7 @@ static bool same_drains(const struct kube_pod *p, const struct found *f)
         return false;
     for (unsigned i = 0; i < f->n; i++)
         if (p->drains[i].kind != f->drains[i].kind ||
+            !kube_uid_eq(&p->drains[i].uid, &f->drains[i].uid) ||
             !str_eq(p->drains[i].name, f->drains[i].name) ||
             !str_eq(p->drains[i].list, f->drains[i].list))
             return false;
@@ -262,5 +264,16 @@ void kube_cluster_find(const struct kube_cluster *c, struct str namespace, struc
 
         if (str_eq(w.name, name) && str_eq(w.namespace, namespace))
             fn(arg, &w, p->known);
+    }
+}
+
+void kube_cluster_each(const struct kube_cluster *c,
+                       void (*fn)(void *arg, const struct kube_workload *w, bool known), void *arg)
+{
+    list_for_each (it, &c->pods) {
+        const struct kube_pod *p = list_entry(it, struct kube_pod, node);
+        const struct kube_workload w = kube_pod_workload(p);
+
+        fn(arg, &w, p->known);
     }
 }

@@ -48,6 +48,18 @@ def test_the_shipped_role_only_reads(kube_api):
     assert not any(may("get", resource) for resource in ("secrets", "configmaps", "nodes", "pods/log"))
 
 
+def test_it_may_create_events_and_no_more_of_them(kube_api):
+    def may(verb):
+        status, got = kube_api.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": {"user": "system:serviceaccount:logtrain:logtrain", "resourceAttributes": {
+                "verb": verb, "resource": "events", "namespace": "default"}}})
+        assert status == 201, got
+        return got["status"]["allowed"]
+
+    assert may("create") and not any(may(verb) for verb in ("get", "list", "update", "patch", "delete"))
+
+
 def test_available_says_why(monkeypatch):
     monkeypatch.setenv("LOGTRAIN_CACHE", str(ROOT / "nowhere"))
     assert "scripts/kube-apiserver" in kube_real.available()
@@ -198,3 +210,22 @@ def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, or
     wait_for(lambda: d.metric("logtrain_cursors") == 1, 90 * SLOW, lambda: f"the route: {d.tail()}")
     write(oracle, container, "web")
     oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
+
+
+def test_the_owner_is_told_of_a_refused_drain(kube_api, workloads, start, oracle):
+    """The server takes the Event as it is, by the shipped permission, and has it under the Deployment."""
+    w = workloads()
+    container = w.deployment("web")[1]
+    write(oracle, container, "web")
+    start(w)
+    kube_api.kubectl("-n", w.namespace, "annotate", "deployment", "web", f"{kube_real.DRAINS}=gopher://u:cnry@x")
+
+    def events():
+        status, got = kube_api.call("GET", f"/api/v1/namespaces/{w.namespace}/events?fieldSelector=involvedObject.name=web")
+        assert status == 200, got
+        return got["items"]
+
+    wait_for(lambda: any(e["reason"] == "DrainRefused" for e in events()), WAIT, lambda: str(events()))
+    event = next(e for e in events() if e["reason"] == "DrainRefused")
+    assert event["involvedObject"]["kind"] == "Deployment" and event["source"]["component"] == "logtrain"
+    assert "cnry" not in str(event)

@@ -143,6 +143,23 @@ class Handler(BaseHTTPRequestHandler):
         except (OSError, ValueError):
             self.close_connection = True
 
+    def do_POST(self):
+        """Events are kept, in api.events; whatever else is not allowed."""
+        api = self.server.api
+        url = urlsplit(self.path)
+        what = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        script = api.note("events", "create", {}, self.headers.get("Authorization", ""), self.headers.get("Accept", ""))
+        if script:
+            script(self)
+        elif "events" in api.forbidden or not re.fullmatch(r"/api/v1/namespaces/[^/]+/events", url.path):
+            status(403, "Forbidden", "events is forbidden: cannot create")(self)
+        else:
+            assert self.headers["Content-Type"] == "application/json"
+            assert url.path.split("/")[4] == what["metadata"]["namespace"] == what["involvedObject"]["namespace"]
+            with api.lock:
+                api.events.append(what)
+            self.answer(201, what)
+
     def list(self, api, resource, query):
         limit = int(query.get("limit", 0)) if query.get("resourceVersion") != "0" or api.pages else 0
         at = 0
@@ -220,6 +237,7 @@ class Kapi:
         self.watches = []
         self.scripts = []
         self.requests = []
+        self.events = []
         self.forbidden = set()
         self.tls, self.tokens, self.watch_s, self.pages, self.node = tls, tokens, watch_s, pages, node
         self.server = None

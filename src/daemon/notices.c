@@ -1,0 +1,216 @@
+/* See notices.h. One entry for each drain in trouble; one timer for the first that is due. */
+#include "daemon/notices.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "datasources/datasource.h"
+
+#define NOTICES_MAX 1024       /* drains in trouble */
+#define NOTICE_LOSSES_MS 10000 /* losses are added up for so long */
+
+struct trouble {
+    struct list node;
+    struct drain_spec *spec; /* a reference */
+    uint64_t workers;        /* bit w: it fails on worker w */
+    uint64_t since;
+    bool told; /* that it fails */
+    uint64_t lost, lost_since;
+};
+
+struct notices {
+    struct loop *loop;
+    const struct kube_cluster *cluster;
+    struct kube_events *events;
+    uint64_t patience_ms; /* so long a drain fails before that is told */
+    struct list all;
+    unsigned n;
+    struct loop_timer *due;
+};
+
+/* Told to whoever lists the drain. */
+struct telling {
+    struct notices *n;
+    const struct drain_spec *spec;
+    bool warning;
+    const char *reason;
+    struct str text;
+    uint64_t told[16]; /* objects that had it: those of many pods */
+    unsigned ntold;
+};
+
+static bool lists(const struct kube_drains *d, struct str url)
+{
+    struct str rest = d->list, one;
+
+    while (drain_list_next(&rest, &one))
+        if (str_eq(one, url))
+            return true;
+    return false;
+}
+
+static bool was_told(struct telling *t, const struct kube_drains *d)
+{
+    uint64_t h = hash_seeded(d->uid.b, sizeof(d->uid.b));
+
+    for (unsigned i = 0; i < t->ntold; i++)
+        if (t->told[i] == h)
+            return true;
+    if (t->ntold < ARRAY_LEN(t->told))
+        t->told[t->ntold++] = h;
+    return false;
+}
+
+static void tell_workload(void *arg, const struct kube_workload *w, bool known)
+{
+    struct telling *t = arg;
+
+    (void)known;
+    for (unsigned i = 0; i < w->ndrains && t->ntold < ARRAY_LEN(t->told); i++)
+        if (lists(&w->drains[i], str_of(t->spec->text)) && !was_told(t, &w->drains[i]))
+            kube_events_post(t->n->events, w, &w->drains[i], t->warning, t->reason, t->text);
+}
+
+static void tell(struct notices *n, const struct trouble *tr, bool warning, const char *reason,
+                 const char *what)
+{
+    struct telling t = {.n = n, .spec = tr->spec, .warning = warning, .reason = reason};
+    struct buf text = BUF_INIT(4096);
+
+    (void)buf_addf(&text, "drain %.300s: %s", tr->spec->name, what); /* it fits */
+    t.text = buf_str(&text);
+    kube_cluster_each(n->cluster, tell_workload, &t);
+    buf_release(&text);
+}
+
+static void tell_lost(struct notices *n, struct trouble *t)
+{
+    char what[160];
+
+    (void)snprintf(what, sizeof(what), "%" PRIu64 " bytes of the log were lost before it took them",
+                   t->lost);
+    t->lost = 0;
+    tell(n, t, true, "LinesLost", what);
+}
+
+static void tell_fails(struct notices *n, struct trouble *t)
+{
+    t->told = true;
+    tell(n, t, true, "DrainFailing", "fails; its lines are kept as long as their log files are");
+}
+
+static uint64_t due_at(const struct notices *n, const struct trouble *t)
+{
+    uint64_t at = t->workers && !t->told ? t->since + n->patience_ms : UINT64_MAX;
+
+    return t->lost && t->lost_since + NOTICE_LOSSES_MS < at ? t->lost_since + NOTICE_LOSSES_MS : at;
+}
+
+static void drop(struct notices *n, struct trouble *t)
+{
+    list_del(&t->node);
+    drain_spec_unref(t->spec);
+    free(t);
+    n->n--;
+}
+
+static void arm(struct notices *n)
+{
+    uint64_t now = loop_now(n->loop), at = UINT64_MAX;
+
+    list_for_each (it, &n->all) {
+        uint64_t due = due_at(n, list_entry(it, struct trouble, node));
+
+        at = due < at ? due : at;
+    }
+    if (at == UINT64_MAX)
+        loop_timer_stop(n->due);
+    else
+        loop_timer_start(n->due, at > now ? at - now : 0);
+}
+
+static void on_due(void *arg)
+{
+    struct notices *n = arg;
+    uint64_t now = loop_now(n->loop);
+
+    list_for_each_safe (it, &n->all) {
+        struct trouble *t = list_entry(it, struct trouble, node);
+
+        if (t->lost && t->lost_since + NOTICE_LOSSES_MS <= now)
+            tell_lost(n, t);
+        if (t->workers && !t->told && t->since + n->patience_ms <= now)
+            tell_fails(n, t);
+        if (!t->workers && !t->lost)
+            drop(n, t);
+    }
+    arm(n);
+}
+
+static struct trouble *find(struct notices *n, struct drain_spec *spec)
+{
+    struct trouble *t;
+
+    list_for_each (it, &n->all)
+        if (list_entry(it, struct trouble, node)->spec == spec)
+            return list_entry(it, struct trouble, node);
+    if (n->n == NOTICES_MAX) /* the oldest has been told, or is no drain any more */
+        drop(n, list_entry(n->all.next, struct trouble, node));
+    t = xcalloc(1, sizeof(*t));
+    t->spec = drain_spec_ref(spec);
+    list_add_tail(&n->all, &t->node);
+    n->n++;
+    return t;
+}
+
+void notices_take(struct notices *n, const struct drain_news *news)
+{
+    struct trouble *t = find(n, news->spec);
+    uint64_t bit = UINT64_C(1) << news->worker;
+
+    if (news->what == DRAIN_FAILS) {
+        if (!t->workers)
+            t->since = loop_now(n->loop);
+        t->workers |= bit;
+    } else if (news->what == DRAIN_LOSES) {
+        if (!t->lost)
+            t->lost_since = loop_now(n->loop);
+        t->lost += news->bytes;
+    } else if ((t->workers &= ~bit) == 0) {
+        if (t->told)
+            tell(n, t, false, "DrainRecovered", "takes lines again");
+        t->told = false;
+        if (!t->lost)
+            drop(n, t);
+    }
+    arm(n);
+}
+
+struct notices *notices_create(struct loop *l, const struct kube_cluster *cluster,
+                               struct kube_events *events, uint64_t patience_ms)
+{
+    struct notices *n = xcalloc(1, sizeof(*n));
+
+    n->loop = l;
+    n->cluster = cluster;
+    n->events = events;
+    n->patience_ms = patience_ms;
+    list_init(&n->all);
+    n->due = loop_timer_create(l, on_due, n);
+    return n;
+}
+
+void notices_free(struct notices *n)
+{
+    if (!n)
+        return;
+    while (!list_empty(&n->all))
+        drop(n, list_entry(n->all.next, struct trouble, node));
+    loop_timer_free(n->due);
+    free(n);
+}
