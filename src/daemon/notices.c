@@ -54,9 +54,11 @@ static bool lists(const struct kube_drains *d, struct str url)
     return false;
 }
 
-static bool was_told(struct telling *t, const struct kube_drains *d)
+/* A namespace has no UID here: it is known by its name. */
+static bool was_told(struct telling *t, const struct kube_workload *w, const struct kube_drains *d)
 {
-    uint64_t h = hash_seeded(d->uid.b, sizeof(d->uid.b));
+    uint64_t h =
+        hash_seeded(d->uid.b, sizeof(d->uid.b)) ^ hash_seeded(w->namespace.p, w->namespace.len);
 
     for (unsigned i = 0; i < t->ntold; i++)
         if (t->told[i] == h)
@@ -72,11 +74,12 @@ static void tell_workload(void *arg, const struct kube_workload *w, bool known)
 
     (void)known;
     for (unsigned i = 0; i < w->ndrains && t->ntold < ARRAY_LEN(t->told); i++)
-        if (lists(&w->drains[i], str_of(t->spec->text)) && !was_told(t, &w->drains[i]))
+        if (lists(&w->drains[i], str_of(t->spec->text)) && !was_told(t, w, &w->drains[i]))
             kube_events_post(t->n->events, w, &w->drains[i], t->warning, t->reason, t->text);
 }
 
-static void tell(struct notices *n, const struct trouble *tr, bool warning, const char *reason,
+/* False when nobody lists the drain any more. */
+static bool tell(struct notices *n, const struct trouble *tr, bool warning, const char *reason,
                  const char *what)
 {
     struct telling t = {.n = n, .spec = tr->spec, .warning = warning, .reason = reason};
@@ -86,6 +89,7 @@ static void tell(struct notices *n, const struct trouble *tr, bool warning, cons
     t.text = buf_str(&text);
     kube_cluster_each(n->cluster, tell_workload, &t);
     buf_release(&text);
+    return t.ntold;
 }
 
 static void tell_lost(struct notices *n, struct trouble *t)
@@ -95,13 +99,15 @@ static void tell_lost(struct notices *n, struct trouble *t)
     (void)snprintf(what, sizeof(what), "%" PRIu64 " bytes of the log were lost before it took them",
                    t->lost);
     t->lost = 0;
-    tell(n, t, true, "LinesLost", what);
+    (void)tell(n, t, true, "LinesLost", what);
 }
 
 static void tell_fails(struct notices *n, struct trouble *t)
 {
     t->told = true;
-    tell(n, t, true, "DrainFailing", "fails; its lines are kept as long as their log files are");
+    if (!tell(n, t, true, "DrainFailing",
+              "fails; its lines are kept as long as their log files are"))
+        t->workers = 0; /* its route is gone, and with it whoever would say that it recovered */
 }
 
 static uint64_t due_at(const struct notices *n, const struct trouble *t)
@@ -183,7 +189,7 @@ void notices_take(struct notices *n, const struct drain_news *news)
         t->lost += news->bytes;
     } else if ((t->workers &= ~bit) == 0) {
         if (t->told)
-            tell(n, t, false, "DrainRecovered", "takes lines again");
+            (void)tell(n, t, false, "DrainRecovered", "takes lines again");
         t->told = false;
         if (!t->lost)
             drop(n, t);

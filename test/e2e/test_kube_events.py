@@ -89,6 +89,18 @@ def test_a_namespaces_default_is_told_on_the_pod(node, api, kube):
     assert event["message"].startswith("drains of the namespace: ")
 
 
+def test_a_drain_of_two_namespaces_is_told_in_both(node, api, kube, syslog_tcp):
+    peer = syslog_tcp()
+    peer.refuse()
+    for namespace in ("shop", "bank"):
+        c = node.container(POD, namespace)
+        api.namespace(namespace, drains=peer.url())
+        api.workload(c, "web")
+        c.write([b"a line"])
+    kube({"KUBERNETES_EVENTS_AFTER": "100ms"})
+    wait_for(lambda: {e["involvedObject"]["namespace"] for e in api.events} == {"shop", "bank"}, WAIT, lambda: str(api.events))
+
+
 def bad_drains(node, api, n):
     for i in range(n):
         c = node.container(f"w{i}-7d9c8b6f5d-bcdfg", "shop")
