@@ -316,7 +316,7 @@ enum journal_result journals_append_all(struct journals *js, struct journal_sour
     }
     for (size_t i = 0; i < n; i++)
         if (journals_append(js, src, &entries[i]) == JOURNAL_FULL)
-            src->counters->dropped_full++; /* a segment could not be made just now */
+            return JOURNAL_FULL; /* a segment could not be made just now */
     return JOURNAL_OK;
 }
 

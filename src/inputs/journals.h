@@ -61,9 +61,11 @@ bool journal_hostname_valid(struct str s);
  * with journal_hostname_valid() and decode_time_valid(). */
 enum journal_result journals_append(struct journals *js, struct journal_source *src,
                                     const struct journal_entry *e);
-/* The same for the <n> records of a request, all or nothing: JOURNAL_OK when each was taken or is
- * final otherwise, JOURNAL_FULL when none was taken. <cap> on their sizes is the caller's (1 MiB
- * fits within any host's share unless somebody else has it). */
+/* The same for the <n> records of a request: JOURNAL_OK when each was taken or is final otherwise,
+ * JOURNAL_FULL when there is no room for all: then none was taken, unless there was room and the
+ * system made no segment, where those before it were, and come again with the sender's next try.
+ * <cap> on their sizes is the caller's (1 MiB fits within any host's share unless somebody else has
+ * it). */
 enum journal_result journals_append_all(struct journals *js, struct journal_source *src,
                                         const struct journal_entry *entries, size_t n);
 /* <w>->room is called once, when it may be worth another try. */
