@@ -88,12 +88,21 @@ def test_D24_no_scheme_gets_through(kube, node, oracle, dns, forbidden):
     assert not forbidden.heard()
 
 
+def pair(closing, kind):
+    """Two receivers on one port: where a name may lead, and where it may not."""
+    for _ in range(20):
+        outside = closing(kind(address="127.0.0.2"))
+        try:
+            return outside, closing(kind(address="127.0.0.1", port=outside.port))
+        except OSError:
+            continue  # somebody else has that port there
+    raise AssertionError("no port is free at both addresses")
+
+
 def test_D24_a_name_that_leads_elsewhere_later(kube, node, oracle, dns, closing):
     """Allowed when it was first connected to; then the name is bound to an address that is not, and the connection ends."""
-    outside = closing(SyslogTcp(address="127.0.0.2"))
-    inside = closing(SyslogTcp(address="127.0.0.1", port=outside.port))
-    web_out = closing(Http(address="127.0.0.2"))
-    web_in = closing(Http(address="127.0.0.1", port=web_out.port))
+    outside, inside = pair(closing, SyslogTcp)
+    web_out, web_in = pair(closing, Http)
     dns.set(NAME, ["127.0.0.2"])
     c, source = node.container("web-7d9c8b6f5d-abcde", "shop"), oracle.source("web")
     kube.api.workload(c, "web", drains=f"syslog+tcp://{NAME}:{outside.port}/; http://{NAME}:{web_out.port}/?batch=ndjson")
