@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "drains/base64.h"
 #include "drains/http_internal.h"
 
 static const struct http_verdict_row rows[] = {

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/limits.h"
-#include "drains/base64.h"
 #include "drains/spec_internal.h"
 
 #define PEM_FILE_MAX (64 * 1024)

@@ -403,6 +403,22 @@ char *format_json_put(char *d, struct str s)
     return d;
 }
 
+int format_json_string(struct buf *out, struct str s)
+{
+    size_t used;
+    char *d;
+
+    if (buf_reserve(out, format_json_measure(s, SIZE_MAX, &used) + 2) < 0)
+        return -1;
+    d = out->p + out->len;
+    *d++ = '"';
+    d = s.len ? format_json_put(d, s) : d;
+    *d++ = '"';
+    out->len = (size_t)(d - out->p);
+    *d = '\0';
+    return 0;
+}
+
 size_t format_json_measure(struct str s, size_t limit, size_t *used)
 {
     const char *p = s.p, *end = p + s.len;

@@ -71,6 +71,9 @@ const char *format_content_type(enum format f, enum framing framing);
  */
 bool format_index_valid(struct str s);
 
+/* Appends <s> as a JSON string, quotes included, U+FFFD for what is not UTF-8. -1: no room. */
+int format_json_string(struct buf *out, struct str s);
+
 bool format_is_utf8(struct str s);
 /* Appends <s>, U+FFFD for what is not UTF-8. */
 int format_add_utf8(struct buf *out, struct str s);

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/limits.h"
-#include "drains/base64.h"
 #include "drains/spec_internal.h"
 
 /* needs all of the above */

@@ -1,5 +1,5 @@
 /* See base64.h. */
-#include "drains/base64.h"
+#include "base/base64.h"
 
 static int base64_value(char c)
 {

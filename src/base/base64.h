@@ -1,6 +1,6 @@
 /* Standard base64 (RFC 4648 §4), as options and credentials are written. */
-#ifndef DRAINS_BASE64_H
-#define DRAINS_BASE64_H
+#ifndef BASE_BASE64_H
+#define BASE_BASE64_H
 
 #include "base/buf.h"
 
