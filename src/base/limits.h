@@ -143,6 +143,15 @@
     (8 * 1024 * 1024) /* asked of the kernel for datagrams that wait                               \
                        */
 
+/* gRPC, for Envoy's access logs */
+#define GRPC_MESSAGE_MAX (4 * 1024 * 1024) /* of one message, as other servers have it */
+#define GRPC_WINDOW (64 * 1024)            /* bytes of one call that may be on their way */
+#define GRPC_CONNECTION_WINDOW (1024 * 1024)
+#define GRPC_CALLS_MAX 100                 /* open at a time, of one connection */
+#define GRPC_HEADERS_MAX 16384             /* bytes of the headers of one call */
+#define ENVOY_UNPACK_MAX (8 * 1024 * 1024) /* memory of one message that is being read */
+#define GRPC_IDLE_FRAMES_MAX 500           /* frames of a second that bring no message */
+
 /* daemon */
 #define WORKERS_MAX 64
 #define OPEN_FILES_MAX 65536  /* the soft limit is raised to the hard one, or to this */

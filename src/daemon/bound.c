@@ -19,7 +19,7 @@
  *   + routes  x ROUTE
  *   + JOURNAL_BYTES_MAX             without SPOOL_PATH: memory, though not of the heap
  *   + inputs x ( INPUT_KEPT_MAX     read, and not yet taken by journals
- *              + MAX_LINE + INPUT ) a chunk to read into, connections, TLS
+ *              + MAX_LINE + INPUT ) a chunk to read into, or ENVOY_UNPACK_MAX; connections, TLS
  *   + watches x WATCH               connection, TLS, one object's annotations while it is read
  *   + objects x OBJECT + their annotations
  *
@@ -39,7 +39,7 @@
 #define STREAM_BYTES (4 * 1024)
 #define CURSOR_BYTES (1536) /* with its format, and one gap */
 #define ROUTE_BYTES (1024)
-#define INPUT_BYTES (32 * 1024 * 1024) /* INPUT_CONNECTIONS_MAX under TLS */
+#define INPUT_BYTES (40 * 1024 * 1024) /* INPUT_CONNECTIONS_MAX under TLS */
 #define WATCH_BYTES (160 * 1024)
 #define OBJECT_BYTES (256)
 

@@ -424,16 +424,21 @@ static int check_path(const char *name, const char *path, const char *other, str
     return 0;
 }
 
+bool config_hears(const struct config *c)
+{
+    return c->syslog_tcp || c->syslog_udp || c->syslog_tls || c->http_events || c->http_syslog ||
+           c->envoy;
+}
+
 static int complete(const struct config *c, struct err *e)
 {
     if (check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
         check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0)
         return -1;
-    if (!c->kubernetes && !c->syslog_tcp && !c->syslog_udp && !c->syslog_tls && !c->http_events &&
-        !c->http_syslog)
+    if (!c->kubernetes && !config_hears(c))
         return err_set(e, EINVAL,
                        "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
-                       "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS or HTTP_SYSLOG");
+                       "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS, HTTP_SYSLOG or ENVOY");
     if (c->postgres && !str_trim(str_of(c->database_url)).len)
         return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
     if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)

@@ -91,6 +91,12 @@ struct config {
     bool http_events, http_syslog;
     const char *http_events_path, *http_syslog_path;
     const char *http_token_file;
+    bool envoy;
+    uint64_t envoy_port;
+    unsigned envoy_format;                    /* enum envoy_format, less 1 */
+    const char *envoy_cert, *envoy_cert_file; /* ENVOY_TLS_…_PEM and …_PEM_FILE */
+    const char *envoy_key, *envoy_key_file;   /* a secret: never shown */
+    const char *envoy_client_ca, *envoy_client_ca_file;
 
     const char **roots; /* log_roots, split; NULL-terminated; owned, as are the texts in it */
 
@@ -112,6 +118,8 @@ void config_release(struct config *c);
  * credential. */
 void config_scrub(char **argv);
 enum log_level config_log_level(const struct config *c);
+/* Whether any network input is on. */
+bool config_hears(const struct config *c);
 
 /* ---- the tables ---- */
 

@@ -6,15 +6,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "inputs/envoy.h"
 #include "inputs/http.h"
 #include "inputs/syslog.h"
 
 #define PORTS_TEXT_MAX 1024
-
-static bool wanted(const struct config *c)
-{
-    return c->syslog_tcp || c->syslog_udp || c->syslog_tls || c->http_events || c->http_syslog;
-}
 
 static int open_journals(struct network *n, struct input_env *env, const struct config *c,
                          struct err *e)
@@ -99,6 +95,30 @@ static int open_http(struct network *n, const struct input_env *env, const struc
     return 0;
 }
 
+static int open_envoy(struct network *n, const struct input_env *env, const struct config *c,
+                      struct err *e)
+{
+    const struct tls_server_options tls = {
+        .cert = {c->envoy_cert, c->envoy_cert_file},
+        .key = {c->envoy_key, c->envoy_key_file},
+        .chain = {"", ""},
+        .client_ca = {c->envoy_client_ca, c->envoy_client_ca_file},
+        .name = "",
+        .alpn = "h2",
+    };
+    bool secure = *c->envoy_cert || *c->envoy_cert_file || *c->envoy_key || *c->envoy_key_file ||
+                  *c->envoy_client_ca || *c->envoy_client_ca_file;
+    const struct envoy_config ec = {.name = "envoy",
+                                    .address = str_of(c->input_address),
+                                    .port = (uint16_t)c->envoy_port,
+                                    .format = c->envoy_format + 1,
+                                    .akkeris = c->akkeris,
+                                    .max_line = c->max_line,
+                                    .tls = secure ? &tls : NULL};
+
+    return c->envoy ? add(n, "envoy", "ENVOY", input_envoy_open(env, &ec, e), e) : 0;
+}
+
 /* Whole or not at all: who waits for the file reads it as soon as it is there. */
 static int write_ports(const struct network *n, const char *path, struct err *e)
 {
@@ -128,10 +148,10 @@ static int write_ports(const struct network *n, const char *path, struct err *e)
 int network_open(struct network *n, struct input_env *env, const struct config *cfg,
                  struct http_server *server, struct err *e)
 {
-    if (!wanted(cfg) && !*cfg->spool_path) /* what a spool holds is delivered in any case */
+    if (!config_hears(cfg) && !*cfg->spool_path) /* what a spool holds is delivered in any case */
         return 0;
     if (open_journals(n, env, cfg, e) < 0 || open_syslog(n, env, cfg, e) < 0 ||
-        open_http(n, env, cfg, server, e) < 0)
+        open_http(n, env, cfg, server, e) < 0 || open_envoy(n, env, cfg, e) < 0)
         return -1;
     return *cfg->input_ports_file ? write_ports(n, cfg->input_ports_file, e) : 0;
 }

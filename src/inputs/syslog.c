@@ -18,13 +18,13 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "inputs/journals.h"
 #include "inputs/syslog_frame.h"
 #include "inputs/syslog_parse.h"
 #include "net/accepted.h"
 #include "net/listener.h"
+#include "net/peers.h"
 
 #define CHUNK (64 * 1024)
 #define READS_PER_TURN 4
@@ -40,7 +40,7 @@ struct syslog_input {
     struct input_counters counters;
     struct syslog_parser parser;
     struct list senders;
-    struct map hosts; /* of struct peer_host, by address */
+    struct peers peers;
     struct list gone; /* senders to be freed at the end of the turn */
     struct loop_task reap;
     struct loop_timer *sweep; /* runs while somebody owes bytes */
@@ -48,12 +48,6 @@ struct syslog_input {
     size_t max_line;
     uint64_t kept; /* bytes that senders keep */
     struct log_limit complaint;
-};
-
-/* Connections of one address. */
-struct peer_host {
-    unsigned n;
-    char address[LISTENER_PEER_SIZE];
 };
 
 struct sender {
@@ -103,10 +97,7 @@ static void sender_close(struct sender *s)
     accepted_pause(s->conn, true);
     in->kept -= s->rest.len;
     s->rest.len = 0;
-    if (--s->host->n == 0) {
-        (void)map_del(&in->hosts, str_of(s->host->address));
-        free(s->host);
-    }
+    peers_leave(&in->peers, s->host);
     s->host = NULL;
     in->counters.connections--;
     list_del(&s->node);
@@ -327,42 +318,20 @@ static void secured(void *arg)
     (void)make_peer(s, cert); /* a name has room */
 }
 
-static const struct accepted_ops sender_ops = {readable, secured, ended};
-
-/* The entry for <fd>'s peer; NULL: it has too many connections. */
-static struct peer_host *host_enter(struct syslog_input *in, int fd)
-{
-    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
-    socklen_t len = sizeof(sa);
-    char address[LISTENER_PEER_SIZE];
-    struct peer_host *h;
-
-    (void)getpeername(fd, (struct sockaddr *)&sa, &len); /* gone already: "unknown" */
-    listener_address((const struct sockaddr *)&sa, address);
-    h = map_get(&in->hosts, str_of(address));
-    if (h && h->n >= INPUT_CONNECTIONS_PER_PEER) {
-        complain(in, "connection refused", str_of(address), "too many of one address");
-        return NULL;
-    }
-    if (!h) {
-        h = xcalloc(1, sizeof(*h));
-        memcpy(h->address, address, sizeof(address));
-        (void)map_put(&in->hosts, str_of(h->address), h);
-    }
-    h->n++;
-    return h;
-}
+static const struct accepted_ops sender_ops = {
+    .readable = readable, .secured = secured, .ended = ended};
 
 static void accepted(void *arg, int fd)
 {
     struct syslog_input *in = arg;
     struct peer_host *host = NULL;
+    char address[LISTENER_PEER_SIZE];
     struct sender *s;
 
     if (in->counters.connections >= INPUT_CONNECTIONS_MAX)
         complain(in, "connection refused", STR("any"), "too many at all");
-    else
-        host = host_enter(in, fd);
+    else if (!(host = peers_enter(&in->peers, fd, address)))
+        complain(in, "connection refused", str_of(address), "too many of one address");
     if (!host) {
         in->counters.refused_connections++;
         (void)close(fd); /* nothing was read or written */
@@ -382,13 +351,9 @@ static void accepted(void *arg, int fd)
     in->counters.accepted++;
     s->conn = accepted_create(in->base.env->loop, fd, in->tls, &sender_ops, s);
     if (!s->conn) {
-        s->conn = NULL;
         in->counters.failed++;
         list_del(&s->node);
-        if (--host->n == 0) {
-            (void)map_del(&in->hosts, str_of(host->address));
-            free(host);
-        }
+        peers_leave(&in->peers, host);
         in->counters.connections--;
         buf_release(&s->element);
         free(s);
@@ -450,7 +415,7 @@ static void close_input(struct input *base)
     tls_server_free(in->tls);
     journal_source_close(in->source);
     syslog_parser_release(&in->parser);
-    map_release(&in->hosts);
+    peers_release(&in->peers);
     free(in->chunk);
     free(in);
 }
@@ -470,7 +435,7 @@ struct input *input_syslog_open(const struct input_env *env, const struct syslog
     in->complaint.period_ms = COMPLAIN_MS;
     list_init(&in->senders);
     list_init(&in->gone);
-    map_init(&in->hosts);
+    peers_init(&in->peers, INPUT_CONNECTIONS_PER_PEER);
     syslog_parser_init(&in->parser);
     loop_task_init(&in->reap, reap_run);
     in->sweep = loop_timer_create(env->loop, sweep_fired, in);

@@ -21,6 +21,7 @@ struct accepted {
     bool paused;
     bool over;        /* the end was found; <ended> is told by the task */
     bool wants_write; /* the handshake does */
+    bool writing;     /* the owner does */
     struct err why;
     struct loop_fd *watch;
     struct loop_task task; /* tells what was found inside accepted_read() */
@@ -30,9 +31,11 @@ struct accepted {
 
 static void watch(struct accepted *a)
 {
-    loop_fd_set(a->watch, a->over || a->paused ? 0
-                          : a->wants_write     ? LOOP_READ | LOOP_WRITE
-                                               : LOOP_READ);
+    int events = a->over ? 0 : (a->paused ? 0 : LOOP_READ) | (a->writing ? LOOP_WRITE : 0);
+
+    if (!a->over && !a->paused && a->wants_write)
+        events |= LOOP_WRITE;
+    loop_fd_set(a->watch, events);
 }
 
 static void find_end(struct accepted *a)
@@ -91,10 +94,14 @@ static void ready(void *arg, int events, int error)
 {
     struct accepted *a = arg;
 
-    (void)events, (void)error; /* reading tells what is wrong */
-    if (a->ssl && !a->secured)
+    (void)error; /* reading tells what is wrong */
+    if (a->ssl && !a->secured) {
         shake_hands(a);
-    else
+        return;
+    }
+    if (a->writing && (events & LOOP_WRITE))
+        a->ops->writable(a->arg);
+    if (!a->over && !a->paused && (events & LOOP_READ))
         a->ops->readable(a->arg);
 }
 
@@ -131,6 +138,48 @@ size_t accepted_read(struct accepted *a, void *p, size_t n)
         (void)err_sys(&a->why, errno, "connection");
     find_end(a);
     return 0;
+}
+
+static size_t write_tls(struct accepted *a, const void *p, size_t n)
+{
+    int rc;
+
+    ERR_clear_error();
+    errno = 0;
+    rc = SSL_write(a->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
+    if (rc > 0)
+        return (size_t)rc;
+    if (SSL_get_error(a->ssl, rc) != SSL_ERROR_WANT_WRITE)
+        tls_ended(a, rc);
+    return 0;
+}
+
+size_t accepted_write(struct accepted *a, const void *p, size_t n)
+{
+    ssize_t k;
+
+    if (a->over || !n || (a->ssl && !a->secured))
+        return 0;
+    if (a->ssl)
+        return write_tls(a, p, n);
+    do
+        k = send(a->fd, p, n, MSG_NOSIGNAL);
+    while (k < 0 && errno == EINTR);
+    if (k >= 0)
+        return (size_t)k;
+    if (errno != EAGAIN) {
+        (void)err_sys(&a->why, errno, "connection");
+        find_end(a);
+    }
+    return 0;
+}
+
+void accepted_want_write(struct accepted *a, bool wanted)
+{
+    if (a->writing == wanted)
+        return;
+    a->writing = wanted;
+    watch(a);
 }
 
 void accepted_pause(struct accepted *a, bool paused)

@@ -113,6 +113,23 @@ out:
     return rc;
 }
 
+/* A client that offers protocols has to offer ours (RFC 7301 §3.2); one that offers none may stay.
+ */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                           const unsigned char *offered, unsigned n, void *arg)
+{
+    struct str ours = str_of(arg);
+
+    (void)ssl;
+    for (unsigned i = 0; i < n && i + 1 + offered[i] <= n; i += 1 + offered[i])
+        if (str_eq(str_make((const char *)offered + i + 1, offered[i]), ours)) {
+            *out = offered + i + 1;
+            *out_len = offered[i];
+            return SSL_TLSEXT_ERR_OK;
+        }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 static SSL_CTX *load(const struct tls_server_options *o, struct err *e)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -126,7 +143,10 @@ static SSL_CTX *load(const struct tls_server_options *o, struct err *e)
                                        SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_num_tickets(ctx, 0);
-    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (o->alpn)
+        SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, (void *)(uintptr_t)o->alpn);
     SSL_CTX_set_security_level(ctx, 2);
     SSL_CTX_set_default_passwd_cb(ctx, tls_no_passphrase);
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)

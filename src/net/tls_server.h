@@ -26,6 +26,7 @@ struct tls_server_options {
     struct tls_pem chain;     /* further certificates of the chain; may be empty */
     struct tls_pem client_ca; /* empty = clients are not asked for a certificate */
     const char *name;         /* the certificate must be for it; "" = any */
+    const char *alpn;         /* the protocol that is spoken: "h2"; NULL = any */
 };
 
 /* NULL with <e>: what is missing, unreadable or does not fit together. */

@@ -228,7 +228,10 @@ static void bad_values_name_the_variable(void **state)
         {"POSTGRES_RESYNC=999ms", "POSTGRES_RESYNC: '999ms' is not a duration from 1s to 24h"},
         {"POSTGRES_TIMEOUT=0", "POSTGRES_TIMEOUT: '0' is not a duration from 100ms to 10m"},
         {"POSTGRES=true", "DATABASE_URL: is blank, and POSTGRES=true needs it"},
-        {"ENVOY=ja", "ENVOY: 'ja' is not false"},
+        {"ENVOY=ja", "ENVOY: 'ja' is not true or false"},
+        {"ENVOY_PORT=65536", "ENVOY_PORT: '65536' is not a number from 0 to 65535"},
+        {"ENVOY_FORMAT=xml", "ENVOY_FORMAT: 'xml' is not one of text,json"},
+        {"PERSISTENT=ja", "PERSISTENT: 'ja' is not false"},
         {"WORKERS=\x1b[31m\n0123456789012345678901234567890123456789012345",
          "WORKERS: '?[31m?012345678901234567890123456789012345678901...' is not a number from 1 "
          "to 64"},
@@ -242,7 +245,6 @@ static void bad_values_name_the_variable(void **state)
 static void later_features_are_refused(void **state)
 {
     static const char *const names[] = {
-        "ENVOY",
         "PERSISTENT",
     };
     char var[64], text[96];
@@ -260,7 +262,7 @@ static void an_input_and_routes_are_needed(void **state)
     (void)state;
     refuse_env("KUBERNETES=false",
                "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, or "
-               "SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS or HTTP_SYSLOG");
+               "SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS, HTTP_SYSLOG or ENVOY");
     refuse_args(ENV("logtrain"),
                 "no route source: give --drain 'HOSTNAME=URL' or --routes FILE, or set "
                 "KUBERNETES_DATASOURCE=true or POSTGRES=true");

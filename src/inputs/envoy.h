@@ -1,0 +1,31 @@
+/*
+ * Envoy's access logs as an input: the gRPC service AccessLogService, version 3 and, at its own
+ * path, version 2, which is the same on the wire. Envoys (and Istio's proxies) connect and stream
+ * what they logged; each entry becomes a record under the hostname of the service that the request
+ * was for.
+ *
+ * Without room in journals the stream's window is not given back, so that the proxy waits; what it
+ * does then is its own choice (it drops what its buffer does not hold, and counts that).
+ */
+#ifndef INPUTS_ENVOY_H
+#define INPUTS_ENVOY_H
+
+#include "inputs/envoy_entry.h"
+#include "inputs/input.h"
+#include "net/tls_server.h"
+
+struct envoy_config {
+    const char *name; /* "envoy": in metrics, INPUT_HOSTNAMES, logs */
+    struct str address;
+    uint16_t port; /* 0 = any free one */
+    enum envoy_format format;
+    bool akkeris;
+    size_t max_line;
+    const struct tls_server_options *tls; /* NULL = plain */
+};
+
+/* NULL with <e>: port in use, bad certificate, ... env->journals is needed. */
+struct input *input_envoy_open(const struct input_env *env, const struct envoy_config *cfg,
+                               struct err *e);
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * Messages of one call: a flag, a length, so many bytes (PROTOCOL-HTTP2.md, "Length-Prefixed
+ * Message"), unrelated to the frames that they come in. A message that lies whole in one frame is
+ * not copied.
+ */
+#include <stdlib.h>
+
+#include "net/grpc_internal.h"
+
+#define PREFIX 5
+#define REST_KEPT (64 * 1024) /* an empty <rest> that is larger is given back */
+
+static void set_rest(struct grpc_call *c, struct str left)
+{
+    struct grpc_server *s = c->conn->server;
+
+    s->kept -= c->rest.len;
+    if (!left.len) {
+        buf_clear(&c->rest);
+        if (c->rest.cap > REST_KEPT)
+            buf_release(&c->rest);
+    } else if (left.p >= c->rest.p && left.p <= c->rest.p + c->rest.len && c->rest.len) {
+        buf_consume(&c->rest, c->rest.len - left.len); /* it is the end of what is there */
+    } else if (buf_add_str(&c->rest, left) < 0) {
+        BUG("grpc: %zu bytes are more than a message and a window", left.len);
+    }
+    s->kept += c->rest.len;
+}
+
+void grpc_call_fail(struct grpc_call *c, enum grpc_status status, const char *why)
+{
+    c->conn->server->stats.failed++;
+    grpc_complain(c->conn, why);
+    grpc_call_end(c, status, why);
+}
+
+/* The length of the message that <at> begins with. False: the call was ended. */
+static bool read_prefix(struct grpc_call *c, const unsigned char *at, size_t *len)
+{
+    *len = (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
+    if (at[0] == 1 && c->encoded)
+        grpc_call_fail(c, GRPC_UNIMPLEMENTED, "compressed messages are not understood");
+    else if (at[0] != 0)
+        grpc_call_fail(c, GRPC_INTERNAL, "a message says that it is compressed, and not how");
+    else if (*len > GRPC_MESSAGE_MAX)
+        grpc_call_fail(c, GRPC_RESOURCE_EXHAUSTED, "a message is longer than is allowed");
+    else
+        return true;
+    c->conn->server->stats.framing++;
+    return false;
+}
+
+/* Hands over the messages that <bytes> begin with; *done is how far that was. False: the call was
+ * ended. */
+static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
+{
+    const struct grpc_server *s = c->conn->server;
+
+    for (*done = 0; bytes.len - *done >= PREFIX;) {
+        struct str left = str_skip(bytes, *done);
+        size_t len;
+
+        if (!read_prefix(c, (const unsigned char *)left.p, &len))
+            return false;
+        if (left.len - PREFIX < len)
+            break;
+        switch (s->service->message(s->arg, c, str_make(left.p + PREFIX, len))) {
+        case GRPC_TAKEN:
+            *done += PREFIX + len;
+            c->conn->frames = 0;
+            break;
+        case GRPC_WAIT:
+            c->waiting = true;
+            return true;
+        case GRPC_ENDED:
+            return false;
+        }
+    }
+    return true;
+}
+
+/* False: the call was ended, for all of them keep too much. */
+static bool kept_fits(struct grpc_call *c)
+{
+    if (c->conn->server->kept <= INPUT_KEPT_MAX)
+        return true;
+    grpc_call_fail(c, GRPC_RESOURCE_EXHAUSTED, "unfinished messages of all are too many bytes");
+    return false;
+}
+
+static void pass_on(struct grpc_call *c, struct str bytes)
+{
+    struct grpc_server *s = c->conn->server;
+    size_t done;
+
+    if (!take_messages(c, bytes, &done))
+        return;
+    set_rest(c, str_skip(bytes, done));
+    if (!kept_fits(c))
+        return;
+    if (c->waiting || !c->rest.len) {
+        c->owes_since = 0;
+        return;
+    }
+    if (done || !c->owes_since)
+        c->owes_since = loop_now(s->loop) + 1;
+    grpc_watch_time(s);
+}
+
+void grpc_call_feed(struct grpc_call *c, struct str bytes)
+{
+    struct str all = bytes;
+
+    if (c->answered)
+        return;
+    if (c->rest.len) {
+        if (buf_add_str(&c->rest, bytes) < 0) {
+            grpc_call_fail(c, GRPC_RESOURCE_EXHAUSTED, "more was sent than the window allows");
+            return;
+        }
+        c->conn->server->kept += bytes.len;
+        all = buf_str(&c->rest);
+    }
+    if (!c->waiting)
+        pass_on(c, all);
+    else if (!kept_fits(c))
+        return;
+    if (c->waiting)
+        c->held += bytes.len;
+    else if (!c->answered)
+        grpc_window(c, bytes.len);
+}
+
+void grpc_call_resume(struct grpc_call *c)
+{
+    size_t held = c->held;
+
+    if (c->answered)
+        return;
+    c->waiting = false;
+    pass_on(c, buf_str(&c->rest));
+    if (c->answered || c->waiting)
+        return;
+    c->held = 0;
+    grpc_window(c, held);
+    if (c->half_closed)
+        grpc_call_finish(c);
+}
+
+void grpc_call_finish(struct grpc_call *c)
+{
+    const struct grpc_server *s = c->conn->server;
+
+    c->half_closed = true;
+    if (c->answered || c->waiting || c->finished)
+        return;
+    if (c->rest.len) {
+        c->conn->server->stats.framing++;
+        grpc_call_fail(c, GRPC_INTERNAL, "the call ends inside of a message");
+        return;
+    }
+    c->finished = true;
+    s->service->end(s->arg, c);
+}
+
+void grpc_call_end(struct grpc_call *c, enum grpc_status status, const char *text)
+{
+    if (c->answered)
+        BUG("grpc: a call was answered twice");
+    c->answered = true;
+    c->waiting = false;
+    c->owes_since = 0;
+    c->conn->server->kept -= c->rest.len;
+    buf_release(&c->rest);
+    grpc_respond(c, "200", status, text);
+}
+
+void grpc_call_free(struct grpc_call *c)
+{
+    const struct grpc_server *s = c->conn->server;
+
+    c->answered = true; /* nobody is there to hear it */
+    if (c->begun)
+        s->service->gone(s->arg, c);
+    list_del(&c->node);
+    c->conn->server->kept -= c->rest.len;
+    buf_release(&c->rest);
+    free(c);
+}
+
+void grpc_call_set_data(struct grpc_call *c, void *data)
+{
+    c->data = data;
+}
+
+void *grpc_call_data(const struct grpc_call *c)
+{
+    return c->data;
+}
+
+struct str grpc_call_peer(const struct grpc_call *c)
+{
+    return str_of(c->conn->host->address);
+}
+
+const char *grpc_call_certificate(const struct grpc_call *c)
+{
+    return c->conn->cert;
+}

@@ -1,0 +1,102 @@
+/* What the parts of the gRPC server share: grpc_server.c accepts and watches the time,
+ * grpc_session.c speaks HTTP/2, grpc_call.c finds messages. Nobody else includes this. */
+#ifndef NET_GRPC_INTERNAL_H
+#define NET_GRPC_INTERNAL_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "net/accepted.h"
+#include "net/grpc_server.h"
+#include "net/peers.h"
+
+#define GRPC_CERT_MAX 256
+
+struct grpc_server {
+    struct loop *loop;
+    const char *name;
+    const struct grpc_service *service;
+    void *arg;
+    struct listener *listener;
+    struct tls_server *tls;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *options;
+    struct peers peers;
+    struct list conns;
+    struct list gone; /* to be freed at the end of the turn */
+    struct loop_task reap;
+    struct loop_timer *sweep; /* runs while somebody owes something */
+    uint64_t kept;            /* bytes that calls keep */
+    struct grpc_server_stats stats;
+    struct log_limit complaint;
+    char *chunk; /* to read into */
+};
+
+struct grpc_conn {
+    struct list node; /* server->conns, or ->gone */
+    struct grpc_server *server;
+    struct accepted *io;
+    nghttp2_session *session;
+    struct peer_host *host;
+    struct list calls;
+    struct loop_task work; /* something is to be written */
+    struct buf out;        /* of the session, and not in the socket yet */
+    uint64_t owes_since;   /* loop time since which there is no call, or <out> stays; 0 = no */
+    uint64_t second;       /* loop time in which <frames> are counted */
+    unsigned frames;       /* that brought nothing */
+    bool closed;
+    bool used;   /* it has had a call */
+    bool broken; /* no more is read: it is closed when the peer has had time to read our goodbye */
+    char cert[GRPC_CERT_MAX];
+};
+
+struct grpc_call {
+    struct list node; /* conn->calls */
+    struct grpc_conn *conn;
+    void *data;
+    int32_t id;
+    struct buf rest;     /* bytes that are no whole message, or wait */
+    size_t held;         /* bytes whose window was not given back */
+    uint64_t owes_since; /* loop time: a message has begun and is not whole; 0 = none */
+    size_t header_bytes;
+    bool post, grpc, known, encoded; /* what the headers say */
+    bool begun;                      /* the service knows it */
+    bool waiting;                    /* for room */
+    bool half_closed;                /* the client has sent all */
+    bool finished;                   /* ... and the service was told */
+    bool answered;
+};
+
+/* ---- grpc_server.c ---- */
+void grpc_complain(struct grpc_conn *c, const char *why);
+/* Takes it out at once; it is freed at the end of the turn. */
+void grpc_conn_close(struct grpc_conn *c);
+void grpc_conn_owes(struct grpc_conn *c);
+/* Starts the timer that looks for those who are slow. */
+void grpc_watch_time(struct grpc_server *s);
+
+/* ---- grpc_session.c ---- */
+int grpc_session_init(struct grpc_server *s);
+/* A session for <c>; -1: no memory. */
+int grpc_session_open(struct grpc_conn *c);
+void grpc_session_read(struct grpc_conn *c, const char *p, size_t n);
+/* Writes what can be written. Closes the connection when all is said. */
+void grpc_session_write(struct grpc_conn *c);
+void grpc_session_free(struct grpc_conn *c);
+/* Answers without a service: <http> is the HTTP status, or 200 and a gRPC one. */
+void grpc_respond(struct grpc_call *c, const char *http, enum grpc_status status, const char *text);
+/* Gives <n> bytes of the call's window back. */
+void grpc_window(struct grpc_call *c, size_t n);
+
+/* ---- grpc_call.c ---- */
+void grpc_call_feed(struct grpc_call *c, struct str bytes);
+/* The client has sent all. */
+void grpc_call_finish(struct grpc_call *c);
+void grpc_call_free(struct grpc_call *c);
+/* Ends it by an error of the client's. */
+void grpc_call_fail(struct grpc_call *c, enum grpc_status status, const char *why);
+
+#endif

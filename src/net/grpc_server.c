@@ -1,0 +1,296 @@
+/* See grpc_server.h: accepting, the time, and the end. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/grpc_internal.h"
+
+#define READ_SIZE (64 * 1024)
+#define READS_PER_TURN 4
+#define COMPLAIN_MS 60000
+
+void grpc_complain(struct grpc_conn *c, const char *why)
+{
+    struct grpc_server *s = c->server;
+
+    if (log_limit_pass(&s->complaint))
+        log_warn("grpc client is refused", KV_CSTR("input", s->name),
+                 KV_CSTR("peer", c->host->address), KV_CSTR("reason", why),
+                 KV_INT("suppressed", s->complaint.suppressed_before));
+}
+
+/* ---- connections end ---- */
+
+static void conn_free(struct grpc_conn *c)
+{
+    list_del(&c->node);
+    loop_task_cancel(&c->work);
+    accepted_free(c->io);
+    grpc_session_free(c);
+    free(c);
+}
+
+static void reap_run(struct loop_task *t)
+{
+    struct grpc_server *s = container_of(t, struct grpc_server, reap);
+
+    while (!list_empty(&s->gone))
+        conn_free(list_entry(s->gone.next, struct grpc_conn, node));
+}
+
+void grpc_conn_close(struct grpc_conn *c)
+{
+    struct grpc_server *s = c->server;
+
+    if (c->closed)
+        return;
+    c->closed = true;
+    while (!list_empty(&c->calls))
+        grpc_call_free(list_entry(c->calls.next, struct grpc_call, node));
+    accepted_pause(c->io, true);
+    accepted_want_write(c->io, false);
+    peers_leave(&s->peers, c->host);
+    c->host = NULL;
+    s->stats.connections--;
+    list_del(&c->node);
+    list_add_tail(&s->gone, &c->node);
+    loop_task_post(s->loop, &s->reap);
+}
+
+/* ---- the time ---- */
+
+void grpc_watch_time(struct grpc_server *s)
+{
+    if (!loop_timer_active(s->sweep))
+        loop_timer_start(s->sweep, INPUT_SWEEP_MS);
+}
+
+void grpc_conn_owes(struct grpc_conn *c)
+{
+    if (!list_empty(&c->calls) && !c->out.len && !c->broken) {
+        c->owes_since = 0;
+        return;
+    }
+    if (!c->owes_since)
+        c->owes_since = loop_now(c->server->loop) + 1;
+    grpc_watch_time(c->server);
+}
+
+/* True when it is too late for <since>; *more when it may get so. */
+static bool is_late(const struct grpc_server *s, uint64_t since, bool *more)
+{
+    if (since && loop_now(s->loop) >= since + INPUT_SLOW_MS)
+        return true;
+    *more |= since != 0;
+    return false;
+}
+
+static void look_at_calls(struct grpc_conn *c, bool *more)
+{
+    list_for_each_safe (it, &c->calls) {
+        struct grpc_call *call = list_entry(it, struct grpc_call, node);
+
+        if (!is_late(c->server, call->owes_since, more))
+            continue;
+        grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, "a message took too long to get whole");
+        loop_task_post(c->server->loop, &c->work);
+    }
+}
+
+static void sweep_fired(void *arg)
+{
+    struct grpc_server *s = arg;
+    bool more = false;
+
+    list_for_each_safe (it, &s->conns) {
+        struct grpc_conn *c = list_entry(it, struct grpc_conn, node);
+
+        if (c->broken || (c->out.len && is_late(s, c->owes_since, &more))) {
+            grpc_conn_close(c); /* it has had time to read why */
+        } else if (is_late(s, c->owes_since, &more)) {
+            if (!c->used)
+                grpc_complain(c, "it was too slow");
+            s->stats.failed += !c->used;
+            c->broken = true;
+            more = true;
+            (void)nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR);
+            loop_task_post(s->loop, &c->work);
+        } else {
+            look_at_calls(c, &more);
+        }
+    }
+    if (more)
+        grpc_watch_time(s);
+}
+
+/* ---- connections ---- */
+
+static void work_run(struct loop_task *t)
+{
+    grpc_session_write(container_of(t, struct grpc_conn, work));
+}
+
+static void readable(void *arg)
+{
+    struct grpc_conn *c = arg;
+    struct grpc_server *s = c->server;
+    size_t n = READ_SIZE;
+
+    for (int i = 0; i < READS_PER_TURN && n == READ_SIZE && !c->closed; i++) {
+        n = accepted_read(c->io, s->chunk, READ_SIZE);
+        if (n && !c->broken) /* else it is thrown away, so that the peer gets to our goodbye */
+            grpc_session_read(c, s->chunk, n);
+    }
+    if (!c->closed)
+        grpc_session_write(c);
+}
+
+static void writable(void *arg)
+{
+    grpc_session_write(arg);
+}
+
+static void secured(void *arg)
+{
+    struct grpc_conn *c = arg;
+
+    accepted_certificate(c->io, c->cert, sizeof(c->cert));
+    grpc_session_write(c);
+}
+
+static void ended(void *arg, const struct err *e)
+{
+    struct grpc_conn *c = arg;
+
+    if (c->closed)
+        return;
+    if (e->code) {
+        c->server->stats.failed++;
+        grpc_complain(c, e->text);
+    }
+    grpc_conn_close(c);
+}
+
+static const struct accepted_ops conn_ops = {
+    .readable = readable, .secured = secured, .writable = writable, .ended = ended};
+
+static void refuse(struct grpc_server *s, int fd, const char *address, const char *why)
+{
+    s->stats.refused_connections++;
+    (void)close(fd); /* nothing was read or written */
+    if (log_limit_pass(&s->complaint))
+        log_warn("connection refused", KV_CSTR("input", s->name), KV_CSTR("peer", address),
+                 KV_CSTR("reason", why), KV_INT("suppressed", s->complaint.suppressed_before));
+}
+
+static void accepted(void *arg, int fd)
+{
+    struct grpc_server *s = arg;
+    char address[LISTENER_PEER_SIZE];
+    struct peer_host *host;
+    struct grpc_conn *c;
+
+    if (s->stats.connections >= INPUT_CONNECTIONS_MAX) {
+        refuse(s, fd, "any", "too many at all");
+        return;
+    }
+    host = peers_enter(&s->peers, fd, address);
+    if (!host) {
+        refuse(s, fd, address, "too many of one address");
+        return;
+    }
+    c = xcalloc(1, sizeof(*c));
+    c->server = s;
+    c->host = host;
+    list_init(&c->calls);
+    list_add_tail(&s->conns, &c->node);
+    loop_task_init(&c->work, work_run);
+    s->stats.connections++;
+    s->stats.accepted++;
+    c->io = accepted_create(s->loop, fd, s->tls, &conn_ops, c);
+    if (!c->io || grpc_session_open(c) < 0) {
+        s->stats.failed++;
+        s->stats.connections--;
+        peers_leave(&s->peers, host);
+        conn_free(c);
+        return;
+    }
+    grpc_conn_owes(c);
+    loop_task_post(s->loop, &c->work); /* our settings */
+}
+
+/* ---- the server ---- */
+
+struct grpc_server *grpc_server_create(struct loop *l, const struct grpc_server_config *cfg,
+                                       struct err *e)
+{
+    struct grpc_server *s = xcalloc(1, sizeof(*s));
+
+    s->loop = l;
+    s->name = cfg->name;
+    s->service = cfg->service;
+    s->arg = cfg->arg;
+    s->complaint.period_ms = COMPLAIN_MS;
+    s->chunk = xmalloc(READ_SIZE);
+    list_init(&s->conns);
+    list_init(&s->gone);
+    peers_init(&s->peers, INPUT_CONNECTIONS_PER_PEER);
+    loop_task_init(&s->reap, reap_run);
+    s->sweep = loop_timer_create(l, sweep_fired, s);
+    if (grpc_session_init(s) < 0) {
+        (void)err_set(e, ENOMEM, "grpc: no memory");
+        goto fail;
+    }
+    if (cfg->tls && !(s->tls = tls_server_create(cfg->tls, e)))
+        goto fail;
+    s->listener = listener_create(l, cfg->name, cfg->address, cfg->port, accepted, s, e);
+    if (s->listener)
+        return s;
+fail:
+    grpc_server_free(s);
+    return NULL;
+}
+
+uint16_t grpc_server_port(const struct grpc_server *s)
+{
+    return listener_port(s->listener);
+}
+
+void grpc_server_stats(const struct grpc_server *s, struct grpc_server_stats *out)
+{
+    *out = s->stats;
+}
+
+static void say_goodbye(struct grpc_conn *c)
+{
+    list_for_each_safe (it, &c->calls) {
+        struct grpc_call *call = list_entry(it, struct grpc_call, node);
+
+        if (!call->answered)
+            grpc_call_end(call, GRPC_UNAVAILABLE, "stopping");
+    }
+    grpc_session_write(c); /* a session that is terminated says nothing but that */
+    if (!c->closed)
+        (void)nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR);
+    grpc_session_write(c);
+    grpc_conn_close(c);
+}
+
+void grpc_server_free(struct grpc_server *s)
+{
+    if (!s)
+        return;
+    listener_free(s->listener);
+    while (!list_empty(&s->conns))
+        say_goodbye(list_entry(s->conns.next, struct grpc_conn, node));
+    loop_task_cancel(&s->reap);
+    reap_run(&s->reap);
+    loop_timer_free(s->sweep);
+    tls_server_free(s->tls);
+    nghttp2_session_callbacks_del(s->callbacks);
+    nghttp2_option_del(s->options);
+    peers_release(&s->peers);
+    free(s->chunk);
+    free(s);
+}

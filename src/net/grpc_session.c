@@ -1,0 +1,327 @@
+/*
+ * HTTP/2 of one connection, by nghttp2: it parses, keeps the windows and HPACK's tables, answers
+ * pings and settings, and knows the errors of the protocol; what is here tells it what to answer,
+ * and what is too much.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "net/grpc_internal.h"
+
+#define OUT_MAX (256 * 1024)
+
+/* ---- what is answered ---- */
+
+#define HEADER(n, v)                                                                               \
+    ((nghttp2_nv){(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v),      \
+                  NGHTTP2_NV_FLAG_NONE})
+
+/* An empty message, and then the status. */
+static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
+                           uint32_t *flags, nghttp2_data_source *source, void *arg)
+{
+    static const uint8_t empty[5] = {0};
+    const nghttp2_nv status[] = {HEADER("grpc-status", "0")};
+
+    (void)source, (void)arg;
+    if (room < sizeof(empty))
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    memcpy(out, empty, sizeof(empty));
+    *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    if (nghttp2_submit_trailer(session, id, status, ARRAY_LEN(status)) != 0)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return sizeof(empty);
+}
+
+void grpc_respond(struct grpc_call *c, const char *http, enum grpc_status status, const char *text)
+{
+    nghttp2_session *session = c->conn->session;
+    const nghttp2_data_provider body = {.read_callback = read_answer};
+    char number[16];
+    int rc;
+
+    (void)snprintf(number, sizeof(number), "%d", (int)status);
+    if (str_of(http).len != 3 || http[0] != '2') {
+        const nghttp2_nv h[] = {HEADER(":status", http)};
+
+        rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), NULL);
+    } else if (status == GRPC_OK) {
+        const nghttp2_nv h[] = {HEADER(":status", http), HEADER("content-type", "application/grpc")};
+
+        rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), &body);
+    } else {
+        const nghttp2_nv h[] = {HEADER(":status", http), HEADER("content-type", "application/grpc"),
+                                HEADER("grpc-status", number), HEADER("grpc-message", text),
+                                HEADER("grpc-accept-encoding", "identity")};
+
+        rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), NULL);
+    }
+    if (rc != 0)
+        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, c->id, NGHTTP2_INTERNAL_ERROR);
+    loop_task_post(c->conn->server->loop, &c->conn->work);
+}
+
+void grpc_window(struct grpc_call *c, size_t n)
+{
+    (void)nghttp2_session_consume_stream(c->conn->session, c->id, n); /* it may have ended */
+    loop_task_post(c->conn->server->loop, &c->conn->work);
+}
+
+/* Refuses a request that is no call of ours. */
+static void refuse(struct grpc_call *c, const char *http, enum grpc_status status, const char *why)
+{
+    c->answered = true;
+    c->conn->server->stats.failed++;
+    grpc_complain(c->conn, why);
+    grpc_respond(c, http, status, why);
+}
+
+/* ---- what nghttp2 tells ---- */
+
+static struct grpc_call *call_of(nghttp2_session *session, int32_t id)
+{
+    return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    struct grpc_conn *conn = arg;
+    struct grpc_call *c;
+
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    c = xcalloc(1, sizeof(*c));
+    c->conn = conn;
+    c->id = frame->hd.stream_id;
+    buf_init(&c->rest, GRPC_MESSAGE_MAX + GRPC_WINDOW + 64 * 1024);
+    conn->used = true;
+    list_add_tail(&conn->calls, &c->node);
+    return nghttp2_session_set_stream_user_data(session, c->id, c) == 0
+               ? 0
+               : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static bool is_method(const struct grpc_call *c, struct str path)
+{
+    for (const char *const *m = c->conn->server->service->methods; *m; m++)
+        if (str_eq(path, str_of(*m)))
+            return true;
+    return false;
+}
+
+/* "application/grpc", and with "+proto" or parameters behind. */
+static bool is_grpc(struct str type)
+{
+    struct str rest = str_skip(type, sizeof("application/grpc") - 1);
+
+    return str_starts(type, STR("application/grpc")) &&
+           (!rest.len || rest.p[0] == ';' || str_eq(rest, STR("+proto")) ||
+            str_starts(rest, STR("+proto;")));
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *arg)
+{
+    struct grpc_call *c = call_of(session, frame->hd.stream_id);
+    struct str n = str_make((const char *)name, name_len);
+    struct str v = str_make((const char *)value, value_len);
+
+    (void)flags, (void)arg;
+    if (!c || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    c->header_bytes += name_len + value_len + 32; /* as RFC 9113 §6.5.2 counts */
+    if (c->header_bytes > GRPC_HEADERS_MAX)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the stream is reset */
+    if (str_eq(n, STR(":method")))
+        c->post = str_eq(v, STR("POST"));
+    else if (str_eq(n, STR(":path")))
+        c->known = is_method(c, v);
+    else if (str_eq(n, STR("content-type")))
+        c->grpc = is_grpc(v);
+    else if (str_eq(n, STR("grpc-encoding")))
+        c->encoded = !str_eq(v, STR("identity"));
+    return 0;
+}
+
+static void begin(struct grpc_call *c)
+{
+    const struct grpc_server *s = c->conn->server;
+
+    if (!c->post)
+        refuse(c, "405", GRPC_INTERNAL, "the method is not POST");
+    else if (!c->grpc)
+        refuse(c, "415", GRPC_INTERNAL, "the content type is not application/grpc");
+    else if (!c->known)
+        refuse(c, "200", GRPC_UNIMPLEMENTED, "there is no such method");
+    if (c->answered)
+        return;
+    c->begun = true;
+    s->service->begin(s->arg, c);
+}
+
+/* False: there are too many that bring nothing. */
+static bool count_idle(struct grpc_conn *c)
+{
+    uint64_t now = loop_now(c->server->loop);
+
+    if (now >= c->second + 1000) {
+        c->second = now;
+        c->frames = 0;
+    }
+    return ++c->frames <= GRPC_IDLE_FRAMES_MAX;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    struct grpc_conn *conn = arg;
+    struct grpc_call *c = call_of(session, frame->hd.stream_id);
+    bool last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+    if (frame->hd.type != NGHTTP2_DATA || !frame->hd.length)
+        if (!count_idle(conn) && !conn->broken) {
+            grpc_complain(conn, "too many frames that bring nothing");
+            conn->broken = true;
+            (void)nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+            return 0;
+        }
+    if (!c || (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
+        return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        begin(c);
+    if (last)
+        grpc_call_finish(c);
+    return 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
+                   void *arg)
+{
+    struct grpc_call *c = call_of(session, id);
+
+    (void)flags, (void)arg;
+    (void)nghttp2_session_consume_connection(session, n); /* others go on while this one waits */
+    if (c)
+        grpc_call_feed(c, str_make((const char *)p, n));
+    return 0;
+}
+
+static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *arg)
+{
+    struct grpc_call *c = call_of(session, id);
+    struct grpc_conn *conn = arg;
+
+    if (!c)
+        return 0;
+    if (error != NGHTTP2_NO_ERROR && !c->answered)
+        conn->server->stats.failed++;
+    grpc_call_free(c);
+    grpc_conn_owes(conn);
+    return 0;
+}
+
+/* Answered before the client had sent all: it may stop (RFC 9113 §8.1). */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    const struct grpc_call *c = call_of(session, frame->hd.stream_id);
+
+    (void)arg;
+    if (c && !c->half_closed && frame->hd.type == NGHTTP2_HEADERS &&
+        (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, c->id, NGHTTP2_NO_ERROR);
+    return 0;
+}
+
+/* ---- bytes ---- */
+
+void grpc_session_read(struct grpc_conn *c, const char *p, size_t n)
+{
+    ssize_t rc = nghttp2_session_mem_recv(c->session, (const uint8_t *)p, n);
+
+    if (rc >= 0)
+        return;
+    grpc_complain(c, rc == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "it does not speak HTTP/2"
+                                                        : nghttp2_strerror((int)rc));
+    c->broken = true;
+    (void)nghttp2_session_terminate_session(
+        c->session, rc == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+}
+
+/* Fills <out> from the session. */
+static void gather(struct grpc_conn *c)
+{
+    const uint8_t *p;
+    ssize_t n;
+
+    while (c->out.len < OUT_MAX / 2 && (n = nghttp2_session_mem_send(c->session, &p)) != 0) {
+        if (n < 0 || buf_add(&c->out, p, (size_t)n) < 0) {
+            c->broken = true;
+            return;
+        }
+    }
+}
+
+void grpc_session_write(struct grpc_conn *c)
+{
+    size_t done = 0, n;
+
+    if (c->closed)
+        return;
+    do {
+        buf_consume(&c->out, done);
+        gather(c);
+        done = 0;
+        while (done < c->out.len &&
+               (n = accepted_write(c->io, c->out.p + done, c->out.len - done)) != 0)
+            done += n;
+    } while (done && done == c->out.len);
+    buf_consume(&c->out, done);
+    if (!c->out.len)
+        buf_release(&c->out);
+    accepted_want_write(c->io, c->out.len != 0);
+    grpc_conn_owes(c);
+    if (!c->out.len && !c->broken && !nghttp2_session_want_read(c->session) &&
+        !nghttp2_session_want_write(c->session))
+        grpc_conn_close(c);
+}
+
+/* ---- life ---- */
+
+int grpc_session_init(struct grpc_server *s)
+{
+    if (nghttp2_session_callbacks_new(&s->callbacks) != 0 || nghttp2_option_new(&s->options) != 0)
+        return -1;
+    nghttp2_session_callbacks_set_on_begin_headers_callback(s->callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(s->callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(s->callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(s->callbacks, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(s->callbacks, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(s->callbacks, on_sent);
+    nghttp2_option_set_no_auto_window_update(s->options, 1);
+    nghttp2_option_set_peer_max_concurrent_streams(s->options, GRPC_CALLS_MAX);
+    return 0;
+}
+
+int grpc_session_open(struct grpc_conn *c)
+{
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, GRPC_CALLS_MAX},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, GRPC_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, GRPC_HEADERS_MAX},
+    };
+
+    buf_init(&c->out, OUT_MAX);
+    if (nghttp2_session_server_new2(&c->session, c->server->callbacks, c, c->server->options) != 0)
+        return -1;
+    if (nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) != 0 ||
+        nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0,
+                                              GRPC_CONNECTION_WINDOW) != 0)
+        return -1;
+    return 0;
+}
+
+void grpc_session_free(struct grpc_conn *c)
+{
+    nghttp2_session_del(c->session);
+    buf_release(&c->out);
+}
