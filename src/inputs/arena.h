@@ -21,7 +21,7 @@ struct arena {
     struct arena_block *blocks;   /* the one that is filled first */
     size_t held;                  /* bytes of all blocks */
     size_t max;
-    bool failed;                  /* the limit was reached since the last rewind */
+    bool failed; /* the limit was reached since the last rewind */
 };
 
 void arena_init(struct arena *a, size_t max);

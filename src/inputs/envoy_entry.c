@@ -328,9 +328,9 @@ enum envoy_opened envoy_entry(struct envoy_decoder *d, const struct envoy_messag
                               const struct envoy_proxy *proxy, struct journal_entry *out)
 {
     const common_t nothing = LOGTRAIN__ALS__ACCESS_LOG_COMMON__INIT;
-    const ProtobufCMessageDescriptor *type =
-        m->kind == ENVOY_HTTP ? &logtrain__als__httpaccess_log_entry__descriptor
-                              : &logtrain__als__tcpaccess_log_entry__descriptor;
+    const ProtobufCMessageDescriptor *type = m->kind == ENVOY_HTTP
+                                                 ? &logtrain__als__httpaccess_log_entry__descriptor
+                                                 : &logtrain__als__tcpaccess_log_entry__descriptor;
     const ProtobufCBinaryData *bytes = &m->entries[i];
     const struct arena_mark before = arena_mark(&d->arena);
     const ProtobufCMessage *e =
@@ -343,9 +343,8 @@ enum envoy_opened envoy_entry(struct envoy_decoder *d, const struct envoy_messag
         arena_rewind(&d->arena, before);
         return why;
     }
-    c = m->kind == ENVOY_HTTP
-            ? ((const Logtrain__Als__HTTPAccessLogEntry *)e)->common_properties
-            : ((const Logtrain__Als__TCPAccessLogEntry *)e)->common_properties;
+    c = m->kind == ENVOY_HTTP ? ((const Logtrain__Als__HTTPAccessLogEntry *)e)->common_properties
+                              : ((const Logtrain__Als__TCPAccessLogEntry *)e)->common_properties;
     c = c ? c : &nothing;
     if (!set_hostname(&d->hostname, text(c->upstream_cluster), d->akkeris) ||
         !journal_hostname_valid(buf_str(&d->hostname))) {

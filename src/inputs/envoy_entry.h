@@ -16,7 +16,7 @@ enum envoy_kind { ENVOY_HTTP = 1, ENVOY_TCP };
 /* What a stream's first message says of the proxy that sends it. */
 struct envoy_proxy {
     struct buf hostname; /* of the workload that it stands before; may be empty */
-    struct buf json;     /* `"log_name":"…","node":{…},`; empty for text, or when it is too long */
+    struct buf json; /* `"log_name":"…","node":{…},`; empty for text, or when it is too long */
 };
 void envoy_proxy_init(struct envoy_proxy *p);
 void envoy_proxy_release(struct envoy_proxy *p);

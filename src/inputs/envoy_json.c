@@ -1,9 +1,9 @@
 /*
- * A protobuf message → JSON, by what protobuf-c knows of its fields, so that envoy.proto is the only
- * list of them. As protobuf's own mapping has it (names as in the .proto, a Timestamp as RFC 3339, a
- * Duration as "0.0015s", a wrapped number as the number, a map as an object, enums by name, bytes of
- * google.protobuf.Any in base64), but that 64-bit integers are numbers. Fields at their default are
- * left out.
+ * A protobuf message → JSON, by what protobuf-c knows of its fields, so that envoy.proto is the
+ * only list of them. As protobuf's own mapping has it (names as in the .proto, a Timestamp as RFC
+ * 3339, a Duration as "0.0015s", a wrapped number as the number, a map as an object, enums by name,
+ * bytes of google.protobuf.Any in base64), but that 64-bit integers are numbers. Fields at their
+ * default are left out.
  *
  * google.protobuf.Struct may nest as deep as its sender likes: it is looked into DEPTH_MAX deep.
  */
@@ -44,8 +44,8 @@ static int add_list(struct buf *out, struct str bytes, struct arena *a, unsigned
 
 static int add_struct_value(struct buf *out, struct str bytes, struct arena *a, unsigned depth)
 {
-    const Logtrain__Als__Value *v = logtrain__als__value__unpack(&a->allocator, bytes.len,
-                                                                 (const uint8_t *)bytes.p);
+    const Logtrain__Als__Value *v =
+        logtrain__als__value__unpack(&a->allocator, bytes.len, (const uint8_t *)bytes.p);
 
     switch (v && depth < DEPTH_MAX ? v->kind_case : LOGTRAIN__ALS__VALUE__KIND__NOT_SET) {
     case LOGTRAIN__ALS__VALUE__KIND_NUMBER_VALUE:
@@ -65,8 +65,8 @@ static int add_struct_value(struct buf *out, struct str bytes, struct arena *a, 
 
 static int add_list(struct buf *out, struct str bytes, struct arena *a, unsigned depth)
 {
-    const Logtrain__Als__ListValue *l = logtrain__als__list_value__unpack(
-        &a->allocator, bytes.len, (const uint8_t *)bytes.p);
+    const Logtrain__Als__ListValue *l =
+        logtrain__als__list_value__unpack(&a->allocator, bytes.len, (const uint8_t *)bytes.p);
 
     if (buf_add_ch(out, '[') < 0)
         return -1;
@@ -79,8 +79,8 @@ static int add_list(struct buf *out, struct str bytes, struct arena *a, unsigned
 
 static int add_struct(struct buf *out, struct str bytes, struct arena *a, unsigned depth)
 {
-    const Logtrain__Als__Struct *s = logtrain__als__struct__unpack(&a->allocator, bytes.len,
-                                                                   (const uint8_t *)bytes.p);
+    const Logtrain__Als__Struct *s =
+        logtrain__als__struct__unpack(&a->allocator, bytes.len, (const uint8_t *)bytes.p);
     bool first = true;
 
     if (buf_add_ch(out, '{') < 0)
@@ -98,8 +98,7 @@ static int add_timestamp(struct buf *out, const Logtrain__Als__Timestamp *t)
 {
     char text_of[CLOCK_TEXT_SIZE];
 
-    if (t->seconds < 0 || t->seconds > INT64_C(9000000000) || t->nanos < 0 ||
-        t->nanos > 999999999)
+    if (t->seconds < 0 || t->seconds > INT64_C(9000000000) || t->nanos < 0 || t->nanos > 999999999)
         return buf_addf(out, "null");
     return format_json_string(
         out, str_make(text_of, clock_format(text_of, t->seconds * 1000000000 + t->nanos)));
@@ -254,8 +253,8 @@ int envoy_json_fields(struct buf *out, const ProtobufCMessage *m, struct arena *
                       add_repeated(out, f, *(const void *const *)at, n, a) < 0))
                 return -1;
         } else if (one_of ? *(const uint32_t *)count == f->id : is_set(f, at, false)) {
-            if (is_set(f, at, true) && (add_name(out, &first, str_of(f->name)) < 0 ||
-                                        add_value(out, f, at, a) < 0))
+            if (is_set(f, at, true) &&
+                (add_name(out, &first, str_of(f->name)) < 0 || add_value(out, f, at, a) < 0))
                 return -1;
         }
     }

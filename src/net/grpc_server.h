@@ -10,8 +10,8 @@
  *
  * Bounds: connections, at all and of one address; calls of a connection; a message's length, looked
  * at before anything is kept; bytes kept of all calls; headers of a request; frames that bring no
- * message (pings, resets, settings, empty ones) per second; the time until the first call, and for a
- * message to get whole.
+ * message (pings, resets, settings, empty ones) per second; the time until the first call, and for
+ * a message to get whole.
  */
 #ifndef NET_GRPC_SERVER_H
 #define NET_GRPC_SERVER_H
@@ -28,13 +28,13 @@ struct grpc_server;
 struct grpc_call;
 
 enum grpc_status { /* of a call; the numbers are gRPC's */
-    GRPC_OK = 0,
-    GRPC_INVALID_ARGUMENT = 3,
-    GRPC_DEADLINE_EXCEEDED = 4,
-    GRPC_RESOURCE_EXHAUSTED = 8,
-    GRPC_UNIMPLEMENTED = 12,
-    GRPC_INTERNAL = 13,
-    GRPC_UNAVAILABLE = 14
+                   GRPC_OK = 0,
+                   GRPC_INVALID_ARGUMENT = 3,
+                   GRPC_DEADLINE_EXCEEDED = 4,
+                   GRPC_RESOURCE_EXHAUSTED = 8,
+                   GRPC_UNIMPLEMENTED = 12,
+                   GRPC_INTERNAL = 13,
+                   GRPC_UNAVAILABLE = 14
 };
 
 enum grpc_taken {
@@ -57,7 +57,7 @@ struct grpc_service {
 struct grpc_server_config {
     const char *name; /* "envoy": in logs */
     struct str address;
-    uint16_t port; /* 0 = any free one */
+    uint16_t port;                        /* 0 = any free one */
     const struct tls_server_options *tls; /* NULL = plain; else with .alpn "h2" */
     const struct grpc_service *service;   /* borrowed */
     void *arg;
@@ -75,8 +75,8 @@ struct grpc_server *grpc_server_create(struct loop *l, const struct grpc_server_
                                        struct err *e);
 uint16_t grpc_server_port(const struct grpc_server *s);
 void grpc_server_stats(const struct grpc_server *s, struct grpc_server_stats *out);
-/* Answers UNAVAILABLE to open calls, says goodbye as far as that can be written at once, and closes.
- * service->gone is called for each call. NULL is fine. */
+/* Answers UNAVAILABLE to open calls, says goodbye as far as that can be written at once, and
+ * closes. service->gone is called for each call. NULL is fine. */
 void grpc_server_free(struct grpc_server *s);
 
 void grpc_call_set_data(struct grpc_call *c, void *data);

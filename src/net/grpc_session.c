@@ -46,7 +46,8 @@ void grpc_respond(struct grpc_call *c, const char *http, enum grpc_status status
 
         rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), NULL);
     } else if (status == GRPC_OK) {
-        const nghttp2_nv h[] = {HEADER(":status", http), HEADER("content-type", "application/grpc")};
+        const nghttp2_nv h[] = {HEADER(":status", http),
+                                HEADER("content-type", "application/grpc")};
 
         rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), &body);
     } else {
@@ -313,7 +314,8 @@ int grpc_session_open(struct grpc_conn *c)
     buf_init(&c->out, OUT_MAX);
     if (nghttp2_session_server_new2(&c->session, c->server->callbacks, c, c->server->options) != 0)
         return -1;
-    if (nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) != 0 ||
+    if (nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) !=
+            0 ||
         nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0,
                                               GRPC_CONNECTION_WINDOW) != 0)
         return -1;
