@@ -71,6 +71,8 @@ struct grpc_call {
 };
 
 /* ---- grpc_server.c ---- */
+/* A new connection, which it owns. */
+void grpc_server_accept(struct grpc_server *s, int fd);
 void grpc_complain(struct grpc_conn *c, const char *why);
 /* Takes it out at once; it is freed at the end of the turn. */
 void grpc_conn_close(struct grpc_conn *c);

@@ -184,9 +184,8 @@ static void refuse(struct grpc_server *s, int fd, const char *address, const cha
                  KV_CSTR("reason", why), KV_INT("suppressed", s->complaint.suppressed_before));
 }
 
-static void accepted(void *arg, int fd)
+void grpc_server_accept(struct grpc_server *s, int fd)
 {
-    struct grpc_server *s = arg;
     char address[LISTENER_PEER_SIZE];
     struct peer_host *host;
     struct grpc_conn *c;
@@ -218,6 +217,11 @@ static void accepted(void *arg, int fd)
     }
     grpc_conn_owes(c);
     loop_task_post(s->loop, &c->work); /* our settings */
+}
+
+static void accepted(void *arg, int fd)
+{
+    grpc_server_accept(arg, fd);
 }
 
 /* ---- the server ---- */
