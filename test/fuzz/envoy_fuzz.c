@@ -143,6 +143,7 @@ static void put_frame(struct heard *h, unsigned type, unsigned flags, struct str
 static void call(struct str in, size_t piece, struct buf *out)
 {
     static const char headers[] = "\x83\x86" /* :method POST, :scheme http */
+                                  "\x41\1x"
                                   "\0\5:path\2/m"
                                   "\0\14content-type\20application/grpc";
     struct heard h;
@@ -176,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         in = str_head(in, 16384); /* one frame */
         call(in, in.len ? in.len : 1, &a);
         call(in, 64 + data[1], &b); /* few enough not to be a flood */
+        FUZZ_CHECK(str_starts(buf_str(&a), STR("(1")));
         FUZZ_CHECK(str_eq(buf_str(&a), buf_str(&b)));
     }
     buf_release(&a);
