@@ -1,6 +1,6 @@
 /*
  * An input makes streams: it creates origins, tells the router of them, and keeps them current.
- * Members: containers.
+ * Members: containers, syslog, syslog_udp, http, envoy.
  */
 #ifndef INPUTS_INPUT_H
 #define INPUTS_INPUT_H
