@@ -20,7 +20,7 @@ struct accepted {
     bool secured;
     bool paused;
     bool over;        /* the end was found; <ended> is told by the task */
-    bool wants_write; /* the handshake does */
+    bool wants_write; /* TLS does, before it goes on reading */
     bool writing;     /* the owner does */
     struct err why;
     struct loop_fd *watch;
@@ -31,11 +31,9 @@ struct accepted {
 
 static void watch(struct accepted *a)
 {
-    int events = a->over ? 0 : (a->paused ? 0 : LOOP_READ) | (a->writing ? LOOP_WRITE : 0);
+    bool write = a->wants_write || (a->writing && (!a->ssl || a->secured));
 
-    if (!a->over && !a->paused && a->wants_write)
-        events |= LOOP_WRITE;
-    loop_fd_set(a->watch, events);
+    loop_fd_set(a->watch, a->over ? 0 : (a->paused ? 0 : LOOP_READ) | (write ? LOOP_WRITE : 0));
 }
 
 static void find_end(struct accepted *a)
@@ -101,7 +99,7 @@ static void ready(void *arg, int events, int error)
     }
     if (a->writing && (events & LOOP_WRITE))
         a->ops->writable(a->arg);
-    if (!a->over && !a->paused && (events & LOOP_READ))
+    if (!a->over && !a->paused && ((events & LOOP_READ) || a->wants_write))
         a->ops->readable(a->arg);
 }
 
@@ -121,6 +119,7 @@ size_t accepted_read(struct accepted *a, void *p, size_t n)
             tls_ended(a, rc);
             return 0;
         }
+        a->wants_write = false;
         if (SSL_has_pending(a->ssl))
             loop_task_post(a->loop, &a->task); /* the socket will not say that there is more */
         return (size_t)rc;

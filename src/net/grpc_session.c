@@ -299,7 +299,6 @@ int grpc_session_init(struct grpc_server *s)
     nghttp2_session_callbacks_set_on_stream_close_callback(s->callbacks, on_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(s->callbacks, on_sent);
     nghttp2_option_set_no_auto_window_update(s->options, 1);
-    nghttp2_option_set_peer_max_concurrent_streams(s->options, GRPC_CALLS_MAX);
     return 0;
 }
 

@@ -498,6 +498,16 @@ def test_N11_tls_with_client_certificates(heard, client, certs):
     wait_for(lambda: h.metric("connection_errors_total") >= 4, 20 * SLOW, "the refused ones to be counted")
 
 
+def test_N01_a_stalled_handshake_costs_nothing(heard, certs, closing):
+    """What there is to say waits for the handshake, without a spin."""
+    h = heard(**tls_variables(certs))
+    stalled = [closing(socket.create_connection(("127.0.0.1", h.port), 10)) for _ in range(5)]
+    stalled[0].sendall(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a ClientHello
+    wait_for(lambda: h.metric("connections") == 5, 20 * SLOW, "the connections")
+    before = h.daemon.cpu()
+    stays(lambda: h.daemon.cpu() - before < 0.5, 2, "idle")
+
+
 @pytest.mark.parametrize("env, said", [
     ({"ENVOY_TLS_CERT_PEM_FILE": "/nowhere", "ENVOY_TLS_KEY_PEM_FILE": "/nowhere"}, "ENVOY: .*certificate|ENVOY: .*/nowhere"),
     ({"ENVOY_TLS_CLIENT_CA_PEM_FILE": "/nowhere"}, "ENVOY: certificate and private key are needed"),

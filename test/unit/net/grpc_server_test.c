@@ -156,8 +156,15 @@ static void say(struct fixture *f, struct str bytes)
 
 static void put_frame(struct fixture *f, enum frame type, int flags, struct str payload)
 {
-    const char head[] = {(char)(payload.len >> 16), (char)(payload.len >> 8), (char)payload.len,
-                         (char)type, (char)flags, 0, 0, 0, 1};
+    const char head[] = {(char)(payload.len >> 16),
+                         (char)(payload.len >> 8),
+                         (char)payload.len,
+                         (char)type,
+                         (char)flags,
+                         0,
+                         0,
+                         0,
+                         1};
 
     say(f, str_make(head, sizeof(head)));
     say(f, payload);
@@ -165,7 +172,8 @@ static void put_frame(struct fixture *f, enum frame type, int flags, struct str 
 
 static void open_call(struct fixture *f)
 {
-    static const char headers[] = "\x83\x86\x41\1x\0\5:path\2/m\0\14content-type\20application/grpc";
+    static const char headers[] =
+        "\x83\x86\x41\1x\0\5:path\2/m\0\14content-type\20application/grpc";
 
     say(f, str_make(PREFACE, sizeof(PREFACE) - 1));
     put_frame(f, HEADERS, 4, str_make(headers, sizeof(headers) - 1));
@@ -278,7 +286,10 @@ static void a_window_is_given_back_when_there_is_room(void **state)
 
     open_call(f);
     memset(big, 0, sizeof(big));
-    memcpy(big, "\0\0\0\x3a\x93" "abc", 8); /* 14,995 bytes */
+    memcpy(big,
+           "\0\0\0\x3a\x93"
+           "abc",
+           8); /* 14,995 bytes */
     f->full = true;
     for (int i = 0; i < 4; i++)
         put_frame(f, DATA, 0, str_make(big, 15000));
@@ -300,7 +311,10 @@ static void more_than_the_window_is_an_error(void **state)
     struct str payload;
 
     open_call(f);
-    memcpy(big, "\0\0\0\x3a\x93" "abc", 8);
+    memcpy(big,
+           "\0\0\0\x3a\x93"
+           "abc",
+           8);
     f->full = true;
     for (int i = 0; i < 6; i++)
         put_frame(f, DATA, 0, str_make(big, sizeof(big)));
