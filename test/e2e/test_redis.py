@@ -296,6 +296,7 @@ def test_D20_busy(node, oracle, daemon, redis):
     c.write(source.take(500))
     waits(d, "BUSY")
     server.call("SCRIPT", "KILL")
+    wait_for(lambda: not _busy(server), 10 * SLOW, "the script to end")  # SCRIPT KILL is answered before it has
     recovers(oracle, d, server)
 
 
