@@ -22,7 +22,7 @@
 #include "inputs/containers_internal.h"
 
 #define ORDER_LIVE UINT64_MAX
-#define LOOKS 2 /* a rename while we read the directory hides a file; not twice in a row */
+#define LOOKS 8 /* a name that goes while we look hides a file; not so often in a row */
 
 struct file {
     char *path;
@@ -247,6 +247,7 @@ static void docker_entry(struct look *k, struct source *s, const struct dirent *
     if (segment_stat_path(path, &st, &e) < 0) {
         if (e.code != ENOENT)
             k->error = e.code;
+        k->raced = true;
     } else if (st.regular) {
         look_add(k, s->stream, path, &st.id, s->restart, order);
     } else {
@@ -371,6 +372,19 @@ static bool all_known_seen(const struct look *k, const struct cstream *st)
         if (!look_has(k, list_entry(it, struct origin_segment, node)))
             return false;
     return true;
+}
+
+/* Everything that there is, as far as one can know. What is missing is missed a second time before
+ * that is believed, and never in a look that something changed under: kubelet compresses one file
+ * and renames the next within microseconds, and a file that is taken for deleted by mistake is
+ * held, and may be given up, or is read twice when its name is found. */
+static void look_well(struct look *k, struct cstream *st)
+{
+    for (unsigned i = 0; i < LOOKS; i++) {
+        look_once(k, st);
+        if (k->error || !k->alive || (!k->raced && (i || all_known_seen(k, st))))
+            return;
+    }
 }
 
 static int file_compare(const void *pa, const void *pb)
@@ -513,11 +527,7 @@ void cstream_look(struct cstream *st)
     struct look k = {.files = NULL};
 
     list_del(&st->work);
-    for (int i = 0; i < LOOKS; i++) {
-        look_once(&k, st);
-        if (k.error || !k.alive || (!k.raced && all_known_seen(&k, st)))
-            break;
-    }
+    look_well(&k, st);
     trouble_set(st, k.error);
     if (!k.error)
         st->gone = !k.alive;

@@ -1,5 +1,6 @@
 logtrain_unit(inputs/containers_test base loop streams router inputs)
 logtrain_unit(inputs/containers_paths_test base loop streams router inputs)
+logtrain_unit(inputs/containers_races_test base loop streams router inputs)
 logtrain_unit(inputs/journals_test inputs)
 logtrain_unit(inputs/journals_spool_test inputs)
 logtrain_unit(inputs/syslog_test inputs)

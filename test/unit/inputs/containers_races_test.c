@@ -1,0 +1,134 @@
+/* Names that go while a directory is looked at: what was read of it is no longer true when the files
+ * in it are looked at. statx(2) is ours here, so that it happens at just that moment, and always. */
+#include "containers_world.h"
+
+#include <sys/syscall.h>
+
+#define OLD POD "/0.log.20261120-101500"
+#define NEW POD "/0.log.20261120-111500"
+
+/* At the <nth> look at the file called <name>, it is renamed to <to>; NULL: deleted. */
+struct race {
+    const char *name;
+    unsigned nth;
+    const char *to;
+};
+
+static struct world *world; /* of a test that has races */
+static const struct race *races;
+static size_t nraces;
+static unsigned looks[8];
+
+static void happen(const struct race *r)
+{
+    if (r->to)
+        move(world, r->name, r->to);
+    else
+        assert_int_equal(unlink(path(world, r->name)), 0);
+}
+
+int statx(int dir, const char *restrict name, int flags, unsigned mask, struct statx *restrict out)
+{
+    for (size_t i = 0; i < nraces; i++)
+        if (strcmp(path(world, races[i].name), name) == 0 && ++looks[i] == races[i].nth)
+            happen(&races[i]);
+    return (int)syscall(SYS_statx, dir, name, flags, mask, out);
+}
+
+/* From now on. */
+static void race(struct world *w, const struct race *list, size_t n)
+{
+    assert_true(n <= ARRAY_LEN(looks));
+    memset(looks, 0, sizeof(looks));
+    world = w;
+    races = list;
+    nraces = n;
+}
+
+static void calm(void)
+{
+    for (size_t i = 0; i < nraces; i++)
+        assert_true(looks[i] >= races[i].nth); /* it has happened */
+    nraces = 0;
+}
+
+/* kubelet compresses the file before and then renames the live one. Each goes while we look, in two
+ * looks after one another; neither is without a name. */
+static void test_F02_two_names_go_while_we_look(void **state)
+{
+    static const struct race two[] = {{OLD, 1, NULL}, {POD "/0.log", 2, NEW}};
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    make_dir(&w, POD);
+    append(&w, OLD, "x\n");
+    append(&w, POD "/0.log", "y\n");
+    make_link(&w, POD "/0.log", LINK);
+    world_start(&w, NULL, NULL);
+    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 1+2:0.log ");
+    append(&w, OLD ".gz", "z");
+    race(&w, two, ARRAY_LEN(two));
+    settle(&w);
+    calm();
+    append(&w, POD "/0.log", "");
+    assert_heard(&w, "1=1:0.log.20261120-101500.gz 1=2:0.log.20261120-111500 1+3:0.log ");
+    world_close(&w);
+}
+
+/* The same when we start: a file that was missed then would never be read, for it lies before others
+ * that are known. */
+static void test_F02_names_go_while_we_look_first(void **state)
+{
+    static const struct race two[] = {{POD "/0.log", 1, NEW}, {OLD, 2, OLD ".gz"}};
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    make_dir(&w, POD);
+    append(&w, OLD, "x\n");
+    append(&w, POD "/0.log", "y\n");
+    make_link(&w, POD "/0.log", LINK);
+    race(&w, two, ARRAY_LEN(two));
+    world_start(&w, NULL, NULL);
+    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500.gz "
+                     "1+2:0.log.20261120-111500 ");
+    calm();
+    world_close(&w);
+}
+
+/* docker shifts its files while we look. (Each look at the live one is two, the first behind the link.) */
+static void test_F02_dockers_names_go_while_we_look(void **state)
+{
+    static const struct race two[] = {{"docker/abc-json.log.1", 1, "docker/abc-json.log.2"},
+                                      {"docker/abc-json.log", 4, "docker/abc-json.log.1"}};
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    make_dir(&w, "docker");
+    make_dir(&w, POD);
+    append(&w, "docker/abc-json.log.1", "x\n");
+    append(&w, "docker/abc-json.log", "y\n");
+    make_link(&w, "docker/abc-json.log", POD "/0.log");
+    make_link(&w, POD "/0.log", LINK);
+    world_start(&w, NULL, w.dir);
+    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:abc-json.log.1 1+2:abc-json.log ");
+    append(&w, POD "/x", ""); /* makes us look */
+    race(&w, two, ARRAY_LEN(two));
+    settle(&w);
+    calm();
+    append(&w, "docker/abc-json.log", "");
+    assert_heard(&w, "1=1:abc-json.log.2 1=2:abc-json.log.1 1+3:abc-json.log ");
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_F02_two_names_go_while_we_look),
+        cmocka_unit_test(test_F02_names_go_while_we_look_first),
+        cmocka_unit_test(test_F02_dockers_names_go_while_we_look),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
