@@ -38,6 +38,7 @@ struct look {
     int error;  /* errno: something could not be read */
     bool raced; /* a name went while we looked: what it became may not be among the files */
     bool alive; /* something was there: a file, or the container's directory */
+    bool looked;
 };
 
 /* ---- gathering ---- */
@@ -99,6 +100,12 @@ static void file_refuse(struct cstream *st, struct str name, const char *reason)
     log_warn("log refused", KV_STR("pod", st->origin->identity->pod),
              KV_STR("container", st->origin->identity->container), KV_STR("file", name),
              KV_CSTR("reason", reason));
+}
+
+/* The name is another file's by now. */
+static bool was_swapped(const struct dirent *d, const struct segment_stat *st)
+{
+    return st->id.ino != d->d_ino;
 }
 
 /* Calls <each> for every name in the source's directory. False when the directory is not there. */
@@ -212,6 +219,7 @@ static void pod_entry(struct look *k, struct source *s, const struct dirent *d)
             k->error = e.code;
         k->raced = true;
     } else if (st.regular) {
+        k->raced |= was_swapped(d, &st);
         if (first || !is_gz(name) || origin_segment_find(s->stream->origin, &st.id))
             look_add(k, s->stream, path, &st.id, restart, order);
     } else if (order == ORDER_LIVE) {
@@ -249,6 +257,7 @@ static void docker_entry(struct look *k, struct source *s, const struct dirent *
             k->error = e.code;
         k->raced = true;
     } else if (st.regular) {
+        k->raced |= was_swapped(d, &st);
         look_add(k, s->stream, path, &st.id, s->restart, order);
     } else {
         file_refuse(s->stream, name, "it is not a regular file");
@@ -354,7 +363,7 @@ static void look_once(struct look *k, struct cstream *st)
 {
     struct list *it = st->sources.next, *next;
 
-    look_release(k);
+    k->looked = true;
     while (it != &st->sources) {
         struct source *s = list_entry(it, struct source, node);
         bool over = source_look(k, s);
@@ -366,25 +375,35 @@ static void look_once(struct look *k, struct cstream *st)
     }
 }
 
-static bool all_known_seen(const struct look *k, const struct cstream *st)
+/* Is what <k> misses really gone? Then <before>, the look before it, has missed it, too. */
+static bool is_settled(const struct look *k, const struct look *before, const struct cstream *st)
 {
-    list_for_each (it, &st->origin->segments)
-        if (!look_has(k, list_entry(it, struct origin_segment, node)))
+    list_for_each (it, &st->origin->segments) {
+        const struct origin_segment *seg = list_entry(it, struct origin_segment, node);
+
+        if (!look_has(k, seg) && (!before->looked || look_has(before, seg)))
             return false;
+    }
     return true;
 }
 
-/* Everything that there is, as far as one can know. What is missing is missed a second time before
- * that is believed, and never in a look that something changed under: kubelet compresses one file
- * and renames the next within microseconds, and a file that is taken for deleted by mistake is
- * held, and may be given up, or is read twice when its name is found. */
+/* Everything that there is, as far as one can know. A file that is taken for deleted by mistake is
+ * held, and may be given up, or is read twice when its name is found; and kubelet compresses one
+ * file and renames the next within microseconds. So no look counts that something changed under,
+ * and nothing is believed to be gone that the look before has seen. */
 static void look_well(struct look *k, struct cstream *st)
 {
+    struct look before = {.files = NULL};
+
     for (unsigned i = 0; i < LOOKS; i++) {
+        look_release(&before);
+        before = *k;
+        *k = (struct look){.files = NULL};
         look_once(k, st);
-        if (k->error || !k->alive || (!k->raced && (i || all_known_seen(k, st))))
-            return;
+        if (k->error || !k->alive || (!k->raced && is_settled(k, &before, st)))
+            break;
     }
+    look_release(&before);
 }
 
 static int file_compare(const void *pa, const void *pb)

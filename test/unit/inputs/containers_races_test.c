@@ -1,5 +1,6 @@
-/* Names that go while a directory is looked at: what was read of it is no longer true when the files
- * in it are looked at. statx(2) is ours here, so that it happens at just that moment, and always. */
+/* Names that go while a directory is looked at: what was read of it is no longer true when the
+ * files in it are looked at. statx(2) is ours here, so that it happens at just that moment, and
+ * always. */
 #include "containers_world.h"
 
 #include <sys/syscall.h>
@@ -7,11 +8,13 @@
 #define OLD POD "/0.log.20261120-101500"
 #define NEW POD "/0.log.20261120-111500"
 
-/* At the <nth> look at the file called <name>, it is renamed to <to>; NULL: deleted. */
+/* At the <nth> look at the file called <name>, it is renamed to <to>; NULL: deleted. <anew>: and a
+ * new one made. */
 struct race {
     const char *name;
     unsigned nth;
     const char *to;
+    bool anew;
 };
 
 static struct world *world; /* of a test that has races */
@@ -25,6 +28,8 @@ static void happen(const struct race *r)
         move(world, r->name, r->to);
     else
         assert_int_equal(unlink(path(world, r->name)), 0);
+    if (r->anew)
+        append(world, r->name, "");
 }
 
 int statx(int dir, const char *restrict name, int flags, unsigned mask, struct statx *restrict out)
@@ -56,7 +61,7 @@ static void calm(void)
  * looks after one another; neither is without a name. */
 static void test_F02_two_names_go_while_we_look(void **state)
 {
-    static const struct race two[] = {{OLD, 1, NULL}, {POD "/0.log", 2, NEW}};
+    static const struct race two[] = {{OLD, 1, NULL, false}, {POD "/0.log", 2, NEW, false}};
     struct world w;
 
     (void)state;
@@ -76,11 +81,11 @@ static void test_F02_two_names_go_while_we_look(void **state)
     world_close(&w);
 }
 
-/* The same when we start: a file that was missed then would never be read, for it lies before others
- * that are known. */
+/* The same when we start: a file that was missed then would never be read, for it lies before
+ * others that are known. */
 static void test_F02_names_go_while_we_look_first(void **state)
 {
-    static const struct race two[] = {{POD "/0.log", 1, NEW}, {OLD, 2, OLD ".gz"}};
+    static const struct race two[] = {{POD "/0.log", 1, NEW, false}, {OLD, 2, OLD ".gz", false}};
     struct world w;
 
     (void)state;
@@ -97,11 +102,54 @@ static void test_F02_names_go_while_we_look_first(void **state)
     world_close(&w);
 }
 
-/* docker shifts its files while we look. (Each look at the live one is two, the first behind the link.) */
+/* A whole rotation between listing and looking: the name that was listed leads to the new file. */
+static void test_F02_a_name_is_anothers_while_we_look(void **state)
+{
+    static const struct race one[] = {{POD "/0.log", 2, NEW, true}};
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    make_dir(&w, POD);
+    append(&w, OLD, "x\n");
+    append(&w, POD "/0.log", "y\n");
+    make_link(&w, POD "/0.log", LINK);
+    world_start(&w, NULL, NULL);
+    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 1+2:0.log ");
+    append(&w, OLD ".gz", "z");
+    assert_int_equal(unlink(path(&w, OLD)), 0); /* gone for good, so that we look twice */
+    race(&w, one, ARRAY_LEN(one));
+    settle(&w);
+    calm();
+    assert_heard(&w, "1=1:0.log.20261120-101500.gz 1=2:0.log.20261120-111500 1+3:0.log ");
+    world_close(&w);
+}
+
+static void test_F02_a_name_is_anothers_while_we_look_first(void **state)
+{
+    static const struct race one[] = {{POD "/0.log", 1, NEW, true}};
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    make_dir(&w, POD);
+    append(&w, OLD, "x\n");
+    append(&w, POD "/0.log", "y\n");
+    make_link(&w, POD "/0.log", LINK);
+    race(&w, one, ARRAY_LEN(one));
+    world_start(&w, NULL, NULL);
+    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 "
+                     "1+2:0.log.20261120-111500 1+3:0.log ");
+    calm();
+    world_close(&w);
+}
+
+/* docker shifts its files while we look. (Each look at the live one is two, the first behind the
+ * link.) */
 static void test_F02_dockers_names_go_while_we_look(void **state)
 {
-    static const struct race two[] = {{"docker/abc-json.log.1", 1, "docker/abc-json.log.2"},
-                                      {"docker/abc-json.log", 4, "docker/abc-json.log.1"}};
+    static const struct race two[] = {{"docker/abc-json.log.1", 1, "docker/abc-json.log.2", false},
+                                      {"docker/abc-json.log", 4, "docker/abc-json.log.1", false}};
     struct world w;
 
     (void)state;
@@ -128,6 +176,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_F02_two_names_go_while_we_look),
         cmocka_unit_test(test_F02_names_go_while_we_look_first),
+        cmocka_unit_test(test_F02_a_name_is_anothers_while_we_look),
+        cmocka_unit_test(test_F02_a_name_is_anothers_while_we_look_first),
         cmocka_unit_test(test_F02_dockers_names_go_while_we_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
