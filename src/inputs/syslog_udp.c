@@ -2,10 +2,12 @@
  * syslog over UDP: one datagram, one message (RFC 5426). Datagrams are taken many at a time
  * (recvmmsg), and the kernel's buffer is made as large as it may be, for nobody can be asked to
  * wait: what journals have no room for is dropped and counted, and so is what the kernel dropped
- * before (SO_RXQ_OVFL).
+ * before (SO_MEMINFO; SO_RXQ_OVFL tells the same only with the next datagram that it keeps, so the
+ * last ones of a flood would be missing for as long as it is quiet).
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -24,7 +26,6 @@
 #define AT_ONCE 32
 #define ROUNDS 8 /* of recvmmsg in one turn of the loop */
 #define ELEMENT_MAX 256
-#define CONTROL_SIZE CMSG_SPACE(sizeof(uint32_t))
 
 struct udp_input {
     struct input base;
@@ -39,12 +40,11 @@ struct udp_input {
     char address[LISTENER_PEER_SIZE];
     struct buf element;
     size_t max_line;
-    uint32_t overflows; /* as the kernel said last */
+    uint32_t overflows; /* that the kernel has counted on this socket, modulo 2^32 */
     char *bytes;        /* AT_ONCE x DATAGRAM; pages that no datagram reached are not there */
     struct mmsghdr msgs[AT_ONCE];
     struct iovec iov[AT_ONCE];
     struct sockaddr_storage from[AT_ONCE];
-    char control[AT_ONCE][CONTROL_SIZE];
 };
 
 static struct udp_input *udp_of(const struct input *base)
@@ -108,18 +108,17 @@ static void take(struct udp_input *in, struct str datagram, const struct sockadd
     in->counters.unparsed += form == SYSLOG_UNPARSED;
 }
 
-/* How many the kernel has dropped on this socket; it says so with each datagram, modulo 2^32. */
-static void count_overflows(struct udp_input *in, struct msghdr *h)
+/* What the kernel has dropped since we last asked. */
+static void count_overflows(struct udp_input *in)
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-        uint32_t now;
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof(info);
 
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL)
-            continue;
-        memcpy(&now, CMSG_DATA(c), sizeof(now));
-        in->counters.dropped_kernel += now - in->overflows;
-        in->overflows = now;
-    }
+    if (getsockopt(in->fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0 ||
+        len <= SK_MEMINFO_DROPS * sizeof(info[0]))
+        return; /* before Linux 4.12: not known */
+    in->counters.dropped_kernel += info[SK_MEMINFO_DROPS] - in->overflows;
+    in->overflows = info[SK_MEMINFO_DROPS];
 }
 
 static void ready(void *arg, int events, int error)
@@ -131,18 +130,15 @@ static void ready(void *arg, int events, int error)
     for (int round = 0; round < ROUNDS; round++) {
         int n;
 
-        for (int i = 0; i < AT_ONCE; i++) {
-            in->msgs[i].msg_hdr.msg_controllen = CONTROL_SIZE;
+        for (int i = 0; i < AT_ONCE; i++)
             in->msgs[i].msg_hdr.msg_namelen = sizeof(in->from[i]);
-        }
         n = recvmmsg(in->fd, in->msgs, AT_ONCE, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < n; i++) {
-            count_overflows(in, &in->msgs[i].msg_hdr);
+        for (int i = 0; i < n; i++)
             take(in, str_make(in->iov[i].iov_base, in->msgs[i].msg_len), &in->from[i]);
-        }
         if (n < AT_ONCE)
             break;
     }
+    count_overflows(in);
     if (error)
         loop_fd_set(in->watch, LOOP_READ); /* an ICMP error was read off; there is no connection */
 }
@@ -189,7 +185,7 @@ static int open_socket(struct udp_input *in, const struct syslog_config *cfg, st
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(cfg->port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(cfg->port)};
     char text[INET6_ADDRSTRLEN] = "";
-    int size = SYSLOG_UDP_BUFFER_BYTES, one = 1, zero = 0;
+    int size = SYSLOG_UDP_BUFFER_BYTES, zero = 0;
     bool is_v4;
 
     memcpy(text, cfg->address.p, cfg->address.len < sizeof(text) ? cfg->address.len : 0);
@@ -208,7 +204,6 @@ static int open_socket(struct udp_input *in, const struct syslog_config *cfg, st
     if (setsockopt(in->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
         (void)setsockopt(in->fd, SOL_SOCKET, SO_RCVBUF, &size,
                          sizeof(size)); /* net.core.rmem_max */
-    (void)setsockopt(in->fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one));
     if (bind(in->fd, is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
              is_v4 ? sizeof(v4) : sizeof(v6)) < 0)
         return err_sys(e, errno, "%s: listen on port %u", cfg->name, cfg->port);
@@ -239,10 +234,8 @@ struct input *input_syslog_udp_open(const struct input_env *env, const struct sy
     syslog_parser_init(&in->parser);
     for (int i = 0; i < AT_ONCE; i++) {
         in->iov[i] = (struct iovec){in->bytes + (size_t)i * DATAGRAM, DATAGRAM};
-        in->msgs[i].msg_hdr = (struct msghdr){.msg_name = &in->from[i],
-                                              .msg_iov = &in->iov[i],
-                                              .msg_iovlen = 1,
-                                              .msg_control = in->control[i]};
+        in->msgs[i].msg_hdr =
+            (struct msghdr){.msg_name = &in->from[i], .msg_iov = &in->iov[i], .msg_iovlen = 1};
     }
     in->source = journal_source_open(env->journals, cfg->name, &in->counters, e);
     if (!in->source || open_socket(in, cfg, e) < 0)
