@@ -127,7 +127,7 @@ static void come_again(struct post *p, const char *seconds, const char *why)
 static bool take_message(struct post *p, struct str msg, bool cut)
 {
     struct http_input *in = p->in;
-    struct heard_record r = {.cut = cut};
+    struct heard_record r = {.pri = 0};
     struct journal_entry e;
 
     if (!msg.len || syslog_parse(&in->parser, msg, &p->peer, &e) == SYSLOG_UNPARSED) {
@@ -136,6 +136,7 @@ static bool take_message(struct post *p, struct str msg, bool cut)
         return false;
     }
     r.pri = e.syslog.pri;
+    r.cut = cut || e.cut;
     if (heard_keep(&p->heard, e.hostname, &r.hostname) < 0 ||
         heard_keep(&p->heard, e.time, &r.time) < 0 ||
         heard_keep(&p->heard, e.syslog.tag, &r.tag) < 0 ||

@@ -64,8 +64,10 @@ static void take_sd(struct packets *p, struct str s)
         fault(p, "structured_data", "is none as RFC 5424 has it");
         return;
     }
-    if (s.len && syslog_sd_stamp(&p->sd, s, p->element) == 0)
+    if (s.len) {
+        p->record.cut |= !syslog_sd_stamp(&p->sd, s, p->element);
         s = buf_str(&p->sd);
+    }
     keep(p, s, &p->record.sd);
 }
 
@@ -90,7 +92,7 @@ static void take_text(struct packets *p, struct str s, bool cut)
         keep(p, s, &r->time);
         break;
     case MESSAGE:
-        r->cut = cut || s.len > p->max_line;
+        r->cut |= cut || s.len > p->max_line;
         keep(p, str_head(s, p->max_line), &r->msg);
         break;
     case PROCID:

@@ -132,7 +132,7 @@ static bool take(struct sender *s, struct str msg, bool cut)
     if (!msg.len)
         return true;
     form = syslog_parse(&in->parser, msg, &s->peer, &e);
-    e.cut = cut;
+    e.cut |= cut;
     if (journals_append(in->base.env->journals, in->source, &e) == JOURNAL_FULL)
         return false;
     in->counters.unparsed += form == SYSLOG_UNPARSED;

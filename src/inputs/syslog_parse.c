@@ -130,19 +130,22 @@ int syslog_peer_element(struct buf *out, struct str address, struct str cert)
     return buf_addf(out, "\"]");
 }
 
-int syslog_sd_stamp(struct buf *out, struct str sd, struct str element)
+bool syslog_sd_stamp(struct buf *out, struct str sd, struct str element)
 {
+    bool fits = true;
     size_t n;
 
     buf_clear(out);
-    for (; (n = element_len(sd)); sd = str_skip(sd, n)) {
+    for (; fits && (n = element_len(sd)); sd = str_skip(sd, n)) {
         struct str one = str_head(sd, n);
         bool own = str_starts(one, OWN_ID) && !is_name_char(one.p[OWN_ID.len]);
 
-        if (!own && buf_add_str(out, one) < 0)
-            return -1;
+        fits = own || (out->len + n + element.len <= JOURNAL_SD_MAX && buf_add_str(out, one) == 0);
     }
-    return buf_add_str(out, element);
+    if (!fits)
+        buf_clear(out);
+    (void)buf_add_str(out, element); /* there is room for it alone */
+    return fits;
 }
 
 /* ---- pieces ---- */
@@ -362,16 +365,6 @@ static bool parse_3164(struct syslog_parser *p, struct str s, struct journal_ent
     return true;
 }
 
-static void stamp_sd(struct syslog_parser *p, struct str sd, const struct syslog_peer *peer,
-                     struct journal_entry *e)
-{
-    e->syslog.sd = sd;
-    if (syslog_sd_stamp(&p->sd, sd, peer->element) == 0)
-        e->syslog.sd = buf_str(&p->sd);
-    else if (sd.len > JOURNAL_SD_MAX)
-        e->syslog.sd.len = 0;
-}
-
 enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
                               const struct syslog_peer *peer, struct journal_entry *e)
 {
@@ -398,6 +391,7 @@ enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
     e->syslog.pri = pri;
     if (!e->hostname.len)
         e->hostname = peer->address;
-    stamp_sd(p, sd, peer, e);
+    e->cut = !syslog_sd_stamp(&p->sd, sd, peer->element);
+    e->syslog.sd = buf_str(&p->sd);
     return form;
 }

@@ -39,9 +39,10 @@ struct syslog_peer {
 };
 /* `[input@32473 peer="<address>" cert="<name>"]` into <out>; <cert> may be empty. -1: no room. */
 int syslog_peer_element(struct buf *out, struct str address, struct str cert);
-/* <sd> (valid structured data, or empty) and <element> into <out>, which is cleared, without
- * another element of that name: whoever was the last to hear it says so. -1: no room. */
-int syslog_sd_stamp(struct buf *out, struct str sd, struct str element);
+/* <sd> (valid structured data, or empty) and <element> into <out>, which is cleared and has room
+ * for JOURNAL_SD_MAX, without another element of that name: whoever was the last to hear it says
+ * so. False: together they are longer than that, and <element> is all there is. */
+bool syslog_sd_stamp(struct buf *out, struct str sd, struct str element);
 /* Length of the valid structured data that <s> begins with ("[a b=\"c\"][d]"); 0 = it is none. */
 size_t syslog_sd_len(struct str s);
 

@@ -102,7 +102,7 @@ static void take(struct udp_input *in, struct str datagram, const struct sockadd
         return;
     set_peer(in, from);
     form = syslog_parse(&in->parser, str_head(msg, in->max_line), &in->peer, &e);
-    e.cut = msg.len > in->max_line;
+    e.cut |= msg.len > in->max_line;
     if (journals_append(in->base.env->journals, in->source, &e) == JOURNAL_FULL)
         in->counters.dropped_full++;
     in->counters.unparsed += form == SYSLOG_UNPARSED;

@@ -32,7 +32,7 @@ struct journal_entry {
     struct str time;     /* RFC 3339, decode_time_valid(); empty = the time of the hand-over */
     struct record_syslog syslog;
     struct str msg;
-    bool cut; /* the sender's message was longer than MAX_LINE */
+    bool cut; /* the message was longer than MAX_LINE, or structured data too long to be kept */
 };
 
 /* Bytes that <e> takes, after its fields were cut to what fits: time is dropped when longer than an

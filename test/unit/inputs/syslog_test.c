@@ -171,13 +171,39 @@ static void test_the_peer_is_stamped(void **state)
     (void)state;
     assert_int_equal(syslog_peer_element(&element, STR("::1"), STR("a\"]b")), 0);
     assert_string_equal(element.p, "[input@32473 peer=\"::1\" cert=\"a\\\"\\]b\"]");
-    assert_int_equal(
-        syslog_sd_stamp(&out, STR("[a b=\"[input@32473\"][input@32473 peer=\"1\"][input@324731]"),
-                        STR("[E]")),
-        0);
+    assert_true(syslog_sd_stamp(
+        &out, STR("[a b=\"[input@32473\"][input@32473 peer=\"1\"][input@324731]"), STR("[E]")));
     assert_string_equal(out.p, "[a b=\"[input@32473\"][input@324731][E]");
     buf_release(&element);
     buf_release(&out);
+}
+
+/* However long its structured data is, a sender does not get what it claims past the stamp. */
+static void test_long_structured_data_goes_and_the_stamp_stays(void **state)
+{
+    static const char forged[] = "[input@32473 peer=\"1.2.3.4\"]";
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR("[input@32473 peer=\"192.0.2.1\"]")};
+
+    (void)state;
+    for (size_t kept = JOURNAL_SD_MAX - 100; kept < JOURNAL_SD_MAX + 100; kept++) {
+        bool fits = kept + peer.element.len <= JOURNAL_SD_MAX;
+        struct buf msg = BUF_INIT(2 * JOURNAL_SD_MAX);
+        struct syslog_parser p;
+        struct journal_entry e;
+
+        (void)buf_addf(&msg, "<14>1 - h a - - %s[x a=\"", forged);
+        for (size_t i = strlen("[x a=\"\"]"); i < kept; i++)
+            (void)buf_add_ch(&msg, 'x');
+        (void)buf_addf(&msg, "\"] m");
+        syslog_parser_init(&p);
+        assert_int_equal(syslog_parse(&p, buf_str(&msg), &peer, &e), SYSLOG_5424);
+        assert_int_equal(e.syslog.sd.len, fits ? kept + peer.element.len : peer.element.len);
+        assert_int_equal(e.cut, !fits);
+        assert_true(str_ends(e.syslog.sd, peer.element));
+        assert_null(memmem(e.syslog.sd.p, e.syslog.sd.len, forged, strlen(forged)));
+        syslog_parser_release(&p);
+        buf_release(&msg);
+    }
 }
 
 static void test_a_long_tag_is_whole_again(void **state)
@@ -202,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_N02_frames_in_any_pieces),
         cmocka_unit_test(test_N03_messages),
         cmocka_unit_test(test_the_peer_is_stamped),
+        cmocka_unit_test(test_long_structured_data_goes_and_the_stamp_stays),
         cmocka_unit_test(test_a_long_tag_is_whole_again),
     };
 
