@@ -1,10 +1,8 @@
-"""The syslog inputs with real senders: logger, rsyslog, the daemon itself; and FAULTS.md §2.6 as far as it concerns them.
-
-Every message ends in `n=<number>`: what was sent is told from what arrived by these numbers.
+"""The syslog inputs with real senders: logger, rsyslog, the daemon itself; and FAULTS.md §2.6 as far as it concerns them. See
+lib/heard.py; what is slow, too many or malformed is in test_input_faults.py.
 """
 
 import contextlib
-import re
 import shutil
 import socket
 import ssl
@@ -12,45 +10,8 @@ import subprocess
 
 import pytest
 from lib.daemon import SLOW
+from lib.heard import MIB, Heard, complete, line
 from lib.wait import stays, wait_for
-
-NUMBER = re.compile(rb" n=(\d+)\b")
-MIB = 1 << 20
-
-
-def numbers(peer):
-    return [int(m[1]) for m in map(NUMBER.search, peer.messages()) if m]
-
-
-def complete(peer, n, timeout=40):
-    wait_for(lambda: len(set(numbers(peer))) >= n, timeout * SLOW, lambda: f"{n} messages; {len(set(numbers(peer)))} came")
-    assert set(numbers(peer)) == set(range(n))
-
-
-class Heard:
-    """A daemon with syslog inputs on free ports, and no containers."""
-
-    def __init__(self, daemon, drains, tmp_path, name="ports", **env):
-        self.ports_file = tmp_path / name
-        self.ports_file.unlink(missing_ok=True)
-        base = {"KUBERNETES": "false", "INPUT_PORTS_FILE": self.ports_file, "INPUT_ADDRESS": "127.0.0.1"}
-        for kind in ("TCP", "UDP", "TLS"):
-            base[f"SYSLOG_{kind}_PORT"] = "0"
-        self.daemon = daemon(drains=drains, env=base | {"SYSLOG_TCP": "true"} | env)
-        self.ports = dict(line.split() for line in self.ports_file.read_text().splitlines())
-
-    def port(self, kind="tcp"):
-        return int(self.ports[f"syslog_{kind}"])
-
-    def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port()), 10)
-
-    def metric(self, name, **labels):
-        return self.daemon.metrics().get(name, input="syslog_tcp", **labels) or 0
-
-
-def line(i, host="web", size=0):
-    return b"<13>1 - %s app - - - %s n=%d\n" % (host.encode(), b"x" * size, i)
 
 
 @pytest.mark.parametrize("how", [("-T", "--rfc5424"), ("-T", "--rfc3164"), ("-T", "--octet-count"), ("-d", "--rfc5424"),
