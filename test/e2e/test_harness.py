@@ -285,7 +285,7 @@ def test_standin_forwards_and_everything_is_read(standin, node, oracle, syslog_t
     d, tcp, web = forward(standin, node, oracle, syslog_tcp, http)
     for p in (tcp, web):
         oracle.wait_complete(p, 10).assert_exact()
-    assert d.metrics().get("logtrain_sent_lines_total", drain='a \\"b\\"') == 600
+    wait_for(lambda: d.metrics().get("logtrain_sent_lines_total", drain='a \\"b\\"') == 600, 10, "the count of lines")
     assert d.metric("no_such") is None and d.drains() == [] and d.get("/healthz")[0] == 200
     assert d.rss() > 1 << 20 and d.cpu() >= 0 and len(d.fds()) > 3 and d.running()
     d.stop()

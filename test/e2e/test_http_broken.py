@@ -80,17 +80,17 @@ def three_slices(node, oracle, web):
 @pytest.mark.parametrize("name", BROKEN)
 def test_D16_broken_answer(node, oracle, daemon, http, name):
     what, how, counts = BROKEN[name]
-    sent = []
+    prepared, sent = [what(), what()], []  # now, for a bomb takes its time
 
     def answer(_):
         if len(web.requests) not in (0, 2):
             return None
-        raw = what()
+        raw = prepared.pop()
         sent.append(raw if isinstance(raw, bytes) else Counted(raw))
         return Answer(200 if counts else 599, raw=sent[-1], cut="after" if how else None, how=how or "fin", counts=counts)
 
     web = http(answers=answer)
-    d = daemon(node, routes=[("*", web.url(NDJSON + "&connections=1&timeout=2s"))])
+    d = daemon(node, routes=[("*", web.url(NDJSON + f"&connections=1&timeout={2 * SLOW}s"))])
     three_slices(node, oracle, web)
     assert len(sent) == 2
     assert all(s.sent < GONE_ON for s in sent if isinstance(s, Counted)), [s.sent for s in sent]

@@ -192,7 +192,7 @@ def test_P02_behind_a_pooler_rows_are_read_now_and_then(db, pg, closing):
         pytest.skip(Bouncer.missing())
     db.sql(schema(), "owner")
     bouncer = closing(Bouncer(db))
-    d = pg(db.url(port=bouncer.port), POSTGRES_RESYNC="1s", POSTGRES_TIMEOUT="500ms")
+    d = pg(db.url(port=bouncer.port), POSTGRES_RESYNC="1s", POSTGRES_TIMEOUT="2s")
     row = db.put("web.shop", "null://")
     routes_become(d, 1, 5)
     db.sql(f"UPDATE drains SET hostname = 'db.shop' WHERE drain = '{row}'", "owner")

@@ -73,17 +73,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def look(root, files):
+    """Adds what is there to <files>. FileNotFoundError: something was renamed meanwhile, look again."""
+    for link in glob.glob(root + "/*.log"):
+        if os.path.exists(link):
+            folder = os.path.dirname(os.path.realpath(link))
+            for path in glob.glob(folder + "/*.log*"):
+                if not path.endswith((".gz", ".tmp")):
+                    key = os.stat(path).st_ino
+                    files[key] = (path, files[key][1] if key in files else open(path, "rb"))
+
+
 def tail(root, drains):
     files = {}
     while True:
         last = STOP.is_set()
-        for link in glob.glob(root + "/*.log"):
-            if os.path.exists(link):
-                folder = os.path.dirname(os.path.realpath(link))
-                for path in glob.glob(folder + "/*.log*"):
-                    if not path.endswith((".gz", ".tmp")):
-                        key = os.stat(path).st_ino
-                        files[key] = (path, files[key][1] if key in files else open(path, "rb"))
+        try:
+            look(root, files)
+        except FileNotFoundError:
+            continue
         lines = []
         for path, f in sorted(files.values(), key=lambda item: order(item[0])):
             data = f.read()
