@@ -193,7 +193,7 @@ static void evict(struct held *h, const struct held_segment *file)
 {
     for (size_t w = 0; w < WORKERS_MAX; w++)
         if (take_out(h->workers[w].list, &h->workers[w].n, file))
-            engine_evict(h->engines[w], file->stream, file->no, ++h->workers[w].evictions);
+            engine_evict(h->engines[w], file, ++h->workers[w].evictions);
 }
 
 void held_take(struct held *h, struct held_report *r)

@@ -101,7 +101,7 @@ void engine_save(struct engine *en,
 
 /* Gives a deleted file up, if it is held: see stream_evict(). <evictions> comes back with the next
  * held_report. */
-void engine_evict(struct engine *en, uint64_t stream, uint32_t no, uint64_t evictions);
+void engine_evict(struct engine *en, const struct held_segment *file, uint64_t evictions);
 
 /* A copy of what a worker has, for /metrics and /drains. */
 struct drain_report {

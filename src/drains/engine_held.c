@@ -17,6 +17,7 @@ struct evict_mail {
     struct mail mail;
     uint64_t stream;
     uint32_t no;
+    bool packed;
     uint64_t evictions;
 };
 
@@ -34,7 +35,7 @@ static void add_segment(struct engine *en, struct held_report *r, const struct s
     struct held_segment s = {.stream = seg->stream->id,
                              .no = seg->no,
                              .bytes = segment_disk_bytes(seg),
-                             .packed = seg->path != NULL};
+                             .packed = seg->path != NULL && !seg->unpackable};
     unsigned before = r->n;
 
     list_for_each (it, &seg->stream->cursors) {
@@ -91,19 +92,20 @@ static void handle_evict(void *receiver, struct mail *mail)
 
     en->evictions = m->evictions;
     if (s)
-        stream_evict(s, m->no);
+        stream_evict(s, m->no, m->packed);
     en->reader.held++; /* answered also when there was nothing to give up any more */
     engine_check_held(en);
     free(m);
 }
 
-void engine_evict(struct engine *en, uint64_t stream, uint32_t no, uint64_t evictions)
+void engine_evict(struct engine *en, const struct held_segment *file, uint64_t evictions)
 {
     struct evict_mail *m = xcalloc(1, sizeof(*m));
 
     m->mail.handle = handle_evict;
-    m->stream = stream;
-    m->no = no;
+    m->stream = file->stream;
+    m->no = file->no;
+    m->packed = file->packed;
     m->evictions = evictions;
     mailbox_post(&en->mailbox, &m->mail);
 }

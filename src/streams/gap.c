@@ -8,6 +8,7 @@
  * of its bytes now. A gap that lies before others which were not passed yet takes the number of the
  * first of these, and they move up; nothing is in flight behind `sent`, so no mark knows of it.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,19 +282,22 @@ void segment_lost(struct segment *seg, const struct gap *times)
     }
 }
 
-void stream_evict(struct stream *s, uint32_t no)
+void stream_evict(struct stream *s, uint32_t no, bool packed)
 {
     struct segment *seg = stream_segment(s, no);
     struct gap times = {.bytes = 0};
     struct segment_stat st;
     uint64_t from = UINT64_MAX;
+    int error;
 
     if (!seg || !seg->nameless)
         return;
-    if (seg->path) { /* kubelet has compressed it */
+    error = seg->path ? segment_open_packed(seg) : ENOENT;
+    if (error == 0 || packed)
+        return;
+    if (error != ENOENT) {
         segment_close(seg);
-        seg->retry_at = 0;
-        (void)segment_ensure_open(seg); /* or when it is read */
+        seg->retry_at = 0; /* the .gz is opened when it is read, if it can be by then */
         return;
     }
     if (!seg->gz && segment_stat_fd(seg->fd, &st, NULL) == 0)

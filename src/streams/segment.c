@@ -240,6 +240,25 @@ static int open_within_share(struct reader *r, const char *path, int *error)
     return fd;
 }
 
+/* What is open goes only when the other is had: nothing else may have the bytes. */
+int segment_open_packed(struct segment *seg)
+{
+    struct segment_stat st;
+    int error, fd = open_within_share(seg->stream->reader, seg->path, &error);
+
+    seg->unpackable = fd < 0 || segment_stat_fd(fd, &st, NULL) < 0 || !st.regular ||
+                      !segment_id_same_inode(&st.id, &seg->id);
+    if (fd < 0)
+        return error;
+    if (seg->unpackable) {
+        (void)close(fd); /* nothing was read or written */
+        return EAGAIN;   /* the name is another file's; the new name is on its way */
+    }
+    segment_close(seg);
+    (void)adopt(seg, fd); /* or it is opened again when it is read */
+    return 0;
+}
+
 int segment_ensure_open(struct segment *seg)
 {
     struct reader *r = seg->stream->reader;

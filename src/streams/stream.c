@@ -203,6 +203,7 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
     set_nameless(seg, path && !(seg->nameless && seg->path) && segment_id_same_inode(&seg->id, id));
     free(seg->path);
     seg->path = path;
+    seg->unpackable = false;
     seg->retry_at = 0;
     seg->retry_ms = 0;
     if (path) { /* what is open stays open; when it is opened again, it is this file */

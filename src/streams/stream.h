@@ -53,6 +53,7 @@ struct segment {
     bool gone;          /* nothing can be read from it any more, and it was said */
     bool evicted;       /* ... because it was given up for the budget of held bytes */
     bool recalled;      /* every cursor had passed it; kept for one that is about to come */
+    bool unpackable;    /* it is in a .gz that could not be opened when last tried */
     bool nameless;      /* the open file has no name any more: only we keep it on the disk */
     bool complained;    /* unreadable, and it was said */
 };
@@ -243,13 +244,16 @@ void stream_finish(struct stream *s);
 void stream_trim(struct stream *s);
 /* Gives up segment <no>, which has no name any more, so that its bytes go from the disk: what a
  * cursor has not read of it is lost to that cursor. One that has a name again, as .gz, is read on
- * there instead. */
-void stream_evict(struct stream *s, uint32_t no);
+ * there instead. <packed>: it was chosen for that, and is kept where that is not so any more. */
+void stream_evict(struct stream *s, uint32_t no, bool packed);
 struct segment *stream_segment(struct stream *s, uint32_t no);
 
 /* Opens and looks at it. 0 = seg->fd is usable and seg->size fresh; -1 = not now (retry_at) or gone
  * (->gone). */
 int segment_ensure_open(struct segment *seg);
+/* <seg>, which is open and has no name, was compressed to its path: goes over to that. An errno
+ * when that cannot be opened now; then what is open stays so. */
+int segment_open_packed(struct segment *seg);
 void segment_close(struct segment *seg);
 /* Bytes that the open file takes on the disk, compressed as it may be. */
 uint64_t segment_disk_bytes(const struct segment *seg);

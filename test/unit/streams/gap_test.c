@@ -171,7 +171,7 @@ static void test_S14_evicted_is_told_in_its_place_until_it_is_confirmed(void **s
     cursor_ack(&w->cursor, &w->cursor.sent);
     unlink_segment(w, "1", 1);
     assert_int_equal(cursor_lag(&w->cursor, &w->cursor.acked), 3 * LINE);
-    stream_evict(w->stream, 1);
+    stream_evict(w->stream, 1, false);
     assert_int_equal(w->declared, 2 * LINE);
     assert_int_equal(w->reader.stats.lost[GAP_EVICTED], 2 * LINE);
     assert_int_equal(cursor_lag(&w->cursor, &w->cursor.acked), LINE);
@@ -197,7 +197,7 @@ static void test_S14_what_is_in_flight_is_lost_only_when_it_comes_back(void **st
     w->room = 2;
     expect(w, "aaa|bbb|");
     unlink_segment(w, "1", 1);
-    stream_evict(w->stream, 1);
+    stream_evict(w->stream, 1, false);
     assert_int_equal(w->declared, 2 * LINE);
     cursor_rewind(&w->cursor);
     expect(w,
@@ -222,7 +222,7 @@ static void test_S14_and_not_when_it_is_confirmed_after_all(void **state)
     expect(w, "aaa|bbb|");
     sent = w->cursor.sent;
     unlink_segment(w, "1", 1);
-    stream_evict(w->stream, 1);
+    stream_evict(w->stream, 1, false);
     cursor_ack(&w->cursor, &sent);
     cursor_rewind(&w->cursor);
     expect(w, "logtrain: 88 bytes from 2026-11-20T10:15:02.123456789Z to "
@@ -241,8 +241,8 @@ static void test_F02_several_files_one_record(void **state)
     unlink_segment(w, "1", 1);
     unlink_segment(w, "2", 2);
     unlink_segment(w, "3", 3);
-    stream_evict(w->stream, 1);
-    stream_evict(w->stream, 2);
+    stream_evict(w->stream, 1, false);
+    stream_evict(w->stream, 2, false);
     assert_int_equal(w->declared, 4 * LINE);
     assert_int_equal(w->declarations, 2);
     expect(w, "logtrain: 176 bytes from 2026-11-20T10:15:00.123456789Z to "
@@ -255,8 +255,8 @@ static void test_S14_a_file_with_a_name_is_not_given_up(void **state)
 
     segment(w, "1", "ab");
     segment(w, "2", "c");
-    stream_evict(w->stream, 1);
-    stream_evict(w->stream, 7);
+    stream_evict(w->stream, 1, false);
+    stream_evict(w->stream, 7, false);
     expect(w, "aaa|bbb|ccc|");
     assert_int_equal(w->declared, 0);
 }
@@ -278,10 +278,54 @@ static void test_S14_a_file_that_was_compressed_is_read_on_there(void **state)
     assert_int_equal(segment_stat_path(path, &st, NULL), 0);
     stream_segment_path(w->stream, 1, str_dup(str_of(path)), &st.id);
     assert_true(stream_segment(w->stream, 1)->nameless);
-    stream_evict(w->stream, 1);
+    stream_evict(w->stream, 1, false);
     assert_false(stream_segment(w->stream, 1)->nameless);
     expect(w, "bbb|ccc|");
     assert_int_equal(w->declared, 0);
+}
+
+/* <name>, which is segment <no>, is compressed, and that is known. */
+static void compress(struct world *w, const char *name, uint32_t no)
+{
+    struct segment_stat st;
+    char path[128], cmd[300];
+
+    path_of(w, name, path);
+    assert_true(snprintf(cmd, sizeof(cmd), "gzip %s", path) > 0);
+    assert_int_equal(system(cmd), 0);
+    (void)snprintf(path + strlen(path), 4, ".gz");
+    assert_int_equal(segment_stat_path(path, &st, NULL), 0);
+    stream_segment_path(w->stream, no, str_dup(str_of(path)), &st.id);
+    assert_true(stream_segment(w->stream, no)->nameless);
+}
+
+/* What can be read on in a .gz is to be closed, but the .gz has been deleted, too: the only file
+ * that has the bytes stays open, for as long as it is not given up for its own sake. */
+static void test_S14_nothing_is_closed_for_a_gz_that_is_gone(void **state)
+{
+    struct world *w = *state;
+    struct segment *seg;
+    char path[128];
+
+    segment(w, "1", "ab");
+    segment(w, "2", "c");
+    compress(w, "1", 1);
+    seg = stream_segment(w->stream, 1);
+    path_of(w, "1.gz", path);
+    assert_int_equal(unlink(path), 0);
+    stream_evict(w->stream, 1, true); /* before the name's end is known */
+    assert_true(seg->nameless && seg->unpackable);
+    stream_segment_path(w->stream, 1, NULL, NULL);
+    stream_evict(w->stream, 1, true); /* and after */
+    assert_true(seg->nameless && seg->fd >= 0);
+    assert_int_equal(w->declared, 0);
+    w->room = 1;
+    expect(w, "aaa|");
+    stream_evict(w->stream, 1, false);
+    assert_int_equal(w->reader.stats.lost[GAP_EVICTED], LINE);
+    w->room = 1000;
+    expect(w, "logtrain: 44 bytes from 2026-11-20T10:15:01.123456789Z to "
+              "2026-11-20T10:15:01.123456789Z" EVICTED "ccc|");
 }
 
 static void test_F11_deleted_before_it_was_open(void **state)
@@ -316,7 +360,7 @@ static void test_F12_what_was_held_is_known_after_a_crash(void **state)
     unlink_segment(w, "1", 1);
     unlink_segment(w, "2", 2);
     unlink_segment(w, "3", 3);
-    stream_evict(w->stream, 1);
+    stream_evict(w->stream, 1, false);
     assert_true(cursor_save(&w->cursor, &r));
     assert_int_equal(r.lost, LINE);
     assert_int_equal(r.held, 5 * LINE);
@@ -336,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_S14_evicted_is_told_in_its_place_until_it_is_confirmed),
         CASE(test_S14_what_is_in_flight_is_lost_only_when_it_comes_back),
+        CASE(test_S14_nothing_is_closed_for_a_gz_that_is_gone),
         CASE(test_S14_and_not_when_it_is_confirmed_after_all),
         CASE(test_F02_several_files_one_record),
         CASE(test_S14_a_file_with_a_name_is_not_given_up),
