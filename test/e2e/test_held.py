@@ -92,8 +92,10 @@ def test_S14_only_the_offending_drain_pays(node, oracle, daemon, http):
     for peer in (well, dead):
         d.wait_confirmed(peer.port)
     dead.refuse("reset")
-    for i in range(10):
+    progress = oracle.progress(well)
+    for i in range(20):  # compressed, 18 deleted files are twice what one stream may hold
         noisy.write(a.take(50))
+        wait_for(progress.complete, 20 * SLOW, progress.text)  # it is well: kubelet gives it 10 s
         noisy.rotate(reopen_delay=0)
         wait_rotated(d, noisy)
         if i < 4:
