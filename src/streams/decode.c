@@ -106,12 +106,17 @@ static inline size_t time_scan(const char *p, size_t n)
 
 bool decode_time_valid(struct str s)
 {
-    char padded[TIME_MAX + 1] = {0};
+    size_t at = 19, digits = 0;
 
-    if (s.len < TIME_MIN || s.len > TIME_MAX)
+    if (s.len < TIME_MIN || s.len > TIME_MAX || !date_time_valid(s.p))
         return false;
-    memcpy(padded, s.p, s.len);
-    return time_scan(padded, sizeof(padded)) == s.len;
+    if (s.p[at] == '.') {
+        while (++at < s.len && digits < 9 && is_digit(s.p[at]))
+            digits++;
+        if (!digits)
+            return false;
+    }
+    return s.len - at == 6 ? offset_valid(s.p + at) : s.len - at == 1 && s.p[at] == 'Z';
 }
 
 static inline bool cri_scan(struct str line, struct record *r)
