@@ -249,34 +249,37 @@ bool journal_has_room(const struct journal *j, uint64_t bytes)
     return !s->failing && j->cost + bytes <= s->host_max && s->stats.bytes + bytes <= s->bytes_max;
 }
 
-/* Makes sure that there is a live segment with room for <n> bytes. */
-static int make_room(struct journal *j, size_t n)
+/* The live segment, once there is room for <n> bytes in it; NULL = there is none. */
+static struct journal_segment *make_room(struct journal *j, size_t n)
 {
     struct journal_segment *seg = live(j);
 
-    if (seg && seg->size + j->out.len + n > JOURNAL_SEGMENT_BYTES)
-        journal_roll(j); /* if it fails, there is no room in the end */
-    else if (!seg && segment_begin(j) < 0)
-        return -1;
-    seg = live(j);
-    if (!seg || (j->out.len && j->out.len + n > j->out.max))
-        return -1;
-    return buf_reserve(&j->out, n);
+    if (!seg || seg->size + j->out.len + n > JOURNAL_SEGMENT_BYTES) {
+        if (seg)
+            journal_roll(j); /* if it fails, there is no room in the end */
+        else if (segment_begin(j) < 0)
+            return NULL;
+        seg = live(j);
+    }
+    if (!seg || (j->out.len && j->out.len + n > j->out.max) || buf_reserve(&j->out, n) < 0)
+        return NULL;
+    return seg;
 }
 
 enum journal_result journal_append(struct journal *j, const struct journal_entry *e)
 {
     struct journal_store *s = j->store;
     size_t n = journal_record_size(e);
+    bool fits = !s->failing && j->cost + n <= s->host_max && s->stats.bytes + n <= s->bytes_max;
+    struct journal_segment *seg = fits ? make_room(j, n) : NULL;
 
-    if (s->failing || j->cost + n > s->host_max || s->stats.bytes + n > s->bytes_max ||
-        make_room(j, n) < 0) {
+    if (!seg) {
         s->stats.full++;
         return JOURNAL_FULL;
     }
-    journal_record_put(j->out.p + j->out.len, e);
+    journal_record_put(j->out.p + j->out.len, e, seg->path != NULL);
     j->out.len += n;
-    count(j, live(j), n);
+    count(j, seg, n);
     s->ticket++;
     if (list_empty(&j->dirty))
         list_add_tail(&s->dirty, &j->dirty);

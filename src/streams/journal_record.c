@@ -13,6 +13,7 @@
 #define KIND_RECORD 1
 #define KIND_HEAD 2
 #define FLAG_CUT 1
+#define TIME_MIN 20
 #define TIME_MAX 35
 #define PROCID_MAX 128
 #define MSGID_MAX 32
@@ -63,19 +64,23 @@ static uint32_t check_of(const char *p, size_t n)
     return (uint32_t)(h >> 32);
 }
 
-/* The fields as they are kept. */
-static struct journal_entry fitted(const struct journal_entry *e)
+/* The entry with its fields as they are kept: <e>, or, when something of it is too long, <room>. */
+static const struct journal_entry *fitted(const struct journal_entry *e, struct journal_entry *room)
 {
-    struct journal_entry f = *e;
+    const struct record_syslog *s = &e->syslog;
 
-    if (f.time.len > TIME_MAX)
-        f.time.len = 0;
-    if (f.syslog.sd.len > JOURNAL_SD_MAX)
-        f.syslog.sd.len = 0;
-    f.syslog.tag = str_head(f.syslog.tag, JOURNAL_TAG_MAX);
-    f.syslog.procid = str_head(f.syslog.procid, PROCID_MAX);
-    f.syslog.msgid = str_head(f.syslog.msgid, MSGID_MAX);
-    return f;
+    if (e->time.len <= TIME_MAX && s->sd.len <= JOURNAL_SD_MAX && s->tag.len <= JOURNAL_TAG_MAX &&
+        s->procid.len <= PROCID_MAX && s->msgid.len <= MSGID_MAX)
+        return e;
+    *room = *e;
+    if (e->time.len > TIME_MAX)
+        room->time.len = 0;
+    if (s->sd.len > JOURNAL_SD_MAX)
+        room->syslog.sd.len = 0;
+    room->syslog.tag = str_head(s->tag, JOURNAL_TAG_MAX);
+    room->syslog.procid = str_head(s->procid, PROCID_MAX);
+    room->syslog.msgid = str_head(s->msgid, MSGID_MAX);
+    return room;
 }
 
 static size_t fitted_size(const struct journal_entry *f)
@@ -86,9 +91,9 @@ static size_t fitted_size(const struct journal_entry *f)
 
 size_t journal_record_size(const struct journal_entry *e)
 {
-    struct journal_entry f = fitted(e);
+    struct journal_entry room;
 
-    return fitted_size(&f);
+    return fitted_size(fitted(e, &room));
 }
 
 static char *put(char *d, struct str s)
@@ -98,33 +103,34 @@ static char *put(char *d, struct str s)
     return d + s.len;
 }
 
-static void seal(char *out, size_t len, int kind)
+static void seal(char *out, size_t len, int kind, bool check)
 {
     store32(out, len);
     store16(out + 8, MAGIC);
     out[10] = (char)kind;
-    store32(out + 4, check_of(out + 8, len - 8));
+    store32(out + 4, check ? check_of(out + 8, len - 8) : 0);
 }
 
-void journal_record_put(char *out, const struct journal_entry *e)
+void journal_record_put(char *out, const struct journal_entry *e, bool check)
 {
-    struct journal_entry f = fitted(e);
+    struct journal_entry room;
+    const struct journal_entry *f = fitted(e, &room);
     char *d = out + JOURNAL_HEADER;
 
-    out[11] = (char)(f.cut ? FLAG_CUT : 0);
-    out[12] = (char)f.syslog.pri;
-    out[13] = (char)f.time.len;
-    out[14] = (char)f.syslog.procid.len;
-    out[15] = (char)f.syslog.msgid.len;
-    store16(out + 16, f.syslog.tag.len);
-    store16(out + 18, f.syslog.sd.len);
-    d = put(d, f.time);
-    d = put(d, f.syslog.tag);
-    d = put(d, f.syslog.procid);
-    d = put(d, f.syslog.msgid);
-    d = put(d, f.syslog.sd);
-    d = put(d, f.msg);
-    seal(out, (size_t)(d - out), KIND_RECORD);
+    out[11] = (char)(f->cut ? FLAG_CUT : 0);
+    out[12] = (char)f->syslog.pri;
+    out[13] = (char)f->time.len;
+    out[14] = (char)f->syslog.procid.len;
+    out[15] = (char)f->syslog.msgid.len;
+    store16(out + 16, f->syslog.tag.len);
+    store16(out + 18, f->syslog.sd.len);
+    d = put(d, f->time);
+    d = put(d, f->syslog.tag);
+    d = put(d, f->syslog.procid);
+    d = put(d, f->syslog.msgid);
+    d = put(d, f->syslog.sd);
+    d = put(d, f->msg);
+    seal(out, (size_t)(d - out), KIND_RECORD, check);
 }
 
 size_t journal_head_size(struct str hostname)
@@ -136,7 +142,7 @@ void journal_head_put(char *out, struct str hostname)
 {
     memset(out, 0, JOURNAL_HEADER);
     (void)put(out + JOURNAL_HEADER, hostname);
-    seal(out, JOURNAL_HEADER + hostname.len, KIND_HEAD);
+    seal(out, JOURNAL_HEADER + hostname.len, KIND_HEAD, true);
 }
 
 static struct str take(const char **p, size_t n)
@@ -180,7 +186,7 @@ enum journal_got journal_record_get(struct str bytes, size_t most, bool verify, 
     s->msgid = take(&p, msgid_len);
     s->sd = take(&p, sd_len);
     r->msg = take(&p, *len - fields);
-    if (time_len && !decode_time_valid(r->time))
+    if (time_len && !(verify ? decode_time_valid(r->time) : time_len >= TIME_MIN))
         return JOURNAL_DAMAGED;
     return bytes.p[10] == KIND_HEAD ? JOURNAL_GOT_HEAD : JOURNAL_GOT;
 }

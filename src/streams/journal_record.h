@@ -5,7 +5,7 @@
  * whole from one that was not.
  *
  *    0  u32  length of all of it, this included
- *    4  u32  check: hash of all that follows
+ *    4  u32  check: hash of all that follows; 0 in memory, where nobody looks at it
  *    8  u16  magic
  *   10  u8   kind
  *   11  u8   flags
@@ -38,8 +38,9 @@ struct journal_entry {
 /* Bytes that <e> takes, after its fields were cut to what fits: time is dropped when longer than an
  * RFC 3339 time can be, structured data above JOURNAL_SD_MAX too (half of it would be none). */
 size_t journal_record_size(const struct journal_entry *e);
-/* Writes so many bytes. */
-void journal_record_put(char *out, const struct journal_entry *e);
+/* Writes so many bytes. Without <check> the record has no checksum: it is not going to leave this
+ * process's memory. */
+void journal_record_put(char *out, const struct journal_entry *e, bool check);
 size_t journal_head_size(struct str hostname);
 void journal_head_put(char *out, struct str hostname);
 
@@ -49,7 +50,8 @@ enum journal_got {
     JOURNAL_SHORT,    /* <bytes> ends inside it: *len is how many are needed, as far as known */
     JOURNAL_DAMAGED,  /* it is no record, or, with <verify>, not as it was written */
 };
-/* Looks at the record that <bytes> begin with. <most>: longer ones are none. */
+/* Looks at the record that <bytes> begin with. <most>: longer ones are none. Without <verify> no
+ * length is trusted, but the checksum is not looked at, and that the time is one is believed. */
 enum journal_got journal_record_get(struct str bytes, size_t most, bool verify, struct record *r,
                                     struct record_syslog *s, size_t *len);
 /* How many of <bytes> are whole, undamaged records, counted from the first byte; *records is their

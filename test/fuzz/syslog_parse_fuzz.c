@@ -16,7 +16,7 @@ static void through_journal(const struct journal_entry *e)
     struct record r;
     char *bytes = xmalloc(n);
 
-    journal_record_put(bytes, e);
+    journal_record_put(bytes, e, true);
     FUZZ_CHECK(journal_record_get(str_make(bytes, n), n, true, &r, &s, &len) == JOURNAL_GOT);
     FUZZ_CHECK(len == n && str_eq(r.msg, e->msg) && str_eq(r.time, e->time));
     FUZZ_CHECK(str_eq(s.tag, str_head(e->syslog.tag, JOURNAL_TAG_MAX)) && s.pri == e->syslog.pri);
