@@ -10,6 +10,8 @@
 #define FRACTION_DIGITS 6
 #define PROCID_MAX 128
 #define MSGID_MAX 32
+#define GUESSED_FRAME 4 /* "123 " */
+#define FRAME_MAX 32    /* of framing around a record */
 #define OWN_ID STR("[logtrain@32473 ")
 #define TAG_OPEN STR("[logtrain@32473 tag=\"")
 #define ID_OPEN STR("[logtrain@32473 id=\"")
@@ -72,14 +74,15 @@ static bool has_own_element(struct str sd)
     return sd.len && memmem(sd.p, sd.len, OWN_ID.p, OWN_ID.len) != NULL;
 }
 
-/* The fields between the time and the message, " HOST APP PROCID MSGID SD ", into <out>, which has
- * room for HEARD_MID_MAX and the structured data six times. */
-static size_t put_mid(char *out, const struct formatter *f, const struct record *r, bool with_sd)
+/* The fields between the time and the message, " HOST APP PROCID MSGID SD ", of which there is room
+ * for HEARD_MID_MAX and the structured data. Returns the end. */
+static char *put_mid(char *d, const struct formatter *f, const struct record *r, bool with_sd)
 {
     const struct record_syslog *s = r->syslog;
-    bool own = has_own_element(s->sd);
-    char *d = format_put(out, f->head), *sd; /* " HOST " */
+    bool long_tag = s->tag.len > APPNAME_MAX;
+    char *sd;
 
+    d = format_put(d, f->head); /* " HOST " */
     d = format_put_field(d, s->tag, APPNAME_MAX);
     *d++ = ' ';
     d = format_put_field(d, s->procid, PROCID_MAX);
@@ -87,15 +90,14 @@ static size_t put_mid(char *out, const struct formatter *f, const struct record 
     d = format_put_field(d, s->msgid, MSGID_MAX);
     *d++ = ' ';
     sd = d;
-    if (with_sd && s->tag.len > APPNAME_MAX && !own) {
-        d = format_put(d, TAG_OPEN);
-        d = format_put_value(d, s->tag);
-        d = format_put(d, ELEMENT_END);
-    } else if (with_sd && f->o.sd && !own) {
+    if (with_sd && (long_tag || f->o.sd) && !has_own_element(s->sd)) {
         char id[FORMAT_ID_MAX];
 
-        d = format_put(d, ID_OPEN);
-        d = format_put(d, str_make(id, format_id(id, r)));
+        d = format_put(d, long_tag ? TAG_OPEN : ID_OPEN);
+        if (long_tag)
+            d = format_put_value(d, s->tag);
+        else
+            d = format_put(d, str_make(id, format_id(id, r)));
         d = format_put(d, ELEMENT_END);
     }
     if (with_sd) /* a value may hold a newline, which no framing but octet counting survives */
@@ -103,44 +105,57 @@ static size_t put_mid(char *out, const struct formatter *f, const struct record 
     if (d == sd)
         *d++ = '-';
     *d++ = ' ';
-    return (size_t)(d - out);
+    return d;
 }
 
 #define HEARD_MID_MAX (HOSTNAME_MAX + 6 * APPNAME_MAX + PROCID_MAX + MSGID_MAX + 4096)
 
+/* "<13>1 TIME HOST APP PROCID MSGID SD ". Returns the end. */
+static char *put_header(char *d, const struct formatter *f, const struct record *r, struct str now,
+                        bool with_sd)
+{
+    struct str t = format_time(r, now);
+    size_t body, len = format_time_len(t, FRACTION_DIGITS, &body);
+    unsigned pri = r->syslog->pri;
+
+    *d++ = '<';
+    if (pri >= 100)
+        *d++ = (char)('0' + pri / 100);
+    if (pri >= 10)
+        *d++ = (char)('0' + pri / 10 % 10);
+    *d++ = (char)('0' + pri % 10);
+    d = format_put(d, STR(">1 "));
+    d = format_put_time(d, t, body, len);
+    return put_mid(d, f, r, with_sd);
+}
+
 int format_rfc5424_heard(const struct formatter *f, struct buf *out, const struct record *r,
                          struct str now, bool *cut)
 {
-    struct str t = format_time(r, now), msg = r->msg;
-    size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0,
-           most = HEARD_MID_MAX + r->syslog->sd.len;
-    size_t body, time_len = format_time_len(t, FRACTION_DIGITS, &body), mid, header, len, pri_len;
-    unsigned pri = r->syslog->pri;
-    char digits[8], *d;
+    struct str msg = r->msg;
+    size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0, header, len;
+    size_t frame = f->o.framing == FRAMING_OCTET ? GUESSED_FRAME : f->o.framing == FRAMING_ARRAY;
+    char *guess, *start, *d;
 
-    pri_len = format_digits(pri) + 4; /* "<13>1 " is a digit and four more before the space */
-    /* The header is laid out where it will stand, were there no length in front of it, and moved.
-     */
-    if (buf_reserve(out, 16 + pri_len + 1 + time_len + most + msg.len + mark + 16) < 0)
+    if (buf_reserve(out, FRAME_MAX + HEARD_MID_MAX + r->syslog->sd.len + msg.len + mark) < 0)
         return -1;
-    d = out->p + out->len + 16;
-    (void)snprintf(digits, sizeof(digits), "<%u>1 ", pri);
-    pri_len = strlen(digits);
-    memcpy(d, digits, pri_len);
-    format_put_time(d + pri_len, t, body, time_len);
-    mid = put_mid(d + pri_len + time_len, f, r, true);
-    header = pri_len + time_len + mid;
+    /* The header is laid out where it will stand when the length in front of it has three digits,
+     * and moved when it has not. */
+    guess = out->p + out->len + frame;
+    header = (size_t)(put_header(guess, f, r, now, true) - guess);
     if (f->o.max && header + msg.len + mark > f->o.max) {
         *cut = true;
         if (header > f->o.max)
-            header = pri_len + time_len + put_mid(d + pri_len + time_len, f, r, false);
+            header = (size_t)(put_header(guess, f, r, now, false) - guess);
         format_cut_text(&msg, &mark, f->o.max > header ? f->o.max - header : 0);
     }
     len = header + msg.len + mark;
     if (f->o.max && len > f->o.max)
         len = header = f->o.max; /* what is left of a header that is cut is ASCII */
-    char *start = format_frame_begin(f, out, len);
-    memmove(start, d, header);
+    d = out->p + out->len + format_frame_len(f, len);
+    if (f->o.framing == FRAMING_OCTET && d != guess)
+        memmove(d, guess, header);
+    start = format_frame_begin(f, out, len);
     d = start + header;
     if (len > header) {
         d = f->o.framing == FRAMING_LF ? format_put_one_line(d, msg) : format_put(d, msg);
