@@ -12,6 +12,7 @@
 #define ROLLS_AT_ONCE 64 /* journals that are rolled when there is no room */
 #define ROLL_EVERY_MS 10 /* ... at most so often */
 #define SEGMENTS_MANY 4  /* one that has so many is not rolled for the sake of others */
+#define KNOWN_BITS 8     /* of the table of journals found lately */
 
 /* A hostname that no route wanted when the routes were of that generation. */
 struct unrouted {
@@ -31,7 +32,8 @@ struct journals {
     uint64_t evicted;
     uint64_t rolled_ms;        /* loop time */
     struct unrouted *unrouted; /* UNROUTED_SLOTS: so that what nobody wants costs one hash */
-    uint64_t now_turn;         /* loop time of <now> */
+    struct journal *known[1 << KNOWN_BITS]; /* of by_host, found lately: a look instead of a hash */
+    uint64_t now_turn;                      /* loop time of <now> */
     char now_text[CLOCK_TEXT_SIZE];
     size_t now_len;
 };
@@ -115,6 +117,35 @@ static bool is_unrouted(struct journals *js, struct str hostname)
     return true;
 }
 
+/* Where the journal of <hostname> is remembered. Whoever makes many hostnames meet in one place
+ * only makes them be looked up as if there were none. */
+static struct journal **known_slot(struct journals *js, struct str hostname)
+{
+    size_t n = hostname.len < 8 ? hostname.len : 8;
+    uint64_t head = 0, tail = 0, mixed;
+
+    if (n == 8) {
+        memcpy(&head, hostname.p, 8);
+        memcpy(&tail, hostname.p + hostname.len - 8, 8);
+    } else if (n) {
+        memcpy(&head, hostname.p, n);
+    }
+    mixed = (head ^ (tail << 29 | tail >> 35) ^ hostname.len) * 0x9fb21c651e98df25;
+    return &js->known[mixed >> (64 - KNOWN_BITS)];
+}
+
+static struct journal *find(struct journals *js, struct str hostname)
+{
+    struct journal **known = known_slot(js, hostname), *j = *known;
+
+    if (j && str_eq(j->origin->identity->hostname, hostname))
+        return j;
+    j = map_get(&js->by_host, hostname);
+    if (j)
+        *known = j;
+    return j;
+}
+
 static struct journal *create(struct journals *js, struct str hostname)
 {
     const struct identity like = {.hostname = hostname, .network = true};
@@ -130,8 +161,11 @@ static struct journal *create(struct journals *js, struct str hostname)
 static void end(struct journals *js, struct journal *j)
 {
     struct origin *o = j->origin;
+    struct journal **slot = known_slot(js, o->identity->hostname);
     bool known = o->workers != 0;
 
+    if (*slot == j)
+        *slot = NULL;
     (void)map_del(&js->by_host, o->identity->hostname);
     list_del(&j->node);
     journal_close(j);
@@ -223,7 +257,7 @@ static struct journal *journal_for(struct journals *js, struct journal_source *s
         *result = JOURNAL_REFUSED;
         return NULL;
     }
-    j = map_get(&js->by_host, e->hostname);
+    j = find(js, e->hostname);
     *result = JOURNAL_UNROUTED;
     if (j)
         return router_stream_wanted(j->origin) ? j : NULL;
@@ -276,8 +310,10 @@ enum journal_result journals_append(struct journals *js, struct journal_source *
         end(js, j);
     if (rc != JOURNAL_OK)
         return rc;
-    list_del(&j->node);
-    list_add_tail(&js->recent, &j->node);
+    if (js->recent.prev != &j->node) {
+        list_del(&j->node);
+        list_add_tail(&js->recent, &j->node);
+    }
     count_taken(src, e);
     return JOURNAL_OK;
 }
@@ -293,7 +329,7 @@ static bool all_fit(struct journals *js, struct journal_source *src,
     for (size_t i = 0; i < n; i++)
         bytes += journal_record_size(&entries[i]) + CLOCK_TEXT_SIZE;
     for (size_t i = 0; i < n; i++) {
-        struct journal *j = map_get(&js->by_host, entries[i].hostname);
+        struct journal *j = find(js, entries[i].hostname);
 
         if (src->npatterns && !may_write(src, entries[i].hostname))
             continue;

@@ -4,6 +4,7 @@
  */
 #include "inputs/syslog_parse.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -171,13 +172,33 @@ static size_t pri_len(struct str s, unsigned char *pri)
     return n + 1;
 }
 
+#define EVERY_LANE(byte) (0x0101010101010101u * (uint64_t)(byte))
+
+/* How many bytes of visible ASCII <s> begins with. Eight at a time; a borrow only reaches lanes
+ * above a true hit, so the lowest one is exact. */
+static inline size_t visible_len(struct str s)
+{
+    size_t n = 0;
+    uint64_t w, hit;
+
+    for (; s.len - n >= 8; n += 8) {
+        memcpy(&w, s.p + n, 8);
+        w = le64toh(w);
+        hit = w | (w - EVERY_LANE('!')) | ((w ^ EVERY_LANE(127)) - EVERY_LANE(1));
+        hit &= EVERY_LANE(0x80);
+        if (hit)
+            return n + (size_t)__builtin_ctzll(hit) / 8;
+    }
+    while (n < s.len && s.p[n] > ' ' && s.p[n] <= '~')
+        n++;
+    return n;
+}
+
 /* Cuts a field of visible ASCII off <*s>, and the space behind it. False: there is none. */
 static bool take_field(struct str *s, struct str *field)
 {
-    size_t n = 0;
+    size_t n = visible_len(*s);
 
-    while (n < s->len && s->p[n] > ' ' && s->p[n] <= '~')
-        n++;
     if (!n || (n < s->len && s->p[n] != ' '))
         return false;
     *field = str_head(*s, n);
@@ -187,7 +208,7 @@ static bool take_field(struct str *s, struct str *field)
 
 static struct str known(struct str field)
 {
-    return str_eq(field, STR("-")) ? str_make(field.p, 0) : field;
+    return field.len == 1 && *field.p == '-' ? str_make(field.p, 0) : field;
 }
 
 /* ---- RFC 5424 ---- */
@@ -368,30 +389,31 @@ static bool parse_3164(struct syslog_parser *p, struct str s, struct journal_ent
 enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
                               const struct syslog_peer *peer, struct journal_entry *e)
 {
-    const struct journal_entry blank = {.hostname = str_make(peer->address.p, 0),
-                                        .syslog.pri = PRI_DEFAULT};
     enum syslog_form form = SYSLOG_UNPARSED;
     struct str sd = str_make(msg.p, 0), rest;
     unsigned char pri = PRI_DEFAULT;
     size_t n = pri_len(msg, &pri);
 
-    *e = blank;
+    *e = (struct journal_entry){.hostname = str_make(peer->address.p, 0)};
     rest = str_skip(msg, n);
-    if (n && rest.len > 1 && rest.p[0] == '1' && rest.p[1] == ' ' && parse_5424(rest, e, &sd))
-        form = SYSLOG_5424;
-    else if (n && !(rest.len > 1 && rest.p[0] == '1' && rest.p[1] == ' ')) {
-        if (parse_3164(p, rest, e))
-            form = SYSLOG_3164;
+    if (n && rest.len > 1 && rest.p[0] == '1' && rest.p[1] == ' ') {
+        if (parse_5424(rest, e, &sd))
+            form = SYSLOG_5424;
+    } else if (n && parse_3164(p, rest, e)) {
+        form = SYSLOG_3164;
     }
     if (form == SYSLOG_UNPARSED) {
-        *e = blank;
+        *e = (struct journal_entry){.hostname = str_make(peer->address.p, 0)};
         e->msg = msg;
         sd.len = 0;
     }
     e->syslog.pri = pri;
     if (!e->hostname.len)
         e->hostname = peer->address;
-    e->cut = !syslog_sd_stamp(&p->sd, sd, peer->element);
-    e->syslog.sd = buf_str(&p->sd);
+    e->syslog.sd = peer->element;
+    if (sd.len) {
+        e->cut = !syslog_sd_stamp(&p->sd, sd, peer->element);
+        e->syslog.sd = buf_str(&p->sd);
+    }
     return form;
 }
