@@ -134,11 +134,29 @@ static struct journal **known_slot(struct journals *js, struct str hostname)
     return &js->known[mixed >> (64 - KNOWN_BITS)];
 }
 
+static inline bool same(struct str a, struct str b)
+{
+    uint64_t differ = 0, x, y;
+
+    if (a.len != b.len)
+        return false;
+    if (a.len < 8)
+        return str_eq(a, b);
+    for (size_t at = 0; at < a.len; at += 8) {
+        size_t from = a.len - at < 8 ? a.len - 8 : at;
+
+        memcpy(&x, a.p + from, 8);
+        memcpy(&y, b.p + from, 8);
+        differ |= x ^ y;
+    }
+    return differ == 0;
+}
+
 static struct journal *find(struct journals *js, struct str hostname)
 {
     struct journal **known = known_slot(js, hostname), *j = *known;
 
-    if (j && str_eq(j->origin->identity->hostname, hostname))
+    if (j && same(j->origin->identity->hostname, hostname))
         return j;
     j = map_get(&js->by_host, hostname);
     if (j)
@@ -282,21 +300,16 @@ static enum journal_result gone(struct journal_source *src, enum journal_result 
     return why;
 }
 
-enum journal_result journals_append(struct journals *js, struct journal_source *src,
-                                    const struct journal_entry *e)
+/* <e> has a time. */
+static enum journal_result append(struct journals *js, struct journal_source *src,
+                                  const struct journal_entry *e)
 {
-    struct journal_entry dated;
     enum journal_result rc;
     bool fresh;
     struct journal *j = journal_for(js, src, e, &fresh, &rc);
 
     if (!j)
         return gone(src, rc);
-    if (!e->time.len) {
-        dated = *e;
-        dated.time = now_text(js);
-        e = &dated;
-    }
     rc = journal_append(j, e);
     if (rc == JOURNAL_FULL) {
         roll_some(js, fresh ? NULL : j);
@@ -316,6 +329,21 @@ enum journal_result journals_append(struct journals *js, struct journal_source *
     }
     count_taken(src, e);
     return JOURNAL_OK;
+}
+
+static enum journal_result append_dated(struct journals *js, struct journal_source *src,
+                                        const struct journal_entry *e)
+{
+    struct journal_entry dated = *e;
+
+    dated.time = now_text(js);
+    return append(js, src, &dated);
+}
+
+enum journal_result journals_append(struct journals *js, struct journal_source *src,
+                                    const struct journal_entry *e)
+{
+    return e->time.len ? append(js, src, e) : append_dated(js, src, e);
 }
 
 /* Whether the records would all find room. What they would need is added up for all hostnames

@@ -154,6 +154,24 @@ static void test_N12_hostnames_are_limited(void **state)
     assert_int_equal(append(w, "host8", STR("x")), JOURNAL_OK);
 }
 
+static void test_a_journal_that_ended_is_not_found(void **state)
+{
+    static const char *const names[] = {"web.shop.one", "web.shop.one", "b", "c", "web.shop.one"};
+    struct world *w = *state;
+    struct journal_stats s;
+
+    w->cfg.hosts_max = 2;
+    route(w, "*");
+    open_journals(w);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_int_equal(append(w, names[i], STR("x")), JOURNAL_OK);
+    journals_stats(w->js, &s);
+    assert_int_equal(s.evicted, 2); /* "c" takes the first one's place, which takes that of "b" */
+    turn(w);
+    read_all(w, true);
+    assert_int_equal(w->records, 5);
+}
+
 static void test_hostnames_of_an_input(void **state)
 {
     struct world *w = *state;
@@ -198,10 +216,15 @@ static void test_all_or_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_record_passes_whole),          TEST(test_no_route_no_journal),
-        TEST(test_segments_go_when_passed),      TEST(test_N05_full_is_told_and_ends),
-        TEST(test_full_of_read_ones_makes_room), TEST(test_N12_hostnames_are_limited),
-        TEST(test_hostnames_of_an_input),        TEST(test_all_or_nothing),
+        TEST(test_record_passes_whole),
+        TEST(test_no_route_no_journal),
+        TEST(test_segments_go_when_passed),
+        TEST(test_N05_full_is_told_and_ends),
+        TEST(test_full_of_read_ones_makes_room),
+        TEST(test_N12_hostnames_are_limited),
+        TEST(test_a_journal_that_ended_is_not_found),
+        TEST(test_hostnames_of_an_input),
+        TEST(test_all_or_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
