@@ -93,8 +93,14 @@ static inline size_t format_time_len(struct str t, size_t digits, size_t *body)
 
 static inline char *format_put_time(char *d, struct str t, size_t body, size_t len)
 {
-    memcpy(d, t.p, body);
-    memcpy(d + body, t.p + t.len - (len - body), len - body);
+    const char *zone = t.p + t.len - (len - body);
+
+    memcpy(d, t.p, 16); /* twice, for <body> is 19 to 29 */
+    memcpy(d + body - 16, t.p + body - 16, 16);
+    if (len - body == 1)
+        d[body] = *zone;
+    else
+        memcpy(d + body, zone, 6);
     if (d[17] == '6') { /* a leap second, which neither RFC 5424 nor Go's parser takes */
         d[17] = '5';
         d[18] = '9';

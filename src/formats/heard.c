@@ -74,6 +74,16 @@ static bool has_own_element(struct str sd)
     return sd.len && memmem(sd.p, sd.len, OWN_ID.p, OWN_ID.len) != NULL;
 }
 
+static inline char *put_field(char *d, struct str s, size_t max)
+{
+    if (s.len)
+        d = format_put_field(d, s, max);
+    else
+        *d++ = '-';
+    *d++ = ' ';
+    return d;
+}
+
 /* The fields between the time and the message, " HOST APP PROCID MSGID SD ", of which there is room
  * for HEARD_MID_MAX and the structured data. Returns the end. */
 static char *put_mid(char *d, const struct formatter *f, const struct record *r, bool with_sd)
@@ -83,12 +93,9 @@ static char *put_mid(char *d, const struct formatter *f, const struct record *r,
     char *sd;
 
     d = format_put(d, f->head); /* " HOST " */
-    d = format_put_field(d, s->tag, APPNAME_MAX);
-    *d++ = ' ';
-    d = format_put_field(d, s->procid, PROCID_MAX);
-    *d++ = ' ';
-    d = format_put_field(d, s->msgid, MSGID_MAX);
-    *d++ = ' ';
+    d = put_field(d, s->tag, APPNAME_MAX);
+    d = put_field(d, s->procid, PROCID_MAX);
+    d = put_field(d, s->msgid, MSGID_MAX);
     sd = d;
     if (with_sd && (long_tag || f->o.sd) && !has_own_element(s->sd)) {
         char id[FORMAT_ID_MAX];

@@ -18,8 +18,8 @@
 #define SD_CLOSE "\"] "
 #define NO_SD " - - - "
 
-static int rfc5424_add(const struct formatter *f, struct buf *out, const struct record *r,
-                       struct str now, bool *cut)
+static int add_line(const struct formatter *f, struct buf *out, const struct record *r,
+                    struct str now, bool *cut)
 {
     struct str t = format_time(r, now), mid = f->mid, msg = r->msg;
     size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0;
@@ -27,8 +27,6 @@ static int rfc5424_add(const struct formatter *f, struct buf *out, const struct 
     size_t id_len = 0, header, len, room;
     char id[FORMAT_ID_MAX + sizeof(SD_CLOSE)], *d, *start;
 
-    if (r->syslog)
-        return format_rfc5424_heard(f, out, r, now, cut);
     if (f->o.sd) {
         id_len = format_id(id, r);
         memcpy(id + id_len, SD_CLOSE, sizeof(SD_CLOSE) - 1);
@@ -58,6 +56,12 @@ static int rfc5424_add(const struct formatter *f, struct buf *out, const struct 
     format_put(d, str_make(FORMAT_MARK, mark));
     format_frame_end(f, out, start + len);
     return 0;
+}
+
+static int rfc5424_add(const struct formatter *f, struct buf *out, const struct record *r,
+                       struct str now, bool *cut)
+{
+    return r->syslog ? format_rfc5424_heard(f, out, r, now, cut) : add_line(f, out, r, now, cut);
 }
 
 /* A header field: PRINTUSASCII, "-" for nothing. */

@@ -39,6 +39,7 @@ struct syslog_input {
     struct journal_source *source;
     struct input_counters counters;
     struct syslog_parser parser;
+    struct journal_entry entry; /* scratch: what the parser makes of a message */
     struct list senders;
     struct peers peers;
     struct list gone; /* senders to be freed at the end of the turn */
@@ -126,14 +127,14 @@ static void sender_fail(struct sender *s, const char *why)
 static bool take(struct sender *s, struct str msg, bool cut)
 {
     struct syslog_input *in = s->in;
-    struct journal_entry e;
+    struct journal_entry *e = &in->entry;
     enum syslog_form form;
 
     if (!msg.len)
         return true;
-    form = syslog_parse(&in->parser, msg, &s->peer, &e);
-    e.cut |= cut;
-    if (journals_append(in->base.env->journals, in->source, &e) == JOURNAL_FULL)
+    form = syslog_parse(&in->parser, msg, &s->peer, e);
+    e->cut |= cut;
+    if (journals_append(in->base.env->journals, in->source, e) == JOURNAL_FULL)
         return false;
     in->counters.unparsed += form == SYSLOG_UNPARSED;
     return true;

@@ -58,7 +58,7 @@ static enum head look_at(const struct syslog_framer *f, struct str in, size_t *c
 
 static struct str without_cr(struct str line)
 {
-    return str_ends(line, STR("\r")) ? str_head(line, line.len - 1) : line;
+    return line.len && line.p[line.len - 1] == '\r' ? str_head(line, line.len - 1) : line;
 }
 
 static enum syslog_frame next_line(struct syslog_framer *f, struct str in, struct str *msg,
@@ -125,10 +125,13 @@ static size_t pass_over(struct syslog_framer *f, struct str in)
 enum syslog_frame syslog_frame_next(struct syslog_framer *f, struct str in, struct str *msg,
                                     bool *cut, size_t *used)
 {
-    size_t passed = pass_over(f, in), count = 0, head = 0;
+    size_t passed, count = 0, head = 0;
     enum syslog_frame got = SYSLOG_FRAME_MORE;
 
     *used = 0;
+    if (in.len && *in.p == '<' && !f->skip && !f->skip_line && !f->looked)
+        return next_line(f, in, msg, cut, used); /* as most are; what follows would say the same */
+    passed = pass_over(f, in);
     in = str_skip(in, passed);
     if (in.len && !f->skip) {
         switch (f->looked ? HEAD_LINE : look_at(f, in, &count, &head)) {

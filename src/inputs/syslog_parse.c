@@ -7,6 +7,9 @@
 #include <endian.h>
 #include <stdio.h>
 #include <time.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/limits.h"
 
@@ -172,33 +175,13 @@ static size_t pri_len(struct str s, unsigned char *pri)
     return n + 1;
 }
 
-#define EVERY_LANE(byte) (0x0101010101010101u * (uint64_t)(byte))
-
-/* How many bytes of visible ASCII <s> begins with. Eight at a time; a borrow only reaches lanes
- * above a true hit, so the lowest one is exact. */
-static inline size_t visible_len(struct str s)
-{
-    size_t n = 0;
-    uint64_t w, hit;
-
-    for (; s.len - n >= 8; n += 8) {
-        memcpy(&w, s.p + n, 8);
-        w = le64toh(w);
-        hit = w | (w - EVERY_LANE('!')) | ((w ^ EVERY_LANE(127)) - EVERY_LANE(1));
-        hit &= EVERY_LANE(0x80);
-        if (hit)
-            return n + (size_t)__builtin_ctzll(hit) / 8;
-    }
-    while (n < s.len && s.p[n] > ' ' && s.p[n] <= '~')
-        n++;
-    return n;
-}
-
 /* Cuts a field of visible ASCII off <*s>, and the space behind it. False: there is none. */
 static bool take_field(struct str *s, struct str *field)
 {
-    size_t n = visible_len(*s);
+    size_t n = 0;
 
+    while (n < s->len && s->p[n] > ' ' && s->p[n] <= '~')
+        n++;
     if (!n || (n < s->len && s->p[n] != ' '))
         return false;
     *field = str_head(*s, n);
@@ -212,6 +195,88 @@ static struct str known(struct str field)
 }
 
 /* ---- RFC 5424 ---- */
+
+#define EVERY_LANE(byte) (0x0101010101010101u * (uint64_t)(byte))
+
+/* Eight bytes → a bit for each that is no visible ASCII, the first one lowest. */
+static inline uint64_t gaps8(const char *p)
+{
+    uint64_t w, low, visible;
+
+    memcpy(&w, p, 8);
+    w = le64toh(w);
+    low = w & EVERY_LANE(0x7f); /* so that no lane carries into the next */
+    visible = (low + EVERY_LANE(0x80 - '!')) & ~(low + EVERY_LANE(1)) & ~w;
+    /* The high bit of each lane, gathered in the top byte. */
+    return ~(((visible >> 7) & EVERY_LANE(1)) * 0x0102040810204080u >> 56) & 0xff;
+}
+
+static uint64_t gaps64(const char *p)
+{
+    return gaps8(p) | gaps8(p + 8) << 8 | gaps8(p + 16) << 16 | gaps8(p + 24) << 24 |
+           gaps8(p + 32) << 32 | gaps8(p + 40) << 40 | gaps8(p + 48) << 48 | gaps8(p + 56) << 56;
+}
+
+/* Fewer than 64 bytes: those that are not there count as visible. */
+static uint64_t gaps_tail(const char *p, size_t n)
+{
+    char padded[64];
+
+    memset(padded, 'x', sizeof(padded));
+    memcpy(padded, p, n);
+    return gaps64(padded);
+}
+
+#ifdef __SSE2__
+/* As signed numbers, what is not ASCII is less than a space. */
+static inline uint64_t gaps16(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i visible = _mm_andnot_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(127)),
+                                       _mm_cmpgt_epi8(v, _mm_set1_epi8(' ')));
+
+    return ~(unsigned)_mm_movemask_epi8(visible) & 0xffff;
+}
+#else
+static inline uint64_t gaps16(const char *p)
+{
+    return gaps8(p) | gaps8(p + 8) << 8;
+}
+#endif
+
+static inline uint64_t gaps_at(struct str s, size_t base)
+{
+    size_t n = s.len - base;
+
+    const char *p = s.p + base;
+
+    return n < 64 ? gaps_tail(p, n)
+                  : gaps16(p) | gaps16(p + 16) << 16 | gaps16(p + 32) << 32 | gaps16(p + 48) << 48;
+}
+
+enum { VERSION = 0, TIME, HOST, APP, PROCID, MSGID };
+
+/* The fields of visible ASCII that <*s> begins with are cut off it, and the space behind each.
+ * Where they end is found for 64 bytes at a time. False: there are not so many. */
+static bool take_fields(struct str *s, struct str out[SYSLOG_FIELDS])
+{
+    size_t at = 0, base = 0, end;
+    uint64_t gaps = gaps_at(*s, 0);
+
+    for (unsigned i = 0; i < SYSLOG_FIELDS; i++, at = end + 1) {
+        while (!gaps && base + 64 < s->len) {
+            base += 64;
+            gaps = gaps_at(*s, base);
+        }
+        end = gaps ? base + (size_t)__builtin_ctzll(gaps) : s->len;
+        if (end <= at || (end < s->len && s->p[end] != ' '))
+            return false;
+        out[i] = str_make(s->p + at, end - at);
+        gaps &= gaps - 1;
+    }
+    *s = str_skip(*s, at);
+    return true;
+}
 
 /* A tag that was cut to fit APP-NAME travels whole in our own element. */
 static struct str whole_tag(struct str app, struct str sd)
@@ -228,39 +293,47 @@ static struct str whole_tag(struct str app, struct str sd)
     return value;
 }
 
-/* <s> is what follows the priority. */
-static bool parse_5424(struct str s, struct journal_entry *e, struct str *sd)
+/* Many messages come in one second: its date is looked at once. */
+static bool time_valid(struct syslog_parser *p, struct str t)
 {
-    struct str version, time, host, app, procid, msgid;
-
-    if (!take_field(&s, &version) || version.len > 3 || !take_field(&s, &time) ||
-        !take_field(&s, &host) || host.len > HOSTNAME_MAX || !take_field(&s, &app) ||
-        !take_field(&s, &procid) || !take_field(&s, &msgid))
+    if (t.len > SYSLOG_SECOND && memcmp(t.p, p->second, SYSLOG_SECOND) == 0)
+        return decode_time_end_valid(str_skip(t, SYSLOG_SECOND));
+    if (!decode_time_valid(t))
         return false;
-    time = known(time);
-    if (time.len && !decode_time_valid(time))
+    memcpy(p->second, t.p, SYSLOG_SECOND);
+    return true;
+}
+
+/* <s> is what follows the priority. Fills in all but that. */
+static bool parse_5424(struct syslog_parser *p, struct str s, struct journal_entry *e)
+{
+    struct str *f = p->field, time, sd = {s.p, 0};
+
+    if (!take_fields(&s, f) || f[VERSION].len > 3 || f[HOST].len > HOSTNAME_MAX)
+        return false;
+    time = known(f[TIME]);
+    if (time.len && !time_valid(p, time))
         return false;
     if (s.len && s.p[0] == '-') {
-        *sd = str_make(s.p, 0);
         s = str_skip(s, 1);
     } else {
-        size_t n = syslog_sd_len(s);
-
-        if (!n)
+        sd.len = syslog_sd_len(s);
+        if (!sd.len)
             return false;
-        *sd = str_head(s, n);
-        s = str_skip(s, n);
+        sd.p = s.p;
+        s = str_skip(s, sd.len);
     }
     if (s.len && s.p[0] != ' ')
         return false;
     s = str_skip(s, 1);
-    if (str_starts(s, STR("\xef\xbb\xbf")))
+    if (s.len >= 3 && memcmp(s.p, "\xef\xbb\xbf", 3) == 0)
         s = str_skip(s, 3);
     e->time = time;
-    e->hostname = known(host);
-    e->syslog.tag = whole_tag(known(app), *sd);
-    e->syslog.procid = known(procid);
-    e->syslog.msgid = known(msgid);
+    e->hostname = known(f[HOST]);
+    e->syslog.tag = whole_tag(known(f[APP]), sd);
+    e->syslog.procid = known(f[PROCID]);
+    e->syslog.msgid = known(f[MSGID]);
+    e->syslog.sd = sd;
     e->msg = s;
     return true;
 }
@@ -365,11 +438,22 @@ static bool take_tag(struct str *s, struct journal_entry *e)
     return true;
 }
 
-/* <s> is what follows the priority. */
+/* The message is all there is. */
+static void take_whole(struct str msg, struct journal_entry *e)
+{
+    const struct str none = {msg.p, 0};
+
+    e->hostname = e->time = none;
+    e->syslog.tag = e->syslog.procid = e->syslog.msgid = e->syslog.sd = none;
+    e->msg = msg;
+}
+
+/* <s> is what follows the priority. Fills in all but that. */
 static bool parse_3164(struct syslog_parser *p, struct str s, struct journal_entry *e)
 {
     struct str rest, host;
 
+    take_whole(s, e);
     if (!take_time(p, &s, e)) {
         if (!take_tag(&s, e)) /* as programs write to /dev/log */
             return false;
@@ -390,30 +474,28 @@ enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
                               const struct syslog_peer *peer, struct journal_entry *e)
 {
     enum syslog_form form = SYSLOG_UNPARSED;
-    struct str sd = str_make(msg.p, 0), rest;
+    struct str rest;
     unsigned char pri = PRI_DEFAULT;
     size_t n = pri_len(msg, &pri);
 
-    *e = (struct journal_entry){.hostname = str_make(peer->address.p, 0)};
     rest = str_skip(msg, n);
     if (n && rest.len > 1 && rest.p[0] == '1' && rest.p[1] == ' ') {
-        if (parse_5424(rest, e, &sd))
+        if (parse_5424(p, rest, e))
             form = SYSLOG_5424;
     } else if (n && parse_3164(p, rest, e)) {
         form = SYSLOG_3164;
     }
-    if (form == SYSLOG_UNPARSED) {
-        *e = (struct journal_entry){.hostname = str_make(peer->address.p, 0)};
-        e->msg = msg;
-        sd.len = 0;
-    }
+    if (form == SYSLOG_UNPARSED)
+        take_whole(msg, e);
     e->syslog.pri = pri;
+    e->cut = false;
     if (!e->hostname.len)
         e->hostname = peer->address;
-    e->syslog.sd = peer->element;
-    if (sd.len) {
-        e->cut = !syslog_sd_stamp(&p->sd, sd, peer->element);
+    if (e->syslog.sd.len) {
+        e->cut = !syslog_sd_stamp(&p->sd, e->syslog.sd, peer->element);
         e->syslog.sd = buf_str(&p->sd);
+    } else {
+        e->syslog.sd = peer->element;
     }
     return form;
 }

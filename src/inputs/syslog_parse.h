@@ -19,13 +19,18 @@ enum syslog_form {
     SYSLOG_UNPARSED, /* no priority, or nothing known behind it: msg is all of it */
 };
 
+#define SYSLOG_FIELDS 6  /* of a 5424 header, behind the priority */
+#define SYSLOG_SECOND 19 /* bytes of a time without its fraction and zone */
+
 /* What a parser needs beside the message; one per input, or per thread. */
 struct syslog_parser {
-    struct buf sd;    /* scratch: structured data with the peer's element */
-    char time[40];    /* scratch: the time of a 3164 message */
-    int64_t now_s;    /* since the epoch, for the year that 3164 leaves out */
-    int32_t offset_s; /* of local time, which 3164 means, from UTC */
-    int32_t year;     /* of local time */
+    struct buf sd;                   /* scratch: structured data with the peer's element */
+    char time[40];                   /* scratch: the time of a 3164 message */
+    struct str field[SYSLOG_FIELDS]; /* scratch: those of a 5424 message */
+    char second[SYSLOG_SECOND]; /* "2026-11-20T10:15:00", checked: that of the last 5424 message */
+    int64_t now_s;              /* since the epoch, for the year that 3164 leaves out */
+    int32_t offset_s;           /* of local time, which 3164 means, from UTC */
+    int32_t year;               /* of local time */
 };
 void syslog_parser_init(struct syslog_parser *p);
 void syslog_parser_release(struct syslog_parser *p);

@@ -35,6 +35,7 @@ struct udp_input {
     struct journal_source *source;
     struct input_counters counters;
     struct syslog_parser parser;
+    struct journal_entry entry;   /* scratch: what the parser makes of a message */
     struct sockaddr_storage last; /* whom <peer> is */
     struct syslog_peer peer;
     char address[LISTENER_PEER_SIZE];
@@ -95,15 +96,15 @@ static struct str message_of(struct str s)
 static void take(struct udp_input *in, struct str datagram, const struct sockaddr_storage *from)
 {
     struct str msg = message_of(datagram);
-    struct journal_entry e;
+    struct journal_entry *e = &in->entry;
     enum syslog_form form;
 
     if (!msg.len)
         return;
     set_peer(in, from);
-    form = syslog_parse(&in->parser, str_head(msg, in->max_line), &in->peer, &e);
-    e.cut |= msg.len > in->max_line;
-    if (journals_append(in->base.env->journals, in->source, &e) == JOURNAL_FULL)
+    form = syslog_parse(&in->parser, str_head(msg, in->max_line), &in->peer, e);
+    e->cut |= msg.len > in->max_line;
+    if (journals_append(in->base.env->journals, in->source, e) == JOURNAL_FULL)
         in->counters.dropped_full++;
     in->counters.unparsed += form == SYSLOG_UNPARSED;
 }

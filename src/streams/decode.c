@@ -104,19 +104,22 @@ static inline size_t time_scan(const char *p, size_t n)
     return n - len >= 6 && offset_valid(p + len) ? len + 6 : 0;
 }
 
-bool decode_time_valid(struct str s)
+bool decode_time_end_valid(struct str s)
 {
-    size_t at = 19, digits = 0;
+    size_t at = 0;
 
-    if (s.len < TIME_MIN || s.len > TIME_MAX || !date_time_valid(s.p))
-        return false;
-    if (s.p[at] == '.') {
-        while (++at < s.len && digits < 9 && is_digit(s.p[at]))
-            digits++;
-        if (!digits)
+    if (s.len && s.p[0] == '.') {
+        while (++at < s.len && at <= 9 && is_digit(s.p[at]))
+            continue;
+        if (at == 1)
             return false;
     }
     return s.len - at == 6 ? offset_valid(s.p + at) : s.len - at == 1 && s.p[at] == 'Z';
+}
+
+bool decode_time_valid(struct str s)
+{
+    return s.len >= TIME_MIN && date_time_valid(s.p) && decode_time_end_valid(str_skip(s, 19));
 }
 
 static inline bool cri_scan(struct str line, struct record *r)

@@ -64,43 +64,72 @@ static uint32_t check_of(const char *p, size_t n)
     return (uint32_t)(h >> 32);
 }
 
-/* The entry with its fields as they are kept: <e>, or, when something of it is too long, <room>. */
-static const struct journal_entry *fitted(const struct journal_entry *e, struct journal_entry *room)
+/* Whether all fields are kept as they are. */
+static inline bool fits(const struct journal_entry *e)
 {
     const struct record_syslog *s = &e->syslog;
 
-    if (e->time.len <= TIME_MAX && s->sd.len <= JOURNAL_SD_MAX && s->tag.len <= JOURNAL_TAG_MAX &&
-        s->procid.len <= PROCID_MAX && s->msgid.len <= MSGID_MAX)
-        return e;
-    *room = *e;
-    if (e->time.len > TIME_MAX)
-        room->time.len = 0;
-    if (s->sd.len > JOURNAL_SD_MAX)
-        room->syslog.sd.len = 0;
-    room->syslog.tag = str_head(s->tag, JOURNAL_TAG_MAX);
-    room->syslog.procid = str_head(s->procid, PROCID_MAX);
-    room->syslog.msgid = str_head(s->msgid, MSGID_MAX);
-    return room;
+    return e->time.len <= TIME_MAX && s->sd.len <= JOURNAL_SD_MAX &&
+           s->tag.len <= JOURNAL_TAG_MAX && s->procid.len <= PROCID_MAX &&
+           s->msgid.len <= MSGID_MAX;
 }
 
-static size_t fitted_size(const struct journal_entry *f)
+/* The fields as they are kept, when not all of them are. */
+static struct journal_entry fitted(const struct journal_entry *e)
+{
+    struct journal_entry f = *e;
+
+    if (f.time.len > TIME_MAX)
+        f.time.len = 0;
+    if (f.syslog.sd.len > JOURNAL_SD_MAX)
+        f.syslog.sd.len = 0;
+    f.syslog.tag = str_head(f.syslog.tag, JOURNAL_TAG_MAX);
+    f.syslog.procid = str_head(f.syslog.procid, PROCID_MAX);
+    f.syslog.msgid = str_head(f.syslog.msgid, MSGID_MAX);
+    return f;
+}
+
+static size_t size_of(const struct journal_entry *f)
 {
     return JOURNAL_HEADER + f->time.len + f->syslog.tag.len + f->syslog.procid.len +
            f->syslog.msgid.len + f->syslog.sd.len + f->msg.len;
 }
 
-size_t journal_record_size(const struct journal_entry *e)
+static size_t fitted_size(const struct journal_entry *e)
 {
-    struct journal_entry room;
+    struct journal_entry f = fitted(e);
 
-    return fitted_size(fitted(e, &room));
+    return size_of(&f);
 }
 
-static char *put(char *d, struct str s)
+size_t journal_record_size(const struct journal_entry *e)
 {
-    if (s.len)
-        memcpy(d, s.p, s.len);
-    return d + s.len;
+    return fits(e) ? size_of(e) : fitted_size(e);
+}
+
+/* Fields are short: a call for each would cost more than the bytes. */
+static inline __attribute__((always_inline)) char *put(char *d, struct str s)
+{
+    const char *p = s.p;
+    size_t n = s.len;
+
+    if (n > 32) {
+        memcpy(d, p, n);
+    } else if (n >= 16) {
+        memcpy(d, p, 16);
+        memcpy(d + n - 16, p + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(d, p, 8);
+        memcpy(d + n - 8, p + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(d, p, 4);
+        memcpy(d + n - 4, p + n - 4, 4);
+    } else if (n) {
+        d[0] = p[0];
+        d[n / 2] = p[n / 2];
+        d[n - 1] = p[n - 1];
+    }
+    return d + n;
 }
 
 static void seal(char *out, size_t len, int kind, bool check)
@@ -111,10 +140,8 @@ static void seal(char *out, size_t len, int kind, bool check)
     store32(out + 4, check ? check_of(out + 8, len - 8) : 0);
 }
 
-void journal_record_put(char *out, const struct journal_entry *e, bool check)
+static void put_entry(char *out, const struct journal_entry *f, bool check)
 {
-    struct journal_entry room;
-    const struct journal_entry *f = fitted(e, &room);
     char *d = out + JOURNAL_HEADER;
 
     out[11] = (char)(f->cut ? FLAG_CUT : 0);
@@ -131,6 +158,21 @@ void journal_record_put(char *out, const struct journal_entry *e, bool check)
     d = put(d, f->syslog.sd);
     d = put(d, f->msg);
     seal(out, (size_t)(d - out), KIND_RECORD, check);
+}
+
+static void put_fitted(char *out, const struct journal_entry *e, bool check)
+{
+    struct journal_entry f = fitted(e);
+
+    put_entry(out, &f, check);
+}
+
+void journal_record_put(char *out, const struct journal_entry *e, bool check)
+{
+    if (fits(e))
+        put_entry(out, e, check);
+    else
+        put_fitted(out, e, check);
 }
 
 size_t journal_head_size(struct str hostname)

@@ -163,6 +163,68 @@ static void test_N03_messages(void **state)
     syslog_parser_release(&p);
 }
 
+/* Each place of a header takes visible ASCII and nothing else, wherever it lies: fields are found
+ * 64 bytes at a time, and what is left of them in another way. */
+static void test_every_byte_of_a_header_is_looked_at(void **state)
+{
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR("")};
+    struct syslog_parser p;
+    char msg[256];
+
+    (void)state;
+    syslog_parser_init(&p);
+    for (int host = 1; host <= 140; host++) {
+        int n = snprintf(msg, sizeof(msg), "<14>1 - %0*d app 7 ID - m", host, 0);
+
+        for (int at = 8; at < n - 3; at++) {
+            char was = msg[at];
+
+            for (int c = 0; c < 256; c++) {
+                struct journal_entry e;
+                bool fine = was == ' ' ? c == ' ' : c > ' ' && c <= '~';
+
+                if (was != ' ' && c == ' ')
+                    continue; /* a field more: another message */
+                msg[at] = (char)c;
+                if ((syslog_parse(&p, str_make(msg, (size_t)n), &peer, &e) == SYSLOG_5424) != fine)
+                    fail_msg("%d at %d of '%.*s'", c, at, n, msg);
+            }
+            msg[at] = was;
+        }
+    }
+    syslog_parser_release(&p);
+}
+
+/* A second that was seen is not looked at again; what follows it is. */
+static void test_a_time_in_a_second_that_was_seen(void **state)
+{
+    static const struct {
+        const char *time;
+        bool fine;
+    } times[] = {
+        {"2026-11-20T10:15:00.5Z", true},          {"2026-11-20T10:15:00.6Z", true},
+        {"2026-11-20T10:15:00.Z", false},          {"2026-11-20T10:15:00", false},
+        {"2026-11-20T10:15:00+01:00", true},       {"2026-11-20T10:15:00+24:00", false},
+        {"2026-11-20T10:15:61Z", false},           {"2026-11-20T10:15:61Z", false},
+        {"2026-11-20T10:15:00.5Z", true},          {"2026-11-20T10:15:00.1234567890Z", false},
+        {"2026-11-20T10:15:00.12345678Zx", false},
+    };
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR("")};
+    struct syslog_parser p;
+
+    (void)state;
+    syslog_parser_init(&p);
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        char msg[128];
+        struct journal_entry e;
+        int n = snprintf(msg, sizeof(msg), "<14>1 %s h a - - - m", times[i].time);
+
+        if ((syslog_parse(&p, str_make(msg, (size_t)n), &peer, &e) == SYSLOG_5424) != times[i].fine)
+            fail_msg("%zu: '%s'", i, times[i].time);
+    }
+    syslog_parser_release(&p);
+}
+
 /* What the peer claims of itself does not stand; what else it says does. */
 static void test_the_peer_is_stamped(void **state)
 {
@@ -227,6 +289,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_N02_frames_in_any_pieces),
         cmocka_unit_test(test_N03_messages),
+        cmocka_unit_test(test_every_byte_of_a_header_is_looked_at),
+        cmocka_unit_test(test_a_time_in_a_second_that_was_seen),
         cmocka_unit_test(test_the_peer_is_stamped),
         cmocka_unit_test(test_long_structured_data_goes_and_the_stamp_stays),
         cmocka_unit_test(test_a_long_tag_is_whole_again),
