@@ -139,9 +139,7 @@
     (16 * 1024 * 1024)       /* bytes read and not taken yet, all connections together */
 #define INPUT_SLOW_MS 60000  /* until the first byte, and for a message to get whole */
 #define INPUT_SWEEP_MS 10000 /* between looks for those who are slower */
-#define SYSLOG_UDP_BUFFER_BYTES                                                                    \
-    (8 * 1024 * 1024) /* asked of the kernel for datagrams that wait                               \
-                       */
+#define SYSLOG_UDP_BUFFER_BYTES (32 * 1024 * 1024) /* asked of the kernel: datagrams that wait */
 
 /* gRPC, for Envoy's access logs */
 #define GRPC_MESSAGE_MAX (4 * 1024 * 1024) /* of one message, as other servers have it */

@@ -2,8 +2,7 @@
  * syslog over UDP: one datagram, one message (RFC 5426). Datagrams are taken many at a time
  * (recvmmsg), and the kernel's buffer is made as large as it may be, for nobody can be asked to
  * wait: what journals have no room for is dropped and counted, and so is what the kernel dropped
- * before (SO_MEMINFO; SO_RXQ_OVFL tells the same only with the next datagram that it keeps, so the
- * last ones of a flood would be missing for as long as it is quiet).
+ * before.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,8 +40,8 @@ struct udp_input {
     char address[LISTENER_PEER_SIZE];
     struct buf element;
     size_t max_line;
-    uint32_t overflows; /* that the kernel has counted on this socket, modulo 2^32 */
-    char *bytes;        /* AT_ONCE x DATAGRAM; pages that no datagram reached are not there */
+    uint32_t dropped; /* by the kernel, as it said last */
+    char *bytes;      /* AT_ONCE x DATAGRAM; pages that no datagram reached are not there */
     struct mmsghdr msgs[AT_ONCE];
     struct iovec iov[AT_ONCE];
     struct sockaddr_storage from[AT_ONCE];
@@ -109,19 +108,6 @@ static void take(struct udp_input *in, struct str datagram, const struct sockadd
     in->counters.unparsed += form == SYSLOG_UNPARSED;
 }
 
-/* What the kernel has dropped since we last asked. */
-static void count_overflows(struct udp_input *in)
-{
-    uint32_t info[SK_MEMINFO_VARS] = {0};
-    socklen_t len = sizeof(info);
-
-    if (getsockopt(in->fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0 ||
-        len <= SK_MEMINFO_DROPS * sizeof(info[0]))
-        return; /* before Linux 4.12: not known */
-    in->counters.dropped_kernel += info[SK_MEMINFO_DROPS] - in->overflows;
-    in->overflows = info[SK_MEMINFO_DROPS];
-}
-
 static void ready(void *arg, int events, int error)
 {
     struct udp_input *in = arg;
@@ -131,15 +117,14 @@ static void ready(void *arg, int events, int error)
     for (int round = 0; round < ROUNDS; round++) {
         int n;
 
-        for (int i = 0; i < AT_ONCE; i++)
-            in->msgs[i].msg_hdr.msg_namelen = sizeof(in->from[i]);
         n = recvmmsg(in->fd, in->msgs, AT_ONCE, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
             take(in, str_make(in->iov[i].iov_base, in->msgs[i].msg_len), &in->from[i]);
+            in->msgs[i].msg_hdr.msg_namelen = sizeof(in->from[i]);
+        }
         if (n < AT_ONCE)
             break;
     }
-    count_overflows(in);
     if (error)
         loop_fd_set(in->watch, LOOP_READ); /* an ICMP error was read off; there is no connection */
 }
@@ -152,9 +137,19 @@ static void stats(const struct input *base, struct input_stats *out)
     *out = (struct input_stats){.streams = 0};
 }
 
+/* What the kernel has dropped on this socket, modulo 2^32, it tells who asks. To have it said with
+ * each datagram (SO_RXQ_OVFL) costs something with each. */
 static const struct input_counters *counters(const struct input *base)
 {
-    return &udp_of(base)->counters;
+    struct udp_input *in = udp_of(base);
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof(info);
+
+    if (getsockopt(in->fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0) {
+        in->counters.dropped_kernel += info[SK_MEMINFO_DROPS] - in->dropped;
+        in->dropped = info[SK_MEMINFO_DROPS];
+    }
+    return &in->counters;
 }
 
 static uint16_t port(const struct input *base)
@@ -235,8 +230,10 @@ struct input *input_syslog_udp_open(const struct input_env *env, const struct sy
     syslog_parser_init(&in->parser);
     for (int i = 0; i < AT_ONCE; i++) {
         in->iov[i] = (struct iovec){in->bytes + (size_t)i * DATAGRAM, DATAGRAM};
-        in->msgs[i].msg_hdr =
-            (struct msghdr){.msg_name = &in->from[i], .msg_iov = &in->iov[i], .msg_iovlen = 1};
+        in->msgs[i].msg_hdr = (struct msghdr){.msg_name = &in->from[i],
+                                              .msg_namelen = sizeof(in->from[i]),
+                                              .msg_iov = &in->iov[i],
+                                              .msg_iovlen = 1};
     }
     in->source = journal_source_open(env->journals, cfg->name, &in->counters, e);
     if (!in->source || open_socket(in, cfg, e) < 0)

@@ -199,6 +199,26 @@ def test_N12_hostnames_that_nobody_wants_cost_nothing(daemon, syslog_tcp, tmp_pa
     stays(lambda: len(peer.messages()) == 1, 0.3, "something else came")
 
 
+def test_datagrams_that_the_kernel_dropped_are_counted(daemon, tmp_path):
+    """More than any buffer holds while nobody reads: each datagram was taken, or is counted as lost."""
+    d = Heard(daemon, [("*", "null://")], tmp_path, SYSLOG_UDP="true", JOURNAL_BYTES_MAX="1g", JOURNAL_HOST_BYTES_MAX="1g")
+
+    def metric(name, **labels):
+        return d.daemon.metrics().get(name, input="syslog_udp", **labels) or 0
+
+    d.daemon.pause()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect(("127.0.0.1", d.port("udp")))
+        for i in range(4000):
+            s.send(line(i, size=50000))
+    d.daemon.resume()
+    wait_for(lambda: metric("logtrain_input_records_total") + metric("logtrain_input_dropped_records_total", reason="kernel") == 4000,
+             20 * SLOW, lambda: f"{metric('logtrain_input_records_total')} taken, "
+             f"{metric('logtrain_input_dropped_records_total', reason='kernel')} dropped")
+    assert metric("logtrain_input_records_total") > 0
+    assert metric("logtrain_input_dropped_records_total", reason="kernel") > 0
+
+
 def test_a_port_in_use_refuses_to_start(daemon, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
