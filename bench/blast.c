@@ -59,8 +59,8 @@ int main(int argc, char **argv)
     }
     rate = strtoull(argv[2], NULL, 10);
     span = strtoull(argv[3], NULL, 10) * 1000000;
-    len = snprintf(text, sizeof text,
-                   "<14>1 2026-11-20T10:15:00.123456Z web.shop app 1 - - %0140d", 0);
+    len = snprintf(text, sizeof text, "<14>1 2026-11-20T10:15:00.123456Z web.shop app 1 - - %0140d",
+                   0);
     for (int i = 0; i < BURST; i++)
         memcpy(block + i * len, text, (size_t)len);
     fd = connect_to(strtoul(argv[1], NULL, 10), len);
