@@ -4,6 +4,8 @@
  */
 #include "kube/json.h"
 
+#include <endian.h>
+
 enum state {
     AT_VALUE = 0,   /* a value must come */
     AT_FIRST_VALUE, /* a value, or ']' */
@@ -222,13 +224,34 @@ static bool hex(struct json *j, char c)
     return true;
 }
 
+#define EVERY_LANE(byte) (0x0101010101010101u * (uint64_t)(byte))
+
+/* How many bytes there are before a quote, a backslash or a control character. Eight at a time; a
+ * borrow only reaches lanes above a true hit, so the lowest one is exact. */
+static size_t plain_len(const char *p, size_t n)
+{
+    size_t i = 0;
+    uint64_t w, hit;
+
+    for (; n - i >= 8; i += 8) {
+        memcpy(&w, p + i, 8);
+        w = le64toh(w);
+        hit = (w - EVERY_LANE(' ')) | ((w ^ EVERY_LANE('"')) - EVERY_LANE(1)) |
+              ((w ^ EVERY_LANE('\\')) - EVERY_LANE(1));
+        hit &= ~w & EVERY_LANE(0x80);
+        if (hit)
+            return i + (size_t)__builtin_ctzll(hit) / 8;
+    }
+    while (i < n && p[i] != '"' && p[i] != '\\' && (unsigned char)p[i] >= 0x20)
+        i++;
+    return i;
+}
+
 /* A run of plain bytes, and what ends it. Returns how many bytes were taken; 0 = not JSON. */
 static size_t string_run(struct json *j, const char *p, size_t n)
 {
-    size_t i = 0;
+    size_t i = plain_len(p, n);
 
-    while (i < n && p[i] != '"' && p[i] != '\\' && (unsigned char)p[i] >= 0x20)
-        i++;
     if (i)
         settle_surrogate(j);
     if (i == n || (unsigned char)p[i] < 0x20) { /* which is no JSON, and the next to be looked at */

@@ -203,11 +203,39 @@ static void K08_deep_nesting_is_counted_only(void **state)
     log_close(&l);
 }
 
+/* In a string of any length each byte is itself, or ends it, or is none: its inside is taken eight
+ * bytes at a time. */
+static void every_byte_of_a_string_is_looked_at(void **state)
+{
+    struct log l;
+
+    (void)state;
+    log_open(&l, 1024);
+    for (size_t at = 0; at < 19; at++) {
+        for (int c = 1; c < 256; c++) {
+            char text[64], want[64];
+            enum json_result rc;
+
+            (void)snprintf(text, sizeof(text), "[\"%s\"]", "xxxxxxxxxxxxxxxxxxxx");
+            (void)snprintf(want, sizeof(want), "[s:%s ] ", "xxxxxxxxxxxxxxxxxxxx");
+            text[2 + at] = (char)c;
+            want[3 + at] = (char)c;
+            rc = feed(&l, text, sizeof(text));
+            if (c < 0x20 || c == '"' || c == '\\')
+                assert_int_equal(rc, JSON_BAD); /* "\x" is no escape, and x no comma */
+            else if (rc != JSON_DONE || strcmp(l.text.p, want) != 0)
+                fail_msg("%d at %zu: '%s'", c, at, l.text.p);
+        }
+    }
+    log_close(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_json),
         cmocka_unit_test(what_is_not),
+        cmocka_unit_test(every_byte_of_a_string_is_looked_at),
         cmocka_unit_test(a_value_that_is_not_wanted_is_not_told),
         cmocka_unit_test(what_follows_a_value_is_left),
         cmocka_unit_test(a_long_text_is_cut_at_the_cap),
