@@ -15,8 +15,16 @@ void heard_release(struct heard *h)
 {
     buf_release(&h->bytes);
     free(h->records);
+    free(h->entries);
     h->records = NULL;
-    h->n = h->cap = 0;
+    h->entries = NULL;
+    h->n = h->cap = h->entries_cap = 0;
+}
+
+void heard_clear(struct heard *h)
+{
+    buf_clear(&h->bytes);
+    h->n = 0;
 }
 
 int heard_keep(struct heard *h, struct str s, struct heard_span *out)
@@ -44,13 +52,18 @@ int heard_add(struct heard *h, const struct heard_record *r)
 
 size_t heard_cost(const struct heard *h)
 {
-    return h->bytes.cap + h->cap * sizeof(*h->records);
+    return h->bytes.cap + h->cap * sizeof(*h->records) + h->entries_cap * sizeof(*h->entries);
 }
 
-struct journal_entry *heard_entries(const struct heard *h, struct str sd)
+const struct journal_entry *heard_entries(struct heard *h, struct str sd)
 {
-    struct journal_entry *e = xcalloc(h->n ? h->n : 1, sizeof(*e));
+    struct journal_entry *e = h->entries;
 
+    if (h->n > h->entries_cap) {
+        free(e);
+        e = h->entries = xcalloc(h->n, sizeof(*e));
+        h->entries_cap = h->n;
+    }
     for (size_t i = 0; i < h->n; i++) {
         const struct heard_record *r = &h->records[i];
 

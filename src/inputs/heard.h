@@ -23,6 +23,8 @@ struct heard {
     struct buf bytes;
     struct heard_record *records; /* owned */
     size_t n, cap, max;
+    struct journal_entry *entries; /* owned; for heard_entries() */
+    size_t entries_cap;
 };
 
 /* Caps on the bytes of all texts and on the number of records. */
@@ -35,7 +37,9 @@ struct str heard_text(const struct heard *h, struct heard_span s);
 int heard_add(struct heard *h, const struct heard_record *r);
 /* What it holds in memory. */
 size_t heard_cost(const struct heard *h);
-/* All of them (n; free it), views into <h>. <sd>: for those that have no structured data. */
-struct journal_entry *heard_entries(const struct heard *h, struct str sd);
+/* All of them (n), views into <h>. <sd>: for those that have no structured data. */
+const struct journal_entry *heard_entries(struct heard *h, struct str sd);
+/* Empty, with the memory it has, for the next request. */
+void heard_clear(struct heard *h);
 
 #endif

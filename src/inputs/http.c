@@ -19,7 +19,8 @@
 
 #define COMPLAIN_MS 60000
 #define ELEMENT_MAX 256
-#define RETRY_FULL "5" /* seconds: drains have to read before there is room */
+#define SPARE_MAX (512 * 1024) /* of memory that is kept for the next request */
+#define RETRY_FULL "5"         /* seconds: drains have to read before there is room */
 #define RETRY_BUSY "1"
 #define TYPE "text/plain; charset=utf-8"
 
@@ -35,7 +36,8 @@ struct http_input {
     struct bearer bearer;
     struct syslog_parser parser;
     struct list posts;
-    uint64_t held; /* bytes of all of them */
+    uint64_t held;      /* bytes of all of them */
+    struct heard spare; /* memory of one that was answered, for the next */
     struct log_limit complaint;
 };
 
@@ -66,7 +68,13 @@ static void post_free(struct post *p)
     p->in->held -= p->held;
     packets_release(&p->packets);
     inflater_close(&p->inflater);
-    heard_release(&p->heard);
+    if (heard_cost(&p->heard) > heard_cost(&p->in->spare) && heard_cost(&p->heard) <= SPARE_MAX) {
+        heard_release(&p->in->spare);
+        heard_clear(&p->heard);
+        p->in->spare = p->heard;
+    } else {
+        heard_release(&p->heard);
+    }
     buf_release(&p->rest);
     buf_release(&p->element);
     free(p);
@@ -256,7 +264,8 @@ static void begin(void *arg, const struct http_incoming *q, struct http_reply *r
     http_reply_set_data(r, p);
     list_add_tail(&in->posts, &p->node);
     list_init(&p->safe.node);
-    heard_init(&p->heard, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
+    p->heard = in->spare;
+    heard_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
     buf_init(&p->element, ELEMENT_MAX);
     (void)syslog_peer_element(&p->element, http_reply_peer(r), STR("")); /* an address fits */
     p->peer = (struct syslog_peer){http_reply_peer(r), buf_str(&p->element)};
@@ -322,12 +331,11 @@ static size_t append(struct http_input *in, const struct journal_entry *e, size_
 static void hand_over(struct post *p)
 {
     struct http_input *in = p->in;
-    struct journal_entry *e = heard_entries(&p->heard, buf_str(&p->element));
+    const struct journal_entry *e = heard_entries(&p->heard, buf_str(&p->element));
     size_t n = p->heard.n, taken;
     uint64_t refused = in->counters.refused;
 
     taken = append(in, e, n);
-    free(e);
     p->safe.done = safe_done;
     if (taken < n)
         come_again(p, RETRY_FULL,
@@ -409,6 +417,7 @@ static void close_input(struct input *base)
     http_server_remove_sink(in->server, &in->sink);
     journal_source_close(in->source);
     syslog_parser_release(&in->parser);
+    heard_release(&in->spare);
     bearer_close(&in->bearer);
     free(in);
 }
@@ -435,6 +444,7 @@ struct input *input_http_open(const struct input_env *env, const struct http_inp
                                   .gone = gone,
                                   .arg = in};
     list_init(&in->posts);
+    heard_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
     syslog_parser_init(&in->parser);
     if (bearer_open(&in->bearer, cfg->token_file, loop_now(env->loop), e) < 0)
         goto fail;

@@ -22,13 +22,19 @@ enum field {
     FACILITY,
 };
 
+#define FIELD(name, field)                                                                         \
+    {                                                                                              \
+        name, sizeof(name) - 1, field                                                              \
+    }
+
 static const struct {
     const char *name;
+    size_t len;
     enum field field;
 } fields[] = {
-    {"severity", SEVERITY}, {"facility", FACILITY}, {"hostname", HOSTNAME},
-    {"tag", TAG},           {"time", TIME},         {"message", MESSAGE},
-    {"procid", PROCID},     {"msgid", MSGID},       {"structured_data", SD},
+    FIELD("severity", SEVERITY), FIELD("facility", FACILITY), FIELD("hostname", HOSTNAME),
+    FIELD("tag", TAG),           FIELD("time", TIME),         FIELD("message", MESSAGE),
+    FIELD("procid", PROCID),     FIELD("msgid", MSGID),       FIELD("structured_data", SD),
 };
 
 static void fault(struct packets *p, const char *what, const char *why)
@@ -128,7 +134,8 @@ static void take_number(struct packets *p, struct str s)
 static void take_key(struct packets *p, struct str key)
 {
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (str_ieq(key, str_of(fields[i].name))) {
+        if (key.len == fields[i].len && (memcmp(key.p, fields[i].name, key.len) == 0 ||
+                                         str_ieq(key, str_make(fields[i].name, key.len)))) {
             p->field = (unsigned char)fields[i].field;
             return;
         }

@@ -14,7 +14,7 @@ static void packets(struct str in, size_t piece, struct buf *out)
     struct heard h;
     struct packets p;
     struct err e = {.code = 0};
-    struct journal_entry *entries;
+    const struct journal_entry *entries;
     int rc = 0;
 
     heard_init(&h, 65536, 50);
@@ -30,7 +30,6 @@ static void packets(struct str in, size_t piece, struct buf *out)
         (void)buf_add_str(out, entries[i].syslog.sd);
         (void)buf_add_str(out, entries[i].msg);
     }
-    free(entries);
     packets_release(&p);
     heard_release(&h);
 }

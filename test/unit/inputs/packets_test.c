@@ -26,7 +26,7 @@ static void read_in_pieces(struct str in, size_t piece, struct buf *out)
     struct heard h;
     struct packets p;
     struct err e = {.code = 0};
-    struct journal_entry *entries;
+    const struct journal_entry *entries;
     int rc = 0;
 
     heard_init(&h, 4096, 3);
@@ -47,7 +47,6 @@ static void read_in_pieces(struct str in, size_t piece, struct buf *out)
         (void)buf_add_str(out, x->msg);
         (void)buf_addf(out, "%s|", x->cut ? "!" : "");
     }
-    free(entries);
     packets_release(&p);
     heard_release(&h);
 }
