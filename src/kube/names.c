@@ -82,6 +82,26 @@ void kube_names(const struct kube_naming *in, struct buf *hostname, struct buf *
         set_pair(tag, tag_note, "", STR(""));
 }
 
+void kube_names_own(bool akkeris, struct str name, struct str namespace, struct buf *hostname)
+{
+    set_pair(hostname, name, akkeris ? "-" : ".", namespace);
+}
+
+/* A namespace holds no '.', so that only the last one can stand before it; but it may hold '-'. */
+bool kube_names_read(bool akkeris, struct str hostname, size_t *at, struct str *name,
+                     struct str *namespace)
+{
+    ptrdiff_t cut = akkeris ? str_find(str_skip(hostname, *at), '-') : str_rfind(hostname, '.');
+
+    if (cut < 0 || (*at && !akkeris))
+        return false;
+    cut += (ptrdiff_t)*at;
+    *at = (size_t)cut + 1;
+    *name = str_head(hostname, (size_t)cut);
+    *namespace = str_skip(hostname, *at);
+    return true;
+}
+
 void kube_names_derive(struct str pod, struct str namespace, struct buf *hostname, struct buf *tag)
 {
     struct str base, id, app, dyno;

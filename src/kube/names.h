@@ -23,6 +23,13 @@ struct kube_naming {
 };
 /* Both buffers are cleared first; their cap is KUBE_NAME_TEXT_MAX. */
 void kube_names(const struct kube_naming *in, struct buf *hostname, struct buf *tag);
+/* What a workload itself is called: by its own name, which nobody else in the namespace and of its
+ * kind can have, whatever its annotations and labels say. */
+void kube_names_own(bool akkeris, struct str name, struct str namespace, struct buf *hostname);
+/* Takes <hostname> for such a name: gives its next reading, "<name>" in "<namespace>". *at is 0 the
+ * first time. False: there are no more. Akkeris' names may be read in several ways. */
+bool kube_names_read(bool akkeris, struct str hostname, size_t *at, struct str *name,
+                     struct str *namespace);
 /* Akkeris' names by nothing but the pod's: for when the API does not answer. */
 void kube_names_derive(struct str pod, struct str namespace, struct buf *hostname, struct buf *tag);
 

@@ -164,8 +164,80 @@ struct str kube_record_owner_name(const struct kube_record *r)
     return str_make(r->text + r->name_len, r->owner_len);
 }
 
+/* ---- by name ---- */
+
+/* chain is its first member */
+static const struct kube_named *named_of(const struct chain *c)
+{
+    return (const struct kube_named *)(const void *)c;
+}
+
+static struct str hash_key(const uint64_t *hash)
+{
+    return str_make((const char *)hash, sizeof(*hash));
+}
+
+static struct str named_key(const struct chain *c)
+{
+    return hash_key(&named_of(c)->hash);
+}
+
+static uint64_t name_hash(struct str namespace, struct str name)
+{
+    uint64_t parts[2] = {hash_seeded(namespace.p, namespace.len), hash_seeded(name.p, name.len)};
+
+    return hash_seeded(parts, sizeof(parts));
+}
+
+static bool has_name(const struct kube_store *s, const struct kube_record *r)
+{
+    return s->by_name && (r->owner_kind == KUBE_KINDS || kube_uid_is_none(&r->owner));
+}
+
+static void named_add(struct kube_store *s, const struct kube_record *r)
+{
+    struct kube_named *n = xcalloc(1, sizeof(*n));
+
+    n->hash = name_hash(r->namespace->name, kube_record_name(r));
+    n->record = r;
+    chains_add(&s->named, &n->chain);
+}
+
+static void named_del(struct kube_store *s, const struct kube_record *r)
+{
+    uint64_t hash = name_hash(r->namespace->name, kube_record_name(r));
+    struct chain *c = chains_find(&s->named, hash_key(&hash));
+
+    while (c && named_of(c)->record != r)
+        c = chains_next(&s->named, c, hash_key(&hash));
+    if (!c)
+        BUG("kube: a record is not found by its name");
+    chains_del(&s->named, c);
+    free(c);
+}
+
+const struct kube_record *kube_store_named(const struct kube_store *s, struct str namespace,
+                                           struct str name, const struct kube_named **at)
+{
+    uint64_t hash = name_hash(namespace, name);
+    const struct chain *c;
+
+    c = *at ? chains_next(&s->named, &(*at)->chain, hash_key(&hash))
+            : chains_find(&s->named, hash_key(&hash));
+    for (; c; c = chains_next(&s->named, c, hash_key(&hash))) {
+        const struct kube_record *r = named_of(c)->record;
+
+        *at = named_of(c);
+        if (str_eq(kube_record_name(r), name) && str_eq(r->namespace->name, namespace))
+            return r;
+    }
+    return NULL;
+}
+
 static void record_free(struct kube_store *s, struct kube_record *r)
 {
+    if (has_name(s, r))
+        named_del(s, r);
     chains_del(&s->records, &r->chain);
     s->counts[r->kind]--;
     s->note_bytes -= notes_size(r->notes);
@@ -201,6 +273,8 @@ static struct kube_record *record_create(struct kube_store *s, enum kube_kind k,
     if (owner_name.len)
         memcpy(r->text + name.len, owner_name.p, owner_name.len);
     chains_add(&s->records, &r->chain);
+    if (has_name(s, r))
+        named_add(s, r);
     s->counts[k]++;
     s->note_bytes += notes_size(r->notes);
     return r;
@@ -304,6 +378,7 @@ void kube_store_init(struct kube_store *s)
 {
     memset(s, 0, sizeof(*s));
     chains_init(&s->records, record_key);
+    chains_init(&s->named, named_key);
     map_init(&s->namespaces);
 }
 
@@ -313,5 +388,6 @@ void kube_store_release(struct kube_store *s)
     s->generation[KUBE_NAMESPACE]++;
     sweep_namespaces(s);
     chains_release(&s->records);
+    chains_release(&s->named);
     map_release(&s->namespaces);
 }

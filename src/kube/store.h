@@ -47,8 +47,17 @@ struct kube_record {
     char text[]; /* its name, then its owner's */
 };
 
+/* Where a record is found by its name. */
+struct kube_named {
+    struct chain chain; /* store->named, by <hash> */
+    uint64_t hash;      /* of namespace and name */
+    const struct kube_record *record;
+};
+
 struct kube_store {
     struct chains records;
+    bool by_name;        /* set before the first object: they can be found by name, too */
+    struct chains named; /* of those that no watched object owns */
     struct map namespaces;
     uint16_t generation[KUBE_KINDS]; /* of the last list that began */
     uint64_t counts[KUBE_KINDS];
@@ -69,6 +78,10 @@ bool kube_store_del(struct kube_store *s, enum kube_kind k, const struct kube_ob
 
 /* NULL when it is not known. */
 const struct kube_record *kube_store_find(const struct kube_store *s, const struct kube_uid *uid);
+/* Those called so that no watched object owns, one after the other; *at is NULL the first time.
+ * NULL at the end. <by_name> only. */
+const struct kube_record *kube_store_named(const struct kube_store *s, struct str namespace,
+                                           struct str name, const struct kube_named **at);
 struct str kube_record_name(const struct kube_record *r);
 struct str kube_record_owner_name(const struct kube_record *r);
 

@@ -104,11 +104,50 @@ static void long_annotations_are_cut(void **state)
     buf_release(&tag);
 }
 
+/* What kube_names_own() writes, kube_names_read() reads, among other readings. */
+static void own_names_are_read(void **state)
+{
+    static const struct {
+        bool akkeris;
+        const char *hostname, *readings;
+    } own[] = {
+        {false, "web.shop", "web/shop "},
+        {false, "a.b.shop", "a.b/shop "},
+        {false, "web", ""},
+        {false, "", ""},
+        {false, ".shop", "/shop "},
+        {false, "web-shop", ""},
+        {true, "web-shop", "web/shop "},
+        {true, "my-app-shop", "my/app-shop my-app/shop "},
+        {true, "a--b-shop", "a/-b-shop a-/b-shop a--b/shop "},
+        {true, "web", ""},
+        {true, "web-", "web/ "},
+        {true, "web.shop", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        struct buf got = BUF_INIT(4096), back = BUF_INIT(KUBE_NAME_TEXT_MAX);
+        struct str name, namespace;
+        size_t at = 0;
+
+        while (kube_names_read(own[i].akkeris, str_of(own[i].hostname), &at, &name, &namespace)) {
+            (void)buf_addf(&got, "%.*s/%.*s ", STR_ARG(name), STR_ARG(namespace));
+            kube_names_own(own[i].akkeris, name, namespace, &back);
+            assert_string_equal(buf_cstr(&back), own[i].hostname);
+        }
+        assert_string_equal(buf_cstr(&got), own[i].readings);
+        buf_release(&got);
+        buf_release(&back);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row),
         cmocka_unit_test(derived),
+        cmocka_unit_test(own_names_are_read),
         cmocka_unit_test(long_annotations_are_cut),
     };
 

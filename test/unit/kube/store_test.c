@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <malloc.h>
+#include <stdio.h>
+
 #include <cmocka.h>
 
 #include "base/limits.h"
@@ -84,6 +87,86 @@ static void a_list_forgets_what_it_does_not_hold(void **state)
     kube_store_release(&s);
 }
 
+static unsigned named(const struct kube_store *s, const char *namespace, const char *name)
+{
+    const struct kube_named *at = NULL;
+    unsigned n = 0;
+
+    while (kube_store_named(s, str_of(namespace), str_of(name), &at))
+        n++;
+    return n;
+}
+
+static void objects_are_found_by_name(void **state)
+{
+    struct kube_object web = object("shop", "web", "u-1"), set = object("shop", "web", "u-2");
+    struct kube_object other = object("prod", "web", "u-3"), owned = object("shop", "web-1", "u-4");
+    struct kube_object odd = object("shop", "odd", "u-5");
+    struct kube_store s;
+
+    (void)state;
+    kube_store_init(&s);
+    s.by_name = true;
+    (void)kube_store_put(&s, KUBE_DEPLOYMENT, &web);
+    (void)kube_store_put(&s, KUBE_STATEFULSET, &set);
+    (void)kube_store_put(&s, KUBE_DEPLOYMENT, &other);
+    owned.owner.kind = STR("Deployment");
+    owned.owner.api_version = STR("apps/v1");
+    owned.owner.uid = STR("u-1");
+    (void)kube_store_put(&s, KUBE_REPLICASET, &owned);
+    odd.owner.kind = STR("Rollout"); /* which nobody watches */
+    odd.owner.api_version = STR("argoproj.io/v1");
+    odd.owner.name = STR("web");
+    odd.owner.uid = STR("u-9");
+    (void)kube_store_put(&s, KUBE_REPLICASET, &odd);
+    assert_int_equal(named(&s, "shop", "web"), 2);
+    assert_int_equal(named(&s, "prod", "web"), 1);
+    assert_int_equal(named(&s, "shop", "web-1"), 0);
+    assert_int_equal(named(&s, "shop", "odd"), 1);
+    assert_int_equal(named(&s, "shopweb", ""), 0);
+    owned.owner.uid = STR(""); /* nobody's any more */
+    (void)kube_store_put(&s, KUBE_REPLICASET, &owned);
+    assert_int_equal(named(&s, "shop", "web-1"), 1);
+    (void)kube_store_del(&s, KUBE_DEPLOYMENT, &web);
+    assert_int_equal(named(&s, "shop", "web"), 1);
+    kube_store_begin(&s, KUBE_STATEFULSET);
+    kube_store_end(&s, KUBE_STATEFULSET);
+    assert_int_equal(named(&s, "shop", "web"), 0);
+    kube_store_release(&s);
+}
+
+/* What it costs to find 10,000 workloads by name, and that it costs nothing when nobody asks. */
+static void names_are_small(void **state)
+{
+    size_t used[2], before;
+
+    (void)state;
+    if (mallinfo2().uordblks == 0)
+        skip(); /* a sanitizer's allocator, which does not count */
+    for (int on = 0; on < 2; on++) {
+        struct kube_store s;
+
+        before = mallinfo2().uordblks;
+        kube_store_init(&s);
+        s.by_name = on;
+        for (int i = 0; i < 10000; i++) {
+            char namespace[32], uid[32];
+
+            (void)snprintf(namespace, sizeof(namespace), "ns-%d", i % 500);
+            (void)snprintf(uid, sizeof(uid), "u-%d", i);
+            (void)kube_store_put(&s, KUBE_DEPLOYMENT,
+                                 &(struct kube_object){.namespace = str_of(namespace),
+                                                       .name = str_of(uid),
+                                                       .uid = str_of(uid)});
+        }
+        used[on] = mallinfo2().uordblks - before;
+        assert_int_equal(s.named.cap > 0, on);
+        kube_store_release(&s);
+    }
+    print_message("%zu bytes for each name\n", (used[1] - used[0]) / 10000);
+    assert_in_range((used[1] - used[0]) / 10000, 1, 64);
+}
+
 static void uids(void **state)
 {
     struct kube_uid a = kube_uid_of(STR("01234567-89ab-cdef-0123-456789abcdef"));
@@ -126,6 +209,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_come_change_and_go),
         cmocka_unit_test(a_list_forgets_what_it_does_not_hold),
+        cmocka_unit_test(objects_are_found_by_name),
+        cmocka_unit_test(names_are_small),
         cmocka_unit_test(uids),
         cmocka_unit_test(kinds),
         cmocka_unit_test(waits_are_doubled_up_to_a_cap),
