@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "inputs/trusted.h"
 
 #define UNROUTED_SLOTS 4096
 #define ROLLS_AT_ONCE 64 /* journals that are rolled when there is no room */
@@ -25,8 +26,10 @@ struct journals {
     struct journal_store store;
     const char *hostnames;
     uint64_t hosts_max;
-    struct map by_host;  /* of struct journal, by its origin's hostname; those still written to */
+    /* Of struct journal, by hostname; those still written to. [1]: trusted. */
+    struct map by_host[2];
     struct list recent;  /* the same, last written to last */
+    struct buf trusted;  /* the names of the inputs that are */
     struct list closing; /* ended, not yet read by all */
     uint64_t nclosing;
     uint64_t evicted;
@@ -71,6 +74,7 @@ struct journal_source *journal_source_open(struct journals *js, const char *name
 
     src->name = name;
     src->counters = counters;
+    src->trusted = trusted_inputs_have(js->store.trusted, str_of(name));
     if (parse_patterns(str_of(js->hostnames), src, e) == 0)
         return src;
     journal_source_close(src);
@@ -103,15 +107,24 @@ bool journal_hostname_valid(struct str s)
 
 /* ---- hostnames ---- */
 
-static bool is_unrouted(struct journals *js, struct str hostname)
+static bool owners_may_want(const struct journals *js, struct str hostname)
 {
-    uint64_t hash = hash_seeded(hostname.p, hostname.len);
-    uint64_t generation = router_generation(js->env->router) + 1; /* 0 = a slot never used */
+    struct identify *i = js->env->identify;
+
+    return i && i->wants(i, hostname) != IDENTIFY_NO;
+}
+
+static bool is_unrouted(struct journals *js, struct str hostname, bool trusted)
+{
+    const struct identify *i = js->env->identify;
+    uint64_t hash = hash_seeded(hostname.p, hostname.len) ^ trusted;
+    /* 0 = a slot never used */
+    uint64_t generation = router_generation(js->env->router) + (i ? i->generation : 0) + 1;
     struct unrouted *u = &js->unrouted[hash % UNROUTED_SLOTS];
 
     if (u->hash == hash && u->generation == generation)
         return true;
-    if (router_wants(js->env->router, hostname))
+    if (router_wants(js->env->router, hostname) || (trusted && owners_may_want(js, hostname)))
         return false;
     *u = (struct unrouted){hash, generation};
     return true;
@@ -119,7 +132,7 @@ static bool is_unrouted(struct journals *js, struct str hostname)
 
 /* Where the journal of <hostname> is remembered. Whoever makes many hostnames meet in one place
  * only makes them be looked up as if there were none. */
-static struct journal **known_slot(struct journals *js, struct str hostname)
+static struct journal **known_slot(struct journals *js, struct str hostname, bool trusted)
 {
     size_t n = hostname.len < 8 ? hostname.len : 8;
     uint64_t head = 0, tail = 0, mixed;
@@ -130,7 +143,7 @@ static struct journal **known_slot(struct journals *js, struct str hostname)
     } else if (n) {
         memcpy(&head, hostname.p, n);
     }
-    mixed = (head ^ (tail << 29 | tail >> 35) ^ hostname.len) * 0x9fb21c651e98df25;
+    mixed = (head ^ (tail << 29 | tail >> 35) ^ hostname.len ^ (uint64_t)trusted << 8) * 0x9fb21c651e98df25;
     return &js->known[mixed >> (64 - KNOWN_BITS)];
 }
 
@@ -152,42 +165,70 @@ static inline bool same(struct str a, struct str b)
     return differ == 0;
 }
 
-static struct journal *find(struct journals *js, struct str hostname)
+static struct journal *find(struct journals *js, struct str hostname, bool trusted)
 {
-    struct journal **known = known_slot(js, hostname), *j = *known;
+    struct journal **known = known_slot(js, hostname, trusted), *j = *known;
 
-    if (j && same(j->origin->identity->hostname, hostname))
+    if (j && j->name->trusted == trusted && same(j->name->hostname, hostname))
         return j;
-    j = map_get(&js->by_host, hostname);
+    j = map_get(&js->by_host[trusted], hostname);
     if (j)
         *known = j;
     return j;
 }
 
-static struct journal *create(struct journals *js, struct str hostname)
+static struct journal *create(struct journals *js, struct str hostname, bool trusted)
 {
-    const struct identity like = {.hostname = hostname, .network = true};
+    const struct identity like = {.hostname = hostname, .network = true, .trusted = trusted};
     struct origin *o = origin_create(js->env->origins, identity_create(&like));
     struct journal *j = journal_create(&js->store, o);
 
-    (void)map_put(&js->by_host, o->identity->hostname, j); /* there was none */
+    (void)map_put(&js->by_host[trusted], j->name->hostname, j); /* there was none */
     list_add_tail(&js->recent, &j->node);
     return j;
+}
+
+static size_t hostnames(const struct journals *js)
+{
+    return js->by_host[0].len + js->by_host[1].len;
+}
+
+/* The router gets to know it; a trusted one is attached to nothing before it is known whose lines
+ * it has. */
+static void show(struct journals *js, struct journal *j)
+{
+    struct identify *i = j->name->trusted ? js->env->identify : NULL;
+
+    if (!i || i->found(i, j->origin))
+        router_stream_add(js->env->router, j->origin, false);
+    else
+        router_stream_add_pending(js->env->router, j->origin, false);
+}
+
+/* It was shown, and nobody asks about its name any more. */
+static void forget_name(struct journals *js, struct journal *j)
+{
+    struct identify *i = js->env->identify;
+
+    if (i && j->name->trusted)
+        i->gone(i, j->origin);
 }
 
 /* Ends <j>: nothing more goes to it; its drains read it to its end. */
 static void end(struct journals *js, struct journal *j)
 {
     struct origin *o = j->origin;
-    struct journal **slot = known_slot(js, o->identity->hostname);
-    bool known = o->workers != 0;
+    struct journal **slot = known_slot(js, j->name->hostname, j->name->trusted);
+    bool known = o->workers != 0, shown = o->route != NULL;
 
     if (*slot == j)
         *slot = NULL;
-    (void)map_del(&js->by_host, o->identity->hostname);
+    (void)map_del(&js->by_host[j->name->trusted], j->name->hostname);
     list_del(&j->node);
     journal_close(j);
-    router_stream_remove(js->env->router, o);
+    router_stream_remove(js->env->router, o); /* first: what is read of it goes where it went */
+    if (shown)
+        forget_name(js, j);
     if (!known) {
         journal_free(j, true);
         origin_finish(o);
@@ -201,7 +242,7 @@ static void end(struct journals *js, struct journal *j)
 /* A place for one more hostname. False: too many that were ended are still being read. */
 static bool make_place(struct journals *js)
 {
-    if (js->by_host.len < js->hosts_max)
+    if (hostnames(js) < js->hosts_max)
         return true;
     if (js->nclosing >= js->hosts_max)
         return false;
@@ -220,8 +261,17 @@ static bool has_many(const struct journal *j)
     return false;
 }
 
+/* It was made before it was known whether anybody wants it, and nobody did. */
+static bool is_unwanted(const struct journal *j)
+{
+    const struct origin *o = j->origin;
+
+    return !j->adopted && !o->workers && o->route && !router_stream_pending(o) &&
+           !router_stream_wanted(o);
+}
+
 /* The live segments of those not written to for longest are sealed, so that they can go as soon as
- * they are read. */
+ * they are read. Those that nobody will read go at once. */
 static void roll_some(struct journals *js, struct journal *wants)
 {
     uint64_t now = loop_now(js->env->loop);
@@ -235,11 +285,12 @@ static void roll_some(struct journals *js, struct journal *wants)
     list_for_each_safe (it, &js->recent) {
         struct journal *j = list_entry(it, struct journal, node);
 
-        if (has_many(j))
-            continue;
-        journal_roll(j);
-        if (++n == ROLLS_AT_ONCE)
-            break;
+        if (is_unwanted(j))
+            end(js, j);
+        else if (n < ROLLS_AT_ONCE && !has_many(j)) {
+            journal_roll(j);
+            n++;
+        }
     }
 }
 
@@ -275,11 +326,11 @@ static struct journal *journal_for(struct journals *js, struct journal_source *s
         *result = JOURNAL_REFUSED;
         return NULL;
     }
-    j = find(js, e->hostname);
+    j = find(js, e->hostname, src->trusted);
     *result = JOURNAL_UNROUTED;
     if (j)
-        return router_stream_wanted(j->origin) ? j : NULL;
-    if (is_unrouted(js, e->hostname))
+        return router_stream_wanted(j->origin) || router_stream_pending(j->origin) ? j : NULL;
+    if (is_unrouted(js, e->hostname, src->trusted))
         return NULL;
     *result = JOURNAL_FULL;
     if (!make_place(js)) {
@@ -287,7 +338,7 @@ static struct journal *journal_for(struct journals *js, struct journal_source *s
         return NULL;
     }
     *fresh = true;
-    return create(js, e->hostname);
+    return create(js, e->hostname, src->trusted);
 }
 
 /* Counts what is final. */
@@ -318,7 +369,7 @@ static enum journal_result append(struct journals *js, struct journal_source *sr
     /* The stream is shown to the router with its first record in it, so that all of it is wanted.
      */
     if (fresh && rc == JOURNAL_OK)
-        router_stream_add(js->env->router, j->origin, false);
+        show(js, j);
     else if (fresh)
         end(js, j);
     if (rc != JOURNAL_OK)
@@ -357,17 +408,17 @@ static bool all_fit(struct journals *js, struct journal_source *src,
     for (size_t i = 0; i < n; i++)
         bytes += journal_record_size(&entries[i]) + CLOCK_TEXT_SIZE;
     for (size_t i = 0; i < n; i++) {
-        struct journal *j = find(js, entries[i].hostname);
+        struct journal *j = find(js, entries[i].hostname, src->trusted);
 
         if (src->npatterns && !may_write(src, entries[i].hostname))
             continue;
         if (j && !journal_has_room(j, bytes))
             return false;
-        fresh += !j && !is_unrouted(js, entries[i].hostname);
+        fresh += !j && !is_unrouted(js, entries[i].hostname, src->trusted);
     }
     return !js->store.failing &&
            js->store.stats.bytes + bytes + fresh * 3 * 4096 <= js->store.bytes_max &&
-           js->by_host.len + js->nclosing + fresh <= 2 * js->hosts_max;
+           hostnames(js) + js->nclosing + fresh <= 2 * js->hosts_max;
 }
 
 enum journal_result journals_append_all(struct journals *js, struct journal_source *src,
@@ -429,24 +480,23 @@ void journals_stats(const struct journals *js, struct journal_stats *out)
     out->evicted = js->evicted;
 }
 
-static void found(void *arg, struct str hostname, char *path, uint64_t seq, uint64_t size)
+/* Trusted is what was written by inputs that all are so still. */
+static void found(void *arg, const struct journal_found *f)
 {
     struct journals *js = arg;
-    struct journal *j = map_get(&js->by_host, hostname);
+    bool trusted = trusted_inputs_cover(js->store.trusted, f->trusted);
+    struct journal *j = map_get(&js->by_host[trusted], f->hostname);
 
-    journal_adopt(j ? j : create(js, hostname), path, seq, size);
+    journal_adopt(j ? j : create(js, f->hostname, trusted), f->path, f->seq, f->size);
 }
 
 /* Adopted segments are not written to: the next record begins one of its own. */
 static void show_found(struct journals *js)
 {
-    list_for_each_safe (it, &js->recent) {
-        struct journal *j = list_entry(it, struct journal, node);
-
-        router_stream_add(js->env->router, j->origin, false);
-    }
-    if (js->by_host.len)
-        log_info("journals of the last run found", KV_INT("hostnames", js->by_host.len),
+    list_for_each_safe (it, &js->recent)
+        show(js, list_entry(it, struct journal, node));
+    if (hostnames(js))
+        log_info("journals of the last run found", KV_INT("hostnames", hostnames(js)),
                  KV_INT("bytes", js->store.stats.bytes));
 }
 
@@ -460,7 +510,9 @@ struct journals *journals_open(const struct input_env *env, const struct journal
     js->hostnames = cfg->hostnames;
     js->hosts_max = cfg->hosts_max;
     js->unrouted = xcalloc(UNROUTED_SLOTS, sizeof(*js->unrouted));
-    map_init(&js->by_host);
+    map_init(&js->by_host[0]);
+    map_init(&js->by_host[1]);
+    buf_init(&js->trusted, JOURNAL_TRUST_MAX);
     list_init(&js->recent);
     list_init(&js->closing);
     if (journal_store_init(&js->store, env->loop, cfg->spool_path, cfg->spool_sync, cfg->bytes_max,
@@ -468,6 +520,9 @@ struct journals *journals_open(const struct input_env *env, const struct journal
         (void)err_wrap(e, "SPOOL_PATH");
         goto fail;
     }
+    if (trusted_inputs(str_of(cfg->owners), &js->trusted, e) < 0)
+        goto fail;
+    js->store.trusted = buf_str(&js->trusted);
     if (cfg->host_bytes_max < least || cfg->bytes_max < cfg->host_bytes_max) {
         (void)err_set(e, EINVAL,
                       cfg->host_bytes_max < least
@@ -497,7 +552,11 @@ void journals_stop(struct journals *js)
     if (!js)
         return;
     journals_flush(js);
+    if (js->store.quiet)
+        return;
     js->store.quiet = true;
+    list_for_each (it, &js->recent)
+        forget_name(js, list_entry(it, struct journal, node));
 }
 
 void journals_close(struct journals *js)
@@ -512,7 +571,9 @@ void journals_close(struct journals *js)
     free_all(&js->recent);
     free_all(&js->closing);
     journal_store_release(&js->store);
-    map_release(&js->by_host);
+    map_release(&js->by_host[0]);
+    map_release(&js->by_host[1]);
+    buf_release(&js->trusted);
     free(js->unrouted);
     free(js);
 }

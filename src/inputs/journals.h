@@ -1,7 +1,10 @@
 /*
  * What the network inputs share: one journal per routed hostname, made when its first record comes,
- * within limits for all of them. An input parses, fills in a struct journal_entry and hands it
- * over; what follows (files, workers, drains, room) is not its business. Control thread only.
+ * within limits for all of them. Or two: what is heard by an input that is trusted to name
+ * workloads (INPUT_OWNERS) goes to another journal than what the others say of the same hostname,
+ * for owners' routes may have the former only. An input parses, fills in a struct journal_entry and
+ * hands it over; what follows (files, workers, drains, room) is not its business. Control thread
+ * only.
  *
  *   syslog, http, envoy ── journals_append() ──▶ journal of the hostname ──▶ stream, as any other
  *
@@ -28,6 +31,7 @@ struct journals_config {
     uint64_t hosts_max;
     size_t max_line;
     const char *hostnames; /* INPUT_HOSTNAMES: "input=pattern pattern; …"; may be "" */
+    const char *owners;    /* INPUT_OWNERS (inputs/trusted.h); may be "" */
 };
 
 /* One input's ear at the journals: its figures, and which hostnames it may write under. */
@@ -35,6 +39,7 @@ struct journal_source {
     const char *name;     /* "syslog_tcp": as in metrics and in INPUT_HOSTNAMES */
     struct str *patterns; /* of hostnames; none = all */
     size_t npatterns;
+    bool trusted;                    /* its hostnames name workloads */
     struct input_counters *counters; /* the input's */
 };
 

@@ -501,7 +501,7 @@ struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
     struct kube_cluster *c = xcalloc(1, sizeof(*c));
 
     c->cfg = *cfg;
-    c->identify = (struct identify){on_found, on_gone};
+    c->identify = (struct identify){.found = on_found, .gone = on_gone};
     c->selector = node_selector(cfg->node);
     kube_store_init(&c->store);
     map_init(&c->streams);

@@ -5,7 +5,9 @@
  * commit changes nothing. The cost of a change does not depend on the number of other exact routes.
  *
  * Who may read what is decided here: an operator's routes match a stream's hostname, which is a
- * mere label; an owner's match nothing but the UID of the pod that the stream belongs to.
+ * mere label; an owner's match nothing but identity.owner: the UID of the pod that the stream
+ * belongs to, or what is put there for a network stream whose hostname names a workload and is
+ * trusted. Every other network stream has none.
  */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
@@ -87,7 +89,7 @@ void router_stream_guessed(struct router *r, struct origin *o);
 /* It is gone; no detach is told: the workers finish it. */
 void router_stream_remove(struct router *r, struct origin *o);
 
-/* Whether a network stream of that name would be attached to anything now. */
+/* Whether operators' routes would attach a network stream of that name to anything now. */
 bool router_wants(struct router *r, struct str hostname);
 /* Whether it is attached to anything now. */
 bool router_stream_wanted(const struct origin *o);

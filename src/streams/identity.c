@@ -55,6 +55,7 @@ struct identity *identity_create(const struct identity *from)
     id->node = copy_view(&at, from->node);
     id->owner = copy_view(&at, from->owner);
     id->network = from->network;
+    id->trusted = from->trusted;
     return id;
 }
 
@@ -210,9 +211,11 @@ int identity_guess_hostname(struct str pod, struct str namespace, struct str nod
 
 uint64_t identity_key(const struct identity *id)
 {
-    /* "(network)" is no container's name. */
-    const struct str parts[] = {id->namespace, id->pod, id->uid,
-                                id->network ? STR("(network)") : id->container,
+    /* "(network)" is no container's name. The namespace of what was heard is not told, but found
+     * out. */
+    const struct str heard = id->trusted ? STR("(network, trusted)") : STR("(network)");
+    const struct str parts[] = {id->network ? STR("") : id->namespace, id->pod, id->uid,
+                                id->network ? heard : id->container,
                                 id->network   ? id->hostname
                                 : id->pod.len ? STR("")
                                               : id->tag};

@@ -21,10 +21,13 @@ struct identity {
     struct str uid; /* of the pod, as in its directory's name */
     struct str container;
     struct str node;
-    /* Whose routes the stream meets: the pod's UID as the API has it. Empty as long as nobody has
-     * asked the API. */
+    /* Whose routes the stream meets: the pod's UID as the API has it; of a trusted network stream
+     * the name it was heard under, marked. Empty as long as nobody has asked the API. */
     struct str owner;
-    bool network; /* heard on a network input under <hostname>; all the rest is empty */
+    bool network; /* heard on a network input under <hostname>; all the rest is empty, but: */
+    /* ... by an input whose hostnames the operator trusts to name workloads (INPUT_OWNERS). Another
+     * stream than that of the same hostname without it. */
+    bool trusted;
 };
 
 /* Copies the views of <from>. Heap; one reference. */
@@ -34,7 +37,7 @@ void identity_unref(struct identity *id); /* NULL is fine */
 
 /* Stable across restarts and renamings on the wire: a hash of what the stream is (namespace, pod,
  * UID, container; for plain files the tag), not of what it is called. For what was heard on a
- * network input, of the hostname. */
+ * network input, of the hostname and whether that is trusted. */
 uint64_t identity_key(const struct identity *id);
 
 /* From a path under the pods' directory, `…/<ns>_<pod>_<uid>/<container>/<n>.log`; false when it is

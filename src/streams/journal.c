@@ -78,20 +78,26 @@ static struct journal_segment *segment_link(struct journal *j, struct journal_se
     return seg;
 }
 
+/* What the heads of <j>'s segments say of who wrote them. */
+static struct str head_trusted(const struct journal *j)
+{
+    return j->name->trusted ? j->store->trusted : STR("");
+}
+
 /* A new live segment. -1: there is none to be had now. */
 static int segment_begin(struct journal *j)
 {
     struct journal_segment *seg = xcalloc(1, sizeof(*seg));
     struct segment_stat st = {.id.ino = 0};
-    struct str host = j->origin->identity->hostname;
-    size_t head = journal_head_size(host);
-    char bytes[JOURNAL_HEADER + HOSTNAME_MAX];
+    struct str host = j->name->hostname;
+    size_t head = journal_head_size(host, head_trusted(j));
+    char bytes[JOURNAL_HEADER + JOURNAL_TRUST_MAX + HOSTNAME_MAX];
     struct err e = {0};
 
     seg->fd = -1;
     if (journal_segment_open(j->store, seg, &e) < 0)
         goto fail;
-    journal_head_put(bytes, host);
+    journal_head_put(bytes, host, head_trusted(j));
     if (pwrite(seg->fd, bytes, head, 0) != (ssize_t)head) {
         (void)err_sys(&e, errno ? errno : ENOSPC, "write");
         goto fail;
@@ -124,6 +130,7 @@ void journal_adopt(struct journal *j, char *path, uint64_t seq, uint64_t size)
     seg->path = path;
     seg->seq = seq;
     seg->size = size;
+    j->adopted = true;
     if (segment_stat_path(path, &st, &e) < 0)
         log_warn("journal file is gone",
                  KV_ERR(&e)); /* the reader finds out and says what is lost */
@@ -230,7 +237,7 @@ void journal_roll(struct journal *j)
 {
     struct journal_segment *seg = live(j);
 
-    if (!seg || seg->size + j->out.len <= journal_head_size(j->origin->identity->hostname))
+    if (!seg || seg->size + j->out.len <= journal_head_size(j->name->hostname, head_trusted(j)))
         return;
     if (journal_flush(j) < 0 || segment_begin(j) < 0)
         return;
@@ -245,7 +252,7 @@ bool journal_has_room(const struct journal *j, uint64_t bytes)
     const struct journal_store *s = j->store;
     uint64_t segments = bytes / JOURNAL_SEGMENT_BYTES + 2;
 
-    bytes += segments * (SEGMENT_COST + JOURNAL_HEADER + HOSTNAME_MAX);
+    bytes += segments * (SEGMENT_COST + JOURNAL_HEADER + JOURNAL_TRUST_MAX + HOSTNAME_MAX);
     return !s->failing && j->cost + bytes <= s->host_max && s->stats.bytes + bytes <= s->bytes_max;
 }
 
@@ -321,6 +328,7 @@ struct journal *journal_create(struct journal_store *s, struct origin *o)
 
     j->store = s;
     j->origin = o;
+    j->name = identity_ref(o->identity);
     list_init(&j->node);
     list_init(&j->dirty);
     list_init(&j->segments);
@@ -348,6 +356,7 @@ void journal_free(struct journal *j, bool erase)
     list_del(&j->dirty);
     buf_release(&j->out);
     j->store->stats.hostnames--;
+    identity_unref(j->name);
     free(j);
 }
 

@@ -73,7 +73,11 @@ struct journal_store {
     size_t max_line;
     bool sync;        /* SPOOL_SYNC */
     const char *path; /* SPOOL_PATH, borrowed; "" = memory */
-    int dir, lock;    /* of it; -1 */
+    /* Names of the inputs that INPUT_OWNERS trusts, at most JOURNAL_TRUST_MAX bytes; borrowed, set
+     * by the owner. In the heads of trusted streams' segments, so that it is known at the next
+     * start who wrote them. */
+    struct str trusted;
+    int dir, lock; /* of it; -1 */
     uint64_t next_seq;
     struct list dirty;    /* journals with something to write */
     struct list unsynced; /* segments with something to sync */
@@ -95,10 +99,12 @@ struct journal {
     struct list dirty; /* store->dirty */
     struct journal_store *store;
     struct origin *origin; /* whose <input> is this journal */
+    struct identity *name; /* a reference to its first, of which hostname and trust stay true */
     struct list segments;  /* the last one is live, unless <closed> */
     struct buf out;        /* for the live segment */
     uint64_t cost;
-    bool closed; /* nothing more is appended: its segments are only waiting to be passed */
+    bool closed;  /* nothing more is appended: its segments are only waiting to be passed */
+    bool adopted; /* it has what an earlier run left */
     uint32_t passed[WORKERS_MAX]; /* by worker: segments up to this one */
 };
 
@@ -135,12 +141,21 @@ void journal_close(struct journal *j);
 void journal_free(struct journal *j, bool erase);
 
 /* ---- journal_spool.c ---- */
+
+/* A segment of an earlier run. */
+struct journal_found {
+    struct str hostname; /* heap, as is the next */
+    struct str trusted;  /* journal_store.trusted when it was begun; empty = its writer was not */
+    char *path;
+    uint64_t seq, size;
+};
+#define JOURNAL_TRUST_MAX 256
+
 /* Calls <found> for each segment left by an earlier run, by hostname and then age, torn tails cut.
- * <found> takes <path> over. */
+ * <found> takes the path over. */
 int journal_spool_scan(struct journal_store *s,
-                       void (*found)(void *arg, struct str hostname, char *path, uint64_t seq,
-                                     uint64_t size),
-                       void *arg, struct err *e);
+                       void (*found)(void *arg, const struct journal_found *f), void *arg,
+                       struct err *e);
 /* Opens and locks the directory. */
 int journal_spool_open(struct journal_store *s, struct err *e);
 /* A file (or, without a path, a memfd) for a new segment. -1 with <e>. */

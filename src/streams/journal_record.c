@@ -175,16 +175,17 @@ void journal_record_put(char *out, const struct journal_entry *e, bool check)
         put_fitted(out, e, check);
 }
 
-size_t journal_head_size(struct str hostname)
+size_t journal_head_size(struct str hostname, struct str trusted)
 {
-    return JOURNAL_HEADER + hostname.len;
+    return JOURNAL_HEADER + trusted.len + hostname.len;
 }
 
-void journal_head_put(char *out, struct str hostname)
+void journal_head_put(char *out, struct str hostname, struct str trusted)
 {
     memset(out, 0, JOURNAL_HEADER);
-    (void)put(out + JOURNAL_HEADER, hostname);
-    seal(out, JOURNAL_HEADER + hostname.len, KIND_HEAD, true);
+    store16(out + 16, trusted.len);
+    (void)put(put(out + JOURNAL_HEADER, trusted), hostname);
+    seal(out, journal_head_size(hostname, trusted), KIND_HEAD, true);
 }
 
 static struct str take(const char **p, size_t n)

@@ -69,13 +69,6 @@ int journal_segment_open(struct journal_store *s, struct journal_segment *seg, s
 
 /* ---- at start ---- */
 
-struct found {
-    uint64_t seq;
-    uint64_t size;
-    char *path;
-    struct str hostname; /* heap */
-};
-
 static bool name_seq(const char *name, uint64_t *seq)
 {
     char *end;
@@ -110,7 +103,8 @@ static int read_all(int fd, struct buf *out)
 
 /* Fills <f> in and cuts the torn tail. 0 = it holds records; 1 = it holds none and is removed; -1 =
  * unreadable, left alone. */
-static int look(struct journal_store *s, const char *name, struct buf *text, struct found *f)
+static int look(struct journal_store *s, const char *name, struct buf *text,
+                struct journal_found *f)
 {
     size_t most = MAX_LINE_LIMIT + JOURNAL_OVERHEAD_MAX, records, good, len;
     int fd = openat(s->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -136,24 +130,25 @@ static int look(struct journal_store *s, const char *name, struct buf *text, str
         journal_record_get(buf_str(text), most, true, &head, &syslog, &len) != JOURNAL_GOT_HEAD)
         return (void)unlinkat(s->dir, name, 0), 1;
     f->hostname = str_make(str_dup(head.msg), head.msg.len);
+    f->trusted = str_make(str_dup(syslog.tag), syslog.tag.len);
     return 0;
 }
 
 static int by_age(const void *a, const void *b)
 {
-    const struct found *x = a, *y = b;
+    const struct journal_found *x = a, *y = b;
 
     return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
 struct finds {
-    struct found *all;
+    struct journal_found *all;
     size_t n, cap;
 };
 
 static void consider(struct journal_store *s, const char *name, struct buf *text, struct finds *out)
 {
-    struct found f = {.seq = 0};
+    struct journal_found f = {.seq = 0};
     struct buf path = BUF_INIT(PATH_SIZE);
     int rc;
 
@@ -177,9 +172,8 @@ static void consider(struct journal_store *s, const char *name, struct buf *text
 }
 
 int journal_spool_scan(struct journal_store *s,
-                       void (*found)(void *arg, struct str hostname, char *path, uint64_t seq,
-                                     uint64_t size),
-                       void *arg, struct err *e)
+                       void (*found)(void *arg, const struct journal_found *f), void *arg,
+                       struct err *e)
 {
     struct buf text = BUF_INIT(FILE_MOST);
     struct finds finds = {NULL, 0, 0};
@@ -198,10 +192,11 @@ int journal_spool_scan(struct journal_store *s,
     if (finds.n)
         qsort(finds.all, finds.n, sizeof(*finds.all), by_age);
     for (size_t i = 0; i < finds.n; i++) {
-        struct found *f = &finds.all[i];
+        const struct journal_found *f = &finds.all[i];
 
-        found(arg, f->hostname, f->path, f->seq, f->size);
+        found(arg, f);
         free((char *)(uintptr_t)f->hostname.p);
+        free((char *)(uintptr_t)f->trusted.p);
     }
     free(finds.all);
     return 0;

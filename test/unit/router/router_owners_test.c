@@ -138,10 +138,55 @@ static void pending_streams_may_go(void **state)
     world_close(&w);
 }
 
+static struct origin *stream_heard(struct world *w, const char *hostname, bool trusted,
+                                   const char *owner)
+{
+    struct identity id = {
+        .hostname = str_of(hostname), .owner = str_of(owner), .network = true, .trusted = trusted};
+
+    return origin_create(&w->set, identity_create(&id));
+}
+
+/* K12 once more: of what is heard under a hostname, an owner has what is marked as his, and nothing
+ * of what others say under it, nor of a pod that calls itself so; operators have all. */
+static void K12_an_owner_has_only_what_is_trusted(void **state)
+{
+    struct origin *trusted, *claimed, *pod;
+    struct route_source *owners, *operators;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    router_stream_add(w.router, trusted = stream_heard(&w, "a.b", true, "name:a.b"), false);
+    router_stream_add(w.router, claimed = stream_heard(&w, "a.b", false, ""), false);
+    router_stream_add(w.router, pod = stream_owned(&w, "a.b", "p1"), false);
+    owners = router_source_create_owner(w.router, "owners");
+    operators = router_source_create(w.router, "operators");
+    route_begin(owners);
+    put(owners, "name:a.b", "name:a.b", "owner");
+    put(owners, "by hostname", "a.b", "by-hostname");
+    put(owners, "by wildcard", "name:*", "by-wildcard");
+    route_commit(owners);
+    assert_told(&w, 1, 0);
+    assert_true(goes_to(&w, trusted, "owner"));
+    assert_false(router_wants(w.router, STR("a.b")));
+    route_begin(operators);
+    put(operators, "1", "a.*", "operator");
+    route_commit(operators);
+    assert_told(&w, 3, 0);
+    assert_true(pair_of(&w.told, claimed->id, STR("operator"), ROUTE_OPERATOR) >= 0);
+    assert_true(pair_of(&w.told, pod->id, STR("operator"), ROUTE_OPERATOR) >= 0);
+    route_begin(owners);
+    route_commit(owners);
+    assert_told(&w, 0, 1);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(K12_a_claimed_hostname_reads_nothing),
+        cmocka_unit_test(K12_an_owner_has_only_what_is_trusted),
         cmocka_unit_test(an_operators_route_takes_an_owners_place),
         cmocka_unit_test(K07_a_pending_stream_waits_at_its_place),
         cmocka_unit_test(pending_streams_may_go),

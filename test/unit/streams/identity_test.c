@@ -180,6 +180,20 @@ static void hostnames_are_guessed(void **state)
     buf_release(&b);
 }
 
+/* A hostname is another stream when it is trusted, but whose it is found to be changes nothing. */
+static void keys_of_network_streams(void **state)
+{
+    struct identity plain = {.hostname = STR("web.shop"), .network = true}, trusted = plain, named;
+
+    (void)state;
+    trusted.trusted = true;
+    named = trusted;
+    named.namespace = STR("shop");
+    named.owner = STR("name:web.shop");
+    assert_int_not_equal(identity_key(&plain), identity_key(&trusted));
+    assert_int_equal(identity_key(&named), identity_key(&trusted));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +203,7 @@ int main(void)
         cmocka_unit_test(link_names_that_were_cut),
         cmocka_unit_test(owners_are_guessed),
         cmocka_unit_test(hostnames_are_guessed),
+        cmocka_unit_test(keys_of_network_streams),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,247 @@
+/* What is heard by a trusted input, and by others under the same hostname: two journals, of which
+ * only one has an owner; in memory, and found again under SPOOL_PATH. */
+#include "journals_world.h"
+
+/* Who knows names: an owner has a drain for "web.shop", and for whatever else <wants> says. */
+struct names {
+    struct identify identify;
+    enum identify_wants wants;
+    bool known;
+    unsigned asked, there; /* look-ups; streams found and not gone */
+};
+
+static void name_it(struct origin *o)
+{
+    struct identity id = *o->identity;
+
+    id.owner = STR("name:web.shop");
+    id.namespace = STR("shop");
+    origin_set_identity(o, identity_create(&id));
+}
+
+static bool found(struct identify *i, struct origin *o)
+{
+    struct names *n = container_of(i, struct names, identify);
+
+    assert_true(o->identity->trusted);
+    n->there++;
+    if (n->known)
+        name_it(o);
+    return n->known;
+}
+
+static void gone(struct identify *i, struct origin *o)
+{
+    (void)o;
+    container_of(i, struct names, identify)->there--;
+}
+
+static enum identify_wants wants(struct identify *i, struct str hostname)
+{
+    struct names *n = container_of(i, struct names, identify);
+
+    (void)hostname;
+    n->asked++;
+    return n->wants;
+}
+
+static const struct names yes = {{found, gone, wants, 0}, IDENTIFY_YES, true, 0, 0};
+
+/* An owner's route for the stream, and no operator's. */
+static void open_owned(struct world *w, struct names *n, const char *owners)
+{
+    struct route_source *s = router_source_create_owner(w->router, "owner");
+    struct str url = STR("null://");
+
+    w->env.identify = &n->identify;
+    w->cfg.owners = owners;
+    route_begin(s);
+    route_put(s, STR("1"), STR("name:web.shop"), &url, 1);
+    route_commit(s);
+    open_journals(w);
+}
+
+static void forget(struct world *w)
+{
+    close_journals(w);
+    router_free(w->router);
+    origins_release(&w->set);
+    origins_init(&w->set, &w->port, 1);
+    w->router = router_create(&test_sink, w);
+    w->env.router = w->router;
+    w->routes = router_source_create(w->router, "test");
+    buf_clear(&w->got);
+    w->records = 0;
+}
+
+/* Both are heard under one hostname, the trusted one first. */
+static void hear_both(struct world *w, enum journal_result others)
+{
+    struct journal_source *other = w->src;
+    struct input_counters counters = {0};
+    struct err e;
+
+    w->src = journal_source_open(w->js, "envoy", &counters, &e);
+    assert_int_equal(append(w, "web.shop", STR("a")), JOURNAL_OK);
+    assert_int_equal(append(w, "web.shop", STR("b")), JOURNAL_OK);
+    journal_source_close(w->src);
+    w->src = other;
+    assert_int_equal(append(w, "web.shop", STR("claimed")), others);
+    turn(w);
+    read_all(w, true);
+    assert_int_equal(w->records, others == JOURNAL_OK ? 3 : 2);
+    assert_true(w->readings[0].stream->identity->trusted);
+    assert_true(str_eq(w->readings[0].stream->identity->owner, STR("name:web.shop")));
+}
+
+static void test_only_the_trusted_input_has_an_owner(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+
+    open_owned(w, &n, "envoy");
+    hear_both(w, JOURNAL_UNROUTED);
+    assert_int_equal(n.there, 1);
+    close_journals(w);
+    assert_int_equal(n.there, 0);
+}
+
+static void test_an_operator_has_both(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+
+    route(w, "web.*");
+    open_owned(w, &n, "envoy");
+    hear_both(w, JOURNAL_OK);
+    assert_int_equal(w->nreadings, 2);
+    assert_false(w->readings[1].stream->identity->trusted);
+    assert_int_equal(w->readings[1].stream->identity->owner.len, 0);
+    close_journals(w);
+}
+
+static void test_what_nobody_wants_is_asked_for_once(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+
+    n.wants = IDENTIFY_NO;
+    open_owned(w, &n, "syslog_tcp");
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(append(w, "web.shop", STR("x")), JOURNAL_UNROUTED);
+    assert_int_equal(n.asked, 1);
+    n.wants = IDENTIFY_YES;
+    n.identify.generation++;
+    assert_int_equal(append(w, "web.shop", STR("x")), JOURNAL_OK);
+    close_journals(w);
+}
+
+/* While nobody can say whose it is, it is kept; when it turns out to be nobody's, it makes room. */
+static void test_what_may_be_wanted_waits(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+    struct journal_stats s;
+    static char line[50000];
+
+    memset(line, 'x', sizeof(line));
+    n.known = false;
+    n.wants = IDENTIFY_UNKNOWN;
+    open_owned(w, &n, "syslog_*");
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(append(w, "web.shop", STR("x")), JOURNAL_OK);
+    while (append(w, "nobody.shop", str_make(line, sizeof(line))) == JOURNAL_OK)
+        ;
+    turn(w);
+    assert_int_equal(w->nreadings, 0);
+    list_for_each (it, &w->set.all) {
+        struct origin *o = list_entry(it, struct origin, node);
+
+        if (str_eq(o->identity->hostname, STR("web.shop")))
+            name_it(o);
+        router_stream_identified(w->router, o);
+    }
+    n.known = true;
+    n.wants = IDENTIFY_NO;
+    turn(w);
+    read_all(w, true);
+    assert_int_equal(w->records, 100); /* from the first */
+    assert_int_equal(append(w, "nobody.shop", STR("x")), JOURNAL_UNROUTED);
+    route(w, "full.*"); /* which needs what the other holds */
+    for (int h = 0; h < 3; h++)
+        for (int i = 0; i < 150; i++)
+            assert_int_equal(append(w, h ? h == 1 ? "full.1" : "full.2" : "full.0",
+                                    str_make(line, sizeof(line))),
+                             JOURNAL_OK);
+    assert_int_equal(append(w, "full.3", str_make(line, sizeof(line))), JOURNAL_OK);
+    while (append(w, "full.3", str_make(line, sizeof(line))) == JOURNAL_OK)
+        ;
+    journals_stats(w->js, &s);
+    assert_int_equal(s.hostnames, 5); /* nobody.shop has gone */
+    close_journals(w);
+    assert_int_equal(n.there, 0);
+}
+
+/* SPOOL_PATH: what a trusted input wrote is trusted at the next start if all its writers still are.
+ */
+static void test_trust_survives_a_restart(void **state)
+{
+    static const struct {
+        const char *owners;
+        bool trusted;
+    } rows[] = {{"syslog_tcp", true},
+                {"", false},
+                {"syslog_tcp envoy", true},
+                {"envoy", false},
+                {"syslog_*", true}};
+    struct world *w = *state;
+    struct names n = yes;
+
+    w->cfg.spool_path = w->dir;
+    open_owned(w, &n, "syslog_tcp");
+    assert_int_equal(append(w, "web.shop", STR("kept")), JOURNAL_OK);
+    turn(w);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        forget(w);
+        n = yes;
+        open_owned(w, &n, rows[i].owners);
+        turn(w);
+        read_all(w, false);
+        assert_int_equal(n.there, rows[i].trusted);
+        assert_int_equal(w->records, rows[i].trusted); /* an owner's alone, or nobody's */
+    }
+    forget(w);
+}
+
+/* What others wrote is not made trusted by a restart. */
+static void test_trust_is_not_given_by_a_restart(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+
+    w->cfg.spool_path = w->dir;
+    route(w, "web.*");
+    open_owned(w, &n, "");
+    assert_int_equal(append(w, "web.shop", STR("claimed")), JOURNAL_OK);
+    turn(w);
+    forget(w);
+    open_owned(w, &n, "*");
+    turn(w);
+    assert_int_equal(n.there, 0);
+    assert_int_equal(w->nreadings, 0);
+    forget(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_only_the_trusted_input_has_an_owner),
+        TEST(test_an_operator_has_both),
+        TEST(test_what_nobody_wants_is_asked_for_once),
+        TEST(test_what_may_be_wanted_waits),
+        TEST(test_trust_survives_a_restart),
+        TEST(test_trust_is_not_given_by_a_restart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
