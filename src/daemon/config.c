@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "inputs/trusted.h"
 #include "net/egress.h"
 
 #define QUOTE_MAX 48 /* bytes of a bad value that are shown */
@@ -430,10 +431,23 @@ bool config_hears(const struct config *c)
            c->envoy;
 }
 
+static int check_owners(const struct config *c, struct err *e)
+{
+    struct buf names = BUF_INIT(1024);
+    int rc = trusted_inputs(str_of(c->input_owners), &names, e);
+
+    if (rc == 0 && names.len && !c->kubernetes_datasource)
+        rc = err_set(e, EINVAL,
+                     "INPUT_OWNERS: needs KUBERNETES_DATASOURCE=true, which knows the workloads");
+    buf_release(&names);
+    return rc;
+}
+
 static int complete(const struct config *c, struct err *e)
 {
     if (check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
-        check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0)
+        check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0 ||
+        check_owners(c, e) < 0)
         return -1;
     if (!c->kubernetes && !config_hears(c))
         return err_set(e, EINVAL,

@@ -90,6 +90,9 @@ static const struct config_var vars[] = {
     {"INPUT_HOSTNAMES", CONFIG_TEXT, TEXT("", 0, input_hostnames),
      "under which hostnames inputs may write: 'INPUT=PATTERN PATTERN; INPUT=...', inputs not "
      "named may use any"},
+    {"INPUT_OWNERS", CONFIG_TEXT, TEXT("", 0, input_owners),
+     "inputs, separated by commas or spaces, whose hostnames are trusted to name workloads: the "
+     "workload's own drains get what they hear under its name; needs KUBERNETES_DATASOURCE=true"},
     {"KUBERNETES_DATASOURCE", CONFIG_BOOL, TEXT("false", 0, kubernetes_datasource),
      "routes from the annotation logtrain.akkeris.io/drains of workloads; needs the API"},
     {"KUBERNETES_EVENTS", CONFIG_BOOL, TEXT("true", 0, kubernetes_events),

@@ -60,6 +60,7 @@ static struct kube_cluster *open_cluster(const struct kube *k, const struct conf
         .akkeris = c->akkeris,
         .only_akkeris = c->only_akkeris,
         .namespaces = c->kubernetes_datasource,
+        .names = *c->input_owners != '\0',
         .identity_wait_ms = c->identity_wait_ms,
         .watch_ms = c->kubernetes_watch_ms,
     };

@@ -23,7 +23,7 @@ static int open_journals(struct network *n, struct input_env *env, const struct 
         .hosts_max = c->journal_hosts_max,
         .max_line = c->max_line,
         .hostnames = c->input_hostnames,
-        .owners = "",
+        .owners = c->input_owners,
     };
 
     n->journals = env->journals = journals_open(env, &jc, e);

@@ -1,10 +1,12 @@
 /*
  * KUBERNETES_DATASOURCE=true: the drains annotation of workloads as owner routes. Which annotations
  * count for a pod is the cluster's knowledge (kube/cluster.h); here each list becomes URLs, each
- * URL is checked, and the pod gets one route, keyed and matched by its UID.
+ * URL is checked, and the pod gets one route, keyed and matched by its UID. A hostname that trusted
+ * inputs hear gets one in the same way, by the owner that the cluster gives its stream.
  *
  * A bad URL is named once, with its workload; the good ones of the same list work. Only workloads
- * with a pod on this node are looked at, so that a mistake is logged where it matters.
+ * with a pod on this node, or of which something is heard here, are looked at, so that a mistake is
+ * logged where it matters.
  */
 #include <stdlib.h>
 
@@ -39,10 +41,10 @@ struct wanted {
 /* ---- refusals ---- */
 
 /* True the first time. */
-static bool not_said(struct kubernetes *k, const struct kube_drains *d, struct str namespace,
-                     struct str url)
+static bool not_said(struct kubernetes *k, const struct kube_drains *d,
+                     const struct kube_workload *w, struct str url)
 {
-    uint64_t parts[3] = {hash_seeded(namespace.p, namespace.len),
+    uint64_t parts[3] = {hash_seeded(w->namespace.p, w->namespace.len) ^ w->heard,
                          hash_seeded(d->name.p, d->name.len) ^ (uintptr_t)d->kind,
                          hash_seeded(url.p, url.len)};
     uint64_t h = hash_seeded(parts, sizeof(parts));
@@ -60,12 +62,16 @@ static void refuse(struct kubernetes *k, const struct wanted *w, const struct ku
 {
     struct buf shown = BUF_INIT(URL_MAX), text = BUF_INIT(4096);
 
-    if (!not_said(k, d, w->workload->namespace, url))
+    if (!not_said(k, d, w->workload, url))
         return;
     k->stats.refused++;
     (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* what fits of it */
     log_warn("drain refused", KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
              KV_STR("name", d->name), KV_STR("drain", str_head(buf_str(&shown), 200)), KV_ERR(e));
+    if (w->workload->heard) { /* an Event is made where its pods are */
+        buf_release(&shown);
+        return;
+    }
     (void)buf_addf(&text, "drain %.*s is refused: %s", STR_ARG(str_head(buf_str(&shown), 200)),
                    e->text); /* it fits */
     kube_events_post(k->events, w->workload, d, true, "DrainRefused", buf_str(&text));

@@ -109,8 +109,11 @@ static void arm(struct kube_cluster *c);
 static bool on_found(struct identify *i, struct origin *o)
 {
     struct kube_cluster *c = container_of(i, struct kube_cluster, identify);
-    struct kube_stream *st = xcalloc(1, sizeof(*st));
+    struct kube_stream *st;
 
+    if (o->identity->trusted)
+        return kube_heard_found(c, o);
+    st = xcalloc(1, sizeof(*st));
     st->origin = o;
     st->id = o->id;
     st->until = loop_now(c->cfg.loop);
@@ -142,8 +145,13 @@ static bool on_found(struct identify *i, struct origin *o)
 static void on_gone(struct identify *i, struct origin *o)
 {
     struct kube_cluster *c = container_of(i, struct kube_cluster, identify);
-    struct kube_stream *st = map_del(&c->streams, str_make((const char *)&o->id, sizeof(o->id)));
+    struct kube_stream *st;
 
+    if (o->identity->trusted) {
+        kube_heard_gone(c, o);
+        return;
+    }
+    st = map_del(&c->streams, str_make((const char *)&o->id, sizeof(o->id)));
     if (!st)
         BUG("kube: stream %llu was not found", (unsigned long long)o->id);
     list_del(&st->node);
@@ -198,9 +206,7 @@ static void pod_free(struct kube_cluster *c, struct kube_pod *p)
     list_del(&p->dirty);
     kube_namespace_drop(&c->store, p->namespace);
     kube_notes_free(p->notes);
-    if (p->texts.p)
-        explicit_bzero(p->texts.p, p->texts.cap);
-    buf_release(&p->texts);
+    kube_kept_release(&p->drains);
     buf_release(&p->hostname);
     buf_release(&p->tag);
     free(p->uid);
@@ -308,7 +314,10 @@ static void on_object(void *arg, enum kube_kind k, enum kube_change change,
     }
     changed =
         change == KUBE_DELETED ? kube_store_del(&c->store, k, o) : kube_store_put(&c->store, k, o);
-    if (changed && kube_cluster_sync(c, k) == KUBE_SYNCED)
+    if (!changed)
+        return;
+    kube_heard_mark(c, k, o);
+    if (kube_cluster_sync(c, k) == KUBE_SYNCED)
         mark_concerned(c, k, o);
 }
 
@@ -326,6 +335,7 @@ static void on_end(void *arg, enum kube_kind k)
                 pod_gone(c, p);
         }
     mark_all(c);
+    kube_heard_mark(c, k, NULL);
 }
 
 static void on_denied(void *arg, enum kube_kind k)
@@ -336,6 +346,7 @@ static void on_denied(void *arg, enum kube_kind k)
         list_for_each (it, &c->waiting)
             list_entry(it, struct kube_stream, waiting)->until = loop_now(c->cfg.loop);
     mark_all(c);
+    kube_heard_mark(c, k, NULL);
     post(c);
 }
 
@@ -427,10 +438,11 @@ static void expire(struct kube_cluster *c)
 
 static void arm(struct kube_cluster *c)
 {
-    uint64_t now = loop_now(c->cfg.loop), at = UINT64_MAX;
+    uint64_t now = loop_now(c->cfg.loop), at = UINT64_MAX, heard = kube_heard_due(c);
 
     if (!list_empty(&c->waiting))
         at = list_entry(c->waiting.next, struct kube_stream, waiting)->until;
+    at = heard < at ? heard : at;
     list_for_each (it, &c->pods) {
         const struct kube_pod *p = list_entry(it, struct kube_pod, node);
 
@@ -453,6 +465,7 @@ static void work(struct loop_task *t)
     list_for_each (it, &now)
         kube_resolve(c, list_entry(it, struct kube_pod, dirty));
     tell(c, &now);
+    kube_heard_work(c);
     expire(c);
     arm(c);
 }
@@ -471,6 +484,7 @@ void kube_cluster_set_routes(struct kube_cluster *c, struct kube_routes *r)
         return;
     list_for_each (it, &c->pods)
         tell_routes(c, list_entry(it, struct kube_pod, node));
+    kube_heard_tell_all(c);
     r->commit(r);
 }
 
@@ -501,9 +515,12 @@ struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
     struct kube_cluster *c = xcalloc(1, sizeof(*c));
 
     c->cfg = *cfg;
-    c->identify = (struct identify){.found = on_found, .gone = on_gone};
+    c->identify = (struct identify){on_found, on_gone, kube_heard_wants, 0};
     c->selector = node_selector(cfg->node);
     kube_store_init(&c->store);
+    c->store.by_name = cfg->names;
+    map_init(&c->heard);
+    list_init(&c->heard_dirty);
     map_init(&c->streams);
     list_init(&c->pods);
     list_init(&c->dirty);
@@ -527,6 +544,7 @@ struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
 
 void kube_cluster_start(struct kube_cluster *c)
 {
+    c->heard_until = loop_now(c->cfg.loop) + c->cfg.identity_wait_ms;
     for (unsigned k = 0; k < KUBE_KINDS; k++)
         if (c->reflectors[k])
             kube_reflector_start(c->reflectors[k]);
@@ -536,14 +554,15 @@ void kube_cluster_free(struct kube_cluster *c)
 {
     if (!c)
         return;
-    if (c->streams.len)
-        BUG("kube: cluster freed before its %zu streams", c->streams.len);
+    if (c->streams.len + c->heard.len)
+        BUG("kube: cluster freed before its %zu streams", c->streams.len + c->heard.len);
     for (unsigned k = 0; k < KUBE_KINDS; k++)
         kube_reflector_free(c->reflectors[k]);
     while (!list_empty(&c->pods))
         pod_free(c, list_entry(c->pods.next, struct kube_pod, node));
     kube_store_release(&c->store);
     map_release(&c->streams);
+    map_release(&c->heard);
     loop_task_cancel(&c->work);
     loop_timer_free(c->wait);
     free(c->selector);
@@ -562,7 +581,8 @@ static void count_streams(const struct kube_cluster *c, struct kube_cluster_stat
 
 void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out)
 {
-    *out = (struct kube_cluster_stats){.foreign = c->foreign, .note_bytes = c->store.note_bytes};
+    *out = (struct kube_cluster_stats){
+        .foreign = c->foreign, .ambiguous = c->ambiguous, .note_bytes = c->store.note_bytes};
     list_for_each (it, &c->pods)
         out->pods += !list_entry(it, struct kube_pod, node)->gone;
     count_streams(c, out);

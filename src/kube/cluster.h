@@ -8,6 +8,9 @@
  *   Pod ──▶ StatefulSet | DaemonSet          A ReplicaSet of a Deployment does not count: it
  *   Pod ──▶ anything else: its name          carries a copy, which outlives its original.
  *
+ * And, with <names>, whose drains get what a trusted network input hears under a hostname: those of
+ * the objects of which it is the name (heard.c).
+ *
  * Owners are followed by UID, and only within the pod's namespace: an owner reference is written by
  * whoever makes the pod. What a pod was last found to be stays while an owner of it is away: owners
  * are deleted before their pods, and the pods' last lines are wanted.
@@ -34,6 +37,7 @@ struct kube_drains {
 struct kube_workload {
     struct str uid; /* as its streams' identity.owner has it */
     struct str namespace, name;
+    bool heard; /* it is no pod, but what is heard under the hostname <name> */
     const struct kube_drains *drains;
     unsigned ndrains;
 };
@@ -54,6 +58,7 @@ struct kube_cluster_config {
     bool akkeris;              /* Akkeris' names */
     bool only_akkeris;         /* only pods with a label akkeris.io… */
     bool namespaces;           /* their drains are a default: watch them, too */
+    bool names;                /* some network inputs are trusted to name workloads */
     uint64_t identity_wait_ms; /* then a stream is called what its path says, for the time being */
     uint64_t watch_ms;
 };
@@ -89,6 +94,7 @@ struct kube_cluster_stats {
     uint64_t guessed;    /* of these: named by their path for the time being */
     uint64_t note_bytes; /* annotations and labels that are kept, but for the pods' */
     uint64_t foreign;    /* pods that claimed an owner in another namespace */
+    uint64_t ambiguous;  /* hostnames heard that are names in two namespaces: nobody's */
     bool degraded;       /* a watch is not open, or was never */
 };
 void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out);

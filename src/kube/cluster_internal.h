@@ -1,10 +1,40 @@
-/* What cluster.c (pods and streams) and resolve.c (who owns a pod) share. */
+/* What cluster.c (pods and streams), heard.c (hostnames of network streams) and resolve.c (who owns
+ * these) share. */
 #ifndef KUBE_CLUSTER_INTERNAL_H
 #define KUBE_CLUSTER_INTERNAL_H
 
 #include "base/list.h"
 #include "kube/cluster.h"
 #include "kube/store.h"
+
+/* Annotations that count, as a look finds them: views. */
+struct kube_found {
+    struct kube_drains drains[KUBE_LEVELS + 1];
+    unsigned n;
+    bool any, stop; /* an object had the annotation; it says `none` */
+};
+
+/* The same, copied. */
+struct kube_kept {
+    struct buf texts; /* what <drains> points into */
+    struct kube_drains drains[KUBE_LEVELS + 1];
+    unsigned n;
+};
+
+/* What trusted inputs hear under one hostname, as long as there is a stream of it. */
+struct kube_heard {
+    struct list dirty; /* cluster->heard_dirty: to be looked at again */
+    struct origin *origin;
+    char *owner; /* the identity's: a mark that no UID has, and the hostname */
+    struct str hostname;
+    struct kube_namespace *namespace; /* a reference; NULL: no workload is called so */
+    struct kube_kept drains;
+    bool known; /* a look has come to a result, */
+    bool tell;  /* ... which is another one than was told, */
+    bool named; /* ... and the router knows the stream by it */
+    bool guessed;
+    bool ambiguous;
+};
 
 struct kube_pod {
     struct list node;    /* cluster->pods */
@@ -29,9 +59,7 @@ struct kube_pod {
     struct kube_uid chain[KUBE_LEVELS]; /* its owners, whether found or not */
     unsigned nchain;
     struct buf hostname, tag;
-    struct buf texts; /* what <drains> points into */
-    struct kube_drains drains[KUBE_LEVELS + 1];
-    unsigned ndrains;
+    struct kube_kept drains;
 };
 
 /* A stream that asked what it is called. */
@@ -61,7 +89,10 @@ struct kube_cluster {
     struct loop_timer *wait; /* the first of <waiting> is due, or a pod that is gone */
     struct kube_routes *routes;
     uint16_t generation; /* of the pods' list */
-    uint64_t foreign;
+    uint64_t foreign, ambiguous;
+    struct map heard; /* of struct kube_heard, by hostname */
+    struct list heard_dirty;
+    uint64_t heard_until; /* by when those that the API has not named are guessed */
 };
 
 /* What is known of the owners of <kind>. */
@@ -69,9 +100,31 @@ enum kube_sync kube_cluster_sync(const struct kube_cluster *c, enum kube_kind ki
 /* Looks at <p>'s owners: fills in what the last look said; keeps it as it was when an owner has
  * still to be heard of. */
 void kube_resolve(struct kube_cluster *c, struct kube_pod *p);
+/* The objects that are called <hostname> and what they have, in <f>. *<ns>: where they are, NULL
+ * when there are none. False: they are in two namespaces, <ns> and *<other>. */
+bool kube_resolve_name(const struct kube_cluster *c, struct str hostname, struct kube_found *f,
+                       struct kube_namespace **ns, struct kube_namespace **other);
+bool kube_kept_same(const struct kube_kept *k, const struct kube_found *f);
+void kube_kept_set(struct kube_kept *k, const struct kube_found *f);
+void kube_kept_release(struct kube_kept *k);
 /* Views of <p>. */
 struct kube_workload kube_pod_workload(const struct kube_pod *p);
 /* Does it depend on this object? */
 bool kube_pod_has_owner(const struct kube_pod *p, const struct kube_uid *uid);
+
+/* ---- heard.c ---- */
+
+/* struct identify's, for trusted network streams. */
+bool kube_heard_found(struct kube_cluster *c, struct origin *o);
+void kube_heard_gone(struct kube_cluster *c, struct origin *o);
+enum identify_wants kube_heard_wants(struct identify *i, struct str hostname);
+/* An object, or (NULL) anything, has changed: hostnames that may mean it are looked at again. */
+void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o);
+/* Looks at those that are marked and tells what has changed; guesses those that waited too long. */
+void kube_heard_work(struct kube_cluster *c);
+/* When the next is to be guessed; UINT64_MAX = never. */
+uint64_t kube_heard_due(const struct kube_cluster *c);
+/* Tells cluster->routes of all. */
+void kube_heard_tell_all(struct kube_cluster *c);
 
 #endif

@@ -100,13 +100,7 @@ static bool says_none(struct str drains)
     return drains.len == 0 || str_ieq(drains, STR("none"));
 }
 
-struct found {
-    struct kube_drains drains[KUBE_LEVELS + 1];
-    unsigned n;
-    bool any, stop;
-};
-
-static void take_drains(struct found *f, const struct kube_notes *notes, const char *kind,
+static void take_drains(struct kube_found *f, const struct kube_notes *notes, const char *kind,
                         struct str name, const struct kube_uid *uid)
 {
     struct str list = kube_note(notes, KUBE_NOTE_DRAINS);
@@ -119,7 +113,7 @@ static void take_drains(struct found *f, const struct kube_notes *notes, const c
         f->drains[f->n++] = (struct kube_drains){kind, name, list, *uid};
 }
 
-static void find_drains(const struct look *k, struct found *f)
+static void find_drains(const struct look *k, struct kube_found *f)
 {
     const struct kube_namespace *ns = k->pod->namespace;
     const struct kube_uid pod = kube_uid_of(str_of(k->pod->uid)), none = {{0}};
@@ -132,41 +126,47 @@ static void find_drains(const struct look *k, struct found *f)
         take_drains(f, ns->notes, "Namespace", ns->name, &none);
 }
 
-static bool same_drains(const struct kube_pod *p, const struct found *f)
+bool kube_kept_same(const struct kube_kept *k, const struct kube_found *f)
 {
-    if (p->ndrains != f->n)
+    if (k->n != f->n)
         return false;
     for (unsigned i = 0; i < f->n; i++)
-        if (p->drains[i].kind != f->drains[i].kind ||
-            !kube_uid_eq(&p->drains[i].uid, &f->drains[i].uid) ||
-            !str_eq(p->drains[i].name, f->drains[i].name) ||
-            !str_eq(p->drains[i].list, f->drains[i].list))
+        if (k->drains[i].kind != f->drains[i].kind ||
+            !kube_uid_eq(&k->drains[i].uid, &f->drains[i].uid) ||
+            !str_eq(k->drains[i].name, f->drains[i].name) ||
+            !str_eq(k->drains[i].list, f->drains[i].list))
             return false;
     return true;
 }
 
+/* A drain's URL may hold a password. */
+void kube_kept_release(struct kube_kept *k)
+{
+    if (k->texts.p)
+        explicit_bzero(k->texts.p, k->texts.cap);
+    buf_release(&k->texts);
+    k->n = 0;
+}
+
 /* Copies: the records may change. */
-static void keep_drains(struct kube_pod *p, const struct found *f)
+void kube_kept_set(struct kube_kept *k, const struct kube_found *f)
 {
     size_t size = 0;
 
     for (unsigned i = 0; i < f->n; i++)
         size += f->drains[i].name.len + f->drains[i].list.len;
-    if (p->texts.p)
-        explicit_bzero(p->texts.p, p->texts.cap);
-    buf_release(&p->texts);
-    buf_init(&p->texts, (KUBE_LEVELS + 1) * (KUBE_ANNOTATION_MAX + 1024));
-    p->ndrains = 0;
-    if (size && buf_reserve(&p->texts, size) < 0)
+    kube_kept_release(k);
+    buf_init(&k->texts, (KUBE_LEVELS + 1) * (KUBE_ANNOTATION_MAX + 1024));
+    if (size && buf_reserve(&k->texts, size) < 0)
         return; /* no memory: none of them */
     for (unsigned i = 0; i < f->n; i++) {
-        struct kube_drains *d = &p->drains[p->ndrains++];
+        struct kube_drains *d = &k->drains[k->n++];
 
         *d = f->drains[i];
-        d->name.p = p->texts.p + p->texts.len;
-        (void)buf_add_str(&p->texts, f->drains[i].name); /* there is room */
-        d->list.p = p->texts.p + p->texts.len;
-        (void)buf_add_str(&p->texts, f->drains[i].list);
+        d->name.p = k->texts.p + k->texts.len;
+        (void)buf_add_str(&k->texts, f->drains[i].name); /* there is room */
+        d->list.p = k->texts.p + k->texts.len;
+        (void)buf_add_str(&k->texts, f->drains[i].list);
     }
 }
 
@@ -223,7 +223,7 @@ static void say_foreign(struct kube_cluster *c, struct kube_pod *p)
 void kube_resolve(struct kube_cluster *c, struct kube_pod *p)
 {
     struct look k = {.pod = p};
-    struct found f = {.n = 0};
+    struct kube_found f = {.n = 0};
     bool changed;
 
     look_up(c, &k);
@@ -238,8 +238,8 @@ void kube_resolve(struct kube_cluster *c, struct kube_pod *p)
         return;
     find_drains(&k, &f);
     changed = set_names(c, p, &k);
-    if (!same_drains(p, &f)) {
-        keep_drains(p, &f);
+    if (!kube_kept_same(&p->drains, &f)) {
+        kube_kept_set(&p->drains, &f);
         changed = true;
     }
     p->tell |= changed || !p->known;
@@ -251,8 +251,58 @@ struct kube_workload kube_pod_workload(const struct kube_pod *p)
     return (struct kube_workload){.uid = str_of(p->uid),
                                   .namespace = p->namespace->name,
                                   .name = str_of(p->name),
-                                  .drains = p->drains,
-                                  .ndrains = p->ndrains};
+                                  .drains = p->drains.drains,
+                                  .ndrains = p->drains.n};
+}
+
+/* ---- names ---- */
+
+/* What the objects called <name> in <ns> have: each its own annotation, or else, as for pods, the
+ * namespace's. How many there are. */
+static unsigned find_named(const struct kube_cluster *c, const struct kube_namespace *ns,
+                           struct str name, struct kube_found *f)
+{
+    const struct kube_uid none = {{0}};
+    const struct kube_named *at = NULL;
+    const struct kube_record *r;
+    bool plain = false;
+    unsigned n = 0;
+
+    while (n < KUBE_LEVELS && (r = kube_store_named(&c->store, ns->name, name, &at))) {
+        f->any = f->stop = false;
+        take_drains(f, r->notes, kube_kind_row((enum kube_kind)r->kind)->kind, name, &r->uid);
+        plain |= !f->any;
+        n++;
+    }
+    f->stop = false;
+    if (plain)
+        take_drains(f, ns->notes, "Namespace", ns->name, &none);
+    return n;
+}
+
+bool kube_resolve_name(const struct kube_cluster *c, struct str hostname, struct kube_found *f,
+                       struct kube_namespace **ns, struct kube_namespace **other)
+{
+    struct str name, namespace;
+    size_t at = 0;
+
+    f->n = 0;
+    *ns = NULL;
+    while (kube_names_read(c->cfg.akkeris, hostname, &at, &name, &namespace)) {
+        struct kube_namespace *here = map_get(&c->store.namespaces, namespace);
+        struct kube_found found = {.n = 0};
+
+        if (!here || !find_named(c, here, name, &found))
+            continue;
+        if (*ns) {
+            *other = here;
+            f->n = 0;
+            return false;
+        }
+        *ns = here;
+        *f = found;
+    }
+    return true;
 }
 
 void kube_cluster_find(const struct kube_cluster *c, struct str namespace, struct str name,

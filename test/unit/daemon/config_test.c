@@ -170,6 +170,7 @@ static void accepted_without_meaning(void **state)
         "HTTP_ADDRESS=127.0.0.1",
         "WORKERS_UNKNOWN=17",
         "EXCLUDE_NAMESPACES=",
+        "INPUT_OWNERS=",
         "DNS_SERVERS=::1,[::1]:53, 10.0.0.1:5353",
         "DNS_SERVERS=[::1]",
     };
@@ -201,6 +202,9 @@ static void bad_values_name_the_variable(void **state)
         {"WORKERS=", "WORKERS: '' is not a number from 1 to 64"},
         {"WORKERS=18446744073709551617",
          "WORKERS: '18446744073709551617' is not a number from 1 to 64"},
+        {"INPUT_OWNERS=envoy evoy", "INPUT_OWNERS: there is no network input 'evoy'"},
+        {"INPUT_OWNERS=envoy",
+         "INPUT_OWNERS: needs KUBERNETES_DATASOURCE=true, which knows the workloads"},
         {"READ_FROM=START", "READ_FROM: 'START' is not one of end,start"},
         {"READ_FROM=", "READ_FROM: '' is not one of end,start"},
         {"MAX_LINE=1023", "MAX_LINE: '1023' is not a size from 1k to 16m"},

@@ -1,0 +1,252 @@
+/*
+ * Whose drains get what a network input hears that is trusted to name workloads (INPUT_OWNERS):
+ * those of the objects of which the hostname is the name, `<name>.<namespace>`, or Akkeris' form of
+ * it. It is the object's own name that counts, which cannot be changed, and which nobody else of
+ * the namespace and kind can have; annotations and labels claim nothing. Objects of several kinds
+ * with that name all have a right to it. Akkeris' names can be read in several ways: one that is
+ * the name of objects in two namespaces is nobody's, or one of them could read the other's lines.
+ *
+ *   stream "web.shop" (network, trusted) ── identity.owner "name:web.shop" ──▶ router's owner route
+ *                                                                                      ▲ changed()
+ *   Deployment shop/web ── kube_store_named() ── kube_heard "web.shop" ────────────────┘
+ *
+ * A route is made for a hostname while there is a stream of it, and not for every workload of the
+ * cluster; whether there should be a stream is answered by a look-up (kube_heard_wants). Bare pods
+ * are not looked for: only those of this node are known.
+ *
+ * Invariant: a kube_heard is in the map by its hostname from found to gone.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "kube/cluster_internal.h"
+#include "kube/names.h"
+
+#define OWNER_MARK "name:" /* no UID of Kubernetes' holds a colon */
+
+/* Whether all is known that a hostname can mean. */
+static bool is_synced(const struct kube_cluster *c)
+{
+    for (unsigned k = 0; k < KUBE_KINDS; k++)
+        if (k != KUBE_POD && kube_cluster_sync(c, (enum kube_kind)k) == KUBE_UNSYNCED)
+            return false;
+    return true;
+}
+
+static void say_ambiguous(struct kube_cluster *c, struct kube_heard *h,
+                          const struct kube_namespace *one, const struct kube_namespace *other)
+{
+    if (h->ambiguous)
+        return;
+    c->ambiguous++;
+    log_warn("kubernetes: a hostname is the name of workloads in two namespaces, neither gets what "
+             "is heard under it",
+             KV_STR("hostname", h->hostname), KV_STR("namespace", one->name),
+             KV_STR("other", other->name));
+}
+
+static void set_namespace(struct kube_cluster *c, struct kube_heard *h, struct kube_namespace *ns)
+{
+    if (ns)
+        (void)kube_namespace_take(&c->store, ns->name); /* it is there: another reference */
+    if (h->namespace)
+        kube_namespace_drop(&c->store, h->namespace);
+    h->namespace = ns;
+}
+
+/* A look: fills in what it came to, if it came to anything. */
+static void look(struct kube_cluster *c, struct kube_heard *h)
+{
+    struct kube_namespace *ns, *other = NULL;
+    struct kube_found f;
+    bool clear;
+
+    if (!is_synced(c))
+        return;
+    clear = kube_resolve_name(c, h->hostname, &f, &ns, &other);
+    if (!clear) {
+        say_ambiguous(c, h, ns, other);
+        ns = NULL;
+    }
+    h->ambiguous = !clear;
+    if (ns != h->namespace) {
+        set_namespace(c, h, ns);
+        h->named = false;
+    }
+    if (!kube_kept_same(&h->drains, &f)) {
+        kube_kept_set(&h->drains, &f);
+        h->tell = true;
+    }
+    h->known = true;
+}
+
+static void tell_routes(const struct kube_cluster *c, struct kube_heard *h)
+{
+    const struct kube_workload w = {
+        .uid = str_of(h->owner),
+        .namespace = h->namespace ? h->namespace->name : STR(""),
+        .name = h->hostname,
+        .heard = true,
+        .drains = h->drains.drains,
+        .ndrains = h->drains.n,
+    };
+
+    if (c->routes)
+        c->routes->changed(c->routes, &w);
+    h->tell = false;
+}
+
+/* The stream gets its owner, and its namespace for those who write by that. */
+static void set_identity(struct kube_heard *h)
+{
+    struct identity id = *h->origin->identity;
+
+    id.owner = str_of(h->owner);
+    id.namespace = h->namespace ? h->namespace->name : STR("");
+    origin_set_identity(h->origin, identity_create(&id));
+    h->named = true;
+}
+
+static void mark(struct kube_cluster *c, struct kube_heard *h)
+{
+    list_del(&h->dirty);
+    list_add_tail(&c->heard_dirty, &h->dirty);
+}
+
+void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o)
+{
+    struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX);
+    struct kube_heard *h = NULL;
+
+    if (!c->cfg.names || k == KUBE_POD)
+        return;
+    c->identify.generation++;
+    if (o && k != KUBE_NAMESPACE) {
+        kube_names_own(c->cfg.akkeris, o->name, o->namespace, &hostname);
+        h = map_get(&c->heard, buf_str(&hostname));
+        buf_release(&hostname);
+        if (h)
+            mark(c, h);
+    } else {
+        for (size_t i = 0; (h = map_next(&c->heard, &i));)
+            mark(c, h);
+    }
+    loop_task_post(c->cfg.loop, &c->work);
+}
+
+static void guess_all(struct kube_cluster *c)
+{
+    struct kube_heard *h;
+
+    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+        if (!h->known && !h->guessed) {
+            h->guessed = true;
+            router_stream_guessed(c->cfg.router, h->origin);
+        }
+}
+
+/* Routes first: what a stream meets when it is named counts from its beginning. */
+void kube_heard_work(struct kube_cluster *c)
+{
+    struct list now;
+    bool any = false;
+
+    list_init(&now);
+    list_move_all(&now, &c->heard_dirty);
+    list_for_each (it, &now) {
+        struct kube_heard *h = list_entry(it, struct kube_heard, dirty);
+
+        look(c, h);
+        if (h->tell) {
+            tell_routes(c, h);
+            any = true;
+        }
+    }
+    if (any && c->routes)
+        c->routes->commit(c->routes);
+    while (!list_empty(&now)) {
+        struct kube_heard *h = list_entry(now.next, struct kube_heard, dirty);
+
+        list_del(&h->dirty);
+        if (!h->known || h->named)
+            continue;
+        set_identity(h);
+        router_stream_identified(c->cfg.router, h->origin);
+    }
+    if (kube_heard_due(c) <= loop_now(c->cfg.loop))
+        guess_all(c);
+}
+
+uint64_t kube_heard_due(const struct kube_cluster *c)
+{
+    const struct kube_heard *h;
+
+    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+        if (!h->known && !h->guessed)
+            return c->heard_until;
+    return UINT64_MAX;
+}
+
+void kube_heard_tell_all(struct kube_cluster *c)
+{
+    struct kube_heard *h;
+
+    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+        tell_routes(c, h);
+}
+
+enum identify_wants kube_heard_wants(struct identify *i, struct str hostname)
+{
+    const struct kube_cluster *c = container_of(i, struct kube_cluster, identify);
+    struct kube_namespace *ns, *other;
+    struct kube_found f;
+
+    if (!is_synced(c))
+        return loop_now(c->cfg.loop) < c->heard_until ? IDENTIFY_UNKNOWN : IDENTIFY_NO;
+    return kube_resolve_name(c, hostname, &f, &ns, &other) && f.n ? IDENTIFY_YES : IDENTIFY_NO;
+}
+
+bool kube_heard_found(struct kube_cluster *c, struct origin *o)
+{
+    struct kube_heard *h = xcalloc(1, sizeof(*h));
+    struct buf owner = BUF_INIT(KUBE_NAME_TEXT_MAX);
+
+    (void)buf_addf(&owner, "%s%.*s", OWNER_MARK, STR_ARG(o->identity->hostname)); /* it fits */
+    h->owner = str_dup(buf_str(&owner));
+    buf_release(&owner);
+    h->hostname = str_skip(str_of(h->owner), sizeof(OWNER_MARK) - 1);
+    h->origin = o;
+    list_init(&h->dirty);
+    if (map_put(&c->heard, h->hostname, h))
+        BUG("kube: a second stream is heard under one hostname");
+    look(c, h);
+    if (!h->known) {
+        loop_task_post(c->cfg.loop, &c->work); /* which sets the time for a guess */
+        return false;
+    }
+    if (h->tell) {
+        tell_routes(c, h);
+        if (c->routes)
+            c->routes->commit(c->routes);
+    }
+    set_identity(h);
+    return true;
+}
+
+void kube_heard_gone(struct kube_cluster *c, struct origin *o)
+{
+    struct kube_heard *h = map_del(&c->heard, o->identity->hostname);
+
+    if (!h)
+        BUG("kube: stream %llu was not found", (unsigned long long)o->id);
+    if (c->routes && h->drains.n) {
+        c->routes->gone(c->routes, str_of(h->owner));
+        c->routes->commit(c->routes);
+    }
+    list_del(&h->dirty);
+    set_namespace(c, h, NULL);
+    kube_kept_release(&h->drains);
+    free(h->owner);
+    free(h);
+}

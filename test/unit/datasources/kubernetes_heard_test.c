@@ -1,0 +1,217 @@
+/*
+ * Which workloads' drains a trusted hostname has: a cluster whose watches are the test's, the
+ * datasource of annotations, and a router. That a stream under a name exists is what the test says.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "fixture.h"
+#include "kube/cluster_internal.h"
+
+struct world {
+    struct fixture f;
+    struct kube_cluster cluster;
+    struct datasource *source;
+};
+
+static void work(struct loop_task *t)
+{
+    kube_heard_work(container_of(t, struct kube_cluster, work));
+}
+
+static void world_open(struct world *w, bool akkeris)
+{
+    log_set_level(LOG_ERROR);
+    fixture_open(&w->f, NULL, 0);
+    memset(&w->cluster, 0, sizeof(w->cluster)); /* no reflector: nothing else is waited for */
+    w->cluster.cfg = (struct kube_cluster_config){.loop = &w->f.loop,
+                                                  .router = w->f.router,
+                                                  .akkeris = akkeris,
+                                                  .names = true,
+                                                  .namespaces = true};
+    kube_store_init(&w->cluster.store);
+    w->cluster.store.by_name = true;
+    map_init(&w->cluster.heard);
+    list_init(&w->cluster.heard_dirty);
+    list_init(&w->cluster.pods);
+    loop_task_init(&w->cluster.work, work);
+    w->source = datasource_kubernetes_open(&w->f.env, &w->cluster, NULL);
+}
+
+static void put(struct world *w, enum kube_kind k, const char *namespace, const char *name,
+                const char *drains)
+{
+    char uid[200];
+    struct kube_object o = {.namespace = str_of(namespace), .name = str_of(name)};
+
+    (void)snprintf(uid, sizeof(uid), "%d/%s/%s", (int)k, namespace, name);
+    o.uid = str_of(uid);
+    if (drains)
+        o.notes[KUBE_NOTE_DRAINS] = str_of(drains);
+    o.notes[KUBE_NOTE_HOSTNAME] = STR("claimed.shop");
+    if (kube_store_put(&w->cluster.store, k, &o))
+        kube_heard_mark(&w->cluster, k, &o);
+    loop_turn(&w->f.loop, 0);
+}
+
+static void drop(struct world *w, enum kube_kind k, const char *namespace, const char *name)
+{
+    char uid[200];
+    struct kube_object o = {.namespace = str_of(namespace), .name = str_of(name)};
+
+    (void)snprintf(uid, sizeof(uid), "%d/%s/%s", (int)k, namespace, name);
+    o.uid = str_of(uid);
+    if (kube_store_del(&w->cluster.store, k, &o))
+        kube_heard_mark(&w->cluster, k, &o);
+    loop_turn(&w->f.loop, 0);
+}
+
+static struct origin *hear(struct world *w, const char *hostname)
+{
+    struct identity id = {.hostname = str_of(hostname), .network = true, .trusted = true};
+    struct origin *o = origin_create(&w->f.set, identity_create(&id));
+
+    assert_true(kube_heard_found(&w->cluster, o));
+    router_stream_add(w->f.router, o, false);
+    return o;
+}
+
+static void unhear(struct world *w, struct origin *o)
+{
+    router_stream_remove(w->f.router, o);
+    kube_heard_gone(&w->cluster, o);
+}
+
+static bool wanted(struct world *w, const char *hostname)
+{
+    enum identify_wants k = kube_heard_wants(&w->cluster.identify, str_of(hostname));
+
+    assert_int_not_equal(k, IDENTIFY_UNKNOWN);
+    return k == IDENTIFY_YES;
+}
+
+static uint64_t routes(const struct world *w)
+{
+    struct router_stats s;
+
+    router_stats(w->f.router, &s);
+    return s.routes;
+}
+
+static void world_close(struct world *w)
+{
+    datasource_close(w->source);
+    assert_int_equal(w->cluster.heard.len, 0);
+    loop_task_cancel(&w->cluster.work);
+    kube_store_release(&w->cluster.store);
+    map_release(&w->cluster.heard);
+    fixture_close(&w->f);
+}
+
+static void a_name_is_its_workloads(void **state)
+{
+    struct origin *web, *claimed;
+    struct world w;
+
+    (void)state;
+    world_open(&w, false);
+    put(&w, KUBE_DEPLOYMENT, "shop", "web", "u1");
+    put(&w, KUBE_DEPLOYMENT, "shop", "other", "u2");
+    put(&w, KUBE_DEPLOYMENT, "evil", "web", "u3");
+    assert_int_equal(routes(&w), 0); /* none for what nobody has heard */
+    assert_true(wanted(&w, "web.shop"));
+    assert_false(wanted(&w, "claimed.shop"));
+    assert_false(wanted(&w, "web"));
+    web = hear(&w, "web.shop");
+    claimed = hear(&w, "claimed.shop"); /* an operator wants it */
+    assert_string_equal(w.f.attached, "web.shop=u1 ");
+    assert_true(str_eq(web->identity->namespace, STR("shop"))); /* its index, by default */
+    assert_int_equal(routes(&w), 1);
+    put(&w, KUBE_DEPLOYMENT, "shop", "claimed", "u4"); /* has that name itself */
+    assert_string_equal(w.f.attached, "web.shop=u1 claimed.shop=u4 ");
+    unhear(&w, web);
+    unhear(&w, claimed);
+    assert_int_equal(routes(&w), 0);
+    world_close(&w);
+}
+
+static void changes_are_seen(void **state)
+{
+    uint64_t generation;
+    struct origin *o;
+    struct world w;
+
+    (void)state;
+    world_open(&w, false);
+    o = hear(&w, "web.shop");
+    assert_string_equal(w.f.attached, "");
+    put(&w, KUBE_DEPLOYMENT, "shop", "web", "u1;bad;u2");
+    assert_string_equal(w.f.attached, "web.shop=u1 web.shop=u2 ");
+    w.f.changes = 0;
+    put(&w, KUBE_STATEFULSET, "shop", "else", "u9");
+    assert_int_equal(w.f.changes, 0);
+    put(&w, KUBE_STATEFULSET, "shop", "web", "u2;u3");
+    assert_string_equal(w.f.attached, "web.shop=u1 web.shop=u2 web.shop=u3 ");
+    assert_int_equal(w.f.changes, 1);
+    put(&w, KUBE_NAMESPACE, "", "shop", "u4"); /* no default for those who say something */
+    assert_int_equal(w.f.changes, 1);
+    put(&w, KUBE_STATEFULSET, "shop", "web", NULL);
+    assert_string_equal(w.f.attached, "web.shop=u1 web.shop=u2 web.shop=u4 ");
+    put(&w, KUBE_STATEFULSET, "shop", "web", "none");
+    assert_string_equal(w.f.attached, "web.shop=u1 web.shop=u2 ");
+    drop(&w, KUBE_STATEFULSET, "shop", "web");
+    drop(&w, KUBE_DEPLOYMENT, "shop", "web"); /* then nobody is there to have the default */
+    assert_string_equal(w.f.attached, "");
+    generation = w.cluster.identify.generation;
+    put(&w, KUBE_DEPLOYMENT, "shop", "web", NULL);
+    assert_true(w.cluster.identify.generation > generation); /* "nobody wants it" holds no more */
+    assert_string_equal(w.f.attached, "web.shop=u4 ");
+    unhear(&w, o);
+    world_close(&w);
+}
+
+/* "my-app-my-space": whoever may make a workload in the one namespace must not get what is meant
+ * for the other's. */
+static void akkeris_names_of_two_namespaces_are_nobodys(void **state)
+{
+    struct origin *o;
+    struct world w;
+
+    (void)state;
+    world_open(&w, true);
+    put(&w, KUBE_DEPLOYMENT, "my-space", "my-app", "u1");
+    assert_true(wanted(&w, "my-app-my-space"));
+    assert_false(wanted(&w, "my-app.my-space"));
+    o = hear(&w, "my-app-my-space");
+    assert_string_equal(w.f.attached, "my-app-my-space=u1 ");
+    put(&w, KUBE_JOB, "space", "my-app-my", "u2");
+    assert_string_equal(w.f.attached, "");
+    assert_false(wanted(&w, "my-app-my-space"));
+    assert_int_equal(w.cluster.ambiguous, 1);
+    drop(&w, KUBE_JOB, "space", "my-app-my");
+    put(&w, KUBE_JOB, "app-my-space", "my", NULL); /* which says nothing is as much meant */
+    assert_string_equal(w.f.attached, "");
+    assert_int_equal(w.cluster.ambiguous, 2);
+    drop(&w, KUBE_JOB, "app-my-space", "my");
+    assert_string_equal(w.f.attached, "my-app-my-space=u1 ");
+    unhear(&w, o);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_is_its_workloads),
+        cmocka_unit_test(changes_are_seen),
+        cmocka_unit_test(akkeris_names_of_two_namespaces_are_nobodys),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
