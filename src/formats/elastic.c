@@ -255,12 +255,13 @@ char *format_elastic_lay_out(struct formatter *f, const struct identity *id)
 
     tail = d;
     d = format_put(d, STR("\",\"severity\":6,\"facility\":1"));
-    d = format_put_known(d, "namespace", id->namespace);
-    d = format_put_known(d, "pod", id->pod);
-    d = format_put_known(d, "container", id->container);
-    d = format_put_known(d, "node", id->node);
-    if (!id->network)
+    if (!id->network) { /* whose records end in their facility, and may have a namespace */
+        d = format_put_known(d, "namespace", id->namespace);
+        d = format_put_known(d, "pod", id->pod);
+        d = format_put_known(d, "container", id->container);
+        d = format_put_known(d, "node", id->node);
         d = format_put(d, STREAM_KEY);
+    }
     f->tail = str_make(tail, (size_t)(d - tail));
     return d;
 }

@@ -40,6 +40,7 @@ static struct formatter *create_sized(const struct format_options *o, const stru
     struct formatter *f = xcalloc(1, sizeof(*f) + room);
 
     f->o = *o;
+    f->network = id->network;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
         if (formats[i].format == o->format)
             *used = (size_t)(formats[i].lay_out(f, id) - f->text);
@@ -60,6 +61,7 @@ struct formatter *formatter_create(const struct format_options *o, const struct 
         .pod = field(id->pod, &sum),
         .container = field(id->container, &sum),
         .node = field(id->node, &sum),
+        .network = id->network,
     };
 
     /* Once to learn the length, then into memory of just that size: there is a formatter for every
@@ -92,8 +94,15 @@ static int add_with_id(const struct formatter *f, struct buf *out, const struct 
 int formatter_add(const struct formatter *f, struct buf *out, const struct record *r,
                   struct str now, bool *cut)
 {
+    static const struct record_syslog own = {.pri = 1 << 3 | 3}; /* user.err */
+    struct record ours;
     bool ignored;
 
+    if (f->network && !r->syslog) { /* nobody sent it: it says what was lost */
+        ours = *r;
+        ours.syslog = &own;
+        r = &ours;
+    }
     cut = cut ? cut : &ignored;
     *cut = false;
     return f->o.id_first ? add_with_id(f, out, r, now, cut) : f->add(f, out, r, now, cut);

@@ -18,6 +18,7 @@ struct formatter {
     int (*add)(const struct formatter *f, struct buf *out, const struct record *r, struct str now,
                bool *cut);
     struct format_options o;
+    bool network; /* of a network stream, whose records all have a struct record_syslog */
     /* What does not change from record to record; views into text[]. Each encoder says what it puts
      * where. */
     struct str head;

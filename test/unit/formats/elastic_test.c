@@ -272,13 +272,67 @@ static void max_and_full_buffers(void **state)
     buf_release(&whole);
 }
 
+/* Neither the stream's name nor a tag of its own, but those of each record; also of one that tells
+ * of a gap, which nobody sent. */
+static void heard(void **state)
+{
+    const struct record_syslog syslog = {.tag = STR("router"), .procid = STR("7"), .pri = 86};
+    const struct identity id = {.hostname = STR("web.shop"), .network = true};
+    struct record r = fixture_record(STR("hello"));
+    struct buf out = BUF_INIT(4096);
+    struct str rest, action;
+
+    (void)state;
+    for (int gap = 0; gap < 2; gap++) {
+        r.syslog = gap ? NULL : &syslog;
+        r.flags = gap ? RECORD_GAP : 0;
+        assert_int_equal(fixture_encode(&plain, &id, &r, &out, NULL), 0);
+        rest = buf_str(&out);
+        assert_true(str_cut(&rest, '\n', &action));
+        expect(rest,
+               gap ? STR("{\"@timestamp\":\"2026-11-20T10:15:00.123456Z\",\"hostname\":"
+                         "\"web.shop\",\"message\":\"hello\",\"severity\":3,\"facility\":1}\n")
+                   : STR("{\"@timestamp\":\"2026-11-20T10:15:00.123456Z\",\"hostname\":"
+                         "\"web.shop\",\"message\":\"hello\",\"severity\":6,\"facility\":10,"
+                         "\"tag\":\"router\",\"procid\":\"7\"}\n"));
+    }
+    buf_release(&out);
+}
+
+/* What was heard for a workload has its namespace's index, and is else as any that was heard. */
+static void heard_for_a_workload(void **state)
+{
+    const struct record_syslog syslog = {.tag = STR("router"), .pri = 86};
+    struct format_options own = plain;
+    struct identity id = {.hostname = STR("web.shop"), .network = true};
+    struct record r = fixture_record(STR("hello"));
+    struct buf any = BUF_INIT(4096), mine = BUF_INIT(4096);
+    struct str rest[2], action[2];
+
+    (void)state;
+    r.syslog = &syslog;
+    assert_int_equal(fixture_encode(&plain, &id, &r, &any, NULL), 0);
+    own.index_namespace = true;
+    id.namespace = STR("shop");
+    assert_int_equal(fixture_encode(&own, &id, &r, &mine, NULL), 0);
+    rest[0] = buf_str(&any);
+    rest[1] = buf_str(&mine);
+    assert_true(str_cut(&rest[0], '\n', &action[0]) && str_cut(&rest[1], '\n', &action[1]));
+    assert_true(str_starts(action[1], STR("{\"create\":{\"_index\":\"logtrain-shop\",")));
+    expect(rest[1], rest[0]);
+    assert_true(json_valid(str_head(rest[1], rest[1].len - 1)));
+    buf_release(&any);
+    buf_release(&mine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_lines_each),         cmocka_unit_test(index_of_the_hostname),
         cmocka_unit_test(index_of_the_namespace), cmocka_unit_test(index_with_the_date),
         cmocka_unit_test(legal_indices),          cmocka_unit_test(ids),
-        cmocka_unit_test(max_and_full_buffers),
+        cmocka_unit_test(max_and_full_buffers),   cmocka_unit_test(heard),
+        cmocka_unit_test(heard_for_a_workload),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,32 @@ static void max_and_full_buffers(void **state)
     buf_release(&got);
 }
 
+/* What was heard has its own tag and facility, and no stream; so has what tells of a gap. */
+static void heard(void **state)
+{
+    const struct record_syslog syslog = {.tag = STR("router"), .pri = 86};
+    const struct identity id = {.hostname = STR("web.shop"), .network = true};
+    struct record r = fixture_record(STR("hello"));
+    struct str got[2];
+
+    (void)state;
+    for (int gap = 0; gap < 2; gap++) {
+        struct buf out = BUF_INIT(4096);
+
+        r.syslog = gap ? NULL : &syslog;
+        r.flags = gap ? RECORD_GAP : 0;
+        assert_int_equal(fixture_encode(&plain, &id, &r, &out, NULL), 0);
+        assert_true(json_valid(buf_str(&out)));
+        got[0] = gap ? STR("\"level\":3,\"_app_name\":\"web.shop\",\"_group\":\"lr\","
+                           "\"_facility\":\"1\"}")
+                     : STR("\"level\":6,\"_app_name\":\"web.shop\",\"_group\":\"lr\","
+                           "\"_tag\":\"router\",\"_facility\":\"10\"}");
+        got[1] = buf_str(&out);
+        expect(str_skip(got[1], got[1].len - got[0].len), got[0]);
+        buf_release(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +204,7 @@ int main(void)
         cmocka_unit_test(times),
         cmocka_unit_test(framed_by_nul),
         cmocka_unit_test(max_and_full_buffers),
+        cmocka_unit_test(heard),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
