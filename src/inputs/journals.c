@@ -34,6 +34,7 @@ struct journals {
     uint64_t nclosing;
     uint64_t evicted;
     uint64_t rolled_ms;        /* loop time */
+    bool unsure;               /* there may be some that nobody wants */
     struct unrouted *unrouted; /* UNROUTED_SLOTS: so that what nobody wants costs one hash */
     struct journal *known[1 << KNOWN_BITS]; /* of by_host, found lately: a look instead of a hash */
     uint64_t now_turn;                      /* loop time of <now> */
@@ -203,6 +204,7 @@ static void show(struct journals *js, struct journal *j)
         router_stream_add(js->env->router, j->origin, false);
     else
         router_stream_add_pending(js->env->router, j->origin, false);
+    js->unsure |= !router_stream_wanted(j->origin);
 }
 
 /* It was shown, and nobody asks about its name any more. */
@@ -275,6 +277,7 @@ static bool is_unwanted(const struct journal *j)
 static void roll_some(struct journals *js, struct journal *wants)
 {
     uint64_t now = loop_now(js->env->loop);
+    bool pending = false;
     unsigned n = 0;
 
     if (wants && !has_many(wants))
@@ -285,13 +288,19 @@ static void roll_some(struct journals *js, struct journal *wants)
     list_for_each_safe (it, &js->recent) {
         struct journal *j = list_entry(it, struct journal, node);
 
-        if (is_unwanted(j))
+        if (is_unwanted(j)) {
             end(js, j);
-        else if (n < ROLLS_AT_ONCE && !has_many(j)) {
+            continue;
+        }
+        pending |= router_stream_pending(j->origin);
+        if (n < ROLLS_AT_ONCE && !has_many(j)) {
             journal_roll(j);
             n++;
         }
+        if (n == ROLLS_AT_ONCE && !js->unsure)
+            return;
     }
+    js->unsure = pending;
 }
 
 /* ---- appending ---- */

@@ -1,9 +1,12 @@
 """INPUT_OWNERS: what a trusted network input hears under a workload's name goes to the workload's own drains, from any node of
 the cluster; what another input says under it never does. /events is trusted here, /syslog is not."""
 
+import json
+import threading
+
 import pytest
 from lib.daemon import SLOW
-from lib.kapi import Kapi, names, silence
+from lib.kapi import names
 from lib.wait import stays, wait_for
 from test_http_in import curl, ndjson, packet
 
@@ -202,6 +205,18 @@ def test_limits_and_the_egress_policy_apply(api, router, syslog_tcp):
     assert peer.connections == [] and not api.events
 
 
+def test_elasticsearch_writes_to_the_namespaces_index(api, router, http):
+    """As it does for pods' lines; the hostname is not believed where an index is made of it."""
+    es = http()
+    api.deployment("web", "shop", drains=f"es+http://127.0.0.1:{es.port}/")
+    heard(synced(router()), [b"hello"])
+    wait_for(lambda: es.requests, WAIT, "a request")
+    action, document = es.requests[0].body.splitlines()
+    assert json.loads(action)["create"]["_index"] == "logtrain-shop"
+    assert {k: json.loads(document)[k] for k in ("hostname", "tag", "message")} == \
+        {"hostname": "web.shop", "tag": "router", "message": "hello"}
+
+
 def test_akkeris_names(oracle, api, router, syslog_tcp):
     """`<name>-<namespace>`; labels claim nothing; what may be read in two ways is nobody's."""
     peer, other = syslog_tcp(), syslog_tcp()
@@ -262,16 +277,16 @@ def test_what_is_spooled_is_nobodys_when_its_input_is_trusted_no_more(oracle, ap
 
 
 def test_lines_wait_until_the_api_has_answered(oracle, api, router, syslog_tcp):
-    """A list that does not come: what is heard waits, as a container's log does, and then goes where it should."""
+    """A list that comes late: what is heard waits, as a container's log does, and then goes where it should."""
     peer, operator = syslog_tcp(), syslog_tcp()
     api.deployment("web", "shop", drains=peer.url())
-    api.script("statefulsets", "list", silence)
+    late = threading.Event()
+    api.script("statefulsets", "list", lambda handler: (late.wait(WAIT), handler.list(api, "statefulsets", {})))
     d = router(drains=[("web.shop", operator.url())])
     heard(d, oracle.source("a").take(50))
     heard(d, [b"x"] * 50, "nobody.shop")
     assert d.metric("logtrain_pending_streams") == 2 and peer.count() == operator.count() == 0
-    api.stop()
-    api.start()
+    late.set()
     for one in peer, operator:
         oracle.wait_complete(one, WAIT).assert_exact()
     assert d.metric("logtrain_pending_streams") == 0
