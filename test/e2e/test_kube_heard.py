@@ -5,6 +5,7 @@ import json
 import threading
 
 import pytest
+from lib import als
 from lib.daemon import SLOW
 from lib.kapi import names
 from lib.wait import stays, wait_for
@@ -215,6 +216,23 @@ def test_elasticsearch_writes_to_the_namespaces_index(api, router, http):
     assert json.loads(action)["create"]["_index"] == "logtrain-shop"
     assert {k: json.loads(document)[k] for k in ("hostname", "tag", "message")} == \
         {"hostname": "web.shop", "tag": "router", "message": "hello"}
+
+
+@pytest.mark.parametrize("akkeris", ["false", "true"])
+def test_envoys_lines_about_a_workload_are_its_own(api, kube, syslog_tcp, closing, tmp_path, akkeris):
+    peer, other, ports = syslog_tcp(), syslog_tcp(), tmp_path / "input-ports"
+    api.deployment("web", "shop", drains=peer.url())
+    api.deployment("other", "shop", drains=other.url(), hostname="web.shop")
+    d = synced(kube(env={"KUBERNETES": "false", "ENVOY": "true", "ENVOY_PORT": "0", "INPUT_ADDRESS": "127.0.0.1",
+                         "INPUT_PORTS_FILE": ports, "INPUT_OWNERS": "envoy", "AKKERIS": akkeris}))
+    client = closing(als.Client(int(ports.read_text().split()[1])))
+    stream = client.request(als.V3)
+    entries = [als.http_entry(f"/{n}", "outbound|80||web.shop.svc.cluster.local") for n in range(5)]
+    client.message(stream, als.identifier() + als.http_logs(*entries))
+    assert client.finish(stream) == 0
+    wait_for(lambda: peer.count() == 5, WAIT, "the router's lines")
+    assert names(peer) == {("web-shop", "akkeris/router") if akkeris == "true" else ("web.shop", "envoy")}
+    assert other.count() == 0 and len(d.drains()) == 1
 
 
 def test_akkeris_names(oracle, api, router, syslog_tcp):
