@@ -144,7 +144,8 @@ static struct journal **known_slot(struct journals *js, struct str hostname, boo
     } else if (n) {
         memcpy(&head, hostname.p, n);
     }
-    mixed = (head ^ (tail << 29 | tail >> 35) ^ hostname.len ^ (uint64_t)trusted << 8) * 0x9fb21c651e98df25;
+    mixed = (head ^ (tail << 29 | tail >> 35) ^ hostname.len ^ (uint64_t)trusted << 8) *
+            0x9fb21c651e98df25;
     return &js->known[mixed >> (64 - KNOWN_BITS)];
 }
 
