@@ -401,6 +401,63 @@ static void max_holds_for_every_size(void **state)
     buf_release(&out);
 }
 
+/* What a network input heard: the same in each framing, however many digits its length has, with
+ * its priority, its fields made fit, and a time of any form. */
+static void heard_in_each_framing(void **state)
+{
+    static const struct {
+        enum framing framing;
+        const char *before, *after;
+    } framings[] = {{FRAMING_OCTET, "", ""}, {FRAMING_LF, "", "\n"}, {FRAMING_ARRAY, "[", ""}};
+    static const char *const times[] = {"2026-11-20T10:15:00Z", "2026-11-20T10:15:00.5+01:00",
+                                        "2026-11-20T10:15:00.123456789-01:30"};
+    static const unsigned char pris[] = {0, 9, 10, 99, 100, 191};
+    static char text[2000];
+    struct identity id = fixture_identity();
+    struct buf bare = BUF_INIT(1 << 16), got = BUF_INIT(1 << 16), want = BUF_INIT(1 << 16);
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    for (size_t n = 0; n < sizeof(text); n++) {
+        const struct record_syslog s = {.tag = STR("app\x7f.12345678"),
+                                        .procid = n % 2 ? STR("1") : STR(""),
+                                        .pri = pris[n % ARRAY_LEN(pris)]};
+        struct record r = fixture_record(str_make(text, n));
+
+        r.time = str_of(times[n % ARRAY_LEN(times)]);
+        r.syslog = &s;
+        assert_int_equal(fixture_encode(&plain, &id, &r, &bare, NULL), 0);
+        buf_clear(&want);
+        (void)buf_addf(&want, "<%u>1 %.*s%s web.shop app_.12345678 %s - - ", s.pri,
+                       n % 3 == 2   ? 26
+                       : n % 3 == 1 ? 21
+                                    : 19,
+                       r.time.p,
+                       n % 3 == 2   ? "-01:30"
+                       : n % 3 == 1 ? "+01:00"
+                                    : "Z",
+                       n % 2 ? "1" : "-");
+        (void)buf_add(&want, text, n);
+        expect(buf_str(&bare), buf_str(&want));
+        for (size_t i = 0; i < ARRAY_LEN(framings); i++) {
+            struct format_options o = {.format = FORMAT_RFC5424, .framing = framings[i].framing};
+
+            assert_int_equal(fixture_encode(&o, &id, &r, &got, NULL), 0);
+            buf_clear(&want);
+            if (o.framing == FRAMING_OCTET)
+                (void)buf_addf(&want, "%zu ", bare.len);
+            else
+                (void)buf_add_str(&want, str_of(framings[i].before));
+            (void)buf_add_str(&want, buf_str(&bare));
+            (void)buf_add_str(&want, str_of(framings[i].after));
+            expect(str_head(buf_str(&got), want.len), buf_str(&want));
+        }
+    }
+    buf_release(&bare);
+    buf_release(&got);
+    buf_release(&want);
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -434,6 +491,7 @@ int main(void)
         cmocka_unit_test(full_buffer_is_left_alone),
         cmocka_unit_test(max_cuts_the_record),
         cmocka_unit_test(max_holds_for_every_size),
+        cmocka_unit_test(heard_in_each_framing),
         cmocka_unit_test(names),
     };
 
