@@ -7,7 +7,7 @@ import pytest
 from lib.daemon import SLOW
 from lib.http_peer import Http
 from lib.kapi import Kapi
-from lib.peer import SyslogTcp
+from lib.peer import SyslogTcp, same_port
 from lib.wait import stays, wait_for
 
 WAIT = 30 * SLOW
@@ -90,13 +90,7 @@ def test_D24_no_scheme_gets_through(kube, node, oracle, dns, forbidden):
 
 def pair(closing, kind):
     """Two receivers on one port: where a name may lead, and where it may not."""
-    for _ in range(20):
-        outside = closing(kind(address="127.0.0.2"))
-        try:
-            return outside, closing(kind(address="127.0.0.1", port=outside.port))
-        except OSError:
-            continue  # somebody else has that port there
-    raise AssertionError("no port is free at both addresses")
+    return same_port(lambda address, port: closing(kind(address=address, port=port)), "127.0.0.2", "127.0.0.1")
 
 
 def test_D24_a_name_that_leads_elsewhere_later(kube, node, oracle, dns, closing):

@@ -164,6 +164,7 @@ def test_D17_kill_of_the_receiver_between_batches(node, oracle, daemon, http):
         wait_for(lambda: not web.open_connections(), 5 * SLOW, "the connections to end")
     c.write(source.take(20))
     oracle.wait_complete(web, 30).assert_exact()
+    d.wait_counter(web.port, "connects", 4)
     (drain,) = d.drains()
     assert drain["counters"]["connects"] == len(web.connections) == 4
     assert drain["counters"]["connect_errors"] == 0

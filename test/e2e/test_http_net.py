@@ -10,7 +10,7 @@ import pytest
 from lib.daemon import SANITIZED, SLOW
 from lib.http_peer import Http
 from lib.node import Writer
-from lib.peer import Mode, NEVER_READ, NORMAL, ONE_BYTE
+from lib.peer import Mode, NEVER_READ, NORMAL, ONE_BYTE, same_port
 from lib.wait import stays, wait_for
 
 NDJSON = "batch=ndjson&linger=20ms"
@@ -178,10 +178,9 @@ def test_D23_cname_loop_and_a_thousand_addresses(node, oracle, daemon, http, dns
     assert "loop.test" in bad["last_error"]
 
 
-def test_D23_address_changes(node, oracle, daemon, http, dns, closing):
+def test_D23_address_changes(node, oracle, daemon, dns, closing):
     """The name leads elsewhere now: when the old receiver goes, the next connection goes there."""
-    first = http()
-    second = closing(Http(address="127.0.0.2", port=first.port))
+    first, second = same_port(lambda address, port: closing(Http(address=address, port=port)), "127.0.0.1", "127.0.0.2")
     dns.set("logs.test", ["127.0.0.1"])
     resolving(node, daemon, dns, [("*", f"http://logs.test:{first.port}/?{NDJSON}")])
     c, source = node.container("web-0"), oracle.source("a")

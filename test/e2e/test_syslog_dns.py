@@ -5,7 +5,7 @@ import time
 
 import pytest
 from lib.daemon import SLOW
-from lib.peer import SyslogTcp, SyslogUdp
+from lib.peer import SyslogTcp, SyslogUdp, same_port
 from lib.wait import stays, wait_for
 
 NAME = "logs.example.test"
@@ -14,15 +14,19 @@ SOME = pytest.mark.parametrize("kind", ["tcp", "tls", "udp"])
 
 @pytest.fixture
 def named(closing, certs, dns):
-    """named(kind, address=…) gives (peer, URL with NAME)."""
-    def make(kind, options="", address="127.0.0.1", port=0):
+    """named(kind, address=…) gives (peer, URL with NAME); with also=…, (peer, another at that address, URL)."""
+    def make(kind, options="", address="127.0.0.1", also=None):
+        def one(at, port):
+            return closing(SyslogTcp(tls=certs.server() if kind == "tls" else None, address=at, port=port))
+
         if kind == "udp":
-            peer = closing(SyslogUdp(address))
+            peers = [closing(SyslogUdp(address))]
         else:
-            peer = closing(SyslogTcp(tls=certs.server() if kind == "tls" else None, address=address, port=port))
+            peers = same_port(one, *filter(None, [address, also]))
+        peer = peers[0]
         more = "insecure=true" if kind == "tls" else ""  # the certificates are for localhost
         options = "&".join(filter(None, [more, options]))
-        return peer, f"syslog+{kind}://{NAME}:{peer.port}/" + (f"?{options}" if options else "")
+        return *peers, f"syslog+{kind}://{NAME}:{peer.port}/" + (f"?{options}" if options else "")
     return make
 
 
@@ -67,8 +71,7 @@ def test_D23_silence(node, oracle, daemon, dns, named, syslog_tcp, kind):
 def test_D23_dead_address_first(node, oracle, daemon, dns, named, kind):
     """Nobody answers at the first address: the second is tried a quarter of a second later, and it is not waited for the
     first one's timeout."""
-    good, url = named(kind, address="127.0.0.3")
-    dead, _ = named(kind, address="127.0.0.2", port=good.port)
+    good, dead, url = named(kind, address="127.0.0.3", also="127.0.0.2")
     dead.blackhole()
     dns.set(NAME, ["127.0.0.2", "127.0.0.3"])
     d = daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})
@@ -104,8 +107,7 @@ def test_D23_a_thousand_addresses(node, oracle, daemon, dns, named):
 def test_D23_address_changes_between_connects(node, oracle, daemon, dns, named, kind):
     """The service moves: the old one ends its connections, and the name says where it is now. TTL or not, it is asked
     again for each connection."""
-    old, url = named(kind, address="127.0.0.2")
-    new, _ = named(kind, address="127.0.0.3", port=old.port)
+    old, new, url = named(kind, address="127.0.0.2", also="127.0.0.3")
     dns.set(NAME, ["127.0.0.2"])
     d = daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})
     c = node.container("web-0")

@@ -315,8 +315,10 @@ def _around(text, value):
 
 def run(*args, env=None, timeout=20):
     """Runs the program to its end (--check, --help, a refused start): the CompletedProcess, as text."""
-    done = subprocess.run([str(BIN), *args], env={"PATH": "/usr/bin:/bin", **SANITIZER_ENV, **(env or {})}, text=True,
-                          capture_output=True, timeout=timeout * SLOW, stdin=subprocess.DEVNULL, check=False)
+    with tempfile.TemporaryDirectory(prefix="logtrain-") as state:  # there is one logtrain to a state
+        env = {"PATH": "/usr/bin:/bin", "STATE_PATH": state, **SANITIZER_ENV, **(env or {})}
+        done = subprocess.run([str(BIN), *args], env=env, text=True, capture_output=True, timeout=timeout * SLOW,
+                              stdin=subprocess.DEVNULL, check=False)
     assert not _SANITIZER.search(done.stderr), done.stderr
     return done
 

@@ -258,6 +258,17 @@ class Cursor:
             yield from messages[at:end] if at < end else ()
 
 
+def same_port(make, *addresses):
+    """One receiver for each address, all on one port: make(address, port) gives one, and fails when somebody else has it."""
+    for _ in range(20):
+        made = [make(addresses[0], 0)]
+        try:
+            return made + [make(address, made[0].port) for address in addresses[1:]]
+        except OSError:
+            continue
+    raise AssertionError(f"no port is free at each of {addresses}")
+
+
 class StreamPeer:
     """What TCP receivers have in common: the listener and the connections."""
 
