@@ -24,6 +24,12 @@ def wait_rotated(d, c):
     wait_for(lambda: str(c.live) in d.fds(), 20 * SLOW, "the live file to be opened")
 
 
+def settled(d, peer, n):
+    """<peer> has <n> lines, and that is known. Before they are read there is no lag either."""
+    wait_for(lambda: peer.count() == n, 20 * SLOW, lambda: f"{n} lines; {peer.count()} are there")
+    d.wait_confirmed(peer.port)
+
+
 def declared(report):
     """Bytes that the gap records in <report> speak of."""
     return sum(int(GAP.search(m)[1]) for m in report.foreign)
@@ -56,7 +62,7 @@ def test_F02_twenty_rotations_over_the_budget(node, oracle, daemon, http):
     source = oracle.source("a", size=500)
     d = daemon(node, drains=[("*", web_url(web))], env={"HELD_BYTES_MAX": "30k"})
     c.write(source.take(10))
-    d.wait_confirmed(web.port)
+    settled(d, web, 10)
     web.refuse("reset")
     sizes, read = [], c.live.stat().st_size
     for _ in range(20):
@@ -90,7 +96,7 @@ def test_S14_only_the_offending_drain_pays(node, oracle, daemon, http):
     for c, source in ((noisy, a), (quiet, b)):
         c.write(source.take(10))
     for peer in (well, dead):
-        d.wait_confirmed(peer.port)
+        settled(d, peer, 20)
     dead.refuse("reset")
     progress = oracle.progress(well)
     for i in range(20):  # compressed, 18 deleted files are twice what one stream may hold
@@ -122,7 +128,7 @@ def test_F12_deleted_with_unread_bytes_and_killed(node, oracle, daemon, http, ro
     c = node.container("short-0")
     d = daemon(node, routes=[("*", web_url(web))])
     c.write(oracle.source("a").take(10))
-    d.wait_confirmed(web.port)
+    settled(d, web, 10)
     web.refuse("reset")
     read = c.live.stat().st_size
     c.write(oracle.source("lost").take(500))
