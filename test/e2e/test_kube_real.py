@@ -14,8 +14,9 @@ pytestmark = pytest.mark.timeout(600)
 
 def test_deployments_apply_as_they_are(kube_api):
     """All of it is valid to a server that knows every field; and what the examples make of it."""
-    for what in ("-k", DEPLOYMENTS / "examples/routes"), ("-f", DEPLOYMENTS / "examples/workload.yaml"), \
-            ("-f", DEPLOYMENTS / "examples/network-policy.yaml"):
+    examples = DEPLOYMENTS / "examples"
+    for what in ("-k", examples / "routes"), ("-k", examples / "inputs"), ("-f", examples / "workload.yaml"), \
+            ("-f", examples / "network-policy.yaml"):
         if "workload" in str(what[1]):  # its namespace exists only then
             kube_api.kubectl("apply", *what)
         else:
