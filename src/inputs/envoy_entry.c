@@ -103,11 +103,13 @@ static bool set_hostname(struct buf *out, struct str cluster, bool akkeris)
 /* A node's id is "sidecar~<ip>~<pod>.<namespace>~<domain>" with Istio. */
 static bool set_pod_owner(struct buf *out, struct str id, bool akkeris)
 {
-    struct str part, rest = id, name;
+    struct str part = STR(""), rest = id, name;
     ptrdiff_t dot;
 
-    if (!str_cut(&rest, '~', &part) || !str_cut(&rest, '~', &part) || !str_cut(&rest, '~', &part) ||
-        !rest.len)
+    for (int i = 0; i < 3; i++)
+        if (!str_cut(&rest, '~', &part))
+            return false;
+    if (!rest.len)
         return false;
     dot = str_rfind(part, '.');
     if (dot <= 0 || (size_t)dot + 1 == part.len)
