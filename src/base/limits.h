@@ -143,10 +143,13 @@
 
 /* gRPC, for Envoy's access logs */
 #define GRPC_MESSAGE_MAX (4 * 1024 * 1024) /* of one message, as other servers have it */
-#define GRPC_WINDOW (64 * 1024)            /* bytes of one call that may be on their way */
+#define GRPC_KEPT_MAX (32 * 1024 * 1024)   /* bytes of messages not taken yet, all calls together */
+#define GRPC_WINDOW (16 * 1024)            /* bytes of one call that may be on their way */
 #define GRPC_CONNECTION_WINDOW (1024 * 1024)
-#define GRPC_CALLS_MAX 100                 /* open at a time, of one connection */
+#define GRPC_CALLS_MAX 1024                /* open at a time */
+#define GRPC_CONNECTION_CALLS_MAX 64       /* ... of one connection */
 #define GRPC_HEADERS_MAX 16384             /* bytes of the headers of one call */
+#define GRPC_GOODBYE_MS 1000               /* at least, for a client to read why it is refused */
 #define ENVOY_UNPACK_MAX (8 * 1024 * 1024) /* memory of one message that is being read */
 #define GRPC_IDLE_FRAMES_MAX 500           /* frames of a second that bring no message */
 

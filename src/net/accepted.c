@@ -19,9 +19,11 @@ struct accepted {
     SSL *ssl; /* NULL = plain */
     bool secured;
     bool paused;
-    bool over;        /* the end was found; <ended> is told by the task */
+    bool over; /* the end was found; <ended> is told by the task */
+    bool said_goodbye;
     bool wants_write; /* TLS does, before it goes on reading */
     bool writing;     /* the owner does */
+    bool write_reads; /* TLS has to read before it goes on writing */
     struct err why;
     struct loop_fd *watch;
     struct loop_task task; /* tells what was found inside accepted_read() */
@@ -31,7 +33,7 @@ struct accepted {
 
 static void watch(struct accepted *a)
 {
-    bool write = a->wants_write || (a->writing && (!a->ssl || a->secured));
+    bool write = a->wants_write || (a->writing && !a->write_reads && (!a->ssl || a->secured));
 
     loop_fd_set(a->watch, a->over ? 0 : (a->paused ? 0 : LOOP_READ) | (write ? LOOP_WRITE : 0));
 }
@@ -97,6 +99,11 @@ static void ready(void *arg, int events, int error)
         shake_hands(a);
         return;
     }
+    if (a->write_reads && (events & LOOP_READ)) {
+        a->write_reads = false;
+        watch(a);
+        events |= LOOP_WRITE;
+    }
     if (a->writing && (events & LOOP_WRITE))
         a->ops->writable(a->arg);
     if (!a->over && !a->paused && ((events & LOOP_READ) || a->wants_write))
@@ -141,14 +148,18 @@ size_t accepted_read(struct accepted *a, void *p, size_t n)
 
 static size_t write_tls(struct accepted *a, const void *p, size_t n)
 {
-    int rc;
+    int rc, how;
 
     ERR_clear_error();
     errno = 0;
     rc = SSL_write(a->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
     if (rc > 0)
         return (size_t)rc;
-    if (SSL_get_error(a->ssl, rc) != SSL_ERROR_WANT_WRITE)
+    how = SSL_get_error(a->ssl, rc);
+    a->write_reads = how == SSL_ERROR_WANT_READ; /* half of a KeyUpdate has come */
+    if (a->write_reads)
+        watch(a);
+    else if (how != SSL_ERROR_WANT_WRITE)
         tls_ended(a, rc);
     return 0;
 }
@@ -181,8 +192,21 @@ void accepted_want_write(struct accepted *a, bool wanted)
     watch(a);
 }
 
+void accepted_shutdown(struct accepted *a)
+{
+    if (a->over || a->said_goodbye)
+        return;
+    a->said_goodbye = true;
+    if (a->ssl && a->secured)
+        (void)SSL_shutdown(a->ssl); /* a goodbye, if it fits */
+    ERR_clear_error();
+    (void)shutdown(a->fd, SHUT_WR); /* it may be gone */
+}
+
 void accepted_pause(struct accepted *a, bool paused)
 {
+    if (a->paused == paused)
+        return;
     a->paused = paused;
     watch(a);
     if (!paused && a->ssl)
@@ -233,7 +257,7 @@ void accepted_free(struct accepted *a)
         return;
     loop_task_cancel(&a->task);
     loop_fd_free(a->watch);
-    if (a->ssl && a->secured && !a->over)
+    if (a->ssl && a->secured && !a->over && !a->said_goodbye)
         (void)SSL_shutdown(a->ssl); /* a goodbye, if it fits */
     SSL_free(a->ssl);
     ERR_clear_error();

@@ -8,23 +8,39 @@
 #include "net/grpc_internal.h"
 
 #define PREFIX 5
-#define REST_KEPT (64 * 1024) /* an empty <rest> that is larger is given back */
+#define REST_SLACK (64 * 1024) /* memory beyond what is kept in it that is not worth a copy */
 
-static void set_rest(struct grpc_call *c, struct str left)
+static void count(struct grpc_call *c)
 {
     struct grpc_server *s = c->conn->server;
 
-    s->kept -= c->rest.len;
-    if (!left.len) {
-        buf_clear(&c->rest);
-        if (c->rest.cap > REST_KEPT)
-            buf_release(&c->rest);
-    } else if (left.p >= c->rest.p && left.p <= c->rest.p + c->rest.len && c->rest.len) {
-        buf_consume(&c->rest, c->rest.len - left.len); /* it is the end of what is there */
-    } else if (buf_add_str(&c->rest, left) < 0) {
+    s->kept += c->rest.cap;
+    s->kept -= c->counted;
+    c->counted = c->rest.cap;
+}
+
+/* What is left of a long message must not hold all of its memory. */
+static void fit(struct grpc_call *c)
+{
+    struct buf small = BUF_INIT(c->rest.max);
+
+    if (c->rest.len && c->rest.cap - c->rest.len <= REST_SLACK)
+        return;
+    if (c->rest.len && buf_add_str(&small, buf_str(&c->rest)) < 0)
+        return; /* no memory for less memory: then as it is */
+    buf_release(&c->rest);
+    c->rest = small;
+}
+
+/* What is left of the bytes that were passed on: the end of them, in <rest> or outside. */
+static void set_rest(struct grpc_call *c, struct str left)
+{
+    if (c->rest.len)
+        buf_consume(&c->rest, c->rest.len - left.len);
+    else if (left.len && buf_add_str(&c->rest, left) < 0)
         BUG("grpc: %zu bytes are more than a message and a window", left.len);
-    }
-    s->kept += c->rest.len;
+    fit(c);
+    count(c);
 }
 
 void grpc_call_fail(struct grpc_call *c, enum grpc_status status, const char *why)
@@ -67,7 +83,7 @@ static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
         switch (s->service->message(s->arg, c, str_make(left.p + PREFIX, len))) {
         case GRPC_TAKEN:
             *done += PREFIX + len;
-            c->conn->frames = 0;
+            c->conn->frames -= len && c->conn->frames; /* it has paid for one */
             break;
         case GRPC_WAIT:
             c->waiting = true;
@@ -79,13 +95,37 @@ static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
     return true;
 }
 
-/* False: the call was ended, for all of them keep too much. */
+/* The call that keeps most. */
+static struct grpc_call *largest(struct grpc_server *s)
+{
+    struct grpc_call *found = NULL;
+
+    list_for_each (it, &s->conns) {
+        const struct grpc_conn *conn = list_entry(it, struct grpc_conn, node);
+
+        list_for_each (at, &conn->calls) {
+            struct grpc_call *c = list_entry(at, struct grpc_call, node);
+
+            if (!found || c->counted > found->counted)
+                found = c;
+        }
+    }
+    return found;
+}
+
+/* All together may keep so much: above it those who keep most are ended. False: so was <c>. */
 static bool kept_fits(struct grpc_call *c)
 {
-    if (c->conn->server->kept <= INPUT_KEPT_MAX)
-        return true;
-    grpc_call_fail(c, GRPC_RESOURCE_EXHAUSTED, "unfinished messages of all are too many bytes");
-    return false;
+    struct grpc_server *s = c->conn->server;
+
+    while (s->kept > GRPC_KEPT_MAX) {
+        struct grpc_call *most = largest(s);
+
+        if (!most || !most->counted)
+            BUG("grpc: %zu bytes are kept by nobody", (size_t)s->kept);
+        grpc_call_fail(most, GRPC_RESOURCE_EXHAUSTED, "messages of all calls are too many bytes");
+    }
+    return !c->answered;
 }
 
 static void pass_on(struct grpc_call *c, struct str bytes)
@@ -118,7 +158,7 @@ void grpc_call_feed(struct grpc_call *c, struct str bytes)
             grpc_call_fail(c, GRPC_RESOURCE_EXHAUSTED, "more was sent than the window allows");
             return;
         }
-        c->conn->server->kept += bytes.len;
+        count(c);
         all = buf_str(&c->rest);
     }
     if (!c->waiting)
@@ -170,8 +210,8 @@ void grpc_call_end(struct grpc_call *c, enum grpc_status status, const char *tex
     c->answered = true;
     c->waiting = false;
     c->owes_since = 0;
-    c->conn->server->kept -= c->rest.len;
     buf_release(&c->rest);
+    count(c);
     grpc_respond(c, "200", status, text);
 }
 
@@ -183,8 +223,9 @@ void grpc_call_free(struct grpc_call *c)
     if (c->begun)
         s->service->gone(s->arg, c);
     list_del(&c->node);
-    c->conn->server->kept -= c->rest.len;
     buf_release(&c->rest);
+    count(c);
+    c->conn->server->ncalls--;
     free(c);
 }
 

@@ -29,7 +29,8 @@ struct grpc_server {
     struct list gone; /* to be freed at the end of the turn */
     struct loop_task reap;
     struct loop_timer *sweep; /* runs while somebody owes something */
-    uint64_t kept;            /* bytes that calls keep */
+    uint64_t kept;            /* bytes of memory in which calls keep theirs */
+    unsigned ncalls;          /* open */
     struct grpc_server_stats stats;
     struct log_limit complaint;
     char *chunk; /* to read into */
@@ -46,7 +47,7 @@ struct grpc_conn {
     struct buf out;        /* of the session, and not in the socket yet */
     uint64_t owes_since;   /* loop time since which there is no call, or <out> stays; 0 = no */
     uint64_t second;       /* loop time in which <frames> are counted */
-    unsigned frames;       /* that brought nothing */
+    unsigned frames;       /* that brought nothing, in it */
     bool closed;
     bool used;   /* it has had a call */
     bool broken; /* no more is read: it is closed when the peer has had time to read our goodbye */
@@ -59,6 +60,7 @@ struct grpc_call {
     void *data;
     int32_t id;
     struct buf rest;     /* bytes that are no whole message, or wait */
+    size_t counted;      /* of server->kept, for <rest> */
     size_t held;         /* bytes whose window was not given back */
     uint64_t owes_since; /* loop time: a message has begun and is not whole; 0 = none */
     size_t header_bytes;
@@ -74,6 +76,8 @@ struct grpc_call {
 /* A new connection, which it owns. */
 void grpc_server_accept(struct grpc_server *s, int fd);
 void grpc_complain(struct grpc_conn *c, const char *why);
+/* The client has broken the protocol: counted and said; no more of it is looked at. */
+void grpc_conn_broken(struct grpc_conn *c, const char *why);
 /* Takes it out at once; it is freed at the end of the turn. */
 void grpc_conn_close(struct grpc_conn *c);
 void grpc_conn_owes(struct grpc_conn *c);

@@ -8,6 +8,7 @@
 
 #define READ_SIZE (64 * 1024)
 #define READS_PER_TURN 4
+#define READ_ALL (1024 * 1024) /* of a client that we leave */
 #define COMPLAIN_MS 60000
 
 void grpc_complain(struct grpc_conn *c, const char *why)
@@ -18,6 +19,14 @@ void grpc_complain(struct grpc_conn *c, const char *why)
         log_warn("grpc client is refused", KV_CSTR("input", s->name),
                  KV_CSTR("peer", c->host->address), KV_CSTR("reason", why),
                  KV_INT("suppressed", s->complaint.suppressed_before));
+}
+
+void grpc_conn_broken(struct grpc_conn *c, const char *why)
+{
+    c->broken = true;
+    c->owes_since = loop_now(c->server->loop) + 1;
+    c->server->stats.failed++;
+    grpc_complain(c, why);
 }
 
 /* ---- connections end ---- */
@@ -106,13 +115,16 @@ static void sweep_fired(void *arg)
     list_for_each_safe (it, &s->conns) {
         struct grpc_conn *c = list_entry(it, struct grpc_conn, node);
 
-        if (c->broken || (c->out.len && is_late(s, c->owes_since, &more))) {
+        if (c->broken ? loop_now(s->loop) >= c->owes_since + GRPC_GOODBYE_MS
+                      : c->out.len && is_late(s, c->owes_since, &more)) {
             grpc_conn_close(c); /* it has had time to read why */
+        } else if (c->broken) {
+            more = true;
         } else if (is_late(s, c->owes_since, &more)) {
             if (!c->used)
-                grpc_complain(c, "it was too slow");
-            s->stats.failed += !c->used;
+                grpc_conn_broken(c, "it was too slow");
             c->broken = true;
+            c->owes_since = loop_now(s->loop) + 1;
             more = true;
             (void)nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR);
             loop_task_post(s->loop, &c->work);
@@ -137,13 +149,12 @@ static void readable(void *arg)
     struct grpc_server *s = c->server;
     size_t n = READ_SIZE;
 
-    for (int i = 0; i < READS_PER_TURN && n == READ_SIZE && !c->closed; i++) {
+    for (int i = 0; i < READS_PER_TURN && n == READ_SIZE && !c->closed && !c->out.len; i++) {
         n = accepted_read(c->io, s->chunk, READ_SIZE);
         if (n && !c->broken) /* else it is thrown away, so that the peer gets to our goodbye */
             grpc_session_read(c, s->chunk, n);
-    }
-    if (!c->closed)
         grpc_session_write(c);
+    }
 }
 
 static void writable(void *arg)
@@ -216,7 +227,8 @@ void grpc_server_accept(struct grpc_server *s, int fd)
         return;
     }
     grpc_conn_owes(c);
-    loop_task_post(s->loop, &c->work); /* our settings */
+    if (!s->tls)                           /* else when the handshake is done */
+        loop_task_post(s->loop, &c->work); /* our settings */
 }
 
 static void accepted(void *arg, int fd)
@@ -278,6 +290,9 @@ static void say_goodbye(struct grpc_conn *c)
     if (!c->closed)
         (void)nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR);
     grpc_session_write(c);
+    for (size_t n = 1, total = 0; n && total < READ_ALL;
+         total += n) /* what is not read would undo it */
+        n = accepted_read(c->io, c->server->chunk, READ_SIZE);
     grpc_conn_close(c);
 }
 

@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "net/grpc_internal.h"
 
-#define OUT_MAX (256 * 1024)
+#define OUT_MAX (64 * 1024)
+#define OUT_FULL (16 * 1024)
 
 /* ---- what is answered ---- */
 
@@ -91,8 +92,11 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
+    if (conn->broken)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     c = xcalloc(1, sizeof(*c));
     c->conn = conn;
+    conn->server->ncalls++;
     c->id = frame->hd.stream_id;
     buf_init(&c->rest, GRPC_MESSAGE_MAX + GRPC_WINDOW + 64 * 1024);
     conn->used = true;
@@ -155,38 +159,41 @@ static void begin(struct grpc_call *c)
         refuse(c, "415", GRPC_INTERNAL, "the content type is not application/grpc");
     else if (!c->known)
         refuse(c, "200", GRPC_UNIMPLEMENTED, "there is no such method");
+    else if (s->ncalls > GRPC_CALLS_MAX)
+        refuse(c, "200", GRPC_RESOURCE_EXHAUSTED, "too many calls at a time");
     if (c->answered)
         return;
     c->begun = true;
     s->service->begin(s->arg, c);
 }
 
-/* False: there are too many that bring nothing. */
-static bool count_idle(struct grpc_conn *c)
+/* Every frame that comes, also one that nghttp2 is about to refuse. Those that bring nothing may be
+ * so many in a second. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
+    struct grpc_conn *c = arg;
     uint64_t now = loop_now(c->server->loop);
 
+    if (c->broken || (hd->type == NGHTTP2_DATA && hd->length))
+        return 0;
     if (now >= c->second + 1000) {
         c->second = now;
         c->frames = 0;
     }
-    return ++c->frames <= GRPC_IDLE_FRAMES_MAX;
+    if (++c->frames > GRPC_IDLE_FRAMES_MAX) {
+        grpc_conn_broken(c, "too many frames that bring nothing");
+        (void)nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+    return 0;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    struct grpc_conn *conn = arg;
+    const struct grpc_conn *conn = arg;
     struct grpc_call *c = call_of(session, frame->hd.stream_id);
     bool last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
-    if (frame->hd.type != NGHTTP2_DATA || !frame->hd.length)
-        if (!count_idle(conn) && !conn->broken) {
-            grpc_complain(conn, "too many frames that bring nothing");
-            conn->broken = true;
-            (void)nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
-            return 0;
-        }
-    if (!c || (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
+    if (conn->broken || !c || (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
         return 0;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
         begin(c);
@@ -225,8 +232,11 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     const struct grpc_call *c = call_of(session, frame->hd.stream_id);
+    struct grpc_conn *conn = arg;
 
-    (void)arg;
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
+        !conn->broken)
+        grpc_conn_broken(conn, nghttp2_http2_strerror(frame->goaway.error_code));
     if (c && !c->half_closed && frame->hd.type == NGHTTP2_HEADERS &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, c->id, NGHTTP2_NO_ERROR);
@@ -241,9 +251,8 @@ void grpc_session_read(struct grpc_conn *c, const char *p, size_t n)
 
     if (rc >= 0)
         return;
-    grpc_complain(c, rc == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "it does not speak HTTP/2"
-                                                        : nghttp2_strerror((int)rc));
-    c->broken = true;
+    grpc_conn_broken(c, rc == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "it does not speak HTTP/2"
+                                                           : nghttp2_strerror((int)rc));
     (void)nghttp2_session_terminate_session(
         c->session, rc == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
 }
@@ -254,7 +263,7 @@ static void gather(struct grpc_conn *c)
     const uint8_t *p;
     ssize_t n;
 
-    while (c->out.len < OUT_MAX / 2 && (n = nghttp2_session_mem_send(c->session, &p)) != 0) {
+    while (c->out.len < OUT_FULL && (n = nghttp2_session_mem_send(c->session, &p)) != 0) {
         if (n < 0 || buf_add(&c->out, p, (size_t)n) < 0) {
             c->broken = true;
             return;
@@ -280,10 +289,12 @@ void grpc_session_write(struct grpc_conn *c)
     if (!c->out.len)
         buf_release(&c->out);
     accepted_want_write(c->io, c->out.len != 0);
+    accepted_pause(c->io, c->out.len != 0); /* who does not read is not read */
+    if (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session))
+        c->broken = true;
     grpc_conn_owes(c);
-    if (!c->out.len && !c->broken && !nghttp2_session_want_read(c->session) &&
-        !nghttp2_session_want_write(c->session))
-        grpc_conn_close(c);
+    if (c->broken && !c->out.len)
+        accepted_shutdown(c->io); /* it is closed when the client has, or after a while */
 }
 
 /* ---- life ---- */
@@ -292,6 +303,7 @@ int grpc_session_init(struct grpc_server *s)
 {
     if (nghttp2_session_callbacks_new(&s->callbacks) != 0 || nghttp2_option_new(&s->options) != 0)
         return -1;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(s->callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(s->callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(s->callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(s->callbacks, on_frame);
@@ -305,7 +317,7 @@ int grpc_session_init(struct grpc_server *s)
 int grpc_session_open(struct grpc_conn *c)
 {
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, GRPC_CALLS_MAX},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, GRPC_CONNECTION_CALLS_MAX},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, GRPC_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, GRPC_HEADERS_MAX},
     };

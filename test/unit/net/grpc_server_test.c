@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "net/grpc_server.h"
+#include "net/grpc_internal.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 #define MESSAGE "\0\0\0\0\3abc"
@@ -294,9 +294,9 @@ static void a_window_is_given_back_when_there_is_room(void **state)
     for (int i = 0; i < 4; i++)
         put_frame(f, DATA, 0, str_make(big, 15000));
     WAIT_FOR(f, f->asked);
+    later(f, HOUR);
     (void)find_frame(f, WINDOW_UPDATE, &payload);
     assert_int_equal(f->granted, 0);
-    later(f, HOUR);
     assert_int_equal(f->gone, 0); /* it is we who are late */
     f->full = false;
     grpc_call_resume(f->call);
@@ -366,6 +366,129 @@ static void the_end_comes_while_a_message_waits(void **state)
     WAIT_FOR(f, f->messages == 1 && f->ended == 1);
 }
 
+/* ---- memory ---- */
+
+#define CALL_BLOCK "\x83\x86\x41\1x\0\5:path\2/m\0\14content-type\20application/grpc"
+#define CALL_LEN (9 + sizeof(CALL_BLOCK) - 1)
+
+/* <n> calls, the first of which is <id>. */
+static void put_calls(char *p, uint32_t id, unsigned n)
+{
+    for (; n; n--, id += 2, p += CALL_LEN) {
+        const char head[] = {0,
+                             0,
+                             (char)(sizeof(CALL_BLOCK) - 1),
+                             HEADERS,
+                             4,
+                             (char)(id >> 24),
+                             (char)(id >> 16),
+                             (char)(id >> 8),
+                             (char)id};
+
+        memcpy(p, head, sizeof(head));
+        memcpy(p + sizeof(head), CALL_BLOCK, sizeof(CALL_BLOCK) - 1);
+    }
+}
+
+/* Our settings are not acknowledged, so calls above the limit are each answered by a RST_STREAM,
+ * which the client does not read. Below the limit of frames in a second, and above it. */
+static void who_does_not_read_is_not_kept(struct fixture *f, unsigned a_second)
+{
+    static char chunk[CALL_LEN * 5000];
+    size_t most = 0, waits;
+    uint32_t id = 1;
+    int small = 4096;
+
+    (void)setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    say(f, str_make(PREFACE, sizeof(PREFACE) - 1));
+    for (int i = 0; i < 100 && !list_empty(&f->server->conns); i++, id += 2 * a_second) {
+        size_t done = 0, len = CALL_LEN * a_second;
+
+        put_calls(chunk, id, a_second);
+        for (int turns = 0; done < len && turns < 200 && !list_empty(&f->server->conns); turns++) {
+            ssize_t n = send(f->fd, chunk + done, len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+            done += n > 0 ? (size_t)n : 0;
+            loop_turn(&f->loop, 1); /* nothing is received */
+            if (list_empty(&f->server->conns))
+                break;
+            waits = nghttp2_session_get_outbound_queue_size(
+                list_entry(f->server->conns.next, struct grpc_conn, node)->session);
+            most = waits > most ? waits : most;
+        }
+        f->now += 1000;
+        clock_fake(f->now, 1);
+    }
+    WAIT_FOR(f, list_empty(&f->server->conns)); /* one that is stuck is closed */
+    assert_true(most < 10000);
+}
+
+static void who_does_not_read_is_not_kept_slow(void **state)
+{
+    who_does_not_read_is_not_kept(*state, 400);
+}
+
+static void who_does_not_read_is_not_kept_fast(void **state)
+{
+    who_does_not_read_is_not_kept(*state, 5000);
+}
+
+/* 20 calls: each is sent a message of 3 MiB, and a byte of the next one with its end. */
+static void what_calls_keep_is_what_is_counted(void **state)
+{
+    static char big[5 + (3 << 20) + 1];
+    struct fixture *f = *state;
+    size_t held = 0;
+
+    memcpy(big, "\0\0\x30\0\0abc", 8);
+    say(f, str_make(PREFACE, sizeof(PREFACE) - 1));
+    for (char id = 1; id < 40; id += 2) {
+        char call[CALL_LEN];
+
+        put_calls(call, (uint32_t)id, 1);
+        say(f, str_make(call, sizeof(call)));
+        for (size_t at = 0; at < sizeof(big); at += 16384) {
+            size_t n = sizeof(big) - at < 16384 ? sizeof(big) - at : 16384;
+            const char data[] = {0, (char)(n >> 8), (char)n, DATA, 0, 0, 0, 0, id};
+
+            f->in.len = 0;
+            for (size_t k = 0; k < sizeof(data) + n; turn(f)) {
+                ssize_t w = k < sizeof(data) ? send(f->fd, data + k, sizeof(data) - k, MSG_DONTWAIT)
+                                             : send(f->fd, big + at + k - sizeof(data),
+                                                    sizeof(data) + n - k, MSG_DONTWAIT);
+
+                k += w > 0 ? (size_t)w : 0;
+            }
+        }
+    }
+    WAIT_FOR(f, f->messages == 20);
+    list_for_each (it, &list_entry(f->server->conns.next, struct grpc_conn, node)->calls)
+        held += list_entry(it, struct grpc_call, node)->rest.cap;
+    assert_int_equal(held, f->server->kept);
+    assert_true(held < 1 << 20);
+}
+
+/* The count of frames that bring nothing must not begin anew with a message that brings nothing. */
+static void empty_messages_bring_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct str payload;
+
+    open_call(f);
+    for (int i = 0; i < 40 && !f->hung_up; i++) {
+        char pings[17 * 400];
+
+        for (int k = 0; k < 400; k++)
+            memcpy(pings + k * 17,
+                   "\0\0\x08\6\0\0\0\0\0"
+                   "12345678",
+                   17);
+        say(f, str_make(pings, sizeof(pings)));
+        put_frame(f, DATA, 0, str_make(MESSAGE, sizeof(MESSAGE) - 1));
+    }
+    assert_true(find_frame(f, GOAWAY, &payload)); /* 16,000 pings within a second */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -379,6 +502,10 @@ int main(void)
         T(the_service_answers_late),
         T(the_client_hangs_up_before_the_answer),
         T(the_end_comes_while_a_message_waits),
+        T(who_does_not_read_is_not_kept_slow),
+        T(who_does_not_read_is_not_kept_fast),
+        T(empty_messages_bring_nothing),
+        T(what_calls_keep_is_what_is_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
