@@ -22,7 +22,7 @@ struct envoy_input {
     struct input_counters counters;
     uint64_t malformed; /* messages that are none */
     struct envoy_decoder decoder;
-    struct log_limit complaint;
+    struct log_limit complaint, full;
 };
 
 struct proxy {
@@ -31,6 +31,7 @@ struct proxy {
     struct envoy_proxy id;
     struct buf element; /* whom it is from, for structured data */
     size_t done;        /* entries of the message at hand that were taken */
+    uint64_t dropped;   /* entries whose hostname had no room */
     struct journal_waiter waiter;
     struct journal_safe safe;
 };
@@ -52,7 +53,10 @@ static void safe_done(struct journal_safe *s, bool ok)
 {
     const struct proxy *p = container_of(s, struct proxy, safe);
 
-    if (ok)
+    if (ok && p->dropped)
+        grpc_call_end(p->call, GRPC_RESOURCE_EXHAUSTED,
+                      "some entries were dropped for want of room");
+    else if (ok)
         grpc_call_end(p->call, GRPC_OK, "");
     else
         grpc_call_end(p->call, GRPC_UNAVAILABLE, "the records cannot be written now");
@@ -121,6 +125,20 @@ static void pass_over(struct proxy *p, const char *why)
                  KV_INT("suppressed", in->complaint.suppressed_before));
 }
 
+/* One hostname's journal is full, for its drain is away. The stream has the entries of many, and
+ * Envoy drops what it cannot send: to wait for that one would cost all of them. */
+static void drop(struct proxy *p, struct str hostname)
+{
+    struct envoy_input *in = p->in;
+
+    in->counters.dropped_full++;
+    p->dropped++;
+    if (log_limit_pass(&in->full))
+        log_warn("access log entry is dropped", KV_CSTR("input", in->name),
+                 KV_STR("hostname", hostname), KV_CSTR("reason", "JOURNAL_HOST_BYTES_MAX"),
+                 KV_INT("suppressed", in->full.suppressed_before));
+}
+
 /* False: no room. */
 static bool take(struct proxy *p, const struct envoy_message *m, size_t i)
 {
@@ -142,7 +160,12 @@ static bool take(struct proxy *p, const struct envoy_message *m, size_t i)
         return true;
     }
     e.syslog.sd = buf_str(&p->element);
-    return journals_append(in->base.env->journals, in->source, &e) != JOURNAL_FULL;
+    if (journals_append(in->base.env->journals, in->source, &e) != JOURNAL_FULL)
+        return true;
+    if (journals_full(in->base.env->journals, &e))
+        return false;
+    drop(p, e.hostname);
+    return true;
 }
 
 static enum grpc_taken message(void *arg, struct grpc_call *c, struct str bytes)
@@ -231,7 +254,7 @@ struct input *input_envoy_open(const struct input_env *env, const struct envoy_c
 
     in->base = (struct input){&envoy_ops, env};
     in->name = cfg->name;
-    in->complaint.period_ms = COMPLAIN_MS;
+    in->complaint.period_ms = in->full.period_ms = COMPLAIN_MS;
     envoy_decoder_init(&in->decoder, cfg->format, cfg->akkeris, cfg->max_line);
     in->source = journal_source_open(env->journals, cfg->name, &in->counters, e);
     if (in->source)

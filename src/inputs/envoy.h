@@ -4,8 +4,10 @@
  * what they logged; each entry becomes a record under the hostname of the service that the request
  * was for.
  *
- * Without room in journals the stream's window is not given back, so that the proxy waits; what it
- * does then is its own choice (it drops what its buffer does not hold, and counts that).
+ * Without room in all journals together the stream's window is not given back, so that the proxy
+ * waits; what it does then is its own choice (it drops what its buffer does not hold, and counts
+ * that). What one hostname has no room for is dropped and counted here: the stream has others',
+ * too.
  */
 #ifndef INPUTS_ENVOY_H
 #define INPUTS_ENVOY_H

@@ -10,6 +10,7 @@
 
 #define PROXY_JSON_MAX 4096
 #define PRI_USER_INFO 14
+#define SECONDS_MAX INT64_C(9000000000) /* as nanoseconds they fit into 64 bits */
 
 typedef Logtrain__Als__AccessLogCommon common_t;
 typedef Logtrain__Als__HTTPRequestProperties request_t;
@@ -73,31 +74,49 @@ static bool part_after(struct str s, unsigned n, struct str *out)
     return true;
 }
 
-/* "web.shop.svc.cluster.local" → "web.shop", with Akkeris' names "web-shop". False: it names no
- * service of a namespace. */
+static int add_service(struct buf *out, struct str name, struct str namespace, bool akkeris)
+{
+    buf_clear(out);
+    if (!name.len || !namespace.len || buf_add_str(out, name) < 0 ||
+        buf_add_ch(out, akkeris ? '-' : '.') < 0)
+        return -1;
+    return buf_add_str(out, namespace);
+}
+
+/* "web.shop" and "web.shop.svc.cluster.local" → "web.shop", with Akkeris' names "web-shop". False:
+ * it names no service of a namespace. A host outside of the cluster may have any name, so its first
+ * two parts must not be taken for one. */
 static bool set_service(struct buf *out, struct str host, bool akkeris)
 {
-    struct str rest = host, name, namespace;
+    struct str rest = host, name, namespace, svc;
 
-    buf_clear(out);
-    return str_cut(&rest, '.', &name) && str_cut(&rest, '.', &namespace) && name.len &&
-           namespace.len && buf_add_str(out, name) == 0 &&
-           buf_add_ch(out, akkeris ? '-' : '.') == 0 && buf_add_str(out, namespace) == 0;
+    return str_cut(&rest, '.', &name) && str_cut(&rest, '.', &namespace) &&
+           (!str_cut(&rest, '.', &svc) || str_eq(svc, STR("svc"))) &&
+           add_service(out, name, namespace, akkeris) == 0;
+}
+
+/* Istio's names for traffic to nobody that it knows. */
+static bool is_nobody(struct str cluster)
+{
+    return str_eq(cluster, STR("BlackHoleCluster")) || str_eq(cluster, STR("PassthroughCluster")) ||
+           str_starts(cluster, STR("InboundPassthroughCluster"));
 }
 
 /* Istio's clusters are "outbound|<port>|<subset>|<host>", and "inbound|<port>||" on the side of the
- * workload itself; a name without a '|' is taken as it is. */
+ * workload itself; a name without a '|', and a host outside of the cluster, is taken as it is. */
 static bool set_hostname(struct buf *out, struct str cluster, bool akkeris)
 {
-    struct str host;
+    struct str host = cluster;
 
     if (part_after(cluster, 3, &host)) {
         ptrdiff_t more = str_find(host, '|');
 
-        return set_service(out, more < 0 ? host : str_head(host, (size_t)more), akkeris);
+        host = more < 0 ? host : str_head(host, (size_t)more);
+        if (set_service(out, host, akkeris))
+            return true;
     }
     buf_clear(out);
-    return cluster.len && str_find(cluster, '|') < 0 && buf_add_str(out, cluster) == 0;
+    return host.len && str_find(host, '|') < 0 && !is_nobody(host) && buf_add_str(out, host) == 0;
 }
 
 /* A node's id is "sidecar~<ip>~<pod>.<namespace>~<domain>" with Istio. */
@@ -115,16 +134,22 @@ static bool set_pod_owner(struct buf *out, struct str id, bool akkeris)
     if (dot <= 0 || (size_t)dot + 1 == part.len)
         return false;
     name = identity_guess_owner(str_head(part, (size_t)dot));
-    buf_clear(out);
-    return name.len && buf_add_str(out, name) == 0 && buf_add_ch(out, akkeris ? '-' : '.') == 0 &&
-           buf_add_str(out, str_skip(part, (size_t)dot + 1)) == 0;
+    return add_service(out, name, str_skip(part, (size_t)dot + 1), akkeris) == 0;
+}
+
+/* "web.shop", and nothing behind: Istio makes it of a label, which may have dots of its own. */
+static bool set_node_cluster(struct buf *out, struct str cluster, bool akkeris)
+{
+    ptrdiff_t dot = str_find(cluster, '.');
+
+    return dot > 0 && str_rfind(cluster, '.') == dot && set_service(out, cluster, akkeris);
 }
 
 static void know_proxy(const struct envoy_decoder *d, const Logtrain__Als__Identifier *id,
                        struct envoy_proxy *proxy, struct arena *a)
 {
-    if (id->node && !set_service(&proxy->hostname, text(id->node->cluster), d->akkeris) &&
-        !set_pod_owner(&proxy->hostname, text(id->node->id), d->akkeris))
+    if (id->node && !set_pod_owner(&proxy->hostname, text(id->node->id), d->akkeris) &&
+        !set_node_cluster(&proxy->hostname, text(id->node->cluster), d->akkeris))
         buf_clear(&proxy->hostname);
     if (!journal_hostname_valid(buf_str(&proxy->hostname)))
         buf_clear(&proxy->hostname);
@@ -303,12 +328,11 @@ enum envoy_opened envoy_open(struct envoy_decoder *d, struct str bytes, struct e
     return ENVOY_OPENED;
 }
 
-static struct str time_of(struct envoy_decoder *d, const Logtrain__Als__Timestamp *t)
+struct str envoy_time(char out[CLOCK_TEXT_SIZE], int64_t seconds, int32_t nanos)
 {
-    if (!t || t->seconds < 0 || t->seconds > INT64_C(253402300799) || t->nanos < 0 ||
-        t->nanos > 999999999)
-        return STR(""); /* now */
-    return str_make(d->time, clock_format(d->time, t->seconds * 1000000000 + t->nanos));
+    if (seconds < 0 || seconds > SECONDS_MAX || nanos < 0 || nanos > 999999999)
+        return STR("");
+    return str_make(out, clock_format(out, seconds * 1000000000 + nanos));
 }
 
 static int lay_out(struct envoy_decoder *d, const ProtobufCMessage *e, enum envoy_kind kind,
@@ -355,7 +379,8 @@ enum envoy_opened envoy_entry(struct envoy_decoder *d, const struct envoy_messag
     }
     *out = (struct journal_entry){
         .hostname = buf_str(&d->hostname),
-        .time = time_of(d, c->start_time),
+        .time = c->start_time ? envoy_time(d->time, c->start_time->seconds, c->start_time->nanos)
+                              : STR(""), /* now */
         .syslog = {.tag = d->akkeris ? STR("akkeris/router") : STR("envoy"), .pri = PRI_USER_INFO},
     };
     out->cut = lay_out(d, e, m->kind, c, proxy) < 0;

@@ -26,7 +26,7 @@ struct envoy_decoder {
     struct arena arena; /* of the message at hand */
     struct buf msg;
     struct buf hostname;
-    char time[CLOCK_TEXT_SIZE + 8];
+    char time[CLOCK_TEXT_SIZE];
     enum envoy_format format;
     bool akkeris;
 };
@@ -54,6 +54,9 @@ enum envoy_opened envoy_entry(struct envoy_decoder *d, const struct envoy_messag
                               const struct envoy_proxy *proxy, struct journal_entry *out);
 /* Gives memory back that the last message took. */
 void envoy_done(struct envoy_decoder *d);
+
+/* As journals and JSON have it, "" when it is none. */
+struct str envoy_time(char out[CLOCK_TEXT_SIZE], int64_t seconds, int32_t nanos);
 
 /* ---- envoy_json.c ---- */
 /* The fields of <m> that are set as members of an object, without its braces. -1: no room. */

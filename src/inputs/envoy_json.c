@@ -9,6 +9,7 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/base64.h"
 #include "envoy.pb-c.h"
@@ -16,6 +17,7 @@
 #include "inputs/envoy_entry.h"
 
 #define DEPTH_MAX 16
+#define DURATION_MAX INT64_C(315576000000) /* seconds: what a Duration may be */
 
 static struct str text(ProtobufCBinaryData b)
 {
@@ -97,16 +99,29 @@ static int add_struct(struct buf *out, struct str bytes, struct arena *a, unsign
 static int add_timestamp(struct buf *out, const Logtrain__Als__Timestamp *t)
 {
     char text_of[CLOCK_TEXT_SIZE];
+    struct str s = envoy_time(text_of, t->seconds, t->nanos);
 
-    if (t->seconds < 0 || t->seconds > INT64_C(9000000000) || t->nanos < 0 || t->nanos > 999999999)
-        return buf_addf(out, "null");
-    return format_json_string(
-        out, str_make(text_of, clock_format(text_of, t->seconds * 1000000000 + t->nanos)));
+    return s.len ? format_json_string(out, s) : buf_addf(out, "null");
 }
 
+/* Seconds with as many digits behind the point as there are; never with an exponent. */
 static int add_duration(struct buf *out, const Logtrain__Als__Duration *d)
 {
-    return buf_addf(out, "\"%.9gs\"", (double)d->seconds + (double)d->nanos / 1e9);
+    bool minus = d->seconds < 0 || d->nanos < 0;
+    char text_of[48];
+    int n;
+
+    if ((d->seconds > 0 && d->nanos < 0) || (d->seconds < 0 && d->nanos > 0) ||
+        d->seconds > DURATION_MAX || d->seconds < -DURATION_MAX || d->nanos > 999999999 ||
+        d->nanos < -999999999)
+        return buf_addf(out, "null");
+    n = snprintf(text_of, sizeof(text_of), "%s%" PRId64 ".%09d", minus ? "-" : "",
+                 minus ? -d->seconds : d->seconds, minus ? -d->nanos : d->nanos);
+    while (text_of[n - 1] == '0')
+        n--;
+    if (text_of[n - 1] == '.')
+        n--;
+    return buf_addf(out, "\"%.*ss\"", n, text_of);
 }
 
 static int add_any(struct buf *out, const Logtrain__Als__Any *any)

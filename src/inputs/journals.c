@@ -445,6 +445,12 @@ enum journal_result journals_append_all(struct journals *js, struct journal_sour
     return JOURNAL_OK;
 }
 
+bool journals_full(const struct journals *js, const struct journal_entry *e)
+{
+    return js->store.failing ||
+           js->store.stats.bytes + journal_record_size(e) + 3 * 4096 > js->store.bytes_max;
+}
+
 void journals_wait(struct journals *js, struct journal_waiter *w)
 {
     journal_wait_room(&js->store, w);

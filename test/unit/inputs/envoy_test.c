@@ -89,9 +89,13 @@ static void whose_it_is(void **state)
         {"", "", "web", "web", "web"},
         {"", "n.s", "web", "web", "web"},
         {"", "n.s", "", "n.s", "n-s"},
-        {"", "n.s.more", "inbound|80||", "n.s", "n-s"},
-        {"", "n.s", "outbound|80||localhost", "n.s", "n-s"},
-        {"", "n.s", "outbound|80||.shop", "n.s", "n-s"},
+        {"", "n.s.more", "inbound|80||", "", ""},
+        {"", "n.s", "outbound|80||localhost", "localhost", "localhost"},
+        {"", "n.s", "outbound|80||", "n.s", "n-s"},
+        {"", "n.s", "outbound|80||web.shop.evil", "web.shop.evil", "web.shop.evil"},
+        {"", "n.s", "outbound|80||web.shop.svcs", "web.shop.svcs", "web.shop.svcs"},
+        {"", "n.s", "PassthroughCluster", "n.s", "n-s"},
+        {"", "n.s", "BlackHoleCluster", "n.s", "n-s"},
         {"", "n.s", "a|b", "n.s", "n-s"},
         {"", "n.s", "with space", "n.s", "n-s"},
         {"sidecar~1.2.3.4~web-64cd4f4ff7-6bqb8.shop~x", "istio-proxy", "", "web.shop", "web-shop"},
@@ -178,6 +182,7 @@ static void odd_times_are_now(void **state)
     static const Logtrain__Als__Timestamp rows[] = {
         {PROTOBUF_C_MESSAGE_INIT(&logtrain__als__timestamp__descriptor), -1, 0},
         {PROTOBUF_C_MESSAGE_INIT(&logtrain__als__timestamp__descriptor), INT64_MAX, 0},
+        {PROTOBUF_C_MESSAGE_INIT(&logtrain__als__timestamp__descriptor), 10000000000, 0},
         {PROTOBUF_C_MESSAGE_INIT(&logtrain__als__timestamp__descriptor), 1, -1},
         {PROTOBUF_C_MESSAGE_INIT(&logtrain__als__timestamp__descriptor), 1, 1000000000},
     };
@@ -205,6 +210,48 @@ static void odd_times_are_now(void **state)
         envoy_decoder_release(&d);
         buf_release(&bytes);
     }
+}
+
+/* protobuf's JSON mapping of a Duration has no exponent; and no digit is lost. */
+static void durations_as_protobuf_has_them(void **state)
+{
+    static const struct {
+        int64_t seconds;
+        int32_t nanos;
+        const char *expected;
+    } rows[] = {
+        {0, 42000, "\"0.000042s\""},
+        {0, 1, "\"0.000000001s\""},
+        {3600, 123456789, "\"3600.123456789s\""},
+        {1000000000, 0, "\"1000000000s\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        http_t entry = LOGTRAIN__ALS__HTTPACCESS_LOG_ENTRY__INIT;
+        Logtrain__Als__AccessLogCommon common = LOGTRAIN__ALS__ACCESS_LOG_COMMON__INIT;
+        Logtrain__Als__Duration d = LOGTRAIN__ALS__DURATION__INIT;
+        char *got;
+        bool cut;
+
+        d.seconds = rows[i].seconds;
+        d.nanos = rows[i].nanos;
+        common.duration = &d;
+        entry.common_properties = &common;
+        got = message_of(&entry, ENVOY_JSON, 4096, &cut);
+        if (!strstr(got, rows[i].expected))
+            fail_msg("%s, not %s", rows[i].expected, got);
+        free(got);
+    }
+}
+
+/* Istio's node.cluster is "<label app>.<namespace>", and a label may have dots: a tenant's label
+ * must not name another's namespace. */
+static void a_label_names_no_other_namespace(void **state)
+{
+    (void)state;
+    hostname_is(false, "sidecar~1.2.3.4~x-64cd4f4ff7-6bqb8.evil~evil.svc.cluster.local",
+                "web.shop.evil", "inbound|80||", "x.evil");
 }
 
 /* ---- the arena ---- */
@@ -286,6 +333,8 @@ int main(void)
         cmocka_unit_test(control_characters_become_spaces),
         cmocka_unit_test(a_message_above_the_limit_is_cut),
         cmocka_unit_test(odd_times_are_now),
+        cmocka_unit_test(durations_as_protobuf_has_them),
+        cmocka_unit_test(a_label_names_no_other_namespace),
         cmocka_unit_test(arena_gives_up_to_its_limit),
         cmocka_unit_test(arena_goes_back_to_a_mark),
         cmocka_unit_test(empty_entries_do_not_take_all_memory),
