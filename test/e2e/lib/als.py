@@ -103,7 +103,7 @@ class Client:
     trailers), `resets` (stream → error) and `goaway` (error)."""
 
     def __init__(self, port, tls=None, preface=True, host="127.0.0.1"):
-        self.sock = socket.create_connection((host, port), 20)
+        self.sock = socket.create_connection((host, port), 60)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self.decoder = hpack.Decoder()
@@ -182,7 +182,7 @@ class Client:
             while True:
                 self.step()
         except TimeoutError:
-            self.sock.settimeout(20)
+            self.sock.settimeout(60)
 
     def _take(self, n):
         while len(self.inbox) < n:
