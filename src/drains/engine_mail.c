@@ -318,7 +318,14 @@ static void handle_detach(void *receiver, struct mail *m)
     struct drain_cursor *c = s && d ? cursor_of(d, s) : NULL;
 
     engine_drop_unmade(en, a);
-    if (c) {
+    if (c && s->identity->trusted && d->spec->owner) {
+        /* The name may be another tenant's until it is this one's again: what is heard in between
+         * is not his. */
+        drain_cursor_drop(c);
+        if (s->finished && list_empty(&s->cursors))
+            engine_stream_forget(en, s);
+        engine_tidy_later(en);
+    } else if (c) {
         drain_cursor_park(c);
         engine_tidy_later(en);
     }

@@ -339,3 +339,24 @@ def test_a_bad_list_refuses_to_start(daemon, api, tmp_path):
     assert "INPUT_OWNERS: there is no network input 'evoy'" in log_of({"INPUT_OWNERS": "http_events evoy",
                                                                      "KUBERNETES_DATASOURCE": "true", "NODE": "node-1"})
     assert "INPUT_OWNERS: needs KUBERNETES_DATASOURCE=true" in log_of({})
+
+
+def test_K12_what_is_heard_while_a_name_is_anothers_is_not_given_later(api, router, syslog_tcp):
+    """Akkeris: the name becomes ambiguous, and then its first workload's again; what was heard in between was for another."""
+    peer, archive = syslog_tcp(), syslog_tcp()
+    api.deployment("my", "app-my-space", drains=peer.url())
+    d = synced(router({"AKKERIS": "true"}, drains=[("*", archive.url())]))
+    heard(d, [b"mine"], "my-app-my-space")
+    wait_for(lambda: peer.count() == 1, WAIT, "the first line")
+    other = api.deployment("my-app", "my-space")
+    wait_for(lambda: d.metric("logtrain_kubernetes_ambiguous_hostnames_total") == 1, WAIT, "the name to be nobody's")
+    heard(d, [b"secret"] * 3, "my-app-my-space")
+    wait_for(lambda: archive.count() == 4, WAIT, "the operator's copy")
+    api.delete(other)
+    until_seen(d, peer)
+
+
+def until_seen(d, peer, hostname="my-app-my-space"):
+    """The drain has new lines again, and none of the secret ones."""
+    wait_for(lambda: (heard(d, [b"after"], hostname), any(b"after" in m for m in peer.messages()))[1], WAIT, "a new line")
+    assert not [m for m in peer.messages() if b"secret" in m]
