@@ -94,7 +94,9 @@
 #define JOURNAL_BYTES_MAX (64 * 1024 * 1024) /* JOURNAL_BYTES_MAX: all journals together */
 #define JOURNAL_HOST_BYTES_MAX (32 * 1024 * 1024) /* JOURNAL_HOST_BYTES_MAX: one hostname's */
 #define JOURNAL_HOSTS_MAX 1000                    /* JOURNAL_HOSTS_MAX: hostnames at a time */
-#define JOURNAL_RETRY_MS 1000 /* a segment that could not be written or made is tried again */
+#define JOURNAL_TRUST_MAX 256  /* bytes of the names of inputs that INPUT_OWNERS trusts */
+#define JOURNAL_TENANT_MAX 128 /* ... of a namespace and its UID */
+#define JOURNAL_RETRY_MS 1000  /* a segment that could not be written or made is tried again */
 
 /* the HTTP server */
 #define HTTP_HEAD_MAX 16384          /* bytes of a request's line and headers */

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "streams/journal.h"
 
 #define SWEEP_MIN 64
 
@@ -133,6 +134,8 @@ static bool end_of(const struct origin *o, struct position *end)
 
     if (list_empty(&o->segments))
         return false; /* nothing yet: all of it comes later */
+    if (o->identity->network && o->input)
+        (void)journal_flush(o->input); /* what was taken lies before its end */
     last = list_entry(o->segments.prev, struct origin_segment, node);
     *end = (struct position){.seg = last->no};
     if ((last->fd >= 0 ? segment_stat_fd(last->fd, &st, NULL)
@@ -158,11 +161,15 @@ static enum attach_from found(void *arg, struct origin *o)
     return ATTACH_FOUND;
 }
 
-/* Where <from> is; false: at the first byte. */
-static bool place_of(const struct origin *o, enum attach_from from, struct position *end)
+/* Where <from> is; false: at the first byte. <owned>: not before this segment, unless 0. */
+static bool place_of(const struct origin *o, enum attach_from from, uint32_t owned,
+                     struct position *end)
 {
-    if (from == ATTACH_END)
+    if (from == ATTACH_END || owned > o->last_no)
         return end_of(o, end);
+    *end = (struct position){.seg = owned};
+    if (owned)
+        return true;
     *end = (struct position){.seg = o->found_no, .off = o->found_off};
     return from == ATTACH_FOUND && o->found_no;
 }
@@ -174,6 +181,27 @@ static const char *trace_text(enum attach_from from)
     return from == ATTACH_END ? "attach at the end" : "attach where it was found";
 }
 
+/* From which segment on <o> is an owner's (origin_owned_from()); operators have all of it. */
+static uint32_t owned_from(const struct origin *o, enum route_trust trust, enum attach_from from)
+{
+    if (trust != ROUTE_OWNER || !o->identity->trusted)
+        return 0;
+    return origin_owned_from(o, from == ATTACH_START);
+}
+
+/* Whether the state says where it was. Not when what was heard for somebody else since would have
+ * to be passed on the way from there. */
+static bool is_known(const struct assign *a, struct origin *o, const struct drain_spec *spec,
+                     uint32_t owned, struct state_record *resume)
+{
+    const struct origin_segment *s;
+
+    if (!a->checkpoint || !checkpoint_find(a->checkpoint, o, spec, resume))
+        return false;
+    s = owned ? origin_segment_find(o, &resume->id) : NULL;
+    return !owned || (s && s->no >= owned);
+}
+
 static void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
                    enum attach_from from)
 {
@@ -183,23 +211,26 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
     struct position end;
     int64_t since_s = 0;
     bool known, history;
+    uint32_t owned;
     unsigned w;
 
     if (!spec)
         return;
-    known = a->checkpoint && checkpoint_find(a->checkpoint, o, spec, &resume);
+    owned = owned_from(o, trust, from);
+    known = is_known(a, o, spec, owned, &resume);
     w = assign_worker(a->workers, spec, o->id);
     if (a->trace_routes)
         trace(known ? "attach where it was" : trace_text(from), o, spec, w);
     FAULT_POINT("route-added");
-    history = !known && from != ATTACH_START && (spec->since_start || spec->since_ms);
+    history = !known && !owned && from != ATTACH_START && (spec->since_start || spec->since_ms);
     if (spec->since_ms)
         since_s = clock_wall_ns() / 1000000000 - (int64_t)(spec->since_ms / 1000);
     origin_introduce(o, w);
     if (history)
         origin_recall(o, w);
-    engine_attach(a->engines[w], o->id, spec, !history && place_of(o, from, &end) ? &end : NULL,
-                  known ? &resume : NULL, history ? &since_s : NULL);
+    engine_attach(a->engines[w], o->id, spec,
+                  !history && place_of(o, from, owned, &end) ? &end : NULL, known ? &resume : NULL,
+                  history ? &since_s : NULL);
 }
 
 static void detach(void *arg, struct origin *o, struct str url, enum route_trust trust)

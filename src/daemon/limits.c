@@ -95,6 +95,8 @@ static const struct limit limits[] = {
     ROW(JOURNAL_BYTES_MAX, "bytes"),
     ROW(JOURNAL_HOST_BYTES_MAX, "bytes"),
     ROW(JOURNAL_HOSTS_MAX, "hostnames"),
+    ROW(JOURNAL_TRUST_MAX, "bytes"),
+    ROW(JOURNAL_TENANT_MAX, "bytes"),
     ROW(JOURNAL_RETRY_MS, "ms"),
     ROW(HTTP_HEAD_MAX, "bytes"),
     ROW(HTTP_REQUEST_HEADERS_MAX, "headers"),

@@ -195,26 +195,34 @@ static size_t hostnames(const struct journals *js)
     return js->by_host[0].len + js->by_host[1].len;
 }
 
-/* The router gets to know it; a trusted one is attached to nothing before it is known whose lines
- * it has. */
-static void show(struct journals *js, struct journal *j)
+/* Whether it is known whose lines it has. */
+static bool ask(struct journals *js, struct journal *j)
 {
     struct identify *i = j->name->trusted ? js->env->identify : NULL;
 
-    if (!i || i->found(i, j->origin))
+    j->asked = i != NULL;
+    return !i || i->found(i, j->origin);
+}
+
+/* The router gets to know it; a trusted one is attached to nothing before it is known whose lines
+ * it has. */
+static void show(struct journals *js, struct journal *j, bool known)
+{
+    if (known)
         router_stream_add(js->env->router, j->origin, false);
     else
         router_stream_add_pending(js->env->router, j->origin, false);
     js->unsure |= !router_stream_wanted(j->origin);
 }
 
-/* It was shown, and nobody asks about its name any more. */
+/* Nobody asks whose it is any more. */
 static void forget_name(struct journals *js, struct journal *j)
 {
     struct identify *i = js->env->identify;
 
-    if (i && j->name->trusted)
+    if (j->asked)
         i->gone(i, j->origin);
+    j->asked = false;
 }
 
 /* Ends <j>: nothing more goes to it; its drains read it to its end. */
@@ -222,7 +230,7 @@ static void end(struct journals *js, struct journal *j)
 {
     struct origin *o = j->origin;
     struct journal **slot = known_slot(js, j->name->hostname, j->name->trusted);
-    bool known = o->workers != 0, shown = o->route != NULL;
+    bool known = o->workers != 0;
 
     if (*slot == j)
         *slot = NULL;
@@ -230,8 +238,7 @@ static void end(struct journals *js, struct journal *j)
     list_del(&j->node);
     journal_close(j);
     router_stream_remove(js->env->router, o); /* first: what is read of it goes where it went */
-    if (shown)
-        forget_name(js, j);
+    forget_name(js, j);
     if (!known) {
         journal_free(j, true);
         origin_finish(o);
@@ -366,11 +373,12 @@ static enum journal_result append(struct journals *js, struct journal_source *sr
                                   const struct journal_entry *e)
 {
     enum journal_result rc;
-    bool fresh;
+    bool fresh, known;
     struct journal *j = journal_for(js, src, e, &fresh, &rc);
 
     if (!j)
         return gone(src, rc);
+    known = fresh && ask(js, j); /* first, for its segments say whose they are */
     rc = journal_append(j, e);
     if (rc == JOURNAL_FULL) {
         roll_some(js, fresh ? NULL : j);
@@ -379,7 +387,7 @@ static enum journal_result append(struct journals *js, struct journal_source *sr
     /* The stream is shown to the router with its first record in it, so that all of it is wanted.
      */
     if (fresh && rc == JOURNAL_OK)
-        show(js, j);
+        show(js, j, known);
     else if (fresh)
         end(js, j);
     if (rc != JOURNAL_OK)
@@ -503,14 +511,17 @@ static void found(void *arg, const struct journal_found *f)
     bool trusted = trusted_inputs_cover(js->store.trusted, f->trusted);
     struct journal *j = map_get(&js->by_host[trusted], f->hostname);
 
-    journal_adopt(j ? j : create(js, f->hostname, trusted), f->path, f->seq, f->size);
+    journal_adopt(j ? j : create(js, f->hostname, trusted), f);
 }
 
 /* Adopted segments are not written to: the next record begins one of its own. */
 static void show_found(struct journals *js)
 {
-    list_for_each_safe (it, &js->recent)
-        show(js, list_entry(it, struct journal, node));
+    list_for_each_safe (it, &js->recent) {
+        struct journal *j = list_entry(it, struct journal, node);
+
+        show(js, j, ask(js, j));
+    }
     if (hostnames(js))
         log_info("journals of the last run found", KV_INT("hostnames", hostnames(js)),
                  KV_INT("bytes", js->store.stats.bytes));

@@ -18,6 +18,7 @@
  */
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/cluster_internal.h"
@@ -55,6 +56,33 @@ static void set_namespace(struct kube_cluster *c, struct kube_heard *h, struct k
     h->namespace = ns;
 }
 
+/* Whose the name is, in the words of identity.tenant. The namespace's UID tells it from one of that
+ * name that was, or will be. */
+static void add_tenant(const struct kube_namespace *ns, struct buf *out)
+{
+    int rc = buf_add_str(out, ns ? ns->name : STR(IDENTITY_NOBODY));
+
+    if (ns && !kube_uid_is_none(&ns->uid)) {
+        rc |= buf_add_ch(out, '/');
+        for (size_t i = 0; i < sizeof(ns->uid.b); i++)
+            rc |= buf_addf(out, "%02x", ns->uid.b[i]);
+    }
+    if (rc < 0)
+        buf_clear(out); /* it is no namespace's name that is so long */
+}
+
+static void set_tenant(struct kube_cluster *c, struct kube_heard *h, struct kube_namespace *ns)
+{
+    struct buf tenant = BUF_INIT(JOURNAL_TENANT_MAX);
+
+    add_tenant(ns, &tenant);
+    if (ns != h->namespace || !str_eq(buf_str(&tenant), h->origin->identity->tenant)) {
+        set_namespace(c, h, ns);
+        h->named = false;
+    }
+    buf_release(&tenant);
+}
+
 /* A look: fills in what it came to, if it came to anything. */
 static void look(struct kube_cluster *c, struct kube_heard *h)
 {
@@ -70,10 +98,7 @@ static void look(struct kube_cluster *c, struct kube_heard *h)
         ns = NULL;
     }
     h->ambiguous = !clear;
-    if (ns != h->namespace) {
-        set_namespace(c, h, ns);
-        h->named = false;
-    }
+    set_tenant(c, h, ns);
     if (!kube_kept_same(&h->drains, &f)) {
         kube_kept_set(&h->drains, &f);
         h->tell = true;
@@ -97,15 +122,18 @@ static void tell_routes(const struct kube_cluster *c, struct kube_heard *h)
     h->tell = false;
 }
 
-/* The stream gets its owner, and its namespace for those who write by that. */
+/* The stream gets its owner, whose that is, and its namespace for those who write by that. */
 static void set_identity(struct kube_heard *h)
 {
+    struct buf tenant = BUF_INIT(JOURNAL_TENANT_MAX);
     struct identity id = *h->origin->identity;
 
+    add_tenant(h->namespace, &tenant);
     id.owner = str_of(h->owner);
     id.namespace = h->namespace ? h->namespace->name : STR("");
+    id.tenant = buf_str(&tenant);
     origin_set_identity(h->origin, identity_create(&id));
-    h->named = true;
+    buf_release(&tenant);
 }
 
 static void mark(struct kube_cluster *c, struct kube_heard *h)
@@ -146,7 +174,8 @@ static void guess_all(struct kube_cluster *c)
         }
 }
 
-/* Routes first: what a stream meets when it is named counts from its beginning. */
+/* Identities first, for what a route is given of a stream depends on whose it is; then the routes,
+ * and then the router is told: what a stream meets when it is named counts from its beginning. */
 void kube_heard_work(struct kube_cluster *c)
 {
     struct list now;
@@ -158,6 +187,8 @@ void kube_heard_work(struct kube_cluster *c)
         struct kube_heard *h = list_entry(it, struct kube_heard, dirty);
 
         look(c, h);
+        if (h->known && !h->named)
+            set_identity(h);
         if (h->tell) {
             tell_routes(c, h);
             any = true;
@@ -171,7 +202,7 @@ void kube_heard_work(struct kube_cluster *c)
         list_del(&h->dirty);
         if (!h->known || h->named)
             continue;
-        set_identity(h);
+        h->named = true;
         router_stream_identified(c->cfg.router, h->origin);
     }
     if (kube_heard_due(c) <= loop_now(c->cfg.loop))
@@ -231,6 +262,7 @@ bool kube_heard_found(struct kube_cluster *c, struct origin *o)
             c->routes->commit(c->routes);
     }
     set_identity(h);
+    h->named = true;
     return true;
 }
 

@@ -107,24 +107,28 @@ void kube_namespace_drop(struct kube_store *s, struct kube_namespace *ns)
 static bool namespace_put(struct kube_store *s, const struct kube_object *o)
 {
     struct kube_namespace *ns = kube_namespace_take(s, o->name);
-    bool same = ns->object && (o->fault || kube_notes_eq(ns->notes, o));
+    struct kube_uid uid = kube_uid_of(o->uid);
+    bool known = ns->object && kube_uid_eq(&ns->uid, &uid);
+    bool same = known && (o->fault || kube_notes_eq(ns->notes, o));
 
+    ns->uid = uid;
     ns->generation = s->generation[KUBE_NAMESPACE];
     if (ns->object)
         kube_namespace_drop(s, ns);
     else
         s->counts[KUBE_NAMESPACE]++;
     ns->object = true;
-    if (same || o->fault)
-        return !same;
+    if (same)
+        return false;
     kube_notes_free(ns->notes);
-    ns->notes = kube_notes_create(o);
+    ns->notes = o->fault ? NULL : kube_notes_create(o);
     return true;
 }
 
 static void namespace_forget(struct kube_store *s, struct kube_namespace *ns)
 {
     ns->object = false;
+    ns->uid = (struct kube_uid){{0}};
     kube_notes_free(ns->notes);
     ns->notes = NULL;
     s->counts[KUBE_NAMESPACE]--;

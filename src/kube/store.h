@@ -28,6 +28,7 @@ struct kube_namespace {
     unsigned refs; /* records and pods in it, and its own object */
     bool object;   /* the namespace itself was seen */
     uint16_t generation;
+    struct kube_uid uid;      /* none, unless it was seen */
     struct kube_notes *notes; /* owned */
     struct str name;          /* view of what follows */
     char text[];
@@ -57,7 +58,7 @@ struct kube_named {
 struct kube_store {
     struct chains records;
     bool by_name;        /* set before the first object: they can be found by name, too */
-    struct chains named; /* of those that no watched object owns */
+    struct chains named; /* of those that have a name of their own: no watched object owns them */
     struct map namespaces;
     uint16_t generation[KUBE_KINDS]; /* of the last list that began */
     uint64_t counts[KUBE_KINDS];

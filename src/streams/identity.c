@@ -39,7 +39,8 @@ static struct str copy_view(char **at, struct str s)
 struct identity *identity_create(const struct identity *from)
 {
     size_t text = from->hostname.len + from->tag.len + from->namespace.len + from->pod.len +
-                  from->uid.len + from->container.len + from->node.len + from->owner.len;
+                  from->uid.len + from->container.len + from->node.len + from->owner.len +
+                  from->tenant.len;
     struct identity *id;
     char *at;
 
@@ -54,6 +55,7 @@ struct identity *identity_create(const struct identity *from)
     id->container = copy_view(&at, from->container);
     id->node = copy_view(&at, from->node);
     id->owner = copy_view(&at, from->owner);
+    id->tenant = copy_view(&at, from->tenant);
     id->network = from->network;
     id->trusted = from->trusted;
     return id;
@@ -69,6 +71,16 @@ void identity_unref(struct identity *id)
 {
     if (id && atomic_fetch_sub_explicit(&id->refs, 1, memory_order_acq_rel) == 1)
         free(id);
+}
+
+bool identity_same_tenant(struct str a, struct str b)
+{
+    struct str uid_a = a, uid_b = b, name_a, name_b;
+
+    if (!str_cut(&uid_a, '/', &name_a) || !str_cut(&uid_b, '/', &name_b) || !name_a.len ||
+        !str_eq(name_a, name_b))
+        return false;
+    return !uid_a.len || !uid_b.len || str_eq(uid_a, uid_b);
 }
 
 /* ---- names of files ---- */

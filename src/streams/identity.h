@@ -28,12 +28,20 @@ struct identity {
     /* ... by an input whose hostnames the operator trusts to name workloads (INPUT_OWNERS). Another
      * stream than that of the same hostname without it. */
     bool trusted;
+    /* ... and whose that name is, as identity_same_tenant() compares it: IDENTITY_NOBODY, or a
+     * namespace and, where it is known, "/" and its UID. Empty as long as nobody has said. */
+    struct str tenant;
 };
+#define IDENTITY_NOBODY "-"
 
 /* Copies the views of <from>. Heap; one reference. */
 struct identity *identity_create(const struct identity *from);
 struct identity *identity_ref(struct identity *id);
 void identity_unref(struct identity *id); /* NULL is fine */
+
+/* Whether what was heard for <a> may be given to <b>. Empty ones are nobody's. A namespace whose
+ * UID is not known is the one of that name. */
+bool identity_same_tenant(struct str a, struct str b);
 
 /* Stable across restarts and renamings on the wire: a hash of what the stream is (namespace, pod,
  * UID, container; for plain files the tag), not of what it is called. For what was heard on a

@@ -18,6 +18,7 @@
 
 #define SEGMENT_COST 4096 /* of one that is empty: its pages are counted whole, its descriptor */
 #define COMPLAIN_MS 60000
+#define HEAD_MAX (JOURNAL_HEADER + JOURNAL_TRUST_MAX + JOURNAL_TENANT_MAX + HOSTNAME_MAX)
 
 /* The segment that is written to; NULL = there is none yet (what was found at start is not). */
 static struct journal_segment *live(const struct journal *j)
@@ -78,10 +79,20 @@ static struct journal_segment *segment_link(struct journal *j, struct journal_se
     return seg;
 }
 
-/* What the heads of <j>'s segments say of who wrote them. */
-static struct str head_trusted(const struct journal *j)
+/* What the head of a segment of <j>'s says: who writes it, and for whom. */
+static struct journal_head head_of(const struct journal *j, const struct identity *id)
 {
-    return j->name->trusted ? j->store->trusted : STR("");
+    return (struct journal_head){.hostname = j->name->hostname,
+                                 .trusted = j->name->trusted ? j->store->trusted : STR(""),
+                                 .tenant = str_head(id->tenant, JOURNAL_TENANT_MAX)};
+}
+
+/* The name is somebody else's by now than when the live segment was begun. */
+static bool is_anothers(const struct journal *j)
+{
+    const struct identity *now = j->origin->identity;
+
+    return j->head && j->head != now && !str_eq(j->head->tenant, now->tenant);
 }
 
 /* A new live segment. -1: there is none to be had now. */
@@ -89,15 +100,15 @@ static int segment_begin(struct journal *j)
 {
     struct journal_segment *seg = xcalloc(1, sizeof(*seg));
     struct segment_stat st = {.id.ino = 0};
-    struct str host = j->name->hostname;
-    size_t head = journal_head_size(host, head_trusted(j));
-    char bytes[JOURNAL_HEADER + JOURNAL_TRUST_MAX + HOSTNAME_MAX];
+    struct journal_head h = head_of(j, j->origin->identity);
+    size_t head = journal_head_size(&h);
+    char bytes[HEAD_MAX];
     struct err e = {0};
 
     seg->fd = -1;
     if (journal_segment_open(j->store, seg, &e) < 0)
         goto fail;
-    journal_head_put(bytes, host, head_trusted(j));
+    journal_head_put(bytes, &h);
     if (pwrite(seg->fd, bytes, head, 0) != (ssize_t)head) {
         (void)err_sys(&e, errno ? errno : ENOSPC, "write");
         goto fail;
@@ -107,7 +118,9 @@ static int segment_begin(struct journal *j)
     seg->size = head;
     (void)segment_link(j, seg);
     count(j, seg, head);
-    seg->no = origin_journal_add(j->origin, seg->path, seg->path ? -1 : seg->fd, &st.id);
+    seg->no = origin_journal_add(j->origin, seg->path, seg->path ? -1 : seg->fd, &st.id, h.tenant);
+    identity_unref(j->head);
+    j->head = identity_ref(j->origin->identity);
     return 0;
 fail:
     complain(j->store, &e);
@@ -120,23 +133,24 @@ fail:
     return -1;
 }
 
-void journal_adopt(struct journal *j, char *path, uint64_t seq, uint64_t size)
+void journal_adopt(struct journal *j, const struct journal_found *f)
 {
+    struct str tenant = f->tenant.len ? f->tenant : STR(IDENTITY_NOBODY);
     struct journal_segment *seg = xcalloc(1, sizeof(*seg));
     struct segment_stat st = {.id.ino = 0};
     struct err e = {0};
 
     seg->fd = -1;
-    seg->path = path;
-    seg->seq = seq;
-    seg->size = size;
+    seg->path = f->path;
+    seg->seq = f->seq;
+    seg->size = f->size;
     j->adopted = true;
-    if (segment_stat_path(path, &st, &e) < 0)
+    if (segment_stat_path(f->path, &st, &e) < 0)
         log_warn("journal file is gone",
                  KV_ERR(&e)); /* the reader finds out and says what is lost */
     (void)segment_link(j, seg);
-    count(j, seg, size);
-    seg->no = origin_journal_add(j->origin, path, -1, &st.id);
+    count(j, seg, f->size);
+    seg->no = origin_journal_add(j->origin, f->path, -1, &st.id, tenant);
 }
 
 /* ---- writing ---- */
@@ -233,12 +247,8 @@ static void retry_fired(void *arg)
     loop_task_post(s->loop, &s->room); /* a segment may be had again: those who wait try it */
 }
 
-void journal_roll(struct journal *j)
+static void seal(struct journal *j, struct journal_segment *seg)
 {
-    struct journal_segment *seg = live(j);
-
-    if (!seg || seg->size + j->out.len <= journal_head_size(j->name->hostname, head_trusted(j)))
-        return;
     if (journal_flush(j) < 0 || segment_begin(j) < 0)
         return;
     if (seg->path && list_empty(&seg->sync)) {
@@ -247,12 +257,24 @@ void journal_roll(struct journal *j)
     }
 }
 
+void journal_roll(struct journal *j)
+{
+    struct journal_segment *seg = live(j);
+    struct journal_head h;
+
+    if (!seg)
+        return;
+    h = head_of(j, j->head);
+    if (seg->size + j->out.len > journal_head_size(&h))
+        seal(j, seg);
+}
+
 bool journal_has_room(const struct journal *j, uint64_t bytes)
 {
     const struct journal_store *s = j->store;
-    uint64_t segments = bytes / JOURNAL_SEGMENT_BYTES + 2;
+    uint64_t segments = bytes / JOURNAL_SEGMENT_BYTES + 2 + is_anothers(j);
 
-    bytes += segments * (SEGMENT_COST + JOURNAL_HEADER + JOURNAL_TRUST_MAX + HOSTNAME_MAX);
+    bytes += segments * (SEGMENT_COST + HEAD_MAX);
     return !s->failing && j->cost + bytes <= s->host_max && s->stats.bytes + bytes <= s->bytes_max;
 }
 
@@ -261,14 +283,17 @@ static struct journal_segment *make_room(struct journal *j, size_t n)
 {
     struct journal_segment *seg = live(j);
 
-    if (!seg || seg->size + j->out.len + n > JOURNAL_SEGMENT_BYTES) {
-        if (seg)
-            journal_roll(j); /* if it fails, there is no room in the end */
+    if (!seg || seg->size + j->out.len + n > JOURNAL_SEGMENT_BYTES || is_anothers(j)) {
+        if (seg && is_anothers(j))
+            seal(j, seg); /* an empty one, too. If it fails, there is no room in the end */
+        else if (seg)
+            journal_roll(j);
         else if (segment_begin(j) < 0)
             return NULL;
         seg = live(j);
     }
-    if (!seg || (j->out.len && j->out.len + n > j->out.max) || buf_reserve(&j->out, n) < 0)
+    if (!seg || is_anothers(j) || (j->out.len && j->out.len + n > j->out.max) ||
+        buf_reserve(&j->out, n) < 0)
         return NULL;
     return seg;
 }
@@ -357,6 +382,7 @@ void journal_free(struct journal *j, bool erase)
     buf_release(&j->out);
     j->store->stats.hostnames--;
     identity_unref(j->name);
+    identity_unref(j->head);
     free(j);
 }
 

@@ -12,8 +12,9 @@
  *
  * Invariants: a file ends at the end of a record whenever the control thread looks; bytes that are
  * counted are bytes that are held, written or not; what was taken is never dropped to make room for
- * something else. Limits: `bytes_max` for all, `host_max` for one; what does not fit is refused,
- * and whoever was refused may ask to be told when there is room.
+ * something else; a segment holds what was heard for one tenant (identity.tenant). Limits:
+ * `bytes_max` for all, `host_max` for one; what does not fit is refused, and whoever was refused
+ * may ask to be told when there is room.
  */
 #ifndef STREAMS_JOURNAL_H
 #define STREAMS_JOURNAL_H
@@ -101,10 +102,12 @@ struct journal {
     struct origin *origin; /* whose <input> is this journal */
     struct identity *name; /* a reference to its first, of which hostname and trust stay true */
     struct list segments;  /* the last one is live, unless <closed> */
+    struct identity *head; /* a reference; of the time when the live segment was begun, or NULL */
     struct buf out;        /* for the live segment */
     uint64_t cost;
     bool closed;  /* nothing more is appended: its segments are only waiting to be passed */
     bool adopted; /* it has what an earlier run left */
+    bool asked;   /* the owner's: somebody was asked whose it is (streams/identify.h) */
     uint32_t passed[WORKERS_MAX]; /* by worker: segments up to this one */
 };
 
@@ -144,12 +147,12 @@ void journal_free(struct journal *j, bool erase);
 
 /* A segment of an earlier run. */
 struct journal_found {
-    struct str hostname; /* heap, as is the next */
+    struct str hostname; /* heap, as are the next two */
     struct str trusted;  /* journal_store.trusted when it was begun; empty = its writer was not */
+    struct str tenant;   /* whose the name was then; empty = that was not known */
     char *path;
     uint64_t seq, size;
 };
-#define JOURNAL_TRUST_MAX 256
 
 /* Calls <found> for each segment left by an earlier run, by hostname and then age, torn tails cut.
  * <found> takes the path over. */
@@ -160,8 +163,8 @@ int journal_spool_scan(struct journal_store *s,
 int journal_spool_open(struct journal_store *s, struct err *e);
 /* A file (or, without a path, a memfd) for a new segment. -1 with <e>. */
 int journal_segment_open(struct journal_store *s, struct journal_segment *seg, struct err *e);
-/* Gives <j> a segment that was found: it is sealed. */
-void journal_adopt(struct journal *j, char *path, uint64_t seq, uint64_t size);
+/* Gives <j> a segment that was found: it is sealed. Takes the path over. */
+void journal_adopt(struct journal *j, const struct journal_found *f);
 
 /* ---- journal_sync.c ---- */
 void journal_wait_room(struct journal_store *s, struct journal_waiter *w);

@@ -175,17 +175,18 @@ void journal_record_put(char *out, const struct journal_entry *e, bool check)
         put_fitted(out, e, check);
 }
 
-size_t journal_head_size(struct str hostname, struct str trusted)
+size_t journal_head_size(const struct journal_head *h)
 {
-    return JOURNAL_HEADER + trusted.len + hostname.len;
+    return JOURNAL_HEADER + h->trusted.len + h->tenant.len + h->hostname.len;
 }
 
-void journal_head_put(char *out, struct str hostname, struct str trusted)
+void journal_head_put(char *out, const struct journal_head *h)
 {
     memset(out, 0, JOURNAL_HEADER);
-    store16(out + 16, trusted.len);
-    (void)put(put(out + JOURNAL_HEADER, trusted), hostname);
-    seal(out, journal_head_size(hostname, trusted), KIND_HEAD, true);
+    store16(out + 16, h->trusted.len);
+    store16(out + 18, h->tenant.len);
+    (void)put(put(put(out + JOURNAL_HEADER, h->trusted), h->tenant), h->hostname);
+    seal(out, journal_head_size(h), KIND_HEAD, true);
 }
 
 static struct str take(const char **p, size_t n)

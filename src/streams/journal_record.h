@@ -18,7 +18,8 @@
  *   20       time, tag, PROCID, MSGID, structured data, message
  *
  * The first record of each segment is a head: its message is the hostname; its tag names the inputs
- * that were trusted to name workloads by it (INPUT_OWNERS), if it was one of them that was heard.
+ * that were trusted to name workloads by it (INPUT_OWNERS), if it was one of them that was heard,
+ * and its structured data whose the name was (identity.tenant), if that was known.
  */
 #ifndef STREAMS_JOURNAL_RECORD_H
 #define STREAMS_JOURNAL_RECORD_H
@@ -42,12 +43,15 @@ size_t journal_record_size(const struct journal_entry *e);
 /* Writes so many bytes. Without <check> the record has no checksum: it is not going to leave this
  * process's memory. */
 void journal_record_put(char *out, const struct journal_entry *e, bool check);
-size_t journal_head_size(struct str hostname, struct str trusted);
-void journal_head_put(char *out, struct str hostname, struct str trusted);
+struct journal_head {
+    struct str hostname, trusted, tenant;
+};
+size_t journal_head_size(const struct journal_head *h);
+void journal_head_put(char *out, const struct journal_head *h);
 
 enum journal_got {
     JOURNAL_GOT = 1,  /* a record: *r (views into <bytes>; its syslog is <s>), *len its length */
-    JOURNAL_GOT_HEAD, /* the head: r->msg is the hostname, s->tag who is trusted */
+    JOURNAL_GOT_HEAD, /* the head: r->msg, s->tag and s->sd are its parts */
     JOURNAL_SHORT,    /* <bytes> ends inside it: *len is how many are needed, as far as known */
     JOURNAL_DAMAGED,  /* it is no record, or, with <verify>, not as it was written */
 };

@@ -131,6 +131,7 @@ static int look(struct journal_store *s, const char *name, struct buf *text,
         return (void)unlinkat(s->dir, name, 0), 1;
     f->hostname = str_make(str_dup(head.msg), head.msg.len);
     f->trusted = str_make(str_dup(syslog.tag), syslog.tag.len);
+    f->tenant = str_make(str_dup(syslog.sd), syslog.sd.len);
     return 0;
 }
 
@@ -197,6 +198,7 @@ int journal_spool_scan(struct journal_store *s,
         found(arg, f);
         free((char *)(uintptr_t)f->hostname.p);
         free((char *)(uintptr_t)f->trusted.p);
+        free((char *)(uintptr_t)f->tenant.p);
     }
     free(finds.all);
     return 0;

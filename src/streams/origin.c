@@ -34,6 +34,7 @@ static void segment_free(struct origin_segment *s)
 {
     list_del(&s->node);
     free(s->path);
+    free(s->tenant);
     free(s);
 }
 
@@ -139,11 +140,27 @@ uint32_t origin_segment_add(struct origin *o, const char *path, const struct seg
                            .restart = restart, .path = str_dup(str_of(path)), .fd = -1, .id = *id});
 }
 
-uint32_t origin_journal_add(struct origin *o, const char *path, int fd, const struct segment_id *id)
+uint32_t origin_journal_add(struct origin *o, const char *path, int fd, const struct segment_id *id,
+                            struct str tenant)
 {
-    return add_segment(
-        o, &(struct origin_segment){
-               .path = path ? str_dup(str_of(path)) : NULL, .fd = fd, .journal = true, .id = *id});
+    return add_segment(o, &(struct origin_segment){.path = path ? str_dup(str_of(path)) : NULL,
+                                                   .fd = fd,
+                                                   .journal = true,
+                                                   .tenant = tenant.len ? str_dup(tenant) : NULL,
+                                                   .id = *id});
+}
+
+uint32_t origin_owned_from(const struct origin *o, bool first)
+{
+    uint32_t from = 0;
+
+    list_for_each (it, &o->segments) {
+        const struct origin_segment *s = list_entry(it, struct origin_segment, node);
+
+        if (s->tenant ? !identity_same_tenant(str_of(s->tenant), o->identity->tenant) : !first)
+            from = s->no + 1;
+    }
+    return from;
 }
 
 void origin_segment_drop(struct origin *o, uint32_t no)

@@ -23,6 +23,7 @@ struct origin_segment {
     char *path; /* owned; NULL = it has no name, but <fd> */
     int fd;     /* of a journal's segment without a name, borrowed; else -1 */
     bool journal;
+    char *tenant;         /* owned; whose a trusted name was when it was begun; NULL = not said */
     struct segment_id id; /* prefix not filled in */
 };
 
@@ -62,9 +63,14 @@ struct origin *origin_create(struct origins *s, struct identity *id);
 uint32_t origin_segment_add(struct origin *o, const char *path, const struct segment_id *id,
                             uint32_t restart);
 /* The same of a journal: in a file at <path>, or without a name in <fd>, which stays the caller's
- * and stays open until the segment is dropped and no worker knows it. */
-uint32_t origin_journal_add(struct origin *o, const char *path, int fd,
-                            const struct segment_id *id);
+ * and stays open until the segment is dropped and no worker knows it. <tenant>: whose a trusted
+ * name was (identity.tenant); empty = nobody knew yet. */
+uint32_t origin_journal_add(struct origin *o, const char *path, int fd, const struct segment_id *id,
+                            struct str tenant);
+/* What was heard under a trusted name is to be read by an owner from this segment on: all before it
+ * may have been heard for somebody else. 0 = all of it; last_no + 1 = nothing that is there.
+ * <first>: what was heard when nobody knew yet is his. */
+uint32_t origin_owned_from(const struct origin *o, bool first);
 /* Forgotten here: every worker that knows the stream has passed it. They are not told. */
 void origin_segment_drop(struct origin *o, uint32_t no);
 /* By inode; NULL when unknown. */

@@ -360,3 +360,66 @@ def until_seen(d, peer, hostname="my-app-my-space"):
     """The drain has new lines again, and none of the secret ones."""
     wait_for(lambda: (heard(d, [b"after"], hostname), any(b"after" in m for m in peer.messages()))[1], WAIT, "a new line")
     assert not [m for m in peer.messages() if b"secret" in m]
+
+
+def test_K12_what_was_spooled_for_one_is_not_given_to_the_next(api, router, syslog_tcp, tmp_path):
+    """The name is another namespace's when the daemon comes back; operators have all of it."""
+    peer, archive = syslog_tcp(), syslog_tcp()
+    archive.refuse()
+    victim = api.deployment("my-app", "my-space")
+    env = {"AKKERIS": "true", "SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
+    d = synced(router(env, drains=[("*", archive.url())]))
+    heard(d, [b"secret"] * 3, "my-app-my-space")
+    d.kill()
+    api.delete(victim)
+    api.deployment("my", "app-my-space", drains=peer.url())
+    again = synced(router(env, drains=[("*", archive.url())]))
+    until_seen(again, peer)
+    archive.resume()
+    wait_for(lambda: sum(b"secret" in m for m in archive.messages()) == 3, WAIT, "the operator's copy")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_K12_a_kept_position_does_not_lead_past_anothers_lines(api, router, syslog_tcp, tmp_path, killed):
+    """The state knows where the drain was when the name was its workload's; it is again, now or after another start."""
+    peer, archive = syslog_tcp(), syslog_tcp()
+    archive.refuse()
+    api.namespace("app-my-space")
+    api.deployment("my", "app-my-space", drains=peer.url())
+    env = {"AKKERIS": "true", "SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
+    d = synced(router(env, drains=[("*", archive.url())]))
+    heard(d, [b"mine"], "my-app-my-space")
+    wait_for(lambda: peer.count() == 1, WAIT, "the first line")
+    d.stop()
+    other = api.deployment("my-app", "my-space")
+    d = synced(router(env, drains=[("*", archive.url())]))
+    heard(d, [b"secret"] * 3, "my-app-my-space")
+    if killed:
+        d.kill()
+    api.delete(other)
+    if killed:
+        d = synced(router(env, drains=[("*", archive.url())]))
+    until_seen(d, peer)
+
+
+def test_what_is_spooled_for_it_in_the_same_namespace_is_its_own(oracle, api, router, syslog_tcp, tmp_path):
+    """Also behind what was for somebody else; a namespace of the same name that was made anew is another."""
+    peer = syslog_tcp()
+    peer.refuse()
+    ns = api.namespace("shop")
+    web = api.deployment("web", "shop", drains=peer.url())
+    env = {"SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
+    d = synced(router(env))
+    heard(d, [b"secret"] * 3)
+    d.kill()
+    api.delete(web)
+    api.delete(ns)
+    api.namespace("shop", uid="another-one")
+    api.deployment("web", "shop", drains=peer.url())
+    d = synced(router(env))
+    heard(d, oracle.source("a").take(100))
+    d.kill()
+    peer.resume()
+    d = synced(router(env))
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    until_seen(d, peer, "web.shop")

@@ -10,13 +10,19 @@ struct names {
     unsigned asked, there; /* look-ups; streams found and not gone */
 };
 
-static void name_it(struct origin *o)
+static void name_for(struct origin *o, struct str tenant)
 {
     struct identity id = *o->identity;
 
     id.owner = STR("name:web.shop");
     id.namespace = STR("shop");
+    id.tenant = tenant;
     origin_set_identity(o, identity_create(&id));
+}
+
+static void name_it(struct origin *o)
+{
+    name_for(o, STR("shop/1"));
 }
 
 static bool found(struct identify *i, struct origin *o)
@@ -213,6 +219,65 @@ static void test_trust_survives_a_restart(void **state)
     forget(w);
 }
 
+static struct origin *only_origin(const struct world *w)
+{
+    assert_false(list_empty(&w->set.all));
+    assert_true(w->set.all.next == w->set.all.prev);
+    return list_entry(w->set.all.next, struct origin, node);
+}
+
+/* SPOOL_PATH: a segment says whose the name was, from the first record on, and holds nothing that
+ * was heard for another. */
+static void test_segments_say_whose_they_are(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+    struct origin *o;
+
+    w->cfg.spool_path = w->dir;
+    open_owned(w, &n, "syslog_tcp");
+    assert_int_equal(append(w, "web.shop", STR("1")), JOURNAL_OK);
+    o = only_origin(w);
+    assert_int_equal(origin_owned_from(o, false), 0);
+    name_for(o, STR("evil/2"));
+    assert_int_equal(origin_owned_from(o, false), 2); /* nothing that is there */
+    assert_int_equal(append(w, "web.shop", STR("2")), JOURNAL_OK);
+    assert_int_equal(origin_owned_from(o, false), 2);
+    name_it(o);
+    assert_int_equal(append(w, "web.shop", STR("3")), JOURNAL_OK);
+    assert_int_equal(append(w, "web.shop", STR("4")), JOURNAL_OK);
+    turn(w);
+    forget(w);
+    n = yes;
+    open_owned(w, &n, "syslog_tcp");
+    o = only_origin(w);
+    assert_int_equal(o->last_no, 3);
+    assert_int_equal(origin_owned_from(o, true), 3);
+    name_for(o, STR("evil/2"));
+    assert_int_equal(origin_owned_from(o, true), 4);
+    forget(w);
+}
+
+/* ... and what was heard when nobody knew is, at the next start, nobody's. */
+static void test_what_nobody_knew_is_nobodys_at_the_next_start(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+
+    n.known = false;
+    w->cfg.spool_path = w->dir;
+    open_owned(w, &n, "syslog_tcp");
+    assert_int_equal(append(w, "web.shop", STR("1")), JOURNAL_OK);
+    name_it(only_origin(w));
+    assert_int_equal(origin_owned_from(only_origin(w), true), 0);
+    turn(w);
+    forget(w);
+    n = yes;
+    open_owned(w, &n, "syslog_tcp");
+    assert_int_equal(origin_owned_from(only_origin(w), true), 2);
+    forget(w);
+}
+
 /* What others wrote is not made trusted by a restart. */
 static void test_trust_is_not_given_by_a_restart(void **state)
 {
@@ -241,6 +306,8 @@ int main(void)
         TEST(test_what_may_be_wanted_waits),
         TEST(test_trust_survives_a_restart),
         TEST(test_trust_is_not_given_by_a_restart),
+        TEST(test_segments_say_whose_they_are),
+        TEST(test_what_nobody_knew_is_nobodys_at_the_next_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,24 @@ static void keys_of_network_streams(void **state)
     assert_int_equal(identity_key(&named), identity_key(&trusted));
 }
 
+static void tenants(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {
+        {"shop", "shop", true},      {"shop/1", "shop/1", true},
+        {"shop/1", "shop", true},    {"shop", "shop/1", true},
+        {"shop/1", "shop/2", false}, {"shop", "shops", false},
+        {"shop/1", "evil/1", false}, {"", "", false},
+        {"", "shop", false},         {"shop", IDENTITY_NOBODY, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(identity_same_tenant(str_of(rows[i].a), str_of(rows[i].b)), rows[i].same);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +222,7 @@ int main(void)
         cmocka_unit_test(owners_are_guessed),
         cmocka_unit_test(hostnames_are_guessed),
         cmocka_unit_test(keys_of_network_streams),
+        cmocka_unit_test(tenants),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,35 @@ static void inodes_are_told_apart_by_birth(void **state)
     world_close(&w);
 }
 
+static void owners_begin_behind_what_was_heard_for_others(void **state)
+{
+    struct identity id = {.hostname = STR("web.shop"), .network = true, .trusted = true};
+    struct segment_id a = inode(1), b = inode(2), c = inode(3), d = inode(4);
+    struct origin *o;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    o = origin_create(&w.set, identity_create(&id));
+    assert_int_equal(origin_owned_from(o, true), 0);
+    (void)origin_journal_add(o, NULL, 7, &a, STR("")); /* heard when nobody knew */
+    id.tenant = STR("shop/1");
+    origin_set_identity(o, identity_create(&id));
+    assert_int_equal(origin_owned_from(o, true), 0);
+    assert_int_equal(origin_owned_from(o, false), 2);
+    (void)origin_journal_add(o, NULL, 7, &b, STR("shop/1"));
+    assert_int_equal(origin_owned_from(o, true), 0);
+    assert_int_equal(origin_owned_from(o, false), 2);
+    (void)origin_journal_add(o, NULL, 7, &c, STR(IDENTITY_NOBODY));
+    assert_int_equal(origin_owned_from(o, true), 4);
+    (void)origin_journal_add(o, NULL, 7, &d, STR("shop/1"));
+    assert_int_equal(origin_owned_from(o, true), 4);
+    id.tenant = STR("shop/2");
+    origin_set_identity(o, identity_create(&id));
+    assert_int_equal(origin_owned_from(o, true), 5);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +240,7 @@ int main(void)
         cmocka_unit_test(grew_is_posted_once_until_looked_at),
         cmocka_unit_test(finished_is_freed_with_the_last_that_knows_it),
         cmocka_unit_test(inodes_are_told_apart_by_birth),
+        cmocka_unit_test(owners_begin_behind_what_was_heard_for_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
