@@ -5,39 +5,28 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/map.h"
 #include "base/mem.h"
+#include "inputs/hosts.h"
 #include "inputs/trusted.h"
 
-#define UNROUTED_SLOTS 4096
 #define ROLLS_AT_ONCE 64 /* journals that are rolled when there is no room */
 #define ROLL_EVERY_MS 10 /* ... at most so often */
 #define SEGMENTS_MANY 4  /* one that has so many is not rolled for the sake of others */
-#define KNOWN_BITS 8     /* of the table of journals found lately */
-
-/* A hostname that no route wanted when the routes were of that generation. */
-struct unrouted {
-    uint64_t hash;
-    uint64_t generation;
-};
 
 struct journals {
     const struct input_env *env;
     struct journal_store store;
     const char *hostnames;
     uint64_t hosts_max;
-    /* Of struct journal, by hostname; those still written to. [1]: trusted. */
-    struct map by_host[2];
+    struct hosts hosts;  /* those still written to */
     struct list recent;  /* the same, last written to last */
     struct buf trusted;  /* the names of the inputs that are */
     struct list closing; /* ended, not yet read by all */
     uint64_t nclosing;
     uint64_t evicted;
-    uint64_t rolled_ms;        /* loop time */
-    bool unsure;               /* there may be some that nobody wants */
-    struct unrouted *unrouted; /* UNROUTED_SLOTS: so that what nobody wants costs one hash */
-    struct journal *known[1 << KNOWN_BITS]; /* of by_host, found lately: a look instead of a hash */
-    uint64_t now_turn;                      /* loop time of <now> */
+    uint64_t rolled_ms; /* loop time */
+    bool unsure;        /* there may be some that nobody wants */
+    uint64_t now_turn;  /* loop time of <now> */
     char now_text[CLOCK_TEXT_SIZE];
     size_t now_len;
 };
@@ -108,91 +97,15 @@ bool journal_hostname_valid(struct str s)
 
 /* ---- hostnames ---- */
 
-static bool owners_may_want(const struct journals *js, struct str hostname)
-{
-    struct identify *i = js->env->identify;
-
-    return i && i->wants(i, hostname) != IDENTIFY_NO;
-}
-
-static bool is_unrouted(struct journals *js, struct str hostname, bool trusted)
-{
-    const struct identify *i = js->env->identify;
-    uint64_t hash = hash_seeded(hostname.p, hostname.len) ^ trusted;
-    /* 0 = a slot never used */
-    uint64_t generation = router_generation(js->env->router) + (i ? i->generation : 0) + 1;
-    struct unrouted *u = &js->unrouted[hash % UNROUTED_SLOTS];
-
-    if (u->hash == hash && u->generation == generation)
-        return true;
-    if (router_wants(js->env->router, hostname) || (trusted && owners_may_want(js, hostname)))
-        return false;
-    *u = (struct unrouted){hash, generation};
-    return true;
-}
-
-/* Where the journal of <hostname> is remembered. Whoever makes many hostnames meet in one place
- * only makes them be looked up as if there were none. */
-static struct journal **known_slot(struct journals *js, struct str hostname, bool trusted)
-{
-    size_t n = hostname.len < 8 ? hostname.len : 8;
-    uint64_t head = 0, tail = 0, mixed;
-
-    if (n == 8) {
-        memcpy(&head, hostname.p, 8);
-        memcpy(&tail, hostname.p + hostname.len - 8, 8);
-    } else if (n) {
-        memcpy(&head, hostname.p, n);
-    }
-    mixed = (head ^ (tail << 29 | tail >> 35) ^ hostname.len ^ (uint64_t)trusted << 8) *
-            0x9fb21c651e98df25;
-    return &js->known[mixed >> (64 - KNOWN_BITS)];
-}
-
-static inline bool same(struct str a, struct str b)
-{
-    uint64_t differ = 0, x, y;
-
-    if (a.len != b.len)
-        return false;
-    if (a.len < 8)
-        return str_eq(a, b);
-    for (size_t at = 0; at < a.len; at += 8) {
-        size_t from = a.len - at < 8 ? a.len - 8 : at;
-
-        memcpy(&x, a.p + from, 8);
-        memcpy(&y, b.p + from, 8);
-        differ |= x ^ y;
-    }
-    return differ == 0;
-}
-
-static struct journal *find(struct journals *js, struct str hostname, bool trusted)
-{
-    struct journal **known = known_slot(js, hostname, trusted), *j = *known;
-
-    if (j && j->name->trusted == trusted && same(j->name->hostname, hostname))
-        return j;
-    j = map_get(&js->by_host[trusted], hostname);
-    if (j)
-        *known = j;
-    return j;
-}
-
 static struct journal *create(struct journals *js, struct str hostname, bool trusted)
 {
     const struct identity like = {.hostname = hostname, .network = true, .trusted = trusted};
     struct origin *o = origin_create(js->env->origins, identity_create(&like));
     struct journal *j = journal_create(&js->store, o);
 
-    (void)map_put(&js->by_host[trusted], j->name->hostname, j); /* there was none */
+    hosts_add(&js->hosts, j);
     list_add_tail(&js->recent, &j->node);
     return j;
-}
-
-static size_t hostnames(const struct journals *js)
-{
-    return js->by_host[0].len + js->by_host[1].len;
 }
 
 /* Whether it is known whose lines it has. */
@@ -229,12 +142,9 @@ static void forget_name(struct journals *js, struct journal *j)
 static void end(struct journals *js, struct journal *j)
 {
     struct origin *o = j->origin;
-    struct journal **slot = known_slot(js, j->name->hostname, j->name->trusted);
     bool known = o->workers != 0;
 
-    if (*slot == j)
-        *slot = NULL;
-    (void)map_del(&js->by_host[j->name->trusted], j->name->hostname);
+    hosts_del(&js->hosts, j);
     list_del(&j->node);
     journal_close(j);
     router_stream_remove(js->env->router, o); /* first: what is read of it goes where it went */
@@ -252,7 +162,7 @@ static void end(struct journals *js, struct journal *j)
 /* A place for one more hostname. False: too many that were ended are still being read. */
 static bool make_place(struct journals *js)
 {
-    if (hostnames(js) < js->hosts_max)
+    if (js->hosts.n < js->hosts_max)
         return true;
     if (js->nclosing >= js->hosts_max)
         return false;
@@ -343,11 +253,11 @@ static struct journal *journal_for(struct journals *js, struct journal_source *s
         *result = JOURNAL_REFUSED;
         return NULL;
     }
-    j = find(js, e->hostname, src->trusted);
+    j = hosts_find(&js->hosts, e->hostname, src->trusted);
     *result = JOURNAL_UNROUTED;
     if (j)
         return router_stream_wanted(j->origin) || router_stream_pending(j->origin) ? j : NULL;
-    if (is_unrouted(js, e->hostname, src->trusted))
+    if (hosts_unrouted(&js->hosts, js->env, e->hostname, src->trusted))
         return NULL;
     *result = JOURNAL_FULL;
     if (!make_place(js)) {
@@ -426,17 +336,17 @@ static bool all_fit(struct journals *js, struct journal_source *src,
     for (size_t i = 0; i < n; i++)
         bytes += journal_record_size(&entries[i]) + CLOCK_TEXT_SIZE;
     for (size_t i = 0; i < n; i++) {
-        struct journal *j = find(js, entries[i].hostname, src->trusted);
+        struct journal *j = hosts_find(&js->hosts, entries[i].hostname, src->trusted);
 
         if (src->npatterns && !may_write(src, entries[i].hostname))
             continue;
         if (j && !journal_has_room(j, bytes))
             return false;
-        fresh += !j && !is_unrouted(js, entries[i].hostname, src->trusted);
+        fresh += !j && !hosts_unrouted(&js->hosts, js->env, entries[i].hostname, src->trusted);
     }
     return !js->store.failing &&
            js->store.stats.bytes + bytes + fresh * 3 * 4096 <= js->store.bytes_max &&
-           hostnames(js) + js->nclosing + fresh <= 2 * js->hosts_max;
+           js->hosts.n + js->nclosing + fresh <= 2 * js->hosts_max;
 }
 
 enum journal_result journals_append_all(struct journals *js, struct journal_source *src,
@@ -509,7 +419,7 @@ static void found(void *arg, const struct journal_found *f)
 {
     struct journals *js = arg;
     bool trusted = trusted_inputs_cover(js->store.trusted, f->trusted);
-    struct journal *j = map_get(&js->by_host[trusted], f->hostname);
+    struct journal *j = hosts_find(&js->hosts, f->hostname, trusted);
 
     journal_adopt(j ? j : create(js, f->hostname, trusted), f);
 }
@@ -522,8 +432,8 @@ static void show_found(struct journals *js)
 
         show(js, j, ask(js, j));
     }
-    if (hostnames(js))
-        log_info("journals of the last run found", KV_INT("hostnames", hostnames(js)),
+    if (js->hosts.n)
+        log_info("journals of the last run found", KV_INT("hostnames", js->hosts.n),
                  KV_INT("bytes", js->store.stats.bytes));
 }
 
@@ -536,9 +446,7 @@ struct journals *journals_open(const struct input_env *env, const struct journal
     js->env = env;
     js->hostnames = cfg->hostnames;
     js->hosts_max = cfg->hosts_max;
-    js->unrouted = xcalloc(UNROUTED_SLOTS, sizeof(*js->unrouted));
-    map_init(&js->by_host[0]);
-    map_init(&js->by_host[1]);
+    hosts_init(&js->hosts);
     buf_init(&js->trusted, JOURNAL_TRUST_MAX);
     list_init(&js->recent);
     list_init(&js->closing);
@@ -598,9 +506,7 @@ void journals_close(struct journals *js)
     free_all(&js->recent);
     free_all(&js->closing);
     journal_store_release(&js->store);
-    map_release(&js->by_host[0]);
-    map_release(&js->by_host[1]);
+    hosts_release(&js->hosts);
     buf_release(&js->trusted);
-    free(js->unrouted);
     free(js);
 }
