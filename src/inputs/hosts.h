@@ -1,7 +1,7 @@
 /*
  * Which hostname has which journal, or none that anybody wants. Asked for each record, so what was
- * found lately is found again by a look at a few of its bytes, and what nobody wants costs one hash.
- * Control thread only.
+ * found lately is found again by a look at a few of its bytes, and what nobody wants costs one
+ * hash. Control thread only.
  *
  * Invariant: a journal is here from hosts_add() to hosts_del(), under the hostname and the trust of
  * its first identity, which stay true.

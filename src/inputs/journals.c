@@ -159,16 +159,50 @@ static void end(struct journals *js, struct journal *j)
     origin_finish(o);
 }
 
-/* A place for one more hostname. False: too many that were ended are still being read. */
+/* It holds what may be an owner's, but nobody has said yet, and no worker has it: all of it would
+ * go with it. */
+static bool waits(const struct journal *j)
+{
+    const struct origin *o = j->origin;
+
+    return router_stream_pending(o) ||
+           (j->adopted && j->asked && !o->workers && !o->identity->tenant.len);
+}
+
+/* The one to end for another's sake: that not written to for longest. NULL: all wait. */
+static struct journal *oldest(const struct journals *js)
+{
+    list_for_each (it, &js->recent) {
+        struct journal *j = list_entry(it, struct journal, node);
+
+        if (!waits(j))
+            return j;
+    }
+    return NULL;
+}
+
+/* A place for one more hostname. False: too many that were ended are still being read, or all wait
+ * to be named. */
 static bool make_place(struct journals *js)
 {
+    struct journal *j;
+
     if (js->hosts.n < js->hosts_max)
         return true;
-    if (js->nclosing >= js->hosts_max)
+    if (js->nclosing >= js->hosts_max || !(j = oldest(js)))
         return false;
-    end(js, list_entry(js->recent.next, struct journal, node));
+    end(js, j);
     js->evicted++;
     return true;
+}
+
+/* Whether there would be places for <n> more, as far as can be told without ending any. */
+static bool places_for(const struct journals *js, size_t n)
+{
+    size_t all = js->hosts.n + n;
+
+    return all + js->nclosing <= 2 * js->hosts_max &&
+           (!n || js->hosts.n < js->hosts_max || oldest(js));
 }
 
 static bool has_many(const struct journal *j)
@@ -210,7 +244,7 @@ static void roll_some(struct journals *js, struct journal *wants)
             end(js, j);
             continue;
         }
-        pending |= router_stream_pending(j->origin);
+        pending |= waits(j);
         if (n < ROLLS_AT_ONCE && !has_many(j)) {
             journal_roll(j);
             n++;
@@ -346,7 +380,7 @@ static bool all_fit(struct journals *js, struct journal_source *src,
     }
     return !js->store.failing &&
            js->store.stats.bytes + bytes + fresh * 3 * 4096 <= js->store.bytes_max &&
-           js->hosts.n + js->nclosing + fresh <= 2 * js->hosts_max;
+           places_for(js, fresh);
 }
 
 enum journal_result journals_append_all(struct journals *js, struct journal_source *src,

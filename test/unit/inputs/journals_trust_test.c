@@ -297,6 +297,78 @@ static void test_trust_is_not_given_by_a_restart(void **state)
     forget(w);
 }
 
+/* JOURNAL_HOSTS_MAX while the API has not answered: nothing that was taken makes place. */
+static void test_waiting_is_not_evicted(void **state)
+{
+    static const char *const names[] = {"web.shop", "b.shop", "c.shop"};
+    struct world *w = *state;
+    struct names n = yes;
+    unsigned taken = 0;
+
+    n.known = false;
+    n.wants = IDENTIFY_UNKNOWN;
+    w->cfg.hosts_max = 2;
+    open_owned(w, &n, "syslog_*");
+    for (int i = 0; i < 3; i++)
+        taken += append(w, names[i], STR("x")) == JOURNAL_OK;
+    assert_int_equal(taken, 2);
+    turn(w);
+    list_for_each (it, &w->set.all) {
+        struct origin *o = list_entry(it, struct origin, node);
+
+        name_it(o);
+        router_stream_identified(w->router, o);
+    }
+    turn(w);
+    read_all(w, true);
+    assert_int_equal(w->records, taken);
+    close_journals(w);
+}
+
+/* A record by the input "envoy". */
+static void hear_kept(struct world *w)
+{
+    struct journal_source *other = w->src;
+    struct input_counters counters = {0};
+    struct err e;
+
+    w->src = journal_source_open(w->js, "envoy", &counters, &e);
+    assert_int_equal(append(w, "web.shop", STR("kept")), JOURNAL_OK);
+    journal_source_close(w->src);
+    w->src = other;
+    turn(w);
+}
+
+/* ... nor what a spool holds, whatever is heard under other hostnames. */
+static void test_spooled_is_not_evicted(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+
+    w->cfg.spool_path = w->dir;
+    open_owned(w, &n, "envoy");
+    hear_kept(w);
+    forget(w);
+    n = yes;
+    n.known = false; /* the API has not answered yet */
+    n.wants = IDENTIFY_UNKNOWN;
+    w->cfg.hosts_max = 1;
+    route(w, "any*");
+    open_owned(w, &n, "envoy");
+    assert_int_equal(append(w, "anybody", STR("x")), JOURNAL_FULL); /* not trusted */
+    router_stream_guessed(w->router, only_origin(w));               /* nor will it soon */
+    assert_int_equal(append(w, "anybody", STR("x")), JOURNAL_FULL);
+    turn(w);
+    forget(w);
+    n = yes;
+    open_owned(w, &n, "envoy");
+    turn(w);
+    read_all(w, true);
+    assert_int_equal(n.there, 1);
+    assert_int_equal(w->records, 1);
+    close_journals(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +380,8 @@ int main(void)
         TEST(test_trust_is_not_given_by_a_restart),
         TEST(test_segments_say_whose_they_are),
         TEST(test_what_nobody_knew_is_nobodys_at_the_next_start),
+        TEST(test_waiting_is_not_evicted),
+        TEST(test_spooled_is_not_evicted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
