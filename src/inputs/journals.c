@@ -406,6 +406,8 @@ bool journals_full(const struct journals *js, const struct journal_entry *e)
 void journals_wait(struct journals *js, struct journal_waiter *w)
 {
     journal_wait_room(&js->store, w);
+    if (js->unsure) /* that one is nobody's makes no room, but those who wait may go on */
+        journal_retry(&js->store);
 }
 
 void journals_when_safe(struct journals *js, struct journal_safe *w)

@@ -44,6 +44,11 @@ static void complain(struct journal_store *s, const struct err *e)
     s->failing = true;
     if (log_limit_pass(&s->complaint))
         log_error("journal cannot be written: senders have to wait", KV_ERR(e));
+    journal_retry(s);
+}
+
+void journal_retry(struct journal_store *s)
+{
     if (!loop_timer_active(s->retry))
         loop_timer_start(s->retry, JOURNAL_RETRY_MS);
 }

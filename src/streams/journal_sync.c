@@ -111,8 +111,8 @@ static void sync_done(void *arg)
     tell(s, ticket, !error);
     if (!error)
         loop_task_post(s->loop, &s->flush); /* what came meanwhile is written, then synced */
-    else if (!loop_timer_active(s->retry))
-        loop_timer_start(s->retry, JOURNAL_RETRY_MS);
+    else
+        journal_retry(s);
 }
 
 static void sync_start(struct journal_store *s)

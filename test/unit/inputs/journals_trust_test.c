@@ -369,6 +369,47 @@ static void test_spooled_is_not_evicted(void **state)
     close_journals(w);
 }
 
+static void room(struct journal_waiter *waiter)
+{
+    container_of(waiter, struct world, waiter)->room_told++;
+}
+
+static void until_told(struct world *w)
+{
+    for (int i = 0; i < 300 && !w->room_told; i++) { /* 3 s */
+        turn(w);
+        (void)usleep(10000);
+    }
+    assert_int_equal(w->room_told, 1);
+}
+
+/* Who waits for a place, or for room in what turns out to be nobody's, goes on. */
+static void test_who_waits_for_a_name_is_told(void **state)
+{
+    struct world *w = *state;
+    struct names n = yes;
+    static char line[50000];
+
+    memset(line, 'x', sizeof(line));
+    n.known = false;
+    n.wants = IDENTIFY_UNKNOWN;
+    w->cfg.hosts_max = 1;
+    open_owned(w, &n, "syslog_*");
+    w->waiter.room = room;
+    while (append(w, "nobody.shop", str_make(line, sizeof(line))) == JOURNAL_OK)
+        ;
+    assert_int_equal(append(w, "web.shop", STR("x")), JOURNAL_FULL);
+    journals_wait(w->js, &w->waiter);
+    turn(w);
+    router_stream_identified(w->router, only_origin(w));
+    n.known = true;
+    n.identify.generation++;
+    until_told(w);
+    assert_int_equal(append(w, "nobody.shop", STR("x")), JOURNAL_UNROUTED);
+    assert_int_equal(append(w, "web.shop", STR("x")), JOURNAL_OK);
+    close_journals(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +423,7 @@ int main(void)
         TEST(test_what_nobody_knew_is_nobodys_at_the_next_start),
         TEST(test_waiting_is_not_evicted),
         TEST(test_spooled_is_not_evicted),
+        TEST(test_who_waits_for_a_name_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
