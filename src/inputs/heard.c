@@ -15,10 +15,16 @@ void heard_release(struct heard *h)
 {
     buf_release(&h->bytes);
     free(h->records);
-    free(h->entries);
     h->records = NULL;
+    h->n = h->cap = 0;
+    heard_drop_entries(h);
+}
+
+void heard_drop_entries(struct heard *h)
+{
+    free(h->entries);
     h->entries = NULL;
-    h->n = h->cap = h->entries_cap = 0;
+    h->entries_cap = 0;
 }
 
 void heard_clear(struct heard *h)

@@ -336,6 +336,7 @@ static void hand_over(struct post *p)
     uint64_t refused = in->counters.refused;
 
     taken = append(in, e, n);
+    heard_drop_entries(&p->heard); /* not counted in <held>, and it may be long until it is safe */
     p->safe.done = safe_done;
     if (taken < n)
         come_again(p, RETRY_FULL,

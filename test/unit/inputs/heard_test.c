@@ -1,0 +1,44 @@
+/* The records of one request: what is kept of them comes back, and costs what it says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "inputs/heard.h"
+
+static void entries_cost_while_they_are_there(void **state)
+{
+    struct heard_record r = {.pri = 14};
+    const struct journal_entry *e;
+    struct heard h;
+    size_t cost;
+
+    (void)state;
+    heard_init(&h, 1024, 100);
+    assert_int_equal(heard_keep(&h, STR("web.shop"), &r.hostname), 0);
+    assert_int_equal(heard_keep(&h, STR("hello"), &r.msg), 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(heard_add(&h, &r), 0);
+    assert_int_equal(heard_add(&h, &r), -1);
+    cost = heard_cost(&h); /* what HTTP_BODIES_MAX counts */
+    for (int i = 0; i < 2; i++) {
+        e = heard_entries(&h, STR("[x]"));
+        assert_true(str_eq(e[99].hostname, STR("web.shop")) && str_eq(e[99].msg, STR("hello")));
+        assert_true(str_eq(e[99].syslog.sd, STR("[x]")));
+        assert_true(heard_cost(&h) >= cost + 100 * sizeof(*e));
+        heard_drop_entries(&h);
+        assert_int_equal(heard_cost(&h), cost);
+    }
+    heard_release(&h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entries_cost_while_they_are_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
