@@ -74,6 +74,8 @@ struct kube_stream {
     bool named;
 };
 
+#define KUBE_SAID 256
+
 struct kube_cluster {
     struct identify identify;
     struct kube_cluster_config cfg;
@@ -90,7 +92,8 @@ struct kube_cluster {
     struct kube_routes *routes;
     uint16_t generation; /* of the pods' list */
     uint64_t foreign, ambiguous;
-    struct map heard; /* of struct kube_heard, by hostname */
+    uint64_t said[KUBE_SAID]; /* hashes of hostnames that were said to be ambiguous; 0 = free */
+    struct map heard;         /* of struct kube_heard, by hostname */
     struct list heard_dirty;
     uint64_t heard_until; /* by when those that the API has not named are guessed */
 };

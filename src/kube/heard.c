@@ -35,15 +35,36 @@ static bool is_synced(const struct kube_cluster *c)
     return true;
 }
 
-static void say_ambiguous(struct kube_cluster *c, struct kube_heard *h,
+/* Where it is remembered that <hostname> was said to be ambiguous. Two that meet there are said
+ * again at times. */
+static uint64_t *said_slot(struct kube_cluster *c, struct str hostname, uint64_t *hash)
+{
+    *hash = hash_seeded(hostname.p, hostname.len) | 1;
+    return &c->said[(*hash >> 1) % KUBE_SAID];
+}
+
+/* What it was when somebody was told of it last is over. */
+static void unsay(struct kube_cluster *c, struct str hostname)
+{
+    uint64_t hash, *slot = said_slot(c, hostname, &hash);
+
+    if (*slot == hash)
+        *slot = 0;
+}
+
+/* Once, whether there is a stream of it or nobody wants one. */
+static void say_ambiguous(struct kube_cluster *c, struct str hostname,
                           const struct kube_namespace *one, const struct kube_namespace *other)
 {
-    if (h->ambiguous)
+    uint64_t hash, *slot = said_slot(c, hostname, &hash);
+
+    if (*slot == hash)
         return;
+    *slot = hash;
     c->ambiguous++;
     log_warn("kubernetes: a hostname is the name of workloads in two namespaces, neither gets what "
              "is heard under it",
-             KV_STR("hostname", h->hostname), KV_STR("namespace", one->name),
+             KV_STR("hostname", hostname), KV_STR("namespace", one->name),
              KV_STR("other", other->name));
 }
 
@@ -93,8 +114,11 @@ static void look(struct kube_cluster *c, struct kube_heard *h)
     if (!is_synced(c))
         return;
     clear = kube_resolve_name(c, h->hostname, &f, &ns, &other);
-    if (!clear) {
-        say_ambiguous(c, h, ns, other);
+    if (clear) {
+        unsay(c, h->hostname);
+    } else {
+        if (!h->ambiguous)
+            say_ambiguous(c, h->hostname, ns, other);
         ns = NULL;
     }
     h->ambiguous = !clear;
@@ -229,13 +253,18 @@ void kube_heard_tell_all(struct kube_cluster *c)
 
 enum identify_wants kube_heard_wants(struct identify *i, struct str hostname)
 {
-    const struct kube_cluster *c = container_of(i, struct kube_cluster, identify);
+    struct kube_cluster *c = container_of(i, struct kube_cluster, identify);
     struct kube_namespace *ns, *other;
     struct kube_found f;
 
     if (!is_synced(c))
         return loop_now(c->cfg.loop) < c->heard_until ? IDENTIFY_UNKNOWN : IDENTIFY_NO;
-    return kube_resolve_name(c, hostname, &f, &ns, &other) && f.n ? IDENTIFY_YES : IDENTIFY_NO;
+    if (!kube_resolve_name(c, hostname, &f, &ns, &other)) {
+        say_ambiguous(c, hostname, ns, other);
+        return IDENTIFY_NO;
+    }
+    unsay(c, hostname);
+    return f.n ? IDENTIFY_YES : IDENTIFY_NO;
 }
 
 bool kube_heard_found(struct kube_cluster *c, struct origin *o)

@@ -205,12 +205,42 @@ static void akkeris_names_of_two_namespaces_are_nobodys(void **state)
     world_close(&w);
 }
 
+/* Also when no operator wants it, so that there is no stream; once for each time that it becomes
+ * so.
+ */
+static void ambiguous_names_are_counted_without_a_stream(void **state)
+{
+    struct origin *o;
+    struct world w;
+
+    (void)state;
+    world_open(&w, true);
+    put(&w, KUBE_DEPLOYMENT, "my-space", "my-app", "u1");
+    put(&w, KUBE_JOB, "space", "my-app-my", "u2");
+    assert_false(wanted(&w, "my-app-my-space"));
+    assert_false(wanted(&w, "my-app-my-space"));
+    assert_int_equal(w.cluster.ambiguous, 1);
+    o = hear(&w, "my-app-my-space");
+    assert_int_equal(w.cluster.ambiguous, 1);
+    drop(&w, KUBE_JOB, "space", "my-app-my");
+    put(&w, KUBE_JOB, "space", "my-app-my", "u2");
+    assert_int_equal(w.cluster.ambiguous, 2);
+    unhear(&w, o);
+    drop(&w, KUBE_JOB, "space", "my-app-my");
+    assert_true(wanted(&w, "my-app-my-space"));
+    put(&w, KUBE_JOB, "space", "my-app-my", "u2");
+    assert_false(wanted(&w, "my-app-my-space"));
+    assert_int_equal(w.cluster.ambiguous, 3);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_is_its_workloads),
         cmocka_unit_test(changes_are_seen),
         cmocka_unit_test(akkeris_names_of_two_namespaces_are_nobodys),
+        cmocka_unit_test(ambiguous_names_are_counted_without_a_stream),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
