@@ -405,7 +405,7 @@ static void who_does_not_read_is_not_kept(struct fixture *f, unsigned a_second)
         size_t done = 0, len = CALL_LEN * a_second;
 
         put_calls(chunk, id, a_second);
-        for (int turns = 0; done < len && turns < 200 && !list_empty(&f->server->conns); turns++) {
+        for (int turns = 0; done < len && turns < 30 && !list_empty(&f->server->conns); turns++) {
             ssize_t n = send(f->fd, chunk + done, len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
 
             done += n > 0 ? (size_t)n : 0;
