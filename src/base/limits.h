@@ -110,6 +110,7 @@
 #define HTTP_PEER_CONNECTIONS_MAX 64 /* of one address; more are closed */
 #define HTTP_SINKS_MAX 8             /* paths that take bodies */
 #define HTTP_BODY_MAX (8 * 1024 * 1024)    /* of one request, as sent and inflated */
+#define HTTP_SPARE_MAX (512 * 1024)        /* memory of a request that is kept for the next one */
 #define HTTP_BODIES_MAX (32 * 1024 * 1024) /* records of all requests that are not answered yet */
 #define HTTP_RATIO_MAX 100              /* a gzip body may inflate to so many times its size ... */
 #define HTTP_RATIO_FREE (1024 * 1024)   /* ... and so many bytes */

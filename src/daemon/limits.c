@@ -109,6 +109,7 @@ static const struct limit limits[] = {
     ROW(HTTP_PEER_CONNECTIONS_MAX, "connections"),
     ROW(HTTP_SINKS_MAX, "paths"),
     ROW(HTTP_BODY_MAX, "bytes"),
+    ROW(HTTP_SPARE_MAX, "bytes"),
     ROW(HTTP_BODIES_MAX, "bytes"),
     ROW(HTTP_RATIO_MAX, "times"),
     ROW(HTTP_RATIO_FREE, "bytes"),

@@ -84,7 +84,7 @@ static bool owners_may_want(const struct input_env *env, struct str hostname)
 bool hosts_unrouted(struct hosts *hs, const struct input_env *env, struct str hostname,
                     bool trusted)
 {
-    const struct identify *i = env->identify;
+    const struct identify *i = trusted ? env->identify : NULL;
     uint64_t hash = hash_seeded(hostname.p, hostname.len) ^ trusted;
     /* 0 = a slot never used */
     uint64_t generation = router_generation(env->router) + (i ? i->generation : 0) + 1;

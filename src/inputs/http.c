@@ -19,8 +19,7 @@
 
 #define COMPLAIN_MS 60000
 #define ELEMENT_MAX 256
-#define SPARE_MAX (512 * 1024) /* of memory that is kept for the next request */
-#define RETRY_FULL "5"         /* seconds: drains have to read before there is room */
+#define RETRY_FULL "5" /* seconds: drains have to read before there is room */
 #define RETRY_BUSY "1"
 #define TYPE "text/plain; charset=utf-8"
 
@@ -68,7 +67,8 @@ static void post_free(struct post *p)
     p->in->held -= p->held;
     packets_release(&p->packets);
     inflater_close(&p->inflater);
-    if (heard_cost(&p->heard) > heard_cost(&p->in->spare) && heard_cost(&p->heard) <= SPARE_MAX) {
+    if (heard_cost(&p->heard) > heard_cost(&p->in->spare) &&
+        heard_cost(&p->heard) <= HTTP_SPARE_MAX) {
         heard_release(&p->in->spare);
         heard_clear(&p->heard);
         p->in->spare = p->heard;

@@ -8,7 +8,9 @@
  *
  *   syslog, http, envoy ── journals_append() ──▶ journal of the hostname ──▶ stream, as any other
  *
- * A hostname that no route wants gets no journal: the record is counted and gone. With
+ * A hostname that no route wants gets no journal: the record is counted and gone. As long as nobody
+ * knows whether an owner wants it (identify.h), it gets one, which waits to be named and makes no
+ * place for others; if nobody wants it then, it goes when its room is needed. With
  * JOURNAL_HOSTS_MAX journals, the one not written to for longest is ended to make place; it is
  * forgotten when its drains have read it.
  */

@@ -95,7 +95,8 @@ struct kube_cluster {
     uint64_t said[KUBE_SAID]; /* hashes of hostnames that were said to be ambiguous; 0 = free */
     struct map heard;         /* of struct kube_heard, by hostname */
     struct list heard_dirty;
-    uint64_t heard_until; /* by when those that the API has not named are guessed */
+    uint64_t heard_renamed; /* store.renamed when it was looked at last */
+    uint64_t heard_until;   /* by when those that the API has not named are guessed */
 };
 
 /* What is known of the owners of <kind>. */

@@ -173,6 +173,9 @@ void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube
 
     if (!c->cfg.names || k == KUBE_POD)
         return;
+    if (o && k != KUBE_NAMESPACE && c->heard_renamed == c->store.renamed)
+        return; /* a watched object owns it: it has no name of its own */
+    c->heard_renamed = c->store.renamed;
     c->identify.generation++;
     if (o && k != KUBE_NAMESPACE) {
         kube_names_own(c->cfg.akkeris, o->name, o->namespace, &hostname);

@@ -205,6 +205,7 @@ static void named_add(struct kube_store *s, const struct kube_record *r)
     n->hash = name_hash(r->namespace->name, kube_record_name(r));
     n->record = r;
     chains_add(&s->named, &n->chain);
+    s->renamed++;
 }
 
 static void named_del(struct kube_store *s, const struct kube_record *r)
@@ -217,6 +218,7 @@ static void named_del(struct kube_store *s, const struct kube_record *r)
     if (!c)
         BUG("kube: a record is not found by its name");
     chains_del(&s->named, c);
+    s->renamed++;
     free(c);
 }
 

@@ -25,7 +25,7 @@ void kube_notes_free(struct kube_notes *n); /* NULL is fine */
 bool kube_notes_eq(const struct kube_notes *n, const struct kube_object *o);
 
 struct kube_namespace {
-    unsigned refs; /* records and pods in it, and its own object */
+    unsigned refs; /* records and pods in it, its own object, hostnames heard that are of it */
     bool object;   /* the namespace itself was seen */
     uint16_t generation;
     struct kube_uid uid;      /* none, unless it was seen */
@@ -59,6 +59,7 @@ struct kube_store {
     struct chains records;
     bool by_name;        /* set before the first object: they can be found by name, too */
     struct chains named; /* of those that have a name of their own: no watched object owns them */
+    uint64_t renamed;    /* times that something in <named> has changed */
     struct map namespaces;
     uint16_t generation[KUBE_KINDS]; /* of the last list that began */
     uint64_t counts[KUBE_KINDS];

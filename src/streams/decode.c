@@ -25,7 +25,6 @@
 #define AT_LEAST(n) (0x80 - (n))
 
 #define TIME_MIN 20 /* 2026-11-20T10:15:00Z */
-#define TIME_MAX 35 /* 2026-11-20T10:15:00.123456789+00:00 */
 #define CRI_MIN 30  /* TIME_MIN, " stdout ", "F " */
 
 static inline uint64_t load64(const char *p)

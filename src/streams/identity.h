@@ -24,7 +24,8 @@ struct identity {
     /* Whose routes the stream meets: the pod's UID as the API has it; of a trusted network stream
      * the name it was heard under, marked. Empty as long as nobody has asked the API. */
     struct str owner;
-    bool network; /* heard on a network input under <hostname>; all the rest is empty, but: */
+    bool network; /* heard on a network input under <hostname>. What follows is of these only, and
+                   * of what is above they have, when trusted, <namespace> and <owner> */
     /* ... by an input whose hostnames the operator trusts to name workloads (INPUT_OWNERS). Another
      * stream than that of the same hostname without it. */
     bool trusted;

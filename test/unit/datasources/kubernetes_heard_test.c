@@ -45,11 +45,17 @@ static void world_open(struct world *w, bool akkeris)
     w->source = datasource_kubernetes_open(&w->f.env, &w->cluster, NULL);
 }
 
-static void put(struct world *w, enum kube_kind k, const char *namespace, const char *name,
-                const char *drains)
+static void put_owned(struct world *w, enum kube_kind k, const char *namespace, const char *name,
+                      const char *drains, const char *owner)
 {
     char uid[200];
     struct kube_object o = {.namespace = str_of(namespace), .name = str_of(name)};
+
+    if (owner) {
+        o.owner.kind = STR("Deployment");
+        o.owner.api_version = STR("apps/v1");
+        o.owner.uid = o.owner.name = str_of(owner);
+    }
 
     (void)snprintf(uid, sizeof(uid), "%d/%s/%s", (int)k, namespace, name);
     o.uid = str_of(uid);
@@ -59,6 +65,12 @@ static void put(struct world *w, enum kube_kind k, const char *namespace, const 
     if (kube_store_put(&w->cluster.store, k, &o))
         kube_heard_mark(&w->cluster, k, &o);
     loop_turn(&w->f.loop, 0);
+}
+
+static void put(struct world *w, enum kube_kind k, const char *namespace, const char *name,
+                const char *drains)
+{
+    put_owned(w, k, namespace, name, drains, NULL);
 }
 
 static void drop(struct world *w, enum kube_kind k, const char *namespace, const char *name)
@@ -177,6 +189,29 @@ static void changes_are_seen(void **state)
     world_close(&w);
 }
 
+/* What a watched object owns comes and goes all the time, and has no name. */
+static void owned_objects_change_nothing(void **state)
+{
+    uint64_t generation;
+    struct world w;
+
+    (void)state;
+    world_open(&w, false);
+    put(&w, KUBE_REPLICASET, "shop", "web", "u1");
+    assert_true(wanted(&w, "web.shop"));
+    generation = w.cluster.identify.generation;
+    put_owned(&w, KUBE_REPLICASET, "shop", "web-1", "u1", "web");
+    drop(&w, KUBE_REPLICASET, "shop", "web-1");
+    assert_int_equal(w.cluster.identify.generation, generation);
+    put_owned(&w, KUBE_REPLICASET, "shop", "web", "u1", "other"); /* it was adopted */
+    assert_int_equal(w.cluster.identify.generation, generation + 1);
+    assert_false(wanted(&w, "web.shop"));
+    put(&w, KUBE_REPLICASET, "shop", "web", "u1"); /* and is an orphan again */
+    assert_true(w.cluster.identify.generation > generation + 1);
+    assert_true(wanted(&w, "web.shop"));
+    world_close(&w);
+}
+
 /* "my-app-my-space": whoever may make a workload in the one namespace must not get what is meant
  * for the other's. */
 static void akkeris_names_of_two_namespaces_are_nobodys(void **state)
@@ -239,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_is_its_workloads),
         cmocka_unit_test(changes_are_seen),
+        cmocka_unit_test(owned_objects_change_nothing),
         cmocka_unit_test(akkeris_names_of_two_namespaces_are_nobodys),
         cmocka_unit_test(ambiguous_names_are_counted_without_a_stream),
     };
