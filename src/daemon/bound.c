@@ -18,8 +18,22 @@
  *   + cursors x CURSOR
  *   + routes  x ROUTE
  *   + JOURNAL_BYTES_MAX             without SPOOL_PATH: memory, though not of the heap
- *   + inputs x ( INPUT_KEPT_MAX     read, and not yet taken by journals
- *              + MAX_LINE + INPUT ) a chunk to read into, or ENVOY_UNPACK_MAX; connections, TLS
+ *   + tcp x ( INPUT_KEPT_MAX        read, and not yet taken by journals
+ *           + MAX_LINE              a chunk to read into
+ *           + INPUT_CONNECTIONS_MAX x TCP )
+ *   + udp x ( UDP                   datagrams of one call
+ *           + 2 x SYSLOG_UDP_BUFFER_BYTES )
+ *                                   waiting in the kernel, which doubles what it is asked for, and
+ *                                   charges it to the container if it allows so much
+ *   + http x ( HTTP_BODIES_MAX      records of requests, not yet taken
+ *            + HTTP_SPARE_MAX + HTTP )
+ *                                   kept for use again; the entries made of one request
+ *   + HTTP_CONNECTIONS_MAX x INFLATE
+ *                                   with any of these: bodies that are gzip
+ *   + grpc x ( GRPC_KEPT_MAX        messages, not yet taken
+ *            + ENVOY_UNPACK_MAX     the one that is being read
+ *            + INPUT_CONNECTIONS_MAX x GRPC )
+ *   + tls x INPUT_CONNECTIONS_MAX x TLS
  *   + watches x WATCH               connection, TLS, one object's annotations while it is read
  *   + objects x OBJECT + their annotations
  *
@@ -39,9 +53,25 @@
 #define STREAM_BYTES (4 * 1024)
 #define CURSOR_BYTES (1536) /* with its format, and one gap */
 #define ROUTE_BYTES (1024)
-#define INPUT_BYTES (40 * 1024 * 1024) /* INPUT_CONNECTIONS_MAX under TLS */
+#define TCP_BYTES (8 * 1024)         /* a connection's parser */
+#define GRPC_BYTES (16 * 1024)       /* ... of HTTP/2, its tables of headers, its calls */
+#define TLS_BYTES (32 * 1024)        /* what TLS needs beside */
+#define UDP_BYTES (3 * 1024 * 1024)  /* 32 datagrams */
+#define HTTP_BYTES (4 * 1024 * 1024) /* HTTP_RECORDS_MAX entries */
+#define INFLATE_BYTES (48 * 1024)    /* zlib's window and tables */
 #define WATCH_BYTES (160 * 1024)
 #define OBJECT_BYTES (256)
+
+static uint64_t inputs_bytes(const struct bound_input *in)
+{
+    uint64_t http = HTTP_BODIES_MAX + HTTP_SPARE_MAX + HTTP_BYTES;
+    uint64_t grpc = GRPC_KEPT_MAX + ENVOY_UNPACK_MAX + INPUT_CONNECTIONS_MAX * GRPC_BYTES;
+
+    return in->tcp * (INPUT_KEPT_MAX + in->max_line + INPUT_CONNECTIONS_MAX * TCP_BYTES) +
+           in->udp * (UDP_BYTES + 2 * (uint64_t)SYSLOG_UDP_BUFFER_BYTES) + in->http * http +
+           (in->http ? HTTP_CONNECTIONS_MAX * INFLATE_BYTES : 0) + in->grpc * grpc +
+           in->tls * INPUT_CONNECTIONS_MAX * TLS_BYTES;
+}
 
 uint64_t bound_bytes(const struct bound_input *in)
 {
@@ -52,7 +82,6 @@ uint64_t bound_bytes(const struct bound_input *in)
                       in->requests * (REQUEST_BYTES + BATCH_BYTES_PROBE);
 
     return BASE_BYTES + in->workers * worker + in->streams * STREAM_BYTES +
-           in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES + in->journals +
-           in->inputs * (INPUT_KEPT_MAX + in->max_line + INPUT_BYTES) + in->watches * WATCH_BYTES +
-           in->objects * OBJECT_BYTES + in->note_bytes;
+           in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES + in->journals + inputs_bytes(in) +
+           in->watches * WATCH_BYTES + in->objects * OBJECT_BYTES + in->note_bytes;
 }

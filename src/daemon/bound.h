@@ -17,7 +17,11 @@ struct bound_input {
     uint64_t cursors; /* (stream, drain) pairs */
     uint64_t routes;
     uint64_t journals;   /* JOURNAL_BYTES_MAX when journals lie in memory; 0 = on disk, or none */
-    uint64_t inputs;     /* network inputs */
+    uint64_t tcp;        /* network inputs: of syslog over TCP, with or without TLS, */
+    uint64_t udp;        /* ... over UDP, */
+    uint64_t http;       /* ... over HTTP, */
+    uint64_t grpc;       /* ... Envoy's; */
+    uint64_t tls;        /* how many of <tcp> and <grpc> are under TLS */
     uint64_t watches;    /* of the Kubernetes API */
     uint64_t objects;    /* known from it */
     uint64_t note_bytes; /* ... of their annotations */

@@ -263,9 +263,9 @@ static uint64_t memory_bound(struct daemon *d, const struct router_stats *r)
         .cursors = r->attachments,
         .routes = r->routes,
         .journals = d->network.journals && !*d->cfg->spool_path ? d->cfg->journal_bytes_max : 0,
-        .inputs = d->network.ninputs,
     };
 
+    network_load(&d->network, &in);
     assign_load(&d->assign, &in.drains, &in.requests);
     if (d->kube)
         kube_load(d->kube, &in.watches, &in.objects, &in.note_bytes);

@@ -117,7 +117,22 @@ static int open_envoy(struct network *n, const struct input_env *env, const stru
                                     .max_line = c->max_line,
                                     .tls = secure ? &tls : NULL};
 
+    n->envoy_tls = secure;
     return c->envoy ? add(n, "envoy", "ENVOY", input_envoy_open(env, &ec, e), e) : 0;
+}
+
+void network_load(const struct network *n, struct bound_input *out)
+{
+    for (unsigned i = 0; i < n->ninputs; i++) {
+        struct str name = str_of(n->inputs[i].name);
+        bool envoy = str_eq(name, STR("envoy")), tls = str_eq(name, STR("syslog_tls"));
+
+        out->grpc += envoy;
+        out->udp += str_eq(name, STR("syslog_udp"));
+        out->http += str_glob(STR("http_*"), name);
+        out->tcp += tls || str_eq(name, STR("syslog_tcp"));
+        out->tls += tls || (envoy && n->envoy_tls);
+    }
 }
 
 /* Whole or not at all: who waits for the file reads it as soon as it is there. */

@@ -5,6 +5,7 @@
 #ifndef DAEMON_NETWORK_H
 #define DAEMON_NETWORK_H
 
+#include "daemon/bound.h"
 #include "daemon/config.h"
 #include "inputs/input.h"
 #include "inputs/journals.h"
@@ -21,6 +22,7 @@ struct network {
     struct journals *journals; /* NULL = no network input is on */
     struct network_input inputs[NETWORK_INPUTS_MAX];
     unsigned ninputs;
+    bool envoy_tls;
 };
 
 /* One input's figures, as they are now. */
@@ -42,6 +44,8 @@ int network_open(struct network *n, struct input_env *env, const struct config *
 void network_stop(struct network *n);
 /* Workers have stopped. */
 void network_close(struct network *n);
+/* For the memory bound: how many inputs of each kind. */
+void network_load(const struct network *n, struct bound_input *out);
 void network_facts(const struct network *n, struct network_facts *out);
 
 #endif

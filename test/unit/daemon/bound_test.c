@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -46,6 +49,28 @@ static void each_part_counts(void **state)
     assert_true(bound_bytes(&in) > base);
 }
 
+static void each_kind_of_input_counts(void **state)
+{
+    uint64_t base = bound_bytes(&node), one;
+    struct bound_input in;
+
+    (void)state;
+    in = node, in.tcp = 1;
+    one = bound_bytes(&in);
+    assert_in_range(one - base, INPUT_KEPT_MAX, 32 * MIB);
+    in.tls = 1;
+    assert_in_range(bound_bytes(&in) - one, INPUT_CONNECTIONS_MAX * 16 * 1024, 40 * MIB);
+    in = node, in.udp = 1;
+    assert_in_range(bound_bytes(&in) - base, 2 * SYSLOG_UDP_BUFFER_BYTES, 80 * MIB);
+    in = node, in.http = 1;
+    one = bound_bytes(&in);
+    assert_in_range(one - base, HTTP_BODIES_MAX, 64 * MIB);
+    in.http = 2; /* connections are the server's */
+    assert_in_range(bound_bytes(&in) - one, HTTP_BODIES_MAX, 40 * MIB);
+    in = node, in.grpc = 1;
+    assert_in_range(bound_bytes(&in) - base, GRPC_KEPT_MAX + ENVOY_UNPACK_MAX, 64 * MIB);
+}
+
 static void a_node_fits_its_memory_limit(void **state)
 {
     struct bound_input in = node;
@@ -56,11 +81,35 @@ static void a_node_fits_its_memory_limit(void **state)
     assert_in_range(bound_bytes(&in), bound_bytes(&node), bound_bytes(&node) + 16 * MIB);
 }
 
+/* deployments/examples/inputs, on the same node. */
+static void the_example_with_inputs_fits_its_memory_limit(void **state)
+{
+    struct bound_input in = node;
+    unsigned long mib = 0;
+    char line[200];
+    const char *at;
+    FILE *f = fopen(SOURCE_DIR "/deployments/examples/inputs/daemonset.yaml", "r");
+
+    (void)state;
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f))
+        if ((at = strstr(line, " memory: ")))
+            mib = strtoul(at + strlen(" memory: "), NULL, 10);
+    (void)fclose(f);
+    in.tcp = in.udp = in.grpc = 1;
+    in.http = 2;
+    in.watches = 8;
+    in.objects = 20000;
+    assert_in_range(bound_bytes(&in), 256 * MIB, mib * MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_part_counts),
+        cmocka_unit_test(each_kind_of_input_counts),
         cmocka_unit_test(a_node_fits_its_memory_limit),
+        cmocka_unit_test(the_example_with_inputs_fits_its_memory_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
