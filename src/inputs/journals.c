@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "inputs/hosts.h"
 #include "inputs/trusted.h"
@@ -364,23 +365,29 @@ enum journal_result journals_append(struct journals *js, struct journal_source *
 static bool all_fit(struct journals *js, struct journal_source *src,
                     const struct journal_entry *entries, size_t n)
 {
+    struct map fresh; /* hostnames that have no journal yet */
     uint64_t bytes = 0;
-    size_t fresh = 0;
+    bool fit = !js->store.failing;
 
+    map_init(&fresh);
     for (size_t i = 0; i < n; i++)
         bytes += journal_record_size(&entries[i]) + CLOCK_TEXT_SIZE;
-    for (size_t i = 0; i < n; i++) {
-        struct journal *j = hosts_find(&js->hosts, entries[i].hostname, src->trusted);
+    for (size_t i = 0; i < n && fit; i++) {
+        struct str hostname = entries[i].hostname;
+        struct journal *j = hosts_find(&js->hosts, hostname, src->trusted);
 
-        if (src->npatterns && !may_write(src, entries[i].hostname))
+        if (src->npatterns && !may_write(src, hostname))
             continue;
-        if (j && !journal_has_room(j, bytes))
-            return false;
-        fresh += !j && !hosts_unrouted(&js->hosts, js->env, entries[i].hostname, src->trusted);
+        if (j)
+            fit = journal_has_room(j, bytes);
+        else if (!map_get(&fresh, hostname) &&
+                 !hosts_unrouted(&js->hosts, js->env, hostname, src->trusted))
+            (void)map_put(&fresh, hostname, js);
     }
-    return !js->store.failing &&
-           js->store.stats.bytes + bytes + fresh * 3 * 4096 <= js->store.bytes_max &&
-           places_for(js, fresh);
+    fit = fit && js->store.stats.bytes + bytes + fresh.len * 3 * 4096 <= js->store.bytes_max &&
+          places_for(js, fresh.len);
+    map_release(&fresh);
+    return fit;
 }
 
 enum journal_result journals_append_all(struct journals *js, struct journal_source *src,

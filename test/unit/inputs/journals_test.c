@@ -213,6 +213,24 @@ static void test_all_or_nothing(void **state)
     assert_int_equal(w->counters.dropped_full, 0);
 }
 
+/* A request under a hostname that is new needs one place, however many records it has. */
+static void test_many_records_of_a_new_hostname(void **state)
+{
+    enum { N = 20000 };
+    struct world *w = *state;
+    struct journal_entry *e = xcalloc(N, sizeof(*e));
+
+    w->cfg.hosts_max = 10;
+    route(w, "*");
+    open_journals(w);
+    for (int i = 0; i < N; i++)
+        e[i] = (struct journal_entry){
+            .hostname = i % 2 ? STR("new") : STR("newer"), .syslog.pri = 14, .msg = STR("x")};
+    assert_int_equal(journals_append_all(w->js, w->src, e, N), JOURNAL_OK);
+    assert_int_equal(w->counters.records, N);
+    free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +243,7 @@ int main(void)
         TEST(test_a_journal_that_ended_is_not_found),
         TEST(test_hostnames_of_an_input),
         TEST(test_all_or_nothing),
+        TEST(test_many_records_of_a_new_hostname),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
