@@ -203,12 +203,6 @@ static struct envoy_input *input_of(const struct input *base)
     return container_of((struct input *)(uintptr_t)base, struct envoy_input, base);
 }
 
-static void stats(const struct input *base, struct input_stats *out)
-{
-    (void)base;
-    *out = (struct input_stats){.streams = 0};
-}
-
 static const struct input_counters *counters(const struct input *base)
 {
     struct envoy_input *in = input_of(base);
@@ -239,7 +233,7 @@ static void close_input(struct input *base)
 }
 
 static const struct input_ops envoy_ops = {
-    .name = "envoy", .stats = stats, .close = close_input, .counters = counters, .port = port};
+    .name = "envoy", .close = close_input, .counters = counters, .port = port};
 
 struct input *input_envoy_open(const struct input_env *env, const struct envoy_config *cfg,
                                struct err *e)

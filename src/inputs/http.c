@@ -385,12 +385,6 @@ static struct http_input *input_of(const struct input *base)
     return container_of((struct input *)(uintptr_t)base, struct http_input, base);
 }
 
-static void stats(const struct input *base, struct input_stats *out)
-{
-    (void)base;
-    *out = (struct input_stats){.streams = 0};
-}
-
 /* The connections are the server's, which is not for inputs only. */
 static const struct input_counters *counters(const struct input *base)
 {
@@ -424,7 +418,7 @@ static void close_input(struct input *base)
 }
 
 static const struct input_ops http_ops = {
-    .name = "http", .stats = stats, .close = close_input, .counters = counters, .port = port};
+    .name = "http", .close = close_input, .counters = counters, .port = port};
 
 struct input *input_http_open(const struct input_env *env, const struct http_input_config *cfg,
                               struct err *e)

@@ -54,6 +54,7 @@ struct input_counters {
 
 struct input_ops {
     const char *name;
+    /* Of the container logs; else NULL. */
     void (*stats)(const struct input *in, struct input_stats *out);
     /* Frees it. The origins stay with the router and the workers, and are no longer kept current.
      */

@@ -10,6 +10,8 @@
 #include "inputs/hosts.h"
 #include "inputs/trusted.h"
 
+#define FRESH_BYTES                                                                                \
+    (3 * 4096)           /* that a journal's first segment costs beside its records, at most */
 #define ROLLS_AT_ONCE 64 /* journals that are rolled when there is no room */
 #define ROLL_EVERY_MS 10 /* ... at most so often */
 #define SEGMENTS_MANY 4  /* one that has so many is not rolled for the sake of others */
@@ -384,7 +386,7 @@ static bool all_fit(struct journals *js, struct journal_source *src,
                  !hosts_unrouted(&js->hosts, js->env, hostname, src->trusted))
             (void)map_put(&fresh, hostname, js);
     }
-    fit = fit && js->store.stats.bytes + bytes + fresh.len * 3 * 4096 <= js->store.bytes_max &&
+    fit = fit && js->store.stats.bytes + bytes + fresh.len * FRESH_BYTES <= js->store.bytes_max &&
           places_for(js, fresh.len);
     map_release(&fresh);
     return fit;
@@ -407,7 +409,7 @@ enum journal_result journals_append_all(struct journals *js, struct journal_sour
 bool journals_full(const struct journals *js, const struct journal_entry *e)
 {
     return js->store.failing ||
-           js->store.stats.bytes + journal_record_size(e) + 3 * 4096 > js->store.bytes_max;
+           js->store.stats.bytes + journal_record_size(e) + FRESH_BYTES > js->store.bytes_max;
 }
 
 void journals_wait(struct journals *js, struct journal_waiter *w)

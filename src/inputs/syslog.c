@@ -387,12 +387,6 @@ static void sweep_fired(void *arg)
 
 /* ---- the member ---- */
 
-static void stats(const struct input *base, struct input_stats *out)
-{
-    (void)base;
-    *out = (struct input_stats){.streams = 0};
-}
-
 static const struct input_counters *counters(const struct input *base)
 {
     return &input_of((struct input *)(uintptr_t)base)->counters;
@@ -422,7 +416,7 @@ static void close_input(struct input *base)
 }
 
 static const struct input_ops syslog_ops = {
-    .name = "syslog", .stats = stats, .close = close_input, .counters = counters, .port = port};
+    .name = "syslog", .close = close_input, .counters = counters, .port = port};
 
 struct input *input_syslog_open(const struct input_env *env, const struct syslog_config *cfg,
                                 struct err *e)

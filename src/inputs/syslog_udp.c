@@ -131,12 +131,6 @@ static void ready(void *arg, int events, int error)
 
 /* ---- the member ---- */
 
-static void stats(const struct input *base, struct input_stats *out)
-{
-    (void)base;
-    *out = (struct input_stats){.streams = 0};
-}
-
 /* What the kernel has dropped on this socket, modulo 2^32, it tells who asks. To have it said with
  * each datagram (SO_RXQ_OVFL) costs something with each. */
 static const struct input_counters *counters(const struct input *base)
@@ -174,7 +168,7 @@ static void close_input(struct input *base)
 }
 
 static const struct input_ops udp_ops = {
-    .name = "syslog_udp", .stats = stats, .close = close_input, .counters = counters, .port = port};
+    .name = "syslog_udp", .close = close_input, .counters = counters, .port = port};
 
 static int open_socket(struct udp_input *in, const struct syslog_config *cfg, struct err *e)
 {

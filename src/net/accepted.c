@@ -192,14 +192,20 @@ void accepted_want_write(struct accepted *a, bool wanted)
     watch(a);
 }
 
+/* Under TLS, once, if it fits. */
+static void say_goodbye(struct accepted *a)
+{
+    if (a->ssl && a->secured && !a->over && !a->said_goodbye)
+        (void)SSL_shutdown(a->ssl);
+    a->said_goodbye = true;
+    ERR_clear_error();
+}
+
 void accepted_shutdown(struct accepted *a)
 {
     if (a->over || a->said_goodbye)
         return;
-    a->said_goodbye = true;
-    if (a->ssl && a->secured)
-        (void)SSL_shutdown(a->ssl); /* a goodbye, if it fits */
-    ERR_clear_error();
+    say_goodbye(a);
     (void)shutdown(a->fd, SHUT_WR); /* it may be gone */
 }
 
@@ -257,10 +263,9 @@ void accepted_free(struct accepted *a)
         return;
     loop_task_cancel(&a->task);
     loop_fd_free(a->watch);
-    if (a->ssl && a->secured && !a->over && !a->said_goodbye)
-        (void)SSL_shutdown(a->ssl); /* a goodbye, if it fits */
+    say_goodbye(a);
     SSL_free(a->ssl);
     ERR_clear_error();
-    (void)close(a->fd); /* only read from */
+    (void)close(a->fd); /* what was not written is not there for anybody */
     free(a);
 }

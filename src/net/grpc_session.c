@@ -42,7 +42,7 @@ void grpc_respond(struct grpc_call *c, const char *http, enum grpc_status status
     int rc;
 
     (void)snprintf(number, sizeof(number), "%d", (int)status);
-    if (str_of(http).len != 3 || http[0] != '2') {
+    if (http[0] != '2') {
         const nghttp2_nv h[] = {HEADER(":status", http)};
 
         rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), NULL);
