@@ -4,10 +4,10 @@
  * up.
  */
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <yaml.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "kube/config_internal.h"
 
@@ -40,15 +40,24 @@ static yaml_node_t *entry(const struct kubeconfig *k, const char *list, const ch
                           struct str name, struct err *e)
 {
     const yaml_node_t *all = child(k, yaml_document_get_root_node(k->doc), list);
+    const yaml_node_t *found = NULL;
 
     if (all && all->type == YAML_SEQUENCE_NODE)
         for (const yaml_node_item_t *i = all->data.sequence.items.start;
              i < all->data.sequence.items.top; i++) {
             const yaml_node_t *one = yaml_document_get_node(k->doc, *i);
 
-            if (str_eq(scalar(child(k, one, "name")), name))
-                return child(k, one, what);
+            if (!str_eq(scalar(child(k, one, "name")), name))
+                continue;
+            if (found) {
+                (void)err_set(e, EINVAL, "%s: there are two %s called '%.*s'", k->path, list,
+                              STR_ARG(name));
+                return NULL;
+            }
+            found = one;
         }
+    if (found && child(k, found, what))
+        return child(k, found, what);
     (void)err_set(e, EINVAL, "%s: there is no %s '%.*s'", k->path, what, STR_ARG(name));
     return NULL;
 }
@@ -60,32 +69,69 @@ static char *text_of(const struct kubeconfig *k, const yaml_node_t *map, const c
     return s.len ? str_dup(s) : NULL;
 }
 
+/* As Go reads base64: line breaks, which a block of YAML has, count for nothing; its padding has to
+ * be there. Heap. */
+static char *decode(struct str coded)
+{
+    struct buf plain = BUF_INIT(KUBE_FILE_MAX), bytes = BUF_INIT(KUBE_FILE_MAX);
+    char *text = NULL;
+    int rc = 0;
+
+    for (size_t i = 0; i < coded.len && rc == 0; i++) {
+        if (coded.p[i] == ' ') /* which elsewhere counts as '+' */
+            rc = -1;
+        else if (coded.p[i] != '\n' && coded.p[i] != '\r')
+            rc = buf_add_ch(&plain, coded.p[i]);
+    }
+    if (rc == 0 && plain.len % 4 == 0 && base64_decode(buf_str(&plain), &bytes) == 0)
+        text = str_dup(buf_str(&bytes));
+    if (plain.p)
+        explicit_bzero(plain.p, plain.cap);
+    if (bytes.p)
+        explicit_bzero(bytes.p, bytes.cap);
+    buf_release(&plain);
+    buf_release(&bytes);
+    return text;
+}
+
 /* The value of <key>-data, base64, into *text; else the path in <key> into *file. */
 static int text_or_file(const struct kubeconfig *k, const yaml_node_t *map, const char *key,
                         char **text, char **file, struct err *e)
 {
     char name[64];
-    char *coded, *path = text_of(k, map, key);
-    size_t len, pad;
-    int n;
+    char *path = text_of(k, map, key);
+    struct str coded;
 
     if (path)
         *file = kube_path_join(k->dir, str_of(path));
     free(path);
     (void)snprintf(name, sizeof(name), "%s-data", key);
-    coded = text_of(k, map, name);
-    if (!coded)
+    coded = str_trim(scalar(child(k, map, name)));
+    if (!coded.len)
         return 0;
-    len = strlen(coded);
-    pad = len > 1 && coded[len - 2] == '=' ? 2 : len > 0 && coded[len - 1] == '=';
-    *text = xcalloc(1, len + 1);
-    n = EVP_DecodeBlock((unsigned char *)*text, (const unsigned char *)coded, (int)len);
-    explicit_bzero(coded, len);
-    free(coded);
-    if (n < 0 || (size_t)n < pad)
-        return err_set(e, EINVAL, "%s: %s is not base64", k->path, name);
-    (*text)[(size_t)n - pad] = '\0';
-    return 0;
+    *text = decode(coded);
+    return *text ? 0 : err_set(e, EINVAL, "%s: %s is not base64", k->path, name);
+}
+
+/* The words that kubectl's YAML has for it; a word in quotes is a text. */
+static int read_bool(const struct kubeconfig *k, const yaml_node_t *map, const char *key, bool *out,
+                     struct err *e)
+{
+    static const char *const words[] = {"false", "no", "off", "n", "true", "yes", "on", "y"};
+    const yaml_node_t *n = child(k, map, key);
+    struct str s = scalar(n);
+
+    *out = false;
+    if (!n ||
+        (n->type == YAML_SCALAR_NODE && (!s.len || str_eq(s, STR("null")) || str_eq(s, STR("~")))))
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (n->type == YAML_SCALAR_NODE && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+            str_ieq(s, str_of(words[i]))) {
+            *out = i >= ARRAY_LEN(words) / 2;
+            return 0;
+        }
+    return err_set(e, EINVAL, "%s: %s is neither true nor false", k->path, key);
 }
 
 static int read_cluster(struct kube_config *c, const struct kubeconfig *k, const yaml_node_t *n,
@@ -99,10 +145,17 @@ static int read_cluster(struct kube_config *c, const struct kubeconfig *k, const
     for (len = strlen(c->server); len && c->server[len - 1] == '/'; len--)
         c->server[len - 1] = '\0';
     c->servername = text_of(k, n, "tls-server-name");
-    c->insecure = str_eq(scalar(child(k, n, "insecure-skip-tls-verify")), STR("true"));
     if (child(k, n, "proxy-url"))
         return err_set(e, ENOTSUP, "%s: proxy-url is not supported", k->path);
-    return text_or_file(k, n, "certificate-authority", &c->ca, &c->ca_file, e);
+    if (read_bool(k, n, "insecure-skip-tls-verify", &c->insecure, e) < 0 ||
+        text_or_file(k, n, "certificate-authority", &c->ca, &c->ca_file, e) < 0)
+        return -1;
+    if (c->insecure && (c->ca || c->ca_file))
+        return err_set(e, EINVAL,
+                       "%s: the cluster has insecure-skip-tls-verify and a certificate-authority: "
+                       "which of them is meant?",
+                       k->path);
+    return 0;
 }
 
 static int read_user(struct kube_config *c, const struct kubeconfig *k, const yaml_node_t *n,
@@ -132,7 +185,7 @@ static int read_user(struct kube_config *c, const struct kubeconfig *k, const ya
 static int read_config(struct kube_config *c, const struct kubeconfig *k, struct err *e)
 {
     const yaml_node_t *root = yaml_document_get_root_node(k->doc);
-    struct str current = scalar(child(k, root, "current-context"));
+    struct str current = scalar(child(k, root, "current-context")), name;
     const yaml_node_t *context, *cluster, *user;
 
     if (!current.len)
@@ -143,7 +196,10 @@ static int read_config(struct kube_config *c, const struct kubeconfig *k, struct
     cluster = entry(k, "clusters", "cluster", scalar(child(k, context, "cluster")), e);
     if (!cluster || read_cluster(c, k, cluster, e) < 0)
         return -1;
-    user = entry(k, "users", "user", scalar(child(k, context, "user")), e);
+    name = str_trim(scalar(child(k, context, "user")));
+    if (!name.len)
+        return 0; /* nobody: what the server lets anybody do */
+    user = entry(k, "users", "user", name, e);
     return user ? read_user(c, k, user, e) : -1;
 }
 

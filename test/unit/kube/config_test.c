@@ -106,6 +106,39 @@ static void json_is_yaml(void **state)
     kube_config_release(&c);
 }
 
+/* L15: what kubectl takes. */
+static void blocks_and_contexts_without_a_user(void **state)
+{
+    static const char *const users[] = {"{cluster: c}", "{cluster: c, user: ''}"};
+    struct kube_config c;
+    struct err e = {0};
+    char text[512];
+
+    (void)state;
+    write_file("config", CONFIG("    server: https://h\n    certificate-authority-data: |\n"
+                                "      aGVs\n      bG8g\n\n      YWxs\n"
+                                "    insecure-skip-tls-verify: no\n",
+                                "    client-key-data: \"aGVs\\r\\nbG8=\"\n"));
+    if (kube_config_load(&c, path_of("config"), &e) < 0)
+        fail_msg("%s", e.text);
+    assert_string_equal(c.ca, "hello all");
+    assert_string_equal(c.key, "hello");
+    assert_false(c.insecure);
+    kube_config_release(&c);
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(text, sizeof(text),
+                       "current-context: a\ncontexts:\n- {name: a, context: %s}\n"
+                       "clusters:\n- {name: c, cluster: {server: 'https://h'}}\n"
+                       "users:\n- {name: u, user: {token: wrong}}\n",
+                       users[i]);
+        write_file("config", text);
+        if (kube_config_load(&c, path_of("config"), &e) < 0)
+            fail_msg("%s", e.text);
+        assert_null(c.token);
+        kube_config_release(&c);
+    }
+}
+
 static void what_cannot_be_used_is_named(void **state)
 {
     static const struct {
@@ -122,6 +155,29 @@ static void what_cannot_be_used_is_named(void **state)
         {CONFIG("    server: https://h\n", "    as: root\n"), "'as'"},
         {CONFIG("    server: https://h\n", "    client-key-data: '***'\n"),
          "client-key-data is not base64"},
+        {CONFIG("    server: https://h\n", "    client-key-data: aGVsbG8\n"),
+         "client-key-data is not base64"}, /* its padding is missing */
+        {CONFIG("    server: https://h\n", "    client-key-data: >\n      aGVs\n      bG8=\n"),
+         "client-key-data is not base64"}, /* folded: there is a blank in it */
+        {CONFIG("    server: https://h\n    insecure-skip-tls-verify: true\n"
+                "    certificate-authority: ca.crt\n",
+                "    token: s\n"),
+         "insecure-skip-tls-verify and a certificate-authority"},
+        {CONFIG("    server: https://h\n    insecure-skip-tls-verify: yes\n"
+                "    certificate-authority-data: aGVsbG8=\n",
+                "    token: s\n"),
+         "insecure-skip-tls-verify and a certificate-authority"},
+        {CONFIG("    server: https://h\n    insecure-skip-tls-verify: maybe\n", "    token: s\n"),
+         "insecure-skip-tls-verify is neither true nor false"},
+        {CONFIG("    server: https://h\n    insecure-skip-tls-verify: 'true'\n", "    token: s\n"),
+         "insecure-skip-tls-verify is neither true nor false"},
+        {CONFIG("    server: https://h\n", "    token: s\n- name: u\n  user: {token: t}\n"),
+         "there are two users called 'u'"},
+        {"current-context: a\ncontexts:\n- {name: a, context: {cluster: c, user: x}}\n"
+         "clusters:\n- {name: c, cluster: {server: 'https://h'}}\nusers: []\n",
+         "there is no user 'x'"},
+        {"current-context: a\ncontexts:\n- {name: a, context: {user: u}}\n",
+         "there is no cluster ''"},
     };
     struct kube_config c;
 
@@ -164,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_current_context_is_read),
         cmocka_unit_test(json_is_yaml),
+        cmocka_unit_test(blocks_and_contexts_without_a_user),
         cmocka_unit_test(what_cannot_be_used_is_named),
         cmocka_unit_test(in_a_pod),
     };
