@@ -177,9 +177,15 @@ static void take_strays(struct kube_cluster *c, struct kube_pod *p)
 
 /* ---- pods ---- */
 
-static char *dup_or_null(struct str s)
+/* Whoever makes a pod writes its annotations. So the mirror's is believed only of a pod that this
+ * node owns, and only when no pod of the API can have had that UID: kubelet's are hashes. */
+static char *mirror_of(const struct kube_cluster *c, const struct kube_object *o)
 {
-    return s.p ? str_dup(s) : NULL;
+    struct str mirror = o->notes[KUBE_NOTE_MIRROR];
+    bool ours = str_eq(o->owner.kind, STR("Node")) && str_eq(o->owner.api_version, STR("v1")) &&
+                str_eq(o->owner.name, str_of(c->cfg.node));
+
+    return ours && mirror.len && !kube_uid_is_api(mirror) ? str_dup(mirror) : NULL;
 }
 
 static struct kube_pod *pod_find(const struct kube_cluster *c, struct str uid)
@@ -231,12 +237,11 @@ static struct kube_pod *pod_create(struct kube_cluster *c, const struct kube_obj
     return p;
 }
 
-static void pod_update(struct kube_pod *p, const struct kube_object *o)
+static void pod_update(const struct kube_cluster *c, struct kube_pod *p,
+                       const struct kube_object *o)
 {
-    struct str mirror = o->notes[KUBE_NOTE_MIRROR];
-
     free(p->mirror);
-    p->mirror = dup_or_null(mirror);
+    p->mirror = mirror_of(c, o);
     free(p->owner_name);
     p->owner_name = str_dup(o->owner.name);
     p->owner = kube_uid_of(o->owner.uid);
@@ -257,7 +262,7 @@ static void pod_put(struct kube_cluster *c, const struct kube_object *o)
     if (!p)
         p = pod_create(c, o);
     if (!o->fault)
-        pod_update(p, o);
+        pod_update(c, p, o);
     p->generation = c->generation;
     p->gone = false;
     take_strays(c, p);

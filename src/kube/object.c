@@ -76,6 +76,18 @@ struct kube_uid kube_uid_of(struct str text)
     return u;
 }
 
+bool kube_uid_is_api(struct str text)
+{
+    char lower[36];
+    struct kube_uid u = {{0}};
+
+    if (text.len != sizeof(lower))
+        return false;
+    for (size_t i = 0; i < sizeof(lower); i++)
+        lower[i] = text.p[i] >= 'A' && text.p[i] <= 'F' ? (char)(text.p[i] + 32) : text.p[i];
+    return parse_uuid(str_make(lower, sizeof(lower)), &u);
+}
+
 bool kube_uid_eq(const struct kube_uid *a, const struct kube_uid *b)
 {
     return memcmp(a->b, b->b, sizeof(a->b)) == 0;

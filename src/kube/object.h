@@ -42,6 +42,8 @@ struct kube_uid {
 struct kube_uid kube_uid_of(struct str text);
 bool kube_uid_eq(const struct kube_uid *a, const struct kube_uid *b);
 bool kube_uid_is_none(const struct kube_uid *u);
+/* Whether <text> has the form of the UIDs that the API server gives, a UUID, in either case. */
+bool kube_uid_is_api(struct str text);
 
 /* Our annotations, and those of others that say something to us. */
 enum kube_note {

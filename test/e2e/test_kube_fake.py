@@ -2,6 +2,7 @@
 test_kube_fake_faults.py."""
 
 import re
+import uuid
 
 import pytest
 from lib.daemon import SLOW, run
@@ -52,15 +53,42 @@ def test_every_kind_of_owner(node, oracle, api, kube, syslog_tcp):
     assert {host for host, _ in names(peer)} == set(made)
 
 
+NODE_REF = {"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "n-1"}
+MIRROR = "kubernetes.io/config.mirror"
+
+
 def test_static_pods_are_known_by_their_mirror(node, oracle, api, kube, syslog_tcp):
+    """kubelet's UID of a static pod is an MD5 sum without dashes."""
     peer = syslog_tcp()
-    c = node.container("etcd-node-1", "kube-system")
-    api.pod_of(c, uid="11111111-2222-3333-4444-555555555555", annotations={"kubernetes.io/config.mirror": c.pod.uid},
-               owner_ref={"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "n-1"}, drains=peer.url())
+    c = node.pod("etcd-node-1", "kube-system", uid=node.hex(32)).container()
+    api.pod_of(c, uid="11111111-2222-3333-4444-555555555555", annotations={MIRROR: c.pod.uid}, owner_ref=NODE_REF,
+               drains=peer.url())
     c.write(oracle.source("a").take(10))
     kube()
     oracle.wait_complete(peer, WAIT).assert_exact()
     assert names(peer) == {("etcd-node-1.kube-system", "etcd-node-1")}
+
+
+@pytest.mark.parametrize("what", ["no owner", "an owner of ours", "another node", "a kind of that name", "an API's UID",
+                                  "an API's UID in capitals"])
+def test_T08_a_mirror_that_is_none_gets_no_deleted_pods_log(node, oracle, api, kube, syslog_tcp, what):
+    """A pod of the same name was deleted while nobody looked, its log is still there. Whoever takes its name now, and says
+    to be its mirror, gets his own lines only."""
+    thief, operator = syslog_tcp(), syslog_tcp()
+    claim = {"an API's UID": str(uuid.uuid4()), "an API's UID in capitals": str(uuid.uuid4()).upper()}.get(what, node.hex(32))
+    victim = node.pod("web-0", "shop", uid=claim).container()
+    owner = {"no owner": None, "another node": dict(NODE_REF, name="node-2"),
+             "a kind of that name": dict(NODE_REF, apiVersion="evil.example/v1"),
+             "an owner of ours": dict(NODE_REF, kind="Web")}.get(what, NODE_REF)
+    victim.write(oracle.source("victim").take(20))
+    mine = node.pod("web-0", "shop").container(id=node.hex(64))
+    mine.write(oracle.source("mine").take(20))
+    api.pod_of(mine, annotations={MIRROR: claim}, owner_ref=owner, drains=thief.url())
+    d = kube(env={"IDENTITY_WAIT": "300ms"}, drains=[("*", operator.url())])
+    oracle.wait_complete(thief, WAIT, ["mine"]).assert_exact()
+    oracle.wait_complete(operator, WAIT, ["mine", "victim"]).assert_exact()  # the operator's route is another matter
+    stays(lambda: thief.count() == 20, 0.3, "the thief has his own lines only")
+    assert d.metric("logtrain_kubernetes_guessed_streams") == 1
 
 
 def test_hostname_and_tag_annotations(node, oracle, api, kube, syslog_tcp):
