@@ -171,6 +171,19 @@ static int take_header(struct http_incoming *r, struct seen *seen, struct str na
     return 0;
 }
 
+static int take_line(struct http_incoming *r, struct seen *seen, struct str line, const char **why)
+{
+    ptrdiff_t colon = str_find(line, ':');
+    struct str name = str_head(line, colon < 0 ? 0 : (size_t)colon);
+    struct str value = trim(str_skip(line, (size_t)(colon + 1)));
+
+    if (!is_token(name) || !is_value(value))
+        return refuse(400, "a header that is none", why);
+    if (++r->headers > HTTP_REQUEST_HEADERS_MAX)
+        return refuse(431, "too many headers", why);
+    return take_header(r, seen, name, value, why);
+}
+
 int http_request_parse(struct http_incoming *r, struct str head, const char **why)
 {
     struct seen seen = {false, false, false};
@@ -184,21 +197,17 @@ int http_request_parse(struct http_incoming *r, struct str head, const char **wh
     if (rc)
         return rc;
     seen.minor0 = !r->keep;
-    while (head.len && cut_line(&head, &line) && line.len) {
-        ptrdiff_t colon = str_find(line, ':');
-        struct str name = str_head(line, colon < 0 ? 0 : (size_t)colon);
-        struct str value = trim(str_skip(line, (size_t)(colon + 1)));
-
-        if (!is_token(name) || !is_value(value))
-            return refuse(400, "a header that is none", why);
-        if (++r->headers > HTTP_REQUEST_HEADERS_MAX)
-            return refuse(431, "too many headers", why);
-        rc = take_header(r, &seen, name, value, why);
+    for (;;) {
+        if (!cut_line(&head, &line))
+            return refuse(400, "a line does not end in CR LF", why);
+        if (!line.len)
+            break;
+        rc = take_line(r, &seen, line, why);
         if (rc)
             return rc;
     }
-    if (line.len || head.len)
-        return refuse(400, "a line does not end in CR LF", why);
+    if (head.len)
+        return refuse(400, "there is more behind the empty line", why);
     if (r->chunked && r->has_length)
         return refuse(400, "Content-Length beside Transfer-Encoding", why);
     if (!seen.host && !seen.minor0)
@@ -206,20 +215,18 @@ int http_request_parse(struct http_incoming *r, struct str head, const char **wh
     return 0;
 }
 
-size_t http_request_head(struct str in, size_t looked)
+ptrdiff_t http_request_head(struct str in, size_t looked)
 {
-    size_t at = looked > 3 ? looked - 3 : 0;
-
-    for (; at < in.len; at++) {
+    for (size_t at = looked; at < in.len; at++) {
         const char *lf = memchr(in.p + at, '\n', in.len - at);
 
         if (!lf)
             return 0;
         at = (size_t)(lf - in.p);
-        if (at + 1 < in.len && in.p[at + 1] == '\n')
-            return at + 2;
-        if (at + 2 < in.len && in.p[at + 1] == '\r' && in.p[at + 2] == '\n')
-            return at + 3;
+        if (at == 0 || in.p[at - 1] != '\r')
+            return -1;
+        if (at >= 3 && in.p[at - 2] == '\n')
+            return (ptrdiff_t)at + 1;
     }
     return 0;
 }
@@ -234,7 +241,8 @@ enum chunk_state {
     DATA_CR,      /* the CR LF behind them */
     DATA_LF,      /* ... */
     TRAILER,      /* the first byte of a line behind the last chunk */
-    TRAILER_LINE, /* the rest of it */
+    TRAILER_NAME, /* the rest of its name */
+    TRAILER_LINE, /* what is behind the colon */
     TRAILER_LF,   /* ... */
     LAST_LF,      /* of the empty line */
     ENDED,
@@ -269,6 +277,11 @@ static bool pass_over(struct http_chunks *c, char ch, unsigned after_cr)
     return ++c->ignored <= IGNORED_MAX && (ch == '\t' || (unsigned char)ch >= ' ') && ch != 0x7f;
 }
 
+static bool name_byte(struct http_chunks *c, char ch)
+{
+    return ++c->ignored <= IGNORED_MAX && is_token_ch((unsigned char)ch);
+}
+
 static bool size_byte(struct http_chunks *c, char ch)
 {
     int digit = hex_of(ch);
@@ -299,8 +312,12 @@ static bool chunk_byte(struct http_chunks *c, char ch)
         c->digits = 0;
         return expect(c, ch, '\n', SIZE);
     case TRAILER:
-        c->state = TRAILER_LINE;
-        return pass_over(c, ch, LAST_LF);
+        c->state = ch == '\r' ? LAST_LF : TRAILER_NAME;
+        return ch == '\r' || name_byte(c, ch);
+    case TRAILER_NAME:
+        if (ch == ':')
+            c->state = TRAILER_LINE;
+        return ch == ':' || name_byte(c, ch);
     case TRAILER_LINE:
         return pass_over(c, ch, TRAILER_LF);
     case TRAILER_LF:

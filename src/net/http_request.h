@@ -31,10 +31,9 @@ struct http_incoming {
  * 505) and *why in words. After a refusal the connection is of no more use: where the next request
  * begins cannot be known. */
 int http_request_parse(struct http_incoming *r, struct str head, const char **why);
-/* Length of the head that <in> begins with, its empty line included; 0 = it has not ended.
- * <looked>: so many bytes were in <in> the last time. An empty line in bare LFs ends it, too:
- * http_request_parse() refuses it then. */
-size_t http_request_head(struct str in, size_t looked);
+/* Length of the head that <in> begins with, its empty line included; 0 = it has not ended; -1 = a
+ * LF without CR is in it, so it is none. <looked>: so many bytes were in <in> the last time. */
+ptrdiff_t http_request_head(struct str in, size_t looked);
 
 struct http_chunks {
     uint64_t left;    /* of the chunk */

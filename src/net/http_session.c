@@ -246,37 +246,54 @@ static void take_request(struct http_conn *c, const struct http_incoming *q)
     }
 }
 
+/* An empty line before a request is let pass (RFC 9112 §2.2), but one only, or a client could hold
+ * its place with them. */
+static void pass_empty_line(struct http_conn *c)
+{
+    if (c->empty_line || c->in.len < 2 || c->in.p[0] != '\r' || c->in.p[1] != '\n')
+        return;
+    c->empty_line = true;
+    c->looked = 0;
+    buf_consume(&c->in, 2);
+}
+
+static void refuse_long_head(struct http_conn *c)
+{
+    bool line = str_find(str_head(buf_str(&c->in), HTTP_HEAD_MAX), '\n') < 0;
+
+    refuse(c, line ? 414 : 431,
+           line ? "the request's line is too long" : "the headers are too long");
+}
+
 /* False: more has to be read first. */
 static bool run_head(struct http_conn *c)
 {
     struct http_incoming q;
     const char *why = "";
-    size_t len, junk = 0;
+    ptrdiff_t len;
     int status;
 
-    while (junk + 1 < c->in.len && c->in.p[junk] == '\r' && c->in.p[junk + 1] == '\n')
-        junk += 2; /* empty lines behind a body are let pass (RFC 9112 §2.2) */
-    buf_consume(&c->in, junk);
-    c->looked -= junk < c->looked ? junk : c->looked;
+    pass_empty_line(c);
     len = http_request_head(buf_str(&c->in), c->looked);
     if (!len && c->in.len < HTTP_HEAD_MAX) {
         c->looked = c->in.len;
         return false;
     }
     c->looked = 0;
-    if (!len || len > HTTP_HEAD_MAX) {
-        bool line = str_find(str_head(buf_str(&c->in), HTTP_HEAD_MAX), '\n') < 0;
-
-        refuse(c, line ? 414 : 431,
-               line ? "the request's line is too long" : "the headers are too long");
+    if (len < 0) {
+        refuse(c, 400, "a line does not end in CR LF");
         return true;
     }
-    status = http_request_parse(&q, str_head(buf_str(&c->in), len), &why);
+    if (!len || len > HTTP_HEAD_MAX) {
+        refuse_long_head(c);
+        return true;
+    }
+    status = http_request_parse(&q, str_head(buf_str(&c->in), (size_t)len), &why);
     if (status)
         refuse(c, status, why);
     else
         take_request(c, &q);
-    buf_consume(&c->in, len);
+    buf_consume(&c->in, (size_t)len);
     return true;
 }
 
@@ -353,7 +370,7 @@ void http_conn_begin(struct http_conn *c)
     buf_init(&c->out, HTTP_ANSWER_MAX);
     c->off = 0;
     c->phase = HEAD;
-    c->head_only = false;
+    c->head_only = c->empty_line = false;
     loop_timer_start(c->timer, c->in.len ? HTTP_HEAD_MS : HTTP_IDLE_MS);
     list_del(&c->node);
     list_add_tail(&s->conns, &c->node);

@@ -21,11 +21,12 @@ struct http_conn {
     int fd; /* -1 = closed */
     enum phase phase;
     struct buf in;
-    size_t looked;  /* bytes of <in> in which no head ends */
-    bool ended;     /* the client sends no more */
-    bool running;   /* inside run() */
-    bool head_only; /* the answer has no body: HEAD */
-    bool close;     /* after the answer */
+    size_t looked;   /* bytes of <in> in which no head ends */
+    bool empty_line; /* one was let pass before the request */
+    bool ended;      /* the client sends no more */
+    bool running;    /* inside run() */
+    bool head_only;  /* the answer has no body: HEAD */
+    bool close;      /* after the answer */
     struct http_reply *reply;
     const struct http_sink *sink; /* of the body that is being read */
     struct http_chunks chunks;

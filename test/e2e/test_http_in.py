@@ -111,6 +111,21 @@ def test_N07_bodies_that_are_too_much(heard, oracle):
     oracle.wait_complete(web, 30).assert_exact()
 
 
+def test_T10_a_request_behind_a_bare_lf_is_not_delivered(heard, oracle):
+    """A proxy that ends a head at CR LF CR LF only passes all of it on as one request."""
+    d, web = heard()
+    hidden = ndjson([packet("hidden")])
+    post = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(hidden), hidden)
+    for head in (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\n", b"GET /healthz HTTP/1.1\nHost: x\n\n", b"\n"):
+        with socket.create_connection(("127.0.0.1", d.port), timeout=30) as s:
+            s.sendall(head + post)
+            answer = b"".join(iter(lambda: s.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1, answer
+    assert curl(d, "/events", ndjson([packet(oracle.source("s").next())]))[0] == 200
+    oracle.wait_complete(web, 30).assert_exact()
+    assert d.metric("logtrain_input_records_total", input="http_events") == 1
+
+
 def test_the_bearer_token(heard, oracle, tmp_path):
     (tmp_path / "token").write_text("s3cret-of-ours\n")
     d, web = heard(env={"HTTP_TOKEN_FILE": tmp_path / "token"})

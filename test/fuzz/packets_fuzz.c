@@ -59,14 +59,16 @@ static void head(struct str in, size_t piece)
 {
     struct http_incoming q;
     const char *why = "";
-    size_t whole = http_request_head(in, 0), len = 0, before = 0;
+    ptrdiff_t whole = http_request_head(in, 0), len = 0;
+    size_t before = 0;
 
     for (size_t at = piece; !len && before < in.len; at += piece) {
         len = http_request_head(str_head(in, at), before);
         before = at < in.len ? at : in.len;
     }
     FUZZ_CHECK(len == whole);
-    if (whole && http_request_parse(&q, str_head(in, whole), &why) == 0) {
+    if (whole > 0 && http_request_parse(&q, str_head(in, (size_t)whole), &why) == 0) {
+        FUZZ_CHECK(memcmp(in.p + whole - 4, "\r\n\r\n", 4) == 0);
         FUZZ_CHECK(!(q.chunked && q.has_length));
         FUZZ_CHECK(q.path.len > 0 && q.headers <= HTTP_REQUEST_HEADERS_MAX);
         FUZZ_CHECK(str_find(q.path, '\r') < 0 && str_find(q.authorization, '\n') < 0);

@@ -237,6 +237,10 @@ static void test_N06_N07_what_can_be_read_in_two_ways_is_refused(void **state)
         {POST("Transfer-Encoding: chunked\r\n", "3\r\nabcd\r\n0\r\n\r\n"), "400"},
         {POST("Transfer-Encoding: chunked\r\n", " 3\r\nabc\r\n0\r\n\r\n"), "400"},
         {POST("Transfer-Encoding: chunked\r\n", "0\r\n\n"), "400"},
+        {"GET /now HTTP/1.1\r\nHost: x\r\n\n" POST("Content-Length: 5\r\n", "hello"), "400"},
+        {"POST /sink HTTP/1.1\r\nHost: x\r\n\n", "400"},
+        {"\n" POST("", ""), "400"},
+        {"\r\n\r\n" POST("", ""), "400"},
     };
     struct fixture *f = *state;
 
@@ -257,6 +261,23 @@ static void test_N06_N07_what_can_be_read_in_two_ways_is_refused(void **state)
         ASSERT_HAS(f->in.p, "connection: close\r\n");
         assert_int_equal(f->ended + f->requests, 0);
     }
+}
+
+/* A client that sends nothing but empty lines does not hold its place with them. */
+static void test_T10_one_empty_line_before_a_request(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t now = clock_mono_ms();
+    int fd;
+
+    clock_fake(now, 1);
+    fd = connect_to(http_server_port(f->server));
+    for (unsigned i = 0; i < 4; i++) {
+        (void)send(fd, "\r\n", 2, MSG_NOSIGNAL); /* it may be refused already */
+        pass(f, &now, HTTP_HEAD_MS / 2 + 1);
+    }
+    read_end(f, fd);
+    clock_fake(0, 0);
 }
 
 static void test_N06_a_nul_in_a_header(void **state)
@@ -325,6 +346,7 @@ int main(void)
         TEST(test_N01_slow_bodies_and_answers_end),
         TEST(test_expect_continue),
         TEST(test_N06_N07_what_can_be_read_in_two_ways_is_refused),
+        TEST(test_T10_one_empty_line_before_a_request),
         TEST(test_N06_a_nul_in_a_header),
         TEST(test_N07_long_lines_and_many_headers),
     };
