@@ -15,6 +15,7 @@ struct kube {
     struct datasource *routes;  /* NULL = none */
     struct kube_events *events; /* NULL: nobody is told */
     struct notices *notices;    /* the same */
+    bool needed;                /* see kube_cluster_stats */
 };
 
 /* 1: <kc> is filled in. 0: the API is not to be used. */
@@ -78,6 +79,7 @@ int kube_open(struct kube **out, const struct config *c, const struct datasource
     if (rc <= 0)
         return rc;
     k = xcalloc(1, sizeof(*k));
+    k->needed = c->kubernetes_datasource || c->only_akkeris;
     k->dns = dns_create(env->loop, *c->dns_servers ? c->dns_servers : NULL, e);
     k->client = k->dns ? kube_client_create(env->loop, k->dns, &kc, KUBE_CALLS, e) : NULL;
     if (!k->client) {
@@ -145,6 +147,7 @@ void kube_stats(const struct kube *k, struct kube_cluster_stats *out, uint64_t *
         k->routes->ops->stats(k->routes, &routes);
     *refused = routes.refused;
     kube_cluster_stats(k->cluster, out);
+    out->needed = k->needed;
 }
 
 void kube_load(const struct kube *k, uint64_t *watches, uint64_t *objects, uint64_t *note_bytes)

@@ -167,32 +167,59 @@ static void add_kube(struct buf *body, const struct kube_cluster_stats *k)
     }
 }
 
+/* What has never been read of that from which routes come; NULL = all of it was. Routes files and
+ * flags are read before there is a server. */
+static const char *never_read(const struct node_facts *f)
+{
+    bool any = false;
+
+    if (f->uses_postgres && !f->postgres.reads)
+        return "the routes of postgres";
+    if (!f->kube.needed)
+        return NULL;
+    for (unsigned i = 0; i < KUBE_KINDS; i++)
+        any |= i != KUBE_POD && f->kube.kinds[i].watch.synced;
+    if (!f->kube.kinds[KUBE_POD].watch.synced)
+        return "the pods of this node";
+    return any ? NULL : "what owns the pods of this node";
+}
+
+static void add_degraded(struct buf *body, const struct node_facts *facts)
+{
+    if (facts->degraded)
+        (void)buf_addf(body,
+                       "degraded: inotify does not tell everything, log files are "
+                       "looked at every %d s\n",
+                       RESCAN_MS / 1000);
+    if (facts->uses_postgres && !facts->postgres.up)
+        (void)buf_addf(body, "degraded: postgres is away, its routes are %s\n",
+                       facts->postgres.reads ? "those last read" : "not known yet");
+    if (facts->uses_kube && facts->kube.degraded)
+        add_kube(body, &facts->kube);
+    if (facts->state.failing)
+        (void)buf_addf(body, "degraded: not durable, the state cannot be written\n");
+    if (facts->router.routes == 0)
+        (void)buf_addf(body, "degraded: there are no routes\n");
+}
+
 static void readyz(struct status *st, struct http_reply *r)
 {
     struct node_facts facts = {.degraded = 0};
     struct buf body = BUF_INIT(8192);
+    const char *missing = NULL;
 
     if (st->phase != READY) {
         (void)buf_addf(&body, "not ready: %s\n", phase_names[st->phase]); /* it fits */
     } else {
         st->source.facts(st->source.arg, &facts);
-        (void)buf_addf(&body, "ready\n");
-        if (facts.degraded)
-            (void)buf_addf(&body,
-                           "degraded: inotify does not tell everything, log files are "
-                           "looked at every %d s\n",
-                           RESCAN_MS / 1000);
-        if (facts.uses_postgres && !facts.postgres.up)
-            (void)buf_addf(&body, "degraded: postgres is away, its routes are %s\n",
-                           facts.postgres.reads ? "those last read" : "not known yet");
-        if (facts.uses_kube && facts.kube.degraded)
-            add_kube(&body, &facts.kube);
-        if (facts.state.failing)
-            (void)buf_addf(&body, "degraded: not durable, the state cannot be written\n");
-        if (facts.router.routes == 0)
-            (void)buf_addf(&body, "degraded: there are no routes\n");
+        missing = never_read(&facts);
+        if (missing)
+            (void)buf_addf(&body, "not ready: %s could not be read yet\n", missing);
+        else
+            (void)buf_addf(&body, "ready\n");
+        add_degraded(&body, &facts);
     }
-    http_reply_send(r, st->phase == READY ? 200 : 503, TYPE_TEXT, buf_str(&body));
+    http_reply_send(r, st->phase == READY && !missing ? 200 : 503, TYPE_TEXT, buf_str(&body));
     buf_release(&body);
 }
 

@@ -96,6 +96,7 @@ struct kube_cluster_stats {
     uint64_t foreign;    /* pods that claimed an owner in another namespace */
     uint64_t ambiguous;  /* hostnames heard that are names in two namespaces: nobody's */
     bool degraded;       /* a watch is not open, or was never */
+    bool needed;         /* routes, or which pods count, come from the API and nowhere else */
 };
 void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out);
 

@@ -383,3 +383,34 @@ def test_a_missing_permission_is_named_and_the_rest_works(node, api, kube, web, 
     api.forbidden.clear()
     wait_for(lambda: (web.container.write([b"x"]), web.peer.count())[1] > 0, WAIT, "the drain, once it is allowed")
     assert ("web.shop", "web-7d9c8b6f5d-bcdfg") in names(web.peer)
+
+
+# --- L18: ready when something can be delivered -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("forbidden", ["all", "pods", "all but pods"])
+def test_L18_without_permissions_it_is_not_ready(api, kube, web, forbidden):
+    """503 until pods and one kind of owner were read; a later outage of the API changes nothing."""
+    kinds = {"deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "namespaces"}
+    api.forbidden |= {"all": kinds | {"pods"}, "pods": {"pods"}, "all but pods": kinds}[forbidden]
+    d = kube()
+    wait_for(lambda: d.log_lines("not allowed to list"), WAIT, "the permission to be named")
+    code, text = d.get("/readyz")
+    assert code == 503 and text.startswith("not ready: ") and "degraded: kubernetes" in text, text
+    assert d.get("/healthz")[0] == 200
+    api.forbidden.clear()
+    wait_for(lambda: d.get("/readyz")[0] == 200, 2 * WAIT, "ready, once it is allowed")
+    wait_for(lambda: (web.container.write([b"x"]), web.peer.count())[1] > 0, WAIT, "the drain, once it is allowed")
+    api.stop()
+    wait_for(lambda: "degraded: kubernetes" in d.get("/readyz")[1], 2 * WAIT, "the outage to be named")
+    assert d.get("/readyz")[0] == 200
+
+
+def test_L18_names_alone_do_not_keep_it_from_being_ready(api, kube, node, oracle, syslog_tcp):
+    """Without KUBERNETES_DATASOURCE pods are called what their paths say."""
+    peer = syslog_tcp()
+    api.stop()
+    node.container("web-7d9c8b6f5d-bcdfg", "shop").write(oracle.source("a").take(20))
+    d = kube(env={"IDENTITY_WAIT": "200ms", "KUBERNETES_DATASOURCE": "false"}, routes=[("*", peer.url())])
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    assert d.get("/readyz")[0] == 200

@@ -64,12 +64,17 @@ def test_lines_written_before_the_first_read_are_not_passed_over(node, oracle, d
     relay.freeze()
     d = pg(db.url(port=relay.port), wait=False, READ_FROM="end")
     wait_for(lambda: d.log_lines("warn postgres cannot be read yet"), 5 * SLOW, "a failure")
-    assert "degraded: postgres is away" in d.get("/readyz")[1]
+    code, text = d.get("/readyz")
+    assert code == 503 and "degraded: postgres is away" in text, text  # L18
     node.container("web-0", "shop").write(oracle.source("a").take(500))
     wait_for(lambda: d.metric("logtrain_streams") == 1, LIVE_S, "the stream")
     relay.thaw()
     oracle.wait_complete(peer, 20 * SLOW).assert_exact()
-    assert "postgres" not in d.get("/readyz")[1]
+    code, text = d.get("/readyz")
+    assert code == 200 and "postgres" not in text, text
+    relay.freeze()
+    wait_for(lambda: "degraded: postgres is away" in d.get("/readyz")[1], 60 * SLOW, "the outage to be named")
+    assert d.get("/readyz")[0] == 200  # L18: an outage later
 
 
 def test_P04_bad_rows_are_named_and_the_others_work(db, pg):

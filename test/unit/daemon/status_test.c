@@ -27,6 +27,7 @@ struct fixture {
     void (*done[WORKERS])(void *darg, struct engine_report *r);
     void *darg[WORKERS];
     bool degraded;
+    struct node_facts facts; /* what else the node says */
 };
 
 static struct engine_report *report_of(unsigned w)
@@ -55,6 +56,7 @@ static void node(void *arg, struct node_facts *out)
 {
     const struct fixture *f = arg;
 
+    *out = f->facts;
     out->router.routes = 1;
     out->degraded = f->degraded;
 }
@@ -153,6 +155,37 @@ static void readiness_follows_the_life(void **state)
     expect(f, get(f, "/healthz"), "HTTP/1.1 200", "ok");
 }
 
+/* L18: not before all that routes come from was read once; what goes away later is named, no more.
+ */
+static void L18_not_ready_before_the_first_read(void **state)
+{
+    struct fixture *f = *state;
+
+    status_ready(f->status, WORKERS);
+    f->facts.uses_postgres = true;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 503", "not ready: the routes of postgres");
+    expect(f, get(f, "/readyz"), "HTTP/1.1 503", "degraded: postgres is away");
+    expect(f, get(f, "/metrics"), "HTTP/1.1 200", "");
+    expect(f, get(f, "/healthz"), "HTTP/1.1 200", "ok");
+    f->facts.postgres.reads = f->facts.postgres.up = 1;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 200", "ready\n");
+    f->facts.postgres.up = 0;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 200", "degraded: postgres is away");
+
+    f->facts.uses_kube = true; /* for names only: paths tell them as well */
+    expect(f, get(f, "/readyz"), "HTTP/1.1 200", "ready\n");
+    f->facts.kube.needed = true;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 503", "not ready: the pods of this node");
+    f->facts.kube.kinds[KUBE_JOB].watch.synced = 1;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 503", "not ready: the pods of this node");
+    f->facts.kube.kinds[KUBE_JOB].watch.synced = 0;
+    f->facts.kube.kinds[KUBE_POD].watch.synced = 1;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 503", "not ready: what owns the pods");
+    f->facts.kube.kinds[KUBE_JOB].watch.synced = 1;
+    f->facts.kube.degraded = true;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 200", "ready\n");
+}
+
 static void pages_and_no_others(void **state)
 {
     struct fixture *f = *state;
@@ -233,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(readiness_follows_the_life, setup, teardown),
+        cmocka_unit_test_setup_teardown(L18_not_ready_before_the_first_read, setup, teardown),
         cmocka_unit_test_setup_teardown(pages_and_no_others, setup, teardown),
         cmocka_unit_test_setup_teardown(questions_share_an_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_is_silent_is_left_out, setup, teardown),
