@@ -35,6 +35,25 @@ static inline uint64_t load64(const char *p)
     return le64toh(w);
 }
 
+static bool leap_year(unsigned year)
+{
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/* Of a date whose day is at most 31: has its month so many? Days up to 28 need no look. */
+static inline bool day_exists(const char *p)
+{
+    unsigned day = (unsigned)(p[8] - '0') * 10 + (unsigned)(p[9] - '0'), month;
+
+    if (day <= 28)
+        return true;
+    month = (unsigned)(p[5] - '0') * 10 + (unsigned)(p[6] - '0');
+    if (month == 2)
+        return day == 29 && leap_year((unsigned)(p[0] - '0') * 1000 + (unsigned)(p[1] - '0') * 100 +
+                                      (unsigned)(p[2] - '0') * 10 + (unsigned)(p[3] - '0'));
+    return day <= 30 || !(month == 4 || month == 6 || month == 9 || month == 11);
+}
+
 /* "YYYY-MM-DDTHH:MM:SS" at <p>: three overlapping words, digits and literals checked all at once,
  * then the pairs of digits turned into numbers and compared with their limits. */
 static inline bool date_time_valid(const char *p)
@@ -56,7 +75,7 @@ static inline bool date_time_valid(const char *p)
            LANES(0, 0, 0x80, 0, 0, 0x80, 0, 0);
     clock = (time * 10 + (time >> 8)) & LANES(0xff, 0, 0, 0xff, 0, 0, 0xff, 0);
     bad |= clock + LANES(AT_LEAST(24), 0, 0, AT_LEAST(60), 0, 0, AT_LEAST(61), 0);
-    return (bad & HIGH_BITS) == 0;
+    return (bad & HIGH_BITS) == 0 && day_exists(p);
 }
 
 /* How many digits stand at <p>, at most 9; p[0..8] must be readable. */

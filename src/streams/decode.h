@@ -56,8 +56,8 @@ enum codec decode_line(enum codec hint, struct str line, struct record *r, struc
 bool decode_cri(struct str line, struct record *r);
 bool decode_docker(struct str line, struct record *r, struct buf *scratch);
 
-/* "2026-11-20T10:15:00[.123…](Z|±hh:mm)": every digit in range (month 1-12, day 1-31, hour < 24,
- * second <= 60). */
+/* "2026-11-20T10:15:00[.123…](Z|±hh:mm)": every digit in range (month 1-12, a day that the month
+ * has, hour < 24, second <= 60). */
 bool decode_time_valid(struct str s);
 /* The same of what follows the second: "[.123…](Z|±hh:mm)". */
 bool decode_time_end_valid(struct str s);
