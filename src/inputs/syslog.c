@@ -113,14 +113,6 @@ static void complain(struct syslog_input *in, const char *what, struct str peer,
                  KV_INT("suppressed", in->complaint.suppressed_before));
 }
 
-/* Something is wrong with the connection: what was taken stays, the rest of it does not come. */
-static void sender_fail(struct sender *s, const char *why)
-{
-    s->in->counters.failed++;
-    complain(s->in, "connection of a sender ended", s->peer.address, why);
-    sender_close(s);
-}
-
 /* ---- frames ---- */
 
 /* One message. False: no room. */
@@ -138,6 +130,29 @@ static bool take(struct sender *s, struct str msg, bool cut)
         return false;
     in->counters.unparsed += form == SYSLOG_UNPARSED;
     return true;
+}
+
+/* What is left of a message that does not get whole: it is delivered as cut. Nothing can wait for
+ * room any more. */
+static void take_torn(struct sender *s)
+{
+    struct input_counters *n = &s->in->counters;
+    struct str msg;
+    bool torn;
+
+    if (!syslog_frame_last(&s->framer, buf_str(&s->rest), &msg, &torn))
+        return;
+    n->framing++;
+    n->dropped_full += !take(s, msg, true);
+}
+
+/* Something is wrong with the connection: what came stays, the rest of it does not come. */
+static void sender_fail(struct sender *s, const char *why)
+{
+    take_torn(s);
+    s->in->counters.failed++;
+    complain(s->in, "connection of a sender ended", s->peer.address, why);
+    sender_close(s);
 }
 
 enum taken { TAKEN_ALL = 1, TAKEN_FULL, TAKEN_BAD };
@@ -233,11 +248,11 @@ static void sender_done(struct sender *s)
     struct str msg, rest = buf_str(&s->rest);
     bool torn;
 
-    if (syslog_frame_last(&s->framer, rest, &msg, &torn) && !s->torn && !take(s, msg, false)) {
+    if (syslog_frame_last(&s->framer, rest, &msg, &torn) && !take(s, msg, torn || s->torn)) {
         wait_for_room(s);
         return;
     }
-    s->in->counters.framing += torn;
+    s->in->counters.framing += torn || (s->torn && rest.len);
     sender_close(s);
 }
 

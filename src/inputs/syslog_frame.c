@@ -61,25 +61,35 @@ static struct str without_cr(struct str line)
     return line.len && line.p[line.len - 1] == '\r' ? str_head(line, line.len - 1) : line;
 }
 
+/* The LF or NUL that ends the line at <p>: RFC 6587 §3.4.2 knows both, and Python's SysLogHandler
+ * writes NUL. */
+static const char *line_end(const char *p, size_t n)
+{
+    const char *nl = memchr(p, '\n', n);
+    const char *nul = memchr(p, '\0', nl ? (size_t)(nl - p) : n);
+
+    return nul ? nul : nl;
+}
+
 static enum syslog_frame next_line(struct syslog_framer *f, struct str in, struct str *msg,
                                    bool *cut, size_t *used)
 {
     /* One byte more than a message may have: the CR of its end. */
     size_t most = f->max + 1, n = in.len < most + 1 ? in.len : most + 1;
-    const char *nl = memchr(in.p + f->looked, '\n', n - f->looked);
+    const char *end = line_end(in.p + f->looked, n - f->looked);
 
-    if (!nl && in.len <= most) {
+    if (!end && in.len <= most) {
         f->looked = in.len;
         return SYSLOG_FRAME_MORE;
     }
     f->looked = 0;
     f->begun = true;
     f->octet = false;
-    *msg = nl ? without_cr(str_make(in.p, (size_t)(nl - in.p))) : str_head(in, f->max);
-    *cut = !nl || msg->len > f->max;
+    *msg = end ? without_cr(str_make(in.p, (size_t)(end - in.p))) : str_head(in, f->max);
+    *cut = !end || msg->len > f->max;
     *msg = str_head(*msg, f->max);
-    *used = nl ? (size_t)(nl + 1 - in.p) : f->max;
-    f->skip_line = !nl;
+    *used = end ? (size_t)(end + 1 - in.p) : f->max;
+    f->skip_line = !end;
     return SYSLOG_FRAME;
 }
 
@@ -109,12 +119,12 @@ static size_t pass_over(struct syslog_framer *f, struct str in)
         f->skip -= at;
     }
     if (f->skip_line) {
-        const char *nl = in.len ? memchr(in.p, '\n', in.len) : NULL;
+        const char *end = in.len ? line_end(in.p, in.len) : NULL;
 
-        if (!nl)
+        if (!end)
             return in.len;
         f->skip_line = false;
-        at = (size_t)(nl + 1 - in.p);
+        at = (size_t)(end + 1 - in.p);
     }
     while (!f->skip && !f->looked && at < in.len &&
            (in.p[at] == '\n' || in.p[at] == '\r' || in.p[at] == '\0'))
@@ -161,8 +171,8 @@ bool syslog_frame_last(const struct syslog_framer *f, struct str in, struct str 
         return false;
     if (!f->looked && look_at(f, in, &count, &head) == HEAD_COUNT) {
         *torn = true;
-        return false;
+        in = str_skip(in, head);
     }
-    *msg = str_head(without_cr(in), f->max);
+    *msg = str_head(*torn ? in : without_cr(in), f->max);
     return msg->len > 0;
 }

@@ -1,8 +1,8 @@
 /*
  * The one framer for syslog, whatever brings the bytes: TCP, TLS, the body of a request. Each frame
- * may be octet-counted ("17 <13>…", RFC 6587 §3.4.1) or end in LF (§3.4.2); which it is, is seen at
- * its first bytes. It keeps no bytes: the caller has them, and offers them again with what came
- * since. What it says does not depend on how the bytes were cut into pieces.
+ * may be octet-counted ("17 <13>…", RFC 6587 §3.4.1) or end in LF or NUL (§3.4.2); which it is, is
+ * seen at its first bytes. It keeps no bytes: the caller has them, and offers them again with what
+ * came since. What it says does not depend on how the bytes were cut into pieces.
  */
 #ifndef INPUTS_SYSLOG_FRAME_H
 #define INPUTS_SYSLOG_FRAME_H
@@ -17,8 +17,8 @@
 struct syslog_framer {
     size_t max;     /* message bytes; what is longer is cut, and the rest of it passed over */
     uint64_t skip;  /* bytes of a counted frame still to pass over */
-    size_t looked;  /* bytes of an unfinished line known to hold no LF */
-    bool skip_line; /* pass over up to LF */
+    size_t looked;  /* bytes of an unfinished line known to hold neither LF nor NUL */
+    bool skip_line; /* pass over up to LF or NUL */
     bool octet;     /* the last frame was counted */
     bool begun;     /* there was one */
 };
@@ -35,8 +35,8 @@ void syslog_framer_init(struct syslog_framer *f, size_t max);
  * `max` + SYSLOG_COUNT_DIGITS + 1 bytes ever have to be kept. */
 enum syslog_frame syslog_frame_next(struct syslog_framer *f, struct str in, struct str *msg,
                                     bool *cut, size_t *used);
-/* The bytes end here, with <in> left over after SYSLOG_FRAME_MORE: true with *msg when it is a line
- * that only lacks its LF. False: there is nothing, or (*torn) a counted frame that was cut off. */
+/* The bytes end here, with <in> left over after SYSLOG_FRAME_MORE: true with *msg when there is a
+ * message in it. *torn: a counted frame was cut off, and *msg is what came of it. */
 bool syslog_frame_last(const struct syslog_framer *f, struct str in, struct str *msg, bool *torn);
 
 #endif

@@ -13,7 +13,6 @@
 
 #include "base/limits.h"
 
-#define PRI_DEFAULT 13 /* RFC 3164 §4.3.3 */
 #define PRI_MAX 191
 #define NAME_MAX_LEN 32 /* SD-ID, PARAM-NAME */
 #define OWN_ID STR("[input@32473")
@@ -304,28 +303,34 @@ static bool time_valid(struct syslog_parser *p, struct str t)
     return true;
 }
 
+/* Cuts the structured data off <*s>, and the space behind it. What is neither `-` nor an element is
+ * the message: Logplex's frames have no structured data. */
+static struct str take_data(struct str *s)
+{
+    size_t n = s->p[0] == '-' ? 1 : syslog_sd_len(*s);
+    struct str sd = {s->p, 0};
+
+    if (!n || (n < s->len && s->p[n] != ' '))
+        return sd;
+    if (s->p[0] != '-')
+        sd.len = n;
+    *s = str_skip(*s, n + 1);
+    return sd;
+}
+
 /* <s> is what follows the priority. Fills in all but that. */
 static bool parse_5424(struct syslog_parser *p, struct str s, struct journal_entry *e)
 {
-    struct str *f = p->field, time, sd = {s.p, 0};
+    struct str *f = p->field, time, sd;
 
     if (!take_fields(&s, f) || f[VERSION].len > 3 || f[HOST].len > HOSTNAME_MAX)
         return false;
     time = known(f[TIME]);
     if (time.len && !time_valid(p, time))
         return false;
-    if (s.len && s.p[0] == '-') {
-        s = str_skip(s, 1);
-    } else {
-        sd.len = syslog_sd_len(s);
-        if (!sd.len)
-            return false;
-        sd.p = s.p;
-        s = str_skip(s, sd.len);
-    }
-    if (s.len && s.p[0] != ' ')
+    if (!s.len)
         return false;
-    s = str_skip(s, 1);
+    sd = take_data(&s);
     if (s.len >= 3 && memcmp(s.p, "\xef\xbb\xbf", 3) == 0)
         s = str_skip(s, 3);
     e->time = time;
@@ -358,7 +363,7 @@ static int two(const char *p)
 }
 
 /* "Oct 11 22:14:15" as the year makes it nearest to now from before (a day of the future is for
- * clocks that are ahead). */
+ * clocks that are ahead). A day that the year does not have ("Feb 29") leaves the time unknown. */
 static bool stamp(struct syslog_parser *p, struct str s, struct journal_entry *e)
 {
     struct tm tm = {.tm_isdst = 0};
@@ -385,7 +390,9 @@ static bool stamp(struct syslog_parser *p, struct str s, struct journal_entry *e
         p->time[19] = 'Z';
         e->time.len = 20;
     }
-    return decode_time_valid(e->time);
+    if (!decode_time_valid(e->time))
+        e->time.len = 0;
+    return true;
 }
 
 /* The time that <*s> begins with, and the space behind it. */
@@ -405,13 +412,18 @@ static bool take_time(struct syslog_parser *p, struct str *s, struct journal_ent
     return true;
 }
 
+/* Of a program's name; not what JSON and `key=value` are made of. */
+static bool is_tag_char(char c)
+{
+    return c > ' ' && c <= '~' && !strchr(":[<>{}\"'=,;", c);
+}
+
 /* "tag:" or "tag[procid]:" at the start of <s>; the space behind it belongs to it. */
 static bool take_tag(struct str *s, struct journal_entry *e)
 {
     size_t n = 0, end;
 
-    while (n < s->len && n < JOURNAL_TAG_MAX && s->p[n] > ' ' && s->p[n] <= '~' && s->p[n] != ':' &&
-           s->p[n] != '[' && s->p[n] != '<')
+    while (n < s->len && n < JOURNAL_TAG_MAX && is_tag_char(s->p[n]))
         n++;
     if (!n || n == s->len)
         return false;
@@ -449,16 +461,15 @@ static void take_whole(struct str msg, struct journal_entry *e)
 }
 
 /* <s> is what follows the priority. Fills in all but that. */
-static bool parse_3164(struct syslog_parser *p, struct str s, struct journal_entry *e)
+static void parse_3164(struct syslog_parser *p, struct str s, struct journal_entry *e)
 {
     struct str rest, host;
 
     take_whole(s, e);
     if (!take_time(p, &s, e)) {
-        if (!take_tag(&s, e)) /* as programs write to /dev/log */
-            return false;
+        (void)take_tag(&s, e); /* as programs write to /dev/log; none: it is message (§4.3.2) */
         e->msg = s;
-        return true;
+        return;
     }
     rest = s;
     if (!take_tag(&s, e) && take_field(&rest, &host) && host.len <= HOSTNAME_MAX) {
@@ -467,26 +478,25 @@ static bool parse_3164(struct syslog_parser *p, struct str s, struct journal_ent
         (void)take_tag(&s, e); /* none: then all that is left is the message */
     }
     e->msg = s;
-    return true;
 }
 
 enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
                               const struct syslog_peer *peer, struct journal_entry *e)
 {
-    enum syslog_form form = SYSLOG_UNPARSED;
+    enum syslog_form form;
     struct str rest;
-    unsigned char pri = PRI_DEFAULT;
+    unsigned char pri = SYSLOG_PRI_DEFAULT;
     size_t n = pri_len(msg, &pri);
 
     rest = str_skip(msg, n);
-    if (n && rest.len > 1 && rest.p[0] == '1' && rest.p[1] == ' ') {
-        if (parse_5424(p, rest, e))
-            form = SYSLOG_5424;
-    } else if (n && parse_3164(p, rest, e)) {
+    if (!n || (rest.len > 1 && rest.p[0] == '1' && rest.p[1] == ' ')) {
+        form = n && parse_5424(p, rest, e) ? SYSLOG_5424 : SYSLOG_UNPARSED;
+    } else {
+        parse_3164(p, rest, e);
         form = SYSLOG_3164;
     }
     if (form == SYSLOG_UNPARSED)
-        take_whole(msg, e);
+        take_whole(rest, e);
     e->syslog.pri = pri;
     e->cut = false;
     if (!e->hostname.len)

@@ -1,8 +1,8 @@
 /*
  * One message of syslog → what a journal takes. RFC 5424 and RFC 3164 are told apart by what
  * follows the priority; 3164 is read as it is written today: with an RFC 3339 time, without a
- * hostname, with or without a process id. What is of neither form is kept whole, under the peer's
- * address as hostname.
+ * hostname, with or without a process id, or with nothing but a priority (§4.3.2). What is of
+ * neither form is kept whole but for its priority, under the peer's address as hostname.
  */
 #ifndef INPUTS_SYSLOG_PARSE_H
 #define INPUTS_SYSLOG_PARSE_H
@@ -13,10 +13,12 @@
 #include "base/str.h"
 #include "streams/journal_record.h"
 
+#define SYSLOG_PRI_DEFAULT 13 /* user.notice, of what has none (RFC 3164 §4.3.3) */
+
 enum syslog_form {
     SYSLOG_5424 = 1,
     SYSLOG_3164,
-    SYSLOG_UNPARSED, /* no priority, or nothing known behind it: msg is all of it */
+    SYSLOG_UNPARSED, /* no priority, or a broken RFC 5424 header: msg is all but the priority */
 };
 
 #define SYSLOG_FIELDS 6  /* of a 5424 header, behind the priority */
