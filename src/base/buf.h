@@ -65,6 +65,14 @@ static inline void buf_clear(struct buf *b)
         b->p[0] = '\0';
 }
 
+/* Keeps the first <n> bytes; <n> is at most what there is. */
+static inline void buf_truncate(struct buf *b, size_t n)
+{
+    b->len = n;
+    if (b->p)
+        b->p[n] = '\0';
+}
+
 static inline struct str buf_str(const struct buf *b)
 {
     return str_make(b->p ? b->p : "", b->len);

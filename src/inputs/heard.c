@@ -16,7 +16,7 @@ void heard_release(struct heard *h)
     buf_release(&h->bytes);
     free(h->records);
     h->records = NULL;
-    h->n = h->cap = 0;
+    h->n = h->cap = h->used = 0;
     heard_drop_entries(h);
 }
 
@@ -30,7 +30,7 @@ void heard_drop_entries(struct heard *h)
 void heard_clear(struct heard *h)
 {
     buf_clear(&h->bytes);
-    h->n = 0;
+    h->n = h->used = 0;
 }
 
 int heard_keep(struct heard *h, struct str s, struct heard_span *out)
@@ -53,7 +53,13 @@ int heard_add(struct heard *h, const struct heard_record *r)
         h->records = xrealloc(h->records, h->cap * sizeof(*h->records));
     }
     h->records[h->n++] = *r;
+    h->used = h->bytes.len;
     return 0;
+}
+
+void heard_forget(struct heard *h)
+{
+    buf_truncate(&h->bytes, h->used);
 }
 
 size_t heard_cost(const struct heard *h)

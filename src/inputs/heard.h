@@ -23,6 +23,7 @@ struct heard {
     struct buf bytes;
     struct heard_record *records; /* owned */
     size_t n, cap, max;
+    size_t used;                   /* of <bytes>, by these records */
     struct journal_entry *entries; /* owned; for heard_entries() */
     size_t entries_cap;
 };
@@ -33,6 +34,8 @@ void heard_release(struct heard *h);
 /* Copies <s>. -1: there is no room. */
 int heard_keep(struct heard *h, struct str s, struct heard_span *out);
 struct str heard_text(const struct heard *h, struct heard_span s);
+/* Forgets the texts that were kept since the last record was added. */
+void heard_forget(struct heard *h);
 /* -1: there are too many. */
 int heard_add(struct heard *h, const struct heard_record *r);
 /* What it holds in memory. */

@@ -52,10 +52,13 @@ struct post {
     struct packets packets; /* /events */
     struct syslog_framer framer;
     struct buf rest; /* /syslog: a frame that has not ended */
+    bool broken;     /* /syslog: where the next frame begins is not known */
     struct syslog_peer peer;
     struct journal_safe safe;
-    int status; /* of the answer, once it is bad */
-    struct err err;
+    size_t bad;     /* records left out */
+    bool strict;    /* all records or none */
+    int status;     /* of the answer, once it is bad */
+    struct err err; /* why, or what is wrong with the first bad record */
 };
 
 /* ---- answers ---- */
@@ -116,9 +119,24 @@ static void refuse_err(struct post *p)
 {
     struct err e = p->err;
 
-    if (p->status == 400)
-        p->in->counters.framing++;
+    p->in->counters.framing += p->bad ? p->bad : p->status == 400;
     refuse(p, p->status, e.text);
+}
+
+/* The good records were taken: what is wrong with the others goes into the answer. */
+static void answer_taken(struct post *p)
+{
+    struct err e;
+
+    if (!p->bad) {
+        answer(p, 200, "ok");
+        return;
+    }
+    (void)err_set(&e, EINVAL, "ok, without %zu bad of %zu records: %s", p->bad, p->bad + p->heard.n,
+                  p->err.text);
+    p->in->counters.framing += p->bad;
+    complain(p, 200, e.text);
+    answer(p, 200, e.text);
 }
 
 static void come_again(struct post *p, const char *seconds, const char *why)
@@ -131,7 +149,15 @@ static void come_again(struct post *p, const char *seconds, const char *why)
 
 /* ---- frames ---- */
 
-/* False with p->err: it is no message, or there is no room. */
+/* A record is left out. */
+static void bad_record(struct post *p, const char *why)
+{
+    if (!p->err.code)
+        (void)err_set(&p->err, EINVAL, "record %zu: %s", p->heard.n + p->bad, why);
+    p->bad++;
+}
+
+/* False with p->err: there is no room. */
 static bool take_message(struct post *p, struct str msg, bool cut)
 {
     struct http_input *in = p->in;
@@ -139,9 +165,8 @@ static bool take_message(struct post *p, struct str msg, bool cut)
     struct journal_entry e;
 
     if (!msg.len || syslog_parse(&in->parser, msg, &p->peer, &e) == SYSLOG_UNPARSED) {
-        p->status = 400;
-        (void)err_set(&p->err, EINVAL, "record %zu: is no syslog message", p->heard.n);
-        return false;
+        bad_record(p, "not a syslog message");
+        return true;
     }
     r.pri = e.syslog.pri;
     r.cut = cut || e.cut;
@@ -153,7 +178,8 @@ static bool take_message(struct post *p, struct str msg, bool cut)
         heard_keep(&p->heard, e.syslog.sd, &r.sd) < 0 || heard_keep(&p->heard, e.msg, &r.msg) < 0 ||
         heard_add(&p->heard, &r) < 0) {
         p->status = 413;
-        (void)err_set(&p->err, EINVAL, "record %zu: more than one request may hold", p->heard.n);
+        (void)err_set(&p->err, EINVAL, "record %zu: more than one request may hold",
+                      p->heard.n + p->bad);
         return false;
     }
     return true;
@@ -166,6 +192,8 @@ static bool take_frames(struct post *p, struct str piece)
     bool cut;
     enum syslog_frame rc;
 
+    if (p->broken)
+        return true;
     if (buf_add_str(&p->rest, piece) < 0)
         BUG("http: the framer leaves more than it may");
     do {
@@ -176,26 +204,26 @@ static bool take_frames(struct post *p, struct str piece)
             return false;
     } while (rc == SYSLOG_FRAME);
     buf_consume(&p->rest, done);
-    if (rc != SYSLOG_FRAME_BAD)
-        return true;
-    p->status = 400;
-    (void)err_set(&p->err, EINVAL, "record %zu: its octet count is none", p->heard.n);
-    return false;
+    if (rc == SYSLOG_FRAME_BAD) {
+        bad_record(p, "invalid octet count");
+        p->broken = true;
+    }
+    return true;
 }
 
 static bool end_frames(struct post *p)
 {
     struct str msg;
-    bool torn = false;
+    bool torn = false, one;
 
-    if (syslog_frame_last(&p->framer, buf_str(&p->rest), &msg, &torn))
-        return take_message(p, msg, false);
-    p->status = 400;
+    if (p->broken)
+        return true;
+    one = syslog_frame_last(&p->framer, buf_str(&p->rest), &msg, &torn);
     if (torn)
-        (void)err_set(&p->err, EINVAL, "record %zu: the body ends inside of it", p->heard.n);
-    else if (!p->heard.n)
-        (void)err_set(&p->err, EINVAL, "there is no record");
-    return p->err.code == 0;
+        bad_record(p, "the body ends inside of it");
+    else if (one)
+        return take_message(p, msg, false);
+    return true;
 }
 
 /* ---- a body ---- */
@@ -222,7 +250,7 @@ static bool take_plain(void *arg, struct str piece)
         ok = take_frames(p, piece);
     } else {
         ok = packets_feed(&p->packets, piece, &p->err) == 0;
-        p->status = ok ? 0 : p->packets.too_many ? 413 : 400;
+        p->status = ok ? 0 : 413;
     }
     return ok && count_held(p);
 }
@@ -261,6 +289,7 @@ static void begin(void *arg, const struct http_incoming *q, struct http_reply *r
 
     p->in = in;
     p->reply = r;
+    p->strict = q->strict;
     http_reply_set_data(r, p);
     list_add_tail(&in->posts, &p->node);
     list_init(&p->safe.node);
@@ -300,7 +329,7 @@ static void safe_done(struct journal_safe *s, bool ok)
     struct post *p = container_of(s, struct post, safe);
 
     if (ok)
-        answer(p, 200, "ok");
+        answer_taken(p);
     else
         come_again(p, RETRY_FULL, "the records cannot be written now");
 }
@@ -348,6 +377,23 @@ static void hand_over(struct post *p)
         journals_when_safe(in->base.env->journals, &p->safe);
 }
 
+/* False with p->err: there is nothing to take. */
+static bool end_records(struct post *p)
+{
+    if (p->in->kind == HTTP_INPUT_SYSLOG) {
+        if (!end_frames(p))
+            return false;
+    } else {
+        packets_end(&p->packets);
+        p->bad = p->packets.bad;
+        p->err = p->packets.err;
+    }
+    if (!p->heard.n && !p->bad && !p->err.code && p->in->kind == HTTP_INPUT_SYSLOG)
+        (void)err_set(&p->err, EINVAL, "there is no record");
+    p->status = 400;
+    return !p->err.code || (p->heard.n && !p->strict);
+}
+
 static void end(void *arg, struct http_reply *r)
 {
     struct post *p = http_reply_data(r);
@@ -358,11 +404,8 @@ static void end(void *arg, struct http_reply *r)
         p->status = 400;
         (void)err_set(&p->err, EINVAL, "the body is gzip that was cut off");
         ok = false;
-    } else if (p->in->kind == HTTP_INPUT_SYSLOG) {
-        ok = end_frames(p);
     } else {
-        ok = packets_end(&p->packets, &p->err) == 0;
-        p->status = 400;
+        ok = end_records(p);
     }
     if (ok)
         hand_over(p);

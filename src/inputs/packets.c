@@ -8,7 +8,17 @@
 #include "inputs/journals.h"
 #include "inputs/syslog_parse.h"
 
-enum place { BEGIN = 0, FIRST, NEXT, AFTER, INSIDE, END };
+enum place {
+    BEGIN = 0,
+    FIRST, /* behind '[' */
+    NEXT,  /* behind ',' */
+    AFTER, /* behind a record */
+    INSIDE,
+    SKIP_LINE,  /* up to LF, behind what is not JSON */
+    SKIP_VALUE, /* of an array: something that is no object */
+    UNREADABLE, /* behind what is not JSON in an array */
+    END,
+};
 enum field {
     NONE = 0,
     HOSTNAME,
@@ -37,17 +47,21 @@ static const struct {
     FIELD("procid", PROCID),     FIELD("msgid", MSGID),       FIELD("structured_data", SD),
 };
 
+/* The record in the making is bad. */
 static void fault(struct packets *p, const char *what, const char *why)
 {
+    p->faulty = true;
     if (!p->err.code)
-        (void)err_set(&p->err, EINVAL, "record %zu: %s%s%s", p->out->n, what, *what ? ": " : "",
-                      why);
+        (void)err_set(&p->err, EINVAL, "record %zu: %s%s%s", p->out->n + p->bad, what,
+                      *what ? ": " : "", why);
 }
 
-static void no_room(struct packets *p)
+/* Leaves it out. */
+static void drop_record(struct packets *p)
 {
-    p->too_many = true;
-    fault(p, "", "more than one request may hold");
+    p->bad++;
+    p->faulty = p->open = false;
+    heard_forget(p->out);
 }
 
 static const char *name_of(enum field f)
@@ -61,13 +75,13 @@ static const char *name_of(enum field f)
 static void keep(struct packets *p, struct str s, struct heard_span *out)
 {
     if (heard_keep(p->out, s, out) < 0)
-        no_room(p);
+        p->full = true;
 }
 
 static void take_sd(struct packets *p, struct str s)
 {
     if (s.len && syslog_sd_len(s) != s.len) {
-        fault(p, "structured_data", "is none as RFC 5424 has it");
+        fault(p, "structured_data", "not as in RFC 5424");
         return;
     }
     if (s.len) {
@@ -94,7 +108,7 @@ static void take_text(struct packets *p, struct str s, bool cut)
         break;
     case TIME:
         if (s.len && !decode_time_valid(s))
-            fault(p, "time", "is not as RFC 3339 has it");
+            fault(p, "time", "not a time of RFC 3339");
         keep(p, s, &r->time);
         break;
     case MESSAGE:
@@ -144,15 +158,16 @@ static void take_key(struct packets *p, struct str key)
 
 static void finish_record(struct packets *p)
 {
-    if (p->err.code)
-        return;
-    if (!journal_hostname_valid(heard_text(p->out, p->record.hostname))) {
+    if (!p->faulty && !p->full && !journal_hostname_valid(heard_text(p->out, p->record.hostname)))
         fault(p, "hostname", "is missing, longer than 255 bytes, or not visible ASCII");
+    if (p->faulty) {
+        drop_record(p);
         return;
     }
+    p->open = false;
     p->record.pri = (unsigned char)(p->facility * 8 + p->severity);
     if (heard_add(p->out, &p->record) < 0)
-        no_room(p);
+        p->full = true;
 }
 
 static void on_token(void *arg, enum json_token t, struct str text, bool cut)
@@ -162,11 +177,11 @@ static void on_token(void *arg, enum json_token t, struct str text, bool cut)
     if (t == JSON_OBJECT && !p->open) {
         p->open = true;
         p->record = (struct heard_record){.pri = 0};
-        p->severity = p->facility = 0;
+        p->facility = SYSLOG_PRI_DEFAULT / 8;
+        p->severity = SYSLOG_PRI_DEFAULT % 8;
         p->field = NONE;
     } else if (t == JSON_OBJECT_END) {
         finish_record(p);
-        p->open = false;
     } else if (t == JSON_KEY) {
         take_key(p, text);
         return;
@@ -176,7 +191,8 @@ static void on_token(void *arg, enum json_token t, struct str text, bool cut)
         take_number(p, text);
     } else if (t != JSON_NULL) {
         fault(p, name_of(p->field), "is neither text nor a number");
-        json_skip(&p->json);
+        if (t == JSON_OBJECT || t == JSON_ARRAY)
+            json_skip(&p->json);
     }
     p->field = NONE;
 }
@@ -220,56 +236,132 @@ static bool may_begin(const struct packets *p)
            (p->place == AFTER && !p->array);
 }
 
-/* Bytes of <in> up to the end of the object. -1: it is none. */
-static int feed_object(struct packets *p, struct str in, size_t *used)
+/* Has only white space come since the last LF? <in> are the bytes since it was asked last. */
+static void look_at_line(struct packets *p, struct str in)
 {
-    enum json_result rc = json_feed(&p->json, in.p, in.len, used);
+    size_t n = in.len;
 
-    if (rc == JSON_BAD)
-        fault(p, "", "is not JSON");
-    else if (p->json.too_deep)
-        fault(p, "", "is nested too deeply");
-    if (p->err.code)
-        return -1;
-    if (rc == JSON_DONE) {
+    while (n && (in.p[n - 1] == ' ' || in.p[n - 1] == '\t' || in.p[n - 1] == '\r'))
+        n--;
+    if (n)
+        p->blank = in.p[n - 1] == '\n';
+}
+
+/* What is not JSON ends here. A '{' that a line begins with may be the next record. */
+static void resume_behind(struct packets *p, bool record_begins)
+{
+    drop_record(p);
+    json_reset(&p->json);
+    p->place = p->array ? UNREADABLE : record_begins ? AFTER : SKIP_LINE;
+}
+
+/* Bytes of <in> up to the end of the object. */
+static size_t feed_object(struct packets *p, struct str in)
+{
+    size_t used;
+    enum json_result rc = json_feed(&p->json, in.p, in.len, &used);
+
+    look_at_line(p, str_head(in, used));
+    if (rc == JSON_BAD || p->json.too_deep) {
+        fault(p, "", rc == JSON_BAD ? "not JSON" : "nested too deeply");
+        resume_behind(p, rc == JSON_BAD && p->blank && in.p[used] == '{');
+    } else if (rc == JSON_DONE) {
         p->place = AFTER;
         json_reset(&p->json);
     }
+    return used;
+}
+
+static size_t skip_line(struct packets *p, struct str in)
+{
+    ptrdiff_t lf = str_find(in, '\n');
+
+    if (lf < 0)
+        return in.len;
+    p->place = AFTER;
+    return (size_t)lf + 1;
+}
+
+/* Up to the ',' or ']' of our own array, which is not taken. */
+static size_t skip_value(struct packets *p, struct str in)
+{
+    for (size_t i = 0; i < in.len; i++) {
+        char c = in.p[i];
+
+        if (p->quoted) {
+            p->quoted = p->escaped || c != '"';
+            p->escaped = !p->escaped && c == '\\';
+        } else if (c == '"') {
+            p->quoted = true;
+        } else if (!p->depth && (c == ',' || c == ']')) {
+            p->place = AFTER;
+            return i;
+        } else if (c == '[' || c == '{') {
+            p->depth++;
+        } else if (c == ']' || c == '}') {
+            p->depth -= p->depth > 0;
+        }
+    }
+    return in.len;
+}
+
+/* Bytes of <in> that are not of a record. */
+static size_t feed_between(struct packets *p, struct str in)
+{
+    char ch = *in.p;
+
+    if (ch == ' ' || ch == '\n' || ch == '\r' || ch == '\t' || between(p, ch))
+        return 1;
+    if (ch == '{' && may_begin(p)) {
+        p->place = INSIDE;
+        p->blank = false;
+        return 0;
+    }
+    fault(p, "", "not an object");
+    drop_record(p);
+    p->depth = 0;
+    p->quoted = p->escaped = false;
+    p->place = !p->array ? SKIP_LINE : p->place == END ? UNREADABLE : SKIP_VALUE;
     return 0;
 }
 
 int packets_feed(struct packets *p, struct str piece, struct err *e)
 {
-    size_t used;
+    while (piece.len && !p->full) {
+        size_t used;
 
-    while (piece.len) {
-        char ch = *piece.p;
-
-        if (p->place != INSIDE && (ch == ' ' || ch == '\n' || ch == '\r' || ch == '\t')) {
-            piece = str_skip(piece, 1);
-            continue;
-        }
-        if (p->place != INSIDE && ch == '{' && may_begin(p))
-            p->place = INSIDE;
-        if (p->place == INSIDE) {
-            if (feed_object(p, piece, &used) < 0)
-                break;
-            piece = str_skip(piece, used);
-        } else if (between(p, ch)) {
-            piece = str_skip(piece, 1);
-        } else {
-            fault(p, "", "is not an object");
+        switch (p->place) {
+        case INSIDE:
+            used = feed_object(p, piece);
+            break;
+        case SKIP_LINE:
+            used = skip_line(p, piece);
+            break;
+        case SKIP_VALUE:
+            used = skip_value(p, piece);
+            break;
+        case UNREADABLE:
+            return 0;
+        default:
+            used = feed_between(p, piece);
             break;
         }
+        piece = str_skip(piece, used);
     }
-    return p->err.code ? err_set(e, p->err.code, "%s", p->err.text) : 0;
+    if (p->full)
+        return err_set(e, E2BIG, "record %zu: more than one request may hold", p->out->n + p->bad);
+    return 0;
 }
 
-int packets_end(struct packets *p, struct err *e)
+void packets_end(struct packets *p)
 {
-    if (p->place == BEGIN)
-        return err_set(e, EINVAL, "there is no record");
-    if (p->place == END || (p->place == AFTER && !p->array))
-        return 0;
-    return err_set(e, EINVAL, "record %zu: the body ends inside of it", p->out->n);
+    if (p->place == END || p->place == UNREADABLE || p->place == SKIP_LINE ||
+        (p->place == AFTER && !p->array))
+        return;
+    if (p->place == BEGIN) {
+        (void)err_set(&p->err, EINVAL, "there is no record");
+        return;
+    }
+    fault(p, "", "the body ends inside of it");
+    drop_record(p);
 }

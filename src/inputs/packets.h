@@ -2,8 +2,12 @@
  * Packets in JSON → records, as the bytes come: one object, an array of them, or one after the
  * other (NDJSON). A packet is what the http drains send: `severity`, `facility`, `hostname`, `tag`,
  * `time`, `message`, and `procid`, `msgid`, `structured_data`, in any order, names in any case;
- * what is missing is 0 or empty, other members are passed over. A record without a valid hostname,
- * or with a member of the wrong kind, is an error that says which record and which member.
+ * what is missing is empty, of the priority that of RFC 3164 §4.3.3 (user.notice); other members
+ * are passed over.
+ *
+ * A bad record (no valid hostname, a member of the wrong kind, not JSON) is left out and counted,
+ * and costs no other: reading goes on with the next one of the array, or with the next line. Only
+ * behind what is not JSON in an array can nothing be read.
  */
 #ifndef INPUTS_PACKETS_H
 #define INPUTS_PACKETS_H
@@ -18,21 +22,23 @@ struct packets {
     struct heard_record record; /* in the making */
     struct str element;         /* for its structured data: whom it is from */
     struct buf sd;              /* scratch */
-    struct err err;
+    struct err err;             /* of the first bad one: "record 3: …", counted from 0 */
+    size_t bad;                 /* records left out */
     size_t max_line;
     unsigned facility, severity;
+    unsigned depth;      /* of a value that is no object, while it is passed over */
     unsigned char place; /* between packets, or inside of one */
     unsigned char field; /* whose value comes next */
-    bool array, open, too_many;
+    bool array, open, faulty, full, blank, quoted, escaped;
 };
 
 /* <max_line>: a longer message is cut there. <element>: of syslog_peer_element(), borrowed. */
 void packets_init(struct packets *p, struct heard *out, size_t max_line, struct str element);
 void packets_release(struct packets *p);
-/* -1 with <e>: "record 3: …", counted from 0. Nothing may be fed after that. p->too_many: they are
- * more, or longer, than one request may hold. */
+/* -1 with <e>: they are more, or longer, than one request may hold. Nothing may be fed after that.
+ */
 int packets_feed(struct packets *p, struct str piece, struct err *e);
-/* The body has ended. -1 with <e> when that was too early. */
-int packets_end(struct packets *p, struct err *e);
+/* The body has ended. What has not ended with it is a bad record. */
+void packets_end(struct packets *p);
 
 #endif

@@ -134,6 +134,15 @@ static void take_connection(struct http_incoming *r, struct str value)
             r->keep = false;
 }
 
+static void take_prefer(struct http_incoming *r, struct str value)
+{
+    struct str part;
+
+    while (str_cut(&value, ',', &part))
+        if (str_ieq(trim(part), STR("handling=strict")))
+            r->strict = true;
+}
+
 static int take_once(struct str *field, struct str value, const char **why)
 {
     if (field->len)
@@ -157,6 +166,8 @@ static int take_header(struct http_incoming *r, struct seen *seen, struct str na
         return take_once(&r->content_type, value, why);
     if (str_ieq(name, STR("connection"))) {
         take_connection(r, value);
+    } else if (str_ieq(name, STR("prefer"))) {
+        take_prefer(r, value);
     } else if (str_ieq(name, STR("upgrade"))) {
         r->keep = false; /* answered as if it were not there, and then the client may think again */
     } else if (str_ieq(name, STR("host"))) {

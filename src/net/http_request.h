@@ -24,6 +24,7 @@ struct http_incoming {
     uint64_t length;  /* of the body, with <has_length> */
     bool keep;        /* the connection is good for another request */
     bool expects;     /* a "100 Continue" before the body */
+    bool strict;      /* "Prefer: handling=strict" (RFC 7240 §4.4) */
     unsigned headers; /* how many there were */
 };
 

@@ -22,8 +22,8 @@ static void packets(struct str in, size_t piece, struct buf *out)
     for (size_t at = 0; at < in.len && rc == 0; at += piece)
         rc = packets_feed(&p, str_head(str_skip(in, at), piece), &e);
     if (rc == 0)
-        rc = packets_end(&p, &e);
-    (void)buf_addf(out, "%d %s|", rc, e.text);
+        packets_end(&p);
+    (void)buf_addf(out, "%d %s %zu %s|", rc, e.text, p.bad, p.err.text);
     entries = heard_entries(&h, STR("-"));
     for (size_t i = 0; i < h.n; i++) {
         (void)buf_add_str(out, entries[i].hostname);

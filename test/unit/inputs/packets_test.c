@@ -20,7 +20,7 @@
 #define LINE_MAX_HERE 16
 
 /* The records of <in>, fed in pieces of <piece>, one "pri host tag time procid msgid sd msg|" each,
- * or the error. */
+ * then what is wrong with the first bad one, and how many are. */
 static void read_in_pieces(struct str in, size_t piece, struct buf *out)
 {
     struct heard h;
@@ -34,9 +34,7 @@ static void read_in_pieces(struct str in, size_t piece, struct buf *out)
     for (size_t at = 0; at < in.len && rc == 0; at += piece)
         rc = packets_feed(&p, str_head(str_skip(in, at), piece), &e);
     if (rc == 0)
-        rc = packets_end(&p, &e);
-    if (rc < 0)
-        (void)buf_addf(out, "%s%s", e.text, p.too_many ? " (413)" : "");
+        packets_end(&p);
     entries = heard_entries(&h, STR("-"));
     for (size_t i = 0; i < h.n && rc == 0; i++) {
         const struct journal_entry *x = &entries[i];
@@ -47,6 +45,10 @@ static void read_in_pieces(struct str in, size_t piece, struct buf *out)
         (void)buf_add_str(out, x->msg);
         (void)buf_addf(out, "%s|", x->cut ? "!" : "");
     }
+    if (rc < 0)
+        (void)buf_addf(out, "%s (413)", e.text);
+    else if (p.err.code)
+        (void)buf_addf(out, "%s (%zu)", p.err.text, p.bad);
     packets_release(&p);
     heard_release(&h);
 }
@@ -59,47 +61,66 @@ static const struct {
      "\"2026-11-20T10:15:00Z\",\"message\":\"m\"}",
      "14 h t 2026-11-20T10:15:00Z   - m|"},
     {"{\"hostname\":\"a\"}{\"hostname\":\"b\"}\n{\"hostname\":\"c\"}\n\n",
-     "0 a     - |0 b     - |0 c     - |"},
+     "13 a     - |13 b     - |13 c     - |"},
     {"[]", ""},
     {" [ {\"hostname\":\"a\"} , {\"Message\":\"x\",\"HOSTNAME\":\"b\"} ] ",
-     "0 a     - |0 b     - x|"},
-    {"{\"hostname\":\"h\",\"extra\":{\"hostname\":[\"z\",{}]},\"message\":null}", "0 h     - |"},
+     "13 a     - |13 b     - x|"},
+    {"{\"hostname\":\"h\",\"extra\":{\"hostname\":[\"z\",{}]},\"message\":null}", "13 h     - |"},
     {"{\"hostname\":\"h\",\"procid\":\"7\",\"msgid\":\"M\",\"structured_data\":\"[a "
      "b=\\\"c\\\"]\"}",
-     "0 h   7 M [a b=\"c\"][input@32473 peer=\"192.0.2.1\"] |"},
+     "13 h   7 M [a b=\"c\"][input@32473 peer=\"192.0.2.1\"] |"},
     {"{\"hostname\":\"h\",\"structured_data\":\"[input@32473 peer=\\\"9.9.9.9\\\"]\"}",
-     "0 h     [input@32473 peer=\"192.0.2.1\"] |"},
-    {"{\"hostname\":\"h\",\"message\":\"0123456789abcdefXYZ\"}", "0 h     - 0123456789abcdef!|"},
+     "13 h     [input@32473 peer=\"192.0.2.1\"] |"},
+    {"{\"hostname\":\"h\",\"message\":\"0123456789abcdefXYZ\"}", "13 h     - 0123456789abcdef!|"},
     {"{\"hostname\":\"h\",\"message\":\"\\u0000\\n\\ud83d\\ude00\"}", NULL},
+    {"{\"hostname\":\"h\",\"severity\":0}", "8 h     - |"},
+    {"{\"hostname\":\"h\",\"facility\":0}", "5 h     - |"},
+    {"{\"hostname\":\"h\",\"severity\":0,\"facility\":0}", "0 h     - |"},
     /* the faults */
-    {"", "there is no record"},
-    {" \n", "there is no record"},
-    {"{}", "record 0: hostname: is missing, longer than 255 bytes, or not visible ASCII"},
+    {"", "there is no record (0)"},
+    {" \n", "there is no record (0)"},
+    {"{}", "record 0: hostname: is missing, longer than 255 bytes, or not visible ASCII (1)"},
     {"{\"hostname\":\"a b\"}",
-     "record 0: hostname: is missing, longer than 255 bytes, or not visible ASCII"},
-    {"{\"hostname\":\"a\"}x", "record 1: is not an object"},
-    {"[{\"hostname\":\"a\"}{\"hostname\":\"b\"}]", "record 1: is not an object"},
-    {"[{\"hostname\":\"a\"},]", "record 1: is not an object"},
-    {"[,]", "record 0: is not an object"},
-    {"[{\"hostname\":\"a\"}", "record 1: the body ends inside of it"},
-    {"[{\"hostname\":\"a\"}]]", "record 1: is not an object"},
-    {"{\"hostname\":\"a\"}{\"host", "record 1: the body ends inside of it"},
-    {"{\"hostname\":\"a\"},{\"hostname\":\"b\"}", "record 1: is not an object"},
-    {"[\"a\"]", "record 0: is not an object"},
-    {"17", "record 0: is not an object"},
-    {"{\"hostname\":\"a\",}", "record 0: is not JSON"},
-    {"{\"hostname\":7}", "record 0: hostname: is not text"},
-    {"{\"hostname\":[\"a\"]}", "record 0: hostname: is neither text nor a number"},
-    {"{\"hostname\":{\"a\":1}}", "record 0: hostname: is neither text nor a number"},
-    {"{\"hostname\":true}", "record 0: hostname: is neither text nor a number"},
-    {"{\"hostname\":\"a\",\"severity\":8}", "record 0: severity: is not one of 0 to 7"},
-    {"{\"hostname\":\"a\",\"severity\":1.5}", "record 0: severity: is not one of 0 to 7"},
-    {"{\"hostname\":\"a\",\"facility\":-1}", "record 0: facility: is not one of 0 to 23"},
-    {"{\"hostname\":\"a\",\"severity\":\"6\"}", "record 0: severity: is not a number"},
-    {"{\"hostname\":\"a\"}{\"hostname\":\"a\",\"time\":\"now\"}",
-     "record 1: time: is not as RFC 3339 has it"},
+     "record 0: hostname: is missing, longer than 255 bytes, or not visible ASCII (1)"},
+    {"{\"hostname\":\"a\"}x", "13 a     - |record 1: not an object (1)"},
+    {"{\"hostname\":\"a\"}x\n\ny\n{\"hostname\":\"b\"}",
+     "13 a     - |13 b     - |record 1: not an object (2)"},
+    {"[{\"hostname\":\"a\"}{\"hostname\":\"b\"},{\"hostname\":\"c\"}]",
+     "13 a     - |13 c     - |record 1: not an object (1)"},
+    {"[{\"hostname\":\"a\"},]", "13 a     - |record 1: not an object (1)"},
+    {"[,]", "record 0: not an object (2)"},
+    {"[{\"hostname\":\"a\"},,{\"hostname\":\"b\"}]",
+     "13 a     - |13 b     - |record 1: not an object (1)"},
+    {"[1,\"],\\\"\",[[{}],{}],null,{\"hostname\":\"a\"}]",
+     "13 a     - |record 0: not an object (4)"},
+    {"[{\"hostname\":\"a\"}", "13 a     - |record 1: the body ends inside of it (1)"},
+    {"[{\"hostname\":\"a\"}]]", "13 a     - |record 1: not an object (1)"},
+    {"{\"hostname\":\"a\"}{\"host", "13 a     - |record 1: the body ends inside of it (1)"},
+    {"{\"hostname\":\"a\"},{\"hostname\":\"b\"}", "13 a     - |record 1: not an object (1)"},
+    {"[\"a\"]", "record 0: not an object (1)"},
+    {"17", "record 0: not an object (1)"},
+    {"{\"hostname\":\"a\",}", "record 0: not JSON (1)"},
+    /* a line that is not JSON costs no other line */
+    {"{\"hostname\":\"a\"\n{\"hostname\":\"b\"}\n", "13 b     - |record 0: not JSON (1)"},
+    {"{\"hostname\":\"a\",\n {\"hostname\":\"b\"}\n", "13 b     - |record 0: not JSON (1)"},
+    {"{\"hostname\":\"a\n{\"hostname\":\"b\"}\n", "13 b     - |record 0: not JSON (1)"},
+    {"{\"hostname\":\"a\"} {oops} {\"hostname\":\"x\"}\n{\"hostname\":\"b\"}",
+     "13 a     - |13 b     - |record 1: not JSON (1)"},
+    {"[{\"hostname\":\"a\"},{\"x\" 1},{\"hostname\":\"b\"}]", "13 a     - |record 1: not JSON (1)"},
+    {"{\"hostname\":7}", "record 0: hostname: is not text (1)"},
+    {"{\"hostname\":[\"a\"]}", "record 0: hostname: is neither text nor a number (1)"},
+    {"{\"hostname\":{\"a\":1}}", "record 0: hostname: is neither text nor a number (1)"},
+    {"{\"hostname\":true}", "record 0: hostname: is neither text nor a number (1)"},
+    {"{\"hostname\":\"a\",\"severity\":8}", "record 0: severity: is not one of 0 to 7 (1)"},
+    {"{\"hostname\":\"a\",\"severity\":1.5}", "record 0: severity: is not one of 0 to 7 (1)"},
+    {"{\"hostname\":\"a\",\"facility\":-1}", "record 0: facility: is not one of 0 to 23 (1)"},
+    {"{\"hostname\":\"a\",\"severity\":\"6\"}", "record 0: severity: is not a number (1)"},
+    {"{\"hostname\":\"a\"}{\"hostname\":\"b\",\"time\":\"now\"}{\"hostname\":\"c\"}",
+     "13 a     - |13 c     - |record 1: time: not a time of RFC 3339 (1)"},
+    {"{\"hostname\":\"a\",\"time\":\"2026-02-29T00:00:00Z\"}",
+     "record 0: time: not a time of RFC 3339 (1)"},
     {"{\"hostname\":\"a\",\"structured_data\":\"[a\"}",
-     "record 0: structured_data: is none as RFC 5424 has it"},
+     "record 0: structured_data: not as in RFC 5424 (1)"},
     {"{\"hostname\":\"a\"}{\"hostname\":\"a\"}{\"hostname\":\"a\"}{\"hostname\":\"a\"}",
      "record 3: more than one request may hold (413)"},
 };
@@ -130,7 +151,7 @@ static void test_a_message_keeps_its_bytes(void **state)
 
     (void)state;
     read_in_pieces(STR("{\"hostname\":\"h\",\"message\":\"\\u0000\\n\\ud83d\\ude00\"}"), 3, &out);
-    assert_true(str_eq(buf_str(&out), STR("0 h     - \0\n\xf0\x9f\x98\x80|")));
+    assert_true(str_eq(buf_str(&out), STR("13 h     - \0\n\xf0\x9f\x98\x80|")));
     buf_release(&out);
 }
 
@@ -143,7 +164,7 @@ static void test_deep_nesting_is_refused(void **state)
     for (int i = 0; i < 10000; i++)
         (void)buf_add_ch(&in, '[');
     read_in_pieces(buf_str(&in), 4096, &out);
-    assert_string_equal(buf_cstr(&out), "record 0: is nested too deeply");
+    assert_string_equal(buf_cstr(&out), "record 0: nested too deeply (1)");
     buf_release(&in);
     buf_release(&out);
 }
