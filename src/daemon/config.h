@@ -34,6 +34,7 @@ enum config_mode {
 
 /* In the order of their names in the table. */
 enum config_read_from { CONFIG_FROM_END = 0, CONFIG_FROM_START };
+enum config_private { CONFIG_PRIVATE_ALLOW = 0, CONFIG_PRIVATE_DENY };
 enum config_trace { CONFIG_TRACE_DRAIN = 1 << 0, CONFIG_TRACE_ROUTE = 1 << 1 };
 
 struct config {
@@ -59,6 +60,8 @@ struct config {
     const char *dns_servers;
     const char *egress_allow;
     const char *egress_deny;
+    unsigned egress_private; /* enum config_private */
+    const char *node_ip;
     uint64_t stop_grace_ms;
     unsigned log_level; /* enum log_level */
     bool debug;

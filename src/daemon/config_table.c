@@ -25,6 +25,9 @@ static const struct config_var vars[] = {
      "namespaces whose logs are not read, separated by commas"},
     {"NODE", CONFIG_TEXT, TEXT(CONFIG_NODE_DEFAULT, 1, node),
      "name of this node; needed with the Kubernetes API, from the field spec.nodeName"},
+    {"NODE_IP", CONFIG_CIDRS, TEXT("", 0, node_ip),
+     "addresses of this node, separated by commas, from the field status.hostIP: workloads' own "
+     "drains may not reach them"},
     {"POD_NAME", CONFIG_TEXT, TEXT("", 0, pod_name),
      "the pod that logtrain runs in, whose own log is not read; in a cluster, HOSTNAME unless set"},
     {"POD_NAMESPACE", CONFIG_TEXT, TEXT("", 0, pod_namespace),
@@ -56,6 +59,9 @@ static const struct config_var vars[] = {
      "separated by commas"},
     {"EGRESS_DENY", CONFIG_CIDRS, TEXT("", 0, egress_deny),
      "addresses that they may not reach, besides loopback, link-local and the like"},
+    {"EGRESS_PRIVATE", CONFIG_CHOICE, WORDS("allow,deny", "allow", egress_private),
+     "whether they may reach private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, "
+     "100.64.0.0/10, 198.18.0.0/15, fc00::/7) that EGRESS_ALLOW does not name"},
     {"STOP_GRACE", CONFIG_DURATION, NUM(STOP_GRACE_MS, 0, 600000, stop_grace_ms),
      "how long a stop may take to hand over what is on its way"},
     {"LOG_LEVEL", CONFIG_CHOICE, WORDS("error,warn,info,debug", "info", log_level),

@@ -520,6 +520,8 @@ static int open_rest(struct daemon *d, struct err *e)
 {
     const struct egress_config ec = {.allow = d->cfg->egress_allow,
                                      .deny = d->cfg->egress_deny,
+                                     .deny_private = d->cfg->egress_private == CONFIG_PRIVATE_DENY,
+                                     .node = d->cfg->node_ip,
                                      .api = getenv("KUBERNETES_SERVICE_HOST")};
 
     d->egress = egress_create(&ec, e);

@@ -32,29 +32,66 @@ struct policy {
     unsigned n;
 };
 
-static const struct {
+struct fixed {
     const char *cidr;
     const char *why;
-} built_in[] = {
+};
+
+/* docs/security.md has a row for each, with where it is from: net/egress_test reads it. */
+static const struct fixed built_in[] = {
     {"0.0.0.0/8", "unspecified"},
     {"::/128", "unspecified"},
     {"127.0.0.0/8", "loopback"},
     {"::1/128", "loopback"},
     {"169.254.0.0/16", "link-local"},
     {"fe80::/10", "link-local"},
+    {"fec0::/10", "site-local"},
     {"100.100.100.200/32", "a metadata service"},
-    {"192.0.0.192/32", "a metadata service"},
-    {"fd00:ec2::254/128", "a metadata service"},
+    {"168.63.129.16/32", "a metadata service"},
+    {"fd00:ec2::/32", "a metadata service"},
+    {"fd00:42::42/128", "a metadata service"},
+    {"fd00:c1::a9fe:a9fe/128", "a metadata service"},
+    {"fd00:100::100:200/128", "a metadata service"},
     {"fd20:ce::254/128", "a metadata service"},
+    {"192.0.0.0/24", "reserved"}, /* Oracle's metadata service, too */
+    {"192.88.99.0/24", "reserved"},
+    {"100::/64", "reserved"},
+    {"100:0:0:1::/64", "reserved"},
+    {"2001::/23", "reserved"}, /* Teredo */
+    {"::/96", "an embedded IPv4 address"},
+    {"::ffff:0:0:0/96", "an embedded IPv4 address"},
+    {"64:ff9b:1::/48", "an embedded IPv4 address"},
     {"224.0.0.0/4", "multicast"},
     {"ff00::/8", "multicast"},
+    {"240.0.0.0/4", "reserved"},
     {"255.255.255.255/32", "broadcast"},
-    {"0.0.0.0/0:10250", "kubelet's port"},
-    {"0.0.0.0/0:10255", "kubelet's port"},
-    {"0.0.0.0/0:10256", "kube-proxy's port"},
-    {"[::/0]:10250", "kubelet's port"},
-    {"[::/0]:10255", "kubelet's port"},
-    {"[::/0]:10256", "kube-proxy's port"},
+};
+
+/* EGRESS_PRIVATE=deny */
+static const struct fixed private[] = {
+    {"10.0.0.0/8", "a private network"},     {"172.16.0.0/12", "a private network"},
+    {"192.168.0.0/16", "a private network"}, {"100.64.0.0/10", "a private network"},
+    {"198.18.0.0/15", "a private network"},  {"fc00::/7", "a private network"},
+};
+
+/* At any address. */
+static const struct {
+    uint16_t first, last;
+    const char *why;
+} ports[] = {
+    {2375, 2376, "Docker's port"},
+    {2379, 2381, "etcd's port"},
+    {4001, 4001, "etcd's port"},
+    {4194, 4194, "kubelet's port"}, /* cAdvisor */
+    {6443, 6443, "the Kubernetes API server's port"},
+    {9345, 9345, "the Kubernetes API server's port"}, /* RKE2's and k3s' supervisor */
+    {10248, 10248, "kubelet's port"},
+    {10249, 10249, "kube-proxy's port"},
+    {10250, 10250, "kubelet's port"},
+    {10255, 10255, "kubelet's port"},
+    {10256, 10256, "kube-proxy's port"},
+    {10257, 10260, "a control plane's port"},
+    {16443, 16443, "the Kubernetes API server's port"}, /* MicroK8s */
 };
 
 /* ---- addresses ---- */
@@ -80,9 +117,14 @@ static bool fits(const struct rule *r, const unsigned char addr[16])
 static bool carried_v4(const unsigned char addr[16], unsigned char out[16])
 {
     static const unsigned char nat64[12] = {0x00, 0x64, 0xff, 0x9b}, zero[12];
+    static const unsigned char isatap[4] = {0x00, 0x00, 0x5e, 0xfe};
 
-    if (addr[0] == 0x20 && addr[1] == 0x02) {
+    if (addr[0] == 0x20 && addr[1] == 0x02) { /* 6to4 */
         map_v4(out, addr + 2);
+        return true;
+    }
+    if ((addr[8] & ~0x03) == isatap[0] && memcmp(addr + 9, isatap + 1, 3) == 0) {
+        map_v4(out, addr + 12);
         return true;
     }
     if (memcmp(addr, nat64, sizeof(nat64)) != 0 &&
@@ -210,6 +252,31 @@ static void add_built_in(struct policy *p, struct str entry, const char *why)
     add(p, &r);
 }
 
+static void add_fixed(struct policy *p, const struct fixed *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        add_built_in(p, str_of(all[i].cidr), all[i].why);
+}
+
+static void add_ports(struct policy *p)
+{
+    for (size_t i = 0; i < ARRAY_LEN(ports); i++)
+        for (unsigned port = ports[i].first; port <= ports[i].last; port++) {
+            struct rule r = {.port = (uint16_t)port, .built_in = true, .why = ports[i].why};
+
+            add(p, &r); /* 0 bits: IPv4 and IPv6 */
+        }
+}
+
+/* Entries that parse, for they were checked when they were read. */
+static void add_node(struct policy *p, const char *list)
+{
+    struct str rest = str_of(list), entry;
+
+    while (next_entry(&rest, &entry))
+        add_built_in(p, entry, "this node's own");
+}
+
 static void add_own(struct policy *p, const struct sockaddr *sa)
 {
     struct rule r = {.bits = 128, .built_in = true, .why = "this host's own"};
@@ -286,9 +353,9 @@ static int policy_check(const struct egress *base, const struct sockaddr *sa, st
     } else {
         return err_set(e, EACCES, "address not allowed: neither IPv4 nor IPv6");
     }
-    if (decide(p, addr, port, e) < 0)
+    if (carried_v4(addr, v4) && decide(p, v4, port, e) < 0)
         return -1;
-    return carried_v4(addr, v4) ? decide(p, v4, port, e) : 0;
+    return decide(p, addr, port, e);
 }
 
 /* ---- the whole ---- */
@@ -311,8 +378,12 @@ struct egress *egress_create(const struct egress_config *cfg, struct err *e)
         egress_free(&p->base);
         return NULL;
     }
-    for (size_t i = 0; i < ARRAY_LEN(built_in); i++)
-        add_built_in(p, str_of(built_in[i].cidr), built_in[i].why);
+    add_fixed(p, built_in, ARRAY_LEN(built_in));
+    if (cfg->deny_private)
+        add_fixed(p, private, ARRAY_LEN(private));
+    add_ports(p);
+    if (cfg->node)
+        add_node(p, cfg->node);
     if (cfg->api)
         add_built_in(p, str_of(cfg->api), "the Kubernetes API server");
     add_this_host(p);

@@ -4,20 +4,22 @@
  * workers share one.
  *
  * Refused without being told to: loopback, link-local (where clouds keep their metadata), the
- * addresses of metadata services that are not link-local, unspecified, multicast, broadcast, this
- * host's own addresses, the Kubernetes API server, and kubelet's ports. Everything else is allowed.
+ * addresses of metadata services that are not link-local, unspecified, multicast, broadcast and
+ * reserved ones, this host's own addresses and this node's, the Kubernetes API server, and the
+ * ports of Kubernetes' own components. Everything else is allowed.
  *
  * Of the rules that an address and port fit, the one that says most decides: one with a port before
  * one without; then the longer prefix; then the operator's before a built-in one; then deny before
  * allow. So EGRESS_ALLOW=127.0.0.0/8 opens the loopback, and EGRESS_DENY=0.0.0.0/0 with
  * EGRESS_ALLOW=10.0.0.0/8 leaves that network alone open, but for this host itself.
  *
- * An IPv6 address that carries an IPv4 one (::ffff:0:0/96, ::/96, 64:ff9b::/96, 2002::/16) has to
- * be allowed as both.
+ * An IPv6 address that carries an IPv4 one (::ffff:0:0/96, ::/96, 64:ff9b::/96, 2002::/16, ISATAP)
+ * has to be allowed as both.
  */
 #ifndef NET_EGRESS_H
 #define NET_EGRESS_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "base/err.h"
@@ -33,7 +35,9 @@ struct egress_config {
      * separated by commas or white space. May be NULL. */
     const char *allow;
     const char *deny;
-    const char *api; /* the API server's address; NULL, or not an address: none */
+    bool deny_private; /* EGRESS_PRIVATE=deny */
+    const char *node;  /* NODE_IP: a list that egress_list_check() took; NULL = none */
+    const char *api;   /* the API server's address; NULL, or not an address: none */
 };
 
 /* NULL with <e> set: names the entry and what is wrong with it, not the variable. */

@@ -88,6 +88,49 @@ def test_D24_no_scheme_gets_through(kube, node, oracle, dns, forbidden):
     assert not forbidden.heard()
 
 
+def test_T12_no_way_of_writing_an_address_gets_through(kube, node, forbidden):
+    """What is connected to decides: a text that some parsers take for 127.0.0.1 is a name that nobody has, or the address."""
+    hosts = ["127.1", "127.0.1", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "2130706433", "017700000001", "0", "0.0.0.0", "127.0.0.1.",
+             "localhost", "localhost.", "[::1]", "[::]", "[::127.0.0.1]", "[::ffff:0:127.0.0.1]", "[2002:7f00:1::]",
+             "[64:ff9b:1::7f00:1]", "[::ffff:0.0.0.0]", "[fec0::1]", "[2001:db8::5efe:127.0.0.1]"]
+    urls = [scheme.format(f"{host}:{forbidden.port}") for host in hosts
+            for scheme in ("http://{}/", "syslog+tcp://{}/", "gelf+udp://{}/", "ws://{}/")]
+    for i in range(0, len(urls), 8):
+        one = node.container(f"web{i}-7d9c8b6f5d-abcde", "shop")
+        kube.api.workload(one, f"web{i}", drains=";".join(urls[i:i + 8]))
+        one.write([b"x"])
+    d = kube(env={"EGRESS_DENY": "177.0.0.1"})  # what 0177.0.0.1 may be as well
+    wait_for(lambda: len(d.drains()) == len(urls) and all(r["last_error"] for r in d.drains()), WAIT,
+             lambda: (len(urls), [(r["name"], r["last_error"]) for r in d.drains() if not r["last_error"]],
+                      d.log_lines("drain refused")))
+    assert all("address not allowed" in r["last_error"] or "resolve" in r["last_error"] for r in d.drains()), d.drains()
+    assert not forbidden.heard()
+
+
+def test_T12_ports_of_the_control_plane_and_the_nodes_own_addresses(kube, node):
+    """At any address, be it one that is allowed; and an address that NODE_IP has."""
+    c = node.container("web-7d9c8b6f5d-abcde", "shop")
+    places = ["127.0.0.2:6443", "127.0.0.2:2379", "127.0.0.2:10250", "127.0.0.2:10257", "192.0.2.7:443", "[2001:db8::7]:443"]
+    kube.api.workload(c, "web", drains=";".join(f"http://{p}/" for p in places))
+    c.write([b"x"])
+    d = kube(env={"NODE_IP": "192.0.2.7,2001:db8::7"})
+    wait_for(lambda: sum("address not allowed" in (r["last_error"] or "") for r in d.drains()) == len(places), WAIT, d.drains)
+    said = " ".join(r["last_error"] for r in d.drains())
+    assert all(f"{whose}'s port" in said for whose in ("etcd", "kubelet", "API server", "control plane"))
+    assert said.count("this node's own") == 2
+
+
+def test_EGRESS_PRIVATE(kube, node, oracle, syslog_tcp):
+    """deny: private networks are closed, but for what EGRESS_ALLOW names."""
+    c = node.container("web-7d9c8b6f5d-abcde", "shop")
+    peer = syslog_tcp(address="127.0.0.2")
+    kube.api.workload(c, "web", drains=f"http://10.1.2.3/; http://192.168.1.1/; http://[fd00::1]/; {peer.url()}")
+    c.write(oracle.source("a").take(10))
+    d = kube(env={"EGRESS_PRIVATE": "deny"})
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    wait_for(lambda: sum("a private network" in (r["last_error"] or "") for r in d.drains()) == 3, WAIT, d.drains)
+
+
 def pair(closing, kind):
     """Two receivers on one port: where a name may lead, and where it may not."""
     return same_port(lambda address, port: closing(kind(address=address, port=port)), "127.0.0.2", "127.0.0.1")

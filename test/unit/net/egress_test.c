@@ -94,12 +94,11 @@ static void D24_what_is_refused_without_being_told_to(void **state)
         {"126.255.255.255", 80, NULL},
         {"128.0.0.0", 80, NULL},
         {"::1", 80, "loopback"},
-        {"::2", 80, NULL},
+        {"::2", 80, "an embedded IPv4 address"},
         {"169.254.169.254", 80, "link-local"},
         {"169.253.255.255", 80, NULL},
         {"fe80::1", 80, "link-local"},
         {"febf:ffff::", 80, "link-local"},
-        {"fec0::", 80, NULL},
         {"fd00:ec2::254", 80, "a metadata service"},
         {"100.100.100.200", 80, "a metadata service"},
         {"224.0.0.1", 80, "multicast"},
@@ -118,6 +117,133 @@ static void D24_what_is_refused_without_being_told_to(void **state)
 
     (void)state;
     check_rows(p, rows, ARRAY_LEN(rows));
+    egress_free(p);
+}
+
+static void T12_what_else_is_refused_without_being_told_to(void **state)
+{
+    static const struct row rows[] = {
+        {"168.63.129.16", 80, "a metadata service"}, /* Azure */
+        {"168.63.129.16", 32526, "a metadata service"},
+        {"168.63.129.17", 80, NULL},
+        {"fd00:ec2::23", 80, "a metadata service"}, /* EKS Pod Identity */
+        {"fd00:ec2::253", 53, "a metadata service"},
+        {"fd00:ec3::23", 80, NULL},
+        {"fd00:42::42", 80, "a metadata service"},        /* Scaleway */
+        {"fd00:c1::a9fe:a9fe", 80, "a metadata service"}, /* Oracle */
+        {"fd00:100::100:200", 80, "a metadata service"},  /* Alibaba */
+        {"fd20:ce::254", 80, "a metadata service"},       /* Google */
+        {"192.0.0.192", 80, "reserved"},                  /* Oracle, once */
+        {"192.0.0.170", 80, "reserved"},
+        {"192.0.1.1", 80, NULL},
+        {"192.88.99.1", 80, "reserved"},
+        {"240.0.0.1", 80, "reserved"},
+        {"254.255.255.255", 80, "reserved"},
+        {"fec0::1", 80, "site-local"},
+        {"feff:ffff::1", 80, "site-local"},
+        {"100::1", 80, "reserved"},
+        {"100:0:0:1::1", 80, "reserved"},
+        {"100:0:0:2::1", 80, NULL},
+        {"2001:0:7f00:1::1", 80, "reserved"}, /* Teredo */
+        {"2001:1ff::1", 80, "reserved"},
+        {"2001:200::1", 80, NULL},
+        {"64:ff9b:1::1", 80, "an embedded IPv4 address"}, /* NAT64 for local use */
+        {"64:ff9b:1:ffff:ffff:ffff:ffff:ffff", 80, "an embedded IPv4 address"},
+        {"64:ff9b:2::1", 80, NULL},
+        {"::ffff:0:203.0.113.7", 80, "an embedded IPv4 address"}, /* SIIT */
+        {"::ffff:0:127.0.0.1", 80, "an embedded IPv4 address"},
+        {"::203.0.113.7", 80, "an embedded IPv4 address"}, /* compatible */
+        {"2001:db8::5efe:127.0.0.1", 80, "loopback"},      /* ISATAP */
+        {"2001:db8::200:5efe:169.254.169.254", 80, "link-local"},
+        {"2001:db8::5efe:203.0.113.7", 80, NULL},
+        {"2002:a83f:8110::", 80, "a metadata service"}, /* Azure by 6to4, NAT64, mapped */
+        {"64:ff9b::a83f:8110", 80, "a metadata service"},
+        {"::ffff:168.63.129.16", 80, "a metadata service"},
+        {"203.0.113.7", 6443, "the Kubernetes API server's port"},
+        {"2001:db8::1", 6443, "the Kubernetes API server's port"},
+        {"203.0.113.7", 2379, "etcd's port"},
+        {"203.0.113.7", 2380, "etcd's port"},
+        {"203.0.113.7", 2381, "etcd's port"},
+        {"203.0.113.7", 10248, "kubelet's port"},
+        {"203.0.113.7", 10249, "kube-proxy's port"},
+        {"203.0.113.7", 10257, "a control plane's port"},
+        {"203.0.113.7", 10259, "a control plane's port"},
+        {"203.0.113.7", 4194, "kubelet's port"},
+        {"2001:db8::1", 2379, "etcd's port"},
+        {"203.0.113.7", 6514, NULL},
+        {"203.0.113.7", 9200, NULL},
+        {"198.51.100.4", 443, "this node's own"},
+        {"2001:db8::4", 443, "this node's own"},
+        {"198.51.100.5", 443, NULL},
+    };
+    const struct egress_config cfg = {.node = "198.51.100.4, 2001:db8::4"};
+    struct err e = {0, ""};
+    struct egress *p = egress_create(&cfg, &e);
+
+    (void)state;
+    assert_non_null(p);
+    check_rows(p, rows, ARRAY_LEN(rows));
+    egress_free(p);
+}
+
+static void private_networks_are_refused_when_told_to(void **state)
+{
+    static const struct row rows[] = {
+        {"10.0.0.1", 514, "a private network"},
+        {"172.31.255.255", 514, "a private network"},
+        {"172.32.0.1", 514, NULL},
+        {"192.168.1.1", 514, "a private network"},
+        {"100.64.0.1", 514, "a private network"},
+        {"198.18.0.1", 514, "a private network"},
+        {"fd00::1", 514, "a private network"},
+        {"fc00::1", 514, "a private network"},
+        {"64:ff9b::a00:1", 514, "a private network"},
+        {"::ffff:10.0.0.1", 514, "a private network"},
+        {"203.0.113.7", 514, NULL},
+        {"2001:db8::1", 514, NULL},
+        {"10.20.0.1", 514, NULL}, /* EGRESS_ALLOW */
+        {"fd00:1::1", 514, NULL},
+        {"127.0.0.1", 514, "loopback"},
+    };
+    const struct egress_config cfg = {.deny_private = true, .allow = "10.20.0.0/16 fd00:1::/32"};
+    struct err e = {0, ""};
+    struct egress *p = egress_create(&cfg, &e);
+
+    (void)state;
+    assert_non_null(p);
+    check_rows(p, rows, ARRAY_LEN(rows));
+    egress_free(p);
+}
+
+/* docs/security.md: a row "| `ADDRESS/BITS` | reason | ...". */
+static void the_documented_table_is_true(void **state)
+{
+    FILE *f = fopen(SOURCE_DIR "/docs/security.md", "r");
+    struct egress *p = policy(NULL, NULL);
+    char line[1024], where[64], why[64];
+    unsigned n = 0;
+
+    (void)state;
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f)) {
+        struct row row = {where, 80, why};
+        char *slash;
+
+        if (sscanf(line, "| `%63[0-9a-f.:/]` | %63[^|]|", where, why) != 2)
+            continue;
+        slash = strchr(where, '/');
+        assert_non_null(slash);
+        *slash = '\0';
+        why[strcspn(why, "|")] = '\0';
+        while (*why && why[strlen(why) - 1] == ' ')
+            why[strlen(why) - 1] = '\0';
+        if (strcmp(where, "::") == 0 && strcmp(why, "unspecified") != 0)
+            row.address = "::1.2.3.4"; /* the first of them is :: itself */
+        check_rows(p, &row, 1);
+        n++;
+    }
+    (void)fclose(f);
+    assert_true(n >= 20);
     egress_free(p);
 }
 
@@ -251,6 +377,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(D24_what_is_refused_without_being_told_to),
+        cmocka_unit_test(T12_what_else_is_refused_without_being_told_to),
+        cmocka_unit_test(private_networks_are_refused_when_told_to),
+        cmocka_unit_test(the_documented_table_is_true),
         cmocka_unit_test(D24_an_ipv4_address_in_disguise_is_known),
         cmocka_unit_test(the_rule_that_says_most_decides),
         cmocka_unit_test(this_hosts_own_addresses_are_refused),
