@@ -25,7 +25,7 @@
 #define AT_LEAST(n) (0x80 - (n))
 
 #define TIME_MIN 20 /* 2026-11-20T10:15:00Z */
-#define CRI_MIN 30  /* TIME_MIN, " stdout ", "F " */
+#define CRI_MIN 29  /* TIME_MIN, " stdout ", "F" */
 
 static inline uint64_t load64(const char *p)
 {
@@ -116,6 +116,8 @@ static inline size_t time_scan(const char *p, size_t n)
         if (digits == 0)
             return 0;
         len += 1 + digits;
+        if (len == n)
+            return 0;
     }
     if (p[len] == 'Z')
         return len + 1;
@@ -149,7 +151,7 @@ static inline bool cri_scan(struct str line, struct record *r)
     if (line.len < CRI_MIN)
         return false;
     n = time_scan(line.p, line.len);
-    if (n == 0 || line.len - n < 10)
+    if (n == 0 || line.len - n < 9)
         return false;
     p = line.p + n;
     name = load64(p);
@@ -163,12 +165,14 @@ static inline bool cri_scan(struct str line, struct record *r)
         return false;
     r->flags = p[8] == 'P' ? RECORD_PARTIAL : 0;
     p += 9;
-    if (*p != ' ') { /* further tags, all unknown */
-        if (*p != ':' || !(p = memchr(p, ' ', (size_t)(end - p))))
-            return false;
+    if (p < end && *p == ':') { /* further tags, all unknown */
+        p = memchr(p, ' ', (size_t)(end - p));
+        p = p ? p : end;
     }
+    if (p < end && *p++ != ' ')
+        return false;
     r->time = str_make(line.p, n);
-    r->msg = str_make(p + 1, (size_t)(end - p) - 1);
+    r->msg = str_make(p, (size_t)(end - p)); /* an empty one may have lost the blank before it */
     return true;
 }
 

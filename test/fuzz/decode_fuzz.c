@@ -28,7 +28,8 @@ static void check_record(enum codec codec, struct str line, const struct record 
     if (codec == CODEC_CRI) {
         FUZZ_CHECK(r->time.p == line.p && r->time.len >= 20);
         FUZZ_CHECK(r->msg.p + r->msg.len == line.p + line.len);
-        FUZZ_CHECK(r->msg.p >= r->time.p + r->time.len + 10 && r->msg.p[-1] == ' ');
+        FUZZ_CHECK(r->msg.p >= r->time.p + r->time.len + 9 &&
+                   (r->msg.p[-1] == ' ' || r->msg.len == 0));
     }
 }
 

@@ -168,6 +168,10 @@ static void cri_lines(void **state)
         {TIME, " stdout P hel", "hel", RECORD_STDOUT, RECORD_PARTIAL},
         {TIME, " stdout F ", "", RECORD_STDOUT, 0},
         {TIME, " stderr P ", "", RECORD_STDERR, RECORD_PARTIAL},
+        {TIME, " stdout F", "", RECORD_STDOUT, 0}, /* whose blank somebody stripped */
+        {TIME, " stderr P", "", RECORD_STDERR, RECORD_PARTIAL},
+        {TIME, " stdout F:x", "", RECORD_STDOUT, 0},
+        {"2026-11-20T10:15:00Z", " stdout F", "", RECORD_STDOUT, 0},
         {TIME, " stdout F   two  spaces \r", "  two  spaces \r", RECORD_STDOUT, 0},
         {TIME, " stdout F:x hello", "hello", RECORD_STDOUT, 0},
         {TIME, " stdout P:x:y hello", "hello", RECORD_STDOUT, RECORD_PARTIAL},
@@ -199,8 +203,6 @@ static void f19_malformed_cri_is_refused(void **state)
         {.time = TIME, .rest = " "},
         {.time = TIME, .rest = " stdout"},
         {.time = TIME, .rest = " stdout "},
-        {.time = TIME, .rest = " stdout F"},
-        {.time = TIME, .rest = " stdout F:x"},
         {.time = TIME, .rest = " stdout X hello"},
         {.time = TIME, .rest = " stdout FP hello"},
         {.time = TIME, .rest = " stdout  hello"},
@@ -208,7 +210,8 @@ static void f19_malformed_cri_is_refused(void **state)
         {.time = TIME, .rest = " STDOUT F hello"},
         {.time = TIME, .rest = "  stdout F hello"},
         {.time = TIME, .rest = "\tstdout\tF\thello"},
-        {.time = "2026-11-20T10:15:00Z", .rest = " stdout F"},
+        {.time = "2026-11-20T10:15:00Z", .rest = " stdout "},
+        {.time = "2026-11-20T10:15:00.123456789", .rest = ""},
         {.time = "2026-11-20T10:15:00.Z", .rest = " stdout F x"},
         {.time = "2026-11-20T25:15:00.1Z", .rest = " stdout F x"},
         {.time = "2026-11-20T10:15:00.1234567890Z", .rest = " stdout F x"},
@@ -225,8 +228,8 @@ static void f19_malformed_cri_is_refused(void **state)
 static void f19_every_prefix_of_a_line_is_read_within_it(void **state)
 {
     const struct str lines[] = {
-        STR(TIME " stdout F "),
-        STR("2026-11-20T10:15:00.123456789+00:00 stderr P:x "),
+        STR(TIME " stdout F"),
+        STR("2026-11-20T10:15:00.123456789+00:00 stderr P"),
         STR("{\"log\":\"a\\u00e9\\n\",\"stream\":\"stdout\",\"time\":\"" TIME "\"}"),
     };
     struct buf scratch = BUF_INIT(256);
