@@ -109,7 +109,10 @@ static void rejected_alone(struct drain *d, struct batch *b)
         drain_wait(d, SKIP_PAUSE_MS);
         return;
     }
-    drain_refused(d, stream_segment(c->cursor.stream, r->from.pos.seg), r->from.pos.off, &b->err);
+    /* The record ends there, and begins there too, but for a line that lies in two files; <from>
+     * may still be where the file before it ends, or the beginning of the stream. */
+    drain_refused(d, stream_segment(c->cursor.stream, r->to.pos.seg),
+                  r->from.pos.seg == r->to.pos.seg ? r->from.pos.off : 0, &b->err);
     c->reject_tries = 0;
     d->counters.too_large += b->verdict == VERDICT_TOO_LARGE;
     if (d->suspect)

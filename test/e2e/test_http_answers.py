@@ -209,6 +209,21 @@ def test_D13_poison_among_many_streams(node, oracle, daemon, http):
     assert {line.split("file=")[1].split(" ")[0] for line in d.log_lines("record refused")} == {str(c.live) for c in pods}
 
 
+def test_L15_the_file_of_the_first_record_is_named(node, oracle, daemon, http):
+    """The first record of all, and the first behind a rotation: the file is there, and it is that one."""
+    web = http(answers=poison(POISON))
+    d = daemon(node, routes=[("*", web.url())])
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write([POISON] + source.take(5))
+    oracle.wait_complete(web, 30).assert_exact()
+    c.rotate()
+    c.write([POISON] + source.take(5))
+    oracle.wait_complete(web, 30).assert_exact()
+    wait_for(lambda: counter(d, "rejected") == 2, 10 * SLOW, "both to be passed over")
+    for line in d.log_lines("record refused"):
+        assert f"file={c.live} offset=0 " in line
+
+
 # --- D14: the configuration is wrong ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
