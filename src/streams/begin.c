@@ -169,7 +169,6 @@ static void start_again(struct mark *m, struct segment *seg)
     m->cut_short = true;
     m->pos = (struct position){seg->no, seg->gen, 0};
     m->skip_line = m->open_line = false;
-    m->after_hole = true;
     m->marker_len = 0;
 }
 

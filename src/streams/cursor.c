@@ -50,7 +50,6 @@ void cursor_move_to(struct cursor *c, const struct segment *seg)
     c->sent.skip_line = c->sent.open_line = false;
     c->sent.marker_len = 0;
     c->idle_since = 0;
-    c->sent.after_hole = false;
 }
 
 void cursor_unreadable(struct cursor *c, struct segment *seg, int error)
@@ -122,7 +121,6 @@ static void advance(struct cursor *c, const struct view *v, uint64_t off)
 
     if (off > v->base) {
         c->idle_since = 0;
-        c->sent.after_hole = false;
         v->seg->stream->reader->stats.bytes_read += off - v->base;
     }
     c->sent.marker = hash_stable(v->p + (off - v->base) - n, n);
@@ -155,80 +153,6 @@ int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
     return 0;
 }
 
-/* File bytes between the start of <part> and `sent`. */
-static uint64_t partial_span(const struct cursor *c, const struct partial *part)
-{
-    struct mark m = {.pos = {part->seg, 0, part->off}};
-
-    if (part->seg == c->sent.pos.seg)
-        return c->sent.pos.off - part->off;
-    return cursor_lag(c, &m) - cursor_lag(c, &c->sent);
-}
-
-/* The end of <fd>'s partial line will not come: sends what there is of it. -1 = not_taken(). */
-static int flush_partial(struct cursor *c, enum record_fd fd, unsigned flags,
-                         struct record_sink *sink)
-{
-    struct partial *part = &c->sent.part[fd];
-    struct record r;
-
-    if (!part->seg)
-        return 0;
-    if (join_collect(c, fd, c->sent.pos, &r) < 0)
-        return -1;
-    r.flags |= flags;
-    if ((r.msg.len || !(r.flags & RECORD_CUT)) && cursor_emit(c, &r, sink) < 0)
-        return -1; /* else nothing of it is left */
-    *part = (struct partial){0};
-    return 0;
-}
-
-static int flush_partials(struct cursor *c, struct record_sink *sink)
-{
-    return flush_partial(c, RECORD_STDOUT, 0, sink) < 0 ||
-                   flush_partial(c, RECORD_STDERR, 0, sink) < 0
-               ? -1
-               : 0;
-}
-
-/* A record that begins, continues or ends a joined line; the line in the file ends before <next>.
- */
-static int take_piece(struct cursor *c, struct record *r, uint64_t next, struct record_sink *sink)
-{
-    struct partial *part = &c->sent.part[r->fd];
-    struct position until = {c->sent.pos.seg, c->sent.pos.gen, next};
-    struct partial then = *part;
-    struct record joined;
-    bool last = !(r->flags & RECORD_PARTIAL);
-
-    if (part->skipping) {
-        c->sent.cut += r->msg.len;
-        if (last)
-            part->skipping = false;
-        return 0;
-    }
-    if (!then.seg)
-        then = (struct partial){.seg = c->sent.pos.seg, .off = c->sent.pos.off};
-    then.len += (uint32_t)(r->msg.len < UINT32_MAX / 2 ? r->msg.len : UINT32_MAX / 2);
-    if (!last && then.len <= c->stream->reader->max_line) {
-        *part = then;
-        return 0;
-    }
-    struct partial before = *part;
-    *part = then;
-    int rc = join_collect(c, r->fd, until, &joined);
-    if (then.len > c->stream->reader->max_line)
-        joined.flags |= RECORD_CUT;
-    if (rc < 0 || cursor_emit(c, &joined, sink) < 0) {
-        *part = before;
-        return -1;
-    }
-    if (then.len > c->stream->reader->max_line)
-        c->sent.cut += then.len - c->stream->reader->max_line;
-    *part = (struct partial){.skipping = !last};
-    return 0;
-}
-
 /* One line of the file, that ends before <next>. -1 = not_taken(), and nothing has changed. */
 static int take_line(struct cursor *c, struct segment *seg, struct str line, uint64_t next,
                      unsigned flags, struct record_sink *sink)
@@ -239,8 +163,8 @@ static int take_line(struct cursor *c, struct segment *seg, struct str line, uin
 
     /* First, for it decodes other lines into the same scratch buffer. */
     for (unsigned fd = 0; fd < 2; fd++)
-        if (part[fd].seg && partial_span(c, &part[fd]) > JOIN_SPAN_MAX &&
-            flush_partial(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
+        if (part[fd].seg && join_span(c, &part[fd]) > JOIN_SPAN_MAX &&
+            join_flush(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
             return -1;
     codec = decode_line(seg->codec, line, &r, &c->stream->reader->scratch);
     r.flags |= flags;
@@ -248,31 +172,96 @@ static int take_line(struct cursor *c, struct segment *seg, struct str line, uin
         segment_settle_id(seg);
     r.segment = seg->id_hash;
     r.offset = c->sent.pos.off;
-    if (codec == CODEC_UNKNOWN)
-        return cursor_emit(c, &r, sink);
+    if (codec == CODEC_UNKNOWN) /* no piece of a line, so it stands between those that are */
+        return join_end(c, sink) < 0 ? -1 : cursor_emit(c, &r, sink);
     seg->codec = codec;
     if ((r.flags & RECORD_PARTIAL) || part[r.fd].seg || part[r.fd].skipping)
-        return take_piece(c, &r, next, sink);
+        return join_take(c, &r, next, sink);
     return cursor_emit(c, &r, sink);
+}
+
+/* NULs stand at `sent`, where a line should begin: goes on at <off> behind them. */
+static int pass_hole(struct cursor *c, struct segment *seg, uint64_t off, struct record_sink *sink)
+{
+    if (join_end(c, sink) < 0)
+        return -1;
+    if (!seg->holed)
+        log_warn("a log file has NULs where lines should be, passed over",
+                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+                 KV_INT("offset", c->sent.pos.off));
+    seg->holed = true;
+    seg->stream->reader->stats.hole_bytes += off - c->sent.pos.off;
+    c->sent.pos.off = off;
+    c->sent.marker_len = 0;
+    c->sent.open_line = true; /* an LF behind it is part of it */
+    c->idle_since = 0;
+    return 0;
+}
+
+/* The head of a line that has lost its end to a hole. What is no line yet is part of the hole. */
+static int take_torn(struct cursor *c, struct segment *seg, struct str head, uint64_t next,
+                     struct record_sink *sink)
+{
+    struct reader *rd = c->stream->reader;
+    struct record r;
+
+    if (decode_line(seg->codec, head, &r, &rd->scratch) == CODEC_UNKNOWN && hole_cut_head(head)) {
+        if (join_end(c, sink) < 0)
+            return -1;
+        rd->stats.hole_bytes += head.len;
+        return 0;
+    }
+    return take_line(c, seg, head, next, RECORD_CUT, sink);
+}
+
+/* <line>, which has NULs in it and stands at `sent`. Returns how many of its bytes were taken, with
+ * its LF; -1 = not_taken(). */
+static ptrdiff_t take_holed(struct cursor *c, struct segment *seg, struct str line,
+                            struct record_sink *sink)
+{
+    uint64_t off = c->sent.pos.off;
+    size_t n;
+
+    if (!*line.p) {
+        n = hole_length(line);
+        return pass_hole(c, seg, off + n, sink) < 0 ? -1 : (ptrdiff_t)n;
+    }
+    n = hole_within(seg->codec, line, &c->stream->reader->scratch);
+    if (n < line.len)
+        return take_torn(c, seg, str_head(line, n), off + n, sink) < 0 ? -1 : (ptrdiff_t)n;
+    if (take_line(c, seg, line, off + n + 1, 0, sink) < 0)
+        return -1;
+    c->sent.open_line = false;
+    return (ptrdiff_t)n + 1;
 }
 
 /* All whole lines of <v>. Moves `sent`; true = not_taken(). */
 static bool take_lines(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
     const char *p = v->p, *end = v->p + v->len, *nl;
-    bool full = false;
+    bool holed = memchr(p, '\0', v->len) != NULL, full = false;
 
     while ((nl = memchr(p, '\n', (size_t)(end - p)))) {
         uint64_t next = v->base + (uint64_t)(nl + 1 - v->p);
+        struct str line = str_make(p, (size_t)(nl - p));
 
         c->sent.pos.off = v->base + (uint64_t)(p - v->p);
+        if (holed && !c->sent.skip_line && memchr(p, '\0', line.len)) {
+            ptrdiff_t taken = take_holed(c, v->seg, line, sink);
+
+            full = taken < 0;
+            if (full)
+                break;
+            p += taken;
+            continue;
+        }
         if (!c->sent.skip_line && !(c->sent.open_line && nl == p) &&
-            take_line(c, v->seg, str_make(p, (size_t)(nl - p)), next, 0, sink) < 0) {
+            take_line(c, v->seg, line, next, 0, sink) < 0) {
             full = true;
             break;
         }
         if (c->sent.skip_line)
-            c->sent.cut += (uint64_t)(nl - p);
+            c->sent.cut += line.len;
         c->sent.skip_line = c->sent.open_line = false;
         p = nl + 1;
     }
@@ -280,39 +269,33 @@ static bool take_lines(struct cursor *c, const struct view *v, struct record_sin
     return full;
 }
 
-/* A line longer than all we look at: its head is sent, the rest passed over up to its LF. */
+/* A line longer than all we look at: its head is sent, the rest passed over up to its LF, or up to
+ * the next line, where it has lost its end to a hole. */
 static int take_head(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
-    if (take_line(c, v->seg, str_make(v->p, v->len), v->base + v->len, RECORD_CUT, sink) < 0)
+    struct str bytes = str_make(v->p, v->len);
+    size_t n = hole_before_end(bytes, false);
+    bool torn = n < v->len;
+    uint64_t next = v->base + n;
+
+    if ((torn ? take_torn(c, v->seg, str_head(bytes, n), next, sink)
+              : take_line(c, v->seg, bytes, next, RECORD_CUT, sink)) < 0)
         return not_taken(c);
-    c->sent.skip_line = true;
-    advance(c, v, v->base + v->len);
+    c->sent.skip_line = !torn;
+    advance(c, v, next);
     return READ_MORE;
 }
 
-/* NULs where a line should start: what truncation leaves behind when the writer does not append
- * (WIRE.md §1, F08). True when some were passed over. */
-static bool skip_hole(struct cursor *c, const struct view *v)
+/* The last line, which has no LF. -1 = not_taken(). */
+static int take_tail(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
-    off_t data = lseek(v->seg->fd, (off_t)v->base, SEEK_DATA);
-    uint64_t off = v->base;
-    size_t n = 0;
+    size_t n = hole_before_end(str_make(v->p, v->len), true);
 
-    if (data < 0 && errno == ENXIO)
-        off += v->len; /* nothing but hole up to the end */
-    else if (data > 0 && (uint64_t)data > v->base)
-        off = (uint64_t)data;
-    else if (v->base == 0 || c->sent.after_hole) {
-        while (n < v->len && v->p[n] == '\0')
-            n++;
-        off += n;
-    }
-    if (off == v->base)
-        return false;
-    c->sent.pos.off = off;
-    c->sent.marker_len = 0;
-    c->sent.after_hole = true;
-    return true;
+    if (v->len && !c->sent.skip_line &&
+        take_line(c, v->seg, str_make(v->p, n), v->base + v->len, 0, sink) < 0)
+        return -1;
+    advance(c, v, v->base + v->len);
+    return 0;
 }
 
 /* The last line has no LF, or a joined line no end. Waits, unless nothing has been written for
@@ -331,12 +314,11 @@ static int wait_for_rest(struct cursor *c, const struct view *v, struct record_s
         return READ_WAIT;
     }
     if (v->len && !c->sent.skip_line) {
-        if (take_line(c, v->seg, str_make(v->p, v->len), v->base + v->len, 0, sink) < 0)
+        if (take_tail(c, v, sink) < 0)
             return not_taken(c);
-        advance(c, v, v->base + v->len);
         c->sent.open_line = true;
     }
-    return flush_partials(c, sink) < 0 ? not_taken(c) : READ_DRY;
+    return join_flush_both(c, sink) < 0 ? not_taken(c) : READ_DRY;
 }
 
 /* Everything there is was taken, but for a tail without LF in <v>. STEP_AGAIN = there is another
@@ -355,14 +337,10 @@ static int at_end(struct cursor *c, const struct view *v, struct record_sink *si
         bool tail = v->len && !c->sent.skip_line;
         return tail || open ? wait_for_rest(c, v, sink) : READ_DRY;
     }
-    if (v->len) {
-        if (!c->sent.skip_line &&
-            take_line(c, seg, str_make(v->p, v->len), v->base + v->len, 0, sink) < 0)
-            return not_taken(c);
-        advance(c, v, v->base + v->len);
-    }
+    if (v->len && take_tail(c, v, sink) < 0)
+        return not_taken(c);
     if (!next || next->restart != seg->restart) {
-        if (flush_partials(c, sink) < 0)
+        if (join_flush_both(c, sink) < 0)
             return not_taken(c);
         c->sent.part[RECORD_STDOUT].skipping = c->sent.part[RECORD_STDERR].skipping = false;
     }
@@ -388,11 +366,8 @@ static int look_further(struct cursor *c, struct segment *seg, struct view *v)
  * line would be taken for its end. 1 = done. */
 static int end_cut_short(struct cursor *c, struct record_sink *sink)
 {
-    for (unsigned fd = 0; fd < 2; fd++) {
-        if (flush_partial(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
-            return not_taken(c);
-        c->sent.part[fd].skipping = false;
-    }
+    if (join_end(c, sink) < 0)
+        return not_taken(c);
     c->sent.cut_short = false;
     return 1;
 }
@@ -410,8 +385,11 @@ static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
     rc = look(c, seg, r->chunk, want, &v);
     if (rc != 1)
         return rc;
-    if (v.len && v.p[0] == '\0' && !seg->gz && skip_hole(c, &v))
-        return READ_MORE; /* there may be a lot of it */
+    if (v.len && v.p[0] == '\0' && !c->sent.skip_line) {
+        uint64_t end = hole_end(seg, v.base, str_make(v.p, v.len));
+
+        return pass_hole(c, seg, end, sink) < 0 ? not_taken(c) : READ_MORE; /* it may go on */
+    }
     if (v.len && !memchr(v.p, '\n', v.len) && !v.eof) {
         if (c->sent.skip_line) {
             c->sent.cut += v.len;
@@ -426,10 +404,10 @@ static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
     }
     if (take_lines(c, &v, sink))
         return not_taken(c);
-    if (!v.eof)
+    size_t used = (size_t)(c->sent.pos.off - v.base);
+    if (!v.eof || (used < v.len && v.p[used] == '\0' && !c->sent.skip_line))
         return READ_MORE;
     /* What is left is the tail. */
-    size_t used = (size_t)(c->sent.pos.off - v.base);
     v.p += used;
     v.len -= used;
     v.before += used;
@@ -483,7 +461,7 @@ static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
         const struct segment *seg =
             m->part[fd].seg ? stream_segment(c->stream, m->part[fd].seg) : NULL;
 
-        if (seg && !seg->gone && flush_partial(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
+        if (seg && !seg->gone && join_flush(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
             return not_taken(c);
         m->part[fd] = (struct partial){0};
     }
@@ -496,7 +474,7 @@ static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
     if (here)
         return STEP_AGAIN;
     m->pos = g->to;
-    m->skip_line = m->open_line = m->after_hole = false;
+    m->skip_line = m->open_line = false;
     m->marker_len = 0;
     c->idle_since = 0;
     return STEP_AGAIN;

@@ -7,11 +7,6 @@
 /* What a step of cursor_read() came to; the read_result values end it. */
 enum { STEP_AGAIN = 0, STEP_UNREADABLE = -2 };
 
-/* Puts the pieces of <fd>'s open partial line, from its start up to <until>, in reader->join and
- * describes them in <out>. What is gone for good is missing from it, and it is marked as cut. -1 =
- * some of them cannot be read just now: not before wake_at. */
-int join_collect(struct cursor *c, enum record_fd fd, struct position until, struct record *out);
-
 /* Do the bytes of <seg> (open) before <m>'s place say that it is still the same file? */
 bool mark_fits(const struct mark *m, struct segment *seg);
 
@@ -26,6 +21,36 @@ int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink);
 void cursor_move_to(struct cursor *c, const struct segment *seg);
 /* NULL when <seg> is the last. */
 struct segment *cursor_next_segment(const struct segment *seg);
+
+/* ---- join.c. What returns an int: -1 = the sink is full, or not before wake_at ---- */
+
+/* A record that begins, continues or ends a joined line; the line in the file ends before <next>.
+ */
+int join_take(struct cursor *c, struct record *r, uint64_t next, struct record_sink *sink);
+/* File bytes between the start of <part> and `sent`. */
+uint64_t join_span(const struct cursor *c, const struct partial *part);
+/* The end of <fd>'s partial line will not come: sends what there is of it. */
+int join_flush(struct cursor *c, enum record_fd fd, unsigned flags, struct record_sink *sink);
+int join_flush_both(struct cursor *c, struct record_sink *sink);
+/* The ends of the lines that were begun will not come, or could not be told from others: sends what
+ * there is of them, as cut. */
+int join_end(struct cursor *c, struct record_sink *sink);
+
+/* ---- hole.c ---- */
+
+/* How many NULs <bytes> begin with. */
+size_t hole_length(struct str bytes);
+/* Where the NULs end that stand at <off> of <seg>, where a line should begin; <bytes> are what was
+ * read there. It may be behind these, and there may be more NULs. */
+uint64_t hole_end(const struct segment *seg, uint64_t off, struct str bytes);
+/* Where in <line> the NULs begin behind which there is another line; its length when there are
+ * none. */
+size_t hole_within(enum codec hint, struct str line, struct buf *scratch);
+/* May <head>, which is no line, be how one began that a runtime wrote? */
+bool hole_cut_head(struct str head);
+/* The length of <bytes>, which have no LF, without the NULs at their end. <certain>: nothing will
+ * follow them; else so few that they may be part of a line are left. */
+size_t hole_before_end(struct str bytes, bool certain);
 
 /* ---- journal_read.c ---- */
 /* A step of cursor_read() in a segment of a journal. */

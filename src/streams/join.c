@@ -92,7 +92,10 @@ static int join_segment(struct joiner *j, struct segment *seg, uint64_t off, uin
     return JOIN_MORE;
 }
 
-int join_collect(struct cursor *c, enum record_fd fd, struct position until, struct record *out)
+/* Puts the pieces of <fd>'s open partial line, from its start up to <until>, in reader->join and
+ * describes them in <out>. What is gone for good is missing from it, and it is marked as cut. -1 =
+ * some of them cannot be read just now: not before wake_at. */
+static int collect(struct cursor *c, enum record_fd fd, struct position until, struct record *out)
 {
     struct reader *r = c->stream->reader;
     struct partial from = c->sent.part[fd];
@@ -118,4 +121,89 @@ int join_collect(struct cursor *c, enum record_fd fd, struct position until, str
     }
     out->msg = buf_str(&r->join);
     return rc == JOIN_LATER ? -1 : 0;
+}
+
+/* File bytes between the start of <part> and `sent`. */
+uint64_t join_span(const struct cursor *c, const struct partial *part)
+{
+    struct mark m = {.pos = {part->seg, 0, part->off}};
+
+    if (part->seg == c->sent.pos.seg)
+        return c->sent.pos.off - part->off;
+    return cursor_lag(c, &m) - cursor_lag(c, &c->sent);
+}
+
+/* The end of <fd>'s partial line will not come: sends what there is of it. -1 = not_taken(). */
+int join_flush(struct cursor *c, enum record_fd fd, unsigned flags, struct record_sink *sink)
+{
+    struct partial *part = &c->sent.part[fd];
+    struct record r;
+
+    if (!part->seg)
+        return 0;
+    if (collect(c, fd, c->sent.pos, &r) < 0)
+        return -1;
+    r.flags |= flags;
+    if ((r.msg.len || !(r.flags & RECORD_CUT)) && cursor_emit(c, &r, sink) < 0)
+        return -1; /* else nothing of it is left */
+    *part = (struct partial){0};
+    return 0;
+}
+
+int join_flush_both(struct cursor *c, struct record_sink *sink)
+{
+    return join_flush(c, RECORD_STDOUT, 0, sink) < 0 || join_flush(c, RECORD_STDERR, 0, sink) < 0
+               ? -1
+               : 0;
+}
+
+/* The ends of the lines that were begun will not come, or could not be told from others: sends what
+ * there is of them. */
+int join_end(struct cursor *c, struct record_sink *sink)
+{
+    for (unsigned fd = 0; fd < 2; fd++) {
+        if (join_flush(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
+            return -1;
+        c->sent.part[fd].skipping = false;
+    }
+    return 0;
+}
+
+/* A record that begins, continues or ends a joined line; the line in the file ends before <next>.
+ */
+int join_take(struct cursor *c, struct record *r, uint64_t next, struct record_sink *sink)
+{
+    struct partial *part = &c->sent.part[r->fd];
+    struct position until = {c->sent.pos.seg, c->sent.pos.gen, next};
+    struct partial then = *part;
+    struct record joined;
+    bool last = !(r->flags & RECORD_PARTIAL);
+
+    if (part->skipping) {
+        c->sent.cut += r->msg.len;
+        if (last)
+            part->skipping = false;
+        return 0;
+    }
+    if (!then.seg)
+        then = (struct partial){.seg = c->sent.pos.seg, .off = c->sent.pos.off};
+    then.len += (uint32_t)(r->msg.len < UINT32_MAX / 2 ? r->msg.len : UINT32_MAX / 2);
+    if (!last && then.len <= c->stream->reader->max_line) {
+        *part = then;
+        return 0;
+    }
+    struct partial before = *part;
+    *part = then;
+    int rc = collect(c, r->fd, until, &joined);
+    joined.flags |= r->flags & RECORD_CUT;
+    if (then.len > c->stream->reader->max_line)
+        joined.flags |= RECORD_CUT;
+    if (rc < 0 || cursor_emit(c, &joined, sink) < 0) {
+        *part = before;
+        return -1;
+    }
+    if (then.len > c->stream->reader->max_line)
+        c->sent.cut += then.len - c->stream->reader->max_line;
+    *part = (struct partial){.skipping = !last};
+    return 0;
 }

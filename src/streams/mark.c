@@ -29,9 +29,8 @@ static bool same_mark(const struct mark *a, const struct mark *b)
 {
     return same_place(a, b) && a->part[0].len == b->part[0].len &&
            a->part[1].len == b->part[1].len && a->skip_line == b->skip_line &&
-           a->open_line == b->open_line && a->after_hole == b->after_hole &&
-           a->cut_short == b->cut_short && a->old == b->old && a->marker_len == b->marker_len &&
-           a->marker == b->marker;
+           a->open_line == b->open_line && a->cut_short == b->cut_short && a->old == b->old &&
+           a->marker_len == b->marker_len && a->marker == b->marker;
 }
 
 bool mark_fits(const struct mark *m, struct segment *seg)

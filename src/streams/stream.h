@@ -56,6 +56,7 @@ struct segment {
     bool unpackable;    /* it is in a .gz that could not be opened when last tried */
     bool nameless;      /* the open file has no name any more: only we keep it on the disk */
     bool complained;    /* unreadable, and it was said */
+    bool holed;         /* NULs in it were passed over, and it was said */
 };
 
 /* Where a cursor stands. All zero = the very beginning of the stream. */
@@ -80,7 +81,6 @@ struct mark {
     bool open_line;         /* inside a line that was sent without its LF: should it come after
                                all, it ends nothing */
     bool old;               /* cursor->since_s has not come yet: lines are passed over */
-    bool after_hole;        /* NULs at pos are what a hole left */
     bool cut_short;         /* bytes before pos were lost: lines begun before them have no end */
     uint16_t marker_len;    /* 0 = unknown */
     uint32_t gap;           /* gaps up to this number lie behind */
@@ -178,6 +178,7 @@ struct reader_stats {
     uint64_t lost[GAP_REASONS]; /* bytes in gaps, added up over the cursors */
     uint64_t acks;              /* times that a confirmed place moved, or a cursor came or went */
     uint64_t resume_gaps;       /* cursors whose file was gone or another after a restart */
+    uint64_t hole_bytes;        /* NULs where a line should begin, passed over */
     uint64_t late_bytes;        /* written to a segment after every cursor had left it */
     uint64_t damaged_bytes;     /* of journals: from a record that is none to its segment's end */
     uint64_t open_segments;     /* now */

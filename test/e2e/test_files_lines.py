@@ -5,7 +5,7 @@ import re
 
 import pytest
 from lib.daemon import SANITIZED, SLOW
-from lib.node import cri_record, docker_record, encode_cri
+from lib.node import ENCODERS, cri_record, docker_record, encode_cri
 from lib.oracle import make, padding
 from lib.preload import Clock
 from lib.sinks import sinks  # noqa: F401
@@ -234,13 +234,13 @@ def test_F18_any_escapes(node, daemon, sinks):
 
 
 MALFORMED = [
-    b"no prefix at all", b"x", b"2026-11-20T10:15:00Z", b"2026-11-20T10:15:00Z stdout", b"2026-11-20T10:15:00Z stdout F",
+    b"no prefix at all", b"x", b"2026-11-20T10:15:00Z", b"2026-11-20T10:15:00Z stdout", b"2026-11-20T10:15:00Z stdout ",
     b"2026-11-20T10:15:00Z stdin F wrong stream", b"2026-11-20T10:15:00Z stdout X wrong tag", b"2026-13-20T10:15:00Z stdout F month",
     b"2026-11-32T10:15:00Z stdout F day", b"2026-11-20T25:15:00Z stdout F hour", b"2026-11-20T10:60:00Z stdout F minute",
     b"2026-11-20T10:15:61Z stdout F second", b"2026-11-20 10:15:00Z stdout F no T", b"2026-11-20T10:15:00 stdout F no zone",
     b"2026-11-20T10:15:00.Z stdout F no fraction", b"2026-11-20T10:15:00.1234567890Z stdout F ten digits", b"-026-11-20T10:15:00Z stdout F x",
     b" 2026-11-20T10:15:00Z stdout F a space first", b'{"log":"no end', b'{"log":', b"{", b"{}", b"[]", b"null", b'{"log":5,"time":3}',
-    b"[" * 5000, b'{"a":' * 5000, b"\0" * 3 + b"after NULs", b"\xff" * 100, b"P" * 70000, b"",
+    b"[" * 5000, b'{"a":' * 5000, b"\xff" * 100, b"P" * 70000, b"",
 ]
 TIMES = [b"1970-01-01T00:00:00Z", b"1969-12-31T23:59:59.999999999Z", b"2262-04-11T23:47:16.854775807Z", b"2262-04-12T00:00:00Z",
          b"9999-12-31T23:59:59.999999999Z", b"0001-01-01T00:00:00Z", b"2026-06-30T23:59:60Z", b"2026-06-30T23:59:60.5+00:00",
@@ -260,6 +260,74 @@ def test_F19_malformed_lines_pass_whole(node, oracle, daemon, sinks):
     for texts, to_text in zip(sinks.texts(), (bytes, lambda m: m.decode("utf-8", "replace").encode())):
         assert texts == [to_text(m) for m in expected]
     assert d.metric("logtrain_raw_lines_total") == len(MALFORMED) * len(sinks.peers)
+
+
+def test_L15_an_empty_message_without_its_blank(node, oracle, daemon, sinks):
+    """Somebody stripped the blanks at the ends of lines: the message is empty, and no header becomes one."""
+    c = node.container()
+    source = oracle.source("a")
+    d = daemon(node, drains=sinks.drains())
+    expected = []
+    for tag in (b"F", b"F:x", b"F "):
+        for time in (b"2026-11-20T10:15:00Z", b"2026-11-20T10:15:00.123456789Z", b"2026-11-20T10:15:00.1+02:00"):
+            message = source.next()
+            c.write_raw(b"%s stderr %s\n" % (time, tag) + cri_record(message))
+            expected += [b"", message]
+    c.write_raw(b"2026-11-20T10:15:00Z stdout P\n2026-11-20T10:15:00Z stdout F end\n")
+    expected.append(b"end")
+    sinks.wait_count(len(expected))
+    for texts in sinks.texts():
+        assert texts == expected
+    assert d.metric("logtrain_raw_lines_total") == 0
+
+
+def nuls_in_a_log(source, format):
+    """What a node that lost its power has: (bytes, messages that must come of them)."""
+    encode = ENCODERS[format]
+    out, messages = b"", []
+
+    def lines(n):
+        nonlocal out
+        new = source.take(n)
+        messages.extend(new)
+        out += b"".join(encode(new))
+
+    for size in (1, 511, 4096, 70000, 300000, 3 << 20):
+        lines(2)
+        out += b"\0" * size
+        lines(1)
+        out += encode([b"whole, and its end torn off"])[0][:-9] + b"\0" * size
+        messages.append(b"whole, and its end " if format == "cri" else None)
+        lines(1)
+        out += encode([b"not even a header"])[0][:12] + b"\0" * size
+        lines(1)
+        part = docker_record(b"one", newline=False) if format == "docker" else cri_record(b"one", tag=b"P")
+        out += part + b"\0" * size
+        messages.append(b"one")
+        lines(1)
+        out += part + b"neither of the two\n"
+        messages.extend([b"one", b"neither of the two"])
+        lines(1)
+    return out, [m for m in messages if m is not None]
+
+
+@pytest.mark.parametrize("format", ["cri", "docker"])
+def test_L08_nuls_of_a_power_loss(node, oracle, daemon, sinks, format):
+    """They are a hole, however many: no line is delivered inside of them, joined over them, or cut for them. At once, and again
+    with a daemon that looks while they are written."""
+    c = node.container(format=format)
+    source = oracle.source("a")
+    d = daemon(node, drains=sinks.drains())
+    data, messages = nuls_in_a_log(source, format)
+    c.write_raw(data)
+    sinks.wait_count(len(messages))
+    more, rest = nuls_in_a_log(source, format)
+    for at in range(0, len(more), 333333):
+        c.write_raw(more[at:at + 333333])
+    sinks.wait_count(len(messages + rest))
+    for texts in sinks.texts():
+        assert [t.removesuffix(MARK) for t in texts] == messages + rest
+    assert d.metric("logtrain_hole_bytes_total") > 20 * MIB
 
 
 def test_F19_any_time(node, daemon, sinks):

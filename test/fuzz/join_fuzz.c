@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "fuzz.h"
 #include "loop/loop.h"
-#include "streams/stream.h"
+#include "streams/cursor_internal.h"
 
 #define SEGMENTS_MAX 12
 #define CONTENT_MAX (1024 * 1024)
@@ -170,23 +170,33 @@ static void naive_put(struct naive *n, unsigned file, uint64_t offset, struct st
     put(n->out, file, offset, time, fd, flags, str_head(msg, n->in->max_line));
 }
 
-static void naive_flush(struct naive *n, enum record_fd fd)
+static void naive_flush(struct naive *n, enum record_fd fd, unsigned flags)
 {
     struct naive_part *p = &n->part[fd];
 
-    if (p->open)
-        naive_put(n, p->file, p->offset, str_make(p->time, p->time_len), fd, 0, buf_str(&p->text));
+    if (p->open && !(flags && !p->text.len)) /* of one that is cut there is something, or nothing */
+        naive_put(n, p->file, p->offset, str_make(p->time, p->time_len), fd, flags,
+                  buf_str(&p->text));
     p->open = p->skipping = false;
 }
 
-static void naive_line(struct naive *n, unsigned file, uint64_t offset, struct str line)
+static void naive_end(struct naive *n)
+{
+    naive_flush(n, RECORD_STDOUT, RECORD_CUT);
+    naive_flush(n, RECORD_STDERR, RECORD_CUT);
+}
+
+static void naive_line(struct naive *n, unsigned file, uint64_t offset, struct str line,
+                       unsigned flags)
 {
     size_t room = n->in->max_line + READ_CHUNK - MARKER_SIZE; /* more of a line is not looked at */
-    unsigned flags = line.len >= room ? RECORD_CUT : 0;
     struct naive_part *p;
     struct record r;
 
+    if (line.len >= room)
+        flags |= RECORD_CUT;
     if (decode_line(CODEC_UNKNOWN, str_head(line, room), &r, &n->scratch) == CODEC_UNKNOWN) {
+        naive_end(n);
         naive_put(n, file, offset, r.time, r.fd, r.flags | flags, r.msg);
         return;
     }
@@ -206,7 +216,7 @@ static void naive_line(struct naive *n, unsigned file, uint64_t offset, struct s
     if (p->open) {
         FUZZ_CHECK(buf_add_str(&p->text, r.msg) == 0);
         if (!(r.flags & RECORD_PARTIAL) || p->text.len > n->in->max_line) {
-            naive_flush(n, r.fd);
+            naive_flush(n, r.fd, 0);
             p->skipping = r.flags & RECORD_PARTIAL;
         }
     } else if (!(r.flags & RECORD_PARTIAL)) {
@@ -214,17 +224,58 @@ static void naive_line(struct naive *n, unsigned file, uint64_t offset, struct s
     }
 }
 
+/* The head of a line before a hole. */
+static void naive_torn(struct naive *n, unsigned file, uint64_t offset, struct str head)
+{
+    struct record r;
+
+    if (decode_line(CODEC_UNKNOWN, head, &r, &n->scratch) == CODEC_UNKNOWN && hole_cut_head(head))
+        naive_end(n);
+    else
+        naive_line(n, file, offset, head, RECORD_CUT);
+}
+
+/* What stands between two LFs, or behind the last one: a line, unless there are holes in it. */
+static void naive_bytes(struct naive *n, unsigned file, uint64_t offset, struct str line, bool last)
+{
+    size_t room = n->in->max_line + READ_CHUNK - MARKER_SIZE, at = 0;
+
+    do {
+        struct str rest = str_skip(line, at);
+        size_t hole = hole_length(rest), torn;
+
+        if (hole) {
+            naive_end(n);
+            at += hole;
+            continue;
+        }
+        if (rest.len >= room)
+            torn = hole_before_end(str_head(rest, room), false);
+        else if (last)
+            torn = rest.len;
+        else
+            torn = hole_within(CODEC_UNKNOWN, rest, &n->scratch);
+        if (torn == (rest.len >= room ? room : rest.len)) {
+            if (last && rest.len < room)
+                rest.len = hole_before_end(rest, true);
+            naive_line(n, file, offset + at, rest, 0);
+            return;
+        }
+        naive_torn(n, file, offset + at, str_head(rest, torn));
+        at += torn;
+    } while (at < line.len);
+}
+
 static void naive_file(struct naive *n, unsigned file)
 {
     struct str all = buf_str(&n->in->files[file].content), rest = all;
     const char *nl;
 
-    while (rest.len && rest.p[0] == '\0') /* what a hole left */
-        rest = str_skip(rest, 1);
     for (; rest.len; rest = str_skip(rest, (size_t)(nl - rest.p) + (nl < all.p + all.len))) {
         nl = memchr(rest.p, '\n', rest.len);
         nl = nl ? nl : all.p + all.len;
-        naive_line(n, file, (uint64_t)(rest.p - all.p), str_make(rest.p, (size_t)(nl - rest.p)));
+        naive_bytes(n, file, (uint64_t)(rest.p - all.p), str_make(rest.p, (size_t)(nl - rest.p)),
+                    nl == all.p + all.len);
     }
 }
 
@@ -238,8 +289,8 @@ static void naive_read(const struct input *in, struct buf *out)
     for (unsigned i = 0; i < in->nfiles; i++) {
         naive_file(&n, i);
         if (i + 1 == in->nfiles || in->files[i + 1].restart != in->files[i].restart) {
-            naive_flush(&n, RECORD_STDOUT);
-            naive_flush(&n, RECORD_STDERR);
+            naive_flush(&n, RECORD_STDOUT, 0);
+            naive_flush(&n, RECORD_STDERR, 0);
         }
     }
     buf_release(&n.scratch);
