@@ -27,7 +27,7 @@ int buf_grow(struct buf *b, size_t n)
     size_t need, cap;
     char *p;
 
-    if (n > b->max - b->len)
+    if (b->len > b->max || n > b->max - b->len)
         return -1;
     need = b->len + n;
     if (b->p && need <= b->cap)

@@ -17,7 +17,7 @@ struct buf {
     char *p; /* owned; NULL until the first byte */
     size_t len;
     size_t cap; /* allocated, not counting the NUL */
-    size_t max; /* len never exceeds it */
+    size_t max; /* it never grows beyond; may be lowered */
 };
 
 #define BUF_INIT(limit) ((struct buf){NULL, 0, 0, (limit)})

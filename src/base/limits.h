@@ -44,6 +44,10 @@
 #define SCRATCH_KEPT (512 * 1024)          /* bytes of what a worker's drains encode in */
 #define INFLIGHT_MAX                                                                               \
     (4 * 1024 * 1024) /* bytes in the batches of one worker, all its drains together */
+#define INFLIGHT_RESERVE                                                                           \
+    (1024 * 1024)      /* ... and beyond, for the first small batch of who has none */
+#define SHELVE_MS 1000 /* a body that the peer takes nothing of is let go after so long ... */
+#define SHELVE_CRAMPED_MS 100 /* ... while others wait for room */
 #define LINGER_HTTP_MS 100
 #define CONNECTIONS_HTTP 40
 #define CONNECTIONS_MANY 4 /* of drains whose requests carry many records */

@@ -157,7 +157,7 @@ static const struct family node_families[] = {
      "Bytes of deleted log files kept on the disk, because some drain has not read them",
      SNAP(held_bytes), 1},
     {"logtrain_held_bytes_max", "", GAUGE, "HELD_BYTES_MAX", NODE(held_max), 1},
-    {"logtrain_inflight_bytes", "", GAUGE, "Bytes of batches that are on their way",
+    {"logtrain_inflight_bytes", "", GAUGE, "Bytes of batches on their way that are in memory",
      SNAP(inflight_bytes), 1},
     {"logtrain_cursors", "", GAUGE, "Pairs of stream and drain", SNAP(cursors), 1},
     {"logtrain_parked_cursors", "", GAUGE, "Of these: whose route is gone, kept for a while",

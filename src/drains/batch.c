@@ -4,9 +4,8 @@
  * once per turn and drain.
  *
  * How much a batch holds follows the drain's health: BATCH_BYTES_PROBE while it has not answered
- * well, then twice as much with each good answer. So a thousand dead drains hold a thousand probes,
- * not a thousand full batches; and while the bodies in flight reach INFLIGHT_MAX, new batches are
- * small. A range is one cursor's turn, in the order of the body.
+ * well, then twice as much with each good answer; and what its party may still have (budget.c). A
+ * range is one cursor's turn, in the order of the body.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,11 @@
 #include "formats/format.h"
 
 #define QUANTUM (64 * 1024)
-#define TURNS_MAX 64 /* of cursors, in one batch: bounds the work of one turn of the loop */
-#define SPARE_BYTES (3 * 1024 * 1024) /* of bodies that are kept for use again */
+#define TURNS_MAX 64      /* of cursors, in one batch: bounds the work of one turn of the loop */
+#define SPARE_BATCHES 64  /* kept for use again, without bodies */
+#define SLACK (16 * 1024) /* a batch with a record in it passes its target by so much at most */
+#define SMALL_BODY 4096   /* bytes of a body for one record ... */
+#define LARGE_BODY (64 * 1024) /* ... and from which on its unused half is given back */
 
 struct filler {
     struct record_sink sink;
@@ -42,7 +44,53 @@ size_t batch_max(const struct drain *d)
     return BATCH_BYTES_STREAM;
 }
 
-static struct batch *batch_take(struct drain *d)
+/* ---- bodies: few, used again by all drains ---- */
+
+/* A spare one that is not too large to be held for <want> bytes. */
+static struct buf body_take(struct engine *en, size_t want)
+{
+    size_t most = want <= SMALL_BODY ? SMALL_BODY : 2 * want > LARGE_BODY ? 2 * want : LARGE_BODY;
+
+    for (unsigned i = en->nspare_bodies; i-- > 0;) {
+        struct buf body = en->spare_bodies[i];
+
+        if (body.cap > most)
+            continue;
+        en->spare_bodies[i] = en->spare_bodies[--en->nspare_bodies];
+        en->spare_bytes -= body.cap;
+        return body;
+    }
+    return BUF_INIT(BATCH_GROWTH_MAX);
+}
+
+void batch_body_release(struct batch *b)
+{
+    struct engine *en = b->drain->engine;
+
+    if (b->body.p && en->nspare_bodies < SPARE_BODIES &&
+        en->spare_bytes + b->body.cap <= SPARE_BYTES) {
+        buf_clear(&b->body);
+        en->spare_bytes += b->body.cap;
+        en->spare_bodies[en->nspare_bodies++] = b->body;
+        b->body = BUF_INIT(BATCH_GROWTH_MAX);
+        return;
+    }
+    buf_release(&b->body);
+}
+
+/* A body that is mostly empty does not keep what others could use. */
+static void body_trim(struct batch *b)
+{
+    struct buf small = BUF_INIT(BATCH_GROWTH_MAX);
+
+    if (b->body.cap <= LARGE_BODY || b->body.cap / 2 <= b->body.len ||
+        buf_add_str(&small, buf_str(&b->body)) < 0)
+        return;
+    batch_body_release(b);
+    b->body = small;
+}
+
+static struct batch *batch_take(struct drain *d, size_t want)
 {
     struct engine *en = d->engine;
     struct batch *b;
@@ -50,12 +98,13 @@ static struct batch *batch_take(struct drain *d)
     if (list_empty(&en->spare)) {
         b = xcalloc(1, sizeof *b);
         list_init(&b->node);
-        buf_init(&b->body, BATCH_GROWTH_MAX);
+        list_init(&b->body_node);
     } else {
         b = list_entry(en->spare.next, struct batch, node);
         list_del(&b->node);
-        en->spare_bytes -= b->body.cap;
+        en->nspare--;
     }
+    b->body = body_take(en, want);
     b->drain = d;
     return b;
 }
@@ -74,20 +123,19 @@ void batch_free(struct batch *b)
     struct engine *en = b->drain->engine;
 
     list_del(&b->node);
+    list_del(&b->body_node);
     free(b->outcomes);
-    b->outcomes = NULL;
-    if (en->spare_bytes + b->body.cap > SPARE_BYTES) {
-        buf_release(&b->body);
+    batch_body_release(b);
+    if (en->nspare == SPARE_BATCHES) {
         free(b->ranges);
         free(b);
         return;
     }
-    buf_clear(&b->body);
-    *b = (struct batch){
-        .node = b->node, .body = b->body, .ranges = b->ranges, .ranges_cap = b->ranges_cap};
+    *b = (struct batch){.ranges = b->ranges, .ranges_cap = b->ranges_cap};
+    list_init(&b->body_node);
     list_init(&b->node);
     list_add_head(&en->spare, &b->node);
-    en->spare_bytes += b->body.cap;
+    en->nspare++;
 }
 
 void batch_let_go(struct batch *b)
@@ -114,6 +162,7 @@ static int filler_add(struct record_sink *s, const struct record *r)
 
     if (b->records >= f->max_records || len >= f->target)
         return -1;
+    b->body.max = b->records ? f->target + SLACK : BATCH_GROWTH_MAX;
     if (formatter_add(f->cursor->formatter, &b->body, r, b->now, &cut) < 0) {
         f->full = b->records;
         if (f->full)
@@ -187,10 +236,10 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
 
 static size_t target_now(const struct drain *d)
 {
-    size_t target = d->batch_target;
+    size_t target = d->batch_target, room = budget_room(d);
 
-    if (d->engine->inflight_bytes >= INFLIGHT_MAX && target > BATCH_BYTES_SMALL)
-        target = BATCH_BYTES_SMALL;
+    if (target > room)
+        target = room;
     if (d->batch_limit && target > d->batch_limit)
         target = d->batch_limit;
     return target;
@@ -198,9 +247,10 @@ static size_t target_now(const struct drain *d)
 
 struct batch *batch_fill(struct drain *d)
 {
-    struct filler f = {.sink.add = filler_add, .batch = batch_take(d), .target = target_now(d)};
+    struct filler f = {.sink.add = filler_add, .target = target_now(d)};
     unsigned turns = TURNS_MAX;
 
+    f.batch = batch_take(d, d->spec->batch == BATCH_RECORD ? SMALL_BODY : f.target);
     f.batch->now = str_make(f.batch->now_text, clock_format(f.batch->now_text, clock_wall_ns()));
     f.max_records = d->spec->batch == BATCH_RECORD ? 1 : BATCH_RECORDS_MAX;
     if (d->record_limit && d->record_limit < f.max_records)
@@ -222,7 +272,9 @@ struct batch *batch_fill(struct drain *d)
         c->busy = true; /* its next batch waits for the answer, or its lines could change places */
         list_del(&c->ready_node);
     }
+    f.batch->body.max = BATCH_GROWTH_MAX;
     (void)formatter_end(f.batch->ranges[0].cursor->formatter,
                         &f.batch->body); /* one byte; the cap is far */
+    body_trim(f.batch);
     return f.batch;
 }

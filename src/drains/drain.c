@@ -29,6 +29,7 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
     list_init(&d->cursors);
     list_init(&d->ready);
     list_init(&d->inflight);
+    list_init(&d->cramped_node);
 }
 
 void drain_release(struct drain *d)
@@ -37,6 +38,7 @@ void drain_release(struct drain *d)
     list_del(&d->work_node);
     list_del(&d->connect_node);
     ledger_free(d->ledger);
+    budget_leave(d);
     loop_timer_free(d->timer);
     drain_spec_unref(d->spec);
 }
@@ -269,7 +271,8 @@ void drain_closed(struct drain *d)
 void drain_send(struct drain *d, struct batch *b)
 {
     d->ninflight++;
-    d->engine->inflight_bytes += b->body.len;
+    b->len = b->body.len;
+    drain_charge(b);
     d->counters.batches++;
     d->counters.records_in += b->records - b->gaps;
     d->counters.bytes_in += b->bytes;
@@ -324,8 +327,10 @@ bool drain_work(struct drain *d)
     }
     if (d->state != DRAIN_OPEN || (!d->ordered && !d->healthy && d->ninflight) || lingering(d))
         return false;
-    if (d->ninflight && d->engine->inflight_bytes >= INFLIGHT_MAX)
-        return false; /* one batch is always allowed: no drain waits for another's answers */
+    if (!budget_room(d)) {
+        budget_wait(d);
+        return false;
+    }
     b = batch_fill(d);
     if (!b) { /* the next ones have waited with these: after a start most have nothing to read */
         d->lingered = !list_empty(&d->ready);
@@ -340,6 +345,7 @@ void drain_close(struct drain *d, bool flush)
 {
     loop_timer_stop(d->timer);
     list_del(&d->connect_node);
+    list_del(&d->cramped_node);
     list_del(&d->work_node);
     d->state = DRAIN_CLOSING;
     d->ops->close(d, flush);

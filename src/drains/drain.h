@@ -68,8 +68,14 @@ struct batch {
     uint64_t bytes; /* of message, lines only */
     struct str now; /* the time that records without one were given; points into <now_text> */
     char now_text[CLOCK_TEXT_SIZE];
-    size_t shelved_len;    /* the body was let go while the peer takes nothing: its length ... */
-    uint64_t shelved_hash; /* ... and what it must be again */
+    size_t len;            /* of the body, also while that is not in memory */
+    size_t extra;          /* the member's: bytes that it has in memory for it beside the body */
+    size_t charged;        /* of both, as the budget has it */
+    struct list body_node; /* engine->sending */
+    uint64_t moved_at;     /* loop time at which the peer last took some of it */
+    bool sent;             /* all of the body is with the kernel */
+    bool shelved;          /* it was let go, and may be made again */
+    uint64_t shelved_hash; /* what it must be then; 0 = of the same length will do */
     struct str hostname;   /* of the first record's stream, for members that address by it; valid
                               while in flight */
 
@@ -93,6 +99,9 @@ struct drain_ops {
     /* Takes <batch>. Answers exactly once with drain_settle(), even from inside send(). Called only
      * while OPEN and while fewer than d->slots batches are unsettled. */
     void (*send)(struct drain *d, struct batch *batch);
+    /* The peer has taken nothing of an unsettled batch for a while: calls drain_shelve(), and lets
+     * go of what it has itself for it. NULL = drain_shelve() will do. */
+    void (*shelve)(struct drain *d, struct batch *batch);
     /* Says goodbye and settles what is in flight as OFFLINE, then drain_closed(). Idempotent. With
      * <flush>, lets what was written reach the peer first (bounded by the engine's deadline). */
     void (*close)(struct drain *d, bool flush);
@@ -167,6 +176,8 @@ struct drain {
     struct list cursors;      /* of struct drain_cursor */
     struct list ready;        /* cursors with something to read, in turn */
     struct list inflight;     /* batches at the member */
+    struct party *party;      /* who pays for its memory; NULL before its first stream */
+    struct list cramped_node; /* engine->cramped, while it waits for room */
     struct ledger *ledger;    /* VERDICT_SENT: what waits for drain_confirm(); NULL until needed */
     enum drain_state state;
     unsigned ninflight;
@@ -223,12 +234,20 @@ void drain_settle(struct drain *d, struct batch *b, enum verdict v);
 unsigned char *batch_outcomes(struct batch *b);
 /* For a member without open(): connections that it made, and tries that failed. */
 void drain_count_connects(struct drain *d, unsigned made, unsigned failed);
-/* The peer has taken nothing for a while: lets the body of an unsettled batch go, because the log
- * file still has it. */
+/* The member keeps the body of <b> to send it bit by bit, and the peer has taken some of it, or is
+ * about to. From now on the framework may shelve it whenever it stands still: before each use
+ * drain_unshelve(). */
+void drain_moved(struct drain *d, struct batch *b);
+/* All of the body is with the kernel, or copied (b->extra): it is let go, unless the answer needs
+ * it (<keep>). Should it be needed once more, from its start, drain_unshelve(). */
+void drain_body_sent(struct drain *d, struct batch *b, bool keep);
+/* Lets the body of an unsettled batch go, because the log file still has it. */
 void drain_shelve(struct drain *d, struct batch *b);
-/* Makes the very same body again. -1 = it cannot be made (the file was truncated, ...): the
- * connection must end. */
+/* Makes the very same body again, if it is not there. -1 = it cannot be made (the file was
+ * truncated, ...): the connection must end. */
 int drain_unshelve(struct drain *d, struct batch *b);
+/* b->extra has changed. */
+void drain_charge(struct batch *b);
 /* Everything up to <end> (see VERDICT_SENT) is confirmed. */
 void drain_confirm(struct drain *d, uint64_t end);
 /* Something is unconfirmed. */

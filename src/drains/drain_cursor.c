@@ -109,6 +109,7 @@ struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struc
     struct drain_cursor *c = xcalloc(1, sizeof *c);
 
     c->drain = d;
+    budget_join(d, s->identity);
     list_init(&c->ready_node);
     list_init(&c->wait_node);
     list_add_tail(&d->cursors, &c->drain_node);

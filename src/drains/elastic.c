@@ -40,6 +40,7 @@ const struct drain_ops drain_elastic_ops = {
     .name = "elastic",
     .create = elastic_create,
     .send = http_post,
+    .shelve = http_shelve,
     .close = http_close,
     .free = http_free,
 };

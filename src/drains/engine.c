@@ -194,6 +194,8 @@ static void engine_turn(struct loop_task *t)
         drain_act_on(b);
     }
     give_leave(en);
+    if (en->room_made)
+        budget_wake(en);
     list_init(&now);
     list_move_all(&now, &en->work);
     while (!list_empty(&now)) {
@@ -326,12 +328,16 @@ static int engine_open(struct engine *en, struct err *e)
     list_init(&en->settled);
     list_init(&en->closed);
     list_init(&en->spare);
+    list_init(&en->cramped);
+    list_init(&en->sending);
+    map_init(&en->parties);
     list_init(&en->unmade);
     loop_task_init(&en->turn, engine_turn);
     en->wait_timer = loop_timer_create(&en->loop, wait_timer_fired, en);
     en->connect_timer = loop_timer_create(&en->loop, connect_timer_fired, en);
     en->tidy_timer = loop_timer_create(&en->loop, tidy_timer_fired, en);
     en->make_timer = loop_timer_create(&en->loop, engine_make_again, en);
+    en->shelf_timer = loop_timer_create(&en->loop, shelf_timer_fired, en);
     en->stop_timer = NULL;
     en->connect_tokens = CONNECTS_BURST;
     en->connect_refilled = loop_now(&en->loop);
@@ -354,10 +360,12 @@ static void engine_release(struct engine *en)
     while (!list_empty(&en->spare)) {
         struct batch *b = list_entry(en->spare.next, struct batch, node);
         list_del(&b->node);
-        buf_release(&b->body);
         free(b->ranges);
         free(b);
     }
+    while (en->nspare_bodies)
+        buf_release(&en->spare_bodies[--en->nspare_bodies]);
+    map_release(&en->parties);
     map_release(&en->streams);
     map_release(&en->drains);
     loop_timer_free(en->wait_timer);
@@ -365,6 +373,7 @@ static void engine_release(struct engine *en)
     loop_timer_free(en->tidy_timer);
     loop_timer_free(en->stop_timer);
     loop_timer_free(en->make_timer);
+    loop_timer_free(en->shelf_timer);
     engine_drop_unmade(en, NULL);
     loop_task_cancel(&en->turn);
     if (en->http)

@@ -9,6 +9,9 @@
 #include "drains/drain.h"
 #include "drains/engine.h"
 
+#define SPARE_BODIES 16
+#define SPARE_BYTES (3 * 1024 * 1024) /* of bodies that are kept for use again */
+
 struct engine {
     struct engine_config cfg;
     pthread_t thread;
@@ -28,10 +31,18 @@ struct engine {
     struct list waiting;    /* cursors to look at again at wake_at */
     struct list settled;    /* batches with a verdict, not acted on yet */
     struct list closed;     /* drains that nobody uses, said goodbye, to be freed */
-    struct list spare;      /* batches to use again */
-    struct list unmade;     /* struct attach_mail: the drain could not be made */
-    size_t spare_bytes;     /* of their bodies */
-    size_t inflight_bytes;  /* bodies of batches at members */
+    struct list spare;      /* batches to use again, without bodies */
+    unsigned nspare;
+    struct buf spare_bodies[SPARE_BODIES];
+    unsigned nspare_bodies;
+    struct list unmade;    /* struct attach_mail: the drain could not be made */
+    size_t spare_bytes;    /* of <spare_bodies> */
+    size_t inflight_bytes; /* charged: see budget.c */
+    struct map parties;    /* of struct party, by namespace */
+    struct list cramped;   /* drains that wait for room */
+    bool room_made;        /* ... and may look again */
+    struct list sending;   /* batches whose bodies may be shelved, by when they last moved */
+    struct loop_timer *shelf_timer; /* runs while there is one */
     struct loop_task turn;
     struct loop_timer *wait_timer;
     uint64_t wait_until; /* when wait_timer fires */
@@ -146,7 +157,24 @@ void drain_grow(struct drain *d, const struct batch *b);
 uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct record_sink *sink,
                           struct mark *end);
 
+/* For loop_timer_create(): lets the bodies go that have not moved for long. <arg> is the engine. */
+void shelf_timer_fired(void *arg);
+
+/* ---- budget.c ---- */
+/* Who pays for <d>: told by its first stream. */
+void budget_join(struct drain *d, const struct identity *id);
+void budget_leave(struct drain *d);
+/* <b> has so many bytes in memory now. */
+void budget_charge(struct batch *b, size_t bytes);
+/* Bytes that <d>'s next batch may have; 0 = it has to wait. */
+size_t budget_room(const struct drain *d);
+/* <d> waits until there is room. */
+void budget_wait(struct drain *d);
+void budget_wake(struct engine *en);
+
 /* ---- batch.c ---- */
+/* Its body is not needed any more, or will be made again. */
+void batch_body_release(struct batch *b);
 /* Fills a batch from the ready cursors. NULL when they had nothing. */
 struct batch *batch_fill(struct drain *d);
 /* Its cursors have one thing less in flight. */

@@ -27,6 +27,7 @@
 
 #define GZIPPED_MAX (BATCH_GROWTH_MAX + 64 * 1024) /* what does not compress grows a little */
 #define GZIPPED_KEPT (4 * 1024)                    /* a larger buffer is given back */
+#define BORROWED_MAX (4 * 1024) /* a small body goes out in one piece with its head, and stays */
 
 /* A request under way, or ready for the next one. */
 struct post {
@@ -34,7 +35,9 @@ struct post {
     struct drain_http *drain;
     struct http_call *call;
     struct batch *batch;
-    struct buf gzipped; /* the body, borrowed by the call */
+    struct buf gzipped; /* the body as it is sent, unless it is the batch's own */
+    size_t len;         /* of what is sent ... */
+    size_t off;         /* ... of which the kernel has so much */
 };
 
 struct drain_http {
@@ -139,19 +142,91 @@ static struct post *post_take(struct drain_http *h, struct batch *b)
     return p;
 }
 
+static void gzipped_release(struct post *p)
+{
+    if (p->gzipped.cap > GZIPPED_KEPT)
+        buf_release(&p->gzipped);
+    buf_clear(&p->gzipped);
+    p->batch->extra = p->gzipped.cap;
+}
+
 /* Gives the batch back with its verdict, and the post to the next one. */
 static void post_settle(struct post *p, enum verdict v)
 {
     struct drain_http *h = p->drain;
     struct batch *b = p->batch;
 
+    gzipped_release(p);
     p->batch = NULL;
     p->call = NULL;
-    if (p->gzipped.cap > GZIPPED_KEPT)
-        buf_release(&p->gzipped);
     list_del(&p->node);
     list_add_head(&h->idle, &p->node);
     drain_settle(&h->base, b, v);
+}
+
+/* ---- the body ---- */
+
+/* Makes what is sent, when that is not there (any more). */
+static int post_encode(struct post *p, struct err *e)
+{
+    struct drain_http *h = p->drain;
+    struct batch *b = p->batch;
+
+    if (h->gzip && p->gzipped.len)
+        return 0;
+    if (drain_unshelve(&h->base, b) < 0)
+        return err_set(e, ESTALE, "log file changed under a request");
+    if (!h->gzip)
+        return 0;
+    if (gzip_pack(h->gzip, buf_str(&b->body), &p->gzipped, e) < 0)
+        return -1;
+    b->extra = p->gzipped.cap;
+    if (!h->kind->want_body)
+        drain_shelve(&h->base, b); /* the answer is not held against it */
+    drain_charge(b);
+    return 0;
+}
+
+static ssize_t post_read(void *arg, char *into, size_t room, struct err *e)
+{
+    struct post *p = arg;
+    struct drain_http *h = p->drain;
+    size_t n = p->len - p->off < room ? p->len - p->off : room;
+    struct str all;
+
+    if (!n)
+        return 0;
+    if (post_encode(p, e) < 0)
+        return -1;
+    all = buf_str(h->gzip ? &p->gzipped : &p->batch->body);
+    if (all.len != p->len)
+        return err_set(e, ESTALE, "log file changed under a request");
+    memcpy(into, all.p + p->off, n);
+    p->off += n;
+    drain_moved(&h->base, p->batch);
+    if (p->off == p->len) {
+        gzipped_release(p);
+        drain_body_sent(&h->base, p->batch, h->kind->want_body);
+        drain_charge(p->batch);
+    }
+    return (ssize_t)n;
+}
+
+static void post_rewind(void *arg)
+{
+    struct post *p = arg;
+
+    p->off = 0;
+}
+
+void http_shelve(struct drain *d, struct batch *b)
+{
+    struct post *p = b->member;
+
+    if (p)
+        gzipped_release(p);
+    drain_shelve(d, b);
+    drain_charge(b);
 }
 
 static void maybe_closed(struct drain_http *h)
@@ -165,7 +240,11 @@ static void on_answer(void *arg, const struct http_answer *a, const struct err *
     struct post *p = arg;
     struct drain_http *h = p->drain;
     struct batch *b = p->batch;
-    enum verdict v = h->kind->verdict(a, e, b);
+    enum verdict v;
+
+    if (h->kind->want_body && a->status)
+        (void)drain_unshelve(&h->base, b); /* else the answer fits nothing, and it comes again */
+    v = h->kind->verdict(a, e, b);
 
     drain_count_connects(&h->base, a->connects, a->unconnected);
     b->retry_after_ms = v == VERDICT_DELIVERED ? -1 : a->retry_after_ms;
@@ -173,26 +252,37 @@ static void on_answer(void *arg, const struct http_answer *a, const struct err *
     maybe_closed(h);
 }
 
+/* A probe is not kept while somebody is looked for who may be nowhere, nor anything large while it
+ * stands still. */
 void http_post(struct drain *d, struct batch *b)
 {
     struct drain_http *h = http_of(d);
     struct post *p = post_take(h, b);
+    bool borrowed = d->healthy && b->body.len <= BORROWED_MAX && !h->gzip;
     struct http_request req = {
         .method = "POST",
         .target = str_of(d->spec->target),
         .headers = h->headers.list,
-        .body = buf_str(&b->body),
         .want_body = h->kind->want_body,
     };
 
-    if (h->gzip) {
-        if (gzip_pack(h->gzip, req.body, &p->gzipped, &b->err) < 0) {
-            post_settle(p, VERDICT_RETRY);
-            return;
-        }
-        req.body = buf_str(&p->gzipped);
+    b->member = borrowed ? NULL : p;
+    p->off = 0;
+    if (post_encode(p, &b->err) < 0) {
+        post_settle(p, VERDICT_RETRY);
+        return;
+    }
+    req.body = buf_str(h->gzip ? &p->gzipped : &b->body);
+    p->len = req.body.len;
+    if (!borrowed) {
+        req.read_body = post_read;
+        req.rewind_body = post_rewind;
     }
     p->call = http_send(h->origin, &req, on_answer, p);
+    if (!borrowed && d->healthy)
+        drain_moved(d, b);
+    else if (!borrowed)
+        http_shelve(d, b);
 }
 
 void http_close(struct drain *d, bool flush)
@@ -231,6 +321,7 @@ const struct drain_ops drain_http_ops = {
     .name = "http",
     .create = http_create,
     .send = http_post,
+    .shelve = http_shelve,
     .close = http_close,
     .free = http_free,
 };

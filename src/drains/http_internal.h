@@ -10,7 +10,7 @@
 
 /* What sets one member that posts apart from another. */
 struct http_kind {
-    bool want_body; /* of the answer */
+    bool want_body; /* of the answer, which is held against the body that was sent */
     /* What the answer, or the lack of one, means for <b>. Fills b->err unless it is DELIVERED. */
     enum verdict (*verdict)(const struct http_answer *a, const struct err *e, struct batch *b);
 };
@@ -18,6 +18,7 @@ struct http_kind {
 struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
                              struct engine *en, struct drain_spec *spec, struct err *e);
 void http_post(struct drain *d, struct batch *b);
+void http_shelve(struct drain *d, struct batch *b);
 void http_close(struct drain *d, bool flush);
 void http_free(struct drain *d);
 

@@ -185,6 +185,7 @@ static void push(struct drain_redis *r)
 static void redis_send(struct drain *d, struct batch *b)
 {
     struct drain_redis *r = redis_of(d);
+    size_t before;
 
     if (r->spent) {
         b->err = r->why;
@@ -195,12 +196,15 @@ static void redis_send(struct drain *d, struct batch *b)
         buf_consume(&r->out, r->off);
         r->off = 0;
     }
+    before = r->out.len;
     if (push_batch(r, b) < 0) {
         (void)err_set(&b->err, ENOMEM, "redis: no room for the commands");
         spend(r, VERDICT_RETRY, &b->err);
         drain_settle(d, b, VERDICT_RETRY);
         return;
     }
+    b->extra = r->out.len - before;
+    drain_body_sent(d, b, false);
     r->queue[(r->first + r->len++) % SLOTS] = (struct pending){.batch = b};
     if (r->len == 1)
         expect(r);

@@ -1,11 +1,12 @@
 /*
- * Batches whose bodies are in the log file again. A peer that takes nothing leaves a stream drain
- * with a half-written batch; its bytes need not be kept, since reading the same ranges again gives
- * the same bytes. So a stuck drain costs a few ranges, whatever its batch held, and the budget of
- * bodies in flight stays with those that move.
+ * Batches whose bodies are in the log file again. A peer that takes nothing leaves a drain with a
+ * half-written batch, one that does not answer with a written one; the bytes need not be kept,
+ * since reading the same ranges again gives the same bytes. So a stuck drain costs a few ranges,
+ * whatever its batch held, and the budget of bodies in flight stays with those that move.
  *
- * The body made again is compared by length and hash: if the file has changed under it, the frame
- * that was begun cannot be ended, and the member must end the connection.
+ * Bodies are let go after SHELVE_MS without progress, sooner while somebody waits for room. The
+ * body made again is compared by length and hash: if the file has changed under it, the frame that
+ * was begun cannot be ended, and the member must end the connection.
  */
 #include "drains/engine_internal.h"
 #include "formats/format.h"
@@ -73,26 +74,93 @@ static void refill_range(struct batch *b, const struct batch_range *r)
     (void)batch_range_read(r, r->records, &f.sink, NULL); /* fewer: seen by the body's length */
 }
 
+void drain_charge(struct batch *b)
+{
+    budget_charge(b, b->extra + (b->body.p ? b->body.cap : 0));
+}
+
+static void let_go(struct batch *b, uint64_t hash)
+{
+    list_del(&b->body_node);
+    if (b->shelved || !b->body.len)
+        return;
+    b->shelved = true;
+    b->shelved_hash = hash;
+    batch_body_release(b);
+    drain_charge(b);
+}
+
+void drain_body_sent(struct drain *d, struct batch *b, bool keep)
+{
+    b->sent = true;
+    if (keep)
+        drain_moved(d, b);
+    else
+        let_go(b, 0);
+}
+
 void drain_shelve(struct drain *d, struct batch *b)
 {
-    if (b->shelved_len || !b->body.len)
-        return;
-    b->shelved_len = b->body.len;
-    b->shelved_hash = hash_stable(b->body.p, b->body.len);
-    d->engine->inflight_bytes -= b->body.len;
-    buf_release(&b->body);
+    (void)d;
+    if (!b->shelved && b->body.len)
+        let_go(b, hash_stable(b->body.p, b->body.len));
 }
 
 int drain_unshelve(struct drain *d, struct batch *b)
 {
-    size_t len = b->shelved_len;
-
-    if (!len)
+    if (!b->shelved)
         return 0;
-    b->shelved_len = 0;
+    b->shelved = false;
+    if (buf_reserve(&b->body, b->len) < 0)
+        return -1;
     for (unsigned i = 0; i < b->nranges; i++)
         if (b->ranges[i].cursor)
             refill_range(b, &b->ranges[i]);
-    d->engine->inflight_bytes += b->body.len;
-    return b->body.len == len && hash_stable(b->body.p, len) == b->shelved_hash ? 0 : -1;
+    if (b->ranges[0].cursor)
+        (void)formatter_end(b->ranges[0].cursor->formatter, &b->body); /* seen by its length */
+    drain_charge(b);
+    if (b->body.len != b->len ||
+        (b->shelved_hash && hash_stable(b->body.p, b->len) != b->shelved_hash))
+        return -1;
+    drain_moved(d, b);
+    return 0;
+}
+
+/* ---- when ---- */
+
+void drain_moved(struct drain *d, struct batch *b)
+{
+    struct engine *en = d->engine;
+
+    if (b->shelved)
+        return;
+    b->moved_at = loop_now(&en->loop);
+    list_del(&b->body_node);
+    list_add_tail(&en->sending, &b->body_node);
+    if (!loop_timer_active(en->shelf_timer))
+        loop_timer_start(en->shelf_timer, SHELVE_MS);
+}
+
+void shelf_timer_fired(void *arg)
+{
+    struct engine *en = arg;
+    uint64_t now = loop_now(&en->loop), age;
+
+    while (!list_empty(&en->sending)) {
+        struct batch *b = list_entry(en->sending.next, struct batch, body_node);
+        struct drain *d = b->drain;
+
+        age = list_empty(&en->cramped) ? SHELVE_MS : SHELVE_CRAMPED_MS;
+        if (now - b->moved_at < age) {
+            loop_timer_start(en->shelf_timer, b->moved_at + age - now);
+            break;
+        }
+        if (!b->sent)
+            d->batch_target = BATCH_BYTES_PROBE; /* it does not take as much as it did */
+        if (d->ops->shelve)
+            d->ops->shelve(d, b);
+        else
+            drain_shelve(d, b);
+        list_del(&b->body_node);
+    }
 }

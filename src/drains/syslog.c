@@ -16,8 +16,7 @@
 #include "drains/members.h"
 #include "net/conn.h"
 
-#define POLL_MS 500    /* between looks at what the peer's kernel has acknowledged */
-#define SHELVE_MS 1000 /* the peer takes nothing: the batch need not be kept */
+#define POLL_MS 500 /* between looks at what the peer's kernel has acknowledged */
 #define SAMPLES (COMMIT_LAG_MS / POLL_MS + 2)
 
 /* The peer's kernel had acknowledged <acked> bytes at <at_ms>. */
@@ -134,8 +133,6 @@ static void poll_fired(void *arg)
         gone(s, false, &e);
         return;
     }
-    if (s->batch && now - s->progress_ms >= SHELVE_MS)
-        drain_shelve(&s->base, s->batch);
     if (s->batch || drain_unconfirmed(&s->base))
         loop_timer_start(s->poll, POLL_MS);
 }
@@ -156,6 +153,8 @@ static void push(struct drain_syslog *s)
     n = conn_write(s->conn, b->body.p + s->off, b->body.len - s->off);
 
     s->off += n;
+    if (n)
+        drain_moved(&s->base, b);
     if (!loop_timer_active(s->poll)) {
         s->progress_ms = now_ms(s);
         loop_timer_start(s->poll, POLL_MS);
@@ -175,6 +174,7 @@ static void syslog_send(struct drain *d, struct batch *b)
         BUG("syslog: two batches at once");
     s->batch = b;
     s->off = 0;
+    drain_moved(d, b);
     push(s);
 }
 

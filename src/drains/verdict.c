@@ -59,7 +59,7 @@ void drain_grow(struct drain *d, const struct batch *b)
 {
     size_t max = batch_max(d);
 
-    if (b->body.len >= d->batch_target / 2)
+    if (b->len >= d->batch_target / 2)
         d->batch_target = d->batch_target * 2 > max ? max : d->batch_target * 2;
     if (d->suspect > b->records) {
         d->suspect -= b->records;
@@ -132,8 +132,8 @@ static void rejected(struct drain *d, struct batch *b)
         return;
     }
     if (b->verdict == VERDICT_TOO_LARGE) {
-        if (!d->batch_limit || d->batch_limit > b->body.len / 2)
-            d->batch_limit = b->body.len / 2;
+        if (!d->batch_limit || d->batch_limit > b->len / 2)
+            d->batch_limit = b->len / 2;
         if (d->batch_target > d->batch_limit)
             d->batch_target = d->batch_limit;
     }
@@ -150,7 +150,9 @@ void drain_act_on(struct batch *b)
     bool taken = true;
 
     d->ninflight--;
-    en->inflight_bytes -= b->body.len;
+    b->extra = 0;
+    budget_charge(b, 0);
+    list_del(&b->body_node);
     if (d->spec->trace)
         trace_settle(d, b);
     switch (b->verdict) {

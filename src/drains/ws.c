@@ -107,6 +107,7 @@ static void ws_send_batch(struct drain *d, struct batch *b)
     struct drain_ws *w = ws_of(d);
     enum ws_opcode op = w->gzip ? WS_BINARY : WS_TEXT;
     struct str message;
+    size_t before = ws_backlog(w->ws);
     char number[24];
     int n;
 
@@ -121,6 +122,8 @@ static void ws_send_batch(struct drain *d, struct batch *b)
     }
     if (w->message.cap > MESSAGE_KEPT)
         buf_release(&w->message);
+    b->extra = ws_backlog(w->ws) > before ? ws_backlog(w->ws) - before : 0;
+    drain_body_sent(d, b, false);
     w->queue[(w->first + w->len++) % SLOTS] = b;
     if (w->len == 1)
         await_pong(w);

@@ -50,6 +50,26 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return taken; /* less than was offered ends the transfer */
 }
 
+/* ---- the body, as curl sends it ---- */
+
+static size_t on_read(char *into, size_t size, size_t n, void *arg)
+{
+    struct http_call *call = arg;
+    ssize_t got = call->read_body ? call->read_body(call->arg, into, size * n, &call->err) : 0;
+
+    return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
+}
+
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct http_call *call = arg;
+
+    if (!call->rewind_body || offset != 0 || origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    call->rewind_body(call->arg);
+    return CURL_SEEKFUNC_OK;
+}
+
 /* ---- the pool ---- */
 
 struct http_call *http_call_create(struct http_origin *o)
@@ -67,6 +87,10 @@ struct http_call *http_call_create(struct http_origin *o)
     (void)curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
     (void)curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
+    (void)curl_easy_setopt(call->easy, CURLOPT_READFUNCTION, on_read);
+    (void)curl_easy_setopt(call->easy, CURLOPT_READDATA, call);
+    (void)curl_easy_setopt(call->easy, CURLOPT_SEEKFUNCTION, on_seek);
+    (void)curl_easy_setopt(call->easy, CURLOPT_SEEKDATA, call);
     return call;
 }
 
@@ -228,7 +252,10 @@ static int set_method(struct http_call *call, const char *method, struct str bod
     if (body.len || !plain || post) {
         (void)curl_easy_setopt(easy, CURLOPT_POST, 1L);
         (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.len ? body.p : "");
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+                               call->read_body ? NULL
+                               : body.len      ? body.p
+                                               : "");
     } else {
         (void)curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
         (void)curl_easy_setopt(easy, CURLOPT_NOBODY, head ? 1L : 0L);
@@ -251,6 +278,8 @@ struct http_call *http_send(struct http_origin *o, const struct http_request *re
     call->started_ms = loop_now(o->client->loop);
     call->want_body = req->want_body;
     call->stream = req->on_body;
+    call->read_body = req->read_body;
+    call->rewind_body = req->rewind_body;
     call->timeout_ms = req->timeout_ms ? req->timeout_ms : o->cfg.timeout_ms;
     call->refused = call->retried = call->connected = false;
     call->connects = 0;
@@ -344,6 +373,8 @@ void http_call_ended(struct http_call *call, CURLcode code)
         http_client_finished(o->client, call);
     } else if (call->leftovers && !call->retried) {
         call->retried = true;
+        if (call->rewind_body)
+            call->rewind_body(call->arg);
         (void)curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
         http_call_start(call);
     } else {

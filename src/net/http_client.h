@@ -47,8 +47,12 @@ struct http_request {
     struct str target;  /* path and query, encoded, as sent; copied */
     const char *const
         *headers;    /* "Name: value", NULL-terminated; copied. No CR, LF or NUL (refused) */
-    struct str body; /* borrowed until <done> */
-    bool want_body;  /* keep the answer's body (else it is read and thrown away) */
+    struct str body; /* borrowed until <done>; or, with <read_body>, only its length counts: */
+    /* Copies the next bytes of it, <room> at most. -1 with <e> set ends the request. Called from
+     * inside of the client: may neither send nor cancel. NULL = <body> is there. */
+    ssize_t (*read_body)(void *arg, char *into, size_t room, struct err *e);
+    void (*rewind_body)(void *arg); /* from its start again, on another connection */
+    bool want_body;                 /* keep the answer's body (else it is read and thrown away) */
     /* For answers without an end: the body of a 2xx is told piece by piece instead, and has no
      * limit. First with nothing, when the head
      * was read. The reader takes each piece whole; TCP holds the peer up meanwhile. Called from

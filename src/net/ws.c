@@ -43,7 +43,7 @@ struct ws {
     struct ws_end end;
 };
 
-static size_t backlog(const struct ws *w)
+size_t ws_backlog(const struct ws *w)
 {
     return w->out.len - w->off;
 }
@@ -52,7 +52,7 @@ uint64_t ws_unacked(const struct ws *w)
 {
     int64_t unacked = conn_unacked(w->conn);
 
-    return backlog(w) + (unacked > 0 ? (uint64_t)unacked : 0);
+    return ws_backlog(w) + (unacked > 0 ? (uint64_t)unacked : 0);
 }
 
 bool ws_is_open(const struct ws *w)
@@ -64,10 +64,10 @@ bool ws_is_open(const struct ws *w)
 
 static void push(struct ws *w)
 {
-    if (!backlog(w))
+    if (!ws_backlog(w))
         return;
-    w->off += conn_write(w->conn, w->out.p + w->off, backlog(w));
-    if (backlog(w))
+    w->off += conn_write(w->conn, w->out.p + w->off, ws_backlog(w));
+    if (ws_backlog(w))
         return; /* <writable> follows */
     if (w->state == WS_ASKING)
         explicit_bzero(w->out.p, w->out.len); /* it held credentials */
@@ -94,7 +94,7 @@ int ws_send(struct ws *w, enum ws_opcode op, struct str payload)
 {
     if (w->state != WS_OPEN)
         return -1;
-    if (op < WS_CLOSE && backlog(w) + payload.len + WS_HEADER_MAX + CONTROL_ROOM > w->out.max)
+    if (op < WS_CLOSE && ws_backlog(w) + payload.len + WS_HEADER_MAX + CONTROL_ROOM > w->out.max)
         return -1;
     if (add_frame(w, op, payload) < 0)
         return -1;
@@ -104,7 +104,7 @@ int ws_send(struct ws *w, enum ws_opcode op, struct str payload)
 
 static void answer_ping(struct ws *w)
 {
-    if (!w->pong_due || w->state != WS_OPEN || backlog(w))
+    if (!w->pong_due || w->state != WS_OPEN || ws_backlog(w))
         return;
     w->pong_due = false;
     if (add_frame(w, WS_PONG, str_make((const char *)w->pong, w->pong_len)) == 0)
@@ -114,7 +114,7 @@ static void answer_ping(struct ws *w)
 /* What was queued before and the Close itself are out, or the socket will never take them. */
 static void leave(struct ws *w)
 {
-    if (w->state == WS_LEAVING && !backlog(w))
+    if (w->state == WS_LEAVING && !ws_backlog(w))
         conn_shutdown(w->conn);
 }
 

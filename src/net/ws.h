@@ -46,6 +46,8 @@ struct ws *ws_create(struct loop *l, struct dns *dns, const struct ws_config *cf
 /* Queues a frame, a whole message of it; while open only. -1 when it does not fit (nothing
  * changes). */
 int ws_send(struct ws *w, enum ws_opcode op, struct str payload);
+/* Bytes that wait for the socket. */
+size_t ws_backlog(const struct ws *w);
 /* Bytes that the peer's kernel has not acknowledged yet: while this shrinks, the peer lives. */
 uint64_t ws_unacked(const struct ws *w);
 bool ws_is_open(const struct ws *w);

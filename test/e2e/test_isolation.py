@@ -11,6 +11,7 @@ import pytest
 from lib.daemon import SANITIZED, SLOW, limits, run
 from lib.dead import DeadFarm
 from lib.http_peer import Answer
+from lib.hung import HungFarm
 from lib.node import Writer
 from lib.wait import Pacer, wait_for
 
@@ -157,3 +158,63 @@ def test_X05_state_holds_no_credential(node, oracle, daemon, http):
     d.stop()
     kept = [p for p in (d.tmp / "state").rglob("*") if p.is_file()]
     assert kept and not any(secret.encode() in p.read_bytes() for p in kept for secret in d.secrets)
+
+
+# --- T3: receivers that were well and hang ---------------------------------------------------------------------------
+
+EVIL_PODS = 40
+
+
+def evil_pods(node):
+    """Enough streams, and enough in each, to keep all connections of a few drains busy with large batches."""
+    lines = [b"x" * 1000] * 500
+    for i in range(EVIL_PODS):
+        node.container(f"evil-{i}", namespace="evil").write(lines)
+
+
+def wait_hung(farm):
+    wait_for(lambda: farm.hung == len(farm.ports), 60 * SLOW, lambda: f"{farm.hung} receivers hung: {farm.requests}")
+
+
+@pytest.mark.parametrize("then", ["silent", "deaf", "half", "drip"])
+def test_T03_a_neighbour_keeps_its_batches(node, oracle, daemon, closing, http, then):
+    """Four receivers that answer well and then hang: the neighbour goes on with large requests, not with many small ones."""
+    farm = closing(HungFarm(4, answers=20, then=then, rcvbuf=4096 if then == "deaf" else None))
+    web = http(default=Answer(delay=0.03))
+    d = daemon(node, routes=[("*.default", web.url("batch=ndjson")), *[("*.evil", url) for url in farm.urls()]])
+    c, source = node.container("web-0"), oracle.source("a", size=1000)
+    c.write(source.take(100))
+    oracle.wait_complete(web, 20 * SLOW)
+    evil_pods(node)
+    wait_hung(farm)
+    before = len(web.requests)
+    c.write(source.take(20_000))
+    oracle.wait_complete(web, 60 * SLOW).assert_exact()
+    assert len(web.requests) - before < 80, "20 MB in requests of a MiB, after some that grow"
+    assert d.metric("logtrain_inflight_bytes") < limits()["INFLIGHT_MAX"], "what stands still is let go"
+
+
+def test_T03_a_neighbour_keeps_its_connections(node, oracle, daemon, closing, http):
+    """The same to a neighbour with a request for each record, which needs many at once."""
+    farm = closing(HungFarm(4, answers=20))
+    web = http(default=Answer(delay=0.03))
+    daemon(node, routes=[("*.default", web.url()), *[("*.evil", url) for url in farm.urls()]])
+    evil_pods(node)
+    wait_hung(farm)
+    names = [f"web-{i}" for i in range(20)]
+    for name in names:
+        node.container(name).write(oracle.source(name).take(30))
+    oracle.wait_complete(web, 60 * SLOW, streams=names).assert_exact()
+    assert len(web.connections) > 10, "20 streams, 40 connections"
+
+
+@pytest.mark.parametrize("options", ["compression=gzip&batch=ndjson", "batch=array&timeout=2s", "timeout=2s"])
+def test_T03_what_was_let_go_is_sent_again_whole(node, oracle, daemon, http, options):
+    """A receiver that takes a request and says nothing: its body is let go, and is whole when it comes again."""
+    web = http(answers=[200] * 8 + [Answer(never=True)])
+    d = daemon(node, routes=[("*", web.url(options))])
+    c, source = node.container("web-0"), oracle.source("a", size=8000)
+    wait_for(lambda: len(web.requests) > 8 or c.write(source.take(100)), 20 * SLOW, "the request without an answer")
+    wait_for(lambda: d.metric("logtrain_inflight_bytes") == 0, 20 * SLOW, "the body to be let go")
+    web.end_all("reset")
+    oracle.wait_complete(web, 60 * SLOW).assert_exact(dup_max=source.written)

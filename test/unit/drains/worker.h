@@ -100,7 +100,7 @@ static inline void answer(struct fake *f, enum verdict v)
     assert_non_null(b);
     f->batch = f->second;
     f->second = NULL;
-    f->written += b->body.len;
+    f->written += b->len;
     b->end = f->written;
     if (v != VERDICT_DELIVERED && v != VERDICT_SENT)
         (void)err_set(&b->err, EPROTO, "the test says so");

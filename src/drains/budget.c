@@ -1,0 +1,119 @@
+/*
+ * Memory for batches: one budget for all drains of a worker, shared by those who pay for it.
+ *
+ * A party is who a drain's memory is charged to: the namespace of the workload that asked for it,
+ * with all its drains together, or an operator's drain by itself. A party may have as much as is
+ * still free. So one that hoards ends at half of the budget, n of them at a share of n + 1, and
+ * whoever has nothing always finds as much free as each of the others has.
+ *
+ *   INFLIGHT_MAX  |== party a ==|== party b ==|------ free ------|
+ *                                     b may have more while b < free
+ *
+ * Beyond INFLIGHT_MAX a reserve is left for small batches of parties that have nothing.
+ *
+ * A body is charged while it is in memory, not while its answer is awaited: a member gives it back
+ * when the kernel has all of it, and what stands still is shelved (shelf.c). So what is taken is
+ * soon free again, whatever the receivers do.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "drains/engine_internal.h"
+
+#define WAKE_MAX 64 /* drains that look again when room was made: bounds the work of a turn */
+
+struct party {
+    unsigned refs;
+    size_t bytes; /* charged */
+    size_t len;
+    char name[]; /* the namespace; "" for an operator's drain */
+};
+
+static struct party *party_create(struct str name)
+{
+    struct party *p = xcalloc(1, sizeof(*p) + name.len);
+
+    p->len = name.len;
+    if (name.len)
+        memcpy(p->name, name.p, name.len);
+    return p;
+}
+
+void budget_join(struct drain *d, const struct identity *id)
+{
+    struct engine *en = d->engine;
+    struct str name = d->spec->owner ? id->namespace : STR("");
+    struct party *p = name.len ? map_get(&en->parties, name) : NULL;
+
+    if (d->party)
+        return;
+    if (!p) {
+        p = party_create(name);
+        if (name.len)
+            (void)map_put(&en->parties, str_make(p->name, p->len), p);
+    }
+    p->refs++;
+    d->party = p;
+}
+
+void budget_leave(struct drain *d)
+{
+    struct party *p = d->party;
+
+    d->party = NULL;
+    list_del(&d->cramped_node);
+    if (!p || --p->refs)
+        return;
+    if (p->bytes)
+        BUG("drain: party freed with %zu bytes in flight", p->bytes);
+    if (p->len)
+        (void)map_del(&d->engine->parties, str_make(p->name, p->len));
+    free(p);
+}
+
+void budget_charge(struct batch *b, size_t bytes)
+{
+    struct engine *en = b->drain->engine;
+    struct party *p = b->drain->party;
+
+    if (bytes < b->charged && !list_empty(&en->cramped)) {
+        en->room_made = true;
+        loop_task_post(&en->loop, &en->turn);
+    }
+    en->inflight_bytes = en->inflight_bytes - b->charged + bytes;
+    p->bytes = p->bytes - b->charged + bytes;
+    b->charged = bytes;
+}
+
+size_t budget_room(const struct drain *d)
+{
+    size_t used = d->engine->inflight_bytes, has = d->party->bytes;
+    size_t left = used < INFLIGHT_MAX ? INFLIGHT_MAX - used : 0;
+    size_t room = left > has ? left - has : 0;
+
+    if (room >= BATCH_BYTES_SMALL)
+        return room;
+    return !has && used < INFLIGHT_MAX + INFLIGHT_RESERVE ? BATCH_BYTES_SMALL : 0;
+}
+
+void budget_wait(struct drain *d)
+{
+    struct engine *en = d->engine;
+
+    if (!list_empty(&d->cramped_node))
+        return;
+    list_add_tail(&en->cramped, &d->cramped_node);
+    if (loop_timer_left(en->shelf_timer) > SHELVE_CRAMPED_MS)
+        loop_timer_start(en->shelf_timer, SHELVE_CRAMPED_MS);
+}
+
+void budget_wake(struct engine *en)
+{
+    en->room_made = false;
+    for (unsigned n = 0; n < WAKE_MAX && !list_empty(&en->cramped); n++) {
+        struct drain *d = list_entry(en->cramped.next, struct drain, cramped_node);
+
+        list_del(&d->cramped_node);
+        engine_want(en, d);
+    }
+}

@@ -1,0 +1,130 @@
+#include "worker.h"
+
+/* A worker whose budget somebody else has used up. */
+
+static char lines[300 * 1024];
+
+static void big_file(void)
+{
+    char *p = lines;
+
+    while (p + 1100 < lines + sizeof(lines))
+        p += snprintf(p, 1100, T "F %01000d\n", 7);
+    put("0.log", lines, 0);
+}
+
+/* Healthy, with one batch unanswered and more to send. */
+static struct fake *busy_drain(unsigned n)
+{
+    struct fake *f;
+
+    w.slots = 2;
+    f = attach(n, true);
+    f->base.healthy = true;
+    return f;
+}
+
+static void start(void)
+{
+    big_file();
+    feed_stream();
+    feed_segment(1, "0.log");
+}
+
+static void test_who_has_nothing_gets_a_small_batch(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    start();
+    w.en->inflight_bytes = INFLIGHT_MAX;
+    f = busy_drain(0);
+    assert_non_null(f->batch);
+    assert_true(f->batch->body.len <= BATCH_BYTES_SMALL);
+    assert_null(f->second); /* it has something now */
+    w.en->inflight_bytes -= INFLIGHT_MAX;
+}
+
+static void test_beyond_the_reserve_all_wait_and_are_woken(void **state)
+{
+    struct fake *f, *other;
+
+    (void)state;
+    start();
+    other = busy_drain(1);
+    assert_non_null(other->batch);
+    w.en->inflight_bytes += INFLIGHT_MAX + INFLIGHT_RESERVE;
+    f = busy_drain(0);
+    assert_null(f->batch);
+    w.en->inflight_bytes -= INFLIGHT_MAX + INFLIGHT_RESERVE;
+    drain_shelve(&other->base, other->batch); /* makes room */
+    turns(3);
+    assert_non_null(f->batch);
+}
+
+/* What one has is taken off what it may have: two thirds for two. */
+static void test_a_party_leaves_as_much_as_it_has(void **state)
+{
+    struct fake *f, *other;
+
+    (void)state;
+    start();
+    f = busy_drain(0);
+    other = busy_drain(1);
+    assert_true(f->batch->charged > 0);
+    assert_int_equal(budget_room(&f->base),
+                     INFLIGHT_MAX - w.en->inflight_bytes - 2 * f->batch->charged);
+    assert_int_equal(budget_room(&f->base), budget_room(&other->base));
+}
+
+static void test_what_stands_still_is_let_go(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    start();
+    f = busy_drain(0);
+    assert_non_null(f->batch);
+    drain_moved(&f->base, f->batch);
+    assert_true(w.en->inflight_bytes > 0);
+    pass_ms(SHELVE_MS - 1);
+    assert_false(f->batch->shelved);
+    pass_ms(1);
+    assert_true(f->batch->shelved);
+    assert_null(f->batch->body.p);
+    assert_int_equal(drain_unshelve(&f->base, f->batch), 0);
+    assert_int_equal(f->batch->body.len, f->batch->len);
+}
+
+static void test_sooner_while_somebody_waits(void **state)
+{
+    struct fake *f, *waits;
+
+    (void)state;
+    start();
+    f = busy_drain(0);
+    drain_moved(&f->base, f->batch);
+    w.en->inflight_bytes += INFLIGHT_MAX + INFLIGHT_RESERVE;
+    waits = busy_drain(1);
+    assert_null(waits->batch);
+    pass_ms(SHELVE_CRAMPED_MS);
+    assert_true(f->batch->shelved);
+    w.en->inflight_bytes -= INFLIGHT_MAX + INFLIGHT_RESERVE;
+    budget_wake(w.en);
+    turns(3);
+    assert_non_null(waits->batch);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_party_leaves_as_much_as_it_has, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_has_nothing_gets_a_small_batch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_beyond_the_reserve_all_wait_and_are_woken, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_what_stands_still_is_let_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sooner_while_somebody_waits, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
