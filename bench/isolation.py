@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
-"""What 1,000 dead drains cost the healthy one (FAULTS.md X01): the same load with and without them, in turn, medians.
+"""What others cost a healthy drain (FAULTS.md X01): the same load with and without them, in turn, and the ratio of each pair.
 
-The dead ones are a quarter each: connection refused, SYN unanswered, accepted and never read, TLS handshake that stalls.
-Every line goes to all of them and to the healthy drain. First they get a few lines and the time to be dead; then the load is
-there (a rotation puts large files in place), and what counts is how fast the healthy drain has it.
+  dead      1,000 drains that never answered: a quarter each refused, SYN unanswered, accepted and never read, TLS handshake
+            that stalls. Every line goes to all of them.
+  hang      one workload with four HTTP receivers that answer well at first and then hang.
+  hang100   100 HTTP receivers that were well and hang, for lines of their own.
+  flood     a workload that writes 100 times what the neighbour writes, to a receiver that takes it.
+
+In `dead`, `hang` and `hang100` the neighbour's load is there at once (a rotation puts large files in place), and what counts
+is how fast its receiver has it. In `flood` it writes at a steady rate, and what counts is when the last line has come.
+To reach: 95 % in each.
 """
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -21,23 +28,26 @@ from run import Sink, cpu_seconds, memory_kib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "e2e"))
 from lib.dead import DeadFarm  # noqa: E402
+from lib.hung import HungFarm  # noqa: E402
 
 FILES = 10
+EVIL_FILES = 80  # so many streams keep all connections of a drain busy
 SEED_LINES = 20000  # more than what the kernel takes for a drain that reads nothing
 SETTLE_S = 12  # longer than a connect may take, so that each has failed
+PACED_S, PACED_RATE = 5, 20000  # flood: what the neighbour writes, lines a second
 
 
 class Logtrain:
     """With a routes file, because a thousand URLs are too many for a command line."""
 
-    def __init__(self, args, work, node, urls):
-        routes, self.port_file = os.path.join(work, "routes"), os.path.join(work, "port")
-        with open(routes, "w", encoding="ascii") as f:
-            f.writelines(f"*  {url}\n" for url in urls)
+    def __init__(self, args, work, node, routes):
+        path, self.port_file = os.path.join(work, "routes"), os.path.join(work, "port")
+        with open(path, "w", encoding="ascii") as f:
+            f.writelines(f"{host}  {url}\n" for host, url in routes)
         env = dict(os.environ, KUBERNETES="true", KUBERNETES_LOG_PATH=f"{node}/containers", READ_FROM="start",
                    STATE_PATH=os.path.join(work, "state"), HTTP_PORT="0", HTTP_PORT_FILE=self.port_file,
                    WORKERS=str(args.workers), LOG_LEVEL="error")
-        self.proc = subprocess.Popen([args.logtrain, "--routes", routes], env=env)
+        self.proc = subprocess.Popen([args.logtrain, "--routes", path], env=env)
         self.pid = self.proc.pid
 
     def metric(self, name):
@@ -50,44 +60,136 @@ class Logtrain:
         self.proc.wait()
 
 
+def genlog(args, tree, files, lines):
+    subprocess.run([f"{args.tools}/bench_genlog", tree, str(files), str(lines), "200"], check=True)
+
+
+def add_workload(tree, name, load):
+    """The files of <load>, as pods of workload <name> in the namespace of the same name."""
+    for i, source in enumerate(sorted(glob.glob(f"{load}/pods/*/app/0.log"))):
+        pod = f"{tree}/pods/{name}_{name}-{i}_{i:08x}-1111-0000-0000-000000000000/app"
+        os.makedirs(pod)
+        os.link(source, f"{pod}/0.log")
+        os.symlink(f"{pod}/0.log", f"{tree}/containers/{name}-{i}_{name}_app-{i:064x}.log")
+
+
 def rotate_in(tree, load):
     """The files of <load> become the live ones of <tree>, as after a rotation."""
-    for live in sorted(glob.glob(f"{tree}/pods/*/app/0.log")):
+    for live in sorted(glob.glob(f"{tree}/pods/default_*/app/0.log")):
         os.rename(live, live + ".20261120-101500")
         os.link(live.replace(tree, load), live)
 
 
-def one(args, load, dead):
-    with tempfile.TemporaryDirectory(prefix="run-", dir=os.path.dirname(load)) as work:
+def write_steadily(tree):
+    """PACED_RATE lines a second into the files of the neighbour."""
+    line = b"2026-11-20T10:15:00.123456789Z stdout F " + b"x" * 159 + b"\n"
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(open(f, "ab", buffering=0)) for f in glob.glob(f"{tree}/pods/default_*/app/0.log")]
+        began, written = time.monotonic(), 0
+        while written < PACED_S * PACED_RATE:
+            for f in files:
+                f.write(line * 100)
+            written += 100 * len(files)
+            time.sleep(max(0.0, began + written / PACED_RATE - time.monotonic()))
+    return written
+
+
+class Attack:
+    """What a scenario is about: routes beside the neighbour's, workloads beside it, and when it has begun."""
+
+    def __init__(self, args, stack, load):
+        self.routes, self.workloads, self.paced = [], [], False
+        self.began = lambda: True
+        self.settle = 1
+        getattr(self, args.scenario)(args, stack, load)
+
+    def dead(self, args, stack, _):
+        n = args.dead // 4
+        farm = stack.enter_context(DeadFarm(n, n, n, args.dead - 3 * n))
+        self.routes = [("*", url) for url in farm.urls]
+        self.settle = SETTLE_S
+
+    def _hang(self, stack, load, n):
+        farm = stack.enter_context(HungFarm(n, answers=30))
+        self.routes = [("*.evil", url) for url in farm.urls()]
+        self.workloads = [("evil", load)]
+        self.began = lambda: farm.hung == n
+
+    def hang(self, _, stack, load):
+        self._hang(stack, load, 4)
+
+    def hang100(self, _, stack, load):
+        self._hang(stack, load, 100)
+
+    def flood(self, args, stack, load):
+        sink = Sink(args.tools, "http")
+        stack.callback(sink.close)
+        self.routes = [("*.evil", f"http://127.0.0.1:{sink.port}/?batch=ndjson")]
+        self.workloads = [("evil", load)]
+        self.began = lambda: sink.records() > SEED_LINES
+
+
+def wait_for(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(f"bench: {what}: not after {seconds} s")
+        time.sleep(0.01)
+
+
+def once(args, loads, attacked):
+    """One run. The neighbour's lines, and the seconds that they took."""
+    with contextlib.ExitStack() as stack:
+        work = stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=os.path.dirname(loads["load"])))
         tree = os.path.join(work, "node")
-        subprocess.run([f"{args.tools}/bench_genlog", tree, str(FILES), str(SEED_LINES), "200"], check=True)
-        sink = Sink(args.tools, "syslog")
-        p = Logtrain(args, work, tree, [f"syslog+tcp://127.0.0.1:{sink.port}", *dead])
-        try:
-            sink.wait_for(SEED_LINES, 30, "the first lines")
-            time.sleep(SETTLE_S if dead else 1)
-            cpu, began = cpu_seconds(p.pid), time.monotonic()
-            rotate_in(tree, load)
-            sink.wait_for(SEED_LINES + args.lines, 300, "isolation")
-            took, cpu = time.monotonic() - began, cpu_seconds(p.pid) - cpu
-            idle = cpu_seconds(p.pid)
-            time.sleep(3)
-            idle = (cpu_seconds(p.pid) - idle) / 3
-            return {"dead": len(dead), "lines_per_second": round(args.lines / took),
-                    "lines_per_cpu_second": round(args.lines / cpu), "idle_cpu_percent": round(idle * 100, 2),
-                    "rss_mib": round(memory_kib(p.pid, "VmHWM") / 1024, 1),
-                    "bound_mib": round(p.metric("logtrain_memory_bound_bytes") / (1 << 20), 1)}
-        finally:
-            p.close()
-            sink.close()
+        genlog(args, tree, FILES, SEED_LINES)
+        attack = Attack(args, stack, loads["evil"]) if attacked else None
+        for name, load in attack.workloads if attack else []:
+            add_workload(tree, name, load)
+        sink = Sink(args.tools, args.neighbour, args.delay)
+        stack.callback(sink.close)
+        scheme = {"http": "http://127.0.0.1:%d/?batch=ndjson", "syslog": "syslog+tcp://127.0.0.1:%d"}[args.neighbour]
+        routes = [("*.default", scheme % sink.port)] + (attack.routes if attack else [])
+        p = Logtrain(args, work, tree, routes)
+        stack.callback(p.close)
+        sink.wait_for(SEED_LINES, 120, "the first lines")
+        if attack:
+            wait_for(attack.began, 60, "the attack")
+        time.sleep(attack.settle if attack else 1)
+        cpu, began = cpu_seconds(p.pid), time.monotonic()
+        if args.scenario == "flood":
+            lines = write_steadily(tree)
+        else:
+            lines = args.lines
+            rotate_in(tree, loads["load"])
+        sink.wait_for(SEED_LINES + lines, 300, args.scenario)
+        took, cpu = time.monotonic() - began, cpu_seconds(p.pid) - cpu
+        idle = cpu_seconds(p.pid)
+        time.sleep(3)
+        idle = (cpu_seconds(p.pid) - idle) / 3
+        return {"lines_per_second": round(lines / took), "lines_per_cpu_second": round(lines / cpu),
+                "idle_cpu_percent": round(idle * 100, 2), "rss_mib": round(memory_kib(p.pid, "VmHWM") / 1024, 1),
+                "bound_mib": round(p.metric("logtrain_memory_bound_bytes") / (1 << 20), 1)}
 
 
-def median(rows, key):
-    return statistics.median(r[key] for r in rows)
+def run_scenario(args, loads):
+    rows = {"without": [], "with": []}
+    for _ in range(args.repeat):  # in turn, so that a noisy minute hits both alike
+        rows["without"].append(once(args, loads, False))
+        rows["with"].append(once(args, loads, True))
+    ratios = [b["lines_per_second"] / a["lines_per_second"] for a, b in zip(rows["without"], rows["with"])]
+    result = {name: {k: statistics.median(r[k] for r in part) for k in part[0]} for name, part in rows.items()}
+    result["kept"] = round(statistics.median(ratios), 3)
+    result["kept_range"] = [round(min(ratios), 3), round(max(ratios), 3)]
+    return result
 
 
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--scenarios", default="dead,hang,hang100,flood")
+    a.add_argument("--neighbour", choices=["http", "syslog"], default="http", help="the healthy drain (default http, ndjson)")
+    a.add_argument("--delay", type=int, default=30, metavar="MS",
+                   help="until its receiver answers, so that it depends on what may be in flight (default 30)")
     a.add_argument("--dead", type=int, default=1000)
     a.add_argument("--lines", type=int, default=3_000_000)
     a.add_argument("--repeat", type=int, default=5)
@@ -97,27 +199,24 @@ def main():
     a.add_argument("--tools", default="build/release/bench", help=argparse.SUPPRESS)
     args = a.parse_args()
 
+    results = {}
     with tempfile.TemporaryDirectory(prefix="logtrain-bench-") as work:
-        load = os.path.join(work, "load")
-        subprocess.run([f"{args.tools}/bench_genlog", load, str(FILES), str(args.lines), "200"], check=True)
-        quarter = args.dead // 4
-        rows = {"without": [], "with": []}
-        for _ in range(args.repeat):
-            rows["without"].append(one(args, load, []))
-            with DeadFarm(quarter, quarter, quarter, args.dead - 3 * quarter) as farm:
-                rows["with"].append(one(args, load, farm.urls))
-    keys = ["lines_per_second", "lines_per_cpu_second", "idle_cpu_percent", "rss_mib", "bound_mib"]
-    medians = {name: {k: median(r, k) for k in keys} for name, r in rows.items()}
-    ratio = medians["with"]["lines_per_second"] / medians["without"]["lines_per_second"]
-    print(f"{'medians of ' + str(args.repeat):24}" + "".join(f"{k:>24}" for k in keys))
-    for name, m in medians.items():
-        print(f"{name + f' {args.dead} dead drains':24}" + "".join(f"{m[k]:>24,}" for k in keys))
-    print(f"\nthe healthy drain keeps {ratio:.1%} of its throughput (to reach: 95 %)\n")
-    text = json.dumps({"isolation": {"kept": round(ratio, 3), **medians}, "runs": rows})
+        loads = {"load": os.path.join(work, "load"), "evil": os.path.join(work, "evil")}
+        genlog(args, loads["load"], FILES, args.lines)
+        genlog(args, loads["evil"], EVIL_FILES, 2_000_000)
+        print(f"{'medians of ' + str(args.repeat):12}{'kept':>8}{'range':>16}{'lines/s':>12}{'idle CPU %':>12}{'RSS MiB':>10}"
+              f"{'bound MiB':>11}")
+        for args.scenario in args.scenarios.split(","):
+            r = results[args.scenario] = run_scenario(args, loads)
+            low, high = r["kept_range"]
+            m = r["with"]
+            print(f"{args.scenario:12}{r['kept']:>8.1%}{f'{low:.1%} - {high:.1%}':>16}{m['lines_per_second']:>12,}"
+                  f"{m['idle_cpu_percent']:>12}{m['rss_mib']:>10}{m['bound_mib']:>11}", flush=True)
+    text = json.dumps({"isolation": results})
     if args.json:
         with open(args.json, "w", encoding="utf-8") as f:
             f.write(text + "\n")
-    print(text)
+    print("\nto reach: 95 % each\n\n" + text)
 
 
 if __name__ == "__main__":

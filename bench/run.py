@@ -40,8 +40,8 @@ def memory_kib(pid, key):
 class Sink:
     """The counting receiver."""
 
-    def __init__(self, tools, kind):
-        self.proc = subprocess.Popen([f"{tools}/bench_sink", kind], stdin=subprocess.PIPE,
+    def __init__(self, tools, kind, delay_ms=0):
+        self.proc = subprocess.Popen([f"{tools}/bench_sink", kind, str(delay_ms)], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, text=True, bufsize=1)
         self.port = int(self.proc.stdout.readline())
 

@@ -1,7 +1,8 @@
 /*
- * A receiver that only counts, for the benchmarks: sink syslog|http. Prints the port it listens on,
- * then one line "records bytes" whenever it is asked by a line on stdin, until stdin ends. http:
- * answers 200 to every request and counts the LFs of the bodies (ndjson).
+ * A receiver that only counts, for the benchmarks: sink syslog|http [DELAY_MS]. Prints the port it
+ * listens on, then one line "records bytes" whenever it is asked by a line on stdin, until stdin
+ * ends. http: answers 200 to every request, DELAY_MS after it was read, and counts the LFs of the
+ * bodies (ndjson).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONNS_MAX 1024
@@ -20,13 +22,14 @@
 struct peer {
     int fd;
     uint64_t body_left; /* http: bytes of the body still to come */
+    uint64_t due_ms;    /* when its answer is due; 0 = none is */
     char head[8192];
     size_t head_len;
 };
 
 static struct peer peers[CONNS_MAX];
 static struct pollfd fds[CONNS_MAX + 2];
-static uint64_t records, bytes;
+static uint64_t records, bytes, delay_ms;
 static char chunk[READ_SIZE];
 
 static uint64_t count_lf(const char *p, size_t n)
@@ -41,10 +44,24 @@ static uint64_t count_lf(const char *p, size_t n)
     return lines;
 }
 
-static void answer(int fd)
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void answer(struct peer *p)
 {
     static const char ok[] = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    int fd = p->fd;
 
+    if (delay_ms && !p->due_ms) {
+        p->due_ms = now_ms() + delay_ms;
+        return;
+    }
+    p->due_ms = 0;
     if (send(fd, ok, sizeof ok - 1, MSG_NOSIGNAL) != (ssize_t)sizeof ok - 1)
         fprintf(stderr, "sink: answer not sent: %s\n", strerror(errno));
 }
@@ -61,7 +78,7 @@ static size_t http_take(struct peer *p, const char *data, size_t n)
         records += count_lf(data, take);
         p->body_left -= take;
         if (!p->body_left)
-            answer(p->fd);
+            answer(p);
         return take;
     }
     memcpy(p->head + p->head_len, data, used);
@@ -76,7 +93,7 @@ static size_t http_take(struct peer *p, const char *data, size_t n)
     p->body_left = length ? strtoull(length + 17, NULL, 10) : 0;
     p->head_len = 0;
     if (!p->body_left)
-        answer(p->fd);
+        answer(p);
     return used;
 }
 
@@ -112,15 +129,31 @@ static int listen_any(void)
     return fd;
 }
 
+/* Gives the answers that are due. Milliseconds until the next one, or -1. */
+static int give_answers(unsigned n)
+{
+    uint64_t now = delay_ms ? now_ms() : 0;
+    int next = -1;
+
+    for (unsigned i = 0; delay_ms && i < n; i++) {
+        if (peers[i].due_ms && peers[i].due_ms <= now)
+            answer(&peers[i]);
+        else if (peers[i].due_ms && (next < 0 || peers[i].due_ms - now < (uint64_t)next))
+            next = (int)(peers[i].due_ms - now);
+    }
+    return next;
+}
+
 int main(int argc, char **argv)
 {
-    bool http = argc == 2 && strcmp(argv[1], "http") == 0;
+    bool http = argc >= 2 && strcmp(argv[1], "http") == 0;
     unsigned n = 2;
 
+    delay_ms = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0;
     fds[0] = (struct pollfd){listen_any(), POLLIN, 0};
     fds[1] = (struct pollfd){0, POLLIN, 0};
     for (;;) {
-        if (poll(fds, n, -1) < 0)
+        if (poll(fds, n, give_answers(n - 2)) < 0)
             return 1;
         if (fds[1].revents) {
             if (read(0, chunk, sizeof chunk) <= 0)
