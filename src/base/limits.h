@@ -97,10 +97,14 @@
 #define JOURNAL_OVERHEAD_MAX 65536           /* of a record beside its message, at most */
 #define JOURNAL_BYTES_MAX (64 * 1024 * 1024) /* JOURNAL_BYTES_MAX: all journals together */
 #define JOURNAL_HOST_BYTES_MAX (32 * 1024 * 1024) /* JOURNAL_HOST_BYTES_MAX: one hostname's */
-#define JOURNAL_HOSTS_MAX 1000                    /* JOURNAL_HOSTS_MAX: hostnames at a time */
-#define JOURNAL_TRUST_MAX 256  /* bytes of the names of inputs that INPUT_OWNERS trusts */
-#define JOURNAL_TENANT_MAX 128 /* ... of a namespace and its UID */
-#define JOURNAL_RETRY_MS 1000  /* a segment that could not be written or made is tried again */
+#define JOURNAL_HOST_PARTS 16           /* a hostname finds one such part of what is left */
+#define JOURNAL_SENDER_PARTS 64         /* ... and one such part of what its sender has left */
+#define JOURNAL_SENDER_FACTOR 3         /* times what is left free: what one sender may hold */
+#define JOURNAL_SENDER_IN_HOST_FACTOR 7 /* ... of what a hostname has left, in that hostname */
+#define JOURNAL_HOSTS_MAX 1000          /* JOURNAL_HOSTS_MAX: hostnames at a time */
+#define JOURNAL_TRUST_MAX 256           /* bytes of the names of inputs that INPUT_OWNERS trusts */
+#define JOURNAL_TENANT_MAX 128          /* ... of a namespace and its UID */
+#define JOURNAL_RETRY_MS 1000 /* a segment that could not be written or made is tried again */
 
 /* the HTTP server */
 #define HTTP_HEAD_MAX 16384          /* bytes of a request's line and headers */

@@ -160,6 +160,7 @@ static bool take(struct proxy *p, const struct envoy_message *m, size_t i)
         return true;
     }
     e.syslog.sd = buf_str(&p->element);
+    e.sender = grpc_call_peer(p->call);
     if (journals_append(in->base.env->journals, in->source, &e) != JOURNAL_FULL)
         return true;
     if (journals_full(in->base.env->journals, &e))

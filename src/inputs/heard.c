@@ -67,7 +67,7 @@ size_t heard_cost(const struct heard *h)
     return h->bytes.cap + h->cap * sizeof(*h->records) + h->entries_cap * sizeof(*h->entries);
 }
 
-const struct journal_entry *heard_entries(struct heard *h, struct str sd)
+const struct journal_entry *heard_entries(struct heard *h, struct str sender, struct str sd)
 {
     struct journal_entry *e = h->entries;
 
@@ -81,6 +81,7 @@ const struct journal_entry *heard_entries(struct heard *h, struct str sd)
 
         e[i] = (struct journal_entry){
             .hostname = heard_text(h, r->hostname),
+            .sender = sender,
             .time = heard_text(h, r->time),
             .syslog = {.tag = heard_text(h, r->tag),
                        .procid = heard_text(h, r->procid),

@@ -40,8 +40,8 @@ void heard_forget(struct heard *h);
 int heard_add(struct heard *h, const struct heard_record *r);
 /* What it holds in memory. */
 size_t heard_cost(const struct heard *h);
-/* All of them (n), views into <h>. <sd>: for those that have no structured data. */
-const struct journal_entry *heard_entries(struct heard *h, struct str sd);
+/* All of them (n), of <sender>, views into <h>. <sd>: for those that have no structured data. */
+const struct journal_entry *heard_entries(struct heard *h, struct str sender, struct str sd);
 /* ... are not needed any more. */
 void heard_drop_entries(struct heard *h);
 /* Empty, with the memory it has, for the next request. */

@@ -360,7 +360,7 @@ static size_t append(struct http_input *in, const struct journal_entry *e, size_
 static void hand_over(struct post *p)
 {
     struct http_input *in = p->in;
-    const struct journal_entry *e = heard_entries(&p->heard, buf_str(&p->element));
+    const struct journal_entry *e = heard_entries(&p->heard, p->peer.address, buf_str(&p->element));
     size_t n = p->heard.n, taken;
     uint64_t refused = in->counters.refused;
 

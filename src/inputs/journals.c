@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "inputs/hosts.h"
+#include "inputs/senders.h"
 #include "inputs/trusted.h"
 
 #define FRESH_BYTES                                                                                \
@@ -21,6 +22,7 @@ struct journals {
     struct journal_store store;
     const char *hostnames;
     uint64_t hosts_max;
+    struct senders senders;
     struct hosts hosts;  /* those still written to */
     struct list recent;  /* the same, last written to last */
     struct buf trusted;  /* the names of the inputs that are */
@@ -36,30 +38,6 @@ struct journals {
 
 /* ---- sources ---- */
 
-/* The patterns for <name> in "a=p q; b=r". A part without "=" is for all inputs. */
-static int parse_patterns(struct str text, struct journal_source *src, struct err *e)
-{
-    struct str part, word;
-
-    while (str_cut(&text, ';', &part)) {
-        ptrdiff_t eq = str_find(part, '=');
-        struct str key = eq < 0 ? STR("*") : str_trim(str_head(part, (size_t)eq));
-
-        part = str_trim(eq < 0 ? part : str_skip(part, (size_t)eq + 1));
-        if (!part.len)
-            return err_set(e, EINVAL, "INPUT_HOSTNAMES: '%.*s' has no pattern", STR_ARG(key));
-        if (!str_glob(key, str_of(src->name)))
-            continue;
-        while (str_cut(&part, ' ', &word)) {
-            if (!word.len)
-                continue;
-            src->patterns = xrealloc(src->patterns, (src->npatterns + 1) * sizeof(*src->patterns));
-            src->patterns[src->npatterns++] = word;
-        }
-    }
-    return 0;
-}
-
 struct journal_source *journal_source_open(struct journals *js, const char *name,
                                            struct input_counters *counters, struct err *e)
 {
@@ -68,7 +46,7 @@ struct journal_source *journal_source_open(struct journals *js, const char *name
     src->name = name;
     src->counters = counters;
     src->trusted = trusted_inputs_have(js->store.trusted, str_of(name));
-    if (parse_patterns(str_of(js->hostnames), src, e) == 0)
+    if (hostname_rules_parse(&src->rules, str_of(js->hostnames), str_of(name), e) == 0)
         return src;
     journal_source_close(src);
     return NULL;
@@ -78,34 +56,23 @@ void journal_source_close(struct journal_source *src)
 {
     if (!src)
         return;
-    free(src->patterns);
+    hostname_rules_release(&src->rules);
     free(src);
-}
-
-static bool may_write(const struct journal_source *src, struct str hostname)
-{
-    for (size_t i = 0; i < src->npatterns; i++)
-        if (str_glob(src->patterns[i], hostname))
-            return true;
-    return src->npatterns == 0;
-}
-
-bool journal_hostname_valid(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~')
-            return false;
-    return s.len > 0 && s.len <= HOSTNAME_MAX;
 }
 
 /* ---- hostnames ---- */
 
-static struct journal *create(struct journals *js, struct str hostname, bool trusted)
+/* <maker>: whose record is its first, or NULL. */
+static struct journal *create(struct journals *js, struct str hostname, bool trusted,
+                              struct journal_share *maker)
 {
     const struct identity like = {.hostname = hostname, .network = true, .trusted = trusted};
     struct origin *o = origin_create(js->env->origins, identity_create(&like));
     struct journal *j = journal_create(&js->store, o);
 
+    j->maker = maker;
+    if (maker)
+        maker->names++;
     hosts_add(&js->hosts, j);
     list_add_tail(&js->recent, &j->node);
     return j;
@@ -172,40 +139,76 @@ static bool waits(const struct journal *j)
            (j->adopted && j->asked && !o->workers && !o->identity->tenant.len);
 }
 
-/* The one to end for another's sake: that not written to for longest. NULL: all wait. */
-static struct journal *oldest(const struct journals *js)
+/* Names that may still come, those that were ended and are being read counted. */
+static size_t places_left(const struct journals *js)
 {
+    size_t all = js->hosts.n + js->nclosing;
+
+    return all < 2 * js->hosts_max ? 2 * js->hosts_max - all : 0;
+}
+
+/* Has it as many names as a sender may, with <n> more to come? Some are always left for whoever
+ * comes next, however many one sender invents. */
+static bool over_share(const struct journals *js, const struct journal_share *s, size_t n)
+{
+    size_t left = places_left(js);
+
+    return s && (n > left || s->names + n > JOURNAL_SENDER_FACTOR * (left - n + 1));
+}
+
+/* The sender with the most names of those that could be ended. */
+static const struct journal_share *largest(const struct journals *js)
+{
+    const struct journal_share *most = NULL;
+
+    list_for_each (it, &js->recent) {
+        const struct journal *j = list_entry(it, struct journal, node);
+
+        if (j->maker && (!most || j->maker->names > most->names) && !waits(j))
+            most = j->maker;
+    }
+    return most;
+}
+
+/* The one to end for a new name of <share>'s: the one not written to for longest, of that sender if
+ * it has its share, else of the sender that has most. NULL: there is none, or all wait. */
+static struct journal *oldest(const struct journals *js, const struct journal_share *share)
+{
+    const struct journal_share *of = over_share(js, share, 1) ? share : largest(js);
+
     list_for_each (it, &js->recent) {
         struct journal *j = list_entry(it, struct journal, node);
 
-        if (!waits(j))
+        if (!waits(j) && (!of || j->maker == of))
             return j;
     }
     return NULL;
 }
 
-/* A place for one more hostname. False: too many that were ended are still being read, or all wait
- * to be named. */
-static bool make_place(struct journals *js)
+/* A place for one more hostname of <share>'s. False: too many that were ended are still being read,
+ * or all wait to be named. */
+static bool make_place(struct journals *js, const struct journal_share *share)
 {
+    bool over = over_share(js, share, 1);
     struct journal *j;
 
-    if (js->hosts.n < js->hosts_max)
+    if (js->hosts.n < js->hosts_max && !over)
         return true;
-    if (js->nclosing >= js->hosts_max || !(j = oldest(js)))
+    j = places_left(js) ? oldest(js, share) : NULL;
+    if (!j)
         return false;
     end(js, j);
     js->evicted++;
-    return true;
+    return !over || !over_share(js, share, 1);
 }
 
 /* Whether there would be places for <n> more, as far as can be told without ending any. */
-static bool places_for(const struct journals *js, size_t n)
+static bool places_for(const struct journals *js, const struct journal_share *share, size_t n)
 {
-    size_t all = js->hosts.n + n;
-
-    return all + js->nclosing <= 2 * js->hosts_max &&
-           (!n || js->hosts.n < js->hosts_max || oldest(js));
+    if (!n)
+        return true;
+    return n <= places_left(js) && !over_share(js, share, n) &&
+           (js->hosts.n + n <= js->hosts_max || oldest(js, share));
 }
 
 static bool has_many(const struct journal *j)
@@ -280,13 +283,13 @@ static void count_taken(struct journal_source *src, const struct journal_entry *
 
 /* The journal for <e>, made when there is none. NULL with *result saying why there is none. */
 static struct journal *journal_for(struct journals *js, struct journal_source *src,
-                                   const struct journal_entry *e, bool *fresh,
-                                   enum journal_result *result)
+                                   struct journal_share *share, const struct journal_entry *e,
+                                   bool *fresh, enum journal_result *result)
 {
     struct journal *j;
 
     *fresh = false;
-    if (src->npatterns && !may_write(src, e->hostname)) {
+    if (!hostname_rules_allow(&src->rules, e->hostname)) {
         *result = JOURNAL_REFUSED;
         return NULL;
     }
@@ -297,12 +300,12 @@ static struct journal *journal_for(struct journals *js, struct journal_source *s
     if (hosts_unrouted(&js->hosts, js->env, e->hostname, src->trusted))
         return NULL;
     *result = JOURNAL_FULL;
-    if (!make_place(js)) {
+    if (!make_place(js, share)) {
         js->store.stats.full++;
         return NULL;
     }
     *fresh = true;
-    return create(js, e->hostname, src->trusted);
+    return create(js, e->hostname, src->trusted, share);
 }
 
 /* Counts what is final. */
@@ -319,17 +322,18 @@ static enum journal_result gone(struct journal_source *src, enum journal_result 
 static enum journal_result append(struct journals *js, struct journal_source *src,
                                   const struct journal_entry *e)
 {
+    struct journal_share *share = senders_get(&js->senders, e->sender);
     enum journal_result rc;
     bool fresh, known;
-    struct journal *j = journal_for(js, src, e, &fresh, &rc);
+    struct journal *j = journal_for(js, src, share, e, &fresh, &rc);
 
     if (!j)
         return gone(src, rc);
     known = fresh && ask(js, j); /* first, for its segments say whose they are */
-    rc = journal_append(j, e);
+    rc = journal_append(j, share, e);
     if (rc == JOURNAL_FULL) {
         roll_some(js, fresh ? NULL : j);
-        rc = journal_append(j, e);
+        rc = journal_append(j, share, e);
     }
     /* The stream is shown to the router with its first record in it, so that all of it is wanted.
      */
@@ -367,6 +371,7 @@ enum journal_result journals_append(struct journals *js, struct journal_source *
 static bool all_fit(struct journals *js, struct journal_source *src,
                     const struct journal_entry *entries, size_t n)
 {
+    const struct journal_share *share = n ? senders_get(&js->senders, entries->sender) : NULL;
     struct map fresh; /* hostnames that have no journal yet */
     uint64_t bytes = 0;
     bool fit = !js->store.failing;
@@ -378,16 +383,17 @@ static bool all_fit(struct journals *js, struct journal_source *src,
         struct str hostname = entries[i].hostname;
         struct journal *j = hosts_find(&js->hosts, hostname, src->trusted);
 
-        if (src->npatterns && !may_write(src, hostname))
+        if (!hostname_rules_allow(&src->rules, hostname))
             continue;
         if (j)
-            fit = journal_has_room(j, bytes);
+            fit = journal_has_room(j, share, bytes);
         else if (!map_get(&fresh, hostname) &&
                  !hosts_unrouted(&js->hosts, js->env, hostname, src->trusted))
             (void)map_put(&fresh, hostname, js);
     }
-    fit = fit && js->store.stats.bytes + bytes + fresh.len * FRESH_BYTES <= js->store.bytes_max &&
-          places_for(js, fresh.len);
+    if (fit && fresh.len)
+        fit = journal_would_have_room(&js->store, share, bytes + fresh.len * FRESH_BYTES) &&
+              places_for(js, share, fresh.len);
     map_release(&fresh);
     return fit;
 }
@@ -466,7 +472,7 @@ static void found(void *arg, const struct journal_found *f)
     bool trusted = trusted_inputs_cover(js->store.trusted, f->trusted);
     struct journal *j = hosts_find(&js->hosts, f->hostname, trusted);
 
-    journal_adopt(j ? j : create(js, f->hostname, trusted), f);
+    journal_adopt(j ? j : create(js, f->hostname, trusted, NULL), f);
 }
 
 /* Adopted segments are not written to: the next record begins one of its own. */
@@ -491,6 +497,7 @@ struct journals *journals_open(const struct input_env *env, const struct journal
     js->env = env;
     js->hostnames = cfg->hostnames;
     js->hosts_max = cfg->hosts_max;
+    senders_init(&js->senders);
     hosts_init(&js->hosts);
     buf_init(&js->trusted, JOURNAL_TRUST_MAX);
     list_init(&js->recent);
@@ -552,6 +559,7 @@ void journals_close(struct journals *js)
     free_all(&js->closing);
     journal_store_release(&js->store);
     hosts_release(&js->hosts);
+    senders_release(&js->senders);
     buf_release(&js->trusted);
     free(js);
 }

@@ -12,7 +12,8 @@
  * knows whether an owner wants it (identify.h), it gets one, which waits to be named and makes no
  * place for others; if nobody wants it then, it goes when its room is needed. With
  * JOURNAL_HOSTS_MAX journals, the one not written to for longest is ended to make place; it is
- * forgotten when its drains have read it.
+ * forgotten when its drains have read it. A sender that has made more names than there are places
+ * left ends its own ones, and others' needs end those first. Bytes have shares, too (journal.h).
  */
 #ifndef INPUTS_JOURNALS_H
 #define INPUTS_JOURNALS_H
@@ -20,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "inputs/hostnames.h"
 #include "inputs/input.h"
 #include "streams/journal.h"
 
@@ -38,9 +40,8 @@ struct journals_config {
 
 /* One input's ear at the journals: its figures, and which hostnames it may write under. */
 struct journal_source {
-    const char *name;     /* "syslog_tcp": as in metrics and in INPUT_HOSTNAMES */
-    struct str *patterns; /* of hostnames; none = all */
-    size_t npatterns;
+    const char *name; /* "syslog_tcp": as in metrics and in INPUT_HOSTNAMES */
+    struct hostname_rules rules;
     bool trusted;                    /* its hostnames name workloads */
     struct input_counters *counters; /* the input's */
 };
@@ -58,9 +59,6 @@ void journals_close(struct journals *js);
 struct journal_source *journal_source_open(struct journals *js, const char *name,
                                            struct input_counters *counters, struct err *e);
 void journal_source_close(struct journal_source *src);
-
-/* Whether <s> can be a hostname here: 1 to HOSTNAME_MAX bytes, all of them visible ASCII. */
-bool journal_hostname_valid(struct str s);
 
 /* One record. Everything but JOURNAL_FULL is final and counted (records, bytes, unrouted, refused).
  * After JOURNAL_FULL it was not taken: keep it and journals_wait(), or drop it and count it. An

@@ -146,10 +146,9 @@ static void take_torn(struct sender *s)
     n->dropped_full += !take(s, msg, true);
 }
 
-/* Something is wrong with the connection: what came stays, the rest of it does not come. */
+/* Something is wrong with the connection: what was taken stays, the rest of it does not come. */
 static void sender_fail(struct sender *s, const char *why)
 {
-    take_torn(s);
     s->in->counters.failed++;
     complain(s->in, "connection of a sender ended", s->peer.address, why);
     sender_close(s);
@@ -232,6 +231,7 @@ static bool pass_on(struct sender *s, struct str bytes)
         return false;
     }
     if (!fits) {
+        take_torn(s);
         sender_fail(s, "unfinished messages of all senders are too many bytes");
         return false;
     }
@@ -391,10 +391,12 @@ static void sweep_fired(void *arg)
 
         if (!s->owes_since || s->waiting)
             continue;
-        if (now >= s->owes_since + INPUT_SLOW_MS)
-            sender_fail(s, "it was too slow");
-        else
+        if (now < s->owes_since + INPUT_SLOW_MS) {
             more = true;
+            continue;
+        }
+        take_torn(s);
+        sender_fail(s, "it was too slow");
     }
     if (more)
         loop_timer_start(in->sweep, INPUT_SWEEP_MS);

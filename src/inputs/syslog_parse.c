@@ -497,6 +497,7 @@ enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
     }
     if (form == SYSLOG_UNPARSED)
         take_whole(rest, e);
+    e->sender = peer->address;
     e->syslog.pri = pri;
     e->cut = false;
     if (!e->hostname.len)

@@ -53,6 +53,98 @@ void journal_retry(struct journal_store *s)
         loop_timer_start(s->retry, JOURNAL_RETRY_MS);
 }
 
+/* ---- shares ---- */
+
+/* Counts <n> bytes of <seg> to <share>, or to "others" when too many write to it. */
+static void count_part(struct journal_segment *seg, struct journal_share *share, uint64_t n)
+{
+    unsigned i = 0;
+
+    if (!share)
+        return;
+    while (i < seg->nparts && seg->parts[i].share != share)
+        i++;
+    if (i == seg->nparts) {
+        if (i == JOURNAL_PARTS - 1)
+            share = &seg->journal->store->others;
+        else if (i == JOURNAL_PARTS)
+            i--;
+        if (i == seg->nparts) {
+            seg->parts[i] = (struct journal_part){share, 0};
+            seg->nparts++;
+            share->segments++;
+        }
+    }
+    seg->parts[i].bytes += n;
+    seg->parts[i].share->bytes += n;
+}
+
+static void drop_parts(struct journal_segment *seg)
+{
+    for (unsigned i = 0; i < seg->nparts; i++) {
+        seg->parts[i].share->bytes -= seg->parts[i].bytes;
+        seg->parts[i].share->segments--;
+    }
+}
+
+/* What <share> has in <j>. */
+static uint64_t part_of(const struct journal *j, const struct journal_share *share)
+{
+    uint64_t bytes = 0;
+
+    list_for_each (it, &j->segments) {
+        const struct journal_segment *seg = list_entry(it, struct journal_segment, node);
+
+        for (unsigned i = 0; i < seg->nparts; i++)
+            if (seg->parts[i].share == share)
+                bytes += seg->parts[i].bytes;
+    }
+    return bytes;
+}
+
+static uint64_t may_hold(uint64_t left, uint64_t reserve, uint64_t parts)
+{
+    uint64_t small = left / parts;
+
+    return left > reserve + small ? left - reserve : small;
+}
+
+static bool sender_may(const struct journal_store *s, const struct journal_share *share,
+                       uint64_t left, uint64_t cost, uint64_t n)
+{
+    uint64_t most = JOURNAL_SENDER_FACTOR * left, has = share->bytes + n;
+
+    return has <= most && cost + n <= may_hold(most - has, s->bytes_max / 2, JOURNAL_SENDER_PARTS);
+}
+
+/* What a hostname may have, with <left> free for all. */
+static uint64_t host_may(const struct journal_store *s, uint64_t left)
+{
+    uint64_t half = s->bytes_max / 2;
+    uint64_t most = left < half ? may_hold(left, s->bytes_max / 4, JOURNAL_HOST_PARTS) : half;
+
+    return most < s->host_max ? most : s->host_max;
+}
+
+/* <j> may be NULL: a hostname that has nothing yet. See journal.h. */
+static bool within_shares(const struct journal_store *s, const struct journal *j,
+                          const struct journal_share *share, uint64_t n)
+{
+    uint64_t allow, left, cost = j ? j->cost : 0;
+
+    if (s->failing || s->stats.bytes + n > s->bytes_max || cost + n > s->host_max)
+        return false;
+    left = s->bytes_max - s->stats.bytes - n;
+    allow = host_may(s, left);
+    if (cost + n > allow) /* others have filled it, perhaps */
+        return share && j && part_of(j, share) + n <= left / JOURNAL_SENDER_PARTS;
+    if (share && left < s->bytes_max / 2 && !sender_may(s, share, left, cost, n))
+        return false;
+    /* The parts are added up only where they may matter. */
+    return !share || !j || cost + n <= allow / 2 ||
+           part_of(j, share) + n <= JOURNAL_SENDER_IN_HOST_FACTOR * (allow - cost - n);
+}
+
 /* ---- segments ---- */
 
 static void segment_drop(struct journal_segment *seg, bool erase)
@@ -61,6 +153,7 @@ static void segment_drop(struct journal_segment *seg, bool erase)
     struct journal_store *s = j->store;
 
     journal_sync_forget(seg);
+    drop_parts(seg);
     j->cost -= seg->cost;
     s->stats.bytes -= seg->cost;
     s->stats.segments--;
@@ -274,13 +367,20 @@ void journal_roll(struct journal *j)
         seal(j, seg);
 }
 
-bool journal_has_room(const struct journal *j, uint64_t bytes)
+static uint64_t with_segments(uint64_t bytes, unsigned more)
 {
-    const struct journal_store *s = j->store;
-    uint64_t segments = bytes / JOURNAL_SEGMENT_BYTES + 2 + is_anothers(j);
+    return bytes + (bytes / JOURNAL_SEGMENT_BYTES + 2 + more) * (SEGMENT_COST + HEAD_MAX);
+}
 
-    bytes += segments * (SEGMENT_COST + HEAD_MAX);
-    return !s->failing && j->cost + bytes <= s->host_max && s->stats.bytes + bytes <= s->bytes_max;
+bool journal_has_room(const struct journal *j, const struct journal_share *share, uint64_t bytes)
+{
+    return within_shares(j->store, j, share, with_segments(bytes, is_anothers(j)));
+}
+
+bool journal_would_have_room(const struct journal_store *s, const struct journal_share *share,
+                             uint64_t bytes)
+{
+    return within_shares(s, NULL, share, with_segments(bytes, 0));
 }
 
 /* The live segment, once there is room for <n> bytes in it; NULL = there is none. */
@@ -303,12 +403,12 @@ static struct journal_segment *make_room(struct journal *j, size_t n)
     return seg;
 }
 
-enum journal_result journal_append(struct journal *j, const struct journal_entry *e)
+enum journal_result journal_append(struct journal *j, struct journal_share *share,
+                                   const struct journal_entry *e)
 {
     struct journal_store *s = j->store;
     size_t n = journal_record_size(e);
-    bool fits = !s->failing && j->cost + n <= s->host_max && s->stats.bytes + n <= s->bytes_max;
-    struct journal_segment *seg = fits ? make_room(j, n) : NULL;
+    struct journal_segment *seg = within_shares(s, j, share, n) ? make_room(j, n) : NULL;
 
     if (!seg) {
         s->stats.full++;
@@ -317,6 +417,7 @@ enum journal_result journal_append(struct journal *j, const struct journal_entry
     journal_record_put(j->out.p + j->out.len, e, seg->path != NULL);
     j->out.len += n;
     count(j, seg, n);
+    count_part(seg, share, n);
     s->ticket++;
     if (list_empty(&j->dirty))
         list_add_tail(&s->dirty, &j->dirty);
@@ -386,6 +487,8 @@ void journal_free(struct journal *j, bool erase)
     list_del(&j->dirty);
     buf_release(&j->out);
     j->store->stats.hostnames--;
+    if (j->maker)
+        j->maker->names--;
     identity_unref(j->name);
     identity_unref(j->head);
     free(j);

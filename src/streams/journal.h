@@ -12,9 +12,22 @@
  *
  * Invariants: a file ends at the end of a record whenever the control thread looks; bytes that are
  * counted are bytes that are held, written or not; what was taken is never dropped to make room for
- * something else; a segment holds what was heard for one tenant (identity.tenant). Limits:
- * `bytes_max` for all, `host_max` for one; what does not fit is refused, and whoever was refused
- * may ask to be told when there is room.
+ * something else; a segment holds what was heard for one tenant (identity.tenant).
+ *
+ * Limits: `bytes_max` for all, `host_max` for one. Since nothing that was taken is dropped, nobody
+ * may take all. What one may hold depends on what is left for all (dynamic thresholds, as switches
+ * share their buffers: Choudhury and Hahne, 1998):
+ *
+ *   may_hold(left, reserve, parts) = the larger of left - reserve and left / parts
+ *
+ *   a hostname                   host_max and half of all; once half of all is used,
+ *                                may_hold(left, bytes_max / 4, 16)
+ *   ... of a sender              then may_hold(3 * left - what the sender has, bytes_max / 2, 64)
+ *   a sender in a hostname       7 times what that has left, or left / 64
+ *
+ * So a hostname alone gets half of all, a sender three quarters, and whoever comes when others are
+ * stuck still finds some. What does not fit is refused, and whoever was refused may ask to be
+ * told when there is room.
  */
 #ifndef STREAMS_JOURNAL_H
 #define STREAMS_JOURNAL_H
@@ -31,6 +44,21 @@
 #include "streams/journal_record.h"
 #include "streams/origin.h"
 
+/* What one sender has in all journals. Its owner lets it live while there is any of it. */
+struct journal_share {
+    uint64_t bytes;
+    uint32_t segments; /* with bytes of it */
+    uint32_t names;    /* journals that its records have made */
+};
+
+/* What one sender has in a segment. */
+struct journal_part {
+    struct journal_share *share;
+    uint64_t bytes;
+};
+
+#define JOURNAL_PARTS 16 /* senders that a segment tells apart; the rest are one to it */
+
 struct journal_segment {
     struct list node; /* journal->segments */
     struct list sync; /* store->unsynced */
@@ -41,6 +69,8 @@ struct journal_segment {
     char *path;    /* owned; NULL = a memfd */
     uint64_t size; /* written; a record's end */
     uint64_t cost; /* counted for it */
+    struct journal_part parts[JOURNAL_PARTS];
+    unsigned nparts;
 };
 
 /* Wants to hear when there may be room. Its owner does list_init(&node) once. Taken off its list
@@ -90,6 +120,7 @@ struct journal_store {
     uint64_t ticket; /* of what was appended last */
     struct journal_sync *syncing;
     struct log_limit complaint;
+    struct journal_share others; /* senders that a segment does not tell apart */
     bool failing;
     bool quiet; /* the workers take no mail any more */
     struct journal_stats stats;
@@ -99,7 +130,8 @@ struct journal {
     struct list node;  /* the owner's */
     struct list dirty; /* store->dirty */
     struct journal_store *store;
-    struct origin *origin; /* whose <input> is this journal */
+    struct origin *origin;       /* whose <input> is this journal */
+    struct journal_share *maker; /* set by the owner; NULL = nobody's */
     struct identity *name; /* a reference to its first, of which hostname and trust stay true */
     struct list segments;  /* the last one is live, unless <closed> */
     struct identity *head; /* a reference; of the time when the live segment was begun, or NULL */
@@ -127,10 +159,15 @@ void journal_store_release(struct journal_store *s);
 
 /* For a stream that <o> introduces; it has no segment yet. */
 struct journal *journal_create(struct journal_store *s, struct origin *o);
-/* JOURNAL_OK or JOURNAL_FULL. What is OK is written at the end of this turn at the latest. */
-enum journal_result journal_append(struct journal *j, const struct journal_entry *e);
-/* Whether <bytes> more (sizes of records) would be taken now. */
-bool journal_has_room(const struct journal *j, uint64_t bytes);
+/* JOURNAL_OK or JOURNAL_FULL. What is OK is written at the end of this turn at the latest. <share>:
+ * its sender's, or NULL. */
+enum journal_result journal_append(struct journal *j, struct journal_share *share,
+                                   const struct journal_entry *e);
+/* Whether <bytes> more (sizes of records) of that sender would be taken now. */
+bool journal_has_room(const struct journal *j, const struct journal_share *share, uint64_t bytes);
+/* The same for <bytes> under a hostname that has no journal yet. */
+bool journal_would_have_room(const struct journal_store *s, const struct journal_share *share,
+                             uint64_t bytes);
 /* Seals the live segment, if there is anything in it, so that it can go once it is passed. */
 void journal_roll(struct journal *j);
 /* Writes what waits. -1 when that failed; it is tried again. */

@@ -31,6 +31,7 @@
 /* What an input hands over. Views; the receiver copies. */
 struct journal_entry {
     struct str hostname; /* decides which journal it goes to; not kept with each record */
+    struct str sender;   /* the peer's address, whose share it counts to; empty = nobody's */
     struct str time;     /* RFC 3339, decode_time_valid(); empty = the time of the hand-over */
     struct record_syslog syslog;
     struct str msg;

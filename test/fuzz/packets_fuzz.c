@@ -24,7 +24,7 @@ static void packets(struct str in, size_t piece, struct buf *out)
     if (rc == 0)
         packets_end(&p);
     (void)buf_addf(out, "%d %s %zu %s|", rc, e.text, p.bad, p.err.text);
-    entries = heard_entries(&h, STR("-"));
+    entries = heard_entries(&h, STR("192.0.2.1"), STR("-"));
     for (size_t i = 0; i < h.n; i++) {
         (void)buf_add_str(out, entries[i].hostname);
         (void)buf_add_str(out, entries[i].syslog.sd);

@@ -24,7 +24,7 @@ static void entries_cost_while_they_are_there(void **state)
     assert_int_equal(heard_add(&h, &r), -1);
     cost = heard_cost(&h); /* what HTTP_BODIES_MAX counts */
     for (int i = 0; i < 2; i++) {
-        e = heard_entries(&h, STR("[x]"));
+        e = heard_entries(&h, STR("192.0.2.1"), STR("[x]"));
         assert_true(str_eq(e[99].hostname, STR("web.shop")) && str_eq(e[99].msg, STR("hello")));
         assert_true(str_eq(e[99].syslog.sd, STR("[x]")));
         assert_true(heard_cost(&h) >= cost + 100 * sizeof(*e));

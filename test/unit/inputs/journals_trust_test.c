@@ -175,7 +175,7 @@ static void test_what_may_be_wanted_waits(void **state)
     assert_int_equal(append(w, "nobody.shop", STR("x")), JOURNAL_UNROUTED);
     route(w, "full.*"); /* which needs what the other holds */
     for (int h = 0; h < 3; h++)
-        for (int i = 0; i < 150; i++)
+        for (int i = 0; i < 60; i++)
             assert_int_equal(append(w, h ? h == 1 ? "full.1" : "full.2" : "full.0",
                                     str_make(line, sizeof(line))),
                              JOURNAL_OK);

@@ -27,7 +27,7 @@
 
 #define LINE_MAX_HERE (64 * 1024)
 #define SHARE (8 * 1024 * 1024)
-#define STREAMS_MAX 64
+#define STREAMS_MAX 128
 
 struct world;
 
@@ -288,14 +288,21 @@ static inline int teardown(void **state)
     return 0;
 }
 
-static inline enum journal_result append(struct world *w, const char *host, struct str msg)
+static inline enum journal_result append_from(struct world *w, const char *sender, const char *host,
+                                              struct str msg)
 {
     struct journal_entry e = {.hostname = str_of(host),
+                              .sender = str_of(sender),
                               .time = STR("2026-11-20T10:15:00.5Z"),
                               .syslog = {STR("app"), STR("1"), STR("ID"), STR("[a b=\"c\"]"), 165},
                               .msg = msg};
 
     return journals_append(w->js, w->src, &e);
+}
+
+static inline enum journal_result append(struct world *w, const char *host, struct str msg)
+{
+    return append_from(w, "", host, msg);
 }
 
 static inline uint64_t bytes_held(const struct world *w)

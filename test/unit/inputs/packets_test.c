@@ -35,7 +35,7 @@ static void read_in_pieces(struct str in, size_t piece, struct buf *out)
         rc = packets_feed(&p, str_head(str_skip(in, at), piece), &e);
     if (rc == 0)
         packets_end(&p);
-    entries = heard_entries(&h, STR("-"));
+    entries = heard_entries(&h, STR("192.0.2.1"), STR("-"));
     for (size_t i = 0; i < h.n && rc == 0; i++) {
         const struct journal_entry *x = &entries[i];
 

@@ -1,0 +1,84 @@
+/* See senders.h. */
+#include "inputs/senders.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define SWEEP_FIRST 64
+
+struct sender_entry {
+    struct list node; /* senders->all */
+    struct journal_share share;
+    size_t len;
+    char address[];
+};
+
+static struct str address_of(const struct sender_entry *e)
+{
+    return str_make(e->address, e->len);
+}
+
+static void forget(struct senders *s, struct sender_entry *e)
+{
+    if (s->last == e)
+        s->last = NULL;
+    (void)map_del(&s->by_address, address_of(e));
+    list_del(&e->node);
+    free(e);
+}
+
+/* Twice as many as stay may come before the next look, so that each costs O(1). */
+static void sweep(struct senders *s)
+{
+    list_for_each_safe (it, &s->all) {
+        struct sender_entry *e = list_entry(it, struct sender_entry, node);
+
+        if (!e->share.segments && !e->share.names)
+            forget(s, e);
+    }
+    s->sweep_at = s->by_address.len < SWEEP_FIRST / 2 ? SWEEP_FIRST : 2 * s->by_address.len;
+}
+
+static struct sender_entry *add(struct senders *s, struct str address)
+{
+    struct sender_entry *e = xcalloc(1, sizeof(*e) + address.len);
+
+    e->len = address.len;
+    memcpy(e->address, address.p, address.len);
+    (void)map_put(&s->by_address, address_of(e), e); /* there was none */
+    list_add_tail(&s->all, &e->node);
+    return e;
+}
+
+struct journal_share *senders_get(struct senders *s, struct str address)
+{
+    struct sender_entry *e = s->last;
+
+    if (!address.len)
+        return NULL;
+    if (!e || !str_eq(address_of(e), address)) {
+        e = map_get(&s->by_address, address);
+        if (!e && s->by_address.len >= s->sweep_at)
+            sweep(s);
+        if (!e)
+            e = add(s, address);
+        s->last = e;
+    }
+    return &e->share;
+}
+
+void senders_init(struct senders *s)
+{
+    *s = (struct senders){.sweep_at = SWEEP_FIRST};
+    map_init(&s->by_address);
+    list_init(&s->all);
+}
+
+void senders_release(struct senders *s)
+{
+    while (!list_empty(&s->all))
+        forget(s, list_entry(s->all.next, struct sender_entry, node));
+    map_release(&s->by_address);
+}

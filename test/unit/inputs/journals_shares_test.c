@@ -1,0 +1,152 @@
+/* Nobody takes all of the journals: what senders and hostnames may hold, in bytes and in names (row
+ * T5). Nothing is read here, so all that was taken stays. */
+#include "journals_world.h"
+
+#define RECORD 10000
+
+static char line[RECORD];
+
+/* Bytes of records that are taken until there is no room. */
+static uint64_t fill(struct world *w, const char *sender, const char *host)
+{
+    uint64_t n = 0;
+
+    while (append_from(w, sender, host, str_make(line, sizeof(line))) == JOURNAL_OK)
+        n += sizeof(line);
+    turn(w);
+    return n;
+}
+
+static void open_for_all(struct world *w, unsigned hosts_max)
+{
+    memset(line, 'x', sizeof(line));
+    w->cfg.bytes_max = w->cfg.host_bytes_max = 64 * 1024 * 1024;
+    w->cfg.hosts_max = hosts_max;
+    route(w, "*");
+    open_journals(w);
+}
+
+/* <stuck> hostnames are stuck, all of one sender or each of its own: the next ones find room for
+ * their lines. */
+static void stuck_leave_room(struct world *w, unsigned stuck, bool one_sender)
+{
+    char host[64], sender[32];
+
+    for (unsigned i = 0; i < stuck; i++) {
+        (void)snprintf(host, sizeof(host), "dead%u", i);
+        (void)snprintf(sender, sizeof(sender), "192.0.2.%u", one_sender ? 1 : i);
+        (void)fill(w, sender, host);
+    }
+    for (unsigned i = 0; i < 3; i++) { /* from a dead one's sender, and from others */
+        (void)snprintf(host, sizeof(host), "live%u-%u", stuck, i);
+        (void)snprintf(sender, sizeof(sender), "192.0.2.%u", 1 + 100 * i);
+        for (unsigned n = 0; n < 10; n++)
+            if (append_from(w, sender, host, str_make(line, sizeof(line))) != JOURNAL_OK)
+                fail_msg("%u stuck: line %u of %s from %s", stuck, n, host, sender);
+    }
+}
+
+static void test_T05_stuck_hostnames_leave_room(void **state)
+{
+    struct world *w = *state;
+
+    open_for_all(w, 1000);
+    stuck_leave_room(w, 2, false);
+    stuck_leave_room(w, 20, false);
+}
+
+static void test_T05_stuck_hostnames_of_one_sender_leave_room(void **state)
+{
+    struct world *w = *state;
+
+    open_for_all(w, 1000);
+    stuck_leave_room(w, 2, true);
+    stuck_leave_room(w, 20, true);
+}
+
+/* One sender cannot have all, under one hostname or under many. */
+static void test_T05_a_sender_leaves_a_quarter(void **state)
+{
+    struct world *w = *state;
+    char host[64];
+    uint64_t all = 0;
+
+    open_for_all(w, 1000);
+    for (unsigned i = 0; i < 50; i++) {
+        (void)snprintf(host, sizeof(host), "dead%u", i);
+        all += fill(w, "192.0.2.1", host);
+    }
+    assert_in_range(all, w->cfg.bytes_max / 2, w->cfg.bytes_max / 4 * 3);
+    assert_in_range(fill(w, "192.0.2.2", "other"), w->cfg.bytes_max / 128, w->cfg.bytes_max / 4);
+}
+
+/* In a hostname that another has filled, a sender finds room. */
+static void test_T05_a_hostname_is_shared_by_its_senders(void **state)
+{
+    struct world *w = *state;
+    uint64_t first;
+
+    open_for_all(w, 1000);
+    first = fill(w, "192.0.2.1", "web");
+    assert_in_range(first, w->cfg.bytes_max / 3, w->cfg.bytes_max / 2);
+    assert_in_range(fill(w, "192.0.2.2", "web"), 100 * RECORD, first / 4);
+}
+
+/* More senders than a segment tells apart: those it does not are one to it, and all can be freed.
+ */
+static void test_T05_many_senders_of_one_hostname(void **state)
+{
+    struct world *w = *state;
+    char sender[32];
+
+    open_for_all(w, 1000);
+    for (unsigned i = 0; i < 200; i++) {
+        (void)snprintf(sender, sizeof(sender), "192.0.2.%u", i % 100);
+        assert_int_equal(append_from(w, sender, "web", str_make(line, sizeof(line))), JOURNAL_OK);
+    }
+    turn(w);
+    read_all(w, true);
+    turn(w);
+    assert_in_range(bytes_held(w), 1, 1200000);
+}
+
+/* A sender that invents names ends its own ones; those of others stay, and new ones find places. */
+static void test_T05_invented_names_take_nobodys_place(void **state)
+{
+    struct world *w = *state;
+    struct journal_stats s;
+    unsigned taken = 0;
+    char host[64];
+
+    open_for_all(w, 20);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)snprintf(host, sizeof(host), "good%u", i);
+        assert_int_equal(append_from(w, "192.0.2.1", host, STR("x")), JOURNAL_OK);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        (void)snprintf(host, sizeof(host), "made-up%u", i);
+        taken += append_from(w, "192.0.2.9", host, STR("x")) == JOURNAL_OK;
+    }
+    assert_in_range(taken, 10, 30);
+    for (unsigned i = 0; i < 6; i++) { /* the old ones, and as many that are new */
+        (void)snprintf(host, sizeof(host), "good%u", i);
+        assert_int_equal(append_from(w, "192.0.2.1", host, STR("x")), JOURNAL_OK);
+    }
+    assert_int_equal(append_from(w, "192.0.2.2", "third", STR("x")), JOURNAL_OK);
+    journals_stats(w->js, &s);
+    assert_in_range(s.hostnames, 1, 40);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_T05_stuck_hostnames_leave_room),
+        TEST(test_T05_stuck_hostnames_of_one_sender_leave_room),
+        TEST(test_T05_a_sender_leaves_a_quarter),
+        TEST(test_T05_a_hostname_is_shared_by_its_senders),
+        TEST(test_T05_many_senders_of_one_hostname),
+        TEST(test_T05_invented_names_take_nobodys_place),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
