@@ -79,6 +79,10 @@
 #define CHECKPOINT_FIRST_MS 100 /* ... after the first confirmation in a while, so soon */
 #define CHECKPOINT_MS 1000      /* positions are written at most this often */
 #define ROUTE_GRACE_MS 3600000  /* a cursor whose route went away waits this long for it */
+#define STREAM_GRACE_MS                                                                            \
+    3600000                /* a stream of the last run that is not found is known this long        \
+                            */
+#define STATE_CHECK_MS 500 /* STATE_PATH is looked at this often: is it still what we opened? */
 
 /* datasources */
 #define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */

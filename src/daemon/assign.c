@@ -147,18 +147,69 @@ static bool end_of(const struct origin *o, struct position *end)
     return true;
 }
 
-static enum attach_from found(void *arg, struct origin *o)
+/* Where <o> ended in a run before this one, if that file is still there. */
+static bool was_found_at(struct origin *o, const struct state_stream *st)
 {
-    const struct assign *a = arg;
+    const struct origin_segment *s = origin_segment_find(o, &st->id);
+
+    o->found_no = s ? s->no : 0;
+    o->found_off = st->off;
+    return s != NULL;
+}
+
+static bool ends_at(struct origin *o)
+{
     struct position end;
 
-    if (a->checkpoint && checkpoint_born_since(a->checkpoint, o))
-        return ATTACH_START; /* it began while we were away */
-    if (end_of(o, &end)) {
-        o->found_no = end.seg;
-        o->found_off = end.off;
+    if (!end_of(o, &end))
+        return false;
+    o->found_no = end.seg;
+    o->found_off = end.off;
+    return true;
+}
+
+/* What was there before us is not wanted, with READ_FROM=end: at the first start ever that is what
+ * is there; after that, what met its routes in an earlier run. All else came since. */
+static bool begins_later(const struct assign *a, struct origin *o, bool existing)
+{
+    struct state_stream st;
+
+    if (o->identity->network)
+        return false;
+    if (a->checkpoint && checkpoint_stream(a->checkpoint, o, &st)) {
+        if (st.begin == STATE_BEGIN_AT)
+            return was_found_at(o, &st);
+        return st.begin == STATE_BEGIN_LATER && a->existing_from != ATTACH_START && ends_at(o);
     }
-    return ATTACH_FOUND;
+    return existing && a->existing_from != ATTACH_START &&
+           (!a->checkpoint || checkpoint_is_first(a->checkpoint)) && ends_at(o);
+}
+
+static enum attach_from found(void *arg, struct origin *o, bool existing)
+{
+    const struct assign *a = arg;
+    bool later = begins_later(a, o, existing);
+    struct position at = {.seg = o->found_no, .off = o->found_off};
+
+    if (a->checkpoint && !o->identity->network)
+        checkpoint_stream_found(a->checkpoint, o, later ? &at : NULL);
+    return later ? ATTACH_FOUND : ATTACH_START;
+}
+
+static void routed(void *arg, struct origin *o)
+{
+    const struct assign *a = arg;
+
+    if (a->checkpoint)
+        checkpoint_stream_routed(a->checkpoint, o);
+}
+
+static void gone(void *arg, struct origin *o)
+{
+    const struct assign *a = arg;
+
+    if (a->checkpoint)
+        checkpoint_stream_gone(a->checkpoint, o);
 }
 
 /* Where <from> is; false: at the first byte. <owned>: not before this segment, unless 0. */
@@ -247,4 +298,4 @@ static void detach(void *arg, struct origin *o, struct str url, enum route_trust
     engine_detach(a->engines[w], o->id, spec);
 }
 
-const struct router_sink assign_sink = {attach, detach, found};
+const struct router_sink assign_sink = {attach, detach, found, routed, gone};

@@ -22,9 +22,10 @@ struct assign {
     struct buf id;           /* scratch: what is looked for in <specs> */
     struct engine **engines; /* borrowed */
     unsigned workers;
-    struct checkpoint *checkpoint; /* borrowed; NULL = no state */
-    bool trace_drains;             /* LOGTRAIN_TRACE=drain */
-    bool trace_routes;             /* LOGTRAIN_TRACE=route */
+    struct checkpoint *checkpoint;  /* borrowed; NULL = no state */
+    enum attach_from existing_from; /* READ_FROM: ATTACH_START, or where it ends */
+    bool trace_drains;              /* LOGTRAIN_TRACE=drain */
+    bool trace_routes;              /* LOGTRAIN_TRACE=route */
 };
 
 extern const struct router_sink assign_sink; /* its <arg> is a struct assign */

@@ -10,34 +10,24 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "daemon/known.h"
 #include "daemon/state_dir.h"
 #include "loop/work.h"
 
 #define STATE_TEXT_MAX (1024 * 1024 * 1024)
 #define NOBODY                                                                                     \
     UINT32_MAX /* the record is of no worker now: loaded, and its cursor not attached yet */
-#define BORN_SLACK_NS 2000000000
-#define NAMES_KEPT 10 /* generations for which a stream may have no record yet */
 #define COMPLAIN_MS 60000
 
 struct entry {
     struct list node; /* checkpoint->entries */
     struct list same; /* others with the same (stream, drain): ring */
     uint64_t key[2];  /* stream, drain: the key in the map */
+    struct known_stream *stream;
     struct state_record record;
     uint32_t worker;
     bool found;     /* somebody has asked for it */
     uint64_t round; /* the worker's report it was last in */
-};
-
-/* What a stream is called. */
-struct named {
-    uint64_t key;
-    struct identity *id; /* one reference */
-    uint64_t since;      /* generation */
-    uint64_t used;       /* generation in which it had a record last */
-    bool here;           /* it was attached in this run */
-    bool missing;        /* its drains are being told */
 };
 
 struct checkpoint {
@@ -45,12 +35,11 @@ struct checkpoint {
     struct engine **engines; /* borrowed */
     unsigned nengines;
     struct state_dir dir;
-    bool on;           /* STATE_PATH is set */
-    bool found, reset; /* what was loaded */
-    int64_t loaded_written_ns;
-    int64_t loaded_ns;  /* wall time of our start: a long stop must not use up anybody's grace */
+    bool on;            /* STATE_PATH is set */
+    bool found, reset;  /* what was loaded */
+    uint64_t loaded_ms; /* loop time of our start: a long stop must not use up anybody's grace */
+    struct known known;
     struct map by_pair; /* of struct entry: the first of its ring */
-    struct map names;   /* of struct named, by key */
     struct list entries;
     uint64_t nentries;
     uint64_t generation;
@@ -58,9 +47,11 @@ struct checkpoint {
     uint64_t dirty, asked; /* bits of workers */
     uint64_t asked_ms;     /* loop time of the last time */
     struct loop_timer *timer;
-    bool writing, changed;
-    struct buf text;  /* belongs to the write while <writing> */
-    struct err error; /* of the last write; code 0 = it went well */
+    struct loop_timer *look; /* at the directory */
+    bool writing, looking;   /* <dir>, <text> and <error> belong to the pool's thread */
+    bool changed;
+    struct buf text;
+    struct err error; /* of the last write or look; code 0 = it went well */
     struct log_limit complaint;
     struct checkpoint_stats stats;
 };
@@ -82,6 +73,7 @@ static void entry_add(struct checkpoint *c, const struct state_record *r, uint32
     en->key[1] = r->drain;
     en->worker = worker;
     en->round = round;
+    en->stream = known_record_added(&c->known, r->stream);
     list_init(&en->same);
     list_add_tail(&c->entries, &en->node);
     c->nentries++;
@@ -104,6 +96,7 @@ static void entry_drop(struct checkpoint *c, struct entry *en)
     list_del(&en->same);
     list_del(&en->node);
     c->nentries--;
+    known_record_dropped(&c->known, en->stream);
     free(en);
 }
 
@@ -125,60 +118,7 @@ static struct entry *entry_for(struct checkpoint *c, const struct state_record *
     return NULL;
 }
 
-static struct named *named_find(const struct checkpoint *c, uint64_t key)
-{
-    return map_get(&c->names, str_make((const char *)&key, sizeof(key)));
-}
-
-static struct named *name_add(struct checkpoint *c, struct identity *id)
-{
-    struct named *n = named_find(c, identity_key(id));
-
-    if (n) {
-        identity_unref(n->id);
-    } else {
-        n = xcalloc(1, sizeof(*n));
-        n->key = identity_key(id);
-        n->since = c->generation;
-        (void)map_put(&c->names, str_make((const char *)&n->key, sizeof(n->key)), n);
-    }
-    n->id = id;
-    return n;
-}
-
-static void name_drop(struct checkpoint *c, struct named *n)
-{
-    (void)map_del(&c->names, str_make((const char *)&n->key, sizeof(n->key)));
-    identity_unref(n->id);
-    free(n);
-}
-
-/* Appends the names of streams that have records; forgets those that have had none for a while. */
-static int names_encode(struct checkpoint *c, struct buf *out)
-{
-    struct named **old = xcalloc(c->names.len + 1, sizeof(struct named *));
-    size_t i = 0, nold = 0;
-    struct named *n;
-    int rc = 0;
-
-    list_for_each (it, &c->entries) {
-        n = named_find(c, list_entry(it, struct entry, node)->record.stream);
-        if (n)
-            n->used = c->generation;
-    }
-    while ((n = map_next(&c->names, &i))) {
-        if (n->used == c->generation)
-            rc |= state_name_add(out, n->id);
-        else if (c->generation - (n->used > n->since ? n->used : n->since) > NAMES_KEPT)
-            old[nold++] = n;
-    }
-    while (nold)
-        name_drop(c, old[--nold]);
-    free(old);
-    return rc;
-}
-
-bool checkpoint_find(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec,
+bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_spec *spec,
                      struct state_record *out)
 {
     const uint64_t key[2] = {identity_key(o->identity),
@@ -186,11 +126,11 @@ bool checkpoint_find(struct checkpoint *c, const struct origin *o, const struct 
     struct entry *first = map_get(&c->by_pair, pair_key(key)), *en = first, *best = NULL;
 
     if (c->on)
-        name_add(c, identity_ref(o->identity))->here = true;
+        known_attached(&c->known, o);
     if (!first)
         return false;
     do {
-        bool here = origin_segment_find((struct origin *)(uintptr_t)o, &en->record.id) != NULL;
+        bool here = origin_segment_find(o, &en->record.id) != NULL;
 
         if (en->worker == NOBODY && (here || !best))
             best = en;
@@ -208,54 +148,74 @@ bool checkpoint_was_reset(const struct checkpoint *c)
     return c->reset;
 }
 
-bool checkpoint_born_since(const struct checkpoint *c, const struct origin *o)
+bool checkpoint_is_first(const struct checkpoint *c)
 {
-    const struct origin_segment *seg;
-
-    if (!c->found || list_empty(&o->segments))
-        return false;
-    seg = list_entry(o->segments.next, struct origin_segment, node);
-    return seg->id.btime_ns && seg->id.btime_ns + BORN_SLACK_NS >= c->loaded_written_ns;
+    return !c->found && !c->reset;
 }
 
 /* ---- writing ---- */
+
+static bool is_busy(const struct checkpoint *c)
+{
+    return c->writing || c->looking;
+}
+
+static bool has_news(const struct checkpoint *c)
+{
+    return c->changed || c->known.changed;
+}
 
 static void ask_again(struct checkpoint *c)
 {
     uint64_t now = loop_now(c->loop), due = c->asked_ms + CHECKPOINT_MS;
 
-    if (loop_timer_active(c->timer) || c->asked || c->writing)
+    if (loop_timer_active(c->timer) || c->asked || is_busy(c))
         return;
     loop_timer_start(c->timer, due > now + CHECKPOINT_FIRST_MS ? due - now : CHECKPOINT_FIRST_MS);
 }
 
-static int64_t later(int64_t a, int64_t b)
+/* As it is to be written: of those that nobody has claimed, the time goes on. */
+static struct state_record record_of(const struct checkpoint *c, const struct entry *en)
 {
-    return a > b ? a : b;
+    struct state_record r = en->record;
+
+    if (en->worker == NOBODY)
+        r.away_ms += loop_now(c->loop) - c->loaded_ms;
+    return r;
+}
+
+static void take_entries(struct checkpoint *c, struct state_slot *s)
+{
+    s->records = xcalloc(c->nentries + 1, sizeof(*s->records));
+    list_for_each_safe (it, &c->entries) {
+        struct entry *en = list_entry(it, struct entry, node);
+        struct state_record r = record_of(c, en);
+
+        if (en->worker == NOBODY && r.away_ms > ROUTE_GRACE_MS)
+            entry_drop(c, en); /* nobody has wanted it for long, and we were there to see it */
+        else
+            s->records[s->len++] = r;
+    }
 }
 
 static int encode(struct checkpoint *c)
 {
-    struct state_slot s = {.generation = ++c->generation, .written_ns = clock_wall_ns()};
+    struct state_slot s = {.generation = ++c->generation,
+                           .written_ns = clock_wall_ns(),
+                           .key_check = state_key_check(c->dir.key)};
     struct buf names = BUF_INIT(STATE_TEXT_MAX);
     int rc;
 
-    s.records = xcalloc(c->nentries + 1, sizeof(*s.records));
-    list_for_each_safe (it, &c->entries) {
-        struct entry *en = list_entry(it, struct entry, node);
-
-        if (en->worker == NOBODY && s.written_ns - later(en->record.seen_ns, c->loaded_ns) >
-                                        (int64_t)ROUTE_GRACE_MS * 1000000)
-            entry_drop(c, en); /* nobody has wanted it for long, and we were there to see it */
-        else
-            s.records[s.len++] = en->record;
-    }
+    take_entries(c, &s);
     buf_clear(&c->text);
-    rc = names_encode(c, &names);
+    rc = known_encode(&c->known, &s, &names);
     s.names = buf_str(&names);
     rc |= state_encode(&c->text, &s);
     buf_release(&names);
+    free(s.streams);
     free(s.records);
+    if (rc < 0)
+        log_error("state is too large to be written", KV_INT("records", c->nentries));
     return rc;
 }
 
@@ -284,27 +244,65 @@ static void write_result(struct checkpoint *c)
         log_error("state cannot be written: a restart would not resume", KV_ERR(&c->error));
 }
 
+static void go_on(struct checkpoint *c)
+{
+    if (has_news(c) || c->dirty)
+        ask_again(c);
+}
+
 static void write_done(void *arg)
 {
     struct checkpoint *c = arg;
 
     c->writing = false;
     write_result(c);
-    if (c->changed || c->dirty)
-        ask_again(c);
+    go_on(c);
 }
 
 static void write_start(struct checkpoint *c)
 {
-    if (c->writing || !c->changed)
+    if (is_busy(c) || !has_news(c))
         return;
     c->changed = false;
-    if (encode(c) < 0) {
-        log_error("state is too large to be written", KV_INT("records", c->nentries));
+    if (encode(c) < 0)
         return;
-    }
     c->writing = true;
     loop_work(c->loop, write_run, write_done, c);
+}
+
+/* ---- is the directory still there? ---- */
+
+static void look_run(void *arg)
+{
+    struct checkpoint *c = arg;
+
+    c->error = (struct err){0};
+    (void)state_dir_check(&c->dir, &c->error);
+}
+
+static void look_done(void *arg)
+{
+    struct checkpoint *c = arg;
+
+    c->looking = false;
+    if (c->error.code) {
+        c->stats.failing = 1;
+        c->changed = true;
+        log_error("state was removed or replaced while in use, making it anew", KV_ERR(&c->error));
+        write_start(c);
+    }
+    go_on(c);
+}
+
+static void look_due(void *arg)
+{
+    struct checkpoint *c = arg;
+
+    loop_timer_start(c->look, STATE_CHECK_MS);
+    if (is_busy(c))
+        return;
+    c->looking = true;
+    loop_work(c->loop, look_run, look_done, c);
 }
 
 /* ---- the workers' reports ---- */
@@ -315,8 +313,15 @@ static void save_reply(void *arg, unsigned worker, struct state_record *records,
 
     checkpoint_saved(c, worker, records, n);
     c->asked &= ~(UINT64_C(1) << worker);
-    if (!c->asked)
-        write_start(c);
+    if (c->asked)
+        return;
+    known_answered(&c->known);
+    write_start(c);
+}
+
+static uint64_t all_workers(const struct checkpoint *c)
+{
+    return c->nengines == 64 ? UINT64_MAX : (UINT64_C(1) << c->nengines) - 1;
 }
 
 static void timer_fired(void *arg)
@@ -324,7 +329,7 @@ static void timer_fired(void *arg)
     struct checkpoint *c = arg;
 
     c->asked_ms = loop_now(c->loop);
-    c->asked = c->dirty;
+    c->asked = known_ask(&c->known) ? all_workers(c) : c->dirty;
     c->dirty = 0;
     for (unsigned w = 0; w < c->nengines; w++)
         if (c->asked >> w & 1)
@@ -378,24 +383,22 @@ static uint64_t unread(const struct state_record *r)
 void checkpoint_missing(struct checkpoint *c,
                         bool (*gone)(void *arg, struct identity *id, uint64_t bytes), void *arg)
 {
-    struct named *n;
-
     list_for_each (it, &c->entries) {
         const struct entry *en = list_entry(it, struct entry, node);
+        struct known_stream *s = en->stream;
 
-        n = named_find(c, en->record.stream);
-        if (en->worker == NOBODY && n && !n->here && !n->missing && n->id->pod.len &&
+        if (en->worker == NOBODY && s->id && !s->attached && !s->missing && s->id->pod.len &&
             unread(&en->record))
-            n->missing = gone(arg, n->id, unread(&en->record));
+            known_set_missing(&c->known, s, gone(arg, s->id, unread(&en->record)));
     }
 }
 
 void checkpoint_told(struct checkpoint *c, const struct identity *id)
 {
     uint64_t key = identity_key(id);
-    struct named *n = named_find(c, key);
+    struct known_stream *s = known_find(&c->known, key);
 
-    if (!n || !n->missing)
+    if (!s || !s->missing)
         return;
     list_for_each_safe (it, &c->entries) {
         struct entry *en = list_entry(it, struct entry, node);
@@ -403,8 +406,49 @@ void checkpoint_told(struct checkpoint *c, const struct identity *id)
         if (en->record.stream == key && en->worker == NOBODY && en->found)
             entry_drop(c, en);
     }
+    known_set_missing(&c->known, s, false);
     c->changed = true;
     ask_again(c);
+}
+
+/* ---- which streams there are ---- */
+
+bool checkpoint_stream(const struct checkpoint *c, const struct origin *o, struct state_stream *out)
+{
+    return known_look_up(&c->known, o, out);
+}
+
+void checkpoint_stream_found(struct checkpoint *c, struct origin *o, const struct position *at)
+{
+    if (!c->on)
+        return;
+    known_found(&c->known, o, at);
+    ask_again(c);
+}
+
+void checkpoint_stream_routed(struct checkpoint *c, const struct origin *o)
+{
+    known_routed(&c->known, o);
+    if (c->known.changed)
+        ask_again(c);
+}
+
+void checkpoint_stream_gone(struct checkpoint *c, const struct origin *o)
+{
+    known_gone(&c->known, o);
+    if (c->known.changed)
+        ask_again(c);
+}
+
+void checkpoint_settle(struct checkpoint *c)
+{
+    if (!c->on)
+        return;
+    loop_timer_start(c->look, STATE_CHECK_MS);
+    if (c->dir.whole || encode(c) < 0)
+        return;
+    write_run(c);
+    write_result(c);
 }
 
 const uint64_t *checkpoint_key(const struct checkpoint *c)
@@ -416,14 +460,13 @@ void checkpoint_stats(const struct checkpoint *c, struct checkpoint_stats *out)
 {
     *out = c->stats;
     out->records = c->nentries;
-    out->pending = c->dirty || c->asked || c->changed || c->writing;
+    out->pending = c->dirty || c->asked || has_news(c) || c->writing;
 }
 
 /* ---- life ---- */
 
 static int load(struct checkpoint *c, struct err *e)
 {
-    struct identity name = {.refs = 0};
     struct state_slot s;
     enum state_found found;
 
@@ -440,14 +483,13 @@ static int load(struct checkpoint *c, struct err *e)
         return 0;
     c->found = true;
     c->generation = s.generation;
-    c->loaded_written_ns = s.written_ns;
-    c->loaded_ns = clock_wall_ns();
+    c->loaded_ms = loop_now(c->loop);
+    known_load(&c->known, &s);
     for (uint32_t i = 0; i < s.len; i++)
         entry_add(c, &s.records[i], NOBODY, 0);
-    while (state_name_next(&s.names, &name))
-        (void)name_add(c, identity_create(&name));
     log_info("state loaded", KV_CSTR("path", c->dir.path), KV_INT("records", s.len),
-             KV_INT("generation", s.generation));
+             KV_INT("streams", c->known.by_key.len), KV_INT("generation", s.generation),
+             KV_INT("version", s.version));
     free(s.records);
     return 0;
 }
@@ -463,11 +505,12 @@ struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct engi
     c->on = *path != '\0';
     c->complaint.period_ms = COMPLAIN_MS;
     map_init(&c->by_pair);
-    map_init(&c->names);
+    known_init(&c->known, l);
     list_init(&c->entries);
     buf_init(&c->text, STATE_TEXT_MAX);
     state_dir_init(&c->dir, path);
     c->timer = loop_timer_create(l, timer_fired, c);
+    c->look = loop_timer_create(l, look_due, c);
     if (!c->on)
         return c;
     if (state_dir_open(&c->dir, &why) < 0) {
@@ -492,13 +535,15 @@ void checkpoint_start(struct checkpoint *c, unsigned nengines)
 
 void checkpoint_close(struct checkpoint *c)
 {
-    struct named *n;
-
     if (!c)
         return;
-    while (c->writing) /* the disk has it: its answer is waited for, whatever that takes */
+    c->nengines = 0; /* nobody is asked any more */
+    loop_timer_stop(c->look);
+    while (is_busy(c)) /* the disk has it: its answer is waited for, whatever that takes */
         loop_turn(c->loop, 100);
-    if (c->on && c->changed && encode(c) == 0) {
+    if (known_ask(&c->known)) /* the workers' last reports have come */
+        known_answered(&c->known);
+    if (c->on && has_news(c) && encode(c) == 0) {
         FAULT_POINT("last-write");
         write_run(c);
         write_result(c);
@@ -506,13 +551,10 @@ void checkpoint_close(struct checkpoint *c)
     list_for_each_safe (it, &c->entries)
         entry_drop(c, list_entry(it, struct entry, node));
     map_release(&c->by_pair);
-    for (size_t i = 0; (n = map_next(&c->names, &i));) {
-        identity_unref(n->id);
-        free(n);
-    }
-    map_release(&c->names);
+    known_release(&c->known);
     buf_release(&c->text);
     loop_timer_free(c->timer);
+    loop_timer_free(c->look);
     state_dir_release(&c->dir);
     free(c);
 }

@@ -2,10 +2,11 @@
  * The state on the control thread: what was loaded at start, what the workers report since, and
  * when it is written. A worker says once that something was confirmed; CHECKPOINT_MS later all that
  * did are asked where their cursors stand, and one slot is written off the loop. While nothing is
- * confirmed nothing happens.
+ * confirmed, and no stream comes or goes, nothing is written; but twice a second STATE_PATH is
+ * looked at, and what was removed or replaced is made anew.
  *
- * A record whose cursor is not there (its route is away, or its stream not found yet) is kept for
- * ROUTE_GRACE_MS since it was last wanted, of the time that the daemon was up.
+ * A record whose cursor is not there (its route is away, or its stream not found yet) is kept until
+ * nobody has wanted it for ROUTE_GRACE_MS, of the time that a daemon ran, by the monotonic clock.
  */
 #ifndef DAEMON_CHECKPOINT_H
 #define DAEMON_CHECKPOINT_H
@@ -16,6 +17,7 @@
 #include "base/err.h"
 #include "drains/engine.h"
 #include "streams/origin.h"
+#include "streams/stream.h"
 
 struct checkpoint;
 
@@ -26,7 +28,8 @@ struct checkpoint_stats {
     uint64_t errors;  /* writes that failed */
     uint64_t resets;  /* 1 = both slots were damaged at start */
     uint64_t pending; /* 1 = something was confirmed that is not written yet */
-    uint64_t failing; /* 1 = the last write failed, or the directory cannot be used */
+    uint64_t failing; /* 1 = the last write failed, or the directory cannot be used, or it is not
+                         the one any more that was written to */
 };
 
 /* <path>: STATE_PATH; "" = keep nothing. Refuses when another daemon has the directory, or for a
@@ -39,12 +42,23 @@ void checkpoint_start(struct checkpoint *c, unsigned nengines);
 /* With which workers hash URLs: two numbers. */
 const uint64_t *checkpoint_key(const struct checkpoint *c);
 /* Where the pair was; false = the state knows nothing of it. */
-bool checkpoint_find(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec,
+bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_spec *spec,
                      struct state_record *out);
 /* Nothing about where to begin can be believed: begin at the start of everything. */
 bool checkpoint_was_reset(const struct checkpoint *c);
-/* There is a state, and the stream began after it was last written. */
-bool checkpoint_born_since(const struct checkpoint *c, const struct origin *o);
+/* There never was a state: what is there was there before us. */
+bool checkpoint_is_first(const struct checkpoint *c);
+
+/* Whether <o>, which was just found, was known in the last run, see known_look_up(). */
+bool checkpoint_stream(const struct checkpoint *c, const struct origin *o,
+                       struct state_stream *out);
+/* What known.h says of them. */
+void checkpoint_stream_found(struct checkpoint *c, struct origin *o, const struct position *at);
+void checkpoint_stream_routed(struct checkpoint *c, const struct origin *o);
+void checkpoint_stream_gone(struct checkpoint *c, const struct origin *o);
+/* All that was there at start was found: writes, and waits for it, unless both slots are whole. So
+ * a daemon that is ready was not here for the first time at its next start. */
+void checkpoint_settle(struct checkpoint *c);
 
 /* Calls <gone> for each stream, known from the last run, of which something was unread and of which
  * nothing was attached yet; <bytes>: unread, at least, of the drain that had least. True: it is

@@ -484,9 +484,8 @@ static int open_inputs(struct daemon *d, struct err *e)
         .node = c->node,
     };
 
-    bool start = c->read_from == CONFIG_FROM_START || checkpoint_was_reset(d->checkpoint);
-
-    router_set_existing_from(d->router, start ? ATTACH_START : ATTACH_END);
+    if (c->read_from == CONFIG_FROM_START || checkpoint_was_reset(d->checkpoint))
+        d->assign.existing_from = ATTACH_START;
     d->input_env = (struct input_env){.loop = &d->loop,
                                       .notify = d->notify,
                                       .origins = &d->origins,
@@ -496,6 +495,7 @@ static int open_inputs(struct daemon *d, struct err *e)
         return -1;
     if (d->containers)
         find_missing(d);
+    checkpoint_settle(d->checkpoint);
     return network_open(&d->network, &d->input_env, c, status_http(d->status), e);
 }
 

@@ -84,6 +84,8 @@ static const struct limit limits[] = {
     ROW(CHECKPOINT_FIRST_MS, "ms"),
     ROW(CHECKPOINT_MS, "ms"),
     ROW(ROUTE_GRACE_MS, "ms"),
+    ROW(STREAM_GRACE_MS, "ms"),
+    ROW(STATE_CHECK_MS, "ms"),
     ROW(POSTGRES_RESYNC_MS, "ms"),
     ROW(POSTGRES_TIMEOUT_MS, "ms"),
     ROW(POSTGRES_BACKOFF_CAP_MS, "ms"),

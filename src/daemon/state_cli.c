@@ -20,13 +20,9 @@ static int look_until_whole(struct state_look *look, const char *dir, struct err
     const struct timespec pause = {0, LOOK_AGAIN_NS};
 
     for (int i = 0;; i++) {
-        bool whole = true;
-
         if (state_look(look, dir, e) < 0)
             return -1;
-        for (unsigned s = 0; s < STATE_SLOTS; s++)
-            whole = whole && (look->good[s] || look->empty[s]);
-        if (whole || i == LOOKS - 1)
+        if (look->fresh || state_look_is_whole(look) || i == LOOKS - 1)
             return 0;
         state_look_release(look);
         (void)nanosleep(&pause, NULL); /* sooner is fine, too */
@@ -46,10 +42,11 @@ static int add_slot(struct buf *out, const struct state_look *look, unsigned i)
     const struct state_slot *s = &look->slots[i];
     char when[CLOCK_TEXT_SIZE];
 
-    if (look->empty[i])
+    if (look->fresh)
         return buf_addf(out, "%s  empty: never written\n", state_slot_names[i]);
     if (!look->good[i])
-        return buf_addf(out, "%s  bad: %s\n", state_slot_names[i], look->why[i].text);
+        return buf_addf(out, "%s  bad: %s\n", state_slot_names[i],
+                        look->empty[i] ? "it is empty or missing" : look->why[i].text);
     clock_format(when, s->written_ns);
     if (buf_addf(out, "%s  ok: generation %" PRIu64 ", %" PRIu32 " cursors, written %s, ",
                  state_slot_names[i], s->generation, s->len, when) < 0 ||
@@ -63,10 +60,14 @@ static int add_slots(struct buf *out, const struct state_look *look)
     for (unsigned i = 0; i < STATE_SLOTS; i++)
         if (add_slot(out, look, i) < 0)
             return -1;
-    if (look->best >= 0 && !look->has_key)
-        return buf_addf(out, "%s  bad: the key is missing, without which no record fits a drain\n",
-                        STATE_LOCK_NAME);
-    return 0;
+    if (look->fresh)
+        return 0;
+    if (!look->has_key)
+        return buf_addf(out, "%s  bad: %s, without which no record fits a drain\n", STATE_LOCK_NAME,
+                        look->why_key.text);
+    return buf_addf(out, "%s  %s\n", STATE_LOCK_NAME,
+                    look->old_key ? "bad: the key has no checksum; the daemon's next start adds it"
+                                  : "ok: a key");
 }
 
 static int add_record(struct buf *out, const struct state_record *r)
@@ -76,8 +77,10 @@ static int add_record(struct buf *out, const struct state_record *r)
     if (buf_addf(out,
                  "%016" PRIx64 "  %016" PRIx64 "  %" PRIu64 ":%-10" PRIu64 " %7" PRIu32
                  " %14" PRIu64 " %14" PRIu64 "  ",
-                 r->stream, r->drain, r->id.dev, r->id.ino, r->restart, r->off, r->size) < 0 ||
-        add_age(out, r->seen_ns) < 0)
+                 r->stream, r->drain, r->id.dev, r->id.ino, r->restart, r->off, r->size) < 0)
+        return -1;
+    if (r->away_ms ? buf_addf(out, "not for %" PRIu64 " s", r->away_ms / 1000) < 0
+                   : buf_addf(out, "yes") < 0)
         return -1;
     return buf_addf(out, "%s\n", partial ? ", inside a line" : "");
 }
@@ -121,9 +124,7 @@ int cli_state_verify(const char *dir, struct buf *out, bool *whole, struct err *
     if (look_until_whole(&look, dir, e) < 0)
         return -1;
     rc = add_slots(out, &look);
-    *whole = look.best < 0 || look.has_key;
-    for (unsigned i = 0; i < STATE_SLOTS; i++)
-        *whole = *whole && (look.good[i] || look.empty[i]);
+    *whole = look.fresh || state_look_is_whole(&look);
     state_look_release(&look);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -21,13 +22,22 @@ void state_dir_init(struct state_dir *d, const char *path)
     *d = (struct state_dir){.path = str_dup(str_of(path)), .lock = -1, .slots = {-1, -1}};
 }
 
-void state_dir_release(struct state_dir *d)
+static void close_all(struct state_dir *d)
 {
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < STATE_SLOTS; i++) {
         if (d->slots[i] >= 0)
             (void)close(d->slots[i]); /* what was written was synced, or said to have failed */
+        d->slots[i] = -1;
+    }
     if (d->lock >= 0)
         (void)close(d->lock);
+    d->lock = -1;
+    d->whole = false;
+}
+
+void state_dir_release(struct state_dir *d)
+{
+    close_all(d);
     free(d->path);
     *d = (struct state_dir){.lock = -1, .slots = {-1, -1}};
 }
@@ -50,47 +60,7 @@ static int make_path(const char *path, struct err *e)
     return 0;
 }
 
-/* A file that was there before the key, and whose records this run cannot tell: whatever happens
- * from here on, a start must not take them for ours, nor believe that there never was a state. */
-static int spoil_slots(struct state_dir *d, struct err *e)
-{
-    static const char mark[] = "SPOILED\n";
-
-    for (unsigned i = 0; i < STATE_SLOTS; i++)
-        if (pwrite(d->slots[i], mark, sizeof(mark) - 1, 0) != (ssize_t)sizeof(mark) - 1 ||
-            fdatasync(d->slots[i]) < 0)
-            return err_sys(e, errno, "%s/%s: cannot write", d->path, state_slot_names[i]);
-    return 0;
-}
-
-/* The key is the lock file's content; a directory without one gets ours. Once workers hash with a
- * key it stays for the run: a directory that turns up later with another one starts anew. */
-static int settle_key(struct state_dir *d, int fd, struct err *e)
-{
-    uint64_t key[2];
-    bool has = pread(fd, key, sizeof(key), 0) == (ssize_t)sizeof(key);
-    bool old = has || d->allocated[0] || d->allocated[1];
-
-    if (has && memcmp(key, d->key, sizeof(key)) == 0)
-        return 0;
-    if (has && !d->has_key) {
-        memcpy(d->key, key, sizeof(key));
-        d->has_key = true;
-        return 0;
-    }
-    FAULT_POINT("state-locked");
-    if (state_dir_make_key(d, e) < 0 || (old && spoil_slots(d, e) < 0))
-        return -1;
-    if (old)
-        log_warn("state of an earlier run could not be read at start, and is replaced",
-                 KV_CSTR("path", d->path));
-    if (pwrite(fd, d->key, sizeof(d->key), 0) != (ssize_t)sizeof(d->key) || fsync(fd) < 0)
-        return err_sys(e, errno, "%s/" STATE_LOCK_NAME ": cannot write", d->path);
-    FAULT_POINT("key-written");
-    return 0;
-}
-
-int state_dir_make_key(struct state_dir *d, struct err *e)
+static int make_key(struct state_dir *d, struct err *e)
 {
     if (d->has_key)
         return 0;
@@ -98,6 +68,22 @@ int state_dir_make_key(struct state_dir *d, struct err *e)
         return err_sys(e, errno, "no random bytes");
     d->has_key = true;
     return 0;
+}
+
+/* Once workers hash with a key it stays for the run: a directory that turns up later with another
+ * one is written anew. What it held fits its own key until both slots are ours, and is believed
+ * until then. */
+static void compare_key(struct state_dir *d, int fd)
+{
+    char text[STATE_KEY_SIZE], want[STATE_KEY_SIZE];
+    ssize_t n = pread(fd, text, sizeof(text), 0);
+
+    state_key_encode(want, d->key);
+    d->whole = d->whole && n == STATE_KEY_SIZE && memcmp(text, want, sizeof(want)) == 0;
+    if (d->loaded && n > 0 && memcmp(text, want, (size_t)n) != 0)
+        log_warn("state of an earlier run could not be read at start, and is replaced",
+                 KV_CSTR("path", d->path));
+    FAULT_POINT("state-locked");
 }
 
 static int open_slots(struct state_dir *d, int dir, struct err *e)
@@ -132,10 +118,13 @@ int state_dir_open(struct state_dir *d, struct err *e)
     else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         (void)err_set(e, errno, "%s is in use by another logtrain", d->path);
     else
-        rc = open_slots(d, dir, e) < 0 || settle_key(d, fd, e) < 0 ? -1 : 0;
-    (void)close(dir); /* only read from */
+        rc = open_slots(d, dir, e);
+    (void)fsync(dir); /* new names; not every file system can, and the files are synced */
+    (void)close(dir);
+    if (rc == 0)
+        compare_key(d, fd);
     if (rc < 0 && fd >= 0)
-        (void)close(fd); /* the lock goes with it; nothing was written, or it was said */
+        (void)close(fd); /* the lock goes with it; nothing was written */
     else
         d->lock = fd;
     return rc;
@@ -154,10 +143,11 @@ int state_dir_load(struct state_dir *d, struct state_slot *out, enum state_found
             *found = STATE_NONE;
         else
             log_warn("state cannot be read", KV_ERR(&why));
-        return state_dir_make_key(d, e);
+        d->loaded = true;
+        return make_key(d, e);
     }
     for (unsigned i = 0; i < STATE_SLOTS; i++) {
-        if (look.good[i] || look.empty[i])
+        if (look.good[i] || look.fresh)
             continue;
         log_warn("a slot of the state is not good", KV_CSTR("slot", state_slot_names[i]),
                  KV_ERR(&look.why[i]));
@@ -167,20 +157,22 @@ int state_dir_load(struct state_dir *d, struct state_slot *out, enum state_found
             return err_wrap(e, "%s/%s", d->path, state_slot_names[i]);
         }
     }
-    if (look.has_key && !d->has_key) { /* the directory is there, but cannot be written */
+    if (!look.has_key && !look.fresh)
+        log_warn("the key of the state is not good", KV_ERR(&look.why_key));
+    d->whole = state_look_is_whole(&look);
+    if (look.best >= 0 && look.has_key) {
         memcpy(d->key, look.key, sizeof(d->key));
         d->has_key = true;
-    }
-    if (look.best >= 0 && look.has_key) {
         *out = look.slots[look.best];
         look.good[look.best] = false; /* the records are the caller's */
         *found = STATE_FOUND;
-    } else if (look.empty[0] && look.empty[1]) {
+    } else if (look.fresh) {
         *found = STATE_NONE;
     }
     d->next = look.best == 0;
+    d->loaded = true;
     state_look_release(&look);
-    return state_dir_make_key(d, e);
+    return make_key(d, e);
 }
 
 /* Room for twice as much as is needed, so that it is seldom asked for. */
@@ -196,6 +188,9 @@ static int allocate(struct state_dir *d, unsigned i, size_t need, struct err *e)
     do {
         error = posix_fallocate(d->slots[i], 0, (off_t)size);
     } while (error == EINTR);
+    /* One that was never written stays empty, so that a start sees that. */
+    if (error && !d->allocated[i] && ftruncate(d->slots[i], 0) < 0)
+        return err_sys(e, errno, "%s/%s: cannot truncate", d->path, state_slot_names[i]);
     if (error)
         return err_sys(e, error, "%s/%s: cannot allocate", d->path, state_slot_names[i]);
     d->allocated[i] = size;
@@ -203,12 +198,11 @@ static int allocate(struct state_dir *d, unsigned i, size_t need, struct err *e)
     return 0;
 }
 
-int state_dir_write(struct state_dir *d, struct str text, struct err *e)
+static int write_slot(struct state_dir *d, unsigned i, struct str text, struct err *e)
 {
-    unsigned i = d->next;
     size_t off = 0;
 
-    if (state_dir_open(d, e) < 0 || allocate(d, i, text.len, e) < 0)
+    if (allocate(d, i, text.len, e) < 0)
         return -1;
     while (off < text.len) {
         ssize_t n = pwrite(d->slots[i], text.p + off, text.len - off, (off_t)off);
@@ -224,4 +218,61 @@ int state_dir_write(struct state_dir *d, struct str text, struct err *e)
     FAULT_POINT("slot-synced");
     d->next = !i;
     return 0;
+}
+
+static int write_key(struct state_dir *d, struct err *e)
+{
+    char text[STATE_KEY_SIZE];
+
+    state_key_encode(text, d->key);
+    if (pwrite(d->lock, text, sizeof(text), 0) != (ssize_t)sizeof(text) ||
+        ftruncate(d->lock, sizeof(text)) < 0 || fsync(d->lock) < 0)
+        return err_sys(e, errno, "%s/" STATE_LOCK_NAME ": cannot write", d->path);
+    FAULT_POINT("key-written");
+    return 0;
+}
+
+int state_dir_write(struct state_dir *d, struct str text, struct err *e)
+{
+    if (state_dir_open(d, e) < 0 || write_slot(d, d->next, text, e) < 0)
+        return -1;
+    if (d->whole)
+        return 0;
+    if (write_slot(d, d->next, text, e) < 0 || write_key(d, e) < 0)
+        return -1;
+    d->whole = true;
+    return 0;
+}
+
+/* Does <name> lead to <fd>, with at least <size> bytes? */
+static int check_file(const struct state_dir *d, int dir, int fd, const char *name, uint64_t size,
+                      struct err *e)
+{
+    struct stat ours, there;
+
+    if (fstat(fd, &ours) < 0 || fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(e, errno, "%s/%s", d->path, name);
+    if (ours.st_dev != there.st_dev || ours.st_ino != there.st_ino)
+        return err_set(e, ESTALE, "%s/%s is another file", d->path, name);
+    if ((uint64_t)ours.st_size < size)
+        return err_set(e, ESTALE, "%s/%s was truncated", d->path, name);
+    return 0;
+}
+
+int state_dir_check(struct state_dir *d, struct err *e)
+{
+    int dir, rc;
+
+    if (d->lock < 0)
+        return 0;
+    dir = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rc = dir < 0 ? err_sys(e, errno, "%s", d->path)
+                 : check_file(d, dir, d->lock, STATE_LOCK_NAME, d->whole ? STATE_KEY_SIZE : 0, e);
+    for (unsigned i = 0; rc == 0 && i < STATE_SLOTS; i++)
+        rc = check_file(d, dir, d->slots[i], state_slot_names[i], d->allocated[i], e);
+    if (dir >= 0)
+        (void)close(dir); /* only read from */
+    if (rc < 0)
+        close_all(d);
+    return rc;
 }

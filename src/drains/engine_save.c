@@ -23,24 +23,21 @@ struct dirty_mail {
     unsigned worker;
 };
 
-static void save_cursor(struct engine *en, struct drain_cursor *c, struct save_mail *m,
-                        int64_t now_ns)
+static void save_cursor(struct engine *en, struct drain_cursor *c, struct save_mail *m)
 {
     struct state_record r = {0};
     const char *url = c->drain->spec->text;
-    uint64_t parked_ms = c->parked ? loop_now(&en->loop) - c->parked_at : 0;
 
     if (!cursor_save(&c->cursor, &r))
         return;
     r.stream = identity_key(c->cursor.stream->identity);
     r.drain = hash_keyed(en->cfg.state_key, url, strlen(url));
-    r.seen_ns = now_ns - (int64_t)parked_ms * 1000000;
+    r.away_ms = c->parked ? loop_now(&en->loop) - c->parked_at : 0;
     m->records[m->n++] = r;
 }
 
 static void save_all(struct engine *en, struct save_mail *m)
 {
-    int64_t now_ns = clock_wall_ns();
     uint32_t n = 0;
 
     en->dirty_told = false;
@@ -52,7 +49,7 @@ static void save_all(struct engine *en, struct save_mail *m)
     m->records = xcalloc(n + 1, sizeof(*m->records));
     list_for_each (d_it, &en->all)
         list_for_each (it, &list_entry(d_it, struct drain, node)->cursors)
-            save_cursor(en, list_entry(it, struct drain_cursor, drain_node), m, now_ns);
+            save_cursor(en, list_entry(it, struct drain_cursor, drain_node), m);
 }
 
 static void answer(void *control, struct mail *mail)

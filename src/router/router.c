@@ -227,7 +227,10 @@ void route_commit(struct route_source *s)
     if (s->full)
         drop_stale(s);
     looked = router_sync_dirty(s->router, s->late);
-    s->late = s->late && !s->full;
+    if (s->late && s->full) {
+        s->late = false;
+        router_streams_routed(s->router);
+    }
     s->full = false;
     log_debug("routes committed", KV_CSTR("source", s->name), KV_INT("rows", s->routes.len),
               KV_INT("streams_concerned", looked));
@@ -241,7 +244,6 @@ struct router *router_create(const struct router_sink *sink, void *arg)
 
     r->sink = sink;
     r->arg = arg;
-    r->existing_from = ATTACH_END;
     list_init(&r->sources);
     chains_init(&r->exact, pattern_chain_key);
     chains_init(&r->wild, pattern_chain_key);
@@ -301,11 +303,6 @@ void router_free(struct router *r)
     chains_release(&r->owned);
     chains_release(&r->urls);
     free(r);
-}
-
-void router_set_existing_from(struct router *r, enum attach_from from)
-{
-    r->existing_from = from;
 }
 
 void router_stats(const struct router *r, struct router_stats *out)

@@ -38,9 +38,13 @@ struct router_sink {
     void (*attach)(void *arg, struct origin *o, struct str url, enum route_trust trust,
                    enum attach_from from);
     void (*detach)(void *arg, struct origin *o, struct str url, enum route_trust trust);
-    /* A stream was found that existed before us, and what it holds is not wanted: remember where it
-     * ends, and say ATTACH_FOUND; or ATTACH_START, when all of it is wanted nevertheless. */
-    enum attach_from (*found)(void *arg, struct origin *o);
+    /* A stream was found; <existing>: it was there when we started. Routes that count as there
+     * before it begin at ATTACH_START, or, when <o> remembers where it ended, at ATTACH_FOUND. */
+    enum attach_from (*found)(void *arg, struct origin *o, bool existing);
+    /* All of these are attached: who comes from now on came later. May be NULL. */
+    void (*routed)(void *arg, struct origin *o);
+    /* The stream is no more. May be NULL. */
+    void (*gone)(void *arg, struct origin *o);
 };
 
 struct router *router_create(const struct router_sink *sink, void *arg);
@@ -73,14 +77,12 @@ void route_drop(struct route_source *s, struct str key);
 /* The diff is worked out and told to the sink here. */
 void route_commit(struct route_source *s);
 
-/* <existing>: it was there when we started, so attachments that exist already begin at
- * <existing_from> (READ_FROM: ATTACH_START, or where it ends now); else at ATTACH_START. Routes
- * that come later attach at ATTACH_END. */
+/* <existing>: it was there when we started. Attachments that exist already begin where the sink's
+ * found() says; routes that come later attach at ATTACH_END. */
 void router_stream_add(struct router *r, struct origin *o, bool existing);
 /* The same, but it is attached to nothing until one of the next two is called: what it is called is
  * not known yet. */
 void router_stream_add_pending(struct router *r, struct origin *o, bool existing);
-void router_set_existing_from(struct router *r, enum attach_from from);
 /* What it is called is known now, or has changed (o->identity is the new one already). Routes that
  * it meets by its first real name attach as if it had had that name when it was found. */
 void router_stream_identified(struct router *r, struct origin *o);

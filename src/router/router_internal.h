@@ -85,7 +85,6 @@ struct route_stream {
 struct router {
     const struct router_sink *sink;
     void *arg;
-    enum attach_from existing_from;
     struct list sources;
     struct chains exact;
     struct chains wild;
@@ -123,6 +122,9 @@ void router_mark_dirty(struct router *r, enum route_trust trust, struct str patt
 /* Makes the dirty ones what they should be. <late>: as if the routes had been there before them.
  * How many there were. */
 unsigned router_sync_dirty(struct router *r, bool late);
+/* The first full set of a late source is in: tells the sink of the streams that have waited for it.
+ */
+void router_streams_routed(struct router *r);
 void router_streams_release(struct router *r);
 
 #endif

@@ -241,9 +241,7 @@ static struct route_stream *stream_add(struct router *r, struct origin *o, bool 
     if (o->route)
         BUG("router: stream %llu added twice", (unsigned long long)o->id);
     st->origin = o;
-    st->from = ATTACH_START;
-    if (existing && r->existing_from != ATTACH_START)
-        st->from = r->sink->found(r->arg, o);
+    st->from = r->sink->found(r->arg, o, existing);
     o->route = st;
     list_init(&st->dirty);
     list_init(&st->node);
@@ -251,6 +249,29 @@ static struct route_stream *stream_add(struct router *r, struct origin *o, bool 
     r->stats.streams++;
     r->stats.pending++;
     return st;
+}
+
+/* All routes that count as there before the streams are in, as far as these have a name. */
+static bool all_sources_came(const struct router *r)
+{
+    list_for_each (it, &r->sources)
+        if (list_entry(it, struct route_source, node)->late)
+            return false;
+    return true;
+}
+
+static void tell_routed(struct router *r, struct route_stream *st)
+{
+    if (r->sink->routed && st->named == STREAM_IDENTIFIED)
+        r->sink->routed(r->arg, st->origin);
+}
+
+void router_streams_routed(struct router *r)
+{
+    if (!all_sources_came(r))
+        return;
+    list_for_each (it, &r->streams)
+        tell_routed(r, list_entry(it, struct route_stream, all));
 }
 
 static void stream_named(struct router *r, struct route_stream *st, enum stream_named named)
@@ -265,6 +286,8 @@ static void stream_named(struct router *r, struct route_stream *st, enum stream_
     stream_leave(r, st);
     stream_enter(r, st);
     stream_sync(r, st, from);
+    if (all_sources_came(r))
+        tell_routed(r, st);
 }
 
 void router_stream_add(struct router *r, struct origin *o, bool existing)
@@ -316,6 +339,8 @@ void router_stream_remove(struct router *r, struct origin *o)
     else
         r->stats.unrouted -= st->nurls == 0;
     stream_free(r, st);
+    if (r->sink->gone)
+        r->sink->gone(r->arg, o);
 }
 
 void router_streams_init(struct router *r)

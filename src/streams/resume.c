@@ -61,6 +61,15 @@ static uint64_t held_behind(struct segment *seg)
     return bytes;
 }
 
+/* A stream of which no file was there yet: whatever comes is wanted. */
+static bool save_without_file(const struct cursor *c, struct state_record *r)
+{
+    const struct stream *s = c->stream;
+
+    r->lost = gaps_bytes(c);
+    return !s->finished && !s->identity->network && list_empty(&s->segments);
+}
+
 bool cursor_save(struct cursor *c, struct state_record *r)
 {
     const struct position *p = &c->acked.pos;
@@ -68,17 +77,21 @@ bool cursor_save(struct cursor *c, struct state_record *r)
 
     if (!p->seg && !list_empty(&c->stream->segments)) /* nothing confirmed yet: its first byte */
         seg = list_entry(c->stream->segments.next, struct segment, node);
-    if (c->at_end || c->acked.old || !seg ||
-        seg->lent) /* what has no name ends with this process */
+    if (!seg)
+        return save_without_file(c, r);
+    if (seg->lent) /* what has no name ends with this process */
         return false;
     if (seg->fd >= 0)
         segment_read_prefix(seg);
     r->id = seg->id;
-    r->off = p->off;
+    r->off = c->at_end ? c->end_off : p->off;
+    r->at_end = c->at_end;
+    r->old = c->acked.old;
+    r->since_s = c->since_s;
     refresh(seg);
-    r->size = seg->gone ? p->off
-              : seg->gz ? seg->size
-                        : seg->sure; /* what is lost is said by <lost> */
+    r->size = seg->gone || r->old ? p->off
+              : seg->gz           ? seg->size
+                                  : seg->sure; /* what is lost is said by <lost> */
     r->lost = gaps_bytes(c);
     r->held = held_behind(seg);
     r->restart = seg->restart;
@@ -152,25 +165,41 @@ static void declare(struct cursor *c, const struct state_record *r, uint64_t byt
     gap_declare(c, &g);
 }
 
+/* Where <r> says, in <seg>, which is open; false when that is another file by now. */
+static bool resume_in(struct cursor *c, struct segment *seg, const struct state_record *r)
+{
+    struct mark m = {.skip_line = r->skip_line, .cut_short = r->cut_short, .old = r->old};
+
+    if (r->at_end) {
+        c->end_off = r->off;
+        cursor_resolve_end(c, seg);
+        return true;
+    }
+    if ((!seg->gz && seg->size < r->off) || !marker_fits(seg, r, &m))
+        return false;
+    m.pos = (struct position){seg->no, seg->gen, r->off};
+    for (unsigned i = 0; i < 2; i++)
+        restore_partial(c->stream, &r->part[i], &m.part[i]);
+    c->sent = c->acked = m;
+    c->since_s = r->since_s;
+    return true;
+}
+
 enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
 {
-    struct segment *seg = find_segment(c->stream, &r->id);
-    struct mark m = {.skip_line = r->skip_line, .cut_short = r->cut_short};
+    struct segment *seg = r->id.ino ? find_segment(c->stream, &r->id) : NULL;
     uint64_t unread = r->size > r->off ? r->size - r->off : 0;
 
     c->at_end = false;
-    if (seg && (seg->gz || seg->size >= r->off) && marker_fits(seg, r, &m)) {
-        m.pos = (struct position){seg->no, seg->gen, r->off};
-        for (unsigned i = 0; i < 2; i++)
-            restore_partial(c->stream, &r->part[i], &m.part[i]);
-        c->sent = c->acked = m;
+    if (!r->id.ino || (seg && resume_in(c, seg, r))) {
         if (r->lost) /* the drain was not told before we ended */
             declare(c, r, 0, false);
         FAULT_POINT("cursor-resumed");
         return RESUME_OK;
     }
     seg = same_inode(c->stream, &r->id);
-    c->sent = (struct mark){.skip_line = false};
+    c->sent = (struct mark){.old = r->old};
+    c->since_s = r->since_s;
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->acked = c->sent;

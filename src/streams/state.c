@@ -1,7 +1,10 @@
 /*
  * Encoding of the state's slots. The layout is written down by the order of the put and get calls
- * below, which mirror each other; a record is padded to STATE_RECORD_SIZE, so that fields can be
- * added within version 1.
+ * below, which mirror each other. Records are padded, so that fields can be added within a
+ * version: what is not there is 0.
+ *
+ * In a header of version 2 and later the last four bytes are a checksum of those before: a version
+ * that this program does not know is told from a damaged one.
  */
 #include "streams/state.h"
 
@@ -9,6 +12,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 
 static const char magic[8] = {'L', 'T', 'S', 'T', 'A', 'T', 'E', '\n'};
@@ -30,10 +34,10 @@ static uint64_t get(const char **p, unsigned bytes)
     return v;
 }
 
-static uint32_t checksum(const char *p, size_t n, const char *records, size_t len)
+/* Goes on from <before>, the sum of what comes before; 0 = nothing does. */
+static uint32_t checksum(uint32_t before, const char *p, size_t n)
 {
-    uLong c = crc32(0, (const Bytef *)p, (uInt)n);
-    return (uint32_t)crc32(c, (const Bytef *)records, (uInt)len);
+    return n ? (uint32_t)crc32(before, (const Bytef *)p, (uInt)n) : before;
 }
 
 /* ---- records ---- */
@@ -66,7 +70,7 @@ static void put_record(char *p, const struct state_record *r)
     put(&p, r->marker, 8);
     put(&p, r->marker_len, 4);
     put(&p, r->restart, 4);
-    put(&p, (uint64_t)r->seen_ns, 8);
+    put(&p, r->away_ms, 8);
     put(&p, r->skip_line, 1);
     for (unsigned i = 0; i < 2; i++) {
         put_id(&p, &r->part[i].id);
@@ -77,9 +81,12 @@ static void put_record(char *p, const struct state_record *r)
     put(&p, r->cut_short, 1);
     put(&p, r->lost, 8);
     put(&p, r->held, 8);
+    put(&p, r->at_end, 1);
+    put(&p, r->old, 1);
+    put(&p, (uint64_t)r->since_s, 8);
 }
 
-static void get_record(const char *p, struct state_record *r)
+static void get_record(const char *p, struct state_record *r, uint64_t version)
 {
     *r = (struct state_record){0};
     r->stream = get(&p, 8);
@@ -90,7 +97,9 @@ static void get_record(const char *p, struct state_record *r)
     r->marker = get(&p, 8);
     r->marker_len = (uint32_t)get(&p, 4);
     r->restart = (uint32_t)get(&p, 4);
-    r->seen_ns = (int64_t)get(&p, 8);
+    r->away_ms = get(&p, 8);
+    if (version == 1)
+        r->away_ms = 0; /* it was a wall time there */
     r->skip_line = get(&p, 1);
     for (unsigned i = 0; i < 2; i++) {
         get_id(&p, &r->part[i].id);
@@ -101,6 +110,37 @@ static void get_record(const char *p, struct state_record *r)
     r->cut_short = get(&p, 1);
     r->lost = get(&p, 8);
     r->held = get(&p, 8);
+    r->at_end = get(&p, 1);
+    r->old = get(&p, 1);
+    r->since_s = (int64_t)get(&p, 8);
+}
+
+/* ---- streams ---- */
+
+static void put_stream(char *p, const struct state_stream *st)
+{
+    put(&p, st->stream, 8);
+    put(&p, st->begin, 1);
+    put(&p, st->id.dev, 8);
+    put(&p, st->id.ino, 8);
+    put(&p, (uint64_t)st->id.btime_ns, 8);
+    put(&p, st->off, 8);
+    put(&p, st->away_ms, 8);
+}
+
+static void get_stream(const char *p, struct state_stream *st)
+{
+    uint64_t begin;
+
+    *st = (struct state_stream){.stream = get(&p, 8)};
+    begin = get(&p, 1);
+    st->begin = begin == STATE_BEGIN_LATER || begin == STATE_BEGIN_AT ? (enum state_begin)begin
+                                                                      : STATE_BEGIN_FIRST;
+    st->id.dev = get(&p, 8);
+    st->id.ino = get(&p, 8);
+    st->id.btime_ns = (int64_t)get(&p, 8);
+    st->off = get(&p, 8);
+    st->away_ms = get(&p, 8);
 }
 
 /* ---- names ---- */
@@ -147,15 +187,44 @@ bool state_name_next(struct str *names, struct identity *out)
 
 /* ---- slots ---- */
 
+/* What a header says of the rest. */
+struct header {
+    uint64_t version;
+    uint64_t names_len;
+    uint32_t body_sum, names_sum; /* the former with the header's first bytes, in version 1 */
+    size_t body;                  /* bytes of records and streams */
+};
+
+uint64_t state_key_check(const uint64_t key[2])
+{
+    static const char text[] = "logtrain state";
+
+    return hash_keyed(key, text, sizeof(text));
+}
+
+static size_t body_size(const struct state_slot *s)
+{
+    return (size_t)s->len * STATE_RECORD_SIZE + (size_t)s->nstreams * STATE_STREAM_SIZE;
+}
+
+static void put_body(char *p, const struct state_slot *s)
+{
+    for (uint32_t i = 0; i < s->len; i++, p += STATE_RECORD_SIZE)
+        put_record(p, &s->records[i]);
+    for (uint32_t i = 0; i < s->nstreams; i++, p += STATE_STREAM_SIZE)
+        put_stream(p, &s->streams[i]);
+}
+
 int state_encode(struct buf *out, const struct state_slot *s)
 {
-    size_t body = (size_t)s->len * STATE_RECORD_SIZE;
+    size_t body = body_size(s);
     char *start, *p;
 
     if (buf_reserve(out, STATE_HEADER_SIZE + body + s->names.len) < 0)
         return -1;
     start = p = out->p + out->len;
     memset(start, 0, STATE_HEADER_SIZE + body);
+    put_body(start + STATE_HEADER_SIZE, s);
     memcpy(p, magic, sizeof(magic));
     p += sizeof(magic);
     put(&p, STATE_VERSION, 4);
@@ -163,11 +232,12 @@ int state_encode(struct buf *out, const struct state_slot *s)
     put(&p, s->generation, 8);
     put(&p, (uint64_t)s->written_ns, 8);
     put(&p, s->len, 4);
-    for (uint32_t i = 0; i < s->len; i++)
-        put_record(start + STATE_HEADER_SIZE + (size_t)i * STATE_RECORD_SIZE, &s->records[i]);
-    put(&p, checksum(start, (size_t)(p - start), start + STATE_HEADER_SIZE, body), 4);
+    put(&p, s->nstreams, 4);
+    put(&p, s->key_check, 8);
     put(&p, s->names.len, 4);
-    put(&p, checksum(s->names.p, s->names.len, NULL, 0), 4);
+    put(&p, checksum(0, start + STATE_HEADER_SIZE, body), 4);
+    put(&p, checksum(0, s->names.p, s->names.len), 4);
+    put(&p, checksum(0, start, (size_t)(p - start)), 4);
     if (s->names.len)
         memcpy(start + STATE_HEADER_SIZE + body, s->names.p, s->names.len);
     out->len += STATE_HEADER_SIZE + body + s->names.len;
@@ -175,47 +245,104 @@ int state_encode(struct buf *out, const struct state_slot *s)
     return 0;
 }
 
-/* What follows the records, when it is whole; <header> is where its length stands. Without it all
- * is well but for words. */
-static struct str names_of(struct str data, size_t body, const char *header)
+/* Behind the version; 1 had its checksum of header and records in the middle of it. */
+static void get_header_1(const char *p, struct state_slot *s, struct header *h)
 {
-    uint64_t len = get(&header, 4), sum = get(&header, 4);
-    struct str rest = str_skip(data, STATE_HEADER_SIZE + body);
+    *s = (struct state_slot){.version = 1, .generation = get(&p, 8)};
+    s->written_ns = (int64_t)get(&p, 8);
+    s->len = (uint32_t)get(&p, 4);
+    h->body_sum = (uint32_t)get(&p, 4);
+    h->names_len = get(&p, 4);
+}
 
-    if (len > rest.len || checksum(rest.p, len, NULL, 0) != sum)
+static void get_header(const char *p, struct state_slot *s, struct header *h)
+{
+    *s = (struct state_slot){.version = (uint32_t)h->version, .generation = get(&p, 8)};
+    s->written_ns = (int64_t)get(&p, 8);
+    s->len = (uint32_t)get(&p, 4);
+    s->nstreams = (uint32_t)get(&p, 4);
+    s->key_check = get(&p, 8);
+    h->names_len = get(&p, 4);
+    h->body_sum = (uint32_t)get(&p, 4);
+    h->names_sum = (uint32_t)get(&p, 4);
+}
+
+#define HEADER_1_SUMMED 36 /* bytes of a header of version 1 before its checksum */
+
+static int bad_sum(struct err *e)
+{
+    return err_set(e, EBADMSG, "state is damaged: its checksum does not fit");
+}
+
+/* Checks all but the names. */
+static int check(struct str data, struct state_slot *s, struct header *h, struct err *e)
+{
+    const char *p = data.p + sizeof(magic), *sum_at = data.p + STATE_HEADER_SIZE - 4;
+    uint32_t sum = 0;
+    uint64_t size, room = data.len - STATE_HEADER_SIZE;
+
+    h->version = get(&p, 4);
+    size = get(&p, 4);
+    if (h->version == 1) {
+        get_header_1(p, s, h);
+    } else if (get(&sum_at, 4) != checksum(0, data.p, STATE_HEADER_SIZE - 4)) {
+        return bad_sum(e);
+    } else if (h->version != STATE_VERSION) {
+        return err_set(e, EPROTONOSUPPORT, "state of version %llu, this is version %d",
+                       (unsigned long long)h->version, STATE_VERSION);
+    } else {
+        get_header(p, s, h);
+    }
+    h->body = body_size(s);
+    if (size != STATE_RECORD_SIZE || h->body > room)
+        return err_set(e, EBADMSG, "state is cut short");
+    if (h->version == 1)
+        sum = checksum(sum, data.p, HEADER_1_SUMMED);
+    if (checksum(sum, data.p + STATE_HEADER_SIZE, h->body) != h->body_sum)
+        return bad_sum(e);
+    return 0;
+}
+
+/* What follows the records, when it is whole (version 1 did not say). Without it all is well but
+ * for words. */
+static struct str names_of(struct str data, const struct header *h)
+{
+    struct str rest = str_skip(data, STATE_HEADER_SIZE + h->body);
+
+    if (h->names_len > rest.len ||
+        (h->version != 1 && checksum(0, rest.p, h->names_len) != h->names_sum))
         return STR("");
-    return str_head(rest, len);
+    return str_head(rest, h->names_len);
+}
+
+/* One allocation for all three. */
+static void take_body(struct str data, const struct header *h, struct state_slot *s)
+{
+    size_t records = ((size_t)s->len + 1) * sizeof(*s->records);
+    size_t streams = (size_t)s->nstreams * sizeof(*s->streams);
+    struct str names = names_of(data, h);
+    const char *p = data.p + STATE_HEADER_SIZE;
+    char *all = xmalloc(records + streams + names.len);
+
+    s->records = (struct state_record *)(void *)all;
+    s->streams = (struct state_stream *)(void *)(all + records);
+    s->names = str_make(all + records + streams, names.len);
+    if (names.len)
+        memcpy(all + records + streams, names.p, names.len);
+    for (uint32_t i = 0; i < s->len; i++, p += STATE_RECORD_SIZE)
+        get_record(p, &s->records[i], h->version);
+    for (uint32_t i = 0; i < s->nstreams; i++, p += STATE_STREAM_SIZE)
+        get_stream(p, &s->streams[i]);
 }
 
 int state_decode(struct str data, struct state_slot *s, struct err *e)
 {
-    const char *p = data.p;
-    struct str names;
-    uint64_t version, size, body;
-    size_t before;
+    struct header h = {.version = 0};
 
-    if (data.len < STATE_HEADER_SIZE || memcmp(p, magic, sizeof(magic)) != 0)
+    if (data.len < STATE_HEADER_SIZE || memcmp(data.p, magic, sizeof(magic)) != 0)
         return err_set(e, EBADMSG, "no state in it");
-    p += sizeof(magic);
-    version = get(&p, 4);
-    size = get(&p, 4);
-    if (version != STATE_VERSION)
-        return err_set(e, EPROTONOSUPPORT, "state of version %llu, this is version %d",
-                       (unsigned long long)version, STATE_VERSION);
-    *s = (struct state_slot){.generation = get(&p, 8), .written_ns = (int64_t)get(&p, 8)};
-    s->len = (uint32_t)get(&p, 4);
-    body = (uint64_t)s->len * STATE_RECORD_SIZE;
-    if (size != STATE_RECORD_SIZE || body > data.len - STATE_HEADER_SIZE)
-        return err_set(e, EBADMSG, "state is cut short");
-    before = (size_t)(p - data.p);
-    if (get(&p, 4) != checksum(data.p, before, data.p + STATE_HEADER_SIZE, (size_t)body))
-        return err_set(e, EBADMSG, "state is damaged: its checksum does not fit");
-    names = names_of(data, (size_t)body, p);
-    s->records = xmalloc((s->len + 1) * sizeof(*s->records) + names.len);
-    s->names = str_make((char *)(s->records + s->len), names.len);
-    if (names.len)
-        memcpy(s->records + s->len, names.p, names.len);
-    for (uint32_t i = 0; i < s->len; i++)
-        get_record(data.p + STATE_HEADER_SIZE + (size_t)i * STATE_RECORD_SIZE, &s->records[i]);
+    if (check(data, s, &h, e) < 0)
+        return -1;
+    take_body(data, &h, s);
     return 0;
 }

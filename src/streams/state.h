@@ -1,10 +1,14 @@
 /*
- * Where cursors stand, as bytes for a file. A record says which stream and which drain by hashes,
- * which file by its identity (so that it is found again after a rename, and not mistaken for
- * another that got its inode), and where in it: no URL, no credential. A slot is one whole
- * set of records with a generation and a checksum, and the names of its streams behind; whoever
- * keeps two of them and writes them in turn always has a good one, whatever write was torn.
+ * Where cursors stand and which streams are known, as bytes for a file. A record says which stream
+ * and which drain by hashes, which file by its identity (so that it is found again after a rename,
+ * and not mistaken for another that got its inode), and where in it: no URL, no credential. A
+ * stream without a record has a line of its own when it was found all the same. A slot is one whole
+ * set of both with a generation and a checksum, and the names of its streams behind; whoever keeps
+ * two of them and writes them in turn always has a good one, whatever write was torn.
  * Little-endian, fixed-size records.
+ *
+ * No decision hangs on a wall clock: a stream that a slot does not know appeared after it was
+ * written, whatever the file's birth time says.
  */
 #ifndef STREAMS_STATE_H
 #define STREAMS_STATE_H
@@ -17,9 +21,10 @@
 #include "streams/identity.h"
 #include "streams/segment_id.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2 /* 1 is read, too */
 #define STATE_HEADER_SIZE 64
 #define STATE_RECORD_SIZE 256
+#define STATE_STREAM_SIZE 64
 
 /* The start of a line whose end had not come. */
 struct state_partial {
@@ -41,29 +46,60 @@ struct state_record {
     bool skip_line;
     bool cut_short; /* the partial lines have no end, for the file was truncated */
     struct state_partial part[2];
-    int64_t seen_ns; /* wall time at which a route last wanted it */
-    uint64_t lost;   /* bytes declared lost of which the drain has not confirmed to know */
+    uint64_t away_ms; /* for so long no route has wanted it, of the time that a daemon ran */
+    uint64_t lost;    /* bytes declared lost of which the drain has not confirmed to know */
     uint64_t held; /* unread bytes behind this file that have no name any more, and so are lost with
                       the process */
+    /* What has not begun anywhere yet. With id.ino 0 there was no file: at the stream's first byte
+     */
+    bool at_end; /* it begins where the line begins that <off> lies in */
+    bool old;    /* it begins with the first line behind <off> that is not older than <since_s> */
+    int64_t since_s;
+};
+
+/* Where a drain begins that has no record of a stream. */
+enum state_begin {
+    STATE_BEGIN_LATER = 1, /* routes that were there when the stream was found have their records:
+                              another came later, and begins at the end */
+    STATE_BEGIN_FIRST,     /* ... they may not have: at the stream's first byte */
+    STATE_BEGIN_AT,        /* ... at <off> of <id>, where it ended when it was found */
+};
+
+/* A stream that was found. */
+struct state_stream {
+    uint64_t stream;
+    enum state_begin begin;
+    struct segment_id id; /* its last file, or with STATE_BEGIN_AT that one; no prefix */
+    uint64_t off;
+    uint64_t away_ms; /* for so long nothing was seen of it, of the time that a daemon ran */
 };
 
 struct state_slot {
+    uint32_t version; /* set by decoding */
     uint64_t generation;
-    int64_t written_ns;           /* wall time */
+    int64_t written_ns;           /* wall time, for people */
+    uint64_t key_check;           /* state_key_check() of the key that <drain> is hashed with */
     struct state_record *records; /* heap; the caller frees it */
     uint32_t len;
-    struct str names; /* state_name_add(); when decoded, in the memory of <records> */
+    struct state_stream *streams; /* when decoded, in the memory of <records> */
+    uint32_t nstreams;
+    struct str names; /* state_name_add(); the same */
 };
+
+/* Says nothing of the key, but whether another is the same. */
+uint64_t state_key_check(const uint64_t key[2]);
 
 /* What the streams are called, so that a loss can be said when nothing else is left of one. */
 int state_name_add(struct buf *names, const struct identity *id);
 /* The next one, as views. False at the end, or where the names are damaged. */
 bool state_name_next(struct str *names, struct identity *out);
 
-/* Appends header and records. -1 when <out>'s cap does not allow it. */
+/* Appends the slot. -1 when <out>'s cap does not allow it. */
 int state_encode(struct buf *out, const struct state_slot *s);
 /* 0 with <s> filled in; -1 when it is empty, torn or damaged (e->code EBADMSG) or of a newer
- * version (EPROTONOSUPPORT). Never reads beyond <data>; bytes after the last record are ignored. */
+ * version (EPROTONOSUPPORT), which only a header without damage is believed. Version 1 knew no
+ * streams beside its records, no key_check, and no time away. Never reads beyond <data>; bytes
+ * after the names are ignored. */
 int state_decode(struct str data, struct state_slot *s, struct err *e);
 
 #endif

@@ -289,8 +289,8 @@ void cursor_release(struct cursor *c);
 enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_sink *sink);
 /* All before <m> is confirmed. Stale marks (of a file truncated since) are ignored. */
 void cursor_ack(struct cursor *c, const struct mark *m);
-/* What the state keeps of <c>; <r>'s stream, drain and seen_ns are the caller's. False when it has
- * not begun anywhere. */
+/* What the state keeps of <c>; <r>'s stream, drain and away_ms are the caller's. False when nothing
+ * of it is left after this run. */
 bool cursor_save(struct cursor *c, struct state_record *r);
 enum resume_result {
     RESUME_OK = 1,  /* on from where it was */

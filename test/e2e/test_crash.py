@@ -51,7 +51,7 @@ def test_S02_killed_at(node, oracle, daemon, http, point):
                env={"LT_FAULT": f"{point}:{counts[0]}"} if fresh else {}, wait=not fresh)
     c.write(source.take(300))
     if not fresh:
-        wait_for(lambda: d.metric("logtrain_state_writes_total"), 20, "a state")
+        wait_for(lambda: d.metric("logtrain_state_records") == 2 and not d.metric("logtrain_state_pending"), 20, "a state")
         d.kill()
         for _ in range(3):  # so that it goes on inside a .gz
             c.write(source.take(100))

@@ -5,7 +5,7 @@
  *  - what was taken and is written again is the same set of records.
  *
  * Damage never passes the checksum, so most inputs would end there: a second run gives the same
- * bytes their right checksum, as somebody who makes a slot up would.
+ * bytes their right checksums, as somebody who makes a slot up would.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,20 +15,26 @@
 #include "fuzz.h"
 #include "streams/state.h"
 
-#define CHECKSUM_AT 36
 #define TEXT_MAX (16 * 1024 * 1024)
 
 static void check_same(const struct state_slot *a, const struct state_slot *b)
 {
     FUZZ_CHECK(a->generation == b->generation && a->written_ns == b->written_ns &&
-               a->len == b->len);
+               a->len == b->len && a->nstreams == b->nstreams);
     for (uint32_t i = 0; i < a->len; i++) {
         const struct state_record *x = &a->records[i], *y = &b->records[i];
 
         FUZZ_CHECK(x->stream == y->stream && x->drain == y->drain && x->off == y->off);
         FUZZ_CHECK(x->id.ino == y->id.ino && x->id.prefix_hash == y->id.prefix_hash);
-        FUZZ_CHECK(x->skip_line == y->skip_line && x->seen_ns == y->seen_ns);
+        FUZZ_CHECK(x->skip_line == y->skip_line && x->away_ms == y->away_ms);
+        FUZZ_CHECK(x->at_end == y->at_end && x->old == y->old && x->since_s == y->since_s);
         FUZZ_CHECK(x->part[1].off == y->part[1].off && x->part[1].skipping == y->part[1].skipping);
+    }
+    for (uint32_t i = 0; i < a->nstreams; i++) {
+        const struct state_stream *x = &a->streams[i], *y = &b->streams[i];
+
+        FUZZ_CHECK(x->stream == y->stream && x->begin == y->begin && x->off == y->off);
+        FUZZ_CHECK(x->id.ino == y->id.ino && x->away_ms == y->away_ms);
     }
 }
 
@@ -42,7 +48,9 @@ static void decode(struct str data)
         FUZZ_CHECK(e.code == EBADMSG || e.code == EPROTONOSUPPORT);
         return;
     }
-    FUZZ_CHECK((uint64_t)s.len * STATE_RECORD_SIZE + STATE_HEADER_SIZE <= data.len);
+    FUZZ_CHECK((uint64_t)s.len * STATE_RECORD_SIZE + (uint64_t)s.nstreams * STATE_STREAM_SIZE +
+                   STATE_HEADER_SIZE <=
+               data.len);
     FUZZ_CHECK(state_encode(&out, &s) == 0);
     FUZZ_CHECK(state_decode(buf_str(&out), &again, &e) == 0);
     check_same(&s, &again);
@@ -51,20 +59,36 @@ static void decode(struct str data)
     buf_release(&out);
 }
 
-/* The number of records is cut to what is there, then the checksum made to fit. */
-static void decode_forged(const uint8_t *data, size_t size)
+static void put32(char *p, uint64_t v)
 {
-    char *copy = xmalloc(size);
-    uint64_t len = (size - STATE_HEADER_SIZE) / STATE_RECORD_SIZE;
-    uLong sum;
+    for (unsigned i = 0; i < 4; i++)
+        p[i] = (char)(v >> (8 * i) & 0xff);
+}
+
+static uLong sum_of(uLong from, const char *p, size_t n)
+{
+    return crc32(from, (const Bytef *)p, (uInt)n);
+}
+
+/* The number of records is cut to what is there, then the checksums made to fit, as each version
+ * has them. */
+static void decode_forged(const uint8_t *data, size_t size, int version)
+{
+    char *copy = xmalloc(size), *body = copy + STATE_HEADER_SIZE;
+    uint64_t room = size - STATE_HEADER_SIZE, len = room / STATE_RECORD_SIZE;
+    uint64_t nstreams = version == 1 ? 0 : room % STATE_RECORD_SIZE / STATE_STREAM_SIZE;
+    size_t bytes = (size_t)(len * STATE_RECORD_SIZE + nstreams * STATE_STREAM_SIZE);
 
     memcpy(copy, data, size);
-    for (unsigned i = 0; i < 4; i++)
-        copy[32 + i] = (char)(len >> (8 * i) & 0xff);
-    sum = crc32(0, (const Bytef *)copy, CHECKSUM_AT);
-    sum = crc32(sum, (const Bytef *)copy + STATE_HEADER_SIZE, (uInt)(len * STATE_RECORD_SIZE));
-    for (unsigned i = 0; i < 4; i++)
-        copy[CHECKSUM_AT + i] = (char)(sum >> (8 * i) & 0xff);
+    put32(copy + 8, (uint64_t)version);
+    put32(copy + 32, len);
+    if (version == 1) {
+        put32(copy + 36, sum_of(sum_of(0, copy, 36), body, bytes));
+    } else {
+        put32(copy + 36, nstreams);
+        put32(copy + 52, sum_of(0, body, bytes));
+        put32(copy + 60, sum_of(0, copy, 60));
+    }
     decode(str_make(copy, size));
     free(copy);
 }
@@ -73,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     decode(str_make((const char *)data, size));
     if (size >= STATE_HEADER_SIZE && size < TEXT_MAX)
-        decode_forged(data, size);
+        for (int version = 1; version <= STATE_VERSION + 1; version++)
+            decode_forged(data, size, version);
     return 0;
 }

@@ -55,14 +55,15 @@ static int fixture_check(struct str url, struct err *e)
     return 0;
 }
 
-static enum attach_from fixture_found(void *arg, struct origin *o)
+static enum attach_from fixture_found(void *arg, struct origin *o, bool existing)
 {
     (void)arg;
     (void)o;
-    return ATTACH_FOUND;
+    return existing ? ATTACH_FOUND : ATTACH_START;
 }
 
-static const struct router_sink fixture_sink = {fixture_attach, fixture_detach, fixture_found};
+static const struct router_sink fixture_sink = {
+    .attach = fixture_attach, .detach = fixture_detach, .found = fixture_found};
 
 static void fixture_open(struct fixture *f, const char *const *hostnames, unsigned n)
 {

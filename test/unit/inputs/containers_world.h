@@ -132,14 +132,14 @@ static inline void detach(void *arg, struct origin *o, struct str url, enum rout
     (void)trust;
 }
 
-static inline enum attach_from found(void *arg, struct origin *o)
+static inline enum attach_from found(void *arg, struct origin *o, bool existing)
 {
     (void)arg;
     (void)o;
-    return ATTACH_FOUND;
+    return existing ? ATTACH_FOUND : ATTACH_START;
 }
 
-static const struct router_sink sink = {attach, detach, found};
+static const struct router_sink sink = {.attach = attach, .detach = detach, .found = found};
 
 /* ---- the node ---- */
 

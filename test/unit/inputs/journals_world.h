@@ -188,7 +188,15 @@ static inline void detach(void *arg, struct origin *o, struct str url, enum rout
     (void)arg, (void)o, (void)url, (void)trust;
 }
 
-static const struct router_sink test_sink = {.attach = attach, .detach = detach};
+static inline enum attach_from found_one(void *arg, struct origin *o, bool existing)
+{
+    (void)arg, (void)o;
+    assert_false(existing);
+    return ATTACH_START;
+}
+
+static const struct router_sink test_sink = {
+    .attach = attach, .detach = detach, .found = found_one};
 
 /* ---- the world ---- */
 

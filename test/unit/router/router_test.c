@@ -100,17 +100,19 @@ static void where_attachments_begin(void **state)
     w.told.found = ATTACH_FOUND;
     router_stream_add(w.router, stream_called(&w, "b"), false);
     assert_int_equal(w.told.from, ATTACH_START);
-    router_set_existing_from(w.router, ATTACH_START);
-    router_stream_add(w.router, o = stream_called(&w, "c"), true);
+    router_stream_add(w.router, o = stream_called(&w, "c"), false);
     assert_int_equal(w.told.from, ATTACH_START);
+    assert_int_equal(w.told.routed, 4);
     route_begin_changes(s);
     put(s, "2", "c", "later");
     route_commit(s);
     assert_int_equal(w.told.from, ATTACH_END);
     assert_told(&w, 5, 0);
-    router_stream_remove(w.router, o); /* the workers finish it: nothing is told */
+    assert_int_equal(w.told.routed, 4);
+    router_stream_remove(w.router, o); /* the workers finish it: no detach is told */
     router_stream_remove(w.router, o);
     assert_told(&w, 0, 0);
+    assert_int_equal(w.told.gone, 1);
     world_close(&w);
 }
 
@@ -118,6 +120,7 @@ static void where_attachments_begin(void **state)
 static void where_attachments_of_a_late_source_begin(void **state)
 {
     struct route_source *late, *other;
+    struct origin *pending;
     struct world w;
 
     (void)state;
@@ -131,15 +134,22 @@ static void where_attachments_of_a_late_source_begin(void **state)
     put(other, "1", "new", "u1");
     route_commit(other); /* another source's set is not this one's */
     assert_int_equal(w.told.from, ATTACH_END);
+    router_stream_add_pending(w.router, pending = stream_called(&w, "pending"), false);
     route_begin(late);
     put(late, "1", "new", "u2");
     route_begin_changes(late); /* broken off */
     route_commit(late);
     assert_int_equal(w.told.from, ATTACH_START);
+    assert_int_equal(w.told.routed, 0); /* its routes may still be to come */
     route_begin(late);
     put(late, "1", "new", "u2");
     put(late, "2", "old", "u3");
     route_commit(late);
+    assert_int_equal(w.told.routed, 2);
+    router_stream_guessed(w.router, pending);
+    assert_int_equal(w.told.routed, 2);
+    router_stream_identified(w.router, pending);
+    assert_int_equal(w.told.routed, 3);
     assert_int_equal(w.told.from, ATTACH_FOUND); /* READ_FROM's default */
     assert_told(&w, 3, 0);
     route_begin_changes(late);

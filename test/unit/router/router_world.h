@@ -24,6 +24,7 @@ struct told {
     } pairs[PAIRS_MAX];
     unsigned n;
     unsigned attached, detached;
+    unsigned routed, gone;
     enum attach_from from;  /* of the last attach */
     enum attach_from found; /* what to say of streams that existed */
 };
@@ -76,15 +77,31 @@ static inline void on_detach(void *arg, struct origin *o, struct str url, enum r
     t->detached++;
 }
 
-static inline enum attach_from on_found(void *arg, struct origin *o)
+static inline enum attach_from on_found(void *arg, struct origin *o, bool existing)
 {
     struct told *t = arg;
 
     (void)o;
-    return t->found;
+    return existing ? t->found : ATTACH_START;
 }
 
-static const struct router_sink sink = {on_attach, on_detach, on_found};
+static inline void on_routed(void *arg, struct origin *o)
+{
+    struct told *t = arg;
+
+    (void)o;
+    t->routed++;
+}
+
+static inline void on_gone(void *arg, struct origin *o)
+{
+    struct told *t = arg;
+
+    (void)o;
+    t->gone++;
+}
+
+static const struct router_sink sink = {on_attach, on_detach, on_found, on_routed, on_gone};
 
 static inline void world_open(struct world *w)
 {

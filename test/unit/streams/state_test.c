@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include "base/mem.h"
 #include "streams/state.h"
@@ -25,15 +26,37 @@ static struct state_record record(uint64_t n)
         .restart = 7,
         .skip_line = n & 1,
         .part = {{.id = {.ino = n + 1}, .off = 12, .len = 34, .skipping = true}, {.off = 1}},
-        .seen_ns = 1700000000000000000,
+        .away_ms = 1234567890123,
+        .at_end = n & 1,
+        .old = !(n & 1),
+        .since_s = -7,
     };
 }
 
+static struct state_stream stream(uint64_t n)
+{
+    return (struct state_stream){.stream = n * 5,
+                                 .begin = n % 2 ? STATE_BEGIN_LATER : STATE_BEGIN_AT,
+                                 .id = {.dev = 7, .ino = n << 33, .btime_ns = -9},
+                                 .off = n * 11,
+                                 .away_ms = n};
+}
+
+/* <n> records and as many streams. */
 static struct buf encoded(uint32_t n, uint64_t generation)
 {
     struct buf out = BUF_INIT(1024 * 1024);
-    struct state_slot s = {.generation = generation, .written_ns = 42, .len = n};
+    struct state_stream streams[8];
+    struct state_slot s = {.generation = generation,
+                           .written_ns = 42,
+                           .key_check = 43,
+                           .len = n,
+                           .streams = streams,
+                           .nstreams = n};
 
+    assert_true(n <= ARRAY_LEN(streams));
+    for (uint32_t i = 0; i < n; i++)
+        streams[i] = stream(i + 1);
     s.records = xcalloc(n + 1, sizeof(*s.records));
     for (uint32_t i = 0; i < n; i++)
         s.records[i] = record(i + 1);
@@ -53,8 +76,11 @@ static void what_is_written_is_read(void **state)
         assert_int_equal(buf_add(&b, "rest of the allocated file", 26), 0);
         assert_int_equal(state_decode(buf_str(&b), &s, &e), 0);
         assert_int_equal(s.generation, 9);
+        assert_int_equal(s.version, STATE_VERSION);
         assert_int_equal(s.written_ns, 42);
+        assert_int_equal(s.key_check, 43);
         assert_int_equal(s.len, n);
+        assert_int_equal(s.nstreams, n);
         for (uint32_t i = 0; i < n; i++) {
             struct state_record want = record(i + 1);
             assert_memory_equal(&s.records[i].id, &want.id, sizeof(want.id));
@@ -68,7 +94,18 @@ static void what_is_written_is_read(void **state)
             assert_int_equal(s.records[i].part[0].len, 34);
             assert_true(s.records[i].part[0].skipping);
             assert_int_equal(s.records[i].part[1].off, 1);
-            assert_int_equal(s.records[i].seen_ns, want.seen_ns);
+            assert_int_equal(s.records[i].away_ms, want.away_ms);
+            assert_int_equal(s.records[i].at_end, want.at_end);
+            assert_int_equal(s.records[i].old, want.old);
+            assert_int_equal(s.records[i].since_s, want.since_s);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            struct state_stream want = stream(i + 1), have = s.streams[i];
+            assert_int_equal(have.stream, want.stream);
+            assert_int_equal(have.begin, want.begin);
+            assert_memory_equal(&have.id, &want.id, sizeof(want.id));
+            assert_int_equal(have.off, want.off);
+            assert_int_equal(have.away_ms, want.away_ms);
         }
         free(s.records);
         buf_release(&b);
@@ -93,22 +130,32 @@ static void test_S03_cut_at_every_length(void **state)
     buf_release(&b);
 }
 
-static void test_S03_every_byte_flipped(void **state)
+static void test_S03_every_bit_flipped(void **state)
 {
     struct buf b = encoded(2, 1);
 
     (void)state;
-    for (size_t i = 0; i < b.len; i++) {
+    for (size_t i = 0; i < b.len * 8; i++) {
         struct state_slot s;
-        struct err e;
+        struct err e = {0};
 
-        if (i >= 40 && i < STATE_HEADER_SIZE)
-            continue; /* padding of the header */
-        b.p[i] = (char)(b.p[i] ^ 0x20);
+        b.p[i / 8] = (char)(b.p[i / 8] ^ 1 << i % 8);
         assert_int_equal(state_decode(buf_str(&b), &s, &e), -1);
-        b.p[i] = (char)(b.p[i] ^ 0x20);
+        assert_int_equal(e.code, EBADMSG); /* no newer version, whatever the bit says */
+        b.p[i / 8] = (char)(b.p[i / 8] ^ 1 << i % 8);
     }
     buf_release(&b);
+}
+
+static void put_sum(struct buf *b, size_t at, uint32_t sum)
+{
+    for (unsigned i = 0; i < 4; i++)
+        b->p[at + i] = (char)(sum >> (8 * i));
+}
+
+static uint32_t sum_of(const char *p, size_t n)
+{
+    return (uint32_t)crc32(0, (const Bytef *)p, (uInt)n);
 }
 
 static void test_S04_newer_version_is_named(void **state)
@@ -118,10 +165,41 @@ static void test_S04_newer_version_is_named(void **state)
     struct err e;
 
     (void)state;
-    b.p[8] = 2;
+    b.p[8] = STATE_VERSION + 1;
+    put_sum(&b, STATE_HEADER_SIZE - 4, sum_of(b.p, STATE_HEADER_SIZE - 4));
     assert_int_equal(state_decode(buf_str(&b), &s, &e), -1);
     assert_int_equal(e.code, EPROTONOSUPPORT);
-    assert_non_null(strstr(e.text, "version 2"));
+    assert_non_null(strstr(e.text, "version 3"));
+    buf_release(&b);
+}
+
+/* A slot as version 1 wrote it. */
+static void version_1_is_read(void **state)
+{
+    struct buf b = encoded(2, 9), old = BUF_INIT(64 * 1024);
+    struct state_slot s;
+    struct err e;
+    uint32_t sum;
+
+    (void)state;
+    assert_int_equal(buf_add(&old, b.p, STATE_HEADER_SIZE + 2 * STATE_RECORD_SIZE), 0);
+    old.p[8] = 1;
+    memset(old.p + 36, 0, STATE_HEADER_SIZE - 36);
+    sum = (uint32_t)crc32(sum_of(old.p, 36), (const Bytef *)old.p + STATE_HEADER_SIZE,
+                          2 * STATE_RECORD_SIZE);
+    put_sum(&old, 36, sum);
+    assert_int_equal(state_decode(buf_str(&old), &s, &e), 0);
+    assert_int_equal(s.version, 1);
+    assert_int_equal(s.generation, 9);
+    assert_int_equal(s.len, 2);
+    assert_int_equal(s.nstreams, 0);
+    assert_int_equal(s.records[1].off, record(2).off);
+    assert_int_equal(s.records[1].away_ms, 0); /* what stood there was a wall time */
+    free(s.records);
+    old.p[36]++;
+    assert_int_equal(state_decode(buf_str(&old), &s, &e), -1);
+    assert_int_equal(e.code, EBADMSG);
+    buf_release(&old);
     buf_release(&b);
 }
 
@@ -130,8 +208,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(test_S03_cut_at_every_length),
-        cmocka_unit_test(test_S03_every_byte_flipped),
+        cmocka_unit_test(test_S03_every_bit_flipped),
         cmocka_unit_test(test_S04_newer_version_is_named),
+        cmocka_unit_test(version_1_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
