@@ -172,28 +172,52 @@ static bool next_line(struct str *rest, struct str *line)
     return true;
 }
 
-int ws_answer(struct str in, const char key[WS_KEY_SIZE], struct ws_answer *a, size_t *used,
-              struct err *e)
+/* Reads one head off <*rest>. 1 = it is whole, 0 = more has to come, -1 = it is no answer. */
+static int take_head(struct str *rest, const char *accept, struct fields *f, struct ws_answer *a,
+                     struct err *e)
 {
-    struct str rest = in, line;
-    struct fields f = {0};
-    char accept[ACCEPT_SIZE];
+    struct str line;
 
     *a = (struct ws_answer){0, -1};
-    if (!next_line(&rest, &line))
-        return in.len <= HTTP_RESPONSE_HEADERS_MAX
+    *f = (struct fields){0};
+    if (!next_line(rest, &line))
+        return rest->len <= HTTP_RESPONSE_HEADERS_MAX
                    ? 0
                    : err_set(e, EPROTO, "websocket: not an http answer");
     a->status = status_of(line);
     if (a->status == 0)
         return err_set(e, EPROTO, "websocket: not an http answer");
+    while (next_line(rest, &line)) {
+        if (line.len == 0)
+            return 1;
+        take_field(f, line, accept, a);
+    }
+    return 0;
+}
+
+/* 100 Continue, 103 Early Hints and the like: the answer is still to come (RFC 9110 §15.2). */
+static bool is_interim(int status)
+{
+    return status >= 100 && status < 200 && status != 101;
+}
+
+int ws_answer(struct str in, const char key[WS_KEY_SIZE], struct ws_answer *a, size_t *used,
+              struct err *e)
+{
+    struct str rest = in;
+    struct fields f;
+    char accept[ACCEPT_SIZE];
+    int rc;
+
     accept_of(key, accept);
-    while (next_line(&rest, &line)) {
-        if (line.len == 0) {
-            *used = in.len - rest.len;
-            return judge(a, &f, e);
-        }
-        take_field(&f, line, accept, a);
+    do
+        rc = take_head(&rest, accept, &f, a, e);
+    while (rc > 0 && is_interim(a->status));
+    if (rc < 0)
+        return -1;
+    if (rc > 0) {
+        *used = in.len - rest.len;
+        return judge(a, &f, e);
     }
     if (in.len > HTTP_RESPONSE_HEADERS_MAX)
         return err_set(e, EMSGSIZE, "websocket: answer's headers are over %d bytes",

@@ -72,6 +72,38 @@ static void a_good_answer(void **state)
     assert_int_equal(e.code, 0);
 }
 
+/* RFC 9110 §15.2: any number of 1xx may come before the answer, whatever they say. */
+static void test_L15_interim_answers_are_passed_over(void **state)
+{
+    static const char *const interim[] = {
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nRetry-After: 9\r\n\r\n",
+        "HTTP/1.1 102 Processing\n\n",
+        "HTTP/1.1 100\r\nUpgrade: h2c\r\nSec-WebSocket-Accept: x\r\n\r\n",
+        "HTTP/1.1 199 x\r\n\r\nHTTP/1.1 100 y\r\n\r\nHTTP/1.1 103 z\r\n\r\n",
+    };
+    struct buf text = BUF_INIT(1 << 20);
+    struct ws_answer a;
+    struct err e = {0, ""};
+    size_t used = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(interim); i++) {
+        buf_clear(&text);
+        assert_int_equal(buf_addf(&text, "%s" GOOD "\r\nz", interim[i]), 0);
+        for (size_t n = 0; n < text.len - 1; n++)
+            assert_int_equal(ws_answer(str_make(text.p, n), KEY, &a, &used, &e), 0);
+        assert_int_equal(ws_answer(buf_str(&text), KEY, &a, &used, &e), 1);
+        assert_int_equal(used, text.len - 1);
+        assert_int_equal(a.status, 101);
+    }
+    buf_clear(&text);
+    while (text.len <= HTTP_RESPONSE_HEADERS_MAX)
+        assert_int_equal(buf_add_str(&text, str_of(interim[0])), 0);
+    assert_int_equal(ws_answer(buf_str(&text), KEY, &a, &used, &e), -1); /* without end */
+    buf_release(&text);
+}
+
 static void refused(const char *text, int status, int64_t retry_after_ms, const char *want)
 {
     struct ws_answer a;
@@ -92,6 +124,9 @@ static void test_D22_bad_answers(void **state)
             "websocket: http status 401 instead of 101");
     refused("HTTP/1.1 503 No\r\nretry-after: 7\r\n\r\n", 503, 7000,
             "websocket: http status 503 instead of 101");
+    refused("HTTP/1.1 103 Hints\r\nRetry-After: 9\r\n\r\nHTTP/1.1 503 No\r\n\r\n", 503, -1,
+            "websocket: http status 503 instead of 101");
+    refused("HTTP/1.1 100 Continue\r\n\r\nSSH-2.0\r\n", 0, -1, "websocket: not an http answer");
     refused("HTTP/1.1 302 Found\nLocation: http://169.254.169.254/\n\n", 302, -1,
             "websocket: http status 302 instead of 101");
     refused("HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -140,8 +175,11 @@ static void long_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_request),   cmocka_unit_test(keys_are_new),
-        cmocka_unit_test(a_good_answer), cmocka_unit_test(test_D22_bad_answers),
+        cmocka_unit_test(the_request),
+        cmocka_unit_test(keys_are_new),
+        cmocka_unit_test(a_good_answer),
+        cmocka_unit_test(test_L15_interim_answers_are_passed_over),
+        cmocka_unit_test(test_D22_bad_answers),
         cmocka_unit_test(long_answers),
     };
 
