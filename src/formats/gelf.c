@@ -4,7 +4,8 @@
  * NUL or LF; `max` shortens the message, never the object.
  *
  * Receivers refuse a message that is empty or blank (short_message is mandatory), so "-" stands for
- * it.
+ * it. Blank is what any of their languages trims away: Unicode's White_Space, control characters,
+ * and the marks that show nothing.
  *
  * Views: head = everything up to the message; tail = everything after the level's digit, up to the
  * "std" of the stream's name.
@@ -35,12 +36,45 @@ static size_t put_timestamp(char out[EPOCH_MAX + 1 + MICROSECONDS], struct str t
     return n;
 }
 
+/* Ranges of characters of two bytes and more, as UTF-8. */
+static const struct {
+    char from[4], to[4];
+} blanks[] = {
+    {"\xc2\x80", "\xc2\xa0"},         /* U+0080 to U+00A0: controls, NBSP */
+    {"\xc2\xad", "\xc2\xad"},         /* U+00AD soft hyphen */
+    {"\xe1\x9a\x80", "\xe1\x9a\x80"}, /* U+1680 */
+    {"\xe1\xa0\x8e", "\xe1\xa0\x8e"}, /* U+180E */
+    {"\xe2\x80\x80", "\xe2\x80\x8f"}, /* U+2000 to U+200F: spaces of all widths, none too */
+    {"\xe2\x80\xa8", "\xe2\x80\xaf"}, /* U+2028 to U+202F: separators, directions */
+    {"\xe2\x81\x9f", "\xe2\x81\xa4"}, /* U+205F to U+2064 */
+    {"\xe2\x81\xa6", "\xe2\x81\xaf"}, /* U+2066 to U+206F */
+    {"\xe3\x80\x80", "\xe3\x80\x80"}, /* U+3000 */
+    {"\xef\xbb\xbf", "\xef\xbb\xbf"}, /* U+FEFF */
+};
+
+/* Length of the blank character at the start of <s>; 0 = there is none. */
+static size_t blank_len(struct str s)
+{
+    unsigned char c = (unsigned char)s.p[0];
+
+    if (c < 0x80)
+        return c <= ' ' || c == 0x7f;
+    for (size_t i = 0; i < ARRAY_LEN(blanks); i++) {
+        size_t n = strlen(blanks[i].from);
+
+        if (s.len >= n && memcmp(s.p, blanks[i].from, n) >= 0 && memcmp(s.p, blanks[i].to, n) <= 0)
+            return n;
+    }
+    return 0;
+}
+
 static bool is_blank(struct str s)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.p[i] > ' ')
-            return false;
-    return true;
+    size_t n;
+
+    while (s.len && (n = blank_len(s)))
+        s = str_skip(s, n);
+    return s.len == 0;
 }
 
 /* Of "std" + what the stream's name ends in, or of what takes its place. */

@@ -64,7 +64,27 @@ static void one_object_each(void **state)
 /* Graylog refuses a message without a short_message, or with a blank one. */
 static void a_blank_message_is_a_dash(void **state)
 {
-    const struct str blank[] = {STR(""), STR(" "), STR("\t \r\n"), {"\0 ", 2}};
+    const struct str blank[] = {
+        STR(""),
+        STR(" "),
+        STR("\t \r\n"),
+        {"\0 ", 2},
+        STR("\x7f"),
+        STR("\xc2\x85"),
+        STR("\xc2\xa0 \xc2\xa0"),
+        STR("\xe1\x9a\x80"),
+        STR("\xe1\xa0\x8e"),
+        STR("\xe2\x80\x80\xe2\x80\x8b"),
+        STR("\xe2\x80\xa8\xe2\x80\xa9\t\xe2\x80\xaf"),
+        STR("\xe2\x81\x9f\xe2\x81\xa0"),
+        STR("\xe3\x80\x80\xe3\x80\x80"),
+        STR("\xef\xbb\xbf"),
+    };
+    const struct str text[] = {
+        STR("\xe3\x80\x80x"), STR("\xe3\x80\x81"),  STR("\xc2\xa1"), STR("\xe2\x80\x90"),
+        STR("\xe2\x80\xb0"),  STR("\xe2\x81\x9e"),  STR("\xc2"),     STR("\xe2\x80"),
+        STR(" \xc3\xa9"),     STR("\xef\xbb\xbf-"), STR("\xa0"),     STR("\xef\xbf\xbd"),
+    };
     struct identity id = fixture_identity();
     struct buf out = BUF_INIT(4096), got = BUF_INIT(4096);
 
@@ -75,6 +95,13 @@ static void a_blank_message_is_a_dash(void **state)
         assert_int_equal(fixture_encode(&plain, &id, &r, &out, NULL), 0);
         assert_true(json_get(buf_str(&out), "short_message", &got));
         expect(buf_str(&got), STR("-"));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(text); i++) {
+        struct record r = fixture_record(text[i]);
+
+        assert_int_equal(fixture_encode(&plain, &id, &r, &out, NULL), 0);
+        assert_true(json_get(buf_str(&out), "short_message", &got));
+        assert_false(str_eq(buf_str(&got), STR("-")));
     }
     buf_release(&out);
     buf_release(&got);
