@@ -3,11 +3,17 @@
  *
  *   {"took":30,"errors":true,"items":[{"create":{"_id":"…","status":429,"error":{"type":"…"}}},…]}
  *
- * Every item's _id is compared with the one that was sent in its place: an answer with items too
- * few, too many or in another order would else assign one record's fate to another. The text is
- * parsed as it stands, in constant memory but for the parser's few bytes for each level, of which
- * there are at most DEPTH_MAX. What is quoted of it in an error is the name of an error and no
- * more.
+ * Items stand in the order of the request, and there are as many. Some servers name no _id in them
+ * (VictoriaLogs), or not ours; where there is one, it is compared with the one that was sent in its
+ * place, since another one would assign one record's fate to another. The name of the action
+ * ("create") is not looked at: some servers answer "index" to everything.
+ *
+ * An answer that has an end and does not say what became of each record is no accident: the server
+ * is another one than we take it for, and would answer the same again. So that is a HOLD.
+ *
+ * The text is parsed as it stands, in constant memory but for the parser's few bytes for each
+ * level, of which there are at most DEPTH_MAX. What is quoted of it in an error is the name of an
+ * error and no more.
  */
 #include "drains/bulk_answer.h"
 
@@ -61,7 +67,7 @@ static const struct bulk_row *row_for(int status, struct str type)
 
 /* Where the parser is, and the key it has read there. */
 enum place { AT_NOTHING = 0, AT_TOP, AT_ITEMS, AT_ITEM, AT_RESULT, AT_ERROR, AT_END };
-enum key { KEY_OTHER = 0, KEY_ITEMS, KEY_CREATE, KEY_ID, KEY_STATUS, KEY_ERROR, KEY_TYPE };
+enum key { KEY_OTHER = 0, KEY_ITEMS, KEY_ACTION, KEY_ID, KEY_STATUS, KEY_ERROR, KEY_TYPE };
 
 struct bulk_reader {
     struct str request; /* what is not answered yet */
@@ -74,10 +80,12 @@ struct bulk_reader {
     unsigned skip; /* levels inside something that does not matter */
     bool has_items;
     bool has_id, has_status, has_result; /* of the item */
+    struct str id;                       /* that was sent in its place */
     int status;
     size_t type_len;
     char type[TYPE_MAX];
     const char *wrong; /* what is wrong with the answer */
+    bool broken;       /* it has no end */
 };
 
 enum { STOP = 0, GO_ON = 1 };
@@ -100,14 +108,14 @@ static struct str next_id(struct bulk_reader *r)
     return str_skip(action, (size_t)(str_rfind(action, '"') + 1));
 }
 
+/* An empty one is none. */
 static int on_id(struct bulk_reader *r, struct str id)
 {
     if (r->has_id)
         return wrong(r, "an item has two ids");
     r->has_id = true;
-    if (r->next >= r->records)
-        return wrong(r, "it has more items than were sent");
-    return str_eq(id, next_id(r)) ? GO_ON : wrong(r, "its items are not those that were sent");
+    return !id.len || str_eq(id, r->id) ? GO_ON
+                                        : wrong(r, "its items are not those that were sent");
 }
 
 /* "http item status 400: refused (mapper_parsing_exception)" */
@@ -125,8 +133,8 @@ static int end_item(struct bulk_reader *r)
 {
     const struct bulk_row *row;
 
-    if (!r->has_result || !r->has_id || !r->has_status)
-        return wrong(r, "an item has no id or no status");
+    if (!r->has_status)
+        return wrong(r, "an item has no status");
     row = row_for(r->status, str_make(r->type, r->type_len));
     r->outcomes[r->next++] = (unsigned char)row->outcome;
     if (row->outcome == VERDICT_DELIVERED)
@@ -141,11 +149,15 @@ static int end_item(struct bulk_reader *r)
     return GO_ON;
 }
 
-static void begin_item(struct bulk_reader *r)
+static int begin_item(struct bulk_reader *r)
 {
+    if (r->next >= r->records)
+        return wrong(r, "it has more items than were sent");
     r->at = AT_ITEM;
+    r->id = next_id(r);
     r->has_id = r->has_status = r->has_result = false;
     r->type_len = 0;
+    return GO_ON;
 }
 
 static enum key key_of(enum place at, struct str name)
@@ -155,9 +167,10 @@ static enum key key_of(enum place at, struct str name)
         enum key key;
         const char *name;
     } keys[] = {
-        {AT_TOP, KEY_ITEMS, "items"},    {AT_ITEM, KEY_CREATE, "create"},
-        {AT_RESULT, KEY_ID, "_id"},      {AT_RESULT, KEY_STATUS, "status"},
-        {AT_RESULT, KEY_ERROR, "error"}, {AT_ERROR, KEY_TYPE, "type"},
+        {AT_TOP, KEY_ITEMS, "items"},      {AT_ITEM, KEY_ACTION, "create"},
+        {AT_ITEM, KEY_ACTION, "index"},    {AT_RESULT, KEY_ID, "_id"},
+        {AT_RESULT, KEY_STATUS, "status"}, {AT_RESULT, KEY_ERROR, "error"},
+        {AT_ERROR, KEY_TYPE, "type"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
@@ -227,7 +240,11 @@ static int on_bool(void *arg, int value)
 
 static int on_null(void *arg)
 {
-    return on_scalar(arg);
+    struct bulk_reader *r = arg;
+
+    if (!r->skip && r->at == AT_RESULT && r->key == KEY_ID)
+        return on_id(r, STR(""));
+    return on_scalar(r);
 }
 
 static int deeper(struct bulk_reader *r)
@@ -244,8 +261,8 @@ static int on_map(void *arg)
     if (r->at == AT_NOTHING)
         r->at = AT_TOP;
     else if (r->at == AT_ITEMS)
-        begin_item(r);
-    else if (r->at == AT_ITEM && r->key == KEY_CREATE && !r->has_result)
+        return begin_item(r);
+    else if (r->at == AT_ITEM && r->key == KEY_ACTION && !r->has_result)
         r->at = AT_RESULT;
     else if (r->at == AT_RESULT && r->key == KEY_ERROR)
         r->at = AT_ERROR;
@@ -339,11 +356,15 @@ enum verdict bulk_answer_read(struct str answer, struct str request, uint32_t re
     if (!y)
         BUG("elastic: out of memory");
     status = yajl_parse(y, (const unsigned char *)answer.p, answer.len);
-    if (status == yajl_status_ok)
+    if (status == yajl_status_ok) {
         status = yajl_complete_parse(y);
+        r.broken = status != yajl_status_ok && r.at != AT_NOTHING;
+    }
     yajl_free(y);
-    if (status != yajl_status_ok)
-        (void)wrong(&r, "it is not JSON");
+    if (r.broken)
+        (void)wrong(&r, "it breaks off");
+    else if (status != yajl_status_ok)
+        (void)wrong(&r, answer.len ? "it is not JSON" : "it is empty");
     else if (!r.has_items)
         (void)wrong(&r, "it has no items");
     else if (r.next < records)
@@ -351,5 +372,5 @@ enum verdict bulk_answer_read(struct str answer, struct str request, uint32_t re
     if (!r.wrong)
         return r.sum;
     (void)err_set(why, EPROTO, "not an answer to a bulk request: %s", r.wrong);
-    return VERDICT_RETRY;
+    return r.broken ? VERDICT_RETRY : VERDICT_HOLD;
 }

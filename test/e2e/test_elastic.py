@@ -281,9 +281,7 @@ MANGLED = {
     "broken off": lambda items: Answer(200, {}, body(items), cut="body", counts=False),
     "all fine": lambda items: b'{"took":1,"errors":false}',
     "other ids": lambda items: body([item(i["create"]["_id"][:-1] + "x", 201) for i in items]),
-    "no ids": lambda items: body([{"create": {"status": 201}} for _ in items]),
     "no status": lambda items: body([{"create": {"_id": i["create"]["_id"]}} for i in items]),
-    "index": lambda items: body([{"index": i["create"]} for i in items]),
     "100 MiB": lambda items: Answer(200, {}, b'{"items":[' + b" " * (100 << 20), counts=False),
     "endless": lambda items: Answer(200, raw=endless(b"[" * 65536), counts=False),
     "nested": lambda items: b"[" * 900000,
@@ -315,7 +313,7 @@ def test_D19_an_answer_that_says_nothing(node, oracle, daemon, elastic, how, sto
     wait_for(lambda: state(d)["lag_bytes"] == 0, 60 * SLOW, "everything confirmed")
     assert_each_once(oracle, es)
     assert counter(d, "retries") >= 3 and counter(d, "rejected") == 0
-    assert not stored or len(d.log_lines("drain failing")) == 1
+    assert not stored or len(d.log_lines("drain failing")) + len(d.log_lines("drain held")) == 1
     if not SANITIZED:
         assert d.rss_peak() < 64 << 20
 
@@ -326,6 +324,48 @@ def test_D19_answers_too_long_to_read_make_requests_smaller(node, oracle, daemon
     node.container().write(oracle.source("a").take(3000))
     daemon(node, drains=[("*", es.url())])
     oracle.wait_complete(es, 60 * SLOW)
+    assert_each_once(oracle, es)
+
+
+# --- L10: servers that name no ids -----------------------------------------------------------------------------------
+
+def without_ids(items):
+    return [{"create": {k: v for k, v in i["create"].items() if k != "_id"}} for i in items]
+
+
+@pytest.mark.parametrize("how", [
+    lambda items: body(without_ids(items)),
+    lambda items: json.dumps({"took": 3, "errors": False, "items": without_ids(items)}).encode(),  # VictoriaLogs
+    lambda items: body([{"create": i["create"] | {"_id": ""}} for i in items]),
+    lambda items: body([{"create": i["create"] | {"_id": None}} for i in items]),
+    lambda items: body([{"index": i["create"]} for i in items]),
+    lambda items: body(without_ids(items[:1]) + items[1:]),
+], ids=["without", "victorialogs", "empty", "null", "index", "mixed"])
+def test_L10_statuses_in_order_are_an_answer(node, oracle, daemon, elastic, how):
+    """Each row once, and none of it sent again; what one item refuses is that record."""
+    es = elastic(lambda document, id_: 400 if seq(document) == 7 else None, mangle=how)
+    node.container().write(oracle.source("a").take(40))
+    d = daemon(node, drains=[("*", es.url())])
+    wait_for(lambda: state(d)["lag_bytes"] == 0, 20 * SLOW, "everything answered")
+    assert len(es.messages()) == 39 + counter(d, "gaps") and es.conflicts == 0
+    assert counter(d, "rejected") == 1 and counter(d, "retries") == 0 and state(d)["state"] == "open"
+
+
+@pytest.mark.parametrize("answer, why", [
+    (b'{"took":1,"errors":false,"items":[]}', "fewer items"), (b'{"took":1,"errors":false}', "no items"),
+    (b'{"errors":false}', "no items"), (b'{"took":1}', "no items"), (b"{}", "no items"), (b"", "empty"), (b"OK", "not JSON"),
+], ids=["no items", "without", "errors only", "took only", "nothing", "empty", "text"])
+def test_L10_no_statuses_hold_the_drain(node, oracle, daemon, elastic, answer, why):
+    """The server may have taken the rows; nobody knows. So they are not sent again and again, and it is said."""
+    es = elastic(mangle=lambda items: answer)
+    node.container().write(oracle.source("a").take(20))
+    d = daemon(node, drains=[("*", es.url())])
+    wait_for(lambda: state(d)["state"] == "held", 10 * SLOW, "the drain to be held")
+    assert why in state(d)["last_error"]
+    assert state(d)["lag_bytes"] > 0 and counter(d, "records_out") == 0 and counter(d, "rejected") == 0
+    es.mangle = None
+    oracle.wait_complete(es, 30 * SLOW)
+    wait_for(lambda: state(d)["state"] == "open", 30 * SLOW, "the drain to recover")
     assert_each_once(oracle, es)
 
 

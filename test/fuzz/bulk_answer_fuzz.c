@@ -24,8 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                       outcomes, &why, &refusal);
     bool all = true, again = false, refused = false;
 
-    FUZZ_CHECK(v == VERDICT_DELIVERED || v == VERDICT_MIXED || v == VERDICT_RETRY);
-    if (v == VERDICT_RETRY) {
+    FUZZ_CHECK(v == VERDICT_DELIVERED || v == VERDICT_MIXED || v == VERDICT_RETRY ||
+               v == VERDICT_HOLD);
+    if (v == VERDICT_RETRY || v == VERDICT_HOLD) {
         FUZZ_CHECK(why.code != 0);
         return 0;
     }

@@ -55,6 +55,7 @@ static struct answered ask(const char *answer, unsigned records)
 
 #define ITEM(id, rest) "{\"create\":{\"_id\":\"a-" #id "\"," rest "}}"
 #define STATUS(id, status) ITEM(id, "\"status\":" #status)
+#define PLAIN(status) "{\"create\":{\"status\":" #status "}}"
 #define ERROR(id, status, type)                                                                    \
     ITEM(id, "\"status\":" #status ",\"error\":{\"type\":\"" type "\",\"reason\":\"secret\"}")
 
@@ -127,10 +128,10 @@ static void test_D19_no_answer_to_this_request(void **state)
     static const struct {
         const char *answer, *why;
     } rows[] = {
-        {"", "it is not JSON"},
+        {"", "it is empty"},
+        {" \r\n", "it is not JSON"},
         {"OK", "it is not JSON"},
         {"<html><body>It works!</body></html>", "it is not JSON"},
-        {"{\"items\":[" STATUS(0, 201) "," STATUS(1, 201) "]", "it is not JSON"},
         {"{\"items\":[" STATUS(0, 201) "," STATUS(1, 201) "]}}", "it is not JSON"},
         {"{\"items\":[" STATUS(0, 201) "," STATUS(1, 201) "]}{\"items\":[]}", "it is not JSON"},
         {"{\"items\":[" STATUS(0, 201) "," STATUS(1, 201) "],\"x\":\"\xff\"}", "it is not JSON"},
@@ -160,17 +161,27 @@ static void test_D19_no_answer_to_this_request(void **state)
         {"{\"items\":[null]}", "it is not of the form"},
         {"{\"items\":[{\"create\":7}]}", "it is not of the form"},
         {"{\"items\":[{\"create\":[]}]}", "it is not of the form"},
-        {"{\"items\":[{\"index\":{\"_id\":\"a-0\",\"status\":201}}]}", "it is not of the form"},
-        {"{\"items\":[{}]}", "an item has no id or no status"},
-        {"{\"items\":[{\"create\":{}}]}", "an item has no id or no status"},
-        {"{\"items\":[{\"create\":{\"_id\":\"a-0\"}}]}", "an item has no id or no status"},
-        {"{\"items\":[{\"create\":{\"status\":201}}]}", "an item has no id or no status"},
+        {"{\"items\":[{\"delete\":{\"_id\":\"a-0\",\"status\":201}}]}", "it is not of the form"},
+        {"{\"took\":1}", "it has no items"},
+        {"{\"errors\":false}", "it has no items"},
+        {"{\"took\":1,\"errors\":true}", "it has no items"},
+        {"{\"items\":[{}]}", "an item has no status"},
+        {"{\"items\":[{\"create\":{}}]}", "an item has no status"},
+        {"{\"items\":[{\"create\":{\"_id\":\"a-0\"}}]}", "an item has no status"},
+        {"{\"items\":[{\"create\":{\"status\":201}}]}", "it has fewer items than were sent"},
+        {"{\"items\":[" PLAIN(201) "," PLAIN(201) "," PLAIN(201) "]}",
+         "it has more items than were sent"},
+        {"{\"items\":[" PLAIN(201) "," STATUS(0, 201) "]}",
+         "its items are not those that were sent"},
+        {"{\"items\":[" STATUS(1, 201) "," PLAIN(201) "]}",
+         "its items are not those that were sent"},
+        {"{\"items\":[{\"create\":{\"_id\":\"\",\"status\":201,\"_id\":\"a-0\"}}]}",
+         "an item has two ids"},
         {"{\"items\":[" ITEM(0, "\"_id\":\"a-1\"") "]}", "an item has two ids"},
         {"{\"items\":[" ITEM(0, "\"status\":201,\"status\":500") "]}", "an item's status is none"},
         {"{\"items\":[{\"create\":{\"_id\":\"a-0\",\"status\":201},\"create\":{}}]}",
          "it is not of the form"},
         {"{\"items\":[{\"create\":{\"_id\":7}}]}", "it is not of the form"},
-        {"{\"items\":[{\"create\":{\"_id\":null}}]}", "it is not of the form"},
         {"{\"items\":[{\"create\":{\"_id\":[\"a-0\"]}}]}", "it is not of the form"},
         {"{\"items\":[" ITEM(0, "\"status\":\"201\"") "]}", "it is not of the form"},
         {"{\"items\":[" ITEM(0, "\"status\":true") "]}", "it is not of the form"},
@@ -186,8 +197,50 @@ static void test_D19_no_answer_to_this_request(void **state)
         char want[200];
 
         (void)snprintf(want, sizeof(want), "not an answer to a bulk request: %s", rows[i].why);
-        if (a.verdict != VERDICT_RETRY || strcmp(a.why.text, want) != 0)
+        if (a.verdict != VERDICT_HOLD || strcmp(a.why.text, want) != 0)
             fail_msg("%s: verdict %d, '%s'", rows[i].answer, (int)a.verdict, a.why.text);
+    }
+}
+
+/* Servers that name no ids, or none of ours, answer in the order of the request (VictoriaLogs). */
+static void test_L10_items_without_ids_are_in_order(void **state)
+{
+    static const char *const all[] = {
+        "{\"took\":1,\"errors\":false,\"items\":[" PLAIN(201) "," PLAIN(200) "]}",
+        "{\"items\":[{\"create\":{\"_id\":\"\",\"status\":201}},{\"create\":{\"_id\":null,"
+        "\"status\":201}}]}",
+        "{\"items\":[{\"index\":{\"status\":201}},{\"index\":{\"status\":201}}]}",
+        "{\"items\":[" STATUS(0, 201) "," PLAIN(201) "]}",
+        "{\"items\":[" PLAIN(201) "," STATUS(1, 201) "]}",
+    };
+    struct answered a;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        a = ask(all[i], 2);
+        if (a.verdict != VERDICT_DELIVERED)
+            fail_msg("%s: %s", all[i], a.why.text);
+    }
+    a = ask("{\"items\":[" PLAIN(201) "," PLAIN(400) "," PLAIN(429) "," PLAIN(409) "]}", 4);
+    assert_int_equal(a.verdict, VERDICT_MIXED);
+    assert_string_equal(a.outcomes, "dxrd");
+}
+
+/* What has no end may have come not whole. */
+static void an_answer_that_breaks_off_is_asked_for_again(void **state)
+{
+    static const char text[] = "{\"items\":[" STATUS(0, 201) "," STATUS(1, 201) "]}";
+
+    (void)state;
+    for (size_t n = 1; n < sizeof(text) - 1; n++) {
+        char part[sizeof(text)] = "";
+        struct answered a;
+
+        memcpy(part, text, n);
+        a = ask(part, 2);
+        if (a.verdict != VERDICT_RETRY)
+            fail_msg("%s: verdict %d", part, (int)a.verdict);
+        assert_string_equal(a.why.text, "not an answer to a bulk request: it breaks off");
     }
 }
 
@@ -203,7 +256,7 @@ static void nesting_is_bounded(void **state)
         for (int i = 0; i < open; i++)
             assert_int_equal(buf_add_ch(&b, '['), 0);
         a = ask(buf_cstr(&b), 1);
-        assert_int_equal(a.verdict, VERDICT_RETRY);
+        assert_int_equal(a.verdict, open < 100 ? VERDICT_RETRY : VERDICT_HOLD);
     }
     assert_string_equal(a.why.text, "not an answer to a bulk request: it is nested too deep");
     buf_release(&b);
@@ -318,6 +371,8 @@ int main(void)
         cmocka_unit_test(test_D18_each_record_has_its_own),
         cmocka_unit_test(items_in_all_their_forms),
         cmocka_unit_test(test_D19_no_answer_to_this_request),
+        cmocka_unit_test(test_L10_items_without_ids_are_in_order),
+        cmocka_unit_test(an_answer_that_breaks_off_is_asked_for_again),
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(test_D18_every_status),
         cmocka_unit_test(what_is_quoted),
