@@ -12,7 +12,7 @@
 #define MSGID_MAX 32
 #define GUESSED_FRAME 4 /* "123 " */
 #define FRAME_MAX 32    /* of framing around a record */
-#define OWN_ID STR("[logtrain@32473 ")
+#define OWN_ID STR("[logtrain@32473")
 #define TAG_OPEN STR("[logtrain@32473 tag=\"")
 #define ID_OPEN STR("[logtrain@32473 id=\"")
 #define ELEMENT_END STR("\"]")
@@ -69,9 +69,26 @@ char *format_heard_put(char *d, const struct record *r, bool tag, const char *pr
 
 /* ---- rfc5424 ---- */
 
+/* <sd> is valid: a bracket outside of quotes begins an element. */
 static bool has_own_element(struct str sd)
 {
-    return sd.len && memmem(sd.p, sd.len, OWN_ID.p, OWN_ID.len) != NULL;
+    bool quoted = false;
+
+    for (size_t i = 0; i < sd.len; i++) {
+        char c = sd.p[i];
+
+        if (c == '\\' && quoted) {
+            i++;
+        } else if (c == '"') {
+            quoted = !quoted;
+        } else if (c == '[' && !quoted && str_starts(str_skip(sd, i), OWN_ID)) {
+            char next = sd.len - i > OWN_ID.len ? sd.p[i + OWN_ID.len] : ']';
+
+            if (next == ' ' || next == ']')
+                return true;
+        }
+    }
+    return false;
 }
 
 static inline char *put_field(char *d, struct str s, size_t max)

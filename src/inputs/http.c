@@ -297,8 +297,8 @@ static void begin(void *arg, const struct http_incoming *q, struct http_reply *r
     heard_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
     buf_init(&p->element, ELEMENT_MAX);
     (void)syslog_peer_element(&p->element, http_reply_peer(r), STR("")); /* an address fits */
-    p->peer = (struct syslog_peer){http_reply_peer(r), buf_str(&p->element)};
-    packets_init(&p->packets, &p->heard, in->max_line, buf_str(&p->element));
+    p->peer = (struct syslog_peer){http_reply_peer(r), buf_str(&p->element), in->source->trusted};
+    packets_init(&p->packets, &p->heard, in->max_line, &p->peer);
     syslog_framer_init(&p->framer, in->max_line);
     buf_init(&p->rest, in->max_line + HTTP_HEAD_MAX + 128 * 1024);
     if (!bearer_good(&in->bearer, q->authorization, loop_now(in->base.env->loop)))

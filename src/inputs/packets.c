@@ -85,7 +85,7 @@ static void take_sd(struct packets *p, struct str s)
         return;
     }
     if (s.len) {
-        p->record.cut |= !syslog_sd_stamp(&p->sd, s, p->element);
+        p->record.cut |= !syslog_sd_stamp(&p->sd, s, p->peer);
         s = buf_str(&p->sd);
     }
     keep(p, s, &p->record.sd);
@@ -197,9 +197,10 @@ static void on_token(void *arg, enum json_token t, struct str text, bool cut)
     p->field = NONE;
 }
 
-void packets_init(struct packets *p, struct heard *out, size_t max_line, struct str element)
+void packets_init(struct packets *p, struct heard *out, size_t max_line,
+                  const struct syslog_peer *peer)
 {
-    *p = (struct packets){.out = out, .element = element, .max_line = max_line};
+    *p = (struct packets){.out = out, .peer = peer, .max_line = max_line};
     json_init(&p->json, max_line < JOURNAL_SD_MAX ? JOURNAL_SD_MAX : max_line, on_token, p);
     json_reset(&p->json);
     buf_init(&p->sd, JOURNAL_SD_MAX + 1024);

@@ -19,11 +19,11 @@
 struct packets {
     struct heard *out; /* borrowed */
     struct json json;
-    struct heard_record record; /* in the making */
-    struct str element;         /* for its structured data: whom it is from */
-    struct buf sd;              /* scratch */
-    struct err err;             /* of the first bad one: "record 3: …", counted from 0 */
-    size_t bad;                 /* records left out */
+    struct heard_record record;     /* in the making */
+    const struct syslog_peer *peer; /* for its structured data */
+    struct buf sd;                  /* scratch */
+    struct err err;                 /* of the first bad one: "record 3: …", counted from 0 */
+    size_t bad;                     /* records left out */
     size_t max_line;
     unsigned facility, severity;
     unsigned depth;      /* of a value that is no object, while it is passed over */
@@ -32,8 +32,9 @@ struct packets {
     bool array, open, faulty, full, blank, quoted, escaped;
 };
 
-/* <max_line>: a longer message is cut there. <element>: of syslog_peer_element(), borrowed. */
-void packets_init(struct packets *p, struct heard *out, size_t max_line, struct str element);
+/* <max_line>: a longer message is cut there. <peer> is borrowed. */
+void packets_init(struct packets *p, struct heard *out, size_t max_line,
+                  const struct syslog_peer *peer);
 void packets_release(struct packets *p);
 /* -1 with <e>: they are more, or longer, than one request may hold. Nothing may be fed after that.
  */

@@ -321,7 +321,8 @@ static int make_peer(struct sender *s, const char *cert)
     buf_clear(&s->element);
     if (syslog_peer_element(&s->element, str_of(s->host->address), str_of(cert)) < 0)
         return -1;
-    s->peer = (struct syslog_peer){str_of(s->host->address), buf_str(&s->element)};
+    s->peer = (struct syslog_peer){str_of(s->host->address), buf_str(&s->element),
+                                   s->in->source->trusted};
     return 0;
 }
 

@@ -15,7 +15,9 @@
 
 #define PRI_MAX 191
 #define NAME_MAX_LEN 32 /* SD-ID, PARAM-NAME */
-#define OWN_ID STR("[input@32473")
+#define INPUT_ID STR("[input@32473")
+#define OWN_ID STR("[logtrain@32473")
+#define UNTRUSTED_ID STR("[untrusted@32473")
 #define TAG_PARAM STR("[logtrain@32473 tag=\"")
 #define DAY_S 86400
 
@@ -133,21 +135,40 @@ int syslog_peer_element(struct buf *out, struct str address, struct str cert)
     return buf_addf(out, "\"]");
 }
 
-bool syslog_sd_stamp(struct buf *out, struct str sd, struct str element)
+/* In any case: some receivers do not mind it. */
+static bool has_id(struct str element, struct str id)
 {
-    bool fits = true;
+    return element.len > id.len && str_ieq(str_head(element, id.len), id) &&
+           !is_name_char(element.p[id.len]);
+}
+
+bool syslog_sd_stamp(struct buf *out, struct str sd, const struct syslog_peer *peer)
+{
+    bool fits = true, renamed = false;
     size_t n;
 
     buf_clear(out);
     for (; fits && (n = element_len(sd)); sd = str_skip(sd, n)) {
-        struct str one = str_head(sd, n);
-        bool own = str_starts(one, OWN_ID) && !is_name_char(one.p[OWN_ID.len]);
+        struct str one = str_head(sd, n), id = {NULL, 0};
+        bool own = !peer->trusted && has_id(one, OWN_ID);
 
-        fits = own || (out->len + n + element.len <= JOURNAL_SD_MAX && buf_add_str(out, one) == 0);
+        if (has_id(one, INPUT_ID))
+            continue;
+        if (own || (!peer->trusted && has_id(one, UNTRUSTED_ID))) {
+            if (renamed)
+                continue; /* an element of one name there is but once */
+            renamed = true;
+        }
+        if (own) {
+            id = UNTRUSTED_ID;
+            one = str_skip(one, OWN_ID.len);
+        }
+        fits = out->len + id.len + one.len + peer->element.len <= JOURNAL_SD_MAX &&
+               buf_add_str(out, id) == 0 && buf_add_str(out, one) == 0;
     }
     if (!fits)
         buf_clear(out);
-    (void)buf_add_str(out, element); /* there is room for it alone */
+    (void)buf_add_str(out, peer->element); /* there is room for it alone */
     return fits;
 }
 
@@ -503,7 +524,7 @@ enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
     if (!e->hostname.len)
         e->hostname = peer->address;
     if (e->syslog.sd.len) {
-        e->cut = !syslog_sd_stamp(&p->sd, e->syslog.sd, peer->element);
+        e->cut = !syslog_sd_stamp(&p->sd, e->syslog.sd, peer);
         e->syslog.sd = buf_str(&p->sd);
     } else {
         e->syslog.sd = peer->element;

@@ -43,13 +43,16 @@ void syslog_parser_set_now(struct syslog_parser *p, int64_t now_s);
 struct syslog_peer {
     struct str address; /* "192.0.2.1" */
     struct str element; /* `[input@32473 peer="192.0.2.1"]`, as syslog_peer_element() made it */
+    bool trusted;       /* INPUT_OWNERS names its input */
 };
 /* `[input@32473 peer="<address>" cert="<name>"]` into <out>; <cert> may be empty. -1: no room. */
 int syslog_peer_element(struct buf *out, struct str address, struct str cert);
-/* <sd> (valid structured data, or empty) and <element> into <out>, which is cleared and has room
- * for JOURNAL_SD_MAX, without another element of that name: whoever was the last to hear it says
- * so. False: together they are longer than that, and <element> is all there is. */
-bool syslog_sd_stamp(struct buf *out, struct str sd, struct str element);
+/* <sd> (valid structured data, or empty) and the peer's element into <out>, which is cleared and
+ * has room for JOURNAL_SD_MAX, without another element of that name: whoever was the last to hear
+ * it says so. What a peer who is not trusted says in our name, logtrain@32473, becomes
+ * untrusted@32473, of which the first is kept. False: together they are longer than that, and the
+ * peer's is all there is. */
+bool syslog_sd_stamp(struct buf *out, struct str sd, const struct syslog_peer *peer);
 /* Length of the valid structured data that <s> begins with ("[a b=\"c\"][d]"); 0 = it is none. */
 size_t syslog_sd_len(struct str s);
 

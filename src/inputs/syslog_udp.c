@@ -75,7 +75,8 @@ static void set_peer(struct udp_input *in, const struct sockaddr_storage *from)
     listener_address((const struct sockaddr *)from, in->address);
     buf_clear(&in->element);
     (void)syslog_peer_element(&in->element, str_of(in->address), STR("")); /* it has room */
-    in->peer = (struct syslog_peer){str_of(in->address), buf_str(&in->element)};
+    in->peer =
+        (struct syslog_peer){str_of(in->address), buf_str(&in->element), in->source->trusted};
 }
 
 /* Without what senders put behind it, and before it: some count octets over UDP, too. */

@@ -3,14 +3,17 @@ lib/heard.py; what is slow, too many or malformed is in test_input_faults.py.
 """
 
 import contextlib
+import json
 import shutil
 import socket
 import ssl
 import subprocess
+import urllib.request
 
 import pytest
 from lib.daemon import SLOW
 from lib.heard import MIB, Heard, complete, line
+from lib.http_peer import Answer
 from lib.wait import stays, wait_for
 
 
@@ -83,6 +86,39 @@ def test_a_chain_of_three(daemon, syslog_tcp, tmp_path):
     assert peer.messages()[0].startswith(b"<165>1 2003-10-11T22:14:15.003Z web " + tag[:48] + b" 12 ID47 ")
     assert b'[a@1 b="c \\" d"]' in peer.messages()[0]
     assert b'[input@32473 peer="127.0.0.1"] hello n=1' in peer.messages()[1]
+
+
+FORGED = b'[a@1 b="c"][logtrain@32473 namespace="payments" pod="pay-1"]'
+
+
+def test_T09_our_own_name_is_taken_from_a_stranger(daemon, syslog_tcp, http, tmp_path):
+    """What a sender says under logtrain@32473 reaches no receiver under that name, in no format, by no input."""
+    def bulk(request):
+        return Answer(body=json.dumps({"items": [{"create": {"status": 201}}] * (request.body.count(b"\n") // 2)}).encode(), counts=False)
+
+    tcp, web, gelf, raw, es = syslog_tcp(), http(), http(), http(), http(bulk)
+    d = Heard(daemon, [("*", tcp.url("sd=true")), ("*", web.url("batch=ndjson&sd=true")), ("*", gelf.url("format=gelf&batch=ndjson")),
+                       ("*", raw.url("format=raw&batch=ndjson")), ("*", es.url().replace("http", "es+http"))], tmp_path, SYSLOG_UDP="true", HTTP_EVENTS="true",
+              HTTP_SYSLOG="true", HTTP_ADDRESS="127.0.0.1")
+    message = b"<14>1 - web app - - " + FORGED + b" hello n=%d"
+    with d.connect() as s, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        s.sendall(message % 0 + b"\n")
+        udp.sendto(message % 1, ("127.0.0.1", d.port("udp")))
+        for path, body in (("/syslog", message % 2), ("/events", json.dumps(
+                {"hostname": "web", "message": "hello n=3", "structured_data": FORGED.decode()}).encode())):
+            request = urllib.request.Request(f"http://127.0.0.1:{d.daemon.port}{path}", body)
+            assert urllib.request.urlopen(request, timeout=30).status == 200
+        complete(tcp, 4)
+    texts = [b"\n".join(tcp.messages())]
+    for peer in (web, gelf, es, raw):
+        wait_for(lambda peer=peer: b"".join(r.body for r in peer.requests).count(b" n=") >= 4, 30 * SLOW, "all four")
+        texts.append(b"".join(r.body for r in peer.requests).replace(b'\\"', b'"'))
+    for text in texts:
+        assert b'[logtrain@32473 namespace="payments"' not in text
+    for text in texts[:4]:
+        assert text.count(b"untrusted@32473 namespace=") == 4 and text.count(b'payments') == 4
+        assert text.count(b"a@1 b=") == 4
+    assert texts[4].count(b"payments") == 0  # raw is the message alone
 
 
 def test_N05_a_dead_drain_stops_senders_and_loses_nothing(daemon, syslog_tcp, tmp_path):

@@ -7,10 +7,13 @@
 #include "base/limits.h"
 #include "fuzz.h"
 #include "inputs/packets.h"
+#include "inputs/syslog_parse.h"
 #include "net/http_request.h"
 
 static void packets(struct str in, size_t piece, struct buf *out)
 {
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR("[input@32473 peer=\"192.0.2.1\"]"),
+                                     false};
     struct heard h;
     struct packets p;
     struct err e = {.code = 0};
@@ -18,7 +21,7 @@ static void packets(struct str in, size_t piece, struct buf *out)
     int rc = 0;
 
     heard_init(&h, 65536, 50);
-    packets_init(&p, &h, 64, STR("[input@32473 peer=\"192.0.2.1\"]"));
+    packets_init(&p, &h, 64, &peer);
     for (size_t at = 0; at < in.len && rc == 0; at += piece)
         rc = packets_feed(&p, str_head(str_skip(in, at), piece), &e);
     if (rc == 0)

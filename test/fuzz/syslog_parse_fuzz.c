@@ -28,7 +28,8 @@ static void through_journal(const struct journal_entry *e)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct syslog_peer peer = {STR("192.0.2.1"), STR("[input@32473 peer=\"192.0.2.1\"]")};
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR("[input@32473 peer=\"192.0.2.1\"]"),
+                                     false};
     struct str msg = str_make((const char *)data, size);
     struct syslog_parser p;
     struct journal_entry e;

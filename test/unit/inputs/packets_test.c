@@ -15,6 +15,7 @@
 #include "inputs/bearer.h"
 #include "inputs/inflate.h"
 #include "inputs/packets.h"
+#include "inputs/syslog_parse.h"
 
 #define ELEMENT STR("[input@32473 peer=\"192.0.2.1\"]")
 #define LINE_MAX_HERE 16
@@ -23,6 +24,7 @@
  * then what is wrong with the first bad one, and how many are. */
 static void read_in_pieces(struct str in, size_t piece, struct buf *out)
 {
+    const struct syslog_peer peer = {STR("192.0.2.1"), ELEMENT, false};
     struct heard h;
     struct packets p;
     struct err e = {.code = 0};
@@ -30,7 +32,7 @@ static void read_in_pieces(struct str in, size_t piece, struct buf *out)
     int rc = 0;
 
     heard_init(&h, 4096, 3);
-    packets_init(&p, &h, LINE_MAX_HERE, ELEMENT);
+    packets_init(&p, &h, LINE_MAX_HERE, &peer);
     for (size_t at = 0; at < in.len && rc == 0; at += piece)
         rc = packets_feed(&p, str_head(str_skip(in, at), piece), &e);
     if (rc == 0)

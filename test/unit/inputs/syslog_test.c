@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "inputs/syslog_frame.h"
 #include "inputs/syslog_parse.h"
 
@@ -186,7 +187,7 @@ static const struct {
 static void test_N03_messages(void **state)
 {
     struct syslog_parser p;
-    const struct syslog_peer peer = {STR("192.0.2.1"), STR("")};
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR(""), false};
 
     (void)state;
     syslog_parser_init(&p);
@@ -212,7 +213,7 @@ static void test_N03_messages(void **state)
  * 64 bytes at a time, and what is left of them in another way. */
 static void test_every_byte_of_a_header_is_looked_at(void **state)
 {
-    const struct syslog_peer peer = {STR("192.0.2.1"), STR("")};
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR(""), false};
     struct syslog_parser p;
     char msg[256];
 
@@ -254,7 +255,7 @@ static void test_a_time_in_a_second_that_was_seen(void **state)
         {"2026-11-20T10:15:00.5Z", true},          {"2026-11-20T10:15:00.1234567890Z", false},
         {"2026-11-20T10:15:00.12345678Zx", false},
     };
-    const struct syslog_peer peer = {STR("192.0.2.1"), STR("")};
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR(""), false};
     struct syslog_parser p;
 
     (void)state;
@@ -273,15 +274,54 @@ static void test_a_time_in_a_second_that_was_seen(void **state)
 /* What the peer claims of itself does not stand; what else it says does. */
 static void test_the_peer_is_stamped(void **state)
 {
+    const struct syslog_peer peer = {STR("::1"), STR("[E]"), false};
     struct buf element = BUF_INIT(256), out = BUF_INIT(1024);
 
     (void)state;
     assert_int_equal(syslog_peer_element(&element, STR("::1"), STR("a\"]b")), 0);
     assert_string_equal(element.p, "[input@32473 peer=\"::1\" cert=\"a\\\"\\]b\"]");
     assert_true(syslog_sd_stamp(
-        &out, STR("[a b=\"[input@32473\"][input@32473 peer=\"1\"][input@324731]"), STR("[E]")));
+        &out, STR("[a b=\"[input@32473\"][input@32473 peer=\"1\"][input@324731]"), &peer));
     assert_string_equal(out.p, "[a b=\"[input@32473\"][input@324731][E]");
     buf_release(&element);
+    buf_release(&out);
+}
+
+/* What only we may say of a line, a sender says in vain, unless he is trusted. */
+static void test_T09_our_own_name_is_taken_from_a_stranger(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"[logtrain@32473 namespace=\"payments\"]", "[untrusted@32473 namespace=\"payments\"]"},
+        {"[logtrain@32473]", "[untrusted@32473]"},
+        {"[LogTrain@32473 id=\"1\"]", "[untrusted@32473 id=\"1\"]"},
+        {"[a b=\"c\"][logtrain@32473 d=\"e\"][f]", "[a b=\"c\"][untrusted@32473 d=\"e\"][f]"},
+        {"[logtrain@32473 a=\"1\"][logtrain@32473 b=\"2\"]", "[untrusted@32473 a=\"1\"]"},
+        {"[untrusted@32473 a=\"1\"][logtrain@32473 b=\"2\"]", "[untrusted@32473 a=\"1\"]"},
+        {"[a b=\"[logtrain@32473 c\"]", "[a b=\"[logtrain@32473 c\"]"},
+        {"[a b=\"\\\"\\]\"][logtrain@32473 c=\"\\]\"]",
+         "[a b=\"\\\"\\]\"][untrusted@32473 c=\"\\]\"]"},
+        {"[logtrain@324731 a=\"1\"]", "[logtrain@324731 a=\"1\"]"},
+        {"[xlogtrain@32473 a=\"1\"]", "[xlogtrain@32473 a=\"1\"]"},
+        {"[x logtrain@32473=\"1\"]", "[x logtrain@32473=\"1\"]"},
+    };
+    struct syslog_peer peer = {STR("::1"), STR("[E]"), false};
+    struct buf out = BUF_INIT(1024);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t n = strlen(rows[i].in);
+
+        assert_int_equal(syslog_sd_len(str_of(rows[i].in)), n);
+        peer.trusted = false;
+        assert_true(syslog_sd_stamp(&out, str_of(rows[i].in), &peer));
+        assert_int_equal(out.len, strlen(rows[i].out) + 3);
+        assert_memory_equal(out.p, rows[i].out, out.len - 3);
+        peer.trusted = true;
+        assert_true(syslog_sd_stamp(&out, str_of(rows[i].in), &peer));
+        assert_memory_equal(out.p, rows[i].in, n);
+    }
     buf_release(&out);
 }
 
@@ -289,7 +329,8 @@ static void test_the_peer_is_stamped(void **state)
 static void test_long_structured_data_goes_and_the_stamp_stays(void **state)
 {
     static const char forged[] = "[input@32473 peer=\"1.2.3.4\"]";
-    const struct syslog_peer peer = {STR("192.0.2.1"), STR("[input@32473 peer=\"192.0.2.1\"]")};
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR("[input@32473 peer=\"192.0.2.1\"]"),
+                                     false};
 
     (void)state;
     for (size_t kept = JOURNAL_SD_MAX - 100; kept < JOURNAL_SD_MAX + 100; kept++) {
@@ -318,7 +359,7 @@ static void test_a_long_tag_is_whole_again(void **state)
     static const char msg[] =
         "<14>1 - h 012345678901234567890123456789012345678901234567 - - "
         "[logtrain@32473 tag=\"0123456789012345678901234567890123456789012345678\"] m";
-    const struct syslog_peer peer = {STR("192.0.2.1"), STR("")};
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR(""), false};
     struct syslog_parser p;
     struct journal_entry e;
 
@@ -337,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_every_byte_of_a_header_is_looked_at),
         cmocka_unit_test(test_a_time_in_a_second_that_was_seen),
         cmocka_unit_test(test_the_peer_is_stamped),
+        cmocka_unit_test(test_T09_our_own_name_is_taken_from_a_stranger),
         cmocka_unit_test(test_long_structured_data_goes_and_the_stamp_stays),
         cmocka_unit_test(test_a_long_tag_is_whole_again),
     };
