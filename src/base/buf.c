@@ -92,3 +92,18 @@ void buf_consume(struct buf *b, size_t n)
     b->len -= n;
     b->p[b->len] = '\0';
 }
+
+void buf_shrink(struct buf *b)
+{
+    char *p;
+
+    if (!b->len) {
+        buf_release(b);
+        return;
+    }
+    p = realloc(b->p, b->len + 1);
+    if (p) {
+        b->p = p;
+        b->cap = b->len;
+    }
+}

@@ -31,6 +31,8 @@ int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 
 int buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Drops the first <n> bytes. */
 void buf_consume(struct buf *b, size_t n);
+/* Gives back what memory is not in use. */
+void buf_shrink(struct buf *b);
 
 static inline int buf_reserve(struct buf *b, size_t n)
 {

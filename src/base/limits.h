@@ -115,12 +115,17 @@
 #define HTTP_REQUEST_HEADERS_MAX 100 /* of one request */
 #define HTTP_HEAD_MS 10000           /* for them to come whole */
 #define HTTP_IDLE_MS 60000           /* a connection without a request is closed after this long */
-#define HTTP_ANSWER_MS 60000         /* for an answer to be made, and for each piece to be read */
+#define HTTP_ANSWER_MS 60000         /* for an answer to be made */
+#define HTTP_WRITE_MS 30000          /* for all of it to be read */
 #define HTTP_PACE_MS 10000           /* in so long a time ... */
 #define HTTP_PACE_BYTES 10240        /* ... so much of a body has to come */
-#define HTTP_CONNECTIONS_MAX 256     /* more wait in the kernel; idle ones make place */
-#define HTTP_PEER_CONNECTIONS_MAX 64 /* of one address; more are closed */
-#define HTTP_SINKS_MAX 8             /* paths that take bodies */
+#define HTTP_CONNECTIONS_MAX 256     /* idle and slow ones make room for more */
+#define HTTP_PEER_CONNECTIONS_MAX 64 /* of one address; its own make room for more */
+#define HTTP_GUESTS_MAX 32 /* beyond these: for one GET each, so that probes get through */
+#define HTTP_LOCAL_CONNECTIONS_MAX 32      /* of the Unix socket */
+#define HTTP_HELD_MAX (4 * 1024 * 1024)    /* half requests and unread answers; or one answer */
+#define HTTP_SOCKET_BYTES (64 * 1024)      /* asked of the kernel for what is to be sent */
+#define HTTP_SINKS_MAX 8                   /* paths that take bodies */
 #define HTTP_BODY_MAX (8 * 1024 * 1024)    /* of one request, as sent and inflated */
 #define HTTP_SPARE_MAX (512 * 1024)        /* memory of a request that is kept for the next one */
 #define HTTP_BODIES_MAX (32 * 1024 * 1024) /* records of all requests that are not answered yet */
@@ -149,7 +154,7 @@
 
 /* network inputs, each */
 #define INPUT_CONNECTIONS_MAX 1024
-#define INPUT_CONNECTIONS_PER_PEER 256 /* ... of one address */
+#define INPUT_CONNECTIONS_PER_PEER 256 /* ... of one address; who has sent nothing makes room */
 #define INPUT_KEPT_MAX                                                                             \
     (16 * 1024 * 1024)       /* bytes read and not taken yet, all connections together */
 #define INPUT_SLOW_MS 60000  /* until the first byte, and for a message to get whole */

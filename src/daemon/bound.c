@@ -1,7 +1,9 @@
 /*
  * The memory bound:
  *
- *     BASE                          program, libraries, control thread, HTTP server
+ *     BASE                          program, libraries, control thread
+ *   + 2 x HTTP_HELD_MAX             half requests, unread answers: of HTTP_PORT, of the socket
+ *   + drains x PAGE                 a page that is longer than that
  *   + workers x ( WORKER            stack, event loop, DNS, libcurl, what the allocator keeps
  *               + READ_CHUNK        one pread
  *               + 4 x LINE          a long line, the pieces of a joined one, the joined one, and
@@ -55,7 +57,8 @@
 #define ROUTE_BYTES (1024)
 #define TCP_BYTES (8 * 1024)         /* a connection's parser */
 #define GRPC_BYTES (16 * 1024)       /* ... of HTTP/2, its tables of headers, its calls */
-#define TLS_BYTES (32 * 1024)        /* what TLS needs beside */
+#define TLS_BYTES (64 * 1024)        /* of TLS beside: 59 KiB in a handshake, later 15 to 32 */
+#define PAGE_BYTES (8 * 1024)        /* a drain's lines in /metrics, twice while they are written */
 #define UDP_BYTES (3 * 1024 * 1024)  /* 32 datagrams */
 #define HTTP_BYTES (4 * 1024 * 1024) /* HTTP_RECORDS_MAX entries */
 #define INFLATE_BYTES (48 * 1024)    /* zlib's window and tables */
@@ -81,7 +84,8 @@ uint64_t bound_bytes(const struct bound_input *in)
                       in->drains * (DRAIN_BYTES + BATCH_BYTES_SMALL) +
                       in->requests * (REQUEST_BYTES + BATCH_BYTES_PROBE);
 
-    return BASE_BYTES + in->workers * worker + in->streams * STREAM_BYTES +
-           in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES + in->journals + inputs_bytes(in) +
-           in->watches * WATCH_BYTES + in->objects * OBJECT_BYTES + in->note_bytes;
+    return BASE_BYTES + 2 * HTTP_HELD_MAX + in->drains * PAGE_BYTES + in->workers * worker +
+           in->streams * STREAM_BYTES + in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES +
+           in->journals + inputs_bytes(in) + in->watches * WATCH_BYTES +
+           in->objects * OBJECT_BYTES + in->note_bytes;
 }

@@ -285,7 +285,8 @@ static void status_facts(void *arg, struct node_facts *out)
     out->uses_kube = d->kube != NULL;
     if (d->kube)
         kube_stats(d->kube, &out->kube, &out->kube_refused);
-    process_facts(&out->process);
+    if (!out->brief)
+        process_facts(&out->process);
     out->process.start_ms = d->started_ms;
     out->overflows = notify_overflows(d->notify);
     out->degraded = notify_degraded(d->notify);

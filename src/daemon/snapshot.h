@@ -44,6 +44,7 @@ struct drain_row {
 
 /* What the control thread knows by itself. */
 struct node_facts {
+    bool brief; /* set by who asks: without <process>, which costs a look at /proc */
     struct router_stats router;
     struct input_stats input;
     struct process_facts process;

@@ -58,17 +58,40 @@ static void drop_reports(struct status *st)
     }
 }
 
-static void answer(const struct waiting *q, const struct snapshot *s)
+/* NULL: it is too long. */
+static struct http_body *render(struct status *st, const struct snapshot *s, enum question question)
 {
-    struct buf body = BUF_INIT(SNAPSHOT_TEXT_MAX);
-    int rc = q->question == ASK_METRICS ? metrics_render(s, &body) : drains_render(s, &body);
+    struct buf text = BUF_INIT(SNAPSHOT_TEXT_MAX);
+    int rc = question == ASK_METRICS ? metrics_render(s, &text) : drains_render(s, &text);
+    struct http_body *body = rc < 0 ? NULL : http_body_create(st->http, &text);
 
-    if (rc < 0)
-        reply_text(q->reply, 500, "the answer is too long\n");
-    else
-        http_reply_send(q->reply, 200, q->question == ASK_METRICS ? TYPE_METRICS : TYPE_JSON,
-                        buf_str(&body));
-    buf_release(&body);
+    buf_release(&text);
+    return body;
+}
+
+/* Those who wait for the same share the text of it. */
+static void answer_all(struct status *st, const struct snapshot *s, struct list *waiting)
+{
+    struct http_body *bodies[ASK_DRAINS + 1] = {NULL};
+    bool rendered[ASK_DRAINS + 1] = {false};
+
+    while (!list_empty(waiting)) {
+        struct waiting *q = list_entry(waiting->next, struct waiting, node);
+        enum question as = q->question;
+
+        list_del(&q->node);
+        if (!rendered[as])
+            bodies[as] = render(st, s, as);
+        rendered[as] = true;
+        if (bodies[as])
+            http_reply_send_body(q->reply, 200, as == ASK_METRICS ? TYPE_METRICS : TYPE_JSON,
+                                 bodies[as]);
+        else
+            reply_text(q->reply, 500, "the answer is too long\n");
+        free(q);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(bodies); i++)
+        http_body_unref(bodies[i]);
 }
 
 /* Answers all who wait with what there is. */
@@ -86,13 +109,7 @@ static void finish(struct status *st)
         reports[w] = st->slots[w].report;
     st->source.facts(st->source.arg, &facts);
     snapshot_init(&snap, reports, st->workers, &facts);
-    while (!list_empty(&now)) {
-        struct waiting *q = list_entry(now.next, struct waiting, node);
-
-        list_del(&q->node);
-        answer(q, &snap);
-        free(q);
-    }
+    answer_all(st, &snap, &now);
     snapshot_release(&snap);
     drop_reports(st);
 }
@@ -204,7 +221,7 @@ static void add_degraded(struct buf *body, const struct node_facts *facts)
 
 static void readyz(struct status *st, struct http_reply *r)
 {
-    struct node_facts facts = {.degraded = 0};
+    struct node_facts facts = {.brief = true};
     struct buf body = BUF_INIT(8192);
     const char *missing = NULL;
 
@@ -232,16 +249,17 @@ static void explain(struct status *st, struct str query, struct http_reply *r)
 }
 
 /* Other pages than /explain understand no query, and none does harm. */
-static void handle(void *arg, struct str path, struct str query, struct http_reply *r)
+static void handle(void *arg, const struct http_incoming *q, struct http_reply *r)
 {
     struct status *st = arg;
+    struct str path = q->path;
 
     if (str_eq(path, STR("/metrics")))
         gather(st, r, ASK_METRICS);
     else if (str_eq(path, STR("/drains")))
         gather(st, r, ASK_DRAINS);
     else if (st->source.explain && str_eq(path, STR("/explain")))
-        explain(st, query, r);
+        explain(st, q->query, r);
     else if (str_eq(path, STR("/healthz")))
         reply_text(r, 200, "ok\n");
     else if (str_eq(path, STR("/readyz")))

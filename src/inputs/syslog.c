@@ -24,7 +24,7 @@
 #include "inputs/syslog_parse.h"
 #include "net/accepted.h"
 #include "net/listener.h"
-#include "net/peers.h"
+#include "net/places.h"
 
 #define CHUNK (64 * 1024)
 #define READS_PER_TURN 4
@@ -41,7 +41,7 @@ struct syslog_input {
     struct syslog_parser parser;
     struct journal_entry entry; /* scratch: what the parser makes of a message */
     struct list senders;
-    struct peers peers;
+    struct places places;
     struct list gone; /* senders to be freed at the end of the turn */
     struct loop_task reap;
     struct loop_timer *sweep; /* runs while somebody owes bytes */
@@ -55,7 +55,8 @@ struct sender {
     struct list node; /* input->senders, or ->gone */
     struct syslog_input *in;
     struct accepted *conn;
-    struct peer_host *host;
+    struct place place;
+    char address[LISTENER_PEER_SIZE];
     struct syslog_framer framer;
     struct syslog_peer peer;
     struct buf element; /* peer.element */
@@ -98,8 +99,7 @@ static void sender_close(struct sender *s)
     accepted_pause(s->conn, true);
     in->kept -= s->rest.len;
     s->rest.len = 0;
-    peers_leave(&in->peers, s->host);
-    s->host = NULL;
+    places_leave(&in->places, &s->place);
     in->counters.connections--;
     list_del(&s->node);
     list_add_tail(&in->gone, &s->node);
@@ -235,8 +235,10 @@ static bool pass_on(struct sender *s, struct str bytes)
         sender_fail(s, "unfinished messages of all senders are too many bytes");
         return false;
     }
-    if (at)
+    if (at) {
         s->owes_since = 0;
+        places_set(&s->in->places, &s->place, PLACE_KEPT);
+    }
     owes(s, how == TAKEN_ALL && s->rest.len);
     if (how == TAKEN_FULL)
         wait_for_room(s);
@@ -319,10 +321,10 @@ static void room(struct journal_waiter *w)
 static int make_peer(struct sender *s, const char *cert)
 {
     buf_clear(&s->element);
-    if (syslog_peer_element(&s->element, str_of(s->host->address), str_of(cert)) < 0)
+    if (syslog_peer_element(&s->element, str_of(s->address), str_of(cert)) < 0)
         return -1;
-    s->peer = (struct syslog_peer){str_of(s->host->address), buf_str(&s->element),
-                                   s->in->source->trusted};
+    s->peer =
+        (struct syslog_peer){str_of(s->address), buf_str(&s->element), s->in->source->trusted};
     return 0;
 }
 
@@ -338,25 +340,33 @@ static void secured(void *arg)
 static const struct accepted_ops sender_ops = {
     .readable = readable, .secured = secured, .ended = ended};
 
+/* It has not sent a message yet. */
+static void evict(struct place *p)
+{
+    sender_fail(container_of(p, struct sender, place), "it made room for another");
+}
+
+static void refuse(struct sender *s, int fd)
+{
+    struct syslog_input *in = s->in;
+
+    in->counters.refused_connections++;
+    complain(in, "connection refused", str_of(s->address),
+             in->places.n < INPUT_CONNECTIONS_MAX ? "too many of one address" : "too many at all");
+    (void)close(fd); /* nothing was read or written */
+    free(s);
+}
+
 static void accepted(void *arg, int fd)
 {
     struct syslog_input *in = arg;
-    struct peer_host *host = NULL;
-    char address[LISTENER_PEER_SIZE];
-    struct sender *s;
+    struct sender *s = xcalloc(1, sizeof(*s));
 
-    if (in->counters.connections >= INPUT_CONNECTIONS_MAX)
-        complain(in, "connection refused", STR("any"), "too many at all");
-    else if (!(host = peers_enter(&in->peers, fd, address)))
-        complain(in, "connection refused", str_of(address), "too many of one address");
-    if (!host) {
-        in->counters.refused_connections++;
-        (void)close(fd); /* nothing was read or written */
+    s->in = in;
+    if (!places_enter(&in->places, &s->place, fd, s->address)) {
+        refuse(s, fd);
         return;
     }
-    s = xcalloc(1, sizeof(*s));
-    s->in = in;
-    s->host = host;
     list_init(&s->waiter.node);
     s->waiter.room = room;
     buf_init(&s->rest, in->max_line + CHUNK);
@@ -370,7 +380,7 @@ static void accepted(void *arg, int fd)
     if (!s->conn) {
         in->counters.failed++;
         list_del(&s->node);
-        peers_leave(&in->peers, host);
+        places_leave(&in->places, &s->place);
         in->counters.connections--;
         buf_release(&s->element);
         free(s);
@@ -428,7 +438,7 @@ static void close_input(struct input *base)
     tls_server_free(in->tls);
     journal_source_close(in->source);
     syslog_parser_release(&in->parser);
-    peers_release(&in->peers);
+    places_release(&in->places);
     free(in->chunk);
     free(in);
 }
@@ -448,7 +458,7 @@ struct input *input_syslog_open(const struct input_env *env, const struct syslog
     in->complaint.period_ms = COMPLAIN_MS;
     list_init(&in->senders);
     list_init(&in->gone);
-    peers_init(&in->peers, INPUT_CONNECTIONS_PER_PEER);
+    places_init(&in->places, INPUT_CONNECTIONS_MAX, INPUT_CONNECTIONS_PER_PEER, 0, evict);
     syslog_parser_init(&in->parser);
     loop_task_init(&in->reap, reap_run);
     in->sweep = loop_timer_create(env->loop, sweep_fired, in);

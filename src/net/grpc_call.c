@@ -84,6 +84,7 @@ static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
         case GRPC_TAKEN:
             *done += PREFIX + len;
             c->conn->frames -= len && c->conn->frames; /* it has paid for one */
+            places_set(&c->conn->server->places, &c->conn->place, PLACE_KEPT);
             break;
         case GRPC_WAIT:
             c->waiting = true;
@@ -241,7 +242,7 @@ void *grpc_call_data(const struct grpc_call *c)
 
 struct str grpc_call_peer(const struct grpc_call *c)
 {
-    return str_of(c->conn->host->address);
+    return str_of(c->conn->address);
 }
 
 const char *grpc_call_certificate(const struct grpc_call *c)

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "net/accepted.h"
 #include "net/grpc_server.h"
-#include "net/peers.h"
+#include "net/places.h"
 
 #define GRPC_CERT_MAX 256
 
@@ -24,7 +24,7 @@ struct grpc_server {
     struct tls_server *tls;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
-    struct peers peers;
+    struct places places;
     struct list conns;
     struct list gone; /* to be freed at the end of the turn */
     struct loop_task reap;
@@ -41,7 +41,7 @@ struct grpc_conn {
     struct grpc_server *server;
     struct accepted *io;
     nghttp2_session *session;
-    struct peer_host *host;
+    struct place place;
     struct list calls;
     struct loop_task work; /* something is to be written */
     struct buf out;        /* of the session, and not in the socket yet */
@@ -51,6 +51,7 @@ struct grpc_conn {
     bool closed;
     bool used;   /* it has had a call */
     bool broken; /* no more is read: it is closed when the peer has had time to read our goodbye */
+    char address[LISTENER_PEER_SIZE];
     char cert[GRPC_CERT_MAX];
 };
 

@@ -16,9 +16,8 @@ void grpc_complain(struct grpc_conn *c, const char *why)
     struct grpc_server *s = c->server;
 
     if (log_limit_pass(&s->complaint))
-        log_warn("grpc client is refused", KV_CSTR("input", s->name),
-                 KV_CSTR("peer", c->host->address), KV_CSTR("reason", why),
-                 KV_INT("suppressed", s->complaint.suppressed_before));
+        log_warn("grpc client is refused", KV_CSTR("input", s->name), KV_CSTR("peer", c->address),
+                 KV_CSTR("reason", why), KV_INT("suppressed", s->complaint.suppressed_before));
 }
 
 void grpc_conn_broken(struct grpc_conn *c, const char *why)
@@ -59,8 +58,7 @@ void grpc_conn_close(struct grpc_conn *c)
         grpc_call_free(list_entry(c->calls.next, struct grpc_call, node));
     accepted_pause(c->io, true);
     accepted_want_write(c->io, false);
-    peers_leave(&s->peers, c->host);
-    c->host = NULL;
+    places_leave(&s->places, &c->place);
     s->stats.connections--;
     list_del(&c->node);
     list_add_tail(&s->gone, &c->node);
@@ -186,33 +184,39 @@ static void ended(void *arg, const struct err *e)
 static const struct accepted_ops conn_ops = {
     .readable = readable, .secured = secured, .writable = writable, .ended = ended};
 
-static void refuse(struct grpc_server *s, int fd, const char *address, const char *why)
+/* It has not sent a message yet. */
+static void evict(struct place *p)
 {
+    struct grpc_conn *c = container_of(p, struct grpc_conn, place);
+
+    c->server->stats.failed++;
+    grpc_complain(c, "it made room for another");
+    grpc_conn_close(c);
+}
+
+static void refuse(struct grpc_conn *c, int fd)
+{
+    struct grpc_server *s = c->server;
+
     s->stats.refused_connections++;
-    (void)close(fd); /* nothing was read or written */
     if (log_limit_pass(&s->complaint))
-        log_warn("connection refused", KV_CSTR("input", s->name), KV_CSTR("peer", address),
-                 KV_CSTR("reason", why), KV_INT("suppressed", s->complaint.suppressed_before));
+        log_warn("connection refused", KV_CSTR("input", s->name), KV_CSTR("peer", c->address),
+                 KV_CSTR("reason", s->places.n < INPUT_CONNECTIONS_MAX ? "too many of one address"
+                                                                       : "too many at all"),
+                 KV_INT("suppressed", s->complaint.suppressed_before));
+    (void)close(fd); /* nothing was read or written */
+    free(c);
 }
 
 void grpc_server_accept(struct grpc_server *s, int fd)
 {
-    char address[LISTENER_PEER_SIZE];
-    struct peer_host *host;
-    struct grpc_conn *c;
+    struct grpc_conn *c = xcalloc(1, sizeof(*c));
 
-    if (s->stats.connections >= INPUT_CONNECTIONS_MAX) {
-        refuse(s, fd, "any", "too many at all");
-        return;
-    }
-    host = peers_enter(&s->peers, fd, address);
-    if (!host) {
-        refuse(s, fd, address, "too many of one address");
-        return;
-    }
-    c = xcalloc(1, sizeof(*c));
     c->server = s;
-    c->host = host;
+    if (!places_enter(&s->places, &c->place, fd, c->address)) {
+        refuse(c, fd);
+        return;
+    }
     list_init(&c->calls);
     list_add_tail(&s->conns, &c->node);
     loop_task_init(&c->work, work_run);
@@ -222,7 +226,7 @@ void grpc_server_accept(struct grpc_server *s, int fd)
     if (!c->io || grpc_session_open(c) < 0) {
         s->stats.failed++;
         s->stats.connections--;
-        peers_leave(&s->peers, host);
+        places_leave(&s->places, &c->place);
         conn_free(c);
         return;
     }
@@ -251,7 +255,7 @@ struct grpc_server *grpc_server_create(struct loop *l, const struct grpc_server_
     s->chunk = xmalloc(READ_SIZE);
     list_init(&s->conns);
     list_init(&s->gone);
-    peers_init(&s->peers, INPUT_CONNECTIONS_PER_PEER);
+    places_init(&s->places, INPUT_CONNECTIONS_MAX, INPUT_CONNECTIONS_PER_PEER, 0, evict);
     loop_task_init(&s->reap, reap_run);
     s->sweep = loop_timer_create(l, sweep_fired, s);
     if (grpc_session_init(s) < 0) {
@@ -309,7 +313,7 @@ void grpc_server_free(struct grpc_server *s)
     tls_server_free(s->tls);
     nghttp2_session_callbacks_del(s->callbacks);
     nghttp2_option_del(s->options);
-    peers_release(&s->peers);
+    places_release(&s->places);
     free(s->chunk);
     free(s);
 }

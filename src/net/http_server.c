@@ -30,53 +30,56 @@ static void bury(struct loop_task *t)
         free(s);
 }
 
+/* ---- making room ---- */
+
+static struct http_conn *conn_of(const struct place *p)
+{
+    return container_of((struct place *)(uintptr_t)p, struct http_conn, place);
+}
+
+static void evict(struct place *p)
+{
+    struct http_conn *c = conn_of(p);
+
+    c->server->stats.evicted++;
+    http_conn_close(c);
+}
+
+/* Others than <arg>. A body that is being read holds next to nothing. */
+static bool holds_bytes(void *arg, const struct place *p)
+{
+    const struct http_conn *c = conn_of(p);
+
+    return c != arg && c->phase != BODY && (c->held || c->body);
+}
+
+void http_server_count(struct http_server *s, struct http_conn *c)
+{
+    size_t held = c->in.cap + c->out.cap;
+    struct place *victim;
+
+    s->held += held - c->held;
+    c->held = held;
+    if (!held && !c->body)
+        return;
+    while (s->held > HTTP_HELD_MAX && (victim = places_victim(&s->places, holds_bytes, c)))
+        evict(victim);
+}
+
 /* ---- accepting ---- */
-
-static unsigned connections_of(const struct http_server *s, const char *peer)
-{
-    unsigned n = 0;
-
-    list_for_each (it, &s->conns)
-        n += strcmp(list_entry(it, struct http_conn, node)->peer, peer) == 0;
-    return n;
-}
-
-/* Of those that ask for nothing now, the one that does so for longest makes place for
- * <wants>. */
-static bool evict(struct http_server *s, const struct http_conn *wants)
-{
-    list_for_each (it, &s->conns) {
-        struct http_conn *c = list_entry(it, struct http_conn, node);
-
-        if (c != wants && (c->phase == HEAD || c->phase == LINGER)) {
-            s->stats.evicted++;
-            http_conn_close(c);
-            return true;
-        }
-    }
-    return false;
-}
-
-void http_server_accept_more(struct http_server *s)
-{
-    if (s->listen)
-        listener_pause(s->listen, s->stats.connections >= HTTP_CONNECTIONS_MAX);
-}
 
 static void on_accept(void *arg, int fd)
 {
+    const int one = 1, size = HTTP_SOCKET_BYTES;
     struct http_server *s = arg;
-    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
-    socklen_t len = sizeof(sa);
-    struct http_conn *c;
-    int error = 0, one = 1;
+    struct http_conn *c = xcalloc(1, sizeof(*c));
+    int error = 0;
 
-    c = xcalloc(1, sizeof(*c));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* only quicker */
-    (void)getpeername(fd, (struct sockaddr *)&sa, &len); /* gone already: reading says so */
-    listener_address((struct sockaddr *)&sa, c->peer);
-    if (connections_of(s, c->peer) >= HTTP_PEER_CONNECTIONS_MAX ||
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));  /* only smaller */
+    if (!places_enter(&s->places, &c->place, fd, c->peer) ||
         !(c->watch = loop_fd_create(s->loop, fd, http_conn_ready, c, &error))) {
+        places_leave(&s->places, &c->place);
         s->stats.refused++;
         (void)close(fd);
         free(c);
@@ -92,9 +95,7 @@ static void on_accept(void *arg, int fd)
     s->stats.accepted++;
     http_conn_begin(c);
     loop_timer_start(c->timer, HTTP_HEAD_MS);
-    loop_fd_set(c->watch, LOOP_READ);
-    if (s->stats.connections >= HTTP_CONNECTIONS_MAX && !evict(s, c))
-        http_server_accept_more(s);
+    http_conn_ready(c, LOOP_READ, 0); /* what has come is looked at before others take its place */
 }
 
 /* ---- life ---- */
@@ -107,16 +108,17 @@ struct http_server *http_server_create(struct loop *l, struct str address, uint1
     s->loop = l;
     s->handler = handler;
     s->arg = arg;
-    list_init(&s->conns);
+    places_init(&s->places, HTTP_CONNECTIONS_MAX, HTTP_PEER_CONNECTIONS_MAX, HTTP_GUESTS_MAX,
+                evict);
     list_init(&s->dead);
     list_init(&s->replies);
     loop_task_init(&s->bury, bury);
     s->listen = listener_create(l, "http", address, port, on_accept, s, e);
-    if (!s->listen) {
-        free(s);
-        return NULL;
-    }
-    return s;
+    if (s->listen)
+        return s;
+    places_release(&s->places);
+    free(s);
+    return NULL;
 }
 
 uint16_t http_server_port(const struct http_server *s)
@@ -127,6 +129,7 @@ uint16_t http_server_port(const struct http_server *s)
 void http_server_stats(const struct http_server *s, struct http_server_stats *out)
 {
     *out = s->stats;
+    out->held = s->held;
 }
 
 void http_server_add_sink(struct http_server *s, const struct http_sink *sink)
@@ -149,8 +152,9 @@ void http_server_free(struct http_server *s)
         return;
     listener_free(s->listen);
     s->listen = NULL;
-    while (!list_empty(&s->conns))
-        http_conn_close(list_entry(s->conns.next, struct http_conn, node));
+    while (!list_empty(&s->places.all))
+        http_conn_close(conn_of(list_entry(s->places.all.next, struct place, node)));
+    places_release(&s->places);
     while (!list_empty(&s->replies))
         http_reply_free(list_entry(s->replies.next, struct http_reply, node));
     s->freeing = true;

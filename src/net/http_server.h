@@ -1,8 +1,12 @@
 /*
  * A small HTTP/1.1 server on the control loop: GET and HEAD for pages, POST and PUT for those who
- * take bodies. Heads are read strictly (http_request.h); head, body and answer have a time and a
- * size each, so that a client that is slow, or many, or gone costs a place for a bounded time.
+ * take bodies. Heads are read strictly (http_request.h); head, body and answer have a time each.
  * Answers may come later, from another turn.
+ *
+ * A new connection always gets a place (places.h), if only that of a guest, who is answered one
+ * GET: so a probe gets through whatever others do. What the clients together make the server hold,
+ * half requests and answers that nobody reads, has one bound (HTTP_HELD_MAX); the slowest makes
+ * room.
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -17,10 +21,11 @@
 
 struct http_server;
 struct http_reply; /* one request waiting for its answer */
+struct http_body;  /* text of answers, counted references */
 
-/* Called for every GET; answer with http_reply_send(), now or later. <path> without the query.
- * Valid during the call. */
-typedef void http_handler(void *arg, struct str path, struct str query, struct http_reply *r);
+/* Called for every GET; answer with http_reply_send(), now or later. <q> is valid during the call.
+ */
+typedef void http_handler(void *arg, const struct http_incoming *q, struct http_reply *r);
 
 /* Who takes the bodies that are sent to one path. For each request: begin, body for each piece as
  * it comes, then end or gone, exactly one of them. It may be answered from inside of any of these
@@ -40,8 +45,9 @@ struct http_sink {
 struct http_server_stats {
     uint64_t connections; /* now */
     uint64_t accepted;
-    uint64_t refused; /* connections of an address that has too many */
-    uint64_t evicted; /* connections that were doing nothing, closed for others' sake */
+    uint64_t refused; /* connections without a place, or guests that wanted to send a body */
+    uint64_t evicted; /* connections closed to make room */
+    uint64_t held;    /* bytes of half requests and unread answers, now */
     uint64_t timeouts;
     uint64_t bad; /* requests that are none */
 };
@@ -59,6 +65,13 @@ void http_server_remove_sink(struct http_server *s, const struct http_sink *sink
 
 /* Copies <body>. If the client has gone meanwhile, this does nothing. Exactly once per reply. */
 void http_reply_send(struct http_reply *r, int status, const char *content_type, struct str body);
+/* The same without a copy: <b> is shared. */
+void http_reply_send_body(struct http_reply *r, int status, const char *content_type,
+                          struct http_body *b);
+/* Takes <text> over. The caller has the first reference, and gives it back before the server is
+ * freed. */
+struct http_body *http_body_create(struct http_server *s, struct buf *text);
+void http_body_unref(struct http_body *b);
 /* Before http_reply_send(): a further header. */
 void http_reply_header(struct http_reply *r, const char *name, const char *value);
 /* A place for a sink's own pointer. */

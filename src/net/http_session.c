@@ -11,24 +11,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
 #define LINGER_MS 2000         /* for the client to read why it was refused */
 #define LINGER_BYTES (1 << 20) /* of what it still sends meanwhile */
-#define HEADERS_OUT_MAX 512
 
 static void run(struct http_conn *c);
 
 /* ---- the end of a connection ---- */
-
-void http_reply_free(struct http_reply *r)
-{
-    list_del(&r->node);
-    buf_release(&r->headers);
-    free(r);
-}
 
 void http_conn_close(struct http_conn *c)
 {
@@ -43,7 +36,11 @@ void http_conn_close(struct http_conn *c)
     (void)close(c->fd); /* what was to be said was */
     c->fd = -1;
     s->stats.connections--;
-    list_del(&c->node);
+    places_leave(&s->places, &c->place);
+    s->held -= c->held;
+    c->held = 0;
+    http_body_unref(c->body);
+    c->body = NULL;
     list_add_tail(&s->dead, &c->node);
     loop_task_post(s->loop, &s->bury);
     c->reply = NULL;
@@ -54,120 +51,13 @@ void http_conn_close(struct http_conn *c)
         sink->gone(sink->arg, r);
         http_reply_free(r);
     }
-    http_server_accept_more(s);
-}
-
-/* ---- answers ---- */
-
-static const char *reason_of(int status)
-{
-    static const struct {
-        int status;
-        const char *text;
-    } reasons[] = {
-        {200, "OK"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-        if (reasons[i].status == status)
-            return reasons[i].text;
-    return "Status";
-}
-
-/* The answer into <out>. -1: it is longer than any answer may be. */
-static int put_answer(struct http_conn *c, int status, const char *type, struct str headers,
-                      struct str body)
-{
-    if (buf_addf(&c->out, "HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\n%.*s%s\r\n",
-                 status, reason_of(status), type, body.len, STR_ARG(headers),
-                 c->close ? "connection: close\r\n" : "") < 0)
-        return -1;
-    return c->head_only ? 0 : buf_add_str(&c->out, body);
-}
-
-static void begin_write(struct http_conn *c)
-{
-    c->phase = WRITE;
-    loop_timer_start(c->timer, HTTP_ANSWER_MS);
-}
-
-void http_reply_send(struct http_reply *r, int status, const char *content_type, struct str body)
-{
-    struct http_conn *c = r->conn;
-
-    if (!c) {
-        http_reply_free(r);
-        return;
-    }
-    if (c->reply != r)
-        BUG("http: answered twice");
-    if (c->phase == BODY) { /* what is left of it is not read */
-        c->close = true;
-        c->sink = NULL;
-    }
-    c->reply = NULL;
-    if (put_answer(c, status, content_type, buf_str(&r->headers), body) < 0) {
-        buf_clear(&c->out);
-        c->close = true;
-    }
-    http_reply_free(r);
-    begin_write(c);
-    run(c);
-}
-
-void http_reply_header(struct http_reply *r, const char *name, const char *value)
-{
-    if (buf_addf(&r->headers, "%s: %s\r\n", name, value) < 0)
-        BUG("http: more headers than an answer has");
-}
-
-void http_reply_set_data(struct http_reply *r, void *data)
-{
-    r->data = data;
-}
-
-void *http_reply_data(const struct http_reply *r)
-{
-    return r->data;
-}
-
-struct str http_reply_peer(const struct http_reply *r)
-{
-    return str_of(r->peer);
-}
-
-static struct http_reply *reply_new(struct http_conn *c)
-{
-    struct http_reply *r = xcalloc(1, sizeof(*r));
-
-    r->conn = c;
-    buf_init(&r->headers, HEADERS_OUT_MAX);
-    memcpy(r->peer, c->peer, sizeof(r->peer));
-    list_add_tail(&c->server->replies, &r->node);
-    c->reply = r;
-    c->phase = WAIT;
-    return r;
 }
 
 /* The request is none, or is not wanted: says so, and ends the connection. */
 static void refuse(struct http_conn *c, int status, const char *why)
 {
     struct buf text = BUF_INIT(256);
-    struct http_reply *r = c->reply ? c->reply : reply_new(c);
+    struct http_reply *r = c->reply ? c->reply : http_reply_new(c);
 
     if (c->sink) {
         c->sink->gone(c->sink->arg, r);
@@ -199,7 +89,7 @@ static void begin_body(struct http_conn *c, const struct http_sink *sink,
         refuse(c, 413, "the body is too long");
         return;
     }
-    r = reply_new(c);
+    r = http_reply_new(c);
     c->phase = BODY;
     c->sink = sink;
     c->chunked = q->chunked;
@@ -216,13 +106,23 @@ static void begin_body(struct http_conn *c, const struct http_sink *sink,
 static void wrong_method(struct http_conn *c, const char *allowed)
 {
     struct buf text = BUF_INIT(64);
-    struct http_reply *r = reply_new(c);
+    struct http_reply *r = http_reply_new(c);
 
     c->close = true;
     http_reply_header(r, "allow", allowed);
     (void)buf_addf(&text, "only %s\n", allowed); /* it fits */
     http_reply_send(r, 405, "text/plain", buf_str(&text));
     buf_release(&text);
+}
+
+/* A guest is let in for a GET. */
+static void refuse_guest(struct http_conn *c)
+{
+    struct http_reply *r = http_reply_new(c);
+
+    c->server->stats.refused++;
+    http_reply_header(r, "retry-after", "1");
+    http_reply_send(r, 503, "text/plain", STR("too many connections\n"));
 }
 
 static void take_request(struct http_conn *c, const struct http_incoming *q)
@@ -232,9 +132,13 @@ static void take_request(struct http_conn *c, const struct http_incoming *q)
     bool page = str_eq(q->method, STR("GET")) || str_eq(q->method, STR("HEAD"));
     bool post = str_eq(q->method, STR("POST")) || str_eq(q->method, STR("PUT"));
 
-    c->close = !q->keep;
+    c->taken = true;
+    c->used = true;
+    c->close = !q->keep || c->place.guest;
     c->head_only = str_eq(q->method, STR("HEAD"));
-    if (sink && post) {
+    if (post && c->place.guest) {
+        refuse_guest(c);
+    } else if (sink && post) {
         begin_body(c, sink, q);
     } else if (sink || !page) {
         wrong_method(c, sink ? "POST, PUT" : "GET, HEAD");
@@ -242,7 +146,7 @@ static void take_request(struct http_conn *c, const struct http_incoming *q)
         refuse(c, 400, "there is no body to be sent to a page");
     } else {
         loop_timer_start(c->timer, HTTP_ANSWER_MS);
-        s->handler(s->arg, q->path, q->query, reply_new(c));
+        s->handler(s->arg, q, http_reply_new(c));
     }
 }
 
@@ -364,33 +268,53 @@ static bool run_body(struct http_conn *c)
 
 void http_conn_begin(struct http_conn *c)
 {
-    struct http_server *s = c->server;
-
     buf_release(&c->out);
     buf_init(&c->out, HTTP_ANSWER_MAX);
+    http_body_unref(c->body);
+    c->body = NULL;
     c->off = 0;
     c->phase = HEAD;
     c->head_only = c->empty_line = false;
     loop_timer_start(c->timer, c->in.len ? HTTP_HEAD_MS : HTTP_IDLE_MS);
-    list_del(&c->node);
-    list_add_tail(&s->conns, &c->node);
-    http_server_accept_more(s);
+    places_set(&c->server->places, &c->place, c->in.len || !c->used ? PLACE_SPARE : PLACE_IDLE);
 }
 
 static void begin_linger(struct http_conn *c)
 {
     c->phase = LINGER;
     c->paced = 0;
-    buf_clear(&c->in);
+    buf_release(&c->in);
+    buf_release(&c->out);
+    http_body_unref(c->body);
+    c->body = NULL;
     (void)shutdown(c->fd, SHUT_WR); /* fails when the client has gone: then reading says so */
     loop_timer_start(c->timer, LINGER_MS);
+    places_set(&c->server->places, &c->place, PLACE_IDLE);
+}
+
+/* What is left of the answer. Number of pieces. */
+static int left_of(const struct http_conn *c, struct iovec v[2])
+{
+    struct str head = str_skip(buf_str(&c->out), c->off < c->out.len ? c->off : c->out.len);
+    struct str body = c->body ? buf_str(&c->body->text) : STR("");
+    int n = 0;
+
+    body = str_skip(body, c->off > c->out.len ? c->off - c->out.len : 0);
+    if (head.len)
+        v[n++] = (struct iovec){(void *)(uintptr_t)head.p, head.len};
+    if (body.len)
+        v[n++] = (struct iovec){(void *)(uintptr_t)body.p, body.len};
+    return n;
 }
 
 /* False: the socket takes no more now. */
 static bool run_write(struct http_conn *c)
 {
-    while (c->off < c->out.len) {
-        ssize_t n = send(c->fd, c->out.p + c->off, c->out.len - c->off, MSG_NOSIGNAL);
+    struct iovec v[2];
+    struct msghdr m = {.msg_iov = v};
+
+    while ((m.msg_iovlen = (size_t)left_of(c, v))) {
+        ssize_t n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -401,7 +325,6 @@ static bool run_write(struct http_conn *c)
             return true;
         }
         c->off += (size_t)n;
-        loop_timer_start(c->timer, HTTP_ANSWER_MS);
     }
     if (c->close)
         begin_linger(c);
@@ -412,37 +335,58 @@ static bool run_write(struct http_conn *c)
 
 /* ---- the connection ---- */
 
+/* False: it has to wait, for bytes, for room, for an answer, or for its next turn. */
+static bool step(struct http_conn *c)
+{
+    switch (c->phase) {
+    case HEAD:
+        c->more = c->in.len && c->taken;
+        return c->in.len && !c->more && run_head(c);
+    case BODY:
+        return run_body(c);
+    case WRITE:
+        return run_write(c);
+    default:
+        return false;
+    }
+}
+
 /* Goes on as far as it can with what was read. */
 static void run(struct http_conn *c)
 {
-    bool more = true;
-
     if (c->running)
         return;
     c->running = true;
-    while (more && c->fd >= 0)
-        more = c->phase == HEAD    ? c->in.len && run_head(c)
-               : c->phase == BODY  ? run_body(c)
-               : c->phase == WRITE ? run_write(c)
-                                   : false;
+    c->more = false;
+    c->taken = false;
+    while (c->fd >= 0 && step(c))
+        continue;
     c->running = false;
     if (c->fd < 0)
         return;
-    if (c->ended && c->phase != WAIT && c->phase != WRITE) {
+    if (c->ended && c->phase != WAIT && c->phase != WRITE && !c->more) {
         http_conn_close(c);
         return;
     }
-    if (c->phase == HEAD && !c->in.len) { /* an idle client costs no memory */
-        buf_release(&c->in);
-        buf_init(&c->in, HTTP_HEAD_MAX + HTTP_READ_SIZE);
-    }
-    loop_fd_set(c->watch, c->phase == WAIT ? 0 : c->phase == WRITE ? LOOP_WRITE : LOOP_READ);
+    buf_shrink(&c->in);
+    http_server_count(c->server, c);
+    loop_fd_set(c->watch, c->phase == WAIT               ? 0
+                          : c->phase == WRITE || c->more ? LOOP_WRITE
+                                                         : LOOP_READ);
+}
+
+void http_conn_write(struct http_conn *c)
+{
+    c->phase = WRITE;
+    loop_timer_start(c->timer, HTTP_WRITE_MS);
+    places_set(&c->server->places, &c->place, PLACE_SPARE);
+    run(c);
 }
 
 static void throw_away(struct http_conn *c, size_t n)
 {
     c->paced += n;
-    buf_clear(&c->in);
+    buf_release(&c->in);
     if (c->ended || c->paced > LINGER_BYTES)
         http_conn_close(c);
 }
@@ -454,7 +398,7 @@ void http_conn_ready(void *arg, int events, int error)
     ssize_t n;
 
     (void)events, (void)error; /* recv and send say what is wrong */
-    if (c->phase == WRITE) {
+    if (c->phase == WRITE || c->more) {
         run(c);
         return;
     }
@@ -472,8 +416,10 @@ void http_conn_ready(void *arg, int events, int error)
         throw_away(c, n > 0 ? (size_t)n : 0);
         return;
     }
-    if (quiet && n > 0)
+    if (quiet && n > 0) {
         loop_timer_start(c->timer, HTTP_HEAD_MS);
+        places_set(&c->server->places, &c->place, PLACE_SPARE);
+    }
     run(c);
 }
 

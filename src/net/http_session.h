@@ -1,5 +1,5 @@
-/* What the two halves of the HTTP server share: http_server.c accepts, http_session.c serves one
- * connection. Nobody else includes this. */
+/* What the files of the HTTP server share: http_server.c accepts, http_session.c serves one
+ * connection, http_reply.c makes the answers. Nobody else includes this. */
 #ifndef NET_HTTP_SESSION_H
 #define NET_HTTP_SESSION_H
 
@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "net/places.h"
 
 #define HTTP_READ_SIZE (32 * 1024) /* of one turn and connection */
 #define HTTP_ANSWER_MAX ((size_t)1 << 30)
@@ -14,7 +15,8 @@
 enum phase { HEAD = 0, BODY, WAIT, WRITE, LINGER };
 
 struct http_conn {
-    struct list node; /* server->conns, or server->dead; those in HEAD by age of it */
+    struct list node; /* server->dead */
+    struct place place;
     struct http_server *server;
     struct loop_fd *watch;
     struct loop_timer *timer;
@@ -25,6 +27,9 @@ struct http_conn {
     bool empty_line; /* one was let pass before the request */
     bool ended;      /* the client sends no more */
     bool running;    /* inside run() */
+    bool used;       /* it has asked for something */
+    bool more;       /* <in> has something for the next turn */
+    bool taken;      /* a request was, in this turn: the next has to wait */
     bool head_only;  /* the answer has no body: HEAD */
     bool close;      /* after the answer */
     struct http_reply *reply;
@@ -34,9 +39,17 @@ struct http_conn {
     uint64_t left;  /* of a body with a length */
     uint64_t got;   /* of the body */
     uint64_t paced; /* <got> when the pace was last looked at; in LINGER bytes thrown away */
-    struct buf out;
-    size_t off;
+    struct buf out; /* head of the answer, and its body unless it is shared */
+    struct http_body *body; /* sent behind <out>; NULL = none */
+    size_t off;             /* sent of both */
+    size_t held;            /* of server->held: what <in> and <out> take */
     char peer[LISTENER_PEER_SIZE];
+};
+
+struct http_body {
+    unsigned refs;
+    struct http_server *server;
+    struct buf text;
 };
 
 struct http_reply {
@@ -54,11 +67,17 @@ struct http_server {
     void *arg;
     const struct http_sink *sinks[HTTP_SINKS_MAX];
     unsigned nsinks;
-    struct list conns, dead, replies;
+    struct places places;
+    uint64_t held; /* bytes: half requests, answers that are not read yet */
+    struct list dead, replies;
     struct loop_task bury;
     struct http_server_stats stats;
     bool freeing;
 };
+
+/* ---- http_reply.c ---- */
+struct http_reply *http_reply_new(struct http_conn *c);
+void http_reply_free(struct http_reply *r);
 
 /* ---- http_session.c ---- */
 /* Waits for a request. */
@@ -67,10 +86,11 @@ void http_conn_ready(void *arg, int events, int error);
 void http_conn_timer(void *arg);
 /* Takes it out at once; it is freed at the end of the turn. */
 void http_conn_close(struct http_conn *c);
-void http_reply_free(struct http_reply *r);
+/* The answer lies in <out> and <body>. */
+void http_conn_write(struct http_conn *c);
 
 /* ---- http_server.c ---- */
-/* Accepts, or stops to, by the number of connections that there are now. */
-void http_server_accept_more(struct http_server *s);
+/* Counts what <c> holds now; others that hold something are closed when that is too much. */
+void http_server_count(struct http_server *s, struct http_conn *c);
 
 #endif

@@ -13,8 +13,8 @@
 
 #include "base/mem.h"
 
-#define BACKLOG 64
-#define ACCEPTS_PER_TURN 16
+#define BACKLOG 1024 /* a probe that finds the queue full comes again after a second */
+#define ACCEPTS_PER_TURN 32
 #define PAUSE_MS 500 /* after EMFILE and the like */
 
 struct listener {
@@ -23,14 +23,13 @@ struct listener {
     uint16_t port;
     struct loop_fd *watch;
     struct loop_timer *retry;
-    bool paused;
     void (*accepted)(void *arg, int fd);
     void *arg;
 };
 
 static void watch_again(struct listener *hl)
 {
-    loop_fd_set(hl->watch, hl->paused || loop_timer_active(hl->retry) ? 0 : LOOP_READ);
+    loop_fd_set(hl->watch, loop_timer_active(hl->retry) ? 0 : LOOP_READ);
 }
 
 static void on_retry(void *arg)
@@ -43,7 +42,7 @@ static void on_ready(void *arg, int events, int error)
     struct listener *hl = arg;
 
     (void)events, (void)error; /* accept4 says what is wrong */
-    for (int i = 0; i < ACCEPTS_PER_TURN && !hl->paused; i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = accept4(hl->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
@@ -160,12 +159,6 @@ void listener_address(const struct sockaddr *sa, char out[LISTENER_PEER_SIZE])
         text = inet_ntop(AF_INET6, &v6->sin6_addr, out, LISTENER_PEER_SIZE);
     if (!text)
         memcpy(out, "unknown", sizeof("unknown"));
-}
-
-void listener_pause(struct listener *hl, bool paused)
-{
-    hl->paused = paused;
-    watch_again(hl);
 }
 
 void listener_free(struct listener *hl)

@@ -21,8 +21,6 @@ uint16_t listener_port(const struct listener *hl);
 /* "192.0.2.1", "2001:db8::1" (an IPv4 address that came by IPv6 as IPv4) into <out>. */
 #define LISTENER_PEER_SIZE 46
 void listener_address(const struct sockaddr *sa, char out[LISTENER_PEER_SIZE]);
-/* While paused, new connections wait in the kernel. */
-void listener_pause(struct listener *hl, bool paused);
 /* NULL is fine. */
 void listener_free(struct listener *hl);
 

@@ -68,10 +68,11 @@ def _fits(value, wanted):
 
 class Daemon:
     """One run. <drains>: (hostname pattern, URL) pairs given with --drain; <routes>: the same as a routes file (True: an
-    empty one). <env> and <args> are added. <descriptors>: how many it may have open. Started by the constructor unless
-    start=False."""
+    empty one). <env> and <args> are added. <descriptors>: how many it may have open. <prefix>: a command that starts it.
+    Started by the constructor unless start=False."""
 
-    def __init__(self, node=None, drains=(), routes=None, env=None, args=(), tmp=None, start=True, wait=True, descriptors=None):
+    def __init__(self, node=None, drains=(), routes=None, env=None, args=(), tmp=None, start=True, wait=True, descriptors=None,
+                 prefix=()):
         self._tmp = None if tmp else tempfile.TemporaryDirectory(prefix="logtrain-")
         self.tmp = Path(tmp or self._tmp.name)
         self.secrets = []
@@ -86,7 +87,7 @@ class Daemon:
             self.env |= {"KUBERNETES": "true", "KUBERNETES_LOG_PATH": str(node.containers), "LOG_ROOTS": str(node.root)}
         self.env |= {k: str(v) for k, v in (env or {}).items()}
         self.args = list(args)
-        self.prefix = ["prlimit", f"--nofile={descriptors}"] if descriptors else []
+        self.prefix = [*prefix, *(["prlimit", f"--nofile={descriptors}"] if descriptors else [])]
         self.stderr_path = self.tmp / "stderr"
         self.process = None
         self.port = None

@@ -59,7 +59,7 @@ static void each_kind_of_input_counts(void **state)
     one = bound_bytes(&in);
     assert_in_range(one - base, INPUT_KEPT_MAX, 32 * MIB);
     in.tls = 1;
-    assert_in_range(bound_bytes(&in) - one, INPUT_CONNECTIONS_MAX * 16 * 1024, 40 * MIB);
+    assert_in_range(bound_bytes(&in) - one, INPUT_CONNECTIONS_MAX * 59 * 1024, 72 * MIB);
     in = node, in.udp = 1;
     assert_in_range(bound_bytes(&in) - base, 2 * SYSLOG_UDP_BUFFER_BYTES, 80 * MIB);
     in = node, in.http = 1;

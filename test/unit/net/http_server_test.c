@@ -178,6 +178,7 @@ static void test_big_headers_are_refused(void **state)
     close(fd);
 }
 
+/* Its own oldest connection makes room, so that a probe from there gets through, too. */
 static void test_N01_one_address_does_not_get_all_places(void **state)
 {
     struct fixture *f = *state;
@@ -188,17 +189,13 @@ static void test_N01_one_address_does_not_get_all_places(void **state)
         fds[i] = connect_to(http_server_port(f->server));
         loop_turn(&f->loop, 1);
     }
-    read_end(f, fds[HTTP_PEER_CONNECTIONS_MAX]);
+    read_end(f, fds[0]);
     http_server_stats(f->server, &stats);
-    assert_int_equal(stats.refused, 1);
+    assert_int_equal(stats.evicted, 1);
     assert_int_equal(stats.connections, HTTP_PEER_CONNECTIONS_MAX);
-    close(fds[0]);
-    WAIT_FOR(f,
-             (http_server_stats(f->server, &stats), stats.connections < HTTP_PEER_CONNECTIONS_MAX));
-    fds[0] = connect_to(http_server_port(f->server));
-    say(fds[0], GET("/now"));
-    read_answer(f, fds[0], false);
-    for (unsigned i = 0; i < HTTP_PEER_CONNECTIONS_MAX; i++)
+    say(fds[HTTP_PEER_CONNECTIONS_MAX], GET("/now"));
+    read_answer(f, fds[HTTP_PEER_CONNECTIONS_MAX], false);
+    for (unsigned i = 1; i < ARRAY_LEN(fds); i++)
         close(fds[i]);
 }
 
@@ -239,6 +236,122 @@ static void test_N01_who_asks_nothing_makes_place(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
         close(fds[i]);
     close(fd);
+}
+
+static void expect_now(struct fixture *f, uint32_t source)
+{
+    int fd = connect_from(source, http_server_port(f->server));
+
+    say(fd, GET("/now"));
+    read_answer(f, fd, false);
+    ASSERT_HAS(f->in.p, "HTTP/1.1 200 OK\r\n");
+    close(fd);
+}
+
+/* Answers that nobody reads take all places: they make room, for others and for the same address,
+ * and together they hold no more than their bound. A client that reads is served all the while. */
+static void test_T04_who_does_not_read_makes_room(void **state)
+{
+    struct fixture *f = *state;
+    struct http_server_stats stats;
+    int fds[HTTP_CONNECTIONS_MAX + 8], small = 4096;
+    unsigned n = 0;
+
+    for (; n < ARRAY_LEN(fds); n++) {
+        fds[n] = connect_from(INADDR_LOOPBACK + 1 + n % 5, http_server_port(f->server));
+        (void)setsockopt(fds[n], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+        say(fds[n], GET("/large") GET("/large") GET("/large"));
+        loop_turn(&f->loop, 1);
+        http_server_stats(f->server, &stats);
+        assert_true(stats.held <= HTTP_HELD_MAX + 2 * LARGE);
+        if (n % 16 == 0)
+            expect_now(f, INADDR_LOOPBACK + 1);
+        if (n % 16 == 8)
+            expect_now(f, INADDR_LOOPBACK + 100);
+    }
+    http_server_stats(f->server, &stats);
+    assert_true(stats.evicted >= 200);
+    while (n)
+        close(fds[--n]);
+}
+
+/* The time is that of the answer, not of each piece of it. */
+static void test_T04_an_answer_has_a_total_time(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t now = clock_mono_ms();
+    int fd, small = 4096;
+
+    clock_fake(now, 1);
+    fd = connect_to(http_server_port(f->server));
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    say(fd, GET("/large"));
+    for (unsigned i = 0; i < 4; i++) {
+        char piece[8192];
+
+        WAIT_FOR(f, recv(fd, piece, sizeof(piece), MSG_DONTWAIT) > 0);
+        pass(f, &now, HTTP_WRITE_MS / 4 + 1);
+    }
+    read_end(f, fd);
+    assert_true(f->in.len < LARGE);
+    clock_fake(0, 0);
+}
+
+/* Bodies that are being sent make no room for their own address: it gets a guest's place, for a
+ * GET. For an address that has less they do. */
+static void test_T04_bodies_leave_room_for_probes(void **state)
+{
+    struct fixture *f = *state;
+    struct http_server_stats stats;
+    int fds[HTTP_CONNECTIONS_MAX], fd;
+
+    open_sink(f);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = connect_from(INADDR_LOOPBACK + 1 + i % 4, http_server_port(f->server));
+        say(fds[i], POST("Content-Length: 900\r\n", "abc"));
+        loop_turn(&f->loop, 1);
+    }
+    WAIT_FOR(f, f->begun == HTTP_CONNECTIONS_MAX);
+    for (unsigned i = 0; i < 2 * HTTP_GUESTS_MAX; i++) {
+        fd = connect_from(INADDR_LOOPBACK + 1, http_server_port(f->server)); /* says nothing */
+        expect_now(f, INADDR_LOOPBACK + 1);
+        close(fd);
+    }
+    fd = connect_from(INADDR_LOOPBACK + 1, http_server_port(f->server));
+    buf_clear(&f->in);
+    say(fd, POST("Content-Length: 5\r\n", "hello"));
+    read_end(f, fd);
+    ASSERT_HAS(f->in.p, "HTTP/1.1 503 ");
+    http_server_stats(f->server, &stats);
+    assert_int_equal(stats.evicted, 0);
+    fd = connect_from(INADDR_LOOPBACK + 100, http_server_port(f->server));
+    say(fd, POST("Content-Length: 5\r\n", "hello"));
+    read_answer(f, fd, false);
+    ASSERT_HAS(f->in.p, "\r\n\r\nhello");
+    close(fd);
+    assert_int_equal(f->gone, 1);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+}
+
+/* 1,000 requests at once: others have their turn in between. */
+static void test_T04_big_pipelines_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    int fd = connect_to(http_server_port(f->server)), other;
+    unsigned before;
+
+    for (unsigned i = 0; i < 1000; i++)
+        say(fd, GET("/now"));
+    WAIT_FOR(f, f->requests);
+    other = connect_to(http_server_port(f->server));
+    say(other, GET("/now"));
+    before = f->requests;
+    WAIT_FOR(f, (read_more(f, other), f->in.len > 0));
+    assert_in_range(f->requests - before, 1, 8);
+    WAIT_FOR(f, (read_more(f, fd), f->requests == 1001));
+    close(fd);
+    close(other);
 }
 
 static void test_N01_slow_heads_end(void **state)
@@ -313,6 +426,10 @@ int main(void)
         TEST(test_big_headers_are_refused),
         TEST(test_N01_one_address_does_not_get_all_places),
         TEST(test_N01_who_asks_nothing_makes_place),
+        TEST(test_T04_who_does_not_read_makes_room),
+        TEST(test_T04_an_answer_has_a_total_time),
+        TEST(test_T04_bodies_leave_room_for_probes),
+        TEST(test_T04_big_pipelines_take_turns),
         TEST(test_N01_slow_heads_end),
         TEST(test_port_in_use_and_bad_address),
         TEST(test_all_addresses),

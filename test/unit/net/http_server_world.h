@@ -55,9 +55,10 @@ struct fixture {
     unsigned begun, ended, gone;
 };
 
-static inline void handle(void *arg, struct str path, struct str query, struct http_reply *r)
+static inline void handle(void *arg, const struct http_incoming *q, struct http_reply *r)
 {
     struct fixture *f = arg;
+    struct str path = q->path, query = q->query;
     char *large;
 
     f->requests++;
@@ -163,6 +164,59 @@ static inline void read_end(struct fixture *f, int fd)
 }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static inline void sink_begin(void *arg, const struct http_incoming *q, struct http_reply *r)
+{
+    struct fixture *f = arg;
+
+    f->begun++;
+    buf_clear(&f->body);
+    (void)buf_addf(&f->headers, "[%.*s|%.*s|%.*s]", STR_ARG(q->authorization),
+                   STR_ARG(q->content_encoding), STR_ARG(q->content_type));
+    http_reply_set_data(r, f);
+    if (str_eq(q->query, STR("refuse"))) {
+        http_reply_header(r, "retry-after", "7");
+        http_reply_send(r, 503, "text/plain", STR("not now\n"));
+    }
+}
+
+static inline void sink_body(void *arg, struct http_reply *r, struct str piece)
+{
+    struct fixture *f = arg;
+
+    assert_ptr_equal(http_reply_data(r), f);
+    assert_int_equal(buf_add_str(&f->body, piece), 0);
+    if (str_find(piece, '!') >= 0)
+        http_reply_send(r, 400, "text/plain", STR("no exclamation\n"));
+}
+
+static inline void sink_end(void *arg, struct http_reply *r)
+{
+    struct fixture *f = arg;
+
+    f->ended++;
+    assert_true(str_starts(http_reply_peer(r), STR("127.0.0.")));
+    if (f->body.len && f->body.p[0] == 'L')
+        f->held = r;
+    else
+        http_reply_send(r, 200, "text/plain", buf_str(&f->body));
+}
+
+static inline void sink_gone(void *arg, struct http_reply *r)
+{
+    struct fixture *f = arg;
+
+    (void)r;
+    f->gone++;
+}
+
+static inline void open_sink(struct fixture *f)
+{
+    f->sink = (struct http_sink){STR("/sink"), 1000, sink_begin, sink_body, sink_end, sink_gone, f};
+    http_server_add_sink(f->server, &f->sink);
+}
+
+#define POST(headers, body) "POST /sink HTTP/1.1\r\nHost: x\r\n" headers "\r\n" body
 
 /* Turns, and then so much later, turns. */
 static inline void pass(struct fixture *f, uint64_t *now, uint64_t ms)

@@ -1,0 +1,135 @@
+/* See places.h. */
+#include "net/places.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void places_init(struct places *ps, unsigned max, unsigned per_host, unsigned guests_max,
+                 void (*evict)(struct place *p))
+{
+    *ps =
+        (struct places){.max = max, .per_host = per_host, .guests_max = guests_max, .evict = evict};
+    map_init(&ps->hosts);
+    list_init(&ps->all);
+}
+
+void places_release(struct places *ps)
+{
+    map_release(&ps->hosts);
+}
+
+static struct place_host *host_enter(struct places *ps, const char *address)
+{
+    struct place_host *h = map_get(&ps->hosts, str_of(address));
+
+    if (!h) {
+        h = xcalloc(1, sizeof(*h));
+        memcpy(h->address, address, sizeof(h->address));
+        (void)map_put(&ps->hosts, str_of(h->address), h);
+    }
+    h->n++;
+    return h;
+}
+
+static void host_leave(struct places *ps, struct place_host *h)
+{
+    if (--h->n)
+        return;
+    (void)map_del(&ps->hosts, str_of(h->address));
+    free(h);
+}
+
+struct place *places_victim(struct places *ps, bool (*eligible)(void *arg, const struct place *p),
+                            void *arg)
+{
+    struct place *best = NULL;
+
+    list_for_each (it, &ps->all) {
+        struct place *p = list_entry(it, struct place, node);
+        bool better = !best || p->host->n > best->host->n ||
+                      (p->host->n == best->host->n && p->use < best->use);
+
+        if (better && p->use != PLACE_KEPT && eligible(arg, p))
+            best = p;
+    }
+    return best;
+}
+
+/* The new one is counted with its host already. */
+static bool makes_room(void *arg, const struct place *p)
+{
+    const struct place_host *newcomer = arg;
+
+    if (p->guest)
+        return false;
+    return p->use == PLACE_IDLE || (p->use == PLACE_SPARE && p->host->n >= newcomer->n) ||
+           (p->use == PLACE_BUSY && p->host->n > newcomer->n);
+}
+
+static bool makes_room_at_home(void *arg, const struct place *p)
+{
+    return !p->guest && p->host == arg && p->use <= PLACE_SPARE;
+}
+
+static bool is_guest(void *arg, const struct place *p)
+{
+    (void)arg;
+    return p->guest;
+}
+
+static bool evict(struct places *ps, bool (*eligible)(void *arg, const struct place *p), void *arg)
+{
+    struct place *victim = places_victim(ps, eligible, arg);
+
+    if (victim)
+        ps->evict(victim);
+    return victim != NULL;
+}
+
+bool places_enter(struct places *ps, struct place *p, int fd, char address[LISTENER_PEER_SIZE])
+{
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(sa);
+    struct place_host *h;
+    bool room;
+
+    (void)getpeername(fd, (struct sockaddr *)&sa, &len); /* gone already: "unknown" */
+    listener_address((const struct sockaddr *)&sa, address);
+    *p = (struct place){.use = PLACE_SPARE};
+    list_init(&p->node);
+    h = host_enter(ps, address);
+    room = h->n > ps->per_host ? evict(ps, makes_room_at_home, h)
+                               : ps->n < ps->max || evict(ps, makes_room, h);
+    p->guest = !room && ps->guests_max;
+    if (p->guest && ps->guests == ps->guests_max)
+        room = evict(ps, is_guest, NULL);
+    if (!room && !p->guest) {
+        host_leave(ps, h);
+        return false;
+    }
+    p->host = h;
+    *(p->guest ? &ps->guests : &ps->n) += 1;
+    list_add_tail(&ps->all, &p->node);
+    return true;
+}
+
+void places_set(struct places *ps, struct place *p, enum place_use use)
+{
+    if (p->use == use)
+        return;
+    p->use = use;
+    list_del(&p->node);
+    list_add_tail(&ps->all, &p->node);
+}
+
+void places_leave(struct places *ps, struct place *p)
+{
+    if (!p->host)
+        return;
+    *(p->guest ? &ps->guests : &ps->n) -= 1;
+    list_del(&p->node);
+    host_leave(ps, p->host);
+    p->host = NULL;
+}
