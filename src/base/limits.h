@@ -155,6 +155,7 @@
 /* network inputs, each */
 #define INPUT_CONNECTIONS_MAX 1024
 #define INPUT_CONNECTIONS_PER_PEER 256 /* ... of one address; who has sent nothing makes room */
+#define TLS_HANDSHAKE_MS 10000         /* for a client's handshake */
 #define INPUT_KEPT_MAX                                                                             \
     (16 * 1024 * 1024)       /* bytes read and not taken yet, all connections together */
 #define INPUT_SLOW_MS 60000  /* until the first byte, and for a message to get whole */

@@ -145,6 +145,7 @@ static const struct limit limits[] = {
     ROW(IDENTITY_WAIT_MS, "ms"),
     ROW(INPUT_CONNECTIONS_MAX, "connections"),
     ROW(INPUT_CONNECTIONS_PER_PEER, "connections"),
+    ROW(TLS_HANDSHAKE_MS, "ms"),
     ROW(INPUT_KEPT_MAX, "bytes"),
     ROW(INPUT_SLOW_MS, "ms"),
     ROW(INPUT_SWEEP_MS, "ms"),

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/tls.h"
 
@@ -26,7 +27,8 @@ struct accepted {
     bool write_reads; /* TLS has to read before it goes on writing */
     struct err why;
     struct loop_fd *watch;
-    struct loop_task task; /* tells what was found inside accepted_read() */
+    struct loop_timer *handshake; /* the time for it; NULL = plain, or done */
+    struct loop_task task;        /* tells what was found inside accepted_read() */
     const struct accepted_ops *ops;
     void *arg;
 };
@@ -42,6 +44,8 @@ static void find_end(struct accepted *a)
 {
     a->over = true;
     watch(a);
+    if (a->handshake)
+        loop_timer_stop(a->handshake);
     loop_task_post(a->loop, &a->task);
 }
 
@@ -62,6 +66,14 @@ static void tls_ended(struct accepted *a, int ret)
     find_end(a);
 }
 
+static void too_slow(void *arg)
+{
+    struct accepted *a = arg;
+
+    (void)err_set(&a->why, ETIMEDOUT, "the TLS handshake took too long");
+    find_end(a);
+}
+
 static void shake_hands(struct accepted *a)
 {
     int rc;
@@ -75,6 +87,8 @@ static void shake_hands(struct accepted *a)
     }
     a->secured = true;
     a->wants_write = false;
+    loop_timer_free(a->handshake);
+    a->handshake = NULL;
     watch(a);
     if (a->ops->secured)
         a->ops->secured(a->arg);
@@ -253,6 +267,10 @@ struct accepted *accepted_create(struct loop *l, int fd, struct tls_server *tls,
         accepted_free(a);
         return NULL;
     }
+    if (tls) {
+        a->handshake = loop_timer_create(l, too_slow, a);
+        loop_timer_start(a->handshake, TLS_HANDSHAKE_MS);
+    }
     watch(a);
     return a;
 }
@@ -262,6 +280,7 @@ void accepted_free(struct accepted *a)
     if (!a)
         return;
     loop_task_cancel(&a->task);
+    loop_timer_free(a->handshake);
     loop_fd_free(a->watch);
     say_goodbye(a);
     SSL_free(a->ssl);

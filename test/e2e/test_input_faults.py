@@ -53,8 +53,10 @@ def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslo
         complete(peer, 1)
         fds = len(d.daemon.fds())
         raw = (lambda: d.connect("tls")) if kind == "tls" else d.connect
-        bad = some(8) + some(8, make=raw)                                # connect and idle
-        bad += some(8, b"\x16" if kind == "tls" else b"<", raw)          # half a handshake, or a first byte
+        bad = some(8)                                                    # connect and idle
+        quick = some(8, make=raw) + some(8, b"\x16" if kind == "tls" else b"<", raw)  # half a handshake, or a first byte
+        if kind == "tcp":
+            bad, quick = bad + quick, []
         dripping = some(8, b"<13>1 - web app - - - n") + some(8, b"99 <13>1 - web app - - - n")
         wait_for(lambda: d.metric("logtrain_input_connections", kind) == 41, 20 * SLOW, "all to be there")
         clock.step(mono=slow_s - 20)
@@ -62,7 +64,9 @@ def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslo
             s.sendall(b"=")  # one more byte does not give more time
         healthy.sendall(line(1))
         complete(peer, 2)
-        assert d.metric("logtrain_input_connections", kind) == 41 and not any(map(over, bad + dripping)), "too early"
+        for s in quick:  # a handshake has less time
+            wait_for(lambda: d.daemon.metrics() and over(s), 20 * SLOW, "a handshake to be ended")
+        assert d.metric("logtrain_input_connections", kind) == 41 - len(quick) and not any(map(over, bad + dripping)), "too early"
         clock.step(mono=21)
         for s in bad + dripping:
             wait_for(lambda: d.daemon.metrics() and over(s), 20 * SLOW, "a slow one to be ended")
@@ -79,46 +83,61 @@ def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslo
         stays(lambda: d.daemon.metrics() and not over(healthy), 0.3, "it is not ended")
 
 
-def test_N01_connections_are_limited_for_each_address_and_at_all(daemon, syslog_tcp, tmp_path, certs, kind):
-    """Connect and idle, from five addresses: what is above the limits is closed at once, and a place that gets free is had."""
+def fill(d, stack, kind, most, of_one):
+    """All places but one, of four addresses, by connections that say nothing (TLS: no handshake); the first is another's."""
+    for i in range(1, most):
+        stack.enter_context(d.connect(kind, f"127.0.0.{1 + i // of_one}"))
+    wait_for(lambda: d.metric("logtrain_input_connections", kind) == most, 30 * SLOW, "all places to be taken")
+
+
+def test_T11_connections_that_have_sent_nothing_make_room(daemon, syslog_tcp, tmp_path, certs, kind):
+    """1,024 connections of 4 addresses, idle or with half a handshake: who comes next gets in at once and is heard, from
+    another address and from one of theirs, and whoever has sent something stays."""
     most, most_of_one = limits()["INPUT_CONNECTIONS_MAX"], limits()["INPUT_CONNECTIONS_PER_PEER"]
     peer = syslog_tcp()
     d = Heard(daemon, [("*", peer.url())], tmp_path, **tls_settings(certs))
     with contextlib.ExitStack() as stack:
-        def connect(source):
-            return stack.enter_context(d.connect(kind, source))
-
-        def open_now():
-            return d.metric("logtrain_input_connections", kind)
-
-        def refused():
-            return d.metric("logtrain_input_connections_total", kind, result="refused")
-
         healthy = stack.enter_context(open_one(d, kind, certs))
         healthy.sendall(line(0))
         complete(peer, 1)
         fds = len(d.daemon.fds())
-        idle = []
-        for i in range(1, most):  # the healthy one is the first of 127.0.0.1
-            idle.append(connect(f"127.0.0.{1 + i // most_of_one}"))
-            if i % most_of_one == most_of_one - 1:
-                wait_for(lambda: open_now() == i + 1, 20 * SLOW, "so many")
-                assert refused() == (i - 1) // most_of_one
-                if i + 1 < most:
-                    late = connect(f"127.0.0.{1 + i // most_of_one}")
-                    wait_for(lambda: over(late), 20 * SLOW, "one too many of that address to be closed")
-        late = connect("127.0.0.99")
-        wait_for(lambda: over(late), 20 * SLOW, "one too many at all to be closed")
-        assert open_now() == most and refused() == 4
+        fill(d, stack, kind, most, most_of_one)
+        for i in range(1, 21):
+            source = "127.0.0.99" if i % 2 else f"127.0.0.{1 + i % 4}"
+            s = stack.enter_context(open_one(d, kind, certs, source))
+            s.sendall(line(i))
+            complete(peer, i + 1)
+        assert d.metric("logtrain_input_connections_total", kind, result="refused") == 0
+        assert d.metric("logtrain_input_connections", kind) <= most
         assert len(d.daemon.fds()) <= fds + most + 8
-        healthy.sendall(line(1))
-        complete(peer, 2)
-        idle.pop().close()
-        wait_for(lambda: open_now() == most - 1, 20 * SLOW, "the place to be free")
-        again = stack.enter_context(open_one(d, kind, certs, "127.0.0.99"))
-        again.sendall(line(2))
-        complete(peer, 3)
+        assert not over(healthy)
+        healthy.settimeout(10 * SLOW)
+        healthy.sendall(line(21))
+        complete(peer, 22)
     wait_for(lambda: len(d.daemon.fds()) <= fds, 20 * SLOW, "all descriptors")
+
+
+def test_N01_connections_that_send_are_limited_for_each_address(daemon, syslog_tcp, tmp_path):
+    """Who has sent something does not make room: what is above the limit is closed at once, a place that gets free is had."""
+    most_of_one = limits()["INPUT_CONNECTIONS_PER_PEER"]
+    peer = syslog_tcp()
+    d = Heard(daemon, [("*", peer.url())], tmp_path)
+    with contextlib.ExitStack() as stack:
+        there = [stack.enter_context(d.connect()) for _ in range(most_of_one)]
+        for i, s in enumerate(there):
+            s.sendall(line(i))
+        complete(peer, most_of_one)
+        late = stack.enter_context(d.connect())
+        wait_for(lambda: over(late), 20 * SLOW, "one too many of that address to be closed")
+        assert d.metric("logtrain_input_connections_total", result="refused") == 1
+        other = stack.enter_context(d.connect(source="127.0.0.99"))
+        other.sendall(line(most_of_one))
+        complete(peer, most_of_one + 1)
+        there.pop().close()
+        wait_for(lambda: d.metric("logtrain_input_connections") == most_of_one, 20 * SLOW, "the place to be free")
+        again = stack.enter_context(d.connect())
+        again.sendall(line(most_of_one + 1))
+        complete(peer, most_of_one + 2)
 
 
 def test_N01_half_closed_and_reset(daemon, syslog_tcp, tmp_path):
