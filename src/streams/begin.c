@@ -78,6 +78,7 @@ void cursor_init_again(struct cursor *c, const struct cursor *original, const st
                          .sent = *from,
                          .acked = *from,
                          .since_s = original->since_s,
+                         .since_end = original->since_end,
                          .original = original};
     list_init(&c->gaps);
     list_add_tail(&c->stream->cursors, &c->stream_node); /* truncation must find it */
@@ -131,6 +132,18 @@ static uint64_t search(struct segment *seg, int64_t since_s)
     return lo;
 }
 
+/* Where the stream ends now. The clock may be set between two lines: those that come are not older
+ * than anything. */
+static struct position end_now(const struct stream *s)
+{
+    struct segment *last =
+        list_empty(&s->segments) ? NULL : list_entry(s->segments.prev, struct segment, node);
+
+    if (!last || segment_ensure_open(last) < 0)
+        return (struct position){.seg = 0};
+    return (struct position){last->no, last->gen, last->gz ? UINT64_MAX : last->size};
+}
+
 void cursor_begin_since(struct cursor *c, int64_t since_s)
 {
     struct segment *found = NULL;
@@ -138,6 +151,7 @@ void cursor_begin_since(struct cursor *c, int64_t since_s)
 
     c->at_end = false;
     c->since_s = since_s;
+    c->since_end = end_now(c->stream);
     list_for_each (it, &c->stream->segments) {
         found = list_entry(it, struct segment, node);
         /* A rotated file was last written when its last line was; a .gz somewhat later. */
@@ -203,6 +217,8 @@ void segment_truncated(struct segment *seg)
 
         start_again(&c->sent, seg);
         start_again(&c->acked, seg);
+        if (c->since_end.seg == seg->no)
+            c->since_end.off = 0;
     }
     r->stats.truncated++;
     log_info("log file was truncated, reading it from its start",

@@ -128,6 +128,13 @@ static void advance(struct cursor *c, const struct view *v, uint64_t off)
     c->sent.pos.off = off;
 }
 
+/* It was there when <c> began, and is older than what is wanted. */
+static bool is_unwanted(const struct cursor *c, const struct record *r)
+{
+    return c->sent.old && r->time.len && position_before(&c->sent.pos, &c->since_end) &&
+           clock_parse(r->time.p, r->time.len) < c->since_s;
+}
+
 int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
 {
     struct reader *rd = c->stream->reader;
@@ -139,7 +146,7 @@ int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
         r->flags |= RECORD_CUT;
     }
     r->flags &= ~(unsigned)RECORD_PARTIAL;
-    if (c->sent.old && r->time.len && clock_parse(r->time.p, r->time.len) < c->since_s)
+    if (is_unwanted(c, r))
         return 0;
     if (sink->add(sink, r) < 0)
         return -1;

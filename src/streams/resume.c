@@ -88,6 +88,9 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     r->at_end = c->at_end;
     r->old = c->acked.old;
     r->since_s = c->since_s;
+    r->since_end = c->since_end.seg == seg->no  ? c->since_end.off
+                   : c->since_end.seg > seg->no ? UINT64_MAX
+                                                : 0;
     refresh(seg);
     r->size = seg->gone || r->old ? p->off
               : seg->gz           ? seg->size
@@ -182,6 +185,7 @@ static bool resume_in(struct cursor *c, struct segment *seg, const struct state_
         restore_partial(c->stream, &r->part[i], &m.part[i]);
     c->sent = c->acked = m;
     c->since_s = r->since_s;
+    c->since_end = (struct position){seg->no, seg->gen, r->since_end};
     return true;
 }
 
@@ -198,8 +202,7 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
         return RESUME_OK;
     }
     seg = same_inode(c->stream, &r->id);
-    c->sent = (struct mark){.old = r->old};
-    c->since_s = r->since_s;
+    c->sent = (struct mark){.skip_line = false};
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->acked = c->sent;

@@ -84,6 +84,7 @@ static void put_record(char *p, const struct state_record *r)
     put(&p, r->at_end, 1);
     put(&p, r->old, 1);
     put(&p, (uint64_t)r->since_s, 8);
+    put(&p, r->since_end, 8);
 }
 
 static void get_record(const char *p, struct state_record *r, uint64_t version)
@@ -113,6 +114,7 @@ static void get_record(const char *p, struct state_record *r, uint64_t version)
     r->at_end = get(&p, 1);
     r->old = get(&p, 1);
     r->since_s = (int64_t)get(&p, 8);
+    r->since_end = get(&p, 8);
 }
 
 /* ---- streams ---- */

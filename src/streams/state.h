@@ -53,8 +53,10 @@ struct state_record {
     /* What has not begun anywhere yet. With id.ino 0 there was no file: at the stream's first byte
      */
     bool at_end; /* it begins where the line begins that <off> lies in */
-    bool old;    /* it begins with the first line behind <off> that is not older than <since_s> */
+    bool old;    /* it begins with the first line behind <off> that is not older than <since_s>, or
+                    with the first behind <since_end> */
     int64_t since_s;
+    uint64_t since_end;
 };
 
 /* Where a drain begins that has no record of a stream. */

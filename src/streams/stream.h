@@ -140,8 +140,10 @@ struct cursor {
     struct mark acked;              /* all before it is confirmed */
     bool at_end; /* starts in <end>, which is looked at when the file is first open */
     uint64_t end_off;
-    int64_t since_s;     /* with sent.old: lines from before that second are not wanted */
-    uint64_t wake_at;    /* for READ_WAIT */
+    int64_t since_s; /* with sent.old: lines from before that second are not wanted, ... */
+    struct position since_end; /* ... of those before this: what came since is wanted, whatever time
+                                  it has */
+    uint64_t wake_at;          /* for READ_WAIT */
     uint64_t idle_since; /* loop time since which the file has not grown behind an unfinished line;
                             0 = none */
     uint64_t idle_size;

@@ -193,6 +193,25 @@ def test_L01_lines_of_a_quiet_stream_with_since(node, oracle, daemon, http):
     oracle.wait_complete(web, WAIT).assert_exact()
 
 
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_L01_the_clock_is_set_right_after_a_drain_with_since_began(node, oracle, daemon, http, tmp_path, restarts):
+    """It was two hours ahead, so that what is written from then on is older than what was wanted of what was there."""
+    web, clock = http(), Clock(tmp_path)
+    c = node.container("a-0")
+    c.write([b"older than that"] * 100)
+    clock.step(wall=7200)
+    d = daemon(node, drains=[("*", web.url("batch=ndjson&linger=10ms&since=10s"))], env={**END, **clock.env})
+    wait_for(lambda: d.metric("logtrain_state_records") == 1, WAIT, "a record")
+    wait_saved(d)
+    clock.step(wall=-7200)
+    for _ in range(restarts):
+        restart(d, "kill")
+    c.write(oracle.source("a").take(100))
+    c.rotate(reopen_delay=0)
+    c.write(oracle.sources["a"].take(100))
+    oracle.wait_complete(web, WAIT).assert_exact()
+
+
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_L01_another_container_of_the_same_name(node, oracle, daemon, http, how):
     """A file in the log path has no UID. Its name alone does not make it known."""

@@ -27,7 +27,8 @@ static void check_same(const struct state_slot *a, const struct state_slot *b)
         FUZZ_CHECK(x->stream == y->stream && x->drain == y->drain && x->off == y->off);
         FUZZ_CHECK(x->id.ino == y->id.ino && x->id.prefix_hash == y->id.prefix_hash);
         FUZZ_CHECK(x->skip_line == y->skip_line && x->away_ms == y->away_ms);
-        FUZZ_CHECK(x->at_end == y->at_end && x->old == y->old && x->since_s == y->since_s);
+        FUZZ_CHECK(x->at_end == y->at_end && x->old == y->old && x->since_s == y->since_s &&
+                   x->since_end == y->since_end);
         FUZZ_CHECK(x->part[1].off == y->part[1].off && x->part[1].skipping == y->part[1].skipping);
     }
     for (uint32_t i = 0; i < a->nstreams; i++) {

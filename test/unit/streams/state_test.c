@@ -30,6 +30,7 @@ static struct state_record record(uint64_t n)
         .at_end = n & 1,
         .old = !(n & 1),
         .since_s = -7,
+        .since_end = n << 50,
     };
 }
 
@@ -98,6 +99,7 @@ static void what_is_written_is_read(void **state)
             assert_int_equal(s.records[i].at_end, want.at_end);
             assert_int_equal(s.records[i].old, want.old);
             assert_int_equal(s.records[i].since_s, want.since_s);
+            assert_int_equal(s.records[i].since_end, want.since_end);
         }
         for (uint32_t i = 0; i < n; i++) {
             struct state_stream want = stream(i + 1), have = s.streams[i];
