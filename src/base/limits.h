@@ -57,6 +57,8 @@
 #define RETRY_AFTER_MIN_MS 1000
 #define RETRY_AFTER_MAX_MS 900000
 #define REJECT_TRIES 3
+#define REFUSED_RUN                                                                                \
+    8 /* records passed over one after the other, none taken in between; then held */
 #define DRAIN_TIMEOUT_MS 30000 /* timeout=: connect, answer, or a write without progress */
 #define DNS_TIMEOUT_MS 10000   /* one name, all servers and search domains */
 #define CONNECT_TIMEOUT_MS 10000

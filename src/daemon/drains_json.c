@@ -47,6 +47,7 @@ static const struct field counters[] = {
     LOST(lost_deleted, GAP_DELETED),
     LOST(lost_truncated, GAP_TRUNCATED),
     LOST(lost_restart, GAP_RESTART),
+    LOST(lost_refused, GAP_REFUSED),
 };
 
 _Static_assert(ARRAY_LEN(counters) == sizeof(struct drain_counters) / sizeof(uint64_t),

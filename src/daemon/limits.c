@@ -62,6 +62,7 @@ static const struct limit limits[] = {
     ROW(RETRY_AFTER_MIN_MS, "ms"),
     ROW(RETRY_AFTER_MAX_MS, "ms"),
     ROW(REJECT_TRIES, "tries"),
+    ROW(REFUSED_RUN, "records"),
     ROW(DRAIN_TIMEOUT_MS, "ms"),
     ROW(DNS_TIMEOUT_MS, "ms"),
     ROW(CONNECT_TIMEOUT_MS, "ms"),

@@ -19,8 +19,9 @@ struct trouble {
     struct drain_spec *spec; /* a reference */
     uint64_t workers;        /* bit w: it fails on worker w */
     uint64_t since;
+    bool held; /* some worker's receiver refuses everything */
     bool told; /* that it fails */
-    uint64_t lost, lost_since;
+    uint64_t lost, refused, lost_since;
 };
 
 struct notices {
@@ -96,25 +97,41 @@ static void tell_lost(struct notices *n, struct trouble *t)
 {
     char what[160];
 
-    (void)snprintf(what, sizeof(what), "%" PRIu64 " bytes of the log were lost before it took them",
-                   t->lost);
-    t->lost = 0;
-    (void)tell(n, t, true, "LinesLost", what);
+    if (t->lost) {
+        (void)snprintf(what, sizeof(what),
+                       "%" PRIu64 " bytes of the log were lost before it took them", t->lost);
+        (void)tell(n, t, true, "LinesLost", what);
+    }
+    if (t->refused) {
+        (void)snprintf(what, sizeof(what),
+                       "refuses %" PRIu64 " lines that logtrain has passed over", t->refused);
+        (void)tell(n, t, true, "LinesRefused", what);
+    }
+    t->lost = t->refused = 0;
 }
 
 static void tell_fails(struct notices *n, struct trouble *t)
 {
     t->told = true;
     if (!tell(n, t, true, "DrainFailing",
-              "fails; its lines are kept as long as their log files are"))
+              t->held
+                  ? "is held, for its receiver refuses everything: is its URL right? Its lines are "
+                    "kept as long as their log files are"
+                  : "fails; its lines are kept as long as their log files are"))
         t->workers = 0; /* its route is gone, and with it whoever would say that it recovered */
+}
+
+static bool has_losses(const struct trouble *t)
+{
+    return t->lost || t->refused;
 }
 
 static uint64_t due_at(const struct notices *n, const struct trouble *t)
 {
     uint64_t at = t->workers && !t->told ? t->since + n->patience_ms : UINT64_MAX;
 
-    return t->lost && t->lost_since + NOTICE_LOSSES_MS < at ? t->lost_since + NOTICE_LOSSES_MS : at;
+    return has_losses(t) && t->lost_since + NOTICE_LOSSES_MS < at ? t->lost_since + NOTICE_LOSSES_MS
+                                                                  : at;
 }
 
 static void drop(struct notices *n, struct trouble *t)
@@ -148,11 +165,11 @@ static void on_due(void *arg)
     list_for_each_safe (it, &n->all) {
         struct trouble *t = list_entry(it, struct trouble, node);
 
-        if (t->lost && t->lost_since + NOTICE_LOSSES_MS <= now)
+        if (has_losses(t) && t->lost_since + NOTICE_LOSSES_MS <= now)
             tell_lost(n, t);
         if (t->workers && !t->told && t->since + n->patience_ms <= now)
             tell_fails(n, t);
-        if (!t->workers && !t->lost)
+        if (!t->workers && !has_losses(t))
             drop(n, t);
     }
     arm(n);
@@ -174,25 +191,44 @@ static struct trouble *find(struct notices *n, struct drain_spec *spec)
     return t;
 }
 
+/* On one worker. */
+static void recovered(struct notices *n, struct trouble *t, uint64_t bit)
+{
+    t->workers &= ~bit;
+    if (t->workers)
+        return;
+    if (t->told)
+        (void)tell(n, t, false, "DrainRecovered", "takes lines again");
+    t->told = t->held = false;
+    if (!has_losses(t))
+        drop(n, t);
+}
+
 void notices_take(struct notices *n, const struct drain_news *news)
 {
     struct trouble *t = find(n, news->spec);
     uint64_t bit = UINT64_C(1) << news->worker;
 
-    if (news->what == DRAIN_FAILS) {
+    switch (news->what) {
+    case DRAIN_FAILS:
         if (!t->workers)
             t->since = loop_now(n->loop);
         t->workers |= bit;
-    } else if (news->what == DRAIN_LOSES) {
-        if (!t->lost)
+        break;
+    case DRAIN_HELD:
+        t->held = true;
+        if (!t->workers && !has_losses(t))
+            drop(n, t); /* nobody lists it any more */
+        break;
+    case DRAIN_LOSES:
+    case DRAIN_REFUSES:
+        if (!has_losses(t))
             t->lost_since = loop_now(n->loop);
-        t->lost += news->bytes;
-    } else if ((t->workers &= ~bit) == 0) {
-        if (t->told)
-            (void)tell(n, t, false, "DrainRecovered", "takes lines again");
-        t->told = false;
-        if (!t->lost)
-            drop(n, t);
+        *(news->what == DRAIN_LOSES ? &t->lost : &t->refused) += news->amount;
+        break;
+    case DRAIN_RECOVERED:
+        recovered(n, t, bit);
+        break;
     }
     arm(n);
 }

@@ -219,7 +219,9 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     r->dry_at = rc == READ_MORE ? 0 : now ? now : 1;
     c->pending = rc == READ_MORE;
     c->ended = rc == READ_END;
-    if (rc == READ_WAIT)
+    if (c->stuck_until && (rc != READ_WAIT || c->cursor.wake_at > c->stuck_until))
+        c->cursor.wake_at = c->stuck_until;
+    if (rc == READ_WAIT || c->stuck_until)
         engine_wait(en, c);
     if (r->records) {
         c->inflight++;
@@ -259,6 +261,10 @@ struct batch *batch_fill(struct drain *d)
            f.batch->records < f.max_records && !f.full) {
         struct drain_cursor *c = list_entry(d->ready.next, struct drain_cursor, ready_node);
 
+        if (c->suspects && f.batch->records)
+            break; /* what is behind suspects goes alone */
+        if (c->suspects)
+            f.max_records = 1;
         list_del(&c->ready_node);
         fill_from(&f, c);
     }

@@ -144,6 +144,8 @@ void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err 
             d->failing_since = loop_now(&d->engine->loop);
             engine_news(d->engine, d->spec, DRAIN_FAILS, 0);
         }
+        if (hold)
+            engine_news(d->engine, d->spec, DRAIN_HELD, 0);
         d->failing = true;
     }
     d->held = hold;

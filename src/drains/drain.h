@@ -35,8 +35,8 @@ enum verdict {
     VERDICT_SENT, /* handed over; drain_confirm() with batch->end or later says when it is confirmed
                    */
     VERDICT_RETRY,     /* the same again later, after backoff (or batch->retry_after_ms) */
-    VERDICT_REJECTED,  /* the peer will never take it as it is: halve, and skip the one that stands
-                          alone */
+    VERDICT_REJECTED,  /* the peer will not take it as it is: halve, and pass over the one that
+                          stands alone, unless it takes nothing else either */
     VERDICT_TOO_LARGE, /* the same because of its size: the lower limit is kept */
     VERDICT_HOLD, /* the drain's configuration is wrong (401, 403, 404): hold everything, try seldom
                    */
@@ -122,7 +122,7 @@ struct drain_counters {
     uint64_t batches;
     uint64_t retries;     /* batches that were answered RETRY, HOLD or OFFLINE */
     uint64_t rewinds;     /* connections after whose end lines are sent again */
-    uint64_t rejected;    /* records skipped because the peer refuses them */
+    uint64_t rejected;    /* records passed over because the peer refuses them */
     uint64_t too_large;   /* of these: because of their size */
     uint64_t truncated;   /* records cut by max= */
     uint64_t unconfirmed; /* file bytes committed without confirmation (DESIGN.md §6) */
@@ -149,7 +149,8 @@ struct drain_cursor {
     bool pending;      /* something may be there to read */
     bool busy;   /* in flight on a drain that is not ordered: its next batch waits for the answer */
     bool parked; /* its route is gone; kept for ROUTE_GRACE_MS */
-    bool ended;  /* READ_END */
+    bool probing; /* stuck because records are refused: what is written meanwhile is tried */
+    bool ended;   /* READ_END */
     unsigned stuck_tries; /* so many times in a row the peer refused some of its records for now,
                              but not those of others */
     uint64_t stuck_until; /* loop time until which it is left alone for that; 0 = it is not */
@@ -159,6 +160,10 @@ struct drain_cursor {
     uint32_t ledger_slot;       /* hint */
     struct position reject_pos; /* of the record that was refused alone ... */
     unsigned reject_tries;      /* ... so many times */
+    /* See refusal.c. */
+    uint32_t suspects; /* records refused behind acked and not passed over: sent is behind them */
+    uint32_t allowed;  /* to be passed over, because the peer took one behind them */
+    uint32_t refused_run;       /* passed over since the peer has taken one of this stream */
     struct position rewind_pos; /* of the last rewind ... */
     unsigned rewinds;           /* ... so many times in a row ... */
     struct mark rewind_to;      /* ... and what the peer's kernel had each time */
@@ -194,8 +199,11 @@ struct drain {
     unsigned nstuck;     /* cursors with stuck_tries: the drain fails, though it takes data */
     size_t batch_target; /* bytes a batch is filled to now */
     size_t batch_limit;  /* learned from TOO_LARGE; 0 = none */
-    uint32_t record_limit;    /* halved by REJECTED, doubled by DELIVERED; 0 = none */
-    uint64_t suspect;         /* records until the record limit is lifted */
+    uint32_t record_limit; /* halved by REJECTED, doubled by DELIVERED; 0 = none */
+    uint64_t suspect;      /* records until the record limit is lifted */
+    uint64_t accepted;     /* answers by which the peer took something, since it was made */
+    uint32_t refused_run;  /* records passed over since then ... */
+    uint32_t suspects;     /* ... and refused, but not passed over, since then or the last pause */
     uint64_t refusals_since;  /* records passed over since then ... */
     unsigned refusals;        /* ... so many, for the log's sake */
     struct loop_timer *timer; /* backoff, linger */

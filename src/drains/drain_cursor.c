@@ -13,7 +13,8 @@ void drain_cursor_ready(struct drain_cursor *c, bool first)
 {
     struct drain *d = c->drain;
 
-    if (!c->pending || c->busy || c->parked || c->stuck_until || !list_empty(&c->ready_node))
+    if (!c->pending || c->busy || c->parked || (c->stuck_until && !c->probing) ||
+        !list_empty(&c->ready_node))
         return;
     if (first)
         list_add_head(&d->ready, &c->ready_node);
@@ -22,24 +23,41 @@ void drain_cursor_ready(struct drain_cursor *c, bool first)
     engine_want(d->engine, d);
 }
 
+void drain_cursor_rewind(struct drain_cursor *c)
+{
+    cursor_rewind(&c->cursor);
+    c->suspects = 0;
+    c->pending = true;
+    c->ended = false;
+}
+
+/* Something was written, or its pause is over. */
 void drain_wake_cursor(struct cursor *k)
 {
     struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
+    struct engine *en = c->drain->engine;
 
     c->pending = true;
-    if (c->stuck_until && loop_now(&c->drain->engine->loop) < c->stuck_until)
-        return; /* something was written meanwhile: no reason to ask the peer sooner */
+    if (c->stuck_until && loop_now(&en->loop) < c->stuck_until) {
+        k->wake_at = c->stuck_until;
+        engine_wait(en, c);
+        drain_cursor_ready(c, false); /* if that is a reason to ask the peer sooner */
+        return;
+    }
     c->stuck_until = 0;
+    c->probing = false;
     list_del(&c->wait_node);
+    if (c->suspects && !c->busy)
+        drain_cursor_rewind(c);
     drain_cursor_ready(c, false);
 }
 
-void drain_cursor_stick(struct drain_cursor *c, uint64_t ms)
+void drain_cursor_stick(struct drain_cursor *c, uint64_t ms, bool again)
 {
     struct engine *en = c->drain->engine;
 
     c->drain->nstuck += !c->stuck_tries;
-    c->stuck_tries++;
+    c->stuck_tries += !c->stuck_tries || !again;
     c->stuck_until = loop_now(&en->loop) + ms;
     c->cursor.wake_at = c->stuck_until;
     engine_wait(en, c);
@@ -50,6 +68,7 @@ void drain_cursor_unstick(struct drain_cursor *c)
     c->drain->nstuck -= c->stuck_tries > 0;
     c->stuck_tries = 0;
     c->stuck_until = 0;
+    c->probing = false;
 }
 
 static void count_cut(struct drain_cursor *c)
@@ -69,22 +88,25 @@ static void count_cut(struct drain_cursor *c)
 
 void drain_cursor_settle_idle(struct drain_cursor *c)
 {
-    if (!c->inflight)
+    if (!c->inflight && !c->suspects)
         cursor_ack(&c->cursor, &c->cursor.sent);
     if (c->cursor.acked.cut > c->cut)
         count_cut(c);
 }
 
 /* The stream has lost bytes of this cursor's. One line each: they come with whole files, not with
- * lines. What was lost over a restart is said by who resumes. */
+ * lines. What was lost over a restart is said by who resumes, what was refused by refusal.c. */
 static void lost(struct cursor *k, const struct gap *g)
 {
     struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
     struct drain *d = c->drain;
 
     d->counters.lost[g->reason] += g->bytes;
-    engine_news(d->engine, d->spec, DRAIN_LOSES, g->bytes);
-    if (g->reason == GAP_RESTART)
+    if (g->reason == GAP_REFUSED)
+        engine_news(d->engine, d->spec, DRAIN_REFUSES, g->records);
+    else
+        engine_news(d->engine, d->spec, DRAIN_LOSES, g->bytes);
+    if (g->reason == GAP_RESTART || g->reason == GAP_REFUSED)
         return;
     log_error(
         "bytes were lost", KV_CSTR("drain", d->spec->name),
@@ -138,6 +160,8 @@ void drain_cursor_unpark(struct drain_cursor *c)
 {
     c->parked = false;
     c->pending = true;
+    if (c->suspects && !c->busy)
+        drain_cursor_rewind(c);
     drain_cursor_ready(c, false);
 }
 

@@ -38,12 +38,12 @@ struct held_report {
 };
 
 /* What became of a drain that a workload asked for. */
-enum drain_news_kind { DRAIN_FAILS = 1, DRAIN_RECOVERED, DRAIN_LOSES };
+enum drain_news_kind { DRAIN_FAILS = 1, DRAIN_HELD, DRAIN_RECOVERED, DRAIN_LOSES, DRAIN_REFUSES };
 struct drain_news {
     unsigned worker;
     struct drain_spec *spec; /* borrowed */
     enum drain_news_kind what;
-    uint64_t bytes; /* lost */
+    uint64_t amount; /* bytes lost, records refused */
 };
 
 struct engine_config {

@@ -104,7 +104,7 @@ void engine_passed(struct reader *r, const struct stream *s, uint32_t no);
 /* ---- engine_news.c ---- */
 /* Tells the control thread, when <spec> is a workload's. */
 void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kind what,
-                 uint64_t bytes);
+                 uint64_t amount);
 
 /* ---- drain.c ---- */
 /* Its last answer was good. */
@@ -126,16 +126,38 @@ void drain_go(struct drain *d);
 void drain_rewind(struct drain *d);
 
 /* ---- verdict.c ---- */
+/* The drain takes batches as large as the last one: the next ones may be larger. */
+void drain_grow(struct drain *d, const struct batch *b);
+/* The cursors of a batch that was not taken: back to what is confirmed, and first in turn, in the
+ * same order. */
+void drain_give_back(struct drain *d, struct batch *b);
+
+/* ---- refusal.c ---- */
 /* Losses are counted one by one, but said only so often. */
 bool drain_may_say(struct drain *d);
+/* The batch was refused as a whole. */
+void drain_rejected(struct drain *d, struct batch *b);
+/* The peer has taken a line. */
+void drain_accepted(struct drain *d);
+/* ... of this stream. If it stood behind suspects, all of them come again. */
+void drain_cursor_accepted(struct drain_cursor *c);
+/* Is the peer's word enough to pass over so many more records? */
+bool drain_may_pass(const struct drain_cursor *c, uint32_t records);
+/* <r> is passed over: counts it, and says where it lies, never what it says. */
+void drain_refused(struct drain_cursor *c, const struct record *r, const struct err *why);
+/* Why everything is held, when it is for what the peer said of a record. */
+void drain_explain_refusal(const struct drain *d, const struct err *refusal, struct err *out);
 
 /* ---- drain_cursor.c ---- */
 void drain_wake_cursor(struct cursor *c);
 /* Puts the cursor into its drain's turn if there is something to read and nothing stands against
  * it. */
 void drain_cursor_ready(struct drain_cursor *c, bool first);
-/* The peer refuses some of its records for now: it is left alone for <ms>. */
-void drain_cursor_stick(struct drain_cursor *c, uint64_t ms);
+/* Back to what is confirmed. */
+void drain_cursor_rewind(struct drain_cursor *c);
+/* The peer refuses some of its records for now: it is left alone for <ms>. <again>: it is the same
+ * try as the last time. */
+void drain_cursor_stick(struct drain_cursor *c, uint64_t ms, bool again);
 void drain_cursor_unstick(struct drain_cursor *c);
 /* The cursor has nothing in flight: where it has read to is where it is. */
 void drain_cursor_settle_idle(struct drain_cursor *c);
@@ -143,12 +165,6 @@ void drain_cursor_settle_idle(struct drain_cursor *c);
 /* ---- mixed.c ---- */
 /* VERDICT_MIXED: what the peer said of each record. */
 void drain_mixed(struct drain *d, struct batch *b);
-/* The record at <offset> of <seg> (NULL = nobody knows any more) is passed over: counts it, and
- * says where it lies, never what it says. */
-void drain_refused(struct drain *d, const struct segment *seg, uint64_t offset,
-                   const struct err *why);
-/* The drain takes batches as large as the last one: the next ones may be larger. */
-void drain_grow(struct drain *d, const struct batch *b);
 
 /* ---- shelf.c ---- */
 /* Reads the first <records> records of <r> once more, into <sink>. Returns how many there were:

@@ -22,7 +22,7 @@ static void tell(void *control, struct mail *mail)
 }
 
 void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kind what,
-                 uint64_t bytes)
+                 uint64_t amount)
 {
     struct news_mail *m;
 
@@ -31,6 +31,6 @@ void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kin
     m = xcalloc(1, sizeof(*m));
     m->mail.handle = tell;
     m->news = en->cfg.news;
-    m->news_of = (struct drain_news){en->cfg.index, drain_spec_ref(spec), what, bytes};
+    m->news_of = (struct drain_news){en->cfg.index, drain_spec_ref(spec), what, amount};
     mailbox_post(en->cfg.control, &m->mail);
 }

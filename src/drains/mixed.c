@@ -10,7 +10,8 @@
  *                        ▲ acked and sent: r2 is counted and named, r4 and r5 come again
  *
  * Such a cursor is stuck: it pauses, longer each time, while the drain's other streams go on, for
- * what one index refuses another may take. The drain counts as failing until none is stuck.
+ * what one index refuses another may take. The drain counts as failing until none is stuck. A
+ * stream of which all is rejected gets stuck, too.
  *
  * Called by drain_act_on() alone.
  */
@@ -27,29 +28,25 @@ struct passage {
     uint64_t bytes;               /* delivered, of message */
     uint32_t gaps;                /* delivered */
     uint32_t rejected;
+    uint64_t segment, offset; /* of the first of these ... */
+    uint32_t lines_lost;      /* ... which are so many lines ... */
+    uint64_t bytes_lost;      /* ... and bytes of message */
 };
-
-static const struct segment *segment_of(const struct stream *s, uint64_t id_hash)
-{
-    list_for_each (it, &s->segments) {
-        const struct segment *seg = list_entry(it, struct segment, node);
-
-        if (seg->id_hash == id_hash)
-            return seg;
-    }
-    return NULL;
-}
 
 static int pass(struct record_sink *s, const struct record *r)
 {
     struct passage *p = container_of(s, struct passage, sink);
-    struct drain *d = p->batch->drain;
 
     if (*p->outcome++ == VERDICT_REJECTED) {
-        const struct stream *stream = p->range->cursor->cursor.stream;
-
-        drain_refused(d, segment_of(stream, r->segment), r->offset, &p->batch->refusal);
-        p->rejected++;
+        drain_refused(p->range->cursor, r, &p->batch->refusal);
+        if (!p->rejected++) {
+            p->segment = r->segment;
+            p->offset = r->offset;
+        }
+        if (!(r->flags & RECORD_GAP)) {
+            p->lines_lost++;
+            p->bytes_lost += r->msg.len;
+        }
     } else if (r->flags & RECORD_GAP) {
         p->gaps++;
     } else {
@@ -104,8 +101,12 @@ static void resolve(struct batch *b, struct batch_range *r, const unsigned char 
         n = found; /* the rest comes again, and is answered again */
     else
         for (; p.rejected < rejected; p.rejected++) /* the file is gone: nobody knows where */
-            drain_refused(d, NULL, r->from.pos.off, &b->refusal);
+            drain_refused(c, &(struct record){.offset = r->from.pos.off}, &b->refusal);
     cursor_ack(&c->cursor, &end);
+    if (p.lines_lost) {
+        cursor_refused(&c->cursor, p.segment, p.offset, p.lines_lost, p.bytes_lost);
+        c->pending = true;
+    }
     c->reject_tries = 0;
     if (!r->stuck)
         drain_cursor_unstick(c);
@@ -134,11 +135,11 @@ static void stick(struct drain_cursor *c, enum verdict rest, bool moved)
 {
     if (moved)
         drain_cursor_unstick(c);
-    cursor_rewind(&c->cursor);
-    c->pending = true;
-    c->ended = false;
-    drain_cursor_stick(c, drain_backoff(c->drain, c->stuck_tries,
-                                        rest == VERDICT_HOLD ? HOLD_MS : BACKOFF_CAP_MS));
+    drain_cursor_rewind(c);
+    c->pending = !c->probing; /* then it waits for something else to be tried */
+    drain_cursor_stick(
+        c, drain_backoff(c->drain, c->stuck_tries, rest == VERDICT_HOLD ? HOLD_MS : BACKOFF_CAP_MS),
+        false);
 }
 
 /* What of the batch comes again; the others may go on. */
@@ -160,11 +161,77 @@ static enum verdict give_back(struct batch *b)
     return worst(b->outcomes, b->records);
 }
 
-void drain_mixed(struct drain *d, struct batch *b)
+/* ---- refusals ---- */
+
+static uint32_t count(const unsigned char *outcome, uint32_t n, enum verdict v)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        found += outcome[i] == v;
+    return found;
+}
+
+/* What the peer said of all that <r>'s cursor has in the batch. */
+struct tally {
+    uint32_t delivered; /* lines */
+    uint32_t rejected;
+};
+
+static struct tally tally(const struct batch *b, const struct batch_range *r)
 {
     const unsigned char *outcome = b->outcomes;
+    struct tally t = {0, 0};
+    uint32_t gaps = 0;
+
+    for (unsigned i = 0; i < b->nranges; outcome += b->ranges[i++].records) {
+        if (b->ranges[i].cursor != r->cursor)
+            continue;
+        gaps += b->ranges[i].gaps;
+        t.delivered += count(outcome, b->ranges[i].records, VERDICT_DELIVERED);
+        t.rejected += count(outcome, b->ranges[i].records, VERDICT_REJECTED);
+    }
+    t.delivered -= t.delivered < gaps ? t.delivered : gaps;
+    return t;
+}
+
+/* What is refused of a stream of which the peer takes nothing is not passed over without end (see
+ * refusal.c): it waits. */
+static void weigh(struct batch *b, const struct batch_range *r, unsigned char *outcome)
+{
+    struct drain_cursor *c = r->cursor;
+    struct tally t = tally(b, r);
+
+    c->probing = false;
+    if (t.delivered) {
+        drain_cursor_accepted(c);
+        c->allowed = t.rejected;
+    } else if (t.rejected && !drain_may_pass(c, t.rejected)) {
+        for (uint32_t i = 0; i < r->records; i++)
+            if (outcome[i] == VERDICT_REJECTED)
+                outcome[i] = VERDICT_HOLD;
+        c->probing = t.rejected < REFUSED_RUN;
+        drain_explain_refusal(b->drain, &b->refusal, &b->err);
+    }
+}
+
+/* How often in a row the first stream of <b> was refused. */
+static unsigned first_tries(const struct batch *b)
+{
+    return b->refusal.code && b->ranges[0].cursor ? b->ranges[0].cursor->stuck_tries : 0;
+}
+
+void drain_mixed(struct drain *d, struct batch *b)
+{
+    unsigned char *outcome = b->outcomes;
     enum verdict rest;
 
+    if (count(outcome, b->records, VERDICT_DELIVERED) > b->gaps)
+        drain_accepted(d);
+    for (unsigned i = 0; i < b->nranges; outcome += b->ranges[i++].records)
+        if (b->ranges[i].cursor)
+            weigh(b, &b->ranges[i], outcome);
+    outcome = b->outcomes;
     for (unsigned i = 0; i < b->nranges; outcome += b->ranges[i++].records) {
         struct batch_range *r = &b->ranges[i];
 
@@ -184,6 +251,9 @@ void drain_mixed(struct drain *d, struct batch *b)
     d->counters.retries++;
     drain_ails(d, rest == VERDICT_HOLD || d->held, BACKOFF_BASE_MS, &b->err);
     d->healthy = memchr(b->outcomes, VERDICT_DELIVERED, b->records) != NULL;
-    if (!d->healthy)
-        d->batch_target = BATCH_BYTES_PROBE;
+    if (d->healthy)
+        return;
+    d->batch_target = BATCH_BYTES_PROBE;
+    for (unsigned tries = first_tries(b); tries > 1 && d->batch_target < batch_max(d); tries--)
+        d->batch_target *= 2; /* the peer may take one of a thousand */
 }

@@ -462,7 +462,8 @@ static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
     char text[GAP_TEXT_SIZE];
     struct record r;
 
-    bool here = g->reason == GAP_RESTART; /* told late: the bytes around pos are all there */
+    /* Told late: the bytes around pos are all there. */
+    bool here = g->reason == GAP_RESTART || g->reason == GAP_REFUSED;
 
     for (unsigned fd = 0; fd < 2 && !here; fd++) {
         const struct segment *seg =

@@ -23,7 +23,8 @@
 
 const char *gap_reason_name(enum gap_reason reason)
 {
-    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated", "restart"};
+    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated", "restart",
+                                                   "refused"};
 
     return names[reason];
 }
@@ -35,6 +36,7 @@ const char *gap_reason_text(enum gap_reason reason)
         "their file was deleted before it could be read",
         "their file was truncated before it was read",
         "their file was deleted or truncated while logtrain did not run",
+        "the receiver refuses them",
     };
 
     return texts[reason];
@@ -81,6 +83,7 @@ static bool merge(const struct cursor *c, struct gap *before, const struct gap *
         return false;
     before->to = g->to;
     before->bytes += g->bytes;
+    before->records += g->records;
     before->at_least |= g->at_least;
     memcpy(before->until, g->until, sizeof(before->until));
     return true;
@@ -119,6 +122,17 @@ void gap_declare(struct cursor *c, struct gap *g)
     insert(c, g);
     if (c->lost)
         c->lost(c, g);
+}
+
+void cursor_refused(struct cursor *c, uint64_t segment, uint64_t at, uint32_t records,
+                    uint64_t bytes)
+{
+    struct gap g = {.reason = GAP_REFUSED, .segment = segment, .at = at, .from = c->sent.pos};
+
+    g.to = g.from;
+    g.records = records;
+    g.bytes = bytes;
+    gap_declare(c, &g);
 }
 
 void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct gap *times)
@@ -174,7 +188,10 @@ void gap_record(const struct gap *g, char text[GAP_TEXT_SIZE], struct record *r)
     char amount[64], range[2 * GAP_TIME_SIZE + 32] = "";
     int n;
 
-    if (g->bytes)
+    if (g->records)
+        (void)snprintf(amount, sizeof(amount), "%" PRIu32 " line%s with %" PRIu64 " bytes",
+                       g->records, g->records > 1 ? "s" : "", g->bytes);
+    else if (g->bytes)
         (void)snprintf(amount, sizeof(amount), "%s%" PRIu64 " bytes",
                        g->at_least ? "at least " : "", g->bytes);
     else

@@ -95,6 +95,7 @@ enum gap_reason {
     GAP_DELETED,     /* their file went before it could be opened */
     GAP_TRUNCATED,   /* their file was truncated, or written anew */
     GAP_RESTART,     /* the same, or deleted, while we did not run */
+    GAP_REFUSED,     /* whom they are for refuses them */
     GAP_REASONS
 };
 
@@ -110,7 +111,8 @@ struct gap {
                                  place any more */
     uint64_t segment;         /* hash of the first file, and ... */
     uint64_t at;              /* ... where in it the bytes began: the record's id */
-    uint64_t bytes;           /* of the files */
+    uint64_t bytes;           /* of the files; GAP_REFUSED: of the messages ... */
+    uint32_t records;         /* ... which are so many; else 0 */
     enum gap_reason reason;
     bool at_least; /* nobody can tell whether there were more */
     bool told;     /* the sink has had it: it must say the same the next time */
@@ -291,6 +293,10 @@ void cursor_release(struct cursor *c);
 enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_sink *sink);
 /* All before <m> is confirmed. Stale marks (of a file truncated since) are ignored. */
 void cursor_ack(struct cursor *c, const struct mark *m);
+/* <records> lines of <bytes> together, the first at <at> of a segment (its hash), were confirmed
+ * though their receiver refuses them: a gap, which is told at <sent>. */
+void cursor_refused(struct cursor *c, uint64_t segment, uint64_t at, uint32_t records,
+                    uint64_t bytes);
 /* What the state keeps of <c>; <r>'s stream, drain and away_ms are the caller's. False when nothing
  * of it is left after this run. */
 bool cursor_save(struct cursor *c, struct state_record *r);

@@ -210,18 +210,105 @@ def test_D13_poison_among_many_streams(node, oracle, daemon, http):
 
 
 def test_L15_the_file_of_the_first_record_is_named(node, oracle, daemon, http):
-    """The first record of all, and the first behind a rotation: the file is there, and it is that one."""
+    """The first record of all, and the first behind a rotation: the file is there, and it is that one. (Nothing was taken before
+    the first one: what is behind it is tried, and comes again.)"""
     web = http(answers=poison(POISON))
     d = daemon(node, routes=[("*", web.url())])
     c, source = node.container("web-0"), oracle.source("a")
     c.write([POISON] + source.take(5))
-    oracle.wait_complete(web, 30).assert_exact()
+    oracle.wait_complete(web, 30).assert_exact(dup_max=1)
     c.rotate()
     c.write([POISON] + source.take(5))
-    oracle.wait_complete(web, 30).assert_exact()
+    oracle.wait_complete(web, 30).assert_exact(dup_max=1)
     wait_for(lambda: counter(d, "rejected") == 2, 10 * SLOW, "both to be passed over")
     for line in d.log_lines("record refused"):
         assert f"file={c.live} offset=0 " in line
+
+
+# --- L09: is the record bad, or the drain? ---------------------------------------------------------------------------
+
+def held(d):
+    return [x["state"] for x in d.drains()] == ["held"]
+
+
+@pytest.mark.parametrize("scheme, options", [("http", ""), ("http", "batch=ndjson"), ("http", "batch=array"), ("http", "format=raw"),
+                                             ("syslog+http", ""), ("gelf+http", ""), ("es+http", "")])
+@pytest.mark.parametrize("status", [400, 422, 413])
+def test_L09_a_receiver_that_refuses_everything(node, oracle, daemon, http, scheme, options, status):
+    """It is another one than the URL should name: nothing is passed over, all is held, and said. Put right, it gets all."""
+    web = http(default=status)
+    d = daemon(node, routes=[("*", web.url(options).replace("http", scheme, 1))])
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(50))
+    wait_for(lambda: held(d), 20 * SLOW, "the drain to be held")
+    c.write(source.take(50))
+    wait_for(lambda: len(web.requests) > 30, 60 * SLOW, "more tries")
+    assert held(d) and counter(d, "rejected") == 0 and counter(d, "records_out") == 0
+    assert f"{status}" in d.drains()[0]["last_error"] and "has taken nothing yet" in d.drains()[0]["last_error"]
+    assert d.metric("logtrain_drain_state", state="held") == 1
+    assert len(d.log_lines(" error .*drain held")) == 1
+    if scheme == "es+http":
+        return  # what it answers when it is well is in test_elastic.py
+    web.default = 200
+    oracle.wait_complete(web, 120 * SLOW)
+    wait_for(lambda: d.drains()[0]["state"] == "open", 60 * SLOW, "the drain to recover")
+    assert oracle.check(web.messages()).refused == 0 and counter(d, "rejected") == 0
+
+
+def test_L09_a_restart_forgets_that_it_took_something_and_loses_nothing(node, oracle, daemon, http):
+    """The receiver is changed while the daemon is down; and the first line after the start is bad."""
+    web = http()
+    c, source = node.container("web-0"), oracle.source("a")
+    d = daemon(node, routes=[("*", web.url())], wait=False)
+    d.wait_ready()
+    c.write(source.take(20))
+    oracle.wait_complete(web, 20 * SLOW).assert_exact()
+    d.stop()
+    web.default = 400
+    c.write(source.take(20))
+    d.start()
+    wait_for(lambda: held(d), 20 * SLOW, "the drain to be held")
+    assert counter(d, "rejected") == 0
+    web.default, web.answers = 200, poison(POISON)
+    c.write([POISON] + source.take(5))
+    oracle.wait_complete(web, 120 * SLOW)
+    wait_for(lambda: counter(d, "rejected") == 1, 60 * SLOW, "the one bad line to be passed over")
+    wait_for(lambda: oracle.check(web.messages()).refused == 1, 10 * SLOW, "the receiver to be told")
+
+
+@pytest.mark.parametrize("options", ["", "batch=ndjson"])
+def test_L09_the_first_line_ever_is_bad(node, oracle, daemon, http, options):
+    web = http(answers=poison(POISON))
+    c, source = node.container("web-0"), oracle.source("a")
+    d = daemon(node, routes=[("*", web.url(options))])
+    c.write([POISON])
+    wait_for(lambda: held(d), 20 * SLOW, "the drain to be held: it has taken nothing yet")
+    c.write(source.take(20))
+    wait_for(lambda: counter(d, "rejected") == 1, 20 * SLOW, "the bad line to be passed over")
+    oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=1)
+    (line,) = d.log_lines("record refused")
+    assert f"file={c.live} offset=0 " in line
+    wait_for(lambda: oracle.check(web.messages()).refused == 1, 10 * SLOW, "the receiver to be told")
+    assert d.metric("logtrain_drain_lost_bytes_total", reason="refused") == len(POISON)
+
+
+def test_L09_a_receiver_that_turns_bad(node, oracle, daemon, http):
+    """After successes: not more than REFUSED_RUN lines are passed over, each counted, logged and told; the rest is held."""
+    web = http()
+    c, source = node.container("web-0"), oracle.source("a")
+    d = daemon(node, routes=[("*", web.url())])
+    c.write(source.take(50))
+    oracle.wait_complete(web, 20 * SLOW).assert_exact()
+    web.default = 400
+    c.write(source.take(50))
+    wait_for(lambda: held(d), 60 * SLOW, "the drain to be held")
+    assert "one record after the other" in d.drains()[0]["last_error"]
+    passed = counter(d, "rejected")
+    assert passed <= 8 and len(d.log_lines("record refused")) == passed
+    web.default = 200
+    wait_for(lambda: d.drains()[0]["state"] == "open" and d.drains()[0]["lag_bytes"] == 0, 180 * SLOW, "the drain to recover")
+    report = oracle.check(web.messages())
+    assert report.lost == passed == counter(d, "rejected"), report
 
 
 # --- D14: the configuration is wrong ---------------------------------------------------------------------------------

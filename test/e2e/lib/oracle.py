@@ -9,6 +9,7 @@ which they were received and accounts for every line:
             contiguous rewind (I2)                       or a rewind that is not contiguous (I2)
   gap       a hole that was filled later (part of reorder) or never (lost); kept as ranges for the message
   foreign   no line of ours (gap records, the daemon's own words): kept apart, for the test to look at
+  refused   lines that gap records say the receiver refuses
 
 I1 is `written = distinct + lost`, where the test says how many lost lines were declared and how many are still pending.
 Cost: a few microseconds per line, memory for the holes only, so a million lines are no trouble.
@@ -25,6 +26,7 @@ _BLOCK = (b"the quick brown fox jumps over the lazy dog 0123456789 ABCDEFGHIJKLM
           b"{\"k\":\"v\"} [a] <b> & c=d; ' ") * 64
 _PERIOD = 113  # prime, so that neighbouring lines differ
 _LINE = re.compile(rb"(?:^|[ \xbf])lt ([^ ]+) (\d+) (\d+) ([0-9a-f]{8}) ", re.DOTALL)
+_REFUSED = re.compile(rb"logtrain: (\d+) lines? with \d+ bytes were lost: the receiver refuses them")
 _SHOW = 12
 
 
@@ -135,10 +137,11 @@ class Account:
 class Report:
     """The outcome for one drain. Fields are totals over the streams; `accounts` has each stream's own."""
 
-    def __init__(self, accounts, written, corrupt, foreign):
+    def __init__(self, accounts, written, corrupt, foreign, refused):
         self.accounts = accounts
         self.written = sum(written.values())
         self.foreign = foreign
+        self.refused = refused
         self.corrupt = corrupt
         self.lost_ranges = {n: a.missing(written.get(n, 0)) for n, a in accounts.items()}
         self.lost = sum(b - a + 1 for holes in self.lost_ranges.values() for a, b in holes)
@@ -201,10 +204,12 @@ class Oracle:
         """Judges <messages> (bytes, in order of arrival) of one drain that was to get <streams> (None: all)."""
         written = self.written(streams)
         accounts = {n: Account(n) for n in written}
-        corrupt, foreign = [], []
+        corrupt, foreign, refused = [], [], 0
         for message in messages:
             found = parse(message)
-            if not found:
+            if refusal := _REFUSED.search(message):
+                refused += int(refusal[1])
+            elif not found:
                 foreign.append(message)
             elif not found[2]:
                 corrupt.append(message)
@@ -213,7 +218,7 @@ class Oracle:
                 if account is None:  # a line of a stream that this drain should not have seen
                     account = accounts[found[0]] = Account(found[0])
                 account.add(found[1])
-        return Report(accounts, written, corrupt, foreign)
+        return Report(accounts, written, corrupt, foreign, refused)
 
     def progress(self, peer, streams=None):
         return Progress(self, peer, streams)

@@ -22,7 +22,8 @@
             16 * (n),                                                                              \
             17 * (n),                                                                              \
             18 * (n),                                                                              \
-            19 * (n)                                                                               \
+            19 * (n),                                                                              \
+            20 * (n)                                                                               \
         }                                                                                          \
     }
 
@@ -383,7 +384,8 @@ static void drains_page_is_as_it_was(void **state)
         "\"retries\":2,\"rewinds\":1,\"rejected\":5,\"too_large\":2,\"truncated\":4,"
         "\"unconfirmed\":6,\"connects\":7,\"connect_errors\":8,\"disconnects\":11,"
         "\"lost_known\":12,\"unsubscribed\":13,\"gaps\":14,\"cut\":15,"
-        "\"lost_evicted\":16,\"lost_deleted\":17,\"lost_truncated\":18,\"lost_restart\":19}},\n"
+        "\"lost_evicted\":16,\"lost_deleted\":17,\"lost_truncated\":18,\"lost_restart\":19,"
+        "\"lost_refused\":20}},\n"
         "{\"name\":\"syslog+tcp://b:601#000002\",\"state\":\"held\",\"promise\":\"p\","
         "\"workers\":3,\"streams\":5,\"lag_bytes\":100,\"lag_seconds\":61.001,"
         "\"retry_in_seconds\":0.400,\"last_error\":\"no\",\"counters\":{\"records_in\":1010,"
@@ -392,7 +394,7 @@ static void drains_page_is_as_it_was(void **state)
         "\"truncated\":404,\"unconfirmed\":606,\"connects\":707,\"connect_errors\":808,"
         "\"disconnects\":1111,\"lost_known\":1212,\"unsubscribed\":1313,\"gaps\":1414,"
         "\"cut\":1515,\"lost_evicted\":1616,\"lost_deleted\":1717,\"lost_truncated\":1818,"
-        "\"lost_restart\":1919}}]\n";
+        "\"lost_restart\":1919,\"lost_refused\":2020}}]\n";
     struct buf out = print(both, 2, drains_render);
 
     (void)state;

@@ -172,7 +172,10 @@ static void rejected_skips_exactly_the_poison(void **state)
 
     (void)state;
     write_lines(text, sizeof(text), LINES);
-    f = drain_with(text, false);
+    f = drain_with(T "F first\n", false);
+    reply(f, VERDICT_DELIVERED); /* it takes something */
+    put("0.log", text, O_APPEND);
+    feed_grew();
     for (unsigned bad = 0; bad < LINES; bad++) {
         uint64_t before = counters(f)->rejected;
 
@@ -182,6 +185,9 @@ static void rejected_skips_exactly_the_poison(void **state)
         for (unsigned i = 0; i < LINES; i++)
             if (i != bad)
                 assert_int_equal(buf_addf(&wanted, "line %u\n", i), 0);
+            else
+                assert_int_equal(buf_add_str(&wanted, i < 10 ? STR(REFUSED(6)) : STR(REFUSED(7))),
+                                 0);
         assert_int_equal(refuse(f, needle, VERDICT_REJECTED, &taken), REJECT_TRIES);
         assert_string_equal(taken.p, wanted.p);
         assert_int_equal(counters(f)->rejected, before + 1);
@@ -252,9 +258,10 @@ static void too_large_learns_the_limit(void **state)
     buf_clear(&taken);
     feed_grew();
     (void)take_up_to(f, LIMIT, &taken);
-    assert_string_equal(taken.p, "after\n");
+    assert_string_equal(taken.p, REFUSED(599) "after\n");
     assert_int_equal(counters(f)->rejected, 1);
     assert_int_equal(counters(f)->too_large, 1);
+    assert_int_equal(counters(f)->lost[GAP_REFUSED], 599);
     assert_int_equal(acked(f), sent(f));
     buf_release(&taken);
 }

@@ -24,6 +24,7 @@
 #include "drains/engine_internal.h"
 
 #define T "2026-11-20T10:15:00.123456789Z stdout "
+#define REFUSED(n) "logtrain: 1 line with " #n " bytes were lost: the receiver refuses them\n"
 #define DRAINS_MAX 4
 
 /* A member that takes a batch, writes down what is in it, and waits for the test to answer. */
