@@ -122,6 +122,7 @@ static struct formatter *formatter_for(const struct drain_cursor *c)
 
     if (c->drain->spec->scheme->flags & (DRAIN_UDP | DRAIN_FRAMED))
         o.framing = FRAMING_OCTET; /* between us and the member: one frame is one datagram */
+    o.valid = c->drain->spec->utf8_keep ? NULL : &c->drain->engine->valid;
     o.id_first = c->drain->spec->scheme->flags & DRAIN_FRAMED;
     return formatter_create(&o, c->cursor.stream->identity);
 }

@@ -315,6 +315,7 @@ static int engine_open(struct engine *en, struct err *e)
     loop_init(&en->loop);
     loop_on_full(&en->loop, close_files, en);
     mailbox_open(&en->mailbox, &en->loop, en);
+    buf_init(&en->valid, BATCH_GROWTH_MAX);
     reader_init(&en->reader, &en->loop, en->cfg.max_line, en->cfg.partial_timeout_ms);
     if (en->cfg.open_segments)
         reader_set_open_share(&en->reader, en->cfg.open_segments);
@@ -380,6 +381,7 @@ static void engine_release(struct engine *en)
         http_client_free(en->http);
     gzip_free(en->gzip);
     buf_release(&en->scratch);
+    buf_release(&en->valid);
     dns_free(en->dns);
     reader_release(&en->reader);
     mailbox_close(&en->mailbox);

@@ -23,6 +23,7 @@ struct engine {
     struct http_client *http;
     struct gzip *gzip;
     struct buf scratch;
+    struct buf valid;       /* scratch of the formatters */
     struct map streams;     /* of struct stream, by id */
     struct map drains;      /* of struct drain, by the spec's text */
     struct list all;        /* drains */

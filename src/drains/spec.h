@@ -80,6 +80,8 @@ struct drain_spec {
     uint64_t since_ms; /* since=: so long before it is attached; 0 = not given, or <since_start> */
     bool since_start;  /* since=start */
     bool gzip;         /* compression=gzip */
+    bool utf8_given;   /* utf8= */
+    bool utf8_keep;    /* ... is keep, or what is not UTF-8 goes as it is anyway */
     enum redis_mode mode; /* mode= */
     uint64_t maxlen;      /* maxlen=; 0 = none */
     unsigned db;          /* db= */

@@ -84,6 +84,15 @@ static int set_insecure(struct drain_spec *s, struct str v, struct err *e)
     return set_bool(&s->insecure, "insecure", v, e);
 }
 
+static int set_utf8(struct drain_spec *s, struct str v, struct err *e)
+{
+    s->utf8_given = true;
+    s->utf8_keep = str_eq(v, STR("keep"));
+    if (!s->utf8_keep && !str_eq(v, STR("valid")))
+        return err_set(e, EINVAL, "option 'utf8' must be valid or keep");
+    return 0;
+}
+
 static int set_sd(struct drain_spec *s, struct str v, struct err *e)
 {
     return set_bool(&s->format.sd, "sd", v, e);
@@ -258,6 +267,10 @@ static const struct drain_option options[] = {
     {"sd", "", "true|false", "false",
      "adds namespace, pod, container, node and the record's id (as structured data in rfc5424)",
      set_sd},
+    {"utf8", "http,redis,ws", "valid|keep", "valid for redis and ws, and for http with format=raw",
+     "whether U+FFFD takes the place of what is not UTF-8, or bytes go as they are (json and gelf "
+     "are always valid)",
+     set_utf8},
     {"max", "", "SIZE 480..16m (udp: 480..65507)",
      "1024 for syslog over udp, 8192 for gelf+udp, else no limit",
      "records are cut to so many bytes", set_max},
@@ -426,6 +439,14 @@ static int take_option(struct drain_spec *s, struct str pair, uint64_t *seen, st
     return rc;
 }
 
+/* Its receivers take text, and many give up at a byte that is no UTF-8. */
+static bool meant_for_people(const struct drain_spec *s)
+{
+    if (s->scheme->ops == &drain_http_ops)
+        return s->format.format == FORMAT_RAW;
+    return s->scheme->ops == &drain_redis_ops || s->scheme->ops == &drain_ws_ops;
+}
+
 /* What only all options together can get wrong. */
 static int settle(struct drain_spec *s, struct err *e)
 {
@@ -440,6 +461,8 @@ static int settle(struct drain_spec *s, struct err *e)
     if (s->group && s->format.format != FORMAT_GELF)
         return err_set(e, EINVAL, "option 'group' goes with format=gelf only");
     s->format.group = s->group ? str_of(s->group) : STR("");
+    if (!s->utf8_given)
+        s->utf8_keep = !meant_for_people(s);
     if (tls_settle(s, e) < 0 || elastic_settle(s, e) < 0)
         return -1;
     if (s->scheme->ops != &drain_redis_ops)

@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "formats/format_internal.h"
 
 #define FIELD_MAX                                                                                  \
@@ -91,6 +92,41 @@ static int add_with_id(const struct formatter *f, struct buf *out, const struct 
     return -1;
 }
 
+/* <r> made valid, in the scratch. */
+static int add_valid(const struct formatter *f, struct buf *out, const struct record *r,
+                     struct str now, bool *cut)
+{
+    struct buf *valid = f->o.valid;
+    struct record fixed = *r;
+    struct record_syslog heard;
+    size_t msg_len;
+    int rc = -1;
+
+    buf_clear(valid);
+    if (format_add_utf8(valid, r->msg) < 0)
+        return -1;
+    msg_len = valid->len;
+    if (r->syslog && format_add_utf8(valid, r->syslog->sd) < 0)
+        return -1;
+    fixed.msg = str_head(buf_str(valid), msg_len);
+    if (r->syslog) {
+        heard = *r->syslog;
+        heard.sd = str_skip(buf_str(valid), msg_len);
+        fixed.syslog = &heard;
+    }
+    rc = f->o.id_first ? add_with_id(f, out, &fixed, now, cut) : f->add(f, out, &fixed, now, cut);
+    if (valid->cap > SCRATCH_KEPT)
+        buf_release(valid);
+    return rc;
+}
+
+/* JSON makes its own texts valid. */
+static bool must_be_valid(const struct formatter *f, const struct record *r)
+{
+    return f->o.valid && (f->o.format == FORMAT_RAW || f->o.format == FORMAT_RFC5424) &&
+           (!format_is_utf8(r->msg) || (r->syslog && !format_is_utf8(r->syslog->sd)));
+}
+
 int formatter_add(const struct formatter *f, struct buf *out, const struct record *r,
                   struct str now, bool *cut)
 {
@@ -105,6 +141,8 @@ int formatter_add(const struct formatter *f, struct buf *out, const struct recor
     }
     cut = cut ? cut : &ignored;
     *cut = false;
+    if (must_be_valid(f, r))
+        return add_valid(f, out, r, now, cut);
     return f->o.id_first ? add_with_id(f, out, r, now, cut) : f->add(f, out, r, now, cut);
 }
 

@@ -44,6 +44,8 @@ struct format_options {
                          empty = the hostname made a legal name */
     bool index_namespace; /* ... or, where the hostname is anybody's word, logtrain-<namespace> */
     struct str group;     /* FORMAT_GELF: `_group`; empty = none */
+    struct buf *valid; /* FORMAT_RAW, FORMAT_RFC5424: U+FFFD takes the place of what is not UTF-8,
+                          for which this is scratch, the caller's; NULL = bytes go as they are */
 };
 
 struct formatter;

@@ -1,5 +1,6 @@
 /*
- * raw: the message and nothing else, byte for byte; with LF framing, one line of it.
+ * raw: the message and nothing else, byte for byte (but see format_options.valid); with LF framing,
+ * one line of it.
  */
 #include "formats/format_internal.h"
 

@@ -79,14 +79,15 @@ def test_formats(node, oracle, daemon, redis, fmt, begin):
     assert page.received[0][1].startswith(begin)
 
 
-def test_bytes_are_bytes(node, daemon, redis):
+@pytest.mark.parametrize("keep", [True, False])
+def test_L11_bytes_are_bytes_where_they_are_kept(node, daemon, redis, keep):
     """CR LF, NUL, what looks like the protocol, and an empty line."""
     server = redis()
     lines = [b"a\r", b"\x00\xff\xfe", b"$3\r", b"*1\r $4", b"", b"+OK", "täglich ☃".encode()]
-    daemon(node, routes=[("*", server.url("mode=list&key=k&format=raw"))])
+    daemon(node, routes=[("*", server.url("mode=list&key=k&format=raw" + ("&utf8=keep" if keep else "")))])
     node.container("web-0").write(lines)
     wait_for(lambda: server.call("LLEN", "k") == len(lines), 10 * SLOW, "the lines")
-    assert server.call("LRANGE", "k", 0, -1) == lines
+    assert server.call("LRANGE", "k", 0, -1) == [line if keep else line.decode("utf-8", "replace").encode() for line in lines]
 
 
 # --- lists and streams -----------------------------------------------------------------------------------------------

@@ -68,10 +68,22 @@ def test_text_is_utf8_whatever_the_log_holds(node, daemon, websocket):
     assert not d.log_lines("drain failing")
 
 
+@pytest.mark.parametrize("options, fixed", [("", True), ("format=rfc5424", True), ("utf8=valid", True), ("utf8=keep", False)])
+def test_L11_text_for_people_is_utf8(node, daemon, websocket, options, fixed):
+    """A receiver decodes each message: one byte that is no UTF-8 would make it hang up, and lose what it has not processed."""
+    peer = websocket()
+    bad = [b"a\xffb", b"half \xe2\x98", b"\xc0\xaf", b"\xed\xa0\x80", b"\x80" * 500, "\u2603 ok".encode()]
+    daemon(node, routes=[("*", peer.url(options))])
+    node.container("web-0").write(bad)
+    wait_for(lambda: peer.count() == len(bad), 10 * SLOW, "the lines")
+    for got, was in zip(peer.messages(), bad):
+        assert got.endswith(was.decode("utf-8", "replace").encode() if fixed else was)
+
+
 def test_binary_is_byte_exact(node, daemon, websocket):
     """But for LF and NUL inside a line, which stand for its end elsewhere."""
     peer = websocket()
-    daemon(node, routes=[("*", peer.url())])
+    daemon(node, routes=[("*", peer.url("utf8=keep"))])
     lines = [b"a\xffb", b"\r", b"", b"\x01\x02\x7f", bytes(range(1, 10)) + bytes(range(11, 256))]
     node.container("web-0").write(lines)
     wait_for(lambda: peer.count() == 5, 10 * SLOW, "the lines")

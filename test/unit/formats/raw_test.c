@@ -50,6 +50,69 @@ static void f18_messages_as_they_are(void **state)
     buf_release(&out);
 }
 
+/* The bytes of <msg>, valid as Python's decode(errors="replace") makes them. */
+static void expect_valid(const struct format_options *o, struct str msg, struct str want)
+{
+    struct identity id = fixture_identity();
+    struct buf out = BUF_INIT(4096);
+    struct record r = fixture_record(msg);
+
+    assert_int_equal(fixture_encode(o, &id, &r, &out, NULL), 0);
+    assert_true(format_is_utf8(buf_str(&out)));
+    if (want.p)
+        expect(buf_str(&out), want);
+    buf_release(&out);
+}
+
+#define R "\xef\xbf\xbd"
+
+static void test_L11_what_is_no_utf8_is_replaced(void **state)
+{
+    const struct {
+        struct str msg, want;
+    } rows[] = {
+        {STR("ok \xc3\xa9 \xf0\x9f\x98\x80"), STR("ok \xc3\xa9 \xf0\x9f\x98\x80\n")},
+        {STR("\xff"), STR(R "\n")},
+        {STR("a\x80z"), STR("a" R "z\n")},
+        {STR("a\xc3"), STR("a" R "\n")},         /* cut off */
+        {STR("a\xe2\x82 b"), STR("a" R " b\n")}, /* the same, in the middle */
+        {STR("\xf0\x9f\x98"), STR(R "\n")},
+        {STR("\xc0\xaf"), STR(R R "\n")}, /* overlong */
+        {STR("\xe0\x80\xaf"), STR(R R R "\n")},
+        {STR("\xf0\x80\x80\xaf"), STR(R R R R "\n")},
+        {STR("\xed\xa0\x80"), STR(R R R "\n")}, /* a surrogate */
+        {STR("\xed\xbf\xbf\xed\xb0\x80"), STR(R R R R R R "\n")},
+        {STR("\xf4\x90\x80\x80"), STR(R R R R "\n")}, /* above U+10FFFF */
+        {STR("\xfe\n\xff"), STR(R " " R "\n")},
+    };
+    static const char text[] = "0123456789 \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 end";
+    struct buf valid = BUF_INIT(1 << 20);
+    struct format_options o = {.format = FORMAT_RAW, .framing = FRAMING_LF, .valid = &valid};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        expect_valid(&o, rows[i].msg, rows[i].want);
+    for (size_t at = 0; at < sizeof(text) - 1; at++) { /* at every position, every byte */
+        char copy[sizeof(text)];
+
+        for (int byte = 0x80; byte <= 0xff; byte++) {
+            memcpy(copy, text, sizeof(text));
+            copy[at] = (char)byte;
+            o.format = FORMAT_RAW;
+            expect_valid(&o, str_make(copy, sizeof(text) - 1), (struct str){NULL, 0});
+            o.format = FORMAT_RFC5424;
+            expect_valid(&o, str_make(copy, sizeof(text) - 1), (struct str){NULL, 0});
+        }
+        o.format = FORMAT_RAW;
+        o.max = at; /* a cut splits no character */
+        expect_valid(&o, str_make(text, sizeof(text) - 1), (struct str){NULL, 0});
+        o.max = 0;
+    }
+    o.framing = FRAMING_OCTET; /* the length is that of the valid text */
+    expect_valid(&o, STR("a\xff"), STR("4 a" R));
+    buf_release(&valid);
+}
+
 static void max_cuts_between_characters(void **state)
 {
     const struct {
@@ -103,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(f18_messages_as_they_are),
+        cmocka_unit_test(test_L11_what_is_no_utf8_is_replaced),
         cmocka_unit_test(max_cuts_between_characters),
         cmocka_unit_test(full_buffer_is_left_alone),
     };
