@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,5 +40,23 @@ int file_read(const char *path, struct buf *out, struct err *e)
         return err_sys(e, errno, "cannot read %s", path);
     rc = read_fd(fd, path, out, e);
     (void)close(fd); /* nothing was written to it */
+    return rc;
+}
+
+int file_write(const char *path, struct str text, struct err *e)
+{
+    struct buf tmp = BUF_INIT(4096);
+    int fd = -1, rc = -1;
+
+    if (buf_addf(&tmp, "%s.tmp", path) < 0)
+        (void)err_set(e, ENAMETOOLONG, "%s: too long", path);
+    else if ((fd = open(tmp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0 ||
+             write(fd, text.p, text.len) != (ssize_t)text.len || rename(tmp.p, path) < 0)
+        (void)err_sys(e, errno, "cannot write %s", path);
+    else
+        rc = 0;
+    if (fd >= 0)
+        (void)close(fd); /* write said that it was written */
+    buf_release(&tmp);
     return rc;
 }

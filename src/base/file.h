@@ -9,5 +9,8 @@
  * counted. A file that is longer than <out> may be, or that is none (a FIFO, a directory), is
  * refused. Blocks for as long as a local file system takes. */
 int file_read(const char *path, struct buf *out, struct err *e);
+/* <text> as <path>, mode 0644, whole or not at all: who waits for it reads it as soon as it is
+ * there. */
+int file_write(const char *path, struct str text, struct err *e);
 
 #endif

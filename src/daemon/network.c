@@ -1,11 +1,8 @@
 /* See network.h. */
 #include "daemon/network.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "base/buf.h"
+#include "base/file.h"
 #include "inputs/envoy.h"
 #include "inputs/http.h"
 #include "inputs/syslog.h"
@@ -135,11 +132,10 @@ void network_load(const struct network *n, struct bound_input *out)
     }
 }
 
-/* Whole or not at all: who waits for the file reads it as soon as it is there. */
 static int write_ports(const struct network *n, const char *path, struct err *e)
 {
-    struct buf text = BUF_INIT(PORTS_TEXT_MAX), tmp = BUF_INIT(4096);
-    int fd = -1, rc = -1;
+    struct buf text = BUF_INIT(PORTS_TEXT_MAX);
+    int rc;
 
     for (unsigned i = 0; i < n->ninputs; i++) {
         const struct input *in = n->inputs[i].input;
@@ -147,18 +143,9 @@ static int write_ports(const struct network *n, const char *path, struct err *e)
         if (in->ops->port)
             (void)buf_addf(&text, "%s %u\n", n->inputs[i].name, in->ops->port(in));
     }
-    if (buf_addf(&tmp, "%s.tmp", path) < 0)
-        (void)err_set(e, ENAMETOOLONG, "INPUT_PORTS_FILE: too long");
-    else if ((fd = open(tmp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0 ||
-             write(fd, buf_cstr(&text), text.len) != (ssize_t)text.len || rename(tmp.p, path) < 0)
-        (void)err_sys(e, errno, "INPUT_PORTS_FILE: cannot write %s", path);
-    else
-        rc = 0;
-    if (fd >= 0)
-        (void)close(fd); /* write said that it was written */
-    buf_release(&tmp);
+    rc = file_write(path, buf_str(&text), e);
     buf_release(&text);
-    return rc;
+    return rc < 0 ? err_wrap(e, "INPUT_PORTS_FILE") : 0;
 }
 
 int network_open(struct network *n, struct input_env *env, const struct config *cfg,
