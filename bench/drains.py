@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 import zlib
 
 from run import Logtrain, Sink, cpu_seconds, memory_kib, middle
@@ -139,20 +138,17 @@ class Self:
 
 
 class Asked(Logtrain):
-    """Logtrain, with the port where it can be asked for its drains."""
+    """Logtrain, asked for its drains over the socket in its STATE_PATH."""
 
     def __init__(self, args, node, url):
-        self.port_file = os.path.join(tempfile.mkdtemp(dir=node, prefix="port-"), "port")
-        os.environ["HTTP_PORT_FILE"] = self.port_file
+        self.program = args.logtrain
         super().__init__(args, node, url)
 
     def drains(self):
         try:
-            with open(self.port_file, encoding="ascii") as f:
-                at = f"http://127.0.0.1:{f.read().strip()}/drains"
-            with urllib.request.urlopen(at, timeout=10) as answer:
-                shown = json.load(answer)
-        except (OSError, ValueError):
+            done = subprocess.run([self.program, "drains"], env=self.env, capture_output=True, timeout=20, check=True)
+            shown = json.loads(done.stdout)
+        except (OSError, ValueError, subprocess.SubprocessError):
             return []
         return shown["drains"] if isinstance(shown, dict) else shown
 

@@ -66,6 +66,7 @@ class Logtrain:
         env = dict(os.environ, KUBERNETES="true", KUBERNETES_LOG_PATH=f"{node}/containers", READ_FROM="start",
                    STATE_PATH=tempfile.mkdtemp(dir=node, prefix="state-"),
                    HTTP_PORT="0", WORKERS=str(args.workers), LOG_LEVEL="error")
+        self.env = env
         self.proc = subprocess.Popen([args.logtrain, "--drain", f"*={url}"], env=env)
         self.pid = self.proc.pid
 

@@ -127,6 +127,10 @@
 #define HTTP_LOCAL_CONNECTIONS_MAX 32      /* of the Unix socket */
 #define HTTP_HELD_MAX (4 * 1024 * 1024)    /* half requests and unread answers; or one answer */
 #define HTTP_SOCKET_BYTES (64 * 1024)      /* asked of the kernel for what is to be sent */
+#define ACCESS_CACHE_MS 30000              /* what the API says of a token is believed so long */
+#define ACCESS_REVIEW_MS 5000              /* for each of its two answers */
+#define ACCESS_REVIEWS_MAX 8               /* under way at a time */
+#define ACCESS_TOKEN_MAX 8000              /* bytes of a bearer token that the API is asked about */
 #define HTTP_SINKS_MAX 8                   /* paths that take bodies */
 #define HTTP_BODY_MAX (8 * 1024 * 1024)    /* of one request, as sent and inflated */
 #define HTTP_SPARE_MAX (512 * 1024)        /* memory of a request that is kept for the next one */

@@ -1,7 +1,7 @@
 /*
  * The commands that print something and leave: --help, --version, --limits, --check, state,
- * explain. They write to a buffer or a descriptor given to them, so that tests can read what a
- * person would.
+ * explain, drains. They write to a buffer or a descriptor given to them, so that tests can read
+ * what a person would.
  */
 #ifndef DAEMON_CLI_H
 #define DAEMON_CLI_H
@@ -31,11 +31,12 @@ int cli_state_list(const char *dir, struct buf *out, struct err *e);
  * just being written is looked at again. */
 int cli_state_verify(const char *dir, struct buf *out, bool *whole, struct err *e);
 
-/* `logtrain explain`: asks the daemon whose HTTP side listens on <address> ("" = all) and <port>
- * about <pod>, "namespace/name". -1 with its answer in <e> when it knows no such pod, or with where
- * it was looked for when it does not answer. Blocks. */
-int cli_explain(const char *pod, const char *address, uint16_t port, struct buf *out,
-                struct err *e);
+/* `logtrain explain`: asks the daemon that keeps its state in <dir> about <pod>, "namespace/name".
+ * -1 with its answer in <e> when it knows no such pod, or with where it was looked for when it does
+ * not answer. Blocks, as the next. */
+int cli_explain(const char *pod, const char *dir, struct buf *out, struct err *e);
+/* `logtrain drains`: /drains of it. */
+int cli_drains(const char *dir, struct buf *out, struct err *e);
 /* Whether <s> may be the name of a namespace or a pod (RFC 1123 subdomain, but for where its dots
  * and dashes are). */
 bool explain_is_name(struct str s);

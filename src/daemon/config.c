@@ -348,25 +348,28 @@ static int unknown_argument(struct str arg, struct err *e)
     return err_set(e, EINVAL, "unknown flag %s (--help lists them)", text);
 }
 
+/* Of the environment only STATE_PATH counts for the commands that look at it. */
+static char *state_dir_of(char *const *envp)
+{
+    const char *dir = env_find(envp, "STATE_PATH");
+
+    return str_dup(str_of(dir && *dir ? dir : "/var/lib/logtrain"));
+}
+
 /* `logtrain state ls|verify [DIR]`; without DIR what STATE_PATH says. */
 static int load_state_command(struct config *c, char *const *argv, char *const *envp, struct err *e)
 {
-    const char *dir = "/var/lib/logtrain";
-
     if (argv[0] && strcmp(argv[0], "ls") == 0)
         c->mode = CONFIG_MODE_STATE_LIST;
     else if (argv[0] && strcmp(argv[0], "verify") == 0)
         c->mode = CONFIG_MODE_STATE_VERIFY;
     if (c->mode == CONFIG_MODE_RUN || (argv[1] && argv[2]))
         return err_set(e, EINVAL, "state: wants ls or verify, and perhaps a directory");
-    for (; *envp; envp++)
-        if (strncmp(*envp, "STATE_PATH=", 11) == 0 && (*envp)[11])
-            dir = *envp + 11;
-    c->state_dir = str_dup(str_of(argv[1] ? argv[1] : dir));
+    c->state_dir = argv[1] ? str_dup(str_of(argv[1])) : state_dir_of(envp);
     return 0;
 }
 
-/* `logtrain explain NAMESPACE/POD`. Of the environment only where the daemon listens counts. */
+/* `logtrain explain NAMESPACE/POD`. */
 static int load_explain_command(struct config *c, char *const *argv, char *const *envp,
                                 struct err *e)
 {
@@ -376,15 +379,18 @@ static int load_explain_command(struct config *c, char *const *argv, char *const
     if (!argv[0] || argv[1] || !str_cut(&pod, '/', &namespace) || !explain_is_name(namespace) ||
         !explain_is_name(pod))
         return err_set(e, EINVAL, "explain: wants NAMESPACE/POD");
-    for (const struct config_var *v = config_vars(); v->name; v++) {
-        const char *value = env_find(envp, v->name);
-
-        if (strcmp(v->name, "HTTP_PORT") != 0 && strcmp(v->name, "HTTP_ADDRESS") != 0)
-            continue;
-        if (set_default(c, v, e) < 0 || (value && *value && set_var(c, v, value, e) < 0))
-            return -1;
-    }
+    c->state_dir = state_dir_of(envp);
     c->explain = str_dup(str_of(argv[0]));
+    return 0;
+}
+
+static int load_drains_command(struct config *c, char *const *argv, char *const *envp,
+                               struct err *e)
+{
+    c->mode = CONFIG_MODE_DRAINS;
+    if (argv[0])
+        return err_set(e, EINVAL, "drains: wants no argument");
+    c->state_dir = state_dir_of(envp);
     return 0;
 }
 
@@ -469,6 +475,8 @@ int config_load(struct config *c, char *const *argv, char *const *envp, struct e
         return load_state_command(c, argv + 2, envp, e);
     if (argv[0] && argv[1] && strcmp(argv[1], "explain") == 0)
         return load_explain_command(c, argv + 2, envp, e);
+    if (argv[0] && argv[1] && strcmp(argv[1], "drains") == 0)
+        return load_drains_command(c, argv + 2, envp, e);
     if (load_args(c, argv, e) < 0)
         return -1;
     if (c->mode != CONFIG_MODE_RUN) /* these work whatever the environment says */

@@ -28,6 +28,7 @@ enum config_mode {
     CONFIG_MODE_STATE_LIST,   /* state ls [DIR] */
     CONFIG_MODE_STATE_VERIFY, /* state verify [DIR] */
     CONFIG_MODE_EXPLAIN,      /* explain NAMESPACE/POD */
+    CONFIG_MODE_DRAINS,       /* drains */
 };
 
 #define CONFIG_NODE_DEFAULT "logtrain" /* NODE when it is not set */
@@ -95,6 +96,7 @@ struct config {
     bool http_events, http_syslog;
     const char *http_events_path, *http_syslog_path;
     const char *http_token_file;
+    bool http_kubernetes_auth;
     bool envoy;
     uint64_t envoy_port;
     unsigned envoy_format;                    /* enum envoy_format, less 1 */
@@ -108,7 +110,7 @@ struct config {
     char **drains; /* --drain */
     unsigned ndrains;
     char *check;       /* --check */
-    char *state_dir;   /* state ls|verify: which one; never NULL then */
+    char *state_dir;   /* state ls|verify, explain, drains: which one; never NULL then */
     char *explain;     /* explain: of which pod; never NULL then */
     char *routes;      /* --routes */
     char *kube_config; /* --kube-config */

@@ -16,7 +16,6 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -27,6 +26,8 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "daemon/access.h"
+#include "daemon/api_socket.h"
 #include "daemon/assign.h"
 #include "daemon/bound.h"
 #include "daemon/explain.h"
@@ -67,6 +68,8 @@ struct daemon {
     struct input *containers;
     struct network network;
     struct status *status;
+    struct api_socket *api; /* NULL: STATE_PATH is empty */
+    struct access *access;  /* NULL: nobody's credentials are good */
     struct explain *explain;
     uint64_t started_ms;
     bool stopping;
@@ -114,6 +117,7 @@ static void stop(struct daemon *d)
     if (d->status)
         status_stopping(d->status);
     explain_stop(d->explain);
+    access_stop(d->access);
     /* What was written a moment ago may not have been told yet. */
     list_for_each (it, &d->origins.all)
         origin_grew(list_entry(it, struct origin, node));
@@ -352,25 +356,6 @@ static int open_routes(struct daemon *d, struct err *e)
     return kube_open(&d->kube, c, &d->source_env, e);
 }
 
-/* Whole or not at all: who waits for the file reads it as soon as it is there. */
-static int write_port_file(const char *path, uint16_t port, struct err *e)
-{
-    struct buf tmp = BUF_INIT(4096);
-    int fd = -1, rc = -1;
-
-    if (buf_addf(&tmp, "%s.tmp", path) < 0)
-        (void)err_set(e, ENAMETOOLONG, "HTTP_PORT_FILE: too long");
-    else if ((fd = open(tmp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0 ||
-             dprintf(fd, "%u\n", port) < 0 || rename(tmp.p, path) < 0)
-        (void)err_sys(e, errno, "HTTP_PORT_FILE: cannot write %s", path);
-    else
-        rc = 0;
-    if (fd >= 0)
-        (void)close(fd); /* dprintf said that it was written */
-    buf_release(&tmp);
-    return rc;
-}
-
 static void open_explain(struct daemon *d)
 {
     const struct explain_env env = {.source_env = &d->source_env,
@@ -391,9 +376,12 @@ static int open_status(struct daemon *d, struct err *e)
     d->status = status_open(&d->loop, str_of(c->http_address), (uint16_t)c->http_port, &source, e);
     if (!d->status)
         return err_wrap(e, "HTTP_PORT=%" PRIu64, c->http_port);
-    if (*c->http_port_file)
-        return write_port_file(c->http_port_file, status_port(d->status), e);
-    return 0;
+    if (access_open(&d->access, &d->loop, c, kube_client_of(d->kube), e) < 0)
+        return -1;
+    status_set_access(d->status, d->access);
+    if (*c->state_path)
+        d->api = api_socket_open(&d->loop, d->notify, c->state_path, status_local(d->status));
+    return *c->http_port_file ? status_write_port(d->status, c->http_port_file, e) : 0;
 }
 
 static int start_engines(struct daemon *d, struct err *e)
@@ -554,7 +542,9 @@ static void release(struct daemon *d)
     assign_release(&d->assign);
     origins_release(&d->origins);
     explain_free(d->explain);
+    api_socket_close(d->api);
     status_free(d->status);
+    access_free(d->access);
     notify_free(d->notify);
     egress_free(d->egress);
     loop_timer_free(d->stop_deadline);

@@ -14,6 +14,7 @@ static const char head[] = "logtrain: sends the lines of container logs to drain
                            "  logtrain state verify [DIR] (is the state whole? exit status 1: no)\n"
                            "  logtrain explain NAMESPACE/POD (asks the running daemon where its "
                            "lines go, and why)\n"
+                           "  logtrain drains             (... how its drains do, as JSON)\n"
                            "\n"
                            "Flags (--name value or --name=value):\n";
 
@@ -21,7 +22,8 @@ static const char foot[] =
     "\n"
     "Signals: TERM and INT stop (what is on its way is handed over first, within STOP_GRACE; a\n"
     "second one stops at once), HUP reads the routes file again.\n"
-    "HTTP: /metrics (Prometheus), /healthz, /readyz, /drains, /explain?pod=NAMESPACE/POD.\n"
+    "HTTP: /metrics (Prometheus), /healthz, /readyz; at the socket STATE_PATH/api.sock, and with\n"
+    "credentials, also /drains and /explain?pod=NAMESPACE/POD.\n"
     "Exit status: 0 stopped as asked, 1 could not start or had to give up, 2 bad configuration.\n";
 
 static int add_flags(struct buf *out)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/notices.h"
@@ -81,7 +82,11 @@ int kube_open(struct kube **out, const struct config *c, const struct datasource
     k = xcalloc(1, sizeof(*k));
     k->needed = c->kubernetes_datasource || c->only_akkeris;
     k->dns = dns_create(env->loop, *c->dns_servers ? c->dns_servers : NULL, e);
-    k->client = k->dns ? kube_client_create(env->loop, k->dns, &kc, KUBE_CALLS, e) : NULL;
+    k->client =
+        k->dns
+            ? kube_client_create(env->loop, k->dns, &kc,
+                                 KUBE_CALLS + (c->http_kubernetes_auth ? ACCESS_REVIEWS_MAX : 0), e)
+            : NULL;
     if (!k->client) {
         kube_config_release(&kc);
         kube_free(k);
@@ -110,6 +115,11 @@ struct identify *kube_identify(struct kube *k)
 const struct kube_cluster *kube_cluster_of(const struct kube *k)
 {
     return k ? k->cluster : NULL;
+}
+
+struct kube_client *kube_client_of(const struct kube *k)
+{
+    return k ? k->client : NULL;
 }
 
 void kube_news(struct kube *k, const struct drain_news *n)

@@ -65,7 +65,9 @@ static int make_text(const struct config *c, struct buf *out, int *rc, struct er
         *rc = whole ? DAEMON_OK : DAEMON_FAILED;
         return 0;
     case CONFIG_MODE_EXPLAIN:
-        return cli_explain(c->explain, c->http_address, (uint16_t)c->http_port, out, e);
+        return cli_explain(c->explain, c->state_dir, out, e);
+    case CONFIG_MODE_DRAINS:
+        return cli_drains(c->state_dir, out, e);
     case CONFIG_MODE_RUN:
         break;
     }

@@ -3,12 +3,14 @@
  * with several values of a label is several rows with one name, one after the other.
  *
  * The only label that stands for something a tenant makes is `drain`, which is scheme, host, port
- * and a short hash: never a credential, never one per stream. Counters end in _total, units are in
- * the names. The program's predecessor had histograms named logtrain_packets_sent, logtrain_errors
- * and logtrain_connections; the names are kept where the meaning is.
+ * and a short hash: never a credential, never one per stream, and not for anybody to see. Counters
+ * end in _total, units are in the names. The program's predecessor had histograms named
+ * logtrain_packets_sent, logtrain_errors and logtrain_connections; the names are kept where the
+ * meaning is.
  */
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "daemon/snapshot.h"
@@ -287,8 +289,36 @@ static uint64_t field(const void *base, size_t offset)
     return *(const uint64_t *)(const void *)((const char *)base + offset);
 }
 
+/* Of all owners' drains together these may be seen by anybody: how much, and not how it is
+ * answered. */
+static bool is_public(const struct family *f)
+{
+    static const size_t fields[] = {
+        COUNT(records_out),
+        COUNT(records_in),
+        COUNT(bytes_in),
+        COUNT(bytes_out),
+        COUNT(lost[GAP_EVICTED]),
+        COUNT(lost[GAP_DELETED]),
+        COUNT(lost[GAP_TRUNCATED]),
+        COUNT(lost[GAP_RESTART]),
+        COUNT(cut),
+        ROW(streams),
+        ROW(lag_bytes),
+        ROW(lag_ms),
+        ROW(to_loss_ms),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        if (f->offset == fields[i])
+            return true;
+    return false;
+}
+
 static int add_drain_sample(struct buf *out, const struct family *f, const struct drain_row *row)
 {
+    if (row->folded && !is_public(f))
+        return 0;
     if (buf_addf(out, "%s{", f->name) < 0 || add_label(out, "drain", row->name) < 0 ||
         buf_addf(out, "%s%s}", *f->labels ? "," : "", f->labels) < 0)
         return -1;
@@ -413,4 +443,44 @@ int metrics_render(const struct snapshot *s, struct buf *out)
     if (add_states(out, s) < 0 || add_input_families(out, &s->node.network) < 0)
         return -1;
     return add_drain_families(out, s);
+}
+
+static void fold(struct drain_row *all, const struct drain_row *row)
+{
+    uint64_t *sum = (uint64_t *)(void *)&all->counters;
+    const uint64_t *add = (const uint64_t *)(const void *)&row->counters;
+
+    for (size_t i = 0; i < sizeof(all->counters) / sizeof(*sum); i++)
+        sum[i] += add[i];
+    all->streams += row->streams;
+    all->lag_bytes += row->lag_bytes;
+    if (row->lag_ms > all->lag_ms)
+        all->lag_ms = row->lag_ms;
+    if (row->to_loss_ms < all->to_loss_ms)
+        all->to_loss_ms = row->to_loss_ms;
+}
+
+int metrics_render_public(const struct snapshot *s, struct buf *out)
+{
+    struct snapshot shown = *s;
+    struct drain_row all = {
+        .name = "owners", .owner = true, .folded = true, .to_loss_ms = UINT64_MAX};
+    bool any = false;
+    int rc;
+
+    shown.rows = xcalloc(s->nrows + 1, sizeof(*shown.rows));
+    shown.nrows = 0;
+    for (unsigned i = 0; i < s->nrows; i++) {
+        if (!s->rows[i].owner) {
+            shown.rows[shown.nrows++] = s->rows[i];
+            continue;
+        }
+        fold(&all, &s->rows[i]);
+        any = true;
+    }
+    if (any)
+        shown.rows[shown.nrows++] = all;
+    rc = metrics_render(&shown, out);
+    free(shown.rows);
+    return rc;
 }

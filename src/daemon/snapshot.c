@@ -54,6 +54,7 @@ static void count_state(struct drain_row *row, const char *state)
 static void add_drain(struct drain_row *row, const struct drain_report *d)
 {
     row->name = d->name;
+    row->owner = d->owner;
     row->promise = d->promise;
     if (d->error)
         row->error = d->error;
@@ -73,15 +74,17 @@ static void add_drain(struct drain_row *row, const struct drain_report *d)
                   row->counters.rejected;
 }
 
-static void add_report(struct snapshot *s, struct map *rows, const struct engine_report *r)
+/* <rows>: operators', owners'. */
+static void add_report(struct snapshot *s, struct map rows[2], const struct engine_report *r)
 {
     for (unsigned i = 0; i < r->ndrains; i++) {
         struct str name = str_of(r->drains[i].name);
-        struct drain_row *row = map_get(rows, name);
+        struct map *of = &rows[r->drains[i].owner];
+        struct drain_row *row = map_get(of, name);
 
         if (!row) {
             row = &s->rows[s->nrows++];
-            map_put(rows, name, row);
+            map_put(of, name, row);
         }
         add_drain(row, &r->drains[i]);
     }
@@ -118,20 +121,22 @@ static int by_name(const void *a, const void *b)
 void snapshot_init(struct snapshot *s, struct engine_report *const *reports, unsigned n,
                    const struct node_facts *node)
 {
-    struct map rows;
+    struct map rows[2];
     size_t most = 0;
 
     *s = (struct snapshot){.workers = n, .node = *node, .turn_ms_max = node->turn_ms_max};
     for (unsigned i = 0; i < n; i++)
         most += reports[i] ? reports[i]->ndrains : 0;
     s->rows = xcalloc(most + 1, sizeof(*s->rows));
-    map_init(&rows);
+    map_init(&rows[0]);
+    map_init(&rows[1]);
     for (unsigned i = 0; i < n; i++)
         if (reports[i])
-            add_report(s, &rows, reports[i]);
+            add_report(s, rows, reports[i]);
         else
             s->incomplete = 1;
-    map_release(&rows);
+    map_release(&rows[0]);
+    map_release(&rows[1]);
     for (unsigned i = 0; i < s->nrows; i++)
         s->rows[i].to_loss_ms = to_loss_ms(s, &s->rows[i]);
     qsort(s->rows, s->nrows, sizeof(*s->rows), by_name);

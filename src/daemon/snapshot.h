@@ -21,6 +21,8 @@
 
 struct drain_row {
     const char *name; /* as all texts here: borrowed from the reports */
+    bool owner;       /* a workload asked for it; an operator's of the same URL is another row */
+    bool folded;      /* all owners' drains, added up */
     const char *promise;
     const char *error; /* the last one of any worker; NULL = none */
     struct {
@@ -82,6 +84,10 @@ void snapshot_release(struct snapshot *s);
 #define SNAPSHOT_TEXT_MAX (64 * 1024 * 1024)
 /* Prometheus text format 0.0.4. */
 int metrics_render(const struct snapshot *s, struct buf *out);
+/* The same for anybody: the drains of owners are one, "owners", without what tells how a peer
+ * answers. An owner could else have logtrain try addresses for him, and read here what came of it.
+ */
+int metrics_render_public(const struct snapshot *s, struct buf *out);
 /* A JSON array, one object per drain. */
 int drains_render(const struct snapshot *s, struct buf *out);
 

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -19,7 +20,7 @@
 enum phase { STARTING = 0, READY, STOPPING };
 static const char *const phase_names[] = {"starting", "ready", "stopping"};
 
-enum question { ASK_METRICS = 1, ASK_DRAINS };
+enum question { ASK_PUBLIC = 1, ASK_METRICS, ASK_DRAINS };
 
 struct waiting {
     struct list node;
@@ -34,7 +35,10 @@ struct slot {
 };
 
 struct status {
-    struct http_server *http;
+    struct http_server *http;  /* HTTP_PORT */
+    struct http_server *local; /* the Unix socket */
+    struct access *access;     /* NULL: nothing is shown to credentials */
+    struct list asking;        /* of struct asker */
     struct status_source source;
     struct list waiting;         /* of struct waiting */
     struct loop_timer *deadline; /* running while anybody waits */
@@ -62,7 +66,9 @@ static void drop_reports(struct status *st)
 static struct http_body *render(struct status *st, const struct snapshot *s, enum question question)
 {
     struct buf text = BUF_INIT(SNAPSHOT_TEXT_MAX);
-    int rc = question == ASK_METRICS ? metrics_render(s, &text) : drains_render(s, &text);
+    int rc = question == ASK_PUBLIC    ? metrics_render_public(s, &text)
+             : question == ASK_METRICS ? metrics_render(s, &text)
+                                       : drains_render(s, &text);
     struct http_body *body = rc < 0 ? NULL : http_body_create(st->http, &text);
 
     buf_release(&text);
@@ -84,7 +90,7 @@ static void answer_all(struct status *st, const struct snapshot *s, struct list 
             bodies[as] = render(st, s, as);
         rendered[as] = true;
         if (bodies[as])
-            http_reply_send_body(q->reply, 200, as == ASK_METRICS ? TYPE_METRICS : TYPE_JSON,
+            http_reply_send_body(q->reply, 200, as == ASK_DRAINS ? TYPE_JSON : TYPE_METRICS,
                                  bodies[as]);
         else
             reply_text(q->reply, 500, "the answer is too long\n");
@@ -248,27 +254,111 @@ static void explain(struct status *st, struct str query, struct http_reply *r)
         st->source.explain(st->source.arg, query, r);
 }
 
-/* Other pages than /explain understand no query, and none does harm. */
-static void handle(void *arg, const struct http_incoming *q, struct http_reply *r)
+/* What anybody may see. False: it is no such page. */
+static bool public_page(struct status *st, struct str path, struct http_reply *r)
 {
-    struct status *st = arg;
-    struct str path = q->path;
-
     if (str_eq(path, STR("/metrics")))
-        gather(st, r, ASK_METRICS);
-    else if (str_eq(path, STR("/drains")))
-        gather(st, r, ASK_DRAINS);
-    else if (st->source.explain && str_eq(path, STR("/explain")))
-        explain(st, q->query, r);
+        gather(st, r, ASK_PUBLIC);
     else if (str_eq(path, STR("/healthz")))
         reply_text(r, 200, "ok\n");
     else if (str_eq(path, STR("/readyz")))
         readyz(st, r);
     else if (str_eq(path, STR("/")))
-        reply_text(r, 200,
-                   "logtrain " LOGTRAIN_VERSION "\n/metrics\n/healthz\n/readyz\n/drains\n"
-                   "/explain?pod=NAMESPACE/POD\n");
+        reply_text(r, 200, "logtrain " LOGTRAIN_VERSION "\n/metrics\n/healthz\n/readyz\n");
     else
+        return false;
+    return true;
+}
+
+static bool is_private(const struct status *st, struct str path)
+{
+    return str_eq(path, STR("/drains")) || (st->source.explain && str_eq(path, STR("/explain")));
+}
+
+/* For who may see it all. Other pages than /explain understand no query, and none does harm. */
+static void private_page(struct status *st, struct str path, struct str query, struct http_reply *r)
+{
+    if (str_eq(path, STR("/metrics")))
+        gather(st, r, ASK_METRICS);
+    else if (str_eq(path, STR("/drains")))
+        gather(st, r, ASK_DRAINS);
+    else if (st->source.explain && str_eq(path, STR("/explain")))
+        explain(st, query, r);
+    else if (!public_page(st, path, r))
+        reply_text(r, 404, "not found\n");
+}
+
+static void handle_local(void *arg, const struct http_incoming *q, struct http_reply *r)
+{
+    private_page(arg, q->path, q->query, r);
+}
+
+/* ---- with credentials ---- */
+
+struct asker {
+    struct list node; /* status->asking */
+    struct status *status;
+    struct http_reply *reply;
+    char *path, *query;
+};
+
+static void refuse(struct http_reply *r, enum access_verdict v)
+{
+    if (v == ACCESS_UNKNOWN)
+        http_reply_header(r, "www-authenticate", "Bearer");
+    if (v == ACCESS_BUSY)
+        http_reply_header(r, "retry-after", "1");
+    reply_text(r,
+               v == ACCESS_UNKNOWN ? 401
+               : v == ACCESS_BUSY  ? 503
+                                   : 403,
+               v == ACCESS_UNKNOWN     ? "the bearer token is missing or wrong\n"
+               : v == ACCESS_FORBIDDEN ? "the token's user may not see this\n"
+               : v == ACCESS_BUSY      ? "cannot be decided now\n"
+                                       : "only on the node: logtrain drains, logtrain explain\n");
+}
+
+static void decided(void *arg, enum access_verdict v)
+{
+    struct asker *a = arg;
+
+    if (v == ACCESS_YES)
+        private_page(a->status, str_of(a->path), str_of(a->query), a->reply);
+    else
+        refuse(a->reply, v);
+    list_del(&a->node);
+    free(a->path);
+    free(a->query);
+    free(a);
+}
+
+/* The same answer whatever is asked for, until it is decided. */
+static void ask_access(struct status *st, const struct http_incoming *q, struct http_reply *r)
+{
+    struct asker *a;
+
+    if (!st->access) {
+        refuse(r, ACCESS_CLOSED);
+        return;
+    }
+    a = xcalloc(1, sizeof(*a));
+    a->status = st;
+    a->reply = r;
+    a->path = str_dup(q->path);
+    a->query = str_dup(q->query);
+    list_add_tail(&st->asking, &a->node);
+    access_ask(st->access, q->authorization, http_reply_peer(r), STR(""), decided, a);
+}
+
+/* Prometheus may show a token, too, and sees each drain. */
+static void handle(void *arg, const struct http_incoming *q, struct http_reply *r)
+{
+    struct status *st = arg;
+    bool metrics = str_eq(q->path, STR("/metrics"));
+
+    if (is_private(st, q->path) || (metrics && q->authorization.len && st->access))
+        ask_access(st, q, r);
+    else if (!public_page(st, q->path, r))
         reply_text(r, 404, "not found\n");
 }
 
@@ -281,6 +371,7 @@ struct status *status_open(struct loop *l, struct str address, uint16_t port,
 
     st->source = *source;
     list_init(&st->waiting);
+    list_init(&st->asking);
     for (unsigned w = 0; w < WORKERS_MAX; w++)
         st->slots[w].status = st;
     st->http = http_server_create(l, address, port, handle, st, e);
@@ -288,6 +379,7 @@ struct status *status_open(struct loop *l, struct str address, uint16_t port,
         free(st);
         return NULL;
     }
+    st->local = http_server_create_local(l, handle_local, st);
     st->deadline = loop_timer_create(l, too_late, st);
     return st;
 }
@@ -297,9 +389,30 @@ uint16_t status_port(const struct status *st)
     return http_server_port(st->http);
 }
 
+int status_write_port(const struct status *st, const char *path, struct err *e)
+{
+    struct buf text = BUF_INIT(16);
+    int rc;
+
+    (void)buf_addf(&text, "%u\n", status_port(st)); /* it fits */
+    rc = file_write(path, buf_str(&text), e);
+    buf_release(&text);
+    return rc < 0 ? err_wrap(e, "HTTP_PORT_FILE") : 0;
+}
+
 struct http_server *status_http(const struct status *st)
 {
     return st->http;
+}
+
+struct http_server *status_local(const struct status *st)
+{
+    return st->local;
+}
+
+void status_set_access(struct status *st, struct access *a)
+{
+    st->access = a;
 }
 
 void status_ready(struct status *st, unsigned workers)
@@ -327,6 +440,9 @@ void status_free(struct status *st)
     if (!st)
         return;
     status_stopping(st);
+    if (!list_empty(&st->asking))
+        BUG("status: access has not decided");
+    http_server_free(st->local);
     http_server_free(st->http);
     loop_timer_free(st->deadline);
     free(st);

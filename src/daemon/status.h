@@ -1,5 +1,7 @@
 /*
- * The HTTP side: /metrics, /healthz, /readyz, /drains, /explain. Runs on the control loop.
+ * The HTTP side: /metrics, /healthz, /readyz for anybody who reaches HTTP_PORT; all that tells of
+ * tenants (/drains, /explain, each drain of an owner in /metrics) on the Unix socket, and to who
+ * shows credentials (access.h). Runs on the control loop.
  *
  * A question to /metrics or /drains asks every worker and is answered when all have replied, or
  * after SCRAPE_TIMEOUT_MS with what is there. Questions that come meanwhile share the answer, and a
@@ -9,6 +11,7 @@
 #define DAEMON_STATUS_H
 
 #include "base/err.h"
+#include "daemon/access.h"
 #include "daemon/snapshot.h"
 #include "loop/loop.h"
 #include "net/http_server.h"
@@ -32,8 +35,14 @@ struct status_source {
 struct status *status_open(struct loop *l, struct str address, uint16_t port,
                            const struct status_source *source, struct err *e);
 uint16_t status_port(const struct status *st);
+/* ... as a line of the file <path>: HTTP_PORT_FILE. */
+int status_write_port(const struct status *st, const char *path, struct err *e);
 /* For who takes bodies on the same port. */
 struct http_server *status_http(const struct status *st);
+/* Listens nowhere yet; whoever reaches it sees everything. */
+struct http_server *status_local(const struct status *st);
+/* Without, nobody's credentials are good. <a> must be told access_stop() before status_free(). */
+void status_set_access(struct status *st, struct access *a);
 void status_ready(struct status *st, unsigned workers);
 /* From now on nobody is asked; /readyz says "stopping". */
 void status_stopping(struct status *st);

@@ -53,6 +53,7 @@ static void report_drain(struct engine *en, struct drain *d, struct drain_report
 
     *r = (struct drain_report){
         .name = str_dup(str_of(d->spec->name)),
+        .owner = d->spec->owner,
         .promise = drain_promise_text(d->spec->scheme->promise),
         .state = drain_state_name(d),
         .counters = d->counters,

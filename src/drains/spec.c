@@ -61,6 +61,8 @@ static int make_name(struct drain_spec *s, struct err *e)
     struct buf masked = BUF_INIT(MASKED_MAX), name = BUF_INIT(URL_MAX);
     int rc = url_mask(&masked, u);
 
+    if (rc == 0 && s->owner) /* an operator's drain of the same URL is another one */
+        rc = buf_add_ch(&masked, drain_spec_mark(true));
     if (rc == 0)
         rc = buf_addf(&name, "%s://%s%.*s%s", s->scheme->name, u->ipv6 ? "[" : "", STR_ARG(u->host),
                       u->ipv6 ? "]" : "");

@@ -100,25 +100,47 @@ static void on_accept(void *arg, int fd)
 
 /* ---- life ---- */
 
-struct http_server *http_server_create(struct loop *l, struct str address, uint16_t port,
-                                       http_handler *handler, void *arg, struct err *e)
+static struct http_server *create(struct loop *l, http_handler *handler, void *arg)
 {
     struct http_server *s = xcalloc(1, sizeof(*s));
 
     s->loop = l;
     s->handler = handler;
     s->arg = arg;
-    places_init(&s->places, HTTP_CONNECTIONS_MAX, HTTP_PEER_CONNECTIONS_MAX, HTTP_GUESTS_MAX,
-                evict);
     list_init(&s->dead);
     list_init(&s->replies);
     loop_task_init(&s->bury, bury);
+    return s;
+}
+
+struct http_server *http_server_create(struct loop *l, struct str address, uint16_t port,
+                                       http_handler *handler, void *arg, struct err *e)
+{
+    struct http_server *s = create(l, handler, arg);
+
+    places_init(&s->places, HTTP_CONNECTIONS_MAX, HTTP_PEER_CONNECTIONS_MAX, HTTP_GUESTS_MAX,
+                evict);
     s->listen = listener_create(l, "http", address, port, on_accept, s, e);
     if (s->listen)
         return s;
     places_release(&s->places);
     free(s);
     return NULL;
+}
+
+struct http_server *http_server_create_local(struct loop *l, http_handler *handler, void *arg)
+{
+    struct http_server *s = create(l, handler, arg);
+
+    places_init(&s->places, HTTP_LOCAL_CONNECTIONS_MAX, HTTP_LOCAL_CONNECTIONS_MAX, 0, evict);
+    return s;
+}
+
+int http_server_listen(struct http_server *s, int fd, struct err *e)
+{
+    listener_free(s->listen);
+    s->listen = listener_adopt(s->loop, "http", fd, on_accept, s, e);
+    return s->listen ? 0 : -1;
 }
 
 uint16_t http_server_port(const struct http_server *s)

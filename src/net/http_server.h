@@ -56,6 +56,10 @@ struct http_server_stats {
  * in use. */
 struct http_server *http_server_create(struct loop *l, struct str address, uint16_t port,
                                        http_handler *handler, void *arg, struct err *e);
+/* Listens nowhere until http_server_listen(). All clients are one: those of a Unix socket. */
+struct http_server *http_server_create_local(struct loop *l, http_handler *handler, void *arg);
+/* Takes <fd> over, also on failure; instead of the listener that there is. */
+int http_server_listen(struct http_server *s, int fd, struct err *e);
 uint16_t http_server_port(const struct http_server *s);
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);
 /* <sink> is borrowed, until it is removed or the server is freed. */

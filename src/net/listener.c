@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -116,13 +117,17 @@ struct listener *listener_create(struct loop *l, const char *what, struct str ad
                                  uint16_t port, void (*accepted)(void *arg, int fd), void *arg,
                                  struct err *e)
 {
-    struct listener *hl;
-    int error = 0;
     int fd = open_listener(what, address, port, e);
 
-    if (fd < 0)
-        return NULL;
-    hl = xcalloc(1, sizeof(*hl));
+    return fd < 0 ? NULL : listener_adopt(l, what, fd, accepted, arg, e);
+}
+
+struct listener *listener_adopt(struct loop *l, const char *what, int fd,
+                                void (*accepted)(void *arg, int fd), void *arg, struct err *e)
+{
+    struct listener *hl = xcalloc(1, sizeof(*hl));
+    int error = 0;
+
     hl->loop = l;
     hl->fd = fd;
     hl->port = port_of(fd);
@@ -158,7 +163,8 @@ void listener_address(const struct sockaddr *sa, char out[LISTENER_PEER_SIZE])
     else if (sa->sa_family == AF_INET6)
         text = inet_ntop(AF_INET6, &v6->sin6_addr, out, LISTENER_PEER_SIZE);
     if (!text)
-        memcpy(out, "unknown", sizeof("unknown"));
+        (void)snprintf(out, LISTENER_PEER_SIZE, "%s",
+                       sa->sa_family == AF_UNIX ? "local" : "unknown");
 }
 
 void listener_free(struct listener *hl)

@@ -17,6 +17,9 @@ struct listener;
 struct listener *listener_create(struct loop *l, const char *what, struct str address,
                                  uint16_t port, void (*accepted)(void *arg, int fd), void *arg,
                                  struct err *e);
+/* The same on <fd>, which listens already, and is closed on failure. */
+struct listener *listener_adopt(struct loop *l, const char *what, int fd,
+                                void (*accepted)(void *arg, int fd), void *arg, struct err *e);
 uint16_t listener_port(const struct listener *hl);
 /* "192.0.2.1", "2001:db8::1" (an IPv4 address that came by IPv6 as IPv4) into <out>. */
 #define LISTENER_PEER_SIZE 46

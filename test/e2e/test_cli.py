@@ -166,7 +166,7 @@ def test_pages(logs):
         assert status == 200 and text.startswith("ready\n")
         assert d.get("/")[0] == 200
         assert d.get("/nothing")[0] == 404
-        assert d.get("/drains") == (200, "[]\n")
+        assert d.ask("/drains") == (200, "[]\n")
         m = d.metrics()
         assert m.get("logtrain_workers") == 3
         assert m.get("logtrain_routes") == 1
@@ -274,6 +274,6 @@ def test_drains_page_is_json_when_drains_fail(logs, tmp_path):
     with Daemon(drains=[("*", "http://127.0.0.1:1/")], env=logs) as d:
         (tmp_path / "containers" / "app.log").write_text("one\n")
         wait_for(lambda: d.metric("logtrain_drain_state", state="waiting"), 10, "the drain waits")
-        (drain,) = json.loads(d.get("/drains")[1])
+        (drain,) = json.loads(d.ask("/drains")[1])
         assert drain["lag_bytes"] == os.stat(tmp_path / "containers" / "app.log").st_size
         assert drain["retry_in_seconds"] >= 0

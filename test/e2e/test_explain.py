@@ -11,7 +11,7 @@ CANARY = "cnry5ecretPa55"
 
 
 def explain(d, pod):
-    done = run("explain", pod, env={"HTTP_PORT": str(d.port)})
+    done = run("explain", pod, env={"STATE_PATH": d.env["STATE_PATH"]})
     assert CANARY not in done.stdout + done.stderr
     return done
 
@@ -79,11 +79,11 @@ def test_without_a_drain_without_an_identity_and_unknown(node, api, kube, oracle
     assert "pod shop/nobody: not known on this node" in unknown.stderr and "the API has no pod" in unknown.stderr
 
 
-def test_no_daemon_and_no_pod():
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    done = run("explain", "shop/web", env={"HTTP_PORT": str(port)})
-    assert done.returncode == 1
-    assert f"127.0.0.1 port {port} (HTTP_ADDRESS, HTTP_PORT)" in done.stderr
+def test_no_daemon_and_no_pod(tmp_path):
+    for state, why in ((tmp_path, "No such file or directory"), (tmp_path / "none", "No such file or directory")):
+        for command in (("explain", "shop/web"), ("drains",)):
+            done = run(*command, env={"STATE_PATH": str(state)})
+            assert done.returncode == 1 and why in done.stderr
+            assert "STATE_PATH" in done.stderr and str(state) in done.stderr
     for bad in ((), ("web",), ("shop/web", "more"), ("shop/web&x=1",), ("shop/../web",), ("/web",)):
         assert run("explain", *bad).returncode == 2, bad

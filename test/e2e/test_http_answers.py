@@ -191,7 +191,7 @@ def test_D13_poison_in_a_large_batch(node, oracle, daemon, http, status, place):
     assert len(asked) < 30, "bisected, and back to large batches at once"
     (line,) = d.log_lines("record refused")
     assert f"file={c.live} offset={offset_of(c, POISON)} " in line and str(status) in line
-    assert POISON[:8] not in (d.log() + d.get("/drains")[1] + d.get("/metrics")[1]).encode()
+    assert POISON[:8] not in (d.log() + d.ask("/drains")[1] + d.ask("/metrics")[1]).encode()
     assert d.metric("logtrain_drain_rejected_records_total", reason="refused") == 1
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import socketserver
 import sys
 import threading
 import urllib.parse
@@ -73,6 +74,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Local(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def get_request(self):
+        return super().get_request()[0], ("local", 0)
+
+
+def serve_state(directory):
+    os.makedirs(directory, exist_ok=True)
+    at = os.open(directory, os.O_PATH)
+    server = Local(f"/proc/self/fd/{at}/api.sock", Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
 def look(root, files):
     """Adds what is there to <files>. FileNotFoundError: something was renamed meanwhile, look again."""
     for link in glob.glob(root + "/*.log"):
@@ -113,6 +128,7 @@ def main(argv):
             urls += [url for line in f for url in line.split()[1:]]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    serve_state(os.environ["STATE_PATH"])
     with open(os.environ["HTTP_PORT_FILE"], "w") as f:
         f.write(str(server.server_port))
     signal.signal(signal.SIGTERM, lambda *_: STOP.set())

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -64,6 +65,26 @@ def _fits(value, wanted):
     if isinstance(wanted, re.Pattern):
         return value is not None and bool(wanted.search(value))
     return value == wanted
+
+
+class _Local(http.client.HTTPConnection):
+    """To the socket in the directory <state>, however long its path is. OSError when there is none."""
+
+    def __init__(self, state, timeout):
+        super().__init__("localhost", timeout=timeout)
+        if not state:
+            raise FileNotFoundError("STATE_PATH is empty")
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(timeout)
+        try:
+            directory = os.open(state, os.O_PATH | os.O_DIRECTORY)
+            try:
+                self.sock.connect(f"/proc/self/fd/{directory}/api.sock")
+            finally:
+                os.close(directory)
+        except OSError:
+            self.sock.close()
+            raise
 
 
 class Daemon:
@@ -225,8 +246,25 @@ class Daemon:
         finally:
             conn.close()
 
+    def ask(self, path, timeout=5):
+        """(status, text) of a GET over the Unix socket in STATE_PATH."""
+        return self._ask(path, timeout) or (0, "there is no socket")
+
+    def _ask(self, path, timeout=5):
+        """None: there is no socket."""
+        try:
+            conn = _Local(self.env.get("STATE_PATH"), timeout * SLOW)
+        except OSError:
+            return None
+        try:
+            conn.request("GET", path)
+            answer = conn.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            conn.close()
+
     def metrics(self):
-        status, text = self.get("/metrics")
+        status, text = self._ask("/metrics") or self.get("/metrics")  # STATE_PATH is empty, or cannot be used now
         assert status == 200, text
         return Metrics(text)
 
@@ -234,7 +272,8 @@ class Daemon:
         return self.metrics().get(name, **labels)
 
     def drains(self):
-        status, text = self.get("/drains")
+        # a directory that could not be used at first gets its socket soon after it can be
+        status, text = wait_for(lambda: self._ask("/drains"), 10 * SLOW, "the socket in STATE_PATH")
         assert status == 200, text
         return json.loads(text)
 
@@ -303,6 +342,7 @@ class Daemon:
         shown = {"stderr": self.log(), "stdout": (self.tmp / "stdout").read_text(errors="replace")}
         if self.running() and self.port:
             shown |= {page: self.get(page)[1] for page in ("/metrics", "/drains", "/healthz", "/readyz")}
+            shown |= {f"the socket's {page}": self.ask(page)[1] for page in ("/metrics", "/drains")}
             shown["cmdline"] = self._proc("cmdline").read_text()
         for where, text in shown.items():
             for value in self.secrets:

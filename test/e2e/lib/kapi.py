@@ -31,6 +31,8 @@ KINDS = {
     "jobs": ("Job", "batch/v1", "/apis/batch/v1/jobs"),
     "cronjobs": ("CronJob", "batch/v1", "/apis/batch/v1/cronjobs"),
 }
+_REVIEWS = {"/apis/authentication.k8s.io/v1/tokenreviews": "tokenreviews",
+            "/apis/authorization.k8s.io/v1/subjectaccessreviews": "subjectaccessreviews"}
 RESOURCE = {kind: resource for resource, (kind, _, _) in KINDS.items()}
 
 
@@ -148,6 +150,9 @@ class Handler(BaseHTTPRequestHandler):
         api = self.server.api
         url = urlsplit(self.path)
         what = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if url.path in _REVIEWS:
+            self.review(api, _REVIEWS[url.path], what)
+            return
         script = api.note("events", "create", {}, self.headers.get("Authorization", ""), self.headers.get("Accept", ""))
         if script:
             script(self)
@@ -159,6 +164,24 @@ class Handler(BaseHTTPRequestHandler):
             with api.lock:
                 api.events.append(what)
             self.answer(201, what)
+
+    def review(self, api, resource, what):
+        """api.users: what a token's user is; api.readers: (username, namespace) of those who may get pods/log there."""
+        script = api.note(resource, "create", {}, self.headers.get("Authorization", ""), self.headers.get("Accept", ""))
+        with api.lock:
+            api.reviews.append(what)
+        spec = what["spec"]
+        if script:
+            script(self)
+        elif resource in api.forbidden:
+            status(403, "Forbidden", f"{resource} is forbidden")(self)
+        elif resource == "tokenreviews":
+            user = api.users.get(spec["token"])
+            self.answer(201, {**what, "status": {"authenticated": True, "user": user} if user else {"user": {}, "error": "no"}})
+        else:
+            wanted = spec["resourceAttributes"]
+            assert (wanted["verb"], wanted["resource"], wanted["subresource"]) == ("get", "pods", "log")
+            self.answer(201, {**what, "status": {"allowed": (spec["user"], wanted["namespace"]) in api.readers}})
 
     def list(self, api, resource, query):
         limit = int(query.get("limit", 0)) if query.get("resourceVersion") != "0" or api.pages else 0
@@ -238,6 +261,7 @@ class Kapi:
         self.scripts = []
         self.requests = []
         self.events = []
+        self.reviews, self.users, self.readers = [], {}, set()
         self.forbidden = set()
         self.tls, self.tokens, self.watch_s, self.pages, self.node = tls, tokens, watch_s, pages, node
         self.server = None

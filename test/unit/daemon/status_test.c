@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "daemon/status.h"
+#include "net/local.h"
 
 #define WORKERS 2
 #define TURNS_MAX 2000 /* of at most 10 ms: the deadline of every wait here */
@@ -86,6 +87,33 @@ static int teardown(void **state)
     return 0;
 }
 
+static void ask_page(int fd, const char *path)
+{
+    assert_true(dprintf(fd, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path) > 0);
+}
+
+/* Over the Unix socket. */
+static int get_local(struct fixture *f, const char *path)
+{
+    char dir[] = "/tmp/logtrain-status-XXXXXX";
+    struct err e = {0};
+    struct stat id;
+    int fd;
+
+    assert_non_null(mkdtemp(dir));
+    fd = local_listen(dir, "s", &id, &e);
+    assert_true(fd >= 0);
+    assert_int_equal(http_server_listen(status_local(f->status), fd, &e), 0);
+    fd = local_connect(dir, "s", 10, &e);
+    assert_true(fd >= 0);
+    local_remove(dir, "s", &id);
+    assert_int_equal(rmdir(dir), 0);
+    ask_page(fd, path);
+    for (int i = 0; i < 5; i++) /* it is accepted before another takes the listener's place */
+        loop_turn(&f->loop, 1);
+    return fd;
+}
+
 static int get(struct fixture *f, const char *path)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -95,7 +123,7 @@ static int get(struct fixture *f, const char *path)
 
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-    assert_true(dprintf(fd, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path) > 0);
+    ask_page(fd, path);
     return fd;
 }
 
@@ -151,7 +179,7 @@ static void readiness_follows_the_life(void **state)
     expect(f, get(f, "/readyz"), "HTTP/1.1 200", "degraded: inotify");
     status_stopping(f->status);
     expect(f, get(f, "/readyz"), "HTTP/1.1 503", "not ready: stopping");
-    expect(f, get(f, "/drains"), "HTTP/1.1 503", "stopping");
+    expect(f, get_local(f, "/drains"), "HTTP/1.1 503", "stopping");
     expect(f, get(f, "/healthz"), "HTTP/1.1 200", "ok");
 }
 
@@ -194,7 +222,10 @@ static void pages_and_no_others(void **state)
     expect(f, get(f, "/"), "HTTP/1.1 200", "/metrics");
     expect(f, get(f, "/metrics"), "HTTP/1.1 200", "text/plain; version=0.0.4");
     expect(f, get(f, "/metrics?x=1"), "HTTP/1.1 200", "logtrain_read_bytes_total 201\n");
-    expect(f, get(f, "/drains"), "HTTP/1.1 200", "application/json");
+    expect(f, get_local(f, "/drains"), "HTTP/1.1 200", "application/json");
+    expect(f, get_local(f, "/metrics"), "HTTP/1.1 200", "logtrain_read_bytes_total");
+    expect(f, get(f, "/drains"), "HTTP/1.1 403", "only on the node");
+    expect(f, get_local(f, "/nothing"), "HTTP/1.1 404", "not found");
     expect(f, get(f, "/metrics/"), "HTTP/1.1 404", "not found");
     expect(f, get(f, "/debug/pprof"), "HTTP/1.1 404", "not found");
 }
@@ -208,7 +239,7 @@ static void questions_share_an_answer(void **state)
     f->hold[1] = true;
     one = get(f, "/metrics");
     wait_asked(f, 1, 1);
-    two = get(f, "/drains");
+    two = get_local(f, "/drains");
     for (int i = 0; i < 20; i++)
         loop_turn(&f->loop, 1);
     f->done[1](f->darg[1], report_of(1));

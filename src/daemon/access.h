@@ -1,0 +1,43 @@
+/*
+ * Who may see what tells of tenants over HTTP: who shows the token of HTTP_TOKEN_FILE, or, with
+ * HTTP_KUBERNETES_AUTH, a token of which the Kubernetes API says that its user may read the logs of
+ * pods (TokenReview, then SubjectAccessReview for `get pods/log`). The API's answers are kept for
+ * ACCESS_CACHE_MS. Whatever goes wrong on the way, the answer is no.
+ */
+#ifndef DAEMON_ACCESS_H
+#define DAEMON_ACCESS_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "daemon/config.h"
+#include "kube/client.h"
+#include "loop/loop.h"
+
+struct access;
+
+enum access_verdict {
+    ACCESS_YES = 1,
+    ACCESS_UNKNOWN,   /* no credentials, or nobody's: 401 */
+    ACCESS_FORBIDDEN, /* somebody's, who may not: 403 */
+    ACCESS_BUSY,      /* too many questions, or the API does not answer: 503 */
+    ACCESS_CLOSED,    /* nothing is configured that could be shown: 403 */
+};
+
+/* Called once, from inside access_ask() or later. */
+typedef void access_done(void *arg, enum access_verdict v);
+
+/* As <cfg> says; *out stays NULL when it asks for neither. <kube>: borrowed; NULL = the API is not
+ * used. -1: the token's file cannot be read or holds none, or the API is asked for and not there.
+ */
+int access_open(struct access **out, struct loop *l, const struct config *cfg,
+                struct kube_client *kube, struct err *e);
+/* <authorization>: the header's value. <peer>: its address, which has a share of the questions to
+ * the API. <namespace>: whose pods' logs; "" = all. */
+void access_ask(struct access *a, struct str authorization, struct str peer, struct str namespace,
+                access_done *done, void *arg);
+/* Those who wait are told BUSY, and the API is asked nothing more. */
+void access_stop(struct access *a);
+/* NULL is fine. */
+void access_free(struct access *a);
+
+#endif

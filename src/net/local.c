@@ -1,0 +1,138 @@
+/*
+ * See local.h. An address has room for 107 bytes of a path, so the directory is opened and named by
+ * its descriptor.
+ */
+#include "net/local.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 64
+#define TEMPORARY ".new"
+
+static struct sockaddr_un address_of(int dir, const char *name, const char *suffix)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/%s%s", dir, name, suffix);
+    return sa;
+}
+
+static int open_dir(const char *dir, struct err *e)
+{
+    int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? err_sys(e, errno, "cannot open %s", dir) : fd;
+}
+
+/* Somebody listens there: also when he does not accept. */
+static bool answers(int dir, const char *name)
+{
+    struct sockaddr_un sa = address_of(dir, name, "");
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool yes;
+
+    if (fd < 0)
+        return false;
+    yes = connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN;
+    (void)close(fd); /* nothing was said */
+    return yes;
+}
+
+/* Made under another name, so that what lies at <name> always answers. */
+static int bind_at(int fd, int dir, const char *name)
+{
+    struct sockaddr_un sa = address_of(dir, name, TEMPORARY);
+    char temporary[NAME_MAX + 1];
+
+    (void)snprintf(temporary, sizeof(temporary), "%s" TEMPORARY, name);
+    if (unlinkat(dir, temporary, 0) < 0 && errno != ENOENT)
+        return -1;
+    if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+        return -1;
+    if (fchmodat(dir, temporary, 0600, 0) < 0 || listen(fd, BACKLOG) < 0)
+        return -1;
+    return renameat(dir, temporary, dir, name);
+}
+
+int local_listen(const char *dir, const char *name, struct stat *id, struct err *e)
+{
+    int at = open_dir(dir, e), fd = -1;
+
+    if (at < 0)
+        return -1;
+    if (answers(at, name)) {
+        (void)err_set(e, EADDRINUSE, "%s/%s: somebody else listens there", dir, name);
+        goto out;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind_at(fd, at, name) == 0 && fstatat(at, name, id, AT_SYMLINK_NOFOLLOW) == 0)
+        goto out;
+    (void)err_sys(e, errno, "cannot listen at %s/%s", dir, name);
+    if (fd >= 0)
+        (void)close(fd); /* nobody came */
+    fd = -1;
+out:
+    (void)close(at); /* only a name */
+    return fd;
+}
+
+int local_connect(const char *dir, const char *name, unsigned wait_s, struct err *e)
+{
+    const struct timeval wait = {.tv_sec = wait_s};
+    int at = open_dir(dir, e), fd;
+    struct sockaddr_un sa;
+
+    if (at < 0)
+        return -1;
+    sa = address_of(at, name, "");
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
+        connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+        (void)err_sys(e, errno, "%s/%s", dir, name);
+        if (fd >= 0)
+            (void)close(fd); /* nothing was said */
+        fd = -1;
+    }
+    (void)close(at); /* only a name */
+    return fd;
+}
+
+static bool is_at(int at, const char *name, const struct stat *id)
+{
+    struct stat st;
+
+    return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == id->st_dev &&
+           st.st_ino == id->st_ino;
+}
+
+bool local_is(const char *dir, const char *name, const struct stat *id)
+{
+    struct err ignored;
+    int at = open_dir(dir, &ignored);
+    bool yes = at >= 0 && is_at(at, name, id);
+
+    if (at >= 0)
+        (void)close(at); /* only a name */
+    return yes;
+}
+
+void local_remove(const char *dir, const char *name, const struct stat *id)
+{
+    struct err ignored;
+    int at = open_dir(dir, &ignored);
+
+    if (at < 0)
+        return;
+    if (is_at(at, name, id))
+        (void)unlinkat(at, name, 0); /* what stays is replaced by the next start */
+    (void)close(at);                 /* only a name */
+}
