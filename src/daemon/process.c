@@ -47,6 +47,8 @@ void process_harden(void)
 
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         complain("SIGPIPE");
+    if (signal(SIGIO, SIG_IGN) == SIG_ERR) /* somebody opened a file while we had a lease on it */
+        complain("SIGIO");
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         complain("PR_SET_DUMPABLE");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -157,11 +157,17 @@ void cstream_finish(struct cstream *st)
     cstream_free(st);
 }
 
-void cstream_queue(struct cstream *st)
+static void queue(struct cstream *st)
 {
     list_del(&st->work);
     list_add_tail(&st->in->work_streams, &st->work);
     containers_post(st->in);
+}
+
+void cstream_queue(struct cstream *st)
+{
+    st->told = true;
+    queue(st);
 }
 
 void cstream_retry(struct cstream *st, bool again)
@@ -313,7 +319,7 @@ static uint64_t tick_period(const struct containers *c)
         const struct cstream *st = list_entry(it, struct cstream, retry);
 
         period = LINK_GONE_MS;
-        if (st->trouble || st->nlinks == 0 || st->tries <= QUICK_TRIES)
+        if (st->trouble || (st->gone && st->nlinks == 0) || st->tries <= QUICK_TRIES)
             return RESCAN_MS;
     }
     list_for_each (it, &c->retry_links) {
@@ -346,7 +352,7 @@ static void tick(void *arg)
     if (c->log_trouble)
         c->list_due = true;
     list_for_each (it, &c->retry_streams)
-        cstream_queue(list_entry(it, struct cstream, retry));
+        queue(list_entry(it, struct cstream, retry));
     list_for_each (it, &c->retry_links) {
         struct clink *l = list_entry(it, struct clink, retry);
 

@@ -30,7 +30,8 @@
     4096 /* log files of one container; more, and the directory counts as unreadable */
 #define WORK_PER_TURN 200 /* links and streams looked at in one turn of the loop */
 #define QUICK_TRIES                                                                                \
-    12 /* a dangling link is looked at every RESCAN_MS this often, then every LINK_GONE_MS */
+    12 /* what is not as it should be is looked at every RESCAN_MS this often, then every          \
+          LINK_GONE_MS */
 #define REFUSALS_MAX 16 /* names remembered per stream, so that each is logged once */
 #define STREAM_SOURCES_MAX 256
 
@@ -72,7 +73,7 @@ struct refusal {
 struct cstream {
     struct list node;  /* in->streams */
     struct list work;  /* in->work_streams, while a look is due */
-    struct list retry; /* in->retry_streams, while it is unreadable or gone */
+    struct list retry; /* in->retry_streams, while it is unreadable, gone, or about to go */
     struct containers *in;
     struct origin *origin;
     struct list sources;
@@ -82,8 +83,9 @@ struct cstream {
     uint64_t unlinked_at;       /* loop time at which the last link went */
     struct segment_id *ignored; /* files there that are no segments: copies of what was read */
     unsigned nignored;
-    unsigned tries; /* looks in a row that found it unreadable or gone */
+    unsigned tries; /* looks in a row after which it was to be tried again */
     int trouble;    /* errno of the last look */
+    bool told;      /* something has happened there since the last look */
     bool gone;      /* the last look found nothing of it */
     bool existing;  /* was there when we started */
     bool asked;     /* env->identify knows of it */
@@ -133,6 +135,7 @@ void cdir_put(struct cdir *d);
 void cdir_watch(struct cdir *d);
 void cdir_unwatch(struct cdir *d);
 void containers_post(struct containers *c);
+/* Something has happened to its files: to be looked at. */
 void cstream_queue(struct cstream *st);
 /* Puts it on the list of what is tried again, or takes it off. */
 void cstream_retry(struct cstream *st, bool again);

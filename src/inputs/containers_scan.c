@@ -555,8 +555,12 @@ void cstream_look(struct cstream *st)
     look_release(&k);
     if (!st->origin->route)
         introduce(st);
-    origin_grew(st->origin);
-    cstream_retry(st, st->trouble || st->gone);
+    if (st->told || st->trouble || st->gone || list_empty(&st->origin->segments))
+        origin_grew(st->origin);
+    st->told = false;
+    /* Without a link or a file it may be about to go, and of its directory nobody may tell. */
+    cstream_retry(st,
+                  st->trouble || st->gone || st->nlinks == 0 || list_empty(&st->origin->segments));
     if (is_over(st))
         cstream_finish(st);
 }

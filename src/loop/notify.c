@@ -28,8 +28,8 @@
 #include "base/mem.h"
 
 #define EVENTS_WANTED                                                                              \
-    (IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF |            \
-     IN_MOVE_SELF | IN_ONLYDIR)
+    (IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |            \
+     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define NAMES_CHANGED (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define EVENTS_BUFFER (64 * 1024) /* read in one turn; what is left over comes in the next */
 #define WARN_EVERY_MS 60000
@@ -265,7 +265,7 @@ static void hand_out(struct notify *n, const struct inotify_event *ev, uint64_t 
         dir_gone(n, dir);
     } else if (ev->mask & NAMES_CHANGED) {
         tell_dir(dir, NOTIFY_CHANGE, name, before);
-    } else if (ev->mask & IN_MODIFY) {
+    } else if (ev->mask & (IN_MODIFY | IN_CLOSE_WRITE)) {
         tell_dir(dir, NOTIFY_WRITE, name, before);
     }
 }

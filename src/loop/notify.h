@@ -19,7 +19,7 @@ struct notify_watch; /* one owner's interest in one directory; two owners may wa
                         directory */
 
 enum notify_event {
-    NOTIFY_WRITE = 1, /* a file in it was written or truncated */
+    NOTIFY_WRITE = 1, /* a file in it was written or truncated, or a writer has closed it */
     NOTIFY_CHANGE,    /* names came or went: look at the directory again */
     NOTIFY_GONE,      /* the directory itself is gone or unmounted; the watch is dead, free it */
     NOTIFY_RESCAN,    /* events may have been lost: look at everything again */

@@ -444,6 +444,11 @@ static int pass_over(struct cursor *c, struct segment *seg)
 
     if (c->original)
         return READ_DRY; /* what it read once is no more */
+    if (c->at_end) {     /* what was there when its route came is not wanted */
+        c->at_end = false;
+        c->sent.pos.off = seg->size;
+        c->acked = c->sent;
+    }
     if (seg->size > c->sent.pos.off) {
         gap_declare_rest(c, seg, NULL);
         return STEP_AGAIN;

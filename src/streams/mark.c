@@ -74,7 +74,7 @@ void cursor_ack(struct cursor *c, const struct mark *m)
     c->stream->reader->stats.acks++;
     c->acked = *m;
     gaps_confirm(c);
-    if (moved)
+    if (moved || (seg && seg->nameless))
         stream_trim(c->stream);
 }
 

@@ -58,6 +58,17 @@ uint64_t segment_disk_bytes(const struct segment *seg)
     return segment_stat_fd(seg->fd, &st, NULL) == 0 ? st.size : seg->size;
 }
 
+/* The kernel grants a read lease on a file only while nobody has it open for writing. It is given
+ * back at once: whoever opens the file in between waits for that long. Refused to those who do not
+ * own the file and may not override that (CAP_LEASE). */
+enum segment_writers segment_writers(const struct segment *seg)
+{
+    if (fcntl(seg->fd, F_SETLEASE, F_RDLCK) < 0)
+        return errno == EAGAIN ? WRITERS_SOME : WRITERS_UNKNOWN;
+    (void)fcntl(seg->fd, F_SETLEASE, F_UNLCK); /* it is ours, so it can be given back */
+    return WRITERS_NONE;
+}
+
 static void complain(struct segment *seg, const struct err *e)
 {
     if (!seg->complained)

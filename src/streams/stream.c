@@ -296,6 +296,8 @@ void stream_grew(struct stream *s)
         struct cursor *c = list_entry(it, struct cursor, stream_node);
         c->wake(c);
     }
+    if (last && last->nameless)
+        stream_trim(s);
 }
 
 void stream_finish(struct stream *s)
@@ -321,10 +323,39 @@ bool cursor_holds(const struct cursor *c, const struct segment *seg)
     return !c->original && mark_low(&c->acked) <= seg->no;
 }
 
+/* Has <c> confirmed all <size> bytes of <seg>, the last one? */
+static bool has_confirmed(const struct cursor *c, const struct segment *seg, uint64_t size)
+{
+    const struct mark *m = &c->acked;
+
+    return !c->at_end && cursor_is_settled(c) && m->pos.seg == seg->no && m->pos.gen == seg->gen &&
+           m->pos.off >= size && mark_low(m) == seg->no && !m->part[0].seg && !m->part[1].seg;
+}
+
+/* <seg> is the last one, and has no name any more: when every cursor has confirmed it and nobody
+ * can write to it, it is of no use. While it is open, the kernel does not tell that its directory
+ * was removed. */
+static void close_confirmed(struct segment *seg)
+{
+    struct segment_stat st;
+
+    if (seg->fd < 0 || seg->lent || segment_stat_fd(seg->fd, &st, NULL) < 0)
+        return;
+    list_for_each (it, &seg->stream->cursors)
+        if (!has_confirmed(list_entry(it, struct cursor, stream_node), seg,
+                           seg->gz ? seg->size : st.size))
+            return;
+    if (segment_writers(seg) == WRITERS_SOME)
+        return;
+    segment_close(seg);
+    seg->gone = !seg->path; /* else that is its .gz, or its new name is on the way */
+}
+
 void stream_trim(struct stream *s)
 {
     uint32_t low = UINT32_MAX;
     bool read = !list_empty(&s->cursors);
+    struct segment *last;
 
     list_for_each (it, &s->cursors) {
         const struct cursor *c = list_entry(it, struct cursor, stream_node);
@@ -348,6 +379,11 @@ void stream_trim(struct stream *s)
         if (journal && s->reader->passed)
             s->reader->passed(s->reader, s, no);
     }
-    if (!read && !list_empty(&s->segments))
-        segment_close(list_entry(s->segments.prev, struct segment, node));
+    if (list_empty(&s->segments))
+        return;
+    last = list_entry(s->segments.prev, struct segment, node);
+    if (!read)
+        segment_close(last);
+    else if (last->nameless)
+        close_confirmed(last);
 }

@@ -260,6 +260,13 @@ int segment_ensure_open(struct segment *seg);
  * when that cannot be opened now; then what is open stays so. */
 int segment_open_packed(struct segment *seg);
 void segment_close(struct segment *seg);
+enum segment_writers {
+    WRITERS_NONE = 1, /* nobody has the file open for writing */
+    WRITERS_SOME,
+    WRITERS_UNKNOWN, /* the kernel does not tell us */
+};
+/* Who can still write to the file, which is open here. */
+enum segment_writers segment_writers(const struct segment *seg);
 /* Bytes that the open file takes on the disk, compressed as it may be. */
 uint64_t segment_disk_bytes(const struct segment *seg);
 /* pread(2), of the inflated bytes when the file is compressed: as many as there are up to <n>, -1

@@ -279,6 +279,43 @@ static void deleted_pod_ends_its_stream(void **state)
     world_close(&w);
 }
 
+/* A deleted file that somebody has open keeps the kernel from telling that its directory was
+ * removed. <order>: f = file, l = link, d = directory. */
+static void nobody_tells_of_the_directory(const char *order)
+{
+    struct world w;
+    char dir[512];
+    int fd;
+
+    world_with_pod(&w);
+    fd = open(path(&w, POD "/0.log"), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)snprintf(dir, sizeof(dir), "%s/%s", w.dir, POD);
+    for (; *order; order++) {
+        if (*order == 'f')
+            assert_int_equal(unlink(path(&w, POD "/0.log")), 0);
+        else if (*order == 'l')
+            assert_int_equal(unlink(path(&w, LINK)), 0);
+        else
+            assert_int_equal(rmdir(dir), 0);
+        settle(&w);
+    }
+    pass(&w, 2 * GONE_MS);
+    assert_non_null(strstr(w.heard, "1=1:- "));
+    assert_non_null(strstr(w.heard, "1! "));
+    assert_int_equal(stats_of(&w).streams, 0);
+    assert_int_equal(close(fd), 0);
+    world_close(&w);
+}
+
+static void test_L19_nobody_tells_of_the_directory(void **state)
+{
+    (void)state;
+    nobody_tells_of_the_directory("fld");
+    nobody_tells_of_the_directory("lfd");
+    nobody_tells_of_the_directory("fdl");
+}
+
 /* The tree goes away and comes back, as with a remount: the same files, nothing is told. */
 static void test_F23_directory_comes_back(void **state)
 {
@@ -401,6 +438,7 @@ int main(void)
         cmocka_unit_test(retarget_to_another_pod_leaves_the_old_one_readable),
         cmocka_unit_test(dangling_link_is_waited_for),
         cmocka_unit_test(deleted_pod_ends_its_stream),
+        cmocka_unit_test(test_L19_nobody_tells_of_the_directory),
         cmocka_unit_test(test_F23_directory_comes_back),
         cmocka_unit_test(test_F23_unreadable_is_not_deleted),
         cmocka_unit_test(log_path_appears_later),

@@ -170,6 +170,83 @@ static void test_F11_deleted_while_held(void **state)
     expect(w, READ_END, "o:one|o:two|");
 }
 
+static void unlinked(struct world *w, const char *name, uint32_t no)
+{
+    char path[128];
+
+    path_of(w, name, path);
+    assert_int_equal(unlink(path), 0);
+    stream_segment_path(w->stream, no, NULL, NULL);
+}
+
+static void test_L19_closed_when_it_is_confirmed(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|");
+    unlinked(w, "0.log", 1);
+    assert_int_equal(w->reader.stats.open_segments, 1);
+    cursor_rewind(&w->cursor); /* it may be wanted again until then */
+    expect(w, READ_DRY, "o:one|");
+    cursor_ack(&w->cursor, &w->cursor.sent);
+    assert_int_equal(w->reader.stats.open_segments, 0);
+    expect(w, READ_DRY, "");
+    append(w, "1.log", T "stdout F new\n");
+    segment(w, "1.log", 1);
+    expect(w, READ_DRY, "o:new|");
+    assert_int_equal(w->reader.stats.lost[GAP_DELETED], 0);
+}
+
+static void test_L19_confirmed_before_it_is_deleted(void **state)
+{
+    struct world *w = *state;
+    struct cursor late;
+    const struct position end = {.seg = 1, .off = UINT64_MAX};
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|");
+    cursor_ack(&w->cursor, &w->cursor.sent);
+    assert_int_equal(w->reader.stats.open_segments, 1);
+    unlinked(w, "0.log", 1);
+    assert_int_equal(w->reader.stats.open_segments, 0);
+    cursor_init(&late, w->stream, woken, &end); /* a route that comes now wants none of it */
+    assert_int_equal(cursor_read(&late, READ_CHUNK, &w->sink), READ_DRY);
+    cursor_release(&late);
+    assert_int_equal(w->reader.stats.lost[GAP_DELETED], 0);
+}
+
+/* Somebody removed the log of a container that runs. */
+static void test_L19_read_on_while_somebody_writes(void **state)
+{
+    struct world *w = *state;
+    char path[128];
+    int fd;
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|");
+    cursor_ack(&w->cursor, &w->cursor.sent);
+    path_of(w, "0.log", path);
+    fd = open(path, O_WRONLY | O_APPEND);
+    assert_true(fd >= 0);
+    unlinked(w, "0.log", 1);
+    assert_int_equal(w->reader.stats.open_segments, 1);
+    assert_int_equal(dprintf(fd, T "stdout F two\n"), 44);
+    stream_grew(w->stream);
+    expect(w, READ_DRY, "o:two|");
+    cursor_ack(&w->cursor, &w->cursor.sent);
+    assert_int_equal(w->reader.stats.open_segments, 1);
+    assert_int_equal(close(fd), 0);
+    stream_grew(w->stream); /* inotify tells of the close */
+    assert_int_equal(w->reader.stats.open_segments, 0);
+}
+
 static void test_F23_other_file_under_the_name_is_not_read(void **state)
 {
     struct world *w = *state;
@@ -268,6 +345,9 @@ int main(void)
         CASE(test_F06_truncated_to_nothing),
         CASE(test_F08_hole_left_by_truncation),
         CASE(test_F11_deleted_while_held),
+        CASE(test_L19_closed_when_it_is_confirmed),
+        CASE(test_L19_confirmed_before_it_is_deleted),
+        CASE(test_L19_read_on_while_somebody_writes),
         CASE(test_F23_other_file_under_the_name_is_not_read),
         CASE(test_F03_opened_as_soon_as_its_name_is_known),
         CASE(test_S08_file_closed_for_another_is_opened_again),
