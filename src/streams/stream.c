@@ -261,7 +261,9 @@ static void look_for_names(struct stream *s)
     }
 }
 
-static void measure(struct stream *s, bool make_sure)
+/* What is seen of a file counts at once: should it be truncated before it is read, so much was lost
+ * at least. */
+void stream_measure(struct stream *s)
 {
     struct segment_stat st;
     struct segment *last;
@@ -271,27 +273,24 @@ static void measure(struct stream *s, bool make_sure)
     last = list_entry(s->segments.prev, struct segment, node);
     if (last->fd < 0 || last->gz || segment_stat_fd(last->fd, &st, NULL) < 0)
         return;
+    if (st.size < last->size && last->codec != CODEC_JOURNAL)
+        segment_truncated(last);
     if (st.size > last->size)
         last->size = st.size;
     if (!st.linked && !last->nameless && !last->lent)
         look_for_names(s);
-    if (make_sure && st.size > last->sure && is_same(last))
+    if (st.size > last->sure && is_same(last)) {
         last->sure = st.size;
+        segment_read_prefix(last);
+    }
 }
 
-void stream_measure(struct stream *s)
-{
-    measure(s, true);
-}
-
-/* Those who cannot read just now lag behind what is there, not behind what was last read. Whoever
- * reads makes sure by that; for those who have not since the last time it is done here. */
 void stream_grew(struct stream *s)
 {
     const struct segment *last =
         list_empty(&s->segments) ? NULL : list_entry(s->segments.prev, struct segment, node);
 
-    measure(s, last && last->size > last->sure);
+    stream_measure(s);
     list_for_each_safe (it, &s->cursors) {
         struct cursor *c = list_entry(it, struct cursor, stream_node);
         c->wake(c);

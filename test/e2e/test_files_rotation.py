@@ -10,7 +10,7 @@ from lib.daemon import SLOW
 from lib.node import Rotator, Writer
 from lib.preload import Clock
 from lib.sinks import sinks  # noqa: F401
-from lib.wait import Pacer, wait_for
+from lib.wait import Pacer, stays, wait_for
 
 
 def lost_bytes(d):
@@ -20,6 +20,27 @@ def lost_bytes(d):
 def held(d, node):
     """Files without a name that the daemon still holds open."""
     return [path for path in d.fds() if path.startswith(str(node.root)) and path.endswith(" (deleted)")]
+
+
+def test_L20_truncated_within_a_linger(node, oracle, daemon, http):
+    """What was written and truncated before anybody read it is lost, and each byte of it is declared."""
+    peer = http()
+    c = node.container()
+    d = daemon(node, drains=[("*", peer.url("batch=ndjson&linger=20s"))], env={"READ_FROM": "end"})
+    c.write(oracle.source("kept").take(1))
+    oracle.wait_complete(peer, 60 * SLOW)
+    read, written, had = c.live.stat().st_size, 0, peer.count()
+    for i in range(3):
+        c.write(oracle.source(f"lost-{i}").take(40))
+        written += c.live.stat().st_size - read
+        stays(lambda: peer.count() == had, 1, "it was sent before the file was truncated")  # and it is seen
+        c.copytruncate(f".{i}")
+        read = 0
+    c.write(oracle.sources["kept"].take(1))
+    oracle.wait_complete(peer, 60 * SLOW, ["kept"])
+    assert d.metric("logtrain_lost_bytes_total", reason="truncated") == written
+    assert sum(b"were lost: their file was truncated" in m for m in peer.messages()) > 0
+    assert d.log_lines(" error bytes were lost.*reason=truncated")
 
 
 @pytest.mark.parametrize("late", [0, 0.05])

@@ -110,6 +110,44 @@ static void test_F06_what_was_not_read_is_counted(void **state)
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], unread);
 }
 
+/* Within a linger nobody reads: what one look has seen is known. */
+static void test_L20_seen_once_and_truncated(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", "");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    append(w, "0.log", T "stdout F one\n");
+    stream_grew(w->stream);
+    write_at(w, "0.log", "", 0, O_TRUNC);
+    stream_grew(w->stream);
+    assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 44);
+    expect(w, READ_DRY,
+           "e:logtrain: at least 44 bytes were lost: their file was truncated before it was read|");
+    append(w, "0.log", T "stdout F two\n");
+    expect(w, READ_DRY, "o:two|");
+    assert_int_equal(w->reader.stats.truncated, 1);
+}
+
+/* The next look finds it larger than before, with other lines in it. */
+static void test_L20_truncated_and_grown_past_what_was_seen(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", "");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    append(w, "0.log", T "stdout F one\n");
+    stream_grew(w->stream);
+    write_at(w, "0.log", T "stdout F TWO\n" T "stdout F three\n", 2 * strlen(T) + 28, O_TRUNC);
+    stream_grew(w->stream);
+    expect(w, READ_DRY,
+           "e:logtrain: at least 44 bytes were lost: their file was truncated before it was read|"
+           "o:TWO|o:three|");
+    assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 44);
+}
+
 static void test_F06_truncated_to_nothing(void **state)
 {
     struct world *w = *state;
@@ -342,6 +380,8 @@ int main(void)
         CASE(test_F06_line_begun_before_the_truncation_has_no_end),
         CASE(test_F06_who_has_read_of_the_new_file_reads_it_once),
         CASE(test_F06_what_was_not_read_is_counted),
+        CASE(test_L20_seen_once_and_truncated),
+        CASE(test_L20_truncated_and_grown_past_what_was_seen),
         CASE(test_F06_truncated_to_nothing),
         CASE(test_F08_hole_left_by_truncation),
         CASE(test_F11_deleted_while_held),
