@@ -152,7 +152,7 @@ def test_hostnames_that_an_input_may_not_use(heard):
 def test_a_token_file_that_is_missing_refuses_to_start(daemon, tmp_path):
     d = daemon(routes=[("*", "null://")], env={**ON, "HTTP_TOKEN_FILE": tmp_path / "none"}, wait=False)
     assert wait_for(lambda: d.process.poll() is not None, 30, "its end")
-    assert f"HTTP_EVENTS: HTTP_TOKEN_FILE: cannot read {tmp_path}/none" in d.log()
+    assert f"HTTP_TOKEN_FILE: cannot read {tmp_path}/none" in d.log()
     d.process = None
 
 
