@@ -6,7 +6,8 @@
  *
  * Bodies are let go after SHELVE_MS without progress, sooner while somebody waits for room. The
  * body made again is compared by length and hash: if the file has changed under it, the frame that
- * was begun cannot be ended, and the member must end the connection.
+ * was begun cannot be ended, and the member must end the connection. What a batch says of lost
+ * bytes is in no file: such a batch keeps its body.
  */
 #include "drains/engine_internal.h"
 #include "formats/format.h"
@@ -82,7 +83,7 @@ void drain_charge(struct batch *b)
 static void let_go(struct batch *b, uint64_t hash)
 {
     list_del(&b->body_node);
-    if (b->shelved || !b->body.len)
+    if (b->shelved || !b->body.len || b->gaps)
         return;
     b->shelved = true;
     b->shelved_hash = hash;
