@@ -67,6 +67,7 @@
 #define ADDRESSES_MAX 16        /* of one name that are tried */
 #define CONNECTS_PER_SECOND 200 /* new connections of one worker, all drains together */
 #define CONNECTS_BURST 64
+#define RETRIES_PER_SECOND 20     /* ... of these to hosts that were tried long and never reached */
 #define YOUNG_CONNECTION_MS 10000 /* ends earlier: not a clean end, whatever the peer says */
 #define YOUNG_NEVER_MS 1000       /* ends earlier: what it took never counts towards REWINDS_MAX */
 #define COMMIT_LAG_MS 5000        /* syslog over TCP and TLS: DESIGN.md §6 */

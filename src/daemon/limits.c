@@ -71,6 +71,7 @@ static const struct limit limits[] = {
     ROW(ADDRESSES_MAX, "addresses"),
     ROW(CONNECTS_PER_SECOND, "connections/s"),
     ROW(CONNECTS_BURST, "connections"),
+    ROW(RETRIES_PER_SECOND, "connections/s"),
     ROW(YOUNG_CONNECTION_MS, "ms"),
     ROW(YOUNG_NEVER_MS, "ms"),
     ROW(COMMIT_LAG_MS, "ms"),

@@ -23,7 +23,7 @@
 struct filler {
     struct record_sink sink;
     struct batch *batch;
-    struct drain_cursor *cursor;
+    struct formatter *formatter; /* of the cursor whose turn it is */
     struct batch_range *range;
     bool full; /* though the target is not reached */
     size_t target;
@@ -163,7 +163,7 @@ static int filler_add(struct record_sink *s, const struct record *r)
     if (b->records >= f->max_records || len >= f->target)
         return -1;
     b->body.max = b->records ? f->target + SLACK : BATCH_GROWTH_MAX;
-    if (formatter_add(f->cursor->formatter, &b->body, r, b->now, &cut) < 0) {
+    if (formatter_add(f->formatter, &b->body, r, b->now, &cut) < 0) {
         f->full = b->records;
         if (f->full)
             return -1;
@@ -212,7 +212,7 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     size_t quantum = f->max_records == 1 ? 4096 : f->target < QUANTUM ? f->target : QUANTUM;
     enum read_result rc;
 
-    f->cursor = c;
+    f->formatter = drain_cursor_formatter(c);
     f->range = r;
     rc = cursor_read(&c->cursor, quantum, &f->sink);
     r->to = c->cursor.sent;
@@ -279,7 +279,7 @@ struct batch *batch_fill(struct drain *d)
         list_del(&c->ready_node);
     }
     f.batch->body.max = BATCH_GROWTH_MAX;
-    (void)formatter_end(f.batch->ranges[0].cursor->formatter,
+    (void)formatter_end(drain_cursor_formatter(f.batch->ranges[0].cursor),
                         &f.batch->body); /* one byte; the cap is far */
     body_trim(f.batch);
     return f.batch;

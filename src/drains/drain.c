@@ -15,6 +15,8 @@
 #include "drains/ledger.h"
 #include "drains/trace.h"
 
+#define REST_ATTEMPTS 3 /* so often in vain: it may take a while */
+
 void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
                 struct drain_spec *spec)
 {
@@ -30,6 +32,7 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
     list_init(&d->ready);
     list_init(&d->inflight);
     list_init(&d->cramped_node);
+    list_init(&d->host_node);
 }
 
 void drain_release(struct drain *d)
@@ -39,6 +42,7 @@ void drain_release(struct drain *d)
     list_del(&d->connect_node);
     ledger_free(d->ledger);
     budget_leave(d);
+    host_leave(d);
     loop_timer_free(d->timer);
     drain_spec_unref(d->spec);
 }
@@ -54,13 +58,19 @@ static void timer_fired(void *arg)
     engine_want(d->engine, d);
 }
 
+static struct loop_timer *timer_of(struct drain *d)
+{
+    if (!d->timer)
+        d->timer = loop_timer_create(&d->engine->loop, timer_fired, d);
+    return d->timer;
+}
+
 struct drain *drain_create(struct engine *en, struct drain_spec *spec, struct err *e)
 {
     struct drain *d = spec->scheme->ops->create(en, spec, e);
 
     if (!d)
         return NULL;
-    d->timer = loop_timer_create(&en->loop, timer_fired, d);
     list_add_tail(&en->all, &d->node);
     return d;
 }
@@ -111,26 +121,26 @@ void drain_recovered(struct drain *d)
     engine_news(d->engine, d->spec, DRAIN_RECOVERED, 0);
 }
 
-uint64_t drain_backoff(struct drain *d, unsigned attempts, uint64_t cap)
+uint64_t engine_backoff(struct engine *en, unsigned attempts, uint64_t cap)
 {
     unsigned shift = attempts < 16 ? attempts : 16;
     uint64_t span = (uint64_t)BACKOFF_BASE_MS << shift;
 
     if (span > cap - BACKOFF_BASE_MS)
         span = cap - BACKOFF_BASE_MS;
-    return BACKOFF_BASE_MS + engine_random(d->engine, span);
+    return BACKOFF_BASE_MS + engine_random(en, span);
 }
 
 void drain_wait(struct drain *d, uint64_t ms)
 {
     if (d->state == DRAIN_CLOSING)
         return;
-    if (d->state == DRAIN_WAITING && loop_timer_left(d->timer) >= ms)
+    if (d->state == DRAIN_WAITING && loop_timer_left(timer_of(d)) >= ms)
         return; /* the answer to another request asked for more */
     d->state = DRAIN_WAITING;
     d->lingered = false;
     list_del(&d->connect_node);
-    loop_timer_start(d->timer, ms);
+    loop_timer_start(timer_of(d), ms);
 }
 
 void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e)
@@ -151,10 +161,23 @@ void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err 
     d->held = hold;
 }
 
+/* What is made again when it is needed goes. */
+static void rest(struct drain *d)
+{
+    if (d->ops->rest)
+        d->ops->rest(d);
+    if (!loop_timer_active(timer_of(d))) { /* it waits with its host */
+        loop_timer_free(d->timer);
+        d->timer = NULL;
+    }
+    list_for_each (it, &d->cursors)
+        drain_cursor_rename(list_entry(it, struct drain_cursor, drain_node));
+}
+
 void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e)
 {
     bool hold = v == VERDICT_HOLD, again = d->state == DRAIN_WAITING;
-    uint64_t ms = drain_backoff(d, d->attempts, hold ? HOLD_MS : BACKOFF_CAP_MS);
+    uint64_t ms = engine_backoff(d->engine, d->attempts, hold ? HOLD_MS : BACKOFF_CAP_MS);
 
     d->healthy = false;
     d->batch_target = BATCH_BYTES_PROBE;
@@ -168,7 +191,10 @@ void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const
     if (again && retry_after_ms < 0)
         return; /* the answer to another request of the same try */
     d->attempts++;
-    drain_wait(d, ms);
+    if (retry_after_ms >= 0 || !host_wait(d))
+        drain_wait(d, ms);
+    if (!d->ninflight && (!d->counters.connects || d->attempts >= REST_ATTEMPTS))
+        rest(d);
 }
 
 /* ---- members' side ---- */
@@ -179,14 +205,18 @@ void drain_opened(struct drain *d)
         return;
     d->state = DRAIN_OPEN;
     d->opened_at = loop_now(&d->engine->loop);
-    if (d->ops->open)
+    if (d->ops->open) {
         d->counters.connects++;
+        host_reached(d);
+    }
     engine_want(d->engine, d);
 }
 
 void drain_count_connects(struct drain *d, unsigned made, unsigned failed)
 {
     d->counters.connects += made;
+    if (made)
+        host_reached(d);
     d->counters.connect_errors += failed;
 }
 
@@ -303,8 +333,8 @@ static bool lingering(struct drain *d)
 {
     if (!d->spec->linger_ms || d->lingered || d->record_limit || d->engine->stopping)
         return false;
-    if (!loop_timer_active(d->timer))
-        loop_timer_start(d->timer, d->spec->linger_ms);
+    if (!loop_timer_active(timer_of(d)))
+        loop_timer_start(timer_of(d), d->spec->linger_ms);
     return true;
 }
 
@@ -324,7 +354,8 @@ bool drain_work(struct drain *d)
     if (list_empty(&d->ready) || d->ninflight >= d->slots)
         return false;
     if (d->state == DRAIN_CLOSED) {
-        engine_connect(d->engine, d);
+        if (!host_wait_new(d))
+            engine_connect(d->engine, d);
         return false;
     }
     if (d->state != DRAIN_OPEN || (!d->ordered && !d->healthy && d->ninflight) || lingering(d))
@@ -345,7 +376,7 @@ bool drain_work(struct drain *d)
 
 void drain_close(struct drain *d, bool flush)
 {
-    loop_timer_stop(d->timer);
+    loop_timer_stop(timer_of(d));
     list_del(&d->connect_node);
     list_del(&d->cramped_node);
     list_del(&d->work_node);

@@ -102,6 +102,9 @@ struct drain_ops {
     /* The peer has taken nothing of an unsettled batch for a while: calls drain_shelve(), and lets
      * go of what it has itself for it. NULL = drain_shelve() will do. */
     void (*shelve)(struct drain *d, struct batch *batch);
+    /* It has failed, nothing is in flight, and it will be a while: lets go of what it can make
+     * again. NULL = nothing. */
+    void (*rest)(struct drain *d);
     /* Says goodbye and settles what is in flight as OFFLINE, then drain_closed(). Idempotent. With
      * <flush>, lets what was written reach the peer first (bounded by the engine's deadline). */
     void (*close)(struct drain *d, bool flush);
@@ -144,9 +147,9 @@ struct drain_cursor {
     struct list ready_node; /* drain->ready while it has something to read and nothing in flight */
     struct list drain_node; /* drain->cursors */
     struct list wait_node;  /* engine->waiting, while READ_WAIT */
-    struct formatter *formatter;
-    unsigned inflight; /* batches and ledger entries that hold a range of it */
-    bool pending;      /* something may be there to read */
+    struct formatter *formatter; /* NULL until it is needed: drain_cursor_formatter() */
+    unsigned inflight;           /* batches and ledger entries that hold a range of it */
+    bool pending;                /* something may be there to read */
     bool busy;   /* in flight on a drain that is not ordered: its next batch waits for the answer */
     bool parked; /* its route is gone; kept for ROUTE_GRACE_MS */
     bool probing; /* stuck because records are refused: what is written meanwhile is tried */
@@ -182,6 +185,8 @@ struct drain {
     struct list ready;        /* cursors with something to read, in turn */
     struct list inflight;     /* batches at the member */
     struct party *party;      /* who pays for its memory; NULL before its first stream */
+    struct host *host;        /* whom it waits with while it was never reached; NULL = nobody */
+    struct list host_node;    /* host->waiting */
     struct list cramped_node; /* engine->cramped, while it waits for room */
     struct ledger *ledger;    /* VERDICT_SENT: what waits for drain_confirm(); NULL until needed */
     enum drain_state state;
@@ -206,7 +211,7 @@ struct drain {
     uint32_t suspects;     /* ... and refused, but not passed over, since then or the last pause */
     uint64_t refusals_since;  /* records passed over since then ... */
     unsigned refusals;        /* ... so many, for the log's sake */
-    struct loop_timer *timer; /* backoff, linger */
+    struct loop_timer *timer; /* backoff, linger; NULL until it is needed */
     uint64_t failing_since;
     uint64_t opened_at;
     uint64_t unused_since; /* loop time at which its last cursor went */

@@ -116,15 +116,19 @@ static void lost(struct cursor *k, const struct gap *g)
         KV_INT("segment", g->from.seg), KV_INT("from", g->at), KV_INT("to", g->at + g->bytes));
 }
 
-static struct formatter *formatter_for(const struct drain_cursor *c)
+struct formatter *drain_cursor_formatter(struct drain_cursor *c)
 {
-    struct format_options o = c->drain->spec->format;
+    const struct drain_spec *spec = c->drain->spec;
+    struct format_options o = spec->format;
 
-    if (c->drain->spec->scheme->flags & (DRAIN_UDP | DRAIN_FRAMED))
+    if (c->formatter)
+        return c->formatter;
+    if (spec->scheme->flags & (DRAIN_UDP | DRAIN_FRAMED))
         o.framing = FRAMING_OCTET; /* between us and the member: one frame is one datagram */
-    o.valid = c->drain->spec->utf8_keep ? NULL : &c->drain->engine->valid;
-    o.id_first = c->drain->spec->scheme->flags & DRAIN_FRAMED;
-    return formatter_create(&o, c->cursor.stream->identity);
+    o.valid = spec->utf8_keep ? NULL : &c->drain->engine->valid;
+    o.id_first = spec->scheme->flags & DRAIN_FRAMED;
+    c->formatter = formatter_create(&o, c->cursor.stream->identity);
+    return c->formatter;
 }
 
 struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struct position *end)
@@ -133,12 +137,12 @@ struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struc
 
     c->drain = d;
     budget_join(d, s->identity);
+    host_join(d, s->identity);
     list_init(&c->ready_node);
     list_init(&c->wait_node);
     list_add_tail(&d->cursors, &c->drain_node);
     cursor_init(&c->cursor, s, drain_wake_cursor, end);
     c->cursor.lost = lost;
-    c->formatter = formatter_for(c);
     c->caught_up_at = loop_now(&d->engine->loop);
     drain_wake_cursor(&c->cursor);
     return c;
@@ -147,7 +151,7 @@ struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struc
 void drain_cursor_rename(struct drain_cursor *c)
 {
     formatter_free(c->formatter);
-    c->formatter = formatter_for(c);
+    c->formatter = NULL; /* it is made with the new name */
 }
 
 void drain_cursor_park(struct drain_cursor *c)

@@ -41,6 +41,7 @@ const struct drain_ops drain_elastic_ops = {
     .create = elastic_create,
     .send = http_post,
     .shelve = http_shelve,
+    .rest = http_rest,
     .close = http_close,
     .free = http_free,
 };

@@ -16,6 +16,7 @@
 #include "net/http_client.h"
 
 #define TIDY_MS 60000
+#define LONG_DEAD 4 /* failures in a row: it may wait for others that were never reached */
 
 struct loop *engine_loop(struct engine *en)
 {
@@ -44,6 +45,27 @@ struct gzip *engine_gzip(struct engine *en)
     if (!en->gzip)
         en->gzip = gzip_create();
     return en->gzip;
+}
+
+struct tls_config *engine_tls(struct engine *en, const struct drain_spec *s, struct err *e)
+{
+    struct tls_config **shared = &en->tls[s->insecure];
+    bool special = s->ca || s->client_cert || s->client_key || s->servername;
+    struct tls_options o;
+
+    if (!special && *shared)
+        return *shared;
+    drain_spec_tls(s, &o);
+    if (special)
+        return tls_config_create(&o, e);
+    *shared = tls_config_create(&o, e);
+    return *shared;
+}
+
+void engine_tls_free(struct engine *en, struct tls_config *tls)
+{
+    if (tls != en->tls[false] && tls != en->tls[true])
+        tls_config_free(tls);
 }
 
 struct buf *engine_scratch(struct engine *en, size_t max)
@@ -83,15 +105,20 @@ void engine_want(struct engine *en, struct drain *d)
 
 /* ---- leave to connect ---- */
 
+/* Those that were well come first, for all others to wait for; those that were never reached last,
+ * and of these first the ones that have not tried for long. */
 void engine_connect(struct engine *en, struct drain *d)
 {
     if (!list_empty(&d->connect_node))
         return;
-    if (d->failing)
+    if (d->counters.connects && !d->failing)
+        list_add_head(&en->connecting, &d->connect_node);
+    else if (d->counters.connects || !d->attempts)
         list_add_tail(&en->connecting, &d->connect_node);
+    else if (d->attempts < LONG_DEAD)
+        list_add_head(&en->retrying, &d->connect_node);
     else
-        list_add_head(&en->connecting,
-                      &d->connect_node); /* it was well: the dead ones wait for it */
+        list_add_tail(&en->retrying, &d->connect_node);
     loop_task_post(&en->loop, &en->turn);
 }
 
@@ -108,18 +135,37 @@ static void refill_tokens(struct engine *en)
                              : en->connect_tokens + (unsigned)more;
 }
 
+/* The next one that may connect; NULL = nobody, or nobody yet. */
+static struct drain *next_to_connect(struct engine *en)
+{
+    uint64_t now = loop_now(&en->loop);
+    struct list *from = &en->connecting;
+
+    if (list_empty(from) && now >= en->retry_at && !list_empty(&en->retrying)) {
+        from = &en->retrying;
+        en->retry_at = now + 1000 / RETRIES_PER_SECOND;
+    }
+    return list_empty(from) ? NULL : list_entry(from->next, struct drain, connect_node);
+}
+
 static void give_leave(struct engine *en)
 {
-    refill_tokens(en);
-    while (en->connect_tokens && !list_empty(&en->connecting)) {
-        struct drain *d = list_entry(en->connecting.next, struct drain, connect_node);
+    uint64_t now = loop_now(&en->loop), wait = 1000 / CONNECTS_PER_SECOND + 1;
+    struct drain *d;
 
+    refill_tokens(en);
+    while (en->connect_tokens && (d = next_to_connect(en))) {
         list_del(&d->connect_node);
+        if (host_wait_new(d))
+            continue; /* what it is about to try became known while it waited */
         en->connect_tokens--;
         drain_go(d);
     }
-    if (!list_empty(&en->connecting) && !loop_timer_active(en->connect_timer))
-        loop_timer_start(en->connect_timer, 1000 / CONNECTS_PER_SECOND + 1);
+    if (list_empty(&en->connecting) && en->retry_at > now)
+        wait = en->retry_at - now;
+    if (!(list_empty(&en->connecting) && list_empty(&en->retrying)) &&
+        !loop_timer_active(en->connect_timer))
+        loop_timer_start(en->connect_timer, wait);
 }
 
 static void connect_timer_fired(void *arg)
@@ -325,6 +371,8 @@ static int engine_open(struct engine *en, struct err *e)
     list_init(&en->all);
     list_init(&en->work);
     list_init(&en->connecting);
+    list_init(&en->retrying);
+    map_init(&en->hosts);
     list_init(&en->waiting);
     list_init(&en->settled);
     list_init(&en->closed);
@@ -367,6 +415,7 @@ static void engine_release(struct engine *en)
     while (en->nspare_bodies)
         buf_release(&en->spare_bodies[--en->nspare_bodies]);
     map_release(&en->parties);
+    map_release(&en->hosts);
     map_release(&en->streams);
     map_release(&en->drains);
     loop_timer_free(en->wait_timer);
@@ -380,6 +429,8 @@ static void engine_release(struct engine *en)
     if (en->http)
         http_client_free(en->http);
     gzip_free(en->gzip);
+    tls_config_free(en->tls[false]);
+    tls_config_free(en->tls[true]);
     buf_release(&en->scratch);
     buf_release(&en->valid);
     dns_free(en->dns);

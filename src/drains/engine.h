@@ -161,6 +161,10 @@ struct dns *engine_dns(struct engine *en);
 struct http_client *engine_http(
     struct engine *en);                      /* made when first asked for; NULL if it cannot be */
 struct gzip *engine_gzip(struct engine *en); /* one for all drains: its state takes 268 KB */
+/* The TLS configuration that <s> asks for; one is shared by all that ask for nothing special. Given
+ * back with engine_tls_free(). */
+struct tls_config *engine_tls(struct engine *en, const struct drain_spec *s, struct err *e);
+void engine_tls_free(struct engine *en, struct tls_config *tls); /* NULL is fine */
 /* A buffer for as long as a call of a member lasts, empty, with leave to hold <max>; what it has
  * grown to is kept up to SCRATCH_KEPT for the next one. */
 struct buf *engine_scratch(struct engine *en, size_t max);

@@ -22,6 +22,7 @@ struct engine {
     struct dns *dns;
     struct http_client *http;
     struct gzip *gzip;
+    struct tls_config *tls[2]; /* what drains without TLS options share: [insecure] */
     struct buf scratch;
     struct buf valid;       /* scratch of the formatters */
     struct map streams;     /* of struct stream, by id */
@@ -29,6 +30,9 @@ struct engine {
     struct list all;        /* drains */
     struct list work;       /* drains with something to do this turn */
     struct list connecting; /* drains that wait for leave to connect */
+    struct list retrying;   /* ... though they were never reached: after the others, and slowly */
+    struct map hosts;       /* of struct host, by namespace and name */
+    uint64_t retry_at;      /* loop time before which none of <retrying> has its turn */
     struct list waiting;    /* cursors to look at again at wake_at */
     struct list settled;    /* batches with a verdict, not acted on yet */
     struct list closed;     /* drains that nobody uses, said goodbye, to be freed */
@@ -113,7 +117,7 @@ void drain_recovered(struct drain *d);
 /* It fails, or some of its streams do: says it when that is new. */
 void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e);
 /* A pause before the next try, of which <attempts> went before. */
-uint64_t drain_backoff(struct drain *d, unsigned attempts, uint64_t cap_ms);
+uint64_t engine_backoff(struct engine *en, unsigned attempts, uint64_t cap_ms);
 /* One failure: says it when it is the first, and sets the time of the next try. <retry_after_ms>:
  * -1 = the peer gave none. */
 void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e);
@@ -150,6 +154,7 @@ void drain_refused(struct drain_cursor *c, const struct record *r, const struct 
 void drain_explain_refusal(const struct drain *d, const struct err *refusal, struct err *out);
 
 /* ---- drain_cursor.c ---- */
+struct formatter *drain_cursor_formatter(struct drain_cursor *c);
 void drain_wake_cursor(struct cursor *c);
 /* Puts the cursor into its drain's turn if there is something to read and nothing stands against
  * it. */
@@ -188,6 +193,20 @@ size_t budget_room(const struct drain *d);
 /* <d> waits until there is room. */
 void budget_wait(struct drain *d);
 void budget_wake(struct engine *en);
+
+/* ---- host.c ---- */
+/* Which host <d> waits with. <id>: of its first stream. */
+void host_join(struct drain *d, const struct identity *id);
+void host_leave(struct drain *d);
+/* <d>, which has failed, waits for its host's turn. False when it was reached before: it has its
+ * own backoff. */
+bool host_wait(struct drain *d);
+/* <d> is new, and others had no luck with the same port: it waits like them. */
+bool host_wait_new(struct drain *d);
+/* A connection of <d> was made. */
+void host_reached(struct drain *d);
+/* Until the next try of <d>, which is WAITING. */
+uint64_t host_retry_in(const struct drain *d);
 
 /* ---- batch.c ---- */
 /* Its body is not needed any more, or will be made again. */

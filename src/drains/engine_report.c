@@ -61,7 +61,7 @@ static void report_drain(struct engine *en, struct drain *d, struct drain_report
     if (d->last_error.text[0])
         r->error = str_dup(str_of(d->last_error.text));
     if (d->state == DRAIN_WAITING)
-        r->retry_in_ms = loop_timer_left(d->timer);
+        r->retry_in_ms = host_retry_in(d);
     list_for_each (it, &d->cursors) {
         const struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
         uint64_t unsent = cursor_lag(&c->cursor, &c->cursor.sent), held = held_by(&c->cursor);

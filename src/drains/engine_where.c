@@ -33,7 +33,7 @@ static struct cursor_report report_cursor(const struct drain_cursor *c)
     if (d->last_error.text[0])
         r.error = str_dup(str_of(d->last_error.text));
     if (d->state == DRAIN_WAITING)
-        r.retry_in_ms = loop_timer_left(d->timer);
+        r.retry_in_ms = host_retry_in(d);
     return r;
 }
 

@@ -44,7 +44,7 @@ struct drain_http {
     struct drain base;
     const struct http_kind *kind;
     struct tls_config *tls;     /* owned; NULL for http:// */
-    struct http_origin *origin; /* owned */
+    struct http_origin *origin; /* owned; NULL while it rests, as <tls> */
     struct gzip *gzip;          /* the engine's; NULL without compression=gzip */
     struct http_headers headers;
     struct list idle, busy; /* struct post; made when first needed, at most base.slots of them */
@@ -58,20 +58,32 @@ static struct drain_http *http_of(struct drain *d)
     return container_of(d, struct drain_http, base);
 }
 
+void http_rest(struct drain *d)
+{
+    struct drain_http *h = http_of(d);
+
+    if (!list_empty(&h->busy))
+        return;
+    list_for_each_safe (it, &h->idle) {
+        struct post *p = list_entry(it, struct post, node);
+
+        list_del(&p->node);
+        buf_release(&p->gzipped);
+        free(p);
+    }
+    http_origin_free(h->origin);
+    h->origin = NULL;
+    engine_tls_free(d->engine, h->tls);
+    h->tls = NULL;
+}
+
 void http_free(struct drain *d)
 {
     struct drain_http *h = http_of(d);
 
     if (!list_empty(&h->busy))
         BUG("http: drain freed with a request under way");
-    list_for_each_safe (it, &h->idle) {
-        struct post *p = list_entry(it, struct post, node);
-
-        buf_release(&p->gzipped);
-        free(p);
-    }
-    http_origin_free(h->origin);
-    tls_config_free(h->tls);
+    http_rest(d);
     http_headers_release(&h->headers);
     drain_release(d);
     free(h);
@@ -90,13 +102,11 @@ static int set_up(struct drain_http *h, struct engine *en, struct err *e)
         .connect_timeout_ms =
             s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS,
     };
-    struct tls_options tls;
 
     if (!client)
         return err_set(e, ENOMEM, "http: no client");
     if (cfg.tls) {
-        drain_spec_tls(s, &tls);
-        h->tls = tls_config_create(&tls, e);
+        h->tls = engine_tls(en, s, e);
         if (!h->tls)
             return -1;
         cfg.tls_config = h->tls;
@@ -268,7 +278,7 @@ void http_post(struct drain *d, struct batch *b)
 
     b->member = borrowed ? NULL : p;
     p->off = 0;
-    if (post_encode(p, &b->err) < 0) {
+    if ((!h->origin && set_up(h, d->engine, &b->err) < 0) || post_encode(p, &b->err) < 0) {
         post_settle(p, VERDICT_RETRY);
         return;
     }
@@ -322,6 +332,7 @@ const struct drain_ops drain_http_ops = {
     .create = http_create,
     .send = http_post,
     .shelve = http_shelve,
+    .rest = http_rest,
     .close = http_close,
     .free = http_free,
 };

@@ -19,6 +19,7 @@ struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind
                              struct engine *en, struct drain_spec *spec, struct err *e);
 void http_post(struct drain *d, struct batch *b);
 void http_shelve(struct drain *d, struct batch *b);
+void http_rest(struct drain *d);
 void http_close(struct drain *d, bool flush);
 void http_free(struct drain *d);
 

@@ -137,9 +137,10 @@ static void stick(struct drain_cursor *c, enum verdict rest, bool moved)
         drain_cursor_unstick(c);
     drain_cursor_rewind(c);
     c->pending = !c->probing; /* then it waits for something else to be tried */
-    drain_cursor_stick(
-        c, drain_backoff(c->drain, c->stuck_tries, rest == VERDICT_HOLD ? HOLD_MS : BACKOFF_CAP_MS),
-        false);
+    drain_cursor_stick(c,
+                       engine_backoff(c->drain->engine, c->stuck_tries,
+                                      rest == VERDICT_HOLD ? HOLD_MS : BACKOFF_CAP_MS),
+                       false);
 }
 
 /* What of the batch comes again; the others may go on. */

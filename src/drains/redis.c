@@ -469,12 +469,10 @@ static void redis_open(struct drain *d)
 static struct drain *redis_create(struct engine *en, struct drain_spec *spec, struct err *e)
 {
     struct drain_redis *r;
-    struct tls_options o;
     struct tls_config *tls = NULL;
 
     if (spec->scheme->flags & DRAIN_TLS) {
-        drain_spec_tls(spec, &o);
-        tls = tls_config_create(&o, e);
+        tls = engine_tls(en, spec, e);
         if (!tls)
             return NULL;
     }
@@ -509,7 +507,7 @@ static void redis_free(struct drain *d)
 
     hang_up(r);
     loop_timer_free(r->timer);
-    tls_config_free(r->tls);
+    engine_tls_free(r->base.engine, r->tls);
     drain_release(d);
     free(r);
 }

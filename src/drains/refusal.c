@@ -176,7 +176,7 @@ static bool refuses_all(struct drain *d, const struct drain_cursor *c)
 static void suspect(struct drain *d, struct batch *b)
 {
     struct drain_cursor *c = b->ranges[0].cursor;
-    uint64_t pause = drain_backoff(d, c->stuck_tries, HOLD_MS);
+    uint64_t pause = engine_backoff(d->engine, c->stuck_tries, HOLD_MS);
     struct err why;
 
     drain_explain_refusal(d, &b->err, &why);
@@ -189,7 +189,8 @@ static void suspect(struct drain *d, struct batch *b)
         d->batch_limit = 0; /* it was no limit */
     d->healthy = false;
     if (refuses_all(d, c)) {
-        uint64_t ms = drain_backoff(d, d->attempts, d->accepted ? BACKOFF_CAP_MS : HOLD_MS);
+        uint64_t ms =
+            engine_backoff(d->engine, d->attempts, d->accepted ? BACKOFF_CAP_MS : HOLD_MS);
 
         d->suspects = 0;
         drain_failed(d, VERDICT_HOLD, d->accepted ? (int64_t)ms : -1, &why);

@@ -65,7 +65,7 @@ static int refill_add(struct record_sink *s, const struct record *r)
     struct refill *f = container_of(s, struct refill, sink);
     struct batch *b = f->batch;
 
-    return formatter_add(f->range->cursor->formatter, &b->body, r, b->now, NULL);
+    return formatter_add(drain_cursor_formatter(f->range->cursor), &b->body, r, b->now, NULL);
 }
 
 static void refill_range(struct batch *b, const struct batch_range *r)
@@ -118,7 +118,8 @@ int drain_unshelve(struct drain *d, struct batch *b)
         if (b->ranges[i].cursor)
             refill_range(b, &b->ranges[i]);
     if (b->ranges[0].cursor)
-        (void)formatter_end(b->ranges[0].cursor->formatter, &b->body); /* seen by its length */
+        (void)formatter_end(drain_cursor_formatter(b->ranges[0].cursor),
+                            &b->body); /* seen by its length */
     drain_charge(b);
     if (b->body.len != b->len ||
         (b->shelved_hash && hash_stable(b->body.p, b->len) != b->shelved_hash))

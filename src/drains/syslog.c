@@ -243,12 +243,10 @@ static void syslog_open(struct drain *d)
 static struct drain *syslog_create(struct engine *en, struct drain_spec *spec, struct err *e)
 {
     struct drain_syslog *s;
-    struct tls_options o;
     struct tls_config *tls = NULL;
 
     if (spec->scheme->flags & DRAIN_TLS) {
-        drain_spec_tls(spec, &o);
-        tls = tls_config_create(&o, e);
+        tls = engine_tls(en, spec, e);
         if (!tls)
             return NULL;
     }
@@ -287,7 +285,7 @@ static void syslog_free(struct drain *d)
 
     conn_free(s->conn);
     loop_timer_free(s->poll);
-    tls_config_free(s->tls);
+    engine_tls_free(s->base.engine, s->tls);
     drain_release(d);
     free(s);
 }

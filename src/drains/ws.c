@@ -252,12 +252,10 @@ static void ws_open(struct drain *d)
 static struct drain *ws_drain_create(struct engine *en, struct drain_spec *spec, struct err *e)
 {
     struct drain_ws *w;
-    struct tls_options o;
     struct tls_config *tls = NULL;
 
     if (spec->scheme->flags & DRAIN_TLS) {
-        drain_spec_tls(spec, &o);
-        tls = tls_config_create(&o, e);
+        tls = engine_tls(en, spec, e);
         if (!tls)
             return NULL;
     }
@@ -296,7 +294,7 @@ static void ws_drain_free(struct drain *d)
 
     hang_up(w);
     loop_timer_free(w->timer);
-    tls_config_free(w->tls);
+    engine_tls_free(w->base.engine, w->tls);
     buf_release(&w->message);
     drain_release(d);
     free(w);

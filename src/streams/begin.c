@@ -49,6 +49,8 @@ void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor 
 
     *c = (struct cursor){.stream = s, .wake = wake};
     list_init(&c->gaps);
+    list_init(&c->dry_node);
+    list_add_tail(&s->dry, &c->dry_node);
     s->was_read = true;
     s->reader->stats.acks++;
     list_add_tail(&s->cursors, &c->stream_node);
@@ -81,13 +83,15 @@ void cursor_init_again(struct cursor *c, const struct cursor *original, const st
                          .since_end = original->since_end,
                          .original = original};
     list_init(&c->gaps);
+    list_init(&c->dry_node);
     list_add_tail(&c->stream->cursors, &c->stream_node); /* truncation must find it */
 }
 
 void cursor_release(struct cursor *c)
 {
-    c->stream->reader->stats.acks++;
+    c->stream->reader->stats.acks += !c->original;
     list_del(&c->stream_node);
+    list_del(&c->dry_node);
     gaps_release(c);
 }
 

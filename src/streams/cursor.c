@@ -526,6 +526,8 @@ enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_s
     do {
         rc = next_step(c, max_bytes, sink);
     } while (rc == STEP_AGAIN);
+    if (rc != READ_MORE && !c->original && list_empty(&c->dry_node))
+        list_add_tail(&c->stream->dry, &c->dry_node);
     if (rc == STEP_UNREADABLE)
         return READ_WAIT;
     if (r->big.cap > READ_CHUNK)

@@ -48,6 +48,7 @@ struct stream *stream_create(struct reader *r, uint64_t id, struct identity *ide
     s->reader = r;
     list_init(&s->segments);
     list_init(&s->cursors);
+    list_init(&s->dry);
     return s;
 }
 
@@ -289,10 +290,15 @@ void stream_grew(struct stream *s)
 {
     const struct segment *last =
         list_empty(&s->segments) ? NULL : list_entry(s->segments.prev, struct segment, node);
+    struct list now;
 
     stream_measure(s);
-    list_for_each_safe (it, &s->cursors) {
-        struct cursor *c = list_entry(it, struct cursor, stream_node);
+    list_init(&now);
+    list_move_all(&now, &s->dry);
+    while (!list_empty(&now)) {
+        struct cursor *c = list_entry(now.next, struct cursor, dry_node);
+
+        list_del(&c->dry_node);
         c->wake(c);
     }
     if (last && last->nameless)

@@ -136,6 +136,7 @@ struct record_sink {
 
 struct cursor {
     struct list stream_node; /* stream->cursors */
+    struct list dry_node;    /* stream->dry, from when it has read to the end until it is woken */
     struct stream *stream;
     void (*wake)(struct cursor *c); /* something may be there to read */
     struct mark sent;               /* next byte to read */
@@ -168,8 +169,9 @@ struct stream {
     struct reader *reader;
     struct list segments;
     struct list cursors;
-    bool finished; /* no further byte or segment will come */
-    bool was_read; /* has had a cursor */
+    struct list dry; /* those of them that wait for more: who does not read costs nothing here */
+    bool finished;   /* no further byte or segment will come */
+    bool was_read;   /* has had a cursor */
 };
 
 /* What all streams of a worker share: buffers, open files, counters. */
@@ -242,7 +244,7 @@ void stream_journal_add(struct stream *s, uint32_t no, char *path, int fd,
 void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct segment_id *id);
 /* Looks how large the last segment is, and makes sure that it is still what its cursors read. */
 void stream_measure(struct stream *s);
-/* Wakes all cursors. */
+/* Wakes the cursors that wait for more. */
 void stream_grew(struct stream *s);
 void stream_finish(struct stream *s);
 /* Lets go of the segments that every cursor has passed. */

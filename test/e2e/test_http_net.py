@@ -48,10 +48,10 @@ def test_D01_refused_then_up(node, oracle, daemon, http, https, certs, tls, opti
 
 
 def test_D01_backoff_is_jittered_and_capped(node, oracle, daemon, http):
-    """Twenty drains of one dead host do not come all at once."""
+    """Twenty dead hosts are not tried all at once."""
     web = http()
     web.refuse()
-    d = daemon(node, routes=[("*", web.url(path=f"/{i}")) for i in range(20)])
+    d = daemon(node, routes=[("*", web.url(host=f"127.0.1.{i}")) for i in range(1, 21)])
     node.container("web-0").write(oracle.source("a").take(1))
     wait_for(lambda: len(d.drains()) == 20 and all(r["counters"]["connect_errors"] >= 3 for r in d.drains()), 20 * SLOW,
              "three tries of each")
@@ -86,8 +86,8 @@ def test_D06_blackhole(node, oracle, daemon, http, https, certs, tls):
     web.blackhole()
     d = daemon(node, routes=[("*", web.url(f"batch=ndjson&timeout=1s&ca={certs.option()}", path=f"/{i}")) for i in range(8)])
     node.container("web-0").write(oracle.source("a").take(10))
-    wait_for(lambda: len(d.drains()) == 8 and all(r["counters"]["connect_errors"] >= 3 for r in d.drains()), 30 * SLOW,
-             "three tries of each")
+    wait_for(lambda: len(d.drains()) == 8 and sum(r["counters"]["connect_errors"] for r in d.drains()) >= 12, 60 * SLOW,
+             "a try of each, and of the host after that")
     assert all("timed out" in r["last_error"] for r in d.drains())
     web.resume()
     wait_for(lambda: web.count() == 80, 30 * SLOW, "all of it, eight times")

@@ -18,7 +18,8 @@ from lib.wait import Pacer, wait_for
 
 def tries(d):
     metrics = d.metrics()
-    return metrics.get("logtrain_drain_connects_total") + metrics.get("logtrain_drain_connect_errors_total")
+    names = "logtrain_drain_connects_total", "logtrain_drain_connect_errors_total"
+    return sum(metrics.get(name) or 0 for name in names)  # none before there is a drain
 
 
 @pytest.mark.slow
@@ -158,6 +159,68 @@ def test_X05_state_holds_no_credential(node, oracle, daemon, http):
     d.stop()
     kept = [p for p in (d.tmp / "state").rglob("*") if p.is_file()]
     assert kept and not any(secret.encode() in p.read_bytes() for p in kept for secret in d.secrets)
+
+
+# --- L22: drains that nobody can reach -------------------------------------------------------------------------------
+
+def test_L22_drains_of_one_host_share_their_tries(node, oracle, daemon, http):
+    """500 drains of one receiver that is down: a try each at most, and from then on a few for all; when it is back, all get
+    what they missed."""
+    web = http()
+    web.refuse()
+    d = daemon(node, routes=[("*", web.url("batch=ndjson", path=f"/{i}")) for i in range(500)])
+    c = node.container("web-0")
+    c.write(oracle.source("a").take(10))
+    wait_for(lambda: tries(d) >= 20, 20 * SLOW, "the first tries")
+    began, before = time.monotonic(), tries(d)
+    pacer = Pacer(1 / 10)
+    assert pacer.due(1)
+    assert tries(d) - before <= (time.monotonic() - began + 1) * limits()["RETRIES_PER_SECOND"] + limits()["CONNECTS_BURST"]
+    web.resume()
+    wait_for(lambda: web.count() == 5000, 120 * SLOW, lambda: f"{web.count()} lines")
+
+
+def test_L22_a_bad_port_does_not_hold_a_good_one(node, oracle, daemon, closing, http):
+    """The good port's first try is its own, however many of its host are known to be dead."""
+    farm = closing(DeadFarm(refused=300))
+    d = daemon(node, routes=True)
+    dead = [("*", url) for url in farm.urls]
+    d.set_routes(dead)
+    d.hup()
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(10))
+    wait_for(lambda: sum(row["counters"]["connect_errors"] for row in d.drains()) >= 300, 60 * SLOW, "a try of each")
+    good = http()
+    d.set_routes([*dead, ("*", good.url("batch=ndjson"))])
+    d.hup()
+    wait_for(lambda: len(d.drains()) == 301, 20 * SLOW, "all routes")
+    c.write(source.take(10))
+    wait_for(lambda: good.count() >= 10, 30 * SLOW, "the good port's lines")
+
+
+@pytest.mark.slow
+def test_L22_a_dead_drain_costs_next_to_nothing(node, oracle, daemon, syslog_tcp):
+    """3,000 hosts that refuse: memory for each, and CPU while nothing is written."""
+    if SANITIZED:
+        pytest.skip("memory and speed under a sanitizer say nothing")
+    good = syslog_tcp()
+    d = daemon(node, routes=[("*", good.url())])
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(10))
+    oracle.wait_complete(good, 20)
+    empty = d.rss()
+    d.stop()
+    urls = [f"http://127.1.{i // 250}.{1 + i % 250}:1/?batch=ndjson" for i in range(3000)]
+    d = daemon(node, routes=[*[("*", url) for url in urls], ("*", good.url())])
+    c.write(source.take(10))
+    wait_for(lambda: tries(d) >= len(urls), 60 * SLOW, "a try of each")
+    each = (d.rss() - empty) / len(urls)
+    cpu, since = d.cpu(), time.monotonic()
+    pacer = Pacer(0.2)
+    assert pacer.due(1)
+    share = (d.cpu() - cpu) / (time.monotonic() - since)
+    print(f"{each:.0f} bytes for each dead drain, {share:.1%} of a CPU")
+    assert each < 6144 and share < 0.03
 
 
 # --- T3: receivers that were well and hang ---------------------------------------------------------------------------
