@@ -43,7 +43,9 @@
     (2 * 1024 * 1024 + 6 * MAX_LINE_LIMIT) /* with one record of MAX_LINE escaped as JSON */
 #define SCRATCH_KEPT (512 * 1024)          /* bytes of what a worker's drains encode in */
 #define INFLIGHT_MAX                                                                               \
-    (4 * 1024 * 1024) /* bytes in the batches of one worker, all its drains together */
+    (16 * 1024 * 1024)  /* bytes of batches and requests of one worker, all its drains together */
+#define REQUESTS_PART 8 /* requests of one party may take so large a part of what is free */
+#define REQUEST_BYTES (24 * 1024) /* what a request takes beside its body until it is answered */
 #define INFLIGHT_RESERVE                                                                           \
     (1024 * 1024)      /* ... and beyond, for the first small batch of who has none */
 #define SHELVE_MS 1000 /* a body that the peer takes nothing of is let go after so long ... */

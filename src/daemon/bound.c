@@ -8,14 +8,15 @@
  *               + READ_CHUNK        one pread
  *               + 4 x LINE          a long line, the pieces of a joined one, the joined one, and
  *                                   docker's unescaped one; LINE = MAX_LINE + READ_CHUNK
- *               + INFLIGHT_MAX      batches of all its drains
+ *               + INFLIGHT_MAX + INFLIGHT_RESERVE
+ *                                   batches and requests of all its drains: one budget, so that it
+ *                                   does not matter how many they are, or what their peers do
  *               + SCRATCH_KEPT      what they encode in
  *               + 6 x MAX_LINE      the one batch that may pass it to take a long record whole
  *               + SPARE )           bodies kept for use again
- *   + workers x drains x ( DRAIN + BATCH_BYTES_SMALL )
- *                                   connection, TLS; with INFLIGHT_MAX used up, batches are small
- *   + workers x requests x ( REQUEST + BATCH_BYTES_PROBE )
- *                                   HTTP drains: connections=, all busy at once
+ *   + workers x drains x DRAIN      connection, TLS
+ *   + workers x min(requests, IDLE) x IDLE_BYTES
+ *                                   HTTP connections that are kept for the next request
  *   + streams x STREAM              control's and worker's view, names, segments
  *   + cursors x CURSOR
  *   + routes  x ROUTE
@@ -39,9 +40,7 @@
  *   + watches x WATCH               connection, TLS, one object's annotations while it is read
  *   + objects x OBJECT + their annotations
  *
- * REQUEST to ROUTE are rounded up from measurements. Not in it: when INFLIGHT_MAX is used up and
- * several drains have a line much longer than BATCH_BYTES_SMALL next, each of these may be in
- * flight, too.
+ * DRAIN to ROUTE are rounded up from measurements.
  */
 #include "daemon/bound.h"
 
@@ -50,8 +49,9 @@
 #define BASE_BYTES (12 * 1024 * 1024)
 #define WORKER_BYTES (4 * 1024 * 1024)
 #define SPARE_BYTES (3 * 1024 * 1024)
-#define DRAIN_BYTES (96 * 1024)
-#define REQUEST_BYTES (64 * 1024)
+#define DRAIN_BYTES (48 * 1024)
+#define IDLE_MAX 128 /* http_client.c: IDLE_CONNECTIONS_MAX */
+#define IDLE_BYTES (40 * 1024)
 #define STREAM_BYTES (4 * 1024)
 #define CURSOR_BYTES (1536) /* with its format, and one gap */
 #define ROUTE_BYTES (1024)
@@ -79,10 +79,10 @@ static uint64_t inputs_bytes(const struct bound_input *in)
 uint64_t bound_bytes(const struct bound_input *in)
 {
     uint64_t line = in->max_line + READ_CHUNK;
-    uint64_t worker = WORKER_BYTES + READ_CHUNK + 4 * line + INFLIGHT_MAX + SCRATCH_KEPT +
-                      6 * in->max_line + SPARE_BYTES +
-                      in->drains * (DRAIN_BYTES + BATCH_BYTES_SMALL) +
-                      in->requests * (REQUEST_BYTES + BATCH_BYTES_PROBE);
+    uint64_t idle = in->requests < IDLE_MAX ? in->requests : IDLE_MAX;
+    uint64_t worker = WORKER_BYTES + READ_CHUNK + 4 * line + INFLIGHT_MAX + INFLIGHT_RESERVE +
+                      SCRATCH_KEPT + 6 * in->max_line + SPARE_BYTES + in->drains * DRAIN_BYTES +
+                      idle * IDLE_BYTES;
 
     return BASE_BYTES + 2 * HTTP_HELD_MAX + in->drains * PAGE_BYTES + in->workers * worker +
            in->streams * STREAM_BYTES + in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES +

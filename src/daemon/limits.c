@@ -51,6 +51,8 @@ static const struct limit limits[] = {
     ROW(SCRATCH_KEPT, "bytes"),
     ROW(INFLIGHT_MAX, "bytes"),
     ROW(INFLIGHT_RESERVE, "bytes"),
+    ROW(REQUESTS_PART, "parts"),
+    ROW(REQUEST_BYTES, "bytes"),
     ROW(SHELVE_MS, "ms"),
     ROW(SHELVE_CRAMPED_MS, "ms"),
     ROW(LINGER_HTTP_MS, "ms"),

@@ -11,6 +11,10 @@
  *
  * Beyond INFLIGHT_MAX a reserve is left for small batches of parties that have nothing.
  *
+ * A request that is not answered cannot be made to give back what it takes beside its body. So
+ * those of one party may have REQUESTS_PART of what is free, and a hundred parties whose receivers
+ * hang leave enough for large batches of the others. One request each is always allowed.
+ *
  * A body is charged while it is in memory, not while its answer is awaited: a member gives it back
  * when the kernel has all of it, and what stands still is shelved (shelf.c). So what is taken is
  * soon free again, whatever the receivers do.
@@ -25,6 +29,7 @@
 struct party {
     unsigned refs;
     size_t bytes; /* charged */
+    size_t fixed; /* of these: what nobody can make it give back before an answer comes */
     size_t len;
     char name[]; /* the namespace; "" for an operator's drain */
 };
@@ -82,7 +87,9 @@ void budget_charge(struct batch *b, size_t bytes)
     }
     en->inflight_bytes = en->inflight_bytes - b->charged + bytes;
     p->bytes = p->bytes - b->charged + bytes;
+    p->fixed = p->fixed - b->charged_fixed + b->fixed;
     b->charged = bytes;
+    b->charged_fixed = b->fixed;
 }
 
 size_t budget_room(const struct drain *d)
@@ -91,6 +98,8 @@ size_t budget_room(const struct drain *d)
     size_t left = used < INFLIGHT_MAX ? INFLIGHT_MAX - used : 0;
     size_t room = left > has ? left - has : 0;
 
+    if (d->ninflight && d->party->fixed > left / REQUESTS_PART)
+        return 0;
     if (room >= BATCH_BYTES_SMALL)
         return room;
     return !has && used < INFLIGHT_MAX + INFLIGHT_RESERVE ? BATCH_BYTES_SMALL : 0;

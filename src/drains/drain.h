@@ -70,7 +70,9 @@ struct batch {
     char now_text[CLOCK_TEXT_SIZE];
     size_t len;            /* of the body, also while that is not in memory */
     size_t extra;          /* the member's: bytes that it has in memory for it beside the body */
-    size_t charged;        /* of both, as the budget has it */
+    size_t fixed;          /* the member's: bytes that it takes until it is settled */
+    size_t charged;        /* of all, as the budget has it ... */
+    size_t charged_fixed;  /* ... and of <fixed> alone */
     struct list body_node; /* engine->sending */
     uint64_t moved_at;     /* loop time at which the peer last took some of it */
     bool sent;             /* all of the body is with the kernel */

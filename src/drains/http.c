@@ -277,6 +277,8 @@ void http_post(struct drain *d, struct batch *b)
     };
 
     b->member = borrowed ? NULL : p;
+    b->fixed = REQUEST_BYTES + b->ranges_cap * sizeof(*b->ranges);
+    drain_charge(b);
     p->off = 0;
     if ((!h->origin && set_up(h, d->engine, &b->err) < 0) || post_encode(p, &b->err) < 0) {
         post_settle(p, VERDICT_RETRY);

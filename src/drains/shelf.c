@@ -77,7 +77,7 @@ static void refill_range(struct batch *b, const struct batch_range *r)
 
 void drain_charge(struct batch *b)
 {
-    budget_charge(b, b->extra + (b->body.p ? b->body.cap : 0));
+    budget_charge(b, b->fixed + b->extra + (b->body.p ? b->body.cap : 0));
 }
 
 static void let_go(struct batch *b, uint64_t hash)

@@ -85,7 +85,7 @@ void drain_act_on(struct batch *b)
     bool taken = true;
 
     d->ninflight--;
-    b->extra = 0;
+    b->extra = b->fixed = 0;
     budget_charge(b, 0);
     list_del(&b->body_node);
     if (d->spec->trace)

@@ -16,7 +16,7 @@
 #include "net/http_internal.h"
 
 #define IDLE_CONNECTIONS_MIN 4
-#define IDLE_CONNECTIONS_MAX 1024 /* of all origins together */
+#define IDLE_CONNECTIONS_MAX 128 /* of all origins together */
 
 static struct str fd_key(const int *fd)
 {

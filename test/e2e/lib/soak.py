@@ -33,7 +33,7 @@ from .redis import RedisServer
 from .sweep import Sweep
 from .wait import Timeout, wait_for
 
-IN_FLIGHT = 4 * 1024 * 1024  # INFLIGHT_MAX: bytes that may be on their way to all drains of a worker
+IN_FLIGHT = 16 * 1024 * 1024  # INFLIGHT_MAX: bytes that may be on their way to all drains of a worker
 CHECKPOINT_S = 3             # CHECKPOINT_MS, the write itself, and a machine that is busy
 COMMIT_S = 15                # syslog over TCP: a young connection and COMMIT_LAG_MS behind
 LINE = 120
