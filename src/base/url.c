@@ -325,6 +325,16 @@ static bool split_pair(struct str pair, struct str *name, struct str *value)
     return eq >= 0;
 }
 
+int url_place(struct buf *out, const struct url *u)
+{
+    struct str path = u->path.len ? u->path : STR("/");
+
+    if (buf_add_str(out, u->scheme) < 0 || buf_addf(out, "://") < 0 ||
+        buf_add_str(out, u->host) < 0)
+        return -1;
+    return buf_add_str(out, path);
+}
+
 int url_query_next(struct str *rest, struct str *key, struct buf *value)
 {
     struct str pair, raw;

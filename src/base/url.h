@@ -34,6 +34,10 @@ int url_parse(struct url *u, struct str text, struct err *e);
 /* Zeroes the secrets, then frees. A zeroed <u> is fine. */
 void url_release(struct url *u);
 
+/* Appends scheme, host and path: two URLs with the same place are one destination, asked for in
+ * another way. Holds what the path holds, so it is not for people. */
+int url_place(struct buf *out, const struct url *u);
+
 /* Cuts the next key=value off <*rest> (start with u->query). <key> stays encoded; the value is
  * percent-decoded ('+' is a space) into <value>, which is cleared first. 1 = got one, 0 = end, -1 =
  * bad encoding or longer than <value>'s cap. */

@@ -70,13 +70,23 @@ void assign_load(struct assign *a, uint64_t *drains, uint64_t *requests)
         *requests += spec->batch == BATCH_STREAM ? 0 : spec->connections;
 }
 
-static struct drain_spec *find(struct assign *a, struct str url, enum route_trust trust)
+static struct drain_spec *look_up(struct assign *a, enum drain_asker asker, struct str url)
 {
     buf_clear(&a->id);
-    if (buf_add_ch(&a->id, drain_spec_mark(trust == ROUTE_OWNER)) < 0 ||
-        buf_add_str(&a->id, url) < 0)
+    if (buf_add_ch(&a->id, (char)asker) < 0 || buf_add_str(&a->id, url) < 0)
         return NULL;
     return map_get(&a->specs, buf_str(&a->id));
+}
+
+/* Where records are not addressed by a name, it does not matter how the operator asked. */
+static struct drain_spec *find(struct assign *a, struct str url, enum route_trust trust)
+{
+    struct drain_spec *spec =
+        look_up(a, trust == ROUTE_OWNER ? DRAIN_OF_OWNER : DRAIN_OF_OPERATOR, url);
+
+    if (trust != ROUTE_PATTERN || (spec && !drain_spec_addresses(spec)))
+        return spec;
+    return look_up(a, DRAIN_OF_PATTERN, url);
 }
 
 const struct drain_spec *assign_find(struct assign *a, struct str url, enum route_trust trust)
@@ -86,7 +96,6 @@ const struct drain_spec *assign_find(struct assign *a, struct str url, enum rout
 
 static struct drain_spec *spec_for(struct assign *a, struct str url, enum route_trust trust)
 {
-    bool owner = trust == ROUTE_OWNER;
     struct drain_spec *spec = find(a, url, trust);
     struct err e = {0};
 
@@ -94,12 +103,14 @@ static struct drain_spec *spec_for(struct assign *a, struct str url, enum route_
         return spec;
     if (a->specs.len >= a->sweep_at)
         sweep(a);
-    spec = owner ? drain_spec_create_owner(url, &e) : drain_spec_create(url, &e);
+    spec = trust == ROUTE_OWNER ? drain_spec_create_owner(url, &e) : drain_spec_create(url, &e);
     if (!spec) { /* the datasource has checked it: this is our error, and still no reason to die */
         log_warn("drain refused after it was accepted", KV_ERR(&e));
         return NULL;
     }
     spec->trace = spec->trace || a->trace_drains; /* nobody else has it yet */
+    if (trust == ROUTE_PATTERN)
+        drain_spec_use_names(spec);
     map_put(&a->specs, str_of(spec->id), spec);
     return spec;
 }
@@ -298,4 +309,16 @@ static void detach(void *arg, struct origin *o, struct str url, enum route_trust
     engine_detach(a->engines[w], o->id, spec);
 }
 
-const struct router_sink assign_sink = {attach, detach, found, routed, gone};
+/* The same drain, when all that changed is how it was asked for. */
+static void change(void *arg, struct origin *o, const struct route_target *before,
+                   const struct route_target *now)
+{
+    struct assign *a = arg;
+
+    if (spec_for(a, before->url, before->trust) == spec_for(a, now->url, now->trust))
+        return;
+    attach(arg, o, now->url, now->trust, ATTACH_END);
+    detach(arg, o, before->url, before->trust);
+}
+
+const struct router_sink assign_sink = {attach, detach, found, routed, gone, change};

@@ -34,6 +34,7 @@ enum config_mode {
 #define CONFIG_NODE_DEFAULT "logtrain" /* NODE when it is not set */
 
 /* In the order of their names in the table. */
+enum config_patterns { CONFIG_PATTERNS_NAME = 0, CONFIG_PATTERNS_HOSTNAME };
 enum config_read_from { CONFIG_FROM_END = 0, CONFIG_FROM_START };
 enum config_private { CONFIG_PRIVATE_ALLOW = 0, CONFIG_PRIVATE_DENY };
 enum config_trace { CONFIG_TRACE_DRAIN = 1 << 0, CONFIG_TRACE_ROUTE = 1 << 1 };
@@ -51,7 +52,8 @@ struct config {
     const char *pod_name;
     const char *pod_namespace;
     uint64_t workers;
-    unsigned read_from; /* enum config_read_from */
+    unsigned read_from;         /* enum config_read_from */
+    unsigned operator_patterns; /* enum config_patterns */
     uint64_t max_line;
     uint64_t held_bytes_max;
     uint64_t partial_timeout_ms;

@@ -32,6 +32,9 @@ static const struct config_var vars[] = {
      "the pod that logtrain runs in, whose own log is not read; in a cluster, HOSTNAME unless set"},
     {"POD_NAMESPACE", CONFIG_TEXT, TEXT("", 0, pod_namespace),
      "the namespace of that pod; empty means any"},
+    {"OPERATOR_PATTERNS", CONFIG_CHOICE, WORDS("name,hostname", "name", operator_patterns),
+     "what a '*' in --drain, the routes file and the table is matched with: the workload's true "
+     "name, <owner>.<namespace>, or the hostname, which an annotation may change"},
     {"WORKERS", CONFIG_NUMBER, NUM(1, 1, WORKERS_MAX, workers),
      "threads that read and send; the streams are spread over them"},
     {"READ_FROM", CONFIG_CHOICE, WORDS("end,start", "end", read_from),

@@ -503,6 +503,8 @@ static void open_base(struct daemon *d)
     d->assign.trace_routes = d->cfg->trace & CONFIG_TRACE_ROUTE;
     origins_init(&d->origins, d->ports, (unsigned)d->cfg->workers);
     d->router = router_create(&assign_sink, &d->assign);
+    if (d->cfg->operator_patterns == CONFIG_PATTERNS_HOSTNAME)
+        router_match_hostnames(d->router);
 }
 
 static int open_rest(struct daemon *d, struct err *e)

@@ -206,7 +206,7 @@ static void take_pair(void *arg, const char *source, struct str url, enum route_
 
 static void add_source(struct page *p, const struct pair *pair)
 {
-    if (pair->trust == ROUTE_OPERATOR) {
+    if (pair->trust != ROUTE_OWNER) {
         add_line(p, "from", str_of(pair->source));
         return;
     }
@@ -287,6 +287,10 @@ static void add_stream(struct page *p, const struct explain *x, struct origin *o
     add_plain(p, id->hostname);
     (void)buf_addf(&p->out, " / ");
     add_plain(p, id->tag);
+    if (!str_eq(id->name, id->hostname)) {
+        (void)buf_addf(&p->out, ", for patterns ");
+        add_plain(p, id->name);
+    }
     (void)buf_add_ch(&p->out, '\n');
     add_drains(p, x, o);
 }

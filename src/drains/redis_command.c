@@ -124,7 +124,8 @@ static int add_trim(struct buf *out, const struct drain_spec *s, struct str key)
 static int add_range(struct buf *out, const struct drain_spec *s, const struct batch_range *r,
                      struct str *frames)
 {
-    struct str key = s->key ? str_of(s->key) : r->cursor->cursor.stream->identity->hostname;
+    const struct identity *whose = r->cursor->cursor.stream->identity;
+    struct str key = s->key ? str_of(s->key) : s->names ? whose->name : whose->hostname;
     struct buf prefix = BUF_INIT(PREFIX_MAX);
     int rc = begin_command(&prefix, s, key);
 

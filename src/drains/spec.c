@@ -62,7 +62,7 @@ static int make_name(struct drain_spec *s, struct err *e)
     int rc = url_mask(&masked, u);
 
     if (rc == 0 && s->owner) /* an operator's drain of the same URL is another one */
-        rc = buf_add_ch(&masked, drain_spec_mark(true));
+        rc = buf_add_ch(&masked, (char)DRAIN_OF_OWNER);
     if (rc == 0)
         rc = buf_addf(&name, "%s://%s%.*s%s", s->scheme->name, u->ipv6 ? "[" : "", STR_ARG(u->host),
                       u->ipv6 ? "]" : "");
@@ -147,7 +147,7 @@ static struct drain_spec *create(struct str text, bool owner, struct err *e)
         return NULL;
     }
     s->id = xmalloc(text.len + 2);
-    s->id[0] = drain_spec_mark(owner);
+    s->id[0] = owner ? DRAIN_OF_OWNER : DRAIN_OF_OPERATOR;
     memcpy(s->id + 1, text.p, text.len);
     s->id[text.len + 1] = '\0';
     s->text = s->id + 1;
@@ -162,6 +162,21 @@ struct drain_spec *drain_spec_create(struct str text, struct err *e)
 struct drain_spec *drain_spec_create_owner(struct str text, struct err *e)
 {
     return create(text, true, e);
+}
+
+bool drain_spec_addresses(const struct drain_spec *s)
+{
+    if (s->scheme->flags & DRAIN_ELASTIC)
+        return !s->index;
+    return s->scheme->ops == &drain_redis_ops && !s->key;
+}
+
+void drain_spec_use_names(struct drain_spec *s)
+{
+    if (!drain_spec_addresses(s))
+        return;
+    s->names = s->format.index_name = true;
+    s->id[0] = DRAIN_OF_PATTERN;
 }
 
 struct drain_spec *drain_spec_ref(struct drain_spec *s)
@@ -312,7 +327,8 @@ static int describe_format(const struct drain_spec *s, struct buf *out)
         rc = line(out, "index", "%s",
                   s->index   ? s->index
                   : s->owner ? "logtrain-<namespace>"
-                             : "the hostname of each record, made legal");
+                             : "the hostname of each record (under a pattern its workload's "
+                               "true name), made legal");
     if (rc == 0 && s->format.max)
         rc = line(out, "max", "%zu bytes a record", s->format.max);
     return rc;

@@ -66,7 +66,8 @@ struct drain_spec {
     _Atomic unsigned refs;
     const struct drain_scheme *scheme;
     bool owner; /* asked for by a workload (owner route): the egress policy applies to it */
-    char *id;   /* drain_spec_mark() and <text>: the key under which a worker finds its drain */
+    bool names; /* records are addressed by identity.name, not by their hostname */
+    char *id;   /* enum drain_asker and <text>: the key under which a worker finds its drain */
     char *text; /* the URL as given, a view of <id>. Never printed */
     struct url url;
     char *
@@ -106,11 +107,13 @@ struct drain_spec *drain_spec_create(struct str text, struct err *e);
 struct drain_spec *drain_spec_create_owner(struct str text, struct err *e);
 struct drain_spec *drain_spec_ref(struct drain_spec *s);
 void drain_spec_unref(struct drain_spec *s);
-/* How the id of such a spec begins. */
-static inline char drain_spec_mark(bool owner)
-{
-    return owner ? 'w' : 'o';
-}
+/* Who asked for it: how its id begins. */
+enum drain_asker { DRAIN_OF_OPERATOR = 'o', DRAIN_OF_PATTERN = 'p', DRAIN_OF_OWNER = 'w' };
+/* Whether each record goes to an index, channel or key that its stream gives the name of. */
+bool drain_spec_addresses(const struct drain_spec *s);
+/* An operator asks for it by a pattern: if it addresses, it does so by what patterns match. Before
+ * anybody else has it. */
+void drain_spec_use_names(struct drain_spec *s);
 /* The TLS configuration it asks for. */
 void drain_spec_tls(const struct drain_spec *s, struct tls_options *out);
 

@@ -117,7 +117,9 @@ int redis_describe(const struct drain_spec *s, struct buf *out)
 
     if (rc == 0)
         rc = buf_addf(out, "%-12s %s\n", s->mode == REDIS_PUBLISH ? "channel" : "key",
-                      name ? name : "each record's hostname");
+                      name ? name
+                           : "each record's hostname (under a pattern its "
+                             "workload's true name)");
     if (rc == 0 && s->maxlen)
         rc = buf_addf(out, "%-12s %llu%s\n", "maxlen", (unsigned long long)s->maxlen,
                       s->mode == REDIS_STREAM ? ", approximately" : "");

@@ -90,7 +90,7 @@ static char *put_legal(char *d, char *start, struct str name)
 static char *put_default(char *d, const struct formatter *f, const struct identity *id)
 {
     if (!f->o.index_namespace)
-        return put_legal(d, d, id->hostname);
+        return put_legal(d, d, f->o.index_name ? id->name : id->hostname);
     return put_legal(format_put(d, STR("logtrain-")), d, id->namespace);
 }
 

@@ -58,6 +58,7 @@ struct formatter *formatter_create(const struct format_options *o, const struct 
     struct identity fields = {
         .hostname = field(id->hostname, &sum),
         .tag = field(id->tag, &sum),
+        .name = field(id->name, &sum),
         .namespace = field(id->namespace, &sum),
         .pod = field(id->pod, &sum),
         .container = field(id->container, &sum),

@@ -43,6 +43,7 @@ struct format_options {
     struct str index; /* FORMAT_ELASTIC: where records go, with %Y, %m and %d of the record's time;
                          empty = the hostname made a legal name */
     bool index_namespace; /* ... or, where the hostname is anybody's word, logtrain-<namespace> */
+    bool index_name;      /* ... or, where that is matched by patterns, identity.name */
     struct str group;     /* FORMAT_GELF: `_group`; empty = none */
     struct buf *valid; /* FORMAT_RAW, FORMAT_RFC5424: U+FFFD takes the place of what is not UTF-8,
                           for which this is scratch, the caller's; NULL = bytes go as they are */

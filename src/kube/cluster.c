@@ -52,15 +52,17 @@ static bool wanted(const struct kube_cluster *c, const struct kube_pod *p)
 
 /* False when it is called that already. */
 static bool set_identity(struct kube_stream *st, struct str hostname, struct str tag,
-                         struct str owner)
+                         struct str name, struct str owner)
 {
     const struct identity *old = st->origin->identity;
     struct identity id = *old;
 
     id.hostname = hostname;
     id.tag = tag;
+    id.name = name;
     id.owner = owner;
-    if (str_eq(old->hostname, hostname) && str_eq(old->tag, tag) && str_eq(old->owner, owner))
+    if (str_eq(old->hostname, hostname) && str_eq(old->tag, tag) && str_eq(old->name, name) &&
+        str_eq(old->owner, owner))
         return false;
     origin_set_identity(st->origin, identity_create(&id));
     return true;
@@ -75,7 +77,9 @@ static bool stream_name(struct kube_stream *st)
     list_del(&st->waiting);
     st->named = true;
     st->guessed = false;
-    return set_identity(st, buf_str(&p->hostname), buf_str(&p->tag), str_of(p->uid)) || first;
+    return set_identity(st, buf_str(&p->hostname), buf_str(&p->tag), buf_str(&p->true_name),
+                        str_of(p->uid)) ||
+           first;
 }
 
 static void stream_guess(struct kube_cluster *c, struct kube_stream *st)
@@ -89,7 +93,7 @@ static void stream_guess(struct kube_cluster *c, struct kube_stream *st)
     st->guessed = true;
     if (c->cfg.akkeris) {
         kube_names_derive(id->pod, id->namespace, &hostname, &tag);
-        (void)set_identity(st, buf_str(&hostname), buf_str(&tag), STR(""));
+        (void)set_identity(st, buf_str(&hostname), buf_str(&tag), id->name, STR(""));
         buf_release(&hostname);
         buf_release(&tag);
     }
@@ -215,6 +219,7 @@ static void pod_free(struct kube_cluster *c, struct kube_pod *p)
     kube_kept_release(&p->drains);
     buf_release(&p->hostname);
     buf_release(&p->tag);
+    buf_release(&p->true_name);
     free(p->uid);
     free(p->name);
     free(p->mirror);
@@ -572,33 +577,4 @@ void kube_cluster_free(struct kube_cluster *c)
     loop_timer_free(c->wait);
     free(c->selector);
     free(c);
-}
-
-static void count_streams(const struct kube_cluster *c, struct kube_cluster_stats *out)
-{
-    const struct kube_stream *st;
-
-    for (size_t i = 0; (st = map_next(&c->streams, &i));) {
-        out->guessed += st->guessed;
-        out->waiting += !st->named;
-    }
-}
-
-void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out)
-{
-    *out = (struct kube_cluster_stats){
-        .foreign = c->foreign, .ambiguous = c->ambiguous, .note_bytes = c->store.note_bytes};
-    list_for_each (it, &c->pods)
-        out->pods += !list_entry(it, struct kube_pod, node)->gone;
-    count_streams(c, out);
-    for (unsigned k = 0; k < KUBE_KINDS; k++) {
-        struct kube_kind_stats *s = &out->kinds[k];
-
-        if (!c->reflectors[k])
-            continue;
-        s->resource = kube_kind_row((enum kube_kind)k)->resource;
-        s->objects = k == KUBE_POD ? out->pods : c->store.counts[k];
-        kube_reflector_stats(c->reflectors[k], &s->watch);
-        out->degraded |= !s->watch.watching;
-    }
 }

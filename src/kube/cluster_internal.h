@@ -59,6 +59,7 @@ struct kube_pod {
     struct kube_uid chain[KUBE_LEVELS]; /* its owners, whether found or not */
     unsigned nchain;
     struct buf hostname, tag;
+    struct buf true_name; /* <top owner>.<namespace>, whatever is said of it */
     struct kube_kept drains;
 };
 

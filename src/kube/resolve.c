@@ -180,6 +180,16 @@ static struct str nearest(const struct look *k, enum kube_note which)
     return s;
 }
 
+/* Takes <to> over; true when it is another text. */
+static bool set_text(struct buf *text, struct buf to)
+{
+    bool same = str_eq(buf_str(text), buf_str(&to));
+
+    buf_release(text);
+    *text = to;
+    return !same;
+}
+
 /* True when they have changed. */
 static bool set_names(const struct kube_cluster *c, struct kube_pod *p, const struct look *k)
 {
@@ -197,16 +207,15 @@ static bool set_names(const struct kube_cluster *c, struct kube_pod *p, const st
         .pod_dyno = kube_note(p->notes, KUBE_NOTE_DYNO),
     };
     struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX), tag = BUF_INIT(KUBE_NAME_TEXT_MAX);
-    bool same;
+    struct buf name = BUF_INIT(KUBE_NAME_TEXT_MAX);
+    bool changed = false;
 
     kube_names(&in, &hostname, &tag);
-    same = str_eq(buf_str(&hostname), buf_str(&p->hostname)) &&
-           str_eq(buf_str(&tag), buf_str(&p->tag));
-    buf_release(&p->hostname);
-    buf_release(&p->tag);
-    p->hostname = hostname;
-    p->tag = tag;
-    return !same;
+    kube_names_own(false, in.top, in.namespace, &name);
+    changed |= set_text(&p->hostname, hostname);
+    changed |= set_text(&p->tag, tag);
+    changed |= set_text(&p->true_name, name);
+    return changed;
 }
 
 static void say_foreign(struct kube_cluster *c, struct kube_pod *p)

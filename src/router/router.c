@@ -38,7 +38,7 @@ static struct route_url *url_take(struct router *r, struct str text, enum route_
 
     if (!u) {
         u = xmalloc(sizeof(*u) + text.len);
-        *u = (struct route_url){.len = (uint32_t)text.len & INT32_MAX, .trust = trust & 1};
+        *u = (struct route_url){.len = (uint32_t)text.len & (UINT32_MAX >> 2), .trust = trust & 3};
         memcpy(u->text, text.p, text.len);
         chains_add(&r->urls, &u->chain);
     }
@@ -84,6 +84,13 @@ static struct str pattern_chain_key(const struct chain *c)
 static bool is_wild(struct str pattern)
 {
     return str_find(pattern, '*') >= 0;
+}
+
+static enum route_trust trust_of(const struct route_source *s, struct str pattern)
+{
+    bool by_name = s->trust == ROUTE_OPERATOR && is_wild(pattern) && !s->router->by_hostname;
+
+    return by_name ? ROUTE_PATTERN : s->trust;
 }
 
 static struct chains *table_of(struct router *r, enum route_trust trust, struct str pattern)
@@ -167,7 +174,7 @@ void route_put(struct route_source *s, struct str key, struct str pattern, const
                          .key_len = (uint32_t)key.len,
                          .pattern_len = (uint32_t)pattern.len};
     for (unsigned i = 0; i < nurls; i++)
-        rt->urls[i] = url_take(s->router, urls[i], s->trust);
+        rt->urls[i] = url_take(s->router, urls[i], trust_of(s, pattern));
     text = (char *)&rt->urls[nurls];
     memcpy(text, key.p, key.len);
     memcpy(text + key.len, pattern.p, pattern.len);
@@ -303,6 +310,11 @@ void router_free(struct router *r)
     chains_release(&r->owned);
     chains_release(&r->urls);
     free(r);
+}
+
+void router_match_hostnames(struct router *r)
+{
+    r->by_hostname = true;
 }
 
 void router_stats(const struct router *r, struct router_stats *out)

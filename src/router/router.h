@@ -5,9 +5,10 @@
  * commit changes nothing. The cost of a change does not depend on the number of other exact routes.
  *
  * Who may read what is decided here: an operator's routes match a stream's hostname, which is a
- * mere label; an owner's match nothing but identity.owner: the UID of the pod that the stream
- * belongs to, or what is put there for a network stream whose hostname names a workload and is
- * trusted. Every other network stream has none.
+ * mere label, or, when they are patterns, what is true of it (identity.name); an owner's match
+ * nothing but identity.owner: the UID of the pod that the stream belongs to, or what is put there
+ * for a network stream whose hostname names a workload and is trusted. Every other network stream
+ * has none.
  */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
@@ -27,10 +28,17 @@ enum attach_from {
     ATTACH_END,       /* what is written from now on */
 };
 
-/* Who asked for a drain. The same URL asked for by both is two drains. */
+/* Who asked for a drain, and how. A stream is attached to a URL once, by the first of these that
+ * asks for it. */
 enum route_trust {
-    ROUTE_OPERATOR = 0, /* trusted with any address */
+    ROUTE_OPERATOR = 0, /* by hostname, exactly; trusted with any address */
+    ROUTE_PATTERN,      /* the same by a pattern, which means identity.name */
     ROUTE_OWNER,        /* a workload's annotation: the egress policy applies */
+};
+
+struct route_target {
+    struct str url;
+    enum route_trust trust;
 };
 
 struct router_sink {
@@ -45,11 +53,17 @@ struct router_sink {
     void (*routed)(void *arg, struct origin *o);
     /* The stream is no more. May be NULL. */
     void (*gone)(void *arg, struct origin *o);
+    /* <now> takes the place of <before>, in one commit: the same URL asked for in another way, or
+     * another URL of the same scheme, host and path. What <before> had not sent is <now>'s. */
+    void (*change)(void *arg, struct origin *o, const struct route_target *before,
+                   const struct route_target *now);
 };
 
 struct router *router_create(const struct router_sink *sink, void *arg);
 void router_free(struct router *r);
 
+/* Patterns mean the hostname, too (OPERATOR_PATTERNS=hostname). Before the first route. */
+void router_match_hostnames(struct router *r);
 /* A datasource of operator routes: <name> for messages ("routes file /etc/x", "--drain"). */
 struct route_source *router_source_create(struct router *r, const char *name);
 /* A datasource of owner routes. What is called a pattern below is the UID of the pod whose streams
@@ -61,8 +75,8 @@ void route_source_set_late(struct route_source *s);
 
 /* begin, then put the whole set (routes not put again are dropped at commit), or `begin_changes`,
  * then put and drop by key. <key> names the row ("line 12", a UUID); one key has one hostname
- * pattern and one URL or more. A pattern holds '*' for any run of characters; without one it is
- * matched exactly. */
+ * pattern and one URL or more. A pattern holds '*' for any run of characters and is matched with
+ * identity.name; without one it is matched exactly, with identity.hostname. */
 void route_begin(struct route_source *s);
 void route_begin_changes(struct route_source *s);
 void route_put(struct route_source *s, struct str key, struct str pattern, const struct str *urls,

@@ -5,8 +5,10 @@
 
 static bool meets(const struct identity *id, const struct route_source *s, struct str pattern)
 {
+    if (s->trust == ROUTE_OPERATOR && str_find(pattern, '*') < 0)
+        return str_eq(pattern, id->hostname);
     if (s->trust == ROUTE_OPERATOR)
-        return str_glob(pattern, id->hostname);
+        return str_glob(pattern, router_wild_text(s->router, id));
     return id->owner.len && str_eq(id->owner, pattern);
 }
 
@@ -45,7 +47,8 @@ void router_explain(const struct router *r, const struct origin *o,
                     continue;
                 for (uint32_t u = 0; u < rt->nurls; u++)
                     if (attached(st, rt->urls[u]))
-                        fn(arg, s->name, route_url_text(rt->urls[u]), s->trust);
+                        fn(arg, s->name, route_url_text(rt->urls[u]),
+                           (enum route_trust)rt->urls[u]->trust);
             }
     }
 }

@@ -4,7 +4,7 @@
  *   source "routes file" ── by_key ──▶ route ── urls ──▶ route_url (shared by equal text and trust)
  *                                        │                   ▲
  *       router.exact (by hostname) ──────┤                   │
- *       router.wild  (by pattern) ───────┤   stream ── urls ─┘   (what it is attached to)
+ *       router.wild  (by name) ──────────┤   stream ── urls ─┘   (what it is attached to)
  *       router.owned (by UID) ───────────┘
  *       router.hosts (by hostname) ──▶ streams
  *       router.owners (by UID) ──────▶ streams
@@ -29,8 +29,8 @@ struct route_url {
     struct chain chain; /* router->urls */
     uint64_t mark;      /* the last look that came by (router->mark) */
     uint32_t refs;
-    uint32_t len : 31;
-    uint32_t trust : 1; /* enum route_trust */
+    uint32_t len : 30;
+    uint32_t trust : 2; /* enum route_trust */
     char text[];
 };
 
@@ -85,6 +85,7 @@ struct route_stream {
 struct router {
     const struct router_sink *sink;
     void *arg;
+    bool by_hostname; /* patterns, too */
     struct list sources;
     struct chains exact;
     struct chains wild;
@@ -117,6 +118,8 @@ static inline struct route *route_by_pattern(const struct chain *c)
 /* ---- router_streams.c ---- */
 
 void router_streams_init(struct router *r);
+/* What patterns are matched with. */
+struct str router_wild_text(const struct router *r, const struct identity *id);
 /* Something about the routes for <pattern> has changed. */
 void router_mark_dirty(struct router *r, enum route_trust trust, struct str pattern);
 /* Makes the dirty ones what they should be. <late>: as if the routes had been there before them.

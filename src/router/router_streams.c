@@ -5,11 +5,12 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "router/changes.h"
 #include "router/router_internal.h"
 
 static enum route_trust url_trust(const struct route_url *u)
 {
-    return u->trust ? ROUTE_OWNER : ROUTE_OPERATOR;
+    return (enum route_trust)u->trust;
 }
 
 static struct str host_name(const struct host *h)
@@ -46,7 +47,7 @@ void router_mark_dirty(struct router *r, enum route_trust trust, struct str patt
     struct chain *c;
     struct host *h;
 
-    if (trust == ROUTE_OWNER) {
+    if (trust == ROUTE_OWNER) { /* by UID */
         for (c = chains_find(&r->owners, pattern); c; c = chains_next(&r->owners, c, pattern))
             mark_stream(r, stream_by_owner(c));
         return;
@@ -57,20 +58,32 @@ void router_mark_dirty(struct router *r, enum route_trust trust, struct str patt
             mark_host(r, h);
         return;
     }
-    for (size_t i = 0; (h = map_next(&r->hosts, &i));)
-        if (str_glob(pattern, host_name(h)))
-            mark_host(r, h);
+    list_for_each (it, &r->streams) {
+        struct route_stream *st = list_entry(it, struct route_stream, all);
+
+        if (st->identity && str_glob(pattern, router_wild_text(r, st->identity)))
+            mark_stream(r, st);
+    }
 }
 
 /* ---- what a stream is to be attached to ---- */
 
-/* <u> is an owner's, and an operator has the same lines sent there already. */
-static bool operator_wants(const struct router *r, const struct route_url *u)
+struct str router_wild_text(const struct router *r, const struct identity *id)
 {
-    const struct route_url *twin =
-        u->trust ? route_url_find(r, route_url_text(u), ROUTE_OPERATOR) : NULL;
+    return r->by_hostname ? id->hostname : id->name;
+}
 
-    return twin && twin->mark == r->mark;
+/* The same lines are sent there already, asked for in a way that goes before <u>'s. */
+static bool wanted_before(const struct router *r, const struct route_url *u)
+{
+    for (uint32_t trust = ROUTE_OPERATOR; trust < u->trust; trust++) {
+        const struct route_url *twin =
+            route_url_find(r, route_url_text(u), (enum route_trust)trust);
+
+        if (twin && twin->mark == r->mark)
+            return true;
+    }
+    return false;
 }
 
 static void want_route(struct router *r, const struct route *rt)
@@ -78,7 +91,7 @@ static void want_route(struct router *r, const struct route *rt)
     for (uint32_t i = 0; i < rt->nurls; i++) {
         struct route_url *u = rt->urls[i];
 
-        if (u->mark == r->mark || operator_wants(r, u))
+        if (u->mark == r->mark || wanted_before(r, u))
             continue;
         u->mark = r->mark;
         if (r->nwant == r->want_cap) {
@@ -91,13 +104,16 @@ static void want_route(struct router *r, const struct route *rt)
 
 static void want_by_hostname(struct router *r, struct str hostname)
 {
-    struct chain *c;
-
-    for (c = chains_find(&r->exact, hostname); c; c = chains_next(&r->exact, c, hostname))
+    for (struct chain *c = chains_find(&r->exact, hostname); c;
+         c = chains_next(&r->exact, c, hostname))
         want_route(r, route_by_pattern(c));
+}
+
+static void want_by_pattern(struct router *r, struct str text)
+{
     for (size_t i = 0; i < r->wild.cap; i++)
-        for (c = r->wild.heads[i]; c; c = c->next)
-            if (str_glob(route_pattern(route_by_pattern(c)), hostname))
+        for (struct chain *c = r->wild.heads[i]; c; c = c->next)
+            if (str_glob(route_pattern(route_by_pattern(c)), text))
                 want_route(r, route_by_pattern(c));
 }
 
@@ -113,13 +129,14 @@ static void want_collect(struct router *r, const struct identity *id)
     r->mark += 2; /* one for wanted, one for wanted and already there */
     r->nwant = 0;
     want_by_hostname(r, id->hostname);
+    want_by_pattern(r, router_wild_text(r, id));
     if (id->owner.len)
         want_by_owner(r, id->owner);
 }
 
 bool router_wants(struct router *r, struct str hostname)
 {
-    const struct identity id = {.hostname = hostname, .network = true};
+    const struct identity id = {.hostname = hostname, .name = hostname, .network = true};
 
     want_collect(r, &id);
     return r->nwant > 0;
@@ -137,16 +154,49 @@ uint64_t router_generation(const struct router *r)
     return r->generation;
 }
 
+static struct route_target target_of(const struct route_url *u)
+{
+    return (struct route_target){route_url_text(u), url_trust(u)};
+}
+
+/* Tells the sink of the URLs that went and that came, which is seldom any. */
+static void tell_changes(struct router *r, struct route_stream *st, struct route_url **gone,
+                         unsigned ngone, struct route_url **came, unsigned ncame,
+                         enum attach_from from)
+{
+    int *of = xcalloc(ncame + 1, sizeof(*of));
+
+    route_changes_find(gone, ngone, came, ncame, of);
+    for (unsigned i = 0; i < ncame; i++) {
+        const struct route_target now = target_of(came[i]);
+        struct route_target before;
+
+        if (of[i] < 0) {
+            r->sink->attach(r->arg, st->origin, now.url, now.trust, from);
+            continue;
+        }
+        before = target_of(gone[of[i]]);
+        r->sink->change(r->arg, st->origin, &before, &now);
+        gone[of[i]] = NULL;
+    }
+    for (unsigned i = 0; i < ngone; i++)
+        if (gone[i])
+            r->sink->detach(r->arg, st->origin, route_url_text(gone[i]), url_trust(gone[i]));
+    free(of);
+}
+
 /* Makes what <st> is attached to what it should be. */
 static void stream_sync(struct router *r, struct route_stream *st, enum attach_from from)
 {
-    struct route_url **old = st->urls;
-    unsigned nold = st->nurls;
+    struct route_url **old = st->urls, **gone, **came;
+    unsigned nold = st->nurls, ngone = 0, ncame = 0;
 
     list_del(&st->dirty);
     want_collect(r, st->identity);
     st->nurls = r->nwant;
     st->urls = r->nwant ? xmalloc(r->nwant * sizeof(struct route_url *)) : NULL;
+    gone = xmalloc((nold + r->nwant + 1) * sizeof(struct route_url *));
+    came = gone + nold;
     for (unsigned i = 0; i < r->nwant; i++) {
         st->urls[i] = r->want[i];
         st->urls[i]->refs++;
@@ -154,15 +204,15 @@ static void stream_sync(struct router *r, struct route_stream *st, enum attach_f
     for (unsigned i = 0; i < nold; i++)
         if (old[i]->mark == r->mark)
             old[i]->mark++;
+        else
+            gone[ngone++] = old[i];
     for (unsigned i = 0; i < st->nurls; i++)
         if (st->urls[i]->mark == r->mark)
-            r->sink->attach(r->arg, st->origin, route_url_text(st->urls[i]), url_trust(st->urls[i]),
-                            from);
-    for (unsigned i = 0; i < nold; i++) {
-        if (old[i]->mark != r->mark + 1)
-            r->sink->detach(r->arg, st->origin, route_url_text(old[i]), url_trust(old[i]));
+            came[ncame++] = st->urls[i];
+    tell_changes(r, st, gone, ngone, came, ncame, from);
+    for (unsigned i = 0; i < nold; i++)
         route_url_drop(r, old[i]);
-    }
+    free(gone);
     free(old);
     r->stats.attachments += st->nurls;
     r->stats.attachments -= nold;

@@ -16,8 +16,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define LINK_STEM_MAX 251 /* a link's name without ".log" is cut to this many bytes */
-#define LINK_ID_MIN 12    /* a container id is 64 hex digits, 12 in short */
+#define LINK_STEM_MAX 251   /* a link's name without ".log" is cut to this many bytes */
+#define NAME_MAX_BYTES 1024 /* of a pod and its namespace */
+#define LINK_ID_MIN 12      /* a container id is 64 hex digits, 12 in short */
 
 /* What Kubernetes' names are made random with: no vowels, no digits that look like letters. */
 static const char suffix_alphabet[] = "bcdfghjklmnpqrstvwxz2456789";
@@ -36,11 +37,22 @@ static struct str copy_view(char **at, struct str s)
     return copy;
 }
 
+/* What is true as far as the rest tells. */
+static struct str make_name(const struct identity *from, struct buf *out)
+{
+    if (from->network || !from->pod.len || !from->namespace.len ||
+        identity_guess_hostname(from->pod, from->namespace, from->node, out) < 0)
+        return from->hostname;
+    return buf_str(out);
+}
+
 struct identity *identity_create(const struct identity *from)
 {
-    size_t text = from->hostname.len + from->tag.len + from->namespace.len + from->pod.len +
-                  from->uid.len + from->container.len + from->node.len + from->owner.len +
-                  from->tenant.len;
+    struct buf made = BUF_INIT(NAME_MAX_BYTES);
+    struct str name = from->name.len ? from->name : make_name(from, &made);
+    size_t text = from->hostname.len + from->tag.len + name.len + from->namespace.len +
+                  from->pod.len + from->uid.len + from->container.len + from->node.len +
+                  from->owner.len + from->tenant.len;
     struct identity *id;
     char *at;
 
@@ -49,6 +61,7 @@ struct identity *identity_create(const struct identity *from)
     atomic_init(&id->refs, 1);
     id->hostname = copy_view(&at, from->hostname);
     id->tag = copy_view(&at, from->tag);
+    id->name = copy_view(&at, name);
     id->namespace = copy_view(&at, from->namespace);
     id->pod = copy_view(&at, from->pod);
     id->uid = copy_view(&at, from->uid);
@@ -58,6 +71,7 @@ struct identity *identity_create(const struct identity *from)
     id->tenant = copy_view(&at, from->tenant);
     id->network = from->network;
     id->trusted = from->trusted;
+    buf_release(&made);
     return id;
 }
 

@@ -16,6 +16,9 @@ struct identity {
     _Atomic unsigned refs;
     struct str hostname; /* views into the same allocation */
     struct str tag;
+    /* What a container's workload is, `<owner>.<namespace>`, by the API or else by the path; no
+     * annotation says otherwise. Of anything else the hostname. */
+    struct str name;
     struct str namespace;
     struct str pod;
     struct str uid; /* of the pod, as in its directory's name */
@@ -35,7 +38,7 @@ struct identity {
 };
 #define IDENTITY_NOBODY "-"
 
-/* Copies the views of <from>. Heap; one reference. */
+/* Copies the views of <from>; an empty <name> is made of the rest. Heap; one reference. */
 struct identity *identity_create(const struct identity *from);
 struct identity *identity_ref(struct identity *id);
 void identity_unref(struct identity *id); /* NULL is fine */

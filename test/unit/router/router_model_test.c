@@ -35,13 +35,17 @@ static bool row_has(const struct model *m, unsigned s, unsigned k, unsigned url)
     return false;
 }
 
-static bool operator_wants(const struct model *m, const struct identity *id, unsigned url)
+static bool operator_wants(const struct model *m, const struct identity *id, unsigned url,
+                           bool by_pattern)
 {
     for (unsigned s = 0; s < OWNERS; s++)
-        for (unsigned k = 0; k < KEYS; k++)
+        for (unsigned k = 0; k < KEYS; k++) {
+            struct str pattern = str_of(patterns[m->rows[s][k].pattern]);
+
             if (m->rows[s][k].in && row_has(m, s, k, url) &&
-                str_glob(str_of(patterns[m->rows[s][k].pattern]), id->hostname))
+                by_pattern == (str_find(pattern, '*') >= 0) && str_glob(pattern, id->hostname))
                 return true;
+        }
     return false;
 }
 
@@ -66,13 +70,17 @@ static void assert_like_model(const struct world *w, const struct model *m)
             continue;
         for (unsigned u = 0; u < 5; u++) {
             const struct identity *id = m->streams[i]->identity;
-            bool trusted = operator_wants(m, id, u), owner = !trusted && owner_wants(m, id, u);
+            bool exact = operator_wants(m, id, u, false);
+            bool pattern = !exact && operator_wants(m, id, u, true);
+            bool owner = !exact && !pattern && owner_wants(m, id, u);
             uint64_t stream = m->streams[i]->id;
 
             assert_int_equal(pair_of(&w->told, stream, str_of(urls[u]), ROUTE_OPERATOR) >= 0,
-                             trusted);
+                             exact);
+            assert_int_equal(pair_of(&w->told, stream, str_of(urls[u]), ROUTE_PATTERN) >= 0,
+                             pattern);
             assert_int_equal(pair_of(&w->told, stream, str_of(urls[u]), ROUTE_OWNER) >= 0, owner);
-            mine += trusted || owner;
+            mine += exact || pattern || owner;
         }
         streams++;
         attachments += mine;

@@ -52,12 +52,14 @@ static void an_operators_route_takes_an_owners_place(void **state)
     route_begin(operators);
     put(operators, "1", "*", "u");
     route_commit(operators);
-    assert_told(&w, 1, 1);
+    assert_told(&w, 0, 0);
+    assert_int_equal(w.told.changed, 1);
     assert_false(goes_to(&w, o, "u"));
-    assert_true(pair_of(&w.told, o->id, STR("u"), ROUTE_OPERATOR) >= 0);
+    assert_true(pair_of(&w.told, o->id, STR("u"), ROUTE_PATTERN) >= 0);
     route_begin(operators);
     route_commit(operators);
-    assert_told(&w, 1, 1);
+    assert_told(&w, 0, 0);
+    assert_int_equal(w.told.changed, 2);
     assert_true(goes_to(&w, o, "u"));
     world_close(&w);
 }
@@ -174,11 +176,79 @@ static void K12_an_owner_has_only_what_is_trusted(void **state)
     put(operators, "1", "a.*", "operator");
     route_commit(operators);
     assert_told(&w, 3, 0);
-    assert_true(pair_of(&w.told, claimed->id, STR("operator"), ROUTE_OPERATOR) >= 0);
-    assert_true(pair_of(&w.told, pod->id, STR("operator"), ROUTE_OPERATOR) >= 0);
+    assert_true(pair_of(&w.told, claimed->id, STR("operator"), ROUTE_PATTERN) >= 0);
+    assert_true(pair_of(&w.told, pod->id, STR("operator"), ROUTE_PATTERN) >= 0);
     route_begin(owners);
     route_commit(owners);
     assert_told(&w, 0, 1);
+    world_close(&w);
+}
+
+static struct origin *stream_named(struct world *w, const char *hostname, const char *name)
+{
+    struct identity id = {.hostname = str_of(hostname), .name = str_of(name)};
+
+    return origin_create(&w->set, identity_create(&id));
+}
+
+/* T7: a pattern means what is true; an exact name means what the annotation says. */
+static void T07_patterns_mean_the_true_name(void **state)
+{
+    struct origin *liar, *hidden, *honest;
+    struct route_source *s;
+    struct identity id;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    s = router_source_create(w.router, "operators");
+    route_begin(s);
+    put(s, "1", "*.payments", "pattern");
+    put(s, "2", "card.payments", "exact");
+    route_commit(s);
+    router_stream_add(w.router, liar = stream_named(&w, "card.payments", "evil.shop"), false);
+    router_stream_add(w.router, hidden = stream_named(&w, "nothing", "ledger.payments"), false);
+    router_stream_add(w.router, honest = stream_named(&w, "card.payments", "card.payments"), false);
+    assert_true(pair_of(&w.told, liar->id, STR("exact"), ROUTE_OPERATOR) >= 0);
+    assert_int_equal(pair_find(&w.told, liar->id, STR("pattern")), -1);
+    assert_true(pair_of(&w.told, hidden->id, STR("pattern"), ROUTE_PATTERN) >= 0);
+    assert_true(pair_of(&w.told, honest->id, STR("exact"), ROUTE_OPERATOR) >= 0);
+    assert_true(pair_of(&w.told, honest->id, STR("pattern"), ROUTE_PATTERN) >= 0);
+    assert_told(&w, 4, 0);
+    /* routes that come later, a name that changes alone, and the same URL asked for in both ways */
+    put(s, "3", "led*", "late");
+    put(s, "4", "card.payments", "pattern");
+    route_commit(s);
+    assert_true(pair_find(&w.told, hidden->id, STR("late")) >= 0);
+    assert_true(pair_of(&w.told, honest->id, STR("pattern"), ROUTE_OPERATOR) >= 0);
+    assert_int_equal(w.told.changed, 1);
+    id = *hidden->identity;
+    id.name = STR("ledger.shop");
+    origin_set_identity(hidden, identity_create(&id));
+    router_stream_identified(w.router, hidden);
+    assert_int_equal(pair_find(&w.told, hidden->id, STR("pattern")), -1);
+    assert_true(pair_find(&w.told, hidden->id, STR("late")) >= 0);
+    world_close(&w);
+}
+
+/* OPERATOR_PATTERNS=hostname: as it was. */
+static void T07_patterns_may_mean_the_hostname(void **state)
+{
+    struct origin *liar, *hidden;
+    struct route_source *s;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    router_match_hostnames(w.router);
+    s = router_source_create(w.router, "operators");
+    route_begin(s);
+    put(s, "1", "*.payments", "pattern");
+    route_commit(s);
+    router_stream_add(w.router, liar = stream_named(&w, "card.payments", "evil.shop"), false);
+    router_stream_add(w.router, hidden = stream_named(&w, "nothing", "ledger.payments"), false);
+    assert_true(pair_of(&w.told, liar->id, STR("pattern"), ROUTE_OPERATOR) >= 0);
+    assert_int_equal(pair_find(&w.told, hidden->id, STR("pattern")), -1);
     world_close(&w);
 }
 
@@ -187,6 +257,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(K12_a_claimed_hostname_reads_nothing),
         cmocka_unit_test(K12_an_owner_has_only_what_is_trusted),
+        cmocka_unit_test(T07_patterns_mean_the_true_name),
+        cmocka_unit_test(T07_patterns_may_mean_the_hostname),
         cmocka_unit_test(an_operators_route_takes_an_owners_place),
         cmocka_unit_test(K07_a_pending_stream_waits_at_its_place),
         cmocka_unit_test(pending_streams_may_go),

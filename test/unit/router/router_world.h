@@ -23,7 +23,7 @@ struct told {
         char url[32];
     } pairs[PAIRS_MAX];
     unsigned n;
-    unsigned attached, detached;
+    unsigned attached, detached, changed;
     unsigned routed, gone;
     enum attach_from from;  /* of the last attach */
     enum attach_from found; /* what to say of streams that existed */
@@ -48,9 +48,11 @@ static inline int pair_of(const struct told *t, uint64_t stream, struct str url,
 /* By whomever it was asked for. */
 static inline int pair_find(const struct told *t, uint64_t stream, struct str url)
 {
-    int i = pair_of(t, stream, url, ROUTE_OPERATOR);
+    int i = -1;
 
-    return i >= 0 ? i : pair_of(t, stream, url, ROUTE_OWNER);
+    for (unsigned trust = ROUTE_OPERATOR; trust <= ROUTE_OWNER && i < 0; trust++)
+        i = pair_of(t, stream, url, (enum route_trust)trust);
+    return i;
 }
 
 static inline void on_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
@@ -77,6 +79,18 @@ static inline void on_detach(void *arg, struct origin *o, struct str url, enum r
     t->detached++;
 }
 
+static inline void on_change(void *arg, struct origin *o, const struct route_target *before,
+                             const struct route_target *now)
+{
+    struct told *t = arg;
+
+    on_detach(arg, o, before->url, before->trust);
+    on_attach(arg, o, now->url, now->trust, ATTACH_END);
+    t->detached--;
+    t->attached--;
+    t->changed++;
+}
+
 static inline enum attach_from on_found(void *arg, struct origin *o, bool existing)
 {
     struct told *t = arg;
@@ -101,7 +115,7 @@ static inline void on_gone(void *arg, struct origin *o)
     t->gone++;
 }
 
-static const struct router_sink sink = {on_attach, on_detach, on_found, on_routed, on_gone};
+static const struct router_sink sink = {on_attach, on_detach, on_found, on_routed, on_gone, on_change};
 
 static inline void world_open(struct world *w)
 {
