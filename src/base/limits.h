@@ -83,11 +83,15 @@
 #define GROWTH_WINDOW_MS 10000  /* least time over which the growth of a lag is measured */
 #define CHECKPOINT_FIRST_MS 100 /* ... after the first confirmation in a while, so soon */
 #define CHECKPOINT_MS 1000      /* positions are written at most this often */
-#define ROUTE_GRACE_MS 3600000  /* a cursor whose route went away waits this long for it */
+#define ROUTE_GRACE_MS 60000    /* ROUTE_GRACE: a cursor whose route nobody ended waits for it */
 #define STREAM_GRACE_MS                                                                            \
-    3600000                /* a stream of the last run that is not found is known this long        \
-                            */
-#define STATE_CHECK_MS 500 /* STATE_PATH is looked at this often: is it still what we opened? */
+    3600000                   /* a stream of the last run that is not found is known this long     \
+                               */
+#define STATE_CHECK_MS 500    /* STATE_PATH is looked at this often: is it still what we opened? */
+#define PARKED_STREAM_MAX 100 /* cursors of one stream that wait so */
+#define PARKED_NAMESPACE_MAX                                                                       \
+    1000              /* ... that the workloads of one namespace asked for, on one worker */
+#define TIDY_MS 60000 /* between looks for drains that nobody needs */
 
 /* datasources */
 #define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */

@@ -115,6 +115,15 @@ static struct drain_spec *spec_for(struct assign *a, struct str url, enum route_
     return spec;
 }
 
+/* Of what stays the same when an option or a password is changed. */
+static uint64_t place_hash(const struct drain_spec *spec)
+{
+    uint64_t parts[3] = {hash_seeded(spec->url.host.p, spec->url.host.len),
+                         hash_seeded(spec->url.path.p, spec->url.path.len), spec->port};
+
+    return hash_seeded(parts, sizeof(parts));
+}
+
 unsigned assign_worker(unsigned workers, const struct drain_spec *spec, uint64_t stream)
 {
     /* Other members than streams count connections= for each worker. */
@@ -124,8 +133,7 @@ unsigned assign_worker(unsigned workers, const struct drain_spec *spec, uint64_t
     if (n == workers)
         return (unsigned)(stream % workers);
     /* The drain's few workers start anywhere, else the first ones would get all such drains. */
-    return (unsigned)((hash_seeded(spec->text, strlen(spec->text)) % workers + stream % n) %
-                      workers);
+    return (unsigned)((place_hash(spec) % workers + stream % n) % workers);
 }
 
 static void trace(const char *what, const struct origin *o, const struct drain_spec *spec,
@@ -295,30 +303,74 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
                   history ? &since_s : NULL);
 }
 
+/* The one that serves a pair that goes; NULL = there is no such drain. */
+static struct drain_spec *leaving(struct assign *a, struct origin *o, struct str url,
+                                  enum route_trust trust, const char *how, unsigned *w)
+{
+    struct drain_spec *spec = spec_for(a, url, trust);
+
+    if (!spec)
+        return NULL;
+    *w = assign_worker(a->workers, spec, o->id);
+    if (a->trace_routes)
+        trace(how, o, spec, *w);
+    return spec;
+}
+
 static void detach(void *arg, struct origin *o, struct str url, enum route_trust trust)
 {
     struct assign *a = arg;
-    struct drain_spec *spec = spec_for(a, url, trust);
     unsigned w;
+    struct drain_spec *spec = leaving(a, o, url, trust, "detach", &w);
 
     if (!spec)
         return;
-    w = assign_worker(a->workers, spec, o->id);
-    if (a->trace_routes)
-        trace("detach", o, spec, w);
+    if (a->checkpoint)
+        checkpoint_ended(a->checkpoint, o, spec);
     engine_detach(a->engines[w], o->id, spec);
 }
 
-/* The same drain, when all that changed is how it was asked for. */
+static void park(void *arg, struct origin *o, struct str url, enum route_trust trust)
+{
+    struct assign *a = arg;
+    unsigned w;
+    struct drain_spec *spec = leaving(a, o, url, trust, "park", &w);
+
+    if (spec)
+        engine_park_route(a->engines[w], o->id, spec);
+}
+
+/* One drain for another. Where their workers are not the same, what the state has of the one has to
+ * do. */
 static void change(void *arg, struct origin *o, const struct route_target *before,
                    const struct route_target *now)
 {
     struct assign *a = arg;
+    unsigned w, from;
+    struct drain_spec *old = leaving(a, o, before->url, before->trust, "change", &from);
+    struct drain_spec *spec = spec_for(a, now->url, now->trust);
+    struct engine_change c = {.before = old, .now = spec};
+    struct state_record resume, own;
+    struct position end;
+    bool known;
 
-    if (spec_for(a, before->url, before->trust) == spec_for(a, now->url, now->trust))
+    if (!old || !spec || old == spec) /* all that changed is how it was asked for */
         return;
-    attach(arg, o, now->url, now->trust, ATTACH_END);
-    detach(arg, o, before->url, before->trust);
+    w = assign_worker(a->workers, spec, o->id);
+    if (a->trace_routes)
+        trace("attach where another was", o, spec, w);
+    c.least = owned_from(o, now->trust, ATTACH_END);
+    known = is_known(a, o, spec, c.least, &own);
+    if (w != from && !c.least && a->checkpoint && checkpoint_last(a->checkpoint, o, old, &resume))
+        c.resume = &resume;
+    else if (known)
+        c.resume = &own;
+    if (place_of(o, ATTACH_END, c.least, &end))
+        c.end = &end;
+    origin_introduce(o, w);
+    engine_change(a->engines[w], o->id, &c);
+    if (w != from)
+        engine_detach(a->engines[from], o->id, old);
 }
 
-const struct router_sink assign_sink = {attach, detach, found, routed, gone, change};
+const struct router_sink assign_sink = {attach, detach, found, routed, gone, change, park};

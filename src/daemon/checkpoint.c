@@ -10,58 +10,13 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "daemon/known.h"
-#include "daemon/state_dir.h"
+#include "daemon/checkpoint_internal.h"
 #include "loop/work.h"
 
 #define STATE_TEXT_MAX (1024 * 1024 * 1024)
-#define NOBODY                                                                                     \
-    UINT32_MAX /* the record is of no worker now: loaded, and its cursor not attached yet */
 #define COMPLAIN_MS 60000
 
-struct entry {
-    struct list node; /* checkpoint->entries */
-    struct list same; /* others with the same (stream, drain): ring */
-    uint64_t key[2];  /* stream, drain: the key in the map */
-    struct known_stream *stream;
-    struct state_record record;
-    uint32_t worker;
-    bool found;     /* somebody has asked for it */
-    uint64_t round; /* the worker's report it was last in */
-};
-
-struct checkpoint {
-    struct loop *loop;
-    struct engine **engines; /* borrowed */
-    unsigned nengines;
-    struct state_dir dir;
-    bool on;            /* STATE_PATH is set */
-    bool found, reset;  /* what was loaded */
-    uint64_t loaded_ms; /* loop time of our start: a long stop must not use up anybody's grace */
-    struct known known;
-    struct map by_pair; /* of struct entry: the first of its ring */
-    struct list entries;
-    uint64_t nentries;
-    uint64_t generation;
-    uint64_t rounds[WORKERS_MAX];
-    uint64_t dirty, asked; /* bits of workers */
-    uint64_t asked_ms;     /* loop time of the last time */
-    struct loop_timer *timer;
-    struct loop_timer *look; /* at the directory */
-    bool writing, looking;   /* <dir>, <text> and <error> belong to the pool's thread */
-    bool changed;
-    struct buf text;
-    struct err error; /* of the last write or look; code 0 = it went well */
-    struct log_limit complaint;
-    struct checkpoint_stats stats;
-};
-
 /* ---- the table ---- */
-
-static struct str pair_key(const uint64_t key[2])
-{
-    return str_make((const char *)key, 2 * sizeof(*key));
-}
 
 static void entry_add(struct checkpoint *c, const struct state_record *r, uint32_t worker,
                       uint64_t round)
@@ -77,20 +32,21 @@ static void entry_add(struct checkpoint *c, const struct state_record *r, uint32
     list_init(&en->same);
     list_add_tail(&c->entries, &en->node);
     c->nentries++;
-    first = map_get(&c->by_pair, pair_key(en->key));
+    first = map_get(&c->by_pair, checkpoint_pair_key(en->key));
     if (first)
         list_add_tail(&first->same, &en->same);
     else
-        (void)map_put(&c->by_pair, pair_key(en->key), en);
+        (void)map_put(&c->by_pair, checkpoint_pair_key(en->key), en);
 }
 
-static void entry_drop(struct checkpoint *c, struct entry *en)
+void checkpoint_entry_drop(struct checkpoint *c, struct entry *en)
 {
-    if (map_get(&c->by_pair, pair_key(en->key)) == en) {
-        (void)map_del(&c->by_pair, pair_key(en->key));
+    c->taken -= en->taken;
+    if (map_get(&c->by_pair, checkpoint_pair_key(en->key)) == en) {
+        (void)map_del(&c->by_pair, checkpoint_pair_key(en->key));
         if (!list_empty(&en->same)) {
             struct entry *next = list_entry(en->same.next, struct entry, same);
-            (void)map_put(&c->by_pair, pair_key(next->key), next);
+            (void)map_put(&c->by_pair, checkpoint_pair_key(next->key), next);
         }
     }
     list_del(&en->same);
@@ -106,7 +62,7 @@ static struct entry *entry_for(struct checkpoint *c, const struct state_record *
                                uint64_t round)
 {
     const uint64_t key[2] = {r->stream, r->drain};
-    struct entry *first = map_get(&c->by_pair, pair_key(key)), *en = first;
+    struct entry *first = map_get(&c->by_pair, checkpoint_pair_key(key)), *en = first;
 
     if (!first)
         return NULL;
@@ -116,31 +72,6 @@ static struct entry *entry_for(struct checkpoint *c, const struct state_record *
         en = list_entry(en->same.next, struct entry, same);
     } while (en != first);
     return NULL;
-}
-
-bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_spec *spec,
-                     struct state_record *out)
-{
-    const uint64_t key[2] = {identity_key(o->identity),
-                             hash_keyed(c->dir.key, spec->text, strlen(spec->text))};
-    struct entry *first = map_get(&c->by_pair, pair_key(key)), *en = first, *best = NULL;
-
-    if (c->on)
-        known_attached(&c->known, o);
-    if (!first)
-        return false;
-    do {
-        bool here = origin_segment_find(o, &en->record.id) != NULL;
-
-        if (en->worker == NOBODY && (here || !best))
-            best = en;
-        en = list_entry(en->same.next, struct entry, same);
-    } while (en != first);
-    if (best) {
-        best->found = true;
-        *out = best->record;
-    }
-    return best != NULL;
 }
 
 bool checkpoint_was_reset(const struct checkpoint *c)
@@ -189,12 +120,11 @@ static void take_entries(struct checkpoint *c, struct state_slot *s)
     s->records = xcalloc(c->nentries + 1, sizeof(*s->records));
     list_for_each_safe (it, &c->entries) {
         struct entry *en = list_entry(it, struct entry, node);
-        struct state_record r = record_of(c, en);
 
-        if (en->worker == NOBODY && r.away_ms > ROUTE_GRACE_MS)
-            entry_drop(c, en); /* nobody has wanted it for long, and we were there to see it */
-        else
-            s->records[s->len++] = r;
+        if (!checkpoint_is_over(c, en))
+            s->records[s->len++] = record_of(c, en);
+        else if (en->worker == NOBODY)
+            checkpoint_entry_drop(c, en); /* nobody has wanted it, and we were there to see it */
     }
 }
 
@@ -268,6 +198,17 @@ static void write_start(struct checkpoint *c)
         return;
     c->writing = true;
     loop_work(c->loop, write_run, write_done, c);
+}
+
+void checkpoint_write_soon(struct checkpoint *c, bool now)
+{
+    if (!c->on)
+        return;
+    c->changed = true;
+    if (now)
+        write_start(c);
+    if (has_news(c))
+        ask_again(c);
 }
 
 /* ---- is the directory still there? ---- */
@@ -357,6 +298,7 @@ void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record
 
         if (!en) {
             entry_add(c, &records[i], worker, round);
+            checkpoint_taken_over(c, &records[i]);
             continue;
         }
         en->record = records[i];
@@ -367,7 +309,7 @@ void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record
         struct entry *en = list_entry(it, struct entry, node);
 
         if (en->worker == worker && en->round != round)
-            entry_drop(c, en); /* the cursor has done its work, or its grace is over */
+            checkpoint_entry_drop(c, en); /* the cursor has done its work, or its grace is over */
     }
     c->changed = true;
     free(records);
@@ -404,7 +346,7 @@ void checkpoint_told(struct checkpoint *c, const struct identity *id)
         struct entry *en = list_entry(it, struct entry, node);
 
         if (en->record.stream == key && en->worker == NOBODY && en->found)
-            entry_drop(c, en);
+            checkpoint_entry_drop(c, en);
     }
     known_set_missing(&c->known, s, false);
     c->changed = true;
@@ -426,16 +368,18 @@ void checkpoint_stream_found(struct checkpoint *c, struct origin *o, const struc
     ask_again(c);
 }
 
-void checkpoint_stream_routed(struct checkpoint *c, const struct origin *o)
+void checkpoint_stop(struct checkpoint *c)
 {
-    known_routed(&c->known, o);
-    if (c->known.changed)
-        ask_again(c);
+    if (c)
+        c->stopping = true;
 }
 
 void checkpoint_stream_gone(struct checkpoint *c, const struct origin *o)
 {
-    known_gone(&c->known, o);
+    if (c->stopping)
+        known_left(&c->known, o);
+    else
+        known_gone(&c->known, o);
     if (c->known.changed)
         ask_again(c);
 }
@@ -528,9 +472,10 @@ fail:
     return NULL;
 }
 
-void checkpoint_start(struct checkpoint *c, unsigned nengines)
+void checkpoint_start(struct checkpoint *c, unsigned nengines, uint64_t route_grace_ms)
 {
     c->nengines = nengines;
+    c->route_grace_ms = route_grace_ms;
 }
 
 void checkpoint_close(struct checkpoint *c)
@@ -549,7 +494,7 @@ void checkpoint_close(struct checkpoint *c)
         write_result(c);
     }
     list_for_each_safe (it, &c->entries)
-        entry_drop(c, list_entry(it, struct entry, node));
+        checkpoint_entry_drop(c, list_entry(it, struct entry, node));
     map_release(&c->by_pair);
     known_release(&c->known);
     buf_release(&c->text);

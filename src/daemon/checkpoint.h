@@ -5,8 +5,9 @@
  * confirmed, and no stream comes or goes, nothing is written; but twice a second STATE_PATH is
  * looked at, and what was removed or replaced is made anew.
  *
- * A record whose cursor is not there (its route is away, or its stream not found yet) is kept until
- * nobody has wanted it for ROUTE_GRACE_MS, of the time that a daemon ran, by the monotonic clock.
+ * A record whose cursor is not there is kept for STREAM_GRACE_MS while its stream is not found or
+ * not all routes were read, and for ROUTE_GRACE after that (checkpoint_claim.c): of the time that a
+ * daemon ran, by the monotonic clock.
  */
 #ifndef DAEMON_CHECKPOINT_H
 #define DAEMON_CHECKPOINT_H
@@ -36,14 +37,20 @@ struct checkpoint_stats {
  * newer version. */
 struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct engine **engines,
                                    struct err *e);
-/* The number of engines is known only later. */
-void checkpoint_start(struct checkpoint *c, unsigned nengines);
+/* The number of engines is known only later. <route_grace_ms>: ROUTE_GRACE. */
+void checkpoint_start(struct checkpoint *c, unsigned nengines, uint64_t route_grace_ms);
 
 /* With which workers hash URLs: two numbers. */
 const uint64_t *checkpoint_key(const struct checkpoint *c);
-/* Where the pair was; false = the state knows nothing of it. */
+/* Where the pair was, or another one of the same stream and place that nobody has claimed: its URL
+ * was changed while we were away. False = the state knows nothing of it. */
 bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_spec *spec,
                      struct state_record *out);
+/* Where the pair was last said to be, by whatever worker. */
+bool checkpoint_last(const struct checkpoint *c, const struct origin *o,
+                     const struct drain_spec *spec, struct state_record *out);
+/* Somebody decided that the route ends: the state forgets the pair, soon. */
+void checkpoint_ended(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec);
 /* Nothing about where to begin can be believed: begin at the start of everything. */
 bool checkpoint_was_reset(const struct checkpoint *c);
 /* There never was a state: what is there was there before us. */
@@ -56,6 +63,9 @@ bool checkpoint_stream(const struct checkpoint *c, const struct origin *o,
 void checkpoint_stream_found(struct checkpoint *c, struct origin *o, const struct position *at);
 void checkpoint_stream_routed(struct checkpoint *c, const struct origin *o);
 void checkpoint_stream_gone(struct checkpoint *c, const struct origin *o);
+/* The daemon stops: streams that go now are not gone, they are only not looked at any more. <c> may
+ * be NULL. */
+void checkpoint_stop(struct checkpoint *c);
 /* All that was there at start was found: writes, and waits for it, unless both slots are whole. So
  * a daemon that is ready was not here for the first time at its next start. */
 void checkpoint_settle(struct checkpoint *c);

@@ -52,7 +52,8 @@ struct config {
     const char *pod_name;
     const char *pod_namespace;
     uint64_t workers;
-    unsigned read_from;         /* enum config_read_from */
+    unsigned read_from; /* enum config_read_from */
+    uint64_t route_grace_ms;
     unsigned operator_patterns; /* enum config_patterns */
     uint64_t max_line;
     uint64_t held_bytes_max;

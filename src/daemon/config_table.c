@@ -41,6 +41,10 @@ static const struct config_var vars[] = {
      "where reading begins in files that exist at start; newer files are always read whole"},
     {"STATE_PATH", CONFIG_TEXT, TEXT("/var/lib/logtrain", 0, state_path),
      "directory in which positions are kept over restarts; empty keeps nothing"},
+    {"ROUTE_GRACE", CONFIG_DURATION, NUM(ROUTE_GRACE_MS, 0, 86400000, route_grace_ms),
+     "how long a drain's place is kept when its route went and nobody ended it: its object was "
+     "deleted "
+     "and is made again, its URL is refused, it was not there at a start"},
     {"HELD_BYTES_MAX", CONFIG_SIZE, NUM(HELD_BYTES_DEFAULT, 0, HELD_BYTES_LIMIT, held_bytes_max),
      "bytes of deleted log files kept on the disk for drains that have not read them; above it the "
      "oldest of the drain that holds most is given up"},

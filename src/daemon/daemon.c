@@ -114,6 +114,7 @@ static void stop(struct daemon *d)
     uint64_t grace = d->cfg->stop_grace_ms;
 
     d->stopping = true;
+    checkpoint_stop(d->checkpoint);
     if (d->status)
         status_stopping(d->status);
     explain_stop(d->explain);
@@ -390,6 +391,7 @@ static int start_engines(struct daemon *d, struct err *e)
     struct engine_config ec = {
         .max_line = c->max_line,
         .partial_timeout_ms = c->partial_timeout_ms,
+        .route_grace_ms = c->route_grace_ms,
         .open_segments = process_open_segments(c->workers),
         .dns_servers = *c->dns_servers ? c->dns_servers : NULL,
         .control = &d->mailbox,
@@ -411,7 +413,7 @@ static int start_engines(struct daemon *d, struct err *e)
         d->ports[ec.index] = (struct feed_port){engine_mailbox(en), engine_feed};
         d->engines[d->nengines++] = en;
     }
-    checkpoint_start(d->checkpoint, d->nengines);
+    checkpoint_start(d->checkpoint, d->nengines, c->route_grace_ms);
     return 0;
 }
 

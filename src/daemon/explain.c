@@ -89,11 +89,13 @@ static void add_file(struct page *p, struct origin *o, uint32_t no)
 
 static void add_cursor(struct page *p, struct origin *o, const struct cursor_report *c)
 {
-    add_line(p, "state", str_of(c->state));
+    if (c->state)
+        add_line(p, "state", str_of(c->state));
     if (c->retry_in_ms)
         (void)buf_addf(&p->out, "    %-9s in %" PRIu64 ".%" PRIu64 " s\n", "retry",
                        c->retry_in_ms / 1000, c->retry_in_ms % 1000 / 100);
-    add_line(p, "error", c->error ? str_of(c->error) : STR("none"));
+    if (c->state)
+        add_line(p, "error", c->error ? str_of(c->error) : STR("none"));
     (void)buf_addf(&p->out, "    %-9s segment %" PRIu32 ", ", "cursor", c->acked.seg);
     add_file(p, o, c->acked.seg);
     (void)buf_addf(&p->out, ": confirmed up to byte %" PRIu64 ", %" PRIu64 " bytes behind\n",
@@ -240,12 +242,12 @@ static void add_orphans(struct page *p, struct origin *o)
         for (unsigned i = 0; r && i < r->n; i++) {
             const struct cursor_report *c = &r->cursors[i];
 
-            if (c->stream != o->id || has_route(p, c->spec))
+            if (c->stream != o->id || (c->spec && has_route(p, c->spec)))
                 continue;
-            (void)buf_addf(&p->out, "  drain %s\n", c->spec->name);
+            (void)buf_addf(&p->out, "  drain %s\n", c->spec ? c->spec->name : "none");
             add_line(p, "from",
-                     c->parked ? STR("no route any more; kept for it to come back")
-                               : STR("the container has ended; what is unread is still sent"));
+                     c->spec ? STR("the container has ended; what is unread is still sent")
+                             : STR("no route any more; kept for it to come back"));
             add_cursor(p, o, c);
         }
     }

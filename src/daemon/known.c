@@ -52,7 +52,7 @@ static struct known_stream *get(struct known *k, uint64_t key)
 
 static bool is_needed(const struct known_stream *s)
 {
-    return s->origin || s->records || s->missing || s->loaded;
+    return s->origin || s->records || s->missing || s->loaded || s->left;
 }
 
 static void tidy(struct known *k, struct known_stream *s)
@@ -174,6 +174,32 @@ void known_routed(struct known *k, const struct origin *o)
     k->routed = k->changed = true;
 }
 
+static uint64_t away_ms(const struct known *k, const struct known_stream *s)
+{
+    return s->loaded ? s->line.away_ms + (loop_now(k->loop) - k->loaded_ms) : 0;
+}
+
+static struct state_stream line_of(const struct known *k, const struct known_stream *s)
+{
+    struct state_stream line = s->line;
+
+    line.away_ms = away_ms(k, s);
+    if (s->origin && line.begin != STATE_BEGIN_AT && !list_empty(&s->origin->segments))
+        line.id = list_entry(s->origin->segments.prev, struct origin_segment, node)->id;
+    return line;
+}
+
+void known_left(struct known *k, const struct origin *o)
+{
+    struct known_stream *s = of_origin(k, o);
+
+    if (!s)
+        return;
+    s->line = line_of(k, s);
+    s->left = true;
+    s->origin = NULL;
+}
+
 void known_gone(struct known *k, const struct origin *o)
 {
     struct known_stream *s = of_origin(k, o);
@@ -182,6 +208,7 @@ void known_gone(struct known *k, const struct origin *o)
         return;
     s->origin = NULL;
     s->routed = s->asked = false;
+    s->settled_ms = 0;
     if (s->line.begin) {
         s->line = (struct state_stream){.stream = s->key, .begin = STATE_BEGIN_FIRST};
         k->changed = true;
@@ -215,25 +242,10 @@ void known_answered(struct known *k)
 
 /* ---- writing ---- */
 
-static uint64_t away_ms(const struct known *k, const struct known_stream *s)
-{
-    return s->loaded ? s->line.away_ms + (loop_now(k->loop) - k->loaded_ms) : 0;
-}
-
 /* A record says as much as a line of STATE_BEGIN_LATER, if the key is used only once. */
 static bool needs_line(const struct known_stream *s)
 {
     return s->line.begin && (s->line.begin != STATE_BEGIN_LATER || !s->records || !s->uid);
-}
-
-static struct state_stream line_of(const struct known *k, const struct known_stream *s)
-{
-    struct state_stream line = s->line;
-
-    line.away_ms = away_ms(k, s);
-    if (s->origin && line.begin != STATE_BEGIN_AT && !list_empty(&s->origin->segments))
-        line.id = list_entry(s->origin->segments.prev, struct origin_segment, node)->id;
-    return line;
 }
 
 /* Those of the last run that nobody has found for long, while we were there to see it. */

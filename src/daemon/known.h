@@ -27,6 +27,8 @@ struct known_stream {
     bool routed;              /* its first routes are attached, ... */
     bool asked;               /* ... and their workers have been asked for the records since */
     bool attached;            /* in this run */
+    uint64_t settled_ms;      /* loop time since which all its routes are known; 0 = they are not */
+    bool left;                /* known_left() */
     bool missing;             /* its drains are being told that it is gone */
     unsigned records;         /* how many of them the checkpoint has */
 };
@@ -60,6 +62,8 @@ bool known_look_up(const struct known *k, const struct origin *o, struct state_s
 void known_found(struct known *k, struct origin *o, const struct position *at);
 /* All its first routes are attached. */
 void known_routed(struct known *k, const struct origin *o);
+/* We stop looking at it: all that is known of it stays. */
+void known_left(struct known *k, const struct origin *o);
 /* It is no more. */
 void known_gone(struct known *k, const struct origin *o);
 

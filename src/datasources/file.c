@@ -176,6 +176,7 @@ static void put_all(struct file_source *f, struct str text)
         t.line++;
         put_line(f, line, &t);
     }
+    route_source_unsure(f->source, t.refused > 0); /* a mistake ends nothing */
     route_commit(f->source);
     log_info("routes read", KV_CSTR("source", f->name), KV_INT("routes", t.routes),
              KV_INT("refused", t.refused));

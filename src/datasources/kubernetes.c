@@ -36,6 +36,7 @@ struct wanted {
     const struct kube_workload *workload;
     struct str urls[URLS_MAX];
     unsigned n;
+    bool refused; /* something else was asked for, too */
 };
 
 /* ---- refusals ---- */
@@ -106,10 +107,12 @@ static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_
     struct err e;
 
     while (nth <= OWNER_DRAINS_MAX && drain_list_next(&rest, &url)) {
-        if (datasource_kubernetes_check(k->base.env, url, nth++, &e) < 0)
+        if (datasource_kubernetes_check(k->base.env, url, nth++, &e) < 0) {
+            w->refused = true;
             refuse(k, w, d, url, &e);
-        else if (!has(w, url))
+        } else if (!has(w, url)) {
             w->urls[w->n++] = url;
+        }
     }
 }
 
@@ -129,10 +132,12 @@ static void on_changed(struct kube_routes *r, const struct kube_workload *worklo
     k->stats.changes++;
     for (unsigned i = 0; i < workload->ndrains; i++)
         take_list(k, &w, &workload->drains[i]);
+    route_source_unsure(k->source, w.refused || workload->undecided); /* a mistake ends nothing */
     if (w.n)
         route_put(k->source, workload->uid, workload->uid, w.urls, w.n);
     else
         route_drop(k->source, workload->uid);
+    route_source_unsure(k->source, false);
 }
 
 static void on_gone(struct kube_routes *r, struct str uid)

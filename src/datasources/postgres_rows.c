@@ -143,7 +143,9 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
         route_put(r->source, key, value(row, HOSTNAME), &url, 1);
     } else {
         refuse(r, id, &why);
+        route_source_unsure(r->source, true); /* a mistake ends nothing */
         route_drop(r->source, key);
+        route_source_unsure(r->source, false);
     }
     return 0;
 }

@@ -152,17 +152,15 @@ struct drain_cursor {
     struct formatter *formatter; /* NULL until it is needed: drain_cursor_formatter() */
     unsigned inflight;           /* batches and ledger entries that hold a range of it */
     bool pending;                /* something may be there to read */
-    bool busy;   /* in flight on a drain that is not ordered: its next batch waits for the answer */
-    bool parked; /* its route is gone; kept for ROUTE_GRACE_MS */
+    bool busy; /* in flight on a drain that is not ordered: its next batch waits for the answer */
     bool probing; /* stuck because records are refused: what is written meanwhile is tried */
     bool ended;   /* READ_END */
-    unsigned stuck_tries; /* so many times in a row the peer refused some of its records for now,
-                             but not those of others */
-    uint64_t stuck_until; /* loop time until which it is left alone for that; 0 = it is not */
-    uint64_t parked_at;
-    uint64_t caught_up_at;      /* loop time as of which all was sent (confirmed, where there is
-                                   confirmation) */
-    uint32_t ledger_slot;       /* hint */
+    unsigned stuck_tries;  /* so many times in a row the peer refused some of its records for now,
+                              but not those of others */
+    uint64_t stuck_until;  /* loop time until which it is left alone for that; 0 = it is not */
+    uint64_t caught_up_at; /* loop time as of which all was sent (confirmed, where there is
+                              confirmation) */
+    uint32_t ledger_slot;  /* hint */
     struct position reject_pos; /* of the record that was refused alone ... */
     unsigned reject_tries;      /* ... so many times */
     /* See refusal.c. */
@@ -282,8 +280,6 @@ void drain_free(struct drain *d);
 
 /* A cursor of <d> in <s>. */
 struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struct position *end);
-void drain_cursor_park(struct drain_cursor *c);
-void drain_cursor_unpark(struct drain_cursor *c);
 /* Frees it; what is still in flight of it is nobody's any more. */
 void drain_cursor_drop(struct drain_cursor *c);
 /* The stream's identity changed. */

@@ -13,8 +13,7 @@ void drain_cursor_ready(struct drain_cursor *c, bool first)
 {
     struct drain *d = c->drain;
 
-    if (!c->pending || c->busy || c->parked || (c->stuck_until && !c->probing) ||
-        !list_empty(&c->ready_node))
+    if (!c->pending || c->busy || (c->stuck_until && !c->probing) || !list_empty(&c->ready_node))
         return;
     if (first)
         list_add_head(&d->ready, &c->ready_node);
@@ -154,22 +153,6 @@ void drain_cursor_rename(struct drain_cursor *c)
     c->formatter = NULL; /* it is made with the new name */
 }
 
-void drain_cursor_park(struct drain_cursor *c)
-{
-    c->parked = true;
-    c->parked_at = loop_now(&c->drain->engine->loop);
-    list_del(&c->ready_node);
-}
-
-void drain_cursor_unpark(struct drain_cursor *c)
-{
-    c->parked = false;
-    c->pending = true;
-    if (c->suspects && !c->busy)
-        drain_cursor_rewind(c);
-    drain_cursor_ready(c, false);
-}
-
 void drain_cursor_drop(struct drain_cursor *c)
 {
     struct drain *d = c->drain;
@@ -192,5 +175,5 @@ void drain_cursor_drop(struct drain_cursor *c)
     if (!list_empty(&d->cursors))
         return;
     d->unused_since = loop_now(&d->engine->loop);
-    engine_tidy_later(d->engine);
+    engine_tidy_in(d->engine, TIDY_MS);
 }

@@ -15,7 +15,6 @@
 #include "loop/dns.h"
 #include "net/http_client.h"
 
-#define TIDY_MS 60000
 #define LONG_DEAD 4 /* failures in a row: it may wait for others that were never reached */
 
 struct loop *engine_loop(struct engine *en)
@@ -276,32 +275,10 @@ void engine_cursor_done(struct engine *en, struct drain_cursor *c)
 
 /* ---- what nobody needs any more ---- */
 
-void engine_tidy_later(struct engine *en)
+void engine_tidy_in(struct engine *en, uint64_t ms)
 {
-    if (!loop_timer_active(en->tidy_timer))
-        loop_timer_start(en->tidy_timer, TIDY_MS);
-}
-
-/* True while a cursor is still parked. */
-static bool drop_parked(struct engine *en, struct drain *d, uint64_t now)
-{
-    bool any = false;
-
-    list_for_each_safe (it, &d->cursors) {
-        struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
-        struct stream *s = c->cursor.stream;
-
-        if (!c->parked)
-            continue;
-        if (now - c->parked_at < ROUTE_GRACE_MS) {
-            any = true;
-            continue;
-        }
-        drain_cursor_drop(c);
-        if (s->finished && list_empty(&s->cursors))
-            engine_stream_forget(en, s);
-    }
-    return any;
+    if (!loop_timer_active(en->tidy_timer) || loop_timer_left(en->tidy_timer) > ms)
+        loop_timer_start(en->tidy_timer, ms);
 }
 
 /* True while <d> is unused, but not yet for long enough. */
@@ -327,11 +304,12 @@ static void tidy_timer_fired(void *arg)
     list_for_each_safe (it, &en->all) {
         struct drain *d = list_entry(it, struct drain, node);
 
-        again |= drop_parked(en, d, now);
         again |= retire(en, d, now);
     }
+    if (engine_parked_expire(en))
+        engine_tidy_in(en, en->cfg.route_grace_ms < TIDY_MS ? en->cfg.route_grace_ms + 1 : TIDY_MS);
     if (again)
-        engine_tidy_later(en);
+        engine_tidy_in(en, TIDY_MS);
 }
 
 /* ---- birth and end ---- */
@@ -381,6 +359,7 @@ static int engine_open(struct engine *en, struct err *e)
     list_init(&en->sending);
     map_init(&en->parties);
     list_init(&en->unmade);
+    list_init(&en->parked);
     loop_task_init(&en->turn, engine_turn);
     en->wait_timer = loop_timer_create(&en->loop, wait_timer_fired, en);
     en->connect_timer = loop_timer_create(&en->loop, connect_timer_fired, en);
@@ -404,6 +383,7 @@ static void engine_release(struct engine *en)
         struct drain *d = list_entry(en->all.next, struct drain, node);
         drain_free(d);
     }
+    engine_parked_release(en);
     while ((s = map_next(&en->streams, &i)))
         stream_free(s);
     while (!list_empty(&en->spare)) {

@@ -50,6 +50,7 @@ struct engine_config {
     unsigned index; /* of this worker */
     size_t max_line;
     uint64_t partial_timeout_ms;
+    uint64_t route_grace_ms;     /* a cursor whose route went by nobody's decision waits so long */
     uint64_t open_segments;      /* at most so many; the other descriptors are for connections */
     const char *dns_servers;     /* NULL = the system's */
     const struct egress *egress; /* for owner routes; borrowed, may be NULL */
@@ -84,7 +85,19 @@ void engine_feed(void *receiver, struct mail *m);
 void engine_attach(struct engine *en, uint64_t stream, struct drain_spec *spec,
                    const struct position *end, const struct state_record *resume,
                    const int64_t *since_s);
+/* Somebody decided that it ends: it begins anew, should it ever come back. */
 void engine_detach(struct engine *en, uint64_t stream, struct drain_spec *spec);
+/* Nobody did: it is parked (parked.h). */
+void engine_park_route(struct engine *en, uint64_t stream, struct drain_spec *spec);
+/* One drain instead of another, whose place it takes over if this worker serves that; else it
+ * begins as with engine_attach(). References are taken, the rest is copied. */
+struct engine_change {
+    struct drain_spec *before, *now;
+    uint32_t least; /* the place is not taken over from before this segment */
+    const struct position *end;
+    const struct state_record *resume;
+};
+void engine_change(struct engine *en, uint64_t stream, const struct engine_change *c);
 /* Flushes what is healthy for at most <grace_ms>, closes all, and ends the thread. <done> runs on
  * the control thread. */
 void engine_stop(struct engine *en, uint64_t grace_ms, void (*done)(void *arg), void *arg);
@@ -124,8 +137,9 @@ struct engine_report {
     unsigned ndrains;
     struct reader_stats reader;
     uint64_t streams, cursors, parked;
-    uint64_t segments;   /* known */
-    uint64_t held_bytes; /* of deleted files */
+    uint64_t parked_dropped; /* for others, before their time */
+    uint64_t segments;       /* known */
+    uint64_t held_bytes;     /* of deleted files */
     uint64_t inflight_bytes;
     uint64_t turn_ms_max; /* longest turn of the loop since the last report */
 };
@@ -136,14 +150,13 @@ void engine_report_free(struct engine_report *r);
 /* One cursor and its drain, for `logtrain explain`. */
 struct cursor_report {
     uint64_t stream;
-    struct drain_spec *spec; /* a reference */
+    struct drain_spec *spec; /* a reference; NULL = it is parked */
     const char *state;
     char *error; /* last one of the drain, or NULL; never a credential */
     uint64_t retry_in_ms;
     struct position acked;
     uint64_t lag_bytes;  /* not yet confirmed */
     uint64_t lost_bytes; /* of the drain, on this worker */
-    bool parked;
 };
 struct where_report {
     struct cursor_report *cursors;

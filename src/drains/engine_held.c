@@ -40,11 +40,11 @@ static void add_segment(struct engine *en, struct held_report *r, const struct s
 
     list_for_each (it, &seg->stream->cursors) {
         struct cursor *k = list_entry(it, struct cursor, stream_node);
-        const char *url = container_of(k, struct drain_cursor, cursor)->drain->spec->text;
+        const struct drain_cursor *c = drain_cursor_of(k);
 
         if (!cursor_holds(k, seg))
             continue;
-        s.drain = hash_keyed(en->cfg.state_key, url, strlen(url));
+        s.drain = c ? engine_place(en, c->drain->spec).drain : 0;
         add(r, &s);
     }
     if (r->n == before) /* nobody's: it goes with the stream */

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "drains/drain.h"
 #include "drains/engine.h"
+#include "drains/parked.h"
 
 #define SPARE_BODIES 16
 #define SPARE_BYTES (3 * 1024 * 1024) /* of bodies that are kept for use again */
@@ -40,13 +41,15 @@ struct engine {
     unsigned nspare;
     struct buf spare_bodies[SPARE_BODIES];
     unsigned nspare_bodies;
-    struct list unmade;    /* struct attach_mail: the drain could not be made */
-    size_t spare_bytes;    /* of <spare_bodies> */
-    size_t inflight_bytes; /* charged: see budget.c */
-    struct map parties;    /* of struct party, by namespace */
-    struct list cramped;   /* drains that wait for room */
-    bool room_made;        /* ... and may look again */
-    struct list sending;   /* batches whose bodies may be shelved, by when they last moved */
+    struct list unmade;      /* struct attach_mail: the drain could not be made */
+    struct list parked;      /* see parked.h */
+    uint64_t parked_dropped; /* ... to make room for others */
+    size_t spare_bytes;      /* of <spare_bodies> */
+    size_t inflight_bytes;   /* charged: see budget.c */
+    struct map parties;      /* of struct party, by namespace */
+    struct list cramped;     /* drains that wait for room */
+    bool room_made;          /* ... and may look again */
+    struct list sending;     /* batches whose bodies may be shelved, by when they last moved */
     struct loop_timer *shelf_timer; /* runs while there is one */
     struct loop_task turn;
     struct loop_timer *wait_timer;
@@ -79,8 +82,8 @@ void engine_connect(struct engine *en, struct drain *d);
 void engine_settle_now(struct engine *en, struct drain *d);
 /* <c> is to be woken at c->cursor.wake_at. */
 void engine_wait(struct engine *en, struct drain_cursor *c);
-/* A cursor is parked, or a drain unused: time will tell. */
-void engine_tidy_later(struct engine *en);
+/* Looks for parked cursors and unused drains whose time is over in <ms>, or before. */
+void engine_tidy_in(struct engine *en, uint64_t ms);
 /* <c> may have been read to its end. */
 void engine_cursor_done(struct engine *en, struct drain_cursor *c);
 /* Something closed while stopping. */

@@ -20,7 +20,9 @@ struct attach_mail {
     int64_t since_s;
     bool known; /* <resume> is where it was */
     struct state_record resume;
-    struct list node; /* engine->unmade */
+    struct drain_spec *before; /* it takes this one's place; one reference, NULL = nobody's */
+    uint32_t least;            /* ... but not before this segment */
+    struct list node;          /* engine->unmade */
 };
 
 struct stop_mail {
@@ -112,8 +114,10 @@ static void feed_identity(struct stream *s, struct feed_mail *f)
     s->identity = f->identity;
     f->identity = NULL;
     list_for_each (it, &s->cursors) {
-        struct cursor *k = list_entry(it, struct cursor, stream_node);
-        drain_cursor_rename(container_of(k, struct drain_cursor, cursor));
+        struct drain_cursor *c = drain_cursor_of(list_entry(it, struct cursor, stream_node));
+
+        if (c)
+            drain_cursor_rename(c);
     }
 }
 
@@ -201,10 +205,9 @@ static struct drain *drain_for(struct engine *en, struct drain_spec *spec)
 static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
 {
     list_for_each (it, &s->cursors) {
-        struct cursor *k = list_entry(it, struct cursor, stream_node);
-        struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
+        struct drain_cursor *c = drain_cursor_of(list_entry(it, struct cursor, stream_node));
 
-        if (c->drain == d)
+        if (c && c->drain == d)
             return c;
     }
     return NULL;
@@ -220,11 +223,29 @@ static uint64_t bytes_missed(const struct cursor *c)
     return bytes;
 }
 
-static void attach_new(struct drain *d, struct stream *s, const struct attach_mail *a)
+/* The drain whose place <a>'s takes, as long as it has a cursor of <s>; parks that. 0 = none. */
+static uint64_t park_before(struct engine *en, struct stream *s, const struct attach_mail *a)
 {
-    struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known ? &a->end : NULL);
-    enum resume_result how = a->known ? cursor_resume(&c->cursor, &a->resume) : RESUME_OK;
+    struct drain *d = a->before ? map_get(&en->drains, str_of(a->before->id)) : NULL;
+    struct drain_cursor *c = d ? cursor_of(d, s) : NULL;
 
+    if (c)
+        engine_park(en, c);
+    return a->before ? engine_place(en, a->before).drain : 0;
+}
+
+static void attach_new(struct engine *en, struct drain *d, struct stream *s,
+                       const struct attach_mail *a)
+{
+    uint64_t before = park_before(en, s, a);
+    bool parked = engine_has_parked(en, s, d->spec, before, a->least);
+    struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known && !parked ? &a->end : NULL);
+    enum resume_result how = RESUME_OK;
+
+    if (parked && engine_unpark(en, c, before, a->least))
+        return; /* on from where it was */
+    if (a->known)
+        how = cursor_resume(&c->cursor, &a->resume);
     if (a->history && a->since_s)
         cursor_begin_since(&c->cursor, a->since_s);
     if (how == RESUME_OK)
@@ -242,6 +263,7 @@ static void attach_free(struct attach_mail *a)
 {
     list_del(&a->node);
     drain_spec_unref(a->spec);
+    drain_spec_unref(a->before);
     free(a);
 }
 
@@ -249,19 +271,19 @@ static void attach_free(struct attach_mail *a)
 static int attach(struct engine *en, const struct attach_mail *a)
 {
     struct stream *s = stream_find(en, a->stream);
-    struct drain_cursor *c;
     struct drain *d;
 
     if (!s || en->stopping)
         return 0;
     d = drain_for(en, a->spec);
-    if (!d)
+    if (!d) {
+        (void)park_before(en, s, a);
         return -1;
-    c = cursor_of(d, s);
-    if (c && c->parked)
-        drain_cursor_unpark(c); /* the route was away and is back: on from where it was */
-    else if (!c)
-        attach_new(d, s, a);
+    }
+    if (cursor_of(d, s))
+        (void)park_before(en, s, a);
+    else
+        attach_new(en, d, s, a);
     if (a->history)
         stream_recalled(s);
     if (a->at_end && !a->known)
@@ -309,28 +331,58 @@ void engine_drop_unmade(struct engine *en, const struct attach_mail *like)
     }
 }
 
+static void drop_cursor(struct engine *en, struct drain_cursor *c)
+{
+    struct stream *s = c->cursor.stream;
+    uint64_t unread = cursor_lag(&c->cursor, &c->cursor.acked);
+
+    if (unread)
+        log_info("route ended, what its drain had not confirmed is not sent",
+                 KV_CSTR("drain", c->drain->spec->name), KV_STR("hostname", s->identity->hostname),
+                 KV_STR("pod", s->identity->pod), KV_INT("bytes", unread));
+    drain_cursor_drop(c);
+    if (s->finished && list_empty(&s->cursors))
+        engine_stream_forget(en, s);
+}
+
+/* The cursor that the mail is about; NULL = there is none. */
+static struct drain_cursor *take_detach(struct engine *en, const struct attach_mail *a)
+{
+    struct stream *s = stream_find(en, a->stream);
+    struct drain *d = map_get(&en->drains, str_of(a->spec->id));
+
+    engine_drop_unmade(en, a);
+    return s && d ? cursor_of(d, s) : NULL;
+}
+
 static void handle_detach(void *receiver, struct mail *m)
 {
     struct engine *en = receiver;
     struct attach_mail *a = container_of(m, struct attach_mail, mail);
-    struct stream *s = stream_find(en, a->stream);
-    struct drain *d = map_get(&en->drains, str_of(a->spec->id));
-    struct drain_cursor *c = s && d ? cursor_of(d, s) : NULL;
+    struct drain_cursor *c = take_detach(en, a);
 
-    engine_drop_unmade(en, a);
-    if (c && s->identity->trusted && d->spec->owner) {
-        /* The name may be another tenant's until it is this one's again: what is heard in between
-         * is not his. */
-        drain_cursor_drop(c);
-        if (s->finished && list_empty(&s->cursors))
-            engine_stream_forget(en, s);
-        engine_tidy_later(en);
-    } else if (c) {
-        drain_cursor_park(c);
-        engine_tidy_later(en);
-    }
+    if (c)
+        drop_cursor(en, c);
     drain_spec_unref(a->spec);
     free(a);
+    loop_task_post(&en->loop, &en->turn); /* the state has to know */
+}
+
+static void handle_park(void *receiver, struct mail *m)
+{
+    struct engine *en = receiver;
+    struct attach_mail *a = container_of(m, struct attach_mail, mail);
+    struct drain_cursor *c = take_detach(en, a);
+
+    /* A trusted name may be another tenant's until it is this one's again: what is heard in between
+     * is not his. */
+    if (c && c->cursor.stream->identity->trusted && c->drain->spec->owner)
+        drop_cursor(en, c);
+    else if (c)
+        engine_park(en, c);
+    drain_spec_unref(a->spec);
+    free(a);
+    loop_task_post(&en->loop, &en->turn);
 }
 
 static void post_attach(struct engine *en, struct attach_mail *a, uint64_t stream,
@@ -359,9 +411,29 @@ void engine_attach(struct engine *en, uint64_t stream, struct drain_spec *spec,
     post_attach(en, a, stream, spec, handle_attach);
 }
 
+void engine_change(struct engine *en, uint64_t stream, const struct engine_change *c)
+{
+    struct attach_mail *a = xcalloc(1, sizeof(*a));
+
+    a->at_end = c->end != NULL;
+    if (c->end)
+        a->end = *c->end;
+    a->known = c->resume != NULL;
+    if (c->resume)
+        a->resume = *c->resume;
+    a->before = drain_spec_ref(c->before);
+    a->least = c->least;
+    post_attach(en, a, stream, c->now, handle_attach);
+}
+
 void engine_detach(struct engine *en, uint64_t stream, struct drain_spec *spec)
 {
     post_attach(en, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_detach);
+}
+
+void engine_park_route(struct engine *en, uint64_t stream, struct drain_spec *spec)
+{
+    post_attach(en, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_park);
 }
 
 /* ---- stopping: first what is healthy sends what it has, then all say goodbye ---- */

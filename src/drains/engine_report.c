@@ -106,12 +106,13 @@ static struct engine_report *report(struct engine *en)
     list_for_each (it, &en->all) {
         struct drain *d = list_entry(it, struct drain, node);
 
-        list_for_each (c_it, &d->cursors) {
+        list_for_each (c_it, &d->cursors)
             r->cursors++;
-            r->parked += list_entry(c_it, struct drain_cursor, drain_node)->parked;
-        }
         report_drain(en, d, &r->drains[n++]);
     }
+    r->parked = engine_parked_count(en);
+    r->cursors += r->parked;
+    r->parked_dropped = en->parked_dropped;
     report_streams(en, r);
     r->reader = en->reader.stats;
     r->inflight_bytes = en->inflight_bytes;

@@ -23,22 +23,30 @@ struct dirty_mail {
     unsigned worker;
 };
 
-static void save_cursor(struct engine *en, struct drain_cursor *c, struct save_mail *m)
+static void save_cursor(struct save_mail *m, struct cursor *k, const struct drain_place *p,
+                        uint64_t away_ms)
 {
     struct state_record r = {0};
-    const char *url = c->drain->spec->text;
 
-    if (!cursor_save(&c->cursor, &r))
+    if (!cursor_save(k, &r))
         return;
-    r.stream = identity_key(c->cursor.stream->identity);
-    r.drain = hash_keyed(en->cfg.state_key, url, strlen(url));
-    r.away_ms = c->parked ? loop_now(&en->loop) - c->parked_at : 0;
+    r.stream = identity_key(k->stream->identity);
+    r.drain = p->drain;
+    r.place = p->place;
+    r.port = p->port;
+    r.owner = p->owner;
+    r.away_ms = away_ms;
     m->records[m->n++] = r;
+}
+
+static void save_parked(void *arg, struct cursor *k, const struct drain_place *p, uint64_t away_ms)
+{
+    save_cursor(arg, k, p, away_ms);
 }
 
 static void save_all(struct engine *en, struct save_mail *m)
 {
-    uint32_t n = 0;
+    uint32_t n = engine_parked_count(en);
 
     en->dirty_told = false;
     en->saved_acks = en->reader.stats.acks;
@@ -47,9 +55,14 @@ static void save_all(struct engine *en, struct save_mail *m)
             n++;
     m->worker = en->cfg.index;
     m->records = xcalloc(n + 1, sizeof(*m->records));
-    list_for_each (d_it, &en->all)
-        list_for_each (it, &list_entry(d_it, struct drain, node)->cursors)
-            save_cursor(en, list_entry(it, struct drain_cursor, drain_node), m);
+    list_for_each (d_it, &en->all) {
+        struct drain *d = list_entry(d_it, struct drain, node);
+        struct drain_place place = engine_place(en, d->spec);
+
+        list_for_each (it, &d->cursors)
+            save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &place, 0);
+    }
+    engine_parked_each(en, save_parked, m);
 }
 
 static void answer(void *control, struct mail *mail)

@@ -16,18 +16,17 @@ struct where_mail {
     uint64_t streams[];
 };
 
-static struct cursor_report report_cursor(const struct drain_cursor *c)
+static struct cursor_report report_cursor(struct cursor *k)
 {
-    const struct drain *d = c->drain;
+    const struct drain_cursor *c = drain_cursor_of(k);
+    const struct drain *d = c ? c->drain : NULL;
     struct cursor_report r = {
-        .stream = c->cursor.stream->id,
-        .spec = drain_spec_ref(d->spec),
-        .state = drain_state_name(d),
-        .acked = c->cursor.acked.pos,
-        .lag_bytes = cursor_lag(&c->cursor, &c->cursor.acked),
-        .parked = c->parked,
-    };
+        .stream = k->stream->id, .acked = k->acked.pos, .lag_bytes = cursor_lag(k, &k->acked)};
 
+    if (!d)
+        return r;
+    r.spec = drain_spec_ref(d->spec);
+    r.state = drain_state_name(d);
     for (unsigned i = 0; i < GAP_REASONS; i++)
         r.lost_bytes += d->counters.lost[i];
     if (d->last_error.text[0])
@@ -48,11 +47,8 @@ static void report_stream(struct engine *en, uint64_t id, struct where_report *r
     list_for_each (it, &s->cursors)
         n++;
     r->cursors = xrealloc(r->cursors, (r->n + n + 1) * sizeof(*r->cursors));
-    list_for_each (it, &s->cursors) {
-        const struct cursor *c = list_entry(it, struct cursor, stream_node);
-
-        r->cursors[r->n++] = report_cursor(container_of(c, struct drain_cursor, cursor));
-    }
+    list_for_each (it, &s->cursors)
+        r->cursors[r->n++] = report_cursor(list_entry(it, struct cursor, stream_node));
 }
 
 static void answer(void *control, struct mail *m)
@@ -95,7 +91,7 @@ void where_report_free(struct where_report *r)
     if (!r)
         return;
     for (unsigned i = 0; i < r->n; i++) {
-        drain_spec_unref(r->cursors[i].spec);
+        drain_spec_unref(r->cursors[i].spec); /* NULL is fine */
         free(r->cursors[i].error);
     }
     free(r->cursors);

@@ -164,6 +164,18 @@ struct drain_spec *drain_spec_create_owner(struct str text, struct err *e)
     return create(text, true, e);
 }
 
+struct drain_place drain_spec_place(const struct drain_spec *s, const uint64_t key[2])
+{
+    struct drain_place p = {.port = s->port, .owner = s->owner};
+    struct buf text = BUF_INIT(URL_MAX + SCHEME_SHOWN_MAX);
+
+    (void)url_place(&text, &s->url); /* it fits: it is a part of the URL */
+    p.drain = hash_keyed(key, s->text, strlen(s->text));
+    p.place = hash_keyed(key, text.p, text.len);
+    buf_release(&text);
+    return p;
+}
+
 bool drain_spec_addresses(const struct drain_spec *s)
 {
     if (s->scheme->flags & DRAIN_ELASTIC)

@@ -62,6 +62,14 @@ enum drain_batch { BATCH_RECORD = 0, BATCH_NDJSON, BATCH_ARRAY, BATCH_STREAM, BA
 /* How Elasticsearch is told who we are. */
 enum drain_auth { AUTH_BASIC = 0, AUTH_APIKEY, AUTH_BEARER };
 
+/* What a drain is known by where there is none. */
+struct drain_place {
+    uint64_t drain; /* hash of its URL */
+    uint64_t place; /* ... of scheme, host and path: of whatever means the same destination */
+    uint16_t port;
+    bool owner;
+};
+
 struct drain_spec {
     _Atomic unsigned refs;
     const struct drain_scheme *scheme;
@@ -109,6 +117,8 @@ struct drain_spec *drain_spec_ref(struct drain_spec *s);
 void drain_spec_unref(struct drain_spec *s);
 /* Who asked for it: how its id begins. */
 enum drain_asker { DRAIN_OF_OPERATOR = 'o', DRAIN_OF_PATTERN = 'p', DRAIN_OF_OWNER = 'w' };
+/* What tells the state and parked cursors of a drain; hashes with <key>. */
+struct drain_place drain_spec_place(const struct drain_spec *s, const uint64_t key[2]);
 /* Whether each record goes to an index, channel or key that its stream gives the name of. */
 bool drain_spec_addresses(const struct drain_spec *s);
 /* An operator asks for it by a pattern: if it addresses, it does so by what patterns match. Before

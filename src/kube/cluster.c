@@ -410,7 +410,7 @@ static void tell(struct kube_cluster *c, struct list *looked)
         list_del(&p->dirty);
         if (p->known)
             tell_streams(c, p);
-        p->tell = false;
+        p->tell = p->undecided = false;
     }
 }
 

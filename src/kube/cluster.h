@@ -40,6 +40,7 @@ struct kube_workload {
     bool heard; /* it is no pod, but what is heard under the hostname <name> */
     const struct kube_drains *drains;
     unsigned ndrains;
+    bool undecided; /* what it has not any more went with an object, which may be made again */
 };
 
 /* Told before the streams of the pod are identified, in one go for all that changed: changed and

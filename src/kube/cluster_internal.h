@@ -53,8 +53,9 @@ struct kube_pod {
     bool gone; /* deleted, but its lines may not be read yet */
     uint64_t gone_at;
     /* What the last look said. */
-    bool known; /* every owner was found, or cannot be */
-    bool tell;  /* it has changed since it was told */
+    bool known;     /* every owner was found, or cannot be */
+    bool tell;      /* it has changed since it was told */
+    bool undecided; /* see kube_workload */
     bool foreign;
     struct kube_uid chain[KUBE_LEVELS]; /* its owners, whether found or not */
     unsigned nchain;

@@ -229,6 +229,20 @@ static void say_foreign(struct kube_cluster *c, struct kube_pod *p)
              KV_CSTR("owner", p->owner_name));
 }
 
+/* An object that it had drains from does not own it any more. */
+static bool owner_left(const struct kube_pod *p)
+{
+    const struct kube_uid own = kube_uid_of(str_of(p->uid));
+
+    for (unsigned i = 0; i < p->drains.n; i++) {
+        const struct kube_uid *uid = &p->drains.drains[i].uid; /* none: the namespace */
+
+        if (!kube_uid_is_none(uid) && !kube_uid_eq(uid, &own) && !kube_pod_has_owner(p, uid))
+            return true;
+    }
+    return false;
+}
+
 void kube_resolve(struct kube_cluster *c, struct kube_pod *p)
 {
     struct look k = {.pod = p};
@@ -248,6 +262,7 @@ void kube_resolve(struct kube_cluster *c, struct kube_pod *p)
     find_drains(&k, &f);
     changed = set_names(c, p, &k);
     if (!kube_kept_same(&p->drains, &f)) {
+        p->undecided |= !f.stop && owner_left(p);
         kube_kept_set(&p->drains, &f);
         changed = true;
     }
@@ -261,7 +276,8 @@ struct kube_workload kube_pod_workload(const struct kube_pod *p)
                                   .namespace = p->namespace->name,
                                   .name = str_of(p->name),
                                   .drains = p->drains.drains,
-                                  .ndrains = p->drains.n};
+                                  .ndrains = p->drains.n,
+                                  .undecided = p->undecided};
 }
 
 /* ---- names ---- */

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/url.h"
 
-enum likeness { UNLIKE = 0, SAME_PLACE, SAME_PORT, SAME_TEXT, LIKENESSES };
+enum likeness { UNLIKE = 0, SAME_PLACE, SAME_PORT, SAME_TEXT };
 
 struct place {
     uint64_t hash; /* 0 = it cannot be parsed: a test's */
@@ -49,7 +49,7 @@ static enum likeness compare(const struct route_url *a, const struct place *pa,
 }
 
 void route_changes_find(struct route_url *const *gone, unsigned ngone,
-                        struct route_url *const *came, unsigned ncame, int *of)
+                        struct route_url *const *came, unsigned ncame, bool texts_only, int *of)
 {
     struct place *from, *to;
     bool *taken;
@@ -61,7 +61,7 @@ void route_changes_find(struct route_url *const *gone, unsigned ngone,
     from = places_of(gone, ngone);
     to = places_of(came, ncame);
     taken = xcalloc(ngone, sizeof(*taken));
-    for (int like = LIKENESSES - 1; like > UNLIKE; like--)
+    for (int like = SAME_TEXT; like > (texts_only ? SAME_PORT : UNLIKE); like--)
         for (unsigned i = 0; i < ncame; i++)
             for (unsigned k = 0; k < ngone && of[i] < 0; k++) {
                 if (taken[k] || (int)compare(gone[k], &from[k], came[i], &to[i]) != like)

@@ -10,8 +10,8 @@
 
 /* For each of <came>, in order, which of <gone> it takes the place of: of[i] becomes its index, or
  * -1. None is taken twice. The same text goes first, then the same place with the same port, then
- * the same place. */
+ * the same place. <texts_only>: nothing but the same text. */
 void route_changes_find(struct route_url *const *gone, unsigned ngone,
-                        struct route_url *const *came, unsigned ncame, int *of);
+                        struct route_url *const *came, unsigned ncame, bool texts_only, int *of);
 
 #endif

@@ -115,7 +115,9 @@ static void route_unlink(struct route_source *s, struct route *rt)
 
     chains_del(table_of(r, s->trust, route_pattern(rt)), &rt->by_pattern);
     r->stats.routes -= rt->nurls;
+    r->unsure = s->unsure;
     router_mark_dirty(r, s->trust, route_pattern(rt));
+    r->unsure = false;
 }
 
 /* Takes it out of the tables. */
@@ -200,6 +202,11 @@ void route_drop(struct route_source *s, struct str key)
         route_remove(s, rt);
 }
 
+void route_source_unsure(struct route_source *s, bool unsure)
+{
+    s->unsure = unsure;
+}
+
 void route_begin(struct route_source *s)
 {
     s->full = true;
@@ -233,6 +240,9 @@ void route_commit(struct route_source *s)
     s->router->generation++;
     if (s->full)
         drop_stale(s);
+    if (s->unsure)
+        router_dirty_unsure(s->router);
+    s->unsure = false;
     looked = router_sync_dirty(s->router, s->late);
     if (s->late && s->full) {
         s->late = false;

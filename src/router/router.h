@@ -45,6 +45,7 @@ struct router_sink {
     /* <url> is borrowed; it passed the datasource's check. */
     void (*attach)(void *arg, struct origin *o, struct str url, enum route_trust trust,
                    enum attach_from from);
+    /* Somebody decided that it ends. */
     void (*detach)(void *arg, struct origin *o, struct str url, enum route_trust trust);
     /* A stream was found; <existing>: it was there when we started. Routes that count as there
      * before it begin at ATTACH_START, or, when <o> remembers where it ended, at ATTACH_FOUND. */
@@ -57,6 +58,8 @@ struct router_sink {
      * another URL of the same scheme, host and path. What <before> had not sent is <now>'s. */
     void (*change)(void *arg, struct origin *o, const struct route_target *before,
                    const struct route_target *now);
+    /* As detach, but nobody decided (route_source_unsure()): it may well come back. */
+    void (*park)(void *arg, struct origin *o, struct str url, enum route_trust trust);
 };
 
 struct router *router_create(const struct router_sink *sink, void *arg);
@@ -88,6 +91,10 @@ bool route_keep(struct route_source *s, struct str key, struct str pattern, cons
 /* Whether <key> was put or kept since route_begin(): when the source has the same key twice. */
 bool route_was_put(const struct route_source *s, struct str key);
 void route_drop(struct route_source *s, struct str key);
+/* What is put and dropped from now on, up to the next call, and when it is true at the commit all
+ * of that, takes routes away by nobody's decision: what went may come back as it was. The commit
+ * makes it false. */
+void route_source_unsure(struct route_source *s, bool unsure);
 /* The diff is worked out and told to the sink here. */
 void route_commit(struct route_source *s);
 

@@ -52,6 +52,7 @@ struct route_source {
     struct chains routes;
     uint32_t generation;
     size_t fresh; /* routes of this generation: when it is all, none is stale */
+    bool unsure;  /* nobody decided that what goes now goes */
     bool full;    /* the commit to come drops what was not put */
     bool late;    /* its first full set is still to come, and counts as there from the start */
 };
@@ -79,6 +80,7 @@ struct route_stream {
     unsigned nurls;
     struct route_url **urls; /* owned, a reference each */
     enum stream_named named;
+    bool unsure;           /* what it loses at the next look, nobody has ended */
     enum attach_from from; /* where it begins for routes that count as there before it */
 };
 
@@ -86,6 +88,7 @@ struct router {
     const struct router_sink *sink;
     void *arg;
     bool by_hostname; /* patterns, too */
+    bool unsure;      /* of the source whose routes change now */
     struct list sources;
     struct chains exact;
     struct chains wild;
@@ -122,6 +125,8 @@ void router_streams_init(struct router *r);
 struct str router_wild_text(const struct router *r, const struct identity *id);
 /* Something about the routes for <pattern> has changed. */
 void router_mark_dirty(struct router *r, enum route_trust trust, struct str pattern);
+/* All dirty ones lose what they lose by nobody's decision. */
+void router_dirty_unsure(struct router *r);
 /* Makes the dirty ones what they should be. <late>: as if the routes had been there before them.
  * How many there were. */
 unsigned router_sync_dirty(struct router *r, bool late);

@@ -34,6 +34,13 @@ static void mark_stream(struct router *r, struct route_stream *st)
 {
     list_del(&st->dirty);
     list_add_tail(&r->dirty, &st->dirty);
+    st->unsure |= r->unsure;
+}
+
+void router_dirty_unsure(struct router *r)
+{
+    list_for_each (it, &r->dirty)
+        list_entry(it, struct route_stream, dirty)->unsure = true;
 }
 
 static void mark_host(struct router *r, struct host *h)
@@ -166,7 +173,7 @@ static void tell_changes(struct router *r, struct route_stream *st, struct route
 {
     int *of = xcalloc(ncame + 1, sizeof(*of));
 
-    route_changes_find(gone, ngone, came, ncame, of);
+    route_changes_find(gone, ngone, came, ncame, st->unsure, of); /* what went may come back */
     for (unsigned i = 0; i < ncame; i++) {
         const struct route_target now = target_of(came[i]);
         struct route_target before;
@@ -179,9 +186,13 @@ static void tell_changes(struct router *r, struct route_stream *st, struct route
         r->sink->change(r->arg, st->origin, &before, &now);
         gone[of[i]] = NULL;
     }
-    for (unsigned i = 0; i < ngone; i++)
+    for (unsigned i = 0; i < ngone; i++) {
+        void (*tell)(void *arg, struct origin *o, struct str url, enum route_trust trust) =
+            st->unsure ? r->sink->park : r->sink->detach;
+
         if (gone[i])
-            r->sink->detach(r->arg, st->origin, route_url_text(gone[i]), url_trust(gone[i]));
+            tell(r->arg, st->origin, route_url_text(gone[i]), url_trust(gone[i]));
+    }
     free(of);
 }
 
@@ -212,6 +223,7 @@ static void stream_sync(struct router *r, struct route_stream *st, enum attach_f
     tell_changes(r, st, gone, ngone, came, ncame, from);
     for (unsigned i = 0; i < nold; i++)
         route_url_drop(r, old[i]);
+    st->unsure = false;
     free(gone);
     free(old);
     r->stats.attachments += st->nurls;

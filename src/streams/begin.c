@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "streams/cursor_internal.h"
 
 #define PROBE_BYTES (64 * 1024)
@@ -85,6 +86,23 @@ void cursor_init_again(struct cursor *c, const struct cursor *original, const st
     list_init(&c->gaps);
     list_init(&c->dry_node);
     list_add_tail(&c->stream->cursors, &c->stream_node); /* truncation must find it */
+}
+
+void cursor_begin_like(struct cursor *c, struct cursor *from)
+{
+    cursor_rewind(from);
+    c->sent = c->acked = from->acked;
+    c->at_end = from->at_end;
+    c->end_off = from->end_off;
+    c->since_s = from->since_s;
+    c->since_end = from->since_end;
+    list_for_each (it, &from->gaps) {
+        struct gap *g = xmalloc(sizeof(*g));
+
+        *g = *list_entry(it, struct gap, node);
+        list_init(&g->node);
+        list_add_tail(&c->gaps, &g->node);
+    }
 }
 
 void cursor_release(struct cursor *c)

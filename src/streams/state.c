@@ -85,6 +85,9 @@ static void put_record(char *p, const struct state_record *r)
     put(&p, r->old, 1);
     put(&p, (uint64_t)r->since_s, 8);
     put(&p, r->since_end, 8);
+    put(&p, r->place, 8);
+    put(&p, r->port, 2);
+    put(&p, r->owner, 1);
 }
 
 static void get_record(const char *p, struct state_record *r, uint64_t version)
@@ -115,6 +118,9 @@ static void get_record(const char *p, struct state_record *r, uint64_t version)
     r->old = get(&p, 1);
     r->since_s = (int64_t)get(&p, 8);
     r->since_end = get(&p, 8);
+    r->place = get(&p, 8);
+    r->port = (uint16_t)get(&p, 2);
+    r->owner = get(&p, 1);
 }
 
 /* ---- streams ---- */

@@ -48,6 +48,9 @@ struct state_record {
     struct state_partial part[2];
     uint64_t away_ms; /* for so long no route has wanted it, of the time that a daemon ran */
     uint64_t lost;    /* bytes declared lost of which the drain has not confirmed to know */
+    uint64_t place;   /* hash of the drain's scheme, host and path; 0 = not said */
+    uint16_t port;
+    bool owner;    /* a workload asked for it */
     uint64_t held; /* unread bytes behind this file that have no name any more, and so are lost with
                       the process */
     /* What has not begun anywhere yet. With id.ino 0 there was no file: at the stream's first byte

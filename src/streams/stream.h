@@ -296,6 +296,9 @@ void cursor_begin_since(struct cursor *c, int64_t since_s);
 /* A second reading of what <original> has read from <from> on, e.g. to make the same bytes again.
  * Release it before anything else is done with either. */
 void cursor_init_again(struct cursor *c, const struct cursor *original, const struct mark *from);
+/* <c>, which is new, goes on where <from> has confirmed, with what that has lost and not told yet.
+ * <from>, of which nothing in flight counts any more, stays where it is. */
+void cursor_begin_like(struct cursor *c, struct cursor *from);
 void cursor_release(struct cursor *c);
 /* Reads on from <sent>, at most about <max_bytes> of the file, into <sink>; moves <sent> behind
  * what the sink took. */

@@ -195,7 +195,7 @@ def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, orac
     write(oracle, new, "late")
     oracle.wait_complete(peer, 60, ["web", "late"]).assert_exact()
     kube_api.annotate(web, drains=None)
-    wait_for(lambda: d.metric("logtrain_parked_cursors") == 1, 60, lambda: f"the watch to go on: {d.tail()}")
+    wait_for(lambda: d.metric("logtrain_cursors") == 1, 60, lambda: f"the watch to go on: {d.tail()}")
 
 
 def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, oracle, syslog_tcp):

@@ -90,7 +90,7 @@ def test_since_counts_once(node, history, oracle, daemon, http):
     d = daemon(node, routes=routes, env={"READ_FROM": "end"})
     oracle.wait_complete(web, 20 * SLOW).assert_exact()
     d.wait_confirmed(web.port)
-    d.set_routes([("nothing", "null://")])
+    d.set_routes([("*", web_url(web, "&since=start&timeout=soon"))])  # a mistake ends nothing
     d.hup()
     wait_for(lambda: d.metric("logtrain_parked_cursors") == 1, 20 * SLOW, "the route to be gone")
     d.set_routes(routes)

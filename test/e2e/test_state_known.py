@@ -162,7 +162,8 @@ def test_L01_the_grace_is_counted_over_restarts(node, oracle, daemon, http, tmp_
     """And by the monotonic clock: three quarters of an hour in each of two runs are more than an hour."""
     web, other, clock = http(), http(), Clock(tmp_path)
     c, busy = node.container("web-0"), node.container("busy-0")
-    d = daemon(node, routes=[("web.*", web_url(web)), ("busy.*", web_url(other))], env={**END, **clock.env})
+    d = daemon(node, routes=[("web.*", web_url(web)), ("busy.*", web_url(other))],
+               env={**END, "ROUTE_GRACE": "1h", **clock.env})
     begin(d, c, oracle.source("a"), web, oracle)
     busy.write(oracle.source("b").take(10))
     wait_for(lambda: d.metric("logtrain_state_records") == 2, WAIT, "both records")

@@ -293,12 +293,14 @@ class Soak:
 
     def fault_route(self):
         drain = self.rng.choice(self.drains)
-        self._routes([d for d in self.drains if d is not drain])
+        self._routes(self.drains, mistaken=drain)
         self._later(self.rng.uniform(0.2, 2), lambda: self._routes(self.drains))
-        return f"route to {drain.name} withdrawn"
+        return f"route to {drain.name} refused for a mistake in its URL"
 
-    def _routes(self, drains):
-        self.daemon.set_routes([("*", d.url()) for d in drains])
+    def _routes(self, drains, mistaken=None):
+        def url(d):
+            return d.url() + (("&" if "?" in d.url() else "?") + "timeout=soon" if d is mistaken else "")
+        self.daemon.set_routes([("*", url(d)) for d in drains])
 
     WEIGHTS = {"kill": 3, "stop": 1, "rotate": 6, "pod": 2, "drain": 8, "state": 1, "clock": 1, "pause": 1, "route": 1}
 

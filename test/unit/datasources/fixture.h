@@ -62,8 +62,10 @@ static enum attach_from fixture_found(void *arg, struct origin *o, bool existing
     return existing ? ATTACH_FOUND : ATTACH_START;
 }
 
-static const struct router_sink fixture_sink = {
-    .attach = fixture_attach, .detach = fixture_detach, .found = fixture_found};
+static const struct router_sink fixture_sink = {.attach = fixture_attach,
+                                                .detach = fixture_detach,
+                                                .park = fixture_detach,
+                                                .found = fixture_found};
 
 static void fixture_open(struct fixture *f, const char *const *hostnames, unsigned n)
 {

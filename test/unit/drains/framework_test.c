@@ -397,6 +397,12 @@ static void detach(struct fake *f)
     turns(5);
 }
 
+static void park(struct fake *f)
+{
+    engine_park_route(w.en, w.stream, f->base.spec);
+    turns(5);
+}
+
 static void parked_cursor_keeps_its_place(void **state)
 {
     struct fake *f = drain_with(T "F one\n", false);
@@ -404,7 +410,7 @@ static void parked_cursor_keeps_its_place(void **state)
     (void)state;
     reply(f, VERDICT_DELIVERED);
     buf_clear(&f->got);
-    detach(f);
+    park(f);
     put("0.log", T "F two\n", O_APPEND);
     feed_grew();
     pass_ms(ROUTE_GRACE_MS / 2);
@@ -412,29 +418,127 @@ static void parked_cursor_keeps_its_place(void **state)
     (void)attach(0, false);
     assert_got(f, "two\n");
     reply(f, VERDICT_DELIVERED);
-    /* Parked with something in flight: its answer still counts. */
+    /* With something in flight: its answer does not count any more. */
     put("0.log", T "F three\n", O_APPEND);
     feed_grew();
     assert_got(f, "three\n");
-    detach(f);
+    park(f);
+    reply(f, VERDICT_DELIVERED);
+    assert_null(f->batch);
+    (void)attach(0, false);
+    assert_got(f, "three\n");
     reply(f, VERDICT_DELIVERED);
     assert_int_equal(acked(f), sent(f));
+    /* Its time is over: as if it had never been there. */
+    park(f);
+    pass_ms(ROUTE_GRACE_MS + 1);
+    assert_int_equal(engine_parked_count(w.en), 0);
     (void)attach(0, false);
-    assert_got(f, "");
-    /* Or it is given back, and not sent while parked. */
-    put("0.log", T "F four\n", O_APPEND);
-    feed_grew();
+    assert_non_null(f->batch);
+    reply(f, VERDICT_DELIVERED);
+    assert_got(f, "one\ntwo\nthree\n");
+}
+
+/* L17: what somebody has ended is not parked. */
+static void L17_an_ended_cursor_is_forgotten(void **state)
+{
+    struct fake *f = drain_with(T "F one\n", false);
+
+    (void)state;
     detach(f);
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(engine_parked_count(w.en), 0);
     buf_clear(&f->got);
-    reply(f, VERDICT_RETRY);
-    pass_ms(BACKOFF_CAP_MS);
+    (void)attach(0, false); /* the control thread says where: here from the start */
+    assert_got(f, "one\n");
+    reply(f, VERDICT_DELIVERED);
+}
+
+static void change(struct fake *before, unsigned now)
+{
+    struct drain_spec *spec = numbered_spec(now);
+    struct position end = {.seg = 1, .off = UINT64_MAX};
+    const struct engine_change c = {.before = before->base.spec, .now = spec, .end = &end};
+
+    engine_change(w.en, w.stream, &c);
+    drain_spec_unref(spec);
+    turns(5);
+    if (w.fakes[now])
+        open_fake(now);
+}
+
+/* L4: another URL goes on where the first was, also with a batch in flight. */
+static void L04_a_changed_url_takes_the_place_over(void **state)
+{
+    struct fake *f = drain_with(T "F one\n" T "F two\n", false);
+
+    (void)state;
+    buf_clear(&f->got);
+    assert_non_null(f->batch);
+    change(f, 1);
+    assert_got(w.fakes[1], "one\ntwo\n");
+    reply(f, VERDICT_DELIVERED); /* too late to count */
+    assert_int_equal(engine_parked_count(w.en), 0);
+    assert_true(list_empty(&f->base.cursors));
+    reply(w.fakes[1], VERDICT_DELIVERED);
+    put("0.log", T "F three\n", O_APPEND);
+    feed_grew();
+    assert_got(w.fakes[1], "three\n");
     assert_got(f, "");
-    assert_null(f->batch);
+    reply(w.fakes[1], VERDICT_DELIVERED);
+}
+
+/* The drain of the new URL cannot be made yet: the place waits for it. */
+static void L04_the_place_waits_for_the_drain(void **state)
+{
+    struct fake *f = drain_with(T "F one\n", false);
+
+    (void)state;
+    reply(f, VERDICT_RETRY);
+    w.cannot = true;
+    change(f, 1);
+    assert_null(w.fakes[1]);
+    w.cannot = false;
+    pass_ms(5000);
+    assert_non_null(w.fakes[1]);
+    reopen(w.fakes[1]);
+    assert_got(w.fakes[1], "one\n");
+    reply(w.fakes[1], VERDICT_DELIVERED);
+}
+
+/* Parked, and who comes has the same place under another URL: it goes on there, and the place is
+ * kept for the URL that went. */
+static void L04_a_parked_place_is_shared(void **state)
+{
+    struct fake *f = drain_with(T "F one\n", false);
+
+    (void)state;
+    reply(f, VERDICT_RETRY);
+    park(f);
+    buf_clear(&f->got);
+    assert_got(attach(1, false), "one\n");
+    reply(w.fakes[1], VERDICT_DELIVERED);
+    assert_int_equal(engine_parked_count(w.en), 1);
     (void)attach(0, false);
     if (f->base.state != DRAIN_OPEN)
         reopen(f);
-    assert_got(f, "four\n");
+    assert_got(f, "one\n");
     reply(f, VERDICT_DELIVERED);
+    assert_int_equal(engine_parked_count(w.en), 0);
+}
+
+/* T2: the drain goes long before the place does. */
+static void T02_a_parked_cursor_keeps_no_drain(void **state)
+{
+    struct fake *f = drain_with(T "F one\n", false);
+
+    (void)state;
+    reply(f, VERDICT_DELIVERED);
+    w.en->cfg.route_grace_ms = 2 * DRAIN_UNUSED_MS;
+    park(f);
+    pass_ms(DRAIN_UNUSED_MS + TIDY_MS);
+    assert_int_equal(w.freed, 1);
+    assert_int_equal(engine_parked_count(w.en), 1);
 }
 
 static void dropped_with_a_batch_in_flight(void **state)
@@ -501,6 +605,11 @@ int main(void)
         CASE(quiet_cursors_linger_together),
         CASE(order_in_each_stream),
         CASE(parked_cursor_keeps_its_place),
+        CASE(L17_an_ended_cursor_is_forgotten),
+        CASE(L04_a_changed_url_takes_the_place_over),
+        CASE(L04_the_place_waits_for_the_drain),
+        CASE(L04_a_parked_place_is_shared),
+        CASE(T02_a_parked_cursor_keeps_no_drain),
         CASE(dropped_with_a_batch_in_flight),
         CASE(dropped_with_lines_unconfirmed),
     };

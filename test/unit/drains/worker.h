@@ -167,6 +167,7 @@ static inline int setup(void **state)
 {
     struct engine_config cfg = {.max_line = 4096,
                                 .partial_timeout_ms = PARTIAL_TIMEOUT_MS,
+                                .route_grace_ms = ROUTE_GRACE_MS,
                                 .control = &w.control,
                                 .forgotten = forgotten};
     struct err e;
@@ -275,32 +276,44 @@ static inline void feed_finished(void)
     turns(5);
 }
 
-/* Attaches the stream to a drain of its own, called fake number <n>, and opens that. */
-static inline struct fake *attach(unsigned n, bool ordered)
+/* A URL of fake number <n>; all have the same place. */
+static inline struct drain_spec *numbered_spec(unsigned n)
 {
     char url[32];
     struct err e;
-    struct drain_spec *spec;
+    struct drain_spec *spec = drain_spec_create(STR("null://"), &e);
 
-    assert_true(snprintf(url, sizeof(url), "null://?trace=%u", n) > 0);
-    spec = drain_spec_create(STR("null://"), &e);
     assert_non_null(spec);
+    assert_true(snprintf(url, sizeof(url), "null://?trace=%u", n) > 0);
     free(spec->id);
     spec->id = str_dup(str_of(url));
     spec->text = spec->id;
     spec->scheme = &fake_scheme;
     spec->batch = BATCH_STREAM;
     spec->linger_ms = 0;
+    return spec;
+}
+
+static inline void open_fake(unsigned n)
+{
+    if (w.fakes[n]->opening)
+        drain_opened(&w.fakes[n]->base);
+    w.fakes[n]->opening = false;
+    turns(5);
+}
+
+/* Attaches the stream to a drain of its own, called fake number <n>, and opens that. */
+static inline struct fake *attach(unsigned n, bool ordered)
+{
+    struct drain_spec *spec = numbered_spec(n);
+
     w.ordered = ordered;
     engine_attach(w.en, w.stream, spec, NULL, NULL, NULL);
     drain_spec_unref(spec);
     turns(5);
     if (w.cannot)
         return NULL;
-    if (w.fakes[n]->opening)
-        drain_opened(&w.fakes[n]->base);
-    w.fakes[n]->opening = false;
-    turns(5);
+    open_fake(n);
     return w.fakes[n];
 }
 

@@ -23,7 +23,7 @@ struct told {
         char url[32];
     } pairs[PAIRS_MAX];
     unsigned n;
-    unsigned attached, detached, changed;
+    unsigned attached, detached, changed, parked;
     unsigned routed, gone;
     enum attach_from from;  /* of the last attach */
     enum attach_from found; /* what to say of streams that existed */
@@ -91,6 +91,15 @@ static inline void on_change(void *arg, struct origin *o, const struct route_tar
     t->changed++;
 }
 
+static inline void on_park(void *arg, struct origin *o, struct str url, enum route_trust trust)
+{
+    struct told *t = arg;
+
+    on_detach(arg, o, url, trust);
+    t->detached--;
+    t->parked++;
+}
+
 static inline enum attach_from on_found(void *arg, struct origin *o, bool existing)
 {
     struct told *t = arg;
@@ -115,7 +124,8 @@ static inline void on_gone(void *arg, struct origin *o)
     t->gone++;
 }
 
-static const struct router_sink sink = {on_attach, on_detach, on_found, on_routed, on_gone, on_change};
+static const struct router_sink sink = {on_attach, on_detach, on_found, on_routed,
+                                        on_gone,   on_change, on_park};
 
 static inline void world_open(struct world *w)
 {

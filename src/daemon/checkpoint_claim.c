@@ -1,0 +1,143 @@
+/*
+ * Records whose cursor is not there. Who is attached for the same URL, or for another one of the
+ * same place, goes on there (the URL was changed while we were away). A record goes when its route
+ * is ended, and when all is known of its stream and no route has claimed it: an owner's then goes
+ * at once, for his annotations have been read and say nothing of it; an operator's has ROUTE_GRACE.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/checkpoint_internal.h"
+
+bool checkpoint_is_over(const struct checkpoint *c, const struct entry *en)
+{
+    const struct known_stream *s = en->stream;
+    uint64_t now = loop_now(c->loop);
+
+    if (en->worker != NOBODY || en->found)
+        return en->ended;
+    if (!s->settled_ms) /* what is configured has not been read, or the stream not found */
+        return en->record.away_ms + (now - c->loaded_ms) > STREAM_GRACE_MS;
+    return en->record.owner || en->record.away_ms + (now - s->settled_ms) > c->route_grace_ms;
+}
+
+/* The one of that pair; one whose file is here goes first. */
+static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint64_t key[2])
+{
+    struct entry *first = map_get(&c->by_pair, checkpoint_pair_key(key)), *en = first;
+    struct entry *best = NULL;
+
+    if (!first)
+        return NULL;
+    do {
+        bool here = origin_segment_find(o, &en->record.id) != NULL;
+
+        en->ended =
+            en->ended && en->worker == NOBODY; /* the next report of it is of a new cursor */
+        if (en->worker == NOBODY && !checkpoint_is_over(c, en) && (here || !best))
+            best = en;
+        en = list_entry(en->same.next, struct entry, same);
+    } while (en != first);
+    return best;
+}
+
+/* Of another URL of the same place, which nobody has claimed; one with the same port goes first. */
+static struct entry *find_place(struct checkpoint *c, uint64_t stream, const struct drain_place *p)
+{
+    const struct known_stream *s = known_find(&c->known, stream);
+    struct entry *best = NULL;
+
+    if (!s || !s->records)
+        return NULL;
+    list_for_each (it, &c->entries) {
+        struct entry *en = list_entry(it, struct entry, node);
+        const struct state_record *r = &en->record;
+
+        if (en->stream != s || en->worker != NOBODY || en->found || r->place != p->place ||
+            r->owner != p->owner || checkpoint_is_over(c, en))
+            continue;
+        if (!best || (r->port == p->port && best->record.port != p->port))
+            best = en;
+    }
+    if (best) {
+        best->taken = true;
+        c->taken++;
+    }
+    return best;
+}
+
+bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_spec *spec,
+                     struct state_record *out)
+{
+    struct drain_place p = drain_spec_place(spec, c->dir.key);
+    const uint64_t key[2] = {identity_key(o->identity), p.drain};
+    struct entry *en;
+
+    if (c->on)
+        known_attached(&c->known, o);
+    en = find_url(c, o, key);
+    en = en ? en : find_place(c, key[0], &p);
+    if (!en)
+        return false;
+    en->found = true;
+    *out = en->record;
+    return true;
+}
+
+void checkpoint_taken_over(struct checkpoint *c, const struct state_record *r)
+{
+    if (!c->taken)
+        return;
+    list_for_each_safe (it, &c->entries) {
+        struct entry *en = list_entry(it, struct entry, node);
+
+        if (en->taken && en->record.stream == r->stream && en->record.place == r->place)
+            checkpoint_entry_drop(c, en);
+    }
+}
+
+bool checkpoint_last(const struct checkpoint *c, const struct origin *o,
+                     const struct drain_spec *spec, struct state_record *out)
+{
+    const uint64_t key[2] = {identity_key(o->identity), drain_spec_place(spec, c->dir.key).drain};
+    const struct entry *en = map_get(&c->by_pair, checkpoint_pair_key(key));
+
+    if (en)
+        *out = en->record;
+    return en != NULL;
+}
+
+void checkpoint_ended(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec)
+{
+    const uint64_t key[2] = {identity_key(o->identity), drain_spec_place(spec, c->dir.key).drain};
+    uint64_t now = loop_now(c->loop);
+    struct entry *first;
+
+    for (struct entry *en; (en = map_get(&c->by_pair, checkpoint_pair_key(key)));) {
+        if (en->worker != NOBODY)
+            break;
+        checkpoint_entry_drop(c, en);
+    }
+    first = map_get(&c->by_pair, checkpoint_pair_key(key));
+    if (first) {
+        first->ended = true;
+        list_for_each (it, &first->same)
+            list_entry(it, struct entry, same)->ended = true;
+    }
+    checkpoint_write_soon(c, now - c->ended_ms > CHECKPOINT_MS);
+    c->ended_ms = now;
+}
+
+void checkpoint_stream_routed(struct checkpoint *c, const struct origin *o)
+{
+    struct known_stream *s = known_find(&c->known, identity_key(o->identity));
+    bool news = false;
+
+    if (s && !s->settled_ms) {
+        s->settled_ms = loop_now(c->loop) | 1;
+        news = s->records > 0;
+    }
+    known_routed(&c->known, o);
+    if (news || c->known.changed)
+        checkpoint_write_soon(c, false);
+}

@@ -1,0 +1,78 @@
+/* Between checkpoint.c (what is loaded, asked for and written) and checkpoint_claim.c (what becomes
+ * of records whose cursor is not there). */
+#ifndef DAEMON_CHECKPOINT_INTERNAL_H
+#define DAEMON_CHECKPOINT_INTERNAL_H
+
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "daemon/checkpoint.h"
+#include "daemon/known.h"
+#include "daemon/state_dir.h"
+
+#define NOBODY                                                                                     \
+    UINT32_MAX /* the record is of no worker now: loaded, and its cursor not attached yet */
+
+struct entry {
+    struct list node; /* checkpoint->entries */
+    struct list same; /* others with the same (stream, drain): ring */
+    uint64_t key[2];  /* stream, drain: the key in the map */
+    struct known_stream *stream;
+    struct state_record record;
+    uint32_t worker;
+    bool found;     /* somebody has asked for it, ... */
+    bool taken;     /* ... for another URL of the same place */
+    bool ended;     /* its route was ended: it is not written, and nobody goes on there */
+    uint64_t round; /* the worker's report it was last in */
+};
+
+struct checkpoint {
+    struct loop *loop;
+    struct engine **engines; /* borrowed */
+    unsigned nengines;
+    struct state_dir dir;
+    bool on;            /* STATE_PATH is set */
+    bool found, reset;  /* what was loaded */
+    uint64_t loaded_ms; /* loop time of our start: a long stop must not use up anybody's grace */
+    uint64_t route_grace_ms;
+    struct known known;
+    struct map by_pair; /* of struct entry: the first of its ring */
+    struct list entries;
+    uint64_t nentries;
+    uint64_t generation;
+    uint64_t rounds[WORKERS_MAX];
+    uint64_t dirty, asked; /* bits of workers */
+    uint64_t asked_ms;     /* loop time of the last time */
+    struct loop_timer *timer;
+    struct loop_timer *look; /* at the directory */
+    bool writing, looking;   /* <dir>, <text> and <error> belong to the pool's thread */
+    bool changed;
+    bool stopping;
+    unsigned taken;    /* entries that are */
+    uint64_t ended_ms; /* loop time at which one was ended last */
+    struct buf text;
+    struct err error; /* of the last write or look; code 0 = it went well */
+    struct log_limit complaint;
+    struct checkpoint_stats stats;
+};
+
+static inline struct str checkpoint_pair_key(const uint64_t key[2])
+{
+    return str_make((const char *)key, 2 * sizeof(*key));
+}
+
+/* ---- checkpoint.c ---- */
+
+void checkpoint_entry_drop(struct checkpoint *c, struct entry *en);
+/* There is something to write: now, or as soon as may be. */
+void checkpoint_write_soon(struct checkpoint *c, bool now);
+
+/* ---- checkpoint_claim.c ---- */
+
+/* Nobody has claimed it, and nobody may any more. */
+bool checkpoint_is_over(const struct checkpoint *c, const struct entry *en);
+/* A worker has a record of <r>'s pair for the first time: what it was taken over from goes. */
+void checkpoint_taken_over(struct checkpoint *c, const struct state_record *r);
+
+#endif

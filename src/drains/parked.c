@@ -1,0 +1,253 @@
+/* See parked.h. */
+#include "drains/parked.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/map.h"
+#include "drains/engine_internal.h"
+
+struct parked {
+    struct cursor cursor;
+    struct list node; /* engine->parked */
+    struct drain_place place;
+    uint64_t at; /* loop time */
+};
+
+static void wake_nobody(struct cursor *k)
+{
+    (void)k; /* it reads when it has a drain again */
+}
+
+static struct parked *parked_of(struct list *it)
+{
+    return list_entry(it, struct parked, node);
+}
+
+struct drain_cursor *drain_cursor_of(struct cursor *k)
+{
+    return k->wake == wake_nobody ? NULL : container_of(k, struct drain_cursor, cursor);
+}
+
+struct drain_place engine_place(const struct engine *en, const struct drain_spec *spec)
+{
+    return drain_spec_place(spec, en->cfg.state_key);
+}
+
+/* Nobody's drain can count it: the node does. */
+static void lost(struct cursor *k, const struct gap *g)
+{
+    log_error("bytes were lost to a drain whose route is away",
+              KV_STR("hostname", k->stream->identity->hostname),
+              KV_STR("pod", k->stream->identity->pod),
+              KV_CSTR("reason", gap_reason_name(g->reason)), KV_INT("bytes", g->bytes),
+              KV_INT("segment", g->from.seg));
+}
+
+static void parked_free(struct engine *en, struct parked *p)
+{
+    struct stream *s = p->cursor.stream;
+
+    list_del(&p->node);
+    cursor_release(&p->cursor);
+    free(p);
+    stream_trim(s);
+    if (s->finished && list_empty(&s->cursors))
+        engine_stream_forget(en, s);
+}
+
+/* ---- how many ---- */
+
+/* The one that is parked longest, when there are so many of <s>. */
+static struct parked *too_many_of_stream(struct stream *s)
+{
+    struct parked *first = NULL;
+    unsigned n = 0;
+
+    list_for_each (it, &s->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+        struct parked *p;
+
+        if (k->wake != wake_nobody)
+            continue;
+        p = container_of(k, struct parked, cursor);
+        n++;
+        if (!first || p->at < first->at)
+            first = p;
+    }
+    return n >= PARKED_STREAM_MAX ? first : NULL;
+}
+
+static struct parked *too_many_of_namespace(struct engine *en, struct str namespace)
+{
+    struct parked *first = NULL;
+    unsigned n = 0;
+
+    list_for_each (it, &en->parked) {
+        struct parked *p = parked_of(it);
+
+        if (!p->place.owner || !str_eq(p->cursor.stream->identity->namespace, namespace))
+            continue;
+        n++;
+        first = first ? first : p;
+    }
+    return n >= PARKED_NAMESPACE_MAX ? first : NULL;
+}
+
+static void make_room(struct engine *en, struct stream *s, bool owner)
+{
+    struct parked *p = too_many_of_stream(s);
+
+    if (!p && owner)
+        p = too_many_of_namespace(en, s->identity->namespace);
+    if (!p)
+        return;
+    en->parked_dropped++;
+    parked_free(en, p);
+}
+
+/* ---- parking ---- */
+
+/* The one of <s> for that URL; 0 = there is none such URL. */
+static struct parked *find_url(struct stream *s, uint64_t drain, bool owner)
+{
+    list_for_each (it, &s->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+        struct parked *p = container_of(k, struct parked, cursor);
+
+        if (k->wake == wake_nobody && p->place.drain == drain && p->place.owner == owner)
+            return p;
+    }
+    return NULL;
+}
+
+void engine_park(struct engine *en, struct drain_cursor *c)
+{
+    struct stream *s = c->cursor.stream;
+    struct drain_place place = engine_place(en, c->drain->spec);
+    struct parked *old = find_url(s, place.drain, place.owner);
+    struct parked *p = xcalloc(1, sizeof(*p));
+
+    p->place = place;
+    p->at = loop_now(&en->loop);
+    cursor_init(&p->cursor, s, wake_nobody, NULL);
+    cursor_begin_like(&p->cursor, &c->cursor);
+    p->cursor.lost = lost;
+    drain_cursor_drop(c);
+    if (old)
+        parked_free(en, old);
+    make_room(en, s, place.owner);
+    list_add_tail(&en->parked, &p->node);
+    engine_tidy_in(en, en->cfg.route_grace_ms);
+}
+
+/* ---- coming back ---- */
+
+static bool is_over(struct engine *en, const struct parked *p)
+{
+    return loop_now(&en->loop) - p->at >= en->cfg.route_grace_ms;
+}
+
+/* How well it fits. */
+enum fit { FIT_NOT = 0, FIT_PLACE, FIT_PORT, FIT_URL, FIT_BEFORE };
+
+static enum fit fits(const struct parked *p, const struct drain_place *want, uint64_t before)
+{
+    if (p->place.drain == before)
+        return FIT_BEFORE; /* the same route said so just now */
+    if (p->place.owner != want->owner)
+        return FIT_NOT;
+    if (p->place.drain == want->drain)
+        return FIT_URL;
+    if (p->place.place != want->place)
+        return FIT_NOT;
+    return p->place.port == want->port ? FIT_PORT : FIT_PLACE;
+}
+
+static struct parked *find(struct engine *en, const struct stream *s,
+                           const struct drain_place *want, uint64_t before, uint32_t least)
+{
+    struct parked *best = NULL;
+    enum fit fit = FIT_NOT;
+
+    list_for_each (it, &s->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+        struct parked *p = container_of(k, struct parked, cursor);
+
+        if (k->wake != wake_nobody || k->acked.pos.seg < least || fits(p, want, before) <= fit ||
+            (p->place.drain != before && is_over(en, p)))
+            continue;
+        best = p;
+        fit = fits(p, want, before);
+    }
+    return best;
+}
+
+bool engine_has_parked(struct engine *en, const struct stream *s, const struct drain_spec *spec,
+                       uint64_t before, uint32_t least)
+{
+    struct drain_place want = engine_place(en, spec);
+
+    return find(en, s, &want, before, least) != NULL;
+}
+
+/* One that was parked for another URL is kept for that: it may come back, too. */
+bool engine_unpark(struct engine *en, struct drain_cursor *c, uint64_t before, uint32_t least)
+{
+    struct stream *s = c->cursor.stream;
+    struct drain_place want = engine_place(en, c->drain->spec);
+    struct parked *p = find(en, s, &want, before, least), *own;
+
+    if (!p)
+        return false;
+    cursor_begin_like(&c->cursor, &p->cursor);
+    c->cut = c->cursor.acked.cut;
+    own = find_url(s, want.drain, want.owner);
+    if (fits(p, &want, before) == FIT_BEFORE && p != own)
+        parked_free(en, p);
+    if (own)
+        parked_free(en, own);
+    return true;
+}
+
+/* ---- all of them ---- */
+
+bool engine_parked_expire(struct engine *en)
+{
+    while (!list_empty(&en->parked) && is_over(en, parked_of(en->parked.next)))
+        parked_free(en, parked_of(en->parked.next));
+    return !list_empty(&en->parked);
+}
+
+void engine_parked_release(struct engine *en)
+{
+    while (!list_empty(&en->parked)) {
+        struct parked *p = parked_of(en->parked.next);
+
+        list_del(&p->node);
+        cursor_release(&p->cursor);
+        free(p);
+    }
+}
+
+unsigned engine_parked_count(const struct engine *en)
+{
+    unsigned n = 0;
+
+    list_for_each (it, &en->parked)
+        n++;
+    return n;
+}
+
+void engine_parked_each(struct engine *en,
+                        void (*fn)(void *arg, struct cursor *k, const struct drain_place *p,
+                                   uint64_t away_ms),
+                        void *arg)
+{
+    list_for_each (it, &en->parked) {
+        struct parked *p = parked_of(it);
+
+        fn(arg, &p->cursor, &p->place, loop_now(&en->loop) - p->at);
+    }
+}
