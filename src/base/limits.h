@@ -23,6 +23,8 @@
 #define MARKER_SIZE 512      /* bytes before a cursor that prove, by hash, it is the same file */
 #define FINGERPRINT_SIZE 256 /* first bytes of a segment */
 #define ROTATE_GRACE_MS 250  /* late writes to a renamed file are waited for this long */
+#define RESUME_LOOK_MS 1000  /* after a restart a file that is not there is looked for so long */
+#define GZ_SETTLE_MS 2000    /* a .gz that ends too early may still be written for this long */
 #define PARTIAL_TIMEOUT_MS                                                                         \
     60000              /* a line without an end is sent after this long without growth             \
                         */

@@ -48,6 +48,7 @@ static const struct field counters[] = {
     LOST(lost_truncated, GAP_TRUNCATED),
     LOST(lost_restart, GAP_RESTART),
     LOST(lost_refused, GAP_REFUSED),
+    LOST(lost_damaged, GAP_DAMAGED),
 };
 
 _Static_assert(ARRAY_LEN(counters) == sizeof(struct drain_counters) / sizeof(uint64_t),

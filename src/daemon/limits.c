@@ -36,6 +36,8 @@ static const struct limit limits[] = {
     ROW(MARKER_SIZE, "bytes"),
     ROW(FINGERPRINT_SIZE, "bytes"),
     ROW(ROTATE_GRACE_MS, "ms"),
+    ROW(RESUME_LOOK_MS, "ms"),
+    ROW(GZ_SETTLE_MS, "ms"),
     ROW(PARTIAL_TIMEOUT_MS, "ms"),
     ROW(RESCAN_MS, "ms"),
     ROW(HELD_BYTES_DEFAULT, "bytes"),

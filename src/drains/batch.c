@@ -216,12 +216,13 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     f->range = r;
     rc = cursor_read(&c->cursor, quantum, &f->sink);
     r->to = c->cursor.sent;
-    r->dry_at = rc == READ_MORE ? 0 : now ? now : 1;
+    r->dry_at = rc == READ_MORE || rc == READ_STUCK ? 0 : now ? now : 1;
     c->pending = rc == READ_MORE;
     c->ended = rc == READ_END;
-    if (c->stuck_until && (rc != READ_WAIT || c->cursor.wake_at > c->stuck_until))
+    if (c->stuck_until &&
+        ((rc != READ_WAIT && rc != READ_STUCK) || c->cursor.wake_at > c->stuck_until))
         c->cursor.wake_at = c->stuck_until;
-    if (rc == READ_WAIT || c->stuck_until)
+    if (rc == READ_WAIT || rc == READ_STUCK || c->stuck_until)
         engine_wait(en, c);
     if (r->records) {
         c->inflight++;

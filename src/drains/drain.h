@@ -148,7 +148,7 @@ struct drain_cursor {
     struct drain *drain;
     struct list ready_node; /* drain->ready while it has something to read and nothing in flight */
     struct list drain_node; /* drain->cursors */
-    struct list wait_node;  /* engine->waiting, while READ_WAIT */
+    struct list wait_node;  /* engine->waiting, while READ_WAIT or READ_STUCK */
     struct formatter *formatter; /* NULL until it is needed: drain_cursor_formatter() */
     unsigned inflight;           /* batches and ledger entries that hold a range of it */
     bool pending;                /* something may be there to read */

@@ -115,6 +115,22 @@ static void lost(struct cursor *k, const struct gap *g)
         KV_INT("segment", g->from.seg), KV_INT("from", g->at), KV_INT("to", g->at + g->bytes));
 }
 
+static void resumed(struct cursor *k, enum resume_result how, const struct state_record *r)
+{
+    const struct identity *id = k->stream->identity;
+    uint64_t missed = 0;
+
+    list_for_each (it, &k->gaps)
+        missed += list_entry(it, struct gap, node)->bytes;
+    log_error(how == RESUME_GONE
+                  ? "log file is gone since the last run: what was unread of it is lost"
+                  : "log file was truncated since the last run, reading it from its start",
+              KV_CSTR("drain", container_of(k, struct drain_cursor, cursor)->drain->spec->name),
+              KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
+              KV_STR("container", id->container), KV_INT("offset", r->off),
+              KV_INT("lost_bytes_at_least", missed));
+}
+
 struct formatter *drain_cursor_formatter(struct drain_cursor *c)
 {
     const struct drain_spec *spec = c->drain->spec;
@@ -142,6 +158,7 @@ struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struc
     list_add_tail(&d->cursors, &c->drain_node);
     cursor_init(&c->cursor, s, drain_wake_cursor, end);
     c->cursor.lost = lost;
+    c->cursor.resumed = resumed;
     c->caught_up_at = loop_now(&d->engine->loop);
     drain_wake_cursor(&c->cursor);
     return c;

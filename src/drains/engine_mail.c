@@ -213,16 +213,6 @@ static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
     return NULL;
 }
 
-/* What it is known to have missed while we were away. */
-static uint64_t bytes_missed(const struct cursor *c)
-{
-    uint64_t bytes = 0;
-
-    list_for_each (it, &c->gaps)
-        bytes += list_entry(it, struct gap, node)->bytes;
-    return bytes;
-}
-
 /* The drain whose place <a>'s takes, as long as it has a cursor of <s>; parks that. 0 = none. */
 static uint64_t park_before(struct engine *en, struct stream *s, const struct attach_mail *a)
 {
@@ -240,23 +230,13 @@ static void attach_new(struct engine *en, struct drain *d, struct stream *s,
     uint64_t before = park_before(en, s, a);
     bool parked = engine_has_parked(en, s, d->spec, before, a->least);
     struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known && !parked ? &a->end : NULL);
-    enum resume_result how = RESUME_OK;
 
     if (parked && engine_unpark(en, c, before, a->least))
         return; /* on from where it was */
     if (a->known)
-        how = cursor_resume(&c->cursor, &a->resume);
+        (void)cursor_resume(&c->cursor, &a->resume); /* or when it is read */
     if (a->history && a->since_s)
         cursor_begin_since(&c->cursor, a->since_s);
-    if (how == RESUME_OK)
-        return;
-    s->reader->stats.resume_gaps++;
-    log_error(
-        how == RESUME_GONE ? "log file is gone since the last run: what was unread of it is lost"
-                           : "log file was truncated since the last run, reading it from its start",
-        KV_CSTR("drain", d->spec->name), KV_STR("hostname", s->identity->hostname),
-        KV_STR("pod", s->identity->pod), KV_STR("container", s->identity->container),
-        KV_INT("offset", a->resume.off), KV_INT("lost_bytes_at_least", bytes_missed(&c->cursor)));
 }
 
 static void attach_free(struct attach_mail *a)

@@ -2,6 +2,7 @@
  * Where cursors begin: at the first byte, at the end of what was there, with what another has read,
  * or again at the start, when a file turns out to be another than it was.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -111,6 +112,7 @@ void cursor_release(struct cursor *c)
     list_del(&c->stream_node);
     list_del(&c->dry_node);
     gaps_release(c);
+    free(c->resume);
 }
 
 /* The first line that begins in [lo, hi): where, and is it older than <since_s>? 0 = there is none,
@@ -163,7 +165,7 @@ static struct position end_now(const struct stream *s)
 
     if (!last || segment_ensure_open(last) < 0)
         return (struct position){.seg = 0};
-    return (struct position){last->no, last->gen, last->gz ? UINT64_MAX : last->size};
+    return (struct position){last->no, last->gen, last->packed ? UINT64_MAX : last->size};
 }
 
 void cursor_begin_since(struct cursor *c, int64_t since_s)
@@ -172,6 +174,8 @@ void cursor_begin_since(struct cursor *c, int64_t since_s)
     struct stat st;
 
     c->at_end = false;
+    free(c->resume);
+    c->resume = NULL;
     c->since_s = since_s;
     c->since_end = end_now(c->stream);
     list_for_each (it, &c->stream->segments) {
@@ -185,7 +189,7 @@ void cursor_begin_since(struct cursor *c, int64_t since_s)
     if (found)
         c->sent.pos = (struct position){
             found->no, found->gen,
-            found->fd < 0 || found->gz || found->lent ? 0 : search(found, since_s)};
+            found->fd < 0 || found->packed || found->lent ? 0 : search(found, since_s)};
     c->acked = c->sent;
 }
 

@@ -54,16 +54,7 @@ void cursor_move_to(struct cursor *c, const struct segment *seg)
 
 void cursor_unreadable(struct cursor *c, struct segment *seg, int error)
 {
-    struct err e = {0};
-
-    if (!seg->complained) {
-        (void)err_sys(&e, error, "read");
-        log_warn("log file unreadable, will try again",
-                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_ERR(&e));
-        seg->complained = true;
-    }
-    if (error == ESTALE && seg->path)
-        segment_close(seg);
+    segment_unreadable(seg, error);
     c->wake_at = loop_now(seg->stream->reader->loop) + UNREADABLE_RETRY_MS;
 }
 
@@ -92,12 +83,12 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
     if (got < 0)
         return unreadable(c, seg, errno);
     if ((size_t)got < m || (m && hash_stable(into, m) != c->sent.marker) ||
-        (!off && seg->codec != CODEC_JOURNAL &&
+        (!off && seg->codec != CODEC_JOURNAL && !seg->damaged &&
          !segment_begins_with(&seg->id, into, (size_t)got))) {
         segment_truncated(seg);
         return STEP_AGAIN;
     }
-    if ((size_t)got == m && m == 0 && off && !seg->gz) { /* nothing to compare with */
+    if ((size_t)got == m && m == 0 && off && !seg->packed) { /* nothing to compare with */
         struct segment_stat st;
         if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size < off) {
             segment_truncated(seg);
@@ -336,7 +327,13 @@ static int at_end(struct cursor *c, const struct view *v, struct record_sink *si
     uint64_t now = loop_now(c->stream->reader->loop);
     bool open = c->sent.part[0].seg || c->sent.part[1].seg;
 
-    if (next && !seg->gz && now < seg->sealed_at + ROTATE_GRACE_MS) {
+    if (seg->damaged && v->base < seg->size) {
+        if (c->original)
+            return READ_DRY; /* it has not come so far */
+        gap_declare_damaged(c, seg, !seg->exact);
+        return STEP_AGAIN;
+    }
+    if (next && !seg->packed && now < seg->sealed_at + ROTATE_GRACE_MS) {
         c->wake_at = seg->sealed_at + ROTATE_GRACE_MS;
         return READ_WAIT;
     }
@@ -379,6 +376,26 @@ static int end_cut_short(struct cursor *c, struct record_sink *sink)
     return 1;
 }
 
+/* Of a compressed file only what can be trusted is read: what it is to know that, and what comes of
+ * the rest. 1 = go on. */
+static int check(struct cursor *c, struct segment *seg, struct record_sink *sink)
+{
+    struct view v = {.seg = seg, .p = "", .base = c->sent.pos.off, .eof = true};
+    int rc = segment_check(seg);
+
+    if (rc == 0)
+        return READ_MORE;
+    if (rc < 0 && errno != EAGAIN)
+        return unreadable(c, seg, errno);
+    if (rc < 0) {
+        c->wake_at = loop_now(seg->stream->reader->loop) + GZ_SETTLE_MS / 4;
+        return STEP_UNREADABLE;
+    }
+    if (!seg->damaged || v.base < seg->readable)
+        return 1;
+    return at_end(c, &v, sink);
+}
+
 static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
                      struct record_sink *sink)
 {
@@ -387,6 +404,8 @@ static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
     struct view v;
     int rc = c->sent.cut_short ? end_cut_short(c, sink) : 1;
 
+    if (rc == 1)
+        rc = check(c, seg, sink);
     if (rc != 1)
         return rc;
     rc = look(c, seg, r->chunk, want, &v);
@@ -495,9 +514,12 @@ static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
 
 static int next_step(struct cursor *c, size_t max_bytes, struct record_sink *sink)
 {
-    struct gap *g = gap_next(c);
     struct segment *seg;
+    struct gap *g;
 
+    if (c->resume && cursor_resume_again(c) == RESUME_LATER)
+        return STEP_UNREADABLE;
+    g = gap_next(c);
     if (g && !position_before(&c->sent.pos, &g->from))
         return tell_gap(c, g, sink);
     seg = current_segment(c);
@@ -529,7 +551,7 @@ enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_s
     if (rc != READ_MORE && !c->original && list_empty(&c->dry_node))
         list_add_tail(&c->stream->dry, &c->dry_node);
     if (rc == STEP_UNREADABLE)
-        return READ_WAIT;
+        return READ_STUCK;
     if (r->big.cap > READ_CHUNK)
         buf_release(&r->big);
     if (r->join.cap > READ_CHUNK)

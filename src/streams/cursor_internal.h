@@ -7,6 +7,15 @@
 /* What a step of cursor_read() came to; the read_result values end it. */
 enum { STEP_AGAIN = 0, STEP_UNREADABLE = -2 };
 
+/* ---- resume.c ---- */
+
+/* Looks once more for the place where a cursor stood. With RESUME_LATER wake_at is set. */
+enum resume_result cursor_resume_again(struct cursor *c);
+/* Bytes behind that place, as far as known. */
+uint64_t cursor_resume_lag(const struct cursor *c);
+/* ... behind <m>, which is no cursor's that is being resumed. */
+uint64_t mark_lag(const struct stream *s, const struct mark *m);
+
 /* Do the bytes of <seg> (open) before <m>'s place say that it is still the same file? */
 bool mark_fits(const struct mark *m, struct segment *seg);
 
@@ -74,6 +83,8 @@ void gap_declare(struct cursor *c, struct gap *g);
 /* The rest of <seg>, which cannot be read any more. <times>: of its first and last lines, or NULL.
  */
 void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct gap *times);
+/* What <seg> has from `sent` on cannot be read: it is damaged. */
+void gap_declare_damaged(struct cursor *c, const struct segment *seg, bool at_least);
 /* <seg> is shorter, or other, than it was (its gen and size are still the old ones). */
 void gap_declare_truncated(struct cursor *c, struct segment *seg);
 /* Nothing of <seg> can be read any more: whoever has not read it to its end has lost the rest. */

@@ -30,7 +30,7 @@ static enum stake stake(const struct segment *seg)
     enum stake most = STAKE_NONE, unread;
 
     /* The live file is the last to go; and what was inflated would have to be inflated again. */
-    unread = seg->gz ? STAKE_PACKED : seg->sealed_at ? STAKE_ROTATED : STAKE_LIVE;
+    unread = seg->packed ? STAKE_PACKED : seg->sealed_at ? STAKE_ROTATED : STAKE_LIVE;
     list_for_each (it, &seg->stream->cursors) {
         const struct cursor *c = list_entry(it, struct cursor, stream_node);
 

@@ -23,8 +23,8 @@
 
 const char *gap_reason_name(enum gap_reason reason)
 {
-    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated", "restart",
-                                                   "refused"};
+    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated",
+                                                   "restart", "refused", "damaged"};
 
     return names[reason];
 }
@@ -37,6 +37,7 @@ const char *gap_reason_text(enum gap_reason reason)
         "their file was truncated before it was read",
         "their file was deleted or truncated while logtrain did not run",
         "the receiver refuses them",
+        "their file is damaged",
     };
 
     return texts[reason];
@@ -157,6 +158,19 @@ void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct 
     gap_declare(c, &g);
 }
 
+void gap_declare_damaged(struct cursor *c, const struct segment *seg, bool at_least)
+{
+    struct gap g = {.reason = GAP_DAMAGED,
+                    .segment = seg->id_hash,
+                    .from = c->sent.pos,
+                    .to = {seg->no, seg->gen, seg->size},
+                    .at = c->sent.pos.off,
+                    .bytes = seg->size - c->sent.pos.off,
+                    .at_least = at_least};
+
+    gap_declare(c, &g);
+}
+
 void gap_declare_truncated(struct cursor *c, struct segment *seg)
 {
     const struct position *sent = &c->sent.pos, *acked = &c->acked.pos;
@@ -239,8 +253,11 @@ uint64_t gaps_bytes(const struct cursor *c)
 {
     uint64_t bytes = 0;
 
-    list_for_each (it, &c->gaps)
-        bytes += list_entry(it, struct gap, node)->bytes;
+    list_for_each (it, &c->gaps) {
+        const struct gap *g = list_entry(it, struct gap, node);
+
+        bytes += g->reason == GAP_DAMAGED ? 0 : g->bytes; /* it is found again where it lies */
+    }
     return bytes;
 }
 
@@ -283,7 +300,7 @@ static bool wants(const struct cursor *c, const struct segment *seg)
 {
     const struct position *p = &c->sent.pos;
 
-    return !c->at_end && !c->original &&
+    return !c->at_end && !c->original && !c->resume &&
            (p->seg < seg->no || (p->seg == seg->no && (p->off < seg->size || !seg->seen)));
 }
 
@@ -317,7 +334,7 @@ void stream_evict(struct stream *s, uint32_t no, bool packed)
         seg->retry_at = 0; /* the .gz is opened when it is read, if it can be by then */
         return;
     }
-    if (!seg->gz && segment_stat_fd(seg->fd, &st, NULL) == 0)
+    if (!seg->packed && segment_stat_fd(seg->fd, &st, NULL) == 0)
         seg->size = st.size;
     list_for_each (it, &s->cursors) {
         const struct cursor *c = list_entry(it, struct cursor, stream_node);
@@ -326,7 +343,7 @@ void stream_evict(struct stream *s, uint32_t no, bool packed)
         if (wants(c, seg) && off < from)
             from = off;
     }
-    if (from != UINT64_MAX && (!seg->gz || seg->size <= INFLATE_MAX))
+    if (from != UINT64_MAX && (!seg->packed || seg->size <= INFLATE_MAX))
         read_times(seg, from, &times);
     segment_close(seg);
     seg->evicted = true;

@@ -26,7 +26,7 @@ size_t hole_length(struct str bytes)
 
 uint64_t hole_end(const struct segment *seg, uint64_t off, struct str bytes)
 {
-    off_t data = seg->gz ? (off_t)off : lseek(seg->fd, (off_t)off, SEEK_DATA);
+    off_t data = seg->packed ? (off_t)off : lseek(seg->fd, (off_t)off, SEEK_DATA);
 
     if (data < 0 && errno == ENXIO)
         return off + bytes.len; /* nothing but hole up to the end */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loop/loop.h"
 #include "streams/cursor_internal.h"
 
 enum { JOIN_LATER = -1, JOIN_ENOUGH, JOIN_MORE };
@@ -56,6 +57,10 @@ static int join_segment(struct joiner *j, struct segment *seg, uint64_t off, uin
         j->c->wake_at = seg->retry_at;
         return JOIN_LATER;
     }
+    if (segment_check(seg) != 1) {
+        j->c->wake_at = loop_now(j->r->loop) + 1;
+        return JOIN_LATER;
+    }
     while (off < end) {
         const char *p, *nl;
         size_t n = end - off < want ? (size_t)(end - off) : want;
@@ -67,8 +72,10 @@ static int join_segment(struct joiner *j, struct segment *seg, uint64_t off, uin
             cursor_unreadable(j->c, seg, errno);
             return JOIN_LATER;
         }
-        if (got == 0)
+        if (got == 0) {
+            j->out->flags |= seg->damaged ? RECORD_CUT : 0;
             break;
+        }
         p = side->p;
         while ((nl = memchr(p, '\n', (size_t)(side->p + got - p)))) {
             if (!skip_line && !join_line(j, seg, str_make(p, (size_t)(nl - p))))

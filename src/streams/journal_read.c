@@ -13,20 +13,17 @@
 
 static int damaged(struct cursor *c, struct segment *seg)
 {
-    struct segment *next = cursor_next_segment(seg);
     struct segment_stat st;
 
+    if (c->original)
+        return READ_DRY;
     if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size > seg->size)
         seg->size = st.size;
-    c->stream->reader->stats.damaged_bytes += seg->size - c->sent.pos.off;
     log_error("journal is damaged: what follows in the segment is lost",
               KV_STR("hostname", c->stream->identity->hostname),
               KV_CSTR("file", seg->path ? seg->path : "(memory)"),
               KV_INT("offset", c->sent.pos.off), KV_INT("bytes", seg->size - c->sent.pos.off));
-    c->sent.pos.off = seg->size;
-    if (!next)
-        return c->stream->finished ? READ_END : READ_DRY;
-    cursor_move_to(c, next);
+    gap_declare_damaged(c, seg, false);
     return STEP_AGAIN;
 }
 

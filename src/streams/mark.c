@@ -109,9 +109,14 @@ void cursor_rewind(struct cursor *c)
 
 uint64_t cursor_lag(const struct cursor *c, const struct mark *m)
 {
+    return c->resume ? cursor_resume_lag(c) : mark_lag(c->stream, m);
+}
+
+uint64_t mark_lag(const struct stream *s, const struct mark *m)
+{
     uint64_t lag = 0;
 
-    list_for_each (it, &c->stream->segments) {
+    list_for_each (it, &s->segments) {
         const struct segment *seg = list_entry(it, struct segment, node);
 
         if (seg->no < m->pos.seg ||

@@ -1,29 +1,27 @@
 /*
  * From a cursor to what the state keeps of it, and back after a restart: finding the file again
  * among those that are there now. A file is the same when device, inode, birth time and first bytes
- * are; one that was compressed meanwhile is known by its first bytes alone, and read on at the same
- * place of what it inflates to.
+ * are, and the bytes before the place; else, by its first bytes and those before the place, one
+ * that was compressed, copied or moved meanwhile. What cannot be opened or read now is waited for,
+ * and what is not there is looked for again: it may be between two names.
  */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/mem.h"
+#include "loop/loop.h"
 #include "streams/cursor_internal.h"
+#include "streams/packed.h"
 
-/* Are the bytes before <off> those that <r> remembers? */
-static bool marker_fits(struct segment *seg, const struct state_record *r, struct mark *m)
-{
-    char bytes[MARKER_SIZE];
-    size_t n = r->marker_len;
+#define LOOK_AGAIN_MS 50
 
-    if (n > sizeof(bytes) || n > r->off)
-        return false;
-    if (n && (segment_read(seg, bytes, n, r->off - n) != (ssize_t)n ||
-              hash_stable(bytes, n) != r->marker))
-        return false;
-    m->marker = r->marker;
-    m->marker_len = (uint16_t)n;
-    return true;
-}
+struct resume {
+    struct state_record record;
+    uint64_t until; /* loop time up to which it is looked for; 0 = it was not missed yet */
+};
 
 static void save_partial(struct stream *s, const struct partial *p, struct state_partial *out)
 {
@@ -42,7 +40,7 @@ static void refresh(struct segment *seg)
 {
     struct segment_stat st;
 
-    if (seg->nameless && !seg->gz && segment_stat_fd(seg->fd, &st, NULL) == 0)
+    if (seg->nameless && !seg->packed && segment_stat_fd(seg->fd, &st, NULL) == 0)
         seg->size = seg->sure = st.size;
 }
 
@@ -75,6 +73,10 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     const struct position *p = &c->acked.pos;
     struct segment *seg = stream_segment(c->stream, p->seg);
 
+    if (c->resume) { /* it is looked for */
+        *r = c->resume->record;
+        return true;
+    }
     if (!p->seg && !list_empty(&c->stream->segments)) /* nothing confirmed yet: its first byte */
         seg = list_entry(c->stream->segments.next, struct segment, node);
     if (!seg)
@@ -93,7 +95,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
                                                 : 0;
     refresh(seg);
     r->size = seg->gone || r->old ? p->off
-              : seg->gz           ? seg->size
+              : seg->packed       ? seg->size
                                   : seg->sure; /* what is lost is said by <lost> */
     r->lost = gaps_bytes(c);
     r->held = held_behind(seg);
@@ -107,39 +109,85 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     return true;
 }
 
-/* The segment that <id> speaks of, open; NULL when none of those here is it. */
-static struct segment *find_segment(struct stream *s, const struct segment_id *id)
+/* ---- finding ---- */
+
+/* What is looked for: a file, and the bytes before a place in it. */
+struct wanted {
+    const struct segment_id *id;
+    uint64_t off;
+    uint64_t marker;
+    uint32_t marker_len;
+};
+
+enum fit { FIT_NO, FIT_LATER, FIT_MAYBE, FIT_YES };
+
+/* Are the <n> bytes at <off> those of <hash>? */
+static enum fit bytes_fit(struct segment *seg, uint64_t off, uint32_t n, uint64_t hash)
 {
-    list_for_each (it, &s->segments) {
-        struct segment *seg = list_entry(it, struct segment, node);
+    char bytes[MARKER_SIZE];
+    ssize_t got;
 
-        if (segment_id_same_inode(&seg->id, id) && segment_ensure_open(seg) == 0 &&
-            segment_has_prefix(seg, id))
-            return seg;
+    if (!n)
+        return FIT_YES;
+    if (n > sizeof(bytes))
+        return FIT_NO;
+    /* Damaged or not: what is compared need not be trusted. */
+    got = seg->packed ? packed_read(seg->packed, bytes, n, off) : segment_read(seg, bytes, n, off);
+    if (got < 0) {
+        segment_unreadable(seg, errno);
+        return FIT_LATER;
     }
-    list_for_each (it, &s->segments) {
-        struct segment *seg = list_entry(it, struct segment, node);
-
-        if (id->prefix_len && segment_ensure_open(seg) == 0 && seg->gz &&
-            segment_has_prefix(seg, id))
-            return seg;
-    }
-    return NULL;
+    if ((size_t)got == n && hash_stable(bytes, n) == hash)
+        return FIT_YES;
+    return seg->damaged ? FIT_MAYBE : FIT_NO;
 }
 
-static void restore_partial(struct stream *s, const struct state_partial *p, struct partial *out)
+static enum fit fits(struct segment *seg, const struct wanted *w)
 {
-    struct segment *seg = p->id.ino ? find_segment(s, &p->id) : NULL;
+    enum fit start, before;
+    int rc;
 
-    *out = (struct partial){.skipping = p->skipping};
-    if (seg) {
-        *out = (struct partial){seg->no, p->len, p->off, p->skipping};
-    } else if (p->id.ino) {
-        s->reader->stats.resume_gaps++;
-        log_error("the start of a line is gone since the last run",
-                  KV_STR("hostname", s->identity->hostname), KV_STR("pod", s->identity->pod),
-                  KV_INT("bytes", p->len));
+    if (segment_ensure_open(seg) < 0)
+        return seg->gone ? FIT_NO : FIT_LATER;
+    if (seg->lent)
+        return FIT_NO;
+    if (seg->packed && (rc = segment_check(seg)) != 1) {
+        if (rc < 0 && errno != EAGAIN)
+            segment_unreadable(seg, errno);
+        return FIT_LATER;
     }
+    if (!seg->packed && seg->size < w->off)
+        return FIT_NO;
+    start = bytes_fit(seg, 0, w->id->prefix_len, w->id->prefix_hash);
+    if (start != FIT_YES || w->marker_len > w->off)
+        return start;
+    before = bytes_fit(seg, w->off - w->marker_len, w->marker_len, w->marker);
+    return before == FIT_MAYBE ? FIT_YES : before; /* the damage lies before it */
+}
+
+/* By identity, then by first bytes. FIT_LATER: it may be one that cannot be looked at now. */
+static enum fit find(struct stream *s, const struct wanted *w, struct segment **found)
+{
+    enum fit most = FIT_NO;
+
+    for (unsigned other = 0; other < 2; other++)
+        list_for_each (it, &s->segments) {
+            struct segment *seg = list_entry(it, struct segment, node);
+            bool same = segment_id_same_inode(&seg->id, w->id);
+            enum fit fit;
+
+            if (same == other || (other && !w->id->prefix_len))
+                continue;
+            fit = fits(seg, w);
+            if (fit == FIT_MAYBE && same)
+                fit = FIT_YES;
+            if (fit == FIT_MAYBE ? !*found : fit == FIT_YES)
+                *found = seg;
+            if (fit == FIT_YES || (fit == FIT_LATER && same))
+                return fit;
+            most = fit == FIT_NO || most == FIT_LATER ? most : fit;
+        }
+    return most;
 }
 
 /* The same file by its inode, whatever it holds by now. */
@@ -152,6 +200,29 @@ static struct segment *same_inode(struct stream *s, const struct segment_id *id)
             return seg;
     }
     return NULL;
+}
+
+/* ---- resuming ---- */
+
+static enum fit restore_partial(struct stream *s, const struct state_partial *p,
+                                struct partial *out, bool last_try)
+{
+    const struct wanted w = {.id = &p->id, .off = p->off};
+    struct segment *seg = NULL;
+    enum fit fit = p->id.ino ? find(s, &w, &seg) : FIT_NO;
+
+    *out = (struct partial){.skipping = p->skipping};
+    if (fit == FIT_LATER || (fit == FIT_NO && p->id.ino && !last_try))
+        return FIT_LATER;
+    if (seg) {
+        *out = (struct partial){seg->no, p->len, p->off, p->skipping};
+    } else if (p->id.ino) {
+        s->reader->stats.resume_gaps++;
+        log_error("the start of a line is gone since the last run",
+                  KV_STR("hostname", s->identity->hostname), KV_STR("pod", s->identity->pod),
+                  KV_INT("bytes", p->len));
+    }
+    return FIT_YES;
 }
 
 /* What is known to be missing where the cursor begins. */
@@ -168,40 +239,43 @@ static void declare(struct cursor *c, const struct state_record *r, uint64_t byt
     gap_declare(c, &g);
 }
 
-/* Where <r> says, in <seg>, which is open; false when that is another file by now. */
-static bool resume_in(struct cursor *c, struct segment *seg, const struct state_record *r)
+static enum resume_result go_on(struct cursor *c, struct segment *seg, const struct state_record *r,
+                                bool last_try)
 {
-    struct mark m = {.skip_line = r->skip_line, .cut_short = r->cut_short, .old = r->old};
+    struct mark m = {.pos = {seg->no, seg->gen, r->off},
+                     .old = r->old,
+                     .skip_line = r->skip_line,
+                     .cut_short = r->cut_short,
+                     .marker = r->marker,
+                     .marker_len = (uint16_t)r->marker_len};
 
     if (r->at_end) {
         c->end_off = r->off;
         cursor_resolve_end(c, seg);
-        return true;
+        return RESUME_OK;
     }
-    if ((!seg->gz && seg->size < r->off) || !marker_fits(seg, r, &m))
-        return false;
-    m.pos = (struct position){seg->no, seg->gen, r->off};
     for (unsigned i = 0; i < 2; i++)
-        restore_partial(c->stream, &r->part[i], &m.part[i]);
+        if (restore_partial(c->stream, &r->part[i], &m.part[i], last_try) == FIT_LATER)
+            return RESUME_LATER;
+    if (seg->damaged && r->size > seg->size)
+        seg->size = r->size;
+    /* Something may have been written behind it, unless that was asked before. */
+    if (seg->damaged && r->off >= seg->size && !seg->exact &&
+        !segment_id_same_inode(&seg->id, &r->id))
+        seg->size = r->off + 1;
+    if (seg->damaged && r->off > seg->readable)
+        m.marker_len = 0;
     c->sent = c->acked = m;
     c->since_s = r->since_s;
     c->since_end = (struct position){seg->no, seg->gen, r->since_end};
-    return true;
+    return RESUME_OK;
 }
 
-enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
+static enum resume_result begin_anew(struct cursor *c, const struct state_record *r)
 {
-    struct segment *seg = r->id.ino ? find_segment(c->stream, &r->id) : NULL;
+    struct segment *seg = same_inode(c->stream, &r->id);
     uint64_t unread = r->size > r->off ? r->size - r->off : 0;
 
-    c->at_end = false;
-    if (!r->id.ino || (seg && resume_in(c, seg, r))) {
-        if (r->lost) /* the drain was not told before we ended */
-            declare(c, r, 0, false);
-        FAULT_POINT("cursor-resumed");
-        return RESUME_OK;
-    }
-    seg = same_inode(c->stream, &r->id);
     c->sent = (struct mark){.skip_line = false};
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
@@ -212,4 +286,72 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
     if (!seg || r->lost || unread)
         declare(c, r, unread + (seg ? 0 : r->held), true);
     return seg ? RESUME_CHANGED : RESUME_GONE;
+}
+
+/* One look. */
+static enum resume_result look(struct cursor *c)
+{
+    struct resume *res = c->resume;
+    const struct state_record *r = &res->record;
+    const struct wanted w = {&r->id, r->at_end ? 0 : r->off, r->marker,
+                             r->at_end ? 0 : r->marker_len};
+    uint64_t now = loop_now(c->stream->reader->loop);
+    struct segment *seg = NULL;
+    enum fit fit = r->id.ino ? find(c->stream, &w, &seg) : FIT_NO;
+    bool last_try =
+        c->stream->finished || c->stream->identity->network || (res->until && now >= res->until);
+
+    if (fit == FIT_LATER)
+        return RESUME_LATER;
+    if (!r->id.ino) /* it had no file yet */
+        return RESUME_OK;
+    if (seg) {
+        enum resume_result how = go_on(c, seg, r, last_try);
+
+        if (how == RESUME_OK)
+            return how;
+    } else if (last_try) {
+        return begin_anew(c, r);
+    }
+    if (!res->until)
+        res->until = now + RESUME_LOOK_MS;
+    return RESUME_LATER;
+}
+
+enum resume_result cursor_resume_again(struct cursor *c)
+{
+    enum resume_result how = look(c);
+
+    c->wake_at = loop_now(c->stream->reader->loop) + LOOK_AGAIN_MS;
+    if (how == RESUME_LATER)
+        return how;
+    if (how == RESUME_OK && c->resume->record.lost) /* the drain was not told before we ended */
+        declare(c, &c->resume->record, 0, false);
+    if (how == RESUME_OK)
+        FAULT_POINT("cursor-resumed");
+    if (how != RESUME_OK)
+        c->stream->reader->stats.resume_gaps++;
+    if (how != RESUME_OK && c->resumed)
+        c->resumed(c, how, &c->resume->record);
+    c->wake_at = 0;
+    free(c->resume);
+    c->resume = NULL;
+    return how;
+}
+
+enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
+{
+    c->at_end = false;
+    c->resume = xcalloc(1, sizeof(*c->resume));
+    c->resume->record = *r;
+    return cursor_resume_again(c);
+}
+
+uint64_t cursor_resume_lag(const struct cursor *c)
+{
+    const struct state_record *r = &c->resume->record;
+    const struct segment *seg = same_inode(c->stream, &r->id);
+    struct mark m = {.pos = {seg ? seg->no : 0, 0, seg ? r->off : 0}};
+
+    return mark_lag(c->stream, &m);
 }

@@ -9,19 +9,19 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/fault.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "loop/loop.h"
+#include "streams/packed.h"
 #include "streams/stream.h"
 
-#define GZ_BUFFER (32 * 1024)
-#define RETRY_SOON_MS 50    /* a name that is about to change, or no descriptor left */
-#define RETRY_LATER_MS 1000 /* rights, I/O errors */
-#define RETRY_MAX_MS 5000   /* each further time twice as long, up to this */
+#define CHECK_BYTES (128 * 1024) /* of a compressed file, inflated at a time to check it */
+#define RETRY_SOON_MS 50         /* a name that is about to change, or no descriptor left */
+#define RETRY_LATER_MS 1000      /* rights, I/O errors */
+#define RETRY_MAX_MS 5000        /* each further time twice as long, up to this */
 
 /* The path has no symlinks by contract; one that turns up now was put there by somebody. */
 static int open_plain(const char *path)
@@ -39,11 +39,9 @@ void segment_close(struct segment *seg)
 {
     if (seg->fd < 0 || seg->lent)
         return;
-    if (seg->gz)
-        (void)gzclose_r(seg->gz); /* closes seg->fd, too */
-    else
-        (void)close(seg->fd); /* only read from: nothing can be lost */
-    seg->gz = NULL;
+    packed_close(seg->packed);
+    (void)close(seg->fd); /* only read from: nothing can be lost */
+    seg->packed = NULL;
     seg->fd = -1;
     seg->stream->reader->held += seg->nameless;
     seg->nameless = false;
@@ -72,8 +70,19 @@ enum segment_writers segment_writers(const struct segment *seg)
 static void complain(struct segment *seg, const struct err *e)
 {
     if (!seg->complained)
-        log_warn("log file unreadable, will try again", KV_CSTR("file", seg->path), KV_ERR(e));
+        log_warn("log file unreadable, will try again",
+                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_ERR(e));
     seg->complained = true;
+}
+
+void segment_unreadable(struct segment *seg, int error)
+{
+    struct err e = {0};
+
+    (void)err_sys(&e, error, "read");
+    complain(seg, &e);
+    if (error == ESTALE && seg->path)
+        segment_close(seg);
 }
 
 static int give_up(struct segment *seg, const char *why)
@@ -98,42 +107,71 @@ static bool is_compressed(const struct segment *seg)
     return seg->path && str_ends(str_of(seg->path), STR(".gz"));
 }
 
-/* zlib's reader, and the size that the file says it has inflated (modulo 4 GiB; it is only used to
- * tell how much is left). */
-static int open_gz(struct segment *seg, int fd)
+/* Whoever compresses may not be done, where he does not rename the file when it is whole. */
+static bool still_written(struct segment *seg)
 {
-    unsigned char tail[4] = {0};
+    uint64_t now = loop_now(seg->stream->reader->loop), size = segment_disk_bytes(seg);
 
-    seg->gz = gzdopen(fd, "r");
-    if (!seg->gz)
+    if (!seg->torn_at || seg->torn_size != size) {
+        seg->torn_at = now ? now : 1;
+        seg->torn_size = size;
+    }
+    return now < seg->torn_at + GZ_SETTLE_MS;
+}
+
+static void settle_packed(struct segment *seg, enum packed_state state,
+                          const struct packed_facts *facts)
+{
+    uint64_t known = seg->sure > facts->size ? seg->sure : facts->size;
+
+    seg->checked = true;
+    seg->damaged = state != PACKED_WHOLE || (facts->trailing && known > facts->size);
+    seg->exact = facts->exact;
+    seg->readable = facts->readable;
+    seg->size = facts->size;
+    if (!seg->damaged && facts->trailing)
+        log_warn("something stands behind the end of a compressed log file, passed over",
+                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"));
+    if (!seg->damaged)
+        return;
+    seg->size = known > facts->readable ? known : facts->readable + 1;
+    log_error("compressed log file is damaged: what cannot be trusted of it is lost",
+              KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+              KV_STR("hostname", seg->stream->identity->hostname),
+              KV_CSTR("damage", state == PACKED_TORN ? "it ends too early" : "it does not inflate"),
+              KV_INT("readable", seg->readable), KV_INT("bytes_at_least", seg->size));
+}
+
+int segment_check(struct segment *seg)
+{
+    struct packed_facts facts;
+    enum packed_state state;
+
+    if (!seg->packed || seg->checked)
+        return 1;
+    state = packed_check(seg->packed, CHECK_BYTES, &facts);
+    if (state == PACKED_UNKNOWN)
+        return errno ? -1 : 0;
+    if (state == PACKED_TORN && still_written(seg)) {
+        errno = EAGAIN;
         return -1;
-    FAULT_POINT("gz-opened");
-    (void)gzbuffer(seg->gz, GZ_BUFFER); /* can only fail when something was read already */
-    if (seg->size >= sizeof(tail) &&
-        pread(fd, tail, sizeof(tail), (off_t)(seg->size - sizeof(tail))) != (ssize_t)sizeof(tail))
-        memset(tail, 0, sizeof(tail));
-    seg->size =
-        tail[0] | (uint32_t)tail[1] << 8 | (uint32_t)tail[2] << 16 | (uint32_t)tail[3] << 24;
-    return 0;
+    }
+    settle_packed(seg, state, &facts);
+    return 1;
 }
 
 ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off)
 {
     ssize_t got;
 
-    if (!seg->gz) {
-        do {
-            got = pread(seg->fd, into, n, (off_t)off);
-        } while (got < 0 && errno == EINTR);
-        return got;
+    if (seg->packed) {
+        uint64_t left = !seg->damaged ? n : off < seg->readable ? seg->readable - off : 0;
+
+        return packed_read(seg->packed, into, n < left ? n : (size_t)left, off);
     }
-    if ((uint64_t)gztell(seg->gz) != off && gzseek(seg->gz, (z_off_t)off, SEEK_SET) < 0) {
-        errno = EIO;
-        return -1;
-    }
-    got = gzread(seg->gz, into, (unsigned)n);
-    if (got < 0)
-        errno = EIO; /* damaged: it will not get better, but it is said and retried like any */
+    do {
+        got = pread(seg->fd, into, n, (off_t)off);
+    } while (got < 0 && errno == EINTR);
     return got;
 }
 
@@ -213,11 +251,13 @@ static int adopt(struct segment *seg, int fd)
         (void)close(fd); /* the name belongs to another file by now; the new name is on its way */
         return later(seg, RETRY_SOON_MS);
     }
-    seg->size = st.size;
-    if (is_compressed(seg) && open_gz(seg, fd) < 0) {
-        (void)close(fd); /* only read from */
-        return later(seg, RETRY_SOON_MS);
-    }
+    if (is_compressed(seg))
+        seg->packed = packed_open(fd);
+    if (!seg->packed)
+        seg->size = st.size;
+    else if (!seg->seen) /* else it is known from when it was not compressed yet, or from the last
+                            look */
+        seg->size = packed_guess_size(fd, st.size);
     seg->fd = fd;
     seg->retry_ms = 0;
     seg->seen = true;

@@ -59,7 +59,8 @@ static void check_late_bytes(struct segment *seg)
     struct segment_stat st;
     struct reader *r = seg->stream->reader;
 
-    if (seg->fd < 0 || seg->gz || segment_stat_fd(seg->fd, &st, NULL) < 0 || st.size <= seg->size)
+    if (seg->fd < 0 || seg->packed || segment_stat_fd(seg->fd, &st, NULL) < 0 ||
+        st.size <= seg->size)
         return;
     r->stats.late_bytes += st.size - seg->size;
     log_error("lines were written to a rotated file after it was left",
@@ -272,7 +273,7 @@ void stream_measure(struct stream *s)
     if (list_empty(&s->segments))
         return;
     last = list_entry(s->segments.prev, struct segment, node);
-    if (last->fd < 0 || last->gz || segment_stat_fd(last->fd, &st, NULL) < 0)
+    if (last->fd < 0 || last->packed || segment_stat_fd(last->fd, &st, NULL) < 0)
         return;
     if (st.size < last->size && last->codec != CODEC_JOURNAL)
         segment_truncated(last);
@@ -348,7 +349,7 @@ static void close_confirmed(struct segment *seg)
         return;
     list_for_each (it, &seg->stream->cursors)
         if (!has_confirmed(list_entry(it, struct cursor, stream_node), seg,
-                           seg->gz ? seg->size : st.size))
+                           seg->packed ? seg->size : st.size))
             return;
     if (segment_writers(seg) == WRITERS_SOME)
         return;

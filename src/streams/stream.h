@@ -26,18 +26,18 @@
 #include "streams/state.h"
 
 struct reader;
+struct resume;
 
 struct segment {
     struct list node; /* stream->segments, by number */
     struct list lru;  /* reader->open, most recently used last; only while fd >= 0 */
     struct stream *stream;
     uint32_t no;
-    uint32_t restart; /* of the container */
-    uint32_t gen;     /* one more each time it was found truncated */
-    int fd;           /* -1 = not open */
-    struct gzFile_s
-        *gz;    /* zlib's reader over <fd>, for a rotated file that was compressed; else NULL */
-    char *path; /* owned; NULL = it has no name any more */
+    uint32_t restart;      /* of the container */
+    uint32_t gen;          /* one more each time it was found truncated */
+    int fd;                /* -1 = not open */
+    struct packed *packed; /* reads <fd>, of a rotated file that was compressed; else NULL */
+    char *path;            /* owned; NULL = it has no name any more */
     struct segment_id id;
     uint64_t id_hash; /* in the ids of its records: segment_settle_id() */
     bool id_settled;
@@ -48,6 +48,12 @@ struct segment {
     uint64_t retry_at;  /* could not be opened: not before then */
     uint32_t retry_ms;  /* ... which is so much later than the last try; 0 = it was opened */
     enum codec codec;   /* of the last line understood; CODEC_JOURNAL from the start */
+    uint64_t readable;  /* of a compressed file that is damaged: as far as it can be trusted */
+    uint64_t torn_at;   /* it ended too early then, in loop time; 0 = not, or not looked yet ... */
+    uint64_t torn_size; /* ... and was so long on the disk */
+    bool checked;       /* of a compressed file: it is known whether it is */
+    bool damaged;       /* ... and it is */
+    bool exact;         /* ... and <size> is what it had, for all that */
     bool lent;          /* fd is the journal's, open for as long as this is here */
     bool seen;          /* it was open once, so that its size is known */
     bool gone;          /* nothing can be read from it any more, and it was said */
@@ -96,6 +102,7 @@ enum gap_reason {
     GAP_TRUNCATED,   /* their file was truncated, or written anew */
     GAP_RESTART,     /* the same, or deleted, while we did not run */
     GAP_REFUSED,     /* whom they are for refuses them */
+    GAP_DAMAGED,     /* their file is damaged: a .gz that does not inflate, a journal's record */
     GAP_REASONS
 };
 
@@ -121,10 +128,19 @@ struct gap {
     char declared[GAP_TIME_SIZE];
 };
 
+enum resume_result {
+    RESUME_OK = 1,  /* on from where it was */
+    RESUME_LATER,   /* not known yet: cursor_read() goes on looking */
+    RESUME_CHANGED, /* the file was truncated or written anew meanwhile: from its start */
+    RESUME_GONE, /* the file is no more: from the oldest one that is there; what lay between is lost
+                  */
+};
+
 enum read_result {
     READ_MORE = 1, /* stopped at the limit or because the sink is full: there may be more */
     READ_DRY,      /* at the end of what there is; the cursor is woken when that changes */
     READ_WAIT,     /* the same, and look again at cursor->wake_at at the latest */
+    READ_STUCK,    /* there is more, which cannot be read now: look again at cursor->wake_at */
     READ_END,      /* the stream is finished and read to its end */
 };
 
@@ -146,13 +162,16 @@ struct cursor {
     int64_t since_s; /* with sent.old: lines from before that second are not wanted, ... */
     struct position since_end; /* ... of those before this: what came since is wanted, whatever time
                                   it has */
-    uint64_t wake_at;          /* for READ_WAIT */
+    uint64_t wake_at;          /* for READ_WAIT and READ_STUCK */
     uint64_t idle_since; /* loop time since which the file has not grown behind an unfinished line;
                             0 = none */
     uint64_t idle_size;
     struct list gaps;              /* of struct gap: those not confirmed yet */
     const struct cursor *original; /* this one reads once more what that one has read: it finds the
                                       same gaps, and makes none; else NULL */
+    struct resume *resume;         /* it is not known yet where it stands; else NULL */
+    /* What was read before the restart is not there: <how>. NULL = nobody asks. */
+    void (*resumed)(struct cursor *c, enum resume_result how, const struct state_record *r);
     /* <g> is lost to it: told once, when it is known. NULL = nobody asks. */
     void (*lost)(struct cursor *c, const struct gap *g);
     /* The bytes [from, to) of a file were handed to the sink before it was truncated: lost, too,
@@ -186,7 +205,6 @@ struct reader_stats {
     uint64_t resume_gaps;       /* cursors whose file was gone or another after a restart */
     uint64_t hole_bytes;        /* NULs where a line should begin, passed over */
     uint64_t late_bytes;        /* written to a segment after every cursor had left it */
-    uint64_t damaged_bytes;     /* of journals: from a record that is none to its segment's end */
     uint64_t open_segments;     /* now */
 };
 struct reader {
@@ -269,10 +287,16 @@ enum segment_writers {
 };
 /* Who can still write to the file, which is open here. */
 enum segment_writers segment_writers(const struct segment *seg);
+/* It is open and could not be read: says so, once. */
+void segment_unreadable(struct segment *seg, int error);
 /* Bytes that the open file takes on the disk, compressed as it may be. */
 uint64_t segment_disk_bytes(const struct segment *seg);
+/* A compressed file is read when it is known how far it can be trusted. 1 = it is, or it is no such
+ * file; 0 = not yet, go on asking; -1 = it cannot be told now, with errno set: EAGAIN = it may
+ * still be written. */
+int segment_check(struct segment *seg);
 /* pread(2), of the inflated bytes when the file is compressed: as many as there are up to <n>, -1
- * with errno set. */
+ * with errno set. Of a file that was checked only what can be trusted. */
 ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off);
 /* Fills the id's prefix in from the file, as far as it reaches. The file is open. */
 void segment_read_prefix(struct segment *seg);
@@ -312,13 +336,8 @@ void cursor_refused(struct cursor *c, uint64_t segment, uint64_t at, uint32_t re
 /* What the state keeps of <c>; <r>'s stream, drain and away_ms are the caller's. False when nothing
  * of it is left after this run. */
 bool cursor_save(struct cursor *c, struct state_record *r);
-enum resume_result {
-    RESUME_OK = 1,  /* on from where it was */
-    RESUME_CHANGED, /* the file was truncated or written anew meanwhile: from its start */
-    RESUME_GONE, /* the file is no more: from the oldest one that is there; what lay between is lost
-                  */
-};
-/* Puts a cursor that has read nothing yet where <r> says. */
+/* Puts a cursor that has read nothing yet where <r> says. What came of it is told by c->resumed,
+ * too, but for RESUME_OK. */
 enum resume_result cursor_resume(struct cursor *c, const struct state_record *r);
 /* All that was read is confirmed. The end of a joined line may be sent long after its last piece
  * was read, so the positions alone do not tell. */

@@ -297,7 +297,7 @@ static void test_F23_other_file_under_the_name_is_not_read(void **state)
     assert_int_equal(rename(path, aside), 0);
     append(w, "0.log", T "stdout F wrong\n");
     attach(w, false);
-    expect(w, READ_WAIT, ""); /* unreadable now is not deleted */
+    expect(w, READ_STUCK, ""); /* unreadable now is not deleted */
     renamed(w, 1, aside);
     expect(w, READ_DRY, "o:right|");
 }
@@ -347,7 +347,7 @@ static void test_at_end_of_a_file_that_is_gone(void **state)
     path_of(w, "0.log", path);
     assert_int_equal(unlink(path), 0);
     attach(w, true);
-    expect(w, READ_WAIT, "");
+    expect(w, READ_STUCK, "");
     stream_segment_path(w->stream, 1, NULL, NULL);
     append(w, "1.log", T "stdout F new\n");
     segment(w, "1.log", 0);

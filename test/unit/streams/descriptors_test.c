@@ -111,7 +111,7 @@ static void test_S08_files_that_must_be_kept_pass_the_share_by_half(void **state
     assert_int_equal(w->reader.stats.open_segments, 6);
     assert_null(opened(w, 7));
     pass_ms(w, ROTATE_GRACE_MS);
-    assert_int_equal(read_all(w), READ_WAIT);
+    assert_int_equal(read_all(w), READ_STUCK);
     cursor_ack(&w->cursor, &w->cursor.sent); /* the first ones are let go */
     stream_trim(w->stream);
     pass_ms(w, w->cursor.wake_at - w->now);
@@ -169,7 +169,7 @@ static void test_a_file_that_is_not_there_is_tried_less_and_less_often(void **st
     unlinked(w, "1.log");
     attach(w, false);
     for (unsigned i = 0; i < 10; i++) {
-        assert_int_equal(read_all(w), READ_WAIT);
+        assert_int_equal(read_all(w), READ_STUCK);
         pause = w->cursor.wake_at - w->now;
         assert_true(pause >= last);
         last = pause;

@@ -15,6 +15,7 @@
  * A failure prints the seed and the shortest sequence of steps found that still fails.
  */
 #include "model_world.h"
+#include "streams/cursor_internal.h"
 
 #define RUN_STEPS 200
 #define FAR_MS 100000000
@@ -175,6 +176,12 @@ static void stop(struct world *w)
     }
 }
 
+static void pass_ms(struct world *w, uint64_t ms)
+{
+    w->now += ms;
+    clock_fake(w->now, 1700000000000000000);
+}
+
 static void resume(struct world *w, struct reading *rd)
 {
     const struct file *f = &w->files[rd->saved_file];
@@ -183,6 +190,10 @@ static void resume(struct world *w, struct reading *rd)
 
     if (rd->saved)
         how = cursor_resume(&rd->cursor, &rd->record);
+    for (unsigned i = 0; how == RESUME_LATER && i < 100; i++) {
+        pass_ms(w, RESUME_LOOK_MS);
+        how = cursor_resume_again(&rd->cursor);
+    }
     if (rd->saved && f->path[0] && !f->truncated && (!f->gz || rd->record.id.prefix_len) &&
         how != RESUME_OK)
         fail_run(w, "a cursor has lost its place: %d", (int)how);
@@ -208,12 +219,6 @@ static void start(struct world *w)
 }
 
 /* ---- steps ---- */
-
-static void pass_ms(struct world *w, uint64_t ms)
-{
-    w->now += ms;
-    clock_fake(w->now, 1700000000000000000);
-}
 
 static void step_files(struct world *w, const struct op *op)
 {

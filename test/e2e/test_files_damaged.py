@@ -1,0 +1,143 @@
+"""Compressed rotated files that are damaged: what cannot be trusted is lost, and said; everything else comes, and no line that
+nobody wrote. Under READ_FROM=end: what the daemon knew before it was killed is read on."""
+
+import gzip
+
+import pytest
+from lib.daemon import SLOW
+from lib.preload import Files
+from lib.sinks import sinks  # noqa: F401
+from lib.wait import stays, wait_for
+
+END = {"READ_FROM": "end"}
+
+
+def flip(data, at):
+    return data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1:]
+
+
+DAMAGE = {
+    "crc": lambda data: flip(data, len(data) - 7),
+    "length": lambda data: flip(data, len(data) - 2),
+    "data early": lambda data: flip(data, len(data) // 20),
+    "data": lambda data: flip(data, len(data) // 2),
+    "data late": lambda data: flip(data, len(data) - 30),
+    "cut": lambda data: data[:len(data) // 2],
+    "cut early": lambda data: data[:15],
+    "empty": lambda data: b"",
+    "nuls at the end": lambda data: data[:len(data) // 2] + bytes(len(data) - len(data) // 2),
+    "nuls in the middle": lambda data: data[:len(data) // 3] + bytes(4096) + data[len(data) // 3 + 4096:],
+    "nuls": lambda data: bytes(len(data)),
+    "header": lambda data: b"not gzip" + data[8:],
+}
+
+
+def known(d, drains=2):
+    wait_for(lambda: d.metric("logtrain_state_writes_total") and d.metric("logtrain_state_pending") == 0 and
+             d.metric("logtrain_state_records") >= drains and d.metric("logtrain_drain_lag_bytes") == 0, 20 * SLOW, "a state")
+
+
+def killed_and_rotated(node, oracle, daemon, sinks, lines=1000, format="cri", **options):
+    """A log of which the daemon knows the beginning, and of which the rest lies in a .gz, a rotated file and the live one."""
+    c = node.container("web-0", format=format, max_files=20)
+    d = daemon(node, drains=sinks.drains(), **options)
+    c.write(oracle.source("a").take(100))
+    sinks.complete()
+    known(d)
+    d.kill()
+    c.write(oracle.sources["a"].take(lines))
+    packed = c.rotate(reopen_delay=0)
+    c.write(oracle.source("b").take(100))
+    c.rotate(reopen_delay=0)
+    c.write(oracle.source("c").take(100))
+    return c, d, packed.with_name(packed.name + ".gz")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_L06_damaged_while_down(node, oracle, daemon, sinks, damage):
+    c, d, packed = killed_and_rotated(node, oracle, daemon, sinks, env=END)
+    packed.write_bytes(DAMAGE[damage](packed.read_bytes()))
+    d.start()
+    c.write(oracle.source("live").take(100))
+    sinks.complete(streams=["b", "c", "live"])
+    sinks.quiet()
+    for report in sinks.reports():
+        assert not report.corrupt and not report.invented and report.reorder == 0, report
+        assert report.lost == report.lost_ranges["a"][-1][1] - report.lost_ranges["a"][0][0] + 1, f"one hole\n{report}"
+        assert report.lost_ranges["a"][-1][1] == 1099 and 0 < report.lost <= 1000, report
+        if damage in ("cut", "nuls at the end"):
+            assert report.lost < 700, f"what comes before is good\n{report}"
+        assert len(report.foreign) == 1 and b"were lost: " in report.foreign[0], report
+    assert d.metric("logtrain_drain_lost_bytes_total") > 0
+    assert d.log_lines("compressed log file is damaged") or damage == "nuls"
+    wait_for(lambda: d.metric("logtrain_drain_lag_bytes") == 0, 20 * SLOW, "the lag to end")
+    known(d)
+    before = sinks.web.count()
+    d.stop()
+    d.start()
+    c.write(oracle.sources["live"].take(10))
+    sinks.complete(streams=["b", "c", "live"])
+    assert sinks.web.count() - before == 10, "said once, and passed once"
+
+
+@pytest.mark.parametrize("kind", ["two members", "empty members", "nuls behind", "garbage behind"])
+def test_L06_whole_in_another_way(node, oracle, daemon, sinks, kind):
+    c, d, packed = killed_and_rotated(node, oracle, daemon, sinks, env=END)
+    data, text = packed.read_bytes(), gzip.decompress(packed.read_bytes())
+    packed.write_bytes({
+        "two members": gzip.compress(text[:12345]) + gzip.compress(text[12345:]),
+        "empty members": gzip.compress(b"") + data + gzip.compress(b"") * 3,
+        "nuls behind": data + bytes(10000),
+        "garbage behind": data + b"what is that",
+    }[kind])
+    d.start()
+    sinks.exact(dup_max=100)  # syslog confirms late
+    sinks.quiet()
+    sinks.exact(dup_max=100)
+    assert d.metric("logtrain_drain_lost_bytes_total") == 0
+
+
+def test_L06_second_member_is_damaged(node, oracle, daemon, sinks):
+    """The first one is good: its lines come, but for the one that goes on in the second."""
+    c, d, packed = killed_and_rotated(node, oracle, daemon, sinks, env=END)
+    text = gzip.decompress(packed.read_bytes())
+    at = len(text) * 3 // 4
+    second = gzip.compress(text[at:])
+    packed.write_bytes(gzip.compress(text[:at]) + flip(second, len(second) // 2))
+    d.start()
+    sinks.complete(streams=["b", "c"])
+    for report in sinks.reports():
+        assert not report.corrupt and 200 < report.lost < 350 and len(report.foreign) == 1, report
+
+
+def test_L06_still_being_compressed(node, oracle, daemon, sinks):
+    """Not renamed when it is whole, as logrotate and dockerd do it: it is waited for."""
+    c, d, packed = killed_and_rotated(node, oracle, daemon, sinks, env=END)
+    data = packed.read_bytes()
+    packed.write_bytes(data[:1000])
+    d.start()
+    for at in range(1000, len(data), (len(data) - 1000) // 5):
+        stays(lambda: sinks.web.count() == 100, 0.5, "it was given up")
+        with open(packed, "ab") as f:
+            f.write(data[at:at + (len(data) - 1000) // 5])
+    sinks.exact(dup_max=100)
+    assert d.metric("logtrain_drain_lost_bytes_total") == 0
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["gz", "live"])
+def test_L06_lag_of_what_cannot_be_read(node, oracle, daemon, sinks, tmp_path, packed):
+    """EIO for as long as it lasts: its bytes count as lag, and the time does not begin anew with each try."""
+    files = Files(tmp_path)
+    c, d, gz = killed_and_rotated(node, oracle, daemon, sinks, env={**END, **files.env})
+    files.fail("read", "EIO", gz.name if packed else c.dir)
+    d.start()
+
+    def lags():
+        rows = d.drains()
+        return len(rows) == 2 and all(r["lag_seconds"] > 3 and r["lag_bytes"] > 10000 for r in rows)
+    wait_for(lags, 20 * SLOW, lambda: f"the lag to show: {d.drains()}")
+    stays(lags, 4, "lag fell back")
+    files.clear()
+    sinks.exact(dup_max=100)
+    assert d.metric("logtrain_drain_lost_bytes_total") == 0
+    assert d.log_lines("log file unreadable")
