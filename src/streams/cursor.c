@@ -143,6 +143,8 @@ int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
         return -1;
     c->sent.old = false;
     c->sent.cut += cut;
+    if (c->original)
+        return 0; /* counted when it was read first */
     rd->stats.records++;
     if (r->flags & RECORD_RAW)
         rd->stats.raw++;
