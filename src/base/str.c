@@ -49,6 +49,24 @@ struct str str_trim(struct str s)
     return s;
 }
 
+static bool separates(char c)
+{
+    return c == ',' || c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+bool str_word(struct str *rest, struct str *word)
+{
+    size_t n = 0;
+
+    while (rest->len && separates(*rest->p))
+        *rest = str_skip(*rest, 1);
+    while (n < rest->len && !separates(rest->p[n]))
+        n++;
+    *word = str_head(*rest, n);
+    *rest = str_skip(*rest, n);
+    return n > 0;
+}
+
 bool str_cut(struct str *rest, char sep, struct str *part)
 {
     ptrdiff_t at;

@@ -70,6 +70,9 @@ struct str str_trim(struct str s);
 /* Cuts the part before the first <sep> off <*rest> and returns it; at the end returns what is left.
  * False when nothing is left. "a,,b" gives "a", "", "b". */
 bool str_cut(struct str *rest, char sep, struct str *part);
+/* The same for the next word of a list: words are separated by commas and white space, and there
+ * are no empty ones. */
+bool str_word(struct str *rest, struct str *word);
 /* Decimal digits only, no sign, no space. False on anything else and on overflow of <max>. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *out);
 /* "1", "64k", "10m", "1g" (binary multiples, any case, an optional trailing "i"/"ib"/"b" as in Mi,

@@ -12,7 +12,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "inputs/trusted.h"
+#include "daemon/config_internal.h"
 #include "net/egress.h"
 
 #define QUOTE_MAX 48 /* bytes of a bad value that are shown */
@@ -163,11 +163,17 @@ static int set_text(struct config *c, const struct config_var *v, const char *va
 
     if (s.len < v->min)
         return err_set(e, EINVAL, "%s: is empty", v->name);
+    if (s.len && !str_trim(s).len)
+        return err_set(e, EINVAL, "%s: is blank", v->name);
     if ((v->kind == CONFIG_ADDRESS && s.len && !is_address(s)) ||
         (v->kind == CONFIG_SERVERS && !are_servers(s)))
         return bad_value(v, s, e);
     if (v->kind == CONFIG_CIDRS && egress_list_check(value, e) < 0)
         return err_wrap(e, "%s", v->name);
+    if (v->kind == CONFIG_NAME && s.len && !config_is_name(s))
+        return bad_value(v, s, e);
+    if ((v->kind == CONFIG_LIST || v->kind == CONFIG_CIDRS) && config_check_list(v, s, e) < 0)
+        return -1;
     *(const char **)(void *)((char *)c + v->offset) = value;
     return 0;
 }
@@ -203,6 +209,8 @@ static int set_var(struct config *c, const struct config_var *v, const char *val
     case CONFIG_ADDRESS:
     case CONFIG_SERVERS:
     case CONFIG_CIDRS:
+    case CONFIG_NAME:
+    case CONFIG_LIST:
         return set_text(c, v, value, e);
     case CONFIG_CHOICE:
     case CONFIG_SET:
@@ -241,6 +249,17 @@ static const char *env_find(char *const *envp, const char *name)
     return NULL;
 }
 
+/* Which of two values counts differs from program to program. */
+static bool is_set_again(char *const *envp, const char *name, const char *value)
+{
+    size_t n = strlen(name);
+
+    for (; *envp; envp++)
+        if (strncmp(*envp, name, n) == 0 && (*envp)[n] == '=' && strcmp(*envp + n + 1, value) != 0)
+            return true;
+    return false;
+}
+
 static void split_roots(struct config *c)
 {
     struct str rest = str_of(c->log_roots), root;
@@ -275,6 +294,8 @@ static int load_env(struct config *c, char *const *envp, struct err *e)
 
         if (set_default(c, v, e) < 0 || (value && set_var(c, v, value, e) < 0))
             return -1;
+        if (value && is_set_again(envp, v->name, value))
+            return err_set(e, EINVAL, "%s: is set twice, to different values", v->name);
     }
     split_roots(c);
     fit_journals(c, envp);
@@ -418,56 +439,6 @@ static int load_args(struct config *c, char *const *argv, struct err *e)
     return 0;
 }
 
-/* A path that requests can have, and that is nobody else's. */
-static int check_path(const char *name, const char *path, const char *other, struct err *e)
-{
-    static const char *const taken[] = {"/metrics", "/healthz", "/readyz", "/drains"};
-
-    if (*path != '/' || path[strcspn(path, " ?#\t\r\n")])
-        return err_set(e, EINVAL, "%s: '%s' is not a path", name, path);
-    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
-        if (strcmp(path, taken[i]) == 0 || strcmp(path, other) == 0)
-            return err_set(e, EINVAL, "%s: '%s' is something else's path", name, path);
-    return 0;
-}
-
-bool config_hears(const struct config *c)
-{
-    return c->syslog_tcp || c->syslog_udp || c->syslog_tls || c->http_events || c->http_syslog ||
-           c->envoy;
-}
-
-static int check_owners(const struct config *c, struct err *e)
-{
-    struct buf names = BUF_INIT(1024);
-    int rc = trusted_inputs(str_of(c->input_owners), &names, e);
-
-    if (rc == 0 && names.len && !c->kubernetes_datasource)
-        rc = err_set(e, EINVAL,
-                     "INPUT_OWNERS: needs KUBERNETES_DATASOURCE=true, which knows the workloads");
-    buf_release(&names);
-    return rc;
-}
-
-static int complete(const struct config *c, struct err *e)
-{
-    if (check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
-        check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0 ||
-        check_owners(c, e) < 0)
-        return -1;
-    if (!c->kubernetes && !config_hears(c))
-        return err_set(e, EINVAL,
-                       "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
-                       "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS, HTTP_SYSLOG or ENVOY");
-    if (c->postgres && !str_trim(str_of(c->database_url)).len)
-        return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
-    if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)
-        return err_set(e, EINVAL,
-                       "no route source: give --drain 'HOSTNAME=URL' or --routes FILE, or set "
-                       "KUBERNETES_DATASOURCE=true or POSTGRES=true");
-    return 0;
-}
-
 int config_load(struct config *c, char *const *argv, char *const *envp, struct err *e)
 {
     *c = (struct config){.mode = CONFIG_MODE_RUN};
@@ -483,7 +454,7 @@ int config_load(struct config *c, char *const *argv, char *const *envp, struct e
         return 0;
     if (load_env(c, envp, e) < 0)
         return -1;
-    return complete(c, e);
+    return config_complete(c, envp, e);
 }
 
 static void free_secret(char *text)
@@ -503,6 +474,9 @@ void config_release(struct config *c)
     free(c->kube_config);
     free(c->state_dir);
     free(c->explain);
+    for (unsigned i = 0; i < c->nunknown; i++)
+        free(c->unknown[i].name);
+    free(c->unknown);
     for (const char **root = c->roots; root && *root; root++)
         free((void *)*root);
     free(c->roots);

@@ -66,6 +66,7 @@ struct config {
     const char *egress_deny;
     unsigned egress_private; /* enum config_private */
     const char *node_ip;
+    const char *owner_schemes;
     uint64_t stop_grace_ms;
     unsigned log_level; /* enum log_level */
     bool debug;
@@ -107,6 +108,12 @@ struct config {
     const char *envoy_key, *envoy_key_file;   /* a secret: never shown */
     const char *envoy_client_ca, *envoy_client_ca_file;
 
+    struct config_unknown { /* variables that look like ours */
+        char *name;         /* owned */
+        const char *like;   /* which one may be meant; NULL = none in particular */
+    } * unknown;            /* owned */
+    unsigned nunknown;
+
     const char **roots; /* log_roots, split; NULL-terminated; owned, as are the texts in it */
 
     /* The command line. Copies: the originals are overwritten by config_scrub(). */
@@ -127,6 +134,8 @@ void config_release(struct config *c);
  * credential. */
 void config_scrub(char **argv);
 enum log_level config_log_level(const struct config *c);
+/* Names the variables that look like ours, in the log. */
+void config_say_unknown(const struct config *c);
 /* Whether any network input is on. */
 bool config_hears(const struct config *c);
 
@@ -141,6 +150,8 @@ enum config_kind {
     CONFIG_ADDRESS,  /* const char *, an IP address or empty */
     CONFIG_SERVERS,  /* const char *, ip[:port],… or empty */
     CONFIG_CIDRS,    /* const char *, as of struct egress_config, or empty */
+    CONFIG_NAME,     /* const char *, the name of a Kubernetes object, or empty */
+    CONFIG_LIST,     /* const char *, of words that config_check_list() knows, or empty */
     CONFIG_CHOICE,   /* unsigned: which of the comma separated <words> */
     CONFIG_SET,      /* unsigned: a bit for each of the <words> given */
     CONFIG_LATER,    /* true is refused: not in this build */

@@ -18,19 +18,20 @@ static const struct config_var vars[] = {
      "read the logs of containers under KUBERNETES_LOG_PATH"},
     {"KUBERNETES_LOG_PATH", CONFIG_TEXT, TEXT("/var/log/containers", 1, log_path),
      "directory of links to container logs; plain files in it are streams, too"},
-    {"LOG_ROOTS", CONFIG_TEXT, TEXT("/var/lib/docker/containers", 0, log_roots),
+    {"LOG_ROOTS", CONFIG_LIST, TEXT("/var/lib/docker/containers", 0, log_roots),
      "directories, separated by colons, under which the links may lead; the parent of "
      "KUBERNETES_LOG_PATH always is one"},
-    {"EXCLUDE_NAMESPACES", CONFIG_TEXT, TEXT("", 0, exclude_namespaces),
-     "namespaces whose logs are not read, separated by commas"},
-    {"NODE", CONFIG_TEXT, TEXT(CONFIG_NODE_DEFAULT, 1, node),
+    {"EXCLUDE_NAMESPACES", CONFIG_LIST, TEXT("", 0, exclude_namespaces),
+     "namespaces whose logs are not read, separated by commas or spaces; '*' stands for any "
+     "characters"},
+    {"NODE", CONFIG_NAME, TEXT(CONFIG_NODE_DEFAULT, 1, node),
      "name of this node; needed with the Kubernetes API, from the field spec.nodeName"},
     {"NODE_IP", CONFIG_CIDRS, TEXT("", 0, node_ip),
      "addresses of this node, separated by commas, from the field status.hostIP: workloads' own "
      "drains may not reach them"},
-    {"POD_NAME", CONFIG_TEXT, TEXT("", 0, pod_name),
+    {"POD_NAME", CONFIG_NAME, TEXT("", 0, pod_name),
      "the pod that logtrain runs in, whose own log is not read; in a cluster, HOSTNAME unless set"},
-    {"POD_NAMESPACE", CONFIG_TEXT, TEXT("", 0, pod_namespace),
+    {"POD_NAMESPACE", CONFIG_NAME, TEXT("", 0, pod_namespace),
      "the namespace of that pod; empty means any"},
     {"OPERATOR_PATTERNS", CONFIG_CHOICE, WORDS("name,hostname", "name", operator_patterns),
      "what a '*' in --drain, the routes file and the table is matched with: the workload's true "
@@ -69,6 +70,10 @@ static const struct config_var vars[] = {
     {"EGRESS_PRIVATE", CONFIG_CHOICE, WORDS("allow,deny", "allow", egress_private),
      "whether they may reach private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, "
      "100.64.0.0/10, 198.18.0.0/15, fc00::/7) that EGRESS_ALLOW does not name"},
+    {"OWNER_SCHEMES", CONFIG_LIST, TEXT("*", 1, owner_schemes),
+     "schemes that workloads' own drains may have, separated by commas or spaces; '*' stands for "
+     "any "
+     "characters"},
     {"STOP_GRACE", CONFIG_DURATION, NUM(STOP_GRACE_MS, 0, 600000, stop_grace_ms),
      "how long a stop may take to hand over what is on its way"},
     {"LOG_LEVEL", CONFIG_CHOICE, WORDS("error,warn,info,debug", "info", log_level),
@@ -100,10 +105,10 @@ static const struct config_var vars[] = {
      "of that, for one hostname; at least two records of MAX_LINE and 1m more"},
     {"JOURNAL_HOSTS_MAX", CONFIG_NUMBER, NUM(JOURNAL_HOSTS_MAX, 1, 1000000, journal_hosts_max),
      "hostnames heard by network inputs at a time; the one not heard for longest makes place"},
-    {"INPUT_HOSTNAMES", CONFIG_TEXT, TEXT("", 0, input_hostnames),
+    {"INPUT_HOSTNAMES", CONFIG_LIST, TEXT("", 0, input_hostnames),
      "under which hostnames inputs may write: 'INPUT=PATTERN PATTERN; INPUT=...', inputs not "
      "named may use any"},
-    {"INPUT_OWNERS", CONFIG_TEXT, TEXT("", 0, input_owners),
+    {"INPUT_OWNERS", CONFIG_LIST, TEXT("", 0, input_owners),
      "inputs, separated by commas or spaces, whose hostnames are trusted to name workloads: the "
      "workload's own drains get what they hear under its name; needs KUBERNETES_DATASOURCE=true"},
     {"KUBERNETES_DATASOURCE", CONFIG_BOOL, TEXT("false", 0, kubernetes_datasource),
@@ -275,6 +280,10 @@ int config_values_text(const struct config_var *v, struct buf *out)
         return buf_addf(out, "IP addresses");
     case CONFIG_CIDRS:
         return buf_addf(out, "address[/bits][:port]");
+    case CONFIG_NAME:
+        return buf_addf(out, "a name of Kubernetes'");
+    case CONFIG_LIST:
+        return buf_addf(out, "words");
     case CONFIG_LATER:
         return buf_addf(out, "false");
     case CONFIG_TEXT:

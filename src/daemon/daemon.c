@@ -339,8 +339,8 @@ static int open_routes(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
 
-    d->source_env =
-        (struct datasource_env){&d->loop, d->notify, d->router, check_url, check_owner_url};
+    d->source_env = (struct datasource_env){&d->loop,  d->notify,       d->router,
+                                            check_url, check_owner_url, d->cfg->owner_schemes};
     if (c->ndrains) {
         d->flags =
             datasource_flags_open(&d->source_env, (const char *const *)c->drains, c->ndrains, e);
@@ -578,6 +578,7 @@ int daemon_run(const struct config *cfg)
     log_set_level(config_log_level(cfg));
     process_harden();
     d->cfg = cfg;
+    config_say_unknown(cfg);
     open_base(d);
     if (open_rest(d, &e) == 0) {
         status_ready(d->status, d->nengines);

@@ -27,6 +27,7 @@ struct datasource_env {
     int (*check_url)(struct str url, struct err *e);
     /* The same for what a workload asks for. */
     int (*check_owner_url)(struct str url, struct err *e);
+    const char *owner_schemes; /* OWNER_SCHEMES: that it may use, words with '*'; NULL = any */
 };
 
 struct datasource_stats {

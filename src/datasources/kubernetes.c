@@ -8,6 +8,7 @@
  * with a pod on this node, or of which something is heard here, are looked at, so that a mistake is
  * logged where it matters.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -90,6 +91,23 @@ static bool has(const struct wanted *w, struct str url)
     return false;
 }
 
+/* <url> is one that parses. */
+static int check_scheme(const struct datasource_env *env, struct str url, struct err *e)
+{
+    struct str schemes = str_of(env->owner_schemes ? env->owner_schemes : "*"), word;
+    ptrdiff_t colon = str_find(url, ':');
+    char lower[32];
+    size_t n = 0;
+
+    for (; n < sizeof(lower) && colon > 0 && n < (size_t)colon; n++)
+        lower[n] = url.p[n] >= 'A' && url.p[n] <= 'Z' ? (char)(url.p[n] + 32) : url.p[n];
+    while (str_word(&schemes, &word))
+        if (str_glob(word, str_make(lower, n)))
+            return 0;
+    return err_set(e, EACCES, "%.*s: workloads may not have such drains (OWNER_SCHEMES)", (int)n,
+                   lower);
+}
+
 int datasource_kubernetes_check(const struct datasource_env *env, struct str url, unsigned nth,
                                 struct err *e)
 {
@@ -97,7 +115,7 @@ int datasource_kubernetes_check(const struct datasource_env *env, struct str url
         return err_set(e, E2BIG, "a workload may have %d drains", OWNER_DRAINS_MAX);
     if (url.len > OWNER_URL_MAX)
         return err_set(e, E2BIG, "url: is over %d bytes", OWNER_URL_MAX);
-    return env->check_owner_url(url, e);
+    return env->check_owner_url(url, e) < 0 ? -1 : check_scheme(env, url, e);
 }
 
 static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_drains *d)

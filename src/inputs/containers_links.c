@@ -22,11 +22,9 @@ static bool namespace_excluded(const struct containers *c, struct str namespace)
 {
     struct str rest = str_of(c->exclude), one;
 
-    while (str_cut(&rest, ',', &one)) {
-        one = str_trim(one);
-        if (one.len && str_eq(one, namespace))
+    while (str_word(&rest, &one))
+        if (str_glob(one, namespace))
             return true;
-    }
     return false;
 }
 

@@ -15,9 +15,13 @@ struct hostname_rules {
     size_t n;
 };
 
-/* The patterns for the input <name> in <text>: "input=pattern pattern; …"; a part without "=" is
- * for all inputs. <text> must live as long as <r>. -1 with <e>: a part has no pattern. */
+/* The patterns for the input <name> in <text>: "input=pattern pattern; …", with commas or blanks
+ * between patterns; a part without "=" is for all inputs. <text> must live as long as <r>. -1 with
+ * <e>: a part has no pattern. */
 int hostname_rules_parse(struct hostname_rules *r, struct str text, struct str name, struct err *e);
+/* Whether <text> restricts whom it means to. -1 with <e> naming the word that can match nothing,
+ * not the variable. */
+int hostname_rules_check(struct str text, struct err *e);
 void hostname_rules_release(struct hostname_rules *r);
 bool hostname_rules_allow(const struct hostname_rules *r, struct str hostname);
 

@@ -79,7 +79,7 @@ struct containers_config {
     const char *log_path;           /* KUBERNETES_LOG_PATH */
     const char *const *roots;       /* LOG_ROOTS: real directories under which links may lead;
                                        NULL-terminated. The parent of log_path is always one */
-    const char *exclude_namespaces; /* EXCLUDE_NAMESPACES, comma separated, trimmed; may be NULL */
+    const char *exclude_namespaces; /* EXCLUDE_NAMESPACES: words, with '*'; may be NULL */
     const char *node;               /* NODE */
     const char *self_pod;           /* the pod we run in: its own log is not read; "" = in none */
     const char *self_namespace;     /* ... which is in here; "" = nobody knows */

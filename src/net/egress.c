@@ -202,20 +202,6 @@ static int parse_rule(struct rule *r, struct str entry, struct err *e)
     return 0;
 }
 
-/* Cuts the first entry off <*rest>; false at the end. */
-static bool next_entry(struct str *rest, struct str *entry)
-{
-    size_t n = 0;
-
-    while (rest->len && strchr(", \t\r\n", rest->p[0]))
-        *rest = str_skip(*rest, 1);
-    while (n < rest->len && !strchr(", \t\r\n", rest->p[n]))
-        n++;
-    *entry = str_head(*rest, n);
-    *rest = str_skip(*rest, n);
-    return n > 0;
-}
-
 /* ---- rules ---- */
 
 static void add(struct policy *p, const struct rule *r)
@@ -229,7 +215,7 @@ static int add_list(struct policy *p, const char *list, bool allow, struct err *
     struct str rest = str_of(list), entry;
     struct rule r;
 
-    while (next_entry(&rest, &entry)) {
+    while (str_word(&rest, &entry)) {
         if (parse_rule(&r, entry, e) < 0)
             return -1;
         if (p->n == EGRESS_RULES_MAX)
@@ -273,7 +259,7 @@ static void add_node(struct policy *p, const char *list)
 {
     struct str rest = str_of(list), entry;
 
-    while (next_entry(&rest, &entry))
+    while (str_word(&rest, &entry))
         add_built_in(p, entry, "this node's own");
 }
 

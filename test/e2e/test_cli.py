@@ -39,6 +39,27 @@ def test_bad_variable_is_named(name, value):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("name, value, word", [
+    ("INPUT_HOSTNAMES", "http_evnts=web.*", "http_evnts"), ("INPUT_HOSTNAMES", "syslog_tcp=a.*, envoy=b.*", "envoy=b.*"),
+    ("EXCLUDE_NAMESPACES", "kube_*", "kube_*"), ("INPUT_OWNERS", "envoi", "envoi"), ("OWNER_SCHEMES", "htps", "htps"),
+    ("EGRESS_PRIVATE", "no", "no"), ("EGRESS_DENY", "intranet", "intranet"), ("EXCLUDE_NAMESPACE", "a", "EXCLUDE_NAMESPACES"),
+    ("EGRESS_DENNY", "10.0.0.0/8", "EGRESS_DENY"),
+])
+def test_T14_what_restricts_nothing_does_not_start(name, value, word):
+    said = refused("--drain", "a=null://", env={name: value})
+    assert said.startswith(f"logtrain: {name}: ") and word in said
+
+
+def test_T14_variables_that_look_like_ours_are_named(tmp_path):
+    with Daemon(drains=[("a", "null://")], tmp=tmp_path, env={
+            "KUBERNETES_LOG_PATH": tmp_path / "logs", "LOGTRAIN_TRASE": "drain", "LOGTRAIN_X": "1", "MAXLINE": "1k",
+            "UNRELATED": "1"}) as d:
+        said = d.log_lines("unknown variable")
+        assert len(said) == 3
+        assert "name=LOGTRAIN_TRASE meant=LOGTRAIN_TRACE" in said[0] and "name=LOGTRAIN_X " in said[1]
+        assert "name=MAXLINE meant=MAX_LINE" in said[2]
+
+
 @pytest.mark.parametrize("name", ["PERSISTENT"])
 def test_later_feature_is_refused(name):
     assert refused("--drain", "a=null://", env={name: "true"}) == f"logtrain: {name}=true: not in this build\n"

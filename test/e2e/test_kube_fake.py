@@ -311,6 +311,31 @@ def test_akkeris_names_and_only_akkeris(node, oracle, api, kube, syslog_tcp):
     assert one.metric("logtrain_pending_streams") == 1
 
 
+def test_OWNER_SCHEMES_of_annotations(node, oracle, api, kube, syslog_tcp, http):
+    """What is not named is refused, however its scheme is written, and the owner is told; an operator may have any."""
+    peer, web, operator = syslog_tcp(), http(), syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    api.workload(c, "web", drains=f"{peer.url()};{peer.url().replace('syslog', 'SysLog')};{web.url('batch=ndjson')};gelf+udp://h/")
+    c.write(oracle.source("a").take(10))
+    d = kube(env={"OWNER_SCHEMES": "http*, syslog+tls"}, drains=[("*", operator.url())])
+    for one in (web, operator):
+        oracle.wait_complete(one, WAIT).assert_exact()
+    assert len(d.log_lines("drain refused .*OWNER_SCHEMES")) == 3 and not peer.connections
+    wait_for(lambda: [e["reason"] for e in api.events] == ["DrainRefused"] * 3, WAIT, lambda: api.events)
+
+
+def test_T14_excluded_namespaces_by_pattern(node, oracle, api, kube, syslog_tcp):
+    peer = syslog_tcp()
+    wanted, *others = (node.container("a-7d9c8b6f5d-bcdfg", ns) for ns in ("shop", "kube-system", "kube-public", "dev-1", "x"))
+    for c in (wanted, *others):
+        c.write(oracle.source(c.pod.namespace).take(10))
+    d = kube(env={"EXCLUDE_NAMESPACES": "kube-*,*-1 x"}, drains=[("*", peer.url())])
+    for c in (wanted, *others):
+        api.workload(c, "a")
+    oracle.wait_complete(peer, WAIT, ["shop"]).assert_exact()
+    assert d.metric("logtrain_streams") == 1
+
+
 def test_excluded_namespaces(node, oracle, api, kube, syslog_tcp):
     peer = syslog_tcp()
     wanted, not_wanted = node.container("a-7d9c8b6f5d-bcdfg", "shop"), node.container("b-7d9c8b6f5d-bcdfg", "noise")

@@ -170,6 +170,14 @@ static void accepted_without_meaning(void **state)
         "HTTP_ADDRESS=127.0.0.1",
         "WORKERS_UNKNOWN=17",
         "EXCLUDE_NAMESPACES=",
+        "EXCLUDE_NAMESPACES=kube-*, *-system default default",
+        "INPUT_HOSTNAMES=http_*=web.* api.*,x; *=*.shop; envoy=fd00::1;",
+        "INPUT_HOSTNAMES=*.shop",
+        "OWNER_SCHEMES=https syslog+tls,es*",
+        "OWNER_SCHEMES=*",
+        "EGRESS_PRIVATE=deny",
+        "NODE_IP=10.0.0.7,fd00::7",
+        "NODE=ip-10-0-0-7.ec2.internal",
         "INPUT_OWNERS=",
         "DNS_SERVERS=::1,[::1]:53, 10.0.0.1:5353",
         "DNS_SERVERS=[::1]",
@@ -244,6 +252,122 @@ static void bad_values_name_the_variable(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         refuse_env(rows[i].var, rows[i].text);
+}
+
+/* T14: what restricts somebody restricts him, or does not start. */
+static void what_can_mean_nothing_is_refused(void **state)
+{
+    static const struct {
+        char *var;
+        const char *text;
+    } rows[] = {
+        {"EXCLUDE_NAMESPACES=kube_system",
+         "EXCLUDE_NAMESPACES: 'kube_system' is no namespace's name, nor a pattern of one"},
+        {"EXCLUDE_NAMESPACES=default,Kube-system",
+         "EXCLUDE_NAMESPACES: 'Kube-system' is no namespace's name, nor a pattern of one"},
+        {"EXCLUDE_NAMESPACES=kube-?",
+         "EXCLUDE_NAMESPACES: 'kube-?' is no namespace's name, nor a pattern of one"},
+        {"EXCLUDE_NAMESPACES=a;b",
+         "EXCLUDE_NAMESPACES: 'a;b' is no namespace's name, nor a pattern of one"},
+        {"EXCLUDE_NAMESPACES='kube-*'",
+         "EXCLUDE_NAMESPACES: ''kube-*'' is no namespace's name, nor a pattern of one"},
+        {"EXCLUDE_NAMESPACES=^kube-.*$",
+         "EXCLUDE_NAMESPACES: '^kube-.*$' is no namespace's name, nor a pattern of one"},
+        {"EXCLUDE_NAMESPACES=aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaa",
+         "EXCLUDE_NAMESPACES: 'aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaa' is no namespace's "
+         "name, nor a pattern of one"},
+        {"EXCLUDE_NAMESPACES= ", "EXCLUDE_NAMESPACES: is blank"},
+        {"EXCLUDE_NAMESPACES=,", "EXCLUDE_NAMESPACES: holds no word"},
+        {"INPUT_HOSTNAMES=http_evnts=web.*",
+         "INPUT_HOSTNAMES: there is no network input 'http_evnts'"},
+        {"INPUT_HOSTNAMES=http_events=web.*; Envoy=a",
+         "INPUT_HOSTNAMES: there is no network input 'Envoy'"},
+        {"INPUT_HOSTNAMES==web.*", "INPUT_HOSTNAMES: there is no network input ''"},
+        {"INPUT_HOSTNAMES=envoy=", "INPUT_HOSTNAMES: 'envoy' has no pattern"},
+        {"INPUT_HOSTNAMES=envoy= ;", "INPUT_HOSTNAMES: 'envoy' has no pattern"},
+        {"INPUT_HOSTNAMES=envoy=, ", "INPUT_HOSTNAMES: 'envoy' has no pattern"},
+        {"INPUT_HOSTNAMES=syslog_tcp=a.*, envoy=b.*",
+         "INPUT_HOSTNAMES: 'envoy=b.*' is no pattern of a hostname (a ';' ends a part)"},
+        {"INPUT_HOSTNAMES=envoy=w\xc3\xa4sche",
+         "INPUT_HOSTNAMES: 'w\xc3\xa4sche' is no pattern of a hostname (a ';' ends a part)"},
+        {"INPUT_HOSTNAMES=\t", "INPUT_HOSTNAMES: is blank"},
+        {"INPUT_OWNERS=Envoy", "INPUT_OWNERS: there is no network input 'Envoy'"},
+        {"INPUT_OWNERS= , ", "INPUT_OWNERS: holds no word"},
+        {"OWNER_SCHEMES=", "OWNER_SCHEMES: is empty"},
+        {"OWNER_SCHEMES= ", "OWNER_SCHEMES: is blank"},
+        {"OWNER_SCHEMES=https,syslog+tsl",
+         "OWNER_SCHEMES: 'syslog+tsl' is no scheme of a drain of workloads"},
+        {"OWNER_SCHEMES=HTTPS", "OWNER_SCHEMES: 'HTTPS' is no scheme of a drain of workloads"},
+        {"OWNER_SCHEMES=https://",
+         "OWNER_SCHEMES: 'https://' is no scheme of a drain of workloads"},
+        {"OWNER_SCHEMES=stdout", "OWNER_SCHEMES: 'stdout' is no scheme of a drain of workloads"},
+        {"EGRESS_DENY=10.0.0.0/8;192.168.0.0/16",
+         "EGRESS_DENY: '10.0.0.0/8;192.168.0.0/16': a prefix has 0 to 32 bits"},
+        {"EGRESS_DENY=10.*", "EGRESS_DENY: '10.*': not an IPv4 or IPv6 address"},
+        {"EGRESS_DENY= ", "EGRESS_DENY: is blank"},
+        {"EGRESS_DENY=,", "EGRESS_DENY: holds no word"},
+        {"EGRESS_PRIVATE=Deny", "EGRESS_PRIVATE: 'Deny' is not one of allow,deny"},
+        {"EGRESS_PRIVATE=true", "EGRESS_PRIVATE: 'true' is not one of allow,deny"},
+        {"EGRESS_PRIVATE=", "EGRESS_PRIVATE: '' is not one of allow,deny"},
+        {"NODE_IP=node-1", "NODE_IP: 'node-1': not an IPv4 or IPv6 address"},
+        {"NODE=Node 1", "NODE: 'Node 1' is not a name of Kubernetes'"},
+        {"POD_NAME=logtrain-*", "POD_NAME: 'logtrain-*' is not a name of Kubernetes'"},
+        {"POD_NAMESPACE=log train", "POD_NAMESPACE: 'log train' is not a name of Kubernetes'"},
+        {"LOG_ROOTS=/var/lib:log", "LOG_ROOTS: 'log' is no absolute path"},
+        {"LOG_ROOTS= /var/lib", "LOG_ROOTS: ' /var/lib' is no absolute path"},
+        {"SYSLOG_TLS_CLIENT_CA_PEM= ", "SYSLOG_TLS_CLIENT_CA_PEM: is blank"},
+        {"HTTP_TOKEN_FILE= ", "HTTP_TOKEN_FILE: is blank"},
+        {"EXCLUDE_NAMESPACE=a",
+         "EXCLUDE_NAMESPACE: there is no such variable; EXCLUDE_NAMESPACES is meant?"},
+        {"EXCLUDE_NAMESPACESS=a",
+         "EXCLUDE_NAMESPACESS: there is no such variable; EXCLUDE_NAMESPACES is meant?"},
+        {"EGERSS_DENY=10.0.0.0/8", "EGERSS_DENY: there is no such variable; EGRESS_DENY is meant?"},
+        {"EGRESS_DENI=10.0.0.0/8", "EGRESS_DENI: there is no such variable; EGRESS_DENY is meant?"},
+        {"egress_deny=10.0.0.0/8", "egress_deny: there is no such variable; EGRESS_DENY is meant?"},
+        {"OWNER_SCHEME=https", "OWNER_SCHEME: there is no such variable; OWNER_SCHEMES is meant?"},
+        {"INPUT_HOSTNAME=", "INPUT_HOSTNAME: there is no such variable; INPUT_HOSTNAMES is meant?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        refuse_env(rows[i].var, rows[i].text);
+}
+
+static void a_variable_set_twice_is_refused(void **state)
+{
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(config_load(&c, ARGS(DRAIN), ENV("WORKERS=1", "A=b", "WORKERS=1"), &e), 0);
+    config_release(&c);
+    assert_int_equal(
+        config_load(&c, ARGS(DRAIN), ENV("EGRESS_DENY=10.0.0.0/8", "EGRESS_DENY="), &e), -1);
+    config_release(&c);
+    assert_string_equal(e.text, "EGRESS_DENY: is set twice, to different values");
+}
+
+static void what_looks_like_ours_is_named(void **state)
+{
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(config_load(&c, ARGS(DRAIN),
+                                 ENV("LOGTRAIN_TARCE=drain", "LOGTRAIN_SPEED=11", "WORKER=2",
+                                     "max_line=1k", "MAXLINE=1k", "HOME=/", "LOGTRAIN=1",
+                                     "KUBERNETES_PORT=tcp://10.0.0.1:443", "DEBUG=false"),
+                                 &e),
+                     0);
+    assert_int_equal(c.nunknown, 5);
+    assert_string_equal(c.unknown[0].name, "LOGTRAIN_TARCE");
+    assert_string_equal(c.unknown[0].like, "LOGTRAIN_TRACE");
+    assert_string_equal(c.unknown[1].name, "LOGTRAIN_SPEED");
+    assert_null(c.unknown[1].like);
+    assert_string_equal(c.unknown[2].like, "WORKERS");
+    assert_string_equal(c.unknown[3].like, "MAX_LINE");
+    assert_string_equal(c.unknown[4].like, "MAX_LINE");
+    config_release(&c);
 }
 
 static void later_features_are_refused(void **state)
@@ -433,6 +557,9 @@ int main(void)
         cmocka_unit_test(good_words_arrive),
         cmocka_unit_test(accepted_without_meaning),
         cmocka_unit_test(bad_values_name_the_variable),
+        cmocka_unit_test(what_can_mean_nothing_is_refused),
+        cmocka_unit_test(a_variable_set_twice_is_refused),
+        cmocka_unit_test(what_looks_like_ours_is_named),
         cmocka_unit_test(later_features_are_refused),
         cmocka_unit_test(an_input_and_routes_are_needed),
         cmocka_unit_test(flags_take_their_value_both_ways),

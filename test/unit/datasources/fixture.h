@@ -74,7 +74,8 @@ static void fixture_open(struct fixture *f, const char *const *hostnames, unsign
     f->notify = notify_create(&f->loop);
     f->router = router_create(&fixture_sink, f);
     origins_init(&f->set, NULL, 0);
-    f->env = (struct datasource_env){&f->loop, f->notify, f->router, fixture_check, fixture_check};
+    f->env =
+        (struct datasource_env){&f->loop, f->notify, f->router, fixture_check, fixture_check, NULL};
     for (unsigned i = 0; i < n; i++) {
         struct identity id = {.hostname = str_of(hostnames[i])};
 

@@ -1,0 +1,260 @@
+/*
+ * What makes sense of the configuration as a whole, and words in lists. A setting that restricts
+ * somebody has to restrict him: a word that can mean nothing, or a variable that is one of ours but
+ * for a letter, refuses to start.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/config_internal.h"
+#include "drains/spec.h"
+#include "inputs/hostnames.h"
+#include "inputs/trusted.h"
+
+#define SHOWN 48 /* bytes of a bad word that are shown */
+#define LABEL_MAX 63
+#define NAME_MAX_BYTES 253
+#define UNKNOWN_MAX 32 /* that are named */
+
+/* ---- lists ---- */
+
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+bool config_is_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_name_char(s.p[i]) && s.p[i] != '.')
+            return false;
+    return s.len > 0 && s.len <= NAME_MAX_BYTES;
+}
+
+/* A namespace's name, or a pattern that may fit one. */
+static bool is_namespace(struct str word)
+{
+    size_t letters = 0;
+
+    for (size_t i = 0; i < word.len; i++) {
+        if (!is_name_char(word.p[i]) && word.p[i] != '*')
+            return false;
+        letters += word.p[i] != '*';
+    }
+    return letters <= LABEL_MAX;
+}
+
+static int bad_word(const struct config_var *v, struct str word, const char *what, struct err *e)
+{
+    return err_set(e, EINVAL, "%s: '%.*s' is %s", v->name, STR_ARG(str_head(word, SHOWN)), what);
+}
+
+static bool is_owners_scheme(struct str word)
+{
+    for (const struct drain_scheme *s = drain_schemes(); s->name; s++)
+        if (!(s->flags & DRAIN_DEV_ONLY) && str_glob(word, str_of(s->name)))
+            return true;
+    return false;
+}
+
+static int check_roots(const struct config_var *v, struct str value, struct err *e)
+{
+    struct str root;
+
+    while (str_cut(&value, ':', &root))
+        if (root.len && root.p[0] != '/')
+            return bad_word(v, root, "no absolute path", e);
+    return 0;
+}
+
+static int check_words(const struct config_var *v, struct str value, bool (*fits)(struct str word),
+                       const char *what, struct err *e)
+{
+    struct str word;
+
+    while (str_word(&value, &word))
+        if (!fits(word))
+            return bad_word(v, word, what, e);
+    return 0;
+}
+
+int config_check_list(const struct config_var *v, struct str value, struct err *e)
+{
+    struct str rest = value, word;
+
+    if (value.len && !str_word(&rest, &word))
+        return err_set(e, EINVAL, "%s: holds no word", v->name);
+    if (strcmp(v->name, "LOG_ROOTS") == 0)
+        return check_roots(v, value, e);
+    if (strcmp(v->name, "EXCLUDE_NAMESPACES") == 0)
+        return check_words(v, value, is_namespace, "no namespace's name, nor a pattern of one", e);
+    if (strcmp(v->name, "OWNER_SCHEMES") == 0)
+        return check_words(v, value, is_owners_scheme, "no scheme of a drain of workloads", e);
+    if (strcmp(v->name, "INPUT_HOSTNAMES") == 0 && hostname_rules_check(value, e) < 0)
+        return err_wrap(e, "%s", v->name);
+    return 0;
+}
+
+/* ---- variables that are not ours ---- */
+
+/* Misspelt, each of these would leave something open. */
+static const char *const restricting[] = {
+    "EXCLUDE_NAMESPACES",
+    "HTTP_ADDRESS",
+    "EGRESS_DENY",
+    "EGRESS_PRIVATE",
+    "OWNER_SCHEMES",
+    "INPUT_HOSTNAMES",
+    "INPUT_ADDRESS",
+    "ONLY_AKKERIS",
+    "HTTP_TOKEN_FILE",
+    "SYSLOG_TLS_CLIENT_CA_PEM",
+    "SYSLOG_TLS_CLIENT_CA_PEM_FILE",
+    "ENVOY_TLS_CERT_PEM",
+    "ENVOY_TLS_CERT_PEM_FILE",
+    "ENVOY_TLS_CLIENT_CA_PEM",
+    "ENVOY_TLS_CLIENT_CA_PEM_FILE",
+};
+
+static bool restricts(const char *name)
+{
+    for (size_t i = 0; name && i < ARRAY_LEN(restricting); i++)
+        if (strcmp(restricting[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool same_letter(char a, char b)
+{
+    return toupper((unsigned char)a) == toupper((unsigned char)b);
+}
+
+/* Whether one letter more, less, other, or two exchanged, make <b> of <a>; capitals do not count.
+ */
+static bool one_edit(struct str a, struct str b)
+{
+    size_t i = 0, from;
+
+    if (a.len > b.len) {
+        struct str longer = a;
+
+        a = b;
+        b = longer;
+    }
+    if (b.len - a.len > 1)
+        return false;
+    while (i < a.len && same_letter(a.p[i], b.p[i]))
+        i++;
+    if (a.len == b.len && i + 1 < a.len && same_letter(a.p[i], b.p[i + 1]) &&
+        same_letter(a.p[i + 1], b.p[i]))
+        from = i + 2;
+    else
+        from = a.len == b.len && i < a.len ? i + 1 : i;
+    for (; from < a.len; from++)
+        if (!same_letter(a.p[from], b.p[from + (b.len - a.len)]))
+            return false;
+    return true;
+}
+
+static bool is_ours(struct str name)
+{
+    for (const struct config_var *v = config_vars(); v->name; v++)
+        if (str_eq(name, str_of(v->name)))
+            return true;
+    return false;
+}
+
+/* One that <name> may be meant to be, rather one that restricts; NULL when there is none. */
+static const char *meant(struct str name)
+{
+    const char *like = NULL;
+
+    for (const struct config_var *v = config_vars(); v->name; v++)
+        if (one_edit(name, str_of(v->name)) && !restricts(like))
+            like = v->name;
+    return like;
+}
+
+static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
+{
+    for (; *envp; envp++) {
+        struct str rest = str_of(*envp), name;
+        const char *like;
+
+        if (!str_cut(&rest, '=', &name) || is_ours(name))
+            continue;
+        like = meant(name);
+        if (restricts(like))
+            return err_set(e, EINVAL, "%.*s: there is no such variable; %s is meant?",
+                           STR_ARG(str_head(name, SHOWN)), like);
+        if ((!like && !str_starts(name, STR("LOGTRAIN_"))) || c->nunknown == UNKNOWN_MAX)
+            continue;
+        c->unknown = xrealloc(c->unknown, (c->nunknown + 1) * sizeof(*c->unknown));
+        c->unknown[c->nunknown++] = (struct config_unknown){str_dup(name), like};
+    }
+    return 0;
+}
+
+void config_say_unknown(const struct config *c)
+{
+    for (unsigned i = 0; i < c->nunknown; i++)
+        log_warn("unknown variable in the environment, it has no effect",
+                 KV_CSTR("name", c->unknown[i].name),
+                 KV_CSTR("meant", c->unknown[i].like ? c->unknown[i].like : "?"));
+}
+
+/* ---- what depends on several ---- */
+
+/* A path that requests can have, and that is nobody else's. */
+static int check_path(const char *name, const char *path, const char *other, struct err *e)
+{
+    static const char *const taken[] = {"/metrics", "/healthz", "/readyz", "/drains"};
+
+    if (*path != '/' || path[strcspn(path, " ?#\t\r\n")])
+        return err_set(e, EINVAL, "%s: '%s' is not a path", name, path);
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+        if (strcmp(path, taken[i]) == 0 || strcmp(path, other) == 0)
+            return err_set(e, EINVAL, "%s: '%s' is something else's path", name, path);
+    return 0;
+}
+
+bool config_hears(const struct config *c)
+{
+    return c->syslog_tcp || c->syslog_udp || c->syslog_tls || c->http_events || c->http_syslog ||
+           c->envoy;
+}
+
+static int check_owners(const struct config *c, struct err *e)
+{
+    struct buf names = BUF_INIT(1024);
+    int rc = trusted_inputs(str_of(c->input_owners), &names, e);
+
+    if (rc == 0 && names.len && !c->kubernetes_datasource)
+        rc = err_set(e, EINVAL,
+                     "INPUT_OWNERS: needs KUBERNETES_DATASOURCE=true, which knows the workloads");
+    buf_release(&names);
+    return rc;
+}
+
+int config_complete(struct config *c, char *const *envp, struct err *e)
+{
+    if (check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
+        check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0 ||
+        check_owners(c, e) < 0 || look_for_unknown(c, envp, e) < 0)
+        return -1;
+    if (!c->kubernetes && !config_hears(c))
+        return err_set(e, EINVAL,
+                       "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
+                       "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS, HTTP_SYSLOG or ENVOY");
+    if (c->postgres && !str_trim(str_of(c->database_url)).len)
+        return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
+    if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)
+        return err_set(e, EINVAL,
+                       "no route source: give --drain 'HOSTNAME=URL' or --routes FILE, or set "
+                       "KUBERNETES_DATASOURCE=true or POSTGRES=true");
+    return 0;
+}
