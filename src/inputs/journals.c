@@ -414,7 +414,7 @@ enum journal_result journals_append_all(struct journals *js, struct journal_sour
 
 bool journals_full(const struct journals *js, const struct journal_entry *e)
 {
-    return js->store.failing ||
+    return js->store.failing || js->store.host_max >= js->store.bytes_max ||
            js->store.stats.bytes + journal_record_size(e) + FRESH_BYTES > js->store.bytes_max;
 }
 

@@ -74,7 +74,8 @@ enum journal_result journals_append(struct journals *js, struct journal_source *
 enum journal_result journals_append_all(struct journals *js, struct journal_source *src,
                                         const struct journal_entry *entries, size_t n);
 /* After JOURNAL_FULL: whether it is all journals together that have no room for <e>, or the disk
- * that fails; otherwise it is its hostname's. */
+ * that fails; otherwise it is its hostname's. Where a hostname may have as much as all, it is all.
+ */
 bool journals_full(const struct journals *js, const struct journal_entry *e);
 /* <w>->room is called once, when it may be worth another try. */
 void journals_wait(struct journals *js, struct journal_waiter *w);
