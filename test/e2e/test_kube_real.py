@@ -118,10 +118,13 @@ def test_kubectl_annotates_and_lines_start_and_stop(kube_api, workloads, start, 
     annotate(f"{kube_real.DRAINS}-")
     wait_for(lambda: unrouted(d), WAIT, lambda: f"the route to go: {d.drains()}")
     count = len(peer.messages())
-    write(oracle, container, "web")
+    container.write([b"written without an annotation"] * 10)
     stays(lambda: len(peer.messages()) == count, 0.5, "no line without an annotation")
-    annotate(f"{kube_real.DRAINS}={peer.url()}")  # and on where it was
+    annotate(f"{kube_real.DRAINS}={peer.url()}")  # what was written meanwhile is not sent
+    wait_for(lambda: not unrouted(d), WAIT, lambda: f"the route: {d.tail()}")
+    write(oracle, container, "web")
     oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
+    assert not [m for m in peer.messages() if b"without an annotation" in m]
     assert hostnames(peer) == {f"web.{w.namespace}", "shop.example"}
     kube_api.delete(web)
     write(oracle, container, "web")
@@ -195,7 +198,7 @@ def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, orac
     write(oracle, new, "late")
     oracle.wait_complete(peer, 60, ["web", "late"]).assert_exact()
     kube_api.annotate(web, drains=None)
-    wait_for(lambda: d.metric("logtrain_cursors") == 1, 60, lambda: f"the watch to go on: {d.tail()}")
+    wait_for(lambda: d.log_lines("route ended"), 60, lambda: f"the watch to go on: {d.tail()}")
 
 
 def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, oracle, syslog_tcp):
