@@ -197,8 +197,14 @@ def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, orac
         kube_api.start()
     write(oracle, new, "late")
     oracle.wait_complete(peer, 60, ["web", "late"]).assert_exact()
+    wait_for(lambda: d.metric("logtrain_cursors") == 3, 60, lambda: f"web and both pods of late: {d.drains()}")
     kube_api.annotate(web, drains=None)
-    wait_for(lambda: d.log_lines("route ended"), 60, lambda: f"the watch to go on: {d.tail()}")
+    wait_for(lambda: d.metric("logtrain_cursors") == 2 and d.metric("logtrain_unrouted_streams") == 1, 60,
+             lambda: f"the watch to go on: {d.tail()}")
+    container.write([b"written without an annotation"] * 10)
+    write(oracle, new, "late")
+    oracle.wait_complete(peer, 60, ["web", "late"]).assert_exact()
+    assert not [m for m in peer.messages() if b"without an annotation" in m]
 
 
 def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, oracle, syslog_tcp):
