@@ -227,12 +227,14 @@ bool segment_begins_with(const struct segment_id *id, const char *p, size_t n)
            (id->prefix_len <= n && hash_stable(p, id->prefix_len) == id->prefix_hash);
 }
 
-bool segment_has_prefix(struct segment *seg, const struct segment_id *id)
+bool segment_prefix_changed(struct segment *seg)
 {
-    uint64_t hash = 0;
+    char bytes[FINGERPRINT_SIZE];
+    uint32_t had = seg->id.prefix_len;
+    ssize_t got = segment_read(seg, bytes, had, 0);
 
-    return prefix_of(seg, id->prefix_len, &hash) == id->prefix_len &&
-           (!id->prefix_len || hash == id->prefix_hash);
+    return got >= 0 &&
+           ((uint32_t)got < had || (had && hash_stable(bytes, had) != seg->id.prefix_hash));
 }
 
 /* Is <fd> the file that was meant? Takes the descriptor over either way. */

@@ -223,21 +223,34 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
     stream_trim(s);
 }
 
-/* Does some cursor still find before it what it read there? Without one: are the first bytes those
- * that they were? */
-static bool is_same(struct segment *seg)
+/* Was it written anew? Told by what some cursor read before its place; without one, by the first
+ * bytes. What cannot be read says nothing. */
+static bool was_rewritten(struct segment *seg)
 {
     char bytes[MARKER_SIZE];
 
     list_for_each (it, &seg->stream->cursors) {
         const struct mark *m = &list_entry(it, struct cursor, stream_node)->sent;
         size_t n = m->marker_len;
+        ssize_t got;
 
-        if (m->pos.seg == seg->no && n && n <= m->pos.off)
-            return segment_read(seg, bytes, n, m->pos.off - n) == (ssize_t)n &&
-                   hash_stable(bytes, n) == m->marker;
+        if (m->pos.seg != seg->no || !n || n > m->pos.off)
+            continue;
+        got = segment_read(seg, bytes, n, m->pos.off - n);
+        return got >= 0 && ((size_t)got < n || hash_stable(bytes, n) != m->marker);
     }
-    return segment_has_prefix(seg, &seg->id);
+    return segment_prefix_changed(seg);
+}
+
+static bool has_unread(const struct segment *seg)
+{
+    list_for_each (it, &seg->stream->cursors) {
+        const struct position *at = &list_entry(it, struct cursor, stream_node)->sent.pos;
+
+        if (at->seg < seg->no || (at->seg == seg->no && at->off < seg->size))
+            return true;
+    }
+    return false;
 }
 
 /* Which files have no name any more: of a whole directory that went, nobody has told. */
@@ -264,7 +277,8 @@ static void look_for_names(struct stream *s)
 }
 
 /* What is seen of a file counts at once: should it be truncated before it is read, so much was lost
- * at least. */
+ * at least. A file of the size that it had can be another one, too: truncated and filled again
+ * between two looks. */
 void stream_measure(struct stream *s)
 {
     struct segment_stat st;
@@ -275,13 +289,18 @@ void stream_measure(struct stream *s)
     last = list_entry(s->segments.prev, struct segment, node);
     if (last->fd < 0 || last->packed || segment_stat_fd(last->fd, &st, NULL) < 0)
         return;
-    if (st.size < last->size && last->codec != CODEC_JOURNAL)
+    if (last->codec != CODEC_JOURNAL &&
+        (st.size < last->size ||
+         ((st.size > last->sure || has_unread(last)) && was_rewritten(last)))) {
         segment_truncated(last);
+        if (segment_stat_fd(last->fd, &st, NULL) < 0) /* it may have grown since */
+            return;
+    }
     if (st.size > last->size)
         last->size = st.size;
     if (!st.linked && !last->nameless && !last->lent)
         look_for_names(s);
-    if (st.size > last->sure && is_same(last)) {
+    if (st.size > last->sure) {
         last->sure = st.size;
         segment_read_prefix(last);
     }

@@ -306,8 +306,8 @@ void segment_read_prefix(struct segment *seg);
 void segment_settle_id(struct segment *seg);
 /* Are these <n> first bytes of a file those that <id> says it began with? */
 bool segment_begins_with(const struct segment_id *id, const char *p, size_t n);
-/* Does the (open) file begin with what <id> says it began with? */
-bool segment_has_prefix(struct segment *seg, const struct segment_id *id);
+/* Does the (open) file begin otherwise than it did? False when that cannot be read. */
+bool segment_prefix_changed(struct segment *seg);
 
 /* Adds a cursor to <s>: at its first byte, or where the stream ended when the route came (<end>:
  * last segment and its size then), more exactly at the start of the line that was not complete

@@ -33,7 +33,8 @@ def test_L20_truncated_within_a_linger(node, oracle, daemon, http):
     for i in range(3):
         c.write(oracle.source(f"lost-{i}").take(40))
         written += c.live.stat().st_size - read
-        stays(lambda: peer.count() == had, 1, "it was sent before the file was truncated")  # and it is seen
+        wait_for(lambda: d.drain(peer.port)["lag_bytes"] == c.live.stat().st_size - read, 60, "it to be seen")
+        assert peer.count() == had, "it was sent before the file was truncated"
         c.copytruncate(f".{i}")
         read = 0
     c.write(oracle.sources["kept"].take(1))

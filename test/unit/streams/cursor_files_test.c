@@ -148,6 +148,27 @@ static void test_L20_truncated_and_grown_past_what_was_seen(void **state)
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 44);
 }
 
+/* The next look finds it as large as before, with another line in it. */
+static void test_L20_truncated_and_grown_to_what_was_seen(void **state)
+{
+    struct world *w = *state;
+
+    append(w, "0.log", "");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    append(w, "0.log", T "stdout F one\n");
+    stream_grew(w->stream);
+    write_at(w, "0.log", T "stdout F TWO\n", strlen(T) + 13, O_TRUNC);
+    stream_grew(w->stream);
+    assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 44);
+    write_at(w, "0.log", T "stdout F 3rd\n", strlen(T) + 13, O_TRUNC);
+    stream_grew(w->stream);
+    expect(w, READ_DRY,
+           "e:logtrain: at least 88 bytes were lost: their file was truncated before it was read|"
+           "o:3rd|");
+    assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 88);
+}
+
 static void test_F06_truncated_to_nothing(void **state)
 {
     struct world *w = *state;
@@ -382,6 +403,7 @@ int main(void)
         CASE(test_F06_what_was_not_read_is_counted),
         CASE(test_L20_seen_once_and_truncated),
         CASE(test_L20_truncated_and_grown_past_what_was_seen),
+        CASE(test_L20_truncated_and_grown_to_what_was_seen),
         CASE(test_F06_truncated_to_nothing),
         CASE(test_F08_hole_left_by_truncation),
         CASE(test_F11_deleted_while_held),

@@ -69,11 +69,11 @@ static void read_prefix(struct segment_id *id, int fd)
 
 static bool is_same(const struct segment_id *id, int fd)
 {
-    struct segment seg = {.fd = fd};
+    struct segment seg = {.fd = fd, .id = *id};
     struct segment_stat st;
 
     return segment_stat_fd(fd, &st, NULL) == 0 && segment_id_same_inode(&st.id, id) &&
-           segment_has_prefix(&seg, id);
+           !segment_prefix_changed(&seg);
 }
 
 static struct segment_id look(int fd)
