@@ -51,7 +51,7 @@ def test_D01_pauses_grow_and_differ(node, oracle, daemon, syslog_stream):
         peer.refuse()
     d = daemon(node, routes=[("*", url) for _, url in peers])
     node.container("web-0").write(oracle.source("a").take(10))
-    wait_for(lambda: (d.metric("logtrain_drain_connect_errors_total") or 0) >= 3 * len(peers), 20 * SLOW, "three tries of each")
+    wait_for(lambda: (d.metric("logtrain_drain_connect_errors_total") or 0) >= 2 * len(peers), 60 * SLOW, "two tries of each")
     pauses = [int(re.search(r"retry_ms=(\d+)", line)[1]) for line in d.log_lines("drain failing")]
     assert len(pauses) == len(peers)
     assert all(500 <= p < 1000 for p in pauses) and len(set(pauses)) > 5, f"jitter in the first pause: {pauses}"
