@@ -18,7 +18,8 @@ STANDIN = Path(__file__).resolve().parent / "harness" / "forwarder.py"
 
 # --- wait ------------------------------------------------------------------------------------------------------------
 
-def test_wait_for_returns_the_value_and_names_what_did_not_come():
+def test_wait_for_returns_the_value_and_names_what_did_not_come(monkeypatch):
+    monkeypatch.setattr("lib.wait.PATIENCE_S", 0)
     assert wait_for(lambda: 7, 1, "seven") == 7
     with pytest.raises(Timeout, match="still waiting for godot"):
         wait_for(lambda: False, 0.05, lambda: "godot")

@@ -236,7 +236,7 @@ class Daemon:
 
     # HTTP
 
-    def get(self, path, timeout=5):
+    def get(self, path, timeout=30):
         """(status, text) of a GET."""
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
         try:
@@ -246,11 +246,11 @@ class Daemon:
         finally:
             conn.close()
 
-    def ask(self, path, timeout=5):
+    def ask(self, path, timeout=30):
         """(status, text) of a GET over the Unix socket in STATE_PATH."""
         return self._ask(path, timeout) or (0, "there is no socket")
 
-    def _ask(self, path, timeout=5):
+    def _ask(self, path, timeout=30):
         """None: there is no socket."""
         try:
             conn = _Local(self.env.get("STATE_PATH"), timeout * SLOW)
@@ -354,7 +354,7 @@ def _around(text, value):
     return text[max(0, at - 120):at + 10] + "…"
 
 
-def run(*args, env=None, timeout=20):
+def run(*args, env=None, timeout=90):
     """Runs the program to its end (--check, --help, a refused start): the CompletedProcess, as text."""
     with tempfile.TemporaryDirectory(prefix="logtrain-") as state:  # there is one logtrain to a state
         env = {"PATH": "/usr/bin:/bin", "STATE_PATH": state, **SANITIZER_ENV, **(env or {})}

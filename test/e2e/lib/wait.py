@@ -1,13 +1,14 @@
 """Waiting. Nothing in the tests sleeps for a guessed time: it waits for a condition, with a deadline.
 
-wait_for() polls about every 10 ms. stays() is its opposite: something must *not* change for a while, which is the one
-question that only time can answer. Pacer spreads work over time for writers; its waits end at once when it is stopped.
+wait_for() polls about every 10 ms, and is patient: a busy machine is no fault. stays() is its opposite: something must
+*not* change for a while, which is the one question that only time can answer. Pacer spreads work over time for writers; its waits end at once when it is stopped.
 """
 
 import threading
 import time
 
 POLL_S = 0.01
+PATIENCE_S = 90  # no deadline is shorter: one that is met costs nothing
 
 
 class Timeout(AssertionError):
@@ -19,7 +20,10 @@ def _text(what):
 
 
 def wait_for(cond, timeout, what):
-    """Polls until cond() is true and returns its value. <what> (text, or a callable giving it) names it in the failure."""
+    """Polls until cond() is true and returns its value. <what> (text, or a callable giving it) names it in the failure.
+
+    <timeout> is in seconds; where it is less than PATIENCE_S, that is waited for."""
+    timeout = max(timeout, PATIENCE_S)
     deadline = time.monotonic() + timeout
     while True:
         value = cond()
