@@ -15,6 +15,18 @@
 #define APPNAME_MAX 48        /* RFC 5424 APP-NAME */
 #define ROUTES_FILE_MAX (64 * 1024 * 1024)
 
+/* our log: lines that tenants and outsiders cause */
+#define LOG_PARTIES_MAX 512       /* that are told apart, namespaces and outsiders each */
+#define LOG_TENANT_BURST 50       /* lines that a namespace causes at once ... */
+#define LOG_TENANT_REFILL_MS 5000 /* ... and one more each so long */
+#define LOG_SENDER_BURST 10       /* the same for a sender, or a hostname that one claims */
+#define LOG_SENDER_REFILL_MS 30000
+#define LOG_ALL_BURST 500 /* all namespaces together, and all outsiders */
+#define LOG_ALL_REFILL_MS 100
+#define LOG_SURE 5          /* of its burst, that each may cause whatever the others do */
+#define LOG_REPORT_MS 30000 /* between lines that say how many were suppressed ... */
+#define LOG_REPORTS_MAX 20  /* ... each by name for so many at once */
+
 /* reading */
 #define MAX_LINE_DEFAULT (1024 * 1024) /* MAX_LINE: message bytes of one record */
 #define MAX_LINE_LIMIT (16 * 1024 * 1024)

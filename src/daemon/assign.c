@@ -139,9 +139,10 @@ unsigned assign_worker(unsigned workers, const struct drain_spec *spec, uint64_t
 static void trace(const char *what, const struct origin *o, const struct drain_spec *spec,
                   unsigned worker)
 {
-    log_info("route", KV_CSTR("change", what), KV_STR("hostname", o->identity->hostname),
-             KV_STR("tag", o->identity->tag), KV_STR("container", o->identity->container),
-             KV_CSTR("drain", spec->name), KV_INT("worker", worker));
+    log_info_for(spec->owner ? identity_cause(o->identity) : LOG_BY_NAMESPACE(STR("")), "route",
+                 KV_CSTR("change", what), KV_STR("hostname", o->identity->hostname),
+                 KV_STR("tag", o->identity->tag), KV_STR("container", o->identity->container),
+                 KV_CSTR("drain", spec->name), KV_INT("worker", worker));
 }
 
 /* Where the stream ends now, before the worker has looked: what is written from here on is wanted.

@@ -445,9 +445,10 @@ static bool pod_gone(void *arg, struct identity *id, uint64_t bytes)
     o = origin_create(&d->origins, identity_ref(id));
     router_stream_add(d->router, o, true);
     if (!o->workers)
-        log_error("log files of a pod are gone since the last run, and what was unread of them",
-                  KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
-                  KV_STR("container", id->container), KV_INT("lost_bytes_at_least", bytes));
+        log_error_for(identity_cause(id),
+                      "log files of a pod are gone since the last run, and what was unread of them",
+                      KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
+                      KV_STR("container", id->container), KV_INT("lost_bytes_at_least", bytes));
     router_stream_remove(d->router, o);
     origin_finish(o);
     return true;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log_quota.h"
 #include "daemon/checkpoint.h"
 #include "daemon/network.h"
 #include "daemon/process.h"
@@ -54,6 +55,7 @@ struct node_facts {
     bool uses_postgres;
     struct kube_cluster_stats kube;
     uint64_t kube_refused; /* drains in annotations */
+    struct log_suppressed suppressed;
     bool uses_kube;
     uint64_t overflows;   /* of inotify */
     uint64_t degraded;    /* 1 = inotify cannot be relied on now */

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/mem.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -42,6 +43,7 @@ struct status {
     struct status_source source;
     struct list waiting;         /* of struct waiting */
     struct loop_timer *deadline; /* running while anybody waits */
+    struct loop_timer *report;   /* until the next lines about suppressed ones */
     enum phase phase;
     unsigned workers;
     struct slot slots[WORKERS_MAX];
@@ -114,6 +116,7 @@ static void finish(struct status *st)
     for (unsigned w = 0; w < st->workers; w++)
         reports[w] = st->slots[w].report;
     st->source.facts(st->source.arg, &facts);
+    facts.suppressed = log_quota_suppressed();
     snapshot_init(&snap, reports, st->workers, &facts);
     answer_all(st, &snap, &now);
     snapshot_release(&snap);
@@ -150,6 +153,14 @@ static void too_late(void *arg)
 
     log_warn("a worker does not answer", KV_INT("waited_ms", SCRAPE_TIMEOUT_MS));
     finish(st);
+}
+
+static void report(void *arg)
+{
+    struct status *st = arg;
+
+    log_quota_report();
+    loop_timer_start(st->report, LOG_REPORT_MS);
 }
 
 static void gather(struct status *st, struct http_reply *r, enum question question)
@@ -381,6 +392,8 @@ struct status *status_open(struct loop *l, struct str address, uint16_t port,
     }
     st->local = http_server_create_local(l, handle_local, st);
     st->deadline = loop_timer_create(l, too_late, st);
+    st->report = loop_timer_create(l, report, st);
+    loop_timer_start(st->report, LOG_REPORT_MS);
     return st;
 }
 
@@ -445,5 +458,7 @@ void status_free(struct status *st)
     http_server_free(st->local);
     http_server_free(st->http);
     loop_timer_free(st->deadline);
+    loop_timer_free(st->report);
+    log_quota_report();
     free(st);
 }

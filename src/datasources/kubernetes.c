@@ -13,6 +13,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/mem.h"
 #include "base/url.h"
 #include "datasources/datasource.h"
@@ -68,8 +69,10 @@ static void refuse(struct kubernetes *k, const struct wanted *w, const struct ku
         return;
     k->stats.refused++;
     (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* what fits of it */
-    log_warn("drain refused", KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
-             KV_STR("name", d->name), KV_STR("drain", str_head(buf_str(&shown), 200)), KV_ERR(e));
+    log_warn_for(LOG_BY_NAMESPACE(w->workload->namespace), "drain refused",
+                 KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
+                 KV_STR("name", d->name), KV_STR("drain", str_head(buf_str(&shown), 200)),
+                 KV_ERR(e));
     if (w->workload->heard) { /* an Event is made where its pods are */
         buf_release(&shown);
         return;

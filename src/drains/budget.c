@@ -44,6 +44,11 @@ static struct party *party_create(struct str name)
     return p;
 }
 
+struct log_cause drain_cause(const struct drain *d)
+{
+    return LOG_BY_NAMESPACE(d->party ? str_make(d->party->name, d->party->len) : STR(""));
+}
+
 void budget_join(struct drain *d, const struct identity *id)
 {
     struct engine *en = d->engine;

@@ -11,6 +11,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "drains/engine_internal.h"
 #include "drains/ledger.h"
 #include "drains/trace.h"
@@ -116,8 +117,8 @@ void drain_recovered(struct drain *d)
         return;
     d->failing = false;
     d->last_error = (struct err){0};
-    log_info("drain recovered", KV_CSTR("drain", d->spec->name),
-             KV_INT("after_ms", now - d->failing_since));
+    log_info_for(drain_cause(d), "drain recovered", KV_CSTR("drain", d->spec->name),
+                 KV_INT("after_ms", now - d->failing_since));
     engine_news(d->engine, d->spec, DRAIN_RECOVERED, 0);
 }
 
@@ -147,9 +148,10 @@ void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err 
 {
     d->last_error = *e;
     if (!d->failing || (hold && !d->held)) {
-        LOG_AT(hold ? LOG_ERROR : LOG_WARN,
-               hold ? "drain held: its configuration is refused" : "drain failing",
-               KV_CSTR("drain", d->spec->name), KV_ERR(e), KV_INT("retry_ms", retry_ms), KV_END);
+        LOG_AT_FOR(drain_cause(d), hold ? LOG_ERROR : LOG_WARN,
+                   hold ? "drain held: its configuration is refused" : "drain failing",
+                   KV_CSTR("drain", d->spec->name), KV_ERR(e), KV_INT("retry_ms", retry_ms),
+                   KV_END);
         if (!d->failing) {
             d->failing_since = loop_now(&d->engine->loop);
             engine_news(d->engine, d->spec, DRAIN_FAILS, 0);

@@ -209,8 +209,6 @@ struct drain {
     uint64_t accepted;     /* answers by which the peer took something, since it was made */
     uint32_t refused_run;  /* records passed over since then ... */
     uint32_t suspects;     /* ... and refused, but not passed over, since then or the last pause */
-    uint64_t refusals_since;  /* records passed over since then ... */
-    unsigned refusals;        /* ... so many, for the log's sake */
     struct loop_timer *timer; /* backoff, linger; NULL until it is needed */
     uint64_t failing_since;
     uint64_t opened_at;

@@ -78,9 +78,8 @@ static void count_cut(struct drain_cursor *c)
 
     c->cut = k->acked.cut;
     d->counters.cut += bytes;
-    if (drain_may_say(d))
-        log_warn("bytes beyond MAX_LINE were cut", KV_CSTR("drain", d->spec->name),
-                 KV_STR("hostname", k->stream->identity->hostname),
+    log_warn_for(identity_cause(k->stream->identity), "bytes beyond MAX_LINE were cut",
+                 KV_CSTR("drain", d->spec->name), KV_STR("hostname", k->stream->identity->hostname),
                  KV_STR("pod", k->stream->identity->pod), KV_INT("bytes", bytes),
                  KV_INT("segment", k->acked.pos.seg), KV_INT("before", k->acked.pos.off));
 }
@@ -107,8 +106,8 @@ static void lost(struct cursor *k, const struct gap *g)
         engine_news(d->engine, d->spec, DRAIN_LOSES, g->bytes);
     if (g->reason == GAP_RESTART || g->reason == GAP_REFUSED)
         return;
-    log_error(
-        "bytes were lost", KV_CSTR("drain", d->spec->name),
+    log_error_for(
+        identity_cause(k->stream->identity), "bytes were lost", KV_CSTR("drain", d->spec->name),
         KV_STR("hostname", k->stream->identity->hostname), KV_STR("pod", k->stream->identity->pod),
         KV_STR("container", k->stream->identity->container),
         KV_CSTR("reason", gap_reason_name(g->reason)), KV_INT("bytes", g->bytes),
@@ -122,13 +121,14 @@ static void resumed(struct cursor *k, enum resume_result how, const struct state
 
     list_for_each (it, &k->gaps)
         missed += list_entry(it, struct gap, node)->bytes;
-    log_error(how == RESUME_GONE
-                  ? "log file is gone since the last run: what was unread of it is lost"
-                  : "log file was truncated since the last run, reading it from its start",
-              KV_CSTR("drain", container_of(k, struct drain_cursor, cursor)->drain->spec->name),
-              KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
-              KV_STR("container", id->container), KV_INT("offset", r->off),
-              KV_INT("lost_bytes_at_least", missed));
+    log_error_for(identity_cause(id),
+                  how == RESUME_GONE
+                      ? "log file is gone since the last run: what was unread of it is lost"
+                      : "log file was truncated since the last run, reading it from its start",
+                  KV_CSTR("drain", container_of(k, struct drain_cursor, cursor)->drain->spec->name),
+                  KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
+                  KV_STR("container", id->container), KV_INT("offset", r->off),
+                  KV_INT("lost_bytes_at_least", missed));
 }
 
 struct formatter *drain_cursor_formatter(struct drain_cursor *c)

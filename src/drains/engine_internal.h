@@ -140,9 +140,12 @@ void drain_grow(struct drain *d, const struct batch *b);
  * same order. */
 void drain_give_back(struct drain *d, struct batch *b);
 
+/* ---- budget.c ---- */
+
+/* Who causes lines of our log about <d> itself: the namespace that asked for it, or nobody. */
+struct log_cause drain_cause(const struct drain *d);
+
 /* ---- refusal.c ---- */
-/* Losses are counted one by one, but said only so often. */
-bool drain_may_say(struct drain *d);
 /* The batch was refused as a whole. */
 void drain_rejected(struct drain *d, struct batch *b);
 /* The peer has taken a line. */

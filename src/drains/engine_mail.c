@@ -317,9 +317,10 @@ static void drop_cursor(struct engine *en, struct drain_cursor *c)
     uint64_t unread = cursor_lag(&c->cursor, &c->cursor.acked);
 
     if (unread)
-        log_info("route ended, what its drain had not confirmed is not sent",
-                 KV_CSTR("drain", c->drain->spec->name), KV_STR("hostname", s->identity->hostname),
-                 KV_STR("pod", s->identity->pod), KV_INT("bytes", unread));
+        log_info_for(
+            drain_cause(c->drain), "route ended, what its drain had not confirmed is not sent",
+            KV_CSTR("drain", c->drain->spec->name), KV_STR("hostname", s->identity->hostname),
+            KV_STR("pod", s->identity->pod), KV_INT("bytes", unread));
     drain_cursor_drop(c);
     if (s->finished && list_empty(&s->cursors))
         engine_stream_forget(en, s);

@@ -25,8 +25,6 @@
 #include "drains/engine_internal.h"
 
 #define SKIP_PAUSE_MS 200 /* between tries of a record that was refused alone */
-#define REFUSALS_SAID 100 /* lines of our log per drain ... */
-#define REFUSALS_MS 60000 /* ... in so long */
 #define WINDOW_DOUBLINGS 7
 
 /* ---- what the peer takes ---- */
@@ -61,18 +59,6 @@ bool drain_may_pass(const struct drain_cursor *c, uint32_t records)
 
 /* ---- passing over ---- */
 
-/* The counter has them all, the log has REFUSALS_SAID per REFUSALS_MS. */
-bool drain_may_say(struct drain *d)
-{
-    uint64_t now = loop_now(&d->engine->loop);
-
-    if (now - d->refusals_since >= REFUSALS_MS) {
-        d->refusals_since = now;
-        d->refusals = 0;
-    }
-    return d->refusals++ < REFUSALS_SAID;
-}
-
 static const struct segment *segment_of(const struct stream *s, uint64_t id_hash)
 {
     list_for_each (it, &s->segments) {
@@ -104,8 +90,8 @@ void drain_refused(struct drain_cursor *c, const struct record *r, const struct 
     if (r->flags & RECORD_GAP)
         return; /* no line is lost */
     d->counters.rejected++;
-    if (drain_may_say(d))
-        log_warn("record refused by the drain, passed over", KV_CSTR("drain", d->spec->name),
+    log_warn_for(identity_cause(c->cursor.stream->identity),
+                 "record refused by the drain, passed over", KV_CSTR("drain", d->spec->name),
                  KV_CSTR("file", seg && seg->path ? seg->path : "(deleted)"),
                  KV_INT("offset", r->offset), KV_ERR(why));
 }

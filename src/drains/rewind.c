@@ -17,9 +17,8 @@ static void pass_over(struct drain *d, struct drain_cursor *c)
     uint64_t bytes = cursor_lag(k, &k->acked) - cursor_lag(k, &c->rewind_to);
 
     d->counters.unconfirmed += bytes;
-    if (drain_may_say(d))
-        log_warn("lines committed without confirmation", KV_CSTR("drain", d->spec->name),
-                 KV_STR("hostname", k->stream->identity->hostname),
+    log_warn_for(identity_cause(k->stream->identity), "lines committed without confirmation",
+                 KV_CSTR("drain", d->spec->name), KV_STR("hostname", k->stream->identity->hostname),
                  KV_INT("from", k->acked.pos.off), KV_INT("bytes", bytes));
     cursor_ack(k, &c->rewind_to);
 }

@@ -97,9 +97,10 @@ static void file_refuse(struct cstream *st, struct str name, const char *reason)
     r->reason = reason;
     list_add_tail(&st->refused, &r->node);
     st->in->stats.refused++;
-    log_warn("log refused", KV_STR("pod", st->origin->identity->pod),
-             KV_STR("container", st->origin->identity->container), KV_STR("file", name),
-             KV_CSTR("reason", reason));
+    log_warn_for(identity_cause(st->origin->identity), "log refused",
+                 KV_STR("pod", st->origin->identity->pod),
+                 KV_STR("container", st->origin->identity->container), KV_STR("file", name),
+                 KV_CSTR("reason", reason));
 }
 
 /* The name is another file's by now. */
@@ -513,11 +514,13 @@ static void trouble_set(struct cstream *st, int error)
     if (error) {
         (void)err_sys(&e, error, "cannot list '%s'",
                       list_entry(st->sources.next, struct source, node)->dir->path);
-        log_warn("logs of a container cannot be looked at, trying on", KV_ERR(&e));
+        log_warn_for(identity_cause(st->origin->identity),
+                     "logs of a container cannot be looked at, trying on", KV_ERR(&e));
     } else {
-        log_info("logs of a container can be looked at again",
-                 KV_STR("pod", st->origin->identity->pod),
-                 KV_STR("container", st->origin->identity->container));
+        log_info_for(identity_cause(st->origin->identity),
+                     "logs of a container can be looked at again",
+                     KV_STR("pod", st->origin->identity->pod),
+                     KV_STR("container", st->origin->identity->container));
     }
 }
 

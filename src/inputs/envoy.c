@@ -6,12 +6,12 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/mem.h"
 #include "inputs/journals.h"
 #include "inputs/syslog_parse.h"
 #include "net/grpc_server.h"
 
-#define COMPLAIN_MS 60000
 #define ELEMENT_MAX 1024
 
 struct envoy_input {
@@ -22,7 +22,6 @@ struct envoy_input {
     struct input_counters counters;
     uint64_t malformed; /* messages that are none */
     struct envoy_decoder decoder;
-    struct log_limit complaint, full;
 };
 
 struct proxy {
@@ -119,10 +118,9 @@ static void pass_over(struct proxy *p, const char *why)
     struct envoy_input *in = p->in;
 
     in->counters.unparsed++;
-    if (log_limit_pass(&in->complaint))
-        log_warn("access log entry is passed over", KV_CSTR("input", in->name),
-                 KV_STR("peer", grpc_call_peer(p->call)), KV_CSTR("reason", why),
-                 KV_INT("suppressed", in->complaint.suppressed_before));
+    log_warn_for(LOG_BY_SENDER(grpc_call_peer(p->call)), "access log entry is passed over",
+                 KV_CSTR("input", in->name), KV_STR("peer", grpc_call_peer(p->call)),
+                 KV_CSTR("reason", why));
 }
 
 /* One hostname's journal is full, for its drain is away. The stream has the entries of many, and
@@ -133,10 +131,9 @@ static void drop(struct proxy *p, struct str hostname)
 
     in->counters.dropped_full++;
     p->dropped++;
-    if (log_limit_pass(&in->full))
-        log_warn("access log entry is dropped", KV_CSTR("input", in->name),
-                 KV_STR("hostname", hostname), KV_CSTR("reason", "JOURNAL_HOST_BYTES_MAX"),
-                 KV_INT("suppressed", in->full.suppressed_before));
+    log_warn_for(LOG_BY_HOSTNAME(hostname), "access log entry is dropped",
+                 KV_CSTR("input", in->name), KV_STR("hostname", hostname),
+                 KV_CSTR("reason", "JOURNAL_HOST_BYTES_MAX"));
 }
 
 /* False: no room. */
@@ -249,7 +246,6 @@ struct input *input_envoy_open(const struct input_env *env, const struct envoy_c
 
     in->base = (struct input){&envoy_ops, env};
     in->name = cfg->name;
-    in->complaint.period_ms = in->full.period_ms = COMPLAIN_MS;
     envoy_decoder_init(&in->decoder, cfg->format, cfg->akkeris, cfg->max_line);
     in->source = journal_source_open(env->journals, cfg->name, &in->counters, e);
     if (in->source)

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/mem.h"
 #include "inputs/bearer.h"
 #include "inputs/heard.h"
@@ -17,7 +18,6 @@
 #include "inputs/syslog_frame.h"
 #include "inputs/syslog_parse.h"
 
-#define COMPLAIN_MS 60000
 #define ELEMENT_MAX 256
 #define RETRY_FULL "5" /* seconds: drains have to read before there is room */
 #define RETRY_BUSY "1"
@@ -37,7 +37,6 @@ struct http_input {
     struct list posts;
     uint64_t held;      /* bytes of all of them */
     struct heard spare; /* memory of one that was answered, for the next */
-    struct log_limit complaint;
 };
 
 struct post {
@@ -99,10 +98,9 @@ static void complain(struct post *p, int status, const char *why)
 {
     struct http_input *in = p->in;
 
-    if (log_limit_pass(&in->complaint))
-        log_warn("request refused", KV_CSTR("input", in->name),
-                 KV_STR("peer", http_reply_peer(p->reply)), KV_INT("status", status),
-                 KV_CSTR("error", why), KV_INT("suppressed", in->complaint.suppressed_before));
+    log_warn_for(LOG_BY_SENDER(http_reply_peer(p->reply)), "request refused",
+                 KV_CSTR("input", in->name), KV_STR("peer", http_reply_peer(p->reply)),
+                 KV_INT("status", status), KV_CSTR("error", why));
 }
 
 static void refuse(struct post *p, int status, const char *why)
@@ -473,7 +471,6 @@ struct input *input_http_open(const struct input_env *env, const struct http_inp
     in->kind = cfg->kind;
     in->server = cfg->server;
     in->max_line = cfg->max_line;
-    in->complaint.period_ms = COMPLAIN_MS;
     in->sink = (struct http_sink){.path = str_of(cfg->path),
                                   .body_max = HTTP_BODY_MAX,
                                   .begin = begin,

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/mem.h"
 #include "inputs/journals.h"
 #include "inputs/syslog_frame.h"
@@ -29,7 +30,6 @@
 #define CHUNK (64 * 1024)
 #define READS_PER_TURN 4
 #define CERT_MAX 256
-#define COMPLAIN_MS 60000
 
 struct syslog_input {
     struct input base;
@@ -48,7 +48,6 @@ struct syslog_input {
     char *chunk;              /* max_line + CHUNK */
     size_t max_line;
     uint64_t kept; /* bytes that senders keep */
-    struct log_limit complaint;
 };
 
 struct sender {
@@ -108,9 +107,8 @@ static void sender_close(struct sender *s)
 
 static void complain(struct syslog_input *in, const char *what, struct str peer, const char *why)
 {
-    if (log_limit_pass(&in->complaint))
-        log_warn(what, KV_CSTR("input", in->name), KV_STR("peer", peer), KV_CSTR("reason", why),
-                 KV_INT("suppressed", in->complaint.suppressed_before));
+    log_warn_for(LOG_BY_SENDER(peer), what, KV_CSTR("input", in->name), KV_STR("peer", peer),
+                 KV_CSTR("reason", why));
 }
 
 /* ---- frames ---- */
@@ -455,7 +453,6 @@ struct input *input_syslog_open(const struct input_env *env, const struct syslog
     in->name = cfg->name;
     in->max_line = cfg->max_line;
     in->chunk = xmalloc(in->max_line + 2 * CHUNK);
-    in->complaint.period_ms = COMPLAIN_MS;
     list_init(&in->senders);
     list_init(&in->gone);
     places_init(&in->places, INPUT_CONNECTIONS_MAX, INPUT_CONNECTIONS_PER_PEER, 0, evict);

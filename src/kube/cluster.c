@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/mem.h"
 #include "kube/cluster_internal.h"
 #include "kube/names.h"
@@ -97,9 +98,10 @@ static void stream_guess(struct kube_cluster *c, struct kube_stream *st)
         buf_release(&hostname);
         buf_release(&tag);
     }
-    log_info("kubernetes: a pod is not known yet, its logs are named by their path meanwhile",
-             KV_STR("namespace", st->origin->identity->namespace),
-             KV_STR("pod", st->origin->identity->pod));
+    log_info_for(LOG_BY_NAMESPACE(st->origin->identity->namespace),
+                 "kubernetes: a pod is not known yet, its logs are named by their path meanwhile",
+                 KV_STR("namespace", st->origin->identity->namespace),
+                 KV_STR("pod", st->origin->identity->pod));
     router_stream_guessed(c->cfg.router, st->origin);
 }
 

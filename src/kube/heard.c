@@ -16,10 +16,12 @@
  *
  * Invariant: a kube_heard is in the map by its hostname from found to gone.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/mem.h"
 #include "kube/cluster_internal.h"
 #include "kube/names.h"
@@ -57,15 +59,18 @@ static void say_ambiguous(struct kube_cluster *c, struct str hostname,
                           const struct kube_namespace *one, const struct kube_namespace *other)
 {
     uint64_t hash, *slot = said_slot(c, hostname, &hash);
+    char both[HOSTNAME_MAX + 1]; /* one of them causes it, and nobody can tell which */
 
     if (*slot == hash)
         return;
     *slot = hash;
     c->ambiguous++;
-    log_warn("kubernetes: a hostname is the name of workloads in two namespaces, neither gets what "
-             "is heard under it",
-             KV_STR("hostname", hostname), KV_STR("namespace", one->name),
-             KV_STR("other", other->name));
+    (void)snprintf(both, sizeof(both), "%.*s/%.*s", STR_ARG(one->name), STR_ARG(other->name));
+    log_warn_for(
+        LOG_BY_NAMESPACE(str_of(both)),
+        "kubernetes: a hostname is the name of workloads in two namespaces, neither gets what "
+        "is heard under it",
+        KV_STR("hostname", hostname), KV_STR("namespace", one->name), KV_STR("other", other->name));
 }
 
 static void set_namespace(struct kube_cluster *c, struct kube_heard *h, struct kube_namespace *ns)

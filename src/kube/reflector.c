@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -49,7 +50,6 @@ struct kube_reflector {
     uint64_t began_events;
     uint64_t heard_at; /* the last byte of an answer */
     uint64_t random;
-    struct log_limit skip_limit;
     struct kube_reflector_stats stats;
 };
 
@@ -133,11 +133,9 @@ static void failed(struct kube_reflector *r, int64_t retry_after_ms, const struc
 static void say_skipped(struct kube_reflector *r, const struct kube_object *o)
 {
     r->stats.skipped++;
-    if (log_limit_pass(&r->skip_limit))
-        log_warn("kubernetes: object skipped", KV_CSTR("resource", r->row->resource),
-                 KV_STR("namespace", o->namespace), KV_STR("name", o->name),
-                 KV_CSTR("reason", o->fault),
-                 KV_INT("suppressed", r->skip_limit.suppressed_before));
+    log_warn_for(LOG_BY_NAMESPACE(o->namespace), "kubernetes: object skipped",
+                 KV_CSTR("resource", r->row->resource), KV_STR("namespace", o->namespace),
+                 KV_STR("name", o->name), KV_CSTR("reason", o->fault));
 }
 
 static void set_version(struct buf *to, struct str version)
@@ -470,7 +468,6 @@ struct kube_reflector *kube_reflector_create(const struct kube_reflector_config 
     r->ops = ops;
     r->arg = arg;
     r->random = hash_seeded(&now, sizeof(now)) | 1;
-    r->skip_limit.period_ms = 1000;
     r->timer = loop_timer_create(cfg->loop, on_timer, r);
     buf_init(&r->version, VERSION_MAX);
     buf_init(&r->next, VERSION_MAX);

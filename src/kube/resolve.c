@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "base/mem.h"
 #include "kube/cluster_internal.h"
 #include "kube/names.h"
@@ -223,10 +224,12 @@ static void say_foreign(struct kube_cluster *c, struct kube_pod *p)
     if (p->foreign)
         return;
     c->foreign++;
-    log_warn("kubernetes: a pod claims an owner that is not of its namespace or kind, which is not "
-             "believed",
-             KV_STR("namespace", p->namespace->name), KV_CSTR("pod", p->name),
-             KV_CSTR("owner", p->owner_name));
+    log_warn_for(
+        LOG_BY_NAMESPACE(p->namespace->name),
+        "kubernetes: a pod claims an owner that is not of its namespace or kind, which is not "
+        "believed",
+        KV_STR("namespace", p->namespace->name), KV_CSTR("pod", p->name),
+        KV_CSTR("owner", p->owner_name));
 }
 
 /* An object that it had drains from does not own it any more. */

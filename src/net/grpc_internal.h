@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/log_quota.h"
 #include "net/accepted.h"
 #include "net/grpc_server.h"
 #include "net/places.h"
@@ -32,7 +33,6 @@ struct grpc_server {
     uint64_t kept;            /* bytes of memory in which calls keep theirs */
     unsigned ncalls;          /* open */
     struct grpc_server_stats stats;
-    struct log_limit complaint;
     char *chunk; /* to read into */
 };
 

@@ -9,15 +9,13 @@
 #define READ_SIZE (64 * 1024)
 #define READS_PER_TURN 4
 #define READ_ALL (1024 * 1024) /* of a client that we leave */
-#define COMPLAIN_MS 60000
 
 void grpc_complain(struct grpc_conn *c, const char *why)
 {
     struct grpc_server *s = c->server;
 
-    if (log_limit_pass(&s->complaint))
-        log_warn("grpc client is refused", KV_CSTR("input", s->name), KV_CSTR("peer", c->address),
-                 KV_CSTR("reason", why), KV_INT("suppressed", s->complaint.suppressed_before));
+    log_warn_for(LOG_BY_SENDER(str_of(c->address)), "grpc client is refused",
+                 KV_CSTR("input", s->name), KV_CSTR("peer", c->address), KV_CSTR("reason", why));
 }
 
 void grpc_conn_broken(struct grpc_conn *c, const char *why)
@@ -199,11 +197,10 @@ static void refuse(struct grpc_conn *c, int fd)
     struct grpc_server *s = c->server;
 
     s->stats.refused_connections++;
-    if (log_limit_pass(&s->complaint))
-        log_warn("connection refused", KV_CSTR("input", s->name), KV_CSTR("peer", c->address),
+    log_warn_for(LOG_BY_SENDER(str_of(c->address)), "connection refused", KV_CSTR("input", s->name),
+                 KV_CSTR("peer", c->address),
                  KV_CSTR("reason", s->places.n < INPUT_CONNECTIONS_MAX ? "too many of one address"
-                                                                       : "too many at all"),
-                 KV_INT("suppressed", s->complaint.suppressed_before));
+                                                                       : "too many at all"));
     (void)close(fd); /* nothing was read or written */
     free(c);
 }
@@ -251,7 +248,6 @@ struct grpc_server *grpc_server_create(struct loop *l, const struct grpc_server_
     s->name = cfg->name;
     s->service = cfg->service;
     s->arg = cfg->arg;
-    s->complaint.period_ms = COMPLAIN_MS;
     s->chunk = xmalloc(READ_SIZE);
     list_init(&s->conns);
     list_init(&s->gone);

@@ -186,9 +186,10 @@ static int pass_hole(struct cursor *c, struct segment *seg, uint64_t off, struct
     if (join_end(c, sink) < 0)
         return -1;
     if (!seg->holed)
-        log_warn("a log file has NULs where lines should be, passed over",
-                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
-                 KV_INT("offset", c->sent.pos.off));
+        log_warn_for(identity_cause(seg->stream->identity),
+                     "a log file has NULs where lines should be, passed over",
+                     KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+                     KV_INT("offset", c->sent.pos.off));
     seg->holed = true;
     seg->stream->reader->stats.hole_bytes += off - c->sent.pos.off;
     c->sent.pos.off = off;

@@ -258,3 +258,10 @@ uint64_t identity_key(const struct identity *id)
     }
     return hash_stable(text, n);
 }
+
+struct log_cause identity_cause(const struct identity *id)
+{
+    if (id->namespace.len)
+        return LOG_BY_NAMESPACE(id->namespace);
+    return LOG_BY_HOSTNAME(id->hostname);
+}

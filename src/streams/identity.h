@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/log_quota.h"
 #include "base/str.h"
 
 struct identity {
@@ -51,6 +52,8 @@ bool identity_same_tenant(struct str a, struct str b);
  * UID, container; for plain files the tag), not of what it is called. For what was heard on a
  * network input, of the hostname and whether that is trusted. */
 uint64_t identity_key(const struct identity *id);
+/* Who causes lines of our log about the stream. */
+struct log_cause identity_cause(const struct identity *id);
 
 /* From a path under the pods' directory, `…/<ns>_<pod>_<uid>/<container>/<n>.log`; false when it is
  * not of that form. Fills in views into <path>: namespace, pod, uid, container, and tag; the rest

@@ -19,10 +19,11 @@ static int damaged(struct cursor *c, struct segment *seg)
         return READ_DRY;
     if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size > seg->size)
         seg->size = st.size;
-    log_error("journal is damaged: what follows in the segment is lost",
-              KV_STR("hostname", c->stream->identity->hostname),
-              KV_CSTR("file", seg->path ? seg->path : "(memory)"),
-              KV_INT("offset", c->sent.pos.off), KV_INT("bytes", seg->size - c->sent.pos.off));
+    log_error_for(identity_cause(c->stream->identity),
+                  "journal is damaged: what follows in the segment is lost",
+                  KV_STR("hostname", c->stream->identity->hostname),
+                  KV_CSTR("file", seg->path ? seg->path : "(memory)"),
+                  KV_INT("offset", c->sent.pos.off), KV_INT("bytes", seg->size - c->sent.pos.off));
     gap_declare_damaged(c, seg, false);
     return STEP_AGAIN;
 }

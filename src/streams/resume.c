@@ -218,9 +218,9 @@ static enum fit restore_partial(struct stream *s, const struct state_partial *p,
         *out = (struct partial){seg->no, p->len, p->off, p->skipping};
     } else if (p->id.ino) {
         s->reader->stats.resume_gaps++;
-        log_error("the start of a line is gone since the last run",
-                  KV_STR("hostname", s->identity->hostname), KV_STR("pod", s->identity->pod),
-                  KV_INT("bytes", p->len));
+        log_error_for(identity_cause(s->identity), "the start of a line is gone since the last run",
+                      KV_STR("hostname", s->identity->hostname), KV_STR("pod", s->identity->pod),
+                      KV_INT("bytes", p->len));
     }
     return FIT_YES;
 }

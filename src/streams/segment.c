@@ -70,8 +70,8 @@ enum segment_writers segment_writers(const struct segment *seg)
 static void complain(struct segment *seg, const struct err *e)
 {
     if (!seg->complained)
-        log_warn("log file unreadable, will try again",
-                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_ERR(e));
+        log_warn_for(identity_cause(seg->stream->identity), "log file unreadable, will try again",
+                     KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_ERR(e));
     seg->complained = true;
 }
 
@@ -87,8 +87,9 @@ void segment_unreadable(struct segment *seg, int error)
 
 static int give_up(struct segment *seg, const char *why)
 {
-    log_warn("log file is gone", KV_CSTR("file", seg->path ? seg->path : "(no name left)"),
-             KV_STR("hostname", seg->stream->identity->hostname), KV_CSTR("reason", why));
+    log_warn_for(identity_cause(seg->stream->identity), "log file is gone",
+                 KV_CSTR("file", seg->path ? seg->path : "(no name left)"),
+                 KV_STR("hostname", seg->stream->identity->hostname), KV_CSTR("reason", why));
     seg->gone = true;
     return -1;
 }
@@ -130,16 +131,19 @@ static void settle_packed(struct segment *seg, enum packed_state state,
     seg->readable = facts->readable;
     seg->size = facts->size;
     if (!seg->damaged && facts->trailing)
-        log_warn("something stands behind the end of a compressed log file, passed over",
-                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"));
+        log_warn_for(identity_cause(seg->stream->identity),
+                     "something stands behind the end of a compressed log file, passed over",
+                     KV_CSTR("file", seg->path ? seg->path : "(deleted)"));
     if (!seg->damaged)
         return;
     seg->size = known > facts->readable ? known : facts->readable + 1;
-    log_error("compressed log file is damaged: what cannot be trusted of it is lost",
-              KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
-              KV_STR("hostname", seg->stream->identity->hostname),
-              KV_CSTR("damage", state == PACKED_TORN ? "it ends too early" : "it does not inflate"),
-              KV_INT("readable", seg->readable), KV_INT("bytes_at_least", seg->size));
+    log_error_for(
+        identity_cause(seg->stream->identity),
+        "compressed log file is damaged: what cannot be trusted of it is lost",
+        KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+        KV_STR("hostname", seg->stream->identity->hostname),
+        KV_CSTR("damage", state == PACKED_TORN ? "it ends too early" : "it does not inflate"),
+        KV_INT("readable", seg->readable), KV_INT("bytes_at_least", seg->size));
 }
 
 int segment_check(struct segment *seg)

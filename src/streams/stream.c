@@ -63,9 +63,10 @@ static void check_late_bytes(struct segment *seg)
         st.size <= seg->size)
         return;
     r->stats.late_bytes += st.size - seg->size;
-    log_error("lines were written to a rotated file after it was left",
-              KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
-              KV_INT("bytes", st.size - seg->size));
+    log_error_for(identity_cause(seg->stream->identity),
+                  "lines were written to a rotated file after it was left",
+                  KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+                  KV_INT("bytes", st.size - seg->size));
 }
 
 static void segment_free(struct segment *seg)
