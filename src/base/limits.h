@@ -37,6 +37,11 @@
 #define ROTATE_GRACE_MS 250  /* late writes to a renamed file are waited for this long */
 #define RESUME_LOOK_MS 1000  /* after a restart a file that is not there is looked for so long */
 #define GZ_SETTLE_MS 2000    /* a .gz that ends too early may still be written for this long */
+#define LATE_QUIET_MS                                                                              \
+    60000 /* a renamed file without a writer is watched while it grew so lately                    \
+           */
+#define LATE_UNKNOWN_MS 600000 /* ... the same where the kernel does not tell who writes */
+#define LATE_FILES_MAX 8       /* renamed files of one log that are watched for a drain */
 #define PARTIAL_TIMEOUT_MS                                                                         \
     60000              /* a line without an end is sent after this long without growth             \
                         */

@@ -273,6 +273,17 @@ static bool is_known(const struct assign *a, struct origin *o, const struct drai
     return !owned || (s && s->no >= owned);
 }
 
+/* What the pair, which stands at <main>, was to read behind that. */
+static void attach_late(struct assign *a, struct origin *o, struct drain_spec *spec, unsigned w,
+                        const struct state_record *main)
+{
+    struct state_record late;
+    unsigned at = 0;
+
+    while (checkpoint_next_late(a->checkpoint, main, &at, &late))
+        engine_attach(a->engines[w], o->id, spec, NULL, &late, NULL);
+}
+
 static void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
                    enum attach_from from)
 {
@@ -302,6 +313,8 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
     engine_attach(a->engines[w], o->id, spec,
                   !history && place_of(o, from, owned, &end) ? &end : NULL, known ? &resume : NULL,
                   history ? &since_s : NULL);
+    if (known)
+        attach_late(a, o, spec, w, &resume);
 }
 
 /* The one that serves a pair that goes; NULL = there is no such drain. */
@@ -370,6 +383,8 @@ static void change(void *arg, struct origin *o, const struct route_target *befor
         c.end = &end;
     origin_introduce(o, w);
     engine_change(a->engines[w], o->id, &c);
+    if (c.resume)
+        attach_late(a, o, spec, w, c.resume);
     if (w != from)
         engine_detach(a->engines[from], o->id, old);
 }

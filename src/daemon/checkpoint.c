@@ -67,7 +67,9 @@ static struct entry *entry_for(struct checkpoint *c, const struct state_record *
     if (!first)
         return NULL;
     do {
-        if ((en->worker == worker && en->round != round) || en->worker == NOBODY)
+        if (((en->worker == worker && en->round != round) || en->worker == NOBODY) &&
+            en->record.late == r->late &&
+            (!r->late || segment_id_same_inode(&en->record.id, &r->id)))
             return en;
         en = list_entry(en->same.next, struct entry, same);
     } while (en != first);
@@ -287,6 +289,21 @@ void checkpoint_dirty(struct checkpoint *c, unsigned worker)
     ask_again(c);
 }
 
+/* It was given to a worker together with its pair's, which the worker has reported, and not it:
+ * nothing is left to do for it. */
+static bool is_settled_late(const struct entry *late)
+{
+    if (late->worker != NOBODY || !late->record.late || !late->found)
+        return false;
+    list_for_each (it, &late->same) {
+        const struct entry *en = list_entry(it, struct entry, same);
+
+        if (en->worker != NOBODY && !en->record.late)
+            return true;
+    }
+    return false;
+}
+
 void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,
                       uint32_t n)
 {
@@ -308,7 +325,7 @@ void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record
     list_for_each_safe (it, &c->entries) {
         struct entry *en = list_entry(it, struct entry, node);
 
-        if (en->worker == worker && en->round != round)
+        if ((en->worker == worker && en->round != round) || is_settled_late(en))
             checkpoint_entry_drop(c, en); /* the cursor has done its work, or its grace is over */
     }
     c->changed = true;

@@ -49,6 +49,10 @@ bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_
 /* Where the pair was last said to be, by whatever worker. */
 bool checkpoint_last(const struct checkpoint *c, const struct origin *o,
                      const struct drain_spec *spec, struct state_record *out);
+/* The places of <main>'s pair in files that it has left, where something may have been written
+ * since (streams/late.c): the next one; <at> is 0 at first. */
+bool checkpoint_next_late(struct checkpoint *c, const struct state_record *main, unsigned *at,
+                          struct state_record *out);
 /* Somebody decided that the route ends: the state forgets the pair, soon. */
 void checkpoint_ended(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec);
 /* Nothing about where to begin can be believed: begin at the start of everything. */

@@ -34,7 +34,8 @@ static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint
 
         en->ended =
             en->ended && en->worker == NOBODY; /* the next report of it is of a new cursor */
-        if (en->worker == NOBODY && !checkpoint_is_over(c, en) && (here || !best))
+        if (en->worker == NOBODY && !en->record.late && !checkpoint_is_over(c, en) &&
+            (here || !best))
             best = en;
         en = list_entry(en->same.next, struct entry, same);
     } while (en != first);
@@ -53,8 +54,8 @@ static struct entry *find_place(struct checkpoint *c, uint64_t stream, const str
         struct entry *en = list_entry(it, struct entry, node);
         const struct state_record *r = &en->record;
 
-        if (en->stream != s || en->worker != NOBODY || en->found || r->place != p->place ||
-            r->owner != p->owner || checkpoint_is_over(c, en))
+        if (en->stream != s || en->worker != NOBODY || en->found || r->late ||
+            r->place != p->place || r->owner != p->owner || checkpoint_is_over(c, en))
             continue;
         if (!best || (r->port == p->port && best->record.port != p->port))
             best = en;
@@ -91,7 +92,9 @@ void checkpoint_taken_over(struct checkpoint *c, const struct state_record *r)
     list_for_each_safe (it, &c->entries) {
         struct entry *en = list_entry(it, struct entry, node);
 
-        if (en->taken && en->record.stream == r->stream && en->record.place == r->place)
+        if ((en->taken || (en->record.late && en->found && en->worker == NOBODY)) &&
+            en->record.stream == r->stream && en->record.drain != r->drain &&
+            en->record.place == r->place)
             checkpoint_entry_drop(c, en);
     }
 }
@@ -100,11 +103,39 @@ bool checkpoint_last(const struct checkpoint *c, const struct origin *o,
                      const struct drain_spec *spec, struct state_record *out)
 {
     const uint64_t key[2] = {identity_key(o->identity), drain_spec_place(spec, c->dir.key).drain};
-    const struct entry *en = map_get(&c->by_pair, checkpoint_pair_key(key));
+    const struct entry *first = map_get(&c->by_pair, checkpoint_pair_key(key)), *en = first;
 
-    if (en)
-        *out = en->record;
-    return en != NULL;
+    if (!first)
+        return false;
+    do {
+        if (!en->record.late) {
+            *out = en->record;
+            return true;
+        }
+        en = list_entry(en->same.next, struct entry, same);
+    } while (en != first);
+    return false;
+}
+
+bool checkpoint_next_late(struct checkpoint *c, const struct state_record *main, unsigned *at,
+                          struct state_record *out)
+{
+    const uint64_t key[2] = {main->stream, main->drain};
+    struct entry *first = map_get(&c->by_pair, checkpoint_pair_key(key)), *en = first;
+    unsigned i = 0;
+
+    if (!first)
+        return false;
+    do {
+        if (en->record.late && i++ >= *at && !(en->worker == NOBODY && en->found)) {
+            *at = i;
+            *out = en->record;
+            en->found = true;
+            return true;
+        }
+        en = list_entry(en->same.next, struct entry, same);
+    } while (en != first);
+    return false;
 }
 
 void checkpoint_ended(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec)

@@ -78,8 +78,8 @@ struct drain *drain_create(struct engine *en, struct drain_spec *spec, struct er
 
 void drain_free(struct drain *d)
 {
-    list_for_each_safe (it, &d->cursors)
-        drain_cursor_drop(list_entry(it, struct drain_cursor, drain_node));
+    while (!list_empty(&d->cursors))
+        drain_cursor_drop(list_entry(d->cursors.next, struct drain_cursor, drain_node));
     d->ops->free(d);
 }
 

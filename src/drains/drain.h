@@ -278,7 +278,11 @@ void drain_free(struct drain *d);
 
 /* A cursor of <d> in <s>. */
 struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struct position *end);
-/* Frees it; what is still in flight of it is nobody's any more. */
+/* What was written to a file that <main> had left is read on where <r> says. */
+void drain_attach_late(struct drain_cursor *main, const struct state_record *r);
+/* ... where <from>, which was parked, stood. */
+void drain_attach_late_like(struct drain_cursor *main, struct cursor *from);
+/* Frees it and its late ones; what is still in flight of them is nobody's any more. */
 void drain_cursor_drop(struct drain_cursor *c);
 /* The stream's identity changed. */
 void drain_cursor_rename(struct drain_cursor *c);

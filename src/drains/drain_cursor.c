@@ -146,22 +146,88 @@ struct formatter *drain_cursor_formatter(struct drain_cursor *c)
     return c->formatter;
 }
 
-struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struct position *end)
+static struct drain_cursor *create(struct drain *d)
 {
     struct drain_cursor *c = xcalloc(1, sizeof *c);
 
     c->drain = d;
-    budget_join(d, s->identity);
-    host_join(d, s->identity);
     list_init(&c->ready_node);
     list_init(&c->wait_node);
+    return c;
+}
+
+static void start(struct drain_cursor *c)
+{
+    struct drain *d = c->drain;
+
+    budget_join(d, c->cursor.stream->identity);
+    host_join(d, c->cursor.stream->identity);
     list_add_tail(&d->cursors, &c->drain_node);
+    c->caught_up_at = loop_now(&d->engine->loop);
+    drain_wake_cursor(&c->cursor);
+}
+
+/* Of the late cursors that have something to do, the one whose file is the oldest goes, when there
+ * are too many; unless it is busy. */
+static void drop_oldest_late(struct drain *d, const struct stream *s)
+{
+    struct drain_cursor *oldest = NULL;
+    unsigned n = 0;
+
+    list_for_each (it, &s->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+        struct drain_cursor *c = k->late && !k->original ? drain_cursor_of(k) : NULL;
+
+        if (!c || c->drain != d || cursor_must_wait(k))
+            continue;
+        n++;
+        if (!c->inflight && cursor_is_settled(k) && (!oldest || k->late < oldest->cursor.late))
+            oldest = c;
+    }
+    if (n >= LATE_FILES_MAX && oldest)
+        drain_cursor_drop(oldest);
+}
+
+static void leaves(struct cursor *k, struct segment *seg, uint64_t end)
+{
+    struct drain_cursor *c;
+    struct drain *d = container_of(k, struct drain_cursor, cursor)->drain;
+
+    drop_oldest_late(d, k->stream);
+    c = create(d);
+    cursor_init_late(&c->cursor, k, seg, end, drain_wake_cursor);
+    start(c);
+}
+
+struct drain_cursor *drain_attach(struct drain *d, struct stream *s, const struct position *end)
+{
+    struct drain_cursor *c = create(d);
+
     cursor_init(&c->cursor, s, drain_wake_cursor, end);
     c->cursor.lost = lost;
     c->cursor.resumed = resumed;
-    c->caught_up_at = loop_now(&d->engine->loop);
-    drain_wake_cursor(&c->cursor);
+    c->cursor.leaves = leaves;
+    start(c);
     return c;
+}
+
+void drain_attach_late(struct drain_cursor *main, const struct state_record *r)
+{
+    struct drain_cursor *c = create(main->drain);
+
+    cursor_init_nowhere(&c->cursor, &main->cursor, drain_wake_cursor);
+    start(c);
+    (void)cursor_resume(&c->cursor, r); /* or when it is read */
+}
+
+void drain_attach_late_like(struct drain_cursor *main, struct cursor *from)
+{
+    struct drain_cursor *c = create(main->drain);
+
+    cursor_init_nowhere(&c->cursor, &main->cursor, drain_wake_cursor);
+    cursor_begin_like(&c->cursor, from);
+    c->cut = c->cursor.acked.cut;
+    start(c);
 }
 
 void drain_cursor_rename(struct drain_cursor *c)
@@ -170,11 +236,23 @@ void drain_cursor_rename(struct drain_cursor *c)
     c->formatter = NULL; /* it is made with the new name */
 }
 
+static void drop_late(struct cursor *main)
+{
+    list_for_each_safe (it, &main->stream->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+
+        if (k->main == main)
+            drain_cursor_drop(container_of(k, struct drain_cursor, cursor));
+    }
+}
+
 void drain_cursor_drop(struct drain_cursor *c)
 {
     struct drain *d = c->drain;
     struct stream *s = c->cursor.stream;
 
+    if (s->nlate)
+        drop_late(&c->cursor);
     list_for_each (it, &d->inflight)
         batch_forget_cursor(list_entry(it, struct batch, node), c);
     list_for_each (it, &d->engine->settled)

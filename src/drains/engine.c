@@ -265,10 +265,13 @@ static void engine_turn(struct loop_task *t)
 void engine_cursor_done(struct engine *en, struct drain_cursor *c)
 {
     struct stream *s = c->cursor.stream;
+    struct cursor *main = c->cursor.main;
 
     if (!c->ended || c->pending || c->inflight || !cursor_is_settled(&c->cursor))
         return;
     drain_cursor_drop(c);
+    if (main && s->finished)
+        main->wake(main); /* it ends after its late ones */
     if (s->finished && list_empty(&s->cursors))
         engine_stream_forget(en, s);
 }

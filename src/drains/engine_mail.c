@@ -207,7 +207,7 @@ static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
     list_for_each (it, &s->cursors) {
         struct drain_cursor *c = drain_cursor_of(list_entry(it, struct cursor, stream_node));
 
-        if (c && c->drain == d)
+        if (c && c->drain == d && !c->cursor.late)
             return c;
     }
     return NULL;
@@ -251,6 +251,7 @@ static void attach_free(struct attach_mail *a)
 static int attach(struct engine *en, const struct attach_mail *a)
 {
     struct stream *s = stream_find(en, a->stream);
+    struct drain_cursor *c;
     struct drain *d;
 
     if (!s || en->stopping)
@@ -260,7 +261,13 @@ static int attach(struct engine *en, const struct attach_mail *a)
         (void)park_before(en, s, a);
         return -1;
     }
-    if (cursor_of(d, s))
+    c = cursor_of(d, s);
+    if (a->known && a->resume.late) {
+        if (c)
+            drain_attach_late(c, &a->resume);
+        return 0;
+    }
+    if (c)
         (void)park_before(en, s, a);
     else
         attach_new(en, d, s, a);

@@ -66,7 +66,7 @@ static void report_drain(struct engine *en, struct drain *d, struct drain_report
         const struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
         uint64_t unsent = cursor_lag(&c->cursor, &c->cursor.sent), held = held_by(&c->cursor);
 
-        r->streams++;
+        r->streams += !c->cursor.late;
         r->lag_bytes += cursor_lag(&c->cursor, &c->cursor.acked);
         if ((unsent || (c->inflight && !d->ordered)) && now - c->caught_up_at > r->lag_ms)
             r->lag_ms = now - c->caught_up_at;
@@ -107,7 +107,7 @@ static struct engine_report *report(struct engine *en)
         struct drain *d = list_entry(it, struct drain, node);
 
         list_for_each (c_it, &d->cursors)
-            r->cursors++;
+            r->cursors += !list_entry(c_it, struct drain_cursor, drain_node)->cursor.late;
         report_drain(en, d, &r->drains[n++]);
     }
     r->parked = engine_parked_count(en);

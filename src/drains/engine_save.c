@@ -14,7 +14,7 @@ struct save_mail {
     void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n);
     void *arg;
     struct state_record *records;
-    uint32_t n;
+    uint32_t n, cap;
 };
 
 struct dirty_mail {
@@ -36,6 +36,10 @@ static void save_cursor(struct save_mail *m, struct cursor *k, const struct drai
     r.port = p->port;
     r.owner = p->owner;
     r.away_ms = away_ms;
+    if (m->n == m->cap) {
+        m->cap = m->cap ? 2 * m->cap : 64;
+        m->records = xrealloc(m->records, m->cap * sizeof(*m->records));
+    }
     m->records[m->n++] = r;
 }
 
@@ -46,15 +50,9 @@ static void save_parked(void *arg, struct cursor *k, const struct drain_place *p
 
 static void save_all(struct engine *en, struct save_mail *m)
 {
-    uint32_t n = engine_parked_count(en);
-
     en->dirty_told = false;
     en->saved_acks = en->reader.stats.acks;
-    list_for_each (d_it, &en->all)
-        list_for_each (it, &list_entry(d_it, struct drain, node)->cursors)
-            n++;
     m->worker = en->cfg.index;
-    m->records = xcalloc(n + 1, sizeof(*m->records));
     list_for_each (d_it, &en->all) {
         struct drain *d = list_entry(d_it, struct drain, node);
         struct drain_place place = engine_place(en, d->spec);

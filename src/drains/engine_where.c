@@ -47,8 +47,12 @@ static void report_stream(struct engine *en, uint64_t id, struct where_report *r
     list_for_each (it, &s->cursors)
         n++;
     r->cursors = xrealloc(r->cursors, (r->n + n + 1) * sizeof(*r->cursors));
-    list_for_each (it, &s->cursors)
-        r->cursors[r->n++] = report_cursor(list_entry(it, struct cursor, stream_node));
+    list_for_each (it, &s->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+
+        if (!k->late)
+            r->cursors[r->n++] = report_cursor(k);
+    }
 }
 
 static void answer(void *control, struct mail *m)

@@ -20,6 +20,12 @@ static void wake_nobody(struct cursor *k)
     (void)k; /* it reads when it has a drain again */
 }
 
+/* Is it one that somebody may go on at? Its late ones come along. */
+static bool is_place(const struct cursor *k)
+{
+    return k->wake == wake_nobody && !k->late;
+}
+
 static struct parked *parked_of(struct list *it)
 {
     return list_entry(it, struct parked, node);
@@ -49,6 +55,13 @@ static void parked_free(struct engine *en, struct parked *p)
 {
     struct stream *s = p->cursor.stream;
 
+    if (s->nlate)
+        list_for_each_safe (it, &s->cursors) {
+            struct cursor *k = list_entry(it, struct cursor, stream_node);
+
+            if (k->main == &p->cursor)
+                parked_free(en, container_of(k, struct parked, cursor));
+        }
     list_del(&p->node);
     cursor_release(&p->cursor);
     free(p);
@@ -69,7 +82,7 @@ static struct parked *too_many_of_stream(struct stream *s)
         struct cursor *k = list_entry(it, struct cursor, stream_node);
         struct parked *p;
 
-        if (k->wake != wake_nobody)
+        if (!is_place(k))
             continue;
         p = container_of(k, struct parked, cursor);
         n++;
@@ -87,7 +100,8 @@ static struct parked *too_many_of_namespace(struct engine *en, struct str namesp
     list_for_each (it, &en->parked) {
         struct parked *p = parked_of(it);
 
-        if (!p->place.owner || !str_eq(p->cursor.stream->identity->namespace, namespace))
+        if (!p->place.owner || p->cursor.late ||
+            !str_eq(p->cursor.stream->identity->namespace, namespace))
             continue;
         n++;
         first = first ? first : p;
@@ -116,29 +130,52 @@ static struct parked *find_url(struct stream *s, uint64_t drain, bool owner)
         struct cursor *k = list_entry(it, struct cursor, stream_node);
         struct parked *p = container_of(k, struct parked, cursor);
 
-        if (k->wake == wake_nobody && p->place.drain == drain && p->place.owner == owner)
+        if (is_place(k) && p->place.drain == drain && p->place.owner == owner)
             return p;
     }
     return NULL;
+}
+
+static struct parked *parked_create(struct engine *en, const struct drain_place *place)
+{
+    struct parked *p = xcalloc(1, sizeof(*p));
+
+    p->place = *place;
+    p->at = loop_now(&en->loop);
+    list_add_tail(&en->parked, &p->node);
+    return p;
+}
+
+static void park_late(struct engine *en, const struct cursor *main, struct parked *p)
+{
+    list_for_each_safe (it, &main->stream->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+        struct parked *late;
+
+        if (k->main != main)
+            continue;
+        late = parked_create(en, &p->place);
+        cursor_init_nowhere(&late->cursor, &p->cursor, wake_nobody);
+        cursor_begin_like(&late->cursor, k);
+    }
 }
 
 void engine_park(struct engine *en, struct drain_cursor *c)
 {
     struct stream *s = c->cursor.stream;
     struct drain_place place = engine_place(en, c->drain->spec);
-    struct parked *old = find_url(s, place.drain, place.owner);
-    struct parked *p = xcalloc(1, sizeof(*p));
+    struct parked *old = find_url(s, place.drain, place.owner), *p;
 
-    p->place = place;
-    p->at = loop_now(&en->loop);
-    cursor_init(&p->cursor, s, wake_nobody, NULL);
-    cursor_begin_like(&p->cursor, &c->cursor);
-    p->cursor.lost = lost;
-    drain_cursor_drop(c);
     if (old)
         parked_free(en, old);
     make_room(en, s, place.owner);
-    list_add_tail(&en->parked, &p->node);
+    p = parked_create(en, &place);
+    cursor_init(&p->cursor, s, wake_nobody, NULL);
+    cursor_begin_like(&p->cursor, &c->cursor);
+    p->cursor.lost = lost;
+    if (s->nlate)
+        park_late(en, &c->cursor, p);
+    drain_cursor_drop(c);
     engine_tidy_in(en, en->cfg.route_grace_ms);
 }
 
@@ -175,7 +212,7 @@ static struct parked *find(struct engine *en, const struct stream *s,
         struct cursor *k = list_entry(it, struct cursor, stream_node);
         struct parked *p = container_of(k, struct parked, cursor);
 
-        if (k->wake != wake_nobody || k->acked.pos.seg < least || fits(p, want, before) <= fit ||
+        if (!is_place(k) || k->acked.pos.seg < least || fits(p, want, before) <= fit ||
             (p->place.drain != before && is_over(en, p)))
             continue;
         best = p;
@@ -192,6 +229,16 @@ bool engine_has_parked(struct engine *en, const struct stream *s, const struct d
     return find(en, s, &want, before, least) != NULL;
 }
 
+static void unpark_late(struct drain_cursor *c, const struct cursor *parked)
+{
+    list_for_each_safe (it, &parked->stream->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+
+        if (k->main == parked)
+            drain_attach_late_like(c, k);
+    }
+}
+
 /* One that was parked for another URL is kept for that: it may come back, too. */
 bool engine_unpark(struct engine *en, struct drain_cursor *c, uint64_t before, uint32_t least)
 {
@@ -203,6 +250,8 @@ bool engine_unpark(struct engine *en, struct drain_cursor *c, uint64_t before, u
         return false;
     cursor_begin_like(&c->cursor, &p->cursor);
     c->cut = c->cursor.acked.cut;
+    if (s->nlate)
+        unpark_late(c, &p->cursor);
     own = find_url(s, want.drain, want.owner);
     if (fits(p, &want, before) == FIT_BEFORE && p != own)
         parked_free(en, p);
@@ -236,7 +285,7 @@ unsigned engine_parked_count(const struct engine *en)
     unsigned n = 0;
 
     list_for_each (it, &en->parked)
-        n++;
+        n += !parked_of(it)->cursor.late;
     return n;
 }
 

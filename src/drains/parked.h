@@ -31,6 +31,7 @@ bool engine_has_parked(struct engine *en, const struct stream *s, const struct d
 bool engine_parked_expire(struct engine *en);
 /* The worker ends: of all. */
 void engine_parked_release(struct engine *en);
+/* Without the late ones. */
 unsigned engine_parked_count(const struct engine *en);
 /* Calls <fn> for each. */
 void engine_parked_each(struct engine *en,

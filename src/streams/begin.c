@@ -32,15 +32,10 @@ void cursor_resolve_end(struct cursor *c, struct segment *seg)
     uint64_t end = c->end_off < seg->size ? c->end_off : seg->size;
     /* A journal ends at a record's end whenever somebody asks where it ends. */
     uint64_t off = seg->codec == CODEC_JOURNAL ? c->end_off : line_start(seg, end);
-    size_t n = off < MARKER_SIZE ? (size_t)off : MARKER_SIZE;
-    char bytes[MARKER_SIZE];
 
     c->at_end = false;
     c->sent.pos = (struct position){seg->no, seg->gen, off};
-    if (segment_read(seg, bytes, n, off - n) == (ssize_t)n) {
-        c->sent.marker = hash_stable(bytes, n);
-        c->sent.marker_len = (uint16_t)n;
-    }
+    mark_place(&c->sent, seg);
     c->acked = c->sent;
 }
 
@@ -83,6 +78,8 @@ void cursor_init_again(struct cursor *c, const struct cursor *original, const st
                          .acked = *from,
                          .since_s = original->since_s,
                          .since_end = original->since_end,
+                         .late = original->late,
+                         .late_from = original->late_from,
                          .original = original};
     list_init(&c->gaps);
     list_init(&c->dry_node);
@@ -97,6 +94,9 @@ void cursor_begin_like(struct cursor *c, struct cursor *from)
     c->end_off = from->end_off;
     c->since_s = from->since_s;
     c->since_end = from->since_end;
+    c->late = from->late;
+    c->late_from = from->late_from;
+    cursor_resume_like(c, from);
     list_for_each (it, &from->gaps) {
         struct gap *g = xmalloc(sizeof(*g));
 
@@ -111,6 +111,7 @@ void cursor_release(struct cursor *c)
     c->stream->reader->stats.acks += !c->original;
     list_del(&c->stream_node);
     list_del(&c->dry_node);
+    late_release(c);
     gaps_release(c);
     free(c->resume);
 }
@@ -245,6 +246,8 @@ void segment_truncated(struct segment *seg)
         start_again(&c->acked, seg);
         if (c->since_end.seg == seg->no)
             c->since_end.off = 0;
+        if (c->late == seg->no)
+            c->late_from = 0;
     }
     r->stats.truncated++;
     log_info("log file was truncated, reading it from its start",

@@ -77,11 +77,14 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
 {
     uint64_t off = c->sent.pos.off;
     size_t m = c->sent.marker_len <= off ? c->sent.marker_len : 0;
+    uint64_t limit = late_limit(c, seg);
     ssize_t got;
 
     got = segment_read(seg, into, m + n, off - m);
     if (got < 0)
         return unreadable(c, seg, errno);
+    if (off - m + (uint64_t)got > limit && limit >= off)
+        got = (ssize_t)(limit - (off - m));
     if ((size_t)got < m || (m && hash_stable(into, m) != c->sent.marker) ||
         (!off && seg->codec != CODEC_JOURNAL && !seg->damaged &&
          !segment_begins_with(&seg->id, into, (size_t)got))) {
@@ -310,7 +313,8 @@ static int wait_for_rest(struct cursor *c, const struct view *v, struct record_s
         c->idle_since = now ? now : 1;
         c->idle_size = v->base + v->len;
     }
-    if (now < c->idle_since + r->partial_timeout_ms) {
+    if (now < c->idle_since + r->partial_timeout_ms &&
+        !(v->seg->nameless && !v->seg->packed && segment_writers(v->seg) == WRITERS_NONE)) {
         c->wake_at = c->idle_since + r->partial_timeout_ms;
         return READ_WAIT;
     }
@@ -322,28 +326,44 @@ static int wait_for_rest(struct cursor *c, const struct view *v, struct record_s
     return join_flush_both(c, sink) < 0 ? not_taken(c) : READ_DRY;
 }
 
+/* There is no segment left for <c>. */
+static int end_of_all(const struct cursor *c)
+{
+    return c->late || (c->stream->finished && !late_left(c)) ? READ_END : READ_DRY;
+}
+
+/* LATE_GO: nothing more is to come of <seg>, as far as <c> has to do with it. */
+static int may_end(struct cursor *c, struct segment *seg, const struct segment *next, uint64_t end)
+{
+    if (c->late)
+        return late_over(c, seg, end);
+    if (next)
+        return late_leave(c, seg, end);
+    return c->stream->finished ? LATE_GO : READ_DRY;
+}
+
 /* Everything there is was taken, but for a tail without LF in <v>. STEP_AGAIN = there is another
  * segment. */
 static int at_end(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
-    struct segment *seg = v->seg, *next = cursor_next_segment(seg);
-    uint64_t now = loop_now(c->stream->reader->loop);
+    struct segment *seg = v->seg, *next = c->late ? NULL : cursor_next_segment(seg);
+    bool tail = v->len && !c->sent.skip_line;
     bool open = c->sent.part[0].seg || c->sent.part[1].seg;
+    int rc;
 
-    if (seg->damaged && v->base < seg->size) {
+    if (seg->damaged && v->base < seg->size && v->base < late_limit(c, seg)) {
         if (c->original)
             return READ_DRY; /* it has not come so far */
         gap_declare_damaged(c, seg, !seg->exact);
         return STEP_AGAIN;
     }
-    if (next && !seg->packed && now < seg->sealed_at + ROTATE_GRACE_MS) {
-        c->wake_at = seg->sealed_at + ROTATE_GRACE_MS;
-        return READ_WAIT;
+    rc = may_end(c, seg, next, v->base + v->len);
+    if ((rc == READ_DRY || (rc == READ_WAIT && c->late)) && (tail || open)) {
+        rc = wait_for_rest(c, v, sink);
+        return c->late && rc == READ_DRY ? STEP_AGAIN : rc;
     }
-    if (!next && !c->stream->finished) {
-        bool tail = v->len && !c->sent.skip_line;
-        return tail || open ? wait_for_rest(c, v, sink) : READ_DRY;
-    }
+    if (rc != LATE_GO)
+        return rc;
     if (v->len && take_tail(c, v, sink) < 0)
         return not_taken(c);
     if (!next || next->restart != seg->restart) {
@@ -352,7 +372,7 @@ static int at_end(struct cursor *c, const struct view *v, struct record_sink *si
         c->sent.part[RECORD_STDOUT].skipping = c->sent.part[RECORD_STDERR].skipping = false;
     }
     if (!next)
-        return READ_END;
+        return end_of_all(c);
     cursor_move_to(c, next);
     return STEP_AGAIN;
 }
@@ -449,7 +469,7 @@ static struct segment *current_segment(struct cursor *c)
 {
     struct segment *seg = stream_segment(c->stream, c->sent.pos.seg);
 
-    if (seg)
+    if (seg || c->late)
         return seg;
     for (seg = first_segment(c->stream); seg; seg = cursor_next_segment(seg))
         if (seg->no > c->sent.pos.seg)
@@ -462,7 +482,7 @@ static struct segment *current_segment(struct cursor *c)
 /* <seg> cannot be read any more: what was left of it is a gap, and the next one is read. */
 static int pass_over(struct cursor *c, struct segment *seg)
 {
-    struct segment *next = cursor_next_segment(seg);
+    struct segment *next = c->late ? NULL : cursor_next_segment(seg);
 
     if (c->original)
         return READ_DRY; /* what it read once is no more */
@@ -471,12 +491,12 @@ static int pass_over(struct cursor *c, struct segment *seg)
         c->sent.pos.off = seg->size;
         c->acked = c->sent;
     }
-    if (seg->size > c->sent.pos.off) {
+    if (seg->size > c->sent.pos.off && c->sent.pos.off < late_limit(c, seg)) {
         gap_declare_rest(c, seg, NULL);
         return STEP_AGAIN;
     }
     if (!next)
-        return c->stream->finished ? READ_END : READ_DRY;
+        return end_of_all(c);
     cursor_move_to(c, next);
     return STEP_AGAIN;
 }
@@ -527,7 +547,7 @@ static int next_step(struct cursor *c, size_t max_bytes, struct record_sink *sin
         return tell_gap(c, g, sink);
     seg = current_segment(c);
     if (!seg)
-        return c->stream->finished ? READ_END : READ_DRY;
+        return end_of_all(c);
     if (g && !position_before(&c->sent.pos, &g->from))
         return STEP_AGAIN; /* it has just come there */
     if (segment_ensure_open(seg) < 0) {
@@ -548,6 +568,8 @@ enum read_result cursor_read(struct cursor *c, size_t max_bytes, struct record_s
     int rc;
 
     c->wake_at = 0;
+    if (cursor_must_wait(c))
+        return READ_DRY; /* it is woken when that has changed */
     do {
         rc = next_step(c, max_bytes, sink);
     } while (rc == STEP_AGAIN);

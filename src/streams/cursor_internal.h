@@ -11,11 +11,15 @@ enum { STEP_AGAIN = 0, STEP_UNREADABLE = -2 };
 
 /* Looks once more for the place where a cursor stood. With RESUME_LATER wake_at is set. */
 enum resume_result cursor_resume_again(struct cursor *c);
+/* Where <from> stood, if that is not known yet, is where <c> did. */
+void cursor_resume_like(struct cursor *c, const struct cursor *from);
 /* Bytes behind that place, as far as known. */
 uint64_t cursor_resume_lag(const struct cursor *c);
-/* ... behind <m>, which is no cursor's that is being resumed. */
-uint64_t mark_lag(const struct stream *s, const struct mark *m);
+/* ... that <c>, which is not being resumed, or would be at <m>, has to read behind <m>. */
+uint64_t mark_lag(const struct cursor *c, const struct mark *m);
 
+/* <m>, which stands in <seg> (open), is to know the bytes before it again. */
+void mark_place(struct mark *m, struct segment *seg);
 /* Do the bytes of <seg> (open) before <m>'s place say that it is still the same file? */
 bool mark_fits(const struct mark *m, struct segment *seg);
 
@@ -64,6 +68,28 @@ size_t hole_before_end(struct str bytes, bool certain);
 /* ---- journal_read.c ---- */
 /* A step of cursor_read() in a segment of a journal. */
 int journal_step(struct cursor *c, struct segment *seg, size_t max_bytes, struct record_sink *sink);
+
+/* ---- late.c ---- */
+
+enum { LATE_GO = -3 };
+/* <c> has read <seg>, which is not the last, up to <end>. LATE_GO: it goes on to the next one; else
+ * what its step came to. */
+int late_leave(struct cursor *c, struct segment *seg, uint64_t end);
+/* <c>, a late one, has read up to <end>. LATE_GO: nothing more will come; else what its step came
+ * to. */
+int late_over(struct cursor *c, struct segment *seg, uint64_t end);
+/* Up to where <c> reads in <seg>: the rest is a late cursor's. UINT64_MAX = to its end. */
+uint64_t late_limit(const struct cursor *c, const struct segment *seg);
+/* <main> was resumed, or its confirmed place has moved to another segment. */
+void late_wake(const struct cursor *main);
+/* Is there a late cursor of <main>'s? */
+bool late_left(const struct cursor *main);
+/* It is known after a restart where <c>, a late one, stands. */
+void late_begin(struct cursor *c);
+/* <c> goes. */
+void late_release(struct cursor *c);
+/* Does <c> read in <seg> at all, now or later? */
+bool cursor_reads(const struct cursor *c, const struct segment *seg);
 
 /* ---- begin.c ---- */
 

@@ -34,6 +34,8 @@ static enum stake stake(const struct segment *seg)
     list_for_each (it, &seg->stream->cursors) {
         const struct cursor *c = list_entry(it, struct cursor, stream_node);
 
+        if (c->late && c->late != seg->no)
+            continue;
         if (needs(&c->sent, seg))
             return unread;
         if (needs(&c->acked, seg))

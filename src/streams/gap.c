@@ -139,7 +139,8 @@ void cursor_refused(struct cursor *c, uint64_t segment, uint64_t at, uint32_t re
 void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct gap *times)
 {
     const struct gap *next = gap_next(c);
-    uint64_t from = c->sent.pos.seg == seg->no ? c->sent.pos.off : 0, to = seg->size;
+    uint64_t from = c->sent.pos.seg == seg->no ? c->sent.pos.off : 0;
+    uint64_t limit = late_limit(c, seg), to = seg->size < limit ? seg->size : limit;
     struct gap g = {.reason = seg->evicted ? GAP_EVICTED : GAP_DELETED, .segment = seg->id_hash};
 
     if (next && next->from.seg == seg->no && next->from.off < to)
@@ -160,12 +161,13 @@ void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct 
 
 void gap_declare_damaged(struct cursor *c, const struct segment *seg, bool at_least)
 {
+    uint64_t limit = late_limit(c, seg), to = seg->size < limit ? seg->size : limit;
     struct gap g = {.reason = GAP_DAMAGED,
                     .segment = seg->id_hash,
                     .from = c->sent.pos,
-                    .to = {seg->no, seg->gen, seg->size},
+                    .to = {seg->no, seg->gen, to},
                     .at = c->sent.pos.off,
-                    .bytes = seg->size - c->sent.pos.off,
+                    .bytes = to - c->sent.pos.off,
                     .at_least = at_least};
 
     gap_declare(c, &g);
@@ -179,7 +181,8 @@ void gap_declare_truncated(struct cursor *c, struct segment *seg)
     struct position start = {seg->no, seg->gen + 1, 0};
     struct gap g = {.reason = GAP_TRUNCATED, .segment = seg->id_hash, .from = start, .to = start};
 
-    if (c->original || (sent->seg == seg->no && sent->off && mark_fits(&c->sent, seg)))
+    if (c->original || !cursor_reads(c, seg) ||
+        (sent->seg == seg->no && sent->off && mark_fits(&c->sent, seg)))
         return; /* it has read of what is there now */
     if (sure < from) {
         c->doubt.seg = seg->no;
@@ -299,9 +302,11 @@ static void read_times(struct segment *seg, uint64_t from, struct gap *times)
 static bool wants(const struct cursor *c, const struct segment *seg)
 {
     const struct position *p = &c->sent.pos;
+    uint64_t limit = late_limit(c, seg);
 
-    return !c->at_end && !c->original && !c->resume &&
-           (p->seg < seg->no || (p->seg == seg->no && (p->off < seg->size || !seg->seen)));
+    return !c->at_end && !c->original && !c->resume && cursor_reads(c, seg) &&
+           (p->seg < seg->no ||
+            (p->seg == seg->no && p->off < limit && (p->off < seg->size || !seg->seen)));
 }
 
 void segment_lost(struct segment *seg, const struct gap *times)

@@ -33,6 +33,17 @@ static bool same_mark(const struct mark *a, const struct mark *b)
            a->marker_len == b->marker_len && a->marker == b->marker;
 }
 
+void mark_place(struct mark *m, struct segment *seg)
+{
+    char bytes[MARKER_SIZE];
+    size_t n = m->pos.off < MARKER_SIZE ? (size_t)m->pos.off : MARKER_SIZE;
+
+    if (segment_read(seg, bytes, n, m->pos.off - n) != (ssize_t)n)
+        return;
+    m->marker = hash_stable(bytes, n);
+    m->marker_len = (uint16_t)n;
+}
+
 bool mark_fits(const struct mark *m, struct segment *seg)
 {
     char bytes[MARKER_SIZE];
@@ -76,6 +87,8 @@ void cursor_ack(struct cursor *c, const struct mark *m)
     gaps_confirm(c);
     if (moved || (seg && seg->nameless))
         stream_trim(c->stream);
+    if (moved)
+        late_wake(c);
 }
 
 bool cursor_is_settled(const struct cursor *c)
@@ -109,23 +122,21 @@ void cursor_rewind(struct cursor *c)
 
 uint64_t cursor_lag(const struct cursor *c, const struct mark *m)
 {
-    return c->resume ? cursor_resume_lag(c) : mark_lag(c->stream, m);
+    return c->resume ? cursor_resume_lag(c) : mark_lag(c, m);
 }
 
-uint64_t mark_lag(const struct stream *s, const struct mark *m)
+uint64_t mark_lag(const struct cursor *c, const struct mark *m)
 {
     uint64_t lag = 0;
 
-    list_for_each (it, &s->segments) {
+    list_for_each (it, &c->stream->segments) {
         const struct segment *seg = list_entry(it, struct segment, node);
+        uint64_t off = seg->no == m->pos.seg ? m->pos.off : 0, limit = late_limit(c, seg);
+        uint64_t end = seg->size < limit ? seg->size : limit;
 
-        if (seg->no < m->pos.seg ||
-            seg->gone) /* what is lost is not behind: it is counted as lost */
-            continue;
-        if (seg->no == m->pos.seg)
-            lag += seg->size > m->pos.off ? seg->size - m->pos.off : 0;
-        else
-            lag += seg->size;
+        /* What is lost is not behind: it is counted as lost. */
+        if (seg->no >= m->pos.seg && cursor_reads(c, seg) && !seg->gone)
+            lag += end > off ? end - off : 0;
     }
     return lag;
 }

@@ -80,7 +80,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     if (!p->seg && !list_empty(&c->stream->segments)) /* nothing confirmed yet: its first byte */
         seg = list_entry(c->stream->segments.next, struct segment, node);
     if (!seg)
-        return save_without_file(c, r);
+        return !c->late && save_without_file(c, r);
     if (seg->lent) /* what has no name ends with this process */
         return false;
     if (seg->fd >= 0)
@@ -98,7 +98,8 @@ bool cursor_save(struct cursor *c, struct state_record *r)
               : seg->packed       ? seg->size
                                   : seg->sure; /* what is lost is said by <lost> */
     r->lost = gaps_bytes(c);
-    r->held = held_behind(seg);
+    r->late = c->late != 0;
+    r->held = c->late ? 0 : held_behind(seg);
     r->restart = seg->restart;
     r->skip_line = c->acked.skip_line;
     r->cut_short = c->acked.cut_short;
@@ -288,6 +289,17 @@ static enum resume_result begin_anew(struct cursor *c, const struct state_record
     return seg ? RESUME_CHANGED : RESUME_GONE;
 }
 
+/* The file that a late cursor stood in is not there, or another: reads nothing. */
+static enum resume_result end_late(struct cursor *c, const struct state_record *r)
+{
+    uint64_t unread = r->size > r->off ? r->size - r->off : 0;
+
+    if (!unread && !r->lost)
+        return RESUME_OK;
+    declare(c, r, unread, true);
+    return RESUME_GONE;
+}
+
 /* One look. */
 static enum resume_result look(struct cursor *c)
 {
@@ -301,7 +313,7 @@ static enum resume_result look(struct cursor *c)
     bool last_try =
         c->stream->finished || c->stream->identity->network || (res->until && now >= res->until);
 
-    if (fit == FIT_LATER)
+    if (fit == FIT_LATER || cursor_must_wait(c))
         return RESUME_LATER;
     if (!r->id.ino) /* it had no file yet */
         return RESUME_OK;
@@ -311,7 +323,7 @@ static enum resume_result look(struct cursor *c)
         if (how == RESUME_OK)
             return how;
     } else if (last_try) {
-        return begin_anew(c, r);
+        return c->late ? end_late(c, r) : begin_anew(c, r);
     }
     if (!res->until)
         res->until = now + RESUME_LOOK_MS;
@@ -336,6 +348,9 @@ enum resume_result cursor_resume_again(struct cursor *c)
     c->wake_at = 0;
     free(c->resume);
     c->resume = NULL;
+    if (c->late)
+        late_begin(c);
+    late_wake(c);
     return how;
 }
 
@@ -347,11 +362,21 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
     return cursor_resume_again(c);
 }
 
+void cursor_resume_like(struct cursor *c, const struct cursor *from)
+{
+    if (!from->resume)
+        return;
+    c->resume = xmalloc(sizeof(*c->resume));
+    *c->resume = *from->resume;
+}
+
 uint64_t cursor_resume_lag(const struct cursor *c)
 {
     const struct state_record *r = &c->resume->record;
     const struct segment *seg = same_inode(c->stream, &r->id);
     struct mark m = {.pos = {seg ? seg->no : 0, 0, seg ? r->off : 0}};
 
-    return mark_lag(c->stream, &m);
+    if (c->late)
+        return r->size > r->off ? r->size - r->off : 0;
+    return mark_lag(c, &m);
 }

@@ -43,6 +43,7 @@ struct state_record {
     uint64_t marker; /* hash of the <marker_len> bytes before <off> */
     uint32_t marker_len;
     uint32_t restart; /* of the container */
+    bool late; /* of what comes to a file that was left; another record says where the stream is */
     bool skip_line;
     bool cut_short; /* the partial lines have no end, for the file was truncated */
     struct state_partial part[2];

@@ -346,7 +346,9 @@ static uint32_t mark_low(const struct mark *m)
 
 bool cursor_holds(const struct cursor *c, const struct segment *seg)
 {
-    return !c->original && mark_low(&c->acked) <= seg->no;
+    if (c->original)
+        return false;
+    return c->late && !c->resume ? c->late == seg->no : mark_low(&c->acked) <= seg->no;
 }
 
 /* Has <c> confirmed all <size> bytes of <seg>, the last one? */
@@ -354,8 +356,9 @@ static bool has_confirmed(const struct cursor *c, const struct segment *seg, uin
 {
     const struct mark *m = &c->acked;
 
-    return !c->at_end && cursor_is_settled(c) && m->pos.seg == seg->no && m->pos.gen == seg->gen &&
-           m->pos.off >= size && mark_low(m) == seg->no && !m->part[0].seg && !m->part[1].seg;
+    return !cursor_reads(c, seg) ||
+           (!c->at_end && cursor_is_settled(c) && m->pos.seg == seg->no && m->pos.gen == seg->gen &&
+            m->pos.off >= size && mark_low(m) == seg->no && !m->part[0].seg && !m->part[1].seg);
 }
 
 /* <seg> is the last one, and has no name any more: when every cursor has confirmed it and nobody
@@ -377,37 +380,44 @@ static void close_confirmed(struct segment *seg)
     seg->gone = !seg->path; /* else that is its .gz, or its new name is on the way */
 }
 
+static bool is_held(const struct segment *seg)
+{
+    list_for_each (it, &seg->stream->cursors)
+        if (cursor_holds(list_entry(it, struct cursor, stream_node), seg))
+            return true;
+    return false;
+}
+
+/* Every cursor is past <seg>. */
+static void let_go(struct segment *seg, bool read)
+{
+    struct stream *s = seg->stream;
+    bool journal = seg->codec == CODEC_JOURNAL;
+    uint32_t no = seg->no;
+
+    if (read && !journal)
+        check_late_bytes(seg);
+    segment_free(seg);
+    FAULT_POINT("segment-left");
+    if (journal && s->reader->passed)
+        s->reader->passed(s->reader, s, no);
+}
+
 void stream_trim(struct stream *s)
 {
-    uint32_t low = UINT32_MAX;
     bool read = !list_empty(&s->cursors);
     struct segment *last;
 
-    list_for_each (it, &s->cursors) {
-        const struct cursor *c = list_entry(it, struct cursor, stream_node);
-        uint32_t l = mark_low(&c->acked);
-        if (l < low)
-            low = l;
-    }
-    list_for_each_safe (it, &s->segments) {
-        struct segment *seg = list_entry(it, struct segment, node);
-
-        if (seg->no >= low || seg->recalled ||
-            it->next == &s->segments) /* the last one stays: it is where new cursors begin */
-            break;
-        bool journal = seg->codec == CODEC_JOURNAL;
-        uint32_t no = seg->no;
-
-        if (read && !journal)
-            check_late_bytes(seg);
-        segment_free(seg);
-        FAULT_POINT("segment-left");
-        if (journal && s->reader->passed)
-            s->reader->passed(s->reader, s, no);
-    }
     if (list_empty(&s->segments))
         return;
     last = list_entry(s->segments.prev, struct segment, node);
+    list_for_each_safe (it, &s->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+
+        if (seg != last && !seg->recalled && !is_held(seg))
+            let_go(seg, read);
+    }
+    /* The last one stays: it is where new cursors begin. */
     if (!read)
         segment_close(last);
     else if (last->nameless)

@@ -107,6 +107,7 @@ enum gap_reason {
 };
 
 #define GAP_TIME_SIZE 40
+#define LATE_NOWHERE UINT32_MAX /* of a late cursor: its segment is not known, or no more */
 
 /* Bytes that were there for a cursor and that it will never read. Declared, which is to say counted
  * and logged, once, when that is known; told to the sink as a record in their place, again after a
@@ -166,7 +167,11 @@ struct cursor {
     uint64_t idle_since; /* loop time since which the file has not grown behind an unfinished line;
                             0 = none */
     uint64_t idle_size;
-    struct list gaps;              /* of struct gap: those not confirmed yet */
+    struct list gaps; /* of struct gap: those not confirmed yet */
+    uint32_t late;    /* it reads what is written to that segment alone, from <late_from> on,
+                         after <main> has left it there (late.c); 0 = it is no such cursor */
+    uint64_t late_from;
+    struct cursor *main;           /* ... whose owner frees both */
     const struct cursor *original; /* this one reads once more what that one has read: it finds the
                                       same gaps, and makes none; else NULL */
     struct resume *resume;         /* it is not known yet where it stands; else NULL */
@@ -174,6 +179,9 @@ struct cursor {
     void (*resumed)(struct cursor *c, enum resume_result how, const struct state_record *r);
     /* <g> is lost to it: told once, when it is known. NULL = nobody asks. */
     void (*lost)(struct cursor *c, const struct gap *g);
+    /* It leaves <seg>, read up to <end>, to which more may be written: its owner makes a cursor for
+     * that, with cursor_init_late(). NULL = nobody reads that. */
+    void (*leaves)(struct cursor *c, struct segment *seg, uint64_t end);
     /* The bytes [from, to) of a file were handed to the sink before it was truncated: lost, too,
      * should they have to be sent again. */
     struct {
@@ -189,6 +197,7 @@ struct stream {
     struct list segments;
     struct list cursors;
     struct list dry; /* those of them that wait for more: who does not read costs nothing here */
+    unsigned nlate;  /* of the cursors: late ones */
     bool finished;   /* no further byte or segment will come */
     bool was_read;   /* has had a cursor */
 };
@@ -317,6 +326,13 @@ void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor 
 /* <c>, which has read nothing yet, begins with the first line that is not older than <since_s>
  * (seconds since the epoch). A line without a time ends the search. */
 void cursor_begin_since(struct cursor *c, int64_t since_s);
+/* A late cursor of <main>'s, which is about to be resumed, or to begin like another. */
+void cursor_init_nowhere(struct cursor *c, struct cursor *main, void (*wake)(struct cursor *c));
+/* A cursor for what is written to <seg> (open) behind <from>, where <main> leaves it. */
+void cursor_init_late(struct cursor *c, struct cursor *main, struct segment *seg, uint64_t from,
+                      void (*wake)(struct cursor *c));
+/* It is a late one, and what lies before it is not confirmed yet. */
+bool cursor_must_wait(const struct cursor *c);
 /* A second reading of what <original> has read from <from> on, e.g. to make the same bytes again.
  * Release it before anything else is done with either. */
 void cursor_init_again(struct cursor *c, const struct cursor *original, const struct mark *from);
