@@ -93,7 +93,8 @@
 #define YOUNG_NEVER_MS 1000       /* ends earlier: what it took never counts towards REWINDS_MAX */
 #define COMMIT_LAG_MS 5000        /* syslog over TCP and TLS: DESIGN.md §6 */
 #define REWINDS_MAX 3          /* to one offset; then it is committed, and counted as unconfirmed */
-#define DRAIN_UNUSED_MS 300000 /* a drain without a stream keeps its connection this long */
+#define DRAIN_UNUSED_MS 300000 /* a drain without a stream keeps its connection this long ... */
+#define DRAIN_UNUSED_MAX 16    /* ... but only so many of one namespace's on one worker */
 #define UDP_MAX_DEFAULT 1024
 #define GELF_UDP_MAX_DEFAULT 8192
 #define UDP_MAX_LIMIT 65507
@@ -109,8 +110,9 @@
 #define STATE_CHECK_MS 500    /* STATE_PATH is looked at this often: is it still what we opened? */
 #define PARKED_STREAM_MAX 100 /* cursors of one stream that wait so */
 #define PARKED_NAMESPACE_MAX                                                                       \
-    1000              /* ... that the workloads of one namespace asked for, on one worker */
-#define TIDY_MS 60000 /* between looks for drains that nobody needs */
+    1000                  /* ... that the workloads of one namespace asked for, on one worker */
+#define TIDY_MS 60000     /* between looks for drains that nobody needs */
+#define TIDY_SOON_MS 1000 /* ... after one has lost its last stream */
 
 /* datasources */
 #define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */
@@ -181,7 +183,9 @@
 #define KUBE_BACKOFF_CAP_MS 30000
 #define KUBE_BACKOFF_RESET_MS 120000 /* without a failure: from the start again */
 #define KUBE_TOKEN_MS 60000          /* the token's file is read again when it is older */
-#define KUBE_GONE_MS 60000           /* a deleted pod's routes are kept for logs found late */
+#define KUBE_CHANGES_BURST 20        /* changes of one namespace that are acted on at once ... */
+#define KUBE_CHANGE_MS 6000    /* ... and one more each so many ms; the last one always counts */
+#define KUBE_GONE_MS 60000     /* a deleted pod's routes are kept for logs found late */
 #define IDENTITY_WAIT_MS 30000 /* IDENTITY_WAIT: for the API, then names are taken from paths */
 
 /* network inputs, each */

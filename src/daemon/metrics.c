@@ -171,6 +171,9 @@ static const struct family node_families[] = {
     {"logtrain_cursors", "", GAUGE, "Pairs of stream and drain", SNAP(cursors), 1},
     {"logtrain_parked_cursors", "", GAUGE, "Of these: whose route is gone, kept for a while",
      SNAP(parked), 1},
+    {"logtrain_dropped_parked_cursors_total", "", COUNTER,
+     "Of these: given up before their time, because a stream or namespace had too many",
+     SNAP(parked_dropped), 1},
     {"logtrain_loop_delay_seconds", "", GAUGE,
      "Longest turn of any event loop since the last scrape", SNAP(turn_ms_max), 1000},
     {"logtrain_routes", "", GAUGE, "Routes: pairs of hostname pattern and drain",
@@ -214,6 +217,9 @@ static const struct family node_families[] = {
     {"logtrain_kubernetes_ambiguous_hostnames_total", "", COUNTER,
      "Hostnames heard by INPUT_OWNERS that name workloads of two namespaces, and so none",
      NODE(kube.ambiguous), 1},
+    {"logtrain_kubernetes_paced_namespaces_total", "", COUNTER,
+     "Times that a namespace's annotations changed too often for each change to be acted on",
+     NODE(kube.paced), 1},
     {"logtrain_kubernetes_refused_drains_total", "", COUNTER,
      "Drains in annotations that cannot be used", NODE(kube_refused), 1},
     {"logtrain_log_lines_suppressed_total", "by=\"namespaces\"", COUNTER,
@@ -455,11 +461,7 @@ int metrics_render(const struct snapshot *s, struct buf *out)
 
 static void fold(struct drain_row *all, const struct drain_row *row)
 {
-    uint64_t *sum = (uint64_t *)(void *)&all->counters;
-    const uint64_t *add = (const uint64_t *)(const void *)&row->counters;
-
-    for (size_t i = 0; i < sizeof(all->counters) / sizeof(*sum); i++)
-        sum[i] += add[i];
+    drain_counters_add(&all->counters, &row->counters);
     all->streams += row->streams;
     all->lag_bytes += row->lag_bytes;
     if (row->lag_ms > all->lag_ms)
@@ -473,9 +475,10 @@ int metrics_render_public(const struct snapshot *s, struct buf *out)
     struct snapshot shown = *s;
     struct drain_row all = {
         .name = "owners", .owner = true, .folded = true, .to_loss_ms = UINT64_MAX};
-    bool any = false;
+    bool any = s->past.connects || s->past.connect_errors || s->past.records_in;
     int rc;
 
+    all.counters = s->past;
     shown.rows = xcalloc(s->nrows + 1, sizeof(*shown.rows));
     shown.nrows = 0;
     for (unsigned i = 0; i < s->nrows; i++) {

@@ -31,7 +31,6 @@ static void add_all(void *to, const void *from, size_t size)
         sum[i] += add[i];
 }
 
-_Static_assert(sizeof(struct drain_counters) % sizeof(uint64_t) == 0, "add_all()");
 _Static_assert(sizeof(struct reader_stats) % sizeof(uint64_t) == 0, "add_all()");
 
 static void count_state(struct drain_row *row, const char *state)
@@ -75,7 +74,7 @@ static void add_drain(struct drain_row *row, const struct drain_report *d)
     row->growth += d->growth;
     if (d->held_most > row->held_most)
         row->held_most = d->held_most;
-    add_all(&row->counters, &d->counters, sizeof(row->counters));
+    drain_counters_add(&row->counters, &d->counters);
     row->refused = row->counters.rejected - row->counters.too_large;
     row->errors = row->counters.connect_errors + row->counters.disconnects + row->counters.retries +
                   row->counters.rejected;
@@ -99,6 +98,8 @@ static void add_report(struct snapshot *s, struct map rows[2], const struct engi
     s->segments += r->segments;
     s->cursors += r->cursors;
     s->parked += r->parked;
+    s->parked_dropped += r->parked_dropped;
+    drain_counters_add(&s->past, &r->past);
     s->held_bytes += r->held_bytes;
     s->inflight_bytes += r->inflight_bytes;
     if (r->turn_ms_max > s->turn_ms_max)
@@ -125,6 +126,20 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+/* A workload's drains without a stream have no row: he can make as many as he likes. */
+static void drop_unused(struct snapshot *s)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->nrows; i++) {
+        if (s->rows[i].owner && !s->rows[i].streams)
+            drain_counters_add(&s->past, &s->rows[i].counters);
+        else
+            s->rows[n++] = s->rows[i];
+    }
+    s->nrows = n;
+}
+
 void snapshot_init(struct snapshot *s, struct engine_report *const *reports, unsigned n,
                    const struct node_facts *node)
 {
@@ -144,6 +159,7 @@ void snapshot_init(struct snapshot *s, struct engine_report *const *reports, uns
             s->incomplete = 1;
     map_release(&rows[0]);
     map_release(&rows[1]);
+    drop_unused(s);
     for (unsigned i = 0; i < s->nrows; i++)
         s->rows[i].to_loss_ms = to_loss_ms(s, &s->rows[i]);
     qsort(s->rows, s->nrows, sizeof(*s->rows), by_name);

@@ -71,7 +71,8 @@ struct snapshot {
     struct drain_row *rows; /* owned; by name */
     unsigned nrows;
     struct reader_stats reader;
-    uint64_t segments, cursors, parked;
+    struct drain_counters past; /* of owners' drains that have no row (any more) */
+    uint64_t segments, cursors, parked, parked_dropped;
     uint64_t held_bytes, inflight_bytes;
     uint64_t turn_ms_max; /* the longest of all loops */
     uint64_t workers;

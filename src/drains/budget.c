@@ -28,8 +28,9 @@
 
 struct party {
     unsigned refs;
-    size_t bytes; /* charged */
-    size_t fixed; /* of these: what nobody can make it give back before an answer comes */
+    unsigned unused; /* drains without a stream */
+    size_t bytes;    /* charged */
+    size_t fixed;    /* of these: what nobody can make it give back before an answer comes */
     size_t len;
     char name[]; /* the namespace; "" for an operator's drain */
 };
@@ -70,6 +71,7 @@ void budget_leave(struct drain *d)
 {
     struct party *p = d->party;
 
+    budget_used(d, true);
     d->party = NULL;
     list_del(&d->cramped_node);
     if (!p || --p->refs)
@@ -79,6 +81,22 @@ void budget_leave(struct drain *d)
     if (p->len)
         (void)map_del(&d->engine->parties, str_make(p->name, p->len));
     free(p);
+}
+
+void budget_used(struct drain *d, bool used)
+{
+    if (!d->party || d->unused == !used)
+        return;
+    d->unused = !used;
+    if (used)
+        d->party->unused--;
+    else
+        d->party->unused++;
+}
+
+bool budget_crowded(const struct drain *d)
+{
+    return d->spec->owner && d->party->unused > DRAIN_UNUSED_MAX;
 }
 
 void budget_charge(struct batch *b, size_t bytes)

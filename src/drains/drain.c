@@ -36,8 +36,20 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
     list_init(&d->host_node);
 }
 
+void drain_counters_add(struct drain_counters *to, const struct drain_counters *more)
+{
+    uint64_t *sum = (uint64_t *)(void *)to;
+    const uint64_t *add = (const uint64_t *)(const void *)more;
+
+    _Static_assert(sizeof(*to) % sizeof(*sum) == 0, "nothing but uint64_t");
+    for (size_t i = 0; i < sizeof(*to) / sizeof(*sum); i++)
+        sum[i] += add[i];
+}
+
 void drain_release(struct drain *d)
 {
+    if (d->spec->owner)
+        drain_counters_add(&d->engine->past, &d->counters);
     list_del(&d->node);
     list_del(&d->work_node);
     list_del(&d->connect_node);

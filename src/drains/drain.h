@@ -142,6 +142,9 @@ struct drain_counters {
     uint64_t cut; /* bytes of lines above MAX_LINE that were passed over, counted when confirmed */
 };
 
+/* Adds all of <more>. */
+void drain_counters_add(struct drain_counters *to, const struct drain_counters *more);
+
 /* One drain's place in one stream. */
 struct drain_cursor {
     struct cursor cursor;
@@ -200,6 +203,7 @@ struct drain {
     bool held;           /* WAITING because its configuration is wrong */
     bool lingered;       /* linger= has passed for what is ready */
     bool closed;         /* drain_closed() came */
+    bool unused;         /* it has no stream any more, and is not being closed */
     unsigned attempts;   /* failures in a row */
     unsigned nstuck;     /* cursors with stuck_tries: the drain fails, though it takes data */
     size_t batch_target; /* bytes a batch is filled to now */

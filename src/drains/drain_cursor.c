@@ -161,6 +161,7 @@ static void start(struct drain_cursor *c)
     struct drain *d = c->drain;
 
     budget_join(d, c->cursor.stream->identity);
+    budget_used(d, true);
     host_join(d, c->cursor.stream->identity);
     list_add_tail(&d->cursors, &c->drain_node);
     c->caught_up_at = loop_now(&d->engine->loop);
@@ -270,5 +271,6 @@ void drain_cursor_drop(struct drain_cursor *c)
     if (!list_empty(&d->cursors))
         return;
     d->unused_since = loop_now(&d->engine->loop);
-    engine_tidy_in(d->engine, TIDY_MS);
+    budget_used(d, false);
+    engine_tidy_in(d->engine, TIDY_SOON_MS);
 }

@@ -284,13 +284,22 @@ void engine_tidy_in(struct engine *en, uint64_t ms)
         loop_timer_start(en->tidy_timer, ms);
 }
 
-/* True while <d> is unused, but not yet for long enough. */
+/* It is kept for the sake of its connection, and not by anybody who can make as many as he likes.
+ */
+static bool worth_keeping(const struct drain *d, uint64_t now)
+{
+    return d->state == DRAIN_OPEN && !d->failing &&
+           (d->ninflight || (now - d->unused_since < DRAIN_UNUSED_MS && !budget_crowded(d)));
+}
+
+/* True while <d> is unused, but kept. */
 static bool retire(struct engine *en, struct drain *d, uint64_t now)
 {
     if (!list_empty(&d->cursors) || d->state == DRAIN_CLOSING)
         return false;
-    if (now - d->unused_since < DRAIN_UNUSED_MS || d->ninflight)
+    if (worth_keeping(d, now))
         return true;
+    budget_used(d, true);
     (void)map_del(&en->drains, str_of(d->spec->id)); /* who wants the URL again gets a new one */
     drain_close(d, true);
     return false;

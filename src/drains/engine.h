@@ -138,9 +138,10 @@ struct engine_report {
     unsigned ndrains;
     struct reader_stats reader;
     uint64_t streams, cursors, parked;
-    uint64_t parked_dropped; /* for others, before their time */
-    uint64_t segments;       /* known */
-    uint64_t held_bytes;     /* of deleted files */
+    uint64_t parked_dropped;    /* for others, before their time */
+    struct drain_counters past; /* of owners' drains that are no more */
+    uint64_t segments;          /* known */
+    uint64_t held_bytes;        /* of deleted files */
     uint64_t inflight_bytes;
     uint64_t turn_ms_max; /* longest turn of the loop since the last report */
 };

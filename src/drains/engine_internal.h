@@ -41,15 +41,16 @@ struct engine {
     unsigned nspare;
     struct buf spare_bodies[SPARE_BODIES];
     unsigned nspare_bodies;
-    struct list unmade;      /* struct attach_mail: the drain could not be made */
-    struct list parked;      /* see parked.h */
-    uint64_t parked_dropped; /* ... to make room for others */
-    size_t spare_bytes;      /* of <spare_bodies> */
-    size_t inflight_bytes;   /* charged: see budget.c */
-    struct map parties;      /* of struct party, by namespace */
-    struct list cramped;     /* drains that wait for room */
-    bool room_made;          /* ... and may look again */
-    struct list sending;     /* batches whose bodies may be shelved, by when they last moved */
+    struct list unmade;         /* struct attach_mail: the drain could not be made */
+    struct list parked;         /* see parked.h */
+    uint64_t parked_dropped;    /* ... to make room for others */
+    struct drain_counters past; /* of owners' drains that were freed */
+    size_t spare_bytes;         /* of <spare_bodies> */
+    size_t inflight_bytes;      /* charged: see budget.c */
+    struct map parties;         /* of struct party, by namespace */
+    struct list cramped;        /* drains that wait for room */
+    bool room_made;             /* ... and may look again */
+    struct list sending;        /* batches whose bodies may be shelved, by when they last moved */
     struct loop_timer *shelf_timer; /* runs while there is one */
     struct loop_task turn;
     struct loop_timer *wait_timer;
@@ -192,6 +193,10 @@ void shelf_timer_fired(void *arg);
 /* Who pays for <d>: told by its first stream. */
 void budget_join(struct drain *d, const struct identity *id);
 void budget_leave(struct drain *d);
+/* Whether <d> has streams: those of a party that have none are counted. */
+void budget_used(struct drain *d, bool used);
+/* <d> is one of more than DRAIN_UNUSED_MAX of its namespace that have none. */
+bool budget_crowded(const struct drain *d);
 /* <b> has so many bytes in memory now. */
 void budget_charge(struct batch *b, size_t bytes);
 /* Bytes that <d>'s next batch may have; 0 = it has to wait. */

@@ -130,6 +130,7 @@ static struct engine_report *report(struct engine *en)
     r->parked = engine_parked_count(en);
     r->cursors += r->parked;
     r->parked_dropped = en->parked_dropped;
+    r->past = en->past;
     report_streams(en, r);
     r->reader = en->reader.stats;
     r->inflight_bytes = en->inflight_bytes;

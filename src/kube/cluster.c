@@ -450,11 +450,13 @@ static void expire(struct kube_cluster *c)
 
 static void arm(struct kube_cluster *c)
 {
-    uint64_t now = loop_now(c->cfg.loop), at = UINT64_MAX, heard = kube_heard_due(c);
+    uint64_t now = loop_now(c->cfg.loop), at = UINT64_MAX;
+    uint64_t heard = kube_heard_due(c), paced = kube_resolve_due(c);
 
     if (!list_empty(&c->waiting))
         at = list_entry(c->waiting.next, struct kube_stream, waiting)->until;
     at = heard < at ? heard : at;
+    at = paced < at ? paced : at;
     list_for_each (it, &c->pods) {
         const struct kube_pod *p = list_entry(it, struct kube_pod, node);
 
@@ -472,10 +474,17 @@ static void work(struct loop_task *t)
     struct kube_cluster *c = container_of(t, struct kube_cluster, work);
     struct list now;
 
+    c->looks++;
     list_init(&now);
     list_move_all(&now, &c->dirty);
-    list_for_each (it, &now)
-        kube_resolve(c, list_entry(it, struct kube_pod, dirty));
+    list_for_each_safe (it, &now) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, dirty);
+
+        if (kube_resolve(c, p))
+            continue;
+        list_del(&p->dirty); /* it waits */
+        list_add_tail(&c->dirty, &p->dirty);
+    }
     tell(c, &now);
     kube_heard_work(c);
     expire(c);

@@ -96,6 +96,7 @@ struct kube_cluster_stats {
     uint64_t note_bytes; /* annotations and labels that are kept, but for the pods' */
     uint64_t foreign;    /* pods that claimed an owner in another namespace */
     uint64_t ambiguous;  /* hostnames heard that are names in two namespaces: nobody's */
+    uint64_t paced;      /* times that a namespace changed too often, and had to wait */
     bool degraded;       /* a watch is not open, or was never */
     bool needed;         /* routes, or which pods count, come from the API and nowhere else */
 };

@@ -94,6 +94,8 @@ struct kube_cluster {
     struct kube_routes *routes;
     uint16_t generation; /* of the pods' list */
     uint64_t foreign, ambiguous;
+    uint64_t looks; /* runs of <work>, for kube_pace_may() */
+    uint64_t paced;
     uint64_t said[KUBE_SAID]; /* hashes of hostnames that were said to be ambiguous; 0 = free */
     struct map heard;         /* of struct kube_heard, by hostname */
     struct list heard_dirty;
@@ -104,8 +106,12 @@ struct kube_cluster {
 /* What is known of the owners of <kind>. */
 enum kube_sync kube_cluster_sync(const struct kube_cluster *c, enum kube_kind kind);
 /* Looks at <p>'s owners: fills in what the last look said; keeps it as it was when an owner has
- * still to be heard of. */
-void kube_resolve(struct kube_cluster *c, struct kube_pod *p);
+ * still to be heard of. False: its namespace has changed too often, it has to wait (pace.h). */
+bool kube_resolve(struct kube_cluster *c, struct kube_pod *p);
+/* When the next of those that wait, pods and hostnames, may be looked at; UINT64_MAX = never. */
+uint64_t kube_resolve_due(const struct kube_cluster *c);
+/* Whether what <ns> has changed may be acted on by this run of <work>. */
+bool kube_may_change(struct kube_cluster *c, struct kube_namespace *ns);
 /* The objects that are called <hostname> and what they have, in <f>. *<ns>: where they are, NULL
  * when there are none. False: they are in two namespaces, <ns> and *<other>. */
 bool kube_resolve_name(const struct kube_cluster *c, struct str hostname, struct kube_found *f,
@@ -130,6 +136,8 @@ void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube
 void kube_heard_work(struct kube_cluster *c);
 /* When the next is to be guessed; UINT64_MAX = never. */
 uint64_t kube_heard_due(const struct kube_cluster *c);
+/* As kube_resolve_due(), of hostnames alone. */
+uint64_t kube_heard_paced_until(const struct kube_cluster *c);
 /* Tells cluster->routes of all. */
 void kube_heard_tell_all(struct kube_cluster *c);
 

@@ -13,8 +13,10 @@ static void count_streams(const struct kube_cluster *c, struct kube_cluster_stat
 
 void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out)
 {
-    *out = (struct kube_cluster_stats){
-        .foreign = c->foreign, .ambiguous = c->ambiguous, .note_bytes = c->store.note_bytes};
+    *out = (struct kube_cluster_stats){.foreign = c->foreign,
+                                       .ambiguous = c->ambiguous,
+                                       .paced = c->paced,
+                                       .note_bytes = c->store.note_bytes};
     list_for_each (it, &c->pods)
         out->pods += !list_entry(it, struct kube_pod, node)->gone;
     count_streams(c, out);

@@ -206,6 +206,21 @@ static void guess_all(struct kube_cluster *c)
         }
 }
 
+/* False: its namespace has changed too often, it stays dirty. */
+static bool look_in_turn(struct kube_cluster *c, struct kube_heard *h)
+{
+    bool known = h->known;
+
+    if (known && h->namespace && !kube_may_change(c, h->namespace)) {
+        mark(c, h);
+        return false;
+    }
+    look(c, h);
+    if (known && h->namespace && (h->tell || !h->named))
+        kube_pace_take(&h->namespace->pace, c->looks, loop_now(c->cfg.loop));
+    return true;
+}
+
 /* Identities first, for what a route is given of a stream depends on whose it is; then the routes,
  * and then the router is told: what a stream meets when it is named counts from its beginning. */
 void kube_heard_work(struct kube_cluster *c)
@@ -215,10 +230,11 @@ void kube_heard_work(struct kube_cluster *c)
 
     list_init(&now);
     list_move_all(&now, &c->heard_dirty);
-    list_for_each (it, &now) {
+    list_for_each_safe (it, &now) {
         struct kube_heard *h = list_entry(it, struct kube_heard, dirty);
 
-        look(c, h);
+        if (!look_in_turn(c, h))
+            continue;
         if (h->known && !h->named)
             set_identity(h);
         if (h->tell) {
@@ -249,6 +265,19 @@ uint64_t kube_heard_due(const struct kube_cluster *c)
         if (!h->known && !h->guessed)
             return c->heard_until;
     return UINT64_MAX;
+}
+
+uint64_t kube_heard_paced_until(const struct kube_cluster *c)
+{
+    uint64_t at = UINT64_MAX;
+
+    list_for_each (it, &c->heard_dirty) {
+        const struct kube_heard *h = list_entry(it, struct kube_heard, dirty);
+        uint64_t due = h->namespace ? kube_pace_due(&h->namespace->pace) : 0;
+
+        at = due < at ? due : at;
+    }
+    return at;
 }
 
 void kube_heard_tell_all(struct kube_cluster *c)

@@ -246,7 +246,7 @@ static bool owner_left(const struct kube_pod *p)
     return false;
 }
 
-void kube_resolve(struct kube_cluster *c, struct kube_pod *p)
+static void look(struct kube_cluster *c, struct kube_pod *p)
 {
     struct look k = {.pod = p};
     struct kube_found f = {.n = 0};
@@ -271,6 +271,48 @@ void kube_resolve(struct kube_cluster *c, struct kube_pod *p)
     }
     p->tell |= changed || !p->known;
     p->known = true;
+}
+
+/* ---- in turn ---- */
+
+bool kube_may_change(struct kube_cluster *c, struct kube_namespace *ns)
+{
+    if (kube_pace_may(&ns->pace, c->looks, loop_now(c->cfg.loop)))
+        return true;
+    if (!ns->pace.said) {
+        ns->pace.said = true;
+        c->paced++;
+        log_warn(
+            "kubernetes: annotations of a namespace change too often, only the last of several "
+            "changes is acted on",
+            KV_STR("namespace", ns->name));
+    }
+    return false;
+}
+
+/* A pod that nobody has been told of yet is none that changes. */
+bool kube_resolve(struct kube_cluster *c, struct kube_pod *p)
+{
+    bool known = p->known;
+
+    if (known && !kube_may_change(c, p->namespace))
+        return false;
+    look(c, p);
+    if (known && p->tell)
+        kube_pace_take(&p->namespace->pace, c->looks, loop_now(c->cfg.loop));
+    return true;
+}
+
+uint64_t kube_resolve_due(const struct kube_cluster *c)
+{
+    uint64_t at = kube_heard_paced_until(c);
+
+    list_for_each (it, &c->dirty) {
+        uint64_t due = kube_pace_due(&list_entry(it, struct kube_pod, dirty)->namespace->pace);
+
+        at = due < at ? due : at;
+    }
+    return at;
 }
 
 struct kube_workload kube_pod_workload(const struct kube_pod *p)

@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "kube/object.h"
+#include "kube/pace.h"
 #include "router/chains.h"
 
 /* Annotations and labels, in one allocation. */
@@ -30,6 +31,7 @@ struct kube_namespace {
     uint16_t generation;
     struct kube_uid uid;      /* none, unless it was seen */
     struct kube_notes *notes; /* owned */
+    struct kube_pace pace;    /* of what its annotations change */
     struct str name;          /* view of what follows */
     char text[];
 };

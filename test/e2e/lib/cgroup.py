@@ -3,11 +3,19 @@ none can be made."""
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 _ROOT = Path("/sys/fs/cgroup")
+MIB = 1 << 20
+
+
+def manifest_limit():
+    """The memory limit of deployments/kubernetes, in bytes."""
+    manifest = Path(__file__).resolve().parents[3] / "deployments" / "kubernetes" / "daemonset.yaml"
+    return max(int(n) for n in re.findall(r" memory: (\d+)Mi", manifest.read_text())) * MIB
 
 
 class MemoryCgroup:

@@ -541,6 +541,130 @@ static void T02_a_parked_cursor_keeps_no_drain(void **state)
     assert_int_equal(engine_parked_count(w.en), 1);
 }
 
+/* The stream gets a drain of its own, which is parked. */
+static void park_one(unsigned n, bool owner)
+{
+    struct drain_spec *spec = numbered_spec(n * 10);
+
+    spec->owner = owner;
+    engine_attach(w.en, w.stream, spec, NULL, NULL, NULL);
+    turns(2);
+    engine_park_route(w.en, w.stream, spec);
+    turns(2);
+    drain_spec_unref(spec);
+}
+
+struct wanted {
+    uint64_t drain;
+    bool owner, found;
+};
+
+static void look_parked(void *arg, struct cursor *k, const struct drain_place *p, uint64_t away_ms)
+{
+    struct wanted *want = arg;
+
+    (void)k, (void)away_ms;
+    want->found |= p->drain == want->drain && p->owner == want->owner;
+}
+
+static bool is_parked(unsigned n, bool owner)
+{
+    struct drain_spec *spec = numbered_spec(n * 10);
+    struct wanted want = {engine_place(w.en, spec).drain, owner, false};
+
+    engine_parked_each(w.en, look_parked, &want);
+    drain_spec_unref(spec);
+    return want.found;
+}
+
+static void T02_a_stream_parks_so_many(void **state)
+{
+    (void)state;
+    put("0.log", T "F one\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    for (unsigned n = 0; n < PARKED_STREAM_MAX; n++)
+        park_one(n, n % 2);
+    assert_int_equal(engine_parked_count(w.en), PARKED_STREAM_MAX);
+    assert_int_equal(w.en->parked_dropped, 0);
+    park_one(PARKED_STREAM_MAX, true); /* the longest parked one makes room */
+    assert_int_equal(engine_parked_count(w.en), PARKED_STREAM_MAX);
+    assert_int_equal(w.en->parked_dropped, 1);
+    assert_false(is_parked(0, false));
+    assert_true(is_parked(1, true));
+    assert_true(is_parked(PARKED_STREAM_MAX, true));
+    park_one(1, true); /* again: it is the same one */
+    assert_int_equal(w.en->parked_dropped, 1);
+}
+
+static void T02_a_namespace_parks_so_many(void **state)
+{
+    unsigned n = 0;
+
+    (void)state;
+    put("0.log", T "F one\n", 0);
+    for (; n < PARKED_NAMESPACE_MAX; n++) {
+        w.stream = 1 + n / PARKED_STREAM_MAX;
+        if (n % PARKED_STREAM_MAX == 0) {
+            feed_stream();
+            feed_segment(1, "0.log");
+        }
+        park_one(n, true);
+    }
+    w.stream++;
+    feed_stream();
+    feed_segment(1, "0.log");
+    park_one(n, false); /* an operator's costs the namespace nothing */
+    assert_int_equal(engine_parked_count(w.en), PARKED_NAMESPACE_MAX + 1);
+    assert_int_equal(w.en->parked_dropped, 0);
+    park_one(n + 1, true);
+    assert_int_equal(engine_parked_count(w.en), PARKED_NAMESPACE_MAX + 1);
+    assert_int_equal(w.en->parked_dropped, 1);
+    assert_false(is_parked(0, true));
+    assert_true(is_parked(n, false));
+}
+
+/* T2: what fails or never was open has nothing worth keeping. */
+static void T02_an_unused_drain_that_fails_is_freed(void **state)
+{
+    struct fake *f = drain_with(T "F one\n", false);
+
+    (void)state;
+    reply(f, VERDICT_RETRY);
+    detach(f);
+    pass_ms(TIDY_SOON_MS);
+    assert_int_equal(w.freed, 1);
+    park_one(0, true); /* not open yet */
+    pass_ms(TIDY_SOON_MS);
+    assert_int_equal(w.freed, 2);
+}
+
+/* T2: of one namespace's drains that are well some keep their connections. */
+static void T02_a_namespace_keeps_few_unused_drains(void **state)
+{
+    (void)state;
+    put("0.log", T "F one\n", 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    for (unsigned n = 0; n < DRAIN_UNUSED_MAX + 5; n++) {
+        struct drain_spec *spec = numbered_spec(n * 10);
+
+        spec->owner = true;
+        engine_attach(w.en, w.stream, spec, NULL, NULL, NULL);
+        turns(5);
+        open_fake(0);
+        reply(w.fakes[0], VERDICT_DELIVERED);
+        engine_detach(w.en, w.stream, spec);
+        turns(5);
+        drain_spec_unref(spec);
+    }
+    pass_ms(TIDY_SOON_MS);
+    assert_int_equal(w.freed, 5);
+    assert_int_equal(w.en->past.records_out, 5);
+    pass_ms(DRAIN_UNUSED_MS + TIDY_MS);
+    assert_int_equal(w.freed, DRAIN_UNUSED_MAX + 5);
+}
+
 static void dropped_with_a_batch_in_flight(void **state)
 {
     static const enum verdict verdicts[] = {VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_REJECTED,
@@ -610,6 +734,10 @@ int main(void)
         CASE(L04_the_place_waits_for_the_drain),
         CASE(L04_a_parked_place_is_shared),
         CASE(T02_a_parked_cursor_keeps_no_drain),
+        CASE(T02_a_stream_parks_so_many),
+        CASE(T02_a_namespace_parks_so_many),
+        CASE(T02_an_unused_drain_that_fails_is_freed),
+        CASE(T02_a_namespace_keeps_few_unused_drains),
         CASE(dropped_with_a_batch_in_flight),
         CASE(dropped_with_lines_unconfirmed),
     };

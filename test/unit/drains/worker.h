@@ -240,7 +240,8 @@ static inline struct feed_mail *feed_mail(enum feed_kind kind)
 
 static inline void feed_stream(void)
 {
-    const struct identity id = {.hostname = STR("web.default"), .tag = STR("web-1")};
+    const struct identity id = {
+        .hostname = STR("web.default"), .namespace = STR("default"), .tag = STR("web-1")};
     struct feed_mail *m = feed_mail(FEED_STREAM);
 
     m->identity = identity_create(&id);

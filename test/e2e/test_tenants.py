@@ -1,0 +1,144 @@
+"""What one tenant can make of his own annotations, and what it may cost: memory within the manifest's limit, in a cgroup (T2,
+T15); his changes are paced (T2)."""
+
+import re
+import uuid
+
+import pytest
+from lib.cgroup import MIB, MemoryCgroup, manifest_limit
+from lib.daemon import ROOT, SANITIZED, SLOW, limits
+from lib.wait import stays, wait_for
+
+WAIT = 60 * SLOW
+FLAPS = 1500
+POD = "web-7d9c8b6f5d-bcdfg"
+
+
+@pytest.fixture
+def limited(kube, monkeypatch, closing):
+    """kube() in a memory cgroup of the manifest's limit. Under a sanitizer it is the release that runs in there."""
+    if SANITIZED:
+        release = ROOT / "build" / "release" / "logtrain"
+        if not release.exists():
+            pytest.skip("no release is built: the limit is NOT tested")
+        monkeypatch.setattr("lib.daemon.BIN", release)
+    group = closing(MemoryCgroup("tenants", manifest_limit()))
+
+    def start(**options):
+        d = kube(prefix=group.run_in(), **options)
+
+        def check():
+            bound = d.metric("logtrain_memory_bound_bytes")
+            print(f"\nRSS {d.rss_peak() / MIB:.1f} MiB at most, bound {bound / MIB:.1f}, cgroup's peak {group.peak() / MIB:.1f} of "
+                  f"{manifest_limit() / MIB:.0f} MiB")
+            assert group.killed() == 0
+            assert d.rss_peak() < bound < manifest_limit()
+        return d, check
+    return start
+
+
+def new_urls(scheme):
+    return ",".join({"http": f"http://127.0.0.1:1/{uuid.uuid4().hex}?batch=ndjson", "ws": f"ws://127.0.0.1:1/{uuid.uuid4().hex}",
+                     "redis": f"redis://127.0.0.1:1/{uuid.uuid4().hex}",
+                     "syslog+tcp": f"syslog+tcp://{uuid.uuid4().hex}.test:1"}[scheme] for _ in range(8))
+
+
+def wait_paced(d):
+    wait_for(lambda: d.metric("logtrain_kubernetes_paced_namespaces_total") >= 1, WAIT, "the namespace to be paced")
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws", "redis", "syslog+tcp"])
+def test_T02_a_flapping_annotation(node, oracle, api, limited, http, scheme):
+    """1,500 times eight new URLs that nobody answers: few of them ever are drains, none of them stays one."""
+    web, other = http(), http()
+    c, calm = node.container(POD, "evil"), node.container(POD, "calm")
+    api.workload(c, "web")
+    api.workload(calm, "web", drains=other.url("batch=ndjson"))
+    source, calm_source = oracle.source("a"), oracle.source("calm")
+    calm.write(calm_source.take(10))
+    d, check = limited()
+    oracle.wait_complete(other, WAIT, ["calm"])
+    for i in range(FLAPS):
+        api.deployment("web", "evil", drains=new_urls(scheme))
+        if i % 100 == 0:
+            c.write(source.take(1))
+    api.deployment("web", "evil", drains=web.url("batch=ndjson"))
+    api.deployment("web", "calm", drains=other.url("batch=ndjson", path="/new"))  # others do not wait for that
+    wait_for(lambda: calm.write(calm_source.take(1)) or any(r.target.startswith("/new") for r in other.requests), WAIT,
+             "the other namespace's change")
+    wait_paced(d)
+    wait_for(lambda: c.write(source.take(1)) or web.count(), WAIT, "the last change to count")
+    wait_for(lambda: len(d.drains()) == 2, WAIT, lambda: f"drains that have streams, and no others: {len(d.drains())}")
+    assert len(d.metrics().text) < 100_000 and len(d.get("/metrics")[1]) < 100_000
+    assert len(d.log_lines("change too often")) == 1
+    check()
+
+
+@pytest.mark.parametrize("note", ["hostname", "drains of the namespace", "drains or none", "drains of a pod"])
+def test_T02_other_flapping_annotations(node, oracle, api, kube, http, note):
+    """Whatever makes a pod's routes or name change has the same pace, and the last change counts."""
+    web, old = http(), http()
+    c = node.container(POD, "evil")
+    deployment = api.workload(c, "web")
+    source = oracle.source("a")
+    d = kube(env={"LOGTRAIN_TRACE": "route"}, drains=[(f"name-{i}.evil", "null://") for i in range(FLAPS)][:300])
+
+    def put(i, url):
+        if note == "hostname":
+            api.deployment("web", "evil", drains=url, hostname=f"name-{i}.evil")
+        elif note == "drains of the namespace":
+            api.namespace("evil", drains=url)
+        elif note == "drains or none":
+            api.deployment("web", "evil", drains="none" if i % 2 else url)
+        else:
+            api.pod_of(c, owner_ref={"apiVersion": "apps/v1", "kind": "Deployment", "name": "web",
+                                     "uid": deployment["object"]["metadata"]["uid"]}, drains=url)
+
+    wait_for(lambda: d.metric("logtrain_pending_streams") == 0, WAIT, "the pod's name")
+    for i in range(300):
+        put(i, old.url("batch=ndjson", path=f"/{i}"))
+        if i % 25 == 24:
+            seen = d.metric("logtrain_kubernetes_events_total")
+            wait_for(lambda s=seen: d.metric("logtrain_kubernetes_events_total") >= s, WAIT, "the events")
+    put(1000, web.url("batch=ndjson"))
+    if note == "drains or none":
+        put(1001, "")
+        put(1000, web.url("batch=ndjson"))
+    wait_for(lambda: c.write(source.take(1)) or web.count(), WAIT, "the last change to count")
+    made = {m for line in d.log_lines("route .*attach") for m in re.findall(r"drain=(\S+)", line)}
+    assert 0 < len(made) <= 2 * limits()["KUBE_CHANGES_BURST"] + WAIT * 1000 / limits()["KUBE_CHANGE_MS"], made
+
+
+def test_T02_a_workload_of_many_pods_changes_at_once(node, oracle, api, kube, http):
+    """Pods that change together are one change, however many they are."""
+    web, new = http(), http()
+    pods = [node.container(f"web-7d9c8b6f5d-b{i:04}", "shop") for i in range(60)]
+    owner = api.deployment("web", "shop", drains=web.url("batch=ndjson"))
+    rs = api.replicaset("web-7d9c8b6f5d", "shop", owner=owner)
+    for c in pods:
+        api.pod_of(c, owner=rs)
+    d = kube()
+    wait_for(lambda: d.metric("logtrain_pending_streams") == 0, WAIT, "the pods' names")
+    for n in range(1, 4):
+        api.deployment("web", "shop", drains=new.url("batch=ndjson", path=f"/{n}"))
+        wait_for(lambda n=n: [r["streams"] for r in d.drains() if f":{new.port}#" in r["name"]] == [60] and
+                 len(d.drains()) == 1, WAIT, "all pods on the new drain")
+    assert d.metric("logtrain_kubernetes_paced_namespaces_total") == 0
+
+
+def test_T02_a_drain_without_streams_is_in_no_page(node, oracle, api, kube, http):
+    """It may keep its connection for a while; what it did stays in what anybody may see of all owners' drains."""
+    web, other = http(), http()
+    c, source = node.container(POD, "shop"), oracle.source("a")
+    c.write(source.take(50))
+    api.workload(c, "web", drains=web.url("batch=ndjson"))
+    d = kube()
+    oracle.wait_complete(web, WAIT).assert_exact()
+    d.wait_confirmed(web.port)
+    api.deployment("web", "shop", drains=other.url("batch=ndjson"))
+    wait_for(lambda: [r["name"].count(f":{other.port}#") for r in d.drains()] == [1], WAIT, "the new drain alone")
+    assert f":{web.port}#" not in d.metrics().text
+    other.refuse()
+    api.deployment("web", "shop")
+    wait_for(lambda: d.drains() == [], WAIT, "none")
+    stays(lambda: 'logtrain_packets_sent_total{drain="owners"} 50' in d.get("/metrics")[1] and d.drains() == [], 2, "counters that are kept")
