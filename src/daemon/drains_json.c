@@ -50,6 +50,7 @@ static const struct field counters[] = {
     LOST(lost_restart, GAP_RESTART),
     LOST(lost_refused, GAP_REFUSED),
     LOST(lost_damaged, GAP_DAMAGED),
+    LOST(lost_compressed, GAP_COMPRESSED),
 };
 
 _Static_assert(ARRAY_LEN(counters) == sizeof(struct drain_counters) / sizeof(uint64_t),

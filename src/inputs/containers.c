@@ -1,8 +1,8 @@
 /*
  * Container logs: finds them under KUBERNETES_LOG_PATH, makes a stream of each container, and keeps
  * its segments current. Start here; containers_internal.h has the drawing, containers_links.c says
- * which stream an entry of the log path belongs to, containers_scan.c which files a stream consists
- * of, containers_path.c what may be followed.
+ * which stream an entry of the log path belongs to, containers_look.c which files there are of a
+ * stream, containers_scan.c what is new of them, containers_path.c what may be followed.
  *
  * Everything is driven by the directory watches. Their callbacks only queue: what is to be looked
  * at is looked at in the work task, WORK_PER_TURN at a time, so that a rescan of a large node does

@@ -48,10 +48,10 @@ struct cdir {
 };
 
 enum source_kind {
-    SOURCE_POD =
-        1, /* <n>.log, <n>.log.<YYYYMMDD-hhmmss>; a symlink <n>.log leads to a docker source */
-    SOURCE_DOCKER, /* <base>, <base>.<K> */
-    SOURCE_NAME,   /* <base>; what is renamed is known by its inode */
+    SOURCE_POD = 1, /* each <n>.log and its siblings (streams/sibling.h); a symlink <n>.log leads to
+                       a docker source */
+    SOURCE_DOCKER,  /* <base> and its siblings, in the container's own directory */
+    SOURCE_NAME,    /* the same, in a directory that others may have files in */
 };
 
 struct source {
@@ -157,7 +157,7 @@ void link_queue_name(struct containers *c, struct str name);
 void link_look(struct clink *l);
 void link_free(struct clink *l);
 
-/* ---- containers_scan.c ---- */
+/* ---- containers_scan.c (and containers_look.h) ---- */
 
 /* Looks at all sources and passes on what has changed; finishes and frees <st> when it is over. */
 void cstream_look(struct cstream *st);

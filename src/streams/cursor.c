@@ -484,7 +484,7 @@ static int pass_over(struct cursor *c, struct segment *seg)
 {
     struct segment *next = c->late ? NULL : cursor_next_segment(seg);
 
-    if (c->original)
+    if (c->original && seg->size > c->sent.pos.off)
         return READ_DRY; /* what it read once is no more */
     if (c->at_end) {     /* what was there when its route came is not wanted */
         c->at_end = false;

@@ -23,8 +23,8 @@
 
 const char *gap_reason_name(enum gap_reason reason)
 {
-    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated",
-                                                   "restart", "refused", "damaged"};
+    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated", "restart",
+                                                   "refused", "damaged", "compressed"};
 
     return names[reason];
 }
@@ -38,6 +38,7 @@ const char *gap_reason_text(enum gap_reason reason)
         "their file was deleted or truncated while logtrain did not run",
         "the receiver refuses them",
         "their file is damaged",
+        "their file was compressed in a way that logtrain does not read",
     };
 
     return texts[reason];
@@ -141,7 +142,10 @@ void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct 
     const struct gap *next = gap_next(c);
     uint64_t from = c->sent.pos.seg == seg->no ? c->sent.pos.off : 0;
     uint64_t limit = late_limit(c, seg), to = seg->size < limit ? seg->size : limit;
-    struct gap g = {.reason = seg->evicted ? GAP_EVICTED : GAP_DELETED, .segment = seg->id_hash};
+    struct gap g = {.reason = seg->evicted                 ? GAP_EVICTED
+                              : segment_is_unreadable(seg) ? GAP_COMPRESSED
+                                                           : GAP_DELETED,
+                    .segment = seg->id_hash};
 
     if (next && next->from.seg == seg->no && next->from.off < to)
         to = next->from.off; /* from there on it is declared */

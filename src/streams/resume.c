@@ -17,6 +17,7 @@
 #include "streams/packed.h"
 
 #define LOOK_AGAIN_MS 50
+#define CHECKS 8 /* parts of a compressed file that are checked in one look */
 
 struct resume {
     struct state_record record;
@@ -143,54 +144,6 @@ static enum fit bytes_fit(struct segment *seg, uint64_t off, uint32_t n, uint64_
     return seg->damaged ? FIT_MAYBE : FIT_NO;
 }
 
-static enum fit fits(struct segment *seg, const struct wanted *w)
-{
-    enum fit start, before;
-    int rc;
-
-    if (segment_ensure_open(seg) < 0)
-        return seg->gone ? FIT_NO : FIT_LATER;
-    if (seg->lent)
-        return FIT_NO;
-    if (seg->packed && (rc = segment_check(seg)) != 1) {
-        if (rc < 0 && errno != EAGAIN)
-            segment_unreadable(seg, errno);
-        return FIT_LATER;
-    }
-    if (!seg->packed && seg->size < w->off)
-        return FIT_NO;
-    start = bytes_fit(seg, 0, w->id->prefix_len, w->id->prefix_hash);
-    if (start != FIT_YES || w->marker_len > w->off)
-        return start;
-    before = bytes_fit(seg, w->off - w->marker_len, w->marker_len, w->marker);
-    return before == FIT_MAYBE ? FIT_YES : before; /* the damage lies before it */
-}
-
-/* By identity, then by first bytes. FIT_LATER: it may be one that cannot be looked at now. */
-static enum fit find(struct stream *s, const struct wanted *w, struct segment **found)
-{
-    enum fit most = FIT_NO;
-
-    for (unsigned other = 0; other < 2; other++)
-        list_for_each (it, &s->segments) {
-            struct segment *seg = list_entry(it, struct segment, node);
-            bool same = segment_id_same_inode(&seg->id, w->id);
-            enum fit fit;
-
-            if (same == other || (other && !w->id->prefix_len))
-                continue;
-            fit = fits(seg, w);
-            if (fit == FIT_MAYBE && same)
-                fit = FIT_YES;
-            if (fit == FIT_MAYBE ? !*found : fit == FIT_YES)
-                *found = seg;
-            if (fit == FIT_YES || (fit == FIT_LATER && same))
-                return fit;
-            most = fit == FIT_NO || most == FIT_LATER ? most : fit;
-        }
-    return most;
-}
-
 /* The same file by its inode, whatever it holds by now. */
 static struct segment *same_inode(struct stream *s, const struct segment_id *id)
 {
@@ -201,6 +154,94 @@ static struct segment *same_inode(struct stream *s, const struct segment_id *id)
             return seg;
     }
     return NULL;
+}
+
+static enum fit fits(struct segment *seg, const struct wanted *w)
+{
+    enum fit start, before;
+    int rc = 0;
+
+    if (segment_ensure_open(seg) < 0)
+        return seg->gone ? FIT_NO : FIT_LATER;
+    if (seg->lent)
+        return FIT_NO;
+    for (unsigned i = 0; i < CHECKS && rc == 0; i++)
+        rc = segment_check(seg);
+    if (rc < 0 && errno != EAGAIN)
+        segment_unreadable(seg, errno);
+    if (rc != 1)
+        return FIT_LATER;
+    if (!seg->packed && seg->size < w->off)
+        return FIT_NO;
+    start = bytes_fit(seg, 0, w->id->prefix_len, w->id->prefix_hash);
+    if (start != FIT_YES || w->marker_len > w->off)
+        return start;
+    before = bytes_fit(seg, w->off - w->marker_len, w->marker_len, w->marker);
+    return before == FIT_MAYBE ? FIT_YES : before; /* the damage lies before it */
+}
+
+/* Without a look at more than its first bytes: may it be, unless it is damaged? */
+static bool may_fit(struct segment *seg, const struct wanted *w)
+{
+    return segment_ensure_open(seg) < 0 || seg->id.prefix_len < FINGERPRINT_SIZE ||
+           w->id->prefix_len < FINGERPRINT_SIZE || seg->id.prefix_hash == w->id->prefix_hash;
+}
+
+static bool is_being_checked(const struct segment *seg)
+{
+    return seg->fd >= 0 && seg->packed && !seg->checked;
+}
+
+static void warn_alike(const struct segment *seg, const struct segment *other)
+{
+    log_warn_for(identity_cause(seg->stream->identity),
+                 "two log files begin alike, reading on in the older one: lines may come twice",
+                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+                 KV_CSTR("other", other->path ? other->path : "(deleted)"),
+                 KV_STR("hostname", seg->stream->identity->hostname));
+}
+
+/* By first bytes, among all but <same>. Where two begin alike it is the older one that is read on:
+ * what comes twice is not lost. Damaged ones only when there is no other: they have to be inflated
+ * to their end to know that. */
+static enum fit find_by_bytes(struct stream *s, const struct wanted *w, const struct segment *same,
+                              struct segment **found)
+{
+    struct segment *maybe = NULL;
+    bool later = false;
+
+    for (unsigned damaged = 0; damaged < 2 && !*found; damaged++)
+        list_for_each (it, &s->segments) {
+            struct segment *seg = list_entry(it, struct segment, node);
+            enum fit fit = seg == same || may_fit(seg, w) == damaged ? FIT_NO : fits(seg, w);
+
+            if (fit == FIT_LATER && is_being_checked(seg))
+                return FIT_LATER;
+            if (fit == FIT_YES && *found) {
+                warn_alike(*found, seg);
+                return FIT_YES;
+            }
+            if (fit == FIT_YES)
+                *found = seg;
+            maybe = maybe || fit != FIT_MAYBE ? maybe : seg;
+            later |= fit == FIT_LATER;
+        }
+    if (!*found && !later)
+        *found = maybe;
+    return *found ? FIT_YES : later ? FIT_LATER : FIT_NO;
+}
+
+/* By identity, then by first bytes. FIT_LATER: it may be one that cannot be looked at now. */
+static enum fit find(struct stream *s, const struct wanted *w, struct segment **found)
+{
+    struct segment *same = same_inode(s, w->id);
+    enum fit fit = same ? fits(same, w) : FIT_NO;
+
+    if (fit != FIT_NO)
+        *found = fit == FIT_LATER ? NULL : same;
+    else if (w->id->prefix_len)
+        fit = find_by_bytes(s, w, same, found);
+    return fit;
 }
 
 /* ---- resuming ---- */
@@ -272,12 +313,35 @@ static enum resume_result go_on(struct cursor *c, struct segment *seg, const str
     return RESUME_OK;
 }
 
+/* Of all files only those are left to be it that cannot be read: the oldest of these. The rest of
+ * it is lost where its reading begins. NULL = there is none. */
+static struct segment *unreadable_one(const struct cursor *c, const struct state_record *r)
+{
+    list_for_each (it, &c->stream->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+
+        if (r->at_end || !segment_is_unreadable(seg))
+            continue;
+        if (seg->size < r->size)
+            seg->size = r->size;
+        if (seg->size <= r->off) /* nobody can tell what came behind it */
+            seg->size = r->off + 1;
+        return seg;
+    }
+    return NULL;
+}
+
 static enum resume_result begin_anew(struct cursor *c, const struct state_record *r)
 {
     struct segment *seg = same_inode(c->stream, &r->id);
     uint64_t unread = r->size > r->off ? r->size - r->off : 0;
 
     c->sent = (struct mark){.skip_line = false};
+    if (!seg && (seg = unreadable_one(c, r))) {
+        c->sent.pos = (struct position){seg->no, seg->gen, r->off};
+        c->acked = c->sent;
+        return RESUME_OK;
+    }
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->acked = c->sent;

@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "loop/loop.h"
 #include "streams/packed.h"
+#include "streams/sibling.h"
 #include "streams/stream.h"
 
 #define CHECK_BYTES (128 * 1024) /* of a compressed file, inflated at a time to check it */
@@ -108,6 +109,21 @@ static bool is_compressed(const struct segment *seg)
     return seg->path && str_ends(str_of(seg->path), STR(".gz"));
 }
 
+bool segment_is_unreadable(const struct segment *seg)
+{
+    return seg->path && !sibling_readable(str_of(seg->path));
+}
+
+/* Some compressions are not read here. What is lost with it is at least as long as the file. */
+static int give_up_unreadable(struct segment *seg)
+{
+    struct segment_stat st;
+
+    if (!seg->seen && segment_stat_path(seg->path, &st, NULL) == 0)
+        seg->size = st.size > seg->size ? st.size : seg->size;
+    return give_up(seg, gap_reason_text(GAP_COMPRESSED));
+}
+
 /* Whoever compresses may not be done, where he does not rename the file when it is whole. */
 static bool still_written(struct segment *seg)
 {
@@ -196,8 +212,8 @@ void segment_read_prefix(struct segment *seg)
     uint64_t hash = 0;
     uint32_t got;
 
-    if (seg->id.prefix_len >= FINGERPRINT_SIZE)
-        return;
+    if (seg->id.prefix_len >= FINGERPRINT_SIZE || segment_prefix_changed(seg))
+        return; /* all is known; or it is another file, which whoever reads it has to find out */
     got = prefix_of(seg, FINGERPRINT_SIZE, &hash);
     if (got <= seg->id.prefix_len)
         return;
@@ -333,6 +349,8 @@ int segment_ensure_open(struct segment *seg)
         return -1;
     if (!seg->path)
         return give_up(seg, "deleted before it could be read");
+    if (segment_is_unreadable(seg))
+        return give_up_unreadable(seg);
     if (loop_now(r->loop) < seg->retry_at)
         return -1;
     fd = open_within_share(r, seg->path, &error);

@@ -261,19 +261,16 @@ static void look_for_names(struct stream *s)
 
     list_for_each (it, &s->segments) {
         struct segment *seg = list_entry(it, struct segment, node);
-        bool open = seg->fd >= 0;
 
-        if (seg->lent || seg->gone ||
-            (open && segment_stat_fd(seg->fd, &st, NULL) == 0 && st.linked))
+        /* Of one that is not open the control thread tells: it may be between two names. */
+        if (seg->lent || seg->gone || seg->fd < 0 ||
+            (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.linked))
             continue;
         if (seg->path && access(seg->path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) {
             free(seg->path);
             seg->path = NULL;
         }
-        if (open)
-            set_nameless(seg, false);
-        else if (!seg->path)
-            segment_lost(seg, NULL);
+        set_nameless(seg, false);
     }
 }
 

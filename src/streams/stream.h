@@ -103,6 +103,7 @@ enum gap_reason {
     GAP_RESTART,     /* the same, or deleted, while we did not run */
     GAP_REFUSED,     /* whom they are for refuses them */
     GAP_DAMAGED,     /* their file is damaged: a .gz that does not inflate, a journal's record */
+    GAP_COMPRESSED,  /* their file was compressed in a way that is not read here */
     GAP_REASONS
 };
 
@@ -289,6 +290,8 @@ int segment_ensure_open(struct segment *seg);
  * when that cannot be opened now; then what is open stays so. */
 int segment_open_packed(struct segment *seg);
 void segment_close(struct segment *seg);
+/* Its last name says that it was compressed in a way that is not read here. */
+bool segment_is_unreadable(const struct segment *seg);
 enum segment_writers {
     WRITERS_NONE = 1, /* nobody has the file open for writing */
     WRITERS_SOME,

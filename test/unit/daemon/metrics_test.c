@@ -24,7 +24,8 @@
             18 * (n),                                                                              \
             19 * (n),                                                                              \
             20 * (n),                                                                              \
-            21 * (n)                                                                               \
+            21 * (n),                                                                              \
+            22 * (n)                                                                               \
         }                                                                                          \
     }
 
@@ -278,6 +279,7 @@ static void drains_are_added_up(void **state)
         "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"truncated\"} 18",
         "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"restart\"} 19",
         "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"damaged\"} 21",
+        "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"compressed\"} 22",
         "logtrain_drain_lost_bytes_total{drain=\"http://a:80#000001\",reason=\"cut\"} 15",
         "logtrain_drain_gap_records_total{drain=\"http://a:80#000001\"} 14",
         "logtrain_drain_truncated_records_total{drain=\"http://a:80#000001\"} 4",
@@ -390,7 +392,7 @@ static void drains_page_is_as_it_was(void **state)
         "\"unconfirmed\":6,\"connects\":7,\"connect_errors\":8,\"disconnects\":11,"
         "\"lost_known\":12,\"unsubscribed\":13,\"gaps\":14,\"cut\":15,"
         "\"lost_evicted\":16,\"lost_deleted\":17,\"lost_truncated\":18,\"lost_restart\":19,"
-        "\"lost_refused\":20,\"lost_damaged\":21}},\n"
+        "\"lost_refused\":20,\"lost_damaged\":21,\"lost_compressed\":22}},\n"
         "{\"name\":\"syslog+tcp://b:601#000002\",\"state\":\"held\",\"promise\":\"p\","
         "\"workers\":3,\"streams\":5,\"lag_bytes\":100,\"lag_seconds\":61.001,"
         "\"retry_in_seconds\":0.400,\"last_error\":\"no\",\"counters\":{\"records_in\":1010,"
@@ -399,7 +401,8 @@ static void drains_page_is_as_it_was(void **state)
         "\"truncated\":404,\"unconfirmed\":606,\"connects\":707,\"connect_errors\":808,"
         "\"disconnects\":1111,\"lost_known\":1212,\"unsubscribed\":1313,\"gaps\":1414,"
         "\"cut\":1515,\"lost_evicted\":1616,\"lost_deleted\":1717,\"lost_truncated\":1818,"
-        "\"lost_restart\":1919,\"lost_refused\":2020,\"lost_damaged\":2121}}]\n";
+        "\"lost_restart\":1919,\"lost_refused\":2020,\"lost_damaged\":2121,"
+        "\"lost_compressed\":2222}}]\n";
     struct buf out = print(both, 2, drains_render);
 
     (void)state;

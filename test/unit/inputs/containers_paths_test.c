@@ -21,21 +21,22 @@ static void docker_rotation_is_followed_behind_the_second_hop(void **state)
     make_link(&w, POD "/0.log", LINK);
     (void)snprintf(root, sizeof(root), "%s/docker/containers", w.dir);
     world_start(&w, NULL, root);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:77-json.log.12 1+2:77-json.log.1 "
-                     "1+3:77-json.log ");
+    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:77-json.log.12 1+2:77-json.log.2.gz "
+                     "1+3:77-json.log.1 1+4:77-json.log ");
+    move(&w, "docker/containers/77/77-json.log.2.gz", "docker/containers/77/77-json.log.3.gz");
     move(&w, "docker/containers/77/77-json.log.1", "docker/containers/77/77-json.log.2");
     move(&w, "docker/containers/77/77-json.log", "docker/containers/77/77-json.log.1");
     append(&w, "docker/containers/77/77-json.log", "");
-    assert_heard(&w, "1=2:77-json.log.2 1=3:77-json.log.1 1+4:77-json.log ");
+    assert_heard(&w, "1=2:77-json.log.3.gz 1=3:77-json.log.2 1=4:77-json.log.1 1+5:77-json.log ");
     append(&w, "docker/containers/77/77-json.log", "more\n");
     settle(&w);
     assert_string_equal(w.grew, "1 ");
     make_dir(&w, "docker/containers/88"); /* a restart */
     append(&w, "docker/containers/88/88-json.log", "");
     make_link(&w, "docker/containers/88/88-json.log", POD "/1.log");
-    assert_heard(&w, "1+5:88-json.log ");
+    assert_heard(&w, "1+6:88-json.log ");
     remove_all(&w, "docker/containers/77");
-    assert_heard(&w, "1=1:- 1=2:- 1=3:- 1=4:- ");
+    assert_heard(&w, "1=1:- 1=2:- 1=3:- 1=4:- 1=5:- ");
     world_close(&w);
 }
 
@@ -49,24 +50,26 @@ static void plain_files_rotate_under_their_name(void **state)
     world_open(&w);
     append(&w, "log/containers/app.log", "x\n");
     append(&w, "log/containers/app.log.1", "old\n");
+    append(&w, "log/containers/app.log.old", "no sibling\n");
+    append(&w, "log/containers/apple.log.1", "nor is that\n");
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:app/app 1+1:app.log ");
+    assert_heard(&w, "1:app/app 1+1:app.log.1 1+2:app.log ");
     append(&w, "log/containers/app.log", "more\n");
     settle(&w);
     assert_string_equal(w.grew, "1 ");
     move(&w, "log/containers/app.log", "log/containers/app.log.1");
     append(&w, "log/containers/app.log", "");
-    assert_heard(&w, "1=1:app.log.1 1+2:app.log ");
+    assert_heard(&w, "1=1:- 1=2:app.log.1 1+3:app.log ");
     append(&w, "log/containers/app.log.1", "late\n");
     settle(&w);
     assert_string_equal(w.grew, "1 ");
     move(&w, "log/containers/app.log", "log/containers/app-20261120.log"); /* no new stream */
     append(&w, "log/containers/app.log", "");
-    assert_heard(&w, "1=2:app-20261120.log 1+3:app.log ");
+    assert_heard(&w, "1=3:app-20261120.log 1+4:app.log ");
     assert_int_equal(stats_of(&w).streams, 1);
     move(&w, "log/containers/app.log", "moved"); /* out of sight */
     append(&w, "log/containers/app.log", "");
-    assert_heard(&w, "1=3:- 1+4:app.log ");
+    assert_heard(&w, "1=4:- 1+5:app.log ");
     world_close(&w);
 }
 

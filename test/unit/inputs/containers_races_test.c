@@ -171,6 +171,115 @@ static void test_F02_dockers_names_go_while_we_look(void **state)
     world_close(&w);
 }
 
+/* ---- renamed and compressed between two looks ---- */
+
+static void rename_gz(struct world *w, const char *from, const char *to)
+{
+    append(w, to, "z");
+    assert_int_equal(unlink(path(w, from)), 0);
+}
+
+#define DOCKER "docker/abc-json.log"
+
+static void with_docker(struct world *w)
+{
+    world_open(w);
+    make_dir(w, "docker");
+    make_dir(w, POD);
+    append(w, DOCKER, "x\n");
+    make_link(w, DOCKER, POD "/0.log");
+    make_link(w, POD "/0.log", LINK);
+    world_start(w, NULL, w->dir);
+    assert_heard(w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:abc-json.log ");
+}
+
+static void test_L07_docker_compresses_at_once(void **state)
+{
+    struct world w;
+
+    (void)state;
+    with_docker(&w);
+    rename_gz(&w, DOCKER, DOCKER ".1.gz");
+    append(&w, DOCKER, "");
+    assert_heard(&w, "1=1:abc-json.log.1.gz 1+2:abc-json.log ");
+    move(&w, DOCKER ".1.gz", DOCKER ".2.gz"); /* the number of before is another's */
+    rename_gz(&w, DOCKER, DOCKER ".1.gz");
+    append(&w, DOCKER, "");
+    assert_heard(&w, "1=2:abc-json.log.1.gz 1=1:abc-json.log.2.gz 1+3:abc-json.log ");
+    world_close(&w);
+}
+
+/* One of them was there and gone within the time: it is new, and in its place. */
+static void test_L07_two_rotations_between_two_looks(void **state)
+{
+    struct world w;
+
+    (void)state;
+    with_docker(&w);
+    rename_gz(&w, DOCKER, DOCKER ".2.gz");
+    append(&w, DOCKER ".1.gz", "unseen");
+    append(&w, DOCKER, "");
+    assert_heard(&w, "1=1:abc-json.log.2.gz 1+2:abc-json.log.1.gz 1+3:abc-json.log ");
+    world_close(&w);
+}
+
+/* Two are without a name, and one of them is there: that is the newer one. */
+static void test_L07_the_older_one_was_deleted(void **state)
+{
+    struct world w;
+
+    (void)state;
+    with_docker(&w);
+    move(&w, DOCKER, DOCKER ".1");
+    append(&w, DOCKER, "y\n");
+    assert_heard(&w, "1=1:abc-json.log.1 1+2:abc-json.log ");
+    assert_int_equal(unlink(path(&w, DOCKER ".1")), 0);
+    rename_gz(&w, DOCKER, DOCKER ".1.gz");
+    append(&w, DOCKER, "");
+    assert_heard(&w, "1=1:- 1=2:abc-json.log.1.gz 1+3:abc-json.log ");
+    world_close(&w);
+}
+
+static void test_L07_logrotate_compresses_at_once(void **state)
+{
+    static const char *const forms[][2] = {
+        {".1.gz", ".2.gz"},
+        {"-20261128.gz", "-20261129.gz"},
+        {"-20261129-09.gz", "-20261129-10.gz"},
+        {"-1795999999.gz", "-1796003600.gz"},
+        {".20261128-235959.xz", ".20261129-000000.xz"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        char first[64], second[64], want[200];
+        struct world w;
+
+        (void)snprintf(first, sizeof(first), "log/containers/app.log%s", forms[i][0]);
+        (void)snprintf(second, sizeof(second), "log/containers/app.log%s", forms[i][1]);
+        world_open(&w);
+        append(&w, "log/containers/app.log", "x\n");
+        world_start(&w, NULL, NULL);
+        assert_heard(&w, "1:app/app 1+1:app.log ");
+        rename_gz(&w, "log/containers/app.log", first);
+        append(&w, "log/containers/app.log", "");
+        (void)snprintf(want, sizeof(want), "1=1:app.log%s 1+2:app.log ", forms[i][0]);
+        assert_heard(&w, want);
+        if (i == 0) { /* the second is the newer one */
+            move(&w, first, second);
+            rename_gz(&w, "log/containers/app.log", first);
+            (void)snprintf(want, sizeof(want), "1=2:app.log%s 1=1:app.log%s 1+3:app.log ",
+                           forms[i][0], forms[i][1]);
+        } else {
+            rename_gz(&w, "log/containers/app.log", second);
+            (void)snprintf(want, sizeof(want), "1=2:app.log%s 1+3:app.log ", forms[i][1]);
+        }
+        append(&w, "log/containers/app.log", "");
+        assert_heard(&w, want);
+        world_close(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +288,10 @@ int main(void)
         cmocka_unit_test(test_F02_a_name_is_anothers_while_we_look),
         cmocka_unit_test(test_F02_a_name_is_anothers_while_we_look_first),
         cmocka_unit_test(test_F02_dockers_names_go_while_we_look),
+        cmocka_unit_test(test_L07_docker_compresses_at_once),
+        cmocka_unit_test(test_L07_two_rotations_between_two_looks),
+        cmocka_unit_test(test_L07_the_older_one_was_deleted),
+        cmocka_unit_test(test_L07_logrotate_compresses_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

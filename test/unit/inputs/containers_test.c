@@ -113,10 +113,10 @@ static void what_is_there_at_start_is_read_in_order(void **state)
     assert_heard(
         &w,
         "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:2.log.20261120-081500.gz 1+2:2.log.20261120-091500 "
-        "1+3:2.log.20261120-101500 1+4:2.log 1+5:10.log ");
+        "1+3:2.log.20261120-101500 1+4:2.log.1 1+5:2.log 1+6:10.log ");
     assert_false(w.from_start);
     assert_int_equal(stats_of(&w).streams, 1); /* two links, one directory */
-    assert_int_equal(stats_of(&w).segments, 5);
+    assert_int_equal(stats_of(&w).segments, 6);
     world_close(&w);
 }
 

@@ -1,0 +1,37 @@
+/*
+ * The names that a log file gets when it is rotated and compressed: what stands behind the name of
+ * the live one.
+ *
+ *   ""                          the live file
+ *   ".3"                        docker, logrotate: the higher, the older
+ *   ".20261120-101500"          kubelet: local time
+ *   "-20261120", "-2026112015", "-20261120-15", "-2026-11-20", "-1795000000",
+ * "-20261120-1795000000" logrotate's dateext, with "-" or "." before it
+ *
+ * Each of the rotated ones also with ".gz", or with the extension of a compression that cannot be
+ * read here. Looks at no file.
+ */
+#ifndef STREAMS_SIBLING_H
+#define STREAMS_SIBLING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+#define SIBLING_ORDER_LIVE UINT64_MAX
+
+enum sibling_kind { SIBLING_LIVE = 1, SIBLING_NUMBERED, SIBLING_DATED };
+
+struct sibling {
+    enum sibling_kind kind;
+    uint64_t order; /* among those of one log, by the time of their lines: the live one is last */
+    bool packed;    /* compressed, readable or not */
+};
+
+/* False when <suffix> is none of these. */
+bool sibling_parse(struct str suffix, struct sibling *out);
+/* By the file's name: it is not compressed, or in a way that is read here. */
+bool sibling_readable(struct str name);
+
+#endif
