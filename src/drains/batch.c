@@ -262,9 +262,9 @@ struct batch *batch_fill(struct drain *d)
            f.batch->records < f.max_records && !f.full) {
         struct drain_cursor *c = list_entry(d->ready.next, struct drain_cursor, ready_node);
 
-        if (c->suspects && f.batch->records)
+        if (drain_cursor_doubted(c) && f.batch->records)
             break; /* what is behind suspects goes alone */
-        if (c->suspects)
+        if (drain_cursor_doubted(c))
             f.max_records = 1;
         list_del(&c->ready_node);
         fill_from(&f, c);

@@ -121,6 +121,7 @@ void drain_recovered(struct drain *d)
     uint64_t now = loop_now(&d->engine->loop);
 
     d->healthy = true;
+    d->blamed = false;
     d->attempts = 0;
     if (d->nstuck)
         return; /* some of its streams still fail */
@@ -243,10 +244,21 @@ void drain_confirm(struct drain *d, uint64_t end)
 {
     if (!d->ledger || !ledger_confirm(d->ledger, end, &d->counters))
         return;
+    drain_accepted(d);
     drain_recovered(d);
+    engine_want(d->engine, d);
     list_for_each_safe (it, &d->cursors)
         engine_cursor_done(d->engine, list_entry(it, struct drain_cursor, drain_node));
     loop_task_post(&d->engine->loop, &d->engine->turn); /* positions may be saved */
+}
+
+bool drain_confirm_old(struct drain *d)
+{
+    uint64_t now = loop_now(&d->engine->loop);
+
+    if (now > COMMIT_LAG_MS && d->ledger)
+        drain_confirm(d, ledger_end_before(d->ledger, now - COMMIT_LAG_MS));
+    return d->ledger && !ledger_empty(d->ledger);
 }
 
 /* Back to CLOSED. False when that is not the end of it: it is being closed, or its batches, which
@@ -262,17 +274,28 @@ static bool to_closed(struct drain *d)
 
 void drain_lost_for(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e)
 {
-    bool was_open = d->state == DRAIN_OPEN;
+    bool was_open = d->state == DRAIN_OPEN, soon = d->soon;
 
+    d->soon = false;
     engine_settle_now(d->engine, d);
     if (was_open)
         d->counters.disconnects++;
     else
         d->counters.connect_errors++;
-    if (d->ordered)
+    if (d->ordered || (d->ledger && !ledger_empty(d->ledger)))
         drain_rewind(d);
-    if (to_closed(d))
+    if (!to_closed(d))
+        return;
+    if (soon)
+        drain_seek_on(d, e);
+    else
         drain_failed(d, v, retry_after_ms, e);
+}
+
+void drain_goodbye(struct drain *d)
+{
+    engine_settle_now(d->engine, d);
+    drain_confirm(d, UINT64_MAX);
 }
 
 void drain_lost(struct drain *d, bool clean, const struct err *e)
@@ -281,8 +304,8 @@ void drain_lost(struct drain *d, bool clean, const struct err *e)
         drain_lost_for(d, VERDICT_OFFLINE, -1, e);
         return;
     }
-    engine_settle_now(d->engine, d);
-    drain_confirm(d, UINT64_MAX);
+    d->soon = false;
+    drain_goodbye(d);
     if (d->ledger)
         ledger_clear(d->ledger, 0); /* the next connection counts from 0 */
     if (to_closed(d))
@@ -364,6 +387,7 @@ static bool more_pending(const struct batch *b)
 bool drain_work(struct drain *d)
 {
     struct batch *b;
+    bool alone;
 
     if (list_empty(&d->ready) || d->ninflight >= d->slots)
         return false;
@@ -372,18 +396,23 @@ bool drain_work(struct drain *d)
             engine_connect(d->engine, d);
         return false;
     }
-    if (d->state != DRAIN_OPEN || (!d->ordered && !d->healthy && d->ninflight) || lingering(d))
+    if (d->state != DRAIN_OPEN || (!d->ordered && !d->healthy && d->ninflight) || d->alone ||
+        lingering(d))
         return false;
     if (!budget_room(d)) {
         budget_wait(d);
         return false;
     }
+    alone = drain_seeks(d);
+    if (alone && drain_unconfirmed(d))
+        return false;
     b = batch_fill(d);
     if (!b) { /* the next ones have waited with these: after a start most have nothing to read */
         d->lingered = !list_empty(&d->ready);
         return d->lingered;
     }
     d->lingered = !list_empty(&d->ready) || more_pending(b);
+    d->alone = alone;
     drain_send(d, b);
     return !list_empty(&d->ready) && d->ninflight < d->slots;
 }

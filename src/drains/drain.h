@@ -76,6 +76,7 @@ struct batch {
     struct list body_node; /* engine->sending */
     uint64_t moved_at;     /* loop time at which the peer last took some of it */
     bool sent;             /* all of the body is with the kernel */
+    bool guessed;          /* REJECTED because the connection ended; the peer did not say so */
     bool shelved;          /* it was let go, and may be made again */
     uint64_t shelved_hash; /* what it must be then; 0 = of the same length will do */
     struct str hostname;   /* of the first record's stream, for members that address by it; valid
@@ -169,6 +170,7 @@ struct drain_cursor {
     /* See refusal.c. */
     uint32_t suspects; /* records refused behind acked and not passed over: sent is behind them */
     uint32_t allowed;  /* to be passed over, because the peer took one behind them */
+    uint64_t suspected_at;      /* drain->accepted when the first of them was found */
     uint32_t refused_run;       /* passed over since the peer has taken one of this stream */
     struct position rewind_pos; /* of the last rewind ... */
     unsigned rewinds;           /* ... so many times in a row ... */
@@ -196,6 +198,12 @@ struct drain {
     unsigned ninflight;
     unsigned slots; /* the member's: how many batches it takes at once */
     bool ordered; /* the member's: one pipe in order, so a stream may have several batches in it */
+    bool lags;    /* the member's: not ordered, but it settles as SENT; see seek.c */
+    bool alone;   /* if it lags: what is in flight is all that is unconfirmed. The member settles it
+                     as DELIVERED when it is confirmed, or as drain_blame() says */
+    bool blamed;  /* a connection ended as drain_blame() means it; nothing was confirmed since */
+    uint64_t sought_at; /* drain->accepted when the search began */
+    bool soon; /* ... and what it ended at is being sought: connect again without a backoff */
     uint64_t reached;    /* the member's, if ordered: how much of what it was given (batch->end) the
                             peer's kernel has; true when it calls drain_lost() */
     bool healthy;        /* its last answer was good; else batches are probes */
@@ -265,6 +273,15 @@ int drain_unshelve(struct drain *d, struct batch *b);
 void drain_charge(struct batch *b);
 /* Everything up to <end> (see VERDICT_SENT) is confirmed. */
 void drain_confirm(struct drain *d, uint64_t end);
+/* The same for what was settled as SENT COMMIT_LAG_MS ago. True when there is more to wait for. */
+bool drain_confirm_old(struct drain *d);
+/* For a member that lags, before it settles what is unsettled and calls drain_lost_for(): the
+ * connection ended as if the peer had failed at something unconfirmed. <said>: REJECTED or
+ * TOO_LARGE if it said that of a message, else OFFLINE. True when that is the oldest batch: settle
+ * it as REJECTED or TOO_LARGE, the others as OFFLINE. False: all as OFFLINE. */
+bool drain_blame(struct drain *d, enum verdict said);
+/* The peer ends the connection in order: what was settled as SENT is confirmed. */
+void drain_goodbye(struct drain *d);
 /* Something is unconfirmed. */
 bool drain_unconfirmed(const struct drain *d);
 void drain_closed(struct drain *d);

@@ -36,6 +36,7 @@ void drain_wake_cursor(struct cursor *k)
     struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
     struct engine *en = c->drain->engine;
 
+    drain_cursor_extend(c);
     c->pending = true;
     if (c->stuck_until && loop_now(&en->loop) < c->stuck_until) {
         k->wake_at = c->stuck_until;

@@ -146,6 +146,19 @@ void drain_give_back(struct drain *d, struct batch *b);
 /* Who causes lines of our log about <d> itself: the namespace that asked for it, or nobody. */
 struct log_cause drain_cause(const struct drain *d);
 
+/* ---- seek.c ---- */
+
+/* Is the next batch one that nothing else may be unconfirmed beside? */
+bool drain_seeks(const struct drain *d);
+/* How many of <n> records, one of which the peer fails at, are tried next. */
+uint32_t drain_seek_limit(uint64_t n);
+/* The connection is gone, and the search goes on with the next one. */
+void drain_seek_on(struct drain *d, const struct err *e);
+/* Its next record was refused alone, or stands behind such a one. */
+bool drain_cursor_doubted(const struct drain_cursor *c);
+/* Its pause lasts until what is behind its suspects was tried. */
+void drain_cursor_extend(struct drain_cursor *c);
+
 /* ---- refusal.c ---- */
 /* The batch was refused as a whole. */
 void drain_rejected(struct drain *d, struct batch *b);

@@ -124,6 +124,7 @@ bool ledger_confirm(struct ledger *l, uint64_t end, struct drain_counters *count
                 continue;
             c->inflight--;
             cursor_ack(&c->cursor, &en->lines[i].to);
+            drain_cursor_accepted(c);
             drain_cursor_settle_idle(c);
         }
         entry_free(en);
@@ -172,4 +173,30 @@ void ledger_forget_cursor(struct ledger *l, const struct drain_cursor *c)
 bool ledger_empty(const struct ledger *l)
 {
     return list_empty(&l->entries);
+}
+
+uint64_t ledger_end_before(const struct ledger *l, uint64_t ms)
+{
+    uint64_t end = 0;
+
+    list_for_each (it, &l->entries) {
+        const struct ledger_entry *en = list_entry(it, struct ledger_entry, node);
+
+        if (en->since_ms + LEDGER_SLOT_MS >= ms)
+            break;
+        end = en->end;
+    }
+    return end;
+}
+
+uint64_t ledger_records(const struct ledger *l)
+{
+    uint64_t n = 0;
+
+    list_for_each (it, &l->entries) {
+        const struct ledger_entry *en = list_entry(it, struct ledger_entry, node);
+
+        n += en->records + en->gaps;
+    }
+    return n;
 }

@@ -1,6 +1,6 @@
 /*
  * What was handed over and is not confirmed yet, for drains whose confirmation comes later than the
- * hand-over (syslog over TCP and TLS: five seconds; WebSocket: the Pong). It holds no bytes: an
+ * hand-over (syslog over TCP and TLS, WebSocket: five seconds). It holds no bytes: an
  * entry is a place in the member's count of what it wrote, and for each cursor the mark that is
  * confirmed once that place is. Batches within LEDGER_SLOT_MS share an entry as long as it covers
  * less than an eighth of all that is unconfirmed, so its size depends on the number of cursors and
@@ -30,5 +30,9 @@ bool ledger_confirm(struct ledger *l, uint64_t end, struct drain_counters *count
 void ledger_clear(struct ledger *l, uint64_t reached);
 void ledger_forget_cursor(struct ledger *l, const struct drain_cursor *c);
 bool ledger_empty(const struct ledger *l);
+/* The end of what was added before <ms> (loop time); 0 = there is no such thing. */
+uint64_t ledger_end_before(const struct ledger *l, uint64_t ms);
+/* Lines and gap records in it. */
+uint64_t ledger_records(const struct ledger *l);
 
 #endif

@@ -25,7 +25,9 @@
 #include "drains/engine_internal.h"
 
 #define SKIP_PAUSE_MS 200 /* between tries of a record that was refused alone */
+#define LIMIT_LEAST 4096  /* bytes of a message that any peer takes */
 #define WINDOW_DOUBLINGS 7
+#define WINDOW_DOUBLINGS_LAGS 3 /* when each costs a connection */
 
 /* ---- what the peer takes ---- */
 
@@ -120,6 +122,8 @@ static void pass_over(struct drain *d, const struct batch *b)
     (void)batch_range_read(r, 1, &at.sink, NULL);
     drain_refused(c, &at.record, &b->err);
     d->counters.too_large += b->verdict == VERDICT_TOO_LARGE && !r->gaps;
+    if (d->lags && b->len < LIMIT_LEAST)
+        d->batch_limit = 0; /* it was not about the size */
     if (d->suspect)
         d->suspect--;
     if (!d->suspect)
@@ -136,9 +140,11 @@ static void pass_over(struct drain *d, const struct batch *b)
 
 /* ---- suspects ---- */
 
-static unsigned window(unsigned passes)
+static unsigned window(const struct drain *d, unsigned passes)
 {
-    return REFUSED_RUN << (passes < WINDOW_DOUBLINGS ? passes : WINDOW_DOUBLINGS);
+    unsigned most = d->lags ? WINDOW_DOUBLINGS_LAGS : WINDOW_DOUBLINGS;
+
+    return REFUSED_RUN << (passes < most ? passes : most);
 }
 
 void drain_explain_refusal(const struct drain *d, const struct err *refusal, struct err *out)
@@ -153,7 +159,7 @@ void drain_explain_refusal(const struct drain *d, const struct err *refusal, str
 static bool refuses_all(struct drain *d, const struct drain_cursor *c)
 {
     if (!d->accepted)
-        return ++d->suspects >= window(d->attempts);
+        return ++d->suspects >= window(d, d->attempts);
     d->suspects += c->suspects == 1;
     return d->suspects >= REFUSED_RUN && d->nstuck >= REFUSED_RUN;
 }
@@ -169,8 +175,10 @@ static void suspect(struct drain *d, struct batch *b)
     c->busy = false;
     c->reject_tries = 0;
     c->suspects++;
+    if (!c->stuck_tries)
+        c->suspected_at = d->accepted;
     drain_cursor_stick(c, pause, c->suspects > 1);
-    c->probing = c->suspects < window(c->stuck_tries - 1);
+    c->probing = c->suspects < window(d, c->stuck_tries - 1);
     if (d->batch_limit && !d->accepted)
         d->batch_limit = 0; /* it was no limit */
     d->healthy = false;
@@ -199,6 +207,15 @@ static bool try_again(struct drain_cursor *c, const struct batch *b)
     return c->reject_tries < REJECT_TRIES && b->verdict != VERDICT_TOO_LARGE && !c->suspects;
 }
 
+/* Is it the record, or would the connection have ended at any other? When the peer has not said so,
+ * it has to take another one between two refusals of this one, alone or among others. */
+static bool proven(const struct drain_cursor *c, const struct batch *b)
+{
+    uint64_t since = c->stuck_tries ? c->suspected_at : c->drain->sought_at;
+
+    return !b->guessed || c->allowed || c->drain->accepted != since;
+}
+
 static void refused_alone(struct drain *d, struct batch *b)
 {
     struct drain_cursor *c = b->ranges[0].cursor;
@@ -208,7 +225,7 @@ static void refused_alone(struct drain *d, struct batch *b)
     if (try_again(c, b)) {
         drain_give_back(d, b);
         drain_wait(d, SKIP_PAUSE_MS);
-    } else if (!c->suspects && drain_may_pass(c, 1)) {
+    } else if (!c->suspects && drain_may_pass(c, 1) && proven(c, b)) {
         pass_over(d, b);
     } else {
         suspect(d, b);
@@ -228,8 +245,12 @@ void drain_rejected(struct drain *d, struct batch *b)
         if (d->batch_target > d->batch_limit)
             d->batch_target = d->batch_limit;
     }
-    d->record_limit = b->records / 2;
-    if (d->suspect < b->records)
+    if (d->lags && b->verdict == VERDICT_TOO_LARGE && b->len >= LIMIT_LEAST) {
+        drain_give_back(d, b); /* most likely that will do */
+        return;
+    }
+    d->record_limit = d->lags ? drain_seek_limit(b->records) : b->records / 2;
+    if (d->suspect < b->records || d->lags)
         d->suspect = b->records;
     drain_give_back(d, b);
 }

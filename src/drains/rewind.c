@@ -44,7 +44,7 @@ static void count_rewind(struct drain *d, struct drain_cursor *c)
 void drain_rewind(struct drain *d)
 {
     uint64_t now = loop_now(&d->engine->loop);
-    bool count = d->opened_at && now - d->opened_at >= YOUNG_NEVER_MS;
+    bool count = d->ordered && d->opened_at && now - d->opened_at >= YOUNG_NEVER_MS;
     bool any = false;
 
     list_for_each (it, &d->cursors) {
@@ -64,6 +64,9 @@ void drain_rewind(struct drain *d)
             c->ended = false;
         }
         cursor_rewind(&c->cursor);
+        if (c->suspects)
+            c->probing = false; /* they are tried again, too, when its pause is over */
+        c->suspects = 0;
         drain_cursor_ready(c, false);
     }
     d->counters.rewinds += any;

@@ -55,6 +55,23 @@ static void delivered(struct drain *d, struct batch *b)
     drain_recovered(d);
 }
 
+/* The ledger has it. */
+static void sent(struct drain *d, const struct batch *b)
+{
+    if (!d->ordered)
+        d->healthy = true;
+    for (unsigned i = 0; i < b->nranges; i++) {
+        struct drain_cursor *c = b->ranges[i].cursor;
+
+        if (!c)
+            continue;
+        if (b->ranges[i].dry_at)
+            c->caught_up_at = b->ranges[i].dry_at;
+        c->busy = false;
+        drain_cursor_ready(c, false);
+    }
+}
+
 void drain_grow(struct drain *d, const struct batch *b)
 {
     size_t max = batch_max(d);
@@ -63,7 +80,7 @@ void drain_grow(struct drain *d, const struct batch *b)
         d->batch_target = d->batch_target * 2 > max ? max : d->batch_target * 2;
     if (d->suspect > b->records) {
         d->suspect -= b->records;
-        d->record_limit *= 2;
+        d->record_limit = d->lags ? drain_seek_limit(d->suspect) : d->record_limit * 2;
     } else {
         d->suspect = 0;
         d->record_limit = 0;
@@ -85,6 +102,7 @@ void drain_act_on(struct batch *b)
     bool taken = true;
 
     d->ninflight--;
+    d->alone = false;
     b->extra = b->fixed = 0;
     budget_charge(b, 0);
     list_del(&b->body_node);
@@ -101,9 +119,7 @@ void drain_act_on(struct batch *b)
         if (!d->ledger)
             d->ledger = ledger_create();
         ledger_add(d->ledger, b, loop_now(&en->loop));
-        for (unsigned i = 0; i < b->nranges; i++)
-            if (b->ranges[i].cursor && b->ranges[i].dry_at)
-                b->ranges[i].cursor->caught_up_at = b->ranges[i].dry_at;
+        sent(d, b);
         drain_grow(d, b);
         break;
     case VERDICT_REJECTED:

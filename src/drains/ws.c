@@ -1,14 +1,16 @@
 /*
  * ws, wss: a message for each batch, and behind it a Ping that carries the batch's number. The
  * peer's stack answers a Ping when it has read what stands before it, so the Pong with that number
- * (or a later one: a peer may answer the latest Ping only) confirms the batch. No Pong within
- * timeout=: the connection ends, and what it left unconfirmed is sent again.
+ * (or a later one: a peer may answer the latest Ping only) says that the batch has arrived. The
+ * program behind the stack may fail at it nevertheless, which ends the connection: it is confirmed
+ * when the connection stayed healthy for COMMIT_LAG_MS after the Pong, or ended with a goodbye. No
+ * Pong within timeout=: the connection ends, and what it left unconfirmed is sent again.
  *
  * By default what a zlogs receiver expects: binary messages, each a gzip member of its own with
  * whole lines. compression=none: text messages.
  *
- * A batch stays with us until its Pong, because a Close may still say that it was too large (1009)
- * or wrong (1007): messages are read in order, so that is the oldest one without a Pong.
+ * A batch stays with us until its Pong, then it is the ledger's. One that goes alone (drain->alone)
+ * stays until it is confirmed, because it is the one that an end may blame; see seek.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +27,7 @@
 #include "formats/format.h"
 
 #define SLOTS 4
+#define POLL_MS 500 /* between looks at what has been healthy for long enough */
 #define BACKLOG_MAX (2 * (size_t)BATCH_GROWTH_MAX)
 #define MESSAGE_KEPT (16 * 1024) /* a larger buffer is given back */
 
@@ -38,10 +41,12 @@ struct drain_ws {
     uint64_t unacked;           /* when the timer was started */
     struct batch *queue[SLOTS]; /* ring, oldest at <first>; batch->end is its number */
     unsigned first, len;
-    uint64_t number; /* of the last batch */
+    uint64_t number;         /* of the last batch on this connection */
+    struct loop_timer *poll; /* runs while something has its Pong and is not confirmed */
+    uint64_t ponged_ms;      /* the batch that goes alone has its Pong since then; 0 = not yet */
     uint64_t opened_ms;
-    bool confirmed; /* the peer has confirmed something on this connection */
-    bool leaving;   /* close() was asked for */
+    bool ponged;  /* the peer has answered a Ping on this connection */
+    bool leaving; /* close() was asked for */
 };
 
 static struct drain_ws *ws_of(struct drain *d)
@@ -74,13 +79,33 @@ static void hang_up(struct drain_ws *w)
 {
     ws_free(w->ws);
     w->ws = NULL;
+    w->ponged_ms = 0;
     loop_timer_stop(w->timer);
+    loop_timer_stop(w->poll);
 }
 
 static void await_pong(struct drain_ws *w)
 {
     w->unacked = ws_unacked(w->ws);
     loop_timer_start(w->timer, w->base.spec->timeout_ms);
+}
+
+/* The batch that went alone is as good as any other now. */
+static void let_go(struct drain_ws *w, enum verdict v)
+{
+    w->ponged_ms = 0;
+    settle_oldest(w, v);
+}
+
+static void poll_fired(void *arg)
+{
+    struct drain_ws *w = arg;
+    bool more = drain_confirm_old(&w->base);
+
+    if (w->ponged_ms && w->ponged_ms + COMMIT_LAG_MS <= loop_now(engine_loop(w->base.engine)))
+        let_go(w, VERDICT_DELIVERED);
+    if (more || w->ponged_ms)
+        loop_timer_start(w->poll, POLL_MS);
 }
 
 /* ---- sending ---- */
@@ -151,7 +176,8 @@ static void on_opened(void *arg)
     struct drain_ws *w = arg;
 
     w->opened_ms = loop_now(engine_loop(w->base.engine));
-    w->confirmed = false;
+    w->ponged = false;
+    w->number = 0;
     drain_opened(&w->base);
 }
 
@@ -162,9 +188,17 @@ static void on_pong(void *arg, struct str payload)
 
     if (number > w->number || !w->len || w->queue[w->first]->end > number)
         return; /* not asked for, which a peer may */
+    w->ponged = true;
+    if (!loop_timer_active(w->poll))
+        loop_timer_start(w->poll, POLL_MS);
+    if (w->base.alone && !w->leaving) {
+        if (!w->ponged_ms)
+            w->ponged_ms = loop_now(engine_loop(w->base.engine));
+        loop_timer_stop(w->timer);
+        return;
+    }
     while (w->len && w->queue[w->first]->end <= number)
-        settle_oldest(w, VERDICT_DELIVERED);
-    w->confirmed = true;
+        settle_oldest(w, VERDICT_SENT);
     if (w->len) {
         await_pong(w);
         return;
@@ -180,20 +214,28 @@ static void on_ended(void *arg, const struct ws_end *end)
     const struct ws_verdict_row *row = ws_verdict_of(end->code);
     uint64_t age = loop_now(engine_loop(w->base.engine)) - w->opened_ms;
     struct err why = end->err;
-    enum verdict v = VERDICT_OFFLINE;
-    bool clean = false;
+    enum verdict v = VERDICT_OFFLINE, first;
+    bool said = end->code && row->first != VERDICT_OFFLINE, blamed = false, clean = false;
 
+    if (end->code && row->clean && !said) { /* what it has read is as good as processed */
+        if (w->ponged_ms)
+            let_go(w, VERDICT_SENT);
+        drain_goodbye(&w->base);
+    }
+    if (said || (end->opened && (!end->code || row->blames)))
+        blamed = drain_blame(&w->base, row->first);
     if (end->code) {
         (void)err_set(&why, EPIPE, "websocket: closed by the peer with code %u: %s", end->code,
                       row->reason);
         v = row->hold ? VERDICT_HOLD : VERDICT_OFFLINE;
         /* An end in order is none when it comes at once and for nothing, again and again. */
-        clean = row->clean && (w->confirmed || age >= YOUNG_CONNECTION_MS || w->leaving) &&
-                (!w->len || row->first == VERDICT_TOO_LARGE);
+        clean = row->clean && (w->ponged || age >= YOUNG_CONNECTION_MS || w->leaving) &&
+                (said ? blamed : !w->len);
     } else if (end->status) {
         v = ws_refusal(end->status, &why);
     }
-    gone(w, end->code && !row->hold ? row->first : v, v, clean, end->retry_after_ms, &why);
+    first = !blamed ? v : said ? row->first : VERDICT_REJECTED;
+    gone(w, first, v, clean, end->retry_after_ms, &why);
 }
 
 static void on_timeout(void *arg)
@@ -262,10 +304,12 @@ static struct drain *ws_drain_create(struct engine *en, struct drain_spec *spec,
     w = xcalloc(1, sizeof(*w));
     drain_init(&w->base, &drain_ws_ops, en, spec);
     w->base.slots = SLOTS;
+    w->base.lags = true;
     w->tls = tls;
     w->gzip = spec->gzip ? engine_gzip(en) : NULL;
     buf_init(&w->message, BACKLOG_MAX);
     w->timer = loop_timer_create(engine_loop(en), on_timeout, w);
+    w->poll = loop_timer_create(engine_loop(en), poll_fired, w);
     return &w->base;
 }
 
@@ -278,6 +322,8 @@ static void ws_drain_close(struct drain *d, bool flush)
         return;
     w->leaving = true;
     if (flush && w->ws && ws_is_open(w->ws)) {
+        if (w->ponged_ms)
+            let_go(w, VERDICT_SENT);
         if (!w->len)
             ws_close(w->ws, WS_CLOSE_NORMAL);
         return; /* <ended> follows, or the engine closes again without <flush> */
@@ -294,6 +340,7 @@ static void ws_drain_free(struct drain *d)
 
     hang_up(w);
     loop_timer_free(w->timer);
+    loop_timer_free(w->poll);
     engine_tls_free(w->base.engine, w->tls);
     buf_release(&w->message);
     drain_release(d);

@@ -8,9 +8,10 @@
 /* What the peer's Close says, by its code. */
 struct ws_verdict_row {
     unsigned from, to;
-    enum verdict first; /* on the message that it had not confirmed yet */
+    enum verdict first; /* on the message that it is about; OFFLINE = about none */
     bool hold;          /* the drain's configuration is wrong */
     bool clean;         /* an end in order, when nothing was under way */
+    bool blames;        /* it may have failed at something that it was sent */
     const char *reason; /* for people */
 };
 /* Ended by a NULL reason; covers every code. Rows are looked through in order. */

@@ -10,22 +10,23 @@
 #include "drains/ws_internal.h"
 
 static const struct ws_verdict_row rows[] = {
-    /* code            first               hold   clean  reason */
-    {1000, 1000, VERDICT_OFFLINE, false, true, "goodbye"},
-    {1001, 1001, VERDICT_OFFLINE, false, true, "it is going away"},
-    {1002, 1002, VERDICT_OFFLINE, false, false, "protocol error"},
-    {1003, 1003, VERDICT_OFFLINE, true, false, "it takes no such messages (see compression=)"},
-    {1005, 1005, VERDICT_OFFLINE, false, true, "goodbye"},
-    {1007, 1007, VERDICT_REJECTED, false, false, "bad data"},
-    {1008, 1008, VERDICT_OFFLINE, true, false, "against its policy"},
-    {1009, 1009, VERDICT_TOO_LARGE, false, true, "message too large"},
-    {1010, 1010, VERDICT_OFFLINE, true, false, "it wants an extension"},
-    {1011, 1011, VERDICT_OFFLINE, false, false, "server error"},
-    {1012, 1012, VERDICT_OFFLINE, false, false, "it restarts"},
-    {1013, 1013, VERDICT_OFFLINE, false, false, "try again later"},
-    {1014, 1014, VERDICT_OFFLINE, false, false, "bad gateway"},
-    {0, UINT_MAX, VERDICT_OFFLINE, false, false, "a code of its own"},
-    {0, 0, 0, false, false, NULL},
+    /* code            first               hold   clean  blames reason */
+    {1000, 1000, VERDICT_OFFLINE, false, true, false, "goodbye"},
+    {1001, 1001, VERDICT_OFFLINE, false, true, false, "it is going away"},
+    {1002, 1002, VERDICT_OFFLINE, false, false, true, "protocol error"},
+    {1003, 1003, VERDICT_OFFLINE, true, false, false,
+     "it takes no such messages (see compression=)"},
+    {1005, 1005, VERDICT_OFFLINE, false, true, false, "goodbye"},
+    {1007, 1007, VERDICT_REJECTED, false, false, true, "bad data"},
+    {1008, 1008, VERDICT_OFFLINE, true, false, false, "against its policy"},
+    {1009, 1009, VERDICT_TOO_LARGE, false, false, true, "message too large"},
+    {1010, 1010, VERDICT_OFFLINE, true, false, false, "it wants an extension"},
+    {1011, 1011, VERDICT_OFFLINE, false, false, true, "server error"},
+    {1012, 1012, VERDICT_OFFLINE, false, false, false, "it restarts"},
+    {1013, 1013, VERDICT_OFFLINE, false, false, false, "try again later"},
+    {1014, 1014, VERDICT_OFFLINE, false, false, false, "bad gateway"},
+    {0, UINT_MAX, VERDICT_OFFLINE, false, false, true, "a code of its own"},
+    {0, 0, 0, false, false, false, NULL},
 };
 
 const struct ws_verdict_row *ws_verdict_rows(void)

@@ -40,7 +40,7 @@ def test_zlogs_receiver_gets_exactly_the_lines(node, oracle, daemon, websocket):
     oracle.wait_complete(peer, 20 * SLOW).assert_exact()
     assert peer.received.read_bytes() == b"".join(line + b"\n" for line in lines)
     assert all(isinstance(m, bytes) and gzip.decompress(m).endswith(b"\n") for m in peer.wire)
-    wait_for(lambda: counter(d, "records_out") == 5000, 5 * SLOW, "the last pong")
+    wait_for(lambda: counter(d, "records_out") == 5000, 60 * SLOW, "all to be confirmed")
     assert counter(d, "retries") == 0 and counter(d, "connects") == 1 and state(d)["lag_bytes"] == 0
     (path, headers), = peer.requests
     assert path == "/" and "authorization" not in headers and "sec-websocket-extensions" not in headers
@@ -78,6 +78,82 @@ def test_L11_text_for_people_is_utf8(node, daemon, websocket, options, fixed):
     wait_for(lambda: peer.count() == len(bad), 10 * SLOW, "the lines")
     for got, was in zip(peer.messages(), bad):
         assert got.endswith(was.decode("utf-8", "replace").encode() if fixed else was)
+
+
+BAD = b"7f3ad99c the line at which it fails"
+
+
+def received(oracle, peer, d, rejected):
+    """All but the bad lines have come, those were passed over, and nothing waits any more."""
+    wait_for(lambda: counter(d, "rejected") == rejected and state(d)["lag_bytes"] == 0, 400, lambda: f"the end of it: {d.drains()}")
+    report = oracle.wait_complete(peer, 60 * SLOW)
+    assert report.lost == 0 and not report.corrupt and report.refused >= rejected
+    assert counter(d, "unconfirmed") == 0
+
+
+@pytest.mark.parametrize("how, place", [(how, 583) for how in ("raise", "reset", "end", 1002, 1007, 1009, 4000)] + [("raise", 0)])
+def test_L11_a_receiver_that_fails_at_a_line(node, oracle, daemon, websocket, how, place):
+    """Its library has sent the Pongs; its program has not processed what they were for. All of that comes again, in smaller and
+    smaller messages, until the line that it fails at stands alone: that one is passed over, counted and told."""
+    peer = websocket(fails=(how, BAD))
+    c, source = node.container("web-0"), oracle.source("a")
+    d = daemon(node, routes=[("*", peer.url())])
+    c.write(source.take(place) + [BAD] + source.take(1000 - place))
+    received(oracle, peer, d, 1)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", ["raise", "reset"])
+def test_L11_several_such_lines_of_several_streams(node, oracle, daemon, websocket, how):
+    peer = websocket(fails=(how, BAD))
+    d = daemon(node, routes=[("*", peer.url())])
+    for i in range(2):
+        source = oracle.source(f"s{i}")
+        node.container(f"web-{i}").write(source.take(100) + [BAD] + source.take(100) + ([BAD] if i else []) + source.take(1))
+    received(oracle, peer, d, 3)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", ["raise", "reset"])
+def test_L11_a_receiver_that_fails_at_everything(node, oracle, daemon, websocket, how):
+    """It has taken nothing behind what it fails at: then it is the receiver, and nothing is passed over. When it is mended, all
+    comes."""
+    peer = websocket(fails=(how, b"lt a "))
+    d = daemon(node, routes=[("*", peer.url())])
+    node.container("web-0").write(oracle.source("a").take(100))
+    wait_for(lambda: state(d)["state"] == "held", 120 * SLOW, lambda: f"it to be held: {d.drains()}")
+    assert counter(d, "rejected") == 0 and state(d)["lag_bytes"] > 0
+    peer.fails = None
+    assert oracle.wait_complete(peer, 240 * SLOW).lost == 0
+    wait_for(lambda: state(d)["lag_bytes"] == 0, 240 * SLOW, "all to be confirmed")
+    assert counter(d, "rejected") == 0
+
+
+def test_L11_a_line_with_nothing_behind_it_waits(node, oracle, daemon, websocket):
+    """The peer has taken nothing since it failed at it for the first time: it stays until something is there to be taken."""
+    peer = websocket(fails=("raise", BAD))
+    d = daemon(node, routes=[("*", peer.url())])
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(50))
+    wait_for(lambda: counter(d, "records_out") == 50 and state(d)["lag_bytes"] == 0, 60 * SLOW, "the first lines to be confirmed")
+    c.write([BAD])
+    wait_for(lambda: state(d)["state"] == "held", 120 * SLOW, lambda: f"it to be held: {d.drains()}")
+    assert counter(d, "rejected") == 0 and state(d)["lag_bytes"] > 0
+    c.write(source.take(5))
+    received(oracle, peer, d, 1)
+
+
+def test_L11_a_pong_alone_confirms_nothing(node, oracle, daemon, websocket):
+    """Lines that the library answered and the program never processed come again after the connection has broken."""
+    peer = websocket(hangs=True)
+    d = daemon(node, routes=[("*", peer.url())])
+    node.container("web-0").write(oracle.source("a").take(20))
+    wait_for(lambda: peer.pongs(), 60 * SLOW, "the pong")
+    peer.hangs = False
+    peer.reset()
+    oracle.wait_complete(peer, 60 * SLOW)
+    wait_for(lambda: state(d)["lag_bytes"] == 0, 60 * SLOW, "the lines to be confirmed")
+    assert counter(d, "rejected") == 0 and counter(d, "records_out") == 20
 
 
 def test_binary_is_byte_exact(node, daemon, websocket):
@@ -168,7 +244,7 @@ def test_D01_down_and_back(node, oracle, daemon, websocket):
 
 
 def test_receiver_restarts(node, oracle, daemon, websocket):
-    """Closed with 1001 while lines come, gone for a moment, back. Twice comes at most what had no Pong yet."""
+    """Closed with 1001 while lines come, gone for a moment, back. Twice comes at most what was not confirmed yet."""
     peer = websocket()
     d = daemon(node, routes=[("*", peer.url())])
     with Writer(node.container("web-0"), oracle.source("a"), rate=2000) as writer:
@@ -178,7 +254,7 @@ def test_receiver_restarts(node, oracle, daemon, websocket):
             peer.refuse()
             peer.resume()
         writer.stop()
-    oracle.wait_complete(peer, 60 * SLOW).assert_exact(dup_max=3 * 2000)
+    assert oracle.wait_complete(peer, 60 * SLOW).lost == 0
     assert counter(d, "rejected") == 0
 
 
@@ -191,7 +267,7 @@ def test_D22_goodbye_while_idle(node, oracle, daemon, websocket, code):
     for _ in range(3):
         c.write(source.take(100))
         oracle.wait_complete(peer, 20 * SLOW).assert_exact()
-        wait_for(lambda: state(d)["lag_bytes"] == 0, 5 * SLOW, "the pong")
+        wait_for(lambda: state(d)["lag_bytes"] == 0, 60 * SLOW, "all to be confirmed")
         peer.hang_up(code)
     assert not d.log_lines("drain failing") and counter(d, "disconnects") == 0
 
@@ -202,17 +278,18 @@ def test_D22_message_too_large(node, oracle, daemon, websocket):
     d = daemon(node, routes=[("*", peer.url("compression=none"))])
     c, source = node.container("web-0"), oracle.source("a")
     c.write(source.take(2000))
-    oracle.wait_complete(peer, 60 * SLOW).assert_exact()
+    report = oracle.wait_complete(peer, 60 * SLOW)  # what it had read a moment before the 1009 comes again
+    assert report.lost == 0 and not report.corrupt
     learned = peer.closed.count(1009)
     assert 0 < learned <= 8 and counter(d, "rejected") == 0
     c.write(source.take(10) + [b"x" * 60000] + source.take(10))
-    oracle.wait_complete(peer, 60 * SLOW).assert_exact()
-    wait_for(lambda: counter(d, "too_large") == 1, 5 * SLOW, "the count")
+    assert oracle.wait_complete(peer, 60 * SLOW).lost == 0
+    wait_for(lambda: counter(d, "too_large") == 1, 60 * SLOW, "the count")
     (line,) = d.log_lines("record refused")
     assert f"file={c.live} offset=" in line and "1009" in line and "xxx" not in line
     before = peer.closed.count(1009)
     c.write(source.take(1000))
-    oracle.wait_complete(peer, 60 * SLOW).assert_exact()
+    assert oracle.wait_complete(peer, 60 * SLOW).lost == 0
     assert peer.closed.count(1009) == before
 
 
@@ -246,7 +323,7 @@ def test_stop_says_goodbye(node, oracle, daemon, websocket):
     report = oracle.check(peer.messages())
     report.assert_exact(pending=report.written - report.distinct)
     assert [first for first, _ in report.lost_ranges["a"]] in ([], [report.distinct])
-    wait_for(lambda: peer.closed == [1000], 5 * SLOW, lambda: f"a close frame; {peer.closed}")
+    wait_for(lambda: peer.closed == [1000], 60 * SLOW, lambda: f"a close frame; {peer.closed}")
 
 
 def test_many_streams_over_one_connection(node, oracle, daemon, websocket):

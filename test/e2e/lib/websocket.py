@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import hashlib
 import http
+import socket
 import struct
 import threading
 
@@ -27,18 +28,24 @@ class WebSocketReceiver:
     """<answers>(path, headers): None, or an HTTP status to refuse with. `wire` has each message as it came (bytes or str),
     `requests` (path, headers) of each opening. The file `received` is what zlogs' receiver would have."""
 
-    def __init__(self, path, tls=None, port=0, answers=None, max_size=1 << 20, delay=0.0):
+    def __init__(self, path, tls=None, port=0, answers=None, max_size=1 << 20, delay=0.0, fails=None, hangs=False):
         self.received = path
         self.tls = tls
         self.port = port
         self.answers = answers
         self.max_size = max_size
         self.delay = delay  # seconds before each message is looked at
+        # (how, bytes): at a line that holds them its program fails: "raise" (so that the library closes with 1011), "reset", "end"
+        # (no close frame), or a close code
+        self.fails = fails
+        self.hangs = hangs  # its program looks at nothing
         self.wire = []
         self.requests = []
         self.closed = []    # close codes, ours first, with which connections ended; None: without a close frame
         self._lines = []
         self._open = set()
+        self._dropped = set()
+        self._pongs = {}
         self._server = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -72,13 +79,34 @@ class WebSocketReceiver:
 
     async def _serve(self, sock):
         self._open.add(sock)
+        answer = sock.pong
+
+        async def pong(data=b""):
+            self._pongs[sock] = self._pongs.get(sock, 0) + 1
+            await answer(data)
+        sock.pong = pong
         import websockets
         with contextlib.suppress(websockets.ConnectionClosed):
             async for message in sock:
                 if self.delay:
                     await asyncio.sleep(self.delay)
+                while self.hangs:
+                    await asyncio.sleep(0.02)
+                if sock in self._dropped:
+                    return
                 self.wire.append(message)
                 data = gzip.decompress(message) if isinstance(message, bytes) else message.encode()
+                if self.fails and self.fails[1] in data:
+                    if self.fails[0] == "reset":
+                        self._abort(sock)
+                        return
+                    if self.fails[0] == "end":
+                        sock.transport.close()
+                        return
+                    if isinstance(self.fails[0], int):
+                        await sock.close(self.fails[0])
+                        return
+                    raise ValueError("a line that it cannot process")
                 with open(self.received, "ab") as f:
                     f.write(data)
                 assert data.endswith(b"\n"), data[-80:]
@@ -93,6 +121,24 @@ class WebSocketReceiver:
             for sock in list(self._open):
                 await sock.close(code)
         self._do(close())
+
+    @staticmethod
+    def _abort(sock):
+        raw = sock.transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.transport.abort()
+
+    def reset(self):
+        """Resets what is open; what its program has not looked at by then it never will."""
+        async def reset():
+            for sock in list(self._open):
+                self._dropped.add(sock)
+                self._abort(sock)
+        self._do(reset())
+
+    def pongs(self):
+        """Messages whose Ping the library has answered, of those that came: the open connections have read so much."""
+        return sum(self._pongs.values())
 
     def refuse(self, code=None):
         """Gone: no one listens. The open connections are closed with 1001."""

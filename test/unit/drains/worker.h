@@ -43,6 +43,7 @@ static struct world {
     struct engine *en;
     struct fake *fakes[DRAINS_MAX]; /* by the number in their URL */
     bool ordered;                   /* those created from now on are */
+    bool lags;                      /* the same */
     unsigned slots;                 /* ... and take so many batches */
     bool cannot;                    /* none can be created */
     uint64_t stream;                /* whom feed_*() and attach() speak of */
@@ -69,6 +70,7 @@ static inline struct drain *fake_create(struct engine *en, struct drain_spec *sp
     f = xcalloc(1, sizeof(*f));
     drain_init(&f->base, spec->scheme->ops, en, spec);
     f->base.ordered = w.ordered;
+    f->base.lags = w.lags;
     f->base.slots = w.slots;
     buf_init(&f->got, 1024 * 1024);
     w.fakes[spec->text[strlen(spec->text) - 1] - '0'] = f;

@@ -19,7 +19,7 @@ static void test_D22_close_codes(void **state)
         {1000, VERDICT_OFFLINE, false, true},  {1001, VERDICT_OFFLINE, false, true},
         {1002, VERDICT_OFFLINE, false, false}, {1003, VERDICT_OFFLINE, true, false},
         {1005, VERDICT_OFFLINE, false, true},  {1007, VERDICT_REJECTED, false, false},
-        {1008, VERDICT_OFFLINE, true, false},  {1009, VERDICT_TOO_LARGE, false, true},
+        {1008, VERDICT_OFFLINE, true, false},  {1009, VERDICT_TOO_LARGE, false, false},
         {1010, VERDICT_OFFLINE, true, false},  {1011, VERDICT_OFFLINE, false, false},
         {1012, VERDICT_OFFLINE, false, false}, {1013, VERDICT_OFFLINE, false, false},
         {1014, VERDICT_OFFLINE, false, false}, {3000, VERDICT_OFFLINE, false, false},
