@@ -71,8 +71,8 @@ static int not_taken(const struct cursor *c)
     return c->wake_at ? STEP_UNREADABLE : READ_MORE;
 }
 
-/* <n> bytes (and the marker before them) into <into>, which has room for both. 1 = <v> is filled
- * in. */
+/* <n> bytes (and the marker before them) into <into>, which has room for both. STEP_ON = <v> is
+ * filled in. */
 static int look(struct cursor *c, struct segment *seg, char *into, size_t n, struct view *v)
 {
     uint64_t off = c->sent.pos.off;
@@ -104,7 +104,7 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
         seg->size = off + v->len;
     if (off + v->len > seg->sure)
         seg->sure = off + v->len;
-    return 1;
+    return STEP_ON;
 }
 
 /* `sent` moves to <off>, which lies in <v>. */
@@ -390,24 +390,24 @@ static int look_further(struct cursor *c, struct segment *seg, struct view *v)
 }
 
 /* What was begun before the truncation, in an older file, goes as far as it got; else the next
- * line would be taken for its end. 1 = done. */
+ * line would be taken for its end. */
 static int end_cut_short(struct cursor *c, struct record_sink *sink)
 {
     if (join_end(c, sink) < 0)
         return not_taken(c);
     c->sent.cut_short = false;
-    return 1;
+    return STEP_ON;
 }
 
 /* Of a compressed file only what can be trusted is read: what it is to know that, and what comes of
- * the rest. 1 = go on. */
+ * the rest. */
 static int check(struct cursor *c, struct segment *seg, struct record_sink *sink)
 {
     struct view v = {.seg = seg, .p = "", .base = c->sent.pos.off, .eof = true};
     int rc = segment_check(seg);
 
-    if (rc == 0)
-        return READ_MORE;
+    if (rc == 0) /* not now what was read once is made again */
+        return c->original ? READ_DRY : READ_MORE;
     if (rc < 0 && errno != EAGAIN)
         return unreadable(c, seg, errno);
     if (rc < 0) {
@@ -415,7 +415,7 @@ static int check(struct cursor *c, struct segment *seg, struct record_sink *sink
         return STEP_UNREADABLE;
     }
     if (!seg->damaged || v.base < seg->readable)
-        return 1;
+        return STEP_ON;
     return at_end(c, &v, sink);
 }
 
@@ -425,14 +425,14 @@ static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
     struct reader *r = seg->stream->reader;
     size_t want = max_bytes < 4096 ? 4096 : max_bytes < READ_CHUNK ? max_bytes : READ_CHUNK;
     struct view v;
-    int rc = c->sent.cut_short ? end_cut_short(c, sink) : 1;
+    int rc = c->sent.cut_short ? end_cut_short(c, sink) : STEP_ON;
 
-    if (rc == 1)
+    if (rc == STEP_ON)
         rc = check(c, seg, sink);
-    if (rc != 1)
+    if (rc != STEP_ON)
         return rc;
     rc = look(c, seg, r->chunk, want, &v);
-    if (rc != 1)
+    if (rc != STEP_ON)
         return rc;
     if (v.len && v.p[0] == '\0' && !c->sent.skip_line) {
         uint64_t end = hole_end(seg, v.base, str_make(v.p, v.len));
@@ -446,7 +446,7 @@ static int read_step(struct cursor *c, struct segment *seg, size_t max_bytes,
             return READ_MORE;
         }
         rc = look_further(c, seg, &v);
-        if (rc != 1)
+        if (rc != STEP_ON)
             return rc;
         if (!memchr(v.p, '\n', v.len) && !v.eof)
             return take_head(c, &v, sink);

@@ -4,8 +4,9 @@
 
 #include "streams/stream.h"
 
-/* What a step of cursor_read() came to; the read_result values end it. */
-enum { STEP_AGAIN = 0, STEP_UNREADABLE = -2 };
+/* What a step of cursor_read() came to; the read_result values end it. STEP_ON = a part of it is
+ * done, and it goes on. */
+enum { STEP_AGAIN = 0, STEP_ON = -1, STEP_UNREADABLE = -2 };
 
 /* ---- resume.c ---- */
 

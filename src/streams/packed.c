@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "base/fault.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 #define INPUT_BYTES (32 * 1024)
@@ -32,7 +33,8 @@ struct packed {
     uint64_t out_off; /* inflated so far */
     struct {
         enum { CHECK_IDLE = 0, CHECK_INFLATE, CHECK_NULS } phase;
-        uint64_t size;       /* of the file */
+        uint64_t size; /* of the file */
+        uint64_t stamp;
         uint64_t line_end;   /* behind the last LF */
         uint64_t sound;      /* where the last whole member ended ... */
         uint64_t sound_line; /* ... and the last line in it, or before */
@@ -61,14 +63,18 @@ void packed_close(struct packed *p)
     free(p);
 }
 
-static int file_size(const struct packed *p, uint64_t *size)
+uint64_t packed_stamp(int fd)
 {
     struct stat st;
+    uint64_t parts[4];
 
-    if (fstat(p->fd, &st) < 0)
-        return -1;
-    *size = (uint64_t)st.st_size;
-    return 0;
+    if (fstat(fd, &st) < 0)
+        return 0;
+    parts[0] = st.st_ino;
+    parts[1] = (uint64_t)st.st_size;
+    parts[2] = (uint64_t)st.st_mtim.tv_sec;
+    parts[3] = (uint64_t)st.st_mtim.tv_nsec;
+    return hash_stable(parts, sizeof(parts));
 }
 
 static int start_again(struct packed *p)
@@ -210,9 +216,13 @@ uint64_t packed_guess_size(int fd, uint64_t disk_size)
 
 static int check_start(struct packed *p)
 {
+    struct stat st;
+
     memset(&p->check, 0, sizeof(p->check));
-    if (start_again(p) < 0 || file_size(p, &p->check.size) < 0)
+    p->check.stamp = packed_stamp(p->fd);
+    if (start_again(p) < 0 || fstat(p->fd, &st) < 0)
         return -1;
+    p->check.size = (uint64_t)st.st_size;
     p->check.nuls_from = p->check.size;
     p->check.phase = CHECK_INFLATE;
     return 0;
@@ -242,6 +252,7 @@ static enum packed_state check_done(struct packed *p, struct packed_facts *facts
         .size = p->out_off,
         .exact = state == PACKED_WHOLE || (p->stop == WRONG && all_seen),
         .trailing = p->trailing,
+        .stamp = p->check.stamp,
     };
     if (state == PACKED_DAMAGED && !facts->exact && (trailer || plausible(length, p->check.size))) {
         facts->size = p->check.sound + length;

@@ -142,6 +142,7 @@ static void settle_packed(struct segment *seg, enum packed_state state,
     uint64_t known = seg->sure > facts->size ? seg->sure : facts->size;
 
     seg->checked = true;
+    seg->stamp = facts->stamp;
     seg->damaged = state != PACKED_WHOLE || (facts->trailing && known > facts->size);
     seg->exact = facts->exact;
     seg->readable = facts->readable;
@@ -187,7 +188,12 @@ ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off)
     if (seg->packed) {
         uint64_t left = !seg->damaged ? n : off < seg->readable ? seg->readable - off : 0;
 
-        return packed_read(seg->packed, into, n < left ? n : (size_t)left, off);
+        got = packed_read(seg->packed, into, n < left ? n : (size_t)left, off);
+        if (!seg->checked || packed_stamp(seg->fd) == seg->stamp)
+            return got;
+        seg->checked = false; /* damaged, or mended, while it is read: these bytes may be mixed */
+        errno = EAGAIN;
+        return -1;
     }
     do {
         got = pread(seg->fd, into, n, (off_t)off);

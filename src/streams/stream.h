@@ -51,7 +51,8 @@ struct segment {
     uint64_t readable;  /* of a compressed file that is damaged: as far as it can be trusted */
     uint64_t torn_at;   /* it ended too early then, in loop time; 0 = not, or not looked yet ... */
     uint64_t torn_size; /* ... and was so long on the disk */
-    bool checked;       /* of a compressed file: it is known whether it is */
+    uint64_t stamp;     /* ... when it was checked (packed_stamp()) */
+    bool checked;       /* ... and it is known whether it is damaged */
     bool damaged;       /* ... and it is */
     bool exact;         /* ... and <size> is what it had, for all that */
     bool lent;          /* fd is the journal's, open for as long as this is here */

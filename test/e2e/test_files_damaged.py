@@ -110,6 +110,56 @@ def test_L06_second_member_is_damaged(node, oracle, daemon, sinks):
         assert not report.corrupt and 200 < report.lost < 350 and len(report.foreign) == 1, report
 
 
+@pytest.mark.parametrize("damage", ["crc", "data", "data late", "cut"])
+def test_L06_a_large_one_in_the_middle(node, oracle, daemon, sinks, damage):
+    """The look at it takes more than one turn, and it is come to from the file before."""
+    c, d, _ = killed_and_rotated(node, oracle, daemon, sinks, env=END, lines=10)
+    c.write(oracle.source("large").take(30000))
+    packed = c.rotate(reopen_delay=0)
+    c.write(oracle.source("last").take(100))
+    c.rotate(reopen_delay=0)
+    packed = packed.with_name(packed.name + ".gz")
+    packed.write_bytes(DAMAGE[damage](packed.read_bytes()))
+    d.start()
+    sinks.complete(streams=["a", "b", "last"])  # those of c begin the damaged file
+    for report in sinks.reports():
+        assert not report.corrupt and not report.invented and report.reorder == 0, report
+        assert report.lost_ranges["large"][-1][1] == 29999 and len(report.lost_ranges["large"]) == 1, f"one hole\n{report}"
+        assert len(report.foreign) == 1 and b"were lost: " in report.foreign[0], report
+
+
+@pytest.mark.parametrize("damage", ["data", "crc", "cut", "nuls in the middle"])
+def test_L06_damaged_while_it_is_read(node, oracle, daemon, http, damage):
+    """It was whole when it was looked at, and half of it is sent."""
+    away = []
+    peer = http(answers=lambda request: 503 if away else None)
+    c = node.container("web-0", max_files=20)
+    d = daemon(node, drains=[("*", peer.url("batch=ndjson&linger=10ms&connections=1"))], env=END)
+    c.write(oracle.source("a").take(100))
+    oracle.wait_complete(peer, 60)
+    known(d, drains=1)
+    d.kill()
+    c.write(oracle.sources["a"].take(60000))
+    packed = c.rotate(reopen_delay=0)
+    c.write(oracle.source("b").take(100))
+    c.rotate(reopen_delay=0)
+    packed = packed.with_name(packed.name + ".gz")
+    data = packed.read_bytes()
+    d.start()
+    wait_for(lambda: peer.count() > 100, 60, "the first lines of it")
+    away.append(True)
+    wait_for(lambda: d.drains()[0]["state"] == "waiting", 60, "the receiver to be away")
+    had = peer.count()
+    packed.write_bytes(DAMAGE[damage](data))
+    away.clear()
+    oracle.wait_complete(peer, 60, ["b"])
+    report = oracle.check(peer.messages())
+    assert had < 60000, "all of it was sent before it was damaged"
+    assert not report.corrupt and not report.invented and report.reorder == 0, report
+    assert report.lost and d.metric("logtrain_drain_lost_bytes_total") > 0, report
+    wait_for(lambda: d.metric("logtrain_drain_lag_bytes") == 0, 60, "the lag to end")
+
+
 def test_L06_still_being_compressed(node, oracle, daemon, sinks):
     """Not renamed when it is whole, as logrotate and dockerd do it: it is waited for."""
     c, d, packed = killed_and_rotated(node, oracle, daemon, sinks, env=END)
