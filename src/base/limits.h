@@ -66,7 +66,9 @@
 #define REQUESTS_PART 8 /* requests of one party may take so large a part of what is free */
 #define REQUEST_BYTES (24 * 1024) /* what a request takes beside its body until it is answered */
 #define INFLIGHT_RESERVE                                                                           \
-    (1024 * 1024)      /* ... and beyond, for the first small batch of who has none */
+    (1024 * 1024) /* ... and beyond, for the first small batch of who has none */
+#define ANSWERS_MAX                                                                                \
+    (4 * 1024 * 1024)  /* bytes of answers of one worker that are kept until they are read */
 #define SHELVE_MS 1000 /* a body that the peer takes nothing of is let go after so long ... */
 #define SHELVE_CRAMPED_MS 100 /* ... while others wait for room */
 #define LINGER_HTTP_MS 100

@@ -11,10 +11,12 @@
  *               + INFLIGHT_MAX + INFLIGHT_RESERVE
  *                                   batches and requests of all its drains: one budget, so that it
  *                                   does not matter how many they are, or what their peers do
+ *               + ANSWERS_MAX       what their peers answer, where that has to be read
  *               + SCRATCH_KEPT      what they encode in
  *               + 6 x MAX_LINE      the one batch that may pass it to take a long record whole
  *               + SPARE )           bodies kept for use again
- *   + workers x drains x DRAIN      connection, TLS
+ *   + workers x drains x DRAIN      connection, TLS; of those that wait and were never reached only
+ *                                   DEAD: there is nothing else of them
  *   + workers x min(requests, IDLE) x IDLE_BYTES
  *                                   HTTP connections that are kept for the next request
  *   + streams x STREAM              control's and worker's view, names, segments
@@ -50,6 +52,7 @@
 #define WORKER_BYTES (4 * 1024 * 1024)
 #define SPARE_BYTES (3 * 1024 * 1024)
 #define DRAIN_BYTES (48 * 1024)
+#define DEAD_BYTES (8 * 1024)
 #define IDLE_MAX 128 /* http_client.c: IDLE_CONNECTIONS_MAX */
 #define IDLE_BYTES (40 * 1024)
 #define STREAM_BYTES (4 * 1024)
@@ -79,13 +82,15 @@ static uint64_t inputs_bytes(const struct bound_input *in)
 uint64_t bound_bytes(const struct bound_input *in)
 {
     uint64_t line = in->max_line + READ_CHUNK;
+    uint64_t drains = in->workers * in->drains;
+    uint64_t dead = in->dead < drains ? in->dead : drains;
     uint64_t idle = in->requests < IDLE_MAX ? in->requests : IDLE_MAX;
     uint64_t worker = WORKER_BYTES + READ_CHUNK + 4 * line + INFLIGHT_MAX + INFLIGHT_RESERVE +
-                      SCRATCH_KEPT + 6 * in->max_line + SPARE_BYTES + in->drains * DRAIN_BYTES +
+                      ANSWERS_MAX + SCRATCH_KEPT + 6 * in->max_line + SPARE_BYTES +
                       idle * IDLE_BYTES;
 
     return BASE_BYTES + 2 * HTTP_HELD_MAX + in->drains * PAGE_BYTES + in->workers * worker +
-           in->streams * STREAM_BYTES + in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES +
-           in->journals + inputs_bytes(in) + in->watches * WATCH_BYTES +
-           in->objects * OBJECT_BYTES + in->note_bytes;
+           (drains - dead) * DRAIN_BYTES + dead * DEAD_BYTES + in->streams * STREAM_BYTES +
+           in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES + in->journals + inputs_bytes(in) +
+           in->watches * WATCH_BYTES + in->objects * OBJECT_BYTES + in->note_bytes;
 }

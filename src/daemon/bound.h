@@ -12,6 +12,7 @@ struct bound_input {
     uint64_t workers;
     uint64_t max_line; /* MAX_LINE */
     uint64_t drains;   /* distinct URLs in use */
+    uint64_t dead;     /* of all workers' ones: wait, and have never reached their host */
     uint64_t requests; /* of the HTTP drains among them, at once: their connections= added up */
     uint64_t streams;
     uint64_t cursors; /* (stream, drain) pairs */

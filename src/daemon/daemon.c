@@ -259,11 +259,12 @@ static void status_ask(void *arg, unsigned w, void (*done)(void *darg, struct en
     engine_ask(d->engines[w], done, darg);
 }
 
-static uint64_t memory_bound(struct daemon *d, const struct router_stats *r)
+static uint64_t memory_bound(struct daemon *d, const struct router_stats *r, uint64_t dead)
 {
     struct bound_input in = {
         .workers = d->cfg->workers,
         .max_line = d->cfg->max_line,
+        .dead = dead,
         .streams = r->streams,
         .cursors = r->attachments,
         .routes = r->routes,
@@ -297,7 +298,7 @@ static void status_facts(void *arg, struct node_facts *out)
     out->degraded = notify_degraded(d->notify);
     out->turn_ms_max = turns_take_max(&d->turns);
     out->held_max = d->cfg->held_bytes_max;
-    out->memory_bound = memory_bound(d, &out->router);
+    out->memory_bound = memory_bound(d, &out->router, out->dead);
     checkpoint_stats(d->checkpoint, &out->state);
     network_facts(&d->network, &out->network);
 }
@@ -567,7 +568,7 @@ static void say_ready(struct daemon *d)
     router_stats(d->router, &r);
     log_info("ready", KV_INT("routes", r.routes), KV_INT("streams", r.streams),
              KV_INT("workers", d->cfg->workers), KV_INT("http_port", status_port(d->status)),
-             KV_INT("memory_bound", memory_bound(d, &r)), KV_CSTR("version", LOGTRAIN_VERSION));
+             KV_INT("memory_bound", memory_bound(d, &r, 0)), KV_CSTR("version", LOGTRAIN_VERSION));
 }
 
 int daemon_run(const struct config *cfg)

@@ -68,6 +68,7 @@ static const struct limit limits[] = {
     ROW(INFLIGHT_RESERVE, "bytes"),
     ROW(REQUESTS_PART, "parts"),
     ROW(REQUEST_BYTES, "bytes"),
+    ROW(ANSWERS_MAX, "bytes"),
     ROW(SHELVE_MS, "ms"),
     ROW(SHELVE_CRAMPED_MS, "ms"),
     ROW(LINGER_HTTP_MS, "ms"),

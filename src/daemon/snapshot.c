@@ -170,3 +170,12 @@ void snapshot_release(struct snapshot *s)
     free(s->rows);
     s->rows = NULL;
 }
+
+uint64_t snapshot_dead(struct engine_report *const *reports, unsigned n)
+{
+    uint64_t dead = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        dead += reports[i] ? reports[i]->dead : 0;
+    return dead;
+}

@@ -48,7 +48,8 @@ struct drain_row {
 
 /* What the control thread knows by itself. */
 struct node_facts {
-    bool brief; /* set by who asks: without <process>, which costs a look at /proc */
+    bool brief;    /* set by who asks: without <process>, which costs a look at /proc */
+    uint64_t dead; /* set by who asks: drains that wait and were never reached, of all workers */
     struct router_stats router;
     struct input_stats input;
     struct process_facts process;
@@ -84,6 +85,8 @@ struct snapshot {
 void snapshot_init(struct snapshot *s, struct engine_report *const *reports, unsigned n,
                    const struct node_facts *node);
 void snapshot_release(struct snapshot *s);
+/* For node_facts.dead. */
+uint64_t snapshot_dead(struct engine_report *const *reports, unsigned n);
 
 #define SNAPSHOT_TEXT_MAX (64 * 1024 * 1024)
 /* Prometheus text format 0.0.4. */

@@ -121,7 +121,7 @@ static void answer_all(struct status *st, const struct snapshot *s, struct list 
 static void finish(struct status *st)
 {
     struct engine_report *reports[WORKERS_MAX] = {NULL};
-    struct node_facts facts = {.degraded = 0};
+    struct node_facts facts = {.dead = 0};
     struct snapshot snap;
     struct list now;
 
@@ -130,6 +130,7 @@ static void finish(struct status *st)
     list_move_all(&now, &st->waiting);
     for (unsigned w = 0; w < st->workers; w++)
         reports[w] = st->slots[w].report;
+    facts.dead = snapshot_dead(reports, st->workers);
     st->source.facts(st->source.arg, &facts);
     facts.suppressed = log_quota_suppressed();
     snapshot_init(&snap, reports, st->workers, &facts);

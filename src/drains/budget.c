@@ -15,6 +15,9 @@
  * those of one party may have REQUESTS_PART of what is free, and a hundred parties whose receivers
  * hang leave enough for large batches of the others. One request each is always allowed.
  *
+ * Answers that have to be read whole have a budget of their own, ANSWERS_MAX, shared in the same
+ * way: a peer that sends one slowly keeps it from nobody who has less.
+ *
  * A body is charged while it is in memory, not while its answer is awaited: a member gives it back
  * when the kernel has all of it, and what stands still is shelved (shelf.c). So what is taken is
  * soon free again, whatever the receivers do.
@@ -31,6 +34,7 @@ struct party {
     unsigned unused; /* drains without a stream */
     size_t bytes;    /* charged */
     size_t fixed;    /* of these: what nobody can make it give back before an answer comes */
+    size_t answers;  /* of the peers', beside <bytes> */
     size_t len;
     char name[]; /* the namespace; "" for an operator's drain */
 };
@@ -76,8 +80,8 @@ void budget_leave(struct drain *d)
     list_del(&d->cramped_node);
     if (!p || --p->refs)
         return;
-    if (p->bytes)
-        BUG("drain: party freed with %zu bytes in flight", p->bytes);
+    if (p->bytes || p->answers)
+        BUG("drain: party freed with %zu bytes in flight", p->bytes + p->answers);
     if (p->len)
         (void)map_del(&d->engine->parties, str_make(p->name, p->len));
     free(p);
@@ -113,6 +117,18 @@ void budget_charge(struct batch *b, size_t bytes)
     p->fixed = p->fixed - b->charged_fixed + b->fixed;
     b->charged = bytes;
     b->charged_fixed = b->fixed;
+}
+
+bool drain_charge_answer(struct batch *b, size_t bytes)
+{
+    struct engine *en = b->drain->engine;
+    struct party *p = b->drain->party;
+    bool less = bytes <= b->answer;
+
+    en->answer_bytes = en->answer_bytes - b->answer + bytes;
+    p->answers = p->answers - b->answer + bytes;
+    b->answer = bytes;
+    return less || en->answer_bytes + p->answers <= ANSWERS_MAX;
 }
 
 size_t budget_room(const struct drain *d)

@@ -75,6 +75,7 @@ struct batch {
     size_t charged_fixed;  /* ... and of <fixed> alone */
     struct list body_node; /* engine->sending */
     uint64_t moved_at;     /* loop time at which the peer last took some of it */
+    size_t answer;         /* bytes of the peer's answer that are in memory */
     bool sent;             /* all of the body is with the kernel */
     bool guessed;          /* REJECTED because the connection ended; the peer did not say so */
     bool shelved;          /* it was let go, and may be made again */
@@ -271,6 +272,9 @@ void drain_shelve(struct drain *d, struct batch *b);
 int drain_unshelve(struct drain *d, struct batch *b);
 /* b->extra has changed. */
 void drain_charge(struct batch *b);
+/* The answer to <b> takes so many bytes of memory now; 0 = none (any more). False: that is more
+ * than there is for it, it should be let go. */
+bool drain_charge_answer(struct batch *b, size_t bytes);
 /* Everything up to <end> (see VERDICT_SENT) is confirmed. */
 void drain_confirm(struct drain *d, uint64_t end);
 /* The same for what was settled as SENT COMMIT_LAG_MS ago. True when there is more to wait for. */

@@ -21,8 +21,10 @@ static enum verdict elastic_verdict(const struct http_answer *a, const struct er
     if (v != VERDICT_DELIVERED)
         return v;
     if (a->body_truncated) {
-        (void)err_set(&b->err, EMSGSIZE, "answer to a bulk request broke off, or is over %d bytes",
-                      HTTP_RESPONSE_BODY_MAX);
+        (void)err_set(
+            &b->err, EMSGSIZE,
+            "answer to a bulk request broke off, or is over %d bytes, or over what is left of them",
+            HTTP_RESPONSE_BODY_MAX);
         return VERDICT_RETRY; /* of a smaller batch, as all are after a failure */
     }
     return bulk_answer_read(a->body, buf_str(&b->body), b->records, batch_outcomes(b), &b->err,

@@ -143,6 +143,7 @@ struct engine_report {
     uint64_t segments;          /* known */
     uint64_t held_bytes;        /* of deleted files */
     uint64_t inflight_bytes;
+    uint64_t dead;        /* drains that wait and were never reached: nothing but a name */
     uint64_t turn_ms_max; /* longest turn of the loop since the last report */
 };
 /* Asks; <done> gets it on the control thread and owns it (engine_report_free). */

@@ -47,6 +47,7 @@ struct engine {
     struct drain_counters past; /* of owners' drains that were freed */
     size_t spare_bytes;         /* of <spare_bodies> */
     size_t inflight_bytes;      /* charged: see budget.c */
+    size_t answer_bytes;        /* likewise, of ANSWERS_MAX */
     struct map parties;         /* of struct party, by namespace */
     struct list cramped;        /* drains that wait for room */
     bool room_made;             /* ... and may look again */

@@ -126,6 +126,7 @@ static struct engine_report *report(struct engine *en)
         list_for_each (c_it, &d->cursors)
             r->cursors += !list_entry(c_it, struct drain_cursor, drain_node)->cursor.late;
         report_drain(en, d, &r->drains[n++]);
+        r->dead += d->state == DRAIN_WAITING && !d->counters.connects && !d->ninflight;
     }
     r->parked = engine_parked_count(en);
     r->cursors += r->parked;

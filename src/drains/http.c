@@ -167,6 +167,7 @@ static void post_settle(struct post *p, enum verdict v)
     struct batch *b = p->batch;
 
     gzipped_release(p);
+    (void)drain_charge_answer(b, 0);
     p->batch = NULL;
     p->call = NULL;
     list_del(&p->node);
@@ -222,6 +223,13 @@ static ssize_t post_read(void *arg, char *into, size_t room, struct err *e)
     return (ssize_t)n;
 }
 
+static bool post_may_keep(void *arg, size_t bytes)
+{
+    struct post *p = arg;
+
+    return drain_charge_answer(p->batch, bytes);
+}
+
 static void post_rewind(void *arg)
 {
     struct post *p = arg;
@@ -274,6 +282,7 @@ void http_post(struct drain *d, struct batch *b)
         .target = str_of(d->spec->target),
         .headers = h->headers.list,
         .want_body = h->kind->want_body,
+        .may_keep = post_may_keep,
     };
 
     b->member = borrowed ? NULL : p;

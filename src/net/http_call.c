@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "net/http_internal.h"
 
-#define IDLE_CALLS 4          /* easy handles that an origin without requests keeps */
-#define BODY_KEEP (64 * 1024) /* a larger buffer is given back */
+#define IDLE_CALLS 4         /* easy handles that an origin without requests keeps */
+#define BODY_KEEP (4 * 1024) /* a larger buffer is given back */
 
 /* ---- the answer, as curl reads it ---- */
 
@@ -34,6 +34,12 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return size * n;
 }
 
+static bool keep(struct http_call *call, const char *p, size_t n)
+{
+    return buf_add(&call->body, p, n) == 0 &&
+           (!call->may_keep || call->may_keep(call->arg, call->body.cap));
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct http_call *call = arg;
@@ -43,8 +49,11 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     if (streams(call))
         return call->stream(call->arg, str_make(p, size * n)) ? size * n : CURL_WRITEFUNC_ERROR;
     call->body_bytes += taken;
-    if (call->want_body && buf_add(&call->body, p, taken) < 0)
+    if (call->want_body && !keep(call, p, taken)) {
+        (void)err_set(&call->err, ENOBUFS, "no memory is left for an answer of %zu bytes",
+                      call->body_bytes);
         return CURL_WRITEFUNC_ERROR;
+    }
     if (taken < size * n)
         (void)err_set(&call->err, EMSGSIZE, "answer is over %d bytes", HTTP_RESPONSE_BODY_MAX);
     return taken; /* less than was offered ends the transfer */
@@ -278,6 +287,7 @@ struct http_call *http_send(struct http_origin *o, const struct http_request *re
     call->started_ms = loop_now(o->client->loop);
     call->want_body = req->want_body;
     call->stream = req->on_body;
+    call->may_keep = req->may_keep;
     call->read_body = req->read_body;
     call->rewind_body = req->rewind_body;
     call->timeout_ms = req->timeout_ms ? req->timeout_ms : o->cfg.timeout_ms;

@@ -53,6 +53,9 @@ struct http_request {
     ssize_t (*read_body)(void *arg, char *into, size_t room, struct err *e);
     void (*rewind_body)(void *arg); /* from its start again, on another connection */
     bool want_body;                 /* keep the answer's body (else it is read and thrown away) */
+    /* With <want_body>: that takes <bytes> of memory now. False: no more of it is read
+     * (body_truncated). Called from inside of the client: may neither send nor cancel. */
+    bool (*may_keep)(void *arg, size_t bytes);
     /* For answers without an end: the body of a 2xx is told piece by piece instead, and has no
      * limit. First with nothing, when the head
      * was read. The reader takes each piece whole; TCP holds the peer up meanwhile. Called from

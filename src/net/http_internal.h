@@ -84,6 +84,7 @@ struct http_call {
     CURL *easy; /* owned */
     void (*done)(void *arg, const struct http_answer *a, const struct err *e);
     bool (*stream)(void *arg, struct str piece); /* NULL = the body is kept, or thrown away */
+    bool (*may_keep)(void *arg, size_t bytes);
     ssize_t (*read_body)(void *arg, char *into, size_t room, struct err *e);
     void (*rewind_body)(void *arg);
     void *arg;

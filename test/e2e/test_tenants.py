@@ -2,11 +2,14 @@
 T15); his changes are paced (T2)."""
 
 import re
+import time
 import uuid
 
 import pytest
 from lib.cgroup import MIB, MemoryCgroup, manifest_limit
 from lib.daemon import ROOT, SANITIZED, SLOW, limits
+from lib.elastic import Elastic
+from lib.http_peer import Answer
 from lib.wait import stays, wait_for
 
 WAIT = 60 * SLOW
@@ -142,3 +145,32 @@ def test_T02_a_drain_without_streams_is_in_no_page(node, oracle, api, kube, http
     api.deployment("web", "shop")
     wait_for(lambda: d.drains() == [], WAIT, "none")
     stays(lambda: 'logtrain_packets_sent_total{drain="owners"} 50' in d.get("/metrics")[1] and d.drains() == [], 2, "counters that are kept")
+
+
+def almost_a_mib():
+    yield b"HTTP/1.1 200 OK\r\nContent-Length: 1048000\r\n\r\n" + b'{"items":[' + b" " * 1_040_000
+    while True:
+        time.sleep(0.5)
+        yield b" "
+
+
+def test_T15_answers_that_hang_have_a_bound(node, oracle, api, limited, closing, http):
+    """160 es:// drains of four namespaces, whose receivers send most of a MiB and then a byte now and then: they share one
+    budget, and an Elasticsearch of somebody else is read."""
+    good = closing(Elastic())
+    evil = [http(answers=lambda _: Answer(raw=almost_a_mib(), counts=False)) for _ in range(4)]
+    calm = node.container(POD, "calm")
+    api.workload(calm, "web", drains=good.url())
+    for space in range(4):
+        for i in range(5):
+            c = node.container(f"web{i}-7d9c8b6f5d-bcdfg", f"evil{space}")
+            api.workload(c, f"web{i}", drains=";".join(f"es+http://127.0.0.1:{e.port}/s{space}-{i}-{n}" for e in evil
+                                                       for n in range(2)))
+            c.write([b"x" * 100] * 200)
+    d, check = limited()
+    wait_for(lambda: sum(len(e.requests) for e in evil) >= 160 or not d.running(), WAIT, "the answers that hang")
+    assert d.running()
+    source = oracle.source("calm")
+    calm.write(source.take(3000))
+    oracle.wait_complete(good, WAIT, ["calm"])
+    check()

@@ -35,6 +35,10 @@ static void each_part_counts(void **state)
     assert_true(bound_bytes(&in) >= base + BATCH_BYTES_PROBE);
     in = node, in.requests = 40 * 80; /* T15: no sum of what each could take */
     assert_in_range(bound_bytes(&in), base + 1, base + 8 * MIB);
+    in = node, in.drains += 10000, in.dead = 10000;
+    assert_in_range(bound_bytes(&in), base + 10000 * 6000, base + 10000 * 16384);
+    in.dead = 1000000; /* more than there are */
+    assert_true(bound_bytes(&in) > base);
     in = node, in.streams++;
     assert_true(bound_bytes(&in) > base);
     in = node, in.cursors++;

@@ -115,6 +115,26 @@ static void test_sooner_while_somebody_waits(void **state)
     assert_non_null(waits->batch);
 }
 
+/* T15: whoever has answers in memory leaves as much to others as he has. */
+static void T15_answers_are_shared(void **state)
+{
+    struct fake *f, *other;
+
+    (void)state;
+    start();
+    f = busy_drain(0);
+    other = busy_drain(1);
+    assert_true(drain_charge_answer(f->batch, ANSWERS_MAX / 2));
+    assert_false(drain_charge_answer(f->batch, ANSWERS_MAX / 2 + 1));
+    assert_true(drain_charge_answer(f->batch, ANSWERS_MAX / 2)); /* less is always right */
+    assert_true(drain_charge_answer(other->batch, ANSWERS_MAX / 4));
+    assert_false(drain_charge_answer(other->batch, ANSWERS_MAX / 4 + 1));
+    (void)drain_charge_answer(f->batch, 0);
+    assert_true(drain_charge_answer(other->batch, ANSWERS_MAX / 2));
+    (void)drain_charge_answer(other->batch, 0);
+    assert_int_equal(w.en->answer_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +144,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_what_stands_still_is_let_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sooner_while_somebody_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(T15_answers_are_shared, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
