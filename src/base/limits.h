@@ -175,10 +175,20 @@
 #define KUBE_PAGE 500                   /* objects of one page of a list */
 #define KUBE_ANNOTATION_MAX (64 * 1024) /* one of ours; the object is skipped when it is longer */
 #define KUBE_OBJECT_MAX                                                                            \
-    (4 * 1024 * 1024)             /* as the API server sends it; longer ones are skipped           \
-                                   */
-#define KUBE_OBJECTS_MAX 500000   /* known of all kinds; more are not looked at */
-#define KUBE_REQUEST_MS 60000     /* a list page, answer included */
+    (4 * 1024 * 1024)                       /* as the API server sends it; longer ones are skipped \
+                                             */
+#define KUBE_RECORDS_MAX (12 * 1024 * 1024) /* bytes of what is known of objects without texts */
+#define KUBE_RECORDS_NAMESPACE_MAX (3 * 1024 * 1024) /* ... of those of one namespace */
+#define KUBE_RECORDS_SURE (8 * 1024)     /* ... which has so many whatever others take */
+#define KUBE_NOTES_MAX (4 * 1024 * 1024) /* bytes of annotations and labels that are kept ... */
+#define KUBE_NOTES_NAMESPACE_MAX (512 * 1024) /* ... of one namespace ... */
+#define KUBE_NOTES_SURE (16 * 1024)           /* ... which has so many whatever others take */
+#define KUBE_NOTES_RETRY_MS 10000             /* between tries to keep what was over these */
+#define KUBE_PODS_MAX 2048                    /* of this node ... */
+#define KUBE_PODS_NAMESPACE_MAX 512           /* ... and one namespace ... */
+#define KUBE_PODS_SURE 32                     /* ... which has so many whatever others have */
+#define KUBE_RETRY_AFTER_MAX_MS 300000        /* a longer Retry-After is not believed */
+#define KUBE_REQUEST_MS 60000                 /* a list page, answer included */
 #define KUBE_WATCH_MS 300000      /* a watch is renewed after this long, to twice as long */
 #define KUBE_WATCH_SLACK_MS 30000 /* ... and given up for dead when the server does not end it */
 #define KUBE_BACKOFF_BASE_MS 800

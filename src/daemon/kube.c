@@ -65,6 +65,7 @@ static struct kube_cluster *open_cluster(const struct kube *k, const struct conf
         .names = *c->input_owners != '\0',
         .identity_wait_ms = c->identity_wait_ms,
         .watch_ms = c->kubernetes_watch_ms,
+        .cut = drain_list_cut,
     };
 
     return kube_cluster_create(&cc);

@@ -108,5 +108,8 @@ int route_pattern_check(struct str pattern, struct err *e);
  * `scheme://` follow (WIRE.md §11). Cuts the first off <*rest>, trimmed; empty parts are skipped.
  * False at the end. */
 bool drain_list_next(struct str *rest, struct str *url);
+/* What can be used of the list of a workload, into <out>: OWNER_DRAINS_MAX of them, and one more
+ * that is refused for being one too many. -1 when it does not fit. */
+int drain_list_cut(struct str list, struct buf *out);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/limits.h"
 #include "datasources/datasource.h"
 
 static bool is_alpha(char c)
@@ -50,4 +51,15 @@ bool drain_list_next(struct str *rest, struct str *url)
             return true;
     }
     return false;
+}
+
+int drain_list_cut(struct str list, struct buf *out)
+{
+    struct str url;
+
+    for (unsigned n = 0; n <= OWNER_DRAINS_MAX && drain_list_next(&list, &url); n++)
+        if ((n && buf_add_ch(out, '\n') < 0) ||
+            buf_add_str(out, str_head(url, OWNER_URL_MAX + 1)) < 0)
+            return -1;
+    return 0;
 }

@@ -121,12 +121,35 @@ int datasource_kubernetes_check(const struct datasource_env *env, struct str url
     return env->check_owner_url(url, e) < 0 ? -1 : check_scheme(env, url, e);
 }
 
+/* The list itself is not here. */
+static void say_over(struct kubernetes *k, const struct wanted *w, const struct kube_drains *d)
+{
+    struct buf text = BUF_INIT(512);
+
+    if (!not_said(k, d, w->workload, STR("")))
+        return;
+    k->stats.refused++;
+    (void)buf_addf(
+        &text,
+        "its drains have no effect: an annotation is over %d bytes, or those of the namespace's "
+        "workloads on this node are over %d",
+        KUBE_ANNOTATION_MAX, KUBE_NOTES_NAMESPACE_MAX); /* it fits */
+    log_warn("annotation refused", KV_CSTR("kind", d->kind),
+             KV_STR("namespace", w->workload->namespace), KV_STR("name", d->name),
+             KV_STR("error", buf_str(&text)));
+    if (!w->workload->heard)
+        kube_events_post(k->events, w->workload, d, true, "DrainRefused", buf_str(&text));
+    buf_release(&text);
+}
+
 static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_drains *d)
 {
     struct str rest = d->list, url;
     unsigned nth = 0;
     struct err e;
 
+    if (d->refused)
+        say_over(k, w, d);
     while (nth <= OWNER_DRAINS_MAX && drain_list_next(&rest, &url)) {
         if (datasource_kubernetes_check(k->base.env, url, nth++, &e) < 0) {
             w->refused = true;

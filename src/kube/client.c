@@ -255,6 +255,19 @@ void kube_cancel(struct kube_call *call)
     free(call);
 }
 
+int kube_add_encoded(struct buf *out, struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     c == '-' || c == '_' || c == '.';
+
+        if ((plain ? buf_add_ch(out, c) : buf_addf(out, "%%%02X", (unsigned char)c)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* ---- life ---- */
 
 static int client_open(struct kube_client *c, struct err *e)

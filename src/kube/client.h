@@ -21,6 +21,9 @@ void kube_client_free(struct kube_client *c);
 /* "10.0.0.1:443", for people. */
 const char *kube_client_server(const struct kube_client *c);
 
+/* Appends <s> for a query: percent-encodes what is not plain. -1 when it does not fit. */
+int kube_add_encoded(struct buf *out, struct str s);
+
 struct kube_request {
     const char *target; /* "/api/v1/pods?watch=1" */
     bool list;          /* what is to come is a list */

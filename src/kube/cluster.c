@@ -16,22 +16,22 @@
 #include "kube/cluster_internal.h"
 #include "kube/names.h"
 
-static void post(struct kube_cluster *c)
+void kube_cluster_post(struct kube_cluster *c)
 {
     loop_task_post(c->cfg.loop, &c->work);
 }
 
-static void mark(struct kube_cluster *c, struct kube_pod *p)
+void kube_pod_mark(struct kube_cluster *c, struct kube_pod *p)
 {
     list_del(&p->dirty);
     list_add_tail(&c->dirty, &p->dirty);
-    post(c);
+    kube_cluster_post(c);
 }
 
 static void mark_all(struct kube_cluster *c)
 {
     list_for_each (it, &c->pods)
-        mark(c, list_entry(it, struct kube_pod, node));
+        kube_pod_mark(c, list_entry(it, struct kube_pod, node));
 }
 
 /* ---- streams and their names ---- */
@@ -163,12 +163,12 @@ static void on_gone(struct identify *i, struct origin *o)
     list_del(&st->node);
     list_del(&st->waiting);
     if (st->pod && st->pod->gone)
-        post(c);
+        kube_cluster_post(c);
     free(st);
 }
 
 /* Its streams that came before it. */
-static void take_strays(struct kube_cluster *c, struct kube_pod *p)
+void kube_cluster_take_strays(struct kube_cluster *c, struct kube_pod *p)
 {
     list_for_each_safe (it, &c->strays) {
         struct kube_stream *st = list_entry(it, struct kube_stream, node);
@@ -179,110 +179,6 @@ static void take_strays(struct kube_cluster *c, struct kube_pod *p)
         list_del(&st->node);
         list_add_tail(&p->streams, &st->node);
     }
-}
-
-/* ---- pods ---- */
-
-/* Whoever makes a pod writes its annotations. So the mirror's is believed only of a pod that this
- * node owns, and only when no pod of the API can have had that UID: kubelet's are hashes. */
-static char *mirror_of(const struct kube_cluster *c, const struct kube_object *o)
-{
-    struct str mirror = o->notes[KUBE_NOTE_MIRROR];
-    bool ours = str_eq(o->owner.kind, STR("Node")) && str_eq(o->owner.api_version, STR("v1")) &&
-                str_eq(o->owner.name, str_of(c->cfg.node));
-
-    return ours && mirror.len && !kube_uid_is_api(mirror) ? str_dup(mirror) : NULL;
-}
-
-static struct kube_pod *pod_find(const struct kube_cluster *c, struct str uid)
-{
-    list_for_each (it, &c->pods) {
-        struct kube_pod *p = list_entry(it, struct kube_pod, node);
-
-        if (str_eq(str_of(p->uid), uid))
-            return p;
-    }
-    return NULL;
-}
-
-static void pod_free(struct kube_cluster *c, struct kube_pod *p)
-{
-    list_for_each_safe (it, &p->streams) {
-        struct kube_stream *st = list_entry(it, struct kube_stream, node);
-
-        st->pod = NULL;
-        list_del(&st->node);
-        list_add_tail(&c->strays, &st->node);
-    }
-    list_del(&p->node);
-    list_del(&p->dirty);
-    kube_namespace_drop(&c->store, p->namespace);
-    kube_notes_free(p->notes);
-    kube_kept_release(&p->drains);
-    buf_release(&p->hostname);
-    buf_release(&p->tag);
-    buf_release(&p->true_name);
-    free(p->uid);
-    free(p->name);
-    free(p->mirror);
-    free(p->owner_name);
-    free(p);
-}
-
-static struct kube_pod *pod_create(struct kube_cluster *c, const struct kube_object *o)
-{
-    struct kube_pod *p = xcalloc(1, sizeof(*p));
-
-    p->uid = str_dup(o->uid);
-    p->name = str_dup(o->name);
-    p->owner_name = str_dup(STR(""));
-    p->namespace = kube_namespace_take(&c->store, o->namespace);
-    p->owner_kind = KUBE_KINDS;
-    list_init(&p->dirty);
-    list_init(&p->streams);
-    list_add_tail(&c->pods, &p->node);
-    return p;
-}
-
-static void pod_update(const struct kube_cluster *c, struct kube_pod *p,
-                       const struct kube_object *o)
-{
-    free(p->mirror);
-    p->mirror = mirror_of(c, o);
-    free(p->owner_name);
-    p->owner_name = str_dup(o->owner.name);
-    p->owner = kube_uid_of(o->owner.uid);
-    p->owner_kind = kube_kind_of(o->owner.kind, o->owner.api_version);
-    p->owner_is_node = str_eq(o->owner.kind, STR("Node"));
-    p->akkeris = o->akkeris;
-    p->oneoff = o->oneoff;
-    kube_notes_free(p->notes);
-    p->notes = kube_notes_create(o);
-}
-
-static void pod_put(struct kube_cluster *c, const struct kube_object *o)
-{
-    struct kube_pod *p = pod_find(c, o->uid);
-
-    if (!p && o->fault && !o->name.len)
-        return;
-    if (!p)
-        p = pod_create(c, o);
-    if (!o->fault)
-        pod_update(c, p, o);
-    p->generation = c->generation;
-    p->gone = false;
-    take_strays(c, p);
-    mark(c, p);
-}
-
-static void pod_gone(struct kube_cluster *c, struct kube_pod *p)
-{
-    if (p->gone)
-        return;
-    p->gone = true;
-    p->gone_at = loop_now(c->cfg.loop);
-    post(c);
 }
 
 /* ---- what the reflectors tell ---- */
@@ -305,23 +201,23 @@ static void mark_concerned(struct kube_cluster *c, enum kube_kind k, const struc
         struct kube_pod *p = list_entry(it, struct kube_pod, node);
 
         if (k == KUBE_NAMESPACE ? str_eq(p->namespace->name, o->name) : kube_pod_has_owner(p, &uid))
-            mark(c, p);
+            kube_pod_mark(c, p);
     }
 }
 
-static void on_object(void *arg, enum kube_kind k, enum kube_change change,
-                      const struct kube_object *o)
+void kube_cluster_object(void *arg, enum kube_kind k, enum kube_change change,
+                         const struct kube_object *o)
 {
     struct kube_cluster *c = arg;
     struct kube_pod *p;
     bool changed;
 
     if (k == KUBE_POD) {
-        p = change == KUBE_DELETED ? pod_find(c, o->uid) : NULL;
+        p = change == KUBE_DELETED ? kube_pod_find(c, o->uid) : NULL;
         if (p)
-            pod_gone(c, p);
+            kube_pod_gone(c, p);
         else if (change == KUBE_PUT)
-            pod_put(c, o);
+            kube_pod_put(c, o);
         return;
     }
     changed =
@@ -331,6 +227,34 @@ static void on_object(void *arg, enum kube_kind k, enum kube_change change,
     kube_heard_mark(c, k, o);
     if (kube_cluster_sync(c, k) == KUBE_SYNCED)
         mark_concerned(c, k, o);
+}
+
+void kube_cluster_look_again(struct kube_cluster *c, enum kube_kind k, const char *name)
+{
+    list_for_each (it, &c->pods) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (k == KUBE_NAMESPACE && str_eq(p->namespace->name, str_of(name)))
+            kube_pod_mark(c, p);
+    }
+}
+
+/* Texts that were over the budget are tried again when others have gone, but not all the time. */
+static void retry_refused(struct kube_cluster *c)
+{
+    uint64_t now = loop_now(c->cfg.loop);
+
+    if (c->freed == c->store.freed || now < c->retry_at)
+        return;
+    c->freed = c->store.freed;
+    c->retry_at = now + KUBE_NOTES_RETRY_MS;
+    list_for_each (it, &c->pods) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (p->refused)
+            kube_pod_mark(c, p);
+    }
+    kube_heard_retry(c);
 }
 
 static void on_end(void *arg, enum kube_kind k)
@@ -344,7 +268,7 @@ static void on_end(void *arg, enum kube_kind k)
             struct kube_pod *p = list_entry(it, struct kube_pod, node);
 
             if (p->generation != c->generation)
-                pod_gone(c, p);
+                kube_pod_gone(c, p);
         }
     mark_all(c);
     kube_heard_mark(c, k, NULL);
@@ -359,7 +283,14 @@ static void on_denied(void *arg, enum kube_kind k)
             list_entry(it, struct kube_stream, waiting)->until = loop_now(c->cfg.loop);
     mark_all(c);
     kube_heard_mark(c, k, NULL);
-    post(c);
+    kube_cluster_post(c);
+}
+
+static void on_object(void *arg, enum kube_kind k, enum kube_change change,
+                      const struct kube_object *o)
+{
+    kube_fetch_told(arg, k, o);
+    kube_cluster_object(arg, k, change, o);
 }
 
 static const struct kube_reflector_ops reflector_ops = {on_begin, on_object, on_end, on_denied};
@@ -442,7 +373,7 @@ static void expire(struct kube_cluster *c)
             c->routes->gone(c->routes, str_of(p->uid));
             any = true;
         }
-        pod_free(c, p);
+        kube_pod_free(c, p);
     }
     if (any)
         c->routes->commit(c->routes);
@@ -451,12 +382,15 @@ static void expire(struct kube_cluster *c)
 static void arm(struct kube_cluster *c)
 {
     uint64_t now = loop_now(c->cfg.loop), at = UINT64_MAX;
-    uint64_t heard = kube_heard_due(c), paced = kube_resolve_due(c);
+    uint64_t heard = kube_heard_due(c), paced = kube_resolve_due(c), fetch = kube_fetch_due(c);
 
     if (!list_empty(&c->waiting))
         at = list_entry(c->waiting.next, struct kube_stream, waiting)->until;
     at = heard < at ? heard : at;
     at = paced < at ? paced : at;
+    at = fetch < at ? fetch : at;
+    if (c->freed != c->store.freed && c->retry_at < at)
+        at = c->retry_at;
     list_for_each (it, &c->pods) {
         const struct kube_pod *p = list_entry(it, struct kube_pod, node);
 
@@ -488,12 +422,14 @@ static void work(struct loop_task *t)
     tell(c, &now);
     kube_heard_work(c);
     expire(c);
+    retry_refused(c);
+    kube_fetch_work(c);
     arm(c);
 }
 
 static void on_wait(void *arg)
 {
-    post(arg);
+    kube_cluster_post(arg);
 }
 
 /* ---- life ---- */
@@ -520,12 +456,7 @@ static char *node_selector(const char *node)
     char *selector;
 
     (void)buf_addf(&text, "spec.nodeName%%3D"); /* it fits */
-    for (const char *p = node; *p; p++) {
-        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                     (*p >= '0' && *p <= '9') || *p == '-' || *p == '.';
-
-        (void)(plain ? buf_add_ch(&text, *p) : buf_addf(&text, "%%%02X", (unsigned char)*p));
-    }
+    (void)kube_add_encoded(&text, str_of(node));
     selector = str_dup(buf_str(&text));
     buf_release(&text);
     return selector;
@@ -540,6 +471,9 @@ struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
     c->selector = node_selector(cfg->node);
     kube_store_init(&c->store);
     c->store.by_name = cfg->names;
+    c->store.cut = cfg->cut;
+    list_init(&c->fetches);
+    c->fetch_limit.period_ms = c->pods_limit.period_ms = 10000;
     map_init(&c->heard);
     list_init(&c->heard_dirty);
     map_init(&c->streams);
@@ -579,8 +513,9 @@ void kube_cluster_free(struct kube_cluster *c)
         BUG("kube: cluster freed before its %zu streams", c->streams.len + c->heard.len);
     for (unsigned k = 0; k < KUBE_KINDS; k++)
         kube_reflector_free(c->reflectors[k]);
+    kube_fetch_cancel(c);
     while (!list_empty(&c->pods))
-        pod_free(c, list_entry(c->pods.next, struct kube_pod, node));
+        kube_pod_free(c, list_entry(c->pods.next, struct kube_pod, node));
     kube_store_release(&c->store);
     map_release(&c->streams);
     map_release(&c->heard);

@@ -8,6 +8,9 @@
  *   Pod ──▶ StatefulSet | DaemonSet          A ReplicaSet of a Deployment does not count: it
  *   Pod ──▶ anything else: its name          carries a copy, which outlives its original.
  *
+ * Of objects whose annotations are not kept (store.h), what is needed is fetched when a pod needs
+ * it; the pod waits for that as it does for an owner that is not known yet.
+ *
  * And, with <names>, whose drains get what a trusted network input hears under a hostname: those of
  * the objects of which it is the name (heard.c).
  *
@@ -30,6 +33,7 @@ struct kube_drains {
     struct str name;  /* of the object */
     struct str list;  /* the annotation's value */
     struct kube_uid uid;
+    bool refused; /* <list> is not kept: its namespace has used up its share */
 };
 #define KUBE_LEVELS 8 /* of owners that are followed */
 
@@ -62,8 +66,11 @@ struct kube_cluster_config {
     bool names;                /* some network inputs are trusted to name workloads */
     uint64_t identity_wait_ms; /* then a stream is called what its path says, for the time being */
     uint64_t watch_ms;
+    /* As struct kube_store has it. */
+    int (*cut)(struct str list, struct buf *out);
 };
-#define KUBE_CALLS (KUBE_KINDS + 1) /* the last is for Events */
+#define KUBE_FETCHES 4                             /* objects that are asked for by name at once */
+#define KUBE_CALLS (KUBE_KINDS + KUBE_FETCHES + 1) /* the last is for Events */
 
 /* Nothing is sent before the start. Input and datasource are closed before it is freed. */
 struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg);
@@ -90,15 +97,18 @@ struct kube_kind_stats {
 };
 struct kube_cluster_stats {
     struct kube_kind_stats kinds[KUBE_KINDS];
-    uint64_t pods;       /* of this node */
-    uint64_t waiting;    /* streams that the API has not named yet */
-    uint64_t guessed;    /* of these: named by their path for the time being */
-    uint64_t note_bytes; /* annotations and labels that are kept, but for the pods' */
-    uint64_t foreign;    /* pods that claimed an owner in another namespace */
-    uint64_t ambiguous;  /* hostnames heard that are names in two namespaces: nobody's */
-    uint64_t paced;      /* times that a namespace changed too often, and had to wait */
-    bool degraded;       /* a watch is not open, or was never */
-    bool needed;         /* routes, or which pods count, come from the API and nowhere else */
+    uint64_t pods;                           /* of this node */
+    uint64_t waiting;                        /* streams that the API has not named yet */
+    uint64_t guessed;                        /* of these: named by their path for the time being */
+    uint64_t note_bytes;                     /* annotations and labels that are kept */
+    uint64_t record_bytes;                   /* objects that are, without these */
+    uint64_t refused_notes, refused_records; /* times that some were over their budget */
+    uint64_t refused_pods;
+    uint64_t foreign;   /* pods that claimed an owner in another namespace */
+    uint64_t ambiguous; /* hostnames heard that are names in two namespaces: nobody's */
+    uint64_t paced;     /* times that a namespace changed too often, and had to wait */
+    bool degraded;      /* a watch is not open, or was never */
+    bool needed;        /* routes, or which pods count, come from the API and nowhere else */
 };
 void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats *out);
 

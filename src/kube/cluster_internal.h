@@ -1,5 +1,5 @@
-/* What cluster.c (pods and streams), heard.c (hostnames of network streams) and resolve.c (who owns
- * these) share. */
+/* What cluster.c (streams and events), pods.c, heard.c (hostnames of network streams), resolve.c
+ * (who owns these) and fetch.c share. */
 #ifndef KUBE_CLUSTER_INTERNAL_H
 #define KUBE_CLUSTER_INTERNAL_H
 
@@ -10,13 +10,18 @@
 /* Annotations that count, as a look finds them: views. */
 struct kube_found {
     struct kube_drains drains[KUBE_LEVELS + 1];
+    struct kube_notes *notes[KUBE_LEVELS + 1]; /* what their lists are in */
     unsigned n;
-    bool any, stop; /* an object had the annotation; it says `none` */
+    bool any, stop;                    /* an object had the annotation; it says `none` */
+    struct kube_uid uids[KUBE_LEVELS]; /* of all that were looked at by name */
+    unsigned nuids;
+    bool away; /* some texts are still to be fetched */
 };
 
-/* The same, copied. */
+/* The same, kept: the lists by reference. */
 struct kube_kept {
-    struct buf texts; /* what <drains> points into */
+    struct buf names; /* what <drains> points into */
+    struct kube_notes *notes[KUBE_LEVELS + 1];
     struct kube_drains drains[KUBE_LEVELS + 1];
     unsigned n;
 };
@@ -29,9 +34,12 @@ struct kube_heard {
     struct str hostname;
     struct kube_namespace *namespace; /* a reference; NULL: no workload is called so */
     struct kube_kept drains;
-    bool known; /* a look has come to a result, */
-    bool tell;  /* ... which is another one than was told, */
-    bool named; /* ... and the router knows the stream by it */
+    struct kube_uid uids[KUBE_LEVELS]; /* of the objects that are called so: wanted */
+    unsigned nuids;
+    bool placed; /* whose it is is known: <namespace>'s, or nobody's */
+    bool known;  /* a look has come to a result, */
+    bool tell;   /* ... which is another one than was told, */
+    bool named;  /* ... and the router knows the stream by it */
     bool guessed;
     bool ambiguous;
 };
@@ -43,7 +51,7 @@ struct kube_pod {
     char *uid, *name;
     char *mirror; /* of a static pod: the UID in its path; NULL = none */
     struct kube_namespace *namespace;
-    struct kube_notes *notes; /* NULL = none */
+    struct kube_texts texts;
     struct kube_uid owner;
     enum kube_kind owner_kind;
     bool owner_is_node; /* static */
@@ -57,7 +65,8 @@ struct kube_pod {
     bool tell;      /* it has changed since it was told */
     bool undecided; /* see kube_workload */
     bool foreign;
-    struct kube_uid chain[KUBE_LEVELS]; /* its owners, whether found or not */
+    bool refused;                       /* texts that it depends on are over the budget */
+    struct kube_uid chain[KUBE_LEVELS]; /* its owners, whether found or not: wanted */
     unsigned nchain;
     struct buf hostname, tag;
     struct buf true_name; /* <top owner>.<namespace>, whatever is said of it */
@@ -92,6 +101,14 @@ struct kube_cluster {
     struct loop_task work;
     struct loop_timer *wait; /* the first of <waiting> is due, or a pod that is gone */
     struct kube_routes *routes;
+    struct list fetches; /* of struct kube_fetch */
+    unsigned fetching;   /* of these: under way */
+    struct log_limit fetch_limit;
+    uint64_t freed;    /* store.freed when texts that are over the budget were tried last */
+    uint64_t retry_at; /* they are tried again then, if some have gone */
+    unsigned npods;
+    uint64_t refused_pods;
+    struct log_limit pods_limit;
     uint16_t generation; /* of the pods' list */
     uint64_t foreign, ambiguous;
     uint64_t looks; /* runs of <work>, for kube_pace_may() */
@@ -116,6 +133,12 @@ bool kube_may_change(struct kube_cluster *c, struct kube_namespace *ns);
  * when there are none. False: they are in two namespaces, <ns> and *<other>. */
 bool kube_resolve_name(const struct kube_cluster *c, struct str hostname, struct kube_found *f,
                        struct kube_namespace **ns, struct kube_namespace **other);
+/* Asks for the texts of what <f> looked at in <ns> that are not here. */
+void kube_resolve_fetch(struct kube_cluster *c, const struct kube_found *f,
+                        const struct kube_namespace *ns);
+/* <uids> are wanted instead of <old>. */
+void kube_want_instead(struct kube_cluster *c, struct kube_uid old[KUBE_LEVELS], unsigned *nold,
+                       const struct kube_uid *uids, unsigned n);
 bool kube_kept_same(const struct kube_kept *k, const struct kube_found *f);
 void kube_kept_set(struct kube_kept *k, const struct kube_found *f);
 void kube_kept_release(struct kube_kept *k);
@@ -123,6 +146,40 @@ void kube_kept_release(struct kube_kept *k);
 struct kube_workload kube_pod_workload(const struct kube_pod *p);
 /* Does it depend on this object? */
 bool kube_pod_has_owner(const struct kube_pod *p, const struct kube_uid *uid);
+
+/* ---- pods.c ---- */
+
+struct kube_pod *kube_pod_find(const struct kube_cluster *c, struct str uid); /* NULL = none */
+/* It is there, and as <o> says, if there is room for it. */
+void kube_pod_put(struct kube_cluster *c, const struct kube_object *o);
+/* It was deleted; its lines may not be read yet. */
+void kube_pod_gone(struct kube_cluster *c, struct kube_pod *p);
+void kube_pod_free(struct kube_cluster *c, struct kube_pod *p);
+
+/* ---- cluster.c ---- */
+
+/* To be looked at again at the end of the turn. */
+void kube_pod_mark(struct kube_cluster *c, struct kube_pod *p);
+/* Gives <p> its streams that came before it. */
+void kube_cluster_take_strays(struct kube_cluster *c, struct kube_pod *p);
+/* Does the work at the end of the turn. */
+void kube_cluster_post(struct kube_cluster *c);
+/* An event, as of a watch. */
+void kube_cluster_object(void *arg, enum kube_kind k, enum kube_change change,
+                         const struct kube_object *o);
+/* Looks again at whoever may have waited for an object of <k>; NULL: of any name. */
+void kube_cluster_look_again(struct kube_cluster *c, enum kube_kind k, const char *name);
+
+/* ---- fetch.c ---- */
+
+/* Asks for an object; once, while it is wanted. */
+void kube_fetch_ask(struct kube_cluster *c, enum kube_kind k, struct str namespace, struct str name,
+                    const struct kube_uid *uid);
+/* A watch or a list tells of <o>: an answer that is under way may be older, and is not taken. */
+void kube_fetch_told(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o);
+void kube_fetch_work(struct kube_cluster *c);
+uint64_t kube_fetch_due(const struct kube_cluster *c); /* UINT64_MAX = never */
+void kube_fetch_cancel(struct kube_cluster *c);        /* all */
 
 /* ---- heard.c ---- */
 
@@ -134,6 +191,8 @@ enum identify_wants kube_heard_wants(struct identify *i, struct str hostname);
 void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o);
 /* Looks at those that are marked and tells what has changed; guesses those that waited too long. */
 void kube_heard_work(struct kube_cluster *c);
+/* Texts have gone: marks those of which some were over the budget. */
+void kube_heard_retry(struct kube_cluster *c);
 /* When the next is to be guessed; UINT64_MAX = never. */
 uint64_t kube_heard_due(const struct kube_cluster *c);
 /* As kube_resolve_due(), of hostnames alone. */

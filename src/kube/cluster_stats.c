@@ -1,4 +1,4 @@
-/* What a cluster knows, in figures. */
+/* What /metrics and /readyz tell of the cluster. */
 #include "kube/cluster_internal.h"
 
 static void count_streams(const struct kube_cluster *c, struct kube_cluster_stats *out)
@@ -16,7 +16,11 @@ void kube_cluster_stats(const struct kube_cluster *c, struct kube_cluster_stats 
     *out = (struct kube_cluster_stats){.foreign = c->foreign,
                                        .ambiguous = c->ambiguous,
                                        .paced = c->paced,
-                                       .note_bytes = c->store.note_bytes};
+                                       .note_bytes = c->store.note_bytes,
+                                       .record_bytes = c->store.record_bytes,
+                                       .refused_notes = c->store.refused_notes,
+                                       .refused_records = c->store.refused_records,
+                                       .refused_pods = c->refused_pods};
     list_for_each (it, &c->pods)
         out->pods += !list_entry(it, struct kube_pod, node)->gone;
     count_streams(c, out);

@@ -75,10 +75,14 @@ static void say_ambiguous(struct kube_cluster *c, struct str hostname,
 
 static void set_namespace(struct kube_cluster *c, struct kube_heard *h, struct kube_namespace *ns)
 {
-    if (ns)
+    if (ns) {
         (void)kube_namespace_take(&c->store, ns->name); /* it is there: another reference */
-    if (h->namespace)
+        kube_namespace_want(ns);
+    }
+    if (h->namespace) {
+        kube_namespace_unwant(h->namespace);
         kube_namespace_drop(&c->store, h->namespace);
+    }
     h->namespace = ns;
 }
 
@@ -109,12 +113,13 @@ static void set_tenant(struct kube_cluster *c, struct kube_heard *h, struct kube
     buf_release(&tenant);
 }
 
-/* A look: fills in what it came to, if it came to anything. */
+/* A look: fills in what it came to, if it came to anything. Whose the name is, is known before the
+ * texts of its objects are: what is heard meanwhile is its tenant's. */
 static void look(struct kube_cluster *c, struct kube_heard *h)
 {
     struct kube_namespace *ns, *other = NULL;
-    struct kube_found f;
-    bool clear;
+    struct kube_found f = {.n = 0};
+    bool clear, away;
 
     if (!is_synced(c))
         return;
@@ -127,12 +132,21 @@ static void look(struct kube_cluster *c, struct kube_heard *h)
         ns = NULL;
     }
     h->ambiguous = !clear;
+    kube_want_instead(c, h->uids, &h->nuids, f.uids, clear ? f.nuids : 0);
     set_tenant(c, h, ns);
+    h->placed = true;
+    away = ns && f.away;
+    if (away) {
+        kube_resolve_fetch(c, &f, ns); /* and looks again when they are here */
+        if (h->named)
+            return;
+        f.n = 0; /* what it has may be another tenant's */
+    }
     if (!kube_kept_same(&h->drains, &f)) {
         kube_kept_set(&h->drains, &f);
         h->tell = true;
     }
-    h->known = true;
+    h->known = !away;
 }
 
 static void tell_routes(const struct kube_cluster *c, struct kube_heard *h)
@@ -171,6 +185,25 @@ static void mark(struct kube_cluster *c, struct kube_heard *h)
     list_add_tail(&c->heard_dirty, &h->dirty);
 }
 
+static void mark_all(struct kube_cluster *c)
+{
+    struct kube_heard *h;
+
+    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+        mark(c, h);
+}
+
+void kube_heard_retry(struct kube_cluster *c)
+{
+    struct kube_heard *h;
+
+    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+        for (unsigned k = 0; k < h->drains.n; k++)
+            if (h->drains.drains[k].refused)
+                mark(c, h);
+    loop_task_post(c->cfg.loop, &c->work);
+}
+
 void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o)
 {
     struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX);
@@ -189,8 +222,7 @@ void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube
         if (h)
             mark(c, h);
     } else {
-        for (size_t i = 0; (h = map_next(&c->heard, &i));)
-            mark(c, h);
+        mark_all(c);
     }
     loop_task_post(c->cfg.loop, &c->work);
 }
@@ -235,7 +267,7 @@ void kube_heard_work(struct kube_cluster *c)
 
         if (!look_in_turn(c, h))
             continue;
-        if (h->known && !h->named)
+        if (h->placed && !h->named)
             set_identity(h);
         if (h->tell) {
             tell_routes(c, h);
@@ -318,6 +350,8 @@ bool kube_heard_found(struct kube_cluster *c, struct origin *o)
     if (map_put(&c->heard, h->hostname, h))
         BUG("kube: a second stream is heard under one hostname");
     look(c, h);
+    if (h->placed)
+        set_identity(h); /* before the first record: whose it is goes with the record */
     if (!h->known) {
         loop_task_post(c->cfg.loop, &c->work); /* which sets the time for a guess */
         return false;
@@ -327,7 +361,6 @@ bool kube_heard_found(struct kube_cluster *c, struct origin *o)
         if (c->routes)
             c->routes->commit(c->routes);
     }
-    set_identity(h);
     h->named = true;
     return true;
 }
@@ -343,6 +376,7 @@ void kube_heard_gone(struct kube_cluster *c, struct origin *o)
         c->routes->commit(c->routes);
     }
     list_del(&h->dirty);
+    kube_want_instead(c, h->uids, &h->nuids, NULL, 0);
     set_namespace(c, h, NULL);
     kube_kept_release(&h->drains);
     free(h->owner);

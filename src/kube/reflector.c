@@ -16,8 +16,7 @@
 #include "base/mem.h"
 
 #define SHORT_WATCH_MS 1000 /* one that ends earlier without an event is a failure */
-#define RETRY_AFTER_LONGEST_MS 300000
-#define VERSION_MAX 4096 /* of a version, and of a continue token */
+#define VERSION_MAX 4096    /* of a version, and of a continue token */
 
 enum phase { IDLE = 0, WAITING, LISTING, WATCHING };
 
@@ -120,8 +119,8 @@ static void failed(struct kube_reflector *r, int64_t retry_after_ms, const struc
         r->failed = 0;
     r->failed_at = now;
     ms = kube_backoff_ms(r->failed++, random_below(r, 1000));
-    if (retry_after_ms > RETRY_AFTER_LONGEST_MS)
-        retry_after_ms = RETRY_AFTER_LONGEST_MS;
+    if (retry_after_ms > KUBE_RETRY_AFTER_MAX_MS)
+        retry_after_ms = KUBE_RETRY_AFTER_MAX_MS;
     if (retry_after_ms > 0 && (uint64_t)retry_after_ms > ms)
         ms = (uint64_t)retry_after_ms;
     say_trouble(r, e);
@@ -364,34 +363,21 @@ static void on_done(void *arg, const struct http_answer *a, const struct err *e)
 
 /* ---- requests ---- */
 
-/* Percent-encodes what is not plain. */
-static int add_encoded(struct buf *out, struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.p[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                     c == '-' || c == '_' || c == '.';
-
-        if ((plain ? buf_add_ch(out, c) : buf_addf(out, "%%%02X", (unsigned char)c)) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int list_target(struct kube_reflector *r, struct buf *out)
 {
     if (buf_addf(out, "%s?", r->row->path) < 0)
         return -1;
     if (r->next.len) {
         if (buf_addf(out, "limit=%d&continue=", KUBE_PAGE) < 0 ||
-            add_encoded(out, buf_str(&r->next)) < 0)
+            kube_add_encoded(out, buf_str(&r->next)) < 0)
             return -1;
     } else if (r->latest) {
         if (!r->unpaged && buf_addf(out, "limit=%d", KUBE_PAGE) < 0)
             return -1;
     } else if (r->version
                    .len) { /* not older than what we know; with a limit it would mean exactly */
-        if (buf_addf(out, "resourceVersion=") < 0 || add_encoded(out, buf_str(&r->version)) < 0)
+        if (buf_addf(out, "resourceVersion=") < 0 ||
+            kube_add_encoded(out, buf_str(&r->version)) < 0)
             return -1;
     } else if (buf_addf(out, "limit=%d&resourceVersion=0", KUBE_PAGE) < 0) {
         return -1;
@@ -404,7 +390,7 @@ static int watch_target(struct kube_reflector *r, uint64_t ms, struct buf *out)
     if (buf_addf(out,
                  "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%" PRIu64 "&resourceVersion=",
                  r->row->path, ms / 1000) < 0 ||
-        add_encoded(out, buf_str(&r->version)) < 0)
+        kube_add_encoded(out, buf_str(&r->version)) < 0)
         return -1;
     return r->selector ? buf_addf(out, "&fieldSelector=%s", r->selector) : 0;
 }

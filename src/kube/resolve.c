@@ -14,6 +14,7 @@
 /* One look. */
 struct look {
     const struct kube_pod *pod;
+    const struct kube_record *last;                /* that was found on the way up */
     const struct kube_record *levels[KUBE_LEVELS]; /* owners whose annotations count */
     unsigned nlevels;
     const struct kube_record *top; /* NULL: the pod itself, or one that has only a name */
@@ -43,6 +44,20 @@ static struct str guess_top(const struct look *k, enum kube_kind kind, struct st
     return name;
 }
 
+/* One that had no room. Its name is in the reference to it, which was kept if its owner was wanted
+ * when it came; else that one is asked for again. */
+static void fetch_owner(struct kube_cluster *c, const struct look *k, const struct kube_uid *uid,
+                        enum kube_kind kind, struct str name)
+{
+    const struct kube_record *r = k->last;
+    struct str namespace = k->pod->namespace->name;
+
+    if (name.len)
+        kube_fetch_ask(c, kind, namespace, name, uid);
+    else if (r)
+        kube_fetch_ask(c, (enum kube_kind)r->kind, namespace, kube_record_name(r), &r->uid);
+}
+
 /* True when the way goes on from <*r>. */
 static bool climb(struct kube_cluster *c, struct look *k, const struct kube_uid *uid,
                   enum kube_kind kind, struct str name, const struct kube_record **r)
@@ -53,8 +68,11 @@ static bool climb(struct kube_cluster *c, struct look *k, const struct kube_uid 
     if (!*r) {
         k->complete = kube_cluster_sync(c, kind) == KUBE_DENIED;
         k->top_name = guess_top(k, kind, name);
+        if (kube_cluster_sync(c, kind) == KUBE_SYNCED && c->store.is_short)
+            fetch_owner(c, k, uid, kind, name);
         return false;
     }
+    k->last = *r;
     if ((*r)->namespace != k->pod->namespace || (*r)->kind != kind) {
         k->foreign = true; /* somebody else's object: it is nobody's owner here */
         return false;
@@ -95,23 +113,18 @@ static void look_up(struct kube_cluster *c, struct look *k)
 
 /* ---- what follows ---- */
 
-static bool says_none(struct str drains)
-{
-    drains = str_trim(drains);
-    return drains.len == 0 || str_ieq(drains, STR("none"));
-}
-
-static void take_drains(struct kube_found *f, const struct kube_notes *notes, const char *kind,
+static void take_drains(struct kube_found *f, const struct kube_texts *t, const char *kind,
                         struct str name, const struct kube_uid *uid)
 {
-    struct str list = kube_note(notes, KUBE_NOTE_DRAINS);
-
-    if (f->stop || !list.p)
+    if (f->stop || t->says == KUBE_SAYS_NOTHING)
         return;
     f->any = true;
-    f->stop = says_none(list);
-    if (!f->stop)
-        f->drains[f->n++] = (struct kube_drains){kind, name, list, *uid};
+    f->stop = t->says == KUBE_SAYS_NONE;
+    if (f->stop)
+        return;
+    f->notes[f->n] = t->notes;
+    f->drains[f->n++] =
+        (struct kube_drains){kind, name, kube_note(t->notes, KUBE_NOTE_DRAINS), *uid, !t->notes};
 }
 
 static void find_drains(const struct look *k, struct kube_found *f)
@@ -119,12 +132,51 @@ static void find_drains(const struct look *k, struct kube_found *f)
     const struct kube_namespace *ns = k->pod->namespace;
     const struct kube_uid pod = kube_uid_of(str_of(k->pod->uid)), none = {{0}};
 
-    take_drains(f, k->pod->notes, "Pod", str_of(k->pod->name), &pod);
+    take_drains(f, &k->pod->texts, "Pod", str_of(k->pod->name), &pod);
     for (unsigned i = 0; i < k->nlevels; i++)
-        take_drains(f, k->levels[i]->notes, kube_kind_row((enum kube_kind)k->levels[i]->kind)->kind,
+        take_drains(f, &k->levels[i]->texts,
+                    kube_kind_row((enum kube_kind)k->levels[i]->kind)->kind,
                     kube_record_name(k->levels[i]), &k->levels[i]->uid);
     if (!f->any)
-        take_drains(f, ns->notes, "Namespace", ns->name, &none);
+        take_drains(f, &ns->texts, "Namespace", ns->name, &none);
+}
+
+static bool fetch_namespace(struct kube_cluster *c, const struct kube_namespace *ns)
+{
+    const struct kube_uid none = {{0}};
+    bool unknown = !ns->object && c->store.short_of_namespaces && !ns->sought;
+
+    if (!kube_texts_away(&ns->texts, ns) && !unknown)
+        return false;
+    kube_fetch_ask(c, KUBE_NAMESPACE, STR(""), ns->name, &none);
+    return true;
+}
+
+/* Asks for texts that are not here. True when there are some; <over>: some have no room. */
+static bool fetch_texts(struct kube_cluster *c, const struct look *k, bool *over)
+{
+    const struct kube_pod *p = k->pod;
+    bool away = kube_texts_away(&p->texts, p->namespace), any = p->texts.says != KUBE_SAYS_NOTHING;
+    const struct kube_uid uid = kube_uid_of(str_of(p->uid));
+
+    *over = p->texts.refused;
+    if (away)
+        kube_fetch_ask(c, KUBE_POD, p->namespace->name, str_of(p->name), &uid);
+    for (unsigned i = 0; i < k->nlevels; i++) {
+        const struct kube_record *r = k->levels[i];
+
+        any |= r->texts.says != KUBE_SAYS_NOTHING;
+        *over |= r->texts.refused != 0;
+        if (!kube_texts_away(&r->texts, r->namespace))
+            continue;
+        kube_fetch_ask(c, (enum kube_kind)r->kind, r->namespace->name, kube_record_name(r),
+                       &r->uid);
+        away = true;
+    }
+    if (any || !c->cfg.namespaces)
+        return away;
+    *over |= p->namespace->texts.refused != 0;
+    return fetch_namespace(c, p->namespace) || away;
 }
 
 bool kube_kept_same(const struct kube_kept *k, const struct kube_found *f)
@@ -132,52 +184,62 @@ bool kube_kept_same(const struct kube_kept *k, const struct kube_found *f)
     if (k->n != f->n)
         return false;
     for (unsigned i = 0; i < f->n; i++)
-        if (k->drains[i].kind != f->drains[i].kind ||
+        if (k->drains[i].kind != f->drains[i].kind || k->notes[i] != f->notes[i] ||
+            k->drains[i].refused != f->drains[i].refused ||
             !kube_uid_eq(&k->drains[i].uid, &f->drains[i].uid) ||
-            !str_eq(k->drains[i].name, f->drains[i].name) ||
-            !str_eq(k->drains[i].list, f->drains[i].list))
+            !str_eq(k->drains[i].name, f->drains[i].name))
             return false;
     return true;
 }
 
-/* A drain's URL may hold a password. */
 void kube_kept_release(struct kube_kept *k)
 {
-    if (k->texts.p)
-        explicit_bzero(k->texts.p, k->texts.cap);
-    buf_release(&k->texts);
+    for (unsigned i = 0; i < k->n; i++)
+        kube_notes_unref(k->notes[i]);
+    buf_release(&k->names);
     k->n = 0;
 }
 
-/* Copies: the records may change. */
+/* Copies of names: the records may change. */
 void kube_kept_set(struct kube_kept *k, const struct kube_found *f)
 {
+    struct kube_kept old = *k;
     size_t size = 0;
 
     for (unsigned i = 0; i < f->n; i++)
-        size += f->drains[i].name.len + f->drains[i].list.len;
-    kube_kept_release(k);
-    buf_init(&k->texts, (KUBE_LEVELS + 1) * (KUBE_ANNOTATION_MAX + 1024));
-    if (size && buf_reserve(&k->texts, size) < 0)
-        return; /* no memory: none of them */
-    for (unsigned i = 0; i < f->n; i++) {
-        struct kube_drains *d = &k->drains[k->n++];
+        size += f->drains[i].name.len;
+    buf_init(&k->names, (KUBE_LEVELS + 1) * 1024);
+    k->n = 0;
+    for (unsigned i = 0; i < f->n && (!size || buf_reserve(&k->names, size) == 0); i++) {
+        struct kube_drains *d = &k->drains[k->n];
 
+        k->notes[k->n++] = kube_notes_ref(f->notes[i]);
         *d = f->drains[i];
-        d->name.p = k->texts.p + k->texts.len;
-        (void)buf_add_str(&k->texts, f->drains[i].name); /* there is room */
-        d->list.p = k->texts.p + k->texts.len;
-        (void)buf_add_str(&k->texts, f->drains[i].list);
+        d->name.p = k->names.p + k->names.len;
+        (void)buf_add_str(&k->names, f->drains[i].name); /* there is room */
     }
+    kube_kept_release(&old);
+}
+
+void kube_want_instead(struct kube_cluster *c, struct kube_uid old[KUBE_LEVELS], unsigned *nold,
+                       const struct kube_uid *uids, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        kube_store_want(&c->store, &uids[i]);
+    for (unsigned i = 0; i < *nold; i++)
+        kube_store_unwant(&c->store, &old[i]);
+    if (n)
+        memcpy(old, uids, n * sizeof(*uids));
+    *nold = n;
 }
 
 /* The nearest object's that has it. */
 static struct str nearest(const struct look *k, enum kube_note which)
 {
-    struct str s = kube_note(k->pod->notes, which);
+    struct str s = kube_note(k->pod->texts.notes, which);
 
     for (unsigned i = 0; i < k->nlevels && !s.p; i++)
-        s = kube_note(k->levels[i]->notes, which);
+        s = kube_note(k->levels[i]->texts.notes, which);
     return s;
 }
 
@@ -194,7 +256,7 @@ static bool set_text(struct buf *text, struct buf to)
 /* True when they have changed. */
 static bool set_names(const struct kube_cluster *c, struct kube_pod *p, const struct look *k)
 {
-    const struct kube_notes *top = k->top ? k->top->notes : p->notes;
+    const struct kube_notes *top = k->top ? k->top->texts.notes : p->texts.notes;
     const struct kube_naming in = {
         .akkeris = c->cfg.akkeris,
         .pod = str_of(p->name),
@@ -205,7 +267,7 @@ static bool set_names(const struct kube_cluster *c, struct kube_pod *p, const st
         .app = kube_note(top, KUBE_NOTE_APP),
         .dyno = kube_note(top, KUBE_NOTE_DYNO),
         .oneoff = p->oneoff,
-        .pod_dyno = kube_note(p->notes, KUBE_NOTE_DYNO),
+        .pod_dyno = kube_note(p->texts.notes, KUBE_NOTE_DYNO),
     };
     struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX), tag = BUF_INIT(KUBE_NAME_TEXT_MAX);
     struct buf name = BUF_INIT(KUBE_NAME_TEXT_MAX);
@@ -250,16 +312,18 @@ static void look(struct kube_cluster *c, struct kube_pod *p)
 {
     struct look k = {.pod = p};
     struct kube_found f = {.n = 0};
-    bool changed;
+    bool changed, over;
 
     look_up(c, &k);
-    memcpy(p->chain, k.chain, sizeof(k.chain));
-    p->nchain = k.nchain;
+    kube_want_instead(c, p->chain, &p->nchain, k.chain, k.nchain);
     if (k.foreign)
         say_foreign(c, p);
     p->foreign = k.foreign;
     if (c->cfg.namespaces && kube_cluster_sync(c, KUBE_NAMESPACE) == KUBE_UNSYNCED)
         k.complete = false;
+    if (fetch_texts(c, &k, &over))
+        k.complete = false;
+    p->refused = over;
     if (!k.complete)
         return;
     find_drains(&k, &f);
@@ -340,13 +404,17 @@ static unsigned find_named(const struct kube_cluster *c, const struct kube_names
 
     while (n < KUBE_LEVELS && (r = kube_store_named(&c->store, ns->name, name, &at))) {
         f->any = f->stop = false;
-        take_drains(f, r->notes, kube_kind_row((enum kube_kind)r->kind)->kind, name, &r->uid);
+        take_drains(f, &r->texts, kube_kind_row((enum kube_kind)r->kind)->kind, name, &r->uid);
         plain |= !f->any;
-        n++;
+        f->away |= kube_texts_away(&r->texts, ns);
+        f->uids[n++] = r->uid;
     }
+    f->nuids = n;
     f->stop = false;
-    if (plain)
-        take_drains(f, ns->notes, "Namespace", ns->name, &none);
+    if (plain) {
+        take_drains(f, &ns->texts, "Namespace", ns->name, &none);
+        f->away |= kube_texts_away(&ns->texts, ns);
+    }
     return n;
 }
 
@@ -373,6 +441,18 @@ bool kube_resolve_name(const struct kube_cluster *c, struct str hostname, struct
         *f = found;
     }
     return true;
+}
+
+void kube_resolve_fetch(struct kube_cluster *c, const struct kube_found *f,
+                        const struct kube_namespace *ns)
+{
+    for (unsigned i = 0; i < f->nuids; i++) {
+        const struct kube_record *r = kube_store_find(&c->store, &f->uids[i]);
+
+        if (r && kube_texts_away(&r->texts, ns))
+            kube_fetch_ask(c, (enum kube_kind)r->kind, ns->name, kube_record_name(r), &r->uid);
+    }
+    (void)fetch_namespace(c, ns);
 }
 
 void kube_cluster_find(const struct kube_cluster *c, struct str namespace, struct str name,

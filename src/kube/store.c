@@ -11,71 +11,68 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* ---- notes ---- */
+#define HEAP_BYTES 32 /* what the allocator and a table add to an object */
 
-struct str kube_note(const struct kube_notes *n, enum kube_note which)
+/* ---- what is wanted ---- */
+
+static struct str uid_key(const struct kube_uid *uid)
 {
-    size_t off = 0;
-
-    if (!n || n->len[which] == KUBE_NOTE_NONE)
-        return str_make(NULL, 0);
-    for (unsigned i = 0; i < which; i++)
-        off += n->len[i] == KUBE_NOTE_NONE ? 0 : n->len[i];
-    return str_make(n->text + off, n->len[which]);
+    return str_make((const char *)uid->b, sizeof(uid->b));
 }
 
-struct kube_notes *kube_notes_create(const struct kube_object *o)
+static struct str wanted_key(const struct chain *c)
 {
-    struct kube_notes *n;
-    bool any = false;
-    size_t size = 0;
-    char *at;
+    return uid_key(&((const struct kube_wanted *)(const void *)c)->uid);
+}
 
-    for (unsigned i = 0; i < KUBE_NOTES; i++) {
-        any |= o->notes[i].p != NULL;
-        size += o->notes[i].len;
+static struct kube_wanted *wanted_find(const struct kube_store *s, const struct kube_uid *uid)
+{
+    return (struct kube_wanted *)(void *)chains_find(&s->wanted, uid_key(uid));
+}
+
+bool kube_store_wants(const struct kube_store *s, const struct kube_uid *uid)
+{
+    return wanted_find(s, uid) != NULL;
+}
+
+void kube_store_want(struct kube_store *s, const struct kube_uid *uid)
+{
+    struct kube_wanted *w = wanted_find(s, uid);
+
+    if (!w) {
+        w = xcalloc(1, sizeof(*w));
+        w->uid = *uid;
+        chains_add(&s->wanted, &w->chain);
     }
-    if (!any)
-        return NULL;
-    n = xmalloc(sizeof(*n) + size);
-    at = n->text;
-    for (unsigned i = 0; i < KUBE_NOTES; i++) {
-        n->len[i] = o->notes[i].p ? (uint32_t)o->notes[i].len : KUBE_NOTE_NONE;
-        if (o->notes[i].len)
-            memcpy(at, o->notes[i].p, o->notes[i].len);
-        at += o->notes[i].len;
-    }
-    return n;
+    w->refs++;
 }
 
-bool kube_notes_eq(const struct kube_notes *n, const struct kube_object *o)
-{
-    for (unsigned i = 0; i < KUBE_NOTES; i++) {
-        struct str have = kube_note(n, (enum kube_note)i);
+static struct kube_record *find(const struct kube_store *s, const struct kube_uid *uid);
 
-        if (!have.p != !o->notes[i].p || !str_eq(have, o->notes[i]))
-            return false;
-    }
-    return true;
+void kube_store_unwant(struct kube_store *s, const struct kube_uid *uid)
+{
+    struct kube_wanted *w = wanted_find(s, uid);
+    struct kube_record *r;
+
+    if (--w->refs)
+        return;
+    r = find(s, uid);
+    if (r)
+        kube_texts_drop(&r->texts);
+    chains_del(&s->wanted, &w->chain);
+    free(w);
 }
 
-static size_t notes_size(const struct kube_notes *n)
+/* An object that nobody here wants has no room. */
+static void say_short(struct kube_store *s, const struct kube_object *o)
 {
-    size_t size = n ? sizeof(*n) : 0;
-
-    for (unsigned i = 0; n && i < KUBE_NOTES; i++)
-        size += n->len[i] == KUBE_NOTE_NONE ? 0 : n->len[i];
-    return size;
-}
-
-/* A drain's URL may hold a password. */
-void kube_notes_free(struct kube_notes *n)
-{
-    struct str drains = kube_note(n, KUBE_NOTE_DRAINS);
-
-    if (drains.len)
-        explicit_bzero((char *)drains.p, drains.len);
-    free(n);
+    s->refused_records++;
+    if (log_limit_pass(&s->records_limit))
+        log_warn("kubernetes: too many objects, some are only looked at when a pod needs them",
+                 KV_STR("namespace", o->namespace), KV_STR("name", o->name),
+                 KV_INT("most_bytes", KUBE_RECORDS_MAX),
+                 KV_INT("most_bytes_of_a_namespace", KUBE_RECORDS_NAMESPACE_MAX),
+                 KV_INT("suppressed", s->records_limit.suppressed_before));
 }
 
 /* ---- namespaces ---- */
@@ -100,38 +97,69 @@ void kube_namespace_drop(struct kube_store *s, struct kube_namespace *ns)
     if (--ns->refs > 0)
         return;
     (void)map_del(&s->namespaces, ns->name);
-    kube_notes_free(ns->notes);
-    free(ns);
+    free(ns); /* its texts hold a reference: there are none */
+}
+
+void kube_namespace_want(struct kube_namespace *ns)
+{
+    ns->wanted++;
+}
+
+void kube_namespace_unwant(struct kube_namespace *ns)
+{
+    if (--ns->wanted == 0)
+        kube_texts_drop(&ns->texts);
+}
+
+static size_t namespace_size(const struct kube_namespace *ns)
+{
+    return sizeof(*ns) + ns->name.len + HEAP_BYTES;
+}
+
+static bool namespace_fits(struct kube_store *s, const struct kube_object *o)
+{
+    const struct kube_namespace *ns = map_get(&s->namespaces, o->name);
+
+    if (ns && (ns->object || ns->wanted))
+        return true;
+    if (s->record_bytes + sizeof(*ns) + o->name.len + HEAP_BYTES <= KUBE_RECORDS_MAX)
+        return true;
+    s->short_of_namespaces = true;
+    say_short(s, o);
+    return false;
 }
 
 static bool namespace_put(struct kube_store *s, const struct kube_object *o)
 {
-    struct kube_namespace *ns = kube_namespace_take(s, o->name);
+    struct kube_namespace *ns;
     struct kube_uid uid = kube_uid_of(o->uid);
-    bool known = ns->object && kube_uid_eq(&ns->uid, &uid);
-    bool same = known && (o->fault || kube_notes_eq(ns->notes, o));
+    bool changed;
 
+    if (!namespace_fits(s, o))
+        return false;
+    ns = kube_namespace_take(s, o->name);
+    changed = !ns->object || !kube_uid_eq(&ns->uid, &uid);
     ns->uid = uid;
     ns->generation = s->generation[KUBE_NAMESPACE];
-    if (ns->object)
+    if (ns->object) {
         kube_namespace_drop(s, ns);
-    else
+    } else {
         s->counts[KUBE_NAMESPACE]++;
+        s->record_bytes += namespace_size(ns);
+    }
     ns->object = true;
-    if (same)
-        return false;
-    kube_notes_free(ns->notes);
-    ns->notes = o->fault ? NULL : kube_notes_create(o);
-    return true;
+    ns->sought = false;
+    return kube_texts_set(s, ns, &ns->texts, o, ns->wanted) || changed;
 }
 
 static void namespace_forget(struct kube_store *s, struct kube_namespace *ns)
 {
     ns->object = false;
     ns->uid = (struct kube_uid){{0}};
-    kube_notes_free(ns->notes);
-    ns->notes = NULL;
+    kube_texts_drop(&ns->texts);
+    ns->texts = (struct kube_texts){.hash = 0};
     s->counts[KUBE_NAMESPACE]--;
+    s->record_bytes -= namespace_size(ns);
     kube_namespace_drop(s, ns);
 }
 
@@ -144,13 +172,12 @@ static const struct kube_record *record_of(const struct chain *c)
 
 static struct str record_key(const struct chain *c)
 {
-    return str_make((const char *)record_of(c)->uid.b, sizeof(record_of(c)->uid.b));
+    return uid_key(&record_of(c)->uid);
 }
 
 static struct kube_record *find(const struct kube_store *s, const struct kube_uid *uid)
 {
-    return (struct kube_record *)(void *)chains_find(
-        &s->records, str_make((const char *)uid->b, sizeof(uid->b)));
+    return (struct kube_record *)(void *)chains_find(&s->records, uid_key(uid));
 }
 
 const struct kube_record *kube_store_find(const struct kube_store *s, const struct kube_uid *uid)
@@ -240,15 +267,29 @@ const struct kube_record *kube_store_named(const struct kube_store *s, struct st
     return NULL;
 }
 
+static size_t record_size(const struct kube_store *s, size_t names)
+{
+    return sizeof(struct kube_record) + names + HEAP_BYTES +
+           (s->by_name ? sizeof(struct kube_named) + HEAP_BYTES : 0);
+}
+
+static void charge(struct kube_store *s, struct kube_record *r, bool back)
+{
+    size_t size = record_size(s, (size_t)r->name_len + r->owner_len);
+
+    s->record_bytes += back ? -size : size;
+    r->namespace->record_bytes += back ? -size : size;
+}
+
 static void record_free(struct kube_store *s, struct kube_record *r)
 {
     if (has_name(s, r))
         named_del(s, r);
     chains_del(&s->records, &r->chain);
     s->counts[r->kind]--;
-    s->note_bytes -= notes_size(r->notes);
+    charge(s, r, true);
+    kube_texts_drop(&r->texts);
     kube_namespace_drop(s, r->namespace);
-    kube_notes_free(r->notes);
     free(r);
 }
 
@@ -257,18 +298,28 @@ static struct str name_of(struct str s)
     return str_head(s, UINT8_MAX); /* Kubernetes allows 253 */
 }
 
-static struct kube_record *record_create(struct kube_store *s, enum kube_kind k,
+/* The copies that a Deployment's ReplicaSet has of its annotations do not count. */
+static struct kube_object without_copies(enum kube_kind k, enum kube_kind owner,
                                          const struct kube_object *o)
+{
+    struct kube_object plain = *o;
+
+    if (k == KUBE_REPLICASET && owner == KUBE_DEPLOYMENT && o->owner.uid.len)
+        plain.notes[KUBE_NOTE_DRAINS] = str_make(NULL, 0);
+    return plain;
+}
+
+static void record_create(struct kube_store *s, enum kube_kind k, const struct kube_object *o,
+                          bool wanted)
 {
     enum kube_kind owner = kube_kind_of(o->owner.kind, o->owner.api_version);
     struct str name = name_of(o->name);
-    struct str owner_name = owner == KUBE_KINDS ? name_of(o->owner.name) : STR("");
+    struct str owner_name = owner == KUBE_KINDS || wanted ? name_of(o->owner.name) : STR("");
     struct kube_record *r = xcalloc(1, sizeof(*r) + name.len + owner_name.len);
 
     r->uid = kube_uid_of(o->uid);
     r->owner = kube_uid_of(o->owner.uid);
     r->namespace = kube_namespace_take(s, o->namespace);
-    r->notes = o->fault ? NULL : kube_notes_create(o);
     r->kind = (uint8_t)k;
     r->owner_kind = (uint8_t)owner;
     r->generation = s->generation[k];
@@ -282,38 +333,61 @@ static struct kube_record *record_create(struct kube_store *s, enum kube_kind k,
     if (has_name(s, r))
         named_add(s, r);
     s->counts[k]++;
-    s->note_bytes += notes_size(r->notes);
-    return r;
+    charge(s, r, false);
+    if (!o->fault)
+        (void)kube_texts_set(s, r->namespace, &r->texts, o, wanted);
 }
 
-static bool record_same(const struct kube_record *r, const struct kube_object *o)
+/* Whether it is the same object, but for its texts. */
+static bool record_same(const struct kube_record *r, enum kube_kind k, const struct kube_object *o,
+                        bool wanted)
 {
     struct kube_uid owner = kube_uid_of(o->owner.uid);
 
-    return o->fault || (kube_uid_eq(&r->owner, &owner) && kube_notes_eq(r->notes, o));
+    return r->kind == k && str_eq(r->namespace->name, o->namespace) &&
+           (o->fault || (kube_uid_eq(&r->owner, &owner) &&
+                         (!wanted || r->owner_len == name_of(o->owner.name).len)));
+}
+
+/* Whoever holds no room here is asked for when a pod is his. */
+static bool record_fits(struct kube_store *s, const struct kube_object *o)
+{
+    size_t size = record_size(s, name_of(o->name).len + name_of(o->owner.name).len);
+    const struct kube_namespace *ns = map_get(&s->namespaces, o->namespace);
+    size_t theirs = (ns ? ns->record_bytes : 0) + size;
+
+    if (theirs <= KUBE_RECORDS_SURE ||
+        (theirs <= KUBE_RECORDS_NAMESPACE_MAX && s->record_bytes + size <= KUBE_RECORDS_MAX))
+        return true;
+    s->is_short = true;
+    say_short(s, o);
+    return false;
 }
 
 bool kube_store_put(struct kube_store *s, enum kube_kind k, const struct kube_object *o)
 {
     struct kube_uid uid = kube_uid_of(o->uid);
+    struct kube_object plain;
     struct kube_record *r;
+    bool wanted;
 
     if (k == KUBE_NAMESPACE)
         return o->name.len && namespace_put(s, o);
+    plain = without_copies(k, kube_kind_of(o->owner.kind, o->owner.api_version), o);
+    wanted = kube_store_wants(s, &uid);
     r = find(s, &uid);
-    if (r && r->kind == k && str_eq(r->namespace->name, o->namespace) && record_same(r, o)) {
+    if (r && record_same(r, k, o, wanted)) {
         r->generation = s->generation[k];
-        return false;
-    }
-    if (!r && s->records.len >= KUBE_OBJECTS_MAX) {
-        if (s->refused++ == 0)
-            log_warn("kubernetes: too many objects, some are not looked at",
-                     KV_INT("most", KUBE_OBJECTS_MAX));
-        return false;
+        if (!kube_texts_set(s, r->namespace, &r->texts, &plain, wanted))
+            return false;
+        s->renamed += has_name(s, r);
+        return true;
     }
     if (r)
         record_free(s, r);
-    (void)record_create(s, k, o); /* it is in the table */
+    if (!wanted && !record_fits(s, o))
+        return r != NULL;
+    record_create(s, k, &plain, wanted);
     return true;
 }
 
@@ -383,7 +457,9 @@ void kube_store_end(struct kube_store *s, enum kube_kind k)
 void kube_store_init(struct kube_store *s)
 {
     memset(s, 0, sizeof(*s));
+    chains_init(&s->wanted, wanted_key);
     chains_init(&s->records, record_key);
+    s->notes_limit.period_ms = s->records_limit.period_ms = 10000;
     chains_init(&s->named, named_key);
     map_init(&s->namespaces);
 }
@@ -393,6 +469,7 @@ void kube_store_release(struct kube_store *s)
     sweep_records(s, KUBE_KINDS);
     s->generation[KUBE_NAMESPACE]++;
     sweep_namespaces(s);
+    chains_release(&s->wanted);
     chains_release(&s->records);
     chains_release(&s->named);
     map_release(&s->namespaces);

@@ -1,18 +1,35 @@
 /*
  * What is known of the cluster's objects, but for the pods: who controls whom, and our annotations.
- * An object without annotations of ours costs its UIDs and its name; objects of one kind that a new
- * list does not hold are forgotten at its end.
+ * Whoever may write an object anywhere in the cluster writes here, on every node. So:
+ *
+ *  - Texts are kept only of what is wanted: the owners of this node's pods, their namespaces, and
+ *    what a trusted network input hears of. Of others it is known whether there are any, by a hash;
+ *    who comes to want one fetches it (fetch.c). Lists are cut to what can be used.
+ *  - Texts have a budget, of which each namespace has a share, and a part that is its own whatever
+ *    others have taken. What is over it is refused, and its owner is told.
+ *  - Objects have a budget, too, and a share for each namespace. What is not wanted and over it is
+ *    not kept; it is fetched when it is wanted.
+ *
+ * Objects of one kind that a new list does not hold are forgotten at its end.
  */
 #ifndef KUBE_STORE_H
 #define KUBE_STORE_H
 
+#include "base/buf.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "kube/object.h"
 #include "kube/pace.h"
 #include "router/chains.h"
 
-/* Annotations and labels, in one allocation. */
+struct kube_store;
+
+/* Annotations and labels, in one allocation, counted. */
 struct kube_notes {
+    unsigned refs;
+    struct kube_store *store;
+    struct kube_namespace *namespace; /* a reference: whose share they are of */
+    uint32_t size;
     uint32_t len[KUBE_NOTES]; /* KUBE_NOTE_NONE: it is not there */
     char text[];
 };
@@ -20,19 +37,40 @@ struct kube_notes {
 
 /* p = NULL when there is none. <n> may be NULL. */
 struct str kube_note(const struct kube_notes *n, enum kube_note which);
-/* Those of <o>, NULL when it has none. Heap. */
-struct kube_notes *kube_notes_create(const struct kube_object *o);
-void kube_notes_free(struct kube_notes *n); /* NULL is fine */
-bool kube_notes_eq(const struct kube_notes *n, const struct kube_object *o);
+struct kube_notes *kube_notes_ref(struct kube_notes *n); /* NULL is fine */
+void kube_notes_unref(struct kube_notes *n);             /* NULL is fine */
+
+/* What a drains annotation says. */
+enum kube_says { KUBE_SAYS_NOTHING = 0, KUBE_SAYS_NONE, KUBE_SAYS_DRAINS };
+
+/* The texts of an object, as far as they are kept. */
+struct kube_texts {
+    uint64_t hash;            /* 0: it has none */
+    struct kube_notes *notes; /* NULL: it has none, or they are not here */
+    uint64_t refused; /* != 0: over the budget, when its namespace had freed so many, plus 1 */
+    enum kube_says says;
+};
+/* They are there and not here, and it is worth fetching them. */
+bool kube_texts_away(const struct kube_texts *t, const struct kube_namespace *ns);
+/* Takes <o>'s texts when they are <wanted>, else their hash. True when something has changed. */
+bool kube_texts_set(struct kube_store *s, struct kube_namespace *ns, struct kube_texts *t,
+                    const struct kube_object *o, bool wanted);
+void kube_texts_drop(struct kube_texts *t); /* the hash stays */
 
 struct kube_namespace {
     unsigned refs; /* records and pods in it, its own object, hostnames heard that are of it */
     bool object;   /* the namespace itself was seen */
     uint16_t generation;
-    struct kube_uid uid;      /* none, unless it was seen */
-    struct kube_notes *notes; /* owned */
-    struct kube_pace pace;    /* of what its annotations change */
-    struct str name;          /* view of what follows */
+    struct kube_uid uid; /* none, unless it was seen */
+    struct kube_texts texts;
+    unsigned wanted; /* pods of this node in it, hostnames heard that are of it */
+    unsigned pods;
+    bool sought;           /* it was fetched, and is not there */
+    uint64_t record_bytes; /* its records */
+    uint64_t note_bytes;   /* its texts */
+    uint64_t freed;        /* times that texts of it went */
+    struct kube_pace pace; /* of what its annotations change */
+    struct str name;       /* view of what follows */
     char text[];
 };
 
@@ -41,13 +79,13 @@ struct kube_record {
     struct kube_uid uid;
     struct kube_uid owner; /* none: nobody controls it */
     struct kube_namespace *namespace;
-    struct kube_notes *notes; /* owned; NULL = none */
+    struct kube_texts texts;
     uint8_t kind;
-    uint8_t owner_kind; /* KUBE_KINDS: one that is not watched; its name is in <text> */
+    uint8_t owner_kind; /* KUBE_KINDS: one that is not watched */
     uint16_t generation;
     uint8_t name_len;
     uint8_t owner_len;
-    char text[]; /* its name, then its owner's */
+    char text[]; /* its name, then its owner's, when that is not watched or this is wanted */
 };
 
 /* Where a record is found by its name. */
@@ -57,7 +95,18 @@ struct kube_named {
     const struct kube_record *record;
 };
 
+/* Somebody wants the texts of the object of that UID, whether it is known or not. */
+struct kube_wanted {
+    struct chain chain; /* store->wanted */
+    struct kube_uid uid;
+    unsigned refs;
+};
+
 struct kube_store {
+    /* Writes what can be used of a drains annotation into <out>; NULL: all of it. -1: it does not
+     * fit. Set before the first object. */
+    int (*cut)(struct str list, struct buf *out);
+    struct chains wanted;
     struct chains records;
     bool by_name;        /* set before the first object: they can be found by name, too */
     struct chains named; /* of those that have a name of their own: no watched object owns them */
@@ -65,8 +114,12 @@ struct kube_store {
     struct map namespaces;
     uint16_t generation[KUBE_KINDS]; /* of the last list that began */
     uint64_t counts[KUBE_KINDS];
-    uint64_t note_bytes; /* of the records' notes */
-    uint64_t refused;    /* objects above KUBE_OBJECTS_MAX */
+    uint64_t note_bytes;                     /* all texts */
+    uint64_t record_bytes;                   /* all objects */
+    uint64_t freed;                          /* times that texts went */
+    uint64_t refused_notes, refused_records; /* times that something was over its budget */
+    bool is_short, short_of_namespaces;      /* some objects, some namespaces are not kept */
+    struct log_limit notes_limit, records_limit;
 };
 
 void kube_store_init(struct kube_store *s);
@@ -79,6 +132,14 @@ void kube_store_end(struct kube_store *s, enum kube_kind k);
  * what was known of it. */
 bool kube_store_put(struct kube_store *s, enum kube_kind k, const struct kube_object *o);
 bool kube_store_del(struct kube_store *s, enum kube_kind k, const struct kube_object *o);
+
+/* Somebody wants the texts of that object, or does not any more; counted. */
+void kube_store_want(struct kube_store *s, const struct kube_uid *uid);
+void kube_store_unwant(struct kube_store *s, const struct kube_uid *uid);
+bool kube_store_wants(const struct kube_store *s, const struct kube_uid *uid);
+/* The same for a namespace. */
+void kube_namespace_want(struct kube_namespace *ns);
+void kube_namespace_unwant(struct kube_namespace *ns);
 
 /* NULL when it is not known. */
 const struct kube_record *kube_store_find(const struct kube_store *s, const struct kube_uid *uid);

@@ -197,7 +197,7 @@ def test_limits_and_the_egress_policy_apply(api, router, syslog_tcp):
     d = synced(router({"EGRESS_ALLOW": ""}))
     heard(d, [b"x"])
     heard(d, [b"x"], "bad.shop")
-    assert d.metric("logtrain_routes") == 11
+    wait_for(lambda: d.metric("logtrain_routes") == 11, WAIT, lambda: f"the routes: {d.tail()}")
     assert "a workload may have 10 drains" in d.log()
     line, = [one for one in d.log_lines("drain refused") if "gopher" in one]
     assert "namespace=shop" in line and "name=bad" in line and "Deployment" in line

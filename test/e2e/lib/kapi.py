@@ -121,12 +121,19 @@ class Handler(BaseHTTPRequestHandler):
             pass
         self.close_connection = True
 
+    @staticmethod
+    def find(path):
+        """The resource of a path, and the namespace if it is one's."""
+        m = re.fullmatch(r"(/.*/v1/)namespaces/([^/]+)/([^/]+)", path)
+        cluster = m[1] + m[3] if m else path
+        return next((r for r, (_, _, p) in KINDS.items() if p == cluster), None), m[2] if m else None
+
     def do_GET(self):
         api = self.server.api
         url = urlsplit(self.path)
         query = {k: v[0] for k, v in parse_qs(url.query, keep_blank_values=True).items()}
-        resource = next((r for r, (_, _, path) in KINDS.items() if path == url.path), None)
-        verb = "watch" if query.get("watch") else "list"
+        resource, namespace = self.find(url.path)
+        verb = "watch" if query.get("watch") else "get" if "metadata.name=" in query.get("fieldSelector", "") else "list"
         auth = self.headers.get("Authorization", "")
         script = api.note(resource, verb, query, auth, self.headers.get("Accept", ""))
         try:
@@ -141,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
             elif verb == "watch":
                 self.watch(api, resource, query)
             else:
-                self.list(api, resource, query)
+                self.list(api, resource, query, namespace)
         except (OSError, ValueError):
             self.close_connection = True
 
@@ -183,14 +190,15 @@ class Handler(BaseHTTPRequestHandler):
             assert (wanted["verb"], wanted["resource"], wanted["subresource"]) == ("get", "pods", "log")
             self.answer(201, {**what, "status": {"allowed": (spec["user"], wanted["namespace"]) in api.readers}})
 
-    def list(self, api, resource, query):
+    def list(self, api, resource, query, namespace=None):
         limit = int(query.get("limit", 0)) if query.get("resourceVersion") != "0" or api.pages else 0
         at = 0
         with api.lock:
             version = api.version
             if query.get("continue"):
                 version, at = map(int, query["continue"].split("-"))
-            items = [o for o in api.objects[resource].values() if api.selects(o, query.get("fieldSelector"))]
+            items = [o for o in api.objects[resource].values() if api.selects(o, query.get("fieldSelector"))
+                     and namespace in (None, o["object"]["metadata"].get("namespace"))]
         part = items[at:at + limit] if limit else items[at:]
         meta = {"resourceVersion": str(version)}
         if limit and at + limit < len(items):
@@ -362,7 +370,8 @@ class Kapi:
     @staticmethod
     def selects(o, selector):
         m = re.fullmatch(r"spec\.nodeName=(.*)", selector or "")
-        return not m or o["node"] == m[1]
+        name = re.fullmatch(r"metadata\.name=(.*)", selector or "")
+        return (not m or o["node"] == m[1]) and (not name or o["object"]["metadata"]["name"] == name[1])
 
     def put(self, resource, name, namespace, annotations=None, labels=None, owner=None, uid=None, node=None, owner_ref=None,
             silent=False, **notes):

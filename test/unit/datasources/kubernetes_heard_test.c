@@ -15,10 +15,17 @@
 #include "fixture.h"
 #include "kube/cluster_internal.h"
 
+struct object {
+    enum kube_kind kind;
+    const char *namespace, *name, *drains, *owner;
+};
+
 struct world {
     struct fixture f;
     struct kube_cluster cluster;
     struct datasource *source;
+    struct object objects[16]; /* that were put: what the API would answer */
+    unsigned nobjects;
 };
 
 static void work(struct loop_task *t)
@@ -30,6 +37,7 @@ static void world_open(struct world *w, bool akkeris)
 {
     log_set_level(LOG_ERROR);
     fixture_open(&w->f, NULL, 0);
+    w->nobjects = 0;
     memset(&w->cluster, 0, sizeof(w->cluster)); /* no reflector: nothing else is waited for */
     w->cluster.cfg = (struct kube_cluster_config){.loop = &w->f.loop,
                                                   .router = w->f.router,
@@ -41,30 +49,61 @@ static void world_open(struct world *w, bool akkeris)
     map_init(&w->cluster.heard);
     list_init(&w->cluster.heard_dirty);
     list_init(&w->cluster.pods);
+    list_init(&w->cluster.fetches);
     loop_task_init(&w->cluster.work, work);
     w->source = datasource_kubernetes_open(&w->f.env, &w->cluster, NULL);
+}
+
+static void give(struct world *w, const struct object *of)
+{
+    char uid[200];
+    struct kube_object o = {.namespace = str_of(of->namespace), .name = str_of(of->name)};
+
+    if (of->owner) {
+        o.owner.kind = STR("Deployment");
+        o.owner.api_version = STR("apps/v1");
+        o.owner.uid = o.owner.name = str_of(of->owner);
+    }
+    (void)snprintf(uid, sizeof(uid), "%d/%s/%s", (int)of->kind, of->namespace, of->name);
+    o.uid = str_of(uid);
+    if (of->drains)
+        o.notes[KUBE_NOTE_DRAINS] = str_of(of->drains);
+    o.notes[KUBE_NOTE_HOSTNAME] = STR("claimed.shop");
+    if (kube_store_put(&w->cluster.store, of->kind, &o))
+        kube_heard_mark(&w->cluster, of->kind, &o);
+    loop_turn(&w->f.loop, 0);
+}
+
+static struct object *find(struct world *w, enum kube_kind k, const char *namespace,
+                           const char *name)
+{
+    for (unsigned i = 0; i < w->nobjects; i++)
+        if (w->objects[i].kind == k && strcmp(w->objects[i].namespace, namespace) == 0 &&
+            strcmp(w->objects[i].name, name) == 0)
+            return &w->objects[i];
+    return NULL;
+}
+
+/* What was asked for comes, as everything that there is. */
+static void answer(struct world *w)
+{
+    while (!list_empty(&w->cluster.fetches)) {
+        kube_fetch_cancel(&w->cluster);
+        for (unsigned i = 0; i < w->nobjects; i++)
+            give(w, &w->objects[i]);
+    }
 }
 
 static void put_owned(struct world *w, enum kube_kind k, const char *namespace, const char *name,
                       const char *drains, const char *owner)
 {
-    char uid[200];
-    struct kube_object o = {.namespace = str_of(namespace), .name = str_of(name)};
+    struct object *o = find(w, k, namespace, name);
 
-    if (owner) {
-        o.owner.kind = STR("Deployment");
-        o.owner.api_version = STR("apps/v1");
-        o.owner.uid = o.owner.name = str_of(owner);
-    }
-
-    (void)snprintf(uid, sizeof(uid), "%d/%s/%s", (int)k, namespace, name);
-    o.uid = str_of(uid);
-    if (drains)
-        o.notes[KUBE_NOTE_DRAINS] = str_of(drains);
-    o.notes[KUBE_NOTE_HOSTNAME] = STR("claimed.shop");
-    if (kube_store_put(&w->cluster.store, k, &o))
-        kube_heard_mark(&w->cluster, k, &o);
-    loop_turn(&w->f.loop, 0);
+    if (!o)
+        o = &w->objects[w->nobjects++];
+    *o = (struct object){k, namespace, name, drains, owner};
+    give(w, o);
+    answer(w);
 }
 
 static void put(struct world *w, enum kube_kind k, const char *namespace, const char *name,
@@ -80,9 +119,12 @@ static void drop(struct world *w, enum kube_kind k, const char *namespace, const
 
     (void)snprintf(uid, sizeof(uid), "%d/%s/%s", (int)k, namespace, name);
     o.uid = str_of(uid);
+    *find(w, k, namespace, name) = w->objects[w->nobjects - 1];
+    w->nobjects--;
     if (kube_store_del(&w->cluster.store, k, &o))
         kube_heard_mark(&w->cluster, k, &o);
     loop_turn(&w->f.loop, 0);
+    answer(w);
 }
 
 static struct origin *hear(struct world *w, const char *hostname)
@@ -90,8 +132,13 @@ static struct origin *hear(struct world *w, const char *hostname)
     struct identity id = {.hostname = str_of(hostname), .network = true, .trusted = true};
     struct origin *o = origin_create(&w->f.set, identity_create(&id));
 
-    assert_true(kube_heard_found(&w->cluster, o));
-    router_stream_add(w->f.router, o, false);
+    if (kube_heard_found(&w->cluster, o)) {
+        router_stream_add(w->f.router, o, false);
+        return o;
+    }
+    assert_true(o->identity->tenant.len > 0); /* whose it is, is known before any text */
+    router_stream_add_pending(w->f.router, o, false);
+    answer(w);
     return o;
 }
 

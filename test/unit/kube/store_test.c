@@ -30,10 +30,12 @@ static const struct kube_record *find(const struct kube_store *s, const char *ui
 static void objects_come_change_and_go(void **state)
 {
     struct kube_object o = object("shop", "web", "u-1");
+    struct kube_uid uid = kube_uid_of(STR("u-1"));
     struct kube_store s;
 
     (void)state;
     kube_store_init(&s);
+    kube_store_want(&s, &uid);
     assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
     assert_false(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
     assert_string_equal(find(&s, "u-1")->namespace->text, "shop");
@@ -42,7 +44,7 @@ static void objects_come_change_and_go(void **state)
     assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o)); /* an empty one is one */
     o.notes[KUBE_NOTE_TAG] = STR("t");
     assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
-    assert_true(str_eq(kube_note(find(&s, "u-1")->notes, KUBE_NOTE_TAG), STR("t")));
+    assert_true(str_eq(kube_note(find(&s, "u-1")->texts.notes, KUBE_NOTE_TAG), STR("t")));
     o.owner.kind = STR("Rollout");
     o.owner.api_version = STR("argoproj.io/v1");
     o.owner.uid = STR("u-9");
@@ -58,6 +60,105 @@ static void objects_come_change_and_go(void **state)
     assert_null(find(&s, "u-1"));
     assert_int_equal(s.namespaces.len, 0);
     assert_int_equal(s.note_bytes, 0);
+    kube_store_unwant(&s, &uid);
+    kube_store_release(&s);
+}
+
+/* T1: what nobody wants costs a hash; what is wanted is fetched, and put again. */
+static void texts_are_kept_of_what_is_wanted(void **state)
+{
+    struct kube_object o = object("shop", "web", "u-1");
+    struct kube_uid uid = kube_uid_of(STR("u-1"));
+    const struct kube_record *r;
+    struct kube_store s;
+
+    (void)state;
+    kube_store_init(&s);
+    o.notes[KUBE_NOTE_DRAINS] = STR("syslog+tcp://h");
+    assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    assert_false(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    r = find(&s, "u-1");
+    assert_int_equal(s.note_bytes, 0);
+    assert_int_equal(r->texts.says, KUBE_SAYS_DRAINS);
+    assert_true(kube_texts_away(&r->texts, r->namespace));
+    kube_store_want(&s, &uid);
+    assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    r = find(&s, "u-1");
+    assert_true(str_eq(kube_note(r->texts.notes, KUBE_NOTE_DRAINS), STR("syslog+tcp://h")));
+    kube_store_unwant(&s, &uid);
+    assert_int_equal(s.note_bytes, 0);
+    kube_store_release(&s);
+}
+
+/* T1: a namespace has a share, and a part that others cannot take. */
+static void texts_have_a_budget(void **state)
+{
+    static char big[60000];
+    struct kube_uid uids[128];
+    struct kube_store s;
+    unsigned held = 0;
+
+    (void)state;
+    memset(big, 'x', sizeof(big));
+    kube_store_init(&s);
+    for (unsigned i = 0; i < 128; i++) {
+        char namespace[32], uid[32];
+        struct kube_object o;
+
+        (void)snprintf(namespace, sizeof(namespace), "ns-%u", i / 16);
+        (void)snprintf(uid, sizeof(uid), "u-%u", i);
+        uids[i] = kube_uid_of(str_of(uid));
+        o = object(namespace, uid, uid);
+        o.notes[KUBE_NOTE_DRAINS] = str_make(big, sizeof(big));
+        kube_store_want(&s, &uids[i]);
+        (void)kube_store_put(&s, KUBE_DEPLOYMENT, &o);
+        held += find(&s, uid)->texts.notes != NULL;
+        assert_true(find(&s, uid)->namespace->note_bytes <= KUBE_NOTES_NAMESPACE_MAX);
+    }
+    assert_true(s.note_bytes <= KUBE_NOTES_MAX);
+    assert_in_range(held, 60, 70);
+    assert_int_equal(s.refused_notes, 128 - held);
+    {
+        struct kube_object o = object("small", "small", "u-s");
+        struct kube_uid uid = kube_uid_of(STR("u-s"));
+
+        o.notes[KUBE_NOTE_DRAINS] = str_make(big, 4000);
+        kube_store_want(&s, &uid);
+        (void)kube_store_put(&s, KUBE_DEPLOYMENT, &o);
+        assert_non_null(find(&s, "u-s")->texts.notes);
+        kube_store_unwant(&s, &uid);
+    }
+    for (unsigned i = 0; i < 128; i++)
+        kube_store_unwant(&s, &uids[i]);
+    assert_int_equal(s.note_bytes, 0);
+    kube_store_release(&s);
+}
+
+/* T1: objects, too; what a pod needs is known whatever there is. */
+static void objects_have_a_budget(void **state)
+{
+    struct kube_uid wanted = kube_uid_of(STR("u-wanted"));
+    struct kube_object o = object("flood", "wanted", "u-wanted");
+    struct kube_store s;
+
+    (void)state;
+    kube_store_init(&s);
+    for (unsigned i = 0; i < 200000; i++) {
+        char uid[32];
+
+        (void)snprintf(uid, sizeof(uid), "u-%u", i);
+        o = object("flood", uid, uid);
+        (void)kube_store_put(&s, KUBE_JOB, &o);
+    }
+    assert_true(s.record_bytes <= KUBE_RECORDS_NAMESPACE_MAX);
+    assert_true(s.refused_records > 0);
+    o = object("shop", "web", "u-web");
+    assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    kube_store_want(&s, &wanted);
+    o = object("flood", "wanted", "u-wanted");
+    assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
+    assert_non_null(find(&s, "u-wanted"));
+    kube_store_unwant(&s, &wanted);
     kube_store_release(&s);
 }
 
@@ -65,10 +166,12 @@ static void a_list_forgets_what_it_does_not_hold(void **state)
 {
     struct kube_object a = object("shop", "a", "u-a"), b = object("shop", "b", "u-b");
     struct kube_object ns = object("", "shop", "u-n"), bad = b;
+    struct kube_uid uid = kube_uid_of(STR("u-b"));
     struct kube_store s;
 
     (void)state;
     kube_store_init(&s);
+    kube_store_want(&s, &uid);
     kube_store_begin(&s, KUBE_JOB);
     b.notes[KUBE_NOTE_DRAINS] = STR("x");
     (void)kube_store_put(&s, KUBE_JOB, &a);
@@ -82,8 +185,9 @@ static void a_list_forgets_what_it_does_not_hold(void **state)
     kube_store_end(&s, KUBE_JOB);
     kube_store_end(&s, KUBE_NAMESPACE);
     assert_null(find(&s, "u-a"));
-    assert_true(str_eq(kube_note(find(&s, "u-b")->notes, KUBE_NOTE_DRAINS), STR("x")));
+    assert_true(str_eq(kube_note(find(&s, "u-b")->texts.notes, KUBE_NOTE_DRAINS), STR("x")));
     assert_int_equal(s.counts[KUBE_NAMESPACE], 0);
+    kube_store_unwant(&s, &uid);
     kube_store_release(&s);
 }
 
@@ -209,6 +313,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_come_change_and_go),
         cmocka_unit_test(a_list_forgets_what_it_does_not_hold),
+        cmocka_unit_test(texts_are_kept_of_what_is_wanted),
+        cmocka_unit_test(texts_have_a_budget),
+        cmocka_unit_test(objects_have_a_budget),
         cmocka_unit_test(objects_are_found_by_name),
         cmocka_unit_test(names_are_small),
         cmocka_unit_test(uids),

@@ -1,0 +1,138 @@
+/*
+ * The pods of this node, as the API tells of them. What an outsider may write into one is bounded:
+ * how many there are, with a share for each namespace, and how long what they claim is.
+ */
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kube/cluster_internal.h"
+
+#define MIRROR_MAX 64 /* kubelet's have 32 digits */
+
+/* Whoever makes a pod writes its annotations. So the mirror's is believed only of a pod that this
+ * node owns, and only when no pod of the API can have had that UID: kubelet's are hashes. */
+static char *mirror_of(const struct kube_cluster *c, const struct kube_object *o)
+{
+    struct str mirror = o->notes[KUBE_NOTE_MIRROR];
+    bool ours = str_eq(o->owner.kind, STR("Node")) && str_eq(o->owner.api_version, STR("v1")) &&
+                str_eq(o->owner.name, str_of(c->cfg.node));
+
+    return ours && mirror.len && mirror.len <= MIRROR_MAX && !kube_uid_is_api(mirror)
+               ? str_dup(mirror)
+               : NULL;
+}
+
+struct kube_pod *kube_pod_find(const struct kube_cluster *c, struct str uid)
+{
+    list_for_each (it, &c->pods) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (str_eq(str_of(p->uid), uid))
+            return p;
+    }
+    return NULL;
+}
+
+void kube_pod_free(struct kube_cluster *c, struct kube_pod *p)
+{
+    list_for_each_safe (it, &p->streams) {
+        struct kube_stream *st = list_entry(it, struct kube_stream, node);
+
+        st->pod = NULL;
+        list_del(&st->node);
+        list_add_tail(&c->strays, &st->node);
+    }
+    list_del(&p->node);
+    list_del(&p->dirty);
+    kube_want_instead(c, p->chain, &p->nchain, NULL, 0);
+    kube_kept_release(&p->drains);
+    kube_texts_drop(&p->texts);
+    kube_namespace_unwant(p->namespace);
+    p->namespace->pods--;
+    c->npods--;
+    kube_namespace_drop(&c->store, p->namespace);
+    buf_release(&p->hostname);
+    buf_release(&p->tag);
+    buf_release(&p->true_name);
+    free(p->uid);
+    free(p->name);
+    free(p->mirror);
+    free(p->owner_name);
+    free(p);
+}
+
+static struct kube_pod *pod_create(struct kube_cluster *c, const struct kube_object *o)
+{
+    struct kube_pod *p = xcalloc(1, sizeof(*p));
+
+    p->uid = str_dup(o->uid);
+    p->name = str_dup(o->name);
+    p->owner_name = str_dup(STR(""));
+    p->namespace = kube_namespace_take(&c->store, o->namespace);
+    kube_namespace_want(p->namespace);
+    p->namespace->pods++;
+    c->npods++;
+    p->owner_kind = KUBE_KINDS;
+    list_init(&p->dirty);
+    list_init(&p->streams);
+    list_add_tail(&c->pods, &p->node);
+    return p;
+}
+
+static void pod_update(struct kube_cluster *c, struct kube_pod *p, const struct kube_object *o)
+{
+    free(p->mirror);
+    p->mirror = mirror_of(c, o);
+    free(p->owner_name);
+    p->owner_name = str_dup(o->owner.name);
+    p->owner = kube_uid_of(o->owner.uid);
+    p->owner_kind = kube_kind_of(o->owner.kind, o->owner.api_version);
+    p->owner_is_node = str_eq(o->owner.kind, STR("Node"));
+    p->akkeris = o->akkeris;
+    p->oneoff = o->oneoff;
+    (void)kube_texts_set(&c->store, p->namespace, &p->texts, o, true);
+}
+
+/* kubelet runs so many at most, but pods that it does not run may name this node, too. */
+static bool pod_fits(struct kube_cluster *c, const struct kube_object *o)
+{
+    const struct kube_namespace *ns = map_get(&c->store.namespaces, o->namespace);
+    unsigned pods = ns ? ns->pods : 0;
+
+    if (pods < KUBE_PODS_SURE || (pods < KUBE_PODS_NAMESPACE_MAX && c->npods < KUBE_PODS_MAX))
+        return true;
+    c->refused_pods++;
+    if (log_limit_pass(&c->pods_limit))
+        log_warn("kubernetes: too many pods on this node, some are named by their paths",
+                 KV_STR("namespace", o->namespace), KV_STR("name", o->name),
+                 KV_INT("pods_of_the_namespace", pods), KV_INT("pods", c->npods),
+                 KV_INT("suppressed", c->pods_limit.suppressed_before));
+    return false;
+}
+
+void kube_pod_put(struct kube_cluster *c, const struct kube_object *o)
+{
+    struct kube_pod *p = kube_pod_find(c, o->uid);
+
+    if (!p && ((o->fault && !o->name.len) || !pod_fits(c, o)))
+        return;
+    if (!p)
+        p = pod_create(c, o);
+    if (!o->fault)
+        pod_update(c, p, o);
+    p->generation = c->generation;
+    p->gone = false;
+    kube_cluster_take_strays(c, p);
+    kube_pod_mark(c, p);
+}
+
+void kube_pod_gone(struct kube_cluster *c, struct kube_pod *p)
+{
+    if (p->gone)
+        return;
+    p->gone = true;
+    p->gone_at = loop_now(c->cfg.loop);
+    kube_cluster_post(c);
+}
