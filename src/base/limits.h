@@ -43,9 +43,13 @@
 #define LATE_UNKNOWN_MS 600000 /* ... the same where the kernel does not tell who writes */
 #define LATE_FILES_MAX 8       /* renamed files of one log that are watched for a drain */
 #define PARTIAL_TIMEOUT_MS                                                                         \
-    60000              /* a line without an end is sent after this long without growth             \
-                        */
-#define RESCAN_MS 5000 /* between rescans while inotify cannot be relied on */
+    60000 /* a line without an end is sent after this long without growth                          \
+           */
+#define MISSED_AFTER_MS                                                                            \
+    5000                /* a link that led to no log counts as one of a log this much later        \
+                         */
+#define MISSED_MAX 4096 /* links that came and went, remembered until they are looked at */
+#define RESCAN_MS 5000  /* between rescans while inotify cannot be relied on */
 #define HELD_BYTES_DEFAULT                                                                         \
     (1024 * 1024 * 1024) /* HELD_BYTES_MAX: deleted files kept on the disk for slow drains */
 #define HELD_BYTES_LIMIT (1024ULL * 1024 * 1024 * 1024 * 1024)

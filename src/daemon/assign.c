@@ -158,6 +158,9 @@ static bool end_of(const struct origin *o, struct position *end)
         (void)journal_flush(o->input); /* what was taken lies before its end */
     last = list_entry(o->segments.prev, struct origin_segment, node);
     *end = (struct position){.seg = last->no};
+    end->off = UINT64_MAX;
+    if (!last->path && last->fd < 0)
+        return true;
     if ((last->fd >= 0 ? segment_stat_fd(last->fd, &st, NULL)
                        : segment_stat_path(last->path, &st, NULL)) == 0 &&
         segment_id_same_inode(&st.id, &last->id))

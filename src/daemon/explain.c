@@ -81,7 +81,9 @@ static void add_file(struct page *p, struct origin *o, uint32_t no)
 
         if (s->no != no)
             continue;
-        add_plain(p, s->path ? str_of(s->path) : STR("a journal in memory"));
+        add_plain(p, s->path      ? str_of(s->path)
+                     : s->journal ? STR("a journal in memory")
+                                  : STR("a file that was gone before it was read"));
         return;
     }
     (void)buf_addf(&p->out, no ? "a file without a name" : "no file yet");

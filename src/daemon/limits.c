@@ -52,6 +52,8 @@ static const struct limit limits[] = {
     ROW(LATE_UNKNOWN_MS, "ms"),
     ROW(LATE_FILES_MAX, "files"),
     ROW(PARTIAL_TIMEOUT_MS, "ms"),
+    ROW(MISSED_AFTER_MS, "ms"),
+    ROW(MISSED_MAX, "links"),
     ROW(RESCAN_MS, "ms"),
     ROW(HELD_BYTES_DEFAULT, "bytes"),
     ROW(HELD_BYTES_LIMIT, "bytes"),

@@ -195,6 +195,8 @@ static const struct family node_families[] = {
      1},
     {"logtrain_unreadable_files_total", "", COUNTER, "Tries to look at a file that failed",
      NODE(input.unreadable), 1},
+    {"logtrain_missed_containers_total", "", COUNTER,
+     "Containers whose log was gone before it could be read", NODE(input.missed), 1},
     {"logtrain_inotify_overflows_total", "", COUNTER, "Overflows of the kernel's event queue",
      NODE(overflows), 1},
     {"logtrain_inotify_degraded", "", GAUGE, "1 while changes are found by rescans instead",

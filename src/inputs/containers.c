@@ -77,7 +77,7 @@ void cdir_unwatch(struct cdir *d)
 /* Compares with "<dir>/<name>". */
 static bool segment_is(const struct origin_segment *seg, const struct cdir *d, struct str name)
 {
-    struct str path = str_of(seg->path);
+    struct str path = str_of(seg->path ? seg->path : "");
     size_t dir_len = strlen(d->path);
 
     return path.len == dir_len + 1 + name.len && str_ends(path, name) &&
@@ -160,7 +160,10 @@ void cstream_finish(struct cstream *st)
 static void queue(struct cstream *st)
 {
     list_del(&st->work);
-    list_add_tail(&st->in->work_streams, &st->work);
+    if (st->origin->route)
+        list_add_tail(&st->in->work_streams, &st->work);
+    else
+        list_add_head(&st->in->work_streams, &st->work);
     containers_post(st->in);
 }
 
@@ -292,7 +295,20 @@ static void rescan(struct containers *c)
         cstream_queue(list_entry(it, struct cstream, node));
 }
 
-/* False when nothing is left to do. Links first: they queue streams. */
+/* A stream that a link has just led to: its files may be about to go. */
+static void look_at_new(struct containers *c)
+{
+    struct cstream *st = list_empty(&c->work_streams)
+                             ? NULL
+                             : list_entry(c->work_streams.next, struct cstream, work);
+
+    if (st && !st->origin->route)
+        cstream_look(st);
+}
+
+/* False when nothing is left to do. Links first: they queue streams. What is gone already comes
+ * last.
+ */
 static bool work_some(struct containers *c, unsigned most)
 {
     unsigned n = 0;
@@ -301,11 +317,15 @@ static bool work_some(struct containers *c, unsigned most)
         rescan(c);
     if (c->list_due)
         links_list(c);
-    for (; n < most && !list_empty(&c->work_links); n++)
+    for (; n < most && !list_empty(&c->work_links); n++) {
         link_look(list_entry(c->work_links.next, struct clink, work));
+        look_at_new(c);
+    }
     for (; n < most && !list_empty(&c->work_streams); n++)
         cstream_look(list_entry(c->work_streams.next, struct cstream, work));
-    return !list_empty(&c->work_links) || !list_empty(&c->work_streams);
+    for (; n < most && !list_empty(&c->missed); n++)
+        missed_look(c);
+    return !list_empty(&c->work_links) || !list_empty(&c->work_streams) || !list_empty(&c->missed);
 }
 
 /* How long the tick may wait; 0 = for ever. */
@@ -408,6 +428,7 @@ static void containers_close(struct input *in)
     if (c->log_dir)
         cdir_put(c->log_dir);
     map_release(&c->dirs);
+    missed_release(c);
     loop_task_cancel(&c->work);
     loop_timer_free(c->tick);
     for (char **root = c->roots; *root; root++)
@@ -493,6 +514,7 @@ struct input *input_containers_open(const struct input_env *env,
     list_init(&c->work_streams);
     list_init(&c->retry_links);
     list_init(&c->retry_streams);
+    list_init(&c->missed);
     loop_task_init(&c->work, work);
     c->tick = loop_timer_create(env->loop, tick, c);
     c->list_due = true;

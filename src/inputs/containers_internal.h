@@ -83,12 +83,14 @@ struct cstream {
     uint64_t unlinked_at;       /* loop time at which the last link went */
     struct segment_id *ignored; /* files there that are no segments: copies of what was read */
     unsigned nignored;
-    unsigned tries; /* looks in a row after which it was to be tried again */
-    int trouble;    /* errno of the last look */
-    bool told;      /* something has happened there since the last look */
-    bool gone;      /* the last look found nothing of it */
-    bool existing;  /* was there when we started */
-    bool asked;     /* env->identify knows of it */
+    unsigned tries;  /* looks in a row after which it was to be tried again */
+    int trouble;     /* errno of the last look */
+    bool told;       /* something has happened there since the last look */
+    bool gone;       /* the last look found nothing of it */
+    bool existing;   /* was there when we started */
+    bool asked;      /* env->identify knows of it */
+    unsigned linked; /* links that ever led to it: each run of the container has one */
+    uint32_t first_restart, last_restart; /* of the runs whose logs were seen */
 };
 
 struct clink {
@@ -98,6 +100,8 @@ struct clink {
     char *name; /* and its key in in->links */
     struct cstream *stream;
     const char *refused; /* the reason, once logged */
+    bool led;            /* it has led to a log, or to what is not followed */
+    bool existing;       /* was there when we started */
     uint64_t listing;    /* the last one that it was in */
     unsigned tries;
     int trouble;
@@ -116,6 +120,8 @@ struct containers {
     struct list streams;
     struct list work_links, work_streams;
     struct list retry_links, retry_streams;
+    struct list missed; /* links that came and went, to be looked at last */
+    unsigned nmissed;
     struct loop_task work;
     struct loop_timer *tick;
     uint64_t tick_at;
@@ -139,6 +145,9 @@ void containers_post(struct containers *c);
 void cstream_queue(struct cstream *st);
 /* Puts it on the list of what is tried again, or takes it off. */
 void cstream_retry(struct cstream *st, bool again);
+/* A stream called after <id>, whose hostname is still to be made; NULL when its namespace is
+ * excluded, or the pod is our own. */
+struct cstream *cstream_for(struct containers *c, struct identity *id);
 struct cstream *cstream_create(struct containers *c, const struct identity *id);
 void cstream_finish(struct cstream *st);
 void cstream_free(struct cstream *st);
@@ -156,6 +165,25 @@ void links_list(struct containers *c);
 void link_queue_name(struct containers *c, struct str name);
 void link_look(struct clink *l);
 void link_free(struct clink *l);
+
+/* ---- containers_missed.c ---- */
+
+/* <l> is gone. If nobody has ever seen where it led, its container is looked for among the missed.
+ */
+void link_missed(struct clink *l);
+/* Looks at the first of c->missed. */
+void missed_look(struct containers *c);
+void missed_release(struct containers *c);
+/* A log of <st>'s was there and is gone, and nobody has read it. <what> and <restart> tell it from
+ * others. */
+void cstream_missed(struct cstream *st, struct str what, uint32_t restart);
+/* A file of run <restart> is new. Runs between it and the one before have come and gone, unless it
+ * is among the <first> files that were seen. */
+void cstream_new_run(struct cstream *st, uint32_t restart, const char *path, bool first);
+/* <seg>'s file is gone. */
+void cstream_lost(struct cstream *st, struct origin_segment *seg);
+/* Its link has led to where no log was left. */
+bool cstream_was_missed(const struct cstream *st);
 
 /* ---- containers_scan.c (and containers_look.h) ---- */
 

@@ -35,9 +35,7 @@ static bool is_self(const struct containers *c, const struct identity *id)
            (!*c->self_namespace || str_eq(id->namespace, str_of(c->self_namespace)));
 }
 
-/* A stream called after <id>, whose hostname is still to be made; NULL when its namespace is
- * excluded, or the pod is our own. */
-static struct cstream *stream_for(struct containers *c, struct identity *id)
+struct cstream *cstream_for(struct containers *c, struct identity *id)
 {
     struct buf hostname = BUF_INIT(HOSTNAME_TEXT_MAX);
     struct cstream *st = NULL;
@@ -72,8 +70,10 @@ static void link_unbind(struct clink *l)
 /* <st> may be NULL: the link has none. */
 static void link_bind(struct clink *l, struct cstream *st)
 {
-    if (st && l->stream != st)
+    if (st && l->stream != st) {
         st->nlinks++;
+        st->linked++;
+    }
     if (l->stream != st)
         link_unbind(l);
     l->stream = st;
@@ -96,7 +96,7 @@ static void link_to_pod(struct clink *l, const char *dir)
     }
     if (!path_join(path, dir, STR("0.log")) || !identity_from_pod_path(str_of(path), &id, &restart))
         return; /* it was of that form a moment ago, so only its length can be in the way */
-    st = stream_for(c, &id);
+    st = cstream_for(c, &id);
     if (st && !source_add(st, dir, SOURCE_POD, STR(""), 0)) {
         cstream_free(st);
         st = NULL;
@@ -143,7 +143,7 @@ static void link_to_new_file(struct clink *l, const char *dir, struct str base)
     }
     if (!identity_from_link_name(name, &id))
         id.tag = str_head(name, name.len - 4);
-    st = stream_for(l->in, &id);
+    st = cstream_for(l->in, &id);
     if (st && !source_add(st, dir, kind, base, 0)) {
         cstream_free(st);
         st = NULL;
@@ -223,9 +223,11 @@ void link_look(struct clink *l)
         return; /* the log path itself is away: links_list() comes first */
     target_of_link(c, c->log_dir->path, l->name, &t);
     if (t.kind == TARGET_GONE) {
+        link_missed(l);
         link_free(l);
         return;
     }
+    l->led |= t.kind != TARGET_DANGLING && t.kind != TARGET_UNREADABLE;
     link_retry(l, t.kind == TARGET_DANGLING || t.kind == TARGET_UNREADABLE);
     if (t.kind == TARGET_UNREADABLE) {
         link_unreadable(l, t.error);
@@ -271,6 +273,7 @@ static struct clink *link_get(struct containers *c, struct str name)
     l = xcalloc(1, sizeof(*l));
     l->in = c;
     l->name = str_dup(name);
+    l->existing = c->starting;
     list_init(&l->work);
     list_init(&l->retry);
     (void)map_put(&c->links, str_of(l->name), l); /* there was none */

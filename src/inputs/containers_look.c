@@ -223,7 +223,8 @@ static bool lies_in(const struct origin_segment *seg, const struct cdir *d)
 {
     size_t len = strlen(d->path);
 
-    return strncmp(seg->path, d->path, len) == 0 && strrchr(seg->path, '/') == seg->path + len;
+    return seg->path && strncmp(seg->path, d->path, len) == 0 &&
+           strrchr(seg->path, '/') == seg->path + len;
 }
 
 static size_t stem_of(const struct source *s)

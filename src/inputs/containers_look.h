@@ -24,6 +24,7 @@ struct look {
     bool raced; /* a name went while we looked: what it became may not be among the files */
     bool alive; /* something was there: a file, or the container's directory */
     bool looked;
+    bool first; /* nothing was known of it before */
 };
 
 /* Everything that there is of <st>, as far as one can know; sources of it may come and go. */

@@ -50,6 +50,7 @@ static void take_unknown(struct cstream *st, struct look *k, size_t first_new)
         if (f->known || is_twin(k, i))
             continue;
         if (i >= first_new && !is_ignored(st, f)) {
+            cstream_new_run(st, f->restart, f->path, k->first);
             (void)origin_segment_add(st->origin, f->path, &f->id, f->restart);
             FAULT_POINT("rotate-seen");
             continue;
@@ -110,8 +111,11 @@ static struct file *find_packed(const struct cstream *st, struct look *k,
     }
     if (!first || first->as.kind == SIBLING_DATED)
         return first;
-    for (const struct list *it = &seg->node; it != &st->origin->segments; it = it->next)
-        lost += !look_has(k, list_entry(it, struct origin_segment, node));
+    for (const struct list *it = &seg->node; it != &st->origin->segments; it = it->next) {
+        const struct origin_segment *other = list_entry(it, struct origin_segment, node);
+
+        lost += other->path && !look_has(k, other);
+    }
     return found < lost ? NULL : first;
 }
 
@@ -121,13 +125,13 @@ static void reconcile(struct cstream *st, struct look *k)
 
     list_for_each_safe (it, &st->origin->segments) {
         struct origin_segment *seg = list_entry(it, struct origin_segment, node);
-        struct file *f = look_has(k, seg) ? NULL : find_packed(st, k, seg);
+        struct file *f = look_has(k, seg) || !seg->path ? NULL : find_packed(st, k, seg);
 
         if (f) {
             f->known = seg;
             origin_segment_replace(st->origin, seg, f->path, &f->id);
         } else if (!look_has(k, seg)) {
-            origin_segment_rename(st->origin, seg, NULL);
+            cstream_lost(st, seg);
         }
     }
     for (size_t i = 0; i < k->n; i++) {
@@ -194,9 +198,14 @@ void cstream_look(struct cstream *st)
     trouble_set(st, k.error);
     if (!k.error)
         st->gone = !k.alive;
+    k.first = !st->origin->last_no;
     if (!k.error && k.alive)
         reconcile(st, &k);
     look_release(&k);
+    if (cstream_was_missed(st)) {
+        cstream_missed(st, st->origin->identity->pod, 0);
+        st->unlinked_at = loop_now(st->in->base.env->loop); /* time for it to be named and told */
+    }
     if (!st->origin->route)
         introduce(st);
     if (st->told || st->trouble || st->gone || list_empty(&st->origin->segments))

@@ -32,6 +32,7 @@ struct input_stats {
     uint64_t rescans;
     uint64_t refused;    /* files not followed: outside the allowed roots, not regular, ... */
     uint64_t unreadable; /* tries that failed with EACCES, EIO, ... */
+    uint64_t missed;     /* containers whose log was gone before it was found */
 };
 
 /* Of one network input. All are uint64_t. */

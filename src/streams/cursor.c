@@ -491,7 +491,8 @@ static int pass_over(struct cursor *c, struct segment *seg)
         c->sent.pos.off = seg->size;
         c->acked = c->sent;
     }
-    if (seg->size > c->sent.pos.off && c->sent.pos.off < late_limit(c, seg)) {
+    if ((seg->size > c->sent.pos.off && c->sent.pos.off < late_limit(c, seg)) ||
+        gap_is_news(c, seg)) {
         gap_declare_rest(c, seg, NULL);
         return STEP_AGAIN;
     }

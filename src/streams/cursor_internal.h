@@ -107,6 +107,9 @@ void segment_truncated(struct segment *seg);
 /* <c> has lost <g> (copied), which begins at its `sent` or later: counts it, tells its owner, and
  * keeps it until its record is confirmed. */
 void gap_declare(struct cursor *c, struct gap *g);
+/* Nobody knows what was in <seg>, which is gone, and <c>, which has come to it, was not told that
+ * it is lost. */
+bool gap_is_news(const struct cursor *c, const struct segment *seg);
 /* The rest of <seg>, which cannot be read any more. <times>: of its first and last lines, or NULL.
  */
 void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct gap *times);

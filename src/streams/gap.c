@@ -163,6 +163,16 @@ void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct 
     gap_declare(c, &g);
 }
 
+bool gap_is_news(const struct cursor *c, const struct segment *seg)
+{
+    if (seg->seen || c->acked.pos.seg >= seg->no)
+        return false;
+    list_for_each (it, &c->gaps)
+        if (list_entry(it, struct gap, node)->from.seg == seg->no)
+            return false;
+    return true;
+}
+
 void gap_declare_damaged(struct cursor *c, const struct segment *seg, bool at_least)
 {
     uint64_t limit = late_limit(c, seg), to = seg->size < limit ? seg->size : limit;

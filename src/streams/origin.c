@@ -135,9 +135,10 @@ static uint32_t add_segment(struct origin *o, const struct origin_segment *like)
 uint32_t origin_segment_add(struct origin *o, const char *path, const struct segment_id *id,
                             uint32_t restart)
 {
-    return add_segment(o,
-                       &(struct origin_segment){
-                           .restart = restart, .path = str_dup(str_of(path)), .fd = -1, .id = *id});
+    return add_segment(o, &(struct origin_segment){.restart = restart,
+                                                   .path = path ? str_dup(str_of(path)) : NULL,
+                                                   .fd = -1,
+                                                   .id = *id});
 }
 
 uint32_t origin_journal_add(struct origin *o, const char *path, int fd, const struct segment_id *id,
@@ -196,6 +197,12 @@ void origin_segment_rename(struct origin *o, struct origin_segment *s, const cha
     }
     free(s->path);
     s->path = str_dup(str_of(path));
+}
+
+void origin_segment_unread(struct origin_segment *s)
+{
+    free(s->path);
+    s->path = NULL;
 }
 
 void origin_segment_replace(struct origin *o, struct origin_segment *s, const char *path,

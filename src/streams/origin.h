@@ -20,7 +20,7 @@ struct origin_segment {
     struct list node; /* origin->segments, by number */
     uint32_t no;
     uint32_t restart;
-    char *path; /* owned; NULL = it has no name, but <fd> */
+    char *path; /* owned; NULL = it has no name, but <fd>; or is gone, and was never opened */
     int fd;     /* of a journal's segment without a name, borrowed; else -1 */
     bool journal;
     char *tenant;         /* owned; whose a trusted name was when it was begun; NULL = not said */
@@ -59,7 +59,7 @@ struct origin *origins_find(struct origins *s, uint64_t id);
 
 /* Takes a reference of <id> over. */
 struct origin *origin_create(struct origins *s, struct identity *id);
-/* A new last segment. Returns its number. */
+/* A new last segment. Returns its number. <path> NULL: its file is gone, and nobody has read it. */
 uint32_t origin_segment_add(struct origin *o, const char *path, const struct segment_id *id,
                             uint32_t restart);
 /* The same of a journal: in a file at <path>, or without a name in <fd>, which stays the caller's
@@ -78,6 +78,8 @@ struct origin_segment *origin_segment_find(struct origin *o, const struct segmen
 /* It has another name now, or none (<path> NULL: forgotten here, the workers keep what they hold
  * open). */
 void origin_segment_rename(struct origin *o, struct origin_segment *s, const char *path);
+/* Its file is gone, and no worker knows the stream: those who come are told that it is lost. */
+void origin_segment_unread(struct origin_segment *s);
 /* The same bytes lie in another file now: kubelet has compressed it. */
 void origin_segment_replace(struct origin *o, struct origin_segment *s, const char *path,
                             const struct segment_id *id);

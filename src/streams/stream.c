@@ -176,6 +176,8 @@ void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct 
     stream_measure(s); /* what was written to the last one before this one was made */
     seg = segment_create(s, no, path, id);
     seg->restart = restart;
+    if (!seg->path)
+        segment_lost(seg, NULL);
     /* Opened now rather than when its turn comes: until then it could be deleted. */
     if (!list_empty(&s->cursors))
         (void)segment_ensure_open(seg);

@@ -257,7 +257,7 @@ bool reader_may_open(struct reader *r);
 struct stream *stream_create(struct reader *r, uint64_t id, struct identity *identity);
 /* No cursor may be left. */
 void stream_free(struct stream *s);
-/* <path> is taken over. */
+/* <path> is taken over; NULL = its file is gone, and nobody knows what was in it. */
 void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct segment_id *id,
                         uint32_t restart);
 /* For a cursor that wants history and is about to come: a segment that may have been let go. <path>
