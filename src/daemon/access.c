@@ -56,8 +56,10 @@ struct review {
     struct access *access;
     struct kube_call *call;
     unsigned char key[KEY_SIZE];
-    char *namespace;
     struct buf body;
+    struct buf narrow; /* the question about one namespace, if there is one, when the first is no */
+    char *namespace;   /* "" = there is none */
+    bool narrowed;
     access_done *done;
     void *arg;
 };
@@ -86,6 +88,7 @@ static void finish(struct review *v, enum access_verdict verdict)
     kube_cancel(v->call);
     clear_body(v);
     buf_release(&v->body);
+    buf_release(&v->narrow);
     list_del(&v->node);
     a->nreviews--;
     free(v->namespace);
@@ -159,10 +162,10 @@ static void write_user(yajl_gen g, yajl_val user)
 }
 
 /* -1: it is longer than is sent. */
-static int write_access_review(struct review *v, yajl_val user)
+static int write_access_review(struct buf *out, yajl_val user, const char *namespace)
 {
-    const char *const attributes[] = {"namespace", v->namespace, "verb",        "get",
-                                      "resource",  "pods",       "subresource", "log"};
+    const char *const attributes[] = {"namespace", namespace, "verb",        "get",
+                                      "resource",  "pods",    "subresource", "log"};
     yajl_gen g = yajl_gen_alloc(NULL);
     const unsigned char *text;
     size_t len = 0;
@@ -185,7 +188,7 @@ static int write_access_review(struct review *v, yajl_val user)
     (void)yajl_gen_map_close(g);
     (void)yajl_gen_map_close(g);
     (void)yajl_gen_map_close(g);
-    rc = yajl_gen_get_buf(g, &text, &len) == yajl_gen_status_ok && buf_add(&v->body, text, len) == 0
+    rc = yajl_gen_get_buf(g, &text, &len) == yajl_gen_status_ok && buf_add(out, text, len) == 0
              ? 0
              : -1;
     yajl_gen_free(g);
@@ -194,12 +197,12 @@ static int write_access_review(struct review *v, yajl_val user)
 
 /* ---- the two requests ---- */
 
-static void post(struct review *v, const char *target,
+static void post(struct review *v, const char *target, const struct buf *body,
                  void (*done)(void *arg, const struct http_answer *a, const struct err *e))
 {
     const struct kube_request req = {.target = target,
                                      .timeout_ms = ACCESS_REVIEW_MS,
-                                     .body = buf_str(&v->body),
+                                     .body = buf_str(body),
                                      .done = done,
                                      .arg = v};
 
@@ -227,10 +230,16 @@ static void access_reviewed(void *arg, const struct http_answer *answer, const s
 
     v->call = NULL;
     yajl_tree_free(tree);
-    if (!status)
+    if (!status) {
         no_answer(v, answer, e);
-    else
-        finish(v, allowed && !denied ? ACCESS_YES : ACCESS_FORBIDDEN);
+    } else if (allowed && !denied) {
+        finish(v, v->narrowed ? ACCESS_NAMESPACE : ACCESS_YES);
+    } else if (*v->namespace && !v->narrowed) {
+        v->narrowed = true;
+        post(v, TARGET_ACCESS, &v->narrow, access_reviewed);
+    } else {
+        finish(v, ACCESS_FORBIDDEN);
+    }
 }
 
 static void token_reviewed(void *arg, const struct http_answer *answer, const struct err *e)
@@ -249,11 +258,13 @@ static void token_reviewed(void *arg, const struct http_answer *answer, const st
                !*name->u.string) {
         finish(v, ACCESS_UNKNOWN);
     } else {
-        rc = write_access_review(v, user);
+        rc = write_access_review(&v->body, user, "");
+        if (rc == 0 && *v->namespace)
+            rc = write_access_review(&v->narrow, user, v->namespace);
         if (rc < 0)
             finish(v, ACCESS_BUSY);
         else
-            post(v, TARGET_ACCESS, access_reviewed);
+            post(v, TARGET_ACCESS, &v->body, access_reviewed);
     }
     yajl_tree_free(tree);
 }
@@ -314,6 +325,7 @@ static void review(struct access *a, struct str token, const unsigned char key[K
     memcpy(v->key, key, sizeof(v->key));
     v->namespace = str_dup(namespace);
     buf_init(&v->body, REVIEW_MAX);
+    buf_init(&v->narrow, REVIEW_MAX);
     v->done = done;
     v->arg = arg;
     list_add_tail(&a->reviews, &v->node);
@@ -323,7 +335,7 @@ static void review(struct access *a, struct str token, const unsigned char key[K
                    "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\","
                    "\"spec\":{\"token\":\"%.*s\"}}",
                    STR_ARG(token)); /* it fits */
-    post(v, TARGET_TOKEN, token_reviewed);
+    post(v, TARGET_TOKEN, &v->body, token_reviewed);
 }
 
 void access_ask(struct access *a, struct str authorization, struct str peer, struct str namespace,
@@ -354,24 +366,34 @@ void access_ask(struct access *a, struct str authorization, struct str peer, str
 
 /* ---- life ---- */
 
+/* Whoever sends has the senders' token, and is no operator. */
+static const char *token_file(const struct config *cfg)
+{
+    if (*cfg->http_admin_token_file || cfg->http_events || cfg->http_syslog)
+        return cfg->http_admin_token_file;
+    return cfg->http_token_file;
+}
+
 int access_open(struct access **out, struct loop *l, const struct config *cfg,
                 struct kube_client *kube, struct err *e)
 {
+    const char *file = token_file(cfg);
     struct access *a;
 
     if (cfg->http_kubernetes_auth && !kube)
         return err_set(e, EINVAL, "HTTP_KUBERNETES_AUTH: the Kubernetes API is not used");
-    if (!*cfg->http_token_file && !cfg->http_kubernetes_auth)
+    if (!*file && !cfg->http_kubernetes_auth)
         return 0;
     a = xcalloc(1, sizeof(*a));
     a->loop = l;
     a->kube = cfg->http_kubernetes_auth ? kube : NULL;
-    a->has_token = *cfg->http_token_file != '\0';
+    a->has_token = *file != '\0';
     a->complaint.period_ms = COMPLAIN_MS;
     list_init(&a->reviews);
-    if (bearer_open(&a->bearer, cfg->http_token_file, loop_now(l), e) < 0) {
+    if (bearer_open(&a->bearer, file, loop_now(l), e) < 0) {
         access_free(a);
-        return -1;
+        return err_wrap(e,
+                        file == cfg->http_token_file ? "HTTP_TOKEN_FILE" : "HTTP_ADMIN_TOKEN_FILE");
     }
     *out = a;
     return 0;

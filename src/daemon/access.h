@@ -1,8 +1,9 @@
 /*
- * Who may see what tells of tenants over HTTP: who shows the token of HTTP_TOKEN_FILE, or, with
- * HTTP_KUBERNETES_AUTH, a token of which the Kubernetes API says that its user may read the logs of
- * pods (TokenReview, then SubjectAccessReview for `get pods/log`). The API's answers are kept for
- * ACCESS_CACHE_MS. Whatever goes wrong on the way, the answer is no.
+ * Who may see what tells of tenants over HTTP: who shows the token of HTTP_ADMIN_TOKEN_FILE (or of
+ * HTTP_TOKEN_FILE, while no sender has that), or, with HTTP_KUBERNETES_AUTH, a token of which the
+ * Kubernetes API says that its user may read the logs of pods (TokenReview, then
+ * SubjectAccessReview for `get pods/log`) in all namespaces, or in the one that is asked about. The
+ * API's answers are kept for ACCESS_CACHE_MS. Whatever goes wrong on the way, the answer is no.
  */
 #ifndef DAEMON_ACCESS_H
 #define DAEMON_ACCESS_H
@@ -16,7 +17,8 @@
 struct access;
 
 enum access_verdict {
-    ACCESS_YES = 1,
+    ACCESS_YES = 1,   /* all of it */
+    ACCESS_NAMESPACE, /* what tells of the namespace */
     ACCESS_UNKNOWN,   /* no credentials, or nobody's: 401 */
     ACCESS_FORBIDDEN, /* somebody's, who may not: 403 */
     ACCESS_BUSY,      /* too many questions, or the API does not answer: 503 */
@@ -32,7 +34,7 @@ typedef void access_done(void *arg, enum access_verdict v);
 int access_open(struct access **out, struct loop *l, const struct config *cfg,
                 struct kube_client *kube, struct err *e);
 /* <authorization>: the header's value. <peer>: its address, which has a share of the questions to
- * the API. <namespace>: whose pods' logs; "" = all. */
+ * the API. <namespace>: what it is about; "" = all. */
 void access_ask(struct access *a, struct str authorization, struct str peer, struct str namespace,
                 access_done *done, void *arg);
 /* Those who wait are told BUSY, and the API is asked nothing more. */

@@ -100,6 +100,7 @@ struct config {
     bool http_events, http_syslog;
     const char *http_events_path, *http_syslog_path;
     const char *http_token_file;
+    const char *http_admin_token_file;
     bool http_kubernetes_auth;
     bool envoy;
     uint64_t envoy_port;

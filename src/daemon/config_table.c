@@ -164,11 +164,14 @@ static const struct config_var vars[] = {
      "syslog over HTTP, on HTTP_PORT, as an input"},
     {"HTTP_SYSLOG_PATH", CONFIG_TEXT, TEXT("/syslog", 2, http_syslog_path), "its path"},
     {"HTTP_TOKEN_FILE", CONFIG_TEXT, TEXT("", 0, http_token_file),
-     "file with the bearer token that senders to these have to show, and that opens /drains, "
-     "/explain and all of /metrics; empty asks senders for none, and opens nothing"},
+     "file with the bearer token that senders to these have to show; empty asks them for none. "
+     "While both are off it opens what HTTP_ADMIN_TOKEN_FILE does"},
+    {"HTTP_ADMIN_TOKEN_FILE", CONFIG_TEXT, TEXT("", 0, http_admin_token_file),
+     "file with the bearer token that opens /drains, /explain and all of /metrics"},
     {"HTTP_KUBERNETES_AUTH", CONFIG_BOOL, TEXT("false", 0, http_kubernetes_auth),
      "/drains, /explain and all of /metrics also for a Kubernetes token whose user may get "
-     "pods/log in all namespaces; needs the API"},
+     "pods/log in all namespaces, and a part of them for one who may in a namespace; needs the "
+     "API"},
     {"ENVOY", CONFIG_BOOL, TEXT("false", 0, envoy),
      "access logs of Envoy over gRPC (ALS, v3 and v2) as an input"},
     {"ENVOY_PORT", CONFIG_NUMBER, NUM(9001, 0, 65535, envoy_port), "its port"},

@@ -303,11 +303,11 @@ static void status_facts(void *arg, struct node_facts *out)
     network_facts(&d->network, &out->network);
 }
 
-static void status_explain(void *arg, struct str query, struct http_reply *r)
+static void status_explain(void *arg, struct str query, bool plain, struct http_reply *r)
 {
     struct daemon *d = arg;
 
-    explain_ask(d->explain, query, r);
+    explain_ask(d->explain, query, plain, r);
 }
 
 /* The workers have what can be spared, but give it back a little later. */

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "daemon/snapshot.h"
@@ -97,6 +98,50 @@ static int add_seconds(struct buf *out, const char *key, uint64_t ms)
     return buf_addf(out, ",\"%s\":%" PRIu64 ".%03u", key, ms / 1000, (unsigned)(ms % 1000));
 }
 
+/* What tells how a peer answers is no counter for a tenant. */
+static bool is_plain(const struct field *f)
+{
+    static const size_t fields[] = {
+        offsetof(struct drain_counters, records_out),
+        offsetof(struct drain_counters, bytes_out),
+        offsetof(struct drain_counters, cut),
+        offsetof(struct drain_counters, lost[GAP_EVICTED]),
+        offsetof(struct drain_counters, lost[GAP_DELETED]),
+        offsetof(struct drain_counters, lost[GAP_TRUNCATED]),
+        offsetof(struct drain_counters, lost[GAP_RESTART]),
+        offsetof(struct drain_counters, lost[GAP_DAMAGED]),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        if (f->offset == fields[i])
+            return true;
+    return false;
+}
+
+static int add_plain_row(struct buf *out, const struct drain_row *r)
+{
+    bool more = false;
+
+    if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
+        add_text(out, "state", drains_plain_state(r->state)) < 0 ||
+        add_text(out, "promise", r->promise) < 0 ||
+        buf_addf(out, ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64, r->streams, r->lag_bytes) <
+            0 ||
+        add_seconds(out, "lag_seconds", r->lag_ms) < 0 || buf_addf(out, ",\"counters\":{") < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        const void *p = (const char *)&r->counters + counters[i].offset;
+
+        if (!is_plain(&counters[i]))
+            continue;
+        if (buf_addf(out, "%s\"%s\":%" PRIu64, more ? "," : "", counters[i].name,
+                     *(const uint64_t *)p) < 0)
+            return -1;
+        more = true;
+    }
+    return buf_addf(out, "}}");
+}
+
 static int add_row(struct buf *out, const struct drain_row *r)
 {
     if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
@@ -121,5 +166,28 @@ int drains_render(const struct snapshot *s, struct buf *out)
     for (unsigned i = 0; i < s->nrows; i++)
         if (buf_add(out, ",\n", i ? 2 : 0) < 0 || add_row(out, &s->rows[i]) < 0)
             return -1;
+    return buf_addf(out, "]\n");
+}
+
+const char *drains_plain_state(const char *state)
+{
+    return strcmp(state, "open") == 0 || strcmp(state, "idle") == 0 ? state : "failing";
+}
+
+int drains_render_namespace(const struct snapshot *s, const char *namespace, struct buf *out)
+{
+    bool more = false;
+
+    if (buf_add_ch(out, '[') < 0)
+        return -1;
+    for (unsigned i = 0; i < s->nrows; i++) {
+        const struct drain_row *r = &s->rows[i];
+
+        if (!r->owner || !r->namespace || strcmp(r->namespace, namespace) != 0)
+            continue;
+        if (buf_add(out, ",\n", more ? 2 : 0) < 0 || add_plain_row(out, r) < 0)
+            return -1;
+        more = true;
+    }
     return buf_addf(out, "]\n");
 }

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/url.h"
 #include "daemon/cli.h"
+#include "daemon/snapshot.h"
 #include "drains/engine.h"
 
 #define EXPLAIN_MAX 16
@@ -33,6 +34,7 @@ struct question {
     struct explain *explain;
     struct http_reply *reply; /* NULL: nobody waits any more */
     char *namespace, *pod;
+    bool plain;    /* see explain_ask() */
     unsigned left; /* workers that have not answered */
     struct where_report *reports[WORKERS_MAX];
 };
@@ -91,18 +93,20 @@ static void add_file(struct page *p, struct origin *o, uint32_t no)
 
 static void add_cursor(struct page *p, struct origin *o, const struct cursor_report *c)
 {
+    bool plain = p->question->plain;
+
     if (c->state)
-        add_line(p, "state", str_of(c->state));
-    if (c->retry_in_ms)
+        add_line(p, "state", str_of(plain ? drains_plain_state(c->state) : c->state));
+    if (c->retry_in_ms && !plain)
         (void)buf_addf(&p->out, "    %-9s in %" PRIu64 ".%" PRIu64 " s\n", "retry",
                        c->retry_in_ms / 1000, c->retry_in_ms % 1000 / 100);
-    if (c->state)
+    if (c->state && !plain)
         add_line(p, "error", c->error ? str_of(c->error) : STR("none"));
     (void)buf_addf(&p->out, "    %-9s segment %" PRIu32 ", ", "cursor", c->acked.seg);
     add_file(p, o, c->acked.seg);
     (void)buf_addf(&p->out, ": confirmed up to byte %" PRIu64 ", %" PRIu64 " bytes behind\n",
                    c->acked.off, c->lag_bytes);
-    if (c->lost_bytes)
+    if (c->lost_bytes && !plain) /* others of its namespaces may have lost some */
         (void)buf_addf(&p->out, "    %-9s %" PRIu64 " bytes by this drain on this node\n", "lost",
                        c->lost_bytes);
 }
@@ -202,7 +206,7 @@ static void take_pair(void *arg, const char *source, struct str url, enum route_
 {
     struct page *p = arg;
 
-    if (p->npairs == PAIRS_MAX)
+    if (p->npairs == PAIRS_MAX || (p->question->plain && trust != ROUTE_OWNER))
         return;
     p->pairs[p->npairs++] = (struct pair){
         source, url, trust, assign_find(p->question->explain->env.assign, url, trust)};
@@ -246,6 +250,8 @@ static void add_orphans(struct page *p, struct origin *o)
 
             if (c->stream != o->id || (c->spec && has_route(p, c->spec)))
                 continue;
+            if (p->question->plain && !(c->spec && c->spec->owner))
+                continue;
             (void)buf_addf(&p->out, "  drain %s\n", c->spec ? c->spec->name : "none");
             add_line(p, "from",
                      c->spec ? STR("the container has ended; what is unread is still sent")
@@ -273,7 +279,9 @@ static void add_drains(struct page *p, const struct explain *x, struct origin *o
     }
     add_orphans(p, o);
     if (!p->npairs && o->route && !router_stream_pending(o))
-        (void)buf_addf(&p->out, "  no drain: no route and no annotation is for it\n");
+        (void)buf_addf(&p->out, p->question->plain
+                                    ? "  no drain: no annotation is for it\n"
+                                    : "  no drain: no route and no annotation is for it\n");
 }
 
 static void add_stream(struct page *p, const struct explain *x, struct origin *o)
@@ -403,7 +411,14 @@ static bool find_name(struct str query, struct str *namespace, struct str *pod)
     return false;
 }
 
-void explain_ask(struct explain *x, struct str query, struct http_reply *r)
+struct str explain_namespace(struct str query)
+{
+    struct str namespace, pod;
+
+    return find_name(query, &namespace, &pod) ? namespace : STR("");
+}
+
+void explain_ask(struct explain *x, struct str query, bool plain, struct http_reply *r)
 {
     struct str namespace, pod;
     struct question *q;
@@ -419,6 +434,7 @@ void explain_ask(struct explain *x, struct str query, struct http_reply *r)
     q = xcalloc(1, sizeof(*q));
     q->explain = x;
     q->reply = r;
+    q->plain = plain;
     q->namespace = str_dup(namespace);
     q->pod = str_dup(pod);
     list_add_tail(&x->questions, &q->node);

@@ -25,8 +25,11 @@ struct explain_env {
 
 struct explain *explain_create(const struct explain_env *env);
 /* Answers <r>: 200 with the text, 404 when the pod is not known here, 400 when <query> names none,
- * 503 when too many wait already. */
-void explain_ask(struct explain *x, struct str query, struct http_reply *r);
+ * 503 when too many wait already. <plain>: for who may see that namespace only: without the
+ * operator's drains, and without what tells how a peer answers. */
+void explain_ask(struct explain *x, struct str query, bool plain, struct http_reply *r);
+/* The namespace that <query> is about; empty when it names no pod. */
+struct str explain_namespace(struct str query);
 /* All who wait get 503; what the workers still say is dropped. NULL is fine, as below. */
 void explain_stop(struct explain *x);
 /* No worker may answer any more. */

@@ -52,6 +52,13 @@ static void count_state(struct drain_row *row, const char *state)
 
 static void add_drain(struct drain_row *row, const struct drain_report *d)
 {
+    if (!row->name)
+        row->namespace = d->namespace;
+    else if (d->streams && row->streams &&
+             (!row->namespace || !d->namespace || strcmp(row->namespace, d->namespace) != 0))
+        row->namespace = NULL;
+    else if (d->streams)
+        row->namespace = d->namespace;
     row->name = d->name;
     row->owner = d->owner;
     row->promise = d->promise;

@@ -24,6 +24,7 @@ struct drain_row {
     const char *name; /* as all texts here: borrowed from the reports */
     bool owner;       /* a workload asked for it; an operator's of the same URL is another row */
     bool folded;      /* all owners' drains, added up */
+    const char *namespace; /* an owner's: of all its streams; NULL = of several, or of none */
     const char *promise;
     const char *error; /* the last one of any worker; NULL = none */
     struct {
@@ -96,5 +97,10 @@ int metrics_render(const struct snapshot *s, struct buf *out);
 int metrics_render_public(const struct snapshot *s, struct buf *out);
 /* A JSON array, one object per drain. */
 int drains_render(const struct snapshot *s, struct buf *out);
+/* The same for who may see <namespace>: the drains that its workloads, and nobody else's, asked
+ * for, without what tells how a peer answers. */
+int drains_render_namespace(const struct snapshot *s, const char *namespace, struct buf *out);
+/* What such a reader is told instead of a drain's state. */
+const char *drains_plain_state(const char *state);
 
 #endif

@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/log_quota.h"
 #include "base/mem.h"
+#include "daemon/cli.h"
+#include "daemon/explain.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
@@ -21,12 +23,13 @@
 enum phase { STARTING = 0, READY, STOPPING };
 static const char *const phase_names[] = {"starting", "ready", "stopping"};
 
-enum question { ASK_PUBLIC = 1, ASK_METRICS, ASK_DRAINS };
+enum question { ASK_PUBLIC = 1, ASK_METRICS, ASK_DRAINS, ASK_NAMESPACE };
 
 struct waiting {
     struct list node;
     struct http_reply *reply;
     enum question question;
+    char *namespace; /* ASK_NAMESPACE: owned */
 };
 
 struct slot {
@@ -65,23 +68,36 @@ static void drop_reports(struct status *st)
 }
 
 /* NULL: it is too long. */
-static struct http_body *render(struct status *st, const struct snapshot *s, enum question question)
+static struct http_body *render(struct status *st, const struct snapshot *s,
+                                const struct waiting *q)
 {
     struct buf text = BUF_INIT(SNAPSHOT_TEXT_MAX);
-    int rc = question == ASK_PUBLIC    ? metrics_render_public(s, &text)
-             : question == ASK_METRICS ? metrics_render(s, &text)
-                                       : drains_render(s, &text);
+    int rc = q->question == ASK_PUBLIC    ? metrics_render_public(s, &text)
+             : q->question == ASK_METRICS ? metrics_render(s, &text)
+             : q->question == ASK_DRAINS  ? drains_render(s, &text)
+                                          : drains_render_namespace(s, q->namespace, &text);
     struct http_body *body = rc < 0 ? NULL : http_body_create(st->http, &text);
 
     buf_release(&text);
     return body;
 }
 
-/* Those who wait for the same share the text of it. */
+static void answer(struct waiting *q, struct http_body *body)
+{
+    if (body)
+        http_reply_send_body(q->reply, 200, q->question >= ASK_DRAINS ? TYPE_JSON : TYPE_METRICS,
+                             body);
+    else
+        reply_text(q->reply, 500, "the answer is too long\n");
+    free(q->namespace);
+    free(q);
+}
+
+/* Those who wait for the same share the text of it; a namespace's is short. */
 static void answer_all(struct status *st, const struct snapshot *s, struct list *waiting)
 {
-    struct http_body *bodies[ASK_DRAINS + 1] = {NULL};
-    bool rendered[ASK_DRAINS + 1] = {false};
+    struct http_body *bodies[ASK_NAMESPACE + 1] = {NULL};
+    bool rendered[ASK_NAMESPACE + 1] = {false};
 
     while (!list_empty(waiting)) {
         struct waiting *q = list_entry(waiting->next, struct waiting, node);
@@ -89,14 +105,13 @@ static void answer_all(struct status *st, const struct snapshot *s, struct list 
 
         list_del(&q->node);
         if (!rendered[as])
-            bodies[as] = render(st, s, as);
-        rendered[as] = true;
-        if (bodies[as])
-            http_reply_send_body(q->reply, 200, as == ASK_DRAINS ? TYPE_JSON : TYPE_METRICS,
-                                 bodies[as]);
-        else
-            reply_text(q->reply, 500, "the answer is too long\n");
-        free(q);
+            bodies[as] = render(st, s, q);
+        rendered[as] = as != ASK_NAMESPACE;
+        answer(q, bodies[as]);
+        if (as == ASK_NAMESPACE) {
+            http_body_unref(bodies[as]);
+            bodies[as] = NULL;
+        }
     }
     for (unsigned i = 0; i < ARRAY_LEN(bodies); i++)
         http_body_unref(bodies[i]);
@@ -164,7 +179,8 @@ static void report(void *arg)
     loop_timer_start(st->report, LOG_REPORT_MS);
 }
 
-static void gather(struct status *st, struct http_reply *r, enum question question)
+static void gather(struct status *st, struct http_reply *r, enum question question,
+                   const char *namespace)
 {
     struct waiting *q;
     bool first = list_empty(&st->waiting);
@@ -176,6 +192,7 @@ static void gather(struct status *st, struct http_reply *r, enum question questi
     q = xcalloc(1, sizeof(*q));
     q->reply = r;
     q->question = question;
+    q->namespace = namespace ? str_dup(str_of(namespace)) : NULL;
     list_add_tail(&st->waiting, &q->node);
     if (!first)
         return;
@@ -258,19 +275,19 @@ static void readyz(struct status *st, struct http_reply *r)
     buf_release(&body);
 }
 
-static void explain(struct status *st, struct str query, struct http_reply *r)
+static void explain(struct status *st, struct str query, bool plain, struct http_reply *r)
 {
     if (st->phase != READY)
         reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
     else
-        st->source.explain(st->source.arg, query, r);
+        st->source.explain(st->source.arg, query, plain, r);
 }
 
 /* What anybody may see. False: it is no such page. */
 static bool public_page(struct status *st, struct str path, struct http_reply *r)
 {
     if (str_eq(path, STR("/metrics")))
-        gather(st, r, ASK_PUBLIC);
+        gather(st, r, ASK_PUBLIC, NULL);
     else if (str_eq(path, STR("/healthz")))
         reply_text(r, 200, "ok\n");
     else if (str_eq(path, STR("/readyz")))
@@ -291,13 +308,36 @@ static bool is_private(const struct status *st, struct str path)
 static void private_page(struct status *st, struct str path, struct str query, struct http_reply *r)
 {
     if (str_eq(path, STR("/metrics")))
-        gather(st, r, ASK_METRICS);
+        gather(st, r, ASK_METRICS, NULL);
     else if (str_eq(path, STR("/drains")))
-        gather(st, r, ASK_DRAINS);
+        gather(st, r, ASK_DRAINS, NULL);
     else if (st->source.explain && str_eq(path, STR("/explain")))
-        explain(st, query, r);
+        explain(st, query, false, r);
     else if (!public_page(st, path, r))
         reply_text(r, 404, "not found\n");
+}
+
+/* For who may see what tells of <namespace>. */
+static void namespace_page(struct status *st, struct str path, struct str query,
+                           const char *namespace, struct http_reply *r)
+{
+    if (str_eq(path, STR("/drains")))
+        gather(st, r, ASK_NAMESPACE, namespace);
+    else
+        explain(st, query, true, r);
+}
+
+/* The one namespace that a question is about: "namespace=shop", or that of the pod. "" = none. */
+static struct str namespace_of(struct str path, struct str query)
+{
+    struct str one;
+
+    if (str_eq(path, STR("/explain")))
+        return explain_namespace(query);
+    while (str_eq(path, STR("/drains")) && str_cut(&query, '&', &one))
+        if (str_starts(one, STR("namespace=")) && explain_is_name(str_skip(one, 10)))
+            return str_skip(one, 10);
+    return STR("");
 }
 
 static void handle_local(void *arg, const struct http_incoming *q, struct http_reply *r)
@@ -311,7 +351,7 @@ struct asker {
     struct list node; /* status->asking */
     struct status *status;
     struct http_reply *reply;
-    char *path, *query;
+    char *path, *query, *namespace;
 };
 
 static void refuse(struct http_reply *r, enum access_verdict v)
@@ -336,11 +376,14 @@ static void decided(void *arg, enum access_verdict v)
 
     if (v == ACCESS_YES)
         private_page(a->status, str_of(a->path), str_of(a->query), a->reply);
+    else if (v == ACCESS_NAMESPACE)
+        namespace_page(a->status, str_of(a->path), str_of(a->query), a->namespace, a->reply);
     else
         refuse(a->reply, v);
     list_del(&a->node);
     free(a->path);
     free(a->query);
+    free(a->namespace);
     free(a);
 }
 
@@ -358,8 +401,9 @@ static void ask_access(struct status *st, const struct http_incoming *q, struct 
     a->reply = r;
     a->path = str_dup(q->path);
     a->query = str_dup(q->query);
+    a->namespace = str_dup(namespace_of(q->path, q->query));
     list_add_tail(&st->asking, &a->node);
-    access_ask(st->access, q->authorization, http_reply_peer(r), STR(""), decided, a);
+    access_ask(st->access, q->authorization, http_reply_peer(r), str_of(a->namespace), decided, a);
 }
 
 /* Prometheus may show a token, too, and sees each drain. */
@@ -443,6 +487,7 @@ void status_stopping(struct status *st)
 
         list_del(&q->node);
         reply_text(q->reply, 503, "stopping\n");
+        free(q->namespace);
         free(q);
     }
     loop_timer_stop(st->deadline);

@@ -27,7 +27,7 @@ struct status_source {
     /* Fills in the control thread's own. */
     void (*facts)(void *arg, struct node_facts *out);
     /* Answers /explain: now or later, but before it is over. NULL = there is no such page. */
-    void (*explain)(void *arg, struct str query, struct http_reply *r);
+    void (*explain)(void *arg, struct str query, bool plain, struct http_reply *r);
     void *arg;
 };
 

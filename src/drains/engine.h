@@ -118,8 +118,9 @@ void engine_evict(struct engine *en, const struct held_segment *file, uint64_t e
 
 /* A copy of what a worker has, for /metrics and /drains. */
 struct drain_report {
-    char *name; /* of the spec */
-    bool owner; /* a workload asked for it */
+    char *name;      /* of the spec */
+    bool owner;      /* a workload asked for it */
+    char *namespace; /* of all its streams; NULL = of several, or there are none */
     const char *promise;
     const char *state;
     char *error; /* last one, or NULL; never a credential */

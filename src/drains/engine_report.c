@@ -47,6 +47,22 @@ static uint64_t held_by(const struct cursor *c)
     return bytes;
 }
 
+/* The one that all streams of <d> are of. */
+static char *only_namespace(const struct drain *d)
+{
+    struct str one = {NULL, 0};
+
+    list_for_each (it, &d->cursors) {
+        struct str ns =
+            list_entry(it, struct drain_cursor, drain_node)->cursor.stream->identity->namespace;
+
+        if (one.p && !str_eq(one, ns))
+            return NULL;
+        one = ns;
+    }
+    return one.len ? str_dup(one) : NULL;
+}
+
 static void report_drain(struct engine *en, struct drain *d, struct drain_report *r)
 {
     uint64_t now = loop_now(&en->loop);
@@ -54,6 +70,7 @@ static void report_drain(struct engine *en, struct drain *d, struct drain_report
     *r = (struct drain_report){
         .name = str_dup(str_of(d->spec->name)),
         .owner = d->spec->owner,
+        .namespace = d->spec->owner ? only_namespace(d) : NULL,
         .promise = drain_promise_text(d->spec->scheme->promise),
         .state = drain_state_name(d),
         .counters = d->counters,
@@ -162,6 +179,7 @@ void engine_report_free(struct engine_report *r)
     for (unsigned i = 0; i < r->ndrains; i++) {
         free(r->drains[i].name);
         free(r->drains[i].error);
+        free(r->drains[i].namespace);
     }
     free(r->drains);
     free(r);

@@ -21,11 +21,10 @@ static int read_token(struct bearer *b, struct err *e)
     if (fd >= 0)
         (void)close(fd); /* it was only read */
     if (n < 0)
-        return err_sys(e, error, "HTTP_TOKEN_FILE: cannot read %s", b->file);
+        return err_sys(e, error, "cannot read %s", b->file);
     token = str_trim(str_make(text, (size_t)n));
     if (!token.len || (size_t)n == sizeof(text))
-        return err_set(e, EINVAL, "HTTP_TOKEN_FILE: %s holds no token, or more than one can be",
-                       b->file);
+        return err_set(e, EINVAL, "%s holds no token, or more than one can be", b->file);
     b->len = token.len;
     memcpy(b->token, token.p, token.len);
     explicit_bzero(text, sizeof(text));

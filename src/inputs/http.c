@@ -481,8 +481,10 @@ struct input *input_http_open(const struct input_env *env, const struct http_inp
     list_init(&in->posts);
     heard_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
     syslog_parser_init(&in->parser);
-    if (bearer_open(&in->bearer, cfg->token_file, loop_now(env->loop), e) < 0)
+    if (bearer_open(&in->bearer, cfg->token_file, loop_now(env->loop), e) < 0) {
+        (void)err_wrap(e, "HTTP_TOKEN_FILE");
         goto fail;
+    }
     in->source = journal_source_open(env->journals, cfg->name, &in->counters, e);
     if (!in->source)
         goto fail;

@@ -160,6 +160,37 @@ def test_T06_the_socket_follows_its_directory(daemon, tmp_path):
     wait_for(lambda: len(d.fds()) <= fds, WAIT, "no descriptor to be left")
 
 
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of its own; remount("ro") and remount("rw")."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "logtrain-test", path], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"T06 IS NOT TESTED: no tmpfs can be mounted here, which takes root: {made.stderr.strip()}")
+    yield path, lambda how: subprocess.run(["mount", "-o", f"remount,{how}", path], check=True)
+    subprocess.run(["umount", "--lazy", path], check=True)
+
+
+def test_T06_a_state_path_that_is_read_only(node, oracle, daemon, http, disk):
+    """Nothing can be written there, no socket either: said, with the reason; lines go on, and the socket comes when it can."""
+    (state, remount), web = disk, http()
+    remount("ro")
+    d = daemon(node, routes=[("*", web.url("batch=ndjson"))], env={"STATE_PATH": state, "HTTP_ADMIN_TOKEN_FILE": token_file(state.parent, "adm1n")})
+    node.container("web-0").write(oracle.source("a").take(100))
+    oracle.wait_complete(web, WAIT).assert_exact()
+    (line,) = wait_for(lambda: d.log_lines("there is no socket to be asked on"), WAIT, "it to be said")
+    assert f"path={state}" in line and "Read-only file system" in line
+    assert d.log_lines("state cannot be (kept|written).*Read-only file system")
+    status, _, text = get(d, "/readyz")
+    assert status == 200 and "degraded: not durable" in text
+    assert get(d, "/drains", "adm1n")[0] == 200
+    done = run("drains", env={"STATE_PATH": str(state)})
+    assert done.returncode == 1 and "api.sock" in done.stderr, done.stderr
+    remount("rw")
+    wait_for(lambda: asked(d), WAIT, "the socket")
+
+
 def test_T06_without_a_state_there_is_no_socket(daemon):
     d = plain(daemon, STATE_PATH="")
     assert d.get("/readyz")[0] == 200 and d.get("/drains")[0] == 403
@@ -183,8 +214,39 @@ def test_T06_the_operators_token(tenant, tmp_path):
     assert "op3rat0rs" not in d.log()
 
 
+def token_file(tmp_path, token):
+    path = tmp_path / f"token-{token}"
+    path.write_text(token + "\n")
+    return path
+
+
+@pytest.mark.parametrize("on", [{"HTTP_EVENTS": "true"}, {"HTTP_SYSLOG": "true"}])
+@pytest.mark.parametrize("admin", [True, False])
+def test_T06_a_senders_token_opens_nothing(tenant, tmp_path, on, admin):
+    """Whoever may send may not see other tenants' drains, and who may see them may not send."""
+    env = {**on, "HTTP_TOKEN_FILE": token_file(tmp_path, "s3nder")}
+    if admin:
+        env["HTTP_ADMIN_TOKEN_FILE"] = token_file(tmp_path, "adm1n")
+    d, theirs = tenant(env=env)
+    for path in PRIVATE:
+        assert get(d, path, "s3nder")[0] == (401 if admin else 403)
+    assert not any(word in get(d, "/metrics", "s3nder")[2] for word in theirs)
+    path = "/events" if "HTTP_EVENTS" in on else "/syslog"
+
+    def send(token):
+        return subprocess.run(["curl", "-sS", "-m", "60", "-o", tmp_path / "answer", "-w", "%{http_code}", "-H", f"Authorization: Bearer {token}",
+                               "-d", "[]" if path == "/events" else "", f"http://127.0.0.1:{d.port}{path}"],
+                              capture_output=True, text=True, check=True).stdout
+    assert send("wrong") == "401" and send("s3nder") != "401" and send("adm1n") == "401"
+    if admin:
+        assert {r["name"] for r in json.loads(get(d, "/drains", "adm1n")[2])} == {r["name"] for r in asked(d)}
+        assert get(d, "/explain?pod=shop/web-7d9c8b6f5d-bcdfg", "adm1n")[0] == 200
+
+
 def test_T06_access_fails_closed(daemon, tmp_path):
     for env, why in (({"HTTP_TOKEN_FILE": tmp_path / "none"}, "HTTP_TOKEN_FILE: cannot read"),
+                     ({"HTTP_ADMIN_TOKEN_FILE": tmp_path / "none"}, "HTTP_ADMIN_TOKEN_FILE: cannot read"),
+                     ({"HTTP_ADMIN_TOKEN_FILE": tmp_path}, "HTTP_ADMIN_TOKEN_FILE"),
                      ({"HTTP_KUBERNETES_AUTH": "true"}, "HTTP_KUBERNETES_AUTH: the Kubernetes API is not used"),
                      ({"HTTP_KUBERNETES_AUTH": "yes"}, "HTTP_KUBERNETES_AUTH")):
         done = run("--drain", "*=null://", env={"KUBERNETES": "false", "HTTP_EVENTS": "true", "HTTP_PORT": "0", **{k: str(v) for k, v in env.items()}})
@@ -216,6 +278,55 @@ def test_T06_tokens_of_kubernetes(tenant, api, tmp_path):
     clock.step(mono=limits()["ACCESS_CACHE_MS"] / 1000 + 1)
     wait_for(lambda: d.metrics() and get(d, "/drains", "anns.token")[0] == 403, WAIT, "what was kept to be forgotten")
     assert "anns.token" not in d.log() + d.ask("/metrics")[1]
+
+
+def test_T06_a_token_for_one_namespace(tenant, node, api, oracle, http):
+    """Who may read the logs of one namespace sees the drains that its workloads asked for, and how far they have come; not how
+    a peer answers, nothing of other namespaces, and nothing of the operator's."""
+    operator, bank = http(), http()
+    c = node.container("till-7d9c8b6f5d-bcdfg", "bank")
+    api.workload(c, "till", drains=f"http://127.0.0.1:{bank.port}/till")
+    d, _ = tenant(env={"HTTP_KUBERNETES_AUTH": "true", "EGRESS_ALLOW": "127.0.0.0/8", "EGRESS_DENY": "10.77.0.0/16"},
+                  args=["--drain", f"*.shop={operator.url('batch=ndjson')}"])
+    c.write(oracle.source("till").take(5))
+    oracle.wait_complete(bank, WAIT, ["till"])
+    api.users |= {"bobs.token": {"username": "bob"}, "anns.token": {"username": "ann"}}
+    api.readers |= {("bob", "shop"), ("ann", ""), ("ann", "shop")}
+    status, _, text = get(d, "/drains?namespace=shop", "bobs.token")
+    mine = json.loads(text)
+    assert status == 200 and len(mine) == 4
+    for word in (str(operator.port), str(bank.port), "refused", "not allowed", "error", "retr"):
+        assert word not in text, word
+    assert not any({"connects", "disconnects", "rejected", "batches", "wire_bytes"} & set(r["counters"]) for r in mine)
+    assert sorted(r["state"] for r in mine).count("failing") >= 2 and {r["state"] for r in mine} <= {"open", "idle", "failing"}
+    assert max(r["counters"]["records_out"] for r in mine) == 20
+    status, _, text = get(d, "/explain?pod=shop/web-7d9c8b6f5d-bcdfg", "bobs.token")
+    assert status == 200 and "annotation of Deployment web" in text and "confirmed up to byte" in text
+    for word in (str(operator.port), "onnection refused", "not allowed", "error", "retry"):
+        assert word not in text, word
+    assert get(d, "/explain?pod=shop/nobody", "bobs.token")[0] == 404
+    refused = {get(d, path, "bobs.token")[::2] for path in (
+        "/drains", "/drains?namespace=", "/drains?namespace=bank", "/drains?namespace=nosuch", "/drains?namespace=sho*", "/drains?namespace=bank&namespace=shop",
+        "/explain?pod=bank/till-7d9c8b6f5d-bcdfg", "/explain?pod=bank/nobody", "/explain", "/explain?pod=shop", "/explain?namespace=shop&pod=bank/x")}
+    assert refused == {(403, "the token's user may not see this\n")}
+    assert get(d, "/metrics", "bobs.token")[0] == 403
+    # who may read all sees all, whatever he asks about
+    assert {r["name"] for r in json.loads(get(d, "/drains?namespace=shop", "anns.token")[2])} == {r["name"] for r in asked(d)}
+    assert str(operator.port) in get(d, "/explain?pod=shop/web-7d9c8b6f5d-bcdfg", "anns.token")[2]
+
+
+def test_T06_a_drain_of_two_namespaces_is_shown_to_neither(node, api, kube, oracle, http):
+    """The same URL: one drain. Its figures would tell each how much the other writes."""
+    web = http()
+    for ns in ("shop", "bank"):
+        c = node.container("web-7d9c8b6f5d-bcdfg", ns)
+        api.workload(c, "web", drains=web.url("batch=ndjson"))
+        c.write(oracle.source(ns).take(20))
+    d = kube(env={"HTTP_KUBERNETES_AUTH": "true"})
+    oracle.wait_complete(web, WAIT)
+    api.users |= {"bobs.token": {"username": "bob"}}
+    api.readers |= {("bob", "shop")}
+    assert len(asked(d)) == 1 and json.loads(get(d, "/drains?namespace=shop", "bobs.token")[2]) == []
 
 
 def test_T06_whatever_goes_wrong_with_a_review_is_a_no(tenant, api):
