@@ -234,7 +234,8 @@ static void refused_alone(struct drain *d, struct batch *b)
 
 void drain_rejected(struct drain *d, struct batch *b)
 {
-    d->last_error = b->err;
+    if (!d->held) /* else the reason for that stays */
+        d->last_error = b->err;
     if (b->records == 1) {
         refused_alone(d, b);
         return;
