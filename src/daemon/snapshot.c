@@ -52,13 +52,12 @@ static void count_state(struct drain_row *row, const char *state)
 
 static void add_drain(struct drain_row *row, const struct drain_report *d)
 {
-    if (!row->name)
+    bool same = row->namespace && d->namespace && strcmp(row->namespace, d->namespace) == 0;
+
+    if (!row->name || (d->streams && !row->streams))
         row->namespace = d->namespace;
-    else if (d->streams && row->streams &&
-             (!row->namespace || !d->namespace || strcmp(row->namespace, d->namespace) != 0))
+    else if (d->streams && !same)
         row->namespace = NULL;
-    else if (d->streams)
-        row->namespace = d->namespace;
     row->name = d->name;
     row->owner = d->owner;
     row->promise = d->promise;
