@@ -40,8 +40,9 @@
 #define LATE_QUIET_MS                                                                              \
     60000 /* a renamed file without a writer is watched while it grew so lately                    \
            */
-#define LATE_UNKNOWN_MS 600000 /* ... the same where the kernel does not tell who writes */
-#define LATE_FILES_MAX 8       /* renamed files of one log that are watched for a drain */
+#define LATE_UNKNOWN_MS 600000   /* ... the same where the kernel does not tell who writes */
+#define LATE_FILES_MAX 8         /* renamed files of one log that are watched for a drain */
+#define UNREADABLE_TELL_MS 10000 /* a log that cannot be read for so long: its workload is told */
 #define PARTIAL_TIMEOUT_MS                                                                         \
     60000 /* a line without an end is sent after this long without growth                          \
            */

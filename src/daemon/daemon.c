@@ -33,10 +33,12 @@
 #include "daemon/explain.h"
 #include "daemon/held.h"
 #include "daemon/kube.h"
+#include "daemon/missing.h"
 #include "daemon/network.h"
 #include "daemon/process.h"
 #include "daemon/status.h"
 #include "daemon/turns.h"
+#include "daemon/unreadable.h"
 #include "datasources/datasource.h"
 #include "inputs/input.h"
 #include "loop/mailbox.h"
@@ -58,6 +60,7 @@ struct daemon {
     struct origins origins;
     struct checkpoint *checkpoint;
     struct held *held;
+    struct unreadable *unreadable;
     struct assign assign;
     struct egress *egress;
     struct router *router;
@@ -246,6 +249,22 @@ static void worker_held(void *control, struct held_report *r)
     held_take(d->held, r);
 }
 
+static void worker_unreadable(void *control, unsigned worker, uint64_t stream, uint32_t no,
+                              bool now)
+{
+    unreadable_take(((struct daemon *)control)->unreadable, worker, stream, no, now);
+}
+
+static void input_unreadable(void *arg, const struct origin *o, bool now)
+{
+    unreadable_take(((struct daemon *)arg)->unreadable, 0, o->id, 0, now);
+}
+
+static void tell_unreadable(void *arg, const struct identity *id)
+{
+    kube_unreadable(((struct daemon *)arg)->kube, id);
+}
+
 static void worker_news(void *control, const struct drain_news *n)
 {
     kube_news(((struct daemon *)control)->kube, n);
@@ -285,6 +304,7 @@ static void status_facts(void *arg, struct node_facts *out)
     router_stats(d->router, &out->router);
     if (d->containers)
         d->containers->ops->stats(d->containers, &out->input);
+    out->input.unreadable_now += unreadable_count(d->unreadable);
     if (d->postgres)
         d->postgres->ops->stats(d->postgres, &out->postgres);
     out->uses_postgres = d->postgres != NULL;
@@ -402,6 +422,7 @@ static int start_engines(struct daemon *d, struct err *e)
         .saved = worker_saved,
         .held = worker_held,
         .news = worker_news,
+        .unreadable = worker_unreadable,
         .egress = d->egress,
         .state_key = {checkpoint_key(d->checkpoint)[0], checkpoint_key(d->checkpoint)[1]},
     };
@@ -426,35 +447,6 @@ static const char *self_pod(const struct config *c)
     return *c->pod_name || !host || !getenv("KUBERNETES_SERVICE_HOST") ? c->pod_name : host;
 }
 
-static bool is_here(struct daemon *d, uint64_t key)
-{
-    list_for_each (it, &d->origins.all)
-        if (identity_key(list_entry(it, struct origin, node)->identity) == key)
-            return true;
-    return false;
-}
-
-/* A pod of which something was unread is gone. Its drains are told by a stream that has no file and
- * has ended; without any, this log is. */
-static bool pod_gone(void *arg, struct identity *id, uint64_t bytes)
-{
-    struct daemon *d = arg;
-    struct origin *o;
-
-    if (is_here(d, identity_key(id)))
-        return false;
-    o = origin_create(&d->origins, identity_ref(id));
-    router_stream_add(d->router, o, true);
-    if (!o->workers)
-        log_error_for(identity_cause(id),
-                      "log files of a pod are gone since the last run, and what was unread of them",
-                      KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
-                      KV_STR("container", id->container), KV_INT("lost_bytes_at_least", bytes));
-    router_stream_remove(d->router, o);
-    origin_finish(o);
-    return true;
-}
-
 /* Unreadable is not gone: with any trouble they are left to their grace. */
 static void find_missing(struct daemon *d)
 {
@@ -462,7 +454,7 @@ static void find_missing(struct daemon *d)
 
     d->containers->ops->stats(d->containers, &stats);
     if (!stats.unreadable && access(d->cfg->log_path, R_OK | X_OK) == 0)
-        checkpoint_missing(d->checkpoint, pod_gone, d);
+        missing_declare(d->checkpoint, &d->origins, d->router);
 }
 
 static int open_inputs(struct daemon *d, struct err *e)
@@ -483,7 +475,9 @@ static int open_inputs(struct daemon *d, struct err *e)
                                       .notify = d->notify,
                                       .origins = &d->origins,
                                       .router = d->router,
-                                      .identify = kube_identify(d->kube)};
+                                      .identify = kube_identify(d->kube),
+                                      .unreadable = input_unreadable,
+                                      .unreadable_arg = d};
     if (c->kubernetes && !(d->containers = input_containers_open(&d->input_env, &cc, e)))
         return -1;
     if (d->containers)
@@ -527,6 +521,7 @@ static int open_rest(struct daemon *d, struct err *e)
         return err_wrap(e, "STATE_PATH");
     d->assign.checkpoint = d->checkpoint;
     d->held = held_create(d->cfg->held_bytes_max, d->engines);
+    d->unreadable = unreadable_create(&d->loop, &d->origins, tell_unreadable, d);
     if (open_signals(d, e) < 0 || open_routes(d, e) < 0 || open_status(d, e) < 0)
         return -1;
     if (start_engines(d, e) < 0)
@@ -542,6 +537,7 @@ static void release(struct daemon *d)
     mailbox_close(&d->mailbox); /* their last mails are about what is released below */
     checkpoint_close(d->checkpoint);
     held_free(d->held);
+    unreadable_free(d->unreadable);
     close_sources(d);
     network_close(&d->network);
     router_free(d->router);

@@ -129,6 +129,12 @@ void kube_news(struct kube *k, const struct drain_news *n)
         notices_take(k->notices, n);
 }
 
+void kube_unreadable(struct kube *k, const struct identity *id)
+{
+    if (k && k->notices)
+        notices_unreadable(k->notices, id->owner);
+}
+
 void kube_close_routes(struct kube *k)
 {
     if (!k)

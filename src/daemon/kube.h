@@ -29,6 +29,8 @@ void kube_close_routes(struct kube *k);
 void kube_free(struct kube *k);
 /* What a worker tells of a drain that a workload asked for. <k> may be NULL. */
 void kube_news(struct kube *k, const struct drain_news *n);
+/* A log of <id>'s workload cannot be read. <k> may be NULL. */
+void kube_unreadable(struct kube *k, const struct identity *id);
 /* For the memory bound: watches, objects known, bytes of their annotations. */
 void kube_load(const struct kube *k, uint64_t *watches, uint64_t *objects, uint64_t *note_bytes);
 /* *<refused>: drains in annotations that cannot be used. */

@@ -51,6 +51,7 @@ static const struct limit limits[] = {
     ROW(LATE_QUIET_MS, "ms"),
     ROW(LATE_UNKNOWN_MS, "ms"),
     ROW(LATE_FILES_MAX, "files"),
+    ROW(UNREADABLE_TELL_MS, "ms"),
     ROW(PARTIAL_TIMEOUT_MS, "ms"),
     ROW(MISSED_AFTER_MS, "ms"),
     ROW(MISSED_MAX, "links"),

@@ -233,6 +233,32 @@ void notices_take(struct notices *n, const struct drain_news *news)
     arm(n);
 }
 
+/* ---- logs that cannot be read ---- */
+
+struct unread_log {
+    const struct notices *n;
+    struct str uid;
+};
+
+static void tell_unreadable(void *arg, const struct kube_workload *w, bool known)
+{
+    const struct unread_log *u = arg;
+
+    (void)known;
+    if (w->ndrains && str_eq(w->uid, u->uid))
+        kube_events_post(u->n->events, w, &w->drains[0], true, "LogUnreadable",
+                         STR("a log file of it cannot be read on the node; its lines are delivered "
+                             "when it can be"));
+}
+
+void notices_unreadable(const struct notices *n, struct str uid)
+{
+    struct unread_log u = {n, uid};
+
+    if (uid.len)
+        kube_cluster_each(n->cluster, tell_unreadable, &u);
+}
+
 struct notices *notices_create(struct loop *l, const struct kube_cluster *cluster,
                                struct kube_events *events, uint64_t patience_ms)
 {

@@ -17,6 +17,8 @@ struct notices;
 struct notices *notices_create(struct loop *l, const struct kube_cluster *cluster,
                                struct kube_events *events, uint64_t patience_ms);
 void notices_take(struct notices *n, const struct drain_news *news);
+/* A log of the pod <uid> (identity.owner) cannot be read. */
+void notices_unreadable(const struct notices *n, struct str uid);
 void notices_free(struct notices *n); /* NULL is fine */
 
 #endif

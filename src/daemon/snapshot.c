@@ -156,6 +156,7 @@ void snapshot_init(struct snapshot *s, struct engine_report *const *reports, uns
             add_report(s, rows, reports[i]);
         else
             s->incomplete = 1;
+    s->unreadable = s->reader.unreadable + node->input.unreadable;
     map_release(&rows[0]);
     map_release(&rows[1]);
     drop_unused(s);

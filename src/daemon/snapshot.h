@@ -74,6 +74,7 @@ struct snapshot {
     struct reader_stats reader;
     struct drain_counters past; /* of owners' drains that have no row (any more) */
     uint64_t segments, cursors, parked, parked_dropped;
+    uint64_t unreadable; /* tries that failed, of the workers and of the input */
     uint64_t held_bytes, inflight_bytes;
     uint64_t turn_ms_max; /* the longest of all loops */
     uint64_t workers;

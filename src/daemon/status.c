@@ -250,6 +250,9 @@ static void add_degraded(struct buf *body, const struct node_facts *facts)
         add_kube(body, &facts->kube);
     if (facts->state.failing)
         (void)buf_addf(body, "degraded: not durable, the state cannot be written\n");
+    if (facts->input.unreadable_now)
+        (void)buf_addf(body, "degraded: %" PRIu64 " log files or directories cannot be read\n",
+                       facts->input.unreadable_now);
     if (facts->router.routes == 0)
         (void)buf_addf(body, "degraded: there are no routes\n");
 }

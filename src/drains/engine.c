@@ -356,6 +356,7 @@ static int engine_open(struct engine *en, struct err *e)
     if (en->cfg.open_segments)
         reader_set_open_share(&en->reader, en->cfg.open_segments);
     en->reader.passed = engine_passed;
+    en->reader.unreadable = engine_unreadable;
     map_init(&en->streams);
     map_init(&en->drains);
     list_init(&en->all);

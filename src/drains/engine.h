@@ -63,6 +63,8 @@ struct engine_config {
     /* What it holds of deleted files, when that has changed. */
     void (*held)(void *control, struct held_report *r);
     void (*forgotten)(void *control, unsigned worker, uint64_t stream); /* on the control thread */
+    /* Segment <no> of a stream cannot be read by the worker, or can again. May be NULL. */
+    void (*unreadable)(void *control, unsigned worker, uint64_t stream, uint32_t no, bool now);
     /* May be NULL. */
     void (*news)(void *control, const struct drain_news *n);
     /* All cursors of this worker are past segment <no> of a journal. May be NULL. */

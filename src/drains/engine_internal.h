@@ -112,6 +112,8 @@ void engine_stream_forget(struct engine *en, struct stream *s);
 void engine_passed(struct reader *r, const struct stream *s, uint32_t no);
 
 /* ---- engine_news.c ---- */
+/* reader->unreadable */
+void engine_unreadable(struct reader *r, const struct segment *seg, bool now);
 /* Tells the control thread, when <spec> is a workload's. */
 void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kind what,
                  uint64_t amount);

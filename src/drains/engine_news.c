@@ -1,6 +1,7 @@
 /*
- * What becomes of the drains that workloads asked for, told to the control thread when it changes.
- * As often as the log says it: when it begins to fail, when it has recovered, for each gap.
+ * What becomes of the drains that workloads asked for, and of files that cannot be read, told to
+ * the control thread when it changes. As often as the log says it: when it begins to fail, when it
+ * has recovered, for each gap.
  */
 #include <stdlib.h>
 
@@ -32,5 +33,39 @@ void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kin
     m->mail.handle = tell;
     m->news = en->cfg.news;
     m->news_of = (struct drain_news){en->cfg.index, drain_spec_ref(spec), what, amount};
+    mailbox_post(en->cfg.control, &m->mail);
+}
+
+struct unreadable_mail {
+    struct mail mail;
+    void (*unreadable)(void *control, unsigned worker, uint64_t stream, uint32_t no, bool now);
+    unsigned worker;
+    uint64_t stream;
+    uint32_t no;
+    bool now;
+};
+
+static void tell_unreadable(void *control, struct mail *mail)
+{
+    struct unreadable_mail *m = container_of(mail, struct unreadable_mail, mail);
+
+    m->unreadable(control, m->worker, m->stream, m->no, m->now);
+    free(m);
+}
+
+void engine_unreadable(struct reader *r, const struct segment *seg, bool now)
+{
+    struct engine *en = container_of(r, struct engine, reader);
+    struct unreadable_mail *m;
+
+    if (!en->cfg.unreadable)
+        return;
+    m = xcalloc(1, sizeof(*m));
+    *m = (struct unreadable_mail){.mail = {.handle = tell_unreadable},
+                                  .unreadable = en->cfg.unreadable,
+                                  .worker = en->cfg.index,
+                                  .stream = seg->stream->id,
+                                  .no = seg->no,
+                                  .now = now};
     mailbox_post(en->cfg.control, &m->mail);
 }

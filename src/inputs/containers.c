@@ -121,6 +121,7 @@ static void cstream_release(struct cstream *st)
 {
     struct identify *identify = st->in->base.env->identify;
 
+    cstream_untroubled(st);
     if (st->asked)
         identify->gone(identify, st->origin);
     while (!list_empty(&st->sources))
@@ -399,6 +400,8 @@ static void containers_stats(const struct input *in, struct input_stats *out)
 {
     const struct containers *c = containers_of((struct input *)in);
 
+    const struct clink *l;
+
     *out = c->stats;
     list_for_each (it, &c->streams) {
         const struct cstream *st = list_entry(it, struct cstream, node);
@@ -407,6 +410,9 @@ static void containers_stats(const struct input *in, struct input_stats *out)
         list_for_each (seg, &st->origin->segments)
             out->segments++;
     }
+    out->unreadable_now = c->log_trouble && c->log_trouble != ENOENT;
+    for (size_t i = 0; (l = map_next(&c->links, &i));)
+        out->unreadable_now += l->trouble != 0;
 }
 
 static void containers_close(struct input *in)

@@ -189,6 +189,8 @@ bool cstream_was_missed(const struct cstream *st);
 
 /* Looks at all sources and passes on what has changed; finishes and frees <st> when it is over. */
 void cstream_look(struct cstream *st);
+/* It ends: what could not be read of it does not count any more. */
+void cstream_untroubled(struct cstream *st);
 
 /* ---- containers_path.c ---- */
 

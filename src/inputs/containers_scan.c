@@ -14,6 +14,7 @@
  * changes nothing. Nor does one in which nothing at all is left: the directory may be back in a
  * moment.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,8 +147,15 @@ static void reconcile(struct cstream *st, struct look *k)
     take_unknown(st, k, first_new);
 }
 
+/* Without a descriptor left that is not known. */
+static bool says_unreadable(int error)
+{
+    return error && error != EMFILE && error != ENFILE;
+}
+
 static void trouble_set(struct cstream *st, int error)
 {
+    const struct input_env *env = st->in->base.env;
     struct err e;
 
     if (error)
@@ -155,6 +163,8 @@ static void trouble_set(struct cstream *st, int error)
     (void)loop_make_room(st->in->base.env->loop, error); /* for the next look */
     if (error == st->trouble)
         return;
+    if (env->unreadable && says_unreadable(error) != says_unreadable(st->trouble))
+        env->unreadable(env->unreadable_arg, st->origin, says_unreadable(error));
     st->trouble = error;
     if (error) {
         (void)err_sys(&e, error, "cannot list '%s'",
@@ -187,6 +197,15 @@ static void introduce(struct cstream *st)
         router_stream_add(env->router, o, existing);
     else
         router_stream_add_pending(env->router, o, existing);
+}
+
+void cstream_untroubled(struct cstream *st)
+{
+    const struct input_env *env = st->in->base.env;
+
+    if (env->unreadable && says_unreadable(st->trouble))
+        env->unreadable(env->unreadable_arg, st->origin, false);
+    st->trouble = 0;
 }
 
 void cstream_look(struct cstream *st)

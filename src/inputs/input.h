@@ -24,15 +24,19 @@ struct input_env {
     struct router *router;
     struct identify *identify; /* NULL: a container is called what its path says */
     struct journals *journals; /* of network inputs; NULL for a daemon without one */
+    /* The directory of a stream's files cannot be listed, or can again. NULL: nobody asks. */
+    void (*unreadable)(void *arg, const struct origin *o, bool now);
+    void *unreadable_arg;
 };
 
 struct input_stats {
     uint64_t streams;  /* known now */
     uint64_t segments; /* files known now */
     uint64_t rescans;
-    uint64_t refused;    /* files not followed: outside the allowed roots, not regular, ... */
-    uint64_t unreadable; /* tries that failed with EACCES, EIO, ... */
-    uint64_t missed;     /* containers whose log was gone before it was found */
+    uint64_t refused;        /* files not followed: outside the allowed roots, not regular, ... */
+    uint64_t unreadable;     /* tries that failed with EACCES, EIO, ... */
+    uint64_t unreadable_now; /* links, and the log path, of which the last one did */
+    uint64_t missed;         /* containers whose log was gone before it was found */
 };
 
 /* Of one network input. All are uint64_t. */

@@ -98,7 +98,7 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
             return STEP_AGAIN;
         }
     }
-    seg->complained = false;
+    segment_set_readable(seg);
     *v = (struct view){seg, into + m, (size_t)got - m, m, off, (size_t)got < m + n};
     if (off + v->len > seg->size)
         seg->size = off + v->len;

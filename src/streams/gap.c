@@ -326,6 +326,7 @@ static bool wants(const struct cursor *c, const struct segment *seg)
 void segment_lost(struct segment *seg, const struct gap *times)
 {
     seg->gone = true;
+    segment_set_readable(seg);
     list_for_each_safe (it, &seg->stream->cursors) {
         struct cursor *c = list_entry(it, struct cursor, stream_node);
 

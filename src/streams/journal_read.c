@@ -72,7 +72,7 @@ static ssize_t look(struct cursor *c, struct segment *seg, char *into, size_t n)
         cursor_unreadable(c, seg, errno);
         return -1;
     }
-    seg->complained = false;
+    segment_set_readable(seg);
     if (c->sent.pos.off + (uint64_t)got > seg->size)
         seg->size = c->sent.pos.off + (uint64_t)got;
     return got;

@@ -122,7 +122,11 @@ void cursor_rewind(struct cursor *c)
 
 uint64_t cursor_lag(const struct cursor *c, const struct mark *m)
 {
-    return c->resume ? cursor_resume_lag(c) : mark_lag(c, m);
+    struct mark end = *m;
+
+    if (c->at_end) /* that file was not open yet */
+        end.pos.off = c->end_off;
+    return c->resume ? cursor_resume_lag(c) : mark_lag(c, &end);
 }
 
 uint64_t mark_lag(const struct cursor *c, const struct mark *m)

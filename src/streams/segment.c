@@ -70,10 +70,37 @@ enum segment_writers segment_writers(const struct segment *seg)
 
 static void complain(struct segment *seg, const struct err *e)
 {
-    if (!seg->complained)
-        log_warn_for(identity_cause(seg->stream->identity), "log file unreadable, will try again",
-                     KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_ERR(e));
-    seg->complained = true;
+    struct reader *r = seg->stream->reader;
+
+    r->stats.unreadable++;
+    if (seg->unreadable)
+        return;
+    seg->unreadable = true;
+    log_warn_for(identity_cause(seg->stream->identity), "log file unreadable, will try again",
+                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_ERR(e));
+    if (r->unreadable)
+        r->unreadable(r, seg, true);
+}
+
+void segment_set_readable(struct segment *seg)
+{
+    struct reader *r = seg->stream->reader;
+
+    if (!seg->unreadable)
+        return;
+    seg->unreadable = false;
+    if (r->unreadable)
+        r->unreadable(r, seg, false);
+}
+
+/* It lags behind as much as there is, whether it can be read or not. */
+static void look_from_outside(struct segment *seg)
+{
+    struct segment_stat st;
+
+    if (segment_stat_path(seg->path, &st, NULL) == 0 && segment_id_same_inode(&st.id, &seg->id) &&
+        st.size > seg->size)
+        seg->size = st.size;
 }
 
 void segment_unreadable(struct segment *seg, int error)
@@ -362,9 +389,12 @@ int segment_ensure_open(struct segment *seg)
     fd = open_within_share(r, seg->path, &error);
     if (fd >= 0)
         return adopt(seg, fd);
+    if (error == ENOENT)
+        segment_set_readable(seg); /* as far as one can tell: it has gone, or another name */
     if (error == ENOENT || out_of_descriptors(error))
         return later(seg, RETRY_SOON_MS);
     (void)err_sys(&e, error, "open");
     complain(seg, &e);
+    look_from_outside(seg);
     return later(seg, RETRY_LATER_MS);
 }

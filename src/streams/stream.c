@@ -71,6 +71,7 @@ static void check_late_bytes(struct segment *seg)
 
 static void segment_free(struct segment *seg)
 {
+    segment_set_readable(seg);
     segment_close(seg);
     list_del(&seg->node);
     free(seg->path);

@@ -62,7 +62,7 @@ struct segment {
     bool recalled;      /* every cursor had passed it; kept for one that is about to come */
     bool unpackable;    /* it is in a .gz that could not be opened when last tried */
     bool nameless;      /* the open file has no name any more: only we keep it on the disk */
-    bool complained;    /* unreadable, and it was said */
+    bool unreadable;    /* the last try to open or to read it failed */
     bool holed;         /* NULs in it were passed over, and it was said */
 };
 
@@ -215,6 +215,7 @@ struct reader_stats {
     uint64_t acks;              /* times that a confirmed place moved, or a cursor came or went */
     uint64_t resume_gaps;       /* cursors whose file was gone or another after a restart */
     uint64_t hole_bytes;        /* NULs where a line should begin, passed over */
+    uint64_t unreadable;        /* tries to open or to read a file that failed */
     uint64_t late_bytes;        /* written to a segment after every cursor had left it */
     uint64_t open_segments;     /* now */
 };
@@ -236,6 +237,8 @@ struct reader {
     struct reader_stats stats;
     /* A segment of a journal has been let go: every cursor is past it. May be NULL. */
     void (*passed)(struct reader *r, const struct stream *s, uint32_t no);
+    /* A segment cannot be read, or can again, or is let go. May be NULL. */
+    void (*unreadable)(struct reader *r, const struct segment *seg, bool now);
 };
 void reader_init(struct reader *r, struct loop *loop, size_t max_line, uint64_t partial_timeout_ms);
 void reader_release(struct reader *r);
@@ -291,6 +294,8 @@ int segment_ensure_open(struct segment *seg);
  * when that cannot be opened now; then what is open stays so. */
 int segment_open_packed(struct segment *seg);
 void segment_close(struct segment *seg);
+/* It could be read, or nobody will try any more. */
+void segment_set_readable(struct segment *seg);
 /* Its last name says that it was compressed in a way that is not read here. */
 bool segment_is_unreadable(const struct segment *seg);
 enum segment_writers {

@@ -3,6 +3,7 @@
 import pytest
 from lib.daemon import SLOW
 from lib.kapi import status
+from lib.preload import Files
 from lib.wait import stays, wait_for
 
 WAIT = 30 * SLOW
@@ -137,3 +138,21 @@ def test_switched_off(node, api, kube):
     d = kube({"KUBERNETES_EVENTS": "false"})
     wait_for(lambda: "drain refused" in d.log(), WAIT, "the refusal")
     stays(lambda: not api.count("events"), 1, "no Event")
+
+
+def test_L14_a_log_that_cannot_be_read_is_told_once(node, oracle, api, kube, http, tmp_path):
+    """Of two containers of one pod: what their workload is told, and their lines come when they can be read."""
+    files = Files(tmp_path)
+    peer = http()
+    files.fail("open", "EACCES", match=POD)
+    pod = node.pod(POD, "shop")
+    logs = [pod.container("main"), pod.container("side")]
+    deployment = api.workload(logs[0], "web", drains=peer.url())
+    kube(files.env)
+    for c in logs:
+        c.write(oracle.source(c.name).take(10))
+    event = first(api, "LogUnreadable")
+    assert on_the_deployment(event, deployment) and event["type"] == "Warning" and "cannot be read" in event["message"]
+    stays(lambda: reasons(api).count("LogUnreadable") == 1, 3, "one Event")
+    files.clear()
+    oracle.wait_complete(peer, WAIT).assert_exact()

@@ -105,7 +105,12 @@ static struct engine_report two = {
 };
 static const struct node_facts facts = {
     .router = {.routes = 21, .streams = 22, .unrouted = 23, .pending = 29, .attachments = 24},
-    .input = {.streams = 22, .segments = 25, .rescans = 26, .refused = 27, .unreadable = 28},
+    .input = {.streams = 22,
+              .segments = 25,
+              .rescans = 26,
+              .refused = 27,
+              .unreadable = 28,
+              .unreadable_now = 44},
     .process = {.cpu_ms = 1234,
                 .rss_bytes = 31,
                 .virtual_bytes = 32,
@@ -338,6 +343,7 @@ static void the_node_is_added_up(void **state)
         "logtrain_rescans_total 26",
         "logtrain_refused_files_total 27",
         "logtrain_unreadable_files_total 28",
+        "logtrain_unreadable_files 44",
         "logtrain_inotify_overflows_total 41",
         "logtrain_inotify_degraded 1",
         "logtrain_memory_bound_bytes 43",

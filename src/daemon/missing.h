@@ -1,0 +1,12 @@
+/* Streams that were known when the last run ended, of which something was unread, and that are gone
+ * since: declares what was lost of them. */
+#ifndef DAEMON_MISSING_H
+#define DAEMON_MISSING_H
+
+#include "daemon/checkpoint.h"
+#include "router/router.h"
+#include "streams/origin.h"
+
+void missing_declare(struct checkpoint *c, struct origins *origins, struct router *router);
+
+#endif
