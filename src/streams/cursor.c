@@ -490,6 +490,7 @@ static int pass_over(struct cursor *c, struct segment *seg)
         c->at_end = false;
         c->sent.pos.off = seg->size;
         c->acked = c->sent;
+        c->unseen_told = seg->no;
     }
     if ((seg->size > c->sent.pos.off && c->sent.pos.off < late_limit(c, seg)) ||
         gap_is_news(c, seg)) {

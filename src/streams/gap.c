@@ -152,6 +152,8 @@ void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct 
     g.at_least = !seg->seen;
     if (from >= to && !g.at_least)
         return;
+    if (g.at_least)
+        c->unseen_told = seg->no;
     g.from = (struct position){seg->no, seg->gen, from};
     g.to = (struct position){seg->no, seg->gen, to};
     g.at = from;
@@ -165,7 +167,10 @@ void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct 
 
 bool gap_is_news(const struct cursor *c, const struct segment *seg)
 {
-    if (seg->seen || c->acked.pos.seg >= seg->no)
+    const struct position *at = &c->acked.pos;
+
+    if (seg->seen || c->original || c->unseen_told >= seg->no || at->seg > seg->no ||
+        (at->seg == seg->no && at->off))
         return false;
     list_for_each (it, &c->gaps)
         if (list_entry(it, struct gap, node)->from.seg == seg->no)

@@ -326,10 +326,27 @@ void stream_grew(struct stream *s)
         stream_trim(s);
 }
 
+/* Of a stream that is finished nobody tells any more: a file that is not open and has no name now
+ * will not get another one. */
+static void lose_what_is_gone(struct stream *s)
+{
+    list_for_each (it, &s->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+
+        if (seg->lent || seg->gone || seg->fd >= 0 || !seg->path || access(seg->path, F_OK) == 0 ||
+            (errno != ENOENT && errno != ENOTDIR))
+            continue;
+        free(seg->path);
+        seg->path = NULL;
+        segment_lost(seg, NULL);
+    }
+}
+
 void stream_finish(struct stream *s)
 {
     s->finished = true;
     look_for_names(s);
+    lose_what_is_gone(s);
     stream_grew(s);
 }
 

@@ -162,7 +162,8 @@ struct cursor {
     struct mark acked;              /* all before it is confirmed */
     bool at_end; /* starts in <end>, which is looked at when the file is first open */
     uint64_t end_off;
-    int64_t since_s; /* with sent.old: lines from before that second are not wanted, ... */
+    uint32_t unseen_told; /* segments that nobody could open: declared up to this number */
+    int64_t since_s;      /* with sent.old: lines from before that second are not wanted, ... */
     struct position since_end; /* ... of those before this: what came since is wanted, whatever time
                                   it has */
     uint64_t wake_at;          /* for READ_WAIT and READ_STUCK */

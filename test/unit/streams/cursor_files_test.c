@@ -169,6 +169,27 @@ static void test_L20_truncated_and_grown_to_what_was_seen(void **state)
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 88);
 }
 
+/* It was there when it was found, and gone with its pod before anybody opened it. */
+static void test_L05_gone_before_it_was_opened(void **state)
+{
+    struct world *w = *state;
+    char path[PATH_MAX];
+
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", 0);
+    (void)snprintf(path, sizeof(path), "%s/0.log", w->dir);
+    assert_int_equal(unlink(path), 0);
+    attach(w, false);
+    expect(w, READ_STUCK, "");
+    stream_finish(w->stream);
+    expect(
+        w, READ_END,
+        "e:logtrain: an unknown number of bytes, perhaps none, were lost: their file was deleted "
+        "before it could be read|");
+    cursor_ack(&w->cursor, &w->cursor.sent);
+    expect(w, READ_END, "");
+}
+
 static void test_F06_truncated_to_nothing(void **state)
 {
     struct world *w = *state;
@@ -404,6 +425,7 @@ int main(void)
         CASE(test_L20_seen_once_and_truncated),
         CASE(test_L20_truncated_and_grown_past_what_was_seen),
         CASE(test_L20_truncated_and_grown_to_what_was_seen),
+        CASE(test_L05_gone_before_it_was_opened),
         CASE(test_F06_truncated_to_nothing),
         CASE(test_F08_hole_left_by_truncation),
         CASE(test_F11_deleted_while_held),
