@@ -66,8 +66,9 @@ class Source:
 class Account:
     """What one drain received of one stream. Feed it in any order for counts; in order of arrival for reorder."""
 
-    def __init__(self, name):
+    def __init__(self, name, gone=()):
         self.name = name
+        self.gone = gone     # lines that their node does not have any more: a rewind leaves them out, too
         self.high = -1       # highest sequence number seen
         self.last = -1       # the one before this
         self.distinct = 0
@@ -122,9 +123,15 @@ class Account:
         return True
 
     def _hole(self, first, end):
-        """Is all of [first, end) one hole? A rewind over lines that were lost leaves them out again."""
+        """Is all of [first, end) one hole, or gone? A rewind over lines that were lost leaves them out again."""
         i = bisect.bisect_right(self._from, first) - 1
-        return i >= 0 and end <= self._to[i]
+        if i >= 0 and end <= self._to[i]:
+            return True
+        return bool(self.gone) and all(seq in self.gone or self._hole_at(seq) for seq in range(first, end))
+
+    def _hole_at(self, seq):
+        i = bisect.bisect_right(self._from, seq) - 1
+        return i >= 0 and seq < self._to[i]
 
     def missing(self, written):
         """Ranges (first, last) of the lines below <written> that never came."""
@@ -200,10 +207,11 @@ class Oracle:
     def written(self, streams=None):
         return {n: s.written for n, s in self.sources.items() if streams is None or n in streams}
 
-    def check(self, messages, streams=None):
-        """Judges <messages> (bytes, in order of arrival) of one drain that was to get <streams> (None: all)."""
+    def check(self, messages, streams=None, gone=None):
+        """Judges <messages> (bytes, in order of arrival) of one drain that was to get <streams> (None: all). <gone>: which
+        lines of a stream cannot be read again."""
         written = self.written(streams)
-        accounts = {n: Account(n) for n in written}
+        accounts = {n: Account(n, (gone or {}).get(n, ())) for n in written}
         corrupt, foreign, refused = [], [], 0
         for message in messages:
             found = parse(message)

@@ -1,15 +1,19 @@
 """The soak (X02, S01): one daemon, four drains, writers, and a seeded stream of faults; then the account.
 
-    scripts/soak --minutes 10 --seed 7     faults of all kinds
+    scripts/soak --minutes 10 --seed 7     faults of all kinds, under READ_FROM=end
+    scripts/soak --read-from start …       … under the other setting
     scripts/soak --kills 200               SIGKILL and rotation only
     scripts/soak --sweep 1                 the n-th failing call (S10)
 
-Every fault is printed when it is injected. At the end, for each drain:
+Every fault is printed when it is injected. Lines count from the daemon's first start. At the end, for each drain:
 
-    written = delivered + declared lost + pending, and how many came twice
+    written = delivered + declared lost + unexplained, and how many came twice
 
-Lost may only be what kubelet's rotation (MaxFiles) or a deleted pod took from the node before it was read by a daemon that was
-killed meanwhile; the harness knows which lines were in those files. Everything else that is missing fails the run.
+Declared lost is what the node does not have any more (kubelet's rotation, a deleted pod, a damaged .gz) and of which the
+daemon's log says, for that drain and that pod, that bytes were lost; the harness knows which lines were in those files. After
+the state was damaged, it cannot know what it had not read of files that were gone by then; nor of a pod that came less than a
+checkpoint before a SIGKILL, and went before the next start. Everything else that is missing is
+unexplained, and fails the run.
 """
 
 import argparse
@@ -23,157 +27,24 @@ import threading
 import time
 from pathlib import Path
 
-from . import http_peer, peer
 from .daemon import SLOW, Daemon
-from .elastic import Elastic
 from .node import Node, Writer
 from .oracle import Oracle, parse
 from .preload import Clock, Files
 from .redis import RedisServer
+from .soak_drains import CHECKPOINT_S, ElasticDrain, HttpDrain, RedisDrain, SyslogDrain
 from .sweep import Sweep
 from .wait import Timeout, wait_for
 
 IN_FLIGHT = 16 * 1024 * 1024  # INFLIGHT_MAX: bytes that may be on their way to all drains of a worker
-CHECKPOINT_S = 3             # CHECKPOINT_MS, the write itself, and a machine that is busy
-COMMIT_S = 15                # syslog over TCP: a young connection and COMMIT_LAG_MS behind
 LINE = 120
-
-
-class HttpDrain:
-    """A receiver and what can go wrong with it. <again>: seconds of lines that may come twice per fault that hits it."""
-
-    name = "http"
-    again = CHECKPOINT_S
-    ordered = True
-
-    def __init__(self, rng, tmp):
-        self.rng = rng
-        self.sick = None
-        self.peer = self.make(tmp)
-
-    def make(self, tmp):
-        return http_peer.Http(answers=self.answer)
-
-    def url(self):
-        return self.peer.url("batch=ndjson&linger=20ms")
-
-    def answer(self, _request):
-        if self.sick == "errors":
-            return self.rng.choice([500, 502, 503, 429, None, None])
-        if self.sick == "answers cut" and self.rng.random() < 0.3:
-            return http_peer.Answer(200, cut="before")  # taken, and nobody hears of it
-        if self.sick == "slow":
-            return http_peer.Answer(200, delay=0.3)
-        return None
-
-    FAULTS = ["errors", "answers cut", "slow", "refuses", "resets", "stalls"]
-
-    def fall_ill(self, fault):
-        self.sick = fault
-        if fault == "refuses":
-            self.peer.refuse("reset")
-        elif fault == "resets":
-            self.peer.end_all("reset")
-        elif fault == "stalls":
-            self.peer.mode = peer.NEVER_READ
-            self.peer.end_all("fin")
-
-    def recover(self):
-        if self.sick == "refuses":
-            self.peer.resume()
-        if self.sick == "stalls":
-            self.peer.mode = peer.NORMAL
-            self.peer.end_all("reset")
-        self.sick = None
-
-    def receiver(self):
-        return self.peer
-
-    def close(self):
-        self.peer.close()
-
-
-class ElasticDrain(HttpDrain):
-    name = "elasticsearch"
-    again = 0
-    ordered = False  # what is answered with 429 comes later than what stood behind it
-
-    def make(self, tmp):
-        return Elastic(decide=self.decide, whole=self.whole)
-
-    def url(self):
-        return self.peer.url("linger=20ms&index=soak")
-
-    def decide(self, _document, _id):
-        return 429 if self.sick == "items refused" and self.rng.random() < 0.1 else None
-
-    def whole(self, _request):
-        return self.rng.choice([503, 429, None]) if self.sick == "errors" else None
-
-    def mangle(self, items):
-        del items
-        return http_peer.Answer(200, cut="before", counts=False)
-
-    FAULTS = ["errors", "items refused", "answers cut", "refuses", "resets", "stalls"]
-
-    def fall_ill(self, fault):
-        super().fall_ill(fault)
-        self.peer.mangle = self.mangle if fault == "answers cut" else None
-
-    def recover(self):
-        self.peer.mangle = None
-        super().recover()
-
-
-class RedisDrain(HttpDrain):
-    name = "redis"
-
-    def make(self, tmp):
-        return RedisServer(tmp / "redis")
-
-    def url(self):
-        return self.peer.url("mode=list&key=lines&format=raw", path="/")
-
-    FAULTS = ["restarts", "connections killed", "pauses"]
-
-    def fall_ill(self, fault):
-        self.sick = fault
-        if fault == "restarts":
-            self.peer.restart()
-        elif fault == "connections killed":
-            self.peer.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        else:
-            self.peer.call("CLIENT", "PAUSE", 700, "WRITE")
-
-    def recover(self):
-        self.sick = None
-
-    def receiver(self):
-        return self.peer.list("lines")
-
-
-class SyslogDrain(HttpDrain):
-    name = "syslog+tcp"
-    again = COMMIT_S
-
-    def make(self, tmp):
-        return peer.SyslogTcp()
-
-    def url(self):
-        return self.peer.url()
-
-    FAULTS = ["refuses", "resets", "stalls", "hangs up"]
-
-    def fall_ill(self, fault):
-        super().fall_ill(fault)
-        if fault == "hangs up":
-            self.peer.end_all("fin")
 
 
 class Soak:
     """<seconds> of faults, or <kills> times SIGKILL. run() raises AssertionError when the account is not as promised."""
 
-    def __init__(self, seed, seconds=None, kills=None, rate=150, drains=None, tmp=None, say=print, containers=3):
+    def __init__(self, seed, seconds=None, kills=None, rate=150, tmp=None, say=print, containers=3, read_from="end"):
+        self.read_from = read_from
         self.rng = random.Random(seed)
         self.seconds = seconds
         self.kills = kills
@@ -192,7 +63,13 @@ class Soak:
         self.counts = collections.Counter()
         self.deaths = 0          # of the daemon
         self.removed = collections.defaultdict(set)  # stream: lines in files that are no more
-        self.short = []          # streams of pods that were deleted
+        self.forgiven = collections.defaultdict(set)  # ... that were no more when the state was found damaged
+        self.mistaken = {}       # drains whose route was refused: until when the daemon may not know that it is good again
+        self.downs = []          # (killed, ready again)
+        self.damaged = set()     # compressed files
+        self.damages = 0         # of the state, so that all there is was read again
+        self.pods = 0            # that came, and went
+        self.lives = {}          # of each of them: from when until when
         self.healing = []        # (when, what)
         self.containers = containers
         self.lock = threading.Lock()
@@ -209,6 +86,8 @@ class Soak:
             self.live.append(c)
 
     def _note_removed(self, name, path):
+        if path in self.damaged:
+            return  # it was noted then
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as f:
             found = (parse(line.rstrip(b"\n")) for line in f)
             self.removed[name].update(seq for stream, seq, _ in filter(None, found) if stream == name)
@@ -233,15 +112,32 @@ class Soak:
             what()
 
     def fault_kill(self):
-        self.daemon.kill()
-        self.deaths += 1
+        self._kill()
         if self.rng.random() < 0.5:
             self._rotate(self.rng.choice(self.live))
-        self.daemon.start()
+        self._start_again()
         return "kill -9"
 
+    def _kill(self):
+        self.daemon.kill()
+        self.deaths += 1
+        self.killed_at = time.monotonic()
+
+    def _start_again(self):
+        self.daemon.start()
+        self.downs.append((self.killed_at, time.monotonic()))
+
+    def _unsaved(self, name):
+        """Did a pod come so shortly before a SIGKILL that no state has it, and go before the next start could see it?"""
+        born, gone = self.lives.get(name, (0, None))
+        return gone and any(killed - CHECKPOINT_S < born < killed and gone < ready for killed, ready in self.downs)
+
     def fault_stop(self):
+        """A pod is born while it stops."""
+        born = threading.Timer(self.rng.uniform(0, 0.3), self._pod)
+        born.start()
         self.daemon.stop()
+        born.join()
         self.daemon.start()
         return "SIGTERM and start"
 
@@ -252,17 +148,47 @@ class Soak:
         return f"rotation of {c.pod.name}"
 
     def fault_pod(self):
-        name = f"short-{len(self.short)}"
+        name, lines = self._pod()
+        return f"pod {name}: {lines} lines, then deleted"
+
+    def _pod(self):
+        """A pod that writes its lines at once. It is deleted later: 50 ms to 2 s of life."""
+        name = f"short-{self.pods}"
+        self.pods += 1
         c = self.node.container(name)
         source = self.oracle.source(name, LINE)
+        self.lives[name] = time.monotonic(), None
         c.write(source.take(self.rng.randrange(1, 300)))
-        self.short.append((name, self.deaths))
-        self._later(self.rng.uniform(0.3, 2), lambda: self._delete(c, name))
-        return f"pod {name}: {source.written} lines, then deleted"
+        self._later(self.rng.uniform(0.05, 2), lambda: self._delete(c, name))
+        return name, source.written
 
     def _delete(self, c, name):
-        self.removed[name].update(range(self.oracle.sources[name].written))
+        lines = range(self.oracle.sources[name].written)
+        self.removed[name].update(lines)
+        now = time.monotonic()
+        for drain in [d for d, until in self.mistaken.items() if now < until]:
+            drain.forgiven[name].update(lines)  # it had no route there, and when that comes back the pod is no more
+        self.lives[name] = self.lives[name][0], now
         c.pod.delete()
+
+    def fault_gz(self):
+        """Damages the newest compressed file that there is."""
+        packed = sorted(((p.stat().st_mtime, f"s{i}", p) for i, c in enumerate(self.live) for p in c.rotated()
+                         if p.suffix == ".gz" and p not in self.damaged))
+        if not packed:
+            return None
+        _, name, path = packed[-1]
+        self._note_removed(name, path)
+        self.damaged.add(path)
+        data = bytearray(path.read_bytes())
+        how = self.rng.choice(["cut", "bit", "zeros"])
+        at = self.rng.randrange(len(data))
+        if how == "bit":
+            data[at] ^= 1 << self.rng.randrange(8)
+        else:
+            data[at:] = bytes(len(data) - at if how == "zeros" else 0)
+        path.write_bytes(data)
+        return f"{path.name} of {name} damaged: {how} at {at} of {len(data)}"
 
     def fault_drain(self):
         drain = self.rng.choice(self.drains)
@@ -286,10 +212,48 @@ class Soak:
         return f"wall clock steps by {step} s"
 
     def fault_pause(self):
+        """SIGSTOP, and pods that come meanwhile; some of them go, too."""
+        seconds = self.rng.choice([0.2, 1, 5])
         self.daemon.pause()
-        time.sleep(self.rng.uniform(0.2, 1.5))
+        for _ in range(self.rng.randrange(3)):
+            self._pod()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._heal()
+            time.sleep(0.02)
         self.daemon.resume()
-        return "SIGSTOP, SIGCONT"
+        return f"SIGSTOP for {seconds} s"
+
+    def fault_damage(self):
+        """The state is damaged while nobody runs, or taken away while it is in use."""
+        state = self.daemon.tmp / "state"
+        how = self.rng.choice(["one slot zeroed", "both slots zeroed", "both slots cut", "a bit of both flipped", "removed"])
+        if how == "removed":
+            said = "state was removed or replaced while in use"
+            before = len(self.daemon.log_lines(said))
+            shutil.rmtree(state)
+            wait_for(lambda: len(self.daemon.log_lines(said)) > before, 30 * SLOW, "the daemon to notice")
+            return "state removed while in use"
+        self._kill()
+        slots = [state / "cursors.a", state / "cursors.b"]
+        for path in slots[:1] if how == "one slot zeroed" else slots:
+            data = bytearray(path.read_bytes())
+            if "zeroed" in how:
+                data[:] = bytes(len(data))
+            elif "cut" in how:
+                del data[self.rng.randrange(len(data)):]
+            else:
+                data[self.rng.randrange(len(data))] ^= 1 << self.rng.randrange(8)
+            path.write_bytes(data)
+        self._start_after_damage()
+        return f"kill -9, state: {how}"
+
+    def _start_after_damage(self):
+        """What is gone from the node by now, nobody can know of when the cursors are gone, too."""
+        for name, gone in self.removed.items():
+            self.forgiven[name] |= gone
+        self.damages += 1
+        self._start_again()
 
     def fault_route(self):
         drain = self.rng.choice(self.drains)
@@ -297,12 +261,22 @@ class Soak:
         self._later(self.rng.uniform(0.2, 2), lambda: self._routes(self.drains))
         return f"route to {drain.name} refused for a mistake in its URL"
 
+    def fault_url(self):
+        drain = self.rng.choice(self.drains)
+        drain.timeout = 30 + (drain.timeout - 29) % 10
+        self._routes(self.drains)
+        self.counts[f"{drain.name} URL"] += 1
+        return f"route to {drain.name}: another URL, timeout={drain.timeout}s"
+
     def _routes(self, drains, mistaken=None):
+        if mistaken:
+            self.mistaken[mistaken] = time.monotonic() + 10
         def url(d):
-            return d.url() + (("&" if "?" in d.url() else "?") + "timeout=soon" if d is mistaken else "")
+            return d.url() + ("&insecure=perhaps" if d is mistaken else "")
         self.daemon.set_routes([("*", url(d)) for d in drains])
 
-    WEIGHTS = {"kill": 3, "stop": 1, "rotate": 6, "pod": 2, "drain": 8, "state": 1, "clock": 1, "pause": 1, "route": 1}
+    WEIGHTS = {"kill": 6, "stop": 2, "rotate": 12, "pod": 8, "drain": 16, "state": 2, "clock": 2, "pause": 2, "route": 2, "url": 2,
+               "gz": 3, "damage": 1}
 
     def _inject(self):
         kind = self.rng.choices(list(self.WEIGHTS), self.WEIGHTS.values())[0]
@@ -315,13 +289,13 @@ class Soak:
     # the run
 
     def _start(self):
-        self._make_node()
         self.files, self.clock = Files(self.tmp), Clock(self.tmp)
-        env = {**self.files.env, **self.clock.env,
+        env = {**self.files.env, **self.clock.env, "READ_FROM": self.read_from,
                "LD_PRELOAD": f"{self.files.env['LD_PRELOAD']} {self.clock.env['LD_PRELOAD']}"}
         self.daemon = Daemon(self.node, routes=True, env=env, tmp=self.tmp, start=False)
         self._routes(self.drains)
         self.daemon.start()
+        self._make_node()
 
     def _wait(self, seconds):
         end = time.monotonic() + seconds
@@ -359,6 +333,16 @@ class Soak:
         finally:
             self.close()
 
+    def _gone(self):
+        """Lines that are on the node no more, by stream."""
+        return {name: self.removed[name] for name in self.oracle.sources}
+
+    def _declared(self, drain, name):
+        """Does the daemon's log say that bytes of this stream were lost to this drain?"""
+        pod = name.replace("s", "web-", 1) if not name.startswith("short") else name
+        said = f"bytes were lost.* pod={pod} |since the last run.* pod={pod} .*lost_bytes_at_least=[1-9]"
+        return any(drain.mine(line) for line in self.daemon.log_lines(said))
+
     def _account(self):
         fine, rows = True, []
         for drain in self.drains:
@@ -368,23 +352,30 @@ class Soak:
                 wait_for(lambda s=seen: s.complete(self.oracle, self.removed), 90 * SLOW, "every line")
             except Timeout:
                 fine = False
-            report = self.oracle.check(receiver.messages())
-            lost = {(n, seq) for n, ranges in report.lost_ranges.items() for a, b in ranges for seq in range(a, b + 1)}
-            declared = {(n, seq) for n, seq in lost if seq in self.removed[n]}
-            rate = self.rate * self.containers
+            report = self.oracle.check(receiver.messages(), gone=self._gone())
+            lost, declared = 0, 0
+            unexplained = {}
+            for name, ranges in report.lost_ranges.items():
+                missing = {seq for a, b in ranges for seq in range(a, b + 1)}
+                told = self.removed[name] if missing and (self._declared(drain, name) or self._unsaved(name)) else set()
+                known = missing & (told | self.forgiven[name] | drain.forgiven[name])
+                lost += len(missing)
+                declared += len(known)
+                if missing - known:
+                    unexplained[name] = sorted(missing - known)
             hits = self.deaths + sum(n for k, n in self.counts.items() if k.startswith(drain.name + " "))
-            bound = 0 if not drain.again else hits * (rate * drain.again + IN_FLIGHT // LINE // 4)
+            bound = hits * (self.rate * self.containers * drain.again + IN_FLIGHT // LINE // 4) if drain.again else 0
+            bound += self.damages * report.written if drain.again else 0
             bad = [w for w, is_so in [
-                ("lines lost that were on the node", lost != declared), ("lost without a kill", lost and not self.deaths),
-                ("more duplicates than promised", report.dup > bound), ("corrupt lines", report.corrupt),
-                ("foreign messages", drain.name != "redis" and self._foreign(report)),
+                ("lines lost and not declared", unexplained), ("more duplicates than promised", report.dup > bound),
+                ("corrupt lines", report.corrupt), ("foreign messages", drain.name != "redis" and self._foreign(report)),
                 ("out of order", drain.ordered and report.reorder)] if is_so]
             fine = fine and not bad
             rows.append(f"{drain.name:14} written {report.written:7} = delivered {report.distinct:7} + declared lost "
-                        f"{len(declared):5} + pending {len(lost - declared):3}; twice {report.dup:6} (at most {bound})"
+                        f"{declared:5} + unexplained {lost - declared:3}; twice {report.dup:6} (at most {bound})"
                         + "".join(f"  NOT AS PROMISED: {b}" for b in bad))
             if bad:
-                rows.append(str(report))
+                rows += [str(report)] + [f"  unexplained of {n}: {len(u)}, {u[0]}-{u[-1]}" for n, u in unexplained.items()]
         self.say("\nfaults: " + ", ".join(f"{k} {n}" for k, n in sorted(self.counts.items())) + f"; deaths {self.deaths}")
         for row in rows:
             self.say(row)
@@ -431,6 +422,7 @@ def main():
     a.add_argument("--minutes", type=float, default=1)
     a.add_argument("--seed", type=int, default=int(time.time()))
     a.add_argument("--kills", type=int, help="so many times SIGKILL under rotation, and no other fault")
+    a.add_argument("--read-from", choices=["end", "start"], default="end", help="the daemon's READ_FROM (default end)")
     a.add_argument("--rate", type=int, default=150, help="lines per second of each of three containers")
     a.add_argument("--sweep", type=int, metavar="STEP",
                    help="instead: let every STEP-th malloc, open, pread, … of a short script fail (S10)")
@@ -439,7 +431,7 @@ def main():
         Sweep(say=lambda text: print(text, flush=True)).run(step=args.sweep)
         return 0
     print(f"seed {args.seed}", flush=True)
-    soak = Soak(args.seed, seconds=args.minutes * 60, kills=args.kills, rate=args.rate,
+    soak = Soak(args.seed, seconds=args.minutes * 60, kills=args.kills, rate=args.rate, read_from=args.read_from,
                 say=lambda text: print(text, flush=True))
     try:
         soak.run()
