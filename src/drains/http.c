@@ -168,6 +168,7 @@ static void post_settle(struct post *p, enum verdict v)
 
     gzipped_release(p);
     (void)drain_charge_answer(b, 0);
+    b->member = NULL; /* it may be sent again, by another post */
     p->batch = NULL;
     p->call = NULL;
     list_del(&p->node);
