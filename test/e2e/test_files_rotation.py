@@ -246,7 +246,7 @@ def test_F10_thirty_restarts(node, oracle, daemon, sinks, how):
         for _ in range(30):
             assert pacer.due(1)
             c.restart(retarget=how == "retarget")
-    sinks.exact()
+    sinks.exact(foreign=None)  # a run of which only the link was seen may have had lines, for all that is known
     assert c.restarts == 30
 
 

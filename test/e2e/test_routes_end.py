@@ -76,6 +76,7 @@ def test_L17_killed_as_soon_as_it_is_seen(node, oracle, api, kube, web):
     drained(d, 0)
     d.kill()
     d.start()
+    wait_for(lambda: d.get("/readyz")[0] == 200 and d.metric("logtrain_pending_streams") == 0, WAIT, "the pod to be known")
     drained(d, 0)
     secret(web)
     api.deployment("web", "shop", drains=web.url)
