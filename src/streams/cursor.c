@@ -332,14 +332,14 @@ static int end_of_all(const struct cursor *c)
     return c->late || (c->stream->finished && !late_left(c)) ? READ_END : READ_DRY;
 }
 
-/* LATE_GO: nothing more is to come of <seg>, as far as <c> has to do with it. */
+/* STEP_ON: nothing more is to come of <seg>, as far as <c> has to do with it. */
 static int may_end(struct cursor *c, struct segment *seg, const struct segment *next, uint64_t end)
 {
     if (c->late)
         return late_over(c, seg, end);
     if (next)
         return late_leave(c, seg, end);
-    return c->stream->finished ? LATE_GO : READ_DRY;
+    return c->stream->finished ? STEP_ON : READ_DRY;
 }
 
 /* Everything there is was taken, but for a tail without LF in <v>. STEP_AGAIN = there is another
@@ -351,7 +351,7 @@ static int at_end(struct cursor *c, const struct view *v, struct record_sink *si
     bool open = c->sent.part[0].seg || c->sent.part[1].seg;
     int rc;
 
-    if (seg->damaged && v->base < seg->size && v->base < late_limit(c, seg)) {
+    if (seg->damaged && v->base < late_end(c, seg)) {
         if (c->original)
             return READ_DRY; /* it has not come so far */
         gap_declare_damaged(c, seg, !seg->exact);
@@ -362,7 +362,7 @@ static int at_end(struct cursor *c, const struct view *v, struct record_sink *si
         rc = wait_for_rest(c, v, sink);
         return c->late && rc == READ_DRY ? STEP_AGAIN : rc;
     }
-    if (rc != LATE_GO)
+    if (rc != STEP_ON)
         return rc;
     if (v->len && take_tail(c, v, sink) < 0)
         return not_taken(c);
@@ -492,8 +492,7 @@ static int pass_over(struct cursor *c, struct segment *seg)
         c->acked = c->sent;
         c->unseen_told = seg->no;
     }
-    if ((seg->size > c->sent.pos.off && c->sent.pos.off < late_limit(c, seg)) ||
-        gap_is_news(c, seg)) {
+    if (c->sent.pos.off < late_end(c, seg) || gap_is_news(c, seg)) {
         gap_declare_rest(c, seg, NULL);
         return STEP_AGAIN;
     }

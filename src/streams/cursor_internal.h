@@ -72,15 +72,16 @@ int journal_step(struct cursor *c, struct segment *seg, size_t max_bytes, struct
 
 /* ---- late.c ---- */
 
-enum { LATE_GO = -3 };
-/* <c> has read <seg>, which is not the last, up to <end>. LATE_GO: it goes on to the next one; else
+/* <c> has read <seg>, which is not the last, up to <end>. STEP_ON: it goes on to the next one; else
  * what its step came to. */
 int late_leave(struct cursor *c, struct segment *seg, uint64_t end);
-/* <c>, a late one, has read up to <end>. LATE_GO: nothing more will come; else what its step came
+/* <c>, a late one, has read up to <end>. STEP_ON: nothing more will come; else what its step came
  * to. */
 int late_over(struct cursor *c, struct segment *seg, uint64_t end);
 /* Up to where <c> reads in <seg>: the rest is a late cursor's. UINT64_MAX = to its end. */
 uint64_t late_limit(const struct cursor *c, const struct segment *seg);
+/* How much of <seg>, of what is known of it, is <c>'s to read. */
+uint64_t late_end(const struct cursor *c, const struct segment *seg);
 /* <main> was resumed, or its confirmed place has moved to another segment. */
 void late_wake(const struct cursor *main);
 /* Is there a late cursor of <main>'s? */

@@ -141,7 +141,7 @@ void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct 
 {
     const struct gap *next = gap_next(c);
     uint64_t from = c->sent.pos.seg == seg->no ? c->sent.pos.off : 0;
-    uint64_t limit = late_limit(c, seg), to = seg->size < limit ? seg->size : limit;
+    uint64_t to = late_end(c, seg);
     struct gap g = {.reason = seg->evicted                 ? GAP_EVICTED
                               : segment_is_unreadable(seg) ? GAP_COMPRESSED
                                                            : GAP_DELETED,
@@ -180,7 +180,7 @@ bool gap_is_news(const struct cursor *c, const struct segment *seg)
 
 void gap_declare_damaged(struct cursor *c, const struct segment *seg, bool at_least)
 {
-    uint64_t limit = late_limit(c, seg), to = seg->size < limit ? seg->size : limit;
+    uint64_t to = late_end(c, seg);
     struct gap g = {.reason = GAP_DAMAGED,
                     .segment = seg->id_hash,
                     .from = c->sent.pos,

@@ -123,8 +123,7 @@ static int collect(struct cursor *c, enum record_fd fd, struct position until, s
         if (seg->no == from.seg)
             out->segment = seg->id_hash;
         if (end == UINT64_MAX && seg->fd >= 0)
-            end = late_limit(c, seg) < seg->size ? late_limit(c, seg)
-                                                 : seg->size; /* sealed: it was read to its end */
+            end = late_end(c, seg); /* sealed: it was read to its end */
         rc = join_segment(&j, seg, start, end);
     }
     out->msg = buf_str(&r->join);

@@ -44,6 +44,13 @@ uint64_t late_limit(const struct cursor *c, const struct segment *seg)
     return k ? k->late_from : UINT64_MAX;
 }
 
+uint64_t late_end(const struct cursor *c, const struct segment *seg)
+{
+    uint64_t limit = late_limit(c, seg);
+
+    return seg->size < limit ? seg->size : limit;
+}
+
 bool cursor_reads(const struct cursor *c, const struct segment *seg)
 {
     return !c->late || c->late == seg->no;
@@ -95,7 +102,7 @@ int late_leave(struct cursor *c, struct segment *seg, uint64_t end)
     struct segment_stat st;
 
     if (c->original || seg->packed || late_of(c, seg))
-        return LATE_GO;
+        return STEP_ON;
     if (now < seg->sealed_at + ROTATE_GRACE_MS) {
         c->wake_at = seg->sealed_at + ROTATE_GRACE_MS;
         return READ_WAIT;
@@ -104,12 +111,12 @@ int late_leave(struct cursor *c, struct segment *seg, uint64_t end)
     if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size > end)
         return STEP_AGAIN; /* written while we looked */
     if (c->stream->finished || (seg->nameless && writers != WRITERS_SOME))
-        return LATE_GO;
+        return STEP_ON;
     if (writers != WRITERS_NONE && !has_data_behind(seg))
         return READ_DRY;
     if (c->leaves)
         c->leaves(c, seg, end);
-    return LATE_GO;
+    return STEP_ON;
 }
 
 /* Nothing is left to read in <seg> just now, which ends at <end>: is it over? */
@@ -120,18 +127,18 @@ int late_over(struct cursor *c, struct segment *seg, uint64_t end)
     struct segment_stat st;
 
     if (seg->packed || c->stream->finished)
-        return LATE_GO;
+        return STEP_ON;
     if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size > end)
         return STEP_AGAIN;
     if (seg->nameless && writers != WRITERS_SOME)
-        return LATE_GO;
+        return STEP_ON;
     if (!c->idle_since || c->idle_size != end) {
         c->idle_since = now ? now : 1;
         c->idle_size = end;
     }
     c->wake_at = (writers == WRITERS_SOME ? now : c->idle_since) +
                  (writers == WRITERS_UNKNOWN ? LATE_UNKNOWN_MS : LATE_QUIET_MS);
-    return now < c->wake_at ? READ_WAIT : LATE_GO;
+    return now < c->wake_at ? READ_WAIT : STEP_ON;
 }
 
 void cursor_init_nowhere(struct cursor *c, struct cursor *main, void (*wake)(struct cursor *c))

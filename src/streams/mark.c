@@ -135,8 +135,7 @@ uint64_t mark_lag(const struct cursor *c, const struct mark *m)
 
     list_for_each (it, &c->stream->segments) {
         const struct segment *seg = list_entry(it, struct segment, node);
-        uint64_t off = seg->no == m->pos.seg ? m->pos.off : 0, limit = late_limit(c, seg);
-        uint64_t end = seg->size < limit ? seg->size : limit;
+        uint64_t off = seg->no == m->pos.seg ? m->pos.off : 0, end = late_end(c, seg);
 
         /* What is lost is not behind: it is counted as lost. */
         if (seg->no >= m->pos.seg && cursor_reads(c, seg) && !seg->gone)

@@ -63,18 +63,19 @@ void packed_close(struct packed *p)
     free(p);
 }
 
+static uint64_t stamp_of(const struct stat *st)
+{
+    const uint64_t parts[] = {st->st_ino, (uint64_t)st->st_size, (uint64_t)st->st_mtim.tv_sec,
+                              (uint64_t)st->st_mtim.tv_nsec};
+
+    return hash_stable(parts, sizeof(parts));
+}
+
 uint64_t packed_stamp(int fd)
 {
     struct stat st;
-    uint64_t parts[4];
 
-    if (fstat(fd, &st) < 0)
-        return 0;
-    parts[0] = st.st_ino;
-    parts[1] = (uint64_t)st.st_size;
-    parts[2] = (uint64_t)st.st_mtim.tv_sec;
-    parts[3] = (uint64_t)st.st_mtim.tv_nsec;
-    return hash_stable(parts, sizeof(parts));
+    return fstat(fd, &st) < 0 ? 0 : stamp_of(&st);
 }
 
 static int start_again(struct packed *p)
@@ -219,9 +220,9 @@ static int check_start(struct packed *p)
     struct stat st;
 
     memset(&p->check, 0, sizeof(p->check));
-    p->check.stamp = packed_stamp(p->fd);
     if (start_again(p) < 0 || fstat(p->fd, &st) < 0)
         return -1;
+    p->check.stamp = stamp_of(&st);
     p->check.size = (uint64_t)st.st_size;
     p->check.nuls_from = p->check.size;
     p->check.phase = CHECK_INFLATE;

@@ -228,30 +228,18 @@ ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off)
     return got;
 }
 
-/* Hash of the first <want> bytes; returns how many there were. */
-static uint32_t prefix_of(struct segment *seg, uint32_t want, uint64_t *hash)
-{
-    char bytes[FINGERPRINT_SIZE];
-    ssize_t got = segment_read(seg, bytes, want < sizeof(bytes) ? want : sizeof(bytes), 0);
-
-    if (got <= 0)
-        return 0;
-    *hash = hash_stable(bytes, (size_t)got);
-    return (uint32_t)got;
-}
-
 void segment_read_prefix(struct segment *seg)
 {
-    uint64_t hash = 0;
-    uint32_t got;
+    char bytes[FINGERPRINT_SIZE];
+    ssize_t got;
 
-    if (seg->id.prefix_len >= FINGERPRINT_SIZE || segment_prefix_changed(seg))
-        return; /* all is known; or it is another file, which whoever reads it has to find out */
-    got = prefix_of(seg, FINGERPRINT_SIZE, &hash);
-    if (got <= seg->id.prefix_len)
+    if (seg->id.prefix_len >= FINGERPRINT_SIZE)
         return;
-    seg->id.prefix_len = got;
-    seg->id.prefix_hash = hash;
+    got = segment_read(seg, bytes, sizeof(bytes), 0);
+    if (got <= (ssize_t)seg->id.prefix_len || !segment_begins_with(&seg->id, bytes, (size_t)got))
+        return; /* all is known; or it is another file, which whoever reads it has to find out */
+    seg->id.prefix_len = (uint32_t)got;
+    seg->id.prefix_hash = hash_stable(bytes, (size_t)got);
 }
 
 void segment_settle_id(struct segment *seg)
@@ -283,11 +271,9 @@ bool segment_begins_with(const struct segment_id *id, const char *p, size_t n)
 bool segment_prefix_changed(struct segment *seg)
 {
     char bytes[FINGERPRINT_SIZE];
-    uint32_t had = seg->id.prefix_len;
-    ssize_t got = segment_read(seg, bytes, had, 0);
+    ssize_t got = segment_read(seg, bytes, seg->id.prefix_len, 0);
 
-    return got >= 0 &&
-           ((uint32_t)got < had || (had && hash_stable(bytes, had) != seg->id.prefix_hash));
+    return got >= 0 && !segment_begins_with(&seg->id, bytes, (size_t)got);
 }
 
 /* Is <fd> the file that was meant? Takes the descriptor over either way. */

@@ -2,6 +2,7 @@
 #include "streams/sibling.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 
@@ -38,21 +39,12 @@ static uint64_t number(const char *digits, size_t n)
     return value;
 }
 
-/* Days since 1970-01-01, in the Gregorian calendar. */
-static uint64_t days_of(uint64_t year, uint64_t month, uint64_t day)
-{
-    static const uint16_t before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-    uint64_t last = month > 2 ? year : year - 1; /* whose leap day is counted */
-    uint64_t leaps = last / 4 - last / 100 + last / 400 - (1969 / 4 - 1969 / 100 + 1969 / 400);
-
-    return (year - 1970) * 365 + leaps + before[month - 1] + day - 1;
-}
-
 /* "YYYYMMDD", and "HH", "HHMM" or "HHMMSS", or seconds since the epoch. */
 static bool date(const char *digits, size_t n, uint64_t *seconds)
 {
     uint64_t year = number(digits, 4), month = number(digits + 4, 2), day = number(digits + 6, 2);
     uint64_t part[3] = {0};
+    struct tm tm = {.tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day};
     size_t left = n - DATE_DIGITS;
 
     if (year < 2000 || year > 2199 || month < 1 || month > 12 || day < 1 || day > 31)
@@ -66,7 +58,10 @@ static bool date(const char *digits, size_t n, uint64_t *seconds)
         part[i] = number(digits + DATE_DIGITS + 2 * i, 2);
     if (part[0] > 24 || part[1] > 59 || part[2] > 60)
         return false;
-    *seconds = ((days_of(year, month, day) * 24 + part[0]) * 60 + part[1]) * 60 + part[2];
+    tm.tm_hour = (int)part[0];
+    tm.tm_min = (int)part[1];
+    tm.tm_sec = (int)part[2];
+    *seconds = (uint64_t)timegm(&tm);
     return true;
 }
 

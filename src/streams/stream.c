@@ -257,6 +257,16 @@ static bool has_unread(const struct segment *seg)
     return false;
 }
 
+/* Is the name of <seg> no more? Then it is forgotten. */
+static bool name_is_gone(struct segment *seg)
+{
+    if (!seg->path || access(seg->path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        return false;
+    free(seg->path);
+    seg->path = NULL;
+    return true;
+}
+
 /* Which files have no name any more: of a whole directory that went, nobody has told. */
 static void look_for_names(struct stream *s)
 {
@@ -269,10 +279,7 @@ static void look_for_names(struct stream *s)
         if (seg->lent || seg->gone || seg->fd < 0 ||
             (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.linked))
             continue;
-        if (seg->path && access(seg->path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) {
-            free(seg->path);
-            seg->path = NULL;
-        }
+        (void)name_is_gone(seg);
         set_nameless(seg, false);
     }
 }
@@ -333,12 +340,8 @@ static void lose_what_is_gone(struct stream *s)
     list_for_each (it, &s->segments) {
         struct segment *seg = list_entry(it, struct segment, node);
 
-        if (seg->lent || seg->gone || seg->fd >= 0 || !seg->path || access(seg->path, F_OK) == 0 ||
-            (errno != ENOENT && errno != ENOTDIR))
-            continue;
-        free(seg->path);
-        seg->path = NULL;
-        segment_lost(seg, NULL);
+        if (!seg->lent && !seg->gone && seg->fd < 0 && name_is_gone(seg))
+            segment_lost(seg, NULL);
     }
 }
 
