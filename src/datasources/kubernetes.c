@@ -134,9 +134,9 @@ static void say_over(struct kubernetes *k, const struct wanted *w, const struct 
         "its drains have no effect: an annotation is over %d bytes, or those of the namespace's "
         "workloads on this node are over %d",
         KUBE_ANNOTATION_MAX, KUBE_NOTES_NAMESPACE_MAX); /* it fits */
-    log_warn("annotation refused", KV_CSTR("kind", d->kind),
-             KV_STR("namespace", w->workload->namespace), KV_STR("name", d->name),
-             KV_STR("error", buf_str(&text)));
+    log_warn_for(LOG_BY_NAMESPACE(w->workload->namespace), "annotation refused",
+                 KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
+                 KV_STR("name", d->name), KV_STR("error", buf_str(&text)));
     if (!w->workload->heard)
         kube_events_post(k->events, w->workload, d, true, "DrainRefused", buf_str(&text));
     buf_release(&text);

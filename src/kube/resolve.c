@@ -346,7 +346,8 @@ bool kube_may_change(struct kube_cluster *c, struct kube_namespace *ns)
     if (!ns->pace.said) {
         ns->pace.said = true;
         c->paced++;
-        log_warn(
+        log_warn_for(
+            LOG_BY_NAMESPACE(ns->name),
             "kubernetes: annotations of a namespace change too often, only the last of several "
             "changes is acted on",
             KV_STR("namespace", ns->name));
