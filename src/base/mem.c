@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,4 +52,13 @@ void bug_at(const char *file, int line, const char *fmt, ...)
     log_error("bug", KV_CSTR("file", slash ? slash + 1 : file), KV_INT("line", line),
               KV_CSTR("what", text));
     abort();
+}
+
+void counters_add(void *to, const void *more, size_t size)
+{
+    uint64_t *sum = to;
+    const uint64_t *add = more;
+
+    for (size_t i = 0; i < size / sizeof(*sum); i++)
+        sum[i] += add[i];
 }

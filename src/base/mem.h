@@ -11,6 +11,10 @@ void *xmalloc(size_t n);
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *p, size_t n);
 
+/* Of structs of nothing but uint64_t, <size> bytes long: adds each field of <more> to <to>'s, so
+ * that a new counter cannot be forgotten where they are summed up. */
+void counters_add(void *to, const void *more, size_t size);
+
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -81,18 +81,6 @@ static int add_text(struct buf *out, const char *key, const char *value)
     return add_string(out, value);
 }
 
-static int add_counters(struct buf *out, const struct drain_counters *c)
-{
-    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
-        const void *p = (const char *)c + counters[i].offset;
-
-        if (buf_addf(out, "%s\"%s\":%" PRIu64, i ? "," : "", counters[i].name,
-                     *(const uint64_t *)p) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int add_seconds(struct buf *out, const char *key, uint64_t ms)
 {
     return buf_addf(out, ",\"%s\":%" PRIu64 ".%03u", key, ms / 1000, (unsigned)(ms % 1000));
@@ -118,27 +106,34 @@ static bool is_plain(const struct field *f)
     return false;
 }
 
-static int add_plain_row(struct buf *out, const struct drain_row *r)
+/* <plain>: those for a tenant alone. */
+static int add_counters(struct buf *out, const struct drain_counters *c, bool plain)
 {
     bool more = false;
 
-    if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
-        add_text(out, "state", drains_plain_state(r->state)) < 0 ||
-        add_text(out, "promise", r->promise) < 0 ||
-        buf_addf(out, ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64, r->streams, r->lag_bytes) <
-            0 ||
-        add_seconds(out, "lag_seconds", r->lag_ms) < 0 || buf_addf(out, ",\"counters\":{") < 0)
-        return -1;
     for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
-        const void *p = (const char *)&r->counters + counters[i].offset;
+        const void *p = (const char *)c + counters[i].offset;
 
-        if (!is_plain(&counters[i]))
+        if (plain && !is_plain(&counters[i]))
             continue;
         if (buf_addf(out, "%s\"%s\":%" PRIu64, more ? "," : "", counters[i].name,
                      *(const uint64_t *)p) < 0)
             return -1;
         more = true;
     }
+    return 0;
+}
+
+static int add_plain_row(struct buf *out, const struct drain_row *r)
+{
+    if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
+        add_text(out, "state", drains_plain_state(r->state)) < 0 ||
+        add_text(out, "promise", r->promise) < 0 ||
+        buf_addf(out, ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64, r->streams, r->lag_bytes) <
+            0 ||
+        add_seconds(out, "lag_seconds", r->lag_ms) < 0 || buf_addf(out, ",\"counters\":{") < 0 ||
+        add_counters(out, &r->counters, true) < 0)
+        return -1;
     return buf_addf(out, "}}");
 }
 
@@ -154,7 +149,7 @@ static int add_row(struct buf *out, const struct drain_row *r)
         add_seconds(out, "retry_in_seconds", r->retry_in_ms) < 0 ||
         add_text(out, "last_error", r->error) < 0)
         return -1;
-    if (buf_addf(out, ",\"counters\":{") < 0 || add_counters(out, &r->counters) < 0)
+    if (buf_addf(out, ",\"counters\":{") < 0 || add_counters(out, &r->counters, false) < 0)
         return -1;
     return buf_addf(out, "}}");
 }

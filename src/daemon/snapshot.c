@@ -21,17 +21,7 @@ static size_t concern(const char *state)
     return ARRAY_LEN(by_concern);
 }
 
-/* All fields are uint64_t, so that a new counter cannot be forgotten here. */
-static void add_all(void *to, const void *from, size_t size)
-{
-    uint64_t *sum = to;
-    const uint64_t *add = from;
-
-    for (size_t i = 0; i < size / sizeof(*sum); i++)
-        sum[i] += add[i];
-}
-
-_Static_assert(sizeof(struct reader_stats) % sizeof(uint64_t) == 0, "add_all()");
+_Static_assert(sizeof(struct reader_stats) % sizeof(uint64_t) == 0, "counters_add()");
 
 static void count_state(struct drain_row *row, const char *state)
 {
@@ -93,7 +83,7 @@ static void add_report(struct snapshot *s, struct map rows[2], const struct engi
         }
         add_drain(row, &r->drains[i]);
     }
-    add_all(&s->reader, &r->reader, sizeof(s->reader));
+    counters_add(&s->reader, &r->reader, sizeof(s->reader));
     s->segments += r->segments;
     s->cursors += r->cursors;
     s->parked += r->parked;

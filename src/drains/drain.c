@@ -38,12 +38,8 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
 
 void drain_counters_add(struct drain_counters *to, const struct drain_counters *more)
 {
-    uint64_t *sum = (uint64_t *)(void *)to;
-    const uint64_t *add = (const uint64_t *)(const void *)more;
-
-    _Static_assert(sizeof(*to) % sizeof(*sum) == 0, "nothing but uint64_t");
-    for (size_t i = 0; i < sizeof(*to) / sizeof(*sum); i++)
-        sum[i] += add[i];
+    _Static_assert(sizeof(*to) % sizeof(uint64_t) == 0, "counters_add()");
+    counters_add(to, more, sizeof(*to));
 }
 
 void drain_release(struct drain *d)

@@ -399,7 +399,6 @@ static struct containers *containers_of(struct input *in);
 static void containers_stats(const struct input *in, struct input_stats *out)
 {
     const struct containers *c = containers_of((struct input *)in);
-
     const struct clink *l;
 
     *out = c->stats;
