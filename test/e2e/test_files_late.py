@@ -39,6 +39,15 @@ def container(node, layout, pod="web-7d4b9c6f5-x2x1z"):
     return node.container(pod, format="docker" if layout == "docker" else "cri", two_hops=layout == "docker")
 
 
+def left_open(c, source, sinks, layout):
+    """Lines of <source> are delivered, and their file is renamed while somebody has it open."""
+    c.write(source.take(20))
+    sinks.complete()
+    old = Old(c)
+    rotated(c, layout)
+    return old
+
+
 @pytest.mark.parametrize("layout", ["cri", "docker"])
 def test_L16_one_writer_writes_on_for_a_while(node, oracle, daemon, sinks, layout):
     """Until it is told to open the new file, which is empty until then: nothing changes places."""
@@ -67,10 +76,7 @@ def test_L16_two_writers(node, oracle, daemon, sinks, layout):
     d = daemon(node, drains=sinks.drains(), env=END)
     c = container(node, layout)
     new, slow = oracle.source("new"), oracle.source("old")
-    c.write(slow.take(20))
-    sinks.complete()
-    old = Old(c)
-    rotated(c, layout)
+    old = left_open(c, slow, sinks, layout)
     for _ in range(4):
         c.write(new.take(20))
         sinks.complete()
@@ -93,10 +99,7 @@ def test_L16_over_a_restart(node, oracle, daemon, sinks, how):
     d = daemon(node, drains=sinks.drains(), env=END)
     c = node.container()
     new, slow = oracle.source("new"), oracle.source("old")
-    c.write(slow.take(20))
-    sinks.complete()
-    old = Old(c)
-    rotated(c, "cri")
+    old = left_open(c, slow, sinks, "cri")
     c.write(new.take(20))
     sinks.complete()
     for _ in range(3):
@@ -235,10 +238,7 @@ def test_L16_the_url_is_changed_meanwhile(node, oracle, daemon, sinks, restart):
     d = daemon(node, routes=sinks.drains(), env={**END, "WORKERS": "4"})
     c = node.container()
     new, slow = oracle.source("new"), oracle.source("old")
-    c.write(slow.take(20))
-    sinks.complete()
-    old = Old(c)
-    rotated(c, "cri")
+    old = left_open(c, slow, sinks, "cri")
     for i in range(3):
         c.write(new.take(20))
         old.write(slow.take(20))
@@ -288,10 +288,7 @@ def test_L16_a_container_ends_while_its_receiver_is_down(node, oracle, daemon, s
     d = daemon(node, drains=sinks.drains(), env=END)
     c = node.container()
     new, slow = oracle.source("new"), oracle.source("old")
-    c.write(slow.take(20))
-    sinks.complete()
-    old = Old(c)
-    rotated(c, "cri")
+    old = left_open(c, slow, sinks, "cri")
     c.write(new.take(20))
     sinks.complete()
     old.write(slow.take(20))

@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from lib.cgroup import MemoryCgroup
-from lib.daemon import ROOT, SANITIZED, SLOW, limits
+from lib.cgroup import MemoryCgroup, run_the_release
+from lib.daemon import SLOW, limits
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -117,11 +117,7 @@ def probe(port, path, source):
 @pytest.fixture
 def limited(daemon, monkeypatch, closing):
     """A daemon in a memory cgroup of the manifest's limit. Under a sanitizer it is the release that runs in there."""
-    if SANITIZED:
-        release = ROOT / "build" / "release" / "logtrain"
-        if not release.exists():
-            pytest.skip("no release is built: the limit is NOT tested")
-        monkeypatch.setattr("lib.daemon.BIN", release)
+    run_the_release(monkeypatch)
     group = closing(MemoryCgroup("floods", MANIFEST_LIMIT))
 
     def start(**options):

@@ -6,8 +6,8 @@ import time
 import uuid
 
 import pytest
-from lib.cgroup import MIB, MemoryCgroup, manifest_limit
-from lib.daemon import ROOT, SANITIZED, SLOW, limits
+from lib.cgroup import MIB, MemoryCgroup, manifest_limit, run_the_release
+from lib.daemon import SLOW, limits
 from lib.elastic import Elastic
 from lib.http_peer import Answer
 from lib.wait import stays, wait_for
@@ -20,11 +20,7 @@ POD = "web-7d9c8b6f5d-bcdfg"
 @pytest.fixture
 def limited(kube, monkeypatch, closing):
     """kube() in a memory cgroup of the manifest's limit. Under a sanitizer it is the release that runs in there."""
-    if SANITIZED:
-        release = ROOT / "build" / "release" / "logtrain"
-        if not release.exists():
-            pytest.skip("no release is built: the limit is NOT tested")
-        monkeypatch.setattr("lib.daemon.BIN", release)
+    run_the_release(monkeypatch)
     group = closing(MemoryCgroup("tenants", manifest_limit()))
 
     def start(**options):

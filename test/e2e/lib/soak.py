@@ -271,6 +271,7 @@ class Soak:
     def _routes(self, drains, mistaken=None):
         if mistaken:
             self.mistaken[mistaken] = time.monotonic() + 10
+
         def url(d):
             return d.url() + ("&insecure=perhaps" if d is mistaken else "")
         self.daemon.set_routes([("*", url(d)) for d in drains])
@@ -333,10 +334,6 @@ class Soak:
         finally:
             self.close()
 
-    def _gone(self):
-        """Lines that are on the node no more, by stream."""
-        return {name: self.removed[name] for name in self.oracle.sources}
-
     def _declared(self, drain, name):
         """Does the daemon's log say that bytes of this stream were lost to this drain?"""
         pod = name.replace("s", "web-", 1) if not name.startswith("short") else name
@@ -352,7 +349,7 @@ class Soak:
                 wait_for(lambda s=seen: s.complete(self.oracle, self.removed), 90 * SLOW, "every line")
             except Timeout:
                 fine = False
-            report = self.oracle.check(receiver.messages(), gone=self._gone())
+            report = self.oracle.check(receiver.messages(), gone=self.removed)
             lost, declared = 0, 0
             unexplained = {}
             for name, ranges in report.lost_ranges.items():

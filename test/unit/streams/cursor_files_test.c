@@ -110,16 +110,22 @@ static void test_F06_what_was_not_read_is_counted(void **state)
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], unread);
 }
 
-/* Within a linger nobody reads: what one look has seen is known. */
-static void test_L20_seen_once_and_truncated(void **state)
+/* 44 bytes that one look has seen and nobody has read. */
+static void seen_one(struct world *w)
 {
-    struct world *w = *state;
-
     append(w, "0.log", "");
     segment(w, "0.log", 0);
     attach(w, false);
     append(w, "0.log", T "stdout F one\n");
     stream_grew(w->stream);
+}
+
+/* Within a linger nobody reads: what one look has seen is known. */
+static void test_L20_seen_once_and_truncated(void **state)
+{
+    struct world *w = *state;
+
+    seen_one(w);
     write_at(w, "0.log", "", 0, O_TRUNC);
     stream_grew(w->stream);
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 44);
@@ -135,11 +141,7 @@ static void test_L20_truncated_and_grown_past_what_was_seen(void **state)
 {
     struct world *w = *state;
 
-    append(w, "0.log", "");
-    segment(w, "0.log", 0);
-    attach(w, false);
-    append(w, "0.log", T "stdout F one\n");
-    stream_grew(w->stream);
+    seen_one(w);
     write_at(w, "0.log", T "stdout F TWO\n" T "stdout F three\n", 2 * strlen(T) + 28, O_TRUNC);
     stream_grew(w->stream);
     expect(w, READ_DRY,
@@ -153,11 +155,7 @@ static void test_L20_truncated_and_grown_to_what_was_seen(void **state)
 {
     struct world *w = *state;
 
-    append(w, "0.log", "");
-    segment(w, "0.log", 0);
-    attach(w, false);
-    append(w, "0.log", T "stdout F one\n");
-    stream_grew(w->stream);
+    seen_one(w);
     write_at(w, "0.log", T "stdout F TWO\n", strlen(T) + 13, O_TRUNC);
     stream_grew(w->stream);
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 44);

@@ -73,6 +73,16 @@ static int begin(struct world *w)
     return fd;
 }
 
+/* ... and left for the new one, which has a line. */
+static int begin_and_leave(struct world *w)
+{
+    int fd = begin(w);
+
+    append(w, "0.log", T "stdout F new\n");
+    expect(w, READ_DRY, "o:new|");
+    return fd;
+}
+
 static void end(struct world *w, int fd)
 {
     if (late.stream)
@@ -100,10 +110,8 @@ static void test_L16_stays_while_there_is_nothing_to_leave_for(void **state)
 static void test_L16_reads_on_behind_what_is_confirmed(void **state)
 {
     struct world *w = *state;
-    int fd = begin(w);
+    int fd = begin_and_leave(w);
 
-    append(w, "0.log", T "stdout F new\n");
-    expect(w, READ_DRY, "o:new|");
     put(fd, T "stdout F late\n");
     expect_late(w, READ_DRY, "");
     cursor_rewind(&w->cursor); /* and what comes again is what was there */
@@ -123,10 +131,8 @@ static void test_L16_reads_on_behind_what_is_confirmed(void **state)
 static void test_L16_ends_when_it_was_quiet_for_long(void **state)
 {
     struct world *w = *state;
-    int fd = begin(w);
+    int fd = begin_and_leave(w);
 
-    append(w, "0.log", T "stdout F new\n");
-    expect(w, READ_DRY, "o:new|");
     cursor_ack(&w->cursor, &w->cursor.sent);
     expect_late(w, READ_WAIT, "");
     for (int i = 0; i < 3; i++) { /* never, while somebody can write to it */
@@ -168,10 +174,8 @@ static void test_L16_ends_when_it_is_deleted(void **state)
 static void test_L16_lost_bytes_are_counted_once(void **state)
 {
     struct world *w = *state;
-    int fd = begin(w);
+    int fd = begin_and_leave(w);
 
-    append(w, "0.log", T "stdout F new\n");
-    expect(w, READ_DRY, "o:new|");
     cursor_ack(&w->cursor, &w->cursor.sent);
     put(fd, T "stdout F late\n");
     expect_late(w, READ_WAIT, "o:late|");
@@ -191,10 +195,8 @@ static void test_L16_goes_on_after_a_restart(void **state)
     struct world *w = *state;
     struct state_record main_at = {0}, late_at = {0};
     struct cursor again, again_late;
-    int fd = begin(w);
+    int fd = begin_and_leave(w);
 
-    append(w, "0.log", T "stdout F new\n");
-    expect(w, READ_DRY, "o:new|");
     cursor_ack(&w->cursor, &w->cursor.sent);
     put(fd, T "stdout F late\n");
     expect_late(w, READ_WAIT, "o:late|");
