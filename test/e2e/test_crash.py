@@ -84,7 +84,7 @@ def test_a_long_stop_uses_up_no_grace(node, oracle, daemon, http, tmp_path):
     b.write(oracle.source("b").take(100))
     oracle.wait_complete(web, 20, streams=["a"])
     oracle.wait_complete(other, 20, streams=["b"])
-    wait_for(lambda: d.metric("logtrain_state_pending") == 0, 20, "the state to be written")
+    d.wait_saved()
     d.kill()
     clock.step(wall=3 * 3600)
     d.set_routes([("api.default", other.url("batch=ndjson"))])

@@ -105,9 +105,7 @@ def test_L16_over_a_restart(node, oracle, daemon, sinks, how):
     for _ in range(3):
         old.write(slow.take(20))
         sinks.complete()
-        for peer in sinks.peers:
-            d.wait_confirmed(peer.port)
-        wait_for(lambda: d.metric("logtrain_state_pending") == 0, 10 * SLOW, "the state to be written")
+        d.wait_saved()
         getattr(d, how)()
         old.write(slow.take(20))
         c.write(new.take(20))
@@ -243,9 +241,7 @@ def test_L16_the_url_is_changed_meanwhile(node, oracle, daemon, sinks, restart):
         c.write(new.take(20))
         old.write(slow.take(20))
         sinks.complete()
-        for peer in sinks.peers:
-            d.wait_confirmed(peer.port)
-        wait_for(lambda: d.metric("logtrain_state_pending") == 0, 60 * SLOW, "the state to be written")
+        d.wait_saved()
         if restart:
             d.stop()
             old.write(slow.take(20))

@@ -184,8 +184,7 @@ def test_S15_reload_and_upgrade_keep_all_cursors(node, oracle, daemon, http):
         for c, source in zip(containers, sources):
             c.write(source.take(3))
         oracle.wait_complete(web, 60 * SLOW).assert_exact()
-        wait_for(lambda: d.metric("logtrain_drain_lag_bytes") == 0 and d.metric("logtrain_state_pending") == 0, 30 * SLOW,
-                 "all to be confirmed and written")
+        d.wait_saved()
         assert d.metric("logtrain_cursors") == 1000 and d.metric("logtrain_state_records") == 1000
 
     write_and_settle()

@@ -57,7 +57,7 @@ def test_L17_what_is_written_under_none_is_not_sent(node, oracle, api, kube, web
         api.deployment("web", "shop", **ENDS[end])
         drained(d, 0)
         if restart:
-            wait_for(lambda: d.metric("logtrain_state_pending") == 0, WAIT, "the state")
+            d.wait_saved()
             d.kill() if restart == "kill" else d.stop()
         secret(web)
         if restart:
@@ -89,7 +89,7 @@ def test_L17_none_while_the_daemon_is_away(node, oracle, api, kube, web):
     """The annotation was read: it says nothing of the drain, whatever the state has of it."""
     d = kube()
     public(oracle, web, "public0")
-    wait_for(lambda: d.metric("logtrain_state_pending") == 0, WAIT, "the state")
+    d.wait_saved()
     d.kill()
     api.deployment("web", "shop", drains="none")
     secret(web)

@@ -14,15 +14,6 @@ def web_url(peer):
     return peer.url("batch=ndjson&linger=10ms")
 
 
-def wait_saved(d):
-    """All that was confirmed is in the state."""
-    def settled():
-        m = d.metrics()
-        name = d.drains()[0]["name"]
-        return m.get("logtrain_drain_lag_bytes", drain=name) == 0 and m.get("logtrain_state_pending") == 0
-    wait_for(settled, 20, "everything to be confirmed and written")
-
-
 @pytest.mark.parametrize("cycles", [8])
 def test_S01_killed_again_and_again_under_rotation(node, oracle, daemon, http, cycles):
     web, other = http(), http()
@@ -65,7 +56,7 @@ def test_F04_rotated_compressed_and_deleted_while_down(node, oracle, daemon, htt
     d = daemon(node, drains=[("*", web_url(web))])
     c.write(source.take(500))
     wait_for(lambda: oracle.progress(web).distinct() == 500, 20, "the first lines")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.write(source.take(500))   # unread, in the file that the cursor stands in
     for _ in range(3):          # which is compressed by the second rotation
@@ -83,7 +74,7 @@ def test_F04_the_file_itself_is_gone(node, oracle, daemon, http):
     d = daemon(node, drains=[("*", web_url(web))])
     c.write(source.take(100))
     wait_for(lambda: oracle.progress(web).distinct() == 100, 20, "the first lines")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.write(lost.take(100))
     away = c.rotate(reopen_delay=0)
@@ -102,7 +93,7 @@ def test_F09_inode_given_to_another_file(node, oracle, daemon, http):
     d = daemon(node, drains=[("*", web_url(web))])
     c.write(oracle.source("a").take(100))
     wait_for(lambda: oracle.progress(web).distinct() == 100, 20, "the first lines")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.reuse_inode()
     c.write(oracle.source("b").take(200))
@@ -117,7 +108,7 @@ def test_F15_partial_line_over_a_kill_and_a_rotation(node, oracle, daemon, http)
     c.write(oracle.source("a").take(10))
     c.write_raw(b"2026-11-20T10:15:00.1Z stdout P head-\n")
     wait_for(lambda: oracle.progress(web).distinct() == 10, 20, "the first lines")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.rotate(reopen_delay=0)
     c.write_raw(b"2026-11-20T10:15:00.2Z stdout F tail\n")
@@ -132,7 +123,7 @@ def test_a_pod_that_began_while_we_were_down_is_read_whole(node, oracle, daemon,
     d = daemon(node, drains=[("*", web_url(web))], env={"READ_FROM": "end"})
     first.write(oracle.source("a").take(100))
     wait_for(lambda: oracle.progress(web).distinct() == 100, 20, "the first lines")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     node.container("web-1").write(oracle.source("b").take(100))
     d.start()
@@ -148,7 +139,7 @@ def test_S03_damaged_state(node, oracle, daemon, http, damage):
     for goal in (100, 200, 300):
         c.write(source.take(100))
         wait_for(lambda g=goal: oracle.progress(web).distinct() == g, 20, "lines")
-        wait_saved(d)
+        d.wait_saved()
     d.kill()
     newest = sorted((d.tmp / "state").glob("cursors.?"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
     for path in newest[:1 if damage == "one" else 2]:
@@ -193,7 +184,7 @@ def test_S05_state_that_can_only_be_read_is_resumed(node, oracle, daemon, http, 
     d = daemon(node, drains=[("*", web_url(web))], env={"READ_FROM": "end", **files.env})
     c.write(source.take(100))
     wait_for(lambda: oracle.progress(web).distinct() == 100, 20, "the first lines")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.write(source.take(100))
     files.fail("change", "EROFS", "lock")
@@ -203,7 +194,7 @@ def test_S05_state_that_can_only_be_read_is_resumed(node, oracle, daemon, http, 
     files.clear()  # writable again: what is kept from now on is good for the next start
     c.write(source.take(100))
     wait_for(lambda: "not durable" not in d.get("/readyz")[1], 20, "the state to be written after all")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.write(source.take(100))
     d.start()
@@ -218,7 +209,7 @@ def test_S05_state_that_could_not_be_read_is_read_again(node, oracle, daemon, ht
     d = daemon(node, drains=[("*", web_url(web))], env={"READ_FROM": "end", **files.env})
     c.write(source.take(100))
     wait_for(lambda: oracle.progress(web).distinct() == 100, 20, "the first lines")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.write(source.take(100))
     files.fail("open", "EIO", str(d.tmp / "state"))
@@ -227,7 +218,7 @@ def test_S05_state_that_could_not_be_read_is_read_again(node, oracle, daemon, ht
     files.clear()  # there it is, with another key than that of this run
     c.write(source.take(100))
     wait_for(lambda: "not durable" not in d.get("/readyz")[1], 20, "the state to be written after all")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.write(source.take(100))
     d.start()
@@ -242,7 +233,7 @@ def test_state_is_shown_to_a_person(node, oracle, daemon, http):
     state = d.tmp / "state"
     c.write(oracle.source("a").take(100))
     oracle.wait_complete(web, 20)
-    wait_saved(d)
+    d.wait_saved()
     done = run("state", "ls", env={"STATE_PATH": str(state)})
     assert done.returncode == 0 and f":{c.live.stat().st_ino} " in done.stdout, done
     assert f" {c.live.stat().st_size} " in done.stdout
@@ -267,7 +258,7 @@ def test_state_holds_no_credential(node, oracle, daemon, http):
     wait_for(d.drains, 10, "the route")
     c.write(oracle.source("a").take(10))
     oracle.wait_complete(web, 20).assert_exact()
-    wait_saved(d)
+    d.wait_saved()
     for path in (d.tmp / "state").iterdir():
         data = b"" if path.is_socket() else path.read_bytes()
         assert secret.encode() not in data and b"http" not in data

@@ -22,10 +22,6 @@ def is_durable(d):
     return "not durable" not in d.get("/readyz")[1]
 
 
-def wait_saved(d):
-    wait_for(lambda: d.metric("logtrain_state_pending") == 0, WAIT, "the state to be written")
-
-
 def is_whole(state):
     return run("state", "verify", str(state)).returncode == 0
 
@@ -40,7 +36,7 @@ class Run:
         self.d = daemon(node, drains=[("*", web_url(self.web))], env=env)
         self.state = state or self.d.tmp / "state"
         self.lines(100)
-        wait_saved(self.d)
+        self.d.wait_saved()
 
     def lines(self, n):
         self.c.write(self.source.take(n))
@@ -48,7 +44,7 @@ class Run:
 
     def after_a_kill(self, dup_max=0):
         """What was confirmed is in the state that a start finds."""
-        wait_saved(self.d)
+        self.d.wait_saved()
         self.d.kill()
         self.c.write(self.source.take(100))
         self.node.container("born-0").write(self.oracle.source("born").take(100))
@@ -185,7 +181,7 @@ def test_L02_unmounted_or_mounted_over(node, oracle, daemon, http, mount):
                       (3, lambda: subprocess.run(["umount", "--lazy", where], check=True))):
         change()
         wait_for(lambda n=n: len(r.d.log_lines(SAID)) == n and is_durable(r.d), WAIT, "to be noticed, and made anew")
-        wait_saved(r.d)
+        r.d.wait_saved()
         assert is_whole(where / "state")
         r.lines(20)
     r.after_a_kill()
@@ -273,7 +269,7 @@ def test_L03_never_a_first_start(node, oracle, daemon, http, tmp_path, files, da
     r.lines(10)
     r.node.container("more-0").write(oracle.source("more").take(100))
     oracle.wait_complete(r.web, WAIT)
-    wait_saved(r.d)
+    r.d.wait_saved()
     r.d.kill()  # and the next start is one like any other
     r.c.write(r.source.take(100))
     r.d.start()
@@ -287,7 +283,7 @@ def test_L03_one_slot_is_enough(node, oracle, daemon, http, tmp_path, which, dam
     r = Run(node, oracle, daemon, http, read_from)
     for _ in range(2):  # each slot knows the stream
         r.lines(10)
-        wait_saved(r.d)
+        r.d.wait_saved()
     slots = sorted((r.state / name for name in SLOTS), key=lambda p: p.stat().st_mtime_ns)
     damaged(tmp_path, r, [slots[which == "newer"].name], damage)
     verify = run("state", "verify", str(r.state))

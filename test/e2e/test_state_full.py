@@ -65,13 +65,6 @@ def wait_fails(d):
     wait_for(lambda: d.metric("logtrain_state_errors_total") >= 2, 20 * SLOW, "the state not to be written, twice")
 
 
-def wait_saved(d):
-    def settled():
-        m = d.metrics()
-        return m.get("logtrain_drain_lag_bytes") == 0 and m.get("logtrain_state_pending") == 0
-    wait_for(settled, 20 * SLOW, "everything to be confirmed and written")
-
-
 def test_S06_disk_fills_up_and_checkpoints_go_on(node, oracle, daemon, http, disk):
     web = http()
     c = node.container("web-0", max_files=100)
@@ -89,7 +82,7 @@ def test_S06_disk_fills_up_and_checkpoints_go_on(node, oracle, daemon, http, dis
         assert disk.free() == 0 and is_durable(d)
         writer.stop()
     wait_for(progress.complete, 20 * SLOW, "all lines")
-    wait_saved(d)
+    d.wait_saved()
     assert d.metric("logtrain_state_errors_total") == 0
     before = progress.duplicates()
     d.kill()
@@ -99,7 +92,7 @@ def test_S06_disk_fills_up_and_checkpoints_go_on(node, oracle, daemon, http, dis
     d.start()
     oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=0)  # all was saved: nothing comes twice, and nothing is skipped
     assert before == 0 and disk.free() == 0 and is_durable(d)
-    wait_saved(d)
+    d.wait_saved()
     d.kill()  # and what the second run saved is good, too
     c.write(source.take(500))
     d.start()
@@ -126,7 +119,7 @@ def test_S06_disk_is_full_before_the_first_start(node, oracle, daemon, http, dis
     disk.room()
     c.write(source.take(500))
     wait_for(lambda: is_durable(d), 20 * SLOW, "the state to be written after all")
-    wait_saved(d)
+    d.wait_saved()
     twice = oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=500).dup
     d.kill()
     c.write(source.take(500))

@@ -22,15 +22,11 @@ def web_url(peer):
     return peer.url("batch=ndjson&linger=10ms")
 
 
-def wait_saved(d):
-    wait_for(lambda: d.metric("logtrain_state_pending") == 0, WAIT, "the state to be written")
-
-
 def begin(d, container, source, peer, oracle, n=100):
     """Lines that are delivered, and that is in the state."""
     container.write(source.take(n))
     oracle.wait_complete(peer, WAIT)
-    wait_saved(d)
+    d.wait_saved(peer.port)
 
 
 def write_on(d, container, source, seconds=3):
@@ -40,7 +36,7 @@ def write_on(d, container, source, seconds=3):
         writes = d.metric("logtrain_state_writes_total")
         container.write(source.take(1))
         wait_for(lambda w=writes: d.metric("logtrain_state_writes_total") > w, WAIT, "a write")
-    wait_saved(d)
+    d.wait_saved()
 
 
 def restart(d, how):
@@ -80,7 +76,7 @@ def test_L01_born_while_the_api_is_away(node, oracle, api, kube, http, how):
     born = node.container("born-0", "shop")
     born.write(oracle.source("born").take(100))
     wait_for(lambda: d.metric("logtrain_pending_streams") == 2, WAIT, "both streams")
-    wait_saved(d)
+    d.wait_saved()
     for _ in range(2):
         restart(d, how)
         old.write(source.take(100))
@@ -151,7 +147,7 @@ def test_L01_the_clock_steps_while_a_cursor_waits_for_its_route(node, oracle, ap
         writes = d.metric("logtrain_state_writes_total")
         busy.write(oracle.source(f"busy{step}{writes}").take(20))
         wait_for(lambda w=writes: d.metric("logtrain_state_writes_total") > w, WAIT, "a write after the step")
-        wait_saved(d)
+        d.wait_saved()
         d.kill()
     api.start()
     d.start()
@@ -167,7 +163,7 @@ def test_L01_the_grace_is_counted_over_restarts(node, oracle, daemon, http, tmp_
     begin(d, c, oracle.source("a"), web, oracle)
     busy.write(oracle.source("b").take(10))
     wait_for(lambda: d.metric("logtrain_state_records") == 2, WAIT, "both records")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     d.set_routes([("busy.*", web_url(other))])
     for left in (2, 1):
@@ -175,7 +171,7 @@ def test_L01_the_grace_is_counted_over_restarts(node, oracle, daemon, http, tmp_
         clock.step(mono=2700)
         busy.write(oracle.sources["b"].take(10))
         wait_for(lambda n=left: d.metric("logtrain_state_records") == n, WAIT, "the record to be kept, and dropped")
-        wait_saved(d)
+        d.wait_saved()
         d.kill()
 
 
@@ -186,7 +182,7 @@ def test_L01_lines_of_a_quiet_stream_with_since(node, oracle, daemon, http):
     c.write_raw(b"".join(b"2020-01-01T00:00:%02dZ stdout F old\n" % i for i in range(60)))
     d = daemon(node, drains=[("*", web.url("batch=ndjson&linger=10ms&since=1s"))], env=END)
     wait_for(lambda: d.metric("logtrain_state_records") == 1, WAIT, "a record")
-    wait_saved(d)
+    d.wait_saved()
     d.kill()
     c.write(oracle.source("a").take(100))
     time.sleep(1.5)  # what is tested is that they are older than `since` at the next start
@@ -203,7 +199,7 @@ def test_L01_the_clock_is_set_right_after_a_drain_with_since_began(node, oracle,
     clock.step(wall=7200)
     d = daemon(node, drains=[("*", web.url("batch=ndjson&linger=10ms&since=10s"))], env={**END, **clock.env})
     wait_for(lambda: d.metric("logtrain_state_records") == 1, WAIT, "a record")
-    wait_saved(d)
+    d.wait_saved()
     clock.step(wall=-7200)
     for _ in range(restarts):
         restart(d, "kill")
@@ -220,7 +216,7 @@ def test_L01_another_container_of_the_same_name(node, oracle, daemon, http, how)
     first = node.plain("app.log")
     d = daemon(node, routes=[("other", web_url(web))], env=END)
     wait_for(lambda: d.metric("logtrain_streams") == 1, WAIT, "the stream")
-    wait_saved(d)
+    d.wait_saved()
     if how == "kill":
         d.kill()
     else:
@@ -242,7 +238,7 @@ def test_L01_a_route_that_comes_later_begins_at_the_end(node, oracle, daemon, ht
     for one in (c, late):
         one.write([b"nobody wanted this"] * 100)
     wait_for(lambda: d.metric("logtrain_streams") == 3, WAIT, "the streams")
-    wait_saved(d)
+    d.wait_saved()
     for _ in range(2):
         restart(d, "kill")
     d.set_routes([("*", web_url(web))])
@@ -290,7 +286,7 @@ def test_L01_a_state_of_version_1_is_taken_over(node, oracle, daemon, http):
     d.start()
     oracle.wait_complete(web, WAIT).assert_exact()
     assert d.log_lines("state loaded .*version=1")
-    wait_saved(d)
+    d.wait_saved()
     assert len((state / "lock").read_bytes()) == 24
     restart(d, "kill")
     assert d.log_lines("state loaded .*version=2")
