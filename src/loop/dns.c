@@ -3,12 +3,17 @@
  * for whichever comes first of its retransmissions and our own deadline (DNS_TIMEOUT_MS for a name,
  * however many servers and search domains there are).
  *
- * A query has two holders: its owner, until it was answered or cancelled, and c-ares, until it
- * called back. c-ares cannot drop a single query, so one that was cancelled or ran late lives on
- * without an owner until c-ares lets go. Answers are told from a task only, never from inside
- * c-ares: the owner may resolve and cancel as it likes there.
+ * A look-up is what c-ares does for a name, and serves all queries for it: those that come while it
+ * is under way join it, so ten thousand drains of one name ask its servers once.
  *
- * Not here: caching, and any opinion on the addresses (net/ asks the egress policy).
+ *   lookup ── queries: query ─ query ─ query …
+ *
+ * c-ares cannot drop a look-up, so one whose queries were all cancelled or ran late lives on until
+ * c-ares lets go; who asks for its name meanwhile joins it. Answers are told from a task only,
+ * never from inside c-ares: the owner may resolve and cancel as it likes there.
+ *
+ * Not here: caching (whoever asks after the answer asks anew), and any opinion on the addresses
+ * (net/ asks the egress policy).
  */
 #include "loop/dns.h"
 
@@ -22,6 +27,7 @@
 
 #include "base/limits.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 /* Doubled with each try; each try asks every server. Short, because where a resolver drops AAAA
@@ -40,6 +46,7 @@ struct dns {
     struct list closed;  /* the same, after c-ares closed them; freed by the task */
     struct list waiting; /* struct dns_query, oldest first, so the first has the nearest deadline */
     struct list ready;   /* struct dns_query, to be told by the task */
+    struct map lookups;  /* struct lookup, by name, while c-ares is at it */
     struct dns_query *telling;
     struct loop_timer *timer;
     struct loop_task task;
@@ -53,19 +60,24 @@ struct dns_socket {
     struct loop_fd *watch; /* NULL once closed */
 };
 
+struct lookup {
+    struct dns *dns;
+    struct list queries;       /* struct dns_query.lookup_node: not told yet */
+    unsigned refs;             /* one for each query, one for c-ares until it has called back */
+    struct ares_addrinfo *res; /* owned, may be NULL */
+    struct sockaddr_storage literal; /* ss_family 0 unless the host is an address */
+    char host[HOST_MAX + 1];
+};
+
 struct dns_query {
     struct list node; /* on waiting, on ready, or on none */
-    struct dns *dns;
+    struct list lookup_node;
+    struct lookup *lookup; /* one reference */
     void (*done)(void *arg, const struct dns_addrs *addrs, const struct err *e);
     void *arg;
     uint64_t deadline;
     uint16_t port;
-    bool owned;   /* the owner still waits for an answer */
-    bool in_ares; /* c-ares will still call back */
     int status;
-    struct ares_addrinfo *res;       /* owned, may be NULL */
-    struct sockaddr_storage literal; /* ss_family 0 unless the host is an address */
-    char host[HOST_MAX + 1];
 };
 
 static void library_init(void)
@@ -73,37 +85,44 @@ static void library_init(void)
     (void)ares_library_init(ARES_LIB_INIT_ALL); /* cannot fail but on Windows */
 }
 
+static void lookup_unref(struct lookup *l)
+{
+    if (--l->refs)
+        return;
+    if (l->res)
+        ares_freeaddrinfo(l->res);
+    free(l);
+}
+
 static void query_free(struct dns_query *q)
 {
-    if (q->res)
-        ares_freeaddrinfo(q->res);
+    list_del(&q->node);
+    list_del(&q->lookup_node);
+    lookup_unref(q->lookup);
     free(q);
 }
 
 static void query_ready(struct dns_query *q, int status)
 {
+    struct dns *d = q->lookup->dns;
+
     q->status = status;
     list_del(&q->node);
-    list_add_tail(&q->dns->ready, &q->node);
-    loop_task_post(q->dns->loop, &q->dns->task);
+    list_add_tail(&d->ready, &q->node);
+    loop_task_post(d->loop, &d->task);
 }
 
 /* From c-ares, also from inside ares_getaddrinfo() and ares_destroy(). */
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *res)
 {
-    struct dns_query *q = arg;
+    struct lookup *l = arg;
 
     (void)timeouts;
-    q->in_ares = false;
-    if (!q->owned) {
-        if (res)
-            ares_freeaddrinfo(res);
-        if (q != q->dns->telling) /* else tell() frees it */
-            query_free(q);
-        return;
-    }
-    q->res = res;
-    query_ready(q, status);
+    (void)map_del(&l->dns->lookups, str_of(l->host));
+    l->res = res;
+    list_for_each (it, &l->queries)
+        query_ready(list_entry(it, struct dns_query, lookup_node), status);
+    lookup_unref(l);
 }
 
 static void on_socket(void *arg, int events, int error)
@@ -166,6 +185,14 @@ static void free_closed(struct dns *d)
     }
 }
 
+static void set_port(struct sockaddr_storage *ss, uint16_t port)
+{
+    if (ss->ss_family == AF_INET)
+        ((struct sockaddr_in *)(void *)ss)->sin_port = htons(port);
+    else
+        ((struct sockaddr_in6 *)(void *)ss)->sin6_port = htons(port);
+}
+
 /* The families take turns, in the order the resolver sorted them (RFC 8305 §4), so that the cap
  * cannot cut one off. */
 static void fill_addrs(struct dns_addrs *out, const struct ares_addrinfo *res, uint16_t port)
@@ -189,16 +216,15 @@ static void fill_addrs(struct dns_addrs *out, const struct ares_addrinfo *res, u
             continue;
         memset(ss, 0, sizeof(*ss));
         memcpy(ss, n->ai_addr, (size_t)n->ai_addrlen);
-        if (ss->ss_family == AF_INET)
-            ((struct sockaddr_in *)(void *)ss)->sin_port = htons(port);
-        else
-            ((struct sockaddr_in6 *)(void *)ss)->sin6_port = htons(port);
+        set_port(ss, port);
         out->len++;
     }
 }
 
 static void describe(const struct dns_query *q, struct err *e)
 {
+    const char *host = q->lookup->host;
+
     /* The name is cut so that the reason always fits. */
     switch (q->status) {
     case ARES_SUCCESS: /* but no address in it */
@@ -207,40 +233,40 @@ static void describe(const struct dns_query *q, struct err *e)
     case ARES_ENONAME:
     case ARES_EBADNAME:
     case ARES_EBADQUERY:
-        (void)err_set(e, ENOENT, "resolve '%.180s': no such host", q->host);
+        (void)err_set(e, ENOENT, "resolve '%.180s': no such host", host);
         break;
     case ARES_ETIMEOUT:
-        (void)err_set(e, ETIMEDOUT, "resolve '%.180s': timeout", q->host);
+        (void)err_set(e, ETIMEDOUT, "resolve '%.180s': timeout", host);
         break;
     case ARES_ESERVFAIL:
     case ARES_EREFUSED:
     case ARES_ECONNREFUSED: /* the same, or none reached: versions differ in which they report */
-        (void)err_set(e, EAGAIN, "resolve '%.180s': no answer from the dns servers", q->host);
+        (void)err_set(e, EAGAIN, "resolve '%.180s': no answer from the dns servers", host);
         break;
     default:
-        (void)err_set(e, EAGAIN, "resolve '%.180s': dns error %d", q->host, q->status);
+        (void)err_set(e, EAGAIN, "resolve '%.180s': dns error %d", host, q->status);
         break;
     }
 }
 
-static void tell(struct dns_query *q)
+static void tell(struct dns *d, struct dns_query *q)
 {
-    struct dns *d = q->dns;
+    const struct lookup *l = q->lookup;
     struct dns_addrs addrs = {.len = 0};
     struct err e = {0};
 
-    q->owned = false;
-    if (q->status == ARES_SUCCESS && q->res)
-        fill_addrs(&addrs, q->res, q->port);
-    else if (q->literal.ss_family)
-        addrs.list[addrs.len++] = q->literal;
+    if (q->status == ARES_SUCCESS && l->res) {
+        fill_addrs(&addrs, l->res, q->port);
+    } else if (l->literal.ss_family) {
+        addrs.list[addrs.len] = l->literal;
+        set_port(&addrs.list[addrs.len++], q->port);
+    }
     if (!addrs.len)
         describe(q, &e);
     d->telling = q;
     q->done(q->arg, addrs.len ? &addrs : NULL, addrs.len ? NULL : &e);
     d->telling = NULL;
-    if (!q->in_ares)
-        query_free(q);
+    query_free(q);
 }
 
 static void arm(struct dns *d)
@@ -274,7 +300,7 @@ static void run_task(struct loop_task *t)
         struct dns_query *q = list_entry(now.next, struct dns_query, node);
 
         list_del(&q->node);
-        tell(q);
+        tell(d, q);
     }
     arm(d);
 }
@@ -335,6 +361,7 @@ struct dns *dns_create(struct loop *l, const char *servers, struct err *e)
     list_init(&d->closed);
     list_init(&d->waiting);
     list_init(&d->ready);
+    map_init(&d->lookups);
     loop_task_init(&d->task, run_task);
     if (open_channel(d, servers, e) < 0) {
         free(d);
@@ -350,18 +377,18 @@ void dns_free(struct dns *d)
         return;
     if (!list_empty(&d->waiting) || !list_empty(&d->ready) || d->telling)
         BUG("dns: freed with queries under way");
-    ares_destroy(
-        d->channel); /* calls back for the queries nobody owns any more, and closes the sockets */
+    ares_destroy(d->channel); /* calls back for what nobody waits for, and closes the sockets */
+    map_release(&d->lookups);
     free_closed(d);
     loop_task_cancel(&d->task);
     loop_timer_free(d->timer);
     free(d);
 }
 
-static bool parse_literal(const char *host, uint16_t port, struct sockaddr_storage *out)
+static bool parse_literal(const char *host, struct sockaddr_storage *out)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 
     if (inet_pton(AF_INET, host, &in.sin_addr) == 1)
         memcpy(out, &in, sizeof(in));
@@ -372,49 +399,74 @@ static bool parse_literal(const char *host, uint16_t port, struct sockaddr_stora
     return true;
 }
 
+static struct lookup *lookup_create(struct dns *d, struct str host)
+{
+    struct lookup *l = xcalloc(1, sizeof(*l));
+
+    l->dns = d;
+    list_init(&l->queries);
+    if (host.len)
+        memcpy(l->host, host.p, host.len);
+    return l;
+}
+
+/* Sets <q> up as one of those that <l> is for. */
+static void join(struct lookup *l, struct dns_query *q)
+{
+    q->lookup = l;
+    l->refs++;
+    list_add_tail(&l->queries, &q->lookup_node);
+}
+
+static void begin(struct dns *d, struct lookup *l)
+{
+    static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+                                                     .ai_socktype = SOCK_STREAM};
+
+    l->refs++;
+    (void)map_put(&d->lookups, str_of(l->host), l);
+    loop_want_descriptor(d->loop); /* c-ares would only say that no server answers */
+    ares_getaddrinfo(d->channel, l->host, NULL, &hints, on_answer, l);
+}
+
 struct dns_query *dns_resolve(struct dns *d, struct str host, uint16_t port,
                               void (*done)(void *arg, const struct dns_addrs *addrs,
                                            const struct err *e),
                               void *arg)
 {
-    static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
-                                                     .ai_socktype = SOCK_STREAM};
     struct dns_query *q = xcalloc(1, sizeof(*q));
+    struct lookup *l = map_get(&d->lookups, host), *mine = NULL;
     struct str kept = str_head(host, HOST_MAX);
 
-    q->dns = d;
     q->done = done;
     q->arg = arg;
     q->port = port;
-    q->owned = true;
     q->deadline = loop_now(d->loop) + DNS_TIMEOUT_MS;
     list_init(&q->node);
-    if (kept.len)
-        memcpy(q->host, kept.p, kept.len);
+    list_init(&q->lookup_node);
+    if (!l)
+        l = mine = lookup_create(d, kept);
+    join(l, q);
     if (!host.len || kept.len < host.len || memchr(host.p, '\0', host.len)) {
         query_ready(q, ARES_EBADNAME);
         return q;
     }
-    if (parse_literal(q->host, port, &q->literal)) {
+    if (mine && parse_literal(l->host, &l->literal)) {
         query_ready(q, ARES_SUCCESS);
         return q;
     }
     list_add_tail(&d->waiting, &q->node);
-    q->in_ares = true;
-    loop_want_descriptor(d->loop); /* c-ares would only say that no server answers */
-    ares_getaddrinfo(d->channel, q->host, NULL, &hints, on_answer, q);
+    if (mine)
+        begin(d, mine);
     loop_task_post(d->loop, &d->task); /* sets the timer */
     return q;
 }
 
 void dns_cancel(struct dns_query *q)
 {
-    if (!q || q == q->dns->telling)
+    if (!q || q == q->lookup->dns->telling)
         return;
-    q->owned = false;
-    list_del(&q->node);
-    if (!q->in_ares)
-        query_free(q);
+    query_free(q);
 }
 
 void dns_addr_format(const struct sockaddr *sa, char *out, size_t size)

@@ -427,6 +427,84 @@ static void test_no_cache(void **state)
     assert_int_equal(f->server.queries, 2 * once);
 }
 
+/* L22: who asks for a name that is being looked up waits for that answer, each with his port. */
+static void test_L22_one_look_up(void **state)
+{
+    struct fixture *f = *state;
+    struct result one, all[100], other;
+    unsigned once;
+
+    resolve(f, &one, "both.test");
+    once = f->server.queries;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        all[i] = (struct result){.calls = 0};
+        all[i].query =
+            dns_resolve(f->dns, STR("both.test"), (uint16_t)(1000 + i), on_done, &all[i]);
+    }
+    start(f, &other, "a.test");
+    dns_cancel(all[0].query); /* the one that began it, and one that joined */
+    dns_cancel(all[7].query);
+    for (size_t i = 1; i < ARRAY_LEN(all); i++) {
+        char port[16];
+
+        if (i == 7)
+            continue;
+        if (!all[i].calls)
+            finish(f, &all[i]);
+        assert_int_equal(all[i].addrs.len, 2);
+        (void)snprintf(port, sizeof(port), ":%zu", 1000 + i);
+        ASSERT_HAS(text(&all[i], 0), port);
+        ASSERT_HAS(text(&all[i], 1), port);
+    }
+    if (!other.calls)
+        finish(f, &other);
+    assert_int_equal(other.addrs.len, 1);
+    assert_int_equal(all[0].calls + all[7].calls, 0);
+    assert_int_equal(f->server.queries, 3 * once);
+}
+
+/* A name that does not exist is told to all who asked, and who asks then asks anew. */
+static void test_L22_one_refusal(void **state)
+{
+    struct fixture *f = *state;
+    struct result one, two;
+    unsigned once;
+
+    start(f, &one, "nx.test");
+    start(f, &two, "nx.test");
+    finish(f, &one);
+    if (!two.calls)
+        finish(f, &two);
+    assert_string_equal(one.err.text, "resolve 'nx.test': no such host");
+    assert_string_equal(two.err.text, one.err.text);
+    once = f->server.queries;
+    resolve(f, &one, "nx.test");
+    assert_int_equal(f->server.queries, 2 * once);
+}
+
+/* A look-up without an answer is nobody's once all were told that it takes too long; it ends with
+ * the channel. Each waits for as long as he would alone. */
+static void test_L22_late_for_one(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t began = clock_mono_ms();
+    struct result early, late;
+
+    clock_fake(began, 0);
+    start(f, &early, "dead.test");
+    loop_turn(&f->loop, 0);
+    clock_fake(began + DNS_TIMEOUT_MS / 2, 0);
+    start(f, &late, "dead.test");
+    clock_fake(began + DNS_TIMEOUT_MS, 0);
+    for (int i = 0; !early.calls && i < 3; i++)
+        loop_turn(&f->loop, 0);
+    assert_string_equal(early.err.text, "resolve 'dead.test': timeout");
+    if (late.calls) /* c-ares has its own clock: on a very busy machine it may have given up, too */
+        assert_string_equal(late.err.text, early.err.text);
+    else
+        dns_cancel(late.query);
+}
+
 /* A server that never answers: over in DNS_TIMEOUT_MS, and others are served meanwhile. */
 static void test_dead_server(void **state)
 {
@@ -562,19 +640,14 @@ static void test_format(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_address),
-        CASE(test_both_families),
-        CASE(test_errors),
-        CASE(test_name_limits),
-        CASE(test_literal),
-        CASE(test_many),
-        CASE(test_no_cache),
-        CASE(test_dead_server),
-        CASE(test_half_dead),
-        CASE(test_no_server),
-        CASE(test_bad_servers),
-        CASE(test_cancel),
-        CASE(test_cancel_in_callback),
+        CASE(test_address),         CASE(test_both_families),
+        CASE(test_errors),          CASE(test_name_limits),
+        CASE(test_literal),         CASE(test_many),
+        CASE(test_no_cache),        CASE(test_L22_one_look_up),
+        CASE(test_L22_one_refusal), CASE(test_L22_late_for_one),
+        CASE(test_dead_server),     CASE(test_half_dead),
+        CASE(test_no_server),       CASE(test_bad_servers),
+        CASE(test_cancel),          CASE(test_cancel_in_callback),
         CASE(test_format),
     };
 
