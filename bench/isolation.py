@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What others cost a healthy drain (FAULTS.md X01): the same load with and without them, in turn, and the ratio of each pair.
+"""What others cost a healthy drain (docs/faults.md X01): the same load with and without them, in turn, and the ratio of each pair.
 
   dead      1,000 drains that never answered: a quarter each refused, SYN unanswered, accepted and never read, TLS handshake
             that stalls. Every line goes to all of them.

@@ -98,7 +98,7 @@
 #define RETRIES_PER_SECOND 20     /* ... of these to hosts that were tried long and never reached */
 #define YOUNG_CONNECTION_MS 10000 /* ends earlier: not a clean end, whatever the peer says */
 #define YOUNG_NEVER_MS 1000       /* ends earlier: what it took never counts towards REWINDS_MAX */
-#define COMMIT_LAG_MS 5000        /* syslog over TCP and TLS: DESIGN.md §6 */
+#define COMMIT_LAG_MS 5000        /* syslog over TCP and TLS: docs/design.md#acknowledgement */
 #define REWINDS_MAX 3          /* to one offset; then it is committed, and counted as unconfirmed */
 #define DRAIN_UNUSED_MS 300000 /* a drain without a stream keeps its connection this long ... */
 #define DRAIN_UNUSED_MAX 16    /* ... but only so many of one namespace's on one worker */

@@ -105,8 +105,8 @@ int datasource_kubernetes_check(const struct datasource_env *env, struct str url
 int route_pattern_check(struct str pattern, struct err *e);
 
 /* Splits a list of drains: on ';' and newlines, and on ',' only where optional space and
- * `scheme://` follow (WIRE.md §11). Cuts the first off <*rest>, trimmed; empty parts are skipped.
- * False at the end. */
+ * `scheme://` follow (docs/formats.md#drain-lists). Cuts the first off <*rest>, trimmed; empty
+ * parts are skipped. False at the end. */
 bool drain_list_next(struct str *rest, struct str *url);
 /* What can be used of the list of a workload, into <out>: OWNER_DRAINS_MAX of them, and one more
  * that is refused for being one too many. -1 when it does not fit. */

@@ -1,5 +1,5 @@
 /*
- * Reading a _bulk answer (WIRE.md §5.5):
+ * Reading a _bulk answer (docs/formats.md#bulk-answer):
  *
  *   {"took":30,"errors":true,"items":[{"create":{"_id":"…","status":429,"error":{"type":"…"}}},…]}
  *

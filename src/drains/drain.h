@@ -132,7 +132,8 @@ struct drain_counters {
     uint64_t rejected;    /* records passed over because the peer refuses them */
     uint64_t too_large;   /* of these: because of their size */
     uint64_t truncated;   /* records cut by max= */
-    uint64_t unconfirmed; /* file bytes committed without confirmation (DESIGN.md §6) */
+    uint64_t unconfirmed; /* file bytes committed without confirmation
+                             (docs/design.md#acknowledgement) */
     uint64_t connects;
     uint64_t connect_errors;
     uint64_t disconnects;  /* connections that ended abnormally */

@@ -1,9 +1,10 @@
 /*
- * The commit rule of ordered drains, for the case that a connection ends in doubt (DESIGN.md §6):
- * all that was not confirmed is sent again. To go on nevertheless with a peer that never stays for
- * long, what it was given REWINDS_MAX times from one place, and once more, is passed over and
- * counted as unconfirmed, but only as far as the peer's kernel had the bytes each of these times:
- * what lay in our own buffers, or was written since, has not been tried so often.
+ * The commit rule of ordered drains, for the case that a connection ends in doubt
+ * (docs/design.md#acknowledgement): all that was not confirmed is sent again. To go on nevertheless
+ * with a peer that never stays for long, what it was given REWINDS_MAX times from one place, and
+ * once more, is passed over and counted as unconfirmed, but only as far as the peer's kernel had
+ * the bytes each of these times: what lay in our own buffers, or was written since, has not been
+ * tried so often.
  *
  * A connection that ended within YOUNG_NEVER_MS is a failed connect: nothing is learned from it.
  */

@@ -1,6 +1,6 @@
 /*
  * What only Elasticsearch drains have in their URLs: index=, auth=, and a path to which _bulk is
- * added (WIRE.md §2.6).
+ * added (docs/formats.md#elasticsearch).
  */
 #include <errno.h>
 

@@ -1,9 +1,9 @@
 /*
  * syslog+tcp, syslog+tls: frames over one connection (RFC 6587, RFC 5425). The protocol has no
- * answer, so confirmation is a rule (DESIGN.md §6): bytes count as confirmed when the peer's kernel
- * has acknowledged them (SIOCOUTQ) and the connection has stayed healthy for COMMIT_LAG_MS since. A
- * connection that ends within YOUNG_CONNECTION_MS, abnormally, or with bytes unacknowledged leaves
- * everything later in doubt, and the framework sends it again.
+ * answer, so confirmation is a rule (docs/design.md#acknowledgement): bytes count as confirmed when
+ * the peer's kernel has acknowledged them (SIOCOUTQ) and the connection has stayed healthy for
+ * COMMIT_LAG_MS since. A connection that ends within YOUNG_CONNECTION_MS, abnormally, or with bytes
+ * unacknowledged leaves everything later in doubt, and the framework sends it again.
  *
  * Whatever the peer sends is read and thrown away. Nothing is buffered here: the batch being
  * written stays the batch.

@@ -1,6 +1,6 @@
 /*
  * elastic: two lines of NDJSON for each record, as Elasticsearch's and OpenSearch's _bulk wants
- * them (WIRE.md §2.6, §5.5): the action, then the document.
+ * them (docs/formats.md#elasticsearch): the action, then the document.
  *
  *   {"create":{"_index":"web.shop","_id":"0123456789abcdef-1f-89abcdef"}}
  *   {"@timestamp":"…","hostname":"…","tag":"…","message":"…","severity":6,"facility":1,…}

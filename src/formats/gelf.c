@@ -1,5 +1,5 @@
 /*
- * gelf: one GELF 1.1 object (WIRE.md §5.1, §11): what the specification demands, and our own
+ * gelf: one GELF 1.1 object (docs/formats.md#gelf): what the specification demands, and our own
  * fields as `_name`. Valid JSON on one line whatever the message holds, so that it can be framed by
  * NUL or LF; `max` shortens the message, never the object.
  *

@@ -1,6 +1,7 @@
 /*
- * json: one packet object, its keys and their order those of the original (WIRE.md §2.5). Always
- * valid JSON on one line, whatever the message holds; `max` shortens the message, never the object.
+ * json: one packet object, its keys and their order those of the original (docs/formats.md#packet).
+ * Always valid JSON on one line, whatever the message holds; `max` shortens the message, never the
+ * object.
  *
  * Views: head = everything up to the value of "time", written for stdout (the severity digit is
  * patched for stderr); tail = everything after the message; with sd=true, up to the "std" of the

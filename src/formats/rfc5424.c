@@ -1,7 +1,7 @@
 /*
- * rfc5424: "<14>1 TIME HOST APP - - SD MSG" (WIRE.md §4.1, §11). Header fields are always valid,
- * whatever the identity holds; the message is passed byte for byte, without a BOM, since nobody
- * knows its encoding. The space before the message is there even when the message is empty:
+ * rfc5424: "<14>1 TIME HOST APP - - SD MSG" (docs/formats.md#rfc5424). Header fields are always
+ * valid, whatever the identity holds; the message is passed byte for byte, without a BOM, since
+ * nobody knows its encoding. The space before the message is there even when the message is empty:
  * receivers of the original split on it.
  *
  * Views: mid = " HOST APP - - SD ", or with sd=true " HOST APP - - [… id=\"", after which come the

@@ -1,6 +1,7 @@
 /*
  * One entry of Envoy's access logs → what a journal takes: under which hostname, from when, and the
- * message, as text (the layout of the original logtrain, WIRE.md §2.8) or as JSON with every field.
+ * message, as text (the layout of the original logtrain, docs/formats.md#envoy) or as JSON with
+ * every field.
  */
 #ifndef INPUTS_ENVOY_ENTRY_H
 #define INPUTS_ENVOY_ENTRY_H

@@ -1,5 +1,5 @@
 /*
- * What a container's lines are called on the wire: hostname and tag (WIRE.md §2.3 and §11). Pure
+ * What a container's lines are called on the wire: hostname and tag (docs/formats.md#names). Pure
  * functions of what is known.
  */
 #ifndef KUBE_NAMES_H

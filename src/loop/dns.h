@@ -2,7 +2,7 @@
  * Names to addresses, off the loop's back: c-ares, so that a thousand dead names neither block a
  * turn nor occupy a thread each. /etc/hosts, search domains and RFC 6724 order are honoured. A
  * literal address is answered from the next task, without a query. Who asks for a name that is
- * being looked up gets that answer. No cache: every connect resolves anew (DESIGN.md §8).
+ * being looked up gets that answer. No cache: every connect resolves anew (docs/design.md#egress).
  */
 #ifndef LOOP_DNS_H
 #define LOOP_DNS_H

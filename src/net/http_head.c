@@ -1,8 +1,8 @@
 /*
  * What an answer's header lines say to a drain: the status, and when to come back. curl parses
  * HTTP; this reads the same lines once more, as they come, because the status has to survive
- * whatever goes wrong after it (DESIGN.md: the status line decides), and because curl's own limit
- * on headers is higher than ours.
+ * whatever goes wrong after it (docs/faults.md#d16: the status line decides), and because curl's
+ * own limit on headers is higher than ours.
  *
  * Invariant: <status> is 0 or that of a final answer, 200..999; a 1xx is never final.
  */

@@ -1,7 +1,7 @@
 /*
- * One line of a log file → one record (WIRE.md §1.4, §1.5). Nothing is copied: the record's views
- * point into the line, or into <scratch> when a JSON string had escapes. Bytes pass unchanged: NUL,
- * ESC, bad UTF-8.
+ * One line of a log file → one record (docs/formats.md#cri, #docker). Nothing is copied: the
+ * record's views point into the line, or into <scratch> when a JSON string had escapes. Bytes pass
+ * unchanged: NUL, ESC, bad UTF-8.
  */
 #ifndef STREAMS_DECODE_H
 #define STREAMS_DECODE_H

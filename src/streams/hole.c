@@ -1,9 +1,9 @@
 /*
  * Holes: NULs where a line should begin. A writer that does not append leaves them when its file is
- * truncated (WIRE.md §1), a power loss leaves them for what had not reached the disk. No runtime
- * writes them there, so they are passed over, however many there are; a NUL within a line is a byte
- * of its message. A power loss may also leave the head of a line before the NULs, and the next
- * line then begins behind them, without an LF in between.
+ * truncated (docs/formats.md#rotation), a power loss leaves them for what had not reached the disk.
+ * No runtime writes them there, so they are passed over, however many there are; a NUL within a
+ * line is a byte of its message. A power loss may also leave the head of a line before the NULs,
+ * and the next line then begins behind them, without an LF in between.
  *
  * Finds them only; cursor.c passes over them.
  */

@@ -59,11 +59,11 @@ struct log_cause identity_cause(const struct identity *id);
  * not of that form. Fills in views into <path>: namespace, pod, uid, container, and tag; the rest
  * stays. */
 bool identity_from_pod_path(struct str path, struct identity *out, uint64_t *restart);
-/* From a link's name, `<pod>_<ns>_<container>-<id>.log`, whose id may be cut or missing (WIRE.md
- * §1.1). Fills in as above, but for the uid. */
+/* From a link's name, `<pod>_<ns>_<container>-<id>.log`, whose id may be cut or missing
+ * (docs/formats.md#paths). Fills in as above, but for the uid. */
 bool identity_from_link_name(struct str name, struct identity *out);
 /* The owner's name guessed from a pod's: the hash and suffix that controllers add are taken off
- * (WIRE.md §2.3). */
+ * (docs/formats.md#names). */
 struct str identity_guess_owner(struct str pod);
 /* Puts `<owner guess>.<namespace>` into <out>. A pod whose name ends in `-<node>` is a static one:
  * that is taken off instead of a hash. <node> may be empty. -1 when it is longer than <out> may be.

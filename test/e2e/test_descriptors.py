@@ -1,4 +1,4 @@
-"""FAULTS.md §2.4, S08: file descriptors are a budget. Files and connections share it, and neither takes it all."""
+"""docs/faults.md#state, S08: file descriptors are a budget. Files and connections share it, and neither takes it all."""
 
 import pytest
 from lib.daemon import SLOW

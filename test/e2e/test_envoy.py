@@ -1,4 +1,4 @@
-"""Envoy's access logs as an input: what becomes of an entry, and FAULTS.md §2.6 N05, N09, N10, N12 as far as they concern it. The
+"""Envoy's access logs as an input: what becomes of an entry, and docs/faults.md#inputs, N05, N09, N10, N12 as far as they concern it. The
 client is made of bytes (lib/als.py)."""
 
 import json

@@ -1,4 +1,4 @@
-"""What a client of the Envoy input may cost: memory, the CPU, and other clients' lines. FAULTS.md §2.6 N05, N09, N10."""
+"""What a client of the Envoy input may cost: memory, the CPU, and other clients' lines. docs/faults.md#inputs, N05, N09, N10."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""FAULTS.md §2.3: what is left of containers that are gone: nothing, in whichever order kubelet and the runtimes remove what
+"""docs/faults.md#files: what is left of containers that are gone: nothing, in whichever order kubelet and the runtimes remove what
 there was of them. Counted in /proc and /metrics."""
 
 import os

@@ -1,4 +1,4 @@
-"""FAULTS.md §2.3: what is written to a file after it was renamed and the next one was begun. It is delivered late, in its order
+"""docs/faults.md#files: what is written to a file after it was renamed and the next one was begun. It is delivered late, in its order
 within the file, however late that is."""
 
 import os

@@ -1,4 +1,4 @@
-"""FAULTS.md §2.3: what is in the files. Lines in pieces, without an end, of any length and any bytes; both drains have exactly
+"""docs/faults.md#files: what is in the files. Lines in pieces, without an end, of any length and any bytes; both drains have exactly
 what was written, or what is documented in its place."""
 
 import re

@@ -1,4 +1,4 @@
-"""FAULTS.md §2.3, §2.4: what becomes of the node. inotify that overflows or is used up, files that cannot be read, links that
+"""docs/faults.md#files, #state: what becomes of the node. inotify that overflows or is used up, files that cannot be read, links that
 lead where they should not, clocks that step. The other files go on, and nothing is lost."""
 
 import email.utils

@@ -1,4 +1,4 @@
-"""FAULTS.md §2.3: what becomes of the files. Rotation, compression, truncation, restarts, deletion; both drains always have
+"""docs/faults.md#files: what becomes of the files. Rotation, compression, truncation, restarts, deletion; both drains always have
 exactly what was written."""
 
 import gzip

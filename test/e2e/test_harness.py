@@ -183,7 +183,7 @@ def test_kubelet_rotation_steady_state(node):
         assert c.rotate(reopen_delay=0)
     c.write(b"line 8")
     names = [p.name.replace("0.log", "") for p in c.files()]
-    assert [n[-3:] == ".gz" for n in names] == [True, True, True, False, False], names  # as WIRE.md §1.2 says
+    assert [n[-3:] == ".gz" for n in names] == [True, True, True, False, False], names  # as docs/formats.md#rotation says
     assert names[-1] == "" and sorted(names[:-1]) == names[:-1]
     kept = [gzip.decompress(p.read_bytes()) if p.suffix == ".gz" else p.read_bytes() for p in c.files()]
     assert cri_messages(b"".join(kept)) == [b"line %d" % i for i in range(4, 9)]

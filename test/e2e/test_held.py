@@ -1,5 +1,5 @@
 """Deleted files that are held for slow drains: the budget, what it costs and whom, and how everybody learns of it. Rows of
-FAULTS.md §2.3 and §2.4."""
+docs/faults.md#files and #state."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""FAULTS.md §2.6 for the syslog inputs: senders that are slow, silent, too many or malformed, datagrams faster than they can be
+"""docs/faults.md#inputs for the syslog inputs: senders that are slow, silent, too many or malformed, datagrams faster than they can be
 read, and no descriptors left. Who sends as he should notices nothing of it."""
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The syslog inputs with real senders: logger, rsyslog, the daemon itself; and FAULTS.md §2.6 as far as it concerns them. See
+"""The syslog inputs with real senders: logger, rsyslog, the daemon itself; and docs/faults.md#inputs as far as it concerns them. See
 lib/heard.py; what is slow, too many or malformed is in test_input_faults.py.
 """
 

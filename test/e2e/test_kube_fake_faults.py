@@ -1,4 +1,4 @@
-"""What an API server can do wrong (FAULTS.md K01–K09, client-go's reflector cases), by lib/kapi.py's scripts."""
+"""What an API server can do wrong (docs/faults.md K01–K09, client-go's reflector cases), by lib/kapi.py's scripts."""
 
 import json
 import time

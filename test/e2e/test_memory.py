@@ -1,4 +1,4 @@
-"""FAULTS.md §2.4, S09: what a node's memory limit would see, with dead drains, many files, and journals that fill up."""
+"""docs/faults.md#state, S09: what a node's memory limit would see, with dead drains, many files, and journals that fill up."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""FAULTS.md §2.4, S12: a process that gets no time for a while has missed nothing when it goes on."""
+"""docs/faults.md#state, S12: a process that gets no time for a while has missed nothing when it goes on."""
 
 from lib.daemon import SLOW
 from lib.node import Writer

@@ -1,4 +1,4 @@
-"""Restarts: kill -9, rotation behind our back, torn and unwritable state. Rows of FAULTS.md §2.3 and §2.4."""
+"""Restarts: kill -9, rotation behind our back, torn and unwritable state. Rows of docs/faults.md#files and #state."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The state on a disk without room: a tmpfs of its own, full to the last byte. Row S06 of FAULTS.md, as far as the state goes."""
+"""The state on a disk without room: a tmpfs of its own, full to the last byte. Row S06 of docs/faults.md, as far as the state goes."""
 
 import contextlib
 import errno

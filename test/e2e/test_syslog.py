@@ -1,4 +1,4 @@
-"""FAULTS.md §2.5 for syslog over TCP and TLS: receivers that refuse, stall, swallow, die, flap; URLs that are wrong.
+"""docs/faults.md#drains for syslog over TCP and TLS: receivers that refuse, stall, swallow, die, flap; URLs that are wrong.
 
 Frames are in test_syslog_frames.py, certificates in test_syslog_tls.py, what counts as delivered in test_syslog_commit.py,
 UDP and names in test_syslog_udp.py and test_syslog_dns.py.
@@ -81,7 +81,7 @@ def test_D02_never_reads(node, oracle, daemon, syslog_stream):
 @pytest.mark.slow
 @BOTH
 def test_D02_what_the_peer_never_took_is_not_given_up(node, oracle, daemon, syslog_stream):
-    """After three rewinds to one offset it is passed (DESIGN.md §6), but only as far as the peer's kernel had the bytes:
+    """After three rewinds to one offset it is passed (docs/design.md#acknowledgement), but only as far as the peer's kernel had the bytes:
     what lay in our own send buffer is sent. What is passed is declared, to the byte."""
     peer, url = syslog_stream("timeout=1s", script=[NEVER_READ] * 4, rcvbuf=16384)
     d = daemon(node, routes=[("*", url)])

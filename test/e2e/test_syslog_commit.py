@@ -1,4 +1,4 @@
-"""What counts as delivered over a connection that has no answers (DESIGN.md §6).
+"""What counts as delivered over a connection that has no answers (docs/design.md#acknowledgement).
 
 Bytes count when the peer's kernel has had them for COMMIT_LAG_MS and the connection is still well. One that ends before it is
 YOUNG_CONNECTION_MS old, or not in order, takes back what was not confirmed; three times from one place, and it is given up.

@@ -5,7 +5,7 @@
   <root>/docker/<id>/<id>-json.log                                only with two_hops (cri-dockerd)
 
 A Container is written through its own open file, as a runtime does: after a rename it goes on writing to the renamed file
-until it is told to reopen. Writing is safe beside rotating from another thread. WIRE.md §1 describes what is imitated.
+until it is told to reopen. Writing is safe beside rotating from another thread. docs/formats.md#rotation describes what is imitated.
 """
 
 import gzip

@@ -4,7 +4,7 @@ A message is `lt <stream> <seq> <len> <crc32> <padding>`: <len> is the size of t
 "<stream> <seq> <len> <padding>". Each stream counts from 0. The checker takes the messages of one drain in the order in
 which they were received and accounts for every line:
 
-  lost      written, never received            corrupt   right shape, wrong checksum (FAULTS.md I3)
+  lost      written, never received            corrupt   right shape, wrong checksum (docs/faults.md)
   dup       received again, as part of a       reorder   received after a later line of its stream had been received,
             contiguous rewind (I2)                       or a rewind that is not contiguous (I2)
   gap       a hole that was filled later (part of reorder) or never (lost); kept as ranges for the message

@@ -1,4 +1,4 @@
-/* The URL parser (FAULTS D30) and what of a URL may be shown (X05). */
+/* The URL parser (docs/faults.md D30) and what of a URL may be shown (X05). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

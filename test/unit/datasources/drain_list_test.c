@@ -1,4 +1,4 @@
-/* Lists of drains: commas inside of URLs stay (WIRE.md §11). */
+/* Lists of drains: commas inside of URLs stay (docs/formats.md#drain-lists). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* What a _bulk answer says of each record (FAULTS D18), and every way in which it can say nothing
- * (D19). */
+/* What a _bulk answer says of each record (docs/faults.md D18), and every way in which it can say
+ * nothing (D19). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* What an http server's answer means (FAULTS D10-D16, each status), and what a request says of its
- * body. */
+/* What an http server's answer means (docs/faults.md D10-D16, each status), and what a request says
+ * of its body. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* Every row of the table of errors (FAULTS D20, D21), and that the server is never quoted. */
+/* Every row of the table of errors (docs/faults.md D20, D21), and that the server is never quoted.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

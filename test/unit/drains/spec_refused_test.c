@@ -1,4 +1,4 @@
-/* URLs that are no drain's, whatever the scheme's options (FAULTS D30). */
+/* URLs that are no drain's, whatever the scheme's options (docs/faults.md D30). */
 #include "spec_fixture.h"
 
 static void test_D30_bad_urls(void **state)

@@ -1,4 +1,5 @@
-/* Journals under SPOOL_PATH: what is safe, what a restart and a crash leave (FAULTS N13, S07). */
+/* Journals under SPOOL_PATH: what is safe, what a restart and a crash leave (docs/faults.md N13,
+ * S07). */
 #include "journals_world.h"
 
 static void safe(struct journal_safe *s, bool ok)

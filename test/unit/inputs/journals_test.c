@@ -1,4 +1,4 @@
-/* What journals take, keep and refuse (FAULTS N05, N12). */
+/* What journals take, keep and refuse (docs/faults.md N05, N12). */
 #include "journals_world.h"
 
 static void test_record_passes_whole(void **state)

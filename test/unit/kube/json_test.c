@@ -1,4 +1,5 @@
-/* kube/json.c: tokens, whatever the splits; what is no JSON; caps, depth and skipping. FAULTS: K08.
+/* kube/json.c: tokens, whatever the splits; what is no JSON; caps, depth and skipping.
+ * docs/faults.md: K08.
  */
 #include <setjmp.h>
 #include <stdarg.h>

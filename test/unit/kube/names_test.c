@@ -1,4 +1,4 @@
-/* kube/names.c: the table of WIRE.md §2.3, as §11 corrects it. */
+/* kube/names.c: the tables of docs/formats.md#names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* kube/reader.c: lists, events and Statuses, at every split; objects over a limit. FAULTS: K08. */
+/* kube/reader.c: lists, events and Statuses, at every split; objects over a limit. docs/faults.md:
+ * K08. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

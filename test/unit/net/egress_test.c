@@ -1,5 +1,5 @@
 /* The policy for owner routes: what is refused without being told to, what rules change, and that
- * no way of writing an address gets around it (FAULTS D24). */
+ * no way of writing an address gets around it (docs/faults.md D24). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* The HTTP client's calls: cancelled, kept apart, resolved, streamed. FAULTS: D23, D24. */
+/* The HTTP client's calls: cancelled, kept apart, resolved, streamed. docs/faults.md: D23, D24. */
 #include "http_client_world.h"
 
 /* ---- cancelling ---- */

@@ -1,4 +1,4 @@
-/* What the HTTP client makes of answers, good and bad ones. FAULTS: D10, D15, D16, D17. */
+/* What the HTTP client makes of answers, good and bad ones. docs/faults.md: D10, D15, D16, D17. */
 #include "http_client_world.h"
 
 /* ---- plain answers ---- */

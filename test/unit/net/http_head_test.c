@@ -1,4 +1,4 @@
-/* http_head.c: the status line and Retry-After, line by line. FAULTS: D10, D16. */
+/* http_head.c: the status line and Retry-After, line by line. docs/faults.md: D10, D16. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

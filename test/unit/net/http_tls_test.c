@@ -1,6 +1,6 @@
 /*
- * https: what http_tls.c hands to curl, against a TLS server of ours in a thread. FAULTS D08: what
- * must be refused is refused, by name.
+ * https: what http_tls.c hands to curl, against a TLS server of ours in a thread. docs/faults.md
+ * D08: what must be refused is refused, by name.
  */
 #include <setjmp.h>
 #include <stdarg.h>

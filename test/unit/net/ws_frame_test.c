@@ -1,4 +1,5 @@
-/* WebSocket frames: what we make, and everything that a server may not send (FAULTS D22). */
+/* WebSocket frames: what we make, and everything that a server may not send (docs/faults.md D22).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -6,7 +6,8 @@ static bool goes_to(const struct world *w, const struct origin *o, const char *u
     return pair_of(&w->told, o->id, str_of(url), ROUTE_OWNER) >= 0;
 }
 
-/* FAULTS K12: the hostname is a label. Whoever calls himself after another gets nothing of his. */
+/* docs/faults.md K12: the hostname is a label. Whoever calls himself after another gets nothing of
+ * his. */
 static void K12_a_claimed_hostname_reads_nothing(void **state)
 {
     struct origin *victim, *thief;
@@ -71,8 +72,8 @@ static void call(struct origin *o, const char *hostname, const char *owner)
     origin_set_identity(o, identity_create(&id));
 }
 
-/* FAULTS K07: while nobody knows what it is called it goes nowhere; then it begins where it stood
- * when it was found. */
+/* docs/faults.md K07: while nobody knows what it is called it goes nowhere; then it begins where it
+ * stood when it was found. */
 static void K07_a_pending_stream_waits_at_its_place(void **state)
 {
     struct route_source *owners, *operators;

@@ -1,4 +1,4 @@
-/* What the names of files and pods say. Vectors from WIRE.md §1.1 and §2.3. */
+/* What the names of files and pods say. Vectors from docs/formats.md#paths and #names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
