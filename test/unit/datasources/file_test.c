@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "fixture.h"
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 
 static const char *const hostnames[] = {"web", "db"};
 

@@ -19,7 +19,7 @@
 #include "drains/engine.h"
 #include "drains/members.h"
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 #define BODY_SIZE (300 * 1024) /* more than a pipe holds */
 
 struct engine {

@@ -376,7 +376,7 @@ static void room(struct journal_waiter *waiter)
 
 static void until_told(struct world *w)
 {
-    for (int i = 0; i < 300 && !w->room_told; i++) { /* 3 s */
+    for (int i = 0; i < 6000 && !w->room_told; i++) { /* a minute */
         turn(w);
         (void)usleep(10000);
     }

@@ -23,7 +23,7 @@
 #include "loop/dns.h"
 #include "loop/loop.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 #define ASSERT_HAS(text, part)                                                                     \
     do {                                                                                           \
         if (!strstr((text), (part)))                                                               \

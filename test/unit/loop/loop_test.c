@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "loop/loop.h"
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 
 struct fixture {
     struct loop loop;

@@ -20,7 +20,7 @@
 #include "base/limits.h"
 #include "loop/notify.h"
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 
 struct seen {
     unsigned count[NOTIFY_RESCAN + 1];

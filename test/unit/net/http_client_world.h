@@ -20,7 +20,7 @@
 #include "http_peer.h"
 #include "net/http_client.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 #define ASSERT_HAS(text, part)                                                                     \
     do {                                                                                           \
         if (!strstr((text), (part)))                                                               \

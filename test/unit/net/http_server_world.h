@@ -25,7 +25,7 @@
 #include "base/mem.h"
 #include "net/http_server.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 #define ASSERT_HAS(text, part)                                                                     \
     do {                                                                                           \
         if (!strstr((text), (part)))                                                               \

@@ -28,7 +28,7 @@
 #include "certs.h"
 #include "net/http_client.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 #define ASSERT_HAS(text, part)                                                                     \
     do {                                                                                           \
         if (!strstr((text), (part)))                                                               \

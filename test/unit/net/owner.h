@@ -30,7 +30,7 @@
 #include "loop/loop.h"
 #include "net/conn.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 
 #define ASSERT_HAS(text, part)                                                                     \
     do {                                                                                           \
