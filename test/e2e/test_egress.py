@@ -8,6 +8,7 @@ from lib.daemon import SLOW
 from lib.http_peer import Http
 from lib.kapi import Kapi
 from lib.peer import SyslogTcp, same_port
+from lib.ports import free_port
 from lib.wait import stays, wait_for
 
 WAIT = 30 * SLOW
@@ -22,8 +23,8 @@ class Forbidden:
     """Hears whoever comes to 127.0.0.1, by TCP or UDP."""
 
     def __init__(self):
-        self.tcp = socket.create_server(("127.0.0.1", 0))
-        self.port = self.tcp.getsockname()[1]
+        self.port = free_port()
+        self.tcp = socket.create_server(("127.0.0.1", self.port))
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind(("127.0.0.1", self.port))
         for sock in self.tcp, self.udp:

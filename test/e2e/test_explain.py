@@ -1,9 +1,9 @@
 """`logtrain explain NAMESPACE/POD`: what the owner of a pod, or the operator, asks first when lines are missing."""
 
 import re
-import socket
 
 from lib.daemon import SLOW, run
+from lib.ports import free_port
 from lib.wait import wait_for
 
 WAIT = 30 * SLOW
@@ -52,8 +52,7 @@ def test_drains_their_annotations_and_their_cursors(node, oracle, api, kube, sys
 
 
 def test_a_drain_that_fails_says_why_and_how_far_it_is_behind(node, oracle, api, kube):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     api.namespace("shop", drains=f"syslog+tcp://127.0.0.1:{port}")
     api.workload(c, "web")

@@ -5,7 +5,7 @@ import socket
 
 from lib.daemon import SLOW
 from lib.http_peer import poison
-from lib.real import _free_port as free_port
+from lib.ports import free_port
 from lib.wait import wait_for
 
 WAIT = 60 * SLOW

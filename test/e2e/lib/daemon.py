@@ -23,6 +23,7 @@ BUILD = os.environ.get("LOGTRAIN_BUILD", "release")
 BIN = Path(os.environ.get("LOGTRAIN_BIN") or ROOT / "build" / BUILD / "logtrain")
 SANITIZED = "asan" in BUILD or "tsan" in BUILD
 SLOW = 3 if SANITIZED else 1  # deadlines are that much longer under a sanitizer
+SILENCE_S = 2 * SLOW  # timeout= of a drain whose receiver is to be silent first, and well then: however busy, it answers in that
 
 _READY = re.compile(r"^\S+ info ready\b", re.MULTILINE)
 _SANITIZER = re.compile(r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error: ")
@@ -157,7 +158,15 @@ class Daemon:
         self.signal(signal.SIGHUP)
 
     def pause(self):
+        """Stopped, each of its threads."""
         self.signal(signal.SIGSTOP)
+
+        def stopped():
+            try:
+                return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in self._proc("task").glob("*/stat"))
+            except (FileNotFoundError, ProcessLookupError):
+                return False  # a thread that ended meanwhile
+        wait_for(stopped, 10, "the daemon to stand still")
 
     def resume(self):
         self.signal(signal.SIGCONT)

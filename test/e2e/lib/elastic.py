@@ -14,7 +14,8 @@ import urllib.request
 from pathlib import Path
 
 from .http_peer import Answer, Http
-from .real import Program, _free_port, _program
+from .ports import free_port
+from .real import Program, _program
 from .wait import wait_for
 
 _ACTION = re.compile(rb'\{"create":\{"_index":"([^"\\\x00-\x20]{1,255})","_id":"([0-9a-f]{16}-[0-9a-f]{1,16}-[0-9a-f]{8})"\}\}')
@@ -151,7 +152,7 @@ class RealElastic(Program):
     def __init__(self):
         self.tmp = Path(tempfile.mkdtemp(prefix="logtrain-es-"))  # not pytest's, which nobody else may enter
         super().__init__(self.tmp / "run")
-        self.port = _free_port()
+        self.port = free_port()
         home = _HOME
         shutil.copytree(_HOME / "config", self.tmp / "config")
         (self.tmp / "config" / "elasticsearch.yml").write_text(

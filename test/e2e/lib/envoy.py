@@ -5,7 +5,8 @@ import json
 import subprocess
 
 from .daemon import ROOT
-from .real import Program, _free_port
+from .ports import free_port
+from .real import Program
 
 
 def _path(script):
@@ -48,7 +49,7 @@ class Envoy(Program):
 
     def __init__(self, directory, upstream, als):
         super().__init__(directory)
-        self.http_port, self.tcp_port = _free_port(), _free_port()
+        self.http_port, self.tcp_port = free_port(), free_port()
         config = self.dir / "envoy.json"
         config.write_text(json.dumps(self._config(upstream, als)))
         self.spawn(_path("envoy"), "-c", config, "--concurrency", "1", "--log-level", "warn", "--disable-hot-restart",

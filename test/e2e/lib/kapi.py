@@ -18,6 +18,7 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from .ports import free_port
 from .wait import wait_for
 
 PREFIX = "logtrain.akkeris.io/"
@@ -273,7 +274,7 @@ class Kapi:
         self.forbidden = set()
         self.tls, self.tokens, self.watch_s, self.pages, self.node = tls, tokens, watch_s, pages, node
         self.server = None
-        self.port = 0
+        self.port = free_port()
         self.start()
 
     # life
@@ -281,7 +282,6 @@ class Kapi:
     def start(self):
         self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.api = self
-        self.port = self.server.server_address[1]
         if self.tls:
             self.server.socket = self.tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -337,11 +337,14 @@ class Kapi:
         wait_for(lambda: not any(w in self.watches for w in found), 30, "the watches to end")
 
     def raw(self, resource, data):
-        with self.lock:
-            found = [w for w in self.watches if w.resource == resource]
-            for w in found:
-                w.push(data)
-        assert found, f"no watch of {resource} is open"
+        """Into the open watches; waits until there is one."""
+        def pushed():
+            with self.lock:
+                found = [w for w in self.watches if w.resource == resource]
+                for w in found:
+                    w.push(data)
+            return found
+        wait_for(pushed, 30, f"an open watch of {resource}")
 
     def compact(self):
         """What came before is forgotten: older versions are 410."""
@@ -356,7 +359,7 @@ class Kapi:
             kind, group, _ = KINDS[resource]
             event = {"type": "BOOKMARK", "object": {"kind": kind, "apiVersion": group,
                                                     "metadata": {"resourceVersion": str(self.version)}}}
-            self.raw(resource, json.dumps(event).encode() + b"\n")
+        self.raw(resource, json.dumps(event).encode() + b"\n")
 
     def error(self, resource, code, reason, message="as scripted", cause=None):
         """An ERROR event in the open watches."""

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from .certs import Certs, _openssl
 from .daemon import ROOT, SLOW
-from .real import Program, _free_port, _program
+from .ports import free_port
+from .real import Program, _program
 from .wait import wait_for
 
 DEPLOYMENTS = ROOT / "deployments"
@@ -56,10 +57,10 @@ class KubeApi(Program):
         self.certs = Certs(self.dir / "certs")
         self._admin()
         self.etcd = Program(self.dir / "etcd")
-        self.port, self._etcd_port = _free_port(), _free_port()
+        self.port, self._etcd_port = free_port(), free_port()
         etcd = f"http://127.0.0.1:{self._etcd_port}"
         self.etcd.spawn(_program("etcd"), "--data-dir", self.dir / "etcd/data", "--listen-client-urls", etcd,
-                        "--advertise-client-urls", etcd, "--listen-peer-urls", f"http://127.0.0.1:{_free_port()}",
+                        "--advertise-client-urls", etcd, "--listen-peer-urls", f"http://127.0.0.1:{free_port()}",
                         "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error")
         self.etcd.wait_listening(self._etcd_port)
         self.start()

@@ -20,7 +20,10 @@ import threading
 import time
 from typing import Optional
 
+from .ports import free_port
+
 CHUNK = 1 << 18
+_SO_RCVBUFFORCE = 33
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
 
@@ -287,7 +290,7 @@ class StreamPeer:
         self._filler_ports = set()
         self._acceptor = None
         self._accepting = threading.Event()
-        self._bind(port)
+        self._bind(port or free_port(address=address))
         self.port = self._reserved.getsockname()[1]
         self.resume()
 
@@ -464,7 +467,7 @@ class SyslogUdp:
 
     def __init__(self, address="127.0.0.1"):
         self.address = address
-        self.port = 0
+        self.port = free_port(socket.SOCK_DGRAM, address)
         self._messages = []
         self._sock = None
         self.resume()
@@ -473,8 +476,9 @@ class SyslogUdp:
         """Listens (again, on the same port)."""
         self._sock = self._socket()
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
+        with contextlib.suppress(PermissionError):  # root may have more than the system's limit
+            self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
         self._sock.bind((self.address, self.port))
-        self.port = self._sock.getsockname()[1]
         self._stop = os.eventfd(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

@@ -17,8 +17,9 @@ import tempfile
 import threading
 from pathlib import Path
 
-from .daemon import SLOW, run
-from .real import _accepts, _free_port
+from .daemon import SILENCE_S, SLOW, run
+from .ports import free_port
+from .real import _accepts
 from .wait import wait_for
 
 LIVE_S = 2 * SLOW  # generous: what a change takes is measured by bench/postgres.py
@@ -51,7 +52,7 @@ log_min_messages = warning
 
 def settings(url, **more):
     """The environment of a daemon with routes from there."""
-    return {"POSTGRES": "true", "DATABASE_URL": url, "POSTGRES_TIMEOUT": "1s", **more}
+    return {"POSTGRES": "true", "DATABASE_URL": url, "POSTGRES_TIMEOUT": f"{SILENCE_S}s", **more}
 
 
 def routes_become(d, n, seconds=LIVE_S):
@@ -113,7 +114,7 @@ class Postgres:
         shutil.copy(certs.key("good"), self.dir / "server.key")
         (self.dir / "server.key").chmod(0o600)
         self._give_away()
-        self.port = _free_port()
+        self.port = free_port()
 
     def _configure(self):
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as f:
@@ -254,7 +255,7 @@ class Bouncer:
 
     def __init__(self, database):
         server = database.server
-        self.port = _free_port()
+        self.port = free_port()
         self.dir = server.dir / f"bouncer{self.port}"
         self.dir.mkdir()
         (self.dir / "users").write_text("".join(f'"{role}" "{PASSWORD % i}"\n' for i, role in enumerate(ROLES)))

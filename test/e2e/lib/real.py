@@ -10,18 +10,12 @@ import subprocess
 from pathlib import Path
 
 from .peer import Cursor
+from .ports import free_port
 from .wait import wait_for
 
 
 def _program(name):
     return shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
-
-
-def _free_port(kind=socket.SOCK_STREAM):
-    """A port that was free a moment ago: these programs cannot take a listening socket, nor say which port they got."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def _accepts(port):
@@ -93,7 +87,7 @@ class Rsyslogd(Program):
     def __init__(self, directory, kind="tcp", certs=None, cert="good", driver="ossl"):
         super().__init__(directory)
         self.kind = kind
-        self.port = _free_port(socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+        self.port = free_port(socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
         options = {"module_options": "", "input_options": "", "tls": ""}
         if kind == "udp":
             options["input_options"] = 'rcvbufSize="8m"'
@@ -188,7 +182,7 @@ class Nginx(Program):
 
     def __init__(self, directory, upstream, certs, cert="good", http2=False, body_max="64m", per_connection=1000):
         super().__init__(directory)
-        self.port = _free_port()
+        self.port = free_port()
         self.upstream = upstream
         self.conf = self.dir / "nginx.conf"
         self.conf.write_text(_NGINX.format(dir=self.dir, port=self.port, upstream=upstream.port, cert=certs.pem(cert),
@@ -217,7 +211,7 @@ class OpensslServer(Program):
 
     def __init__(self, directory, certs, cert="good", options=()):
         super().__init__(directory)
-        self.port = _free_port()
+        self.port = free_port()
         self.spawn(_program("openssl"), "s_server", "-accept", f"127.0.0.1:{self.port}", "-cert", certs.pem(cert),
                    "-key", certs.key(cert), "-quiet", *options)
         self.wait_listening(self.port)

@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from .peer import Cursor, Ended, StreamPeer
-from .real import Program, _free_port, _program
+from .ports import free_port
+from .real import Program, _program
 from .wait import wait_for
 
 
@@ -37,7 +38,7 @@ class Client:
     """One connection; call(…) gives the reply, or raises RedisError."""
 
     def __init__(self, port, context=None, password=None):
-        self.sock = socket.create_connection(("127.0.0.1", port), 20)
+        self.sock = socket.create_connection(("127.0.0.1", port), 90)
         if context:
             self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
         self.file = self.sock.makefile("rb")
@@ -114,7 +115,7 @@ class RedisServer(Program):
 
     def __init__(self, directory, tls=None, cert="good", **config):
         super().__init__(directory)
-        self.port = _free_port()
+        self.port = free_port()
         self.tls = tls
         self.cert = cert
         self.config = {"appendonly": "yes", "appendfsync": "always", "save": "", "enable_debug_command": "yes", **config}
@@ -133,7 +134,7 @@ class RedisServer(Program):
                      ("tls_key_file", self.tls.key(self.cert)), ("tls_ca_cert_file", self.tls.pem("ca")),
                      ("tls_auth_clients", "no")]
         if "cluster_enabled" in self.config:  # else it is the port's number and 10,000, which there may not be
-            ports.append(("cluster_port", _free_port()))
+            ports.append(("cluster_port", free_port()))
         settings = [("bind", "127.0.0.1"), ("dir", self.dir), *ports, *self.config.items(), *more.items()]
         self.spawn(_program("redis-server"), *[a for k, v in settings for a in ("--" + k.replace("_", "-"), v)])
         self.wait_listening(self.port)

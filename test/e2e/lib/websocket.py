@@ -17,7 +17,8 @@ import threading
 import pytest
 
 from .peer import Cursor, Ended, StreamPeer
-from .real import Program, _free_port, _program
+from .ports import free_port
+from .real import Program, _program
 from .redis import line_of
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -31,7 +32,7 @@ class WebSocketReceiver:
     def __init__(self, path, tls=None, port=0, answers=None, max_size=1 << 20, delay=0.0, fails=None, hangs=False):
         self.received = path
         self.tls = tls
-        self.port = port
+        self.port = port or free_port()
         self.answers = answers
         self.max_size = max_size
         self.delay = delay  # seconds before each message is looked at
@@ -61,7 +62,7 @@ class WebSocketReceiver:
         return None
 
     def _do(self, what):
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(90)
 
     def resume(self):
         """Listens (again, on the same port)."""
@@ -69,7 +70,6 @@ class WebSocketReceiver:
             import websockets
             self._server = await websockets.serve(self._serve, "127.0.0.1", self.port, ssl=self.tls, max_size=self.max_size,
                                                   process_request=self._request, ping_interval=None, close_timeout=1)
-            self.port = self._server.sockets[0].getsockname()[1]
         self._do(listen())
 
     async def _request(self, path, headers):
@@ -174,7 +174,7 @@ class LibwebsocketsServer(Program):
 
     def __init__(self, directory, certs=None):
         super().__init__(directory)
-        self.port = _free_port()
+        self.port = free_port()
         self.certs = certs
         self.start()
 

@@ -1,0 +1,54 @@
+"""Ports for receivers that cannot be given a listening socket, or that go away for a while and come back on the same port.
+
+They come from below the range that the kernel gives to whoever asks for any port, so nobody gets one by chance between two
+uses. Each process of the tests has a block of them to itself: a name of an abstract socket says so, and is gone with it.
+"""
+
+import itertools
+import os
+import socket
+from pathlib import Path
+
+_SIZE = 200
+_LEAST = 10000
+
+
+def _block():
+    """The sockets' names that hold it are never closed. Raises OSError when none is left."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    blocks = range(_LEAST, low - _SIZE + 1, _SIZE)
+    for i in range(len(blocks)):
+        first = blocks[(os.getpid() * 7 + i) % len(blocks)]
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            lock.bind(f"\0logtrain-test-ports-{first}")
+        except OSError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        return range(first, first + _SIZE)
+    raise OSError("every block of ports is taken")
+
+
+_locks = []
+_ports = []
+_next = itertools.count()
+
+
+def _is_free(port, kind, address):
+    with socket.socket(socket.AF_INET, kind) as sock:
+        try:
+            sock.bind((address, port))
+        except OSError:  # one of ours is there, or somebody's service
+            return False
+    return True
+
+
+def free_port(kind=socket.SOCK_STREAM, address="127.0.0.1"):
+    """A port that nobody has, and that nobody else will take."""
+    while True:
+        for _ in range(len(_ports)):
+            port = _ports[next(_next) % len(_ports)]
+            if _is_free(port, kind, address):
+                return port
+        _ports.extend(_block())
