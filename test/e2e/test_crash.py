@@ -45,13 +45,15 @@ def test_S02_the_points_are_those_of_the_source():
 def test_S02_killed_at(node, oracle, daemon, http, point):
     counts, fresh = POINTS[point]
     web, other = http(), http()
-    c = node.container("web-0", max_files=100)
+    c = node.container("web-0", max_files=10000)
     source = oracle.source("a")
     d = daemon(node, drains=[("*", peer.url("batch=ndjson&linger=10ms")) for peer in (web, other)],
                env={"LT_FAULT": f"{point}:{counts[0]}"} if fresh else {}, wait=not fresh)
     c.write(source.take(300))
     if not fresh:
-        wait_for(lambda: d.metric("logtrain_state_records") == 2 and not d.metric("logtrain_state_pending"), 20, "a state")
+        for peer in (web, other):
+            oracle.wait_complete(peer, 60)
+        d.wait_saved()
         d.kill()
         for _ in range(3):  # so that it goes on inside a .gz
             c.write(source.take(100))
@@ -65,7 +67,7 @@ def test_S02_killed_at(node, oracle, daemon, http, point):
                 d.wait_ready()
                 wait_for(lambda: d.metric("logtrain_state_writes_total"), 20, "a state")
                 d.signal(signal.SIGTERM)
-            assert d.wait_exit(60) == -signal.SIGKILL, d.tail()
+            assert d.wait_exit(150) == -signal.SIGKILL, d.tail()
         del d.env["LT_FAULT"]
         d.start()
         writer.stop()

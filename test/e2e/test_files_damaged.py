@@ -131,8 +131,8 @@ def test_L06_a_large_one_in_the_middle(node, oracle, daemon, sinks, damage):
 @pytest.mark.parametrize("damage", ["data", "crc", "cut", "nuls in the middle"])
 def test_L06_damaged_while_it_is_read(node, oracle, daemon, http, damage):
     """It was whole when it was looked at, and half of it is sent."""
-    away = []
-    peer = http(answers=lambda request: 503 if away else None)
+    away = []  # after how many lines
+    peer = http(answers=lambda request: 503 if away and peer.count() > away[0] else None)
     c = node.container("web-0", max_files=20)
     d = daemon(node, drains=[("*", peer.url("batch=ndjson&linger=10ms&connections=1"))], env=END)
     c.write(oracle.source("a").take(100))
@@ -145,9 +145,8 @@ def test_L06_damaged_while_it_is_read(node, oracle, daemon, http, damage):
     c.rotate(reopen_delay=0)
     packed = packed.with_name(packed.name + ".gz")
     data = packed.read_bytes()
+    away.append(100)
     d.start()
-    wait_for(lambda: peer.count() > 100, 60, "the first lines of it")
-    away.append(True)
     wait_for(lambda: d.drains()[0]["state"] == "waiting", 60, "the receiver to be away")
     had = peer.count()
     packed.write_bytes(DAMAGE[damage](data))

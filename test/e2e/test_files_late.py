@@ -245,7 +245,7 @@ def test_L16_the_url_is_changed_meanwhile(node, oracle, daemon, sinks, restart):
         if restart:
             d.stop()
             old.write(slow.take(20))
-        d.set_routes(sinks.drains(tcp=f"framing=octet&timeout={i + 5}s", web=f"batch=ndjson&timeout={i + 5}s"))
+        d.set_routes(sinks.drains(tcp=f"framing=octet&timeout={i + 50}s", web=f"batch=ndjson&timeout={i + 50}s"))
         if restart:
             d.start()
         old.write(slow.take(20))
@@ -268,6 +268,7 @@ def test_L16_the_route_is_away_meanwhile(node, oracle, api, kube, http):
     c.write(new.take(20))
     oracle.wait_complete(peer, 60 * SLOW)
     for _ in range(2):
+        d.wait_confirmed(peer.port)  # or what is on its way comes again
         api.deployment("web", "shop", drains=peer.url("timeout=soon"))
         wait_for(lambda: d.metric("logtrain_parked_cursors") == 1, 60 * SLOW, "the route to go")
         old.write(slow.take(20))

@@ -172,7 +172,7 @@ def test_L05_links_that_nobody_follows(node, oracle, daemon, sinks):
 def test_L05_gone_before_it_was_named(node, oracle, api, kube, http):
     """The API says nothing of the pod; until names are taken from paths its file is not open, and goes, while its directory stays."""
     peer = http()
-    d = kube(env={**END, "IDENTITY_WAIT": "8s"}, drains=[("*", peer.url("batch=ndjson"))])
+    d = kube(env={**END, "IDENTITY_WAIT": "25s"}, drains=[("*", peer.url("batch=ndjson"))])
     c = node.container("job-0")
     c.write([b"nobody sees this"] * 10)
     wait_for(lambda: d.metric("logtrain_log_files") == 1, WAIT, "the file")

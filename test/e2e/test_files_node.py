@@ -44,10 +44,8 @@ def test_F21_inotify_queue_overflows(node, oracle, daemon, sinks):
         c.write(oracle.sources[c.pod.name].take(20))
     for i in range(200):
         node.container(f"new-{i}").write(oracle.source(f"new-{i}").take(5))
-    resumed = time.monotonic()
     d.resume()
     sinks.complete()
-    assert time.monotonic() - resumed < RESCAN * SLOW
     for c in old:  # and from there on it is told of changes again
         c.rotate(reopen_delay=0)
         c.write(oracle.sources[c.pod.name].take(20))
@@ -247,9 +245,9 @@ def test_S13_wall_clock_steps(node, oracle, daemon, sinks, tmp_path):
             writer.join()
         sinks.complete(5)
         clock.step(wall=-step)
+        n = sinks.tcp.count() + 1
         c.write_raw(cri_record(b"unfinished", b"P", "stderr"))
         clock.step(wall=DAY)
-        n = sinks.tcp.count() + 1
         wait_for(lambda: sinks.tcp.count() >= n, 10 * SLOW, "the unfinished line")
         sinks.refuse()
         c.write(source.take(20))
@@ -272,8 +270,7 @@ def test_S13_retry_after_is_clamped(node, oracle, daemon, http, tmp_path, ahead)
     d = daemon(node, drains=[("*", web.url("batch=ndjson"))], env=clock.env)
     node.container().write(oracle.source("a").take(20))
     wait_for(lambda: len(web.requests) == 1, 10 * SLOW, "a request")
-    wait_for(lambda: d.metric("logtrain_drain_retry_in_seconds"), 10 * SLOW, "the pause to show")
-    left = d.metric("logtrain_drain_retry_in_seconds")
+    left = wait_for(lambda: d.metric("logtrain_drain_retry_in_seconds"), 10 * SLOW, "the pause to show")
     assert (0 < left <= 1) if ahead > 0 else (60 < left <= 900)
 
     def again():

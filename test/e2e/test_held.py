@@ -6,6 +6,7 @@ import re
 import pytest
 from lib import http_peer
 from lib.daemon import SLOW
+from lib.oracle import parse
 from lib.wait import wait_for
 
 GAP = re.compile(rb"logtrain: (\d+) bytes(?: from (\S+) to (\S+))? were lost: ")
@@ -48,7 +49,7 @@ def test_F02_twenty_rotations_within_the_budget(node, oracle, daemon, http):
         c.rotate(reopen_delay=0)
         wait_rotated(d, c)  # kubelet looks every 10 s; what is rotated twice between two looks is in a .gz
     c.write(source.take(50))
-    assert d.metric("logtrain_held_bytes") > 10 * 50 * 500
+    wait_for(lambda: d.metric("logtrain_held_bytes") > 10 * 50 * 500, 20 * SLOW, "the deleted files to be held")
     web.resume()
     oracle.wait_complete(web, 60 * SLOW).assert_exact(dup_max=10)
     assert lost(d) == 0
@@ -73,17 +74,19 @@ def test_F02_twenty_rotations_over_the_budget(node, oracle, daemon, http):
     c.write(source.take(50))
     wait_for(lambda: lost(d, reason="evicted"), 20 * SLOW, "bytes to be given up")
     wait_for(lambda: d.metric("logtrain_held_bytes") <= 15 << 10, 20 * SLOW, "the stream to hold no more than its half")
-    evicted = len(d.log_lines(r"bytes were lost .*pod=web-0 .*reason=evicted"))
-    assert lost(d, reason="evicted") == sum(sizes[:evicted]) - read
+    def evicted():
+        return len(d.log_lines(r"bytes were lost .*pod=web-0 .*reason=evicted"))
+    wait_for(lambda: lost(d, reason="evicted") == sum(sizes[:evicted()]) - read, 20 * SLOW,
+             lambda: f"the oldest to be lost, to the byte: {lost(d)}, {sizes}")
     web.resume()
-    gone = 50 * evicted  # the first file had ten more, which were delivered
+    gone = 50 * evicted()  # the first file had ten more, which were delivered
     wait_for(lambda: oracle.progress(web).distinct() == source.written - gone, 60 * SLOW, "the rest")
-    report = oracle.check(web.messages()).assert_exact(lost=gone, foreign=1)
+    d.wait_confirmed(web.port)
+    report = oracle.check(web.messages()).assert_exact(lost=gone, foreign=None)
     assert report.lost_ranges["a"] == [(10, 9 + gone)], "not the oldest"
     assert declared(report) == lost(d)
-    assert GAP.search(report.foreign[0])[2]
-    d.wait_confirmed(web.port)
-    assert d.metric("logtrain_drain_gap_records_total") == 1
+    assert all(GAP.search(m)[2] for m in report.foreign)  # a batch that was tried meanwhile has one of its own
+    assert d.metric("logtrain_drain_gap_records_total") == len(report.foreign) >= 1
     assert d.metric("logtrain_packets_sent_total") == source.written - gone
 
 
@@ -207,6 +210,8 @@ def test_F24_one_noisy_among_many_quiet(node, oracle, daemon, http):
     for c in quiet:
         c.write(b.take(1))
     daemon(node, drains=[("*", web.url("batch=ndjson&linger=10ms&connections=1"))])
-    progress, other = oracle.progress(web, ["quiet"]), oracle.progress(web, ["noisy"])
+    progress = oracle.progress(web, ["quiet"])
     wait_for(progress.complete, 60 * SLOW, "the quiet lines")
-    assert other.distinct() < a.written, "the noisy one went first"
+    names = [parse(m)[0] for m in web.messages()]
+    last = len(names) - names[::-1].index("quiet")
+    assert names[:last].count("noisy") < a.written, "the noisy one went first"

@@ -17,7 +17,7 @@ def web_url(peer):
 @pytest.mark.parametrize("cycles", [8])
 def test_S01_killed_again_and_again_under_rotation(node, oracle, daemon, http, cycles):
     web, other = http(), http()
-    c = node.container("web-0", max_files=100)
+    c = node.container("web-0", max_files=10000)
     rng = random.Random(1)
     d = daemon(node, drains=[("*", web_url(web)), ("*", web_url(other) + "&sd=true")])
     progress = oracle.progress(web)
@@ -37,7 +37,7 @@ def test_S01_killed_again_and_again_under_rotation(node, oracle, daemon, http, c
 def test_S11_graceful_restart_repeats_nothing(node, oracle, daemon, http, syslog_tcp):
     web, tcp = http(), syslog_tcp()
     c = node.container("web-0", max_files=100)
-    d = daemon(node, drains=[("*", web_url(web)), ("*", tcp.url())])
+    d = daemon(node, drains=[("*", web_url(web)), ("*", tcp.url())], env={"STOP_GRACE": "60s"})
     with Writer(c, oracle.source("a"), rate=2000) as writer:
         progress = oracle.progress(web)
         for goal in (1000, 3000):

@@ -51,7 +51,7 @@ def test_L01_born_in_the_grace_of_a_stop(node, oracle, daemon, http):
     """The stop takes its grace, because a drain does not answer; the state is written at its end."""
     web, dead = http(), http(default=Answer(never=True))
     a, source = node.container("a-0"), oracle.source("a")
-    d = daemon(node, drains=[("*", web_url(web)), ("a.*", web_url(dead))], env={**END, "STOP_GRACE": "4s"})
+    d = daemon(node, drains=[("*", web_url(web)), ("a.*", web_url(dead))], env={**END, "STOP_GRACE": "10s"})
     begin(d, a, source, web, oracle)
     d.signal(signal.SIGTERM)
     wait_for(lambda: d.log_lines("info stopping"), WAIT, "the stop to begin")
