@@ -90,7 +90,7 @@ def test_D16_broken_answer(node, oracle, daemon, http, name):
         return Answer(200 if counts else 599, raw=sent[-1], cut="after" if how else None, how=how or "fin", counts=counts)
 
     web = http(answers=answer)
-    d = daemon(node, routes=[("*", web.url(NDJSON + f"&connections=1&timeout={2 * SLOW}s"))])
+    d = daemon(node, routes=[("*", web.url(NDJSON + f"&connections=1&timeout={5 * SLOW}s"))])
     three_slices(node, oracle, web)
     assert len(sent) == 2
     assert all(s.sent < GONE_ON for s in sent if isinstance(s, Counted)), [s.sent for s in sent]
@@ -160,6 +160,7 @@ def test_D17_kill_of_the_receiver_between_batches(node, oracle, daemon, http):
     for how in ("fin", "reset", "fin"):
         c.write(source.take(20))
         oracle.wait_complete(web, 30)
+        d.wait_confirmed(web.port)
         web.end_all(how)
         wait_for(lambda: not web.open_connections(), 5 * SLOW, "the connections to end")
     c.write(source.take(20))

@@ -7,13 +7,14 @@ import socket
 import time
 
 import pytest
-from lib.daemon import SANITIZED, SLOW
+from lib.daemon import SANITIZED, SILENCE_S, SLOW
 from lib.http_peer import Http
 from lib.node import Writer
 from lib.peer import Mode, NEVER_READ, NORMAL, ONE_BYTE, same_port
 from lib.wait import stays, wait_for
 
 NDJSON = "batch=ndjson&linger=20ms"
+HELD_UP_S = 9  # less than a name or a connect may take before it is given up
 
 
 def named(d, url):
@@ -36,8 +37,8 @@ def test_D01_refused_then_up(node, oracle, daemon, http, https, certs, tls, opti
     c.write(source.take(50))
     wait_for(lambda: named(d, web.url())["counters"]["connect_errors"] >= 3, 20 * SLOW, "three tries")
     c.write(source.take(50))
-    one = named(d, web.url())
-    assert one["state"] == "waiting" and "refused" in one["last_error"]
+    one = wait_for(lambda: next((r for r in [named(d, web.url())] if r["state"] == "waiting"), None), 20 * SLOW, "a pause")
+    assert "refused" in one["last_error"]
     assert one["counters"]["records_out"] == 0
     wait_for(lambda: named(d, web.url())["lag_bytes"] == c.live.stat().st_size, 5 * SLOW, "the cursor where it began")
     assert 0 <= one["retry_in_seconds"] <= 60
@@ -65,7 +66,7 @@ def test_D01_backoff_is_jittered_and_capped(node, oracle, daemon, http):
 def test_D02_never_reads(node, oracle, daemon, http):
     """The time limit ends it, what was sent is sent again, and memory stays where it was."""
     web = http(mode=NEVER_READ, rcvbuf=4096)
-    d = daemon(node, routes=[("*", web.url("batch=ndjson&timeout=1s"))])
+    d = daemon(node, routes=[("*", web.url(f"batch=ndjson&timeout={SILENCE_S}s"))])
     c, source = node.container("web-0"), oracle.source("a")
     c.write(source.take(20000))
     wait_for(lambda: named(d, web.url())["counters"]["retries"] >= 2, 20 * SLOW, "two timeouts")
@@ -84,7 +85,7 @@ def test_D06_blackhole(node, oracle, daemon, http, https, certs, tls):
     """SYNs go unanswered. Each try ends with its time, and the next one is not confused by what is left of it."""
     web = https() if tls else http()
     web.blackhole()
-    d = daemon(node, routes=[("*", web.url(f"batch=ndjson&timeout=1s&ca={certs.option()}", path=f"/{i}")) for i in range(8)])
+    d = daemon(node, routes=[("*", web.url(f"batch=ndjson&timeout={SILENCE_S}s&ca={certs.option()}", path=f"/{i}")) for i in range(8)])
     node.container("web-0").write(oracle.source("a").take(10))
     wait_for(lambda: len(d.drains()) == 8 and sum(r["counters"]["connect_errors"] for r in d.drains()) >= 12, 60 * SLOW,
              "a try of each, and of the host after that")
@@ -99,7 +100,7 @@ def test_D06_stop_while_connecting(node, oracle, daemon, http):
     d = daemon(node, routes=[("*", web.url(path=f"/{i}")) for i in range(8)], env={"STOP_GRACE": "2s"})
     node.container("web-0").write(oracle.source("a").take(10))
     wait_for(lambda: sum("socket:" in fd for fd in d.fds()) >= 8, 10 * SLOW, "connects under way")
-    d.stop(timeout=2 + 1 * SLOW)
+    d.stop(timeout=2 + 10 * SLOW)
 
 
 # --- D03: reset at every byte ----------------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ def test_D23_name_that_does_not_resolve(node, oracle, daemon, http, dns, answer)
     c.write(source.take(100))
     began = time.monotonic()
     oracle.wait_complete(good, 10 * SLOW).assert_exact()
-    assert time.monotonic() - began < 1 * SLOW
+    assert time.monotonic() - began < HELD_UP_S
     bad = wait_for(lambda: [r for r in d.drains() if "logs.test" in r["name"] and r["last_error"]], 15 * SLOW, "the error")[0]
     assert f"logs.test:{good.port}" in bad["last_error"]
     assert bad["lag_bytes"] == c.live.stat().st_size
@@ -227,7 +228,7 @@ def test_D23_dead_ipv6_beside_a_live_ipv4(node, oracle, daemon, http, dns):
         node.container("web-0").write(oracle.source("a").take(30))
         began = time.monotonic()
         oracle.wait_complete(web, 20 * SLOW).assert_exact()
-        assert time.monotonic() - began < 1 * SLOW, "250 ms, and what else there is to do"
+        assert time.monotonic() - began < HELD_UP_S, "250 ms, and what else there is to do"
         assert d.drains()[0]["counters"]["retries"] == 0
 
 
@@ -243,5 +244,5 @@ def test_D23_silent_servers_hold_up_nobody(node, oracle, daemon, http, dns):
     began = time.monotonic()
     c.write(source.take(1000))
     oracle.wait_complete(web, 20 * SLOW).assert_exact()
-    assert time.monotonic() - began < 1 * SLOW
+    assert time.monotonic() - began < HELD_UP_S
     assert d.get("/healthz")[0] == 200

@@ -26,16 +26,18 @@ class World:
         self.ports = {name: int(port) for name, port in (entry.split() for entry in ports.read_text().splitlines())}
 
     def tcp(self, data, source=None, timeout=None):
-        """Bytes that the daemon has read, or that its kernel took, until it stops taking any for a second."""
-        sent = 0
+        """Sends it all; with a <timeout>, until neither the socket nor the journals have taken anything for so many seconds."""
+        sent, held = 0, -1
         with socket.create_connection(("127.0.0.1", self.ports["syslog_tcp"]), 30 * SLOW, (source, 0) if source else None) as s:
             s.settimeout(timeout or 60 * SLOW)
-            try:
-                while sent < len(data):
+            while sent < len(data):
+                try:
                     sent += s.send(data[sent:sent + 65536])
-            except TimeoutError:
-                assert timeout
-        return sent
+                except TimeoutError:
+                    assert timeout
+                    before, held = held, self.held()
+                    if held == before:
+                        return
 
     def udp(self, lines, source=None, rate=0):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:

@@ -67,7 +67,7 @@ def test_rsyslog_forwards(daemon, syslog_tcp, tmp_path, certs, closing, kind):
             complete(peer, 500)
     finally:
         sender.terminate()
-        sender.wait(10)
+        sender.wait(60)
     if kind == "tls":
         assert all(b'peer="127.0.0.1" cert="' in m for m in peer.messages())
 
@@ -129,10 +129,11 @@ def test_N05_a_dead_drain_stops_senders_and_loses_nothing(daemon, syslog_tcp, tm
     with d.connect() as s:
         s.settimeout(0.5)
         data = b"".join(line(i, size=1000) for i in range(total))
-        with pytest.raises(socket.timeout):
-            while sent < len(data):
-                sent += s.send(data[sent:sent + 65536])
-        assert d.metric("logtrain_input_stalls_total") > 0
+        while not d.metric("logtrain_input_stalls_total"):
+            with contextlib.suppress(TimeoutError):
+                while sent < len(data):
+                    sent += s.send(data[sent:sent + 65536])
+            assert sent < len(data), "all of it was taken"
         assert d.daemon.metrics().get("logtrain_journal_bytes") <= 4 * MIB
         with d.connect() as other:  # one hostname cannot take all
             other.sendall(line(total, host="other"))
@@ -195,7 +196,7 @@ def test_N11_client_certificates_and_a_new_one_of_ours(daemon, syslog_tcp, tmp_p
         context = ssl.create_default_context(cafile=certs.pem("ca"))
         if name:
             context.load_cert_chain(certs.pem(name), certs.key(name))
-        raw = socket.create_connection(("127.0.0.1", d.port("tls")), 10)
+        raw = socket.create_connection(("127.0.0.1", d.port("tls")), 90)
         return context.wrap_socket(raw, server_hostname="localhost")
 
     for name in (None, "expired", "unknown"):

@@ -133,6 +133,7 @@ def test_annotations_come_change_and_go(oracle, api, router, syslog_tcp):
     until(d, source, lambda: first.count() > 0)
     api.deployment("web", "shop", drains=second.url())
     until(d, source, lambda: second.count() > 0)
+    wait_for(lambda: first.count() + second.count() >= source.written - unrouted(d), WAIT, "what went to the first drain")
     have = first.count()
     heard(d, source.take(20))
     wait_for(lambda: second.count() >= 20, WAIT, "lines at the second drain")

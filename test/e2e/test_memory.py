@@ -38,7 +38,7 @@ def test_S09_dead_drains_and_full_journals_within_the_memory_limit(node, oracle,
                                          "INPUT_PORTS_FILE": ports, "JOURNAL_BYTES_MAX": JOURNALS})
     peak, sent = 0, 0
     with socket.create_connection(("127.0.0.1", int(ports.read_text().split()[1])), 10) as sender:
-        sender.settimeout(2)
+        sender.settimeout(10)
         data = b"".join(b"<13>1 - router app - - - %s n=%d\n" % (b"x" * 1000, i) for i in range(1000))
         try:
             while sent < 4 * JOURNALS:

@@ -99,7 +99,10 @@ def test_N05_a_long_outage(daemon, http, tmp_path):
     for sender in (tcp, post):
         sender.start()
     wait_for(lambda: numbers(web, "tcp.shop") and numbers(web, "http.shop"), 20 * SLOW, "the first lines")
+    web.default = 503  # first, so that no answer to what was taken is lost with its connection
+    wait_for(lambda: d.drain(web.port)["counters"]["records_out"] == web.count(), 20 * SLOW, "what was taken to be confirmed")
     web.refuse("reset")
+    web.default = 200
     began = time.monotonic()
     wait_for(lambda: time.monotonic() - began > SECONDS and post.refused and d.metric("logtrain_input_stalls_total",
                                                                                       input="syslog_tcp"),

@@ -1,6 +1,6 @@
 """docs/faults.md#state, S12: a process that gets no time for a while has missed nothing when it goes on."""
 
-from lib.daemon import SLOW
+from lib.daemon import SILENCE_S, SLOW
 from lib.node import Writer
 from lib.wait import stays, wait_for
 
@@ -9,13 +9,13 @@ def test_S12_stopped_for_longer_than_every_timeout(node, oracle, daemon, syslog_
     """It wakes up to timers that are all due. Nothing is lost; what was under way may come twice (libcurl counts the time that
     passed against the answer that has come meanwhile), and there is no storm: a drain fails at most once for each stop."""
     tcp, web = syslog_tcp(), http()
-    d = daemon(node, routes=[("*", tcp.url("timeout=1s")), ("*", web.url("batch=ndjson&linger=1ms&timeout=1s"))])
+    d = daemon(node, routes=[("*", tcp.url(f"timeout={SILENCE_S}s")), ("*", web.url(f"batch=ndjson&linger=1ms&timeout={SILENCE_S}s"))])
     with Writer(node.container("web-0"), oracle.source("a"), rate=2000) as writer:
         for _ in range(3):
             before = web.count()
             wait_for(lambda: web.count() > before + 500, 20 * SLOW, "some lines")
             d.pause()
-            stays(d.running, 2.5, "the time passes")
+            stays(d.running, SILENCE_S + 1.5, "the time passes")
             d.resume()
         writer.stop()
     for peer in (tcp, web):

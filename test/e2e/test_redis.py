@@ -366,7 +366,7 @@ def test_killed_and_back(node, oracle, daemon, redis, mode):
 
 
 def test_idle_connection_closed_by_the_server(node, oracle, daemon, redis):
-    server = redis(timeout=1)
+    server = redis(timeout=3)
     d = daemon(node, routes=[("*", server.url("mode=list&key=k"))])
     c, source = node.container("web-0"), oracle.source("a")
     c.write(source.take(100))

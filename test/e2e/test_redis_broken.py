@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from lib.daemon import SLOW
+from lib.daemon import SILENCE_S, SLOW
 from lib.oracle import parse
 from lib.peer import NEVER_READ, Ended, Mode
 from lib.redis import FakeRedis, fake_redis  # noqa: F401
@@ -283,10 +283,10 @@ def test_D03_cut_at_every_place_of_a_command(node, oracle, daemon, fake_redis, h
 
 def test_D02_never_reads(node, oracle, daemon, fake_redis):
     peer = fake_redis(mode=NEVER_READ, rcvbuf=4096)
-    d = daemon(node, routes=[("*", peer.url("timeout=1s"))])
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     c = node.container("web-0")
     c.write(oracle.source("a", size=2000).take(3000))
-    wait_for(lambda: "no reply for 1 s" in error(d), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
+    wait_for(lambda: f"no reply for {SILENCE_S} s" in error(d), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
     assert state(d)["lag_bytes"] == c.live.stat().st_size
     peer.mode = Mode()
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
@@ -295,9 +295,9 @@ def test_D02_never_reads(node, oracle, daemon, fake_redis):
 def test_reads_but_never_replies(node, oracle, daemon, fake_redis):
     silent = [True]
     peer = fake_redis(lambda *_: b"" if silent[0] else None)
-    d = daemon(node, routes=[("*", peer.url("timeout=1s"))])
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     node.container("web-0").write(oracle.source("a").take(50))
-    wait_for(lambda: "no reply for 1 s" in error(d), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
+    wait_for(lambda: f"no reply for {SILENCE_S} s" in error(d), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
     silent[0] = False
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
 
@@ -313,11 +313,11 @@ def test_dripping_is_no_progress(node, oracle, daemon, closing):
                 conn.wait(0, until=time.monotonic() + 0.1)
 
     peer = closing(Dripping())
-    d = daemon(node, routes=[("*", peer.url("timeout=1s"))])
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     node.container("web-0").write(oracle.source("a").take(5))
     began = time.monotonic()
-    wait_for(lambda: "no reply for 1 s" in error(d), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
-    assert time.monotonic() - began < 5 * SLOW
+    wait_for(lambda: f"no reply for {SILENCE_S} s" in error(d), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
+    assert time.monotonic() - began < SILENCE_S + 20 * SLOW
 
 
 def test_D05_swallowed(node, oracle, daemon, fake_redis):

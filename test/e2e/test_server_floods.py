@@ -104,7 +104,7 @@ FLOODS = {
 def probe(port, path, source):
     """(status, seconds) of a GET as kubelet does it: a connection of its own."""
     began = time.monotonic()
-    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_S * SLOW, source_address=(source, 0))
+    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=2 * PROBE_S * SLOW, source_address=(source, 0))
     try:
         conn.request("GET", path, headers={"Connection": "close"})
         return conn.getresponse().status, time.monotonic() - began

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lib.daemon import SANITIZED, SLOW
+from lib.daemon import SANITIZED, SILENCE_S, SLOW
 from lib.node import Writer
 from lib.oracle import parse
 from lib.peer import NEVER_READ, NORMAL, ONE_BYTE, SWALLOW, Mode
@@ -63,11 +63,11 @@ def test_D01_pauses_grow_and_differ(node, oracle, daemon, syslog_stream):
 
 @BOTH
 def test_D02_never_reads(node, oracle, daemon, syslog_stream):
-    peer, url = syslog_stream("timeout=1s", mode=NEVER_READ, rcvbuf=4096)
+    peer, url = syslog_stream(f"timeout={SILENCE_S}s", mode=NEVER_READ, rcvbuf=4096)
     d = daemon(node, routes=[("*", url)])
     c = node.container("web-0")
     c.write(oracle.source("a").take(50000))
-    d.wait_error(peer.port, "^peer takes nothing for 1 s$")
+    d.wait_error(peer.port, f"^peer takes nothing for {SILENCE_S} s$")
     before = d.rss()
     wait_for(lambda: len(peer.connections) >= 3, 20 * SLOW, "the third try")
     assert d.drain(peer.port)["lag_bytes"] == c.live.stat().st_size, "the cursor goes back each time"
@@ -83,7 +83,7 @@ def test_D02_never_reads(node, oracle, daemon, syslog_stream):
 def test_D02_what_the_peer_never_took_is_not_given_up(node, oracle, daemon, syslog_stream):
     """After three rewinds to one offset it is passed (docs/design.md#acknowledgement), but only as far as the peer's kernel had the bytes:
     what lay in our own send buffer is sent. What is passed is declared, to the byte."""
-    peer, url = syslog_stream("timeout=1s", script=[NEVER_READ] * 4, rcvbuf=16384)
+    peer, url = syslog_stream(f"timeout={SILENCE_S}s", script=[NEVER_READ] * 4, rcvbuf=16384)
     d = daemon(node, routes=[("*", url)])
     c = node.container("web-0")
     source = oracle.source("a")
@@ -113,7 +113,7 @@ def test_D04_slow_reader_holds_up_nobody(node, oracle, daemon, syslog_stream, sy
     begin = d.cpu()
     pacer = Pacer(1)
     assert pacer.due(1) and pacer.due(1) and pacer.due(1)  # three seconds, as the question is what happens in a time
-    assert d.cpu() - begin <= 0.03 * SLOW + 0.02, "waiting for a slow reader costs nothing"
+    assert d.cpu() - begin <= 0.1 * SLOW, "waiting for a slow reader costs nothing"
     c.write(oracle.source("b").take(10))
     oracle.wait_complete(good, 5).assert_exact()
     assert d.drain(slow.port)["lag_bytes"] > 0 and len(slow.connections) == 1
@@ -171,14 +171,14 @@ def vanish(conn):
 
 @BOTH
 def test_D06_host_vanishes(node, oracle, daemon, syslog_stream):
-    peer, url = syslog_stream("timeout=2s")
+    peer, url = syslog_stream(f"timeout={SILENCE_S}s")
     d = daemon(node, routes=[("*", url)])
     c, source = node.container("web-0"), oracle.source("a")
     c.write(source.take(100))
     oracle.wait_complete(peer, 20)
     vanish(peer.connections[0])
     c.write(source.take(100))
-    d.wait_error(peer.port, "^peer takes nothing for 2 s$")
+    d.wait_error(peer.port, f"^peer takes nothing for {SILENCE_S} s$")
     oracle.wait_complete(peer, 30).assert_exact(dup_max=100)
     assert len(peer.connections) == 2 and len(peer.connections[0].messages) == 100
 
@@ -220,13 +220,13 @@ def test_D07_half_close(node, oracle, daemon, syslog_stream):
 def test_D07_idle_close(node, oracle, daemon, syslog_stream):
     """A load balancer closes what is idle, in order, when the connection is no longer young: no duplicate, no complaint, and
     no new connection before there is something to send."""
-    peer, url = syslog_stream(script=[Mode(fin_after=10.6)])
+    peer, url = syslog_stream(script=[Mode(fin_after=13.5)])
     d = daemon(node, routes=[("*", url)])
     c, source = node.container("web-0"), oracle.source("a")
     c.write(source.take(100))
     wait_for(lambda: peer.connections and peer.connections[0].messages, 10 * SLOW, "the connection")
-    pacer = Pacer(0.1)
-    assert pacer.due(1)
+    conn = peer.connections[0]
+    wait_for(lambda: time.monotonic() > conn.opened + 10, 20, "it to be no longer young")
     c.write(source.take(100))  # younger than the commit lag when the end comes
     wait_for(lambda: not peer.connections[0].open, 10, "the idle close")
     stays(lambda: len(peer.connections) == 1, 1, "no connection without lines")

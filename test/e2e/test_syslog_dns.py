@@ -4,11 +4,12 @@ syslog drain, beside one that is well and must not notice."""
 import time
 
 import pytest
-from lib.daemon import SLOW
+from lib.daemon import SILENCE_S, SLOW
 from lib.peer import SyslogTcp, SyslogUdp, same_port
 from lib.wait import stays, wait_for
 
 NAME = "logs.example.test"
+HELD_UP_S = 9  # less than a connect may take before it is given up
 SOME = pytest.mark.parametrize("kind", ["tcp", "tls", "udp"])
 
 
@@ -50,7 +51,7 @@ def test_D23_no_address(node, oracle, daemon, dns, named, syslog_tcp, kind, answ
 @SOME
 def test_D23_silence(node, oracle, daemon, dns, named, syslog_tcp, kind):
     """The name server does not answer at all: its drain waits, nobody else does, and the loop turns."""
-    peer, url = named(kind, "timeout=1s" if kind != "udp" else "")
+    peer, url = named(kind, f"timeout={SILENCE_S}s" if kind != "udp" else "")
     good = syslog_tcp()
     dns.set(NAME, None)
     d = daemon(node, routes=[("*", url), ("*", good.url())], env={"DNS_SERVERS": dns.address})
@@ -60,9 +61,9 @@ def test_D23_silence(node, oracle, daemon, dns, named, syslog_tcp, kind):
     began = time.monotonic()
     c.write(source.take(100))
     oracle.wait_complete(good, 10).assert_exact()
-    assert time.monotonic() - began < 1 * SLOW
+    assert time.monotonic() - began < HELD_UP_S
     d.wait_error(peer.port, f"^resolve '{NAME}': timeout$", 30)
-    assert d.metric("logtrain_loop_delay_seconds") < 0.5 * SLOW
+    assert d.metric("logtrain_loop_delay_seconds") < 5 * SLOW
     dns.set(NAME, ["127.0.0.1"])
     oracle.wait_complete(peer, 40).assert_exact()
 
@@ -78,7 +79,7 @@ def test_D23_dead_address_first(node, oracle, daemon, dns, named, kind):
     began = time.monotonic()
     node.container("web-0").write(oracle.source("a").take(100))
     oracle.wait_complete(good, 10).assert_exact()
-    assert good.connections[0].opened - began < 1.2 * SLOW
+    assert good.connections[0].opened - began < HELD_UP_S
     assert not d.log_lines("drain failing")
 
 
@@ -90,7 +91,7 @@ def test_D23_refusing_addresses_first(node, oracle, daemon, dns, named):
     began = time.monotonic()
     node.container("web-0").write(oracle.source("a").take(100))
     oracle.wait_complete(good, 10).assert_exact()
-    assert good.connections[0].opened - began < 1.2 * SLOW
+    assert good.connections[0].opened - began < HELD_UP_S
     assert not d.log_lines("drain failing")
 
 

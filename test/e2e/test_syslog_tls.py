@@ -5,7 +5,7 @@ import re
 import ssl
 
 import pytest
-from lib.daemon import SLOW
+from lib.daemon import SILENCE_S, SLOW
 from lib.peer import NORMAL, TLS_STALL, Deframer, StreamPeer, SyslogTcp
 from lib.wait import wait_for
 
@@ -119,7 +119,7 @@ def test_D08_something_else_there(node, oracle, daemon, closing, certs, banner):
 
 def test_D08_handshake_stalls(node, oracle, daemon, syslog_tls, syslog_tcp, certs):
     stalled, good = syslog_tls(mode=TLS_STALL), syslog_tcp()
-    d = daemon(node, routes=[("*", stalled.url("timeout=1s&ca=" + certs.option())), ("*", good.url())])
+    d = daemon(node, routes=[("*", stalled.url(f"timeout={SILENCE_S}s&ca=" + certs.option())), ("*", good.url())])
     node.container("web-0").write(oracle.source("a").take(100))
     oracle.wait_complete(good, 10).assert_exact()
     d.wait_error(stalled.port, "^tls to 'localhost': handshake timeout$")

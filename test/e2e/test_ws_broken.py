@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from lib.daemon import SANITIZED, SLOW
+from lib.daemon import SANITIZED, SILENCE_S, SLOW
 from lib.oracle import parse
 from lib.peer import NEVER_READ, Ended, Mode
 from lib.wait import stays, wait_for
@@ -51,7 +51,7 @@ OPENINGS = {
 def test_D22_bad_openings(node, oracle, daemon, fake_websocket, what):
     """No line goes out before the answer is a faultless 101."""
     peer = fake_websocket(upgrade=lambda h, conn: OPENINGS[what](h) if conn.index < 2 else None)
-    d = daemon(node, routes=[("*", peer.url("timeout=1s"))])
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     node.container("web-0").write(oracle.source("a").take(50))
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     assert len(peer.connections) == 3 and not any(peer.frames[:-1])
@@ -78,7 +78,7 @@ def test_D10_retry_after(node, oracle, daemon, fake_websocket):
     daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(20))
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
-    assert 2.95 <= peer.connections[1].opened - peer.connections[0].opened <= 4 * SLOW
+    assert 2.95 <= peer.connections[1].opened - peer.connections[0].opened <= 3 + 10 * SLOW
 
 
 def test_no_answer_to_the_opening(node, oracle, daemon, fake_websocket):
@@ -90,7 +90,7 @@ def test_no_answer_to_the_opening(node, oracle, daemon, fake_websocket):
             super().serve(conn)
 
     peer = Mute()
-    d = daemon(node, routes=[("*", peer.url("timeout=1s"))])
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     node.container("web-0").write(oracle.source("a").take(20))
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     assert "no answer to the upgrade" in d.log_lines("drain failing")[0]
@@ -156,10 +156,10 @@ def test_D22_ping_flood(node, oracle, daemon, fake_websocket):
 def test_D22_no_pong(node, oracle, daemon, fake_websocket):
     """It takes the lines and confirms none: reconnected, and sent again."""
     peer = fake_websocket(on=first(2, lambda op, _: b"" if op == PING else None))
-    d = daemon(node, routes=[("*", peer.url("timeout=1s"))])
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     c = node.container("web-0")
     c.write(oracle.source("a").take(50))
-    wait_for(lambda: "no pong for 1 s" in error(d), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
+    wait_for(lambda: f"no pong for {SILENCE_S} s" in error(d), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
     assert state(d)["lag_bytes"] == c.live.stat().st_size
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     assert len(peer.connections) == 3 and counter(d, "unconfirmed") == 0
@@ -168,7 +168,7 @@ def test_D22_no_pong(node, oracle, daemon, fake_websocket):
 @pytest.mark.parametrize("pong", [b"", b"0", b"x", b"-1", b"99999999999", b"1 "])
 def test_D22_pongs_that_confirm_nothing(node, oracle, daemon, fake_websocket, pong):
     peer = fake_websocket(on=first(1, lambda op, _: frame(PONG, pong) if op == PING else None))
-    d = daemon(node, routes=[("*", peer.url("timeout=1s"))])
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     node.container("web-0").write(oracle.source("a").take(50))
     wait_for(lambda: counter(d, "records_out") == 50, 20 * SLOW, "the lines on a new connection")
     assert len(peer.connections) == 2 and "no pong" in d.log_lines("drain failing")[0]
@@ -185,7 +185,7 @@ def test_a_later_pong_confirms_what_stands_before_it(node, oracle, daemon, fake_
         return None
 
     peer = fake_websocket(on=on)
-    d = daemon(node, routes=[("*", peer.url("timeout=5s"))])
+    d = daemon(node, routes=[("*", peer.url("timeout=90s"))])
     for n in range(4):
         node.container(f"web-{n}").write(oracle.source(f"s{n}").take(10))
         wait_for(lambda: len(seen) > n, 10 * SLOW, "its ping")
@@ -316,10 +316,10 @@ def test_D02_never_reads(node, oracle, daemon, fake_websocket):
             return super()._frame(conn, buffer)
 
     peer = Stuck(rcvbuf=4096)
-    d = daemon(node, routes=[("*", peer.url("timeout=1s&compression=none"))])
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s&compression=none"))])
     c = node.container("web-0")
     c.write(oracle.source("a", size=2000).take(3000))
-    wait_for(lambda: re.search("no pong for 1 s", error(d)), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
+    wait_for(lambda: re.search(f"no pong for {SILENCE_S} s", error(d)), 20 * SLOW, lambda: f"the time to run out; {error(d)}")
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     peer.close()
 
@@ -345,7 +345,7 @@ def test_D05_swallowed(node, oracle, daemon, fake_websocket):
 def test_slow_but_taking(node, oracle, daemon, fake_websocket):
     """A peer that needs longer than timeout= for a message is not cut off as long as it takes some of it."""
     peer = fake_websocket(mode=Mode(bytes_per_s=100000), rcvbuf=4096)
-    d = daemon(node, routes=[("*", peer.url("timeout=1s&compression=none"))], env={"STOP_GRACE": "1s", "MAX_LINE": "4m"})
+    d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s&compression=none"))], env={"STOP_GRACE": "1s", "MAX_LINE": "4m"})
     c, source = node.container("web-0"), oracle.source("a", size=200)
     c.write([b"y" * 600000] + source.take(20))
     wait_for(lambda: counter(d, "records_out") == 21, 60 * SLOW, lambda: f"all to be confirmed; {state(d)}")

@@ -40,7 +40,7 @@ class Heard:
 
     def connect(self, kind="tcp", source=None):
         """A connection, from <source> (any of 127.0.0.0/8) when it is given; to "tls" without a handshake."""
-        return socket.create_connection(("127.0.0.1", self.port(kind)), 10 * SLOW, (source, 0) if source else None)
+        return socket.create_connection(("127.0.0.1", self.port(kind)), 90, (source, 0) if source else None)
 
     def secure(self, certs, source=None):
         """As connect(), and TLS is spoken."""

@@ -428,7 +428,7 @@ class Background:
 
     close = stop
 
-    def join(self, timeout=60):
+    def join(self, timeout=300):
         self._thread.join(timeout)
         assert not self._thread.is_alive(), f"{type(self).__name__} does not end"
         if self._error:
