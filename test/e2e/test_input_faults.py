@@ -59,7 +59,7 @@ def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslo
             bad, quick = bad + quick, []
         dripping = some(8, b"<13>1 - web app - - - n") + some(8, b"99 <13>1 - web app - - - n")
         wait_for(lambda: d.metric("logtrain_input_connections", kind) == 41, 20 * SLOW, "all to be there")
-        clock.step(mono=slow_s - 20)
+        clock.step(mono=slow_s - 45)
         for s in dripping:
             s.sendall(b"=")  # one more byte does not give more time
         healthy.sendall(line(1))
@@ -68,7 +68,7 @@ def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslo
             wait_for(lambda: d.daemon.metrics() and over(s), 20 * SLOW, "a handshake to be ended")
         wait_for(lambda: d.metric("logtrain_input_connections", kind) == 41 - len(quick), 20 * SLOW, "their places")
         assert not any(map(over, bad + dripping)), "too early"
-        clock.step(mono=21)
+        clock.step(mono=46)
         for s in bad + dripping:
             wait_for(lambda: d.daemon.metrics() and over(s), 20 * SLOW, "a slow one to be ended")
         wait_for(lambda: d.metric("logtrain_input_connections", kind) == 1, 20 * SLOW, "all places but one")

@@ -231,7 +231,9 @@ class Soak:
         if how == "removed":
             said = "state was removed or replaced while in use"
             before = len(self.daemon.log_lines(said))
+            self.daemon.pause()  # or it is there again before all of it is gone
             shutil.rmtree(state)
+            self.daemon.resume()
             wait_for(lambda: len(self.daemon.log_lines(said)) > before, 30 * SLOW, "the daemon to notice")
             return "state removed while in use"
         self._kill()
