@@ -111,8 +111,9 @@ static void lost(struct cursor *k, const struct gap *g)
         identity_cause(k->stream->identity), "bytes were lost", KV_CSTR("drain", d->spec->name),
         KV_STR("hostname", k->stream->identity->hostname), KV_STR("pod", k->stream->identity->pod),
         KV_STR("container", k->stream->identity->container),
-        KV_CSTR("reason", gap_reason_name(g->reason)), KV_INT("bytes", g->bytes),
-        KV_INT("segment", g->from.seg), KV_INT("from", g->at), KV_INT("to", g->at + g->bytes));
+        KV_CSTR("reason", gap_reason_name(g->reason)),
+        KV_INT(g->at_least ? "bytes_at_least" : "bytes", g->bytes), KV_INT("segment", g->from.seg),
+        KV_INT("from", g->at), KV_INT("to", g->at + g->bytes));
 }
 
 static void resumed(struct cursor *k, enum resume_result how, const struct state_record *r)

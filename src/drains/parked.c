@@ -47,8 +47,8 @@ static void lost(struct cursor *k, const struct gap *g)
     log_error_for(
         identity_cause(k->stream->identity), "bytes were lost to a drain whose route is away",
         KV_STR("hostname", k->stream->identity->hostname), KV_STR("pod", k->stream->identity->pod),
-        KV_CSTR("reason", gap_reason_name(g->reason)), KV_INT("bytes", g->bytes),
-        KV_INT("segment", g->from.seg));
+        KV_CSTR("reason", gap_reason_name(g->reason)),
+        KV_INT(g->at_least ? "bytes_at_least" : "bytes", g->bytes), KV_INT("segment", g->from.seg));
 }
 
 static void parked_free(struct engine *en, struct parked *p)
