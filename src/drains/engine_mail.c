@@ -202,11 +202,18 @@ static struct drain *drain_for(struct engine *en, struct drain_spec *spec)
     return d;
 }
 
+/* Looks through both lists at once, for one of them is short: of a drain's streams, or of a
+ * stream's drains. */
 static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
 {
-    list_for_each (it, &s->cursors) {
-        struct drain_cursor *c = drain_cursor_of(list_entry(it, struct cursor, stream_node));
+    const struct list *mine = d->cursors.next, *its = s->cursors.next;
 
+    for (; mine != &d->cursors && its != &s->cursors; mine = mine->next, its = its->next) {
+        struct drain_cursor *c = list_entry(mine, struct drain_cursor, drain_node);
+
+        if (c->cursor.stream == s && !c->cursor.late)
+            return c;
+        c = drain_cursor_of(list_entry(its, struct cursor, stream_node));
         if (c && c->drain == d && !c->cursor.late)
             return c;
     }

@@ -208,6 +208,8 @@ static struct parked *find(struct engine *en, const struct stream *s,
     struct parked *best = NULL;
     enum fit fit = FIT_NOT;
 
+    if (list_empty(&en->parked))
+        return NULL; /* a stream may have thousands of drains */
     list_for_each (it, &s->cursors) {
         struct cursor *k = list_entry(it, struct cursor, stream_node);
         struct parked *p = container_of(k, struct parked, cursor);
