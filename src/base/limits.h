@@ -109,8 +109,10 @@
 #define HTTP_RESPONSE_BODY_MAX (1024 * 1024)
 #define GROWTH_WINDOW_MS 10000  /* least time over which the growth of a lag is measured */
 #define CHECKPOINT_FIRST_MS 100 /* ... after the first confirmation in a while, so soon */
-#define CHECKPOINT_MS 1000      /* positions are written at most this often */
-#define ROUTE_GRACE_MS 60000    /* ROUTE_GRACE: a cursor whose route nobody ended waits for it */
+#define CHECKPOINT_MS 1000      /* positions are written at most this often ... */
+#define CHECKPOINT_RECORDS_PER_SECOND                                                              \
+    20000 /* ... and of more of them as seldom as it takes for no more than this, on average */
+#define ROUTE_GRACE_MS 60000 /* ROUTE_GRACE: a cursor whose route nobody ended waits for it */
 #define STREAM_GRACE_MS                                                                            \
     3600000                   /* a stream of the last run that is not found is known this long     \
                                */

@@ -98,13 +98,24 @@ static bool has_news(const struct checkpoint *c)
     return c->changed || c->known.changed;
 }
 
+/* Between writes for what was confirmed, for all are written whenever one has changed: ten thousand
+ * drains that are dead must not cost the one that is well its CPU. */
+static uint64_t interval_ms(const struct checkpoint *c)
+{
+    uint64_t ms = (uint64_t)c->nentries * 1000 / CHECKPOINT_RECORDS_PER_SECOND;
+
+    return ms > CHECKPOINT_MS ? ms : CHECKPOINT_MS;
+}
+
 static void ask_again(struct checkpoint *c)
 {
-    uint64_t now = loop_now(c->loop), due = c->asked_ms + CHECKPOINT_MS;
+    uint64_t now = loop_now(c->loop);
+    uint64_t due = c->asked_ms + (has_news(c) ? CHECKPOINT_MS : interval_ms(c));
+    uint64_t ms = due > now + CHECKPOINT_FIRST_MS ? due - now : CHECKPOINT_FIRST_MS;
 
-    if (loop_timer_active(c->timer) || c->asked || is_busy(c))
+    if (c->asked || is_busy(c) || (loop_timer_active(c->timer) && loop_timer_left(c->timer) <= ms))
         return;
-    loop_timer_start(c->timer, due > now + CHECKPOINT_FIRST_MS ? due - now : CHECKPOINT_FIRST_MS);
+    loop_timer_start(c->timer, ms);
 }
 
 /* As it is to be written: of those that nobody has claimed, the time goes on. */

@@ -1,9 +1,10 @@
 /*
  * The state on the control thread: what was loaded at start, what the workers report since, and
- * when it is written. A worker says once that something was confirmed; CHECKPOINT_MS later all that
- * did are asked where their cursors stand, and one slot is written off the loop. While nothing is
- * confirmed, and no stream comes or goes, nothing is written; but twice a second STATE_PATH is
- * looked at, and what was removed or replaced is made anew.
+ * when it is written. A worker says once that something was confirmed; CHECKPOINT_MS later (or
+ * more, where there are more than CHECKPOINT_RECORDS_PER_SECOND) all that did are asked where their
+ * cursors stand, and one slot is written off the loop. While nothing is confirmed, and no stream
+ * comes or goes, nothing is written; but twice a second STATE_PATH is looked at, and what was
+ * removed or replaced is made anew.
  *
  * A record whose cursor is not there is kept for STREAM_GRACE_MS while its stream is not found or
  * not all routes were read, and for ROUTE_GRACE after that (checkpoint_claim.c): of the time that a

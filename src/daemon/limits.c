@@ -107,6 +107,7 @@ static const struct limit limits[] = {
     ROW(GROWTH_WINDOW_MS, "ms"),
     ROW(CHECKPOINT_FIRST_MS, "ms"),
     ROW(CHECKPOINT_MS, "ms"),
+    ROW(CHECKPOINT_RECORDS_PER_SECOND, "records/s"),
     ROW(ROUTE_GRACE_MS, "ms"),
     ROW(TIDY_MS, "ms"),
     ROW(TIDY_SOON_MS, "ms"),
