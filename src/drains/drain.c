@@ -202,7 +202,7 @@ void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const
     if (again && retry_after_ms < 0)
         return; /* the answer to another request of the same try */
     d->attempts++;
-    if (retry_after_ms >= 0 || !host_wait(d))
+    if (retry_after_ms >= 0 || !host_wait(d, e))
         drain_wait(d, ms);
     if (!d->ninflight && (!d->counters.connects || d->attempts >= REST_ATTEMPTS))
         rest(d);
@@ -218,7 +218,7 @@ void drain_opened(struct drain *d)
     d->opened_at = loop_now(&d->engine->loop);
     if (d->ops->open) {
         d->counters.connects++;
-        host_reached(d);
+        host_reached(d, d->counters.connects == 1);
     }
     engine_want(d->engine, d);
 }
@@ -227,7 +227,7 @@ void drain_count_connects(struct drain *d, unsigned made, unsigned failed)
 {
     d->counters.connects += made;
     if (made)
-        host_reached(d);
+        host_reached(d, d->counters.connects == made);
     d->counters.connect_errors += failed;
 }
 
@@ -388,7 +388,7 @@ bool drain_work(struct drain *d)
     if (list_empty(&d->ready) || d->ninflight >= d->slots)
         return false;
     if (d->state == DRAIN_CLOSED) {
-        if (!host_wait_new(d))
+        if (!host_wait_known(d))
             engine_connect(d->engine, d);
         return false;
     }

@@ -192,8 +192,8 @@ struct drain {
     struct list ready;        /* cursors with something to read, in turn */
     struct list inflight;     /* batches at the member */
     struct party *party;      /* who pays for its memory; NULL before its first stream */
-    struct host *host;        /* whom it waits with while it was never reached; NULL = nobody */
-    struct list host_node;    /* host->waiting */
+    struct port *port;        /* whom it waits with while it was never reached; NULL = nobody */
+    struct list host_node;    /* port->waiting */
     struct list cramped_node; /* engine->cramped, while it waits for room */
     struct ledger *ledger;    /* VERDICT_SENT: what waits for drain_confirm(); NULL until needed */
     enum drain_state state;

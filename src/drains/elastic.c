@@ -35,7 +35,8 @@ static const struct http_kind kind = {.want_body = true, .verdict = elastic_verd
 
 static struct drain *elastic_create(struct engine *en, struct drain_spec *spec, struct err *e)
 {
-    return http_create_as(&drain_elastic_ops, &kind, en, spec, e);
+    (void)e;
+    return http_create_as(&drain_elastic_ops, &kind, en, spec);
 }
 
 const struct drain_ops drain_elastic_ops = {

@@ -155,7 +155,7 @@ static void give_leave(struct engine *en)
     refill_tokens(en);
     while (en->connect_tokens && (d = next_to_connect(en))) {
         list_del(&d->connect_node);
-        if (host_wait_new(d))
+        if (host_wait_known(d))
             continue; /* what it is about to try became known while it waited */
         en->connect_tokens--;
         drain_go(d);
@@ -364,6 +364,7 @@ static int engine_open(struct engine *en, struct err *e)
     list_init(&en->connecting);
     list_init(&en->retrying);
     map_init(&en->hosts);
+    map_init(&en->ports);
     list_init(&en->waiting);
     list_init(&en->settled);
     list_init(&en->closed);
@@ -409,6 +410,7 @@ static void engine_release(struct engine *en)
         buf_release(&en->spare_bodies[--en->nspare_bodies]);
     map_release(&en->parties);
     map_release(&en->hosts);
+    map_release(&en->ports);
     map_release(&en->streams);
     map_release(&en->drains);
     loop_timer_free(en->wait_timer);

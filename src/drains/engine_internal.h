@@ -33,6 +33,7 @@ struct engine {
     struct list connecting; /* drains that wait for leave to connect */
     struct list retrying;   /* ... though they were never reached: after the others, and slowly */
     struct map hosts;       /* of struct host, by namespace and name */
+    struct map ports;       /* of struct port, by these and the port */
     uint64_t retry_at;      /* loop time before which none of <retrying> has its turn */
     struct list waiting;    /* cursors to look at again at wake_at */
     struct list settled;    /* batches with a verdict, not acted on yet */
@@ -225,13 +226,13 @@ void budget_wake(struct engine *en);
 /* Which host <d> waits with. <id>: of its first stream. */
 void host_join(struct drain *d, const struct identity *id);
 void host_leave(struct drain *d);
-/* <d>, which has failed, waits for its host's turn. False when it was reached before: it has its
- * own backoff. */
-bool host_wait(struct drain *d);
-/* <d> is new, and others had no luck with the same port: it waits like them. */
-bool host_wait_new(struct drain *d);
-/* A connection of <d> was made. */
-void host_reached(struct drain *d);
+/* <d>, which has failed for <e>, waits for its host's turn. False when it was reached before: it
+ * has its own backoff. */
+bool host_wait(struct drain *d, const struct err *e);
+/* <d> is about to try what others know to be in vain: it waits like them. */
+bool host_wait_known(struct drain *d);
+/* A connection of <d> was made; <first>: for the first time. */
+void host_reached(struct drain *d, bool first);
 /* Until the next try of <d>, which is WAITING. */
 uint64_t host_retry_in(const struct drain *d);
 

@@ -43,8 +43,8 @@ struct post {
 struct drain_http {
     struct drain base;
     const struct http_kind *kind;
-    struct tls_config *tls;     /* owned; NULL for http:// */
-    struct http_origin *origin; /* owned; NULL while it rests, as <tls> */
+    struct tls_config *tls;     /* owned; NULL for http://, and without <origin> */
+    struct http_origin *origin; /* owned; NULL until it is needed, and while it rests */
     struct gzip *gzip;          /* the engine's; NULL without compression=gzip */
     struct http_headers headers;
     struct list idle, busy; /* struct post; made when first needed, at most base.slots of them */
@@ -111,27 +111,22 @@ static int set_up(struct drain_http *h, struct engine *en, struct err *e)
             return -1;
         cfg.tls_config = h->tls;
     }
-    if (s->gzip)
-        h->gzip = engine_gzip(en);
     h->origin = http_origin_create(client, &cfg);
     return 0;
 }
 
 struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
-                             struct engine *en, struct drain_spec *spec, struct err *e)
+                             struct engine *en, struct drain_spec *spec)
 {
     struct drain_http *h = xcalloc(1, sizeof(*h));
 
     drain_init(&h->base, ops, en, spec);
     h->kind = kind;
     h->base.slots = spec->connections;
+    h->gzip = spec->gzip ? engine_gzip(en) : NULL;
     list_init(&h->idle);
     list_init(&h->busy);
     http_headers_init(&h->headers, spec);
-    if (set_up(h, en, e) < 0) {
-        http_free(&h->base);
-        return NULL;
-    }
     return &h->base;
 }
 
@@ -336,7 +331,8 @@ static const struct http_kind status_alone = {.verdict = status_verdict};
 
 static struct drain *http_create(struct engine *en, struct drain_spec *spec, struct err *e)
 {
-    return http_create_as(&drain_http_ops, &status_alone, en, spec, e);
+    (void)e; /* what may fail is done when there is something to send */
+    return http_create_as(&drain_http_ops, &status_alone, en, spec);
 }
 
 const struct drain_ops drain_http_ops = {

@@ -233,18 +233,18 @@ static void describe(const struct dns_query *q, struct err *e)
     case ARES_ENONAME:
     case ARES_EBADNAME:
     case ARES_EBADQUERY:
-        (void)err_set(e, ENOENT, "resolve '%.180s': no such host", host);
+        (void)err_set(e, DNS_NO_ADDRESS, "resolve '%.180s': no such host", host);
         break;
     case ARES_ETIMEOUT:
-        (void)err_set(e, ETIMEDOUT, "resolve '%.180s': timeout", host);
+        (void)err_set(e, DNS_NO_ADDRESS, "resolve '%.180s': timeout", host);
         break;
     case ARES_ESERVFAIL:
     case ARES_EREFUSED:
     case ARES_ECONNREFUSED: /* the same, or none reached: versions differ in which they report */
-        (void)err_set(e, EAGAIN, "resolve '%.180s': no answer from the dns servers", host);
+        (void)err_set(e, DNS_NO_ADDRESS, "resolve '%.180s': no answer from the dns servers", host);
         break;
     default:
-        (void)err_set(e, EAGAIN, "resolve '%.180s': dns error %d", host, q->status);
+        (void)err_set(e, DNS_NO_ADDRESS, "resolve '%.180s': dns error %d", host, q->status);
         break;
     }
 }

@@ -7,12 +7,16 @@
 #ifndef LOOP_DNS_H
 #define LOOP_DNS_H
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/str.h"
 #include "loop/loop.h"
+
+/* e->code, whatever the reason: no such name, no answer, none in time. */
+#define DNS_NO_ADDRESS ENONET
 
 struct dns; /* one per loop */
 struct dns_query;

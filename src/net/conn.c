@@ -118,12 +118,12 @@ static void on_deadline(void *arg)
 
     switch (c->state) {
     case CONN_RESOLVING:
-        (void)err_set(&c->why, ETIMEDOUT, "resolve '%.180s': timeout", c->host);
+        (void)err_set(&c->why, DNS_NO_ADDRESS, "resolve '%.180s': timeout", c->host);
         break;
     case CONN_CONNECTING:
         if (race_last(c->race))
             dns_addr_format(race_last(c->race), peer, sizeof(peer));
-        (void)err_set(&c->why, ETIMEDOUT, "connect to %s: timeout", peer);
+        (void)err_set(&c->why, EHOSTUNREACH, "connect to %s: timeout", peer);
         break;
     case CONN_HANDSHAKE:
         (void)err_set(&c->why, ETIMEDOUT, "tls to '%.64s': handshake timeout", c->host);

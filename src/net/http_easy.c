@@ -159,9 +159,10 @@ static void timed_out(struct http_call *call, struct err *e)
     if (sending)
         (void)err_set(e, ETIMEDOUT, "http: %s did not answer within %llu ms", o->label,
                       (unsigned long long)call->timeout_ms);
+    else if (call->tls_begun)
+        (void)err_set(e, ETIMEDOUT, "http: tls handshake with %s: timed out", o->label);
     else
-        (void)err_set(e, ETIMEDOUT, "http: %s %s: timed out",
-                      call->tls_begun ? "tls handshake with" : "connect to", o->label);
+        (void)err_set(e, EHOSTUNREACH, "http: connect to %s: timed out", o->label);
 }
 
 void http_easy_error(struct http_call *call, CURLcode code, struct err *e)

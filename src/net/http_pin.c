@@ -96,7 +96,7 @@ static void resolved(void *arg, const struct dns_addrs *addrs, const struct err 
     }
     if (!addrs || addrs->len == 0) {
         buf_clear(&o->pin);
-        (void)err_set(&shown, e ? e->code : ENOENT, "http: resolve %s: %s", o->label,
+        (void)err_set(&shown, e ? e->code : DNS_NO_ADDRESS, "http: resolve %s: %s", o->label,
                       e ? e->text : "no address");
         wake(o, &shown, false);
         return;
@@ -118,7 +118,7 @@ static void too_slow(void *arg)
     struct err e;
 
     dns_cancel(o->query);
-    (void)err_set(&e, ETIMEDOUT, "timed out after %llu ms",
+    (void)err_set(&e, DNS_NO_ADDRESS, "timed out after %llu ms",
                   (unsigned long long)o->cfg.connect_timeout_ms);
     resolved(o, NULL, &e);
 }

@@ -163,21 +163,59 @@ def test_X05_state_holds_no_credential(node, oracle, daemon, http):
 
 # --- L22: drains that nobody can reach -------------------------------------------------------------------------------
 
+def failing(d):
+    return sum(row["state"] == "waiting" and bool(row["last_error"]) for row in d.drains())
+
+
 def test_L22_drains_of_one_host_share_their_tries(node, oracle, daemon, http):
-    """500 drains of one receiver that is down: a try each at most, and from then on a few for all; when it is back, all get
-    what they missed."""
+    """500 drains of one receiver that is down: one tries for all; when it is back, all get what they missed."""
     web = http()
     web.refuse()
     d = daemon(node, routes=[("*", web.url("batch=ndjson", path=f"/{i}")) for i in range(500)])
     c = node.container("web-0")
     c.write(oracle.source("a").take(10))
-    wait_for(lambda: tries(d) >= 20, 20 * SLOW, "the first tries")
+    wait_for(lambda: failing(d) == 500, 60 * SLOW, lambda: f"{failing(d)} of 500 say why they wait")
     began, before = time.monotonic(), tries(d)
-    pacer = Pacer(1 / 10)
-    assert pacer.due(1)
-    assert tries(d) - before <= (time.monotonic() - began + 1) * limits()["RETRIES_PER_SECOND"] + limits()["CONNECTS_BURST"]
+    wait_for(lambda: tries(d) >= before + 4, 60 * SLOW, "four turns")
+    turns = (time.monotonic() - began) * 1000 / limits()["BACKOFF_BASE_MS"]
+    assert tries(d) - before <= turns + 1, "one try in a turn"
     web.resume()
     wait_for(lambda: web.count() == 5000, 120 * SLOW, lambda: f"{web.count()} lines")
+
+
+def test_L22_drains_of_one_name_share_a_look_up(node, oracle, daemon, http, dns):
+    """300 drains of a name that does not exist: one asks the name servers for all; when it exists, all get their lines."""
+    web = http()
+    urls = [web.url("batch=ndjson", path=f"/{i}", host="later.example.test") for i in range(200)]
+    urls += [f"http://later.example.test:{10_000 + i}/?batch=ndjson" for i in range(100)]
+    d = daemon(node, routes=[("*", url) for url in urls], env={"DNS_SERVERS": dns.address})
+    c = node.container("web-0")
+    c.write(oracle.source("a").take(10))
+    wait_for(lambda: failing(d) == 300, 60 * SLOW, lambda: f"{failing(d)} of 300 say why they wait")
+    began, before = time.monotonic(), len(dns.asked)
+    assert before <= 50, "A and AAAA, at start and in some turns since"
+    wait_for(lambda: len(dns.asked) >= before + 6, 60 * SLOW, "three turns")
+    turns = (time.monotonic() - began) * 1000 / limits()["BACKOFF_BASE_MS"]
+    assert len(dns.asked) - before <= 4 * (turns + 1), "one look-up in a turn, each name server asked twice at most"
+    dns.set("later.example.test", ["127.0.0.1"])
+    wait_for(lambda: web.count() == 2000, 120 * SLOW, lambda: f"{web.count()} lines")
+
+
+def test_L22_its_own_fault(node, oracle, daemon, certs, syslog_tls):
+    """30 drains that trust another CA: the one of the same port that is right has its turn."""
+    good = syslog_tls()
+    urls = [good.url(f"timeout={31 + i}s") for i in range(30)]
+    d = daemon(node, routes=True)
+    d.set_routes([("*", url) for url in urls])
+    d.hup()
+    c, source = node.container("web-0"), oracle.source("a")
+    c.write(source.take(10))
+    wait_for(lambda: failing(d) == 30, 60 * SLOW, lambda: f"{failing(d)} of 30 fail")
+    d.set_routes([("*", url) for url in [*urls, good.url(f"ca={certs.option()}")]])
+    d.hup()
+    wait_for(lambda: len(d.drains()) == 31, 20 * SLOW, "all routes")
+    c.write(source.take(10))
+    wait_for(lambda: good.count() >= 10, 60 * SLOW, "the lines of the one that is right")
 
 
 def test_L22_a_bad_port_does_not_hold_a_good_one(node, oracle, daemon, closing, http):

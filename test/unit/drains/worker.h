@@ -25,7 +25,7 @@
 
 #define T "2026-11-20T10:15:00.123456789Z stdout "
 #define REFUSED(n) "logtrain: 1 line with " #n " bytes were lost: the receiver refuses them\n"
-#define DRAINS_MAX 4
+#define DRAINS_MAX 32
 
 /* A member that takes a batch, writes down what is in it, and waits for the test to answer. */
 struct fake {
@@ -41,7 +41,7 @@ static struct world {
     struct loop control_loop;
     struct mailbox control;
     struct engine *en;
-    struct fake *fakes[DRAINS_MAX]; /* by the number in their URL */
+    struct fake *fakes[DRAINS_MAX]; /* by the last character of their URL, from '0' on */
     bool ordered;                   /* those created from now on are */
     bool lags;                      /* the same */
     unsigned slots;                 /* ... and take so many batches */
