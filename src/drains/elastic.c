@@ -27,6 +27,10 @@ static enum verdict elastic_verdict(const struct http_answer *a, const struct er
             HTTP_RESPONSE_BODY_MAX);
         return VERDICT_RETRY; /* of a smaller batch, as all are after a failure */
     }
+    if (drain_unshelve(b->drain, b) < 0) { /* whose ids the answer has can be told no more */
+        (void)err_set(&b->err, ESTALE, "log file changed under a request");
+        return VERDICT_RETRY;
+    }
     return bulk_answer_read(a->body, buf_str(&b->body), b->records, batch_outcomes(b), &b->err,
                             &b->refusal);
 }

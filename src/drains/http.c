@@ -254,11 +254,7 @@ static void on_answer(void *arg, const struct http_answer *a, const struct err *
     struct post *p = arg;
     struct drain_http *h = p->drain;
     struct batch *b = p->batch;
-    enum verdict v;
-
-    if (h->kind->want_body && a->status)
-        (void)drain_unshelve(&h->base, b); /* else the answer fits nothing, and it comes again */
-    v = h->kind->verdict(a, e, b);
+    enum verdict v = h->kind->verdict(a, e, b);
 
     drain_count_connects(&h->base, a->connects, a->unconnected);
     b->retry_after_ms = v == VERDICT_DELIVERED ? -1 : a->retry_after_ms;

@@ -4,9 +4,10 @@ promise that the index holds each line once, whatever happens."""
 import base64
 import json
 import re
+import threading
 
 import pytest
-from lib.daemon import SANITIZED, SLOW
+from lib.daemon import SANITIZED, SLOW, limits
 from lib.elastic import Elastic, item
 from lib.http_peer import Answer, endless
 from lib.node import Writer
@@ -320,6 +321,41 @@ def test_D19_an_answer_that_says_nothing(node, oracle, daemon, elastic, how, sto
     assert not stored or len(d.log_lines("drain failing")) + len(d.log_lines("drain held")) == 1
     if not SANITIZED:
         assert d.rss_peak() < 64 << 20
+
+
+@pytest.mark.parametrize("what", ["truncated", "route"])
+def test_D19_an_answer_to_lines_that_are_no_more(node, oracle, daemon, elastic, what):
+    """It comes so late that the request was let go, and the request cannot be made again: the file was truncated, or nobody wants
+    its lines any more. The daemon goes on, and so do the lines that come later."""
+    said, asked = threading.Event(), []
+
+    def late(data):
+        said.wait(600)
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(data), data)
+
+    def mangle(items):
+        asked.append(len(items))
+        return Answer(200, raw=late(body(items)), counts=False) if len(asked) == 1 else None
+
+    es = elastic(mangle=mangle)
+    c, routes = node.container(), [("*", es.url("timeout=300s"))]
+    c.write(oracle.source("old").take(100))
+    d = daemon(node, routes=routes)
+    wait_for(lambda: asked and d.metric("logtrain_inflight_bytes") < limits()["REQUEST_BYTES"] + 4096, 60 * SLOW,
+             "the request to be let go")
+    if what == "truncated":
+        c.copytruncate()
+    else:
+        d.set_routes([("nothing", "null://")])
+        wait_for(lambda: d.metric("logtrain_cursors") == 0, 60 * SLOW, "the route to go")
+    said.set()
+    if what == "route":
+        stays(d.running, 1, "the daemon")
+        d.set_routes(routes)
+        wait_for(lambda: d.metric("logtrain_cursors") == 1, 60 * SLOW, "the route to be back")
+    c.write(oracle.source("new").take(100))
+    oracle.wait_complete(es, 60 * SLOW, ["new"])
+    assert not d.log_lines("drain held"), "the receiver is not to blame"
 
 
 def test_D19_answers_too_long_to_read_make_requests_smaller(node, oracle, daemon, elastic):
