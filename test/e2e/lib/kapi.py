@@ -219,8 +219,8 @@ class Handler(BaseHTTPRequestHandler):
                     w.queue.append(event)
             api.watches.append(w)
         deadline = time.monotonic() + min(int(query.get("timeoutSeconds", 3600)), api.watch_s)
-        self.begin()
         try:
+            self.begin()  # there may be nobody any more
             while True:
                 with w.ready:
                     if not w.queue and not w.ended:
