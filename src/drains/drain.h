@@ -263,9 +263,13 @@ void drain_count_connects(struct drain *d, unsigned made, unsigned failed);
  * about to. From now on the framework may shelve it whenever it stands still: before each use
  * drain_unshelve(). */
 void drain_moved(struct drain *d, struct batch *b);
-/* All of the body is with the kernel, or copied (b->extra): it is let go, unless the answer needs
- * it (<keep>). Should it be needed once more, from its start, drain_unshelve(). */
+/* All of the body is with the kernel: it is let go, unless the answer needs it (<keep>). Should it
+ * be needed once more, from its start, drain_unshelve(). */
 void drain_body_sent(struct drain *d, struct batch *b, bool keep);
+/* b->extra is a copy of the body, which goes out from there bit by bit: the body is let go, and the
+ * framework may ask for the copy, too, when it stands still (ops->shelve). Before it is copied
+ * again drain_unshelve(). */
+void drain_body_copied(struct drain *d, struct batch *b);
 /* Lets the body of an unsettled batch go, because the log file still has it. */
 void drain_shelve(struct drain *d, struct batch *b);
 /* Makes the very same body again, if it is not there. -1 = it cannot be made (the file was

@@ -23,41 +23,6 @@
 #include "drains/redis_internal.h"
 #include "net/conn.h"
 
-#define SLOTS 4
-#define OUT_KEPT (64 * 1024) /* a larger buffer is given back */
-#define OUT_MAX (2 * (size_t)BATCH_GROWTH_MAX)
-
-/* A batch whose replies are awaited. */
-struct pending {
-    struct batch *batch;
-    unsigned range;    /* of the next reply */
-    uint32_t in_range; /* replies of this range that have come */
-    uint32_t record;   /* of the batch; the next one to be answered */
-    bool failed;       /* some record was not delivered */
-};
-
-struct drain_redis {
-    struct drain base;
-    struct tls_config *tls;      /* owned; NULL for plain TCP */
-    struct conn *conn;           /* owned; NULL while closed */
-    struct redis_reader *reader; /* owned; as long as <conn> */
-    struct loop_timer *timer;    /* runs while something is awaited */
-    uint64_t unacked;            /* when it was started */
-    struct buf out;
-    size_t off;                  /* bytes of it that were taken */
-    int greeting;                /* replies to AUTH and SELECT still to come */
-    struct pending queue[SLOTS]; /* ring, oldest at <first> */
-    unsigned first, len;
-    uint64_t opened_ms;
-    bool heard;           /* a reply has come in this turn */
-    bool answered;        /* it has served us: its end is no failed connect */
-    bool spent;           /* after a failure: nothing more is sent on it */
-    struct err why;       /* ... which was this, */
-    enum verdict failure; /* RETRY or HOLD */
-    bool reopen;          /* open() was asked for while it was still answering */
-    bool leaving;         /* close() was asked for */
-};
-
 static struct drain_redis *redis_of(struct drain *d)
 {
     if (d->ops != &drain_redis_ops)
@@ -76,6 +41,7 @@ static void hang_up(struct drain_redis *r)
         explicit_bzero(r->out.p, r->out.len); /* it may hold the password */
     buf_release(&r->out);
     r->off = 0;
+    r->unwritten = 0;
     r->greeting = 0;
     r->spent = false;
 }
@@ -96,7 +62,7 @@ static void settle_oldest(struct drain_redis *r, enum verdict v)
 {
     struct batch *b = r->queue[r->first].batch;
 
-    r->first = (r->first + 1) % SLOTS;
+    r->first = (r->first + 1) % REDIS_SLOTS;
     r->len--;
     drain_settle(&r->base, b, v);
 }
@@ -105,7 +71,7 @@ static void settle_oldest(struct drain_redis *r, enum verdict v)
 static void settle_unanswered(struct drain_redis *r, const struct err *why)
 {
     while (r->len) {
-        struct pending *p = &r->queue[r->first];
+        struct redis_pending *p = &r->queue[r->first];
         struct batch *b = p->batch;
 
         if (!b->err.code)
@@ -135,79 +101,41 @@ static void gone(struct drain_redis *r, bool clean, enum verdict v, const struct
 
 /* ---- writing ---- */
 
-/* What the peer's kernel has not acknowledged yet: while this shrinks, the peer lives. */
-static uint64_t unacked_now(const struct drain_redis *r)
+/* What the peer's kernel has: while this grows, the peer lives. */
+static uint64_t acked_now(const struct drain_redis *r)
 {
     int64_t unacked = conn_unacked(r->conn);
 
-    return r->out.len - r->off + (unacked > 0 ? (uint64_t)unacked : 0);
+    return conn_written(r->conn) - (unacked > 0 ? (uint64_t)unacked : 0);
 }
 
 static void expect(struct drain_redis *r)
 {
-    r->unacked = unacked_now(r);
+    r->acked = acked_now(r);
     loop_timer_start(r->timer, r->base.spec->timeout_ms);
-}
-
-/* What the kernel does not take at once is kept: seldom anything, so encoding costs no memory of
- * its own that would have to be had from the kernel each time. -1 = no room: the connection, which
- * may have part of a command, is of no use any more. */
-static int push_batch(struct drain_redis *r, const struct batch *b)
-{
-    struct buf *commands = r->out.len ? &r->out : engine_scratch(r->base.engine, OUT_MAX);
-    size_t taken;
-
-    if (redis_encode(commands, b) < 0)
-        return -1;
-    if (commands == &r->out)
-        return 0; /* <writable> follows for what is before it */
-    taken = conn_write(r->conn, commands->p, commands->len);
-    return buf_add(&r->out, commands->p + taken, commands->len - taken);
-}
-
-static void push(struct drain_redis *r)
-{
-    size_t left = r->out.len - r->off;
-
-    if (!left)
-        return;
-    r->off += conn_write(r->conn, r->out.p + r->off, left);
-    if (r->off < r->out.len)
-        return; /* <writable> follows */
-    r->off = 0;
-    if (r->greeting)
-        explicit_bzero(r->out.p, r->out.len);
-    buf_clear(&r->out);
-    if (r->out.cap > OUT_KEPT)
-        buf_release(&r->out);
 }
 
 static void redis_send(struct drain *d, struct batch *b)
 {
     struct drain_redis *r = redis_of(d);
-    size_t before;
+    struct err e = {0, ""};
 
     if (r->spent) {
         b->err = r->why;
         drain_settle(d, b, r->failure);
         return;
     }
-    if (r->off) {
-        buf_consume(&r->out, r->off);
-        r->off = 0;
-    }
-    before = r->out.len;
-    if (push_batch(r, b) < 0) {
-        (void)err_set(&b->err, ENOMEM, "redis: no room for the commands");
-        spend(r, VERDICT_RETRY, &b->err);
-        drain_settle(d, b, VERDICT_RETRY);
-        return;
-    }
-    b->extra = r->out.len - before;
-    drain_body_sent(d, b, false);
-    r->queue[(r->first + r->len++) % SLOTS] = (struct pending){.batch = b};
-    if (r->len == 1)
+    if (!r->len)
         expect(r);
+    if (redis_write(r, b, &e) < 0)
+        gone(r, false, VERDICT_OFFLINE, &e);
+}
+
+static void redis_shelve(struct drain *d, struct batch *b)
+{
+    redis_put_by(redis_of(d));
+    drain_shelve(d, b);
+    drain_charge(b);
 }
 
 /* ---- replies ---- */
@@ -218,7 +146,7 @@ static enum redis_type wanted(const struct drain_spec *s)
 }
 
 /* The reply to <p>'s next record. */
-static enum verdict take_record(struct drain_redis *r, struct pending *p,
+static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
                                 const struct redis_reply *reply)
 {
     struct batch *b = p->batch;
@@ -247,7 +175,7 @@ static enum verdict take_record(struct drain_redis *r, struct pending *p,
     return v;
 }
 
-static enum verdict take_trim(struct drain_redis *r, struct pending *p,
+static enum verdict take_trim(struct drain_redis *r, struct redis_pending *p,
                               const struct redis_reply *reply)
 {
     struct err why = {0, ""};
@@ -265,7 +193,7 @@ static enum verdict take_trim(struct drain_redis *r, struct pending *p,
 /* A reply to the oldest batch. -1 = it is none: replies and commands have lost each other. */
 static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
 {
-    struct pending *p = &r->queue[r->first];
+    struct redis_pending *p = &r->queue[r->first];
     struct batch *b = p->batch;
     bool trims = redis_trims(r->base.spec);
     enum verdict v = p->in_range < b->ranges[p->range].records ? take_record(r, p, reply)
@@ -277,8 +205,11 @@ static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
         p->range++;
         p->in_range = 0;
     }
-    if (p->range == b->nranges)
-        settle_oldest(r, p->failed ? VERDICT_MIXED : VERDICT_DELIVERED);
+    if (p->range < b->nranges)
+        return 0;
+    if (r->len == r->unwritten)
+        return err_set(&b->err, EPROTO, "redis: a reply to what was not asked");
+    settle_oldest(r, p->failed ? VERDICT_MIXED : VERDICT_DELIVERED);
     return 0;
 }
 
@@ -370,7 +301,7 @@ static void on_opened(void *arg)
         drain_opened(&r->base);
         return;
     }
-    push(r);
+    redis_push(r);
     expect(r);
 }
 
@@ -401,7 +332,11 @@ static void on_readable(void *arg)
 
 static void on_writable(void *arg)
 {
-    push(arg);
+    struct drain_redis *r = arg;
+    struct err e = {0, ""};
+
+    if (redis_write_on(r, &e) < 0)
+        gone(r, false, VERDICT_OFFLINE, &e);
 }
 
 static void on_ended(void *arg, enum conn_end how, const struct err *e)
@@ -422,7 +357,7 @@ static void on_timeout(void *arg)
     struct drain_redis *r = arg;
     struct err e;
 
-    if (unacked_now(r) < r->unacked) { /* slow, but it takes what we send */
+    if (acked_now(r) > r->acked) { /* slow, but it takes what we send */
         expect(r);
         return;
     }
@@ -478,9 +413,9 @@ static struct drain *redis_create(struct engine *en, struct drain_spec *spec, st
     }
     r = xcalloc(1, sizeof(*r));
     drain_init(&r->base, &drain_redis_ops, en, spec);
-    r->base.slots = SLOTS;
+    r->base.slots = REDIS_SLOTS;
     r->tls = tls;
-    buf_init(&r->out, OUT_MAX);
+    buf_init(&r->out, REDIS_OUT_MAX);
     r->timer = loop_timer_create(engine_loop(en), on_timeout, r);
     return &r->base;
 }
@@ -517,6 +452,7 @@ const struct drain_ops drain_redis_ops = {
     .create = redis_create,
     .open = redis_open,
     .send = redis_send,
+    .shelve = redis_shelve,
     .close = redis_close,
     .free = redis_free,
 };

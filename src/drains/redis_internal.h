@@ -55,4 +55,55 @@ const struct redis_verdict_row *redis_verdict_rows(void);
  * have lost each other. */
 enum verdict redis_verdict(const struct redis_reply *r, enum redis_type want, struct err *why);
 
+/* ---- the drain itself: redis.c, redis_write.c ---- */
+
+#define REDIS_SLOTS 4
+#define REDIS_OUT_MAX (2 * (size_t)BATCH_GROWTH_MAX)
+
+/* A batch whose replies are awaited. */
+struct redis_pending {
+    struct batch *batch;
+    unsigned range;    /* of the next reply */
+    uint32_t in_range; /* replies of this range that have come */
+    uint32_t record;   /* of the batch; the next one to be answered */
+    bool failed;       /* some record was not delivered */
+    bool encoded;      /* its commands, or what is left of them, are in <out> */
+    size_t len;        /* of its commands ... */
+    size_t taken;      /* ... of which the kernel has so many bytes */
+    uint64_t rest;     /* hash of the others, when they were dropped */
+};
+
+struct drain_redis {
+    struct drain base;
+    struct tls_config *tls;      /* owned; NULL for plain TCP */
+    struct conn *conn;           /* owned; NULL while closed */
+    struct redis_reader *reader; /* owned; as long as <conn> */
+    struct loop_timer *timer;    /* runs while something is awaited */
+    uint64_t acked;              /* when it was started */
+    struct buf out;
+    size_t off;                              /* bytes of it that were taken */
+    int greeting;                            /* replies to AUTH and SELECT still to come */
+    struct redis_pending queue[REDIS_SLOTS]; /* ring, oldest at <first> */
+    unsigned first, len;
+    unsigned unwritten; /* so many at its end are not all with the kernel */
+    uint64_t opened_ms;
+    bool heard;           /* a reply has come in this turn */
+    bool answered;        /* it has served us: its end is no failed connect */
+    bool spent;           /* after a failure: nothing more is sent on it */
+    struct err why;       /* ... which was this, */
+    enum verdict failure; /* RETRY or HOLD */
+    bool reopen;          /* open() was asked for while it was still answering */
+    bool leaving;         /* close() was asked for */
+};
+
+/* The greeting, or what else waits in <out>, to the kernel. */
+void redis_push(struct drain_redis *r);
+/* Puts <b> into the queue, and what the kernel takes of it to the kernel. -1 = the connection is of
+ * no use any more. */
+int redis_write(struct drain_redis *r, struct batch *b, struct err *e);
+/* The kernel takes more. -1 as above. */
+int redis_write_on(struct drain_redis *r, struct err *e);
+/* Lets go of what the kernel has not taken. */
+void redis_put_by(struct drain_redis *r);
+
 #endif

@@ -100,6 +100,13 @@ void drain_body_sent(struct drain *d, struct batch *b, bool keep)
         let_go(b, 0);
 }
 
+void drain_body_copied(struct drain *d, struct batch *b)
+{
+    let_go(b, 0);
+    drain_charge(b);
+    drain_moved(d, b);
+}
+
 void drain_shelve(struct drain *d, struct batch *b)
 {
     (void)d;
@@ -134,7 +141,7 @@ void drain_moved(struct drain *d, struct batch *b)
 {
     struct engine *en = d->engine;
 
-    if (b->shelved)
+    if (b->shelved && !b->extra)
         return;
     b->moved_at = loop_now(&en->loop);
     list_del(&b->body_node);

@@ -38,9 +38,10 @@ struct drain_ws {
     struct gzip *gzip;          /* the engine's; NULL with compression=none */
     struct buf message;         /* gzipped, or text made valid */
     struct loop_timer *timer;   /* runs while a Pong is awaited */
-    uint64_t unacked;           /* when the timer was started */
+    uint64_t acked;             /* when the timer was started */
     struct batch *queue[SLOTS]; /* ring, oldest at <first>; batch->end is its number */
     unsigned first, len;
+    unsigned unwritten;      /* so many at its end are not all with the kernel */
     uint64_t number;         /* of the last batch on this connection */
     struct loop_timer *poll; /* runs while something has its Pong and is not confirmed */
     uint64_t ponged_ms;      /* the batch that goes alone has its Pong since then; 0 = not yet */
@@ -79,6 +80,7 @@ static void hang_up(struct drain_ws *w)
 {
     ws_free(w->ws);
     w->ws = NULL;
+    w->unwritten = 0;
     w->ponged_ms = 0;
     loop_timer_stop(w->timer);
     loop_timer_stop(w->poll);
@@ -86,7 +88,7 @@ static void hang_up(struct drain_ws *w)
 
 static void await_pong(struct drain_ws *w)
 {
-    w->unacked = ws_unacked(w->ws);
+    w->acked = ws_acked(w->ws);
     loop_timer_start(w->timer, w->base.spec->timeout_ms);
 }
 
@@ -127,37 +129,93 @@ static int make_message(struct drain_ws *w, struct batch *b, struct str *out)
     return 0;
 }
 
+/* The oldest batch that the kernel has not taken whole; there is one. */
+static struct batch *writing(struct drain_ws *w)
+{
+    return w->queue[(w->first + w->len - w->unwritten) % SLOTS];
+}
+
+/* The message of <b> and its Ping to the socket, or once more what was put by of them. */
+static int give(struct drain_ws *w, struct batch *b, struct err *e)
+{
+    enum ws_opcode op = w->gzip ? WS_BINARY : WS_TEXT;
+    struct str message;
+    char text[24];
+    int n = snprintf(text, sizeof(text), "%" PRIu64, b->end), rc;
+    struct str ping = str_make(text, (size_t)n);
+
+    if (drain_unshelve(&w->base, b) < 0)
+        return err_set(e, ESTALE, "websocket: log file changed under a message half sent");
+    if (make_message(w, b, &message) < 0) {
+        *e = b->err;
+        return -1;
+    }
+    rc = ws_is_put_by(w->ws) ? ws_again(w->ws, op, message, ping)
+                             : ws_send(w->ws, op, message, ping);
+    if (w->message.cap > MESSAGE_KEPT)
+        buf_release(&w->message);
+    return rc < 0 ? err_set(e, ESTALE, "websocket: the message cannot be queued") : 0;
+}
+
+/* The connection is no more: <first> is for the oldest message without a Pong, <v> for the others
+ * and for the drain. */
+static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
+                 int64_t retry_after_ms, const struct err *e);
+
+/* What waits for the socket is of one message; the others wait as batches. */
+static void write_on(struct drain_ws *w)
+{
+    struct err e = {0, ""};
+
+    while (w->unwritten) {
+        struct batch *b = writing(w);
+        bool given = b->extra && !ws_is_put_by(w->ws);
+
+        if (!given && give(w, b, &e) < 0) {
+            gone(w, VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, &e);
+            return;
+        }
+        b->extra = ws_backlog(w->ws);
+        if (b->extra)
+            break;
+        w->unwritten--;
+        drain_body_sent(&w->base, b, false);
+        drain_charge(b);
+    }
+    for (unsigned i = w->len - w->unwritten; i < w->len; i++) /* they wait for what moves */
+        drain_moved(&w->base, w->queue[(w->first + i) % SLOTS]);
+    if (w->unwritten)
+        drain_body_copied(&w->base, writing(w));
+}
+
 static void ws_send_batch(struct drain *d, struct batch *b)
 {
     struct drain_ws *w = ws_of(d);
-    enum ws_opcode op = w->gzip ? WS_BINARY : WS_TEXT;
-    struct str message;
-    size_t before = ws_backlog(w->ws);
-    char number[24];
-    int n;
 
     b->end = ++w->number;
-    n = snprintf(number, sizeof(number), "%" PRIu64, b->end);
-    if (make_message(w, b, &message) < 0 || ws_send(w->ws, op, message) < 0 ||
-        ws_send(w->ws, WS_PING, str_make(number, (size_t)n)) < 0) {
-        if (!b->err.code)
-            (void)err_set(&b->err, ENOMEM, "websocket: the message cannot be queued");
-        drain_settle(d, b, VERDICT_RETRY);
-        return;
-    }
-    if (w->message.cap > MESSAGE_KEPT)
-        buf_release(&w->message);
-    b->extra = ws_backlog(w->ws) > before ? ws_backlog(w->ws) - before : 0;
-    drain_body_sent(d, b, false);
     w->queue[(w->first + w->len++) % SLOTS] = b;
     if (w->len == 1)
         await_pong(w);
+    if (w->unwritten++)
+        drain_moved(d, b);
+    else
+        write_on(w);
+}
+
+static void ws_shelve(struct drain *d, struct batch *b)
+{
+    struct drain_ws *w = ws_of(d);
+
+    if (w->unwritten && b == writing(w) && b->extra) {
+        ws_put_by(w->ws);
+        b->extra = 0;
+    }
+    drain_shelve(d, b);
+    drain_charge(b);
 }
 
 /* ---- the connection's callbacks ---- */
 
-/* The connection is no more: <first> is for the oldest message without a Pong, <v> for the others
- * and for the drain. */
 static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
                  int64_t retry_after_ms, const struct err *e)
 {
@@ -186,7 +244,7 @@ static void on_pong(void *arg, struct str payload)
     struct drain_ws *w = arg;
     uint64_t number = ws_pong_number(payload);
 
-    if (number > w->number || !w->len || w->queue[w->first]->end > number)
+    if (number > w->number - w->unwritten || !w->len || w->queue[w->first]->end > number)
         return; /* not asked for, which a peer may */
     w->ponged = true;
     if (!loop_timer_active(w->poll))
@@ -206,6 +264,11 @@ static void on_pong(void *arg, struct str payload)
     loop_timer_stop(w->timer);
     if (w->leaving)
         ws_close(w->ws, WS_CLOSE_NORMAL); /* <ended> follows */
+}
+
+static void on_writable(void *arg)
+{
+    write_on(arg);
 }
 
 static void on_ended(void *arg, const struct ws_end *end)
@@ -243,7 +306,7 @@ static void on_timeout(void *arg)
     struct drain_ws *w = arg;
     struct err e;
 
-    if (ws_unacked(w->ws) < w->unacked) { /* slow, but it takes what we send */
+    if (ws_acked(w->ws) > w->acked) { /* slow, but it takes what we send */
         await_pong(w);
         return;
     }
@@ -252,7 +315,7 @@ static void on_timeout(void *arg)
     gone(w, VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, &e);
 }
 
-static const struct ws_ops callbacks = {on_opened, on_pong, on_ended};
+static const struct ws_ops callbacks = {on_opened, on_pong, on_writable, on_ended};
 
 static void ws_open(struct drain *d)
 {
@@ -352,6 +415,7 @@ const struct drain_ops drain_ws_ops = {
     .create = ws_drain_create,
     .open = ws_open,
     .send = ws_send_batch,
+    .shelve = ws_shelve,
     .close = ws_drain_close,
     .free = ws_drain_free,
 };

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "base/limits.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 #define OUT_KEPT (64 * 1024) /* a larger buffer is given back */
@@ -35,7 +36,10 @@ struct ws {
     char key[WS_KEY_SIZE];
     struct buf head; /* the answer, while it comes */
     struct buf out;
-    size_t off; /* so much of it is taken */
+    size_t off;           /* so much of it is taken */
+    uint8_t masks[2][4];  /* of the last message and its Ping */
+    size_t put_by;        /* so many bytes of these were let go ... */
+    uint64_t put_by_hash; /* ... and must be these when they come again */
     struct ws_parser parser;
     uint8_t pong[WS_CONTROL_MAX]; /* owed */
     size_t pong_len;
@@ -45,14 +49,19 @@ struct ws {
 
 size_t ws_backlog(const struct ws *w)
 {
-    return w->out.len - w->off;
+    return w->put_by ? w->put_by : w->out.len - w->off;
 }
 
-uint64_t ws_unacked(const struct ws *w)
+bool ws_is_put_by(const struct ws *w)
+{
+    return w->put_by > 0;
+}
+
+uint64_t ws_acked(const struct ws *w)
 {
     int64_t unacked = conn_unacked(w->conn);
 
-    return ws_backlog(w) + (unacked > 0 ? (uint64_t)unacked : 0);
+    return conn_written(w->conn) - (unacked > 0 ? (uint64_t)unacked : 0);
 }
 
 bool ws_is_open(const struct ws *w)
@@ -64,7 +73,7 @@ bool ws_is_open(const struct ws *w)
 
 static void push(struct ws *w)
 {
-    if (!ws_backlog(w))
+    if (!ws_backlog(w) || w->put_by)
         return;
     w->off += conn_write(w->conn, w->out.p + w->off, ws_backlog(w));
     if (ws_backlog(w))
@@ -77,27 +86,69 @@ static void push(struct ws *w)
         buf_release(&w->out);
 }
 
+static void make_masks(void *masks, size_t size)
+{
+    if (getentropy(masks, size) < 0)
+        BUG("websocket: no random bytes");
+}
+
+static void skip_taken(struct ws *w)
+{
+    buf_consume(&w->out, w->off);
+    w->off = 0;
+}
+
 static int add_frame(struct ws *w, enum ws_opcode op, struct str payload)
 {
     uint8_t mask[4];
 
-    if (getentropy(mask, sizeof(mask)) < 0)
-        BUG("websocket: no random bytes");
-    if (w->off) {
-        buf_consume(&w->out, w->off);
-        w->off = 0;
-    }
+    if (w->put_by)
+        return -1; /* it would stand in the middle of another */
+    make_masks(mask, sizeof(mask));
+    skip_taken(w);
     return ws_frame_add(&w->out, op, payload, mask);
 }
 
-int ws_send(struct ws *w, enum ws_opcode op, struct str payload)
+static int add_pinged(struct ws *w, enum ws_opcode op, struct str payload, struct str ping)
 {
-    if (w->state != WS_OPEN)
+    return ws_frame_add(&w->out, op, payload, w->masks[0]) < 0
+               ? -1
+               : ws_frame_add(&w->out, WS_PING, ping, w->masks[1]);
+}
+
+int ws_send(struct ws *w, enum ws_opcode op, struct str payload, struct str ping)
+{
+    if (w->state != WS_OPEN || w->put_by ||
+        ws_backlog(w) + payload.len + 2 * WS_HEADER_MAX + CONTROL_ROOM > w->out.max)
         return -1;
-    if (op < WS_CLOSE && ws_backlog(w) + payload.len + WS_HEADER_MAX + CONTROL_ROOM > w->out.max)
+    make_masks(w->masks, sizeof(w->masks));
+    skip_taken(w);
+    if (add_pinged(w, op, payload, ping) < 0)
         return -1;
-    if (add_frame(w, op, payload) < 0)
+    push(w);
+    return 0;
+}
+
+void ws_put_by(struct ws *w)
+{
+    if (w->state != WS_OPEN || w->put_by || !ws_backlog(w))
+        return;
+    w->put_by_hash = hash_stable(w->out.p + w->off, ws_backlog(w));
+    w->put_by = ws_backlog(w);
+    buf_release(&w->out);
+    w->off = 0;
+}
+
+int ws_again(struct ws *w, enum ws_opcode op, struct str payload, struct str ping)
+{
+    size_t rest = w->put_by;
+
+    if (w->state != WS_OPEN || !rest || add_pinged(w, op, payload, ping) < 0 || w->out.len < rest)
         return -1;
+    w->off = w->out.len - rest;
+    if (hash_stable(w->out.p + w->off, rest) != w->put_by_hash)
+        return -1;
+    w->put_by = 0;
     push(w);
     return 0;
 }
@@ -124,8 +175,9 @@ void ws_close(struct ws *w, enum ws_close_code code)
 
     if (w->state != WS_OPEN)
         return;
-    (void)add_frame(w, WS_CLOSE, str_make(payload, 2)); /* without memory there is none */
+    (void)add_frame(w, WS_CLOSE, str_make(payload, 2)); /* else there is none */
     w->state = WS_LEAVING;
+    w->put_by = 0;
     push(w);
     leave(w);
 }
@@ -240,6 +292,8 @@ static void on_writable(void *arg)
     push(w);
     answer_ping(w);
     leave(w);
+    if (w->state == WS_OPEN && w->ops->writable)
+        w->ops->writable(w->arg);
 }
 
 static void on_ended(void *arg, enum conn_end how, const struct err *e)

@@ -26,11 +26,13 @@ struct ws_end {
     struct err err;         /* why, for people; never quotes the peer */
 };
 
-/* All are called on the loop, never from inside a ws_*() call of the owner. Only <ended> may
- * ws_free(). */
+/* All are called on the loop, never from inside a ws_*() call of the owner. Only <ended> and
+ * <writable> may ws_free(). */
 struct ws_ops {
     void (*opened)(void *arg);
-    void (*pong)(void *arg, struct str payload);        /* asked for or not */
+    void (*pong)(void *arg, struct str payload); /* asked for or not */
+    /* The socket has taken more: see ws_backlog(). May be NULL. */
+    void (*writable)(void *arg);
     void (*ended)(void *arg, const struct ws_end *end); /* last call */
 };
 
@@ -43,13 +45,20 @@ struct ws_config {
 
 struct ws *ws_create(struct loop *l, struct dns *dns, const struct ws_config *cfg,
                      const struct ws_ops *ops, void *arg);
-/* Queues a frame, a whole message of it; while open only. -1 when it does not fit (nothing
- * changes). */
-int ws_send(struct ws *w, enum ws_opcode op, struct str payload);
+/* Queues a frame, a whole message of it, and behind it a Ping; while open only. -1 when they do not
+ * fit (nothing changes), or something is put by. */
+int ws_send(struct ws *w, enum ws_opcode op, struct str payload, struct str ping);
 /* Bytes that wait for the socket. */
 size_t ws_backlog(const struct ws *w);
-/* Bytes that the peer's kernel has not acknowledged yet: while this shrinks, the peer lives. */
-uint64_t ws_unacked(const struct ws *w);
+/* Lets go of what waits of the last ws_send(). Until the owner has called ws_again() the
+ * socket takes nothing; <writable> says when it would. */
+void ws_put_by(struct ws *w);
+bool ws_is_put_by(const struct ws *w);
+/* The same message and Ping once more, of which the rest is sent. -1 when they are not the same:
+ * the connection must end. */
+int ws_again(struct ws *w, enum ws_opcode op, struct str payload, struct str ping);
+/* Bytes that the peer's kernel has acknowledged: while this grows, the peer lives. */
+uint64_t ws_acked(const struct ws *w);
 bool ws_is_open(const struct ws *w);
 /* Says goodbye behind what is queued; <ended> follows. */
 void ws_close(struct ws *w, enum ws_close_code code);

@@ -4,6 +4,8 @@ How much throughput the healthy drain keeps is a figure of bench/isolation.py; h
 thousand dead ones may take: tries, memory, descriptors, CPU.
 """
 
+import base64
+import os
 import re
 import time
 
@@ -11,9 +13,11 @@ import pytest
 from lib.daemon import SANITIZED, SLOW, limits, run
 from lib.dead import DeadFarm
 from lib.http_peer import Answer
-from lib.hung import HungFarm
+from lib.hung import HungFarm, Narrow
 from lib.node import Writer
+from lib.redis import redis  # noqa: F401
 from lib.wait import Pacer, wait_for
+from lib.websocket import websocket  # noqa: F401
 
 
 def tries(d):
@@ -267,8 +271,8 @@ EVIL_PODS = 40
 
 
 def evil_pods(node):
-    """Enough streams, and enough in each, to keep all connections of a few drains busy with large batches."""
-    lines = [b"x" * 1000] * 500
+    """Enough streams, and enough in each, to keep all connections of a few drains busy with large batches. Hardly compresses."""
+    lines = [base64.b64encode(os.urandom(750)) for _ in range(500)]
     for i in range(EVIL_PODS):
         node.container(f"evil-{i}", namespace="evil").write(lines)
 
@@ -319,3 +323,74 @@ def test_T03_what_was_let_go_is_sent_again_whole(node, oracle, daemon, http, opt
     wait_for(lambda: d.metric("logtrain_inflight_bytes") < 2 * limits()["REQUEST_BYTES"], 20 * SLOW, "the body to be let go")
     web.end_all("reset")
     oracle.wait_complete(web, 60 * SLOW).assert_exact(dup_max=source.written)
+
+
+HANGS = [("http", "batch=ndjson&compression=gzip&connections=4"), ("es", "index=x&compression=gzip"), ("redis", ""),
+         ("ws", "compression=none"), ("ws", ""), ("syslog", "")]
+
+
+def wait_settled(d, most):
+    """In flight are no more than <most> bytes, and stay so."""
+    since = time.monotonic()
+
+    def settled():
+        nonlocal since
+        if d.metric("logtrain_inflight_bytes") > most:
+            since = time.monotonic()
+        return time.monotonic() - since > 3
+    wait_for(settled, 60 * SLOW, lambda: f"{d.metric('logtrain_inflight_bytes'):g} bytes in flight")
+
+
+@pytest.mark.parametrize("speaks, options", HANGS)
+def test_T03_who_reads_nothing_holds_nothing(node, oracle, daemon, closing, http, speaks, options):
+    """Forty receivers of each protocol that were well and read nothing any more: what they have in memory goes to others."""
+    farm = closing(HungFarm(40, answers=8, then="deaf", rcvbuf=4096, speaks=speaks))
+    web = http(default=Answer(delay=0.03))
+    urls = farm.urls("&".join(filter(None, [options, "timeout=300s"])))
+    d = daemon(node, routes=[("*.default", web.url("batch=ndjson")), *[("*.evil", url) for url in urls]])
+    c, source = node.container("web-0"), oracle.source("a", size=1000)
+    c.write(source.take(100))
+    oracle.wait_complete(web, 20 * SLOW)
+    evil_pods(node)
+    wait_hung(farm)
+    wait_settled(d, 5 << 20)  # requests, and no bodies
+    assert not sum(row["counters"]["disconnects"] for row in d.drains()), "not by the kernel's giving up after a minute"
+    before = len(web.requests)
+    c.write(source.take(20_000))
+    oracle.wait_complete(web, 60 * SLOW).assert_exact()
+    assert len(web.requests) - before < 80, "20 MB in requests of a MiB, after some that grow"
+
+
+def check_goes_on(node, oracle, daemon, closing, peer, port, url):
+    """Behind small buffers a receiver stops in the middle of a message: what was to be sent is let go and made again."""
+    narrow = closing(Narrow(port))
+    d = daemon(node, routes=[("*", url.replace(f":{port}", f":{narrow.port}", 1))])
+    logs = [(node.container(f"web-{i}"), oracle.source(f"web-{i}", size=4000, noise=True)) for i in range(40)]
+
+    def write():
+        for c, source in logs:
+            c.write(source.take(60))
+    write()
+    oracle.wait_complete(peer, 60 * SLOW)
+    for _ in range(2):
+        narrow.stop()
+        write()
+        wait_for(lambda: d.drains()[0]["lag_bytes"] > 4 << 20, 60 * SLOW, lambda: f"{d.drains()[0]}")
+        wait_settled(d, 64 << 10)
+        narrow.go()
+        oracle.wait_complete(peer, 60 * SLOW).assert_exact()
+    assert d.drains()[0]["counters"]["connects"] == 1
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["redis", "rediss"])
+def test_T03_redis_goes_on_where_it_stood(node, oracle, daemon, closing, redis, certs, tls):
+    server = redis(tls=certs if tls else None)
+    check_goes_on(node, oracle, daemon, closing, server.list("lines"), server.port, server.url("mode=list&key=lines&timeout=300s"))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("options", ["compression=none", "compression=gzip"])
+def test_T03_a_websocket_goes_on_where_it_stood(node, oracle, daemon, closing, websocket, certs, options, tls):
+    peer = websocket(tls=tls)
+    options = [options, "timeout=300s", *(["ca=" + certs.option()] if tls else [])]
+    check_goes_on(node, oracle, daemon, closing, peer, peer.port, peer.url("&".join(options)))

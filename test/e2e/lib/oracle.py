@@ -15,8 +15,10 @@ I1 is `written = distinct + lost`, where the test says how many lost lines were 
 Cost: a few microseconds per line, memory for the holes only, so a million lines are no trouble.
 """
 
+import base64
 import bisect
 import json
+import os
 import re
 import zlib
 
@@ -37,10 +39,11 @@ def padding(seq, size):
     return (_BLOCK * (size // len(_BLOCK) + 2))[at:at + size]
 
 
-def make(stream, seq, size):
-    """The message <seq> of <stream>, about <size> bytes long (never shorter than its head)."""
+def make(stream, seq, size, noise=False):
+    """The message <seq> of <stream>, about <size> bytes long (never shorter than its head). <noise>: it hardly compresses."""
     name = stream.encode()
-    pad = padding(seq, max(0, size - len(name) - 26 - len(str(seq))))
+    n = max(0, size - len(name) - 26 - len(str(seq)))
+    pad = base64.b64encode(os.urandom(n))[:n] if noise else padding(seq, n)
     head = b"%s %d %d " % (name, seq, len(pad))
     return b"lt %s%08x %s" % (head, zlib.crc32(pad, zlib.crc32(head)), pad)
 
@@ -48,16 +51,17 @@ def make(stream, seq, size):
 class Source:
     """The lines of one stream. <size> is a number of bytes or a function of the sequence number."""
 
-    def __init__(self, name, size=200):
+    def __init__(self, name, size=200, noise=False):
         assert " " not in name
         self.name = name
         self.size = size
+        self.noise = noise
         self.written = 0
 
     def next(self):
         seq = self.written
         self.written += 1
-        return make(self.name, seq, self.size(seq) if callable(self.size) else self.size)
+        return make(self.name, seq, self.size(seq) if callable(self.size) else self.size, self.noise)
 
     def take(self, n):
         return [self.next() for _ in range(n)]
@@ -199,9 +203,9 @@ class Oracle:
     def __init__(self):
         self.sources = {}
 
-    def source(self, name, size=200):
+    def source(self, name, size=200, noise=False):
         assert name not in self.sources
-        self.sources[name] = Source(name, size)
+        self.sources[name] = Source(name, size, noise)
         return self.sources[name]
 
     def written(self, streams=None):

@@ -115,6 +115,30 @@ static void test_sooner_while_somebody_waits(void **state)
     assert_non_null(waits->batch);
 }
 
+/* T3: a copy that a member makes of a body stands still like a body. */
+static void T03_a_copy_that_stands_still_is_asked_for(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    start();
+    f = busy_drain(0);
+    f->batch->extra = 1000;
+    drain_body_copied(&f->base, f->batch);
+    assert_null(f->batch->body.p);
+    assert_int_equal(f->batch->charged, 1000);
+    assert_false(list_empty(&f->batch->body_node));
+    f->base.batch_target = BATCH_BYTES_STREAM;
+    pass_ms(SHELVE_MS - 1);
+    drain_moved(&f->base, f->batch);
+    pass_ms(SHELVE_MS - 1);
+    assert_int_equal(f->base.batch_target, BATCH_BYTES_STREAM);
+    pass_ms(1);
+    assert_int_equal(f->base.batch_target, BATCH_BYTES_PROBE);
+    assert_true(list_empty(&f->batch->body_node));
+    f->batch->extra = 0;
+}
+
 /* T15: whoever has answers in memory leaves as much to others as he has. */
 static void T15_answers_are_shared(void **state)
 {
@@ -144,6 +168,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_what_stands_still_is_let_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sooner_while_somebody_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(T03_a_copy_that_stands_still_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(T15_answers_are_shared, setup, teardown),
     };
 

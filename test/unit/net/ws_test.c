@@ -15,6 +15,7 @@ struct user {
     struct ws_end end;
     int peer;
     struct buf heard; /* by the peer */
+    struct str give;  /* the message that was put by, when the socket takes more */
 };
 
 static void on_ws_opened(void *arg)
@@ -40,7 +41,15 @@ static void on_ws_ended(void *arg, const struct ws_end *end)
     u->ws = NULL;
 }
 
-static const struct ws_ops ws_callbacks = {on_ws_opened, on_ws_pong, on_ws_ended};
+static void on_ws_writable(void *arg)
+{
+    struct user *u = arg;
+
+    if (u->give.p && ws_is_put_by(u->ws))
+        assert_int_equal(ws_again(u->ws, WS_BINARY, u->give, STR("1")), 0);
+}
+
+static const struct ws_ops ws_callbacks = {on_ws_opened, on_ws_pong, on_ws_writable, on_ws_ended};
 
 static void listen_peer(struct user *u)
 {
@@ -136,13 +145,12 @@ static void frames_both_ways(void **state)
     assert_string_equal(u.pong, "hi");
     assert_true(str_eq(frame(&u, &op, &got), STR("p")));
     assert_int_equal(op, WS_PONG);
-    assert_int_equal(ws_send(u.ws, WS_TEXT, STR("line")), 0);
-    assert_int_equal(ws_send(u.ws, WS_PING, STR("17")), 0);
+    assert_int_equal(ws_send(u.ws, WS_TEXT, STR("line"), STR("17")), 0);
     assert_true(str_eq(frame(&u, &op, &got), STR("line")));
     assert_int_equal(op, WS_TEXT);
     assert_true(str_eq(frame(&u, &op, &got), STR("17")));
     assert_int_equal(op, WS_PING);
-    UNTIL(&u.f->loop, ws_unacked(u.ws) == 0);
+    UNTIL(&u.f->loop, ws_backlog(u.ws) == 0);
     buf_release(&got);
     finish(&u);
 }
@@ -156,7 +164,7 @@ static void our_goodbye(void **state)
     start(&u, *state);
     upgrade(&u, STR(""));
     ws_close(u.ws, WS_CLOSE_NORMAL);
-    assert_int_equal(ws_send(u.ws, WS_TEXT, STR("late")), -1);
+    assert_int_equal(ws_send(u.ws, WS_TEXT, STR("late"), STR("1")), -1);
     assert_true(str_eq(frame(&u, &op, &got), STR("\x03\xe8")));
     assert_int_equal(op, WS_CLOSE);
     say(&u, STR("\x88\x02\x03\xe8"));
@@ -261,10 +269,56 @@ static void a_full_backlog_refuses(void **state)
 
     start(&u, *state);
     upgrade(&u, STR(""));
-    while (ws_send(u.ws, WS_BINARY, str_make(big, sizeof(big))) == 0)
+    while (ws_send(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")) == 0)
         assert_true(++n < 20);
     assert_true(n >= 5);
-    assert_int_equal(ws_send(u.ws, WS_PING, STR("1")), 0); /* for which there is always room */
+    finish(&u);
+}
+
+/* T3: what the socket does not take is let go, and goes on in the middle when it is given again. */
+static void T03_a_message_put_by(void **state)
+{
+    static char big[8 << 20];
+    const size_t head = 14;
+    uint8_t ping[7];
+    struct user u;
+
+    start(&u, *state);
+    upgrade(&u, STR(""));
+    for (size_t i = 0; i < sizeof(big); i++)
+        big[i] = (char)(i * 7 >> 5);
+    assert_int_equal(ws_send(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")), 0);
+    assert_in_range(ws_backlog(u.ws), 1, sizeof(big));
+    ws_put_by(u.ws);
+    assert_true(ws_is_put_by(u.ws));
+    assert_in_range(ws_backlog(u.ws), 1, sizeof(big));
+    assert_int_equal(ws_send(u.ws, WS_TEXT, STR("in the middle"), STR("2")), -1);
+    u.give = str_make(big, sizeof(big));
+    UNTIL(&u.f->loop, (listen_peer(&u), u.heard.len >= head + sizeof(big) + sizeof(ping)));
+    assert_int_equal(u.heard.len, head + sizeof(big) + sizeof(ping));
+    assert_int_equal((uint8_t)u.heard.p[0], 0x80 | WS_BINARY);
+    for (size_t i = 0; i < sizeof(big); i++)
+        if ((char)(u.heard.p[head + i] ^ u.heard.p[head - 4 + i % 4]) != big[i])
+            fail_msg("byte %zu of the message", i);
+    (void)memcpy(ping, u.heard.p + head + sizeof(big), sizeof(ping));
+    assert_int_equal(ping[0], 0x80 | WS_PING);
+    assert_int_equal(ping[6] ^ ping[2], '1');
+    assert_false(ws_is_put_by(u.ws));
+    finish(&u);
+}
+
+static void T03_another_message_than_was_put_by(void **state)
+{
+    static char big[8 << 20];
+    struct user u;
+
+    start(&u, *state);
+    upgrade(&u, STR(""));
+    assert_int_equal(ws_send(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")), 0);
+    ws_put_by(u.ws);
+    assert_true(ws_is_put_by(u.ws));
+    big[sizeof(big) - 1] = 'x';
+    assert_int_equal(ws_again(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")), -1);
     finish(&u);
 }
 
@@ -281,9 +335,9 @@ static void test_D22_ping_flood(void **state)
     start(&u, *state);
     upgrade(&u, STR(""));
     for (int i = 0; i < 12; i++) /* more than both kernels' buffers take */
-        assert_int_equal(ws_send(u.ws, WS_BINARY, str_make(big, sizeof(big))), 0);
-    before = ws_unacked(u.ws);
-    assert_in_range(before, 4 << 20, 13 << 20);
+        assert_int_equal(ws_send(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")), 0);
+    before = ws_backlog(u.ws);
+    assert_in_range(before, 1 << 20, 13 << 20);
     for (int i = 0; i < 3000; i++) {
         say(&u, pings);
         if (i % 100 == 99)
@@ -291,7 +345,7 @@ static void test_D22_ping_flood(void **state)
     }
     for (int i = 0; i < 20; i++)
         loop_turn(&u.f->loop, 1);
-    assert_in_range(ws_unacked(u.ws), 1, before + 512);
+    assert_in_range(ws_backlog(u.ws), 1, before + 512);
     assert_int_equal(u.ended, 0);
     finish(&u);
 }
@@ -310,6 +364,8 @@ int main(void)
         CASE(no_answer),
         CASE(a_full_backlog_refuses),
         CASE(test_D22_ping_flood),
+        CASE(T03_a_message_put_by),
+        CASE(T03_another_message_than_was_put_by),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
