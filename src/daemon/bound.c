@@ -56,7 +56,7 @@
 #define IDLE_MAX 128 /* http_client.c: IDLE_CONNECTIONS_MAX */
 #define IDLE_BYTES (40 * 1024)
 #define STREAM_BYTES (4 * 1024)
-#define CURSOR_BYTES (1536) /* with its format, and one gap */
+#define CURSOR_BYTES (2 * 1024) /* with its format, and one gap: 1.7 KB when all are busy */
 #define ROUTE_BYTES (1024)
 #define TCP_BYTES (8 * 1024)         /* a connection's parser */
 #define GRPC_BYTES (16 * 1024)       /* ... of HTTP/2, its tables of headers, its calls */

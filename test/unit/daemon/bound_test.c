@@ -43,6 +43,8 @@ static void each_part_counts(void **state)
     assert_true(bound_bytes(&in) > base);
     in = node, in.cursors++;
     assert_true(bound_bytes(&in) > base);
+    in = node, in.cursors += 100000; /* T15: bench/memory.py has 1.7 KB for each */
+    assert_in_range(bound_bytes(&in), base + 100000 * 1750, base + 3 * 100000 * 1700);
     in = node, in.routes++;
     assert_true(bound_bytes(&in) > base);
     in = node, in.watches++;
