@@ -5,10 +5,13 @@
             that stalls. Every line goes to all of them.
   hang      one workload with four HTTP receivers that answer well at first and then hang.
   hang100   100 HTTP receivers that were well and hang, for lines of their own.
+  WHAT.THEN.N[.tls]   N receivers of WHAT (http, es, redis, ws, syslog) that were well and then are THEN: deaf, silent, half, drip,
+            slow, busy, ends, shake (see test/e2e/lib/hung.py), as `redis.deaf.100` or `syslog.shake.20.tls`.
   flood     a workload that writes 100 times what the neighbour writes, to a receiver that takes it.
 
-In `dead`, `hang` and `hang100` the neighbour's load is there at once (a rotation puts large files in place), and what counts
-is how fast its receiver has it. In `flood` it writes at a steady rate, and what counts is when the last line has come.
+In all but `flood` the neighbour's load is there at once (a rotation puts large files in place), and what counts is how fast its
+receiver has it. In `flood` it writes at a steady rate, and what counts is when the last line has come. `CPU %` is without and
+with them: cursors that stand still cost a share of the time (the state's saves), not of each line.
 To reach: 95 % in each.
 """
 import argparse
@@ -17,6 +20,7 @@ import glob
 import json
 import os
 import re
+import ssl
 import statistics
 import subprocess
 import sys
@@ -94,6 +98,16 @@ def write_steadily(tree):
     return written
 
 
+def server_context(stack):
+    directory = stack.enter_context(tempfile.TemporaryDirectory())
+    key, cert = os.path.join(directory, "key"), os.path.join(directory, "cert")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                    "-subj", "/CN=localhost", "-keyout", key, "-out", cert], check=True, stderr=subprocess.DEVNULL)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context
+
+
 class Attack:
     """What a scenario is about: routes beside the neighbour's, workloads beside it, and when it has begun."""
 
@@ -101,7 +115,10 @@ class Attack:
         self.routes, self.workloads, self.paced = [], [], False
         self.began = lambda: True
         self.settle = 1
-        getattr(self, args.scenario)(args, stack, load)
+        if "." in args.scenario:
+            self._hang(stack, load["evil"], *args.scenario.split("."))
+        else:
+            getattr(self, args.scenario)(args, stack, load["evil"])
 
     def dead(self, args, stack, _):
         n = args.dead // 4
@@ -109,17 +126,19 @@ class Attack:
         self.routes = [("*", url) for url in farm.urls]
         self.settle = SETTLE_S
 
-    def _hang(self, stack, load, n):
-        farm = stack.enter_context(HungFarm(n, answers=30))
+    def _hang(self, stack, load, speaks, then, n, tls=None):
+        farm = stack.enter_context(HungFarm(int(n), 30, then, 4096 if then in ("deaf", "slow") else None, speaks,
+                                            server_context(stack) if tls else None))
         self.routes = [("*.evil", url) for url in farm.urls()]
         self.workloads = [("evil", load)]
-        self.began = lambda: farm.hung == n
+        self.began = lambda: farm.hung == int(n)
+        self.settle = 3
 
     def hang(self, _, stack, load):
-        self._hang(stack, load, 4)
+        self._hang(stack, load, "http", "silent", 4)
 
     def hang100(self, _, stack, load):
-        self._hang(stack, load, 100)
+        self._hang(stack, load, "http", "silent", 100)
 
     def flood(self, args, stack, load):
         sink = Sink(args.tools, "http")
@@ -143,7 +162,7 @@ def once(args, loads, attacked):
         work = stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=os.path.dirname(loads["load"])))
         tree = os.path.join(work, "node")
         genlog(args, tree, FILES, SEED_LINES)
-        attack = Attack(args, stack, loads["evil"]) if attacked else None
+        attack = Attack(args, stack, loads) if attacked else None
         for name, load in attack.workloads if attack else []:
             add_workload(tree, name, load)
         sink = Sink(args.tools, args.neighbour, args.delay)
@@ -167,7 +186,7 @@ def once(args, loads, attacked):
         idle = cpu_seconds(p.pid)
         time.sleep(3)
         idle = (cpu_seconds(p.pid) - idle) / 3
-        return {"lines_per_second": round(lines / took), "lines_per_cpu_second": round(lines / cpu),
+        return {"lines_per_second": round(lines / took), "cpu_percent": round(cpu / took * 100, 1),
                 "idle_cpu_percent": round(idle * 100, 2), "rss_mib": round(memory_kib(p.pid, "VmHWM") / 1024, 1),
                 "bound_mib": round(p.metric("logtrain_memory_bound_bytes") / (1 << 20), 1)}
 
@@ -204,14 +223,14 @@ def main():
         loads = {"load": os.path.join(work, "load"), "evil": os.path.join(work, "evil")}
         genlog(args, loads["load"], FILES, args.lines)
         genlog(args, loads["evil"], EVIL_FILES, 2_000_000)
-        print(f"{'medians of ' + str(args.repeat):12}{'kept':>8}{'range':>16}{'lines/s':>12}{'idle CPU %':>12}{'RSS MiB':>10}"
+        print(f"{'medians of ' + str(args.repeat):20}{'kept':>8}{'range':>16}{'CPU %':>15}{'lines/s':>12}{'idle CPU %':>12}{'RSS MiB':>10}"
               f"{'bound MiB':>11}")
         for args.scenario in args.scenarios.split(","):
             r = results[args.scenario] = run_scenario(args, loads)
             low, high = r["kept_range"]
             m = r["with"]
-            print(f"{args.scenario:12}{r['kept']:>8.1%}{f'{low:.1%} - {high:.1%}':>16}{m['lines_per_second']:>12,}"
-                  f"{m['idle_cpu_percent']:>12}{m['rss_mib']:>10}{m['bound_mib']:>11}", flush=True)
+            print(f"{args.scenario:20}{r['kept']:>8.1%}{f'{low:.1%} - {high:.1%}':>16}{f'''{r['without']['cpu_percent']:g} - {m['cpu_percent']:g}''':>15}{m['lines_per_second']:>12,.0f}"
+                  f"{m['idle_cpu_percent']:>12.2f}{m['rss_mib']:>10.1f}{m['bound_mib']:>11.1f}", flush=True)
     text = json.dumps({"isolation": results})
     if args.json:
         with open(args.json, "w", encoding="utf-8") as f:
