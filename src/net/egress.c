@@ -103,6 +103,25 @@ static void map_v4(unsigned char out[16], const void *v4)
     memcpy(out + 12, v4, 4);
 }
 
+/* False: it is neither IPv4 nor IPv6. */
+static bool address_of(const struct sockaddr *sa, unsigned char out[16])
+{
+    if (sa->sa_family == AF_INET)
+        map_v4(out, &((const struct sockaddr_in *)(const void *)sa)->sin_addr);
+    else if (sa->sa_family == AF_INET6)
+        memcpy(out, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
+    else
+        return false;
+    return true;
+}
+
+static bool is_loopback(const unsigned char addr[16])
+{
+    static const unsigned char v6[16] = {[15] = 1}, v4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+
+    return memcmp(addr, v6, sizeof(v6)) == 0 || memcmp(addr, v4, sizeof(v4)) == 0;
+}
+
 static bool fits(const struct rule *r, const unsigned char addr[16])
 {
     unsigned whole = r->bits / 8, rest = r->bits % 8;
@@ -267,18 +286,8 @@ static void add_own(struct policy *p, const struct sockaddr *sa)
 {
     struct rule r = {.bits = 128, .built_in = true, .why = "this host's own"};
 
-    if (!sa)
-        return;
-    if (sa->sa_family == AF_INET)
-        map_v4(r.addr, &((const struct sockaddr_in *)(const void *)sa)->sin_addr);
-    else if (sa->sa_family == AF_INET6)
-        memcpy(r.addr, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-    else
-        return;
-    for (unsigned i = 0; i < p->n; i++)
-        if (p->rules[i].built_in && !p->rules[i].port && fits(&p->rules[i], r.addr))
-            return; /* loopback, link-local: what opens those opens this */
-    add(p, &r);
+    if (sa && address_of(sa, r.addr) && !is_loopback(r.addr)) /* what opens that opens all of it */
+        add(p, &r);
 }
 
 static void add_this_host(struct policy *p)
@@ -326,19 +335,11 @@ static int policy_check(const struct egress *base, const struct sockaddr *sa, st
     unsigned char addr[16], v4[16];
     uint16_t port;
 
-    if (sa->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)sa;
-
-        map_v4(addr, &in->sin_addr);
-        port = ntohs(in->sin_port);
-    } else if (sa->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const void *)sa;
-
-        memcpy(addr, &in->sin6_addr, sizeof(addr));
-        port = ntohs(in->sin6_port);
-    } else {
+    if (!address_of(sa, addr))
         return err_set(e, EACCES, "address not allowed: neither IPv4 nor IPv6");
-    }
+    port = ntohs(sa->sa_family == AF_INET
+                     ? ((const struct sockaddr_in *)(const void *)sa)->sin_port
+                     : ((const struct sockaddr_in6 *)(const void *)sa)->sin6_port);
     if (carried_v4(addr, v4) && decide(p, v4, port, e) < 0)
         return -1;
     return decide(p, addr, port, e);
