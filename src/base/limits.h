@@ -6,13 +6,15 @@
 #define BASE_LIMITS_H
 
 /* text */
-#define URL_MAX 16384         /* a drain's URL (ca= holds a PEM) */
-#define OWNER_URL_MAX 8192    /* ... that a workload asks for */
-#define OWNER_DRAINS_MAX 10   /* drains that a workload may have */
-#define EGRESS_RULES_MAX 1024 /* in EGRESS_ALLOW and EGRESS_DENY together */
-#define HOST_MAX 253          /* DNS name */
-#define HOSTNAME_MAX 255      /* RFC 5424 HOSTNAME */
-#define APPNAME_MAX 48        /* RFC 5424 APP-NAME */
+#define URL_MAX 16384          /* a drain's URL (ca= holds a PEM) */
+#define OWNER_URL_MAX 8192     /* ... that a workload asks for */
+#define OWNER_DRAINS_MAX 10    /* drains that a workload may have */
+#define EGRESS_RULES_MAX 1024  /* in EGRESS_ALLOW and EGRESS_DENY together */
+#define EGRESS_LEARNED_MAX 128 /* addresses of the API server that are remembered */
+#define EGRESS_AGAIN_MS 1000   /* the peer of an open connection is asked about again */
+#define HOST_MAX 253           /* DNS name */
+#define HOSTNAME_MAX 255       /* RFC 5424 HOSTNAME */
+#define APPNAME_MAX 48         /* RFC 5424 APP-NAME */
 #define ROUTES_FILE_MAX (64 * 1024 * 1024)
 
 /* our log: lines that tenants and outsiders cause */
@@ -196,6 +198,9 @@
 #define KUBE_PODS_SURE 32                     /* ... which has so many whatever others have */
 #define KUBE_RETRY_AFTER_MAX_MS 300000        /* a longer Retry-After is not believed */
 #define KUBE_REQUEST_MS 60000                 /* a list page, answer included */
+#define KUBE_ENDPOINTS_MAX 32                 /* addresses of the API server, of one answer */
+#define KUBE_ENDPOINTS_MS 300000              /* between looks at them */
+#define KUBE_ENDPOINTS_RETRY_MS 30000         /* ... when the last one got no answer */
 #define KUBE_WATCH_MS 300000      /* a watch is renewed after this long, to twice as long */
 #define KUBE_WATCH_SLACK_MS 30000 /* ... and given up for dead when the server does not end it */
 #define KUBE_BACKOFF_BASE_MS 800

@@ -28,6 +28,7 @@ struct drain_udp {
     int fd; /* connected socket; -1 = closed */
     struct loop_fd *watch;
     uint64_t resolved_ms;
+    uint64_t asked_ms;   /* when the egress policy was asked last */
     struct batch *batch; /* waiting for the socket to take more, or for a refusal */
     size_t off;
     struct loop_timer *timer; /* for that */
@@ -88,7 +89,7 @@ static int connect_first(struct drain_udp *u, const struct dns_addrs *addrs, str
 {
     for (unsigned i = 0; i < addrs->len; i++)
         if (connect_to(u, &addrs->list[i], e) == 0) {
-            u->resolved_ms = loop_now(engine_loop(u->base.engine));
+            u->resolved_ms = u->asked_ms = loop_now(engine_loop(u->base.engine));
             return 0;
         }
     return -1;
@@ -260,7 +261,13 @@ static void udp_send(struct drain *d, struct batch *b)
             dns_resolve(engine_dns(d->engine), d->spec->url.host, d->spec->port, refreshed, u);
     u->batch = b;
     u->off = 0;
-    push(u);
+    if (egress_check_peer(drain_egress(d), u->fd, loop_now(engine_loop(d->engine)), &u->asked_ms,
+                          &b->err) < 0) {
+        (void)err_wrap(&b->err, "send");
+        settle(u, VERDICT_RETRY);
+    } else {
+        push(u);
+    }
 }
 
 /* ---- birth and end ---- */

@@ -39,6 +39,7 @@ struct conn {
     const struct conn_ops *ops;
     void *arg;
     const struct egress *egress;
+    uint64_t asked_ms;             /* when <egress> was asked last */
     struct tls_config *tls_config; /* NULL = plain */
     char *host;                    /* owned */
     enum conn_state state;
@@ -364,6 +365,7 @@ static void on_race(void *arg, int fd, const struct sockaddr *sa, const struct e
     dns_addr_format(sa, c->peer, sizeof(c->peer));
     race_free(c->race);
     c->race = NULL;
+    c->asked_ms = loop_now(c->loop);
     c->wire.fd = fd;
     c->wire.budget = READ_TURN_MAX;
     c->watch = loop_fd_create(c->loop, fd, on_ready, c, &error);
@@ -426,6 +428,11 @@ size_t conn_write(struct conn *c, const void *p, size_t n)
 
     if (c->state != CONN_OPEN || c->leaving)
         return 0;
+    if (egress_check_peer(c->egress, c->wire.fd, loop_now(c->loop), &c->asked_ms, &c->why) < 0) {
+        (void)err_wrap(&c->why, "connection to %s", c->peer);
+        end(c, CONN_END_ABNORMAL);
+        return 0;
+    }
     taken = c->ssl ? tls_write(c, p, n) : wire_send(&c->wire, p, n);
     if (c->wire.error)
         end_of_wire(c);

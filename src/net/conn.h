@@ -3,6 +3,9 @@
  * HAPPY_EYEBALLS_MS), TLS when asked, then bytes both ways. It never reconnects and never buffers:
  * the owner keeps what was not taken.
  *
+ * The policy is asked again about the peer of an open connection, at most every EGRESS_AGAIN_MS,
+ * when something is written: a connection that is refused by now ends.
+ *
  *   conn_create ──▶ resolving ──▶ connecting ──▶ handshake ──▶ open ──▶ ended
  *
  * Sockets carry TCP_NODELAY, SO_KEEPALIVE (idle 30 s, 3 probes 10 s apart) and TCP_USER_TIMEOUT (60

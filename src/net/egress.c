@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include "base/str.h"
 
 #define V4_BITS 96 /* in front of an IPv4 address */
+#define API_SERVER "the Kubernetes API server"
 
 struct rule {
     unsigned char addr[16];
@@ -26,11 +28,24 @@ struct rule {
     const char *why; /* of a built-in one: static text */
 };
 
+/* An address that was learned. Workers read it while the control thread may put another in its
+ * place. Who reads half of each sees an address that is one too many or one too few, for one
+ * connect, as if he had come a little sooner or later. */
+struct learned {
+    _Atomic uint64_t high, low;
+    uint64_t told; /* the control thread's: higher = later */
+};
+
 struct policy {
     struct egress base;
     struct rule *rules; /* owned */
     unsigned n;
+    struct learned learned[EGRESS_LEARNED_MAX];
+    atomic_uint nlearned;
+    uint64_t told;
 };
+
+static const struct rule learned_rule = {.bits = 128, .built_in = true, .why = API_SERVER};
 
 struct fixed {
     const char *cidr;
@@ -313,6 +328,20 @@ static bool outranks(const struct rule *a, const struct rule *b)
     return !a->allow && b->allow;
 }
 
+/* Its index, or -1. */
+static int find_learned(const struct policy *p, const unsigned char addr[16])
+{
+    unsigned n = atomic_load_explicit(&p->nlearned, memory_order_acquire);
+    uint64_t half[2];
+
+    memcpy(half, addr, sizeof(half));
+    for (unsigned i = 0; i < n; i++)
+        if (atomic_load_explicit(&p->learned[i].low, memory_order_relaxed) == half[1] &&
+            atomic_load_explicit(&p->learned[i].high, memory_order_relaxed) == half[0])
+            return (int)i;
+    return -1;
+}
+
 static int decide(const struct policy *p, const unsigned char addr[16], uint16_t port,
                   struct err *e)
 {
@@ -324,6 +353,8 @@ static int decide(const struct policy *p, const unsigned char addr[16], uint16_t
         if ((!r->port || r->port == port) && fits(r, addr) && (!best || outranks(r, best)))
             best = r;
     }
+    if (find_learned(p, addr) >= 0 && (!best || outranks(&learned_rule, best)))
+        best = &learned_rule;
     if (!best || best->allow)
         return 0;
     return err_set(e, EACCES, "address not allowed: %s", best->why ? best->why : "EGRESS_DENY");
@@ -372,9 +403,72 @@ struct egress *egress_create(const struct egress_config *cfg, struct err *e)
     if (cfg->node)
         add_node(p, cfg->node);
     if (cfg->api)
-        add_built_in(p, str_of(cfg->api), "the Kubernetes API server");
+        add_built_in(p, str_of(cfg->api), API_SERVER);
     add_this_host(p);
     return &p->base;
+}
+
+static unsigned longest_ago(const struct policy *p)
+{
+    unsigned at = 0;
+
+    for (unsigned i = 1; i < EGRESS_LEARNED_MAX; i++)
+        if (p->learned[i].told < p->learned[at].told)
+            at = i;
+    return at;
+}
+
+static bool learn(struct policy *p, const unsigned char addr[16])
+{
+    int known = find_learned(p, addr);
+    unsigned n = atomic_load_explicit(&p->nlearned, memory_order_relaxed);
+    unsigned at = known >= 0 ? (unsigned)known : n < EGRESS_LEARNED_MAX ? n : longest_ago(p);
+    struct learned *l = &p->learned[at];
+    uint64_t half[2];
+
+    l->told = ++p->told;
+    if (known >= 0)
+        return false;
+    memcpy(half, addr, sizeof(half));
+    atomic_store_explicit(&l->high, half[0], memory_order_relaxed);
+    atomic_store_explicit(&l->low, half[1], memory_order_relaxed);
+    if (at == n)
+        atomic_store_explicit(&p->nlearned, n + 1, memory_order_release);
+    return true;
+}
+
+bool egress_learn(struct egress *base, const struct sockaddr *sa)
+{
+    struct policy *p = container_of(base, struct policy, base);
+    unsigned char addr[16], v4[16];
+
+    if (!address_of(sa, addr))
+        return false;
+    if (carried_v4(addr, v4))
+        (void)learn(p, v4);
+    return learn(p, addr);
+}
+
+bool egress_is_loopback(const struct sockaddr *sa)
+{
+    unsigned char addr[16];
+
+    return address_of(sa, addr) && is_loopback(addr);
+}
+
+int egress_check_peer(const struct egress *p, int fd, uint64_t now_ms, uint64_t *asked_ms,
+                      struct err *e)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof(ss);
+
+    if (!p || now_ms - *asked_ms < EGRESS_AGAIN_MS)
+        return 0;
+    if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0 && /* it is connected, still */
+        p->check(p, (const struct sockaddr *)&ss, e) < 0)
+        return -1;
+    *asked_ms = now_ms;
+    return 0;
 }
 
 void egress_free(struct egress *base)

@@ -1,7 +1,8 @@
 /*
  * Which addresses a drain of an owner route may reach. Asked at connect time, about the very
- * sockaddr that is then connected to, so that no name can lead elsewhere in between. Immutable:
- * workers share one.
+ * sockaddr that is then connected to, so that no name can lead elsewhere in between. An open
+ * connection is asked about again (egress_check_peer), because addresses of the API server are
+ * learned while logtrain runs. Workers share one policy; the control thread alone teaches it.
  *
  * Refused without being told to: loopback, link-local (where clouds keep their metadata), the
  * addresses of metadata services that are not link-local, unspecified, multicast, broadcast and
@@ -20,6 +21,7 @@
 #define NET_EGRESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "base/err.h"
@@ -43,6 +45,17 @@ struct egress_config {
 /* NULL with <e> set: names the entry and what is wrong with it, not the variable. */
 struct egress *egress_create(const struct egress_config *cfg, struct err *e);
 void egress_free(struct egress *p); /* NULL is fine */
+
+/* The API server is at <sa>: refused from now on, at any port. An IPv4 address that it carries,
+ * too. Of more than EGRESS_LEARNED_MAX the one that was told of the longest ago is forgotten. By
+ * one thread only, of a policy that egress_create() made. True: it was not known. */
+bool egress_learn(struct egress *p, const struct sockaddr *sa);
+bool egress_is_loopback(const struct sockaddr *sa);
+/* Whether the peer of <fd>, which is connected or about to be, is still allowed. *<asked_ms>: when
+ * it was allowed last; it is not asked again before EGRESS_AGAIN_MS. 0, or -1 with <e> set. <p> may
+ * be NULL. */
+int egress_check_peer(const struct egress *p, int fd, uint64_t now_ms, uint64_t *asked_ms,
+                      struct err *e);
 /* Whether <list> could be the <allow> or <deny> of one. 0, or -1 with <e> set. */
 int egress_list_check(const char *list, struct err *e);
 

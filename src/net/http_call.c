@@ -294,6 +294,7 @@ struct http_call *http_send(struct http_origin *o, const struct http_request *re
     call->refused = call->retried = call->connected = false;
     call->connects = 0;
     (void)curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 0L);
+    http_pin_ask_again(o);
     http_head_init(&call->head);
     if (e.code) {
         http_call_fail(call, &e);

@@ -135,7 +135,8 @@ struct http_origin {
     struct buf pin;      /* "o17.invalid:443:192.0.2.1,[2001:db8::1]"; empty = none */
     uint64_t pin_version;
     uint64_t pinned_ms;
-    bool suspect; /* the last call did not get through: resolve again */
+    uint64_t asked_ms; /* when the policy was asked about the open connections */
+    bool suspect;      /* the last call did not get through: resolve again */
     /* connections and calls */
     struct list sockets; /* struct http_socket.node */
     struct list idle;    /* struct http_call.node */
@@ -159,6 +160,8 @@ void http_client_resize(struct http_client *c);
 void http_origin_destroy(struct http_origin *o);
 /* http_pin.c: <call> waits in origin->waiting until the addresses are there or cannot be had. */
 bool http_pin_fresh(const struct http_origin *o);
+/* Shuts the connections that the policy refuses by now, and forgets the addresses then. */
+void http_pin_ask_again(struct http_origin *o);
 void http_pin_resolve(struct http_origin *o);
 void http_pin_release(struct http_origin *o);
 

@@ -9,12 +9,15 @@
  * addresses stay.
  *
  * The policy is asked again for the very sockaddr that is connected to (http_easy.c): that is the
- * check that counts.
+ * check that counts. Connections that are kept are asked about again when a call is made.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sys/socket.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
+#include "net/egress.h"
 #include "net/http_internal.h"
 
 #define FRESH_MS 30000
@@ -22,6 +25,25 @@
 bool http_pin_fresh(const struct http_origin *o)
 {
     return o->pin.len && !o->suspect && loop_now(o->client->loop) - o->pinned_ms < FRESH_MS;
+}
+
+void http_pin_ask_again(struct http_origin *o)
+{
+    uint64_t now = loop_now(o->client->loop), last = o->asked_ms;
+    struct err why;
+
+    if (!o->cfg.egress || now - last < EGRESS_AGAIN_MS)
+        return;
+    o->asked_ms = now;
+    list_for_each_safe (it, &o->sockets) {
+        const struct http_socket *s = list_entry(it, struct http_socket, node);
+        uint64_t asked = last;
+
+        if (http_socket_gone(s) || egress_check_peer(o->cfg.egress, s->fd, now, &asked, &why) == 0)
+            continue;
+        (void)shutdown(s->fd, SHUT_RDWR); /* curl finds it ended */
+        buf_clear(&o->pin);
+    }
 }
 
 static void wake(struct http_origin *o, const struct err *e, bool refused)

@@ -117,6 +117,43 @@ static int refuse(const struct egress *p, const struct sockaddr *sa, struct err 
     return err_set(e, EPERM, "address not allowed: loopback");
 }
 
+struct turn {
+    struct egress base;
+    bool refuses;
+};
+
+static int refuse_later(const struct egress *p, const struct sockaddr *sa, struct err *e)
+{
+    return container_of(p, const struct turn, base)->refuses ? refuse(p, sa, e) : 0;
+}
+
+/* What was allowed when it was connected to is refused now. */
+static void test_T12_an_open_connection_is_asked_about_again(void **state)
+{
+    struct turn turn = {.base = {.check = refuse_later}};
+    struct fixture *f = *state;
+    struct conn_config cfg = config("127.0.0.1", f->port);
+    struct buf heard = BUF_INIT(1000000);
+    struct owner o;
+    int peer = -1;
+
+    cfg.egress = &turn.base;
+    owner_connect(&o, f, &cfg, &owner_ops);
+    UNTIL(&f->loop, o.opened || o.ended);
+    assert_int_equal(o.opened, 1);
+    UNTIL(&f->loop, (peer = accept_one(f->listener)) >= 0);
+    assert_int_equal(owner_write(&o, "x", 1), 1);
+    turn.refuses = true;
+    UNTIL(&f->loop, ((void)owner_write(&o, "x", 1), o.ended)); /* in EGRESS_AGAIN_MS */
+    assert_int_equal(o.how, CONN_END_ABNORMAL);
+    ASSERT_HAS(o.err.text, "address not allowed");
+    assert_int_equal(owner_write(&o, "x", 1), 0);
+    owner_release(&o);
+    UNTIL(&f->loop, drain(peer, &heard));
+    assert_int_equal(close(peer), 0);
+    buf_release(&heard);
+}
+
 static void test_egress(void **state)
 {
     static const struct egress none = {refuse};
@@ -470,6 +507,7 @@ int main(void)
         CASE(test_no_such_host),
         CASE(test_refused),
         CASE(test_egress),
+        CASE(test_T12_an_open_connection_is_asked_about_again),
         CASE(test_fin_after_data),
         CASE(test_turn_is_bounded),
         CASE(test_reset),

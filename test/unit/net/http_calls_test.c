@@ -109,6 +109,31 @@ static void test_egress_is_asked_before_and_at_connect(void **state)
     assert_int_equal(f->peer.accepted, 0);
 }
 
+/* What was allowed when it was connected to is refused now: the connection that is kept ends. */
+static void test_T12_a_kept_connection_is_asked_about_again(void **state)
+{
+    struct fixture *f = *state;
+    struct policy p = {.base.check = policy_check, .allowed = UINT_MAX};
+    struct result r = {.calls = 0};
+
+    http_origin_free(f->origin);
+    f->cfg.egress = &p.base;
+    f->origin = origin(f);
+    assert_int_equal(post(f, "/ok").status, 200);
+    p.allowed = 0;
+    for (uint64_t end = loop_now(&f->loop) + 10000; !r.refused && loop_now(&f->loop) < end;) {
+        r = post(f, "/ok");
+        assert_true(r.refused || r.status == 200); /* that in the first EGRESS_AGAIN_MS */
+    }
+    assert_true(r.refused);
+    ASSERT_HAS(r.err.text, "loopback is not allowed");
+    WAIT_FOR(f, f->peer.ended == 1);
+    assert_int_equal(f->peer.accepted, 1);
+    http_origin_free(f->origin); /* before the policy */
+    f->cfg.egress = NULL;
+    f->origin = origin(f);
+}
+
 static void test_origins_share_no_connection(void **state)
 {
     struct fixture *f = *state;
@@ -310,6 +335,7 @@ int main(void)
         TEST(test_cancel_at_every_stage),
         TEST(test_sending_and_freeing_inside_done),
         TEST(test_egress_is_asked_before_and_at_connect),
+        TEST(test_T12_a_kept_connection_is_asked_about_again),
         TEST(test_origins_share_no_connection),
         TEST(test_proxy_of_the_environment_is_ignored),
         TEST(test_name_is_resolved),
