@@ -375,7 +375,7 @@ static int open_routes(struct daemon *d, struct err *e)
     }
     if (c->postgres && open_postgres(d, e) < 0)
         return -1;
-    return kube_open(&d->kube, c, &d->source_env, e);
+    return kube_open(&d->kube, c, &d->source_env, d->egress, e);
 }
 
 static void open_explain(struct daemon *d)

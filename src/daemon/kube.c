@@ -1,6 +1,8 @@
 #include "daemon/kube.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +10,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/notices.h"
+#include "kube/endpoints.h"
+
+/* The client's egress policy: refuses nothing, and hears of each address that is connected to. */
+struct witness {
+    struct egress base;
+    struct egress *egress; /* that of workloads' drains; borrowed */
+};
 
 struct kube {
+    struct witness witness;
+    struct kube_endpoints *endpoints;
     struct dns *dns;
     struct kube_client *client;
     struct kube_cluster *cluster;
@@ -71,8 +82,37 @@ static struct kube_cluster *open_cluster(const struct kube *k, const struct conf
     return kube_cluster_create(&cc);
 }
 
+/* The API server is here. */
+static void learn(void *arg, const struct sockaddr *sa)
+{
+    const struct sockaddr_in *v4 = (const void *)sa;
+    const struct sockaddr_in6 *v6 = (const void *)sa;
+    bool is_v6 = sa->sa_family == AF_INET6;
+    char text[INET6_ADDRSTRLEN];
+
+    if (!egress_learn(arg, sa))
+        return;
+    (void)inet_ntop(sa->sa_family,
+                    is_v6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr, text,
+                    sizeof(text)); /* fits, and the family is one of the two */
+    log_info("kubernetes: drains of workloads may not reach the API server's address",
+             KV_CSTR("address", text));
+}
+
+/* A proxy to the API server on the loopback is no reason to refuse what else is there, when the
+ * operator has opened that. */
+static int on_connect(const struct egress *p, const struct sockaddr *sa, struct err *e)
+{
+    const struct witness *w = container_of(p, const struct witness, base);
+
+    (void)e;
+    if (!egress_is_loopback(sa))
+        learn(w->egress, sa);
+    return 0;
+}
+
 int kube_open(struct kube **out, const struct config *c, const struct datasource_env *env,
-              struct err *e)
+              struct egress *egress, struct err *e)
 {
     struct kube_config kc;
     int rc = find_config(c, &kc, e);
@@ -81,6 +121,8 @@ int kube_open(struct kube **out, const struct config *c, const struct datasource
     if (rc <= 0)
         return rc;
     k = xcalloc(1, sizeof(*k));
+    k->witness = (struct witness){.base = {.check = on_connect}, .egress = egress};
+    kc.egress = &k->witness.base;
     k->needed = c->kubernetes_datasource || c->only_akkeris;
     k->dns = dns_create(env->loop, *c->dns_servers ? c->dns_servers : NULL, e);
     k->client =
@@ -93,6 +135,7 @@ int kube_open(struct kube **out, const struct config *c, const struct datasource
         kube_free(k);
         return err_wrap(e, "kubernetes");
     }
+    k->endpoints = kube_endpoints_create(env->loop, k->client, learn, egress);
     k->cluster = open_cluster(k, c, env);
     if (c->kubernetes_datasource && c->kubernetes_events) {
         k->events = kube_events_create(env->loop, k->client, c->node);
@@ -148,6 +191,7 @@ void kube_free(struct kube *k)
     if (!k)
         return;
     kube_close_routes(k);
+    kube_endpoints_free(k->endpoints);
     notices_free(k->notices);
     kube_events_free(k->events);
     kube_cluster_free(k->cluster);

@@ -9,14 +9,16 @@
 #include "datasources/datasource.h"
 #include "drains/engine.h"
 #include "kube/cluster.h"
+#include "net/egress.h"
 
 struct kube;
 
 /* *<out> stays NULL, and 0 comes back, when nothing asks for the API: no --kube-config, not in a
  * pod, and no KUBERNETES_DATASOURCE. -1 when it is asked for and cannot be used. Opens no
- * connection before the loop runs. */
+ * connection before the loop runs. <egress>, the policy of workloads' drains, learns where the API
+ * server is; borrowed. */
 int kube_open(struct kube **out, const struct config *c, const struct datasource_env *env,
-              struct err *e);
+              struct egress *egress, struct err *e);
 /* NULL when <k> is. */
 struct identify *kube_identify(struct kube *k);
 /* NULL when <k> is. */

@@ -16,6 +16,7 @@
 
 #define ACCEPT_ONE                                                                                 \
     "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+#define ACCEPT_WHOLE "Accept: application/json"
 #define ACCEPT_LIST                                                                                \
     "Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
@@ -122,7 +123,7 @@ static int endpoint_tls(struct kube_client *c, struct endpoint *ep, struct err *
 static struct endpoint *endpoint_create(struct kube_client *c, struct err *e)
 {
     struct endpoint *ep = xcalloc(1, sizeof(*ep));
-    struct http_origin_config oc = {.connections = c->connections};
+    struct http_origin_config oc = {.connections = c->connections, .egress = c->cfg.egress};
     bool tls;
 
     if (url_parse(&ep->url, str_of(c->cfg.server), e) < 0)
@@ -215,7 +216,7 @@ struct kube_call *kube_send(struct kube_client *c, const struct kube_request *re
 {
     struct kube_call *call = xcalloc(1, sizeof(*call));
     struct buf target = BUF_INIT(URL_MAX), auth = BUF_INIT(KUBE_FILE_MAX);
-    const char *headers[4] = {req->list ? ACCEPT_LIST : ACCEPT_ONE, NULL, NULL, NULL};
+    const char *headers[4] = {req->whole ? ACCEPT_WHOLE : req->list ? ACCEPT_LIST : ACCEPT_ONE};
     unsigned nheaders = 1;
     struct http_request hr = {.method = req->body.p ? "POST" : "GET",
                               .headers = headers,

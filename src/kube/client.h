@@ -27,6 +27,7 @@ int kube_add_encoded(struct buf *out, struct str s);
 struct kube_request {
     const char *target; /* "/api/v1/pods?watch=1" */
     bool list;          /* what is to come is a list */
+    bool whole;         /* ... is wanted as a whole, not its metadata */
     uint64_t timeout_ms;
     struct str body; /* JSON: a POST with it, which creates something; borrowed until <done>. p =
                         NULL: a GET */

@@ -70,7 +70,7 @@ struct kube_cluster_config {
     int (*cut)(struct str list, struct buf *out);
 };
 #define KUBE_FETCHES 4                             /* objects that are asked for by name at once */
-#define KUBE_CALLS (KUBE_KINDS + KUBE_FETCHES + 1) /* the last is for Events */
+#define KUBE_CALLS (KUBE_KINDS + KUBE_FETCHES + 2) /* the last are for Events and endpoints.h */
 
 /* Nothing is sent before the start. Input and datasource are closed before it is freed. */
 struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg);

@@ -10,6 +10,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+struct egress;
+
 #define KUBE_SERVICEACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 
 struct kube_config {
@@ -22,6 +24,8 @@ struct kube_config {
     char *cert, *cert_file;
     char *key, *key_file;
     char *token, *token_file;
+    /* Is told of each address before it is connected to; borrowed, NULL = nobody. */
+    const struct egress *egress;
 };
 
 /* From KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT (<host>, <port>), and the files in <dir>

@@ -2,12 +2,13 @@
 127.0.0.2 is the world outside, and 127.0.0.1 is what nobody may reach."""
 
 import socket
+import threading
 
 import pytest
 from lib.daemon import SLOW
 from lib.http_peer import Http
-from lib.kapi import Kapi
-from lib.peer import SyslogTcp, same_port
+from lib.kapi import Kapi, body, status
+from lib.peer import SyslogTcp, SyslogUdp, same_port
 from lib.ports import free_port
 from lib.wait import stays, wait_for
 
@@ -121,6 +122,94 @@ def test_T12_ports_of_the_control_plane_and_the_nodes_own_addresses(kube, node):
     assert said.count("this node's own") == 2
 
 
+API_SERVER = "address not allowed: the Kubernetes API server"
+LEARNED = "drains of workloads may not reach the API server's address"
+
+
+def test_T12_the_api_servers_real_addresses(kube, node, oracle, closing, forbidden):
+    """Behind its Service: those of its EndpointSlice, at any port, though their network is opened. An operator may."""
+    outside, server = pair(closing, SyslogTcp, "127.0.0.3")
+    kube.api.endpoints = ["127.0.0.3", "192.0.2.9", "2001:db8::9", "::ffff:198.51.100.9"]
+    c, trusted = node.container("web-7d9c8b6f5d-abcde", "shop"), node.container("api-7d9c8b6f5d-abcde", "shop")
+    web = kube.api.workload(c, "web")
+    kube.api.workload(trusted, "api")
+    d = kube(drains=[("api.shop", server.url())], env={"EGRESS_ALLOW": "127.0.0.0/8"})
+    wait_for(lambda: len(d.log_lines(LEARNED)) == 4, WAIT, d.tail)
+    refused = [f"127.0.0.3:{server.port}", f"[::ffff:127.0.0.3]:{server.port}", f"[64:ff9b::7f00:3]:{server.port}", "192.0.2.9:443",
+               "192.0.2.9:80", "[2001:db8::9]:443", "198.51.100.9:443"]
+    kube.api.put("deployments", "web", "shop", uid=web["object"]["metadata"]["uid"], drains=";".join(
+        [f"syslog+tcp://{p}/" for p in refused] + [outside.url()]))
+    wait_for(lambda: len(d.drains()) == len(refused) + 2, WAIT, d.drains)
+    c.write(oracle.source("web").take(10))
+    trusted.write(oracle.source("api").take(10))
+    oracle.wait_complete(outside, WAIT, ["web"]).assert_exact()
+    oracle.wait_complete(server, WAIT, ["api"]).assert_exact()
+    wait_for(lambda: sum(API_SERVER in (r["last_error"] or "") for r in d.drains()) == len(refused), WAIT, d.drains)
+    assert len(server.connections) == 1, "the operator's"
+
+
+@pytest.mark.parametrize("scheme", ["syslog+tcp://{}/", "syslog+udp://{}/", "http://{}/?batch=ndjson"])
+def test_T12_an_address_is_learned_while_a_drain_is_connected(kube, node, oracle, closing, scheme):
+    """Its connection ends, and it gets no other. (A datagram's peer sees no end.)"""
+    kind = {"s": SyslogUdp if "udp" in scheme else SyslogTcp, "h": Http}[scheme[0]]
+    inside, mine = closing(kind(address="127.0.0.3")), closing(SyslogTcp(address="127.0.0.2"))
+    known = threading.Event()
+
+    def late(handler):
+        known.wait(300 * SLOW)
+        handler.endpoints(kube.api)
+
+    kube.api.script("endpointslices", "get", late)
+    c, source = node.container("web-7d9c8b6f5d-abcde", "shop"), oracle.source("a")
+    kube.api.workload(c, "web", drains=f"{scheme.format(f'127.0.0.3:{inside.port}')}; {mine.url()}")
+    d = kube(env={"EGRESS_ALLOW": "127.0.0.0/8"})
+    c.write(source.take(10))
+    oracle.wait_complete(inside, WAIT)
+    kube.api.endpoints = ["127.0.0.3"]
+    known.set()
+    wait_for(lambda: d.log_lines(LEARNED), 150 * SLOW, d.tail)  # a request that timed out is made again
+
+    def goes_on():
+        c.write(source.take(1))
+        return any(API_SERVER in (r["last_error"] or "") for r in d.drains())
+
+    wait_for(goes_on, WAIT, d.drains)
+    later = source.take(50)
+    c.write(later)
+    oracle.wait_complete(mine, WAIT)
+    if kind is not SyslogUdp:
+        wait_for(lambda: all(conn.ended for conn in inside.connections), WAIT, lambda: inside.connections)
+    assert not [m for m in inside.messages() if any(line in m for line in later)]
+
+
+@pytest.mark.parametrize("answer, said", [(None, 1), (status(403, "Forbidden"), 1), (body(b'{"endpoints":[{"addr'), 0),
+                                          (body(b"nonsense"), 0), (body(b"{}"), 1)],
+                         ids=["none", "forbidden", "cut", "nonsense", "empty"])
+def test_T12_without_the_api_servers_addresses_it_goes_on(kube, node, oracle, syslog_tcp, answer, said):
+    c, peer = node.container("web-7d9c8b6f5d-abcde", "shop"), syslog_tcp(address="127.0.0.2")
+    if answer:
+        kube.api.script("endpointslices", "get", answer, times=100)
+    kube.api.workload(c, "web", drains=peer.url())
+    d = kube()
+    c.write(oracle.source("a").take(10))
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    wait_for(lambda: kube.api.count("endpointslices"), WAIT, "the question")
+    wait_for(lambda: len(d.log_lines("no addresses of the API server behind its Service")) == said, WAIT, d.tail)
+
+
+def test_T12_more_addresses_than_are_kept(kube, node, oracle, syslog_tcp):
+    """Of a thousand the first 32 count, and the rest is named. Nothing else suffers."""
+    kube.api.endpoints = [f"192.0.2.{i}" if i < 250 else f"198.51.{i // 250}.{i % 250}" for i in range(1000)]
+    c, peer = node.container("web-7d9c8b6f5d-abcde", "shop"), syslog_tcp(address="127.0.0.2")
+    kube.api.workload(c, "web", drains=f"{peer.url()}; http://192.0.2.31/")
+    d = kube()
+    wait_for(lambda: d.log_lines("more addresses than are kept.*addresses=1000"), WAIT, d.tail)
+    assert len(d.log_lines(LEARNED)) == 32
+    c.write(oracle.source("a").take(10))
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    wait_for(lambda: any(API_SERVER in (r["last_error"] or "") for r in d.drains()), WAIT, d.drains)
+
+
 def test_EGRESS_PRIVATE(kube, node, oracle, syslog_tcp):
     """deny: private networks are closed, but for what EGRESS_ALLOW names."""
     c = node.container("web-7d9c8b6f5d-abcde", "shop")
@@ -132,9 +221,9 @@ def test_EGRESS_PRIVATE(kube, node, oracle, syslog_tcp):
     wait_for(lambda: sum("a private network" in (r["last_error"] or "") for r in d.drains()) == 3, WAIT, d.drains)
 
 
-def pair(closing, kind):
+def pair(closing, kind, inside="127.0.0.1"):
     """Two receivers on one port: where a name may lead, and where it may not."""
-    return same_port(lambda address, port: closing(kind(address=address, port=port)), "127.0.0.2", "127.0.0.1")
+    return same_port(lambda address, port: closing(kind(address=address, port=port)), "127.0.0.2", inside)
 
 
 def test_D24_a_name_that_leads_elsewhere_later(kube, node, oracle, dns, closing):

@@ -46,7 +46,8 @@ def test_the_shipped_role_only_reads(kube_api):
                      "batch/jobs", "batch/cronjobs"):
         assert all(may(verb, resource) for verb in ("get", "list", "watch")), resource
         assert not any(may(verb, resource) for verb in ("create", "update", "patch", "delete")), resource
-    assert not any(may("get", resource) for resource in ("secrets", "configmaps", "nodes", "pods/log"))
+    assert not any(may("get", resource) for resource in ("secrets", "configmaps", "nodes", "pods/log",
+                                                         "discovery.k8s.io/endpointslices"))
 
 
 def test_it_may_create_events_and_no_more_of_them(kube_api):
@@ -205,6 +206,23 @@ def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, orac
     write(oracle, new, "late")
     oracle.wait_complete(peer, 60, ["web", "late"]).assert_exact()
     assert not [m for m in peer.messages() if b"without an annotation" in m]
+
+
+def test_T12_the_addresses_behind_the_service_are_read_by_the_shipped_role(kube_api, workloads, start, oracle):
+    """The slice that API servers write of themselves (this one is told not to, and has none at first)."""
+    w = workloads()
+    container = w.deployment("web", drains="syslog+tcp://192.0.2.9:443/")[1]
+    slice_ = kube_api.make({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                            "metadata": {"name": "kubernetes", "namespace": "default"},
+                            "endpoints": [{"addresses": ["192.0.2.9"], "conditions": {"ready": True}}],
+                            "ports": [{"name": "https", "port": 443, "protocol": "TCP"}]})
+    try:
+        d = start(w)
+        wait_for(lambda: d.log_lines("the API server's address address=192.0.2.9$"), WAIT, d.tail)
+    finally:
+        kube_api.delete(slice_)
+    write(oracle, container, "web")
+    wait_for(lambda: any("not allowed: the Kubernetes API server" in (r["last_error"] or "") for r in d.drains()), WAIT, d.drains)
 
 
 def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, oracle, syslog_tcp):

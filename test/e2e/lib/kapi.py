@@ -34,6 +34,7 @@ KINDS = {
 }
 _REVIEWS = {"/apis/authentication.k8s.io/v1/tokenreviews": "tokenreviews",
             "/apis/authorization.k8s.io/v1/subjectaccessreviews": "subjectaccessreviews"}
+_ENDPOINTS = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
 RESOURCE = {kind: resource for resource, (kind, _, _) in KINDS.items()}
 
 
@@ -133,8 +134,9 @@ class Handler(BaseHTTPRequestHandler):
         api = self.server.api
         url = urlsplit(self.path)
         query = {k: v[0] for k, v in parse_qs(url.query, keep_blank_values=True).items()}
-        resource, namespace = self.find(url.path)
-        verb = "watch" if query.get("watch") else "get" if "metadata.name=" in query.get("fieldSelector", "") else "list"
+        resource, namespace = ("endpointslices", "default") if url.path == _ENDPOINTS else self.find(url.path)
+        by_name = url.path == _ENDPOINTS or "metadata.name=" in query.get("fieldSelector", "")
+        verb = "watch" if query.get("watch") else "get" if by_name else "list"
         auth = self.headers.get("Authorization", "")
         script = api.note(resource, verb, query, auth, self.headers.get("Accept", ""))
         try:
@@ -146,6 +148,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer_raw(404, b"404 page not found")
             elif resource in api.forbidden:
                 status(403, "Forbidden", f'{resource} is forbidden: User "x" cannot {verb} resource')(self)
+            elif resource == "endpointslices":
+                self.endpoints(api)
             elif verb == "watch":
                 self.watch(api, resource, query)
             else:
@@ -190,6 +194,16 @@ class Handler(BaseHTTPRequestHandler):
             wanted = spec["resourceAttributes"]
             assert (wanted["verb"], wanted["resource"], wanted["subresource"]) == ("get", "pods", "log")
             self.answer(201, {**what, "status": {"allowed": (spec["user"], wanted["namespace"]) in api.readers}})
+
+    def endpoints(self, api):
+        """Where the API server is, as it says itself: api.endpoints; None: it does not say."""
+        if api.endpoints is None:
+            status(404, "NotFound", 'endpointslices.discovery.k8s.io "kubernetes" not found')(self)
+        else:
+            self.answer(200, {"kind": "EndpointSlice", "apiVersion": "discovery.k8s.io/v1", "addressType": "IPv4",
+                              "metadata": {"name": "kubernetes", "namespace": "default"},
+                              "endpoints": [{"addresses": [a], "conditions": {"ready": True}} for a in api.endpoints],
+                              "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}]})
 
     def list(self, api, resource, query, namespace=None):
         limit = int(query.get("limit", 0)) if query.get("resourceVersion") != "0" or api.pages else 0
@@ -270,6 +284,7 @@ class Kapi:
         self.scripts = []
         self.requests = []
         self.events = []
+        self.endpoints = None
         self.reviews, self.users, self.readers = [], {}, set()
         self.forbidden = set()
         self.tls, self.tokens, self.watch_s, self.pages, self.node = tls, tokens, watch_s, pages, node

@@ -29,6 +29,7 @@ PATHS = {
     "ServiceAccount": "/api/v1/namespaces/{ns}/serviceaccounts",
     "Deployment": "/apis/apps/v1/namespaces/{ns}/deployments", "ReplicaSet": "/apis/apps/v1/namespaces/{ns}/replicasets",
     "StatefulSet": "/apis/apps/v1/namespaces/{ns}/statefulsets", "DaemonSet": "/apis/apps/v1/namespaces/{ns}/daemonsets",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices",
     "Job": "/apis/batch/v1/namespaces/{ns}/jobs", "CronJob": "/apis/batch/v1/namespaces/{ns}/cronjobs",
 }
 

@@ -251,6 +251,42 @@ static void the_documented_table_is_true(void **state)
     egress_free(p);
 }
 
+/* A row "| PORT | reason | ..." or "| FIRST to LAST | reason | ...": these ports, and no others. */
+static void T12_the_documented_ports_are_true(void **state)
+{
+    FILE *f = fopen(SOURCE_DIR "/docs/security.md", "r");
+    struct egress *p = policy(NULL, NULL);
+    static bool listed[65536];
+    char line[1024], why[64];
+    unsigned first, last, n = 0;
+    struct err e;
+
+    (void)state;
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f)) {
+        if (sscanf(line, "| %u to %u | %63[^|]|", &first, &last, why) != 3) {
+            if (sscanf(line, "| %u | %63[^|]|", &first, why) != 2)
+                continue;
+            last = first;
+        }
+        why[strlen(why) - 1] = '\0'; /* the space */
+        assert_true(first <= last && last < ARRAY_LEN(listed));
+        for (unsigned port = first; port <= last; port++, n++) {
+            struct row rows[] = {{"203.0.113.7", (uint16_t)port, why},
+                                 {"2001:db8::1", (uint16_t)port, why}};
+
+            check_rows(p, rows, ARRAY_LEN(rows));
+            listed[port] = true;
+        }
+    }
+    (void)fclose(f);
+    assert_true(n >= 19);
+    for (unsigned port = 1; port < ARRAY_LEN(listed); port++)
+        if (!listed[port] && !allows(p, "203.0.113.7", (uint16_t)port, &e))
+            fail_msg("%u is not in the table: %s", port, e.text);
+    egress_free(p);
+}
+
 static void D24_an_ipv4_address_in_disguise_is_known(void **state)
 {
     static const struct row rows[] = {
@@ -389,6 +425,97 @@ static void what_opens_the_loopback_opens_all_of_it(void **state)
     egress_free(p);
 }
 
+static bool learns(struct egress *p, const char *text)
+{
+    struct sockaddr_storage ss = address(text, 443);
+
+    return egress_learn(p, (struct sockaddr *)&ss);
+}
+
+static void T12_the_api_servers_addresses_are_learned(void **state)
+{
+    static const struct row before[] = {
+        {"10.9.0.5", 443, NULL},
+        {"127.0.0.5", 443, NULL}, /* opened with its network */
+        {"2001:db8::5", 443, NULL},
+    };
+    static const struct row after[] = {
+        {"10.9.0.5", 443, "the Kubernetes API server"},
+        {"10.9.0.5", 514, "the Kubernetes API server"},
+        {"10.9.0.5", 9000, NULL}, /* by its name */
+        {"10.9.0.4", 443, NULL},
+        {"::ffff:10.9.0.5", 443, "the Kubernetes API server"},
+        {"64:ff9b::a09:5", 443, "the Kubernetes API server"},
+        {"2002:a09:5::", 443, "the Kubernetes API server"},
+        {"10.9.0.6", 443, "the Kubernetes API server"}, /* told as ::ffff:10.9.0.6 */
+        {"10.9.0.7", 443, "the Kubernetes API server"}, /* told as 64:ff9b::10.9.0.7 */
+        {"64:ff9b::a09:7", 443, "the Kubernetes API server"},
+        {"10.9.0.8", 443, NULL}, /* the operator says so */
+        {"127.0.0.5", 443, "the Kubernetes API server"},
+        {"127.0.0.6", 443, NULL},
+        {"2001:db8::5", 443, "the Kubernetes API server"},
+        {"2001:db8::6", 443, NULL},
+        {"10.9.0.5", 6443, "the Kubernetes API server's port"},
+    };
+    struct egress *p = policy("10.0.0.0/8 127.0.0.0/8 10.9.0.5:9000 10.9.0.8", NULL);
+    const struct sockaddr local = {.sa_family = AF_UNIX};
+
+    (void)state;
+    check_rows(p, before, ARRAY_LEN(before));
+    assert_true(learns(p, "10.9.0.5"));
+    assert_false(learns(p, "10.9.0.5"));
+    assert_true(learns(p, "::ffff:10.9.0.6"));
+    assert_false(learns(p, "10.9.0.6"));
+    assert_true(learns(p, "64:ff9b::a09:7"));
+    assert_true(learns(p, "10.9.0.8"));
+    assert_true(learns(p, "127.0.0.5"));
+    assert_true(learns(p, "2001:db8::5"));
+    assert_false(egress_learn(p, &local));
+    check_rows(p, after, ARRAY_LEN(after));
+    egress_free(p);
+}
+
+/* The table has an end. What is told again stays, what was not told of for the longest goes. */
+static void T12_what_is_learned_is_bounded(void **state)
+{
+    struct egress *p = policy(NULL, NULL);
+    struct err e;
+    char text[32];
+
+    (void)state;
+    assert_true(learns(p, "2001:db8::5"));
+    for (unsigned i = 0; i < 3 * EGRESS_LEARNED_MAX; i++) {
+        (void)snprintf(text, sizeof(text), "10.9.%u.%u", i / 250, i % 250);
+        assert_true(learns(p, text));
+        assert_false(allows(p, text, 443, &e));
+        assert_false(learns(p, "2001:db8::5"));
+    }
+    assert_false(allows(p, "2001:db8::5", 443, &e));
+    assert_true(allows(p, "10.9.0.0", 443, &e));
+    assert_int_equal(3 * EGRESS_LEARNED_MAX, 384);
+    assert_true(allows(p, "10.9.1.6", 443, &e));  /* 256th */
+    assert_false(allows(p, "10.9.1.7", 443, &e)); /* the first of the last 127 */
+    egress_free(p);
+}
+
+static void the_loopback_is_known(void **state)
+{
+    static const char *const yes[] = {"127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1"};
+    static const char *const no[] = {"126.0.0.1", "128.0.0.1", "::", "::2", "2001:db8::1"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+        struct sockaddr_storage ss = address(yes[i], 1);
+
+        assert_true(egress_is_loopback((struct sockaddr *)&ss));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(no); i++) {
+        struct sockaddr_storage ss = address(no[i], 1);
+
+        assert_false(egress_is_loopback((struct sockaddr *)&ss));
+    }
+}
+
 static void bad_lists(void **state)
 {
     static const struct {
@@ -437,11 +564,15 @@ int main(void)
         cmocka_unit_test(T12_what_else_is_refused_without_being_told_to),
         cmocka_unit_test(private_networks_are_refused_when_told_to),
         cmocka_unit_test(the_documented_table_is_true),
+        cmocka_unit_test(T12_the_documented_ports_are_true),
         cmocka_unit_test(D24_an_ipv4_address_in_disguise_is_known),
         cmocka_unit_test(the_rule_that_says_most_decides),
         cmocka_unit_test(this_hosts_own_addresses_are_refused),
         cmocka_unit_test(T12_an_opened_network_does_not_open_this_host),
         cmocka_unit_test(what_opens_the_loopback_opens_all_of_it),
+        cmocka_unit_test(T12_the_api_servers_addresses_are_learned),
+        cmocka_unit_test(T12_what_is_learned_is_bounded),
+        cmocka_unit_test(the_loopback_is_known),
         cmocka_unit_test(bad_lists),
     };
 
