@@ -39,22 +39,15 @@
 #define ROTATE_GRACE_MS 250  /* late writes to a renamed file are waited for this long */
 #define RESUME_LOOK_MS 1000  /* after a restart a file that is not there is looked for so long */
 #define GZ_SETTLE_MS 2000    /* a .gz that ends too early may still be written for this long */
-#define LATE_QUIET_MS                                                                              \
-    60000 /* a renamed file without a writer is watched while it grew so lately                    \
-           */
+#define LATE_QUIET_MS 60000 /* a renamed file without a writer is watched while it grew so lately */
 #define LATE_UNKNOWN_MS 600000   /* ... the same where the kernel does not tell who writes */
 #define LATE_FILES_MAX 8         /* renamed files of one log that are watched for a drain */
 #define UNREADABLE_TELL_MS 10000 /* a log that cannot be read for so long: its workload is told */
-#define PARTIAL_TIMEOUT_MS                                                                         \
-    60000 /* a line without an end is sent after this long without growth                          \
-           */
-#define MISSED_AFTER_MS                                                                            \
-    5000                /* a link that led to no log counts as one of a log this much later        \
-                         */
-#define MISSED_MAX 4096 /* links that came and went, remembered until they are looked at */
-#define RESCAN_MS 5000  /* between rescans while inotify cannot be relied on */
-#define HELD_BYTES_DEFAULT                                                                         \
-    (1024 * 1024 * 1024) /* HELD_BYTES_MAX: deleted files kept on the disk for slow drains */
+#define PARTIAL_TIMEOUT_MS 60000 /* a line without an end is sent after so long without growth */
+#define MISSED_AFTER_MS 5000 /* a link that led to no log counts as a missed log so much later */
+#define MISSED_MAX 4096      /* links that came and went, remembered until they are looked at */
+#define RESCAN_MS 5000       /* between rescans while inotify cannot be relied on */
+#define HELD_BYTES_DEFAULT (1024 * 1024 * 1024) /* HELD_BYTES_MAX: deleted files kept open */
 #define HELD_BYTES_LIMIT (1024ULL * 1024 * 1024 * 1024 * 1024)
 #define HELD_STREAM_PART 2 /* one stream may hold so large a part of it: a half */
 #define GREW_COALESCE_MS 2 /* inotify is read at most this often */
@@ -65,17 +58,13 @@
 #define BATCH_BYTES_PROBE (8 * 1024)    /* ... while the drain has not answered well yet */
 #define BATCH_RECORDS_MAX 20000
 #define BATCH_BYTES_SMALL (32 * 1024) /* ... while INFLIGHT_MAX is used up */
-#define BATCH_GROWTH_MAX                                                                           \
-    (2 * 1024 * 1024 + 6 * MAX_LINE_LIMIT) /* with one record of MAX_LINE escaped as JSON */
-#define SCRATCH_KEPT (512 * 1024)          /* bytes of what a worker's drains encode in */
-#define INFLIGHT_MAX                                                                               \
-    (16 * 1024 * 1024)  /* bytes of batches and requests of one worker, all its drains together */
+#define BATCH_GROWTH_MAX (2 * 1024 * 1024 + 6 * MAX_LINE_LIMIT) /* a record of MAX_LINE as JSON */
+#define SCRATCH_KEPT (512 * 1024)       /* bytes of what a worker's drains encode in */
+#define INFLIGHT_MAX (16 * 1024 * 1024) /* bytes of batches and requests of one worker */
 #define REQUESTS_PART 8 /* requests of one party may take so large a part of what is free */
 #define REQUEST_BYTES (24 * 1024) /* what a request takes beside its body until it is answered */
-#define INFLIGHT_RESERVE                                                                           \
-    (1024 * 1024) /* ... and beyond, for the first small batch of who has none */
-#define ANSWERS_MAX                                                                                \
-    (4 * 1024 * 1024)  /* bytes of answers of one worker that are kept until they are read */
+#define INFLIGHT_RESERVE (1024 * 1024) /* ... and beyond, for the first batch of who has none */
+#define ANSWERS_MAX (4 * 1024 * 1024)  /* bytes of answers of one worker, until they are read */
 #define SHELVE_MS 1000 /* a body that the peer takes nothing of is let go after so long ... */
 #define SHELVE_CRAMPED_MS 100 /* ... while others wait for room */
 #define LINGER_HTTP_MS 100
@@ -87,8 +76,7 @@
 #define RETRY_AFTER_MIN_MS 1000
 #define RETRY_AFTER_MAX_MS 900000
 #define REJECT_TRIES 3
-#define REFUSED_RUN                                                                                \
-    8 /* records passed over one after the other, none taken in between; then held */
+#define REFUSED_RUN 8          /* records passed over in a row, none taken in between; then held */
 #define DRAIN_TIMEOUT_MS 30000 /* timeout=: connect, answer, or a write without progress */
 #define DNS_TIMEOUT_MS 10000   /* one name, all servers and search domains */
 #define CONNECT_TIMEOUT_MS 10000
@@ -112,27 +100,22 @@
 #define GROWTH_WINDOW_MS 10000  /* least time over which the growth of a lag is measured */
 #define CHECKPOINT_FIRST_MS 100 /* ... after the first confirmation in a while, so soon */
 #define CHECKPOINT_MS 1000      /* positions are written at most this often ... */
-#define CHECKPOINT_RECORDS_PER_SECOND                                                              \
-    20000 /* ... and of more of them as seldom as it takes for no more than this, on average */
-#define ROUTE_GRACE_MS 60000 /* ROUTE_GRACE: a cursor whose route nobody ended waits for it */
-#define STREAM_GRACE_MS                                                                            \
-    3600000                   /* a stream of the last run that is not found is known this long     \
-                               */
+#define CHECKPOINT_RECORDS_PER_SECOND 20000 /* ... and many of them as seldom as this allows */
+#define ROUTE_GRACE_MS 60000    /* ROUTE_GRACE: a cursor whose route nobody ended waits for it */
+#define STREAM_GRACE_MS 3600000 /* a stream of the last run is known so long without being found */
 #define STATE_CHECK_MS 500    /* STATE_PATH is looked at this often: is it still what we opened? */
 #define PARKED_STREAM_MAX 100 /* cursors of one stream that wait so */
-#define PARKED_NAMESPACE_MAX                                                                       \
-    1000                  /* ... that the workloads of one namespace asked for, on one worker */
-#define TIDY_MS 60000     /* between looks for drains that nobody needs */
-#define TIDY_SOON_MS 1000 /* ... after one has lost its last stream */
+#define PARKED_NAMESPACE_MAX 1000 /* ... that workloads of one namespace asked for, on one worker */
+#define TIDY_MS 60000             /* between looks for drains that nobody needs */
+#define TIDY_SOON_MS 1000         /* ... after one has lost its last stream */
 
 /* datasources */
 #define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */
 #define POSTGRES_TIMEOUT_MS 10000 /* POSTGRES_TIMEOUT: a connect, a query without an answer */
 #define POSTGRES_BACKOFF_CAP_MS 30000
 #define POSTGRES_ROWS_MAX 1000000
-#define POSTGRES_MESSAGE_MAX                                                                       \
-    (1024 * 1024)                        /* read from the server without a message getting whole */
-#define POSTGRES_SCRAM_ROUNDS_MAX 262144 /* of hashing that a server may ask for */
+#define POSTGRES_MESSAGE_MAX (1024 * 1024) /* read from the server without a whole message */
+#define POSTGRES_SCRAM_ROUNDS_MAX 262144   /* of hashing that a server may ask for */
 
 /* journals: what network inputs append to */
 #define JOURNAL_SEGMENT_BYTES (1024 * 1024)  /* a segment that has so many gets a successor */
@@ -181,11 +164,9 @@
 #define HTTP_TOKEN_MS 60000 /* HTTP_TOKEN_FILE is read again when it was read longer ago */
 
 /* kubernetes */
-#define KUBE_PAGE 500                   /* objects of one page of a list */
-#define KUBE_ANNOTATION_MAX (64 * 1024) /* one of ours; the object is skipped when it is longer */
-#define KUBE_OBJECT_MAX                                                                            \
-    (4 * 1024 * 1024)                       /* as the API server sends it; longer ones are skipped \
-                                             */
+#define KUBE_PAGE 500                     /* objects of one page of a list */
+#define KUBE_ANNOTATION_MAX (64 * 1024)   /* one of ours; the object is skipped when it is longer */
+#define KUBE_OBJECT_MAX (4 * 1024 * 1024) /* as the API server sends it; longer ones are skipped */
 #define KUBE_RECORDS_MAX (12 * 1024 * 1024) /* bytes of what is known of objects without texts */
 #define KUBE_RECORDS_NAMESPACE_MAX (3 * 1024 * 1024) /* ... of those of one namespace */
 #define KUBE_RECORDS_SURE (8 * 1024)     /* ... which has so many whatever others take */
@@ -214,12 +195,11 @@
 
 /* network inputs, each */
 #define INPUT_CONNECTIONS_MAX 1024
-#define INPUT_CONNECTIONS_PER_PEER 256 /* ... of one address; who has sent nothing makes room */
-#define TLS_HANDSHAKE_MS 10000         /* for a client's handshake */
-#define INPUT_KEPT_MAX                                                                             \
-    (16 * 1024 * 1024)       /* bytes read and not taken yet, all connections together */
-#define INPUT_SLOW_MS 60000  /* until the first byte, and for a message to get whole */
-#define INPUT_SWEEP_MS 10000 /* between looks for those who are slower */
+#define INPUT_CONNECTIONS_PER_PEER 256    /* ... of one address; who has sent nothing makes room */
+#define TLS_HANDSHAKE_MS 10000            /* for a client's handshake */
+#define INPUT_KEPT_MAX (16 * 1024 * 1024) /* bytes read and not taken yet, all connections */
+#define INPUT_SLOW_MS 60000               /* until the first byte, and for a message to get whole */
+#define INPUT_SWEEP_MS 10000              /* between looks for those who are slower */
 #define SYSLOG_UDP_BUFFER_BYTES (32 * 1024 * 1024) /* asked of the kernel: datagrams that wait */
 
 /* gRPC, for Envoy's access logs */
@@ -236,14 +216,12 @@
 
 /* daemon */
 #define WORKERS_MAX 64
-#define OPEN_FILES_MAX 65536  /* the soft limit is raised to the hard one, or to this */
-#define OPEN_FILES_RESERVE 32 /* of them are for the control thread ... */
-#define OPEN_FILES_WORKER 8   /* ... and for each worker's own; half of the rest is for segments */
-#define OPEN_SEGMENTS_MIN 4   /* of one worker, that connections do not take from it */
-#define STOP_GRACE_MS 10000   /* STOP_GRACE */
-#define STOP_SLACK_MS 2000    /* after STOP_GRACE a stop that hangs is cut off */
-#define SCRAPE_TIMEOUT_MS                                                                          \
-    5000 /* a worker that has not answered by then is left out of /metrics                         \
-          */
+#define OPEN_FILES_MAX 65536   /* the soft limit is raised to the hard one, or to this */
+#define OPEN_FILES_RESERVE 32  /* of them are for the control thread ... */
+#define OPEN_FILES_WORKER 8    /* ... and for each worker's own; half of the rest is for segments */
+#define OPEN_SEGMENTS_MIN 4    /* of one worker, that connections do not take from it */
+#define STOP_GRACE_MS 10000    /* STOP_GRACE */
+#define STOP_SLACK_MS 2000     /* after STOP_GRACE a stop that hangs is cut off */
+#define SCRAPE_TIMEOUT_MS 5000 /* a worker that has not answered by then is left out of /metrics */
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * Rows of the table `drains` as routes.
  *
- *   connect ─▶ LOOK ─────────────▶ LISTEN ─▶ READ_ALL ─▶ wait ─▶ READ_SOME, READ_ALL, PING ─▶ wait
- * … └▶ CREATE ─▶ LOOK
+ *   connect ─▶ LOOK ────▶ LISTEN ─▶ READ_ALL ─▶ wait ─▶ READ_SOME, READ_ALL, PING ─▶ wait …
+ *               └▶ CREATE ─▶ LOOK
  *
  * LISTEN comes before READ_ALL, in the same session, so that nothing falls between: what is
  * committed after the read began is notified, and read by its id. A notification only names rows;

@@ -1,8 +1,7 @@
 /*
  * Between the containers*.c files only.
  *
- *   link (an entry of the log path) ──▶ stream ── sources ──▶ source ──▶ dir (one watched
- * directory)
+ *   link (an entry of the log path) ──▶ stream ── sources ──▶ source ──▶ dir (a watched directory)
  *
  * A stream's segments are found by looking at its sources: the container's directory, and with
  * docker the directory that a `<n>.log` in it leads to; or, for a file outside of the pods'

@@ -1,12 +1,14 @@
 /*
  * What the files of the HTTP client share. Nobody outside net/ includes this.
  *
- *   http_client   one curl multi on the loop: sockets, the timer, what has finished http_client.c
- *     └ http_origin   one scheme, host and port: addresses, policy, TLS, its calls http_origin.c ├
- * http_call     a request on a pooled easy handle                             http_call.c │   └
- * http_head     status line and Retry-After, read from header lines       http_head.c ├ the name's
- * addresses, checked and pinned                                    http_pin.c └ certificates for
- * curl's SSL_CTX                                             http_tls.c
+ *   http_client            one curl multi on the loop: sockets, the timer, what has finished
+ *     └ http_origin        one scheme, host and port: addresses, policy, TLS, its calls
+ *         ├ http_call      a request on a pooled easy handle
+ *         │   └ http_head  status line and Retry-After, read from header lines
+ *         ├ http_pin.c     the name's addresses, checked and pinned
+ *         └ http_tls.c     certificates for curl's SSL_CTX
+ *
+ * Each struct is in the file of its name.
  *
  * Origins never share connections or addresses, though they share a multi: every origin tells curl
  * to connect to a name of its own ("o17.invalid", CURLOPT_CONNECT_TO), by which curl keys its

@@ -6,8 +6,8 @@
  *
  *   ws_create ──▶ (conn) ──▶ asking ──▶ open ──▶ ended
  *
- * Not libwebsockets: its client takes no connected socket, so it would
- * resolve names itself (blocking), connect past the egress policy and bring a second TLS set-up.
+ * Not libwebsockets: its client takes no connected socket, so it would resolve names itself
+ * (blocking), connect past the egress policy and bring a second TLS set-up.
  */
 #ifndef NET_WS_H
 #define NET_WS_H

@@ -2,9 +2,9 @@
  * Journals: the files of those who have none. What a network input hears under one hostname is
  * appended to a journal, and is from there on a stream like a container's.
  *
- *   journal ─ segments: [1: sealed] [2: sealed] [3: live] ◀─ out (not written yet) ◀─
- * journal_append() │                                  ▲ cursors of drains, on the workers └─ origin
- * ──mails──▶ workers ──"all of mine are past segment 1"──▶ journal_passed(): freed
+ *   journal ─ segments: [1: sealed] [2: sealed] [3: live] ◀─ out (not written yet) ◀─ journal_append()
+ *      │                     ▲ cursors of drains, on the workers
+ *      └─ origin ──mails──▶ workers ──"all of mine are past segment 1"──▶ journal_passed(): freed
  *
  * A segment is a memfd, or a file under SPOOL_PATH; it gets a successor when it has
  * JOURNAL_SEGMENT_BYTES. It is freed when every worker that knows the stream has passed it. All of

@@ -5,8 +5,9 @@
  *   ""                          the live file
  *   ".3"                        docker, logrotate: the higher, the older
  *   ".20261120-101500"          kubelet: local time
- *   "-20261120", "-2026112015", "-20261120-15", "-2026-11-20", "-1795000000",
- * "-20261120-1795000000" logrotate's dateext, with "-" or "." before it
+ *   "-20261120", "-2026112015", "-20261120-15", "-2026-11-20",
+ *   "-1795000000", "-20261120-1795000000"
+ *                               logrotate's dateext, with "-" or "." before it
  *
  * Each of the rotated ones also with ".gz", or with the extension of a compression that cannot be
  * read here. Looks at no file.

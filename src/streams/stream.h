@@ -1,9 +1,11 @@
 /*
  * A worker's view of a stream: its segments, in reading order, and the cursors that read them.
  *
- *   stream ─ segments:  [1: 0.log.20261120-101500] [2: 0.log.20261120-102000] [3: 0.log] (numbers
- * only grow) ▲ acked                ▲ sent cursor A
- * ─────────────────────────┴──────────────────────┘
+ *   stream ─ segments: [1: 0.log.20261120-101500] [2: 0.log.20261120-102000] [3: 0.log]
+ *                                      ▲ acked            ▲ sent
+ *                      cursor A ───────┴──────────────────┘
+ *
+ * Segments are numbered, and numbers only grow.
  *
  * Invariants: a segment is let go only when every cursor's acked mark, partial lines included, is
  * past it; a file that cannot be read now is not a file that is gone. Everything here belongs to
