@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/url.h"
@@ -161,7 +162,7 @@ static void test_D30_refused(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+    FOR_ROWS (i, bad) {
         struct url u;
         struct err e = {0, ""};
 
@@ -212,7 +213,7 @@ static void error_quotes_no_secret(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+    FOR_ROWS (i, bad) {
         struct url u;
         struct err e = {0, ""};
         struct buf shown = BUF_INIT(1000);
@@ -234,7 +235,7 @@ static void query_walk(void **state)
     struct buf value = BUF_INIT(6);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+    FOR_ROWS (i, want) {
         assert_int_equal(url_query_next(&rest, &key, &value), 1);
         assert_true(str_eq(key, str_of(want[i][0])));
         assert_string_equal(buf_cstr(&value), want[i][1]);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "daemon/cli.h"
@@ -28,7 +29,7 @@ static void good_urls_are_described(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct buf out = BUF_INIT(CLI_TEXT_MAX);
         struct err e = {0};
 
@@ -60,7 +61,7 @@ static void bad_urls_are_refused_without_their_secrets(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+    FOR_ROWS (i, urls) {
         struct buf out = BUF_INIT(CLI_TEXT_MAX);
         struct err e = {0};
 
@@ -92,7 +93,7 @@ static void a_url_can_be_typed(void **state)
                                         "null://\nhttp://ignored"};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+    FOR_ROWS (i, texts) {
         struct buf out = BUF_INIT(URL_MAX);
         struct err e = {0};
 
@@ -109,7 +110,7 @@ static void nothing_typed_is_an_error(void **state)
     struct err e = {0};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+    FOR_ROWS (i, texts) {
         struct buf out = BUF_INIT(URL_MAX);
 
         assert_int_equal(typed(texts[i], &out, &e), -1);

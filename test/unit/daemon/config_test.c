@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "daemon/cli.h"
@@ -121,7 +122,7 @@ static void good_values_arrive(void **state)
     struct config c;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+    FOR_ROWS (i, numbers) {
         accept_env(numbers[i].var, &c);
         assert_int_equal(*(uint64_t *)(void *)((char *)&c + numbers[i].offset), numbers[i].value);
         config_release(&c);
@@ -185,7 +186,7 @@ static void accepted_without_meaning(void **state)
     struct config c;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(vars); i++) {
+    FOR_ROWS (i, vars) {
         accept_env(vars[i], &c);
         config_release(&c);
     }
@@ -250,7 +251,7 @@ static void bad_values_name_the_variable(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+    FOR_ROWS (i, rows)
         refuse_env(rows[i].var, rows[i].text);
 }
 
@@ -329,7 +330,7 @@ static void what_can_mean_nothing_is_refused(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+    FOR_ROWS (i, rows)
         refuse_env(rows[i].var, rows[i].text);
 }
 
@@ -378,7 +379,7 @@ static void later_features_are_refused(void **state)
     char var[64], text[96];
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+    FOR_ROWS (i, names) {
         (void)snprintf(var, sizeof(var), "%s=true", names[i]);
         (void)snprintf(text, sizeof(text), "%s=true: not in this build", names[i]);
         refuse_env(var, text);
@@ -441,7 +442,7 @@ static void printing_needs_no_environment(void **state)
     struct err e = {0};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         assert_int_equal(config_load(&c, ARGS(rows[i].flag), ENV("WORKERS=abc"), &e), 0);
         assert_int_equal(c.mode, rows[i].mode);
         config_release(&c);

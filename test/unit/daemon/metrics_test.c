@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "daemon/snapshot.h"
 
@@ -306,7 +307,7 @@ static void drains_are_added_up(void **state)
     struct buf out = print(both, 2, metrics_render);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+    FOR_ROWS (i, lines)
         has_line(&out, lines[i]);
     buf_release(&out);
 }
@@ -358,7 +359,7 @@ static void the_node_is_added_up(void **state)
     struct buf out = print(both, 2, metrics_render);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+    FOR_ROWS (i, lines)
         has_line(&out, lines[i]);
     buf_release(&out);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "drains/bulk_answer.h"
 
@@ -113,7 +114,7 @@ static void items_in_all_their_forms(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+    FOR_ROWS (i, same) {
         struct answered a = ask(same[i], 1);
 
         if (a.verdict != VERDICT_DELIVERED)
@@ -192,7 +193,7 @@ static void test_D19_no_answer_to_this_request(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct answered a = ask(rows[i].answer, 2);
         char want[200];
 
@@ -216,7 +217,7 @@ static void test_L10_items_without_ids_are_in_order(void **state)
     struct answered a;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+    FOR_ROWS (i, all) {
         a = ask(all[i], 2);
         if (a.verdict != VERDICT_DELIVERED)
             fail_msg("%s: %s", all[i], a.why.text);
@@ -335,7 +336,7 @@ static void test_D18_every_status(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         enum verdict got = outcome_of(rows[i].status, rows[i].type);
 
         if (got != rows[i].want)

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "worker.h"
 
 #define TRIES_MAX 200 /* turns of a dialogue that does not end */
@@ -129,7 +130,7 @@ static void retry_after_is_clamped(void **state)
     struct fake *f = drain_with(T "F one\n", false);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         f->batch->retry_after_ms = rows[i].asked;
         reply(f, VERDICT_RETRY);
         assert_int_equal(loop_timer_left(f->base.timer), rows[i].given);
@@ -672,7 +673,7 @@ static void dropped_with_a_batch_in_flight(void **state)
     struct fake *f = drain_with(T "F one\n", false);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+    FOR_ROWS (i, verdicts) {
         assert_non_null(f->batch);
         drain_cursor_drop(cursor_of(f));
         assert_null(f->batch->ranges[0].cursor);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "drains/http_internal.h"
 
@@ -47,7 +48,7 @@ static void test_D10_to_D16_statuses(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct err why = {0, ""};
 
         if (verdict_of(rows[i].status, &why) != rows[i].want)
@@ -99,7 +100,7 @@ static void no_answer(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct http_answer a = {.retry_after_ms = -1, .refused_by_policy = rows[i].refused};
         struct err e = {rows[i].code, "the cause"}, why = {0, ""};
 

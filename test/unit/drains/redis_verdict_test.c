@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "drains/redis_internal.h"
 
@@ -94,7 +95,7 @@ static void test_D20_errors(void **state)
     size_t used = 0;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct redis_reply r = error(rows[i].text);
         struct err why = {0, ""};
 
@@ -106,7 +107,7 @@ static void test_D20_errors(void **state)
     for (const struct redis_verdict_row *r = redis_verdict_rows(); r->prefix; r++, used++) {
         bool found = false;
 
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        FOR_ROWS (i, rows)
             found |= strncmp(rows[i].text, r->prefix, strlen(r->prefix)) == 0 &&
                      rows[i].verdict == r->verdict;
         if (!found)

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "drains/members.h"
 #include "drains/spec.h"
@@ -72,7 +73,7 @@ static void the_rows_of_this_build(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+    FOR_ROWS (i, want) {
         const struct drain_scheme *s = drain_scheme_find(str_of(want[i].name));
 
         assert_non_null(s);

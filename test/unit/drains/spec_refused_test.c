@@ -1,4 +1,5 @@
 /* URLs that are no drain's, whatever the scheme's options (docs/faults.md D30). */
+#include "../../lib/unit.h"
 #include "spec_fixture.h"
 
 static void test_D30_bad_urls(void **state)
@@ -40,7 +41,7 @@ static void test_D30_bad_urls(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct err e = {0, ""};
 
         if (drain_spec_create(rows[i].url, &e))

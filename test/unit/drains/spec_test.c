@@ -1,6 +1,7 @@
 /* A drain's URL: every option at its bounds, and whose it is. */
 #include <stdlib.h>
 
+#include "../../lib/unit.h"
 #include "spec_fixture.h"
 
 /* Any certificate; the text before it makes its base64 hold a '+'. */
@@ -100,7 +101,7 @@ static void defaults(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct drain_spec *s = spec(rows[i].url);
 
         assert_string_equal(s->text, rows[i].url);
@@ -270,7 +271,7 @@ static void option_values(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         if (rows[i].want)
             refused(rows[i].url, rows[i].want);
         else
@@ -312,7 +313,7 @@ static void redis_options(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         if (rows[i].want)
             refused(rows[i].url, rows[i].want);
         else
@@ -394,7 +395,7 @@ static void certificates(void **state)
     static const char *const pems[] = {PEM_TEXT, "~" PEM_TEXT, "~~" PEM_TEXT}; /* all paddings */
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(pems); i++) {
+    FOR_ROWS (i, pems) {
         struct buf url = BUF_INIT(URL_MAX);
         struct tls_options tls;
         struct drain_spec *s;
@@ -432,7 +433,7 @@ static void requests_of_many_records(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct drain_spec *s = spec(rows[i].url);
 
         assert_int_equal(s->batch, BATCH_MANY);
@@ -474,7 +475,7 @@ static void the_rest_of_the_query_is_the_servers(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct drain_spec *s = spec(rows[i].url);
 
         assert_string_equal(s->target, rows[i].target);

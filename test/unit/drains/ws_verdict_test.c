@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "drains/ws_internal.h"
 
@@ -28,7 +29,7 @@ static void test_D22_close_codes(void **state)
     size_t n = 0;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         const struct ws_verdict_row *r = ws_verdict_of(rows[i].code);
 
         assert_int_equal(r->first, rows[i].first);
@@ -62,7 +63,7 @@ static void refused_upgrades(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct err why = {0, ""};
 
         assert_int_equal(ws_refusal(rows[i].status, &why), rows[i].verdict);
@@ -94,7 +95,7 @@ static void credentials(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct err e;
         struct drain_spec *s = drain_spec_create(str_of(rows[i].url), &e);
         struct buf out = BUF_INIT(1000);

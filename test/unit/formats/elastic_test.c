@@ -9,6 +9,7 @@
 
 #include "../../lib/format_fixture.h"
 #include "../../lib/json_reader.h"
+#include "../../lib/unit.h"
 #include "base/mem.h"
 
 static const struct format_options plain = {.format = FORMAT_ELASTIC, .framing = FRAMING_LF};
@@ -131,7 +132,7 @@ static void index_of_the_hostname(void **state)
     char longest[300];
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         index_of(&plain, cases[i].host, STR(FIXTURE_TIME), &got);
         expect(buf_str(&got), cases[i].want);
         assert_true(format_index_valid(buf_str(&got)));
@@ -156,7 +157,7 @@ static void index_with_the_date(void **state)
     struct buf got = BUF_INIT(1024);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct format_options o = plain;
 
         o.index = cases[i].index;
@@ -175,9 +176,9 @@ static void legal_indices(void **state)
     char longest[300];
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+    FOR_ROWS (i, good)
         assert_true(format_index_valid(str_of(good[i])));
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+    FOR_ROWS (i, bad)
         if (format_index_valid(str_of(bad[i])))
             fail_msg("'%s' is no index", bad[i]);
     memset(longest, 'x', sizeof(longest));
@@ -214,7 +215,7 @@ static void ids(void **state)
     id_of(&base, &want);
     id_of(&base, &got);
     expect(buf_str(&got), buf_str(&want));
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+    FOR_ROWS (i, others)
         others[i] = base;
     others[0].segment++;
     others[1].offset++;
@@ -224,7 +225,7 @@ static void ids(void **state)
     others[5].msg = STR("");
     others[6].time = STR("2026-11-20T10:15:00.123456788Z");
     others[7].msg = STR("hello worlc, hello");
-    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+    FOR_ROWS (i, others) {
         id_of(&others[i], &got);
         assert_false(str_eq(buf_str(&got), buf_str(&want)));
     }

@@ -8,6 +8,7 @@
 
 #include "../../lib/format_fixture.h"
 #include "../../lib/json_reader.h"
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "formats/format_internal.h"
 
@@ -89,14 +90,14 @@ static void a_blank_message_is_a_dash(void **state)
     struct buf out = BUF_INIT(4096), got = BUF_INIT(4096);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(blank); i++) {
+    FOR_ROWS (i, blank) {
         struct record r = fixture_record(blank[i]);
 
         assert_int_equal(fixture_encode(&plain, &id, &r, &out, NULL), 0);
         assert_true(json_get(buf_str(&out), "short_message", &got));
         expect(buf_str(&got), STR("-"));
     }
-    for (size_t i = 0; i < ARRAY_LEN(text); i++) {
+    FOR_ROWS (i, text) {
         struct record r = fixture_record(text[i]);
 
         assert_int_equal(fixture_encode(&plain, &id, &r, &out, NULL), 0);
@@ -132,7 +133,7 @@ static void times(void **state)
     char date[9] = "";
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct str t = str_of(cases[i].text);
 
         if (format_epoch(t) != cases[i].epoch)

@@ -11,6 +11,7 @@
 
 #include "../../lib/format_fixture.h"
 #include "../../lib/json_reader.h"
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "formats/format_internal.h"
 
@@ -124,7 +125,7 @@ static void f18_escapes(void **state)
     struct buf in = BUF_INIT(1024), out = BUF_INIT(4096), want = BUF_INIT(4096);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(escapes); i++) {
+    FOR_ROWS (i, escapes) {
         for (int k = 0; k < 40; k++) {
             int before = k / 2, after = k % 2 * 40;
             char *copy;
@@ -203,7 +204,7 @@ static void framings(void **state)
     struct record a = fixture_record(STR("a\nb")), b = fixture_record(STR(""));
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct format_options o = {.format = FORMAT_JSON, .framing = cases[i].framing};
         struct formatter *f = formatter_create(&o, &id);
         struct buf out = BUF_INIT(1024);
@@ -242,7 +243,7 @@ static void full_buffer_is_left_alone(void **state)
 
     (void)state;
     memset(large, '"', sizeof(large));
-    for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
+    FOR_ROWS (i, messages) {
         for (enum framing framing = FRAMING_NONE; framing <= FRAMING_ARRAY; framing++) {
             struct format_options o = {.format = FORMAT_JSON, .framing = framing};
             struct record r = fixture_record(messages[i]);
@@ -288,7 +289,7 @@ static void max_cuts_the_message(void **state)
     struct buf out = BUF_INIT(1024), want = BUF_INIT(1024);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct format_options o = {
             .format = FORMAT_JSON, .framing = FRAMING_NONE, .max = fixed + cases[i].max};
         struct record r = fixture_record(cases[i].msg);
@@ -349,7 +350,7 @@ static void reader_refuses_what_is_not_json(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+    FOR_ROWS (i, wrong) {
         if (json_valid(wrong[i]))
             fail_msg("taken: %s", wrong[i].p);
     }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "../../lib/format_fixture.h"
+#include "../../lib/unit.h"
 #include "base/mem.h"
 
 static void expect(struct str got, struct str want)
@@ -39,7 +40,7 @@ static void f18_messages_as_they_are(void **state)
     struct buf out = BUF_INIT(1024);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct format_options o = {.format = FORMAT_RAW, .framing = cases[i].framing};
         struct record r = fixture_record(cases[i].msg);
 
@@ -90,7 +91,7 @@ static void test_L11_what_is_no_utf8_is_replaced(void **state)
     struct format_options o = {.format = FORMAT_RAW, .framing = FRAMING_LF, .valid = &valid};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+    FOR_ROWS (i, rows)
         expect_valid(&o, rows[i].msg, rows[i].want);
     for (size_t at = 0; at < sizeof(text) - 1; at++) { /* at every position, every byte */
         char copy[sizeof(text)];
@@ -134,7 +135,7 @@ static void max_cuts_between_characters(void **state)
     struct buf out = BUF_INIT(1024);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct format_options o = {
             .format = FORMAT_RAW, .framing = FRAMING_NONE, .max = cases[i].max};
         bool cut;

@@ -11,6 +11,7 @@
 
 #include "../../lib/format_fixture.h"
 #include "../../lib/rfc5424_reader.h"
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -77,7 +78,7 @@ static void times(void **state)
     struct buf out = BUF_INIT(1024);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct record r = fixture_record(STR("x"));
         struct rfc5424 m;
 
@@ -104,7 +105,7 @@ static void header_fields_are_always_valid(void **state)
     struct buf out = BUF_INIT(1024);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct identity id = {.hostname = cases[i].host, .tag = cases[i].tag};
         struct rfc5424 m;
 
@@ -218,7 +219,7 @@ static void f18_bytes_survive(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (char)i;
-    for (size_t i = 0; i < ARRAY_LEN(framings); i++) {
+    FOR_ROWS (i, framings) {
         for (size_t n = 0; n <= sizeof(bytes); n++) {
             struct format_options o = {.format = FORMAT_RFC5424, .framing = framings[i]};
             struct record r = fixture_record(str_make(bytes, n));
@@ -267,7 +268,7 @@ static void framings(void **state)
     struct record a = fixture_record(STR("hello")), b = fixture_record(STR("four"));
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct format_options o = {.format = FORMAT_RFC5424, .framing = cases[i].framing};
         struct formatter *f = formatter_create(&o, &id);
         struct buf out = BUF_INIT(1024), want = BUF_INIT(1024);
@@ -353,7 +354,7 @@ static void max_cuts_the_record(void **state)
     struct buf out = BUF_INIT(1024);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         struct format_options o = {
             .format = FORMAT_RFC5424, .framing = FRAMING_NONE, .max = 55 + cases[i].max};
         struct record r = fixture_record(cases[i].msg);
@@ -439,7 +440,7 @@ static void heard_in_each_framing(void **state)
                        n % 2 ? "1" : "-");
         (void)buf_add(&want, text, n);
         expect(buf_str(&bare), buf_str(&want));
-        for (size_t i = 0; i < ARRAY_LEN(framings); i++) {
+        FOR_ROWS (i, framings) {
             struct format_options o = {.format = FORMAT_RFC5424, .framing = framings[i].framing};
 
             assert_int_equal(fixture_encode(&o, &id, &r, &got, NULL), 0);

@@ -1,6 +1,7 @@
 /* Names that go while a directory is looked at: what was read of it is no longer true when the
  * files in it are looked at. statx(2) is ours here, so that it happens at just that moment, and
  * always. */
+#include "../../lib/unit.h"
 #include "containers_world.h"
 
 #include <sys/syscall.h>
@@ -251,7 +252,7 @@ static void test_L07_logrotate_compresses_at_once(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+    FOR_ROWS (i, forms) {
         char first[64], second[64], want[200];
         struct world w;
 

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "envoy.pb-c.h"
@@ -109,7 +110,7 @@ static void whose_it_is(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         hostname_is(false, rows[i].id, rows[i].node, rows[i].cluster, rows[i].normal);
         hostname_is(true, rows[i].id, rows[i].node, rows[i].cluster, rows[i].akkeris);
     }
@@ -170,7 +171,7 @@ static void a_message_above_the_limit_is_cut(void **state)
     memset(path, 'x', sizeof(path));
     entry.request = &q;
     q.path = (ProtobufCBinaryData){sizeof(path), (uint8_t *)path};
-    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+    FOR_ROWS (i, formats) {
         got = message_of(&entry, formats[i], 4096, &cut);
         assert_true(cut && strlen(got) <= 4096);
         free(got);
@@ -188,7 +189,7 @@ static void odd_times_are_now(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         http_t entry = LOGTRAIN__ALS__HTTPACCESS_LOG_ENTRY__INIT;
         Logtrain__Als__AccessLogCommon common = LOGTRAIN__ALS__ACCESS_LOG_COMMON__INIT;
         Logtrain__Als__Timestamp t = rows[i];
@@ -227,7 +228,7 @@ static void durations_as_protobuf_has_them(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         http_t entry = LOGTRAIN__ALS__HTTPACCESS_LOG_ENTRY__INIT;
         Logtrain__Als__AccessLogCommon common = LOGTRAIN__ALS__ACCESS_LOG_COMMON__INIT;
         Logtrain__Als__Duration d = LOGTRAIN__ALS__DURATION__INIT;

@@ -1,5 +1,6 @@
 /* What is heard by a trusted input, and by others under the same hostname: two journals, of which
  * only one has an owner; in memory, and found again under SPOOL_PATH. */
+#include "../../lib/unit.h"
 #include "journals_world.h"
 
 /* Who knows names: an owner has a drain for "web.shop", and for whatever else <wants> says. */
@@ -207,7 +208,7 @@ static void test_trust_survives_a_restart(void **state)
     open_owned(w, &n, "syslog_tcp");
     assert_int_equal(append(w, "web.shop", STR("kept")), JOURNAL_OK);
     turn(w);
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         forget(w);
         n = yes;
         open_owned(w, &n, rows[i].owners);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "inputs/bearer.h"
@@ -130,7 +131,7 @@ static const struct {
 static void test_bodies_whatever_the_pieces(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+    FOR_ROWS (i, bodies) {
         struct buf whole = BUF_INIT(65536);
 
         read_in_pieces(str_of(bodies[i].in), 1000, &whole);

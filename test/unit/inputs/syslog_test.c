@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "inputs/syslog_frame.h"
@@ -310,7 +311,7 @@ static void test_T09_our_own_name_is_taken_from_a_stranger(void **state)
     struct buf out = BUF_INIT(1024);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         size_t n = strlen(rows[i].in);
 
         assert_int_equal(syslog_sd_len(str_of(rows[i].in)), n);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "inputs/trusted.h"
 
@@ -27,7 +28,7 @@ static void lists(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct buf names = BUF_INIT(256);
         struct err e = {0};
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "kube/json.h"
 
@@ -86,7 +87,7 @@ static void what_is_json(void **state)
 
     (void)state;
     log_open(&l, 64);
-    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+    FOR_ROWS (i, good)
         for (size_t step = 1; step < 80; step++) {
             assert_int_equal(feed(&l, good[i].text, step), JSON_DONE);
             assert_string_equal(buf_cstr(&l.text), good[i].tokens);
@@ -113,7 +114,7 @@ static void what_is_not(void **state)
 
     (void)state;
     log_open(&l, 64);
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+    FOR_ROWS (i, bad)
         for (size_t step = 1; step < 20; step += 6)
             if (feed(&l, bad[i], step) != JSON_BAD)
                 fail_msg("taken for JSON: %s", bad[i]);
@@ -131,7 +132,7 @@ static void a_value_that_is_not_wanted_is_not_told(void **state)
     (void)state;
     log_open(&l, 64);
     l.skip = "no";
-    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+    FOR_ROWS (i, values)
         for (size_t step = 1; step < 20; step += 3) {
             buf_clear(&text);
             assert_int_equal(

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "kube/names.h"
 
@@ -54,7 +55,7 @@ static void each_row(void **state)
     struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX), tag = BUF_INIT(KUBE_NAME_TEXT_MAX);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct kube_naming in = rows[i].in;
 
         in.namespace = STR("default");
@@ -80,7 +81,7 @@ static void derived(void **state)
     struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX), tag = BUF_INIT(KUBE_NAME_TEXT_MAX);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+    FOR_ROWS (i, all) {
         kube_names_derive(str_of(all[i][0]), STR("default"), &hostname, &tag);
         assert_string_equal(buf_cstr(&hostname), all[i][1]);
         assert_string_equal(buf_cstr(&tag), all[i][2]);
@@ -126,7 +127,7 @@ static void own_names_are_read(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+    FOR_ROWS (i, own) {
         struct buf got = BUF_INIT(4096), back = BUF_INIT(KUBE_NAME_TEXT_MAX);
         struct str name, namespace;
         size_t at = 0;

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kube/reader.h"
@@ -249,9 +250,9 @@ static void utf8(void **state)
                                       "\xc3\x28"};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+    FOR_ROWS (i, good)
         assert_true(kube_is_utf8(str_of(good[i])));
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+    FOR_ROWS (i, bad)
         assert_false(kube_is_utf8(str_of(bad[i])));
 }
 

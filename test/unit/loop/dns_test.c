@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -351,7 +352,7 @@ static void test_errors(void **state)
         {"a..test", "no such host"},
     };
 
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct result r;
 
         resolve(*state, &r, rows[i].name);
@@ -390,7 +391,7 @@ static void test_literal(void **state)
     };
     struct fixture *f = *state;
 
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         struct result r;
 
         resolve(f, &r, rows[i].name);
@@ -611,7 +612,7 @@ static void test_cancel_in_callback(void **state)
     first.cancels = &waiting;
     finish(f, &first);
 
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+    FOR_ROWS (i, all)
         start(f, &all[i], i % 2 ? "a.test" : "nx.test");
     for (size_t i = 0; i + 1 < ARRAY_LEN(all); i += 3)
         all[i].cancels = &all[i + 1];
@@ -619,7 +620,7 @@ static void test_cancel_in_callback(void **state)
     for (size_t i = 0; i + 1 < ARRAY_LEN(all); i += 3)
         if (!all[i].calls)
             finish(f, &all[i]);
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+    FOR_ROWS (i, all)
         if (all[i].query && (i % 3 != 1))
             finish(f, &all[i]);
     assert_int_equal(waiting.calls, 0);

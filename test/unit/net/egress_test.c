@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/egress.h"
@@ -543,7 +544,7 @@ static void bad_lists(void **state)
     struct err e;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    FOR_ROWS (i, rows) {
         e = (struct err){0, ""};
         if (egress_list_check(rows[i].list, &e) == 0)
             fail_msg("'%s' was taken", rows[i].list);

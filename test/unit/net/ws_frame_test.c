@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "net/ws_frame.h"
 
@@ -180,7 +181,7 @@ static void close_codes(void **state)
     static const uint16_t good[] = {1000, 1001, 1003, 1007, 1011, 1014, 3000, 4999};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+    FOR_ROWS (i, good) {
         const uint8_t frame[] = {0x88, 2, (uint8_t)(good[i] >> 8), (uint8_t)good[i]};
         struct ws_parser p = {0};
         struct ws_event ev;

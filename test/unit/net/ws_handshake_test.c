@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/ws_handshake.h"
@@ -88,7 +89,7 @@ static void test_L15_interim_answers_are_passed_over(void **state)
     size_t used = 0;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(interim); i++) {
+    FOR_ROWS (i, interim) {
         buf_clear(&text);
         assert_int_equal(buf_addf(&text, "%s" GOOD "\r\nz", interim[i]), 0);
         for (size_t n = 0; n < text.len - 1; n++)

@@ -1,5 +1,6 @@
 /* NULs in a log, and lines that are no pieces of a line: what a power loss and a truncation leave.
  */
+#include "../../lib/unit.h"
 #include "cursor_world.h"
 
 #define D(text, nl)                                                                                \
@@ -86,7 +87,7 @@ static void test_L08_the_head_of_a_line_before_them(void **state)
     segment(w, "0.log", 0);
     attach(w, false);
     expect(w, READ_DRY, "o:whole|");
-    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+    FOR_ROWS (i, lengths) {
         append(w, "0.log", T "stdout F tor");
         append_nuls(w, "0.log", lengths[i]);
         append(w, "0.log", T "stdout F after\n");
@@ -110,7 +111,7 @@ static void test_L08_dockers_lines(void **state)
     segment(w, "j.log", 0);
     attach(w, false);
     expect(w, READ_DRY, "o:whole|");
-    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+    FOR_ROWS (i, lengths) {
         append_nuls(w, "j.log", lengths[i]);
         append(w, "j.log", D("after", "\\n") "\n" D("begun", "") "\n");
         append_nuls(w, "j.log", lengths[i]);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "streams/decode.h"
 
@@ -50,7 +51,7 @@ static void times_in_range_are_valid(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(valid); i++) {
+    FOR_ROWS (i, valid) {
         char *copy = exact_copy(str_of(valid[i]));
 
         if (!decode_time_valid(str_make(copy, strlen(valid[i]))))
@@ -93,7 +94,7 @@ static void f19_wrong_times_are_refused(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+    FOR_ROWS (i, wrong) {
         char *copy = exact_copy(str_of(wrong[i]));
 
         if (decode_time_valid(str_make(copy, strlen(wrong[i]))))
@@ -190,7 +191,7 @@ static void cri_lines(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(vectors); i++)
+    FOR_ROWS (i, vectors)
         check_cri(&vectors[i]);
 }
 
@@ -221,7 +222,7 @@ static void f19_malformed_cri_is_refused(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(vectors); i++)
+    FOR_ROWS (i, vectors)
         check_cri(&vectors[i]);
 }
 
@@ -235,7 +236,7 @@ static void f19_every_prefix_of_a_line_is_read_within_it(void **state)
     struct buf scratch = BUF_INIT(256);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+    FOR_ROWS (i, lines) {
         for (size_t n = 0; n <= lines[i].len; n++) {
             char *copy = exact_copy(str_head(lines[i], n));
             enum codec codec;
@@ -350,7 +351,7 @@ static void docker_lines(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(vectors); i++)
+    FOR_ROWS (i, vectors)
         check_docker(&vectors[i]);
 }
 
@@ -368,7 +369,7 @@ static void f18_lone_surrogates_become_replacement_characters(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(vectors); i++)
+    FOR_ROWS (i, vectors)
         check_docker(&vectors[i]);
 }
 
@@ -417,7 +418,7 @@ static void f19_what_is_not_dockers_is_refused(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+    FOR_ROWS (i, lines)
         check_docker(&(struct docker_vector){.line = lines[i]});
 }
 
@@ -486,7 +487,7 @@ static void hint_changes_nothing_but_the_order(void **state)
     struct buf scratch = BUF_INIT(64);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    FOR_ROWS (i, cases) {
         for (enum codec hint = CODEC_UNKNOWN; hint <= CODEC_DOCKER; hint++) {
             struct record r;
 
@@ -510,7 +511,7 @@ static void f19_other_lines_are_passed_on_raw(void **state)
     struct buf scratch = BUF_INIT(64);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+    FOR_ROWS (i, lines) {
         struct record r;
 
         assert_int_equal(decode_line(CODEC_CRI, lines[i], &r, &scratch), CODEC_UNKNOWN);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "streams/stream.h"
@@ -154,7 +155,7 @@ static void prefix_grows_up_to_the_cap(void **state)
     struct place *p = *state;
     struct segment_id id = look(p->fd), all;
 
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+    FOR_ROWS (i, steps) {
         struct segment_id before = id;
 
         append(p->fd, 'x', steps[i].add);

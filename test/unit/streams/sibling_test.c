@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "streams/sibling.h"
 
@@ -26,7 +27,7 @@ static void test_L07_order_of_siblings(void **state)
     };
 
     (void)state;
-    for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+    FOR_ROWS (r, rows) {
         uint64_t before = 0;
 
         for (size_t i = 0; i < ARRAY_LEN(rows[r]) && rows[r][i]; i++) {
@@ -91,7 +92,7 @@ static void test_L07_no_siblings(void **state)
     struct sibling s;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    FOR_ROWS (i, names)
         if (sibling_parse(str_of(names[i]), &s))
             fail_msg("'%s' is none", names[i]);
 }
