@@ -39,6 +39,7 @@
 #include "daemon/status.h"
 #include "daemon/turns.h"
 #include "daemon/unreadable.h"
+#include "daemon/version.h"
 #include "datasources/datasource.h"
 #include "inputs/input.h"
 #include "loop/mailbox.h"
@@ -564,7 +565,7 @@ static void say_ready(struct daemon *d)
     router_stats(d->router, &r);
     log_info("ready", KV_INT("routes", r.routes), KV_INT("streams", r.streams),
              KV_INT("workers", d->cfg->workers), KV_INT("http_port", status_port(d->status)),
-             KV_INT("memory_bound", memory_bound(d, &r, 0)), KV_CSTR("version", LOGTRAIN_VERSION));
+             KV_INT("memory_bound", memory_bound(d, &r, 0)), KV_CSTR("version", logtrain_version));
 }
 
 int daemon_run(const struct config *cfg)

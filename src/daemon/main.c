@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "daemon/cli.h"
 #include "daemon/daemon.h"
+#include "daemon/version.h"
 #include "datasources/datasource.h"
 
 /* Configuration errors are for a person who just typed it: plain text, not a log line. */
@@ -52,7 +53,7 @@ static int make_text(const struct config *c, struct buf *out, int *rc, struct er
     case CONFIG_MODE_LIMITS:
         return cli_limits(out);
     case CONFIG_MODE_VERSION:
-        return buf_addf(out, "logtrain %s\n", LOGTRAIN_VERSION);
+        return buf_addf(out, "logtrain %s\n", logtrain_version);
     case CONFIG_MODE_CHECK:
         return check(c->check, out, e);
     case CONFIG_MODE_SCHEMA:

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "daemon/snapshot.h"
+#include "daemon/version.h"
 
 struct family {
     const char *name;
@@ -460,7 +461,7 @@ static int add_kube_families(struct buf *out, const struct snapshot *s)
 int metrics_render(const struct snapshot *s, struct buf *out)
 {
     if (add_head(out, "logtrain_build_info", "Always 1", GAUGE) < 0 ||
-        buf_addf(out, "logtrain_build_info{version=\"%s\"} 1\n", LOGTRAIN_VERSION) < 0)
+        buf_addf(out, "logtrain_build_info{version=\"%s\"} 1\n", logtrain_version) < 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(node_families); i++) {
         const struct family *f = &node_families[i];

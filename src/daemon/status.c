@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "daemon/cli.h"
 #include "daemon/explain.h"
+#include "daemon/version.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
@@ -286,6 +287,15 @@ static void explain(struct status *st, struct str query, bool plain, struct http
         st->source.explain(st->source.arg, query, plain, r);
 }
 
+static void front_page(struct http_reply *r)
+{
+    struct buf out = BUF_INIT(256);
+
+    if (buf_addf(&out, "logtrain %s\n/metrics\n/healthz\n/readyz\n", logtrain_version) == 0)
+        reply_text(r, 200, buf_cstr(&out));
+    buf_release(&out);
+}
+
 /* What anybody may see. False: it is no such page. */
 static bool public_page(struct status *st, struct str path, struct http_reply *r)
 {
@@ -296,7 +306,7 @@ static bool public_page(struct status *st, struct str path, struct http_reply *r
     else if (str_eq(path, STR("/readyz")))
         readyz(st, r);
     else if (str_eq(path, STR("/")))
-        reply_text(r, 200, "logtrain " LOGTRAIN_VERSION "\n/metrics\n/healthz\n/readyz\n");
+        front_page(r);
     else
         return false;
     return true;

@@ -124,7 +124,7 @@ def test_every_drain_and_option_is_in_the_readme():
 
 
 def test_version_and_limits():
-    assert re.fullmatch(r"logtrain \d+\.\d+\.\d+\n", run("--version").stdout)
+    assert re.fullmatch(r"logtrain \d+\.\d+\.\d+(\+[0-9a-f]{12})?\n", run("--version").stdout)
     limits = dict(line.split()[:2] for line in run("--limits").stdout.splitlines())
     assert limits["WORKERS_MAX"] == "64"
     assert all(v.isdigit() for v in limits.values())
