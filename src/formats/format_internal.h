@@ -45,6 +45,7 @@ static inline char *format_put(char *d, struct str s)
     return d + s.len;
 }
 
+/* ---- text.c ---- */
 /* Length of the well-formed UTF-8 sequence at <p>; or, with *valid false, of the maximal part of
  * one (Unicode 15 §3.9), which is what one U+FFFD stands for. <n> is at least 1. */
 size_t format_utf8(const char *p, size_t n, bool *valid);
@@ -57,6 +58,9 @@ void format_cut_text(struct str *msg, size_t *mark, size_t room);
 size_t format_id(char out[FORMAT_ID_MAX], const struct record *r);
 /* Copies, LF and NUL becoming spaces. Returns the end. */
 char *format_put_one_line(char *d, struct str s);
+/* RFC 5424: a header field, a parameter's value. */
+char *format_put_field(char *d, struct str s, size_t max);
+char *format_put_value(char *d, struct str s);
 /* Copies the inside of a JSON string; needs room for what format_json_measure() says, at most 6 *
  * s.len. */
 char *format_json_put(char *d, struct str s);
@@ -117,9 +121,6 @@ char *format_heard_put(char *d, const struct record *r, bool tag, const char *pr
 /* The add() of rfc5424 for such a record. f->head is " HOST ". */
 int format_rfc5424_heard(const struct formatter *f, struct buf *out, const struct record *r,
                          struct str now, bool *cut);
-/* rfc5424.c: a header field, a parameter's value. */
-char *format_put_field(char *d, struct str s, size_t max);
-char *format_put_value(char *d, struct str s);
 
 static inline unsigned format_severity(const struct record *r)
 {

@@ -11,7 +11,6 @@
 #include "base/limits.h"
 #include "formats/format_internal.h"
 
-#define EVERY_LANE(byte) (0x0101010101010101u * (uint64_t)(byte))
 #define PRI_LEN 6
 #define FRACTION_DIGITS 6
 #define SD_OPEN " - - [logtrain@32473"
@@ -62,47 +61,6 @@ static int rfc5424_add(const struct formatter *f, struct buf *out, const struct 
                        struct str now, bool *cut)
 {
     return r->syslog ? format_rfc5424_heard(f, out, r, now, cut) : add_line(f, out, r, now, cut);
-}
-
-/* A header field: PRINTUSASCII, "-" for nothing. */
-char *format_put_field(char *d, struct str s, size_t max)
-{
-    size_t i = 0;
-
-    s = str_head(s, max);
-    if (s.len == 0)
-        *d++ = '-';
-    for (uint64_t w; s.len - i >= 8; i += 8, d += 8) { /* as it is, while it is visible ASCII */
-        memcpy(&w, s.p + i, 8);
-        if ((w | (w - EVERY_LANE('!')) | ((w ^ EVERY_LANE(127)) - EVERY_LANE(1))) &
-            EVERY_LANE(0x80))
-            break;
-        memcpy(d, &w, 8);
-    }
-    for (; i < s.len; i++)
-        *d++ = (char)(s.p[i] > 32 && s.p[i] < 127 ? s.p[i] : '_');
-    return d;
-}
-
-/* A parameter's value: UTF-8, on one line. */
-char *format_put_value(char *d, struct str s)
-{
-    bool valid;
-
-    for (size_t i = 0, n; i < s.len; i += n) {
-        unsigned char c = (unsigned char)s.p[i];
-
-        n = format_utf8(s.p + i, s.len - i, &valid);
-        if (c == '"' || c == '\\' || c == ']')
-            *d++ = '\\';
-        if (!valid)
-            d = format_put(d, STR("\xef\xbf\xbd"));
-        else if (c < 32 || c == 127)
-            *d++ = ' ';
-        else
-            d = format_put(d, str_make(s.p + i, n));
-    }
-    return d;
 }
 
 static char *put_param(char *d, const char *name, struct str value)
