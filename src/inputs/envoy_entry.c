@@ -10,7 +10,6 @@
 
 #define PROXY_JSON_MAX 4096
 #define PRI_USER_INFO 14
-#define SECONDS_MAX INT64_C(9000000000) /* as nanoseconds they fit into 64 bits */
 
 typedef Logtrain__Als__AccessLogCommon common_t;
 typedef Logtrain__Als__HTTPRequestProperties request_t;
@@ -326,13 +325,6 @@ enum envoy_opened envoy_open(struct envoy_decoder *d, struct str bytes, struct e
     m->entries = entries ? entries->log_entry : NULL;
     m->n = entries ? entries->n_log_entry : 0;
     return ENVOY_OPENED;
-}
-
-struct str envoy_time(char out[CLOCK_TEXT_SIZE], int64_t seconds, int32_t nanos)
-{
-    if (seconds < 0 || seconds > SECONDS_MAX || nanos < 0 || nanos > 999999999)
-        return STR("");
-    return str_make(out, clock_format(out, seconds * 1000000000 + nanos));
 }
 
 static int lay_out(struct envoy_decoder *d, const ProtobufCMessage *e, enum envoy_kind kind,

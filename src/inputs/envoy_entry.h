@@ -56,10 +56,9 @@ enum envoy_opened envoy_entry(struct envoy_decoder *d, const struct envoy_messag
 /* Gives memory back that the last message took. */
 void envoy_done(struct envoy_decoder *d);
 
+/* ---- envoy_json.c ---- */
 /* As journals and JSON have it, "" when it is none. */
 struct str envoy_time(char out[CLOCK_TEXT_SIZE], int64_t seconds, int32_t nanos);
-
-/* ---- envoy_json.c ---- */
 /* The fields of <m> that are set as members of an object, without its braces. -1: no room. */
 int envoy_json_fields(struct buf *out, const ProtobufCMessage *m, struct arena *a);
 

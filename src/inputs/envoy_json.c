@@ -18,6 +18,7 @@
 
 #define DEPTH_MAX 16
 #define DURATION_MAX INT64_C(315576000000) /* seconds: what a Duration may be */
+#define SECONDS_MAX INT64_C(9000000000)    /* as nanoseconds they fit into 64 bits */
 
 static struct str text(ProtobufCBinaryData b)
 {
@@ -30,6 +31,13 @@ static int add_name(struct buf *out, bool *first, struct str name)
         return -1;
     *first = false;
     return format_json_string(out, name) < 0 ? -1 : buf_add_ch(out, ':');
+}
+
+struct str envoy_time(char out[CLOCK_TEXT_SIZE], int64_t seconds, int32_t nanos)
+{
+    if (seconds < 0 || seconds > SECONDS_MAX || nanos < 0 || nanos > 999999999)
+        return STR("");
+    return str_make(out, clock_format(out, seconds * 1000000000 + nanos));
 }
 
 /* JSON has no NaN and no infinity. */

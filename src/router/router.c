@@ -8,50 +8,10 @@
 #include "base/mem.h"
 #include "router/router_internal.h"
 
-/* ---- URLs ---- */
-
-struct str route_url_text(const struct route_url *u)
-{
-    return str_make(u->text, u->len);
-}
-
 static struct str url_chain_key(const struct chain *c)
 {
     return route_url_text(
         (const struct route_url *)(const void *)c); /* chain is its first member */
-}
-
-struct route_url *route_url_find(const struct router *r, struct str text, enum route_trust trust)
-{
-    for (struct chain *c = chains_find(&r->urls, text); c; c = chains_next(&r->urls, c, text)) {
-        struct route_url *u = container_of(c, struct route_url, chain);
-
-        if (u->trust == (uint32_t)trust)
-            return u;
-    }
-    return NULL;
-}
-
-static struct route_url *url_take(struct router *r, struct str text, enum route_trust trust)
-{
-    struct route_url *u = route_url_find(r, text, trust);
-
-    if (!u) {
-        u = xmalloc(sizeof(*u) + text.len);
-        *u = (struct route_url){.len = (uint32_t)text.len & (UINT32_MAX >> 2), .trust = trust & 3};
-        memcpy(u->text, text.p, text.len);
-        chains_add(&r->urls, &u->chain);
-    }
-    u->refs++;
-    return u;
-}
-
-void route_url_drop(struct router *r, struct route_url *u)
-{
-    if (--u->refs > 0)
-        return;
-    chains_del(&r->urls, &u->chain);
-    free(u);
 }
 
 /* ---- routes ---- */
@@ -59,11 +19,6 @@ void route_url_drop(struct router *r, struct route_url *u)
 static struct str route_key(const struct route *rt)
 {
     return str_make((const char *)&rt->urls[rt->nurls], rt->key_len);
-}
-
-struct str route_pattern(const struct route *rt)
-{
-    return str_make((const char *)&rt->urls[rt->nurls] + rt->key_len, rt->pattern_len);
 }
 
 static struct route *route_by_key(const struct chain *c)
@@ -176,7 +131,7 @@ void route_put(struct route_source *s, struct str key, struct str pattern, const
                          .key_len = (uint32_t)key.len,
                          .pattern_len = (uint32_t)pattern.len};
     for (unsigned i = 0; i < nurls; i++)
-        rt->urls[i] = url_take(s->router, urls[i], trust_of(s, pattern));
+        rt->urls[i] = route_url_take(s->router, urls[i], trust_of(s, pattern));
     text = (char *)&rt->urls[nurls];
     memcpy(text, key.p, key.len);
     memcpy(text + key.len, pattern.p, pattern.len);

@@ -105,11 +105,13 @@ struct router {
     struct router_stats stats;
 };
 
-/* ---- router.c ---- */
+/* ---- route_url.c ---- */
 
 struct str route_url_text(const struct route_url *u);
 /* The one of that text and trust, or NULL. */
 struct route_url *route_url_find(const struct router *r, struct str text, enum route_trust trust);
+/* The same, made when it is not there; a reference, which route_url_drop() gives back. */
+struct route_url *route_url_take(struct router *r, struct str text, enum route_trust trust);
 void route_url_drop(struct router *r, struct route_url *u);
 struct str route_pattern(const struct route *rt);
 
