@@ -18,7 +18,7 @@
 #define ROUTES_FILE_MAX (64 * 1024 * 1024)
 
 /* our log: lines that tenants and outsiders cause */
-#define LOG_PARTIES_MAX 512       /* that are told apart, namespaces and outsiders each */
+#define LOG_PARTIES_MAX 512       /* namespaces, and as many outsiders, that are counted apart */
 #define LOG_TENANT_BURST 50       /* lines that a namespace causes at once ... */
 #define LOG_TENANT_REFILL_MS 5000 /* ... and one more each so long */
 #define LOG_SENDER_BURST 10       /* the same for a sender, or a hostname that one claims */

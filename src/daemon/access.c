@@ -145,7 +145,7 @@ static void write_text(yajl_gen g, const char *text)
     (void)yajl_gen_string(g, (const unsigned char *)text, strlen(text));
 }
 
-/* All that the API said of the user is told it again: what narrows a token lies in "extra". */
+/* Everything that the API said of the user is passed back: "extra" holds what narrows a token. */
 static void write_user(yajl_gen g, yajl_val user)
 {
     static const char *const fields[][2] = {

@@ -37,7 +37,7 @@ int access_open(struct access **out, struct loop *l, const struct config *cfg,
  * the API. <namespace>: what it is about; "" = all. */
 void access_ask(struct access *a, struct str authorization, struct str peer, struct str namespace,
                 access_done *done, void *arg);
-/* Those who wait are told BUSY, and the API is asked nothing more. */
+/* Waiting requests get BUSY; the API is not asked again. */
 void access_stop(struct access *a);
 /* NULL is fine. */
 void access_free(struct access *a);

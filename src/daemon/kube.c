@@ -25,7 +25,7 @@ struct kube {
     struct kube_client *client;
     struct kube_cluster *cluster;
     struct datasource *routes;  /* NULL = none */
-    struct kube_events *events; /* NULL: nobody is told */
+    struct kube_events *events; /* NULL: no Events */
     struct notices *notices;    /* the same */
     bool needed;                /* see kube_cluster_stats */
 };

@@ -25,7 +25,7 @@ struct identify *kube_identify(struct kube *k);
 const struct kube_cluster *kube_cluster_of(const struct kube *k);
 /* For who asks the API himself. NULL when <k> is. */
 struct kube_client *kube_client_of(const struct kube *k);
-/* The datasource; then nobody is told of routes any more. <k> may be NULL. */
+/* Closes the datasource: no routes are reported after that. <k> may be NULL. */
 void kube_close_routes(struct kube *k);
 /* After the inputs. NULL is fine. */
 void kube_free(struct kube *k);

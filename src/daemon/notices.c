@@ -28,7 +28,7 @@ struct notices {
     struct loop *loop;
     const struct kube_cluster *cluster;
     struct kube_events *events;
-    uint64_t patience_ms; /* so long a drain fails before that is told */
+    uint64_t patience_ms; /* how long a drain fails before it is reported */
     struct list all;
     unsigned n;
     struct loop_timer *due;

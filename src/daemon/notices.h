@@ -13,7 +13,7 @@
 
 struct notices;
 
-/* Both borrowed. <patience_ms>: so long a drain fails before that is told. */
+/* Both borrowed. <patience_ms>: how long a drain fails before it is reported. */
 struct notices *notices_create(struct loop *l, const struct kube_cluster *cluster,
                                struct kube_events *events, uint64_t patience_ms);
 void notices_take(struct notices *n, const struct drain_news *news);

@@ -101,7 +101,7 @@ int drains_render(const struct snapshot *s, struct buf *out);
 /* The same for who may see <namespace>: the drains that its workloads, and nobody else's, asked
  * for, without what tells how a peer answers. */
 int drains_render_namespace(const struct snapshot *s, const char *namespace, struct buf *out);
-/* What such a reader is told instead of a drain's state. */
+/* What such a reader sees instead of a drain's state. */
 const char *drains_plain_state(const char *state);
 
 #endif

@@ -76,7 +76,7 @@ static int check(const struct pg_rows *r, const PGresult *row, struct err *e)
     return r->env->check_url(str_trim(value(row, ENDPOINT)), e);
 }
 
-/* Which of the batch it is; NULL when it is none. */
+/* The row of the batch with this id, or NULL. */
 static bool *batch_find(const struct pg_rows *r, const struct pg_id *id)
 {
     const struct pg_id *at = bsearch(id, r->batch, r->nbatch, sizeof(r->batch[0]), id_compare);

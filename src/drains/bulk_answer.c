@@ -24,7 +24,7 @@
 #include "base/mem.h"
 
 #define DEPTH_MAX 64
-#define TYPE_MAX 64 /* a longer name of an error is none that we know */
+#define TYPE_MAX 64 /* a longer name is not an error that we know */
 
 /* ---- statuses ---- */
 
@@ -108,7 +108,7 @@ static struct str next_id(struct bulk_reader *r)
     return str_skip(action, (size_t)(str_rfind(action, '"') + 1));
 }
 
-/* An empty one is none. */
+/* An empty one counts as missing. */
 static int on_id(struct bulk_reader *r, struct str id)
 {
     if (r->has_id)

@@ -37,7 +37,7 @@ struct engine {
     uint64_t retry_at;      /* loop time before which none of <retrying> has its turn */
     struct list waiting;    /* cursors to look at again at wake_at */
     struct list settled;    /* batches with a verdict, not acted on yet */
-    struct list closed;     /* drains that nobody uses, said goodbye, to be freed */
+    struct list closed;     /* unused drains, closed, to be freed */
     struct list spare;      /* batches to use again, without bodies */
     unsigned nspare;
     struct buf spare_bodies[SPARE_BODIES];
@@ -79,7 +79,7 @@ struct engine {
 
 /* <d> has something to do. */
 void engine_want(struct engine *en, struct drain *d);
-/* <d> would like to connect: it gets leave (drain_go) in turn, those that were healthy first. */
+/* Queues <d> for a connection token (drain_go); drains that were healthy come first. */
 void engine_connect(struct engine *en, struct drain *d);
 /* The verdicts of <d> that wait are acted on now. */
 void engine_settle_now(struct engine *en, struct drain *d);
@@ -122,7 +122,7 @@ void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kin
 /* ---- drain.c ---- */
 /* Its last answer was good. */
 void drain_recovered(struct drain *d);
-/* It fails, or some of its streams do: says it when that is new. */
+/* Marks the drain, or some of its streams, as failing; reported when that is new. */
 void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e);
 /* A pause before the next try, of which <attempts> went before. */
 uint64_t engine_backoff(struct engine *en, unsigned attempts, uint64_t cap_ms);

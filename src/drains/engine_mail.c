@@ -340,7 +340,7 @@ static void drop_cursor(struct engine *en, struct drain_cursor *c)
         engine_stream_forget(en, s);
 }
 
-/* The cursor that the mail is about; NULL = there is none. */
+/* The cursor of the mail, or NULL. */
 static struct drain_cursor *take_detach(struct engine *en, const struct attach_mail *a)
 {
     struct stream *s = stream_find(en, a->stream);
@@ -431,7 +431,7 @@ void engine_park_route(struct engine *en, uint64_t stream, struct drain_spec *sp
     post_attach(en, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_park);
 }
 
-/* ---- stopping: first what is healthy sends what it has, then all say goodbye ---- */
+/* ---- stopping: healthy drains send what they have, then all connections are closed ---- */
 
 static void tell_stopped(void *control, struct mail *m)
 {

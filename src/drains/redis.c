@@ -190,7 +190,7 @@ static enum verdict take_trim(struct drain_redis *r, struct redis_pending *p,
     return v;
 }
 
-/* A reply to the oldest batch. -1 = it is none: replies and commands have lost each other. */
+/* A reply to the oldest batch. -1 = it does not fit the command: the replies are out of step. */
 static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
 {
     struct redis_pending *p = &r->queue[r->first];

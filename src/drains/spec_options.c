@@ -401,7 +401,7 @@ static const struct drain_option *find_near(struct str name, const struct drain_
 
 /* ---- the query ---- */
 
-/* A parameter that is none of our options. */
+/* A parameter that is not one of our options. */
 static int take_unknown(struct drain_spec *s, struct str pair, struct buf *passed, struct err *e)
 {
     const struct drain_option *near = find_near(pair_name(pair), s->scheme);

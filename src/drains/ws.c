@@ -291,7 +291,7 @@ static void on_ended(void *arg, const struct ws_end *end)
         (void)err_set(&why, EPIPE, "websocket: closed by the peer with code %u: %s", end->code,
                       row->reason);
         v = row->hold ? VERDICT_HOLD : VERDICT_OFFLINE;
-        /* An end in order is none when it comes at once and for nothing, again and again. */
+        /* A clean close that comes at once, again and again, does not count as clean. */
         clean = row->clean && (w->ponged || age >= YOUNG_CONNECTION_MS || w->leaving) &&
                 (said ? blamed : !w->len);
     } else if (end->status) {

@@ -22,7 +22,7 @@ enum verdict ws_refusal(int status, struct err *why);
 
 /* "Basic …" or "Bearer …", as the URL asks; nothing when it does not. -1 without memory. */
 int ws_authorization(struct buf *out, const struct drain_spec *s);
-/* The number that our Ping carried; 0 = it is none of ours. */
+/* The number that our Ping carried; 0 = it is not one of ours. */
 uint64_t ws_pong_number(struct str payload);
 
 #endif

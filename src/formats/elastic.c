@@ -45,7 +45,7 @@ static bool may_begin(char c)
     return legal(c) && !strchr("-_+.", c);
 }
 
-/* Digits that a placeholder becomes; 0 = it is none. */
+/* Digits that a placeholder becomes; 0 = not a placeholder. */
 static size_t date_digits(struct str rest)
 {
     if (rest.len < 2 || rest.p[0] != '%')

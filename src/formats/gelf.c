@@ -52,7 +52,7 @@ static const struct {
     {"\xef\xbb\xbf", "\xef\xbb\xbf"}, /* U+FEFF */
 };
 
-/* Length of the blank character at the start of <s>; 0 = there is none. */
+/* Length of the blank character at the start of <s>; 0 = it is not blank. */
 static size_t blank_len(struct str s)
 {
     unsigned char c = (unsigned char)s.p[0];

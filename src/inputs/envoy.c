@@ -20,7 +20,7 @@ struct envoy_input {
     struct grpc_server *server;
     struct journal_source *source;
     struct input_counters counters;
-    uint64_t malformed; /* messages that are none */
+    uint64_t malformed; /* malformed messages */
     struct envoy_decoder decoder;
 };
 
@@ -112,7 +112,7 @@ static enum grpc_taken refuse(struct proxy *p, enum envoy_opened why)
     return GRPC_ENDED;
 }
 
-/* An entry of which nobody can tell whose it is, or that is none. The others go on. */
+/* An entry without a workload, or a malformed one. The others are taken. */
 static void pass_over(struct proxy *p, const char *why)
 {
     struct envoy_input *in = p->in;

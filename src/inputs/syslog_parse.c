@@ -109,7 +109,7 @@ size_t syslog_sd_len(struct str s)
     while ((n = element_len(str_skip(s, at))))
         at += n;
     if (at < s.len && s.p[at] == '[')
-        return 0; /* something like an element that is none */
+        return 0; /* it looks like an element and is malformed */
     return at;
 }
 

@@ -20,7 +20,7 @@ struct accepted {
     SSL *ssl; /* NULL = plain */
     bool secured;
     bool paused;
-    bool over; /* the end was found; <ended> is told by the task */
+    bool over; /* the end was noticed; the task calls <ended> */
     bool said_goodbye;
     bool wants_write; /* TLS does, before it goes on reading */
     bool writing;     /* the owner does */

@@ -38,7 +38,7 @@ size_t accepted_read(struct accepted *a, void *p, size_t n);
 size_t accepted_write(struct accepted *a, const void *p, size_t n);
 /* Whether <writable> is wanted. */
 void accepted_want_write(struct accepted *a, bool wanted);
-/* Nothing more will be written; the peer is told. */
+/* Sends close_notify and FIN; nothing more is written. */
 void accepted_shutdown(struct accepted *a);
 /* While paused <readable> is not called (nor is the end noticed). */
 void accepted_pause(struct accepted *a, bool paused);

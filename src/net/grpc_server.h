@@ -68,7 +68,7 @@ struct grpc_server_stats {
     uint64_t accepted;            /* so far */
     uint64_t refused_connections; /* too many at all, or of one address */
     uint64_t failed;              /* connections and calls that ended by an error of the client's */
-    uint64_t framing;             /* of these: messages that are none */
+    uint64_t framing;             /* of these: malformed messages */
 };
 
 struct grpc_server *grpc_server_create(struct loop *l, const struct grpc_server_config *cfg,

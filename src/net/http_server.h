@@ -49,7 +49,7 @@ struct http_server_stats {
     uint64_t evicted; /* connections closed to make room */
     uint64_t held;    /* bytes of half requests and unread answers, now */
     uint64_t timeouts;
-    uint64_t bad; /* requests that are none */
+    uint64_t bad; /* malformed requests */
 };
 
 /* Listens on <address> ("" = all) and <port> (0 = any free one). Refuses to start when the port is

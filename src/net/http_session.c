@@ -53,7 +53,7 @@ void http_conn_close(struct http_conn *c)
     }
 }
 
-/* The request is none, or is not wanted: says so, and ends the connection. */
+/* Refuses a malformed or unwanted request and ends the connection. */
 static void refuse(struct http_conn *c, int status, const char *why)
 {
     struct buf text = BUF_INIT(256);

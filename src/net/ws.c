@@ -182,7 +182,7 @@ void ws_close(struct ws *w, enum ws_close_code code)
     leave(w);
 }
 
-/* The peer has gone too far, or said goodbye: a Close in answer, if the socket takes it now. */
+/* Answers a protocol error or a Close with a Close, if the socket takes it now. */
 static void give_up(struct ws *w, enum ws_close_code code)
 {
     if (w->state == WS_OPEN)

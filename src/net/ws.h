@@ -60,7 +60,7 @@ int ws_again(struct ws *w, enum ws_opcode op, struct str payload, struct str pin
 /* Bytes that the peer's kernel has acknowledged: while this grows, the peer lives. */
 uint64_t ws_acked(const struct ws *w);
 bool ws_is_open(const struct ws *w);
-/* Says goodbye behind what is queued; <ended> follows. */
+/* Sends a Close behind what is queued; <ended> follows. */
 void ws_close(struct ws *w, enum ws_close_code code);
 /* Closes at once; no callback follows. NULL is fine. */
 void ws_free(struct ws *w);
