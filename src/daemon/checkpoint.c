@@ -358,7 +358,7 @@ void checkpoint_missing(struct checkpoint *c,
         struct known_stream *s = en->stream;
 
         if (en->worker == NOBODY && s->id && !s->attached && !s->missing && s->id->pod.len &&
-            unread(&en->record))
+            (unread(&en->record) || en->record.unknown))
             known_set_missing(&c->known, s, gone(arg, s->id, unread(&en->record)));
     }
 }

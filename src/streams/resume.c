@@ -60,12 +60,31 @@ static uint64_t held_behind(struct segment *seg)
     return bytes;
 }
 
+/* Is something lost, nobody knows how much of, that the drain has not confirmed to know? */
+static bool lost_unknown(const struct cursor *c)
+{
+    list_for_each (it, &c->gaps) {
+        const struct gap *g = list_entry(it, struct gap, node);
+
+        if (g->at_least && !g->bytes)
+            return true;
+    }
+    list_for_each (it, &c->stream->segments) {
+        const struct segment *seg = list_entry(it, struct segment, node);
+
+        if ((seg->gone || (!seg->path && seg->fd < 0)) && gap_is_news(c, seg))
+            return true;
+    }
+    return false;
+}
+
 /* A stream of which no file was there yet: whatever comes is wanted. */
 static bool save_without_file(const struct cursor *c, struct state_record *r)
 {
     const struct stream *s = c->stream;
 
     r->lost = gaps_bytes(c);
+    r->unknown = !c->late && lost_unknown(c);
     return !s->finished && !s->identity->network && list_empty(&s->segments);
 }
 
@@ -99,6 +118,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
               : seg->packed       ? seg->size
                                   : seg->sure; /* what is lost is said by <lost> */
     r->lost = gaps_bytes(c);
+    r->unknown = !c->late && lost_unknown(c);
     r->late = c->late != 0;
     r->held = c->late ? 0 : held_behind(seg);
     r->restart = seg->restart;
@@ -348,7 +368,7 @@ static enum resume_result begin_anew(struct cursor *c, const struct state_record
     /* A journal's segment goes when all have passed it, which the state may not have heard of. */
     if (!seg && c->stream->identity->network)
         return RESUME_OK;
-    if (!seg || r->lost || unread)
+    if (!seg || r->lost || r->unknown || unread)
         declare(c, r, unread + (seg ? 0 : r->held), true);
     return seg ? RESUME_CHANGED : RESUME_GONE;
 }
@@ -401,8 +421,8 @@ enum resume_result cursor_resume_again(struct cursor *c)
     c->wake_at = loop_now(c->stream->reader->loop) + LOOK_AGAIN_MS;
     if (how == RESUME_LATER)
         return how;
-    if (how == RESUME_OK && c->resume->record.lost) /* the drain was not told before we ended */
-        declare(c, &c->resume->record, 0, false);
+    if (how == RESUME_OK && (c->resume->record.lost || c->resume->record.unknown))
+        declare(c, &c->resume->record, 0, c->resume->record.unknown); /* it was not told before */
     if (how == RESUME_OK)
         FAULT_POINT("cursor-resumed");
     if (how != RESUME_OK)

@@ -89,6 +89,7 @@ static void put_record(char *p, const struct state_record *r)
     put(&p, r->port, 2);
     put(&p, r->owner, 1);
     put(&p, r->late, 1);
+    put(&p, r->unknown, 1);
 }
 
 static void get_record(const char *p, struct state_record *r, uint64_t version)
@@ -123,6 +124,7 @@ static void get_record(const char *p, struct state_record *r, uint64_t version)
     r->port = (uint16_t)get(&p, 2);
     r->owner = get(&p, 1);
     r->late = get(&p, 1);
+    r->unknown = get(&p, 1);
 }
 
 /* ---- streams ---- */

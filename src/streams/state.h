@@ -49,6 +49,7 @@ struct state_record {
     struct state_partial part[2];
     uint64_t away_ms; /* for so long no route has wanted it, of the time that a daemon ran */
     uint64_t lost;    /* bytes declared lost of which the drain has not confirmed to know */
+    bool unknown;     /* ... and more, of files that were gone before they could be opened */
     uint64_t place;   /* hash of the drain's scheme, host and path; 0 = not said */
     uint16_t port;
     bool owner;    /* a workload asked for it */

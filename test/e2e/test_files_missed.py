@@ -122,6 +122,26 @@ def test_L05_only_the_log_is_gone(node, oracle, daemon, sinks, layout, left):
     declared(d, sinks, 1)
 
 
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_L05_who_was_away_is_told_after_a_restart(node, oracle, daemon, sinks, how):
+    """How many bytes is not known, so that none are counted: it is in the state all the same."""
+    d, _ = start(node, oracle, daemon, sinks, "cri")
+    sinks.refuse()
+    d.pause()
+    c = container(node, "cri", "job-0")
+    c.write([b"nobody sees this"] * 10)
+    remove(c)
+    d.resume()
+    wait_for(lambda: missed(d) == 1, WAIT, "it to be missed")
+    wait_for(lambda: d.metric("logtrain_state_records") == 4, WAIT, "a place in it for both drains")
+    wait_for(lambda: d.metric("logtrain_state_pending") == 0, WAIT, "the state to be written")
+    getattr(d, how)()
+    sinks.resume()
+    d.start()
+    for peer in sinks.peers:
+        wait_for(lambda p=peer: any(b"job-0" in m for m in told(p)) or told(p), WAIT, "it to be told")
+
+
 def test_L05_the_same_pod_again_and_again(node, oracle, daemon, sinks):
     """A StatefulSet's pod: the one before was read, the next one came and went, the third is there."""
     d, c = start(node, oracle, daemon, sinks, "cri")
