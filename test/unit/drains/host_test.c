@@ -85,7 +85,8 @@ static unsigned next_turn(void)
 {
     for (uint64_t ms = 0; ms < 2 * BACKOFF_CAP_MS && !trying(); ms += 50)
         pass_ms(50);
-    pass_ms(1); /* the tries of one turn follow each other at RETRIES_PER_SECOND */
+    for (unsigned i = 0; i < 8; i++)
+        pass_ms(50); /* RETRIES_PER_SECOND; the next turn is not before BACKOFF_BASE_MS */
     return trying();
 }
 
