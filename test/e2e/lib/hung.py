@@ -169,7 +169,8 @@ class HungFarm:
 
     def _answer(self, conn, text):
         if isinstance(text, tuple):  # of no request
-            conn.sock.send(text[0])
+            if not self._is_hung(conn.place):
+                conn.sock.send(text[0])
             return
         self.requests[conn.place] += 1
         done = self.requests[conn.place]
