@@ -48,7 +48,7 @@ def test_S02_killed_at(node, oracle, daemon, http, point):
     c = node.container("web-0", max_files=10000)
     source = oracle.source("a")
     d = daemon(node, drains=[("*", peer.url("batch=ndjson&linger=10ms")) for peer in (web, other)],
-               env={"LT_FAULT": f"{point}:{counts[0]}"} if fresh else {}, wait=not fresh)
+               env={"LT_FAULT": f"{point}:{counts[0]}", "READ_FROM": "start"} if fresh else {}, wait=not fresh)
     c.write(source.take(300))
     if not fresh:
         for peer in (web, other):

@@ -5,11 +5,13 @@ caller's environment reaches it but PATH. Its stderr goes to a file that log() r
 code other than 0 after SIGTERM, fails the test.
 """
 
+import functools
 import http.client
 import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +23,7 @@ from .wait import wait_for
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = os.environ.get("LOGTRAIN_BUILD", "release")
 BIN = Path(os.environ.get("LOGTRAIN_BIN") or ROOT / "build" / BUILD / "logtrain")
+ALL_FROM_END = os.environ.get("LOGTRAIN_READ_FROM") == "end"  # all tests but those that set READ_FROM run under the default
 SANITIZED = "asan" in BUILD or "tsan" in BUILD
 SLOW = 3 if SANITIZED else 1  # deadlines are that much longer under a sanitizer
 SILENCE_S = 2 * SLOW  # timeout= of a drain whose receiver is to be silent first, and well then: however busy, it answers in that
@@ -88,6 +91,18 @@ class _Local(http.client.HTTPConnection):
             raise
 
 
+@functools.cache
+def _empty_state():
+    """The state of a daemon that ran and saw no log: whatever is there now appeared since, and is read from its first byte."""
+    _empty_state.tmp = tempfile.TemporaryDirectory(prefix="logtrain-empty-")  # goes with this process
+    containers = Path(_empty_state.tmp.name) / "containers"
+    containers.mkdir()
+    one = Daemon(drains=[("*", "null://")], tmp=_empty_state.tmp.name,
+                 env={"READ_FROM": "end", "KUBERNETES": "true", "KUBERNETES_LOG_PATH": str(containers)})
+    one.stop()
+    return one.tmp / "state"
+
+
 class Daemon:
     """One run. <drains>: (hostname pattern, URL) pairs given with --drain; <routes>: the same as a routes file (True: an
     empty one). <env> and <args> are added. <descriptors>: how many it may have open. <prefix>: a command that starts it.
@@ -108,6 +123,10 @@ class Daemon:
         if node:
             self.env |= {"KUBERNETES": "true", "KUBERNETES_LOG_PATH": str(node.containers), "LOG_ROOTS": str(node.root)}
         self.env |= {k: str(v) for k, v in (env or {}).items()}
+        if ALL_FROM_END and "READ_FROM" not in (env or {}) and self.env["STATE_PATH"] == str(self.tmp / "state"):
+            del self.env["READ_FROM"]
+            if not (self.tmp / "state").exists():
+                shutil.copytree(_empty_state(), self.tmp / "state")
         self.args = list(args)
         self.prefix = [*prefix, *(["prlimit", f"--nofile={descriptors}"] if descriptors else [])]
         self.stderr_path = self.tmp / "stderr"
