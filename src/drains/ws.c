@@ -167,6 +167,8 @@ static void write_on(struct drain_ws *w)
 {
     struct err e = {0, ""};
 
+    if (!ws_is_open(w->ws))
+        return; /* it closes: <ended> follows, and says whose fault it is */
     while (w->unwritten) {
         struct batch *b = writing(w);
         bool given = b->extra && !ws_is_put_by(w->ws);
@@ -192,6 +194,11 @@ static void ws_send_batch(struct drain *d, struct batch *b)
 {
     struct drain_ws *w = ws_of(d);
 
+    if (!ws_is_open(w->ws)) { /* <ended> follows, and is about those before it */
+        (void)err_set(&b->err, EPIPE, "websocket: connection is closing");
+        drain_settle(d, b, VERDICT_RETRY);
+        return;
+    }
     b->end = ++w->number;
     w->queue[(w->first + w->len++) % SLOTS] = b;
     if (w->len == 1)
