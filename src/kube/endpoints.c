@@ -27,19 +27,19 @@ static void add_address(struct endpoints_reader *r, struct str text)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    const struct sockaddr *sa = NULL;
     char address[INET6_ADDRSTRLEN];
 
     if (text.len >= sizeof(address))
         return; /* a host name: no API server writes one */
     memcpy(address, text.p, text.len);
     address[text.len] = '\0';
-    if (inet_pton(AF_INET, address, &v4.sin_addr) == 1) {
-        if (r->n++ < KUBE_ENDPOINTS_MAX)
-            r->found(r->arg, (const struct sockaddr *)&v4);
-    } else if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1) {
-        if (r->n++ < KUBE_ENDPOINTS_MAX)
-            r->found(r->arg, (const struct sockaddr *)&v6);
-    }
+    if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
+        sa = (const struct sockaddr *)&v4;
+    else if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1)
+        sa = (const struct sockaddr *)&v6;
+    if (sa && r->n++ < KUBE_ENDPOINTS_MAX)
+        r->found(r->arg, sa);
 }
 
 /* {"endpoints":[{"addresses":["192.0.2.1"]}]}: a key's depth is that of its object. */

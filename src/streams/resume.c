@@ -78,13 +78,18 @@ static bool lost_unknown(const struct cursor *c)
     return false;
 }
 
+static void save_losses(const struct cursor *c, struct state_record *r)
+{
+    r->lost = gaps_bytes(c);
+    r->unknown = !c->late && lost_unknown(c);
+}
+
 /* A stream of which no file was there yet: whatever comes is wanted. */
 static bool save_without_file(const struct cursor *c, struct state_record *r)
 {
     const struct stream *s = c->stream;
 
-    r->lost = gaps_bytes(c);
-    r->unknown = !c->late && lost_unknown(c);
+    save_losses(c, r);
     return !s->finished && !s->identity->network && list_empty(&s->segments);
 }
 
@@ -117,8 +122,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     r->size = seg->gone || r->old ? p->off
               : seg->packed       ? seg->size
                                   : seg->sure; /* what is lost is said by <lost> */
-    r->lost = gaps_bytes(c);
-    r->unknown = !c->late && lost_unknown(c);
+    save_losses(c, r);
     r->late = c->late != 0;
     r->held = c->late ? 0 : held_behind(seg);
     r->restart = seg->restart;

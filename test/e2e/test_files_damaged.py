@@ -32,18 +32,13 @@ DAMAGE = {
 }
 
 
-def known(d, drains=2):
-    wait_for(lambda: d.metric("logtrain_state_writes_total") and d.metric("logtrain_state_pending") == 0 and
-             d.metric("logtrain_state_records") >= drains and d.metric("logtrain_drain_lag_bytes") == 0, 20 * SLOW, "a state")
-
-
 def killed_and_rotated(node, oracle, daemon, sinks, lines=1000, format="cri", **options):
     """A log of which the daemon knows the beginning, and of which the rest lies in a .gz, a rotated file and the live one."""
     c = node.container("web-0", format=format, max_files=20)
     d = daemon(node, drains=sinks.drains(), **options)
     c.write(oracle.source("a").take(100))
     sinks.complete()
-    known(d)
+    d.wait_saved(records=2)
     d.kill()
     c.write(oracle.sources["a"].take(lines))
     packed = c.rotate(reopen_delay=0)
@@ -71,7 +66,7 @@ def test_L06_damaged_while_down(node, oracle, daemon, sinks, damage):
     assert d.metric("logtrain_drain_lost_bytes_total") > 0
     assert d.log_lines("compressed log file is damaged") or damage == "nuls"
     wait_for(lambda: d.metric("logtrain_drain_lag_bytes") == 0, 20 * SLOW, "the lag to end")
-    known(d)
+    d.wait_saved(records=2)
     before = sinks.web.count()
     d.stop()
     d.start()
@@ -137,7 +132,7 @@ def test_L06_damaged_while_it_is_read(node, oracle, daemon, http, damage):
     d = daemon(node, drains=[("*", peer.url("batch=ndjson&linger=10ms&connections=1"))], env=END)
     c.write(oracle.source("a").take(100))
     oracle.wait_complete(peer, 60)
-    known(d, drains=1)
+    d.wait_saved(records=1)
     d.kill()
     c.write(oracle.sources["a"].take(60000))
     packed = c.rotate(reopen_delay=0)

@@ -69,17 +69,12 @@ class Logrotate:
         return self.pack(away) if self.compress and not self.delay else away
 
 
-def known(d, records=1):
-    wait_for(lambda: d.metric("logtrain_state_writes_total") and d.metric("logtrain_state_pending") == 0 and
-             d.metric("logtrain_state_records") >= records and d.metric("logtrain_drain_lag_bytes") == 0, 60 * SLOW, "a state")
-
-
 def begin(oracle, daemon, node, peer, log, name="a", **options):
     """A daemon that knows the beginning of <log>."""
     d = daemon(node, drains=[("*", peer.url("batch=ndjson"))], env=END, **options)
     log.write(oracle.source(name).take(100))
     oracle.wait_complete(peer, 60 * SLOW)
-    known(d)
+    d.wait_saved(records=1)
     return d
 
 
@@ -108,7 +103,7 @@ def test_L07_logrotate_while_down(node, oracle, daemon, http, form, compress, ho
         log.write(oracle.sources["a"].take(100))
         d.start()
         in_order_and_whole(d, oracle, peer)
-        known(d)
+        d.wait_saved(records=1)
 
 
 @pytest.mark.parametrize("rotations", [1, 4])
@@ -221,7 +216,7 @@ def test_L07_siblings_that_begin_alike(node, oracle, daemon, http, known_bytes):
     if known_bytes == "more":
         log.write(oracle.source("a").take(10))
     wait_for(lambda: peer.count() >= 130 + (10 if known_bytes == "more" else 0), 60 * SLOW, "the lines")
-    known(d)
+    d.wait_saved(records=1)
     d.kill()
     source = oracle.sources.get("a") or oracle.source("a")
     log.write(source.take(100))

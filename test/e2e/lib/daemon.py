@@ -325,13 +325,15 @@ class Daemon:
         wait_for(lambda: self.drain(port)["lag_bytes"] == 0, timeout * SLOW,
                  lambda: f"all lines to be confirmed: {self.drain(port)}\n{self.tail(20)}")
 
-    def wait_saved(self, *ports):
-        """Waits until those drains (all, if none is named) have everything, and the state on the disk says so."""
+    def wait_saved(self, *ports, records=0):
+        """Waits until those drains (all, if none is named) have everything, and the state on the disk says so. <records>: at least
+        so many cursors are in it, and it was written."""
         def saved():
             m = self.metrics()
             lags = [m.get("logtrain_drain_lag_bytes", drain=re.compile(f":{port}#")) for port in ports]
             confirmed = all(lag == 0 for lag in lags) if ports else not m.get("logtrain_drain_lag_bytes")
-            return confirmed and m.get("logtrain_state_pending") == 0
+            known = not records or (m.get("logtrain_state_writes_total") and m.get("logtrain_state_records") >= records)
+            return known and confirmed and m.get("logtrain_state_pending") == 0
         wait_for(saved, 20 * SLOW, lambda: f"everything to be confirmed and written: {self.drains()}\n{self.tail(20)}")
 
     # what it costs
