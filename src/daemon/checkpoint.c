@@ -16,66 +16,6 @@
 #define STATE_TEXT_MAX (1024 * 1024 * 1024)
 #define COMPLAIN_MS 60000
 
-/* ---- the table ---- */
-
-static void entry_add(struct checkpoint *c, const struct state_record *r, uint32_t worker,
-                      uint64_t round)
-{
-    struct entry *en = xcalloc(1, sizeof(*en)), *first;
-
-    en->record = *r;
-    en->key[0] = r->stream;
-    en->key[1] = r->drain;
-    en->worker = worker;
-    en->round = round;
-    en->stream = known_record_added(&c->known, r->stream);
-    list_init(&en->same);
-    list_add_tail(&c->entries, &en->node);
-    c->nentries++;
-    first = map_get(&c->by_pair, checkpoint_pair_key(en->key));
-    if (first)
-        list_add_tail(&first->same, &en->same);
-    else
-        (void)map_put(&c->by_pair, checkpoint_pair_key(en->key), en);
-}
-
-void checkpoint_entry_drop(struct checkpoint *c, struct entry *en)
-{
-    c->taken -= en->taken;
-    if (map_get(&c->by_pair, checkpoint_pair_key(en->key)) == en) {
-        (void)map_del(&c->by_pair, checkpoint_pair_key(en->key));
-        if (!list_empty(&en->same)) {
-            struct entry *next = list_entry(en->same.next, struct entry, same);
-            (void)map_put(&c->by_pair, checkpoint_pair_key(next->key), next);
-        }
-    }
-    list_del(&en->same);
-    list_del(&en->node);
-    c->nentries--;
-    known_record_dropped(&c->known, en->stream);
-    free(en);
-}
-
-/* The entry for a report of <worker>'s: its own, or one that was loaded and is claimed by it now.
- */
-static struct entry *entry_for(struct checkpoint *c, const struct state_record *r, uint32_t worker,
-                               uint64_t round)
-{
-    const uint64_t key[2] = {r->stream, r->drain};
-    struct entry *first = map_get(&c->by_pair, checkpoint_pair_key(key)), *en = first;
-
-    if (!first)
-        return NULL;
-    do {
-        if (((en->worker == worker && en->round != round) || en->worker == NOBODY) &&
-            en->record.late == r->late &&
-            (!r->late || segment_id_same_inode(&en->record.id, &r->id)))
-            return en;
-        en = list_entry(en->same.next, struct entry, same);
-    } while (en != first);
-    return NULL;
-}
-
 bool checkpoint_was_reset(const struct checkpoint *c)
 {
     return c->reset;
@@ -300,49 +240,6 @@ void checkpoint_dirty(struct checkpoint *c, unsigned worker)
     ask_again(c);
 }
 
-/* It was given to a worker together with its pair's, which the worker has reported, and not it:
- * nothing is left to do for it. */
-static bool is_settled_late(const struct entry *late)
-{
-    if (late->worker != NOBODY || !late->record.late || !late->found)
-        return false;
-    list_for_each (it, &late->same) {
-        const struct entry *en = list_entry(it, struct entry, same);
-
-        if (en->worker != NOBODY && !en->record.late)
-            return true;
-    }
-    return false;
-}
-
-void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,
-                      uint32_t n)
-{
-    uint64_t round = ++c->rounds[worker];
-
-    FAULT_POINT("positions-told");
-    for (uint32_t i = 0; i < n; i++) {
-        struct entry *en = entry_for(c, &records[i], worker, round);
-
-        if (!en) {
-            entry_add(c, &records[i], worker, round);
-            checkpoint_taken_over(c, &records[i]);
-            continue;
-        }
-        en->record = records[i];
-        en->worker = worker;
-        en->round = round;
-    }
-    list_for_each_safe (it, &c->entries) {
-        struct entry *en = list_entry(it, struct entry, node);
-
-        if ((en->worker == worker && en->round != round) || is_settled_late(en))
-            checkpoint_entry_drop(c, en); /* the cursor has done its work, or its grace is over */
-    }
-    c->changed = true;
-    free(records);
-}
-
 /* ---- streams of which nothing is left ---- */
 
 static uint64_t unread(const struct state_record *r)
@@ -458,7 +355,7 @@ static int load(struct checkpoint *c, struct err *e)
     c->loaded_ms = loop_now(c->loop);
     known_load(&c->known, &s);
     for (uint32_t i = 0; i < s.len; i++)
-        entry_add(c, &s.records[i], NOBODY, 0);
+        checkpoint_entry_add(c, &s.records[i], NOBODY, 0);
     log_info("state loaded", KV_CSTR("path", c->dir.path), KV_INT("records", s.len),
              KV_INT("streams", c->known.by_key.len), KV_INT("generation", s.generation),
              KV_INT("version", s.version));

@@ -4,22 +4,7 @@
  * is ended, and when all is known of its stream and no route has claimed it: an owner's then goes
  * at once, for his annotations have been read and say nothing of it; an operator's has ROUTE_GRACE.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "daemon/checkpoint_internal.h"
-
-bool checkpoint_is_over(const struct checkpoint *c, const struct entry *en)
-{
-    const struct known_stream *s = en->stream;
-    uint64_t now = loop_now(c->loop);
-
-    if (en->worker != NOBODY || en->found)
-        return en->ended;
-    if (!s->settled_ms) /* what is configured has not been read, or the stream not found */
-        return en->record.away_ms + (now - c->loaded_ms) > STREAM_GRACE_MS;
-    return en->record.owner || en->record.away_ms + (now - s->settled_ms) > c->route_grace_ms;
-}
 
 /* The one of that pair; one whose file is here goes first. */
 static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint64_t key[2])
@@ -83,20 +68,6 @@ bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_
     en->found = true;
     *out = en->record;
     return true;
-}
-
-void checkpoint_taken_over(struct checkpoint *c, const struct state_record *r)
-{
-    if (!c->taken)
-        return;
-    list_for_each_safe (it, &c->entries) {
-        struct entry *en = list_entry(it, struct entry, node);
-
-        if ((en->taken || (en->record.late && en->found && en->worker == NOBODY)) &&
-            en->record.stream == r->stream && en->record.drain != r->drain &&
-            en->record.place == r->place)
-            checkpoint_entry_drop(c, en);
-    }
 }
 
 bool checkpoint_last(const struct checkpoint *c, const struct origin *o,

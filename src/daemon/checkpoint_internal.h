@@ -1,5 +1,5 @@
-/* Between checkpoint.c (what is loaded, asked for and written) and checkpoint_claim.c (what becomes
- * of records whose cursor is not there). */
+/* Shared by checkpoint_records.c (the records in memory), checkpoint.c (loads and writes them) and
+ * checkpoint_claim.c (records whose cursor is not there). */
 #ifndef DAEMON_CHECKPOINT_INTERNAL_H
 #define DAEMON_CHECKPOINT_INTERNAL_H
 
@@ -62,17 +62,17 @@ static inline struct str checkpoint_pair_key(const uint64_t key[2])
     return str_make((const char *)key, 2 * sizeof(*key));
 }
 
-/* ---- checkpoint.c ---- */
+/* ---- checkpoint_records.c ---- */
 
+void checkpoint_entry_add(struct checkpoint *c, const struct state_record *r, uint32_t worker,
+                          uint64_t round);
 void checkpoint_entry_drop(struct checkpoint *c, struct entry *en);
-/* There is something to write: now, or as soon as may be. */
-void checkpoint_write_soon(struct checkpoint *c, bool now);
-
-/* ---- checkpoint_claim.c ---- */
-
 /* Nobody has claimed it, and nobody may any more. */
 bool checkpoint_is_over(const struct checkpoint *c, const struct entry *en);
-/* A worker has a record of <r>'s pair for the first time: what it was taken over from goes. */
-void checkpoint_taken_over(struct checkpoint *c, const struct state_record *r);
+
+/* ---- checkpoint.c ---- */
+
+/* There is something to write: now, or as soon as may be. */
+void checkpoint_write_soon(struct checkpoint *c, bool now);
 
 #endif
