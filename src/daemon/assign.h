@@ -11,10 +11,10 @@
 
 #include "base/buf.h"
 #include "base/map.h"
-#include "daemon/checkpoint.h"
 #include "drains/engine.h"
 #include "drains/spec.h"
 #include "router/router.h"
+#include "state/checkpoint.h"
 
 struct assign {
     struct map specs;        /* drain_spec.id -> struct drain_spec, one reference each */

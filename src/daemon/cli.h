@@ -1,6 +1,6 @@
 /*
- * The commands that print something and leave: --help, --version, --limits, --check, state,
- * explain, drains. They write to a buffer or a descriptor given to them, so that tests can read
+ * The commands that print something and leave: --help, --version, --limits, --check, explain,
+ * drains. They write to a buffer or a descriptor given to them, so that tests can read
  * what a person would.
  */
 #ifndef DAEMON_CLI_H
@@ -23,13 +23,6 @@ int cli_limits(struct buf *out);
 int cli_check(struct str url, struct buf *out, struct err *e);
 /* The first line of <fd>, trimmed: for --check -. */
 int cli_read_url(int fd, struct buf *out, struct err *e);
-
-/* `logtrain state ls`: both slots and the cursors of the newer good one, a line each. A running
- * daemon is not disturbed. -1 when <dir> cannot be read or holds no good slot. */
-int cli_state_list(const char *dir, struct buf *out, struct err *e);
-/* `logtrain state verify`: a line for each slot. <whole>: neither of them is bad; a slot that was
- * just being written is looked at again. */
-int cli_state_verify(const char *dir, struct buf *out, bool *whole, struct err *e);
 
 /* `logtrain explain`: asks the daemon that keeps its state in <dir> about <pod>, "namespace/name".
  * -1 with its answer in <e> when it knows no such pod, or with where it was looked for when it does

@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 #include "daemon/version.h"
 #include "datasources/datasource.h"
+#include "state/print.h"
 
 /* Configuration errors are for a person who just typed it: plain text, not a log line. */
 static int usage(const struct err *e)
@@ -59,9 +60,9 @@ static int make_text(const struct config *c, struct buf *out, int *rc, struct er
     case CONFIG_MODE_SCHEMA:
         return datasource_postgres_schema(out);
     case CONFIG_MODE_STATE_LIST:
-        return cli_state_list(c->state_dir, out, e);
+        return state_print_list(c->state_dir, out, e);
     case CONFIG_MODE_STATE_VERIFY:
-        if (cli_state_verify(c->state_dir, out, &whole, e) < 0)
+        if (state_print_verify(c->state_dir, out, &whole, e) < 0)
             return -1;
         *rc = whole ? DAEMON_OK : DAEMON_FAILED;
         return 0;

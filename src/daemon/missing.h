@@ -3,8 +3,8 @@
 #ifndef DAEMON_MISSING_H
 #define DAEMON_MISSING_H
 
-#include "daemon/checkpoint.h"
 #include "router/router.h"
+#include "state/checkpoint.h"
 #include "streams/origin.h"
 
 void missing_declare(struct checkpoint *c, struct origins *origins, struct router *router);

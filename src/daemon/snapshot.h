@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "base/log_quota.h"
-#include "daemon/checkpoint.h"
 #include "daemon/network.h"
 #include "daemon/process.h"
 #include "datasources/datasource.h"
@@ -17,6 +16,7 @@
 #include "inputs/input.h"
 #include "kube/cluster.h"
 #include "router/router.h"
+#include "state/checkpoint.h"
 
 #define SNAPSHOT_STATES 8
 

@@ -25,7 +25,7 @@
 #include "streams/decode.h"
 #include "streams/identity.h"
 #include "streams/segment_id.h"
-#include "streams/state.h"
+#include "streams/state_record.h"
 
 struct reader;
 struct resume;

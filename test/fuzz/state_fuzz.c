@@ -13,7 +13,7 @@
 #include <zlib.h>
 
 #include "fuzz.h"
-#include "streams/state.h"
+#include "state/slot.h"
 
 #define TEXT_MAX (16 * 1024 * 1024)
 
@@ -45,15 +45,15 @@ static void decode(struct str data)
     struct state_slot s, again;
     struct err e = {0};
 
-    if (state_decode(data, &s, &e) < 0) {
+    if (state_slot_decode(data, &s, &e) < 0) {
         FUZZ_CHECK(e.code == EBADMSG || e.code == EPROTONOSUPPORT);
         return;
     }
     FUZZ_CHECK((uint64_t)s.len * STATE_RECORD_SIZE + (uint64_t)s.nstreams * STATE_STREAM_SIZE +
                    STATE_HEADER_SIZE <=
                data.len);
-    FUZZ_CHECK(state_encode(&out, &s) == 0);
-    FUZZ_CHECK(state_decode(buf_str(&out), &again, &e) == 0);
+    FUZZ_CHECK(state_slot_encode(&out, &s) == 0);
+    FUZZ_CHECK(state_slot_decode(buf_str(&out), &again, &e) == 0);
     check_same(&s, &again);
     free(again.records);
     free(s.records);

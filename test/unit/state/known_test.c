@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "daemon/known.h"
+#include "state/known.h"
 
 struct world {
     struct loop loop;

@@ -6,7 +6,7 @@
  * In a header of version 2 and later the last four bytes are a checksum of those before: a version
  * that this program does not know is told from a damaged one.
  */
-#include "streams/state.h"
+#include "state/slot.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -227,7 +227,7 @@ static void put_body(char *p, const struct state_slot *s)
         put_stream(p, &s->streams[i]);
 }
 
-int state_encode(struct buf *out, const struct state_slot *s)
+int state_slot_encode(struct buf *out, const struct state_slot *s)
 {
     size_t body = body_size(s);
     char *start, *p;
@@ -347,7 +347,7 @@ static void take_body(struct str data, const struct header *h, struct state_slot
         get_stream(p, &s->streams[i]);
 }
 
-int state_decode(struct str data, struct state_slot *s, struct err *e)
+int state_slot_decode(struct str data, struct state_slot *s, struct err *e)
 {
     struct header h = {.version = 0};
 

@@ -1,15 +1,15 @@
 /*
- * `logtrain state ls` and `logtrain state verify`: what lies in a state directory, for a person.
  * Records name streams and drains by hashes, so that is what there is to show; the same stream has
  * the same hash on every run, a file is named by device and inode.
  */
+#include "state/print.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "daemon/cli.h"
-#include "daemon/state_look.h"
+#include "state/look.h"
 
 #define LOOKS 5
 #define LOOK_AGAIN_NS 200000000 /* a slot is written in less, and the next one a second later */
@@ -96,7 +96,7 @@ static int add_records(struct buf *out, const struct state_slot *s)
     return 0;
 }
 
-int cli_state_list(const char *dir, struct buf *out, struct err *e)
+int state_print_list(const char *dir, struct buf *out, struct err *e)
 {
     struct state_look look;
     int rc;
@@ -116,7 +116,7 @@ int cli_state_list(const char *dir, struct buf *out, struct err *e)
     return rc;
 }
 
-int cli_state_verify(const char *dir, struct buf *out, bool *whole, struct err *e)
+int state_print_verify(const char *dir, struct buf *out, bool *whole, struct err *e)
 {
     struct state_look look;
     int rc;

@@ -10,14 +10,15 @@
  * not all routes were read, and for ROUTE_GRACE after that (checkpoint_claim.c): of the time that a
  * daemon ran, by the monotonic clock.
  */
-#ifndef DAEMON_CHECKPOINT_H
-#define DAEMON_CHECKPOINT_H
+#ifndef STATE_CHECKPOINT_H
+#define STATE_CHECKPOINT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "drains/engine.h"
+#include "state/slot.h"
 #include "streams/origin.h"
 #include "streams/stream.h"
 

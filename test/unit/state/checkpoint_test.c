@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "daemon/checkpoint_internal.h"
+#include "state/checkpoint_internal.h"
 
 struct fixture {
     struct loop loop;

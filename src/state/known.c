@@ -1,5 +1,5 @@
 /* See known.h. */
-#include "daemon/known.h"
+#include "state/known.h"
 
 #include <stdlib.h>
 

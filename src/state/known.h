@@ -8,13 +8,13 @@
  *
  * Streams of network inputs are here for their records only: they end with the run.
  */
-#ifndef DAEMON_KNOWN_H
-#define DAEMON_KNOWN_H
+#ifndef STATE_KNOWN_H
+#define STATE_KNOWN_H
 
 #include "base/map.h"
 #include "loop/loop.h"
+#include "state/slot.h"
 #include "streams/origin.h"
-#include "streams/state.h"
 #include "streams/stream.h"
 
 struct known_stream {

@@ -8,7 +8,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
-#include "daemon/checkpoint_internal.h"
+#include "state/checkpoint_internal.h"
 
 void checkpoint_entry_add(struct checkpoint *c, const struct state_record *r, uint32_t worker,
                           uint64_t round)

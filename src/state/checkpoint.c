@@ -1,5 +1,5 @@
 /* See checkpoint.h. */
-#include "daemon/checkpoint.h"
+#include "state/checkpoint.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "daemon/checkpoint_internal.h"
 #include "loop/work.h"
+#include "state/checkpoint_internal.h"
 
 #define STATE_TEXT_MAX (1024 * 1024 * 1024)
 #define COMPLAIN_MS 60000
@@ -93,7 +93,7 @@ static int encode(struct checkpoint *c)
     buf_clear(&c->text);
     rc = known_encode(&c->known, &s, &names);
     s.names = buf_str(&names);
-    rc |= state_encode(&c->text, &s);
+    rc |= state_slot_encode(&c->text, &s);
     buf_release(&names);
     free(s.streams);
     free(s.records);

@@ -6,14 +6,14 @@
  * where there is anything at all, all three are there and fit each other; a crash tears one slot at
  * most. Version 1 made the key first, and the second slot with its second write.
  */
-#ifndef DAEMON_STATE_LOOK_H
-#define DAEMON_STATE_LOOK_H
+#ifndef STATE_LOOK_H
+#define STATE_LOOK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
-#include "streams/state.h"
+#include "state/slot.h"
 
 #define STATE_SLOTS 2
 extern const char *const state_slot_names[STATE_SLOTS];

@@ -5,14 +5,14 @@
  * both, and then the key: where there is a key, both slots have been good. Everything here blocks:
  * loading happens before the loop runs, writing and looking through loop_work().
  */
-#ifndef DAEMON_STATE_DIR_H
-#define DAEMON_STATE_DIR_H
+#ifndef STATE_DIR_H
+#define STATE_DIR_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
-#include "streams/state.h"
+#include "state/slot.h"
 
 struct state_dir {
     char *path; /* owned */

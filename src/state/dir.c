@@ -1,5 +1,5 @@
-/* See state_dir.h. */
-#include "daemon/state_dir.h"
+/* See dir.h. */
+#include "state/dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/state_look.h"
+#include "state/look.h"
 
 #define SLOT_MIN (64 * 1024)
 

@@ -1,15 +1,15 @@
 /* Shared by checkpoint_records.c (the records in memory), checkpoint.c (loads and writes them) and
  * checkpoint_claim.c (records whose cursor is not there). */
-#ifndef DAEMON_CHECKPOINT_INTERNAL_H
-#define DAEMON_CHECKPOINT_INTERNAL_H
+#ifndef STATE_CHECKPOINT_INTERNAL_H
+#define STATE_CHECKPOINT_INTERNAL_H
 
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "daemon/checkpoint.h"
-#include "daemon/known.h"
-#include "daemon/state_dir.h"
+#include "state/checkpoint.h"
+#include "state/dir.h"
+#include "state/known.h"
 
 #define NOBODY                                                                                     \
     UINT32_MAX /* the record is of no worker now: loaded, and its cursor not attached yet */

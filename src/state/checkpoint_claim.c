@@ -4,7 +4,7 @@
  * is ended, and when all is known of its stream and no route has claimed it: an owner's then goes
  * at once, for his annotations have been read and say nothing of it; an operator's has ROUTE_GRACE.
  */
-#include "daemon/checkpoint_internal.h"
+#include "state/checkpoint_internal.h"
 
 /* The one of that pair; one whose file is here goes first. */
 static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint64_t key[2])

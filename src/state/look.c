@@ -1,5 +1,5 @@
-/* See state_look.h. */
-#include "daemon/state_look.h"
+/* See look.h. */
+#include "state/look.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ static void look_at_slot(struct state_look *look, int dir, unsigned i)
     }
     if (read_all(fd, &text, why) == 0) {
         look->empty[i] = text.len == 0;
-        look->good[i] = state_decode(buf_str(&text), &look->slots[i], why) == 0;
+        look->good[i] = state_slot_decode(buf_str(&text), &look->slots[i], why) == 0;
     }
     buf_release(&text);
     (void)close(fd); /* only read from */

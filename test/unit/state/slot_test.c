@@ -11,7 +11,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
-#include "streams/state.h"
+#include "state/slot.h"
 
 static struct state_record record(uint64_t n)
 {
@@ -61,7 +61,7 @@ static struct buf encoded(uint32_t n, uint64_t generation)
     s.records = xcalloc(n + 1, sizeof(*s.records));
     for (uint32_t i = 0; i < n; i++)
         s.records[i] = record(i + 1);
-    assert_int_equal(state_encode(&out, &s), 0);
+    assert_int_equal(state_slot_encode(&out, &s), 0);
     free(s.records);
     return out;
 }
@@ -75,7 +75,7 @@ static void what_is_written_is_read(void **state)
         struct err e;
 
         assert_int_equal(buf_add(&b, "rest of the allocated file", 26), 0);
-        assert_int_equal(state_decode(buf_str(&b), &s, &e), 0);
+        assert_int_equal(state_slot_decode(buf_str(&b), &s, &e), 0);
         assert_int_equal(s.generation, 9);
         assert_int_equal(s.version, STATE_VERSION);
         assert_int_equal(s.written_ns, 42);
@@ -125,7 +125,7 @@ static void test_S03_cut_at_every_length(void **state)
         char *copy = xmalloc(n + 1); /* exact, so that a read beyond it is seen */
 
         memcpy(copy, b.p, n);
-        assert_int_equal(state_decode(str_make(copy, n), &s, &e), -1);
+        assert_int_equal(state_slot_decode(str_make(copy, n), &s, &e), -1);
         assert_int_equal(e.code, EBADMSG);
         free(copy);
     }
@@ -142,7 +142,7 @@ static void test_S03_every_bit_flipped(void **state)
         struct err e = {0};
 
         b.p[i / 8] = (char)(b.p[i / 8] ^ 1 << i % 8);
-        assert_int_equal(state_decode(buf_str(&b), &s, &e), -1);
+        assert_int_equal(state_slot_decode(buf_str(&b), &s, &e), -1);
         assert_int_equal(e.code, EBADMSG); /* no newer version, whatever the bit says */
         b.p[i / 8] = (char)(b.p[i / 8] ^ 1 << i % 8);
     }
@@ -169,7 +169,7 @@ static void test_S04_newer_version_is_named(void **state)
     (void)state;
     b.p[8] = STATE_VERSION + 1;
     put_sum(&b, STATE_HEADER_SIZE - 4, sum_of(b.p, STATE_HEADER_SIZE - 4));
-    assert_int_equal(state_decode(buf_str(&b), &s, &e), -1);
+    assert_int_equal(state_slot_decode(buf_str(&b), &s, &e), -1);
     assert_int_equal(e.code, EPROTONOSUPPORT);
     assert_non_null(strstr(e.text, "version 3"));
     buf_release(&b);
@@ -190,7 +190,7 @@ static void version_1_is_read(void **state)
     sum = (uint32_t)crc32(sum_of(old.p, 36), (const Bytef *)old.p + STATE_HEADER_SIZE,
                           2 * STATE_RECORD_SIZE);
     put_sum(&old, 36, sum);
-    assert_int_equal(state_decode(buf_str(&old), &s, &e), 0);
+    assert_int_equal(state_slot_decode(buf_str(&old), &s, &e), 0);
     assert_int_equal(s.version, 1);
     assert_int_equal(s.generation, 9);
     assert_int_equal(s.len, 2);
@@ -199,7 +199,7 @@ static void version_1_is_read(void **state)
     assert_int_equal(s.records[1].away_ms, 0); /* what stood there was a wall time */
     free(s.records);
     old.p[36]++;
-    assert_int_equal(state_decode(buf_str(&old), &s, &e), -1);
+    assert_int_equal(state_slot_decode(buf_str(&old), &s, &e), -1);
     assert_int_equal(e.code, EBADMSG);
     buf_release(&old);
     buf_release(&b);
