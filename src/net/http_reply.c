@@ -1,4 +1,4 @@
-/* Answers of the HTTP server: made of a status, headers and a body, handed to the connection. */
+/* Answers of the HTTP server: a status, headers and a body, laid out in the connection. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -45,24 +45,12 @@ static int put_head(struct http_conn *c, int status, const char *type, struct st
         reason_of(status), type, len, STR_ARG(headers), c->close ? "connection: close\r\n" : "");
 }
 
-/* <b> or <body>. */
-static void reply_send(struct http_reply *r, int status, const char *type, struct str body,
-                       struct http_body *b)
+void http_reply_put(struct http_reply *r, int status, const char *type, struct str body,
+                    struct http_body *b)
 {
     struct http_conn *c = r->conn;
     size_t len = b ? b->text.len : body.len;
 
-    if (!c) {
-        http_reply_free(r);
-        return;
-    }
-    if (c->reply != r)
-        BUG("http: answered twice");
-    if (c->phase == BODY) { /* what is left of it is not read */
-        c->close = true;
-        c->sink = NULL;
-    }
-    c->reply = NULL;
     if (put_head(c, status, type, buf_str(&r->headers), len) < 0 ||
         (!b && !c->head_only && buf_add_str(&c->out, body) < 0)) {
         buf_clear(&c->out);
@@ -71,19 +59,6 @@ static void reply_send(struct http_reply *r, int status, const char *type, struc
         b->refs++;
         c->body = b;
     }
-    http_reply_free(r);
-    http_conn_write(c);
-}
-
-void http_reply_send(struct http_reply *r, int status, const char *content_type, struct str body)
-{
-    reply_send(r, status, content_type, body, NULL);
-}
-
-void http_reply_send_body(struct http_reply *r, int status, const char *content_type,
-                          struct http_body *b)
-{
-    reply_send(r, status, content_type, STR(""), b);
 }
 
 struct http_body *http_body_create(struct http_server *s, struct buf *text)

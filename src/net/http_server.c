@@ -30,42 +30,6 @@ static void bury(struct loop_task *t)
         free(s);
 }
 
-/* ---- making room ---- */
-
-static struct http_conn *conn_of(const struct place *p)
-{
-    return container_of((struct place *)(uintptr_t)p, struct http_conn, place);
-}
-
-static void evict(struct place *p)
-{
-    struct http_conn *c = conn_of(p);
-
-    c->server->stats.evicted++;
-    http_conn_close(c);
-}
-
-/* Others than <arg>. A body that is being read holds next to nothing. */
-static bool holds_bytes(void *arg, const struct place *p)
-{
-    const struct http_conn *c = conn_of(p);
-
-    return c != arg && c->phase != BODY && (c->held || c->body);
-}
-
-void http_server_count(struct http_server *s, struct http_conn *c)
-{
-    size_t held = c->in.cap + c->out.cap;
-    struct place *victim;
-
-    s->held += held - c->held;
-    c->held = held;
-    if (!held && !c->body)
-        return;
-    while (s->held > HTTP_HELD_MAX && (victim = places_victim(&s->places, holds_bytes, c)))
-        evict(victim);
-}
-
 /* ---- accepting ---- */
 
 static void on_accept(void *arg, int fd)
@@ -119,7 +83,7 @@ struct http_server *http_server_create(struct loop *l, struct str address, uint1
     struct http_server *s = create(l, handler, arg);
 
     places_init(&s->places, HTTP_CONNECTIONS_MAX, HTTP_PEER_CONNECTIONS_MAX, HTTP_GUESTS_MAX,
-                evict);
+                http_conn_evict);
     s->listen = listener_create(l, "http", address, port, on_accept, s, e);
     if (s->listen)
         return s;
@@ -132,7 +96,8 @@ struct http_server *http_server_create_local(struct loop *l, http_handler *handl
 {
     struct http_server *s = create(l, handler, arg);
 
-    places_init(&s->places, HTTP_LOCAL_CONNECTIONS_MAX, HTTP_LOCAL_CONNECTIONS_MAX, 0, evict);
+    places_init(&s->places, HTTP_LOCAL_CONNECTIONS_MAX, HTTP_LOCAL_CONNECTIONS_MAX, 0,
+                http_conn_evict);
     return s;
 }
 
@@ -175,7 +140,7 @@ void http_server_free(struct http_server *s)
     listener_free(s->listen);
     s->listen = NULL;
     while (!list_empty(&s->places.all))
-        http_conn_close(conn_of(list_entry(s->places.all.next, struct place, node)));
+        http_conn_close(http_conn_of(list_entry(s->places.all.next, struct place, node)));
     places_release(&s->places);
     while (!list_empty(&s->replies))
         http_reply_free(list_entry(s->replies.next, struct http_reply, node));

@@ -53,6 +53,89 @@ void http_conn_close(struct http_conn *c)
     }
 }
 
+/* ---- making room ---- */
+
+struct http_conn *http_conn_of(const struct place *p)
+{
+    return container_of((struct place *)(uintptr_t)p, struct http_conn, place);
+}
+
+void http_conn_evict(struct place *p)
+{
+    struct http_conn *c = http_conn_of(p);
+
+    c->server->stats.evicted++;
+    http_conn_close(c);
+}
+
+/* Others than <arg>. A body that is being read holds next to nothing. */
+static bool holds_bytes(void *arg, const struct place *p)
+{
+    const struct http_conn *c = http_conn_of(p);
+
+    return c != arg && c->phase != BODY && (c->held || c->body);
+}
+
+/* Counts what <c> holds now; others that hold something are closed when that is too much. */
+static void count_held(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    size_t held = c->in.cap + c->out.cap;
+    struct place *victim;
+
+    s->held += held - c->held;
+    c->held = held;
+    if (!held && !c->body)
+        return;
+    while (s->held > HTTP_HELD_MAX && (victim = places_victim(&s->places, holds_bytes, c)))
+        http_conn_evict(victim);
+}
+
+/* ---- answers ---- */
+
+static void write_answer(struct http_conn *c)
+{
+    c->phase = WRITE;
+    loop_timer_start(c->timer, HTTP_WRITE_MS);
+    places_set(&c->server->places, &c->place, PLACE_SPARE);
+    run(c);
+}
+
+/* <b> or <body>. */
+static void reply_send(struct http_reply *r, int status, const char *type, struct str body,
+                       struct http_body *b)
+{
+    struct http_conn *c = r->conn;
+
+    if (!c) {
+        http_reply_free(r);
+        return;
+    }
+    if (c->reply != r)
+        BUG("http: answered twice");
+    if (c->phase == BODY) { /* what is left of it is not read */
+        c->close = true;
+        c->sink = NULL;
+    }
+    c->reply = NULL;
+    http_reply_put(r, status, type, body, b);
+    http_reply_free(r);
+    write_answer(c);
+}
+
+void http_reply_send(struct http_reply *r, int status, const char *content_type, struct str body)
+{
+    reply_send(r, status, content_type, body, NULL);
+}
+
+void http_reply_send_body(struct http_reply *r, int status, const char *content_type,
+                          struct http_body *b)
+{
+    reply_send(r, status, content_type, STR(""), b);
+}
+
+/* ---- a request's head ---- */
+
 /* Refuses a malformed or unwanted request and ends the connection. */
 static void refuse(struct http_conn *c, int status, const char *why)
 {
@@ -69,8 +152,6 @@ static void refuse(struct http_conn *c, int status, const char *why)
     http_reply_send(r, status, "text/plain", buf_str(&text));
     buf_release(&text);
 }
-
-/* ---- a request's head ---- */
 
 static const struct http_sink *sink_of(const struct http_server *s, struct str path)
 {
@@ -369,18 +450,10 @@ static void run(struct http_conn *c)
         return;
     }
     buf_shrink(&c->in);
-    http_server_count(c->server, c);
+    count_held(c);
     loop_fd_set(c->watch, c->phase == WAIT               ? 0
                           : c->phase == WRITE || c->more ? LOOP_WRITE
                                                          : LOOP_READ);
-}
-
-void http_conn_write(struct http_conn *c)
-{
-    c->phase = WRITE;
-    loop_timer_start(c->timer, HTTP_WRITE_MS);
-    places_set(&c->server->places, &c->place, PLACE_SPARE);
-    run(c);
 }
 
 static void throw_away(struct http_conn *c, size_t n)

@@ -1,5 +1,5 @@
 /* What the files of the HTTP server share: http_server.c accepts, http_session.c serves one
- * connection, http_reply.c makes the answers. Nobody else includes this. */
+ * connection, http_reply.c makes the answers. Each uses those behind it. Nobody else includes this. */
 #ifndef NET_HTTP_SESSION_H
 #define NET_HTTP_SESSION_H
 
@@ -78,6 +78,9 @@ struct http_server {
 /* ---- http_reply.c ---- */
 struct http_reply *http_reply_new(struct http_conn *c);
 void http_reply_free(struct http_reply *r);
+/* Lays the answer out in its connection's <out> and <body>: <b>, or a copy of <body>. */
+void http_reply_put(struct http_reply *r, int status, const char *type, struct str body,
+                    struct http_body *b);
 
 /* ---- http_session.c ---- */
 /* Waits for a request. */
@@ -86,11 +89,8 @@ void http_conn_ready(void *arg, int events, int error);
 void http_conn_timer(void *arg);
 /* Takes it out at once; it is freed at the end of the turn. */
 void http_conn_close(struct http_conn *c);
-/* The answer lies in <out> and <body>. */
-void http_conn_write(struct http_conn *c);
-
-/* ---- http_server.c ---- */
-/* Counts what <c> holds now; others that hold something are closed when that is too much. */
-void http_server_count(struct http_server *s, struct http_conn *c);
+/* Closes it to make room for another. */
+void http_conn_evict(struct place *p);
+struct http_conn *http_conn_of(const struct place *p);
 
 #endif
