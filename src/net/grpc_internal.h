@@ -1,5 +1,6 @@
 /* What the parts of the gRPC server share: grpc_server.c accepts and watches the time,
- * grpc_session.c speaks HTTP/2, grpc_call.c finds messages. Nobody else includes this. */
+ * grpc_session.c speaks HTTP/2, grpc_call.c finds messages, grpc_conn.c answers. Each uses those
+ * behind it. Nobody else includes this. */
 #ifndef NET_GRPC_INTERNAL_H
 #define NET_GRPC_INTERNAL_H
 
@@ -73,26 +74,13 @@ struct grpc_call {
     bool answered;
 };
 
-/* ---- grpc_server.c ---- */
-/* A new connection, which it owns. */
-void grpc_server_accept(struct grpc_server *s, int fd);
+/* ---- grpc_conn.c ---- */
 void grpc_complain(struct grpc_conn *c, const char *why);
-/* The client has broken the protocol: counted and said; no more of it is looked at. */
+/* The client has broken the protocol: counted and logged; no more of it is looked at. */
 void grpc_conn_broken(struct grpc_conn *c, const char *why);
-/* Takes it out at once; it is freed at the end of the turn. */
-void grpc_conn_close(struct grpc_conn *c);
 void grpc_conn_owes(struct grpc_conn *c);
 /* Starts the timer that looks for those who are slow. */
 void grpc_watch_time(struct grpc_server *s);
-
-/* ---- grpc_session.c ---- */
-int grpc_session_init(struct grpc_server *s);
-/* A session for <c>; -1: no memory. */
-int grpc_session_open(struct grpc_conn *c);
-void grpc_session_read(struct grpc_conn *c, const char *p, size_t n);
-/* Writes what can be written. Closes the connection when all is said. */
-void grpc_session_write(struct grpc_conn *c);
-void grpc_session_free(struct grpc_conn *c);
 /* Answers without a service: <http> is the HTTP status, or 200 and a gRPC one. */
 void grpc_respond(struct grpc_call *c, const char *http, enum grpc_status status, const char *text);
 /* Gives <n> bytes of the call's window back. */
@@ -105,5 +93,18 @@ void grpc_call_finish(struct grpc_call *c);
 void grpc_call_free(struct grpc_call *c);
 /* Ends it by an error of the client's. */
 void grpc_call_fail(struct grpc_call *c, enum grpc_status status, const char *why);
+
+/* ---- grpc_session.c ---- */
+int grpc_session_init(struct grpc_server *s);
+/* A session for <c>; -1: no memory. */
+int grpc_session_open(struct grpc_conn *c);
+void grpc_session_read(struct grpc_conn *c, const char *p, size_t n);
+/* Writes what can be written. Marks <c> as broken when all is sent. */
+void grpc_session_write(struct grpc_conn *c);
+void grpc_session_free(struct grpc_conn *c);
+
+/* ---- grpc_server.c ---- */
+/* A new connection, which it owns. */
+void grpc_server_accept(struct grpc_server *s, int fd);
 
 #endif

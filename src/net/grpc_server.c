@@ -10,22 +10,6 @@
 #define READS_PER_TURN 4
 #define READ_ALL (1024 * 1024) /* of a client that we leave */
 
-void grpc_complain(struct grpc_conn *c, const char *why)
-{
-    struct grpc_server *s = c->server;
-
-    log_warn_for(LOG_BY_SENDER(str_of(c->address)), "grpc client is refused",
-                 KV_CSTR("input", s->name), KV_CSTR("peer", c->address), KV_CSTR("reason", why));
-}
-
-void grpc_conn_broken(struct grpc_conn *c, const char *why)
-{
-    c->broken = true;
-    c->owes_since = loop_now(c->server->loop) + 1;
-    c->server->stats.failed++;
-    grpc_complain(c, why);
-}
-
 /* ---- connections end ---- */
 
 static void conn_free(struct grpc_conn *c)
@@ -45,7 +29,8 @@ static void reap_run(struct loop_task *t)
         conn_free(list_entry(s->gone.next, struct grpc_conn, node));
 }
 
-void grpc_conn_close(struct grpc_conn *c)
+/* Takes it out at once; it is freed at the end of the turn. */
+static void conn_close(struct grpc_conn *c)
 {
     struct grpc_server *s = c->server;
 
@@ -64,23 +49,6 @@ void grpc_conn_close(struct grpc_conn *c)
 }
 
 /* ---- the time ---- */
-
-void grpc_watch_time(struct grpc_server *s)
-{
-    if (!loop_timer_active(s->sweep))
-        loop_timer_start(s->sweep, INPUT_SWEEP_MS);
-}
-
-void grpc_conn_owes(struct grpc_conn *c)
-{
-    if (!list_empty(&c->calls) && !c->out.len && !c->broken) {
-        c->owes_since = 0;
-        return;
-    }
-    if (!c->owes_since)
-        c->owes_since = loop_now(c->server->loop) + 1;
-    grpc_watch_time(c->server);
-}
 
 /* True when it is too late for <since>; *more when it may get so. */
 static bool is_late(const struct grpc_server *s, uint64_t since, bool *more)
@@ -113,7 +81,7 @@ static void sweep_fired(void *arg)
 
         if (c->broken ? loop_now(s->loop) >= c->owes_since + GRPC_GOODBYE_MS
                       : c->out.len && is_late(s, c->owes_since, &more)) {
-            grpc_conn_close(c); /* it has had time to read why */
+            conn_close(c); /* it has had time to read why */
         } else if (c->broken) {
             more = true;
         } else if (is_late(s, c->owes_since, &more)) {
@@ -176,7 +144,7 @@ static void ended(void *arg, const struct err *e)
         c->server->stats.failed++;
         grpc_complain(c, e->text);
     }
-    grpc_conn_close(c);
+    conn_close(c);
 }
 
 static const struct accepted_ops conn_ops = {
@@ -189,7 +157,7 @@ static void evict(struct place *p)
 
     c->server->stats.failed++;
     grpc_complain(c, "it made room for another");
-    grpc_conn_close(c);
+    conn_close(c);
 }
 
 static void refuse(struct grpc_conn *c, int fd)
@@ -293,7 +261,7 @@ static void say_goodbye(struct grpc_conn *c)
     for (size_t n = 1, total = 0; n && total < READ_ALL;
          total += n) /* what is not read would undo it */
         n = accepted_read(c->io, c->server->chunk, READ_SIZE);
-    grpc_conn_close(c);
+    conn_close(c);
 }
 
 void grpc_server_free(struct grpc_server *s)

@@ -11,64 +11,6 @@
 #define OUT_MAX (64 * 1024)
 #define OUT_FULL (16 * 1024)
 
-/* ---- what is answered ---- */
-
-#define HEADER(n, v)                                                                               \
-    ((nghttp2_nv){(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v),      \
-                  NGHTTP2_NV_FLAG_NONE})
-
-/* An empty message, and then the status. */
-static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
-                           uint32_t *flags, nghttp2_data_source *source, void *arg)
-{
-    static const uint8_t empty[5] = {0};
-    const nghttp2_nv status[] = {HEADER("grpc-status", "0")};
-
-    (void)source, (void)arg;
-    if (room < sizeof(empty))
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    memcpy(out, empty, sizeof(empty));
-    *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    if (nghttp2_submit_trailer(session, id, status, ARRAY_LEN(status)) != 0)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    return sizeof(empty);
-}
-
-void grpc_respond(struct grpc_call *c, const char *http, enum grpc_status status, const char *text)
-{
-    nghttp2_session *session = c->conn->session;
-    const nghttp2_data_provider body = {.read_callback = read_answer};
-    char number[16];
-    int rc;
-
-    (void)snprintf(number, sizeof(number), "%d", (int)status);
-    if (http[0] != '2') {
-        const nghttp2_nv h[] = {HEADER(":status", http)};
-
-        rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), NULL);
-    } else if (status == GRPC_OK) {
-        const nghttp2_nv h[] = {HEADER(":status", http),
-                                HEADER("content-type", "application/grpc")};
-
-        rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), &body);
-    } else {
-        const nghttp2_nv h[] = {HEADER(":status", http), HEADER("content-type", "application/grpc"),
-                                HEADER("grpc-status", number), HEADER("grpc-message", text),
-                                HEADER("grpc-accept-encoding", "identity")};
-
-        rc = nghttp2_submit_response(session, c->id, h, ARRAY_LEN(h), NULL);
-    }
-    if (rc != 0)
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, c->id, NGHTTP2_INTERNAL_ERROR);
-    loop_task_post(c->conn->server->loop, &c->conn->work);
-}
-
-void grpc_window(struct grpc_call *c, size_t n)
-{
-    (void)nghttp2_session_consume_stream(c->conn->session, c->id, n); /* it may have ended */
-    loop_task_post(c->conn->server->loop, &c->conn->work);
-}
-
 /* Refuses a request that is no call of ours. */
 static void refuse(struct grpc_call *c, const char *http, enum grpc_status status, const char *why)
 {
