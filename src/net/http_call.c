@@ -156,7 +156,27 @@ static struct http_call *take(struct http_origin *o)
     return call;
 }
 
-/* ---- the request ---- */
+/* ---- running ---- */
+
+/* Its <done> runs at the end of this turn. */
+static void finish(struct http_call *call)
+{
+    struct http_client *c = call->origin->client;
+
+    call->state = HTTP_CALL_FINISHED;
+    list_add_tail(&c->finished, &call->node);
+    loop_task_post(c->loop, &c->deliver);
+}
+
+/* Ends without an answer; <e> says why. */
+static void fail(struct http_call *call, const struct err *e)
+{
+    call->head.status = 0;
+    call->err = *e;
+    buf_clear(&call->body);
+    call->truncated = false;
+    finish(call);
+}
 
 static void add_header(struct curl_slist **list, const char *header)
 {
@@ -166,6 +186,74 @@ static void add_header(struct curl_slist **list, const char *header)
         BUG("http: out of memory");
     *list = grown;
 }
+
+static long left_of(uint64_t total, uint64_t elapsed)
+{
+    return elapsed >= total ? 1 : (long)(total - elapsed);
+}
+
+/* Tells curl where the alias is, and which aliases it may forget. */
+static void give_pin(struct http_call *call)
+{
+    struct http_origin *o = call->origin;
+    struct curl_slist *old = call->pin;
+
+    if (call->pin_loaded == o->pin_version)
+        return;
+    call->pin = o->client->forget;
+    o->client->forget = NULL;
+    add_header(&call->pin, buf_cstr(&o->pin));
+    (void)curl_easy_setopt(call->easy, CURLOPT_RESOLVE, call->pin);
+    curl_slist_free_all(old);
+    call->pin_given = o->pin_version;
+}
+
+static void start(struct http_call *call)
+{
+    struct http_origin *o = call->origin;
+    uint64_t elapsed = loop_now(o->client->loop) - call->started_ms;
+    CURLMcode rc;
+    struct err e;
+
+    http_head_init(&call->head);
+    buf_clear(&call->body);
+    call->body_bytes = 0;
+    call->truncated = call->leftovers = call->tls_begun = false;
+    call->err.code = 0;
+    call->curl_error[0] = '\0';
+    give_pin(call);
+    (void)curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, left_of(call->timeout_ms, elapsed));
+    (void)curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                           left_of(o->cfg.connect_timeout_ms, elapsed));
+    rc = curl_multi_add_handle(o->client->multi, call->easy);
+    if (rc == CURLM_OK) {
+        call->state = HTTP_CALL_RUNNING;
+        return;
+    }
+    (void)err_set(&e, ENOMEM, "http: %s: %s", o->label, curl_multi_strerror(rc));
+    fail(call, &e);
+}
+
+/* The addresses of <o> are there, or (<e>) cannot be had: goes on with the calls that wait. */
+static void wake(struct http_origin *o, const struct err *e, bool refused)
+{
+    struct list now;
+
+    list_init(&now);
+    list_move_all(&now, &o->waiting);
+    while (!list_empty(&now)) {
+        struct http_call *call = list_entry(now.next, struct http_call, node);
+
+        list_del(&call->node);
+        call->refused = refused;
+        if (e)
+            fail(call, e);
+        else
+            start(call);
+    }
+}
+
+/* ---- the request ---- */
 
 static bool same_headers(const struct http_call *call, const char *const *headers)
 {
@@ -297,78 +385,22 @@ struct http_call *http_send(struct http_origin *o, const struct http_request *re
     http_pin_ask_again(o);
     http_head_init(&call->head);
     if (e.code) {
-        http_call_fail(call, &e);
+        fail(call, &e);
     } else if (set_method(call, req->method, req->body, &e) < 0 ||
                set_target(call, req->target, &e) < 0 || set_headers(call, req->headers, &e) < 0) {
         (void)err_wrap(&e, "http: %s", o->label);
-        http_call_fail(call, &e);
+        fail(call, &e);
     } else if (http_pin_fresh(o)) {
-        http_call_start(call);
+        start(call);
     } else {
         call->state = HTTP_CALL_WAITING;
         list_add_tail(&o->waiting, &call->node);
-        http_pin_resolve(o);
+        http_pin_resolve(o, wake);
     }
     return call;
 }
 
-/* ---- running ---- */
-
-static long left_of(uint64_t total, uint64_t elapsed)
-{
-    return elapsed >= total ? 1 : (long)(total - elapsed);
-}
-
-/* Tells curl where the alias is, and which aliases it may forget. */
-static void give_pin(struct http_call *call)
-{
-    struct http_origin *o = call->origin;
-    struct curl_slist *old = call->pin;
-
-    if (call->pin_loaded == o->pin_version)
-        return;
-    call->pin = o->client->forget;
-    o->client->forget = NULL;
-    add_header(&call->pin, buf_cstr(&o->pin));
-    (void)curl_easy_setopt(call->easy, CURLOPT_RESOLVE, call->pin);
-    curl_slist_free_all(old);
-    call->pin_given = o->pin_version;
-}
-
-void http_call_start(struct http_call *call)
-{
-    struct http_origin *o = call->origin;
-    uint64_t elapsed = loop_now(o->client->loop) - call->started_ms;
-    CURLMcode rc;
-    struct err e;
-
-    http_head_init(&call->head);
-    buf_clear(&call->body);
-    call->body_bytes = 0;
-    call->truncated = call->leftovers = call->tls_begun = false;
-    call->err.code = 0;
-    call->curl_error[0] = '\0';
-    give_pin(call);
-    (void)curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, left_of(call->timeout_ms, elapsed));
-    (void)curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                           left_of(o->cfg.connect_timeout_ms, elapsed));
-    rc = curl_multi_add_handle(o->client->multi, call->easy);
-    if (rc == CURLM_OK) {
-        call->state = HTTP_CALL_RUNNING;
-        return;
-    }
-    (void)err_set(&e, ENOMEM, "http: %s: %s", o->label, curl_multi_strerror(rc));
-    http_call_fail(call, &e);
-}
-
-void http_call_fail(struct http_call *call, const struct err *e)
-{
-    call->head.status = 0;
-    call->err = *e;
-    buf_clear(&call->body);
-    call->truncated = false;
-    http_client_finished(call->origin->client, call);
-}
+/* ---- the end ---- */
 
 void http_call_ended(struct http_call *call, CURLcode code)
 {
@@ -381,17 +413,17 @@ void http_call_ended(struct http_call *call, CURLcode code)
     call->pin_given = 0;
     if (call->head.status) {
         call->truncated = code != CURLE_OK;
-        http_client_finished(o->client, call);
+        finish(call);
     } else if (call->leftovers && !call->retried) {
         call->retried = true;
         if (call->rewind_body)
             call->rewind_body(call->arg);
         (void)curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
-        http_call_start(call);
+        start(call);
     } else {
         o->suspect = true;
         http_easy_error(call, code, &e);
-        http_call_fail(call, &e);
+        fail(call, &e);
     }
 }
 
@@ -412,8 +444,6 @@ void http_call_deliver(struct http_call *call)
     call->done(call->arg, &a, a.status ? NULL : &call->err);
     o->delivering--;
     recycle(call);
-    if (o->closing && !o->delivering)
-        http_origin_destroy(o);
 }
 
 void http_cancel(struct http_call *call)

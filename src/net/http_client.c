@@ -1,181 +1,14 @@
 /*
- * curl's multi on the loop: it tells which sockets to watch and when to wake it, the loop tells it
- * what happened, and what has finished is handed out by a task at the end of the turn. So <done>
+ * The client as a whole. Finished calls are handed out by a task at the end of the turn, so <done>
  * never runs inside curl nor inside http_send(), and may do anything but free the client.
- *
- * curl keeps idle connections itself; client->connections bounds how many. It notices that a peer
- * has closed an idle one when it next opens a connection (at most once a second), not before; until
- * then they cost a file descriptor each.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "net/http_internal.h"
 
-#define IDLE_CONNECTIONS_MIN 4
-#define IDLE_CONNECTIONS_MAX 128 /* of all origins together */
-
-static struct str fd_key(const int *fd)
-{
-    return str_make((const char *)fd, sizeof(*fd));
-}
-
-/* ---- sockets ---- */
-
-static uint64_t inode_of(int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 ? (uint64_t)st.st_ino : 0;
-}
-
-bool http_socket_gone(const struct http_socket *s)
-{
-    return inode_of(s->fd) != s->inode;
-}
-
-static void watch(struct http_socket *s, int events);
-
-static void forget(struct http_socket *s)
-{
-    (void)map_del(&s->client->sockets, fd_key(&s->fd));
-    loop_fd_free(s->watch);
-    list_del(&s->node);
-    free(s);
-}
-
-void http_socket_opened(struct http_origin *o, int fd)
-{
-    struct http_client *c = o->client;
-    struct http_socket *s = map_get(&c->sockets, fd_key(&fd));
-    int events = 0;
-
-    if (s) { /* closed without a word; curl believes that <fd> is watched already */
-        events = s->events;
-        forget(s);
-    }
-    s = xcalloc(1, sizeof(*s));
-    s->fd = fd;
-    s->inode = inode_of(fd);
-    s->client = c;
-    list_add_tail(&o->sockets, &s->node);
-    (void)map_put(&c->sockets, fd_key(&s->fd), s);
-    watch(s, events);
-}
-
-void http_socket_closing(struct http_client *c, int fd)
-{
-    struct http_socket *s = map_get(&c->sockets, fd_key(&fd));
-
-    if (!s)
-        BUG("http: curl closes a socket that it did not ask for");
-    forget(s);
-}
-
-/* ---- curl to loop ---- */
-
-static void reap(struct http_client *c)
-{
-    CURLMsg *msg;
-    int left;
-
-    while ((msg = curl_multi_info_read(c->multi, &left))) {
-        CURLcode code = msg->data.result; /* <msg> dies when the handle is removed */
-        char *call = NULL;
-
-        if (msg->msg != CURLMSG_DONE)
-            continue;
-        (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &call); /* was set by us */
-        http_call_ended((struct http_call *)(void *)call, code);
-    }
-}
-
-static void drive(struct http_client *c, curl_socket_t fd, int events)
-{
-    int running;
-    CURLMcode rc = curl_multi_socket_action(c->multi, fd, events, &running);
-
-    if (rc != CURLM_OK)
-        BUG("http: curl multi: %s", curl_multi_strerror(rc));
-    reap(c);
-}
-
-static void on_timer(void *arg)
-{
-    drive(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static void on_kick(struct loop_task *t)
-{
-    drive(container_of(t, struct http_client, kick), CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int timer_wanted(CURLM *multi, long ms, void *arg)
-{
-    struct http_client *c = arg;
-
-    (void)multi;
-    loop_task_cancel(&c->kick);
-    loop_timer_stop(c->timer);
-    if (ms == 0)
-        loop_task_post(c->loop, &c->kick);
-    else if (ms > 0)
-        loop_timer_start(c->timer, (uint64_t)ms);
-    return 0;
-}
-
-static void on_ready(void *arg, int events, int error)
-{
-    struct http_socket *s = arg;
-    int bits = error ? CURL_CSELECT_ERR : 0;
-
-    if (events & LOOP_READ)
-        bits |= CURL_CSELECT_IN;
-    if (events & LOOP_WRITE)
-        bits |= CURL_CSELECT_OUT;
-    drive(s->client, s->fd, bits); /* may close it, and then <s> is gone */
-}
-
-static void watch(struct http_socket *s, int events)
-{
-    int error;
-
-    s->events = events;
-    if (!s->watch && events)
-        s->watch = loop_fd_create(s->client->loop, s->fd, on_ready, s, &error);
-    /* Without a watch (no memory in the kernel) the call runs into its timeout. */
-    if (s->watch)
-        loop_fd_set(s->watch, events);
-}
-
-static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
-{
-    struct http_client *c = arg;
-    struct http_socket *s = map_get(&c->sockets, fd_key(&fd));
-
-    (void)easy, (void)unused;
-    if (!s)
-        BUG("http: curl watches a socket that it did not ask for");
-    if (what != CURL_POLL_REMOVE)
-        watch(s, (what & CURL_POLL_IN ? LOOP_READ : 0) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0));
-    else if (!s->used && http_socket_gone(s))
-        forget(s);
-    else
-        watch(s, 0);
-    return 0;
-}
-
 /* ---- what has finished ---- */
-
-void http_client_finished(struct http_client *c, struct http_call *call)
-{
-    call->state = HTTP_CALL_FINISHED;
-    list_add_tail(&c->finished, &call->node);
-    loop_task_post(c->loop, &c->deliver);
-}
 
 /* One by one off the list, because <done> may cancel another call that is on it. */
 static void on_deliver(struct loop_task *t)
@@ -187,24 +20,16 @@ static void on_deliver(struct loop_task *t)
     list_move_all(&now, &c->finished);
     while (!list_empty(&now)) {
         struct http_call *call = list_entry(now.next, struct http_call, node);
+        struct http_origin *o = call->origin;
 
         list_del(&call->node);
         http_call_deliver(call);
+        if (o->closing && !o->delivering)
+            http_origin_destroy(o);
     }
 }
 
 /* ---- life ---- */
-
-void http_client_resize(struct http_client *c)
-{
-    unsigned long n = c->connections;
-
-    if (n < IDLE_CONNECTIONS_MIN)
-        n = IDLE_CONNECTIONS_MIN;
-    if (n > IDLE_CONNECTIONS_MAX)
-        n = IDLE_CONNECTIONS_MAX;
-    (void)curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)n); /* a hint */
-}
 
 struct http_client *http_client_create(struct loop *l, struct dns *dns, struct err *e)
 {
@@ -219,18 +44,11 @@ struct http_client *http_client_create(struct loop *l, struct dns *dns, struct e
     c = xcalloc(1, sizeof(*c));
     c->loop = l;
     c->dns = dns;
-    c->multi = multi;
-    c->timer = loop_timer_create(l, on_timer, c);
-    loop_task_init(&c->kick, on_kick);
+    c->ended = http_call_ended;
     loop_task_init(&c->deliver, on_deliver);
     list_init(&c->finished);
     list_init(&c->origins);
-    map_init(&c->sockets);
-    (void)curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
-    (void)curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, c);
-    (void)curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
-    (void)curl_multi_setopt(multi, CURLMOPT_TIMERDATA, c);
-    http_client_resize(c);
+    http_multi_init(c, multi);
     return c;
 }
 
@@ -240,14 +58,8 @@ void http_client_free(struct http_client *c)
         return;
     if (!list_empty(&c->origins))
         BUG("http: client freed before its origins");
-    (void)curl_multi_cleanup(c->multi); /* no handle is in it; closes the idle connections */
-    if (c->sockets.len)
-        BUG("http: curl left %zu sockets open", c->sockets.len);
-    loop_task_cancel(&c->kick);
+    http_multi_release(c);
     loop_task_cancel(&c->deliver);
-    loop_timer_free(c->timer);
-    map_release(&c->sockets);
-    curl_slist_free_all(c->forget);
     free(c);
     curl_global_cleanup();
 }

@@ -1,14 +1,15 @@
 /*
  * What the files of the HTTP client share. Nobody outside net/ includes this.
  *
- *   http_client            one curl multi on the loop: sockets, the timer, what has finished
+ *   http_client            hands out finished calls
+ *     ├ http_multi.c       one curl multi on the loop: sockets and the timer
  *     └ http_origin        one scheme, host and port: addresses, policy, TLS, its calls
  *         ├ http_call      a request on a pooled easy handle
  *         │   └ http_head  status line and Retry-After, read from header lines
  *         ├ http_pin.c     the name's addresses, checked and pinned
  *         └ http_tls.c     certificates for curl's SSL_CTX
  *
- * Each struct is in the file of its name.
+ * Each file uses only those to its right: client, origin, call, pin and easy, multi and tls.
  *
  * Origins never share connections or addresses, though they share a multi: every origin tells curl
  * to connect to a name of its own ("o17.invalid", CURLOPT_CONNECT_TO), by which curl keys its
@@ -42,12 +43,13 @@ int64_t http_retry_after(struct str value, int64_t now_s);
 struct http_client {
     struct loop *loop;
     struct dns *dns;
-    CURLM *multi;              /* owned */
-    struct loop_timer *timer;  /* curl's */
-    struct loop_task kick;     /* curl wants to run at once */
-    struct loop_task deliver;  /* calls whose <done> is due */
-    struct list finished;      /* struct http_call.node */
-    struct list origins;       /* struct http_origin.node */
+    CURLM *multi;                                         /* owned */
+    void (*ended)(struct http_call *call, CURLcode code); /* curl is through with <call> */
+    struct loop_timer *timer;                             /* curl's */
+    struct loop_task kick;                                /* curl wants to run at once */
+    struct loop_task deliver;                             /* calls whose <done> is due */
+    struct list finished;                                 /* struct http_call.node */
+    struct list origins;                                  /* struct http_origin.node */
     struct map sockets;        /* fd -> struct http_socket, all that curl has open */
     struct curl_slist *forget; /* "-o17.invalid:443": addresses of origins that are gone, to be
                                   dropped by the next call */
@@ -132,6 +134,7 @@ struct http_origin {
     struct err tls_error;      /* of the last refused certificate */
     /* addresses */
     struct dns_query *query;
+    void (*pinned)(struct http_origin *o, const struct err *e, bool refused); /* its end */
     struct loop_timer *query_timer;
     struct list waiting; /* struct http_call.node */
     struct buf pin;      /* "o17.invalid:443:192.0.2.1,[2001:db8::1]"; empty = none */
@@ -148,32 +151,32 @@ struct http_origin {
     bool closing;
 };
 
-/* http_client.c */
+/* http_multi.c */
+/* Takes <multi> over. */
+void http_multi_init(struct http_client *c, CURLM *multi);
+void http_multi_release(struct http_client *c);
+/* After connections were added to or taken from c->connections. */
+void http_multi_resize(struct http_client *c);
 void http_socket_opened(struct http_origin *o, int fd);
 void http_socket_closing(struct http_client *c, int fd);
 /* It is closed, though curl has not said so. */
 bool http_socket_gone(const struct http_socket *s);
-/* Moves <call> to FINISHED; its <done> runs at the end of this turn. */
-void http_client_finished(struct http_client *c, struct http_call *call);
-/* After connections were added to or taken from c->connections. */
-void http_client_resize(struct http_client *c);
 
 /* http_origin.c */
+/* What http_origin_free() has left, when <closing> and nothing is <delivering>. */
 void http_origin_destroy(struct http_origin *o);
-/* http_pin.c: <call> waits in origin->waiting until the addresses are there or cannot be had. */
+/* http_pin.c */
 bool http_pin_fresh(const struct http_origin *o);
 /* Shuts the connections that the policy refuses by now, and forgets the addresses then. */
 void http_pin_ask_again(struct http_origin *o);
-void http_pin_resolve(struct http_origin *o);
+/* Calls <pinned> when the addresses are there, or (<e>) cannot be had. */
+void http_pin_resolve(struct http_origin *o,
+                      void (*pinned)(struct http_origin *o, const struct err *e, bool refused));
 void http_pin_release(struct http_origin *o);
 
 /* http_call.c */
 struct http_call *http_call_create(struct http_origin *o);
 void http_call_free(struct http_call *call);
-/* Gives it to curl. */
-void http_call_start(struct http_call *call);
-/* Ends without an answer; <e> says why. */
-void http_call_fail(struct http_call *call, const struct err *e);
 /* curl is through with it. */
 void http_call_ended(struct http_call *call, CURLcode code);
 /* Tells the caller, and puts the call back into the pool. */

@@ -103,7 +103,7 @@ struct http_origin *http_origin_create(struct http_client *c, const struct http_
     set_names(o);
     list_add_tail(&c->origins, &o->node);
     c->connections += o->cfg.connections;
-    http_client_resize(c);
+    http_multi_resize(c);
     return o;
 }
 
@@ -146,7 +146,7 @@ void http_origin_free(struct http_origin *o)
         list_del(it);
     }
     o->client->connections -= o->cfg.connections;
-    http_client_resize(o->client);
+    http_multi_resize(o->client);
     list_del(&o->node);
     o->closing = true;
     if (!o->delivering)

@@ -46,24 +46,6 @@ void http_pin_ask_again(struct http_origin *o)
     }
 }
 
-static void wake(struct http_origin *o, const struct err *e, bool refused)
-{
-    struct list now;
-
-    list_init(&now);
-    list_move_all(&now, &o->waiting);
-    while (!list_empty(&now)) {
-        struct http_call *call = list_entry(now.next, struct http_call, node);
-
-        list_del(&call->node);
-        call->refused = refused;
-        if (e)
-            http_call_fail(call, e);
-        else
-            http_call_start(call);
-    }
-}
-
 /* Appends <sa> as curl reads it. */
 static void add_address(struct buf *b, const struct sockaddr *sa)
 {
@@ -113,25 +95,25 @@ static void resolved(void *arg, const struct dns_addrs *addrs, const struct err 
     o->query = NULL;
     loop_timer_stop(o->query_timer);
     if (!addrs && o->pin.len && !list_empty(&o->sockets)) {
-        wake(o, NULL, false);
+        o->pinned(o, NULL, false);
         return;
     }
     if (!addrs || addrs->len == 0) {
         buf_clear(&o->pin);
         (void)err_set(&shown, e ? e->code : DNS_NO_ADDRESS, "http: resolve %s: %s", o->label,
                       e ? e->text : "no address");
-        wake(o, &shown, false);
+        o->pinned(o, &shown, false);
         return;
     }
     if (pin_allowed(o, addrs, &why) == 0) {
         (void)err_set(&shown, why.code, "http: connect to %s: %s", o->label, why.text);
-        wake(o, &shown, true);
+        o->pinned(o, &shown, true);
         return;
     }
     o->pin_version++;
     o->pinned_ms = loop_now(o->client->loop);
     o->suspect = false;
-    wake(o, NULL, false);
+    o->pinned(o, NULL, false);
 }
 
 static void too_slow(void *arg)
@@ -145,13 +127,15 @@ static void too_slow(void *arg)
     resolved(o, NULL, &e);
 }
 
-void http_pin_resolve(struct http_origin *o)
+void http_pin_resolve(struct http_origin *o,
+                      void (*pinned)(struct http_origin *o, const struct err *e, bool refused))
 {
     struct http_client *c = o->client;
     uint64_t ms = o->cfg.connect_timeout_ms;
 
     if (o->query)
         return;
+    o->pinned = pinned;
     if (!o->query_timer)
         o->query_timer = loop_timer_create(c->loop, too_slow, o);
     loop_timer_start(o->query_timer, ms < o->cfg.timeout_ms ? ms : o->cfg.timeout_ms);
