@@ -47,12 +47,6 @@ static void complain(struct journal_store *s, const struct err *e)
     journal_retry(s);
 }
 
-void journal_retry(struct journal_store *s)
-{
-    if (!loop_timer_active(s->retry))
-        loop_timer_start(s->retry, JOURNAL_RETRY_MS);
-}
-
 /* ---- shares ---- */
 
 /* Counts <n> bytes of <seg> to <share>, or to "others" when too many write to it. */

@@ -205,7 +205,7 @@ void journal_adopt(struct journal *j, const struct journal_found *f);
 
 /* ---- journal_sync.c ---- */
 void journal_wait_room(struct journal_store *s, struct journal_waiter *w);
-/* They are told in any case after JOURNAL_RETRY_MS. */
+/* Writes are tried again, and waiters called, after JOURNAL_RETRY_MS. */
 void journal_retry(struct journal_store *s);
 void journal_wait_cancel(struct journal_waiter *w);
 /* <w>->done is called once, never from inside. */

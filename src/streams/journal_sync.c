@@ -33,6 +33,12 @@ void journal_wait_cancel(struct journal_waiter *w)
     list_del(&w->node);
 }
 
+void journal_retry(struct journal_store *s)
+{
+    if (!loop_timer_active(s->retry))
+        loop_timer_start(s->retry, JOURNAL_RETRY_MS);
+}
+
 void journal_when_safe(struct journal_store *s, struct journal_safe *w)
 {
     w->ticket = s->ticket;
