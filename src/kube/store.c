@@ -77,29 +77,6 @@ static void say_short(struct kube_store *s, const struct kube_object *o)
 
 /* ---- namespaces ---- */
 
-struct kube_namespace *kube_namespace_take(struct kube_store *s, struct str name)
-{
-    struct kube_namespace *ns = map_get(&s->namespaces, name);
-
-    if (!ns) {
-        ns = xcalloc(1, sizeof(*ns) + name.len + 1);
-        if (name.len)
-            memcpy(ns->text, name.p, name.len);
-        ns->name = str_make(ns->text, name.len);
-        (void)map_put(&s->namespaces, ns->name, ns); /* there was none */
-    }
-    ns->refs++;
-    return ns;
-}
-
-void kube_namespace_drop(struct kube_store *s, struct kube_namespace *ns)
-{
-    if (--ns->refs > 0)
-        return;
-    (void)map_del(&s->namespaces, ns->name);
-    free(ns); /* its texts hold a reference: there are none */
-}
-
 void kube_namespace_want(struct kube_namespace *ns)
 {
     ns->wanted++;

@@ -150,6 +150,8 @@ const struct kube_record *kube_store_named(const struct kube_store *s, struct st
 struct str kube_record_name(const struct kube_record *r);
 struct str kube_record_owner_name(const struct kube_record *r);
 
+/* ---- namespace.c ---- */
+
 /* A reference; made when it is not known. */
 struct kube_namespace *kube_namespace_take(struct kube_store *s, struct str name);
 void kube_namespace_drop(struct kube_store *s, struct kube_namespace *ns);

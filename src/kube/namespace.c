@@ -1,0 +1,29 @@
+/* References to namespaces: of the objects and pods in them, and of the texts that are of their
+ * share. See store.h. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "kube/store.h"
+
+struct kube_namespace *kube_namespace_take(struct kube_store *s, struct str name)
+{
+    struct kube_namespace *ns = map_get(&s->namespaces, name);
+
+    if (!ns) {
+        ns = xcalloc(1, sizeof(*ns) + name.len + 1);
+        if (name.len)
+            memcpy(ns->text, name.p, name.len);
+        ns->name = str_make(ns->text, name.len);
+        (void)map_put(&s->namespaces, ns->name, ns); /* there was none */
+    }
+    ns->refs++;
+    return ns;
+}
+
+void kube_namespace_drop(struct kube_store *s, struct kube_namespace *ns)
+{
+    if (--ns->refs > 0)
+        return;
+    (void)map_del(&s->namespaces, ns->name);
+    free(ns); /* its texts hold a reference: there are none */
+}
