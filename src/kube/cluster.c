@@ -16,18 +16,6 @@
 #include "kube/cluster_internal.h"
 #include "kube/names.h"
 
-void kube_cluster_post(struct kube_cluster *c)
-{
-    loop_task_post(c->cfg.loop, &c->work);
-}
-
-void kube_pod_mark(struct kube_cluster *c, struct kube_pod *p)
-{
-    list_del(&p->dirty);
-    list_add_tail(&c->dirty, &p->dirty);
-    kube_cluster_post(c);
-}
-
 static void mark_all(struct kube_cluster *c)
 {
     list_for_each (it, &c->pods)
@@ -35,16 +23,6 @@ static void mark_all(struct kube_cluster *c)
 }
 
 /* ---- streams and their names ---- */
-
-static bool stream_is_of(const struct kube_stream *st, const struct kube_pod *p)
-{
-    const struct identity *id = st->origin->identity;
-
-    if (!str_eq(id->pod, str_of(p->name)) || !str_eq(id->namespace, p->namespace->name))
-        return false;
-    return id->uid.len == 0 || str_eq(id->uid, str_of(p->uid)) ||
-           (p->mirror && str_eq(id->uid, str_of(p->mirror)));
-}
 
 static bool wanted(const struct kube_cluster *c, const struct kube_pod *p)
 {
@@ -131,7 +109,7 @@ static bool on_found(struct identify *i, struct origin *o)
     list_for_each (it, &c->pods) {
         struct kube_pod *p = list_entry(it, struct kube_pod, node);
 
-        if (!stream_is_of(st, p))
+        if (!kube_stream_is_of(st, p))
             continue;
         st->pod = p;
         list_del(&st->node);
@@ -167,20 +145,6 @@ static void on_gone(struct identify *i, struct origin *o)
     free(st);
 }
 
-/* Its streams that came before it. */
-void kube_cluster_take_strays(struct kube_cluster *c, struct kube_pod *p)
-{
-    list_for_each_safe (it, &c->strays) {
-        struct kube_stream *st = list_entry(it, struct kube_stream, node);
-
-        if (!stream_is_of(st, p))
-            continue;
-        st->pod = p;
-        list_del(&st->node);
-        list_add_tail(&p->streams, &st->node);
-    }
-}
-
 /* ---- what the reflectors tell ---- */
 
 static void on_begin(void *arg, enum kube_kind k)
@@ -197,16 +161,21 @@ static void mark_concerned(struct kube_cluster *c, enum kube_kind k, const struc
 {
     struct kube_uid uid = kube_uid_of(o->uid);
 
+    if (k == KUBE_NAMESPACE) {
+        kube_pods_mark_in(c, o->name);
+        return;
+    }
     list_for_each (it, &c->pods) {
         struct kube_pod *p = list_entry(it, struct kube_pod, node);
 
-        if (k == KUBE_NAMESPACE ? str_eq(p->namespace->name, o->name) : kube_pod_has_owner(p, &uid))
+        if (kube_pod_has_owner(p, &uid))
             kube_pod_mark(c, p);
     }
 }
 
-void kube_cluster_object(void *arg, enum kube_kind k, enum kube_change change,
-                         const struct kube_object *o)
+/* An event, of a watch or as if of one. */
+static void take_object(void *arg, enum kube_kind k, enum kube_change change,
+                        const struct kube_object *o)
 {
     struct kube_cluster *c = arg;
     struct kube_pod *p;
@@ -227,16 +196,6 @@ void kube_cluster_object(void *arg, enum kube_kind k, enum kube_change change,
     kube_heard_mark(c, k, o);
     if (kube_cluster_sync(c, k) == KUBE_SYNCED)
         mark_concerned(c, k, o);
-}
-
-void kube_cluster_look_again(struct kube_cluster *c, enum kube_kind k, const char *name)
-{
-    list_for_each (it, &c->pods) {
-        struct kube_pod *p = list_entry(it, struct kube_pod, node);
-
-        if (k == KUBE_NAMESPACE && str_eq(p->namespace->name, str_of(name)))
-            kube_pod_mark(c, p);
-    }
 }
 
 /* Texts that were over the budget are tried again when others have gone, but not all the time. */
@@ -290,15 +249,10 @@ static void on_object(void *arg, enum kube_kind k, enum kube_change change,
                       const struct kube_object *o)
 {
     kube_fetch_told(arg, k, o);
-    kube_cluster_object(arg, k, change, o);
+    take_object(arg, k, change, o);
 }
 
 static const struct kube_reflector_ops reflector_ops = {on_begin, on_object, on_end, on_denied};
-
-enum kube_sync kube_cluster_sync(const struct kube_cluster *c, enum kube_kind kind)
-{
-    return c->reflectors[kind] ? kube_reflector_sync(c->reflectors[kind]) : KUBE_DENIED;
-}
 
 /* ---- the work ---- */
 
@@ -382,13 +336,13 @@ static void expire(struct kube_cluster *c)
 static void arm(struct kube_cluster *c)
 {
     uint64_t now = loop_now(c->cfg.loop), at = UINT64_MAX;
-    uint64_t heard = kube_heard_due(c), paced = kube_resolve_due(c), fetch = kube_fetch_due(c);
+    const uint64_t due[] = {kube_heard_due(c), kube_heard_paced_until(c), kube_resolve_due(c),
+                            kube_fetch_due(c)};
 
     if (!list_empty(&c->waiting))
         at = list_entry(c->waiting.next, struct kube_stream, waiting)->until;
-    at = heard < at ? heard : at;
-    at = paced < at ? paced : at;
-    at = fetch < at ? fetch : at;
+    for (size_t i = 0; i < ARRAY_LEN(due); i++)
+        at = due[i] < at ? due[i] : at;
     if (c->freed != c->store.freed && c->retry_at < at)
         at = c->retry_at;
     list_for_each (it, &c->pods) {
@@ -472,6 +426,7 @@ struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
     kube_store_init(&c->store);
     c->store.by_name = cfg->names;
     c->store.cut = cfg->cut;
+    c->fetched = take_object;
     list_init(&c->fetches);
     c->fetch_limit.period_ms = c->pods_limit.period_ms = 10000;
     map_init(&c->heard);

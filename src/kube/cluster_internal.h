@@ -1,5 +1,6 @@
-/* What cluster.c (streams and events), pods.c, heard.c (hostnames of network streams), resolve.c
- * (who owns these) and fetch.c share. */
+/* What the files of the cluster share. Each uses only those behind it: cluster.c (streams and
+ * events), heard.c (hostnames of network streams), resolve.c (who owns these), fetch.c, pods.c,
+ * kept.c. */
 #ifndef KUBE_CLUSTER_INTERNAL_H
 #define KUBE_CLUSTER_INTERNAL_H
 
@@ -101,6 +102,9 @@ struct kube_cluster {
     struct loop_task work;
     struct loop_timer *wait; /* the first of <waiting> is due, or a pod that is gone */
     struct kube_routes *routes;
+    /* Takes an object that was fetched; an event, as of a watch. */
+    void (*fetched)(void *cluster, enum kube_kind k, enum kube_change change,
+                    const struct kube_object *o);
     struct list fetches; /* of struct kube_fetch */
     unsigned fetching;   /* of these: under way */
     struct log_limit fetch_limit;
@@ -121,11 +125,23 @@ struct kube_cluster {
 };
 
 /* What is known of the owners of <kind>. */
-enum kube_sync kube_cluster_sync(const struct kube_cluster *c, enum kube_kind kind);
+static inline enum kube_sync kube_cluster_sync(const struct kube_cluster *c, enum kube_kind kind)
+{
+    return c->reflectors[kind] ? kube_reflector_sync(c->reflectors[kind]) : KUBE_DENIED;
+}
+
+/* Does the work at the end of the turn. */
+static inline void kube_cluster_post(struct kube_cluster *c)
+{
+    loop_task_post(c->cfg.loop, &c->work);
+}
+
+/* ---- resolve.c ---- */
+
 /* Looks at <p>'s owners: fills in what the last look said; keeps it as it was when an owner has
  * still to be heard of. False: its namespace has changed too often, it has to wait (pace.h). */
 bool kube_resolve(struct kube_cluster *c, struct kube_pod *p);
-/* When the next of those that wait, pods and hostnames, may be looked at; UINT64_MAX = never. */
+/* When the next pod that waits may be looked at; UINT64_MAX = never. */
 uint64_t kube_resolve_due(const struct kube_cluster *c);
 /* Whether what <ns> has changed may be acted on by this run of <work>. */
 bool kube_may_change(struct kube_cluster *c, struct kube_namespace *ns);
@@ -136,12 +152,6 @@ bool kube_resolve_name(const struct kube_cluster *c, struct str hostname, struct
 /* Asks for the texts of what <f> looked at in <ns> that are not here. */
 void kube_resolve_fetch(struct kube_cluster *c, const struct kube_found *f,
                         const struct kube_namespace *ns);
-/* <uids> are wanted instead of <old>. */
-void kube_want_instead(struct kube_cluster *c, struct kube_uid old[KUBE_LEVELS], unsigned *nold,
-                       const struct kube_uid *uids, unsigned n);
-bool kube_kept_same(const struct kube_kept *k, const struct kube_found *f);
-void kube_kept_set(struct kube_kept *k, const struct kube_found *f);
-void kube_kept_release(struct kube_kept *k);
 /* Views of <p>. */
 struct kube_workload kube_pod_workload(const struct kube_pod *p);
 /* Does it depend on this object? */
@@ -155,20 +165,21 @@ void kube_pod_put(struct kube_cluster *c, const struct kube_object *o);
 /* It was deleted; its lines may not be read yet. */
 void kube_pod_gone(struct kube_cluster *c, struct kube_pod *p);
 void kube_pod_free(struct kube_cluster *c, struct kube_pod *p);
-
-/* ---- cluster.c ---- */
-
 /* To be looked at again at the end of the turn. */
 void kube_pod_mark(struct kube_cluster *c, struct kube_pod *p);
-/* Gives <p> its streams that came before it. */
-void kube_cluster_take_strays(struct kube_cluster *c, struct kube_pod *p);
-/* Does the work at the end of the turn. */
-void kube_cluster_post(struct kube_cluster *c);
-/* An event, as of a watch. */
-void kube_cluster_object(void *arg, enum kube_kind k, enum kube_change change,
-                         const struct kube_object *o);
-/* Looks again at whoever may have waited for an object of <k>; NULL: of any name. */
-void kube_cluster_look_again(struct kube_cluster *c, enum kube_kind k, const char *name);
+/* Marks all pods of <namespace>. */
+void kube_pods_mark_in(struct kube_cluster *c, struct str namespace);
+/* By its path. */
+bool kube_stream_is_of(const struct kube_stream *st, const struct kube_pod *p);
+
+/* ---- kept.c ---- */
+
+/* <uids> are wanted instead of <old>. */
+void kube_want_instead(struct kube_cluster *c, struct kube_uid old[KUBE_LEVELS], unsigned *nold,
+                       const struct kube_uid *uids, unsigned n);
+bool kube_kept_same(const struct kube_kept *k, const struct kube_found *f);
+void kube_kept_set(struct kube_kept *k, const struct kube_found *f);
+void kube_kept_release(struct kube_kept *k);
 
 /* ---- fetch.c ---- */
 
@@ -195,7 +206,7 @@ void kube_heard_work(struct kube_cluster *c);
 void kube_heard_retry(struct kube_cluster *c);
 /* When the next is to be guessed; UINT64_MAX = never. */
 uint64_t kube_heard_due(const struct kube_cluster *c);
-/* As kube_resolve_due(), of hostnames alone. */
+/* As kube_resolve_due(), of hostnames. */
 uint64_t kube_heard_paced_until(const struct kube_cluster *c);
 /* Tells cluster->routes of all. */
 void kube_heard_tell_all(struct kube_cluster *c);

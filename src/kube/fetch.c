@@ -69,7 +69,7 @@ static void on_object(void *arg, enum kube_change c, const struct kube_object *o
     struct kube_fetch *f = arg;
 
     if (is_it(f, o) && !f->stale)
-        kube_cluster_object(f->cluster, f->kind, c, o);
+        f->cluster->fetched(f->cluster, f->kind, c, o);
 }
 
 static void on_status(void *arg, const struct kube_status *s)
@@ -99,12 +99,14 @@ static bool on_body(void *arg, struct str piece)
 
 static void sought(struct kube_fetch *f)
 {
-    struct kube_namespace *ns =
-        f->kind == KUBE_NAMESPACE ? map_get(&f->cluster->store.namespaces, str_of(f->name)) : NULL;
+    struct kube_namespace *ns;
 
+    if (f->kind != KUBE_NAMESPACE)
+        return;
+    ns = map_get(&f->cluster->store.namespaces, str_of(f->name));
     if (ns && !ns->object)
         ns->sought = true;
-    kube_cluster_look_again(f->cluster, f->kind, f->kind == KUBE_NAMESPACE ? f->name : NULL);
+    kube_pods_mark_in(f->cluster, str_of(f->name));
 }
 
 static void try_later(struct kube_fetch *f, const struct http_answer *a, const struct err *e)

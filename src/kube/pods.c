@@ -35,6 +35,47 @@ struct kube_pod *kube_pod_find(const struct kube_cluster *c, struct str uid)
     return NULL;
 }
 
+void kube_pod_mark(struct kube_cluster *c, struct kube_pod *p)
+{
+    list_del(&p->dirty);
+    list_add_tail(&c->dirty, &p->dirty);
+    kube_cluster_post(c);
+}
+
+void kube_pods_mark_in(struct kube_cluster *c, struct str namespace)
+{
+    list_for_each (it, &c->pods) {
+        struct kube_pod *p = list_entry(it, struct kube_pod, node);
+
+        if (str_eq(p->namespace->name, namespace))
+            kube_pod_mark(c, p);
+    }
+}
+
+bool kube_stream_is_of(const struct kube_stream *st, const struct kube_pod *p)
+{
+    const struct identity *id = st->origin->identity;
+
+    if (!str_eq(id->pod, str_of(p->name)) || !str_eq(id->namespace, p->namespace->name))
+        return false;
+    return id->uid.len == 0 || str_eq(id->uid, str_of(p->uid)) ||
+           (p->mirror && str_eq(id->uid, str_of(p->mirror)));
+}
+
+/* Its streams that came before it. */
+static void take_strays(struct kube_cluster *c, struct kube_pod *p)
+{
+    list_for_each_safe (it, &c->strays) {
+        struct kube_stream *st = list_entry(it, struct kube_stream, node);
+
+        if (!kube_stream_is_of(st, p))
+            continue;
+        st->pod = p;
+        list_del(&st->node);
+        list_add_tail(&p->streams, &st->node);
+    }
+}
+
 void kube_pod_free(struct kube_cluster *c, struct kube_pod *p)
 {
     list_for_each_safe (it, &p->streams) {
@@ -124,7 +165,7 @@ void kube_pod_put(struct kube_cluster *c, const struct kube_object *o)
         pod_update(c, p, o);
     p->generation = c->generation;
     p->gone = false;
-    kube_cluster_take_strays(c, p);
+    take_strays(c, p);
     kube_pod_mark(c, p);
 }
 
