@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "daemon/config.h"
+#include "config/config.h"
 #include "kube/client.h"
 #include "loop/loop.h"
 

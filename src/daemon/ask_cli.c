@@ -13,19 +13,6 @@
 
 #define ASK_WAIT_S 15 /* for each read and write */
 
-bool explain_is_name(struct str s)
-{
-    if (!s.len || s.len > 253)
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.p[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'))
-            return false;
-    }
-    return true;
-}
-
 static int send_all(int fd, struct str s, struct err *e)
 {
     while (s.len) {

@@ -1,6 +1,5 @@
 /*
- * The commands that print something and leave: --help, --version, --limits, --check, explain,
- * drains. They write to a buffer or a descriptor given to them, so that tests can read
+ * The commands that print something and leave: --check, explain, drains. They write to a buffer or a descriptor given to them, so that tests can read
  * what a person would.
  */
 #ifndef DAEMON_CLI_H
@@ -15,9 +14,6 @@
 
 #define CLI_TEXT_MAX (64 * 1024 * 1024) /* state ls has a line for each cursor */
 
-int cli_help(struct buf *out);
-/* "name value unit" for each limit of base/limits.h. */
-int cli_limits(struct buf *out);
 /* How a drain's URL would be used, as lines of "key  value". -1 with <e> saying what is wrong with
  * it, never with a credential of it. */
 int cli_check(struct str url, struct buf *out, struct err *e);
@@ -30,8 +26,4 @@ int cli_read_url(int fd, struct buf *out, struct err *e);
 int cli_explain(const char *pod, const char *dir, struct buf *out, struct err *e);
 /* `logtrain drains`: /drains of it. */
 int cli_drains(const char *dir, struct buf *out, struct err *e);
-/* Whether <s> may be the name of a namespace or a pod (RFC 1123 subdomain, but for where its dots
- * and dashes are). */
-bool explain_is_name(struct str s);
-
 #endif

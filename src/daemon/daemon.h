@@ -5,7 +5,7 @@
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
-#include "daemon/config.h"
+#include "config/config.h"
 
 enum daemon_exit {
     DAEMON_OK = 0,     /* did what was asked, or stopped as asked */

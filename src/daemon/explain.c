@@ -14,9 +14,9 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/url.h"
-#include "daemon/cli.h"
 #include "daemon/snapshot.h"
 #include "drains/engine.h"
+#include "kube/names.h"
 
 #define EXPLAIN_MAX 16
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -406,7 +406,7 @@ static bool find_name(struct str query, struct str *namespace, struct str *pod)
         if (!str_starts(one, STR("pod=")))
             continue;
         *pod = str_skip(one, 4);
-        return str_cut(pod, '/', namespace) && explain_is_name(*namespace) && explain_is_name(*pod);
+        return str_cut(pod, '/', namespace) && kube_is_name(*namespace) && kube_is_name(*pod);
     }
     return false;
 }

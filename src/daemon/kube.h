@@ -5,7 +5,7 @@
 #ifndef DAEMON_KUBE_H
 #define DAEMON_KUBE_H
 
-#include "daemon/config.h"
+#include "config/config.h"
 #include "datasources/datasource.h"
 #include "drains/engine.h"
 #include "kube/cluster.h"

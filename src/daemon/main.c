@@ -50,9 +50,9 @@ static int make_text(const struct config *c, struct buf *out, int *rc, struct er
 
     switch (c->mode) {
     case CONFIG_MODE_HELP:
-        return cli_help(out);
+        return config_help(out);
     case CONFIG_MODE_LIMITS:
-        return cli_limits(out);
+        return config_limits(out);
     case CONFIG_MODE_VERSION:
         return buf_addf(out, "logtrain %s\n", logtrain_version);
     case CONFIG_MODE_CHECK:

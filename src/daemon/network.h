@@ -6,7 +6,7 @@
 #define DAEMON_NETWORK_H
 
 #include "daemon/bound.h"
-#include "daemon/config.h"
+#include "config/config.h"
 #include "inputs/input.h"
 #include "inputs/journals.h"
 #include "net/http_server.h"

@@ -13,9 +13,9 @@
 #include "base/log.h"
 #include "base/log_quota.h"
 #include "base/mem.h"
-#include "daemon/cli.h"
 #include "daemon/explain.h"
 #include "daemon/version.h"
+#include "kube/names.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
@@ -348,7 +348,7 @@ static struct str namespace_of(struct str path, struct str query)
     if (str_eq(path, STR("/explain")))
         return explain_namespace(query);
     while (str_eq(path, STR("/drains")) && str_cut(&query, '&', &one))
-        if (str_starts(one, STR("namespace=")) && explain_is_name(str_skip(one, 10)))
+        if (str_starts(one, STR("namespace=")) && kube_is_name(str_skip(one, 10)))
             return str_skip(one, 10);
     return STR("");
 }

@@ -1,5 +1,18 @@
 #include "kube/names.h"
 
+#define OBJECT_NAME_MAX 253
+
+bool kube_is_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'))
+            return false;
+    }
+    return s.len > 0 && s.len <= OBJECT_NAME_MAX;
+}
+
 /* The name without its last two parts, and these; a name of fewer than three parts is all of both.
  */
 static void split_pod(struct str pod, struct str *base, struct str *id)

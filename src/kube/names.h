@@ -30,6 +30,8 @@ void kube_names_own(bool akkeris, struct str name, struct str namespace, struct 
  * first time. False: there are no more. Akkeris' names may be read in several ways. */
 bool kube_names_read(bool akkeris, struct str hostname, size_t *at, struct str *name,
                      struct str *namespace);
+/* Whether <s> may be the name of an object (RFC 1123 subdomain, but for where its dots and dashes are). */
+bool kube_is_name(struct str s);
 /* Akkeris' names by nothing but the pod's: for when the API does not answer. */
 void kube_names_derive(struct str pod, struct str namespace, struct buf *hostname, struct buf *tag);
 

@@ -122,19 +122,6 @@ static void nothing_typed_is_an_error(void **state)
     buf_release(&small);
 }
 
-static void help_names_schemes_and_options(void **state)
-{
-    struct buf out = BUF_INIT(CLI_TEXT_MAX);
-
-    (void)state;
-    assert_int_equal(cli_help(&out), 0);
-    for (const struct drain_scheme *s = drain_schemes(); s->name; s++)
-        assert_non_null(strstr(out.p, s->name));
-    for (const struct drain_option *o = drain_options(); o->name; o++)
-        assert_non_null(strstr(out.p, o->name));
-    buf_release(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,7 +129,6 @@ int main(void)
         cmocka_unit_test(bad_urls_are_refused_without_their_secrets),
         cmocka_unit_test(a_url_can_be_typed),
         cmocka_unit_test(nothing_typed_is_an_error),
-        cmocka_unit_test(help_names_schemes_and_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

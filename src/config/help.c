@@ -1,8 +1,7 @@
 /*
  * --help: everything there is to set, from the tables that the parsers use.
  */
-#include "daemon/cli.h"
-#include "daemon/config.h"
+#include "config/config.h"
 #include "drains/spec.h"
 
 static const char head[] = "logtrain: sends the lines of container logs to drains.\n"
@@ -67,7 +66,7 @@ static int add_options(struct buf *out)
     return 0;
 }
 
-int cli_help(struct buf *out)
+int config_help(struct buf *out)
 {
     if (buf_addf(out, "%s", head) < 0 || add_flags(out) < 0)
         return -1;

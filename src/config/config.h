@@ -7,8 +7,8 @@
  * names the variable. An empty value is a value. Values of --drain and --check never appear in an
  * error, because they hold credentials.
  */
-#ifndef DAEMON_CONFIG_H
-#define DAEMON_CONFIG_H
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -139,6 +139,11 @@ enum log_level config_log_level(const struct config *c);
 void config_say_unknown(const struct config *c);
 /* Whether any network input is on. */
 bool config_hears(const struct config *c);
+
+/* --help, from the tables. */
+int config_help(struct buf *out);
+/* --limits: "name value unit" for each limit of base/limits.h. */
+int config_limits(struct buf *out);
 
 /* ---- the tables ---- */
 

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
-#include "daemon/cli.h"
+#include "config/config.h"
 
 struct limit {
     const char *name;
@@ -220,7 +220,7 @@ static const struct limit limits[] = {
     ROW(SCRAPE_TIMEOUT_MS, "ms"),
 };
 
-int cli_limits(struct buf *out)
+int config_limits(struct buf *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(limits); i++)
         if (buf_addf(out, "%s %" PRIu64 " %s\n", limits[i].name, limits[i].value, limits[i].unit) <

@@ -1,12 +1,10 @@
 /* What config.c and config_check.c share. */
-#ifndef DAEMON_CONFIG_INTERNAL_H
-#define DAEMON_CONFIG_INTERNAL_H
+#ifndef CONFIG_CONFIG_INTERNAL_H
+#define CONFIG_CONFIG_INTERNAL_H
 
 #include "base/str.h"
-#include "daemon/config.h"
+#include "config/config.h"
 
-/* Whether <s> may be the name of a node, a pod or a namespace (RFC 1123 subdomain). */
-bool config_is_name(struct str s);
 /* A CONFIG_LIST: -1 with <e> naming the variable and the word that can mean nothing. */
 int config_check_list(const struct config_var *v, struct str value, struct err *e);
 /* What depends on several variables; and those that are not ours, but look so. */

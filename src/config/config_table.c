@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "base/limits.h"
-#include "daemon/config.h"
+#include "config/config.h"
 #include "kube/config.h"
 
 #define FIELD(f) offsetof(struct config, f)

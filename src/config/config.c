@@ -2,8 +2,7 @@
  * Parses the command line and the environment by the tables of config_table.c. Defaults go through
  * the same setters as values that were given, so a default that is out of range fails every start.
  */
-#include "daemon/config.h"
-#include "daemon/cli.h"
+#include "config/config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,7 +11,8 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "daemon/config_internal.h"
+#include "config/config_internal.h"
+#include "kube/names.h"
 #include "net/egress.h"
 
 #define QUOTE_MAX 48 /* bytes of a bad value that are shown */
@@ -170,7 +170,7 @@ static int set_text(struct config *c, const struct config_var *v, const char *va
         return bad_value(v, s, e);
     if (v->kind == CONFIG_CIDRS && egress_list_check(value, e) < 0)
         return err_wrap(e, "%s", v->name);
-    if (v->kind == CONFIG_NAME && s.len && !config_is_name(s))
+    if (v->kind == CONFIG_NAME && s.len && !kube_is_name(s))
         return bad_value(v, s, e);
     if ((v->kind == CONFIG_LIST || v->kind == CONFIG_CIDRS) && config_check_list(v, s, e) < 0)
         return -1;
@@ -397,8 +397,8 @@ static int load_explain_command(struct config *c, char *const *argv, char *const
     struct str pod = str_of(argv[0] ? argv[0] : ""), namespace;
 
     c->mode = CONFIG_MODE_EXPLAIN;
-    if (!argv[0] || argv[1] || !str_cut(&pod, '/', &namespace) || !explain_is_name(namespace) ||
-        !explain_is_name(pod))
+    if (!argv[0] || argv[1] || !str_cut(&pod, '/', &namespace) || !kube_is_name(namespace) ||
+        !kube_is_name(pod))
         return err_set(e, EINVAL, "explain: wants NAMESPACE/POD");
     c->state_dir = state_dir_of(envp);
     c->explain = str_dup(str_of(argv[0]));

@@ -12,8 +12,10 @@
 #include "../../lib/unit.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "daemon/cli.h"
-#include "daemon/config.h"
+#include "config/config.h"
+#include "drains/spec.h"
+
+#define TEXT_MAX (1024 * 1024)
 
 #define ARGS(...) ((char *[]){"logtrain", __VA_ARGS__, NULL})
 #define ENV(...) ((char *[]){__VA_ARGS__, NULL})
@@ -494,10 +496,10 @@ static void wanted_in(const struct buf *text, const char *where, const char *bef
 
 static void everything_is_in_help_and_documentation(void **state)
 {
-    struct buf help = BUF_INIT(CLI_TEXT_MAX), doc = read_file(SOURCE_DIR "/docs/configuration.md");
+    struct buf help = BUF_INIT(TEXT_MAX), doc = read_file(SOURCE_DIR "/docs/configuration.md");
 
     (void)state;
-    assert_int_equal(cli_help(&help), 0);
+    assert_int_equal(config_help(&help), 0);
     for (const struct config_var *v = config_vars(); v->name; v++) {
         struct buf def = BUF_INIT(64);
 
@@ -524,12 +526,12 @@ static void everything_is_in_help_and_documentation(void **state)
 /* Whoever adds a limit to the header adds it to the table. */
 static void every_limit_is_printed(void **state)
 {
-    struct buf header = read_file(SOURCE_DIR "/src/base/limits.h"), out = BUF_INIT(CLI_TEXT_MAX);
+    struct buf header = read_file(SOURCE_DIR "/src/base/limits.h"), out = BUF_INIT(TEXT_MAX);
     struct str rest = buf_str(&header), line, word;
     unsigned defined = 0, printed = 0;
 
     (void)state;
-    assert_int_equal(cli_limits(&out), 0);
+    assert_int_equal(config_limits(&out), 0);
     while (str_cut(&rest, '\n', &line)) {
         char key[64];
 
@@ -546,6 +548,19 @@ static void every_limit_is_printed(void **state)
         printed++;
     assert_int_equal(printed, defined);
     buf_release(&header);
+    buf_release(&out);
+}
+
+static void help_names_schemes_and_options(void **state)
+{
+    struct buf out = BUF_INIT(TEXT_MAX);
+
+    (void)state;
+    assert_int_equal(config_help(&out), 0);
+    for (const struct drain_scheme *s = drain_schemes(); s->name; s++)
+        assert_non_null(strstr(out.p, s->name));
+    for (const struct drain_option *o = drain_options(); o->name; o++)
+        assert_non_null(strstr(out.p, o->name));
     buf_release(&out);
 }
 
@@ -569,6 +584,7 @@ int main(void)
         cmocka_unit_test(credentials_leave_the_command_line),
         cmocka_unit_test(everything_is_in_help_and_documentation),
         cmocka_unit_test(every_limit_is_printed),
+        cmocka_unit_test(help_names_schemes_and_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,14 +10,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/config_internal.h"
+#include "config/config_internal.h"
 #include "drains/spec.h"
 #include "inputs/hostnames.h"
 #include "inputs/trusted.h"
 
 #define SHOWN 48 /* bytes of a bad word that are shown */
 #define LABEL_MAX 63
-#define NAME_MAX_BYTES 253
 #define UNKNOWN_MAX 32 /* that are named */
 
 /* ---- lists ---- */
@@ -25,14 +24,6 @@
 static bool is_name_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-}
-
-bool config_is_name(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (!is_name_char(s.p[i]) && s.p[i] != '.')
-            return false;
-    return s.len > 0 && s.len <= NAME_MAX_BYTES;
 }
 
 /* A namespace's name, or a pattern that may fit one. */
