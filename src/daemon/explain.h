@@ -6,7 +6,7 @@
 #ifndef DAEMON_EXPLAIN_H
 #define DAEMON_EXPLAIN_H
 
-#include "daemon/assign.h"
+#include "control/assign.h"
 #include "datasources/datasource.h"
 #include "kube/cluster.h"
 #include "net/http_server.h"

@@ -1,5 +1,5 @@
 /* See missing.h. */
-#include "daemon/missing.h"
+#include "control/missing.h"
 
 #include "base/log.h"
 

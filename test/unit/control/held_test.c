@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "daemon/held.h"
+#include "control/held.h"
 
 /* Gives up what is chosen until it fits, and writes down "stream.no " for each. */
 static void expect(const char *list, uint64_t max, const char *given_up)

@@ -11,8 +11,8 @@
  *
  * Control thread only.
  */
-#ifndef DAEMON_HELD_H
-#define DAEMON_HELD_H
+#ifndef CONTROL_HELD_H
+#define CONTROL_HELD_H
 
 #include <stddef.h>
 #include <stdint.h>

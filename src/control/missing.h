@@ -1,7 +1,7 @@
 /* Streams that were known when the last run ended, of which something was unread, and that are gone
  * since: declares what was lost of them. */
-#ifndef DAEMON_MISSING_H
-#define DAEMON_MISSING_H
+#ifndef CONTROL_MISSING_H
+#define CONTROL_MISSING_H
 
 #include "router/router.h"
 #include "state/checkpoint.h"

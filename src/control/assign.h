@@ -3,8 +3,8 @@
  * struct drain_spec per URL and trust that all workers share. The router's sink. Control thread
  * only.
  */
-#ifndef DAEMON_ASSIGN_H
-#define DAEMON_ASSIGN_H
+#ifndef CONTROL_ASSIGN_H
+#define CONTROL_ASSIGN_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* See held.h. */
-#include "daemon/held.h"
+#include "control/held.h"
 
 #include <stdlib.h>
 

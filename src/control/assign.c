@@ -3,7 +3,7 @@
  * Streams that go away tell no detach (the workers finish them), so uses are not counted here:
  * a spec whose only reference is the map's is unused, and goes with the next sweep.
  */
-#include "daemon/assign.h"
+#include "control/assign.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

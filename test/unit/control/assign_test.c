@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/assign.h"
+#include "control/assign.h"
 
 static struct drain_spec *spec_of(const char *url)
 {
