@@ -1,6 +1,6 @@
 /*
- * The commands that print something and leave: --check, explain, drains. They write to a buffer or a descriptor given to them, so that tests can read
- * what a person would.
+ * The commands that print something and leave: --check, explain, drains. They write to a buffer or
+ * a descriptor given to them, so that tests can read what a person would.
  */
 #ifndef DAEMON_CLI_H
 #define DAEMON_CLI_H

@@ -15,35 +15,33 @@
  */
 #include "daemon/daemon.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "daemon/access.h"
-#include "daemon/api_socket.h"
 #include "control/assign.h"
-#include "daemon/bound.h"
-#include "daemon/explain.h"
 #include "control/held.h"
-#include "daemon/kube.h"
 #include "control/missing.h"
+#include "daemon/kube.h"
 #include "daemon/network.h"
 #include "daemon/process.h"
-#include "daemon/status.h"
-#include "daemon/turns.h"
-#include "daemon/unreadable.h"
-#include "daemon/version.h"
+#include "daemon/signals.h"
 #include "datasources/datasource.h"
 #include "inputs/input.h"
 #include "loop/mailbox.h"
 #include "loop/notify.h"
+#include "loop/turns.h"
+#include "report/access.h"
+#include "report/api_socket.h"
+#include "report/bound.h"
+#include "report/explain.h"
+#include "report/status.h"
+#include "report/unreadable.h"
+#include "report/version.h"
 
 struct daemon {
     const struct config *cfg;
@@ -51,8 +49,7 @@ struct daemon {
     struct mailbox mailbox;
     struct turns turns;
     struct notify *notify;
-    int signals; /* signalfd */
-    struct loop_fd *signals_watch;
+    struct signals *signals;
     struct loop_timer *stop_deadline;
     struct engine *engines[WORKERS_MAX];
     unsigned nengines;
@@ -139,8 +136,10 @@ static void stop(struct daemon *d)
 
 /* ---- signals ---- */
 
-static void take_signal(struct daemon *d, uint32_t signo)
+static void take_signal(void *arg, int signo)
 {
+    struct daemon *d = arg;
+
     if (signo == SIGHUP) {
         log_info("reloading the routes");
         if (d->file)
@@ -150,44 +149,12 @@ static void take_signal(struct daemon *d, uint32_t signo)
         return;
     }
     if (d->stopping) {
-        log_warn("stopping at once", KV_CSTR("signal", sigabbrev_np((int)signo)));
+        log_warn("stopping at once", KV_CSTR("signal", sigabbrev_np(signo)));
         _exit(DAEMON_FAILED);
     }
-    log_info("stopping", KV_CSTR("signal", sigabbrev_np((int)signo)),
+    log_info("stopping", KV_CSTR("signal", sigabbrev_np(signo)),
              KV_INT("grace_ms", d->cfg->stop_grace_ms));
     stop(d);
-}
-
-static void signals_ready(void *arg, int events, int error)
-{
-    struct daemon *d = arg;
-    struct signalfd_siginfo info;
-
-    (void)events, (void)error; /* a signalfd has no other state than readable */
-    while (read(d->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        take_signal(d, info.ssi_signo);
-}
-
-/* Blocked in this thread before the others start, which inherit it. */
-static int open_signals(struct daemon *d, struct err *e)
-{
-    sigset_t set;
-    int error = 0;
-
-    (void)sigemptyset(&set); /* these cannot fail with valid arguments */
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
-        return err_set(e, EINVAL, "cannot block signals");
-    d->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (d->signals < 0)
-        return err_sys(e, errno, "signalfd");
-    d->signals_watch = loop_fd_create(&d->loop, d->signals, signals_ready, d, &error);
-    if (!d->signals_watch)
-        return err_sys(e, error, "signalfd");
-    loop_fd_set(d->signals_watch, LOOP_READ);
-    return 0;
 }
 
 /* ---- what the parts need of each other ---- */
@@ -313,7 +280,7 @@ static void status_facts(void *arg, struct node_facts *out)
     if (d->kube)
         kube_stats(d->kube, &out->kube, &out->kube_refused);
     if (!out->brief)
-        process_facts(&out->process);
+        process_facts_read(&out->process);
     out->process.start_ms = d->started_ms;
     out->overflows = notify_overflows(d->notify);
     out->degraded = notify_degraded(d->notify);
@@ -391,6 +358,21 @@ static void open_explain(struct daemon *d)
     d->explain = explain_create(&env);
 }
 
+/* Whoever sends has the senders' token, and is no operator. */
+static int open_access(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->cfg;
+    bool admin = *c->http_admin_token_file || c->http_events || c->http_syslog;
+    const struct access_config ac = {
+        .token_file = admin ? c->http_admin_token_file : c->http_token_file,
+        .token_variable = admin ? "HTTP_ADMIN_TOKEN_FILE" : "HTTP_TOKEN_FILE",
+        .reviews = c->http_kubernetes_auth,
+        .kube = kube_client_of(d->kube),
+    };
+
+    return access_open(&d->access, &d->loop, &ac, e);
+}
+
 static int open_status(struct daemon *d, struct err *e)
 {
     const struct status_source source = {status_ask, status_facts, status_explain, d};
@@ -399,7 +381,7 @@ static int open_status(struct daemon *d, struct err *e)
     d->status = status_open(&d->loop, str_of(c->http_address), (uint16_t)c->http_port, &source, e);
     if (!d->status)
         return err_wrap(e, "HTTP_PORT=%" PRIu64, c->http_port);
-    if (access_open(&d->access, &d->loop, c, kube_client_of(d->kube), e) < 0)
+    if (open_access(d, e) < 0)
         return -1;
     status_set_access(d->status, d->access);
     if (*c->state_path)
@@ -491,7 +473,6 @@ static int open_inputs(struct daemon *d, struct err *e)
 static void open_base(struct daemon *d)
 {
     d->started_ms = (uint64_t)(clock_wall_ns() / 1000000);
-    d->signals = -1;
     loop_init(&d->loop);
     loop_on_full(&d->loop, ask_for_room, d);
     mailbox_open(&d->mailbox, &d->loop, d);
@@ -523,7 +504,8 @@ static int open_rest(struct daemon *d, struct err *e)
     d->assign.checkpoint = d->checkpoint;
     d->held = held_create(d->cfg->held_bytes_max, d->engines);
     d->unreadable = unreadable_create(&d->loop, &d->origins, tell_unreadable, d);
-    if (open_signals(d, e) < 0 || open_routes(d, e) < 0 || open_status(d, e) < 0)
+    d->signals = signals_open(&d->loop, take_signal, d, e);
+    if (!d->signals || open_routes(d, e) < 0 || open_status(d, e) < 0)
         return -1;
     if (start_engines(d, e) < 0)
         return -1;
@@ -551,9 +533,7 @@ static void release(struct daemon *d)
     notify_free(d->notify);
     egress_free(d->egress);
     loop_timer_free(d->stop_deadline);
-    loop_fd_free(d->signals_watch);
-    if (d->signals >= 0)
-        (void)close(d->signals); /* nothing was written to it */
+    signals_close(d->signals);
     turns_unwatch(&d->turns);
     loop_release(&d->loop);
 }

@@ -9,8 +9,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/notices.h"
 #include "kube/endpoints.h"
+#include "report/notices.h"
 
 /* The client's egress policy: refuses nothing, and hears of each address that is connected to. */
 struct witness {

@@ -7,8 +7,8 @@
 #include "base/limits.h"
 #include "daemon/cli.h"
 #include "daemon/daemon.h"
-#include "daemon/version.h"
 #include "datasources/datasource.h"
+#include "report/version.h"
 #include "state/print.h"
 
 /* Configuration errors are for a person who just typed it: plain text, not a log line. */

@@ -5,13 +5,12 @@
 #ifndef DAEMON_NETWORK_H
 #define DAEMON_NETWORK_H
 
-#include "daemon/bound.h"
 #include "config/config.h"
 #include "inputs/input.h"
 #include "inputs/journals.h"
 #include "net/http_server.h"
-
-#define NETWORK_INPUTS_MAX 8
+#include "report/bound.h"
+#include "report/snapshot.h"
 
 struct network_input {
     const char *name; /* "syslog_tcp"; NULL ends a list that is not full */
@@ -20,20 +19,9 @@ struct network_input {
 
 struct network {
     struct journals *journals; /* NULL = no network input is on */
-    struct network_input inputs[NETWORK_INPUTS_MAX];
+    struct network_input inputs[SNAPSHOT_INPUTS_MAX];
     unsigned ninputs;
     bool envoy_tls;
-};
-
-/* One input's figures, as they are now. */
-struct network_row {
-    const char *name;
-    struct input_counters counters;
-};
-struct network_facts {
-    struct network_row rows[NETWORK_INPUTS_MAX];
-    unsigned nrows;
-    struct journal_stats journals;
 };
 
 /* Opens what <cfg> asks for, HTTP on <server>; sets env->journals. -1 with <e> naming the variable.

@@ -1,20 +1,16 @@
 /*
- * Hardening and figures of the process. Credentials lie in its memory and environment, so it makes
- * no core and cannot be read by others of its user; descriptors are its queue, so it takes as many
+ * Credentials are in the memory and the environment of the process: it writes no core file, and
+ * other processes of its user cannot read it. Open files are its queue: it raises its limit as far
  * as it may.
  */
 #include "daemon/process.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -70,60 +66,4 @@ uint64_t process_open_segments(uint64_t workers)
     if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur > own)
         share = (r.rlim_cur - own) / 2 / workers;
     return share > OPEN_SEGMENTS_MIN ? share : OPEN_SEGMENTS_MIN;
-}
-
-static uint64_t count_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    uint64_t n = 0;
-
-    if (!d)
-        return 0;
-    for (const struct dirent *entry; (entry = readdir(d)) != NULL;)
-        n += entry->d_name[0] != '.';
-    (void)closedir(d); /* only read */
-    return n - 1;      /* the directory's own */
-}
-
-/* The fields of /proc/self/stat from the third on; the second holds a name of any bytes. */
-static void read_stat(struct process_facts *out)
-{
-    char text[1024];
-    FILE *f = fopen("/proc/self/stat", "re");
-    uint64_t threads, vsize, rss;
-    const char *p;
-    size_t n;
-
-    if (!f)
-        return;
-    n = fread(text, 1, sizeof(text) - 1, f);
-    (void)fclose(f); /* only read */
-    text[n] = '\0';
-    p = strrchr(text, ')');
-    if (!p || sscanf(p + 1,
-                     " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
-                     " %" SCNu64 " %*d %*u %" SCNu64 " %" SCNu64,
-                     &threads, &vsize, &rss) != 3)
-        return;
-    out->threads = threads;
-    out->virtual_bytes = vsize;
-    out->rss_bytes = rss * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static uint64_t tv_ms(struct timeval tv)
-{
-    return (uint64_t)tv.tv_sec * 1000 + (uint64_t)tv.tv_usec / 1000;
-}
-
-void process_facts(struct process_facts *out)
-{
-    struct rusage usage;
-    struct rlimit files;
-
-    if (getrusage(RUSAGE_SELF, &usage) == 0)
-        out->cpu_ms = tv_ms(usage.ru_utime) + tv_ms(usage.ru_stime);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
-        out->max_fds = files.rlim_cur;
-    out->open_fds = count_fds();
-    read_stat(out);
 }

@@ -1,8 +1,8 @@
 /*
- * The format on disk. A slot is one whole set of records (streams/state_record.h: where cursors stand)
- * and of lines for the streams that were found and have no record, with a generation and a checksum,
- * and the names of its streams behind. Two of them are written in turn (dir.h), so that one is good
- * whatever write was torn. Little-endian, fixed-size records.
+ * The format on disk. A slot is one whole set of records (streams/state_record.h: where cursors
+ * stand) and of lines for the streams that were found and have no record, with a generation and a
+ * checksum, and the names of its streams behind. Two of them are written in turn (dir.h), so that
+ * one is good whatever write was torn. Little-endian, fixed-size records.
  *
  * No decision hangs on a wall clock: a stream that a slot does not know appeared after it was
  * written, whatever the file's birth time says.

@@ -1,8 +1,8 @@
 /*
- * What is kept of a cursor over a restart: which stream and which drain, by hashes; which file, by its
- * identity, so that it is found again after a rename and not mistaken for another that got its inode;
- * and where in it. No URL, no credential. cursor_save() fills one in, cursor_resume() goes on from one;
- * state/slot.h writes them to a file.
+ * What is kept of a cursor over a restart: which stream and which drain, by hashes; which file, by
+ * its identity, so that it is found again after a rename and not mistaken for another that got its
+ * inode; and where in it. No URL, no credential. cursor_save() fills one in, cursor_resume() goes
+ * on from one; state/slot.h writes them to a file.
  */
 #ifndef STREAMS_STATE_RECORD_H
 #define STREAMS_STATE_RECORD_H

@@ -4,8 +4,8 @@
  * fails is not told: whoever may write an annotation would learn which addresses of the cluster
  * answer, and how.
  */
-#ifndef DAEMON_NOTICES_H
-#define DAEMON_NOTICES_H
+#ifndef REPORT_NOTICES_H
+#define REPORT_NOTICES_H
 
 #include "drains/engine.h"
 #include "kube/cluster.h"

@@ -3,8 +3,8 @@
  * has come, as text for a person. The control thread knows streams, routes and annotations; the
  * workers are asked for the cursors of just these streams.
  */
-#ifndef DAEMON_EXPLAIN_H
-#define DAEMON_EXPLAIN_H
+#ifndef REPORT_EXPLAIN_H
+#define REPORT_EXPLAIN_H
 
 #include "control/assign.h"
 #include "datasources/datasource.h"

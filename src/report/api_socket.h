@@ -4,8 +4,8 @@
  * directory: when that is missing, cannot be written, or is removed and made anew, the socket is
  * there again soon after it can be.
  */
-#ifndef DAEMON_API_SOCKET_H
-#define DAEMON_API_SOCKET_H
+#ifndef REPORT_API_SOCKET_H
+#define REPORT_API_SOCKET_H
 
 #include "loop/loop.h"
 #include "loop/notify.h"

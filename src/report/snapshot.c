@@ -1,7 +1,7 @@
 /*
  * Adds the workers' reports up.
  */
-#include "daemon/snapshot.h"
+#include "report/snapshot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -168,4 +168,9 @@ uint64_t snapshot_dead(struct engine_report *const *reports, unsigned n)
     for (unsigned i = 0; i < n; i++)
         dead += reports[i] ? reports[i]->dead : 0;
     return dead;
+}
+
+const char *snapshot_plain_state(const char *state)
+{
+    return strcmp(state, "open") == 0 || strcmp(state, "idle") == 0 ? state : "failing";
 }

@@ -14,8 +14,8 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "daemon/status.h"
 #include "net/local.h"
+#include "report/status.h"
 
 #define WORKERS 2
 #define TURNS_MAX 2000 /* of at most 10 ms: the deadline of every wait here */

@@ -2,23 +2,36 @@
  * What the workers reported, added up: one row per drain name, whatever number of workers serve it,
  * and the node's figures. /metrics and /drains are two ways to print one of these.
  */
-#ifndef DAEMON_SNAPSHOT_H
-#define DAEMON_SNAPSHOT_H
+#ifndef REPORT_SNAPSHOT_H
+#define REPORT_SNAPSHOT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/log_quota.h"
-#include "daemon/network.h"
-#include "daemon/process.h"
 #include "datasources/datasource.h"
 #include "drains/engine.h"
 #include "inputs/input.h"
+#include "inputs/journals.h"
 #include "kube/cluster.h"
+#include "report/process_facts.h"
 #include "router/router.h"
 #include "state/checkpoint.h"
 
 #define SNAPSHOT_STATES 8
+#define SNAPSHOT_TEXT_MAX (64 * 1024 * 1024) /* of a page that is made from it */
+#define SNAPSHOT_INPUTS_MAX 8
+
+/* The figures of one network input. */
+struct network_row {
+    const char *name; /* "syslog_tcp" */
+    struct input_counters counters;
+};
+struct network_facts {
+    struct network_row rows[SNAPSHOT_INPUTS_MAX];
+    unsigned nrows;
+    struct journal_stats journals;
+};
 
 struct drain_row {
     const char *name; /* as all texts here: borrowed from the reports */
@@ -89,19 +102,7 @@ void snapshot_release(struct snapshot *s);
 /* For node_facts.dead. */
 uint64_t snapshot_dead(struct engine_report *const *reports, unsigned n);
 
-#define SNAPSHOT_TEXT_MAX (64 * 1024 * 1024)
-/* Prometheus text format 0.0.4. */
-int metrics_render(const struct snapshot *s, struct buf *out);
-/* The same for anybody: the drains of owners are one, "owners", without what tells how a peer
- * answers. An owner could else have logtrain try addresses for him, and read here what came of it.
- */
-int metrics_render_public(const struct snapshot *s, struct buf *out);
-/* A JSON array, one object per drain. */
-int drains_render(const struct snapshot *s, struct buf *out);
-/* The same for who may see <namespace>: the drains that its workloads, and nobody else's, asked
- * for, without what tells how a peer answers. */
-int drains_render_namespace(const struct snapshot *s, const char *namespace, struct buf *out);
-/* What such a reader sees instead of a drain's state. */
-const char *drains_plain_state(const char *state);
+/* What who may see one namespace is shown instead of a drain's state. */
+const char *snapshot_plain_state(const char *state);
 
 #endif

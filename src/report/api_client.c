@@ -1,16 +1,14 @@
-/*
- * `logtrain explain NAMESPACE/POD` and `logtrain drains`: ask the daemon that runs here, over the
- * Unix socket in its STATE_PATH. Blocking, as there is nothing else to do.
- */
+#include "report/api_client.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/api_socket.h"
-#include "daemon/cli.h"
 #include "net/local.h"
+#include "report/api_socket.h"
 
+#define ANSWER_MAX (64 * 1024 * 1024)
 #define ASK_WAIT_S 15 /* for each read and write */
 
 static int send_all(int fd, struct str s, struct err *e)
@@ -75,9 +73,9 @@ static int ask(int fd, const char *target, struct buf *in, struct err *e)
     return rc;
 }
 
-static int get(const char *dir, const char *target, struct buf *out, struct err *e)
+int api_client_get(const char *dir, const char *target, struct buf *out, struct err *e)
 {
-    struct buf in = BUF_INIT(CLI_TEXT_MAX);
+    struct buf in = BUF_INIT(ANSWER_MAX);
     int fd = local_connect(dir, API_SOCKET_NAME, ASK_WAIT_S, e), rc = -1;
 
     if (fd >= 0) {
@@ -90,20 +88,4 @@ static int get(const char *dir, const char *target, struct buf *out, struct err 
         rc = take_answer(buf_str(&in), out, e);
     buf_release(&in);
     return rc;
-}
-
-int cli_explain(const char *pod, const char *dir, struct buf *out, struct err *e)
-{
-    struct buf target = BUF_INIT(1024);
-    int rc = buf_addf(&target, "/explain?pod=%s", pod) < 0
-                 ? err_set(e, E2BIG, "the name is too long")
-                 : get(dir, target.p, out, e);
-
-    buf_release(&target);
-    return rc;
-}
-
-int cli_drains(const char *dir, struct buf *out, struct err *e)
-{
-    return get(dir, "/drains", out, e);
 }

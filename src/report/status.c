@@ -2,7 +2,7 @@
  * See status.h. A gathering runs while somebody waits: each worker's slot holds its report, or
  * nothing yet.
  */
-#include "daemon/status.h"
+#include "report/status.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,9 +13,11 @@
 #include "base/log.h"
 #include "base/log_quota.h"
 #include "base/mem.h"
-#include "daemon/explain.h"
-#include "daemon/version.h"
 #include "kube/names.h"
+#include "report/drains_json.h"
+#include "report/explain.h"
+#include "report/metrics.h"
+#include "report/version.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
@@ -75,8 +77,8 @@ static struct http_body *render(struct status *st, const struct snapshot *s,
     struct buf text = BUF_INIT(SNAPSHOT_TEXT_MAX);
     int rc = q->question == ASK_PUBLIC    ? metrics_render_public(s, &text)
              : q->question == ASK_METRICS ? metrics_render(s, &text)
-             : q->question == ASK_DRAINS  ? drains_render(s, &text)
-                                          : drains_render_namespace(s, q->namespace, &text);
+             : q->question == ASK_DRAINS  ? drains_json_render(s, &text)
+                                          : drains_json_render_namespace(s, q->namespace, &text);
     struct http_body *body = rc < 0 ? NULL : http_body_create(st->http, &text);
 
     buf_release(&text);

@@ -1,5 +1,5 @@
 /* See notices.h. One entry for each drain in trouble; one timer for the first that is due. */
-#include "daemon/notices.h"
+#include "report/notices.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -5,12 +5,11 @@
  * SubjectAccessReview for `get pods/log`) in all namespaces, or in the one that is asked about. The
  * API's answers are kept for ACCESS_CACHE_MS. Whatever goes wrong on the way, the answer is no.
  */
-#ifndef DAEMON_ACCESS_H
-#define DAEMON_ACCESS_H
+#ifndef REPORT_ACCESS_H
+#define REPORT_ACCESS_H
 
 #include "base/err.h"
 #include "base/str.h"
-#include "config/config.h"
 #include "kube/client.h"
 #include "loop/loop.h"
 
@@ -28,11 +27,18 @@ enum access_verdict {
 /* Called once, from inside access_ask() or later. */
 typedef void access_done(void *arg, enum access_verdict v);
 
-/* As <cfg> says; *out stays NULL when it asks for neither. <kube>: borrowed; NULL = the API is not
- * used. -1: the token's file cannot be read or holds none, or the API is asked for and not there.
- */
-int access_open(struct access **out, struct loop *l, const struct config *cfg,
-                struct kube_client *kube, struct err *e);
+/* Texts are borrowed for the call. */
+struct access_config {
+    const char *token_file;     /* "" = no token is good */
+    const char *token_variable; /* which variable names that file */
+    bool reviews;               /* HTTP_KUBERNETES_AUTH: tokens are reviewed by ... */
+    struct kube_client *kube;   /* ... the API; borrowed; NULL = it is not used */
+};
+
+/* *out stays NULL when <cfg> asks for neither. -1: the token's file cannot be read or holds none,
+ * or reviews are asked for and the API is not used. */
+int access_open(struct access **out, struct loop *l, const struct access_config *cfg,
+                struct err *e);
 /* <authorization>: the header's value. <peer>: its address, which has a share of the questions to
  * the API. <namespace>: what it is about; "" = all. */
 void access_ask(struct access *a, struct str authorization, struct str peer, struct str namespace,

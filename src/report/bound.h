@@ -3,8 +3,8 @@
  * exported, so that a memory limit can be chosen and a breach be noticed. It does not depend on how
  * long a drain is away, nor on how much is written meanwhile.
  */
-#ifndef DAEMON_BOUND_H
-#define DAEMON_BOUND_H
+#ifndef REPORT_BOUND_H
+#define REPORT_BOUND_H
 
 #include <stdint.h>
 

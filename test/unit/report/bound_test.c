@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "daemon/bound.h"
+#include "report/bound.h"
 
 #define MIB UINT64_C(1048576)
 

@@ -1,5 +1,5 @@
 /* See api_socket.h. While all is well it costs no wake-up: inotify tells when names change. */
-#include "daemon/api_socket.h"
+#include "report/api_socket.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
  * libuv sets its time when it wakes, calls the I/O callbacks, the check handles, the timers, and
  * then the prepare handles just before it waits again.
  */
-#include "daemon/turns.h"
+#include "loop/turns.h"
 
 #include "base/clock.h"
 #include "base/mem.h"

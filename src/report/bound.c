@@ -44,7 +44,7 @@
  *
  * DRAIN to ROUTE are rounded up from measurements.
  */
-#include "daemon/bound.h"
+#include "report/bound.h"
 
 #include "base/limits.h"
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "daemon/snapshot.h"
-#include "daemon/version.h"
+#include "report/metrics.h"
+#include "report/version.h"
 
 struct family {
     const char *name;

@@ -3,8 +3,8 @@
  * and by the input, which lists the directories. For /readyz, /metrics, and one Event for each
  * workload whose logs stay so.
  */
-#ifndef DAEMON_UNREADABLE_H
-#define DAEMON_UNREADABLE_H
+#ifndef REPORT_UNREADABLE_H
+#define REPORT_UNREADABLE_H
 
 #include "loop/loop.h"
 #include "streams/origin.h"

@@ -1,5 +1,5 @@
 /* See unreadable.h. One entry for each file or directory. */
-#include "daemon/unreadable.h"
+#include "report/unreadable.h"
 
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "daemon/snapshot.h"
+#include "report/drains_json.h"
 
 struct field {
     const char *name;
@@ -127,7 +127,7 @@ static int add_counters(struct buf *out, const struct drain_counters *c, bool pl
 static int add_plain_row(struct buf *out, const struct drain_row *r)
 {
     if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
-        add_text(out, "state", drains_plain_state(r->state)) < 0 ||
+        add_text(out, "state", snapshot_plain_state(r->state)) < 0 ||
         add_text(out, "promise", r->promise) < 0 ||
         buf_addf(out, ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64, r->streams, r->lag_bytes) <
             0 ||
@@ -154,7 +154,7 @@ static int add_row(struct buf *out, const struct drain_row *r)
     return buf_addf(out, "}}");
 }
 
-int drains_render(const struct snapshot *s, struct buf *out)
+int drains_json_render(const struct snapshot *s, struct buf *out)
 {
     if (buf_add_ch(out, '[') < 0)
         return -1;
@@ -164,12 +164,7 @@ int drains_render(const struct snapshot *s, struct buf *out)
     return buf_addf(out, "]\n");
 }
 
-const char *drains_plain_state(const char *state)
-{
-    return strcmp(state, "open") == 0 || strcmp(state, "idle") == 0 ? state : "failing";
-}
-
-int drains_render_namespace(const struct snapshot *s, const char *namespace, struct buf *out)
+int drains_json_render_namespace(const struct snapshot *s, const char *namespace, struct buf *out)
 {
     bool more = false;
 

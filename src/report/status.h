@@ -7,14 +7,14 @@
  * after SCRAPE_TIMEOUT_MS with what is there. Questions that come meanwhile share the answer, and a
  * worker is not asked again before it has replied, so a slow worker piles nothing up.
  */
-#ifndef DAEMON_STATUS_H
-#define DAEMON_STATUS_H
+#ifndef REPORT_STATUS_H
+#define REPORT_STATUS_H
 
 #include "base/err.h"
-#include "daemon/access.h"
-#include "daemon/snapshot.h"
 #include "loop/loop.h"
 #include "net/http_server.h"
+#include "report/access.h"
+#include "report/snapshot.h"
 
 struct http_reply;
 struct status;

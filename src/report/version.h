@@ -1,6 +1,6 @@
 /* What this program is: "0.1.0+1d0e9fd7a2b4", version and commit. Made by scripts/version. */
-#ifndef DAEMON_VERSION_H
-#define DAEMON_VERSION_H
+#ifndef REPORT_VERSION_H
+#define REPORT_VERSION_H
 
 extern const char logtrain_version[];
 

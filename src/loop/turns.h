@@ -2,8 +2,8 @@
  * How long the turns of a loop are: the time from when it woke until it would sleep again. A turn
  * that is long is a delay for everything else on that loop.
  */
-#ifndef DAEMON_TURNS_H
-#define DAEMON_TURNS_H
+#ifndef LOOP_TURNS_H
+#define LOOP_TURNS_H
 
 #include <stdint.h>
 

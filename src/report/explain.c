@@ -5,7 +5,7 @@
  * URLs are shown by their drain's name or masked. Hostnames, annotations and peers' texts are other
  * people's: bytes that a terminal would obey are replaced.
  */
-#include "daemon/explain.h"
+#include "report/explain.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,9 +14,9 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/url.h"
-#include "daemon/snapshot.h"
 #include "drains/engine.h"
 #include "kube/names.h"
+#include "report/snapshot.h"
 
 #define EXPLAIN_MAX 16
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -96,7 +96,7 @@ static void add_cursor(struct page *p, struct origin *o, const struct cursor_rep
     bool plain = p->question->plain;
 
     if (c->state)
-        add_line(p, "state", str_of(plain ? drains_plain_state(c->state) : c->state));
+        add_line(p, "state", str_of(plain ? snapshot_plain_state(c->state) : c->state));
     if (c->retry_in_ms && !plain)
         (void)buf_addf(&p->out, "    %-9s in %" PRIu64 ".%" PRIu64 " s\n", "retry",
                        c->retry_in_ms / 1000, c->retry_in_ms % 1000 / 100);

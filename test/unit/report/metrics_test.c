@@ -10,8 +10,9 @@
 
 #include "../../lib/unit.h"
 #include "base/mem.h"
-#include "daemon/snapshot.h"
-#include "daemon/version.h"
+#include "report/drains_json.h"
+#include "report/metrics.h"
+#include "report/version.h"
 
 #define COUNTERS(n)                                                                                \
     {                                                                                              \
@@ -413,12 +414,12 @@ static void drains_page_is_as_it_was(void **state)
         "\"cut\":1515,\"lost_evicted\":1616,\"lost_deleted\":1717,\"lost_truncated\":1818,"
         "\"lost_restart\":1919,\"lost_refused\":2020,\"lost_damaged\":2121,"
         "\"lost_compressed\":2222}}]\n";
-    struct buf out = print(both, 2, drains_render);
+    struct buf out = print(both, 2, drains_json_render);
 
     (void)state;
     assert_string_equal(out.p, expected);
     buf_release(&out);
-    out = print(NULL, 0, drains_render);
+    out = print(NULL, 0, drains_json_render);
     assert_string_equal(out.p, "[]\n");
     buf_release(&out);
 }
@@ -428,7 +429,7 @@ static void the_process_is_measured(void **state)
     struct process_facts p = {.cpu_ms = 0};
 
     (void)state;
-    process_facts(&p);
+    process_facts_read(&p);
     assert_in_range(p.rss_bytes, 500 * 1024, UINT64_C(1) << 40);
     assert_true(p.virtual_bytes > p.rss_bytes);
     assert_in_range(p.open_fds, 1, 100);

@@ -5,7 +5,7 @@
  * Anybody who reaches HTTP_PORT can make us ask: so the API is asked a few times at once at most,
  * and not often for one address.
  */
-#include "daemon/access.h"
+#include "report/access.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -366,34 +366,23 @@ void access_ask(struct access *a, struct str authorization, struct str peer, str
 
 /* ---- life ---- */
 
-/* Whoever sends has the senders' token, and is no operator. */
-static const char *token_file(const struct config *cfg)
+int access_open(struct access **out, struct loop *l, const struct access_config *cfg, struct err *e)
 {
-    if (*cfg->http_admin_token_file || cfg->http_events || cfg->http_syslog)
-        return cfg->http_admin_token_file;
-    return cfg->http_token_file;
-}
-
-int access_open(struct access **out, struct loop *l, const struct config *cfg,
-                struct kube_client *kube, struct err *e)
-{
-    const char *file = token_file(cfg);
     struct access *a;
 
-    if (cfg->http_kubernetes_auth && !kube)
+    if (cfg->reviews && !cfg->kube)
         return err_set(e, EINVAL, "HTTP_KUBERNETES_AUTH: the Kubernetes API is not used");
-    if (!*file && !cfg->http_kubernetes_auth)
+    if (!*cfg->token_file && !cfg->reviews)
         return 0;
     a = xcalloc(1, sizeof(*a));
     a->loop = l;
-    a->kube = cfg->http_kubernetes_auth ? kube : NULL;
-    a->has_token = *file != '\0';
+    a->kube = cfg->reviews ? cfg->kube : NULL;
+    a->has_token = *cfg->token_file != '\0';
     a->complaint.period_ms = COMPLAIN_MS;
     list_init(&a->reviews);
-    if (bearer_open(&a->bearer, file, loop_now(l), e) < 0) {
+    if (bearer_open(&a->bearer, cfg->token_file, loop_now(l), e) < 0) {
         access_free(a);
-        return err_wrap(e,
-                        file == cfg->http_token_file ? "HTTP_TOKEN_FILE" : "HTTP_ADMIN_TOKEN_FILE");
+        return err_wrap(e, "%s", cfg->token_variable);
     }
     *out = a;
     return 0;
