@@ -49,8 +49,8 @@
 #define RESCAN_MS 5000       /* between rescans while inotify cannot be relied on */
 #define HELD_BYTES_DEFAULT (1024 * 1024 * 1024) /* HELD_BYTES_MAX: deleted files kept open */
 #define HELD_BYTES_LIMIT (1024ULL * 1024 * 1024 * 1024 * 1024)
-#define HELD_STREAM_PART 2 /* one stream may hold so large a part of it: a half */
-#define GREW_COALESCE_MS 2 /* inotify is read at most this often */
+#define PINNED_STREAM_PART 2 /* one stream may hold so large a part of it: a half */
+#define GREW_COALESCE_MS 2   /* inotify is read at most this often */
 
 /* drains */
 #define BATCH_BYTES_STREAM (256 * 1024) /* formatted bytes of one batch to a stream drain */

@@ -93,7 +93,8 @@ static const struct config_var vars[] = {
      NUM(POSTGRES_TIMEOUT_MS, 100, 600000, postgres_timeout_ms),
      "for a connect, and for an answer of the database"},
     {"SPOOL_PATH", CONFIG_TEXT, TEXT("", 0, spool_path),
-     "directory for what network inputs heard and drains have not got yet, so that it survives a "
+     "directory for what network inputs received and drains have not got yet, so that it survives "
+     "a "
      "crash; empty keeps it in memory"},
     {"SPOOL_SYNC", CONFIG_BOOL, TEXT("false", 0, spool_sync),
      "with SPOOL_PATH: an answer of success waits for the disk, so that it survives a power loss"},
@@ -104,7 +105,7 @@ static const struct config_var vars[] = {
      NUM(JOURNAL_HOST_BYTES_MAX, 1024 * 1024, UINT64_C(1) << 40, journal_host_bytes_max),
      "of that, for one hostname; at least two records of MAX_LINE and 1m more"},
     {"JOURNAL_HOSTS_MAX", CONFIG_NUMBER, NUM(JOURNAL_HOSTS_MAX, 1, 1000000, journal_hosts_max),
-     "hostnames heard by network inputs at a time; the one not heard for longest makes place"},
+     "hostnames received by network inputs at a time; the one silent for longest makes place"},
     {"INPUT_HOSTNAMES", CONFIG_LIST, TEXT("", 0, input_hostnames),
      "under which hostnames inputs may write: 'INPUT=PATTERN PATTERN; INPUT=...', inputs not "
      "named may use any"},

@@ -60,7 +60,7 @@ static const struct limit limits[] = {
     ROW(RESCAN_MS, "ms"),
     ROW(HELD_BYTES_DEFAULT, "bytes"),
     ROW(HELD_BYTES_LIMIT, "bytes"),
-    ROW(HELD_STREAM_PART, "parts"),
+    ROW(PINNED_STREAM_PART, "parts"),
     ROW(GREW_COALESCE_MS, "ms"),
     ROW(BATCH_BYTES_STREAM, "bytes"),
     ROW(BATCH_BYTES_HTTP, "bytes"),

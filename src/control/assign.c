@@ -17,9 +17,9 @@
 
 #define SWEEP_MIN 64
 
-void assign_init(struct assign *a, struct engine **engines, unsigned workers)
+void assign_init(struct assign *a, struct worker **workers, unsigned nworkers)
 {
-    *a = (struct assign){.engines = engines, .workers = workers, .sweep_at = SWEEP_MIN};
+    *a = (struct assign){.workers = workers, .nworkers = nworkers, .sweep_at = SWEEP_MIN};
     map_init(&a->specs);
     buf_init(&a->id, URL_MAX + 1);
 }
@@ -124,16 +124,16 @@ static uint64_t place_hash(const struct drain_spec *spec)
     return hash_seeded(parts, sizeof(parts));
 }
 
-unsigned assign_worker(unsigned workers, const struct drain_spec *spec, uint64_t stream)
+unsigned assign_worker(unsigned nworkers, const struct drain_spec *spec, uint64_t stream)
 {
     /* Other members than streams count connections= for each worker. */
-    bool limited = spec->batch == BATCH_STREAM && spec->connections < workers;
-    unsigned n = limited ? spec->connections : workers;
+    bool limited = spec->batch == BATCH_STREAM && spec->connections < nworkers;
+    unsigned n = limited ? spec->connections : nworkers;
 
-    if (n == workers)
-        return (unsigned)(stream % workers);
+    if (n == nworkers)
+        return (unsigned)(stream % nworkers);
     /* The drain's few workers start anywhere, else the first ones would get all such drains. */
-    return (unsigned)((place_hash(spec) % workers + stream % n) % workers);
+    return (unsigned)((place_hash(spec) % nworkers + stream % n) % nworkers);
 }
 
 static void trace(const char *what, const struct origin *o, const struct drain_spec *spec,
@@ -263,7 +263,7 @@ static uint32_t owned_from(const struct origin *o, enum route_trust trust, enum 
     return origin_owned_from(o, from == ATTACH_START);
 }
 
-/* Whether the state says where it was. Not when what was heard for somebody else since would have
+/* Whether the state says where it was. Not when what was received for somebody else since would have
  * to be passed on the way from there. */
 static bool is_known(const struct assign *a, struct origin *o, const struct drain_spec *spec,
                      uint32_t owned, struct state_record *resume)
@@ -284,7 +284,7 @@ static void attach_late(struct assign *a, struct origin *o, struct drain_spec *s
     unsigned at = 0;
 
     while (checkpoint_next_late(a->checkpoint, main, &at, &late))
-        engine_attach(a->engines[w], o->id, spec, NULL, &late, NULL);
+        worker_attach(a->workers[w], o->id, spec, NULL, &late, NULL);
 }
 
 static void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
@@ -303,7 +303,7 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
         return;
     owned = owned_from(o, trust, from);
     known = is_known(a, o, spec, owned, &resume);
-    w = assign_worker(a->workers, spec, o->id);
+    w = assign_worker(a->nworkers, spec, o->id);
     if (a->trace_routes)
         trace(known ? "attach where it was" : trace_text(from), o, spec, w);
     FAULT_POINT("route-added");
@@ -313,7 +313,7 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
     origin_introduce(o, w);
     if (history)
         origin_recall(o, w);
-    engine_attach(a->engines[w], o->id, spec,
+    worker_attach(a->workers[w], o->id, spec,
                   !history && place_of(o, from, owned, &end) ? &end : NULL, known ? &resume : NULL,
                   history ? &since_s : NULL);
     if (known)
@@ -328,7 +328,7 @@ static struct drain_spec *leaving(struct assign *a, struct origin *o, struct str
 
     if (!spec)
         return NULL;
-    *w = assign_worker(a->workers, spec, o->id);
+    *w = assign_worker(a->nworkers, spec, o->id);
     if (a->trace_routes)
         trace(how, o, spec, *w);
     return spec;
@@ -344,7 +344,7 @@ static void detach(void *arg, struct origin *o, struct str url, enum route_trust
         return;
     if (a->checkpoint)
         checkpoint_ended(a->checkpoint, o, spec);
-    engine_detach(a->engines[w], o->id, spec);
+    worker_detach(a->workers[w], o->id, spec);
 }
 
 static void park(void *arg, struct origin *o, struct str url, enum route_trust trust)
@@ -354,7 +354,7 @@ static void park(void *arg, struct origin *o, struct str url, enum route_trust t
     struct drain_spec *spec = leaving(a, o, url, trust, "park", &w);
 
     if (spec)
-        engine_park_route(a->engines[w], o->id, spec);
+        worker_park_route(a->workers[w], o->id, spec);
 }
 
 /* One drain for another. Where their workers are not the same, what the state has of the one has to
@@ -366,14 +366,14 @@ static void change(void *arg, struct origin *o, const struct route_target *befor
     unsigned w, from;
     struct drain_spec *old = leaving(a, o, before->url, before->trust, "change", &from);
     struct drain_spec *spec = spec_for(a, now->url, now->trust);
-    struct engine_change c = {.before = old, .now = spec};
+    struct worker_change c = {.before = old, .now = spec};
     struct state_record resume, own;
     struct position end;
     bool known;
 
     if (!old || !spec || old == spec) /* all that changed is how it was asked for */
         return;
-    w = assign_worker(a->workers, spec, o->id);
+    w = assign_worker(a->nworkers, spec, o->id);
     if (a->trace_routes)
         trace("attach where another was", o, spec, w);
     c.least = owned_from(o, now->trust, ATTACH_END);
@@ -385,11 +385,11 @@ static void change(void *arg, struct origin *o, const struct route_target *befor
     if (place_of(o, ATTACH_END, c.least, &end))
         c.end = &end;
     origin_introduce(o, w);
-    engine_change(a->engines[w], o->id, &c);
+    worker_change(a->workers[w], o->id, &c);
     if (c.resume)
         attach_late(a, o, spec, w, c.resume);
     if (w != from)
-        engine_detach(a->engines[from], o->id, old);
+        worker_detach(a->workers[from], o->id, old);
 }
 
 const struct router_sink assign_sink = {attach, detach, found, routed, gone, change, park};

@@ -11,8 +11,8 @@
 
 #include "base/buf.h"
 #include "base/map.h"
-#include "drains/engine.h"
 #include "drains/spec.h"
+#include "drains/worker.h"
 #include "router/router.h"
 #include "state/checkpoint.h"
 
@@ -20,8 +20,8 @@ struct assign {
     struct map specs;        /* drain_spec.id -> struct drain_spec, one reference each */
     size_t sweep_at;         /* when so many are kept, let go of those nobody else uses */
     struct buf id;           /* scratch: what is looked for in <specs> */
-    struct engine **engines; /* borrowed */
-    unsigned workers;
+    struct worker **workers; /* borrowed */
+    unsigned nworkers;
     struct checkpoint *checkpoint;  /* borrowed; NULL = no state */
     enum attach_from existing_from; /* READ_FROM: ATTACH_START, or where it ends */
     bool trace_drains;              /* LOGTRAIN_TRACE=drain */
@@ -30,7 +30,7 @@ struct assign {
 
 extern const struct router_sink assign_sink; /* its <arg> is a struct assign */
 
-void assign_init(struct assign *a, struct engine **engines, unsigned workers);
+void assign_init(struct assign *a, struct worker **workers, unsigned nworkers);
 void assign_release(struct assign *a);
 /* Distinct URLs in use, and how many requests those that are not one pipe may have open. */
 void assign_load(struct assign *a, uint64_t *drains, uint64_t *requests);
@@ -38,6 +38,6 @@ void assign_load(struct assign *a, uint64_t *drains, uint64_t *requests);
 const struct drain_spec *assign_find(struct assign *a, struct str url, enum route_trust trust);
 /* The worker for a stream. All workers share a drain's streams; a drain that is one pipe in order
  * has as many workers as connections. The same answer each time. */
-unsigned assign_worker(unsigned workers, const struct drain_spec *spec, uint64_t stream);
+unsigned assign_worker(unsigned nworkers, const struct drain_spec *spec, uint64_t stream);
 
 #endif

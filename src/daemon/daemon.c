@@ -1,7 +1,7 @@
 /*
  * The control thread: its loop, and the order in which parts are opened and closed.
  *
- *   datasources ──routes──▶ router ──attach──▶ assign ──mail──▶ engines (one thread each)
+ *   datasources ──routes──▶ router ──attach──▶ assign ──mail──▶ workers (one thread each)
  *   inputs ──streams──▶ ───┘    ▲                                  │
  *      └──grew, segments──▶ origins ──mail─────────────────────────┤
  *   status (HTTP) ──ask────────────────────────────────────────────┘
@@ -24,8 +24,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "control/assign.h"
-#include "control/held.h"
 #include "control/missing.h"
+#include "control/pinned.h"
 #include "daemon/kube.h"
 #include "daemon/network.h"
 #include "daemon/process.h"
@@ -51,13 +51,13 @@ struct daemon {
     struct notify *notify;
     struct signals *signals;
     struct loop_timer *stop_deadline;
-    struct engine *engines[WORKERS_MAX];
-    unsigned nengines;
+    struct worker *workers[WORKERS_MAX];
+    unsigned nworkers;
     unsigned nstopped;
     struct feed_port ports[WORKERS_MAX];
     struct origins origins;
     struct checkpoint *checkpoint;
-    struct held *held;
+    struct pinned *pinned;
     struct unreadable *unreadable;
     struct assign assign;
     struct egress *egress;
@@ -94,11 +94,11 @@ static void close_sources(struct daemon *d)
     d->kube = NULL;
 }
 
-static void engine_stopped(void *arg)
+static void worker_stopped(void *arg)
 {
     struct daemon *d = arg;
 
-    if (++d->nstopped == d->nengines)
+    if (++d->nstopped == d->nworkers)
         loop_stop(&d->loop);
 }
 
@@ -124,14 +124,14 @@ static void stop(struct daemon *d)
     list_for_each (it, &d->origins.all)
         origin_grew(list_entry(it, struct origin, node));
     close_sources(d);
-    if (!d->nengines) {
+    if (!d->nworkers) {
         loop_stop(&d->loop);
         return;
     }
     d->stop_deadline = loop_timer_create(&d->loop, stop_hangs, d);
     loop_timer_start(d->stop_deadline, grace + STOP_SLACK_MS);
-    for (unsigned w = 0; w < d->nengines; w++)
-        engine_stop(d->engines[w], grace, engine_stopped, d);
+    for (unsigned w = 0; w < d->nworkers; w++)
+        worker_stop(d->workers[w], grace, worker_stopped, d);
 }
 
 /* ---- signals ---- */
@@ -210,11 +210,11 @@ static void worker_saved(void *control, unsigned worker, struct state_record *re
     checkpoint_saved(d->checkpoint, worker, records, n);
 }
 
-static void worker_held(void *control, struct held_report *r)
+static void worker_pinned(void *control, struct pinned_report *r)
 {
     struct daemon *d = control;
 
-    held_take(d->held, r);
+    pinned_take(d->pinned, r);
 }
 
 static void worker_unreadable(void *control, unsigned worker, uint64_t stream, uint32_t no,
@@ -238,12 +238,12 @@ static void worker_news(void *control, const struct drain_news *n)
     kube_news(((struct daemon *)control)->kube, n);
 }
 
-static void status_ask(void *arg, unsigned w, void (*done)(void *darg, struct engine_report *r),
+static void status_ask(void *arg, unsigned w, void (*done)(void *darg, struct worker_report *r),
                        void *darg)
 {
     struct daemon *d = arg;
 
-    engine_ask(d->engines[w], done, darg);
+    worker_ask(d->workers[w], done, darg);
 }
 
 static uint64_t memory_bound(struct daemon *d, const struct router_stats *r, uint64_t dead)
@@ -285,7 +285,7 @@ static void status_facts(void *arg, struct node_facts *out)
     out->overflows = notify_overflows(d->notify);
     out->degraded = notify_degraded(d->notify);
     out->turn_ms_max = turns_take_max(&d->turns);
-    out->held_max = d->cfg->held_bytes_max;
+    out->pinned_max = d->cfg->held_bytes_max;
     out->memory_bound = memory_bound(d, &out->router, out->dead);
     checkpoint_stats(d->checkpoint, &out->state);
     network_facts(&d->network, &out->network);
@@ -303,8 +303,8 @@ static bool ask_for_room(void *arg)
 {
     struct daemon *d = arg;
 
-    for (unsigned w = 0; w < d->nengines; w++)
-        engine_make_room(d->engines[w]);
+    for (unsigned w = 0; w < d->nworkers; w++)
+        worker_make_room(d->workers[w]);
     return false;
 }
 
@@ -351,8 +351,8 @@ static void open_explain(struct daemon *d)
     const struct explain_env env = {.source_env = &d->source_env,
                                     .origins = &d->origins,
                                     .assign = &d->assign,
-                                    .engines = d->engines,
-                                    .workers = (unsigned)d->cfg->workers,
+                                    .workers = d->workers,
+                                    .nworkers = (unsigned)d->cfg->workers,
                                     .cluster = kube_cluster_of(d->kube)};
 
     d->explain = explain_create(&env);
@@ -389,10 +389,10 @@ static int open_status(struct daemon *d, struct err *e)
     return *c->http_port_file ? status_write_port(d->status, c->http_port_file, e) : 0;
 }
 
-static int start_engines(struct daemon *d, struct err *e)
+static int start_workers(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
-    struct engine_config ec = {
+    struct worker_config ec = {
         .max_line = c->max_line,
         .partial_timeout_ms = c->partial_timeout_ms,
         .route_grace_ms = c->route_grace_ms,
@@ -403,7 +403,7 @@ static int start_engines(struct daemon *d, struct err *e)
         .passed = segment_passed,
         .dirty = worker_dirty,
         .saved = worker_saved,
-        .held = worker_held,
+        .pinned = worker_pinned,
         .news = worker_news,
         .unreadable = worker_unreadable,
         .egress = d->egress,
@@ -411,14 +411,14 @@ static int start_engines(struct daemon *d, struct err *e)
     };
 
     for (ec.index = 0; ec.index < c->workers; ec.index++) {
-        struct engine *en = engine_start(&ec, e);
+        struct worker *wk = worker_start(&ec, e);
 
-        if (!en)
+        if (!wk)
             return -1;
-        d->ports[ec.index] = (struct feed_port){engine_mailbox(en), engine_feed};
-        d->engines[d->nengines++] = en;
+        d->ports[ec.index] = (struct feed_port){worker_mailbox(wk), worker_feed};
+        d->workers[d->nworkers++] = wk;
     }
-    checkpoint_start(d->checkpoint, d->nengines, c->route_grace_ms);
+    checkpoint_start(d->checkpoint, d->nworkers, c->route_grace_ms);
     return 0;
 }
 
@@ -478,7 +478,7 @@ static void open_base(struct daemon *d)
     mailbox_open(&d->mailbox, &d->loop, d);
     turns_watch(&d->turns, &d->loop);
     d->notify = notify_create(&d->loop);
-    assign_init(&d->assign, d->engines, (unsigned)d->cfg->workers);
+    assign_init(&d->assign, d->workers, (unsigned)d->cfg->workers);
     d->assign.trace_drains = d->cfg->trace & CONFIG_TRACE_DRAIN;
     d->assign.trace_routes = d->cfg->trace & CONFIG_TRACE_ROUTE;
     origins_init(&d->origins, d->ports, (unsigned)d->cfg->workers);
@@ -498,16 +498,16 @@ static int open_rest(struct daemon *d, struct err *e)
     d->egress = egress_create(&ec, e);
     if (!d->egress)
         return -1;
-    d->checkpoint = checkpoint_open(&d->loop, d->cfg->state_path, d->engines, e);
+    d->checkpoint = checkpoint_open(&d->loop, d->cfg->state_path, d->workers, e);
     if (!d->checkpoint)
         return err_wrap(e, "STATE_PATH");
     d->assign.checkpoint = d->checkpoint;
-    d->held = held_create(d->cfg->held_bytes_max, d->engines);
+    d->pinned = pinned_create(d->cfg->held_bytes_max, d->workers);
     d->unreadable = unreadable_create(&d->loop, &d->origins, tell_unreadable, d);
     d->signals = signals_open(&d->loop, take_signal, d, e);
     if (!d->signals || open_routes(d, e) < 0 || open_status(d, e) < 0)
         return -1;
-    if (start_engines(d, e) < 0)
+    if (start_workers(d, e) < 0)
         return -1;
     open_explain(d);
     return open_inputs(d, e);
@@ -515,11 +515,11 @@ static int open_rest(struct daemon *d, struct err *e)
 
 static void release(struct daemon *d)
 {
-    for (unsigned w = 0; w < d->nengines; w++)
-        engine_free(d->engines[w]);
+    for (unsigned w = 0; w < d->nworkers; w++)
+        worker_free(d->workers[w]);
     mailbox_close(&d->mailbox); /* their last mails are about what is released below */
     checkpoint_close(d->checkpoint);
-    held_free(d->held);
+    pinned_free(d->pinned);
     unreadable_free(d->unreadable);
     close_sources(d);
     network_close(&d->network);
@@ -560,7 +560,7 @@ int daemon_run(const struct config *cfg)
     config_say_unknown(cfg);
     open_base(d);
     if (open_rest(d, &e) == 0) {
-        status_ready(d->status, d->nengines);
+        status_ready(d->status, d->nworkers);
         say_ready(d);
     } else {
         log_error("cannot start", KV_ERR(&e));

@@ -28,7 +28,7 @@ struct network {
  */
 int network_open(struct network *n, struct input_env *env, const struct config *cfg,
                  struct http_server *server, struct err *e);
-/* Nothing more is heard; what was is written, and the workers told. */
+/* Nothing more is received; what was is written, and the workers told. */
 void network_stop(struct network *n);
 /* Workers have stopped. */
 void network_close(struct network *n);

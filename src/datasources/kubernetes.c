@@ -5,7 +5,7 @@
  * inputs hear gets one in the same way, by the owner that the cluster gives its stream.
  *
  * A bad URL is named once, with its workload; the good ones of the same list work. Only workloads
- * with a pod on this node, or of which something is heard here, are looked at, so that a mistake is
+ * with a pod on this node, or of which something is received here, are looked at, so that a mistake is
  * logged where it matters.
  */
 #include <errno.h>
@@ -47,7 +47,7 @@ struct wanted {
 static bool not_said(struct kubernetes *k, const struct kube_drains *d,
                      const struct kube_workload *w, struct str url)
 {
-    uint64_t parts[3] = {hash_seeded(w->namespace.p, w->namespace.len) ^ w->heard,
+    uint64_t parts[3] = {hash_seeded(w->namespace.p, w->namespace.len) ^ w->received,
                          hash_seeded(d->name.p, d->name.len) ^ (uintptr_t)d->kind,
                          hash_seeded(url.p, url.len)};
     uint64_t h = hash_seeded(parts, sizeof(parts));
@@ -73,7 +73,7 @@ static void refuse(struct kubernetes *k, const struct wanted *w, const struct ku
                  KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
                  KV_STR("name", d->name), KV_STR("drain", str_head(buf_str(&shown), 200)),
                  KV_ERR(e));
-    if (w->workload->heard) { /* an Event is made where its pods are */
+    if (w->workload->received) { /* an Event is made where its pods are */
         buf_release(&shown);
         return;
     }
@@ -137,7 +137,7 @@ static void say_over(struct kubernetes *k, const struct wanted *w, const struct 
     log_warn_for(LOG_BY_NAMESPACE(w->workload->namespace), "annotation refused",
                  KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
                  KV_STR("name", d->name), KV_STR("error", buf_str(&text)));
-    if (!w->workload->heard)
+    if (!w->workload->received)
         kube_events_post(k->events, w->workload, d, true, "DrainRefused", buf_str(&text));
     buf_release(&text);
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 #include "formats/format.h"
 
 #define QUANTUM (64 * 1024)
@@ -47,17 +47,17 @@ size_t batch_max(const struct drain *d)
 /* ---- bodies: few, used again by all drains ---- */
 
 /* A spare one that is not too large to be held for <want> bytes. */
-static struct buf body_take(struct engine *en, size_t want)
+static struct buf body_take(struct worker *wk, size_t want)
 {
     size_t most = want <= SMALL_BODY ? SMALL_BODY : 2 * want > LARGE_BODY ? 2 * want : LARGE_BODY;
 
-    for (unsigned i = en->nspare_bodies; i-- > 0;) {
-        struct buf body = en->spare_bodies[i];
+    for (unsigned i = wk->nspare_bodies; i-- > 0;) {
+        struct buf body = wk->spare_bodies[i];
 
         if (body.cap > most)
             continue;
-        en->spare_bodies[i] = en->spare_bodies[--en->nspare_bodies];
-        en->spare_bytes -= body.cap;
+        wk->spare_bodies[i] = wk->spare_bodies[--wk->nspare_bodies];
+        wk->spare_bytes -= body.cap;
         return body;
     }
     return BUF_INIT(BATCH_GROWTH_MAX);
@@ -65,13 +65,13 @@ static struct buf body_take(struct engine *en, size_t want)
 
 void batch_body_release(struct batch *b)
 {
-    struct engine *en = b->drain->engine;
+    struct worker *wk = b->drain->worker;
 
-    if (b->body.p && en->nspare_bodies < SPARE_BODIES &&
-        en->spare_bytes + b->body.cap <= SPARE_BYTES) {
+    if (b->body.p && wk->nspare_bodies < SPARE_BODIES &&
+        wk->spare_bytes + b->body.cap <= SPARE_BYTES) {
         buf_clear(&b->body);
-        en->spare_bytes += b->body.cap;
-        en->spare_bodies[en->nspare_bodies++] = b->body;
+        wk->spare_bytes += b->body.cap;
+        wk->spare_bodies[wk->nspare_bodies++] = b->body;
         b->body = BUF_INIT(BATCH_GROWTH_MAX);
         return;
     }
@@ -92,19 +92,19 @@ static void body_trim(struct batch *b)
 
 static struct batch *batch_take(struct drain *d, size_t want)
 {
-    struct engine *en = d->engine;
+    struct worker *wk = d->worker;
     struct batch *b;
 
-    if (list_empty(&en->spare)) {
+    if (list_empty(&wk->spare)) {
         b = xcalloc(1, sizeof *b);
         list_init(&b->node);
         list_init(&b->body_node);
     } else {
-        b = list_entry(en->spare.next, struct batch, node);
+        b = list_entry(wk->spare.next, struct batch, node);
         list_del(&b->node);
-        en->nspare--;
+        wk->nspare--;
     }
-    b->body = body_take(en, want);
+    b->body = body_take(wk, want);
     b->drain = d;
     return b;
 }
@@ -120,13 +120,13 @@ unsigned char *batch_outcomes(struct batch *b)
 
 void batch_free(struct batch *b)
 {
-    struct engine *en = b->drain->engine;
+    struct worker *wk = b->drain->worker;
 
     list_del(&b->node);
     list_del(&b->body_node);
     free(b->outcomes);
     batch_body_release(b);
-    if (en->nspare == SPARE_BATCHES) {
+    if (wk->nspare == SPARE_BATCHES) {
         free(b->ranges);
         free(b);
         return;
@@ -134,8 +134,8 @@ void batch_free(struct batch *b)
     *b = (struct batch){.ranges = b->ranges, .ranges_cap = b->ranges_cap};
     list_init(&b->body_node);
     list_init(&b->node);
-    list_add_head(&en->spare, &b->node);
-    en->nspare++;
+    list_add_head(&wk->spare, &b->node);
+    wk->nspare++;
 }
 
 void batch_let_go(struct batch *b)
@@ -205,10 +205,10 @@ static struct batch_range *range_add(struct batch *b, struct drain_cursor *c)
 /* One cursor's turn. */
 static void fill_from(struct filler *f, struct drain_cursor *c)
 {
-    struct engine *en = c->drain->engine;
+    struct worker *wk = c->drain->worker;
     struct batch *b = f->batch;
     struct batch_range *r = range_add(b, c);
-    uint64_t now = loop_now(&en->loop);
+    uint64_t now = loop_now(&wk->loop);
     size_t quantum = f->max_records == 1 ? 4096 : f->target < QUANTUM ? f->target : QUANTUM;
     enum read_result rc;
 
@@ -223,7 +223,7 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
         ((rc != READ_WAIT && rc != READ_STUCK) || c->cursor.wake_at > c->stuck_until))
         c->cursor.wake_at = c->stuck_until;
     if (rc == READ_WAIT || rc == READ_STUCK || c->stuck_until)
-        engine_wait(en, c);
+        worker_wait(wk, c);
     if (r->records) {
         c->inflight++;
         drain_cursor_ready(c, false);
@@ -234,7 +234,7 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
         c->caught_up_at = now;
     drain_cursor_settle_idle(c);
     drain_cursor_ready(c, false);
-    engine_cursor_done(en, c);
+    worker_cursor_done(wk, c);
 }
 
 static size_t target_now(const struct drain *d)
@@ -273,7 +273,7 @@ struct batch *batch_fill(struct drain *d)
         batch_free(f.batch);
         return NULL;
     }
-    for (unsigned i = 0; i < f.batch->nranges && !d->ordered; i++) {
+    for (unsigned i = 0; i < f.batch->nranges && !d->pipelined; i++) {
         struct drain_cursor *c = f.batch->ranges[i].cursor;
 
         c->busy = true; /* its next batch waits for the answer, or its lines could change places */

@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 #define WAKE_MAX 64 /* drains that look again when room was made: bounds the work of a turn */
 
@@ -56,16 +56,16 @@ struct log_cause drain_cause(const struct drain *d)
 
 void budget_join(struct drain *d, const struct identity *id)
 {
-    struct engine *en = d->engine;
+    struct worker *wk = d->worker;
     struct str name = d->spec->owner ? id->namespace : STR("");
-    struct party *p = name.len ? map_get(&en->parties, name) : NULL;
+    struct party *p = name.len ? map_get(&wk->parties, name) : NULL;
 
     if (d->party)
         return;
     if (!p) {
         p = party_create(name);
         if (name.len)
-            (void)map_put(&en->parties, str_make(p->name, p->len), p);
+            (void)map_put(&wk->parties, str_make(p->name, p->len), p);
     }
     p->refs++;
     d->party = p;
@@ -83,7 +83,7 @@ void budget_leave(struct drain *d)
     if (p->bytes || p->answers)
         BUG("drain: party freed with %zu bytes in flight", p->bytes + p->answers);
     if (p->len)
-        (void)map_del(&d->engine->parties, str_make(p->name, p->len));
+        (void)map_del(&d->worker->parties, str_make(p->name, p->len));
     free(p);
 }
 
@@ -105,14 +105,14 @@ bool budget_crowded(const struct drain *d)
 
 void budget_charge(struct batch *b, size_t bytes)
 {
-    struct engine *en = b->drain->engine;
+    struct worker *wk = b->drain->worker;
     struct party *p = b->drain->party;
 
-    if (bytes < b->charged && !list_empty(&en->cramped)) {
-        en->room_made = true;
-        loop_task_post(&en->loop, &en->turn);
+    if (bytes < b->charged && !list_empty(&wk->cramped)) {
+        wk->room_made = true;
+        loop_task_post(&wk->loop, &wk->turn);
     }
-    en->inflight_bytes = en->inflight_bytes - b->charged + bytes;
+    wk->inflight_bytes = wk->inflight_bytes - b->charged + bytes;
     p->bytes = p->bytes - b->charged + bytes;
     p->fixed = p->fixed - b->charged_fixed + b->fixed;
     b->charged = bytes;
@@ -121,19 +121,19 @@ void budget_charge(struct batch *b, size_t bytes)
 
 bool drain_charge_answer(struct batch *b, size_t bytes)
 {
-    struct engine *en = b->drain->engine;
+    struct worker *wk = b->drain->worker;
     struct party *p = b->drain->party;
     bool less = bytes <= b->answer;
 
-    en->answer_bytes = en->answer_bytes - b->answer + bytes;
+    wk->answer_bytes = wk->answer_bytes - b->answer + bytes;
     p->answers = p->answers - b->answer + bytes;
     b->answer = bytes;
-    return less || en->answer_bytes + p->answers <= ANSWERS_MAX;
+    return less || wk->answer_bytes + p->answers <= ANSWERS_MAX;
 }
 
 size_t budget_room(const struct drain *d)
 {
-    size_t used = d->engine->inflight_bytes, has = d->party->bytes;
+    size_t used = d->worker->inflight_bytes, has = d->party->bytes;
     size_t left = used < INFLIGHT_MAX ? INFLIGHT_MAX - used : 0;
     size_t room = left > has ? left - has : 0;
 
@@ -146,22 +146,22 @@ size_t budget_room(const struct drain *d)
 
 void budget_wait(struct drain *d)
 {
-    struct engine *en = d->engine;
+    struct worker *wk = d->worker;
 
     if (!list_empty(&d->cramped_node))
         return;
-    list_add_tail(&en->cramped, &d->cramped_node);
-    if (loop_timer_left(en->shelf_timer) > SHELVE_CRAMPED_MS)
-        loop_timer_start(en->shelf_timer, SHELVE_CRAMPED_MS);
+    list_add_tail(&wk->cramped, &d->cramped_node);
+    if (loop_timer_left(wk->shelf_timer) > SHELVE_CRAMPED_MS)
+        loop_timer_start(wk->shelf_timer, SHELVE_CRAMPED_MS);
 }
 
-void budget_wake(struct engine *en)
+void budget_wake(struct worker *wk)
 {
-    en->room_made = false;
-    for (unsigned n = 0; n < WAKE_MAX && !list_empty(&en->cramped); n++) {
-        struct drain *d = list_entry(en->cramped.next, struct drain, cramped_node);
+    wk->room_made = false;
+    for (unsigned n = 0; n < WAKE_MAX && !list_empty(&wk->cramped); n++) {
+        struct drain *d = list_entry(wk->cramped.next, struct drain, cramped_node);
 
         list_del(&d->cramped_node);
-        engine_want(en, d);
+        worker_want(wk, d);
     }
 }

@@ -12,17 +12,17 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/log_quota.h"
-#include "drains/engine_internal.h"
 #include "drains/ledger.h"
 #include "drains/trace.h"
+#include "drains/worker_internal.h"
 
 #define REST_ATTEMPTS 3 /* so often in vain: it may take a while */
 
-void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
+void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
                 struct drain_spec *spec)
 {
     d->ops = ops;
-    d->engine = en;
+    d->worker = wk;
     d->spec = drain_spec_ref(spec);
     d->slots = 1;
     d->batch_target = BATCH_BYTES_PROBE;
@@ -45,7 +45,7 @@ void drain_counters_add(struct drain_counters *to, const struct drain_counters *
 void drain_release(struct drain *d)
 {
     if (d->spec->owner)
-        drain_counters_add(&d->engine->past, &d->counters);
+        drain_counters_add(&d->worker->past, &d->counters);
     list_del(&d->node);
     list_del(&d->work_node);
     list_del(&d->connect_node);
@@ -64,23 +64,23 @@ static void timer_fired(void *arg)
         d->state = DRAIN_CLOSED;
     else
         d->lingered = true;
-    engine_want(d->engine, d);
+    worker_want(d->worker, d);
 }
 
 static struct loop_timer *timer_of(struct drain *d)
 {
     if (!d->timer)
-        d->timer = loop_timer_create(&d->engine->loop, timer_fired, d);
+        d->timer = loop_timer_create(&d->worker->loop, timer_fired, d);
     return d->timer;
 }
 
-struct drain *drain_create(struct engine *en, struct drain_spec *spec, struct err *e)
+struct drain *drain_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
-    struct drain *d = spec->scheme->ops->create(en, spec, e);
+    struct drain *d = spec->scheme->ops->create(wk, spec, e);
 
     if (!d)
         return NULL;
-    list_add_tail(&en->all, &d->node);
+    list_add_tail(&wk->all, &d->node);
     return d;
 }
 
@@ -93,7 +93,7 @@ void drain_free(struct drain *d)
 
 const char *drain_state_name(const struct drain *d)
 {
-    if (d->held)
+    if (d->suspended)
         return "held";
     switch (d->state) {
     case DRAIN_CLOSED:
@@ -114,31 +114,31 @@ const char *drain_state_name(const struct drain *d)
 
 void drain_recovered(struct drain *d)
 {
-    uint64_t now = loop_now(&d->engine->loop);
+    uint64_t now = loop_now(&d->worker->loop);
 
     d->healthy = true;
     d->blamed = false;
     d->attempts = 0;
     if (d->nstuck)
         return; /* some of its streams still fail */
-    d->held = false;
+    d->suspended = false;
     if (!d->failing)
         return;
     d->failing = false;
     d->last_error = (struct err){0};
     log_info_for(drain_cause(d), "drain recovered", KV_CSTR("drain", d->spec->name),
                  KV_INT("after_ms", now - d->failing_since));
-    engine_news(d->engine, d->spec, DRAIN_RECOVERED, 0);
+    worker_news(d->worker, d->spec, DRAIN_RECOVERED, 0);
 }
 
-uint64_t engine_backoff(struct engine *en, unsigned attempts, uint64_t cap)
+uint64_t worker_backoff(struct worker *wk, unsigned attempts, uint64_t cap)
 {
     unsigned shift = attempts < 16 ? attempts : 16;
     uint64_t span = (uint64_t)BACKOFF_BASE_MS << shift;
 
     if (span > cap - BACKOFF_BASE_MS)
         span = cap - BACKOFF_BASE_MS;
-    return BACKOFF_BASE_MS + engine_random(en, span);
+    return BACKOFF_BASE_MS + worker_random(wk, span);
 }
 
 void drain_wait(struct drain *d, uint64_t ms)
@@ -156,20 +156,20 @@ void drain_wait(struct drain *d, uint64_t ms)
 void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e)
 {
     d->last_error = *e;
-    if (!d->failing || (hold && !d->held)) {
+    if (!d->failing || (hold && !d->suspended)) {
         LOG_AT_FOR(drain_cause(d), hold ? LOG_ERROR : LOG_WARN,
-                   hold ? "drain held: its configuration is refused" : "drain failing",
+                   hold ? "drain suspended: its configuration is refused" : "drain failing",
                    KV_CSTR("drain", d->spec->name), KV_ERR(e), KV_INT("retry_ms", retry_ms),
                    KV_END);
         if (!d->failing) {
-            d->failing_since = loop_now(&d->engine->loop);
-            engine_news(d->engine, d->spec, DRAIN_FAILS, 0);
+            d->failing_since = loop_now(&d->worker->loop);
+            worker_news(d->worker, d->spec, DRAIN_FAILS, 0);
         }
         if (hold)
-            engine_news(d->engine, d->spec, DRAIN_HELD, 0);
+            worker_news(d->worker, d->spec, DRAIN_HELD, 0);
         d->failing = true;
     }
-    d->held = hold;
+    d->suspended = hold;
 }
 
 /* What is made again when it is needed goes. */
@@ -188,7 +188,7 @@ static void rest(struct drain *d)
 void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e)
 {
     bool hold = v == VERDICT_HOLD, again = d->state == DRAIN_WAITING;
-    uint64_t ms = engine_backoff(d->engine, d->attempts, hold ? HOLD_MS : BACKOFF_CAP_MS);
+    uint64_t ms = worker_backoff(d->worker, d->attempts, hold ? HOLD_MS : BACKOFF_CAP_MS);
 
     d->healthy = false;
     d->batch_target = BATCH_BYTES_PROBE;
@@ -215,12 +215,12 @@ void drain_opened(struct drain *d)
     if (d->state != DRAIN_OPENING)
         return;
     d->state = DRAIN_OPEN;
-    d->opened_at = loop_now(&d->engine->loop);
+    d->opened_at = loop_now(&d->worker->loop);
     if (d->ops->open) {
         d->counters.connects++;
         host_reached(d, d->counters.connects == 1);
     }
-    engine_want(d->engine, d);
+    worker_want(d->worker, d);
 }
 
 void drain_count_connects(struct drain *d, unsigned made, unsigned failed)
@@ -242,15 +242,15 @@ void drain_confirm(struct drain *d, uint64_t end)
         return;
     drain_accepted(d);
     drain_recovered(d);
-    engine_want(d->engine, d);
+    worker_want(d->worker, d);
     list_for_each_safe (it, &d->cursors)
-        engine_cursor_done(d->engine, list_entry(it, struct drain_cursor, drain_node));
-    loop_task_post(&d->engine->loop, &d->engine->turn); /* positions may be saved */
+        worker_cursor_done(d->worker, list_entry(it, struct drain_cursor, drain_node));
+    loop_task_post(&d->worker->loop, &d->worker->turn); /* positions may be saved */
 }
 
 bool drain_confirm_old(struct drain *d)
 {
-    uint64_t now = loop_now(&d->engine->loop);
+    uint64_t now = loop_now(&d->worker->loop);
 
     if (now > COMMIT_LAG_MS && d->ledger)
         drain_confirm(d, ledger_end_before(d->ledger, now - COMMIT_LAG_MS));
@@ -262,23 +262,24 @@ bool drain_confirm_old(struct drain *d)
 static bool to_closed(struct drain *d)
 {
     d->opened_at = 0;
-    if (d->state == DRAIN_CLOSING || (d->state == DRAIN_WAITING && !d->ordered))
+    if (d->state == DRAIN_CLOSING || (d->state == DRAIN_WAITING && !d->pipelined))
         return false;
     d->state = DRAIN_CLOSED;
     return true;
 }
 
-void drain_lost_for(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e)
+void drain_disconnected_for(struct drain *d, enum verdict v, int64_t retry_after_ms,
+                            const struct err *e)
 {
     bool was_open = d->state == DRAIN_OPEN, soon = d->soon;
 
     d->soon = false;
-    engine_settle_now(d->engine, d);
+    worker_settle_now(d->worker, d);
     if (was_open)
         d->counters.disconnects++;
     else
         d->counters.connect_errors++;
-    if (d->ordered || (d->ledger && !ledger_empty(d->ledger)))
+    if (d->pipelined || (d->ledger && !ledger_empty(d->ledger)))
         drain_rewind(d);
     if (!to_closed(d))
         return;
@@ -288,50 +289,50 @@ void drain_lost_for(struct drain *d, enum verdict v, int64_t retry_after_ms, con
         drain_failed(d, v, retry_after_ms, e);
 }
 
-void drain_goodbye(struct drain *d)
+void drain_closed_by_peer(struct drain *d)
 {
-    engine_settle_now(d->engine, d);
+    worker_settle_now(d->worker, d);
     drain_confirm(d, UINT64_MAX);
 }
 
-void drain_lost(struct drain *d, bool clean, const struct err *e)
+void drain_disconnected(struct drain *d, bool clean, const struct err *e)
 {
     if (!clean) {
-        drain_lost_for(d, VERDICT_OFFLINE, -1, e);
+        drain_disconnected_for(d, VERDICT_OFFLINE, -1, e);
         return;
     }
     d->soon = false;
-    drain_goodbye(d);
+    drain_closed_by_peer(d);
     if (d->ledger)
         ledger_clear(d->ledger, 0); /* the next connection counts from 0 */
     if (to_closed(d))
-        engine_want(d->engine, d);
+        worker_want(d->worker, d);
 }
 
 void drain_settle(struct drain *d, struct batch *b, enum verdict v)
 {
     if (b->drain != d || b->verdict)
         BUG("drain: '%s' settles a batch twice, or another's", d->ops->name);
-    if (v == VERDICT_MIXED && (!b->outcomes || d->ordered))
+    if (v == VERDICT_MIXED && (!b->outcomes || d->pipelined))
         BUG("drain: '%s' settles as mixed without outcomes, or in a pipe", d->ops->name);
     b->verdict = v;
     list_del(&b->node);
-    list_add_tail(&d->engine->settled, &b->node);
-    loop_task_post(&d->engine->loop, &d->engine->turn);
+    list_add_tail(&d->worker->settled, &b->node);
+    loop_task_post(&d->worker->loop, &d->worker->turn);
 }
 
 void drain_closed(struct drain *d)
 {
-    engine_settle_now(d->engine, d);
+    worker_settle_now(d->worker, d);
     d->closed = true;
-    if (!d->engine->stopping) { /* it was unused: freed when the stack has unwound */
-        list_add_tail(&d->engine->closed, &d->work_node);
-        loop_task_post(&d->engine->loop, &d->engine->turn);
+    if (!d->worker->stopping) { /* it was unused: freed when the stack has unwound */
+        list_add_tail(&d->worker->closed, &d->work_node);
+        loop_task_post(&d->worker->loop, &d->worker->turn);
     }
-    engine_check_stop(d->engine);
+    worker_check_stop(d->worker);
 }
 
-/* ---- the engine's side ---- */
+/* ---- the worker's side ---- */
 
 void drain_send(struct drain *d, struct batch *b)
 {
@@ -364,7 +365,7 @@ void drain_go(struct drain *d)
 /* Should what is ready wait for more to come? */
 static bool lingering(struct drain *d)
 {
-    if (!d->spec->linger_ms || d->lingered || d->record_limit || d->engine->stopping)
+    if (!d->spec->linger_ms || d->lingered || d->record_limit || d->worker->stopping)
         return false;
     if (!loop_timer_active(timer_of(d)))
         loop_timer_start(timer_of(d), d->spec->linger_ms);
@@ -389,10 +390,10 @@ bool drain_work(struct drain *d)
         return false;
     if (d->state == DRAIN_CLOSED) {
         if (!host_wait_known(d))
-            engine_connect(d->engine, d);
+            worker_connect(d->worker, d);
         return false;
     }
-    if (d->state != DRAIN_OPEN || (!d->ordered && !d->healthy && d->ninflight) || d->alone ||
+    if (d->state != DRAIN_OPEN || (!d->pipelined && !d->healthy && d->ninflight) || d->alone ||
         lingering(d))
         return false;
     if (!budget_room(d)) {

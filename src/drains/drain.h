@@ -1,5 +1,5 @@
 /*
- * A drain: one destination of one worker. The framework (drain.c, batch.c, engine.c) owns pulling,
+ * A drain: one destination of one worker. The framework (drain.c, batch.c, worker.c) owns pulling,
  * batching, order, retry, backoff, counting and logging; a member (syslog.c, http.c, …) only knows
  * how to hand a batch over and what the answers mean.
  *
@@ -26,7 +26,7 @@
 #include "drains/spec.h"
 #include "streams/stream.h"
 
-struct engine;
+struct worker;
 struct drain;
 
 enum verdict {
@@ -58,7 +58,7 @@ struct batch_range {
 };
 
 struct batch {
-    struct list node; /* drain->inflight, or the engine's settled list */
+    struct list node; /* drain->inflight, or the worker's settled list */
     struct drain *drain;
     struct buf body; /* formatted, framed: what goes on the wire */
     struct batch_range *ranges;
@@ -73,7 +73,7 @@ struct batch {
     size_t fixed;          /* the member's: bytes that it takes until it is settled */
     size_t charged;        /* of all, as the budget has it ... */
     size_t charged_fixed;  /* ... and of <fixed> alone */
-    struct list body_node; /* engine->sending */
+    struct list body_node; /* worker->sending */
     uint64_t moved_at;     /* loop time at which the peer last took some of it */
     size_t answer;         /* bytes of the peer's answer that are in memory */
     bool sent;             /* all of the body is with the kernel */
@@ -97,8 +97,8 @@ struct drain_ops {
     const char *name;
     /* Allocates a member for <spec> (referenced by the base). No I/O. NULL with <e> set on failure.
      */
-    struct drain *(*create)(struct engine *en, struct drain_spec *spec, struct err *e);
-    /* Starts to connect; answered by drain_opened() or drain_lost(). NULL = always open. */
+    struct drain *(*create)(struct worker *wk, struct drain_spec *spec, struct err *e);
+    /* Starts to connect; answered by drain_opened() or drain_disconnected(). NULL = always open. */
     void (*open)(struct drain *d);
     /* Takes <batch>. Answers exactly once with drain_settle(), even from inside send(). Called only
      * while OPEN and while fewer than d->slots batches are unsettled. */
@@ -110,7 +110,7 @@ struct drain_ops {
      * again. NULL = nothing. */
     void (*rest)(struct drain *d);
     /* Says goodbye and settles what is in flight as OFFLINE, then drain_closed(). Idempotent. With
-     * <flush>, lets what was written reach the peer first (bounded by the engine's deadline). */
+     * <flush>, lets what was written reach the peer first (bounded by the worker's deadline). */
     void (*close)(struct drain *d, bool flush);
     /* After drain_closed(); never from a callback of the member's own. */
     void (*free)(struct drain *d);
@@ -154,11 +154,11 @@ struct drain_cursor {
     struct drain *drain;
     struct list ready_node; /* drain->ready while it has something to read and nothing in flight */
     struct list drain_node; /* drain->cursors */
-    struct list wait_node;  /* engine->waiting, while READ_WAIT or READ_STUCK */
+    struct list wait_node;  /* worker->waiting, while READ_WAIT or READ_STUCK */
     struct formatter *formatter; /* NULL until it is needed: drain_cursor_formatter() */
     unsigned inflight;           /* batches and ledger entries that hold a range of it */
     bool pending;                /* something may be there to read */
-    bool busy; /* in flight on a drain that is not ordered: its next batch waits for the answer */
+    bool busy; /* in flight on a drain that is not pipelined: its next batch waits for the answer */
     bool probing; /* stuck because records are refused: what is written meanwhile is tried */
     bool ended;   /* READ_END */
     unsigned stuck_tries;  /* so many times in a row the peer refused some of its records for now,
@@ -183,41 +183,42 @@ struct drain_cursor {
 
 struct drain {
     const struct drain_ops *ops;
-    struct engine *engine;
+    struct worker *worker;
     struct drain_spec *spec;  /* one reference */
-    struct list node;         /* engine->drains */
-    struct list work_node;    /* engine->work, when there is something to do this turn */
-    struct list connect_node; /* engine->connecting, while it waits for leave to connect */
+    struct list node;         /* worker->drains */
+    struct list work_node;    /* worker->work, when there is something to do this turn */
+    struct list connect_node; /* worker->connecting, while it waits for a token to connect */
     struct list cursors;      /* of struct drain_cursor */
     struct list ready;        /* cursors with something to read, in turn */
     struct list inflight;     /* batches at the member */
     struct party *party;      /* who pays for its memory; NULL before its first stream */
     struct port *port;        /* whom it waits with while it was never reached; NULL = nobody */
     struct list host_node;    /* port->waiting */
-    struct list cramped_node; /* engine->cramped, while it waits for room */
+    struct list cramped_node; /* worker->cramped, while it waits for room */
     struct ledger *ledger;    /* VERDICT_SENT: what waits for drain_confirm(); NULL until needed */
     enum drain_state state;
     unsigned ninflight;
     unsigned slots; /* the member's: how many batches it takes at once */
-    bool ordered; /* the member's: one pipe in order, so a stream may have several batches in it */
-    bool lags;    /* the member's: not ordered, but it settles as SENT; see seek.c */
-    bool alone;   /* if it lags: what is in flight is all that is unconfirmed. The member settles it
+    bool
+        pipelined; /* the member's: one pipe in order, so a stream may have several batches in it */
+    bool lags;     /* the member's: not pipelined, but it settles as SENT; see seek.c */
+    bool alone;  /* if it lags: what is in flight is all that is unconfirmed. The member settles it
                      as DELIVERED when it is confirmed, or as drain_blame() says */
-    bool blamed;  /* a connection ended as drain_blame() means it; nothing was confirmed since */
+    bool blamed; /* a connection ended as drain_blame() means it; nothing was confirmed since */
     uint64_t sought_at; /* drain->accepted when the search began */
     bool soon; /* ... and what it ended at is being sought: connect again without a backoff */
-    uint64_t reached;    /* the member's, if ordered: how much of what it was given (batch->end) the
-                            peer's kernel has; true when it calls drain_lost() */
-    bool healthy;        /* its last answer was good; else batches are probes */
-    bool failing;        /* said so in the log */
-    bool held;           /* WAITING because its configuration is wrong */
-    bool lingered;       /* linger= has passed for what is ready */
-    bool closed;         /* drain_closed() came */
-    bool unused;         /* it has no stream any more, and is not being closed */
-    unsigned attempts;   /* failures in a row */
-    unsigned nstuck;     /* cursors with stuck_tries: the drain fails, though it takes data */
-    size_t batch_target; /* bytes a batch is filled to now */
-    size_t batch_limit;  /* learned from TOO_LARGE; 0 = none */
+    uint64_t reached;  /* the member's, if pipelined: how much of what it was given (batch->end) the
+                            peer's kernel has; true when it calls drain_disconnected() */
+    bool healthy;      /* its last answer was good; else batches are probes */
+    bool failing;      /* said so in the log */
+    bool suspended;    /* WAITING because its configuration is wrong */
+    bool lingered;     /* linger= has passed for what is ready */
+    bool closed;       /* drain_closed() came */
+    bool unused;       /* it has no stream any more, and is not being closed */
+    unsigned attempts; /* failures in a row */
+    unsigned nstuck;   /* cursors with stuck_tries: the drain fails, though it takes data */
+    size_t batch_target;   /* bytes a batch is filled to now */
+    size_t batch_limit;    /* learned from TOO_LARGE; 0 = none */
     uint32_t record_limit; /* halved by REJECTED, doubled by DELIVERED; 0 = none */
     uint64_t suspect;      /* records until the record limit is lifted */
     uint64_t accepted;     /* answers by which the peer took something, since it was made */
@@ -237,7 +238,7 @@ struct drain {
 /* ---- for members ---- */
 
 /* In create(): fills the base in. */
-void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *en,
+void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
                 struct drain_spec *spec);
 /* In free(). */
 void drain_release(struct drain *d);
@@ -247,15 +248,16 @@ void drain_opened(struct drain *d);
 /* The connection could not be made, or ended. <clean>: the peer said goodbye in order and nothing
  * handed over is in doubt; else what is not confirmed is sent again. Settle what the member still
  * has as OFFLINE first. */
-void drain_lost(struct drain *d, bool clean, const struct err *e);
-/* As drain_lost() without <clean>, when the peer has said more: VERDICT_HOLD (it refuses our
+void drain_disconnected(struct drain *d, bool clean, const struct err *e);
+/* As drain_disconnected() without <clean>, when the peer has said more: VERDICT_HOLD (it refuses our
  * credentials) or VERDICT_OFFLINE, and when to come back (-1 = it has not said). */
-void drain_lost_for(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e);
+void drain_disconnected_for(struct drain *d, enum verdict v, int64_t retry_after_ms,
+                            const struct err *e);
 void drain_settle(struct drain *d, struct batch *b, enum verdict v);
 /* For VERDICT_MIXED: an outcome for each record, in the order of the body; all DELIVERED at first.
  * The others may be RETRY or HOLD, which come again with everything of their stream after them,
  * also what was delivered of that (so the peer must know a record that it has), while other streams
- * go on; and REJECTED, which is passed over at once, counted and named. Not for ordered drains. */
+ * go on; and REJECTED, which is passed over at once, counted and named. Not for pipelined drains. */
 unsigned char *batch_outcomes(struct batch *b);
 /* For a member without open(): connections that it made, and tries that failed. */
 void drain_count_connects(struct drain *d, unsigned made, unsigned failed);
@@ -284,20 +286,20 @@ bool drain_charge_answer(struct batch *b, size_t bytes);
 void drain_confirm(struct drain *d, uint64_t end);
 /* The same for what was settled as SENT COMMIT_LAG_MS ago. True when there is more to wait for. */
 bool drain_confirm_old(struct drain *d);
-/* For a member that lags, before it settles what is unsettled and calls drain_lost_for(): the
+/* For a member that lags, before it settles what is unsettled and calls drain_disconnected_for(): the
  * connection ended as if the peer had failed at something unconfirmed. <said>: REJECTED or
  * TOO_LARGE if it said that of a message, else OFFLINE. True when that is the oldest batch: settle
  * it as REJECTED or TOO_LARGE, the others as OFFLINE. False: all as OFFLINE. */
 bool drain_blame(struct drain *d, enum verdict said);
 /* The peer ends the connection in order: what was settled as SENT is confirmed. */
-void drain_goodbye(struct drain *d);
+void drain_closed_by_peer(struct drain *d);
 /* Something is unconfirmed. */
 bool drain_unconfirmed(const struct drain *d);
 void drain_closed(struct drain *d);
 
-/* ---- for the engine ---- */
+/* ---- for the worker ---- */
 
-struct drain *drain_create(struct engine *en, struct drain_spec *spec, struct err *e);
+struct drain *drain_create(struct worker *wk, struct drain_spec *spec, struct err *e);
 void drain_send(struct drain *d, struct batch *b);
 /* One turn's work: settle, open, fill and send at most a batch. True when there is more to do right
  * now. */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "drains/engine_internal.h"
 #include "drains/ledger.h"
+#include "drains/worker_internal.h"
 #include "formats/format.h"
 
 void drain_cursor_ready(struct drain_cursor *c, bool first)
@@ -19,7 +19,7 @@ void drain_cursor_ready(struct drain_cursor *c, bool first)
         list_add_head(&d->ready, &c->ready_node);
     else
         list_add_tail(&d->ready, &c->ready_node);
-    engine_want(d->engine, d);
+    worker_want(d->worker, d);
 }
 
 void drain_cursor_rewind(struct drain_cursor *c)
@@ -34,13 +34,13 @@ void drain_cursor_rewind(struct drain_cursor *c)
 void drain_wake_cursor(struct cursor *k)
 {
     struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
-    struct engine *en = c->drain->engine;
+    struct worker *wk = c->drain->worker;
 
     drain_cursor_extend(c);
     c->pending = true;
-    if (c->stuck_until && loop_now(&en->loop) < c->stuck_until) {
+    if (c->stuck_until && loop_now(&wk->loop) < c->stuck_until) {
         k->wake_at = c->stuck_until;
-        engine_wait(en, c);
+        worker_wait(wk, c);
         drain_cursor_ready(c, false); /* if that is a reason to ask the peer sooner */
         return;
     }
@@ -54,13 +54,13 @@ void drain_wake_cursor(struct cursor *k)
 
 void drain_cursor_stick(struct drain_cursor *c, uint64_t ms, bool again)
 {
-    struct engine *en = c->drain->engine;
+    struct worker *wk = c->drain->worker;
 
     c->drain->nstuck += !c->stuck_tries;
     c->stuck_tries += !c->stuck_tries || !again;
-    c->stuck_until = loop_now(&en->loop) + ms;
+    c->stuck_until = loop_now(&wk->loop) + ms;
     c->cursor.wake_at = c->stuck_until;
-    engine_wait(en, c);
+    worker_wait(wk, c);
 }
 
 void drain_cursor_unstick(struct drain_cursor *c)
@@ -102,9 +102,9 @@ static void lost(struct cursor *k, const struct gap *g)
 
     d->counters.lost[g->reason] += g->bytes;
     if (g->reason == GAP_REFUSED)
-        engine_news(d->engine, d->spec, DRAIN_REFUSES, g->records);
+        worker_news(d->worker, d->spec, DRAIN_REFUSES, g->records);
     else
-        engine_news(d->engine, d->spec, DRAIN_LOSES, g->bytes);
+        worker_news(d->worker, d->spec, DRAIN_LOSES, g->bytes);
     if (g->reason == GAP_RESTART || g->reason == GAP_REFUSED)
         return;
     log_error_for(
@@ -142,7 +142,7 @@ struct formatter *drain_cursor_formatter(struct drain_cursor *c)
         return c->formatter;
     if (spec->scheme->flags & (DRAIN_UDP | DRAIN_FRAMED))
         o.framing = FRAMING_OCTET; /* between us and the member: one frame is one datagram */
-    o.valid = spec->utf8_keep ? NULL : &c->drain->engine->valid;
+    o.valid = spec->utf8_keep ? NULL : &c->drain->worker->valid;
     o.id_first = spec->scheme->flags & DRAIN_FRAMED;
     c->formatter = formatter_create(&o, c->cursor.stream->identity);
     return c->formatter;
@@ -166,7 +166,7 @@ static void start(struct drain_cursor *c)
     budget_used(d, true);
     host_join(d, c->cursor.stream->identity);
     list_add_tail(&d->cursors, &c->drain_node);
-    c->caught_up_at = loop_now(&d->engine->loop);
+    c->caught_up_at = loop_now(&d->worker->loop);
     drain_wake_cursor(&c->cursor);
 }
 
@@ -258,7 +258,7 @@ void drain_cursor_drop(struct drain_cursor *c)
         drop_late(&c->cursor);
     list_for_each (it, &d->inflight)
         batch_forget_cursor(list_entry(it, struct batch, node), c);
-    list_for_each (it, &d->engine->settled)
+    list_for_each (it, &d->worker->settled)
         batch_forget_cursor(list_entry(it, struct batch, node), c);
     if (d->ledger)
         ledger_forget_cursor(d->ledger, c);
@@ -272,7 +272,7 @@ void drain_cursor_drop(struct drain_cursor *c)
     stream_trim(s);
     if (!list_empty(&d->cursors))
         return;
-    d->unused_since = loop_now(&d->engine->loop);
+    d->unused_since = loop_now(&d->worker->loop);
     budget_used(d, false);
-    engine_tidy_in(d->engine, TIDY_SOON_MS);
+    worker_tidy_in(d->worker, TIDY_SOON_MS);
 }

@@ -37,10 +37,10 @@ static enum verdict elastic_verdict(const struct http_answer *a, const struct er
 
 static const struct http_kind kind = {.want_body = true, .verdict = elastic_verdict};
 
-static struct drain *elastic_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static struct drain *elastic_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     (void)e;
-    return http_create_as(&drain_elastic_ops, &kind, en, spec);
+    return http_create_as(&drain_elastic_ops, &kind, wk, spec);
 }
 
 const struct drain_ops drain_elastic_ops = {

@@ -14,20 +14,20 @@
  * once.
  *
  * Tries of drains that were never reached have a pace of their own, RETRIES_PER_SECOND for all of a
- * worker (engine.c): however many there are, looking after them costs next to nothing. A drain that
+ * worker (worker.c): however many there are, looking after them costs next to nothing. A drain that
  * was ever reached has its own backoff (drain.c), and waits for none of these.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 #include "loop/dns.h"
 
 #define TURNS 4 /* at the most, until each of those that wait was tried */
 
 struct host {
-    struct engine *engine;
+    struct worker *worker;
     struct loop_timer *timer; /* owned: the next turn; NULL while nobody waits */
     struct list ports;        /* struct port, of those where somebody waits, in turn */
     struct drain *probe;      /* if <nameless>: the one that may look the name up */
@@ -54,54 +54,54 @@ struct port {
 
 /* ---- whom a drain waits with ---- */
 
-static struct host *host_for(struct engine *en, struct str name)
+static struct host *host_for(struct worker *wk, struct str name)
 {
-    struct host *h = map_get(&en->hosts, name);
+    struct host *h = map_get(&wk->hosts, name);
 
     if (h)
         return h;
     h = xcalloc(1, sizeof(*h) + name.len);
-    h->engine = en;
+    h->worker = wk;
     list_init(&h->ports);
     h->len = name.len;
     memcpy(h->name, name.p, name.len);
-    (void)map_put(&en->hosts, str_make(h->name, h->len), h);
+    (void)map_put(&wk->hosts, str_make(h->name, h->len), h);
     return h;
 }
 
-static struct port *port_for(struct engine *en, struct str name, size_t host_len)
+static struct port *port_for(struct worker *wk, struct str name, size_t host_len)
 {
-    struct port *p = map_get(&en->ports, name);
+    struct port *p = map_get(&wk->ports, name);
 
     if (p)
         return p;
     p = xcalloc(1, sizeof(*p) + name.len);
-    p->host = host_for(en, str_head(name, host_len));
+    p->host = host_for(wk, str_head(name, host_len));
     p->host->refs++;
     list_init(&p->node);
     list_init(&p->waiting);
     p->len = name.len;
     memcpy(p->name, name.p, name.len);
-    (void)map_put(&en->ports, str_make(p->name, p->len), p);
+    (void)map_put(&wk->ports, str_make(p->name, p->len), p);
     return p;
 }
 
 void host_join(struct drain *d, const struct identity *id)
 {
-    struct engine *en = d->engine;
+    struct worker *wk = d->worker;
     struct buf *name;
     size_t host_len;
 
     if (d->port || !d->spec->url.host.len)
         return;
-    name = engine_scratch(en, 2 * URL_MAX);
+    name = worker_scratch(wk, 2 * URL_MAX);
     if ((d->spec->owner && buf_add_str(name, id->namespace) < 0) || buf_add_ch(name, '/') < 0 ||
         buf_add_str(name, d->spec->url.host) < 0)
         BUG("drain: a host's name of more than %d bytes", 2 * URL_MAX);
     host_len = name->len;
     if (buf_addf(name, ":%u", d->spec->port) < 0)
         BUG("drain: a host's name of more than %d bytes", 2 * URL_MAX);
-    d->port = port_for(en, buf_str(name), host_len);
+    d->port = port_for(wk, buf_str(name), host_len);
     d->port->refs++;
 }
 
@@ -125,7 +125,7 @@ static void host_unref(struct host *h)
 {
     if (--h->refs)
         return;
-    (void)map_del(&h->engine->hosts, str_make(h->name, h->len));
+    (void)map_del(&h->worker->hosts, str_make(h->name, h->len));
     loop_timer_free(h->timer);
     free(h);
 }
@@ -144,7 +144,7 @@ void host_leave(struct drain *d)
     d->port = NULL;
     if (--p->refs)
         return;
-    (void)map_del(&d->engine->ports, str_make(p->name, p->len));
+    (void)map_del(&d->worker->ports, str_make(p->name, p->len));
     host_unref(p->host);
     free(p);
 }
@@ -157,7 +157,7 @@ static void let_try(struct drain *d)
     if (d->state != DRAIN_WAITING)
         return;
     d->state = DRAIN_CLOSED;
-    engine_want(d->engine, d);
+    worker_want(d->worker, d);
 }
 
 static struct drain *first_of(const struct port *p)
@@ -194,7 +194,7 @@ static void turn(void *host);
 
 static void next_turn(struct host *h)
 {
-    uint64_t ms = engine_backoff(h->engine, h->attempts, BACKOFF_CAP_MS);
+    uint64_t ms = worker_backoff(h->worker, h->attempts, BACKOFF_CAP_MS);
 
     h->attempts++;
     loop_timer_start(h->timer, ms);
@@ -254,7 +254,7 @@ static void wait_turn(struct drain *d)
         list_add_tail(&h->ports, &p->node);
     if (h->timer)
         return;
-    h->timer = loop_timer_create(&h->engine->loop, turn, h);
+    h->timer = loop_timer_create(&h->worker->loop, turn, h);
     next_turn(h);
 }
 

@@ -19,10 +19,10 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "drains/engine.h"
 #include "drains/gzip.h"
 #include "drains/http_internal.h"
 #include "drains/members.h"
+#include "drains/worker.h"
 #include "net/http_client.h"
 
 #define GZIPPED_MAX (BATCH_GROWTH_MAX + 64 * 1024) /* what does not compress grows a little */
@@ -45,7 +45,7 @@ struct drain_http {
     const struct http_kind *kind;
     struct tls_config *tls;     /* owned; NULL for http://, and without <origin> */
     struct http_origin *origin; /* owned; NULL until it is needed, and while it rests */
-    struct gzip *gzip;          /* the engine's; NULL without compression=gzip */
+    struct gzip *gzip;          /* the worker's; NULL without compression=gzip */
     struct http_headers headers;
     struct list idle, busy; /* struct post; made when first needed, at most base.slots of them */
     bool closing;
@@ -73,7 +73,7 @@ void http_rest(struct drain *d)
     }
     http_origin_free(h->origin);
     h->origin = NULL;
-    engine_tls_free(d->engine, h->tls);
+    worker_tls_free(d->worker, h->tls);
     h->tls = NULL;
 }
 
@@ -89,10 +89,10 @@ void http_free(struct drain *d)
     free(h);
 }
 
-static int set_up(struct drain_http *h, struct engine *en, struct err *e)
+static int set_up(struct drain_http *h, struct worker *wk, struct err *e)
 {
     const struct drain_spec *s = h->base.spec;
-    struct http_client *client = engine_http(en);
+    struct http_client *client = worker_http(wk);
     struct http_origin_config cfg = {
         .url = &s->url,
         .tls = s->scheme->flags & DRAIN_TLS,
@@ -106,7 +106,7 @@ static int set_up(struct drain_http *h, struct engine *en, struct err *e)
     if (!client)
         return err_set(e, ENOMEM, "http: no client");
     if (cfg.tls) {
-        h->tls = engine_tls(en, s, e);
+        h->tls = worker_tls(wk, s, e);
         if (!h->tls)
             return -1;
         cfg.tls_config = h->tls;
@@ -116,14 +116,14 @@ static int set_up(struct drain_http *h, struct engine *en, struct err *e)
 }
 
 struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
-                             struct engine *en, struct drain_spec *spec)
+                             struct worker *wk, struct drain_spec *spec)
 {
     struct drain_http *h = xcalloc(1, sizeof(*h));
 
-    drain_init(&h->base, ops, en, spec);
+    drain_init(&h->base, ops, wk, spec);
     h->kind = kind;
     h->base.slots = spec->connections;
-    h->gzip = spec->gzip ? engine_gzip(en) : NULL;
+    h->gzip = spec->gzip ? worker_gzip(wk) : NULL;
     list_init(&h->idle);
     list_init(&h->busy);
     http_headers_init(&h->headers, spec);
@@ -281,7 +281,7 @@ void http_post(struct drain *d, struct batch *b)
     b->fixed = REQUEST_BYTES + b->ranges_cap * sizeof(*b->ranges);
     drain_charge(b);
     p->off = 0;
-    if ((!h->origin && set_up(h, d->engine, &b->err) < 0) || post_encode(p, &b->err) < 0) {
+    if ((!h->origin && set_up(h, d->worker, &b->err) < 0) || post_encode(p, &b->err) < 0) {
         post_settle(p, VERDICT_RETRY);
         return;
     }
@@ -307,7 +307,7 @@ void http_close(struct drain *d, bool flush)
         struct post *p = list_entry(it, struct post, node);
 
         if (flush)
-            break; /* the answers come, or the engine closes again without <flush> */
+            break; /* the answers come, or the worker closes again without <flush> */
         http_cancel(p->call);
         (void)err_set(&p->batch->err, ECANCELED, "drain closed before the answer");
         post_settle(p, VERDICT_OFFLINE);
@@ -325,10 +325,10 @@ static enum verdict status_verdict(const struct http_answer *a, const struct err
 
 static const struct http_kind status_alone = {.verdict = status_verdict};
 
-static struct drain *http_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static struct drain *http_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     (void)e; /* what may fail is done when there is something to send */
-    return http_create_as(&drain_http_ops, &status_alone, en, spec);
+    return http_create_as(&drain_http_ops, &status_alone, wk, spec);
 }
 
 const struct drain_ops drain_http_ops = {

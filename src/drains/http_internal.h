@@ -16,7 +16,7 @@ struct http_kind {
 };
 /* For the ops of such a member: its create() calls the first, the others are as they are. */
 struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
-                             struct engine *en, struct drain_spec *spec);
+                             struct worker *wk, struct drain_spec *spec);
 void http_post(struct drain *d, struct batch *b);
 void http_shelve(struct drain *d, struct batch *b);
 void http_rest(struct drain *d);

@@ -17,7 +17,7 @@
  */
 #include <string.h>
 
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 /* What is passed over of a range: counts what was delivered, names what was refused. */
 struct passage {
@@ -138,7 +138,7 @@ static void stick(struct drain_cursor *c, enum verdict rest, bool moved)
     drain_cursor_rewind(c);
     c->pending = !c->probing; /* then it waits for something else to be tried */
     drain_cursor_stick(c,
-                       engine_backoff(c->drain->engine, c->stuck_tries,
+                       worker_backoff(c->drain->worker, c->stuck_tries,
                                       rest == VERDICT_HOLD ? HOLD_MS : BACKOFF_CAP_MS),
                        false);
 }
@@ -250,7 +250,7 @@ void drain_mixed(struct drain *d, struct batch *b)
         return;
     }
     d->counters.retries++;
-    drain_ails(d, rest == VERDICT_HOLD || d->held, BACKOFF_BASE_MS, &b->err);
+    drain_ails(d, rest == VERDICT_HOLD || d->suspended, BACKOFF_BASE_MS, &b->err);
     d->healthy = memchr(b->outcomes, VERDICT_DELIVERED, b->records) != NULL;
     if (d->healthy)
         return;

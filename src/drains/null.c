@@ -5,12 +5,12 @@
 #include "base/mem.h"
 #include "drains/members.h"
 
-static struct drain *null_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static struct drain *null_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain *d = xcalloc(1, sizeof(*d));
 
     (void)e; /* nothing can fail */
-    drain_init(d, &drain_null_ops, en, spec);
+    drain_init(d, &drain_null_ops, wk, spec);
     d->slots = 1;
     return d;
 }

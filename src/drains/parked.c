@@ -6,11 +6,11 @@
 
 #include "base/log.h"
 #include "base/map.h"
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 struct parked {
     struct cursor cursor;
-    struct list node; /* engine->parked */
+    struct list node; /* worker->parked */
     struct drain_place place;
     uint64_t at; /* loop time */
 };
@@ -36,9 +36,9 @@ struct drain_cursor *drain_cursor_of(struct cursor *k)
     return k->wake == wake_nobody ? NULL : container_of(k, struct drain_cursor, cursor);
 }
 
-struct drain_place engine_place(const struct engine *en, const struct drain_spec *spec)
+struct drain_place worker_place(const struct worker *wk, const struct drain_spec *spec)
 {
-    return drain_spec_place(spec, en->cfg.state_key);
+    return drain_spec_place(spec, wk->cfg.state_key);
 }
 
 /* Nobody's drain can count it: the node does. */
@@ -51,7 +51,7 @@ static void lost(struct cursor *k, const struct gap *g)
         KV_INT(g->at_least ? "bytes_at_least" : "bytes", g->bytes), KV_INT("segment", g->from.seg));
 }
 
-static void parked_free(struct engine *en, struct parked *p)
+static void parked_free(struct worker *wk, struct parked *p)
 {
     struct stream *s = p->cursor.stream;
 
@@ -60,14 +60,14 @@ static void parked_free(struct engine *en, struct parked *p)
             struct cursor *k = list_entry(it, struct cursor, stream_node);
 
             if (k->main == &p->cursor)
-                parked_free(en, container_of(k, struct parked, cursor));
+                parked_free(wk, container_of(k, struct parked, cursor));
         }
     list_del(&p->node);
     cursor_release(&p->cursor);
     free(p);
     stream_trim(s);
     if (s->finished && list_empty(&s->cursors))
-        engine_stream_forget(en, s);
+        worker_stream_forget(wk, s);
 }
 
 /* ---- how many ---- */
@@ -92,12 +92,12 @@ static struct parked *too_many_of_stream(struct stream *s)
     return n >= PARKED_STREAM_MAX ? first : NULL;
 }
 
-static struct parked *too_many_of_namespace(struct engine *en, struct str namespace)
+static struct parked *too_many_of_namespace(struct worker *wk, struct str namespace)
 {
     struct parked *first = NULL;
     unsigned n = 0;
 
-    list_for_each (it, &en->parked) {
+    list_for_each (it, &wk->parked) {
         struct parked *p = parked_of(it);
 
         if (!p->place.owner || p->cursor.late ||
@@ -109,16 +109,16 @@ static struct parked *too_many_of_namespace(struct engine *en, struct str namesp
     return n >= PARKED_NAMESPACE_MAX ? first : NULL;
 }
 
-static void make_room(struct engine *en, struct stream *s, bool owner)
+static void make_room(struct worker *wk, struct stream *s, bool owner)
 {
     struct parked *p = too_many_of_stream(s);
 
     if (!p && owner)
-        p = too_many_of_namespace(en, s->identity->namespace);
+        p = too_many_of_namespace(wk, s->identity->namespace);
     if (!p)
         return;
-    en->parked_dropped++;
-    parked_free(en, p);
+    wk->parked_dropped++;
+    parked_free(wk, p);
 }
 
 /* ---- parking ---- */
@@ -136,17 +136,17 @@ static struct parked *find_url(struct stream *s, uint64_t drain, bool owner)
     return NULL;
 }
 
-static struct parked *parked_create(struct engine *en, const struct drain_place *place)
+static struct parked *parked_create(struct worker *wk, const struct drain_place *place)
 {
     struct parked *p = xcalloc(1, sizeof(*p));
 
     p->place = *place;
-    p->at = loop_now(&en->loop);
-    list_add_tail(&en->parked, &p->node);
+    p->at = loop_now(&wk->loop);
+    list_add_tail(&wk->parked, &p->node);
     return p;
 }
 
-static void park_late(struct engine *en, const struct cursor *main, struct parked *p)
+static void park_late(struct worker *wk, const struct cursor *main, struct parked *p)
 {
     list_for_each_safe (it, &main->stream->cursors) {
         struct cursor *k = list_entry(it, struct cursor, stream_node);
@@ -154,36 +154,36 @@ static void park_late(struct engine *en, const struct cursor *main, struct parke
 
         if (k->main != main)
             continue;
-        late = parked_create(en, &p->place);
+        late = parked_create(wk, &p->place);
         cursor_init_nowhere(&late->cursor, &p->cursor, wake_nobody);
         cursor_begin_like(&late->cursor, k);
     }
 }
 
-void engine_park(struct engine *en, struct drain_cursor *c)
+void worker_park(struct worker *wk, struct drain_cursor *c)
 {
     struct stream *s = c->cursor.stream;
-    struct drain_place place = engine_place(en, c->drain->spec);
+    struct drain_place place = worker_place(wk, c->drain->spec);
     struct parked *old = find_url(s, place.drain, place.owner), *p;
 
     if (old)
-        parked_free(en, old);
-    make_room(en, s, place.owner);
-    p = parked_create(en, &place);
+        parked_free(wk, old);
+    make_room(wk, s, place.owner);
+    p = parked_create(wk, &place);
     cursor_init(&p->cursor, s, wake_nobody, NULL);
     cursor_begin_like(&p->cursor, &c->cursor);
     p->cursor.lost = lost;
     if (s->nlate)
-        park_late(en, &c->cursor, p);
+        park_late(wk, &c->cursor, p);
     drain_cursor_drop(c);
-    engine_tidy_in(en, en->cfg.route_grace_ms);
+    worker_tidy_in(wk, wk->cfg.route_grace_ms);
 }
 
 /* ---- coming back ---- */
 
-static bool is_over(struct engine *en, const struct parked *p)
+static bool is_over(struct worker *wk, const struct parked *p)
 {
-    return loop_now(&en->loop) - p->at >= en->cfg.route_grace_ms;
+    return loop_now(&wk->loop) - p->at >= wk->cfg.route_grace_ms;
 }
 
 /* How well it fits. */
@@ -202,20 +202,20 @@ static enum fit fits(const struct parked *p, const struct drain_place *want, uin
     return p->place.port == want->port ? FIT_PORT : FIT_PLACE;
 }
 
-static struct parked *find(struct engine *en, const struct stream *s,
+static struct parked *find(struct worker *wk, const struct stream *s,
                            const struct drain_place *want, uint64_t before, uint32_t least)
 {
     struct parked *best = NULL;
     enum fit fit = FIT_NOT;
 
-    if (list_empty(&en->parked))
+    if (list_empty(&wk->parked))
         return NULL; /* a stream may have thousands of drains */
     list_for_each (it, &s->cursors) {
         struct cursor *k = list_entry(it, struct cursor, stream_node);
         struct parked *p = container_of(k, struct parked, cursor);
 
         if (!is_place(k) || k->acked.pos.seg < least || fits(p, want, before) <= fit ||
-            (p->place.drain != before && is_over(en, p)))
+            (p->place.drain != before && is_over(wk, p)))
             continue;
         best = p;
         fit = fits(p, want, before);
@@ -223,12 +223,12 @@ static struct parked *find(struct engine *en, const struct stream *s,
     return best;
 }
 
-bool engine_has_parked(struct engine *en, const struct stream *s, const struct drain_spec *spec,
+bool worker_has_parked(struct worker *wk, const struct stream *s, const struct drain_spec *spec,
                        uint64_t before, uint32_t least)
 {
-    struct drain_place want = engine_place(en, spec);
+    struct drain_place want = worker_place(wk, spec);
 
-    return find(en, s, &want, before, least) != NULL;
+    return find(wk, s, &want, before, least) != NULL;
 }
 
 static void unpark_late(struct drain_cursor *c, const struct cursor *parked)
@@ -242,11 +242,11 @@ static void unpark_late(struct drain_cursor *c, const struct cursor *parked)
 }
 
 /* One that was parked for another URL is kept for that: it may come back, too. */
-bool engine_unpark(struct engine *en, struct drain_cursor *c, uint64_t before, uint32_t least)
+bool worker_unpark(struct worker *wk, struct drain_cursor *c, uint64_t before, uint32_t least)
 {
     struct stream *s = c->cursor.stream;
-    struct drain_place want = engine_place(en, c->drain->spec);
-    struct parked *p = find(en, s, &want, before, least), *own;
+    struct drain_place want = worker_place(wk, c->drain->spec);
+    struct parked *p = find(wk, s, &want, before, least), *own;
 
     if (!p)
         return false;
@@ -256,25 +256,25 @@ bool engine_unpark(struct engine *en, struct drain_cursor *c, uint64_t before, u
         unpark_late(c, &p->cursor);
     own = find_url(s, want.drain, want.owner);
     if (fits(p, &want, before) == FIT_BEFORE && p != own)
-        parked_free(en, p);
+        parked_free(wk, p);
     if (own)
-        parked_free(en, own);
+        parked_free(wk, own);
     return true;
 }
 
 /* ---- all of them ---- */
 
-bool engine_parked_expire(struct engine *en)
+bool worker_parked_expire(struct worker *wk)
 {
-    while (!list_empty(&en->parked) && is_over(en, parked_of(en->parked.next)))
-        parked_free(en, parked_of(en->parked.next));
-    return !list_empty(&en->parked);
+    while (!list_empty(&wk->parked) && is_over(wk, parked_of(wk->parked.next)))
+        parked_free(wk, parked_of(wk->parked.next));
+    return !list_empty(&wk->parked);
 }
 
-void engine_parked_release(struct engine *en)
+void worker_parked_release(struct worker *wk)
 {
-    while (!list_empty(&en->parked)) {
-        struct parked *p = parked_of(en->parked.next);
+    while (!list_empty(&wk->parked)) {
+        struct parked *p = parked_of(wk->parked.next);
 
         list_del(&p->node);
         cursor_release(&p->cursor);
@@ -282,23 +282,23 @@ void engine_parked_release(struct engine *en)
     }
 }
 
-unsigned engine_parked_count(const struct engine *en)
+unsigned worker_parked_count(const struct worker *wk)
 {
     unsigned n = 0;
 
-    list_for_each (it, &en->parked)
+    list_for_each (it, &wk->parked)
         n += !parked_of(it)->cursor.late;
     return n;
 }
 
-void engine_parked_each(struct engine *en,
+void worker_parked_each(struct worker *wk,
                         void (*fn)(void *arg, struct cursor *k, const struct drain_place *p,
                                    uint64_t away_ms),
                         void *arg)
 {
-    list_for_each (it, &en->parked) {
+    list_for_each (it, &wk->parked) {
         struct parked *p = parked_of(it);
 
-        fn(arg, &p->cursor, &p->place, loop_now(&en->loop) - p->at);
+        fn(arg, &p->cursor, &p->place, loop_now(&wk->loop) - p->at);
     }
 }

@@ -5,7 +5,7 @@
  * there. Costs a struct, however long the URL, and keeps the stream's files as any cursor does.
  *
  * Invariant: a stream has one for each URL at most. The longest parked come first in the list, and
- * go first: after engine_config.route_grace_ms, above PARKED_STREAM_MAX of a stream, and above
+ * go first: after worker_config.route_grace_ms, above PARKED_STREAM_MAX of a stream, and above
  * PARKED_NAMESPACE_MAX of those that a namespace's workloads asked for.
  */
 #ifndef DRAINS_PARKED_H
@@ -13,28 +13,28 @@
 
 #include "drains/drain.h"
 
-struct drain_place engine_place(const struct engine *en, const struct drain_spec *spec);
+struct drain_place worker_place(const struct worker *wk, const struct drain_spec *spec);
 
 /* Of a worker's stream's cursors, those that are drains' have this; NULL = it is parked. */
 struct drain_cursor *drain_cursor_of(struct cursor *k);
 
 /* Takes over where <c> stands; what was in flight of it comes again. Frees <c>. */
-void engine_park(struct engine *en, struct drain_cursor *c);
+void worker_park(struct worker *wk, struct drain_cursor *c);
 /* <c>, which is new, begins where one was parked that is fit for it: <before>'s (hash of a URL; 0 =
  * none in particular), its own, or one of the same place; not before segment <least>. False: there
  * was none. */
-bool engine_unpark(struct engine *en, struct drain_cursor *c, uint64_t before, uint32_t least);
-/* Whether engine_unpark() would find one. */
-bool engine_has_parked(struct engine *en, const struct stream *s, const struct drain_spec *spec,
+bool worker_unpark(struct worker *wk, struct drain_cursor *c, uint64_t before, uint32_t least);
+/* Whether worker_unpark() would find one. */
+bool worker_has_parked(struct worker *wk, const struct stream *s, const struct drain_spec *spec,
                        uint64_t before, uint32_t least);
 /* Lets go of those whose time has come. True while there are others. */
-bool engine_parked_expire(struct engine *en);
+bool worker_parked_expire(struct worker *wk);
 /* The worker ends: of all. */
-void engine_parked_release(struct engine *en);
+void worker_parked_release(struct worker *wk);
 /* Without the late ones. */
-unsigned engine_parked_count(const struct engine *en);
+unsigned worker_parked_count(const struct worker *wk);
 /* Calls <fn> for each. */
-void engine_parked_each(struct engine *en,
+void worker_parked_each(struct worker *wk,
                         void (*fn)(void *arg, struct cursor *k, const struct drain_place *p,
                                    uint64_t away_ms),
                         void *arg);

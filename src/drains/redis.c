@@ -11,16 +11,16 @@
  * connection is spent: it takes no more, and goes when its last reply has come. The framework
  * waits, and then opens another one, perhaps to another server behind the same name.
  *
- * A PUBLISH that nobody heard is delivered all the same, and counted as unsubscribed.
+ * A PUBLISH that nobody received is delivered all the same, and counted as unsubscribed.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "drains/engine.h"
 #include "drains/members.h"
 #include "drains/redis_internal.h"
+#include "drains/worker.h"
 #include "net/conn.h"
 
 static struct drain_redis *redis_of(struct drain *d)
@@ -92,9 +92,9 @@ static void gone(struct drain_redis *r, bool clean, enum verdict v, const struct
     r->reopen = false;
     settle_unanswered(r, e);
     if (clean)
-        drain_lost(&r->base, true, e);
+        drain_disconnected(&r->base, true, e);
     else
-        drain_lost_for(&r->base, v, -1, e);
+        drain_disconnected_for(&r->base, v, -1, e);
     if (r->leaving && !r->base.closed)
         drain_closed(&r->base);
 }
@@ -267,7 +267,7 @@ static bool take_replies(struct drain_redis *r)
     int rc;
 
     while ((rc = redis_reader_next(r->reader, &reply, &e)) == 1) {
-        r->heard = true;
+        r->received = true;
         if (r->greeting) {
             if (!take_greeting(r, &reply))
                 return false;
@@ -292,7 +292,7 @@ static void on_opened(void *arg)
 {
     struct drain_redis *r = arg;
 
-    r->opened_ms = loop_now(engine_loop(r->base.engine));
+    r->opened_ms = loop_now(worker_loop(r->base.worker));
     r->reader = redis_reader_create();
     r->greeting = redis_greet(&r->out, r->base.spec);
     if (r->greeting < 0)
@@ -312,7 +312,7 @@ static void on_readable(void *arg)
     struct err e = {0, ""};
     size_t n;
 
-    r->heard = false;
+    r->received = false;
 
     while ((n = conn_read(r->conn, part, sizeof(part))) > 0) {
         if (redis_reader_feed(r->reader, str_make(part, n), &e) < 0) {
@@ -322,7 +322,7 @@ static void on_readable(void *arg)
         if (!take_replies(r))
             return;
     }
-    if (!r->heard)
+    if (!r->received)
         return; /* what comes is no progress before it is a reply */
     if (r->len || r->greeting)
         expect(r);
@@ -342,7 +342,7 @@ static void on_writable(void *arg)
 static void on_ended(void *arg, enum conn_end how, const struct err *e)
 {
     struct drain_redis *r = arg;
-    uint64_t age = loop_now(engine_loop(r->base.engine)) - r->opened_ms;
+    uint64_t age = loop_now(worker_loop(r->base.worker)) - r->opened_ms;
     bool clean = how == CONN_END_CLEAN && !r->len && !r->greeting &&
                  (r->answered || age >= YOUNG_CONNECTION_MS);
     struct err why = *e;
@@ -384,7 +384,7 @@ static void connect_now(struct drain_redis *r)
     r->reopen = false;
     r->answered = false;
     r->conn =
-        conn_create(engine_loop(r->base.engine), engine_dns(r->base.engine), &cfg, &callbacks, r);
+        conn_create(worker_loop(r->base.worker), worker_dns(r->base.worker), &cfg, &callbacks, r);
 }
 
 static void redis_open(struct drain *d)
@@ -401,22 +401,22 @@ static void redis_open(struct drain *d)
 
 /* ---- birth and end ---- */
 
-static struct drain *redis_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static struct drain *redis_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain_redis *r;
     struct tls_config *tls = NULL;
 
     if (spec->scheme->flags & DRAIN_TLS) {
-        tls = engine_tls(en, spec, e);
+        tls = worker_tls(wk, spec, e);
         if (!tls)
             return NULL;
     }
     r = xcalloc(1, sizeof(*r));
-    drain_init(&r->base, &drain_redis_ops, en, spec);
+    drain_init(&r->base, &drain_redis_ops, wk, spec);
     r->base.slots = REDIS_SLOTS;
     r->tls = tls;
     buf_init(&r->out, REDIS_OUT_MAX);
-    r->timer = loop_timer_create(engine_loop(en), on_timeout, r);
+    r->timer = loop_timer_create(worker_loop(wk), on_timeout, r);
     return &r->base;
 }
 
@@ -429,7 +429,7 @@ static void redis_close(struct drain *d, bool flush)
         return;
     r->leaving = true;
     if (flush && r->conn && r->len)
-        return; /* the replies come, or the engine closes again without <flush> */
+        return; /* the replies come, or the worker closes again without <flush> */
     (void)err_set(&e, ECANCELED, "redis: closed before the reply");
     hang_up(r);
     settle_unanswered(r, &e);
@@ -442,7 +442,7 @@ static void redis_free(struct drain *d)
 
     hang_up(r);
     loop_timer_free(r->timer);
-    engine_tls_free(r->base.engine, r->tls);
+    worker_tls_free(r->base.worker, r->tls);
     drain_release(d);
     free(r);
 }

@@ -87,7 +87,7 @@ struct drain_redis {
     unsigned first, len;
     unsigned unwritten; /* so many at its end are not all with the kernel */
     uint64_t opened_ms;
-    bool heard;           /* a reply has come in this turn */
+    bool received;        /* a reply has come in this turn */
     bool answered;        /* it has served us: its end is no failed connect */
     bool spent;           /* after a failure: nothing more is sent on it */
     struct err why;       /* ... which was this, */

@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "base/map.h"
-#include "drains/engine.h"
 #include "drains/redis_internal.h"
+#include "drains/worker.h"
 #include "net/conn.h"
 
 #define OUT_KEPT (64 * 1024) /* a larger buffer is given back */
@@ -90,7 +90,7 @@ static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
     buf_consume(&r->out, r->off);
     r->off = 0;
     if (!r->out.len)
-        commands = engine_scratch(r->base.engine, REDIS_OUT_MAX);
+        commands = worker_scratch(r->base.worker, REDIS_OUT_MAX);
     before = commands->len;
     if (redis_encode(commands, p->batch) < 0)
         return err_set(e, ENOMEM, "redis: no room for the commands");

@@ -22,7 +22,7 @@
  * A drain is made anew by a restart and by another URL: then it has taken nothing yet.
  */
 #include "base/log.h"
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 #define SKIP_PAUSE_MS 200 /* between tries of a record that was refused alone */
 #define LIMIT_LEAST 4096  /* bytes of a message that any peer takes */
@@ -168,7 +168,7 @@ static bool refuses_all(struct drain *d, const struct drain_cursor *c)
 static void suspect(struct drain *d, struct batch *b)
 {
     struct drain_cursor *c = b->ranges[0].cursor;
-    uint64_t pause = engine_backoff(d->engine, c->stuck_tries, HOLD_MS);
+    uint64_t pause = worker_backoff(d->worker, c->stuck_tries, HOLD_MS);
     struct err why;
 
     drain_explain_refusal(d, &b->err, &why);
@@ -184,7 +184,7 @@ static void suspect(struct drain *d, struct batch *b)
     d->healthy = false;
     if (refuses_all(d, c)) {
         uint64_t ms =
-            engine_backoff(d->engine, d->attempts, d->accepted ? BACKOFF_CAP_MS : HOLD_MS);
+            worker_backoff(d->worker, d->attempts, d->accepted ? BACKOFF_CAP_MS : HOLD_MS);
 
         d->suspects = 0;
         drain_failed(d, VERDICT_HOLD, d->accepted ? (int64_t)ms : -1, &why);
@@ -234,7 +234,7 @@ static void refused_alone(struct drain *d, struct batch *b)
 
 void drain_rejected(struct drain *d, struct batch *b)
 {
-    if (!d->held) /* else the reason for that stays */
+    if (!d->suspended) /* else the reason for that stays */
         d->last_error = b->err;
     if (b->records == 1) {
         refused_alone(d, b);

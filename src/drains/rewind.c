@@ -1,5 +1,5 @@
 /*
- * The commit rule of ordered drains, for the case that a connection ends in doubt
+ * The commit rule of pipelined drains, for the case that a connection ends in doubt
  * (docs/design.md#acknowledgement): all that was not confirmed is sent again. To go on nevertheless
  * with a peer that never stays for long, what it was given REWINDS_MAX times from one place, and
  * once more, is passed over and counted as unconfirmed, but only as far as the peer's kernel had
@@ -9,8 +9,8 @@
  * A connection that ended within YOUNG_NEVER_MS is a failed connect: nothing is learned from it.
  */
 #include "base/log.h"
-#include "drains/engine_internal.h"
 #include "drains/ledger.h"
+#include "drains/worker_internal.h"
 
 static void pass_over(struct drain *d, struct drain_cursor *c)
 {
@@ -44,8 +44,8 @@ static void count_rewind(struct drain *d, struct drain_cursor *c)
 
 void drain_rewind(struct drain *d)
 {
-    uint64_t now = loop_now(&d->engine->loop);
-    bool count = d->ordered && d->opened_at && now - d->opened_at >= YOUNG_NEVER_MS;
+    uint64_t now = loop_now(&d->worker->loop);
+    bool count = d->pipelined && d->opened_at && now - d->opened_at >= YOUNG_NEVER_MS;
     bool any = false;
 
     list_for_each (it, &d->cursors) {

@@ -18,8 +18,8 @@
  *
  * The record that stands alone is REJECTED, and refusal.c decides.
  */
-#include "drains/engine_internal.h"
 #include "drains/ledger.h"
+#include "drains/worker_internal.h"
 
 #define SEEK_PAUSE_MS 200
 #define ASKED_MS 1000 /* between looks at whether what is behind a suspect was tried */
@@ -94,7 +94,7 @@ bool drain_seeks(const struct drain *d)
 
 void drain_cursor_extend(struct drain_cursor *c)
 {
-    uint64_t now = loop_now(&c->drain->engine->loop);
+    uint64_t now = loop_now(&c->drain->worker->loop);
 
     if (c->drain->lags && c->suspects && c->probing && !list_empty(&c->ready_node) &&
         c->stuck_until <= now)

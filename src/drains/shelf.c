@@ -9,7 +9,7 @@
  * was begun cannot be ended, and the member must end the connection. What a batch says of lost
  * bytes is in no file: such a batch keeps its body.
  */
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 #include "formats/format.h"
 
 /* Stops after so many records. */
@@ -139,29 +139,29 @@ int drain_unshelve(struct drain *d, struct batch *b)
 
 void drain_moved(struct drain *d, struct batch *b)
 {
-    struct engine *en = d->engine;
+    struct worker *wk = d->worker;
 
     if (b->shelved && !b->extra)
         return;
-    b->moved_at = loop_now(&en->loop);
+    b->moved_at = loop_now(&wk->loop);
     list_del(&b->body_node);
-    list_add_tail(&en->sending, &b->body_node);
-    if (!loop_timer_active(en->shelf_timer))
-        loop_timer_start(en->shelf_timer, SHELVE_MS);
+    list_add_tail(&wk->sending, &b->body_node);
+    if (!loop_timer_active(wk->shelf_timer))
+        loop_timer_start(wk->shelf_timer, SHELVE_MS);
 }
 
 void shelf_timer_fired(void *arg)
 {
-    struct engine *en = arg;
-    uint64_t now = loop_now(&en->loop), age;
+    struct worker *wk = arg;
+    uint64_t now = loop_now(&wk->loop), age;
 
-    while (!list_empty(&en->sending)) {
-        struct batch *b = list_entry(en->sending.next, struct batch, body_node);
+    while (!list_empty(&wk->sending)) {
+        struct batch *b = list_entry(wk->sending.next, struct batch, body_node);
         struct drain *d = b->drain;
 
-        age = list_empty(&en->cramped) ? SHELVE_MS : SHELVE_CRAMPED_MS;
+        age = list_empty(&wk->cramped) ? SHELVE_MS : SHELVE_CRAMPED_MS;
         if (now - b->moved_at < age) {
-            loop_timer_start(en->shelf_timer, b->moved_at + age - now);
+            loop_timer_start(wk->shelf_timer, b->moved_at + age - now);
             break;
         }
         if (!b->sent)

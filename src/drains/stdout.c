@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "drains/engine.h"
 #include "drains/members.h"
+#include "drains/worker.h"
 
 #define PIECES_PER_TURN 64
 
@@ -94,7 +94,7 @@ static int write_some(struct drain_stdout *o)
     }
     if (o->at == o->batch->body.len)
         return 1;
-    loop_task_post(engine_loop(o->base.engine), &o->more);
+    loop_task_post(worker_loop(o->base.worker), &o->more);
     return 0;
 }
 
@@ -142,7 +142,7 @@ static int make_waiter(struct drain_stdout *o, struct err *e)
     if (o->waiter < 0)
         return err_sys(e, errno, "stdout: epoll");
     if (epoll_ctl(o->waiter, EPOLL_CTL_ADD, STDOUT_FILENO, &ev) == 0) {
-        o->watch = loop_fd_create(engine_loop(o->base.engine), o->waiter, on_ready, o, &error);
+        o->watch = loop_fd_create(worker_loop(o->base.worker), o->waiter, on_ready, o, &error);
         return o->watch ? 0 : err_sys(e, error, "stdout: watch");
     }
     if (errno != EPERM)
@@ -152,11 +152,11 @@ static int make_waiter(struct drain_stdout *o, struct err *e)
     return 0;
 }
 
-static struct drain *stdout_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static struct drain *stdout_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain_stdout *o = xcalloc(1, sizeof(*o));
 
-    drain_init(&o->base, &drain_stdout_ops, en, spec);
+    drain_init(&o->base, &drain_stdout_ops, wk, spec);
     o->base.slots = 1;
     loop_task_init(&o->more, on_more);
     if (make_waiter(o, e) < 0) {

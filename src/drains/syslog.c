@@ -12,8 +12,8 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "drains/engine.h"
 #include "drains/members.h"
+#include "drains/worker.h"
 #include "net/conn.h"
 
 #define POLL_MS 500 /* between looks at what the peer's kernel has acknowledged */
@@ -49,7 +49,7 @@ static struct drain_syslog *syslog_of(struct drain *d)
 
 static uint64_t now_ms(struct drain_syslog *s)
 {
-    return loop_now(engine_loop(s->base.engine));
+    return loop_now(worker_loop(s->base.worker));
 }
 
 /* What the peer's kernel has of what was written. */
@@ -76,7 +76,7 @@ static void gone(struct drain_syslog *s, bool clean, const struct err *e)
         b->err = *e;
         drain_settle(&s->base, b, VERDICT_OFFLINE);
     }
-    drain_lost(&s->base, clean, e);
+    drain_disconnected(&s->base, clean, e);
     if (s->leaving)
         drain_closed(&s->base);
 }
@@ -235,27 +235,27 @@ static void syslog_open(struct drain *d)
     };
 
     s->last_acked = 0;
-    s->conn = conn_create(engine_loop(d->engine), engine_dns(d->engine), &cfg, &callbacks, s);
+    s->conn = conn_create(worker_loop(d->worker), worker_dns(d->worker), &cfg, &callbacks, s);
 }
 
 /* ---- birth and end ---- */
 
-static struct drain *syslog_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static struct drain *syslog_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain_syslog *s;
     struct tls_config *tls = NULL;
 
     if (spec->scheme->flags & DRAIN_TLS) {
-        tls = engine_tls(en, spec, e);
+        tls = worker_tls(wk, spec, e);
         if (!tls)
             return NULL;
     }
     s = xcalloc(1, sizeof *s);
-    drain_init(&s->base, &drain_syslog_ops, en, spec);
-    s->base.ordered = true;
+    drain_init(&s->base, &drain_syslog_ops, wk, spec);
+    s->base.pipelined = true;
     s->base.healthy = true;
     s->tls = tls;
-    s->poll = loop_timer_create(engine_loop(en), poll_fired, s);
+    s->poll = loop_timer_create(worker_loop(wk), poll_fired, s);
     return &s->base;
 }
 
@@ -285,7 +285,7 @@ static void syslog_free(struct drain *d)
 
     conn_free(s->conn);
     loop_timer_free(s->poll);
-    engine_tls_free(s->base.engine, s->tls);
+    worker_tls_free(s->base.worker, s->tls);
     drain_release(d);
     free(s);
 }

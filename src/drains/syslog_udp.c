@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "drains/engine.h"
 #include "drains/members.h"
+#include "drains/worker.h"
 #include "net/conn.h"
 
 #define BURST 32         /* datagrams of one sendmmsg */
@@ -67,14 +67,14 @@ static int connect_to(struct drain_udp *u, const struct sockaddr_storage *a, str
 
     if (egress && egress->check(egress, sa, e) < 0)
         return err_wrap(e, "connect");
-    u->fd = loop_socket(engine_loop(u->base.engine), sa->sa_family, SOCK_DGRAM, 0);
+    u->fd = loop_socket(worker_loop(u->base.worker), sa->sa_family, SOCK_DGRAM, 0);
     if (u->fd < 0)
         return err_sys(e, errno, "socket");
     if (connect(u->fd, sa, len) < 0) {
         (void)err_sys(e, errno, "connect");
         goto fail;
     }
-    u->watch = loop_fd_create(engine_loop(u->base.engine), u->fd, ready, u, &error);
+    u->watch = loop_fd_create(worker_loop(u->base.worker), u->fd, ready, u, &error);
     if (u->watch)
         return 0;
     (void)err_sys(e, error, "watch");
@@ -89,7 +89,7 @@ static int connect_first(struct drain_udp *u, const struct dns_addrs *addrs, str
 {
     for (unsigned i = 0; i < addrs->len; i++)
         if (connect_to(u, &addrs->list[i], e) == 0) {
-            u->resolved_ms = u->asked_ms = loop_now(engine_loop(u->base.engine));
+            u->resolved_ms = u->asked_ms = loop_now(worker_loop(u->base.worker));
             return 0;
         }
     return -1;
@@ -102,9 +102,9 @@ static void resolved(void *arg, const struct dns_addrs *addrs, const struct err 
 
     u->query = NULL;
     if (!addrs)
-        drain_lost(&u->base, false, why);
+        drain_disconnected(&u->base, false, why);
     else if (connect_first(u, addrs, &e) < 0)
-        drain_lost(&u->base, false, &e);
+        drain_disconnected(&u->base, false, &e);
     else
         drain_opened(&u->base);
 }
@@ -118,12 +118,12 @@ static void refreshed(void *arg, const struct dns_addrs *addrs, const struct err
 
     (void)why; /* the old address stays */
     u->query = NULL;
-    u->resolved_ms = loop_now(engine_loop(u->base.engine));
+    u->resolved_ms = loop_now(worker_loop(u->base.worker));
     if (!addrs || u->batch || u->fd < 0)
         return;
     hang_up(u);
     if (connect_first(u, addrs, &e) < 0)
-        drain_lost(&u->base, false, &e);
+        drain_disconnected(&u->base, false, &e);
 }
 
 static void udp_open(struct drain *d)
@@ -131,7 +131,7 @@ static void udp_open(struct drain *d)
     struct drain_udp *u = udp_of(d);
 
     hang_up(u);
-    u->query = dns_resolve(engine_dns(d->engine), d->spec->url.host, d->spec->port, resolved, u);
+    u->query = dns_resolve(worker_dns(d->worker), d->spec->url.host, d->spec->port, resolved, u);
 }
 
 /* ---- sending ---- */
@@ -254,14 +254,14 @@ static void ready(void *arg, int events, int error)
 static void udp_send(struct drain *d, struct batch *b)
 {
     struct drain_udp *u = udp_of(d);
-    uint64_t age = loop_now(engine_loop(d->engine)) - u->resolved_ms;
+    uint64_t age = loop_now(worker_loop(d->worker)) - u->resolved_ms;
 
     if (age > RESOLVE_MS && !u->query)
         u->query =
-            dns_resolve(engine_dns(d->engine), d->spec->url.host, d->spec->port, refreshed, u);
+            dns_resolve(worker_dns(d->worker), d->spec->url.host, d->spec->port, refreshed, u);
     u->batch = b;
     u->off = 0;
-    if (egress_check_peer(drain_egress(d), u->fd, loop_now(engine_loop(d->engine)), &u->asked_ms,
+    if (egress_check_peer(drain_egress(d), u->fd, loop_now(worker_loop(d->worker)), &u->asked_ms,
                           &b->err) < 0) {
         (void)err_wrap(&b->err, "send");
         settle(u, VERDICT_RETRY);
@@ -272,14 +272,14 @@ static void udp_send(struct drain *d, struct batch *b)
 
 /* ---- birth and end ---- */
 
-static struct drain *udp_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static struct drain *udp_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain_udp *u = xcalloc(1, sizeof *u);
 
     (void)e;
-    drain_init(&u->base, &drain_syslog_udp_ops, en, spec);
+    drain_init(&u->base, &drain_syslog_udp_ops, wk, spec);
     u->fd = -1;
-    u->timer = loop_timer_create(engine_loop(en), timer_fired, u);
+    u->timer = loop_timer_create(worker_loop(wk), timer_fired, u);
     return &u->base;
 }
 

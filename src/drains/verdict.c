@@ -1,11 +1,11 @@
 /*
  * What a verdict means for the cursors of a batch: acknowledged, kept in the ledger, given back to
- * be read again, or refused (refusal.c). Called by the engine's turn for each settled batch.
+ * be read again, or refused (refusal.c). Called by the worker's turn for each settled batch.
  */
 #include "base/fault.h"
-#include "drains/engine_internal.h"
 #include "drains/ledger.h"
 #include "drains/trace.h"
+#include "drains/worker_internal.h"
 
 void drain_give_back(struct drain *d, struct batch *b)
 {
@@ -15,8 +15,8 @@ void drain_give_back(struct drain *d, struct batch *b)
         if (!c)
             continue;
         c->busy = false;
-        if (d->ordered)
-            continue; /* drain_lost() rewinds them all */
+        if (d->pipelined)
+            continue; /* drain_disconnected() rewinds them all */
         drain_cursor_rewind(c);
         drain_cursor_ready(c, true);
     }
@@ -58,7 +58,7 @@ static void delivered(struct drain *d, struct batch *b)
 /* The ledger has it. */
 static void sent(struct drain *d, const struct batch *b)
 {
-    if (!d->ordered)
+    if (!d->pipelined)
         d->healthy = true;
     for (unsigned i = 0; i < b->nranges; i++) {
         struct drain_cursor *c = b->ranges[i].cursor;
@@ -98,7 +98,7 @@ static void only_one(struct batch *b)
 void drain_act_on(struct batch *b)
 {
     struct drain *d = b->drain;
-    struct engine *en = d->engine;
+    struct worker *wk = d->worker;
     bool taken = true;
 
     d->ninflight--;
@@ -118,7 +118,7 @@ void drain_act_on(struct batch *b)
     case VERDICT_SENT:
         if (!d->ledger)
             d->ledger = ledger_create();
-        ledger_add(d->ledger, b, loop_now(&en->loop));
+        ledger_add(d->ledger, b, loop_now(&wk->loop));
         sent(d, b);
         drain_grow(d, b);
         break;
@@ -135,7 +135,7 @@ void drain_act_on(struct batch *b)
         taken = false;
         d->counters.retries++;
         drain_give_back(d, b);
-        if (!d->ordered)
+        if (!d->pipelined)
             drain_failed(d, b->verdict, b->retry_after_ms, &b->err);
         break;
     }
@@ -147,8 +147,8 @@ void drain_act_on(struct batch *b)
             continue;
         if (taken)
             drain_cursor_settle_idle(c);
-        engine_cursor_done(en, c);
+        worker_cursor_done(wk, c);
     }
     batch_free(b);
-    engine_want(en, d);
+    worker_want(wk, d);
 }

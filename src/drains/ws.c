@@ -20,9 +20,9 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "drains/engine.h"
 #include "drains/gzip.h"
 #include "drains/members.h"
+#include "drains/worker.h"
 #include "drains/ws_internal.h"
 #include "formats/format.h"
 
@@ -35,7 +35,7 @@ struct drain_ws {
     struct drain base;
     struct tls_config *tls;     /* owned; NULL for ws:// */
     struct ws *ws;              /* owned; NULL while closed */
-    struct gzip *gzip;          /* the engine's; NULL with compression=none */
+    struct gzip *gzip;          /* the worker's; NULL with compression=none */
     struct buf message;         /* gzipped, or text made valid */
     struct loop_timer *timer;   /* runs while a Pong is awaited */
     uint64_t acked;             /* when the timer was started */
@@ -104,7 +104,7 @@ static void poll_fired(void *arg)
     struct drain_ws *w = arg;
     bool more = drain_confirm_old(&w->base);
 
-    if (w->ponged_ms && w->ponged_ms + COMMIT_LAG_MS <= loop_now(engine_loop(w->base.engine)))
+    if (w->ponged_ms && w->ponged_ms + COMMIT_LAG_MS <= loop_now(worker_loop(w->base.worker)))
         let_go(w, VERDICT_DELIVERED);
     if (more || w->ponged_ms)
         loop_timer_start(w->poll, POLL_MS);
@@ -229,9 +229,9 @@ static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool cl
     hang_up(w);
     settle_all(w, first, v, e);
     if (clean)
-        drain_lost(&w->base, true, e);
+        drain_disconnected(&w->base, true, e);
     else
-        drain_lost_for(&w->base, v, retry_after_ms, e);
+        drain_disconnected_for(&w->base, v, retry_after_ms, e);
     if (w->leaving && !w->base.closed)
         drain_closed(&w->base);
 }
@@ -240,7 +240,7 @@ static void on_opened(void *arg)
 {
     struct drain_ws *w = arg;
 
-    w->opened_ms = loop_now(engine_loop(w->base.engine));
+    w->opened_ms = loop_now(worker_loop(w->base.worker));
     w->ponged = false;
     w->number = 0;
     drain_opened(&w->base);
@@ -258,7 +258,7 @@ static void on_pong(void *arg, struct str payload)
         loop_timer_start(w->poll, POLL_MS);
     if (w->base.alone && !w->leaving) {
         if (!w->ponged_ms)
-            w->ponged_ms = loop_now(engine_loop(w->base.engine));
+            w->ponged_ms = loop_now(worker_loop(w->base.worker));
         loop_timer_stop(w->timer);
         return;
     }
@@ -282,7 +282,7 @@ static void on_ended(void *arg, const struct ws_end *end)
 {
     struct drain_ws *w = arg;
     const struct ws_verdict_row *row = ws_verdict_of(end->code);
-    uint64_t age = loop_now(engine_loop(w->base.engine)) - w->opened_ms;
+    uint64_t age = loop_now(worker_loop(w->base.worker)) - w->opened_ms;
     struct err why = end->err;
     enum verdict v = VERDICT_OFFLINE, first;
     bool said = end->code && row->first != VERDICT_OFFLINE, blamed = false, clean = false;
@@ -290,7 +290,7 @@ static void on_ended(void *arg, const struct ws_end *end)
     if (end->code && row->clean && !said) { /* what it has read is as good as processed */
         if (w->ponged_ms)
             let_go(w, VERDICT_SENT);
-        drain_goodbye(&w->base);
+        drain_closed_by_peer(&w->base);
     }
     if (said || (end->opened && (!end->code || row->blames)))
         blamed = drain_blame(&w->base, row->first);
@@ -353,7 +353,7 @@ static void ws_open(struct drain *d)
     if (ws_authorization(&authorization, s) < 0)
         BUG("websocket: credentials longer than their URL");
     cfg.request.authorization = buf_str(&authorization);
-    w->ws = ws_create(engine_loop(d->engine), engine_dns(d->engine), &cfg, &callbacks, w);
+    w->ws = ws_create(worker_loop(d->worker), worker_dns(d->worker), &cfg, &callbacks, w);
     if (authorization.p)
         explicit_bzero(authorization.p, authorization.len);
     buf_release(&authorization);
@@ -361,25 +361,25 @@ static void ws_open(struct drain *d)
 
 /* ---- birth and end ---- */
 
-static struct drain *ws_drain_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static struct drain *ws_drain_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain_ws *w;
     struct tls_config *tls = NULL;
 
     if (spec->scheme->flags & DRAIN_TLS) {
-        tls = engine_tls(en, spec, e);
+        tls = worker_tls(wk, spec, e);
         if (!tls)
             return NULL;
     }
     w = xcalloc(1, sizeof(*w));
-    drain_init(&w->base, &drain_ws_ops, en, spec);
+    drain_init(&w->base, &drain_ws_ops, wk, spec);
     w->base.slots = SLOTS;
     w->base.lags = true;
     w->tls = tls;
-    w->gzip = spec->gzip ? engine_gzip(en) : NULL;
+    w->gzip = spec->gzip ? worker_gzip(wk) : NULL;
     buf_init(&w->message, BACKLOG_MAX);
-    w->timer = loop_timer_create(engine_loop(en), on_timeout, w);
-    w->poll = loop_timer_create(engine_loop(en), poll_fired, w);
+    w->timer = loop_timer_create(worker_loop(wk), on_timeout, w);
+    w->poll = loop_timer_create(worker_loop(wk), poll_fired, w);
     return &w->base;
 }
 
@@ -396,7 +396,7 @@ static void ws_drain_close(struct drain *d, bool flush)
             let_go(w, VERDICT_SENT);
         if (!w->len)
             ws_close(w->ws, WS_CLOSE_NORMAL);
-        return; /* <ended> follows, or the engine closes again without <flush> */
+        return; /* <ended> follows, or the worker closes again without <flush> */
     }
     (void)err_set(&e, ECANCELED, "websocket: closed before the pong");
     hang_up(w);
@@ -411,7 +411,7 @@ static void ws_drain_free(struct drain *d)
     hang_up(w);
     loop_timer_free(w->timer);
     loop_timer_free(w->poll);
-    engine_tls_free(w->base.engine, w->tls);
+    worker_tls_free(w->base.worker, w->tls);
     buf_release(&w->message);
     drain_release(d);
     free(w);

@@ -174,7 +174,8 @@ static size_t put_id(char out[ID_MAX], const struct record *r)
 static size_t tail_len(const struct formatter *f, const struct record *r)
 {
     if (r->syslog) /* whose identity has no stream's name */
-        return f->tail.len - 1 + format_digits(r->syslog->pri >> 3) + format_heard_len(r, true, "");
+        return f->tail.len - 1 + format_digits(r->syslog->pri >> 3) +
+               format_received_len(r, true, "");
     return r->flags & RECORD_RAW ? f->tail.len - STREAM_KEY.len : f->tail.len + STR("out\"").len;
 }
 
@@ -189,7 +190,7 @@ static char *put_tail(char *d, const struct formatter *f, const struct record *r
         if (facility >= 10)
             *d++ = (char)('0' + facility / 10);
         *d++ = (char)('0' + facility % 10);
-        d = format_heard_put(d, r, true, "");
+        d = format_received_put(d, r, true, "");
     } else if (r->flags & RECORD_RAW) { /* of a file that does not say which stream it was */
         d = format_put(d, str_head(f->tail, tail_len(f, r)));
     } else {

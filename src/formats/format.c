@@ -97,7 +97,7 @@ static int add_valid(const struct formatter *f, struct buf *out, const struct re
 {
     struct buf *valid = f->o.valid;
     struct record fixed = *r;
-    struct record_syslog heard;
+    struct record_syslog received;
     size_t msg_len;
     int rc = -1;
 
@@ -109,9 +109,9 @@ static int add_valid(const struct formatter *f, struct buf *out, const struct re
         return -1;
     fixed.msg = str_head(buf_str(valid), msg_len);
     if (r->syslog) {
-        heard = *r->syslog;
-        heard.sd = str_skip(buf_str(valid), msg_len);
-        fixed.syslog = &heard;
+        received = *r->syslog;
+        received.sd = str_skip(buf_str(valid), msg_len);
+        fixed.syslog = &received;
     }
     rc = f->o.id_first ? add_with_id(f, out, &fixed, now, cut) : f->add(f, out, &fixed, now, cut);
     if (valid->cap > SCRATCH_KEPT)

@@ -113,14 +113,14 @@ static inline char *format_put_time(char *d, struct str t, size_t body, size_t l
     return d + len;
 }
 
-/* ---- heard.c: records of network inputs (r->syslog) ---- */
+/* ---- received.c: records of network inputs (r->syslog) ---- */
 /* `,"<prefix>procid":"…"` and so on, for what there is of tag (when <tag>), procid, msgid and
  * structured data. */
-size_t format_heard_len(const struct record *r, bool tag, const char *prefix);
-char *format_heard_put(char *d, const struct record *r, bool tag, const char *prefix);
+size_t format_received_len(const struct record *r, bool tag, const char *prefix);
+char *format_received_put(char *d, const struct record *r, bool tag, const char *prefix);
 /* The add() of rfc5424 for such a record. f->head is " HOST ". */
-int format_rfc5424_heard(const struct formatter *f, struct buf *out, const struct record *r,
-                         struct str now, bool *cut);
+int format_rfc5424_received(const struct formatter *f, struct buf *out, const struct record *r,
+                            struct str now, bool *cut);
 
 static inline unsigned format_severity(const struct record *r)
 {

@@ -90,7 +90,7 @@ static char *put_rest(char *d, const struct formatter *f, const struct record *r
     d = format_put(d, f->tail);
     if (!r->syslog)
         return format_put(d, r->fd == RECORD_STDERR ? STR("err") : STR("out"));
-    d = format_heard_put(d, r, true, "_");
+    d = format_received_put(d, r, true, "_");
     d = format_put(d, FACILITY_KEY);
     *d++ = '"';
     if (r->syslog->pri >= 80)
@@ -111,7 +111,7 @@ static int gelf_add(const struct formatter *f, struct buf *out, const struct rec
     fixed = f->head.len + TIME_KEY.len + stamp_len + LEVEL_KEY.len + 1 + f->tail.len +
             stream_len(r) + (f->o.sd ? ID_KEY.len + id_len : 0) + 2;
     if (r->syslog)
-        fixed += format_heard_len(r, true, "_") + FACILITY_KEY.len +
+        fixed += format_received_len(r, true, "_") + FACILITY_KEY.len +
                  format_digits(r->syslog->pri >> 3) + 1;
     len = fixed + format_json_fit(f, &msg, &mark, fixed, cut);
     if (msg.len == 0) { /* `max` leaves no room for a single character */

@@ -29,13 +29,13 @@ static size_t fixed_len(const struct formatter *f, const struct record *r, size_
     if (r->syslog)
         head += format_json_measure(r->syslog->tag, SIZE_MAX, &used) + (r->syslog->pri >= 80);
     if (r->syslog && f->o.sd)
-        tail = 1 + format_heard_len(r, false, "") + ID_KEY.len - 1 + id_len + 2;
+        tail = 1 + format_received_len(r, false, "") + ID_KEY.len - 1 + id_len + 2;
     else if (f->o.sd)
         tail += 3 + ID_KEY.len + id_len + 2;
     return head + time_len + MESSAGE_KEY.len + tail;
 }
 
-/* Everything up to the time. A record that a network input heard has a tag of its own, and the
+/* Everything up to the time. A record that a network input received has a tag of its own, and the
  * identity none. */
 static char *put_head(char *d, const struct formatter *f, const struct record *r)
 {
@@ -64,7 +64,7 @@ static char *put_tail(char *d, const struct formatter *f, const struct record *r
         return format_put(d, f->tail);
     if (r->syslog) {
         *d++ = '"';
-        d = format_heard_put(d, r, false, "");
+        d = format_received_put(d, r, false, "");
         d = format_put(d, str_skip(ID_KEY, 1));
         d = format_put(d, id);
         return format_put(d, STR("\"}"));

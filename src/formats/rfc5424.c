@@ -5,7 +5,7 @@
  * receivers of the original split on it.
  *
  * Views: mid = " HOST APP - - SD ", or with sd=true " HOST APP - - [… id=\"", after which come the
- * id and "\"] "; head = " HOST ", for what a network input heard (heard.c); tail = the same with
+ * id and "\"] "; head = " HOST ", for what a network input received (received.c); tail = the same with
  * "-" for SD, for records whose `max` the structured data alone would fill.
  */
 #include "base/limits.h"
@@ -60,7 +60,7 @@ static int add_line(const struct formatter *f, struct buf *out, const struct rec
 static int rfc5424_add(const struct formatter *f, struct buf *out, const struct record *r,
                        struct str now, bool *cut)
 {
-    return r->syslog ? format_rfc5424_heard(f, out, r, now, cut) : add_line(f, out, r, now, cut);
+    return r->syslog ? format_rfc5424_received(f, out, r, now, cut) : add_line(f, out, r, now, cut);
 }
 
 static char *put_param(char *d, const char *name, struct str value)

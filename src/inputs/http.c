@@ -11,10 +11,10 @@
 #include "base/log_quota.h"
 #include "base/mem.h"
 #include "inputs/bearer.h"
-#include "inputs/heard.h"
 #include "inputs/inflate.h"
 #include "inputs/journals.h"
 #include "inputs/packets.h"
+#include "inputs/received.h"
 #include "inputs/syslog_frame.h"
 #include "inputs/syslog_parse.h"
 
@@ -35,15 +35,15 @@ struct http_input {
     struct bearer bearer;
     struct syslog_parser parser;
     struct list posts;
-    uint64_t held;      /* bytes of all of them */
-    struct heard spare; /* memory of one that was answered, for the next */
+    uint64_t held;         /* bytes of all of them */
+    struct received spare; /* memory of one that was answered, for the next */
 };
 
 struct post {
     struct list node;
     struct http_input *in;
     struct http_reply *reply;
-    struct heard heard;
+    struct received received;
     uint64_t held; /* of in->held */
     struct buf element;
     struct inflater inflater;
@@ -69,13 +69,13 @@ static void post_free(struct post *p)
     p->in->held -= p->held;
     packets_release(&p->packets);
     inflater_close(&p->inflater);
-    if (heard_cost(&p->heard) > heard_cost(&p->in->spare) &&
-        heard_cost(&p->heard) <= HTTP_SPARE_MAX) {
-        heard_release(&p->in->spare);
-        heard_clear(&p->heard);
-        p->in->spare = p->heard;
+    if (received_cost(&p->received) > received_cost(&p->in->spare) &&
+        received_cost(&p->received) <= HTTP_SPARE_MAX) {
+        received_release(&p->in->spare);
+        received_clear(&p->received);
+        p->in->spare = p->received;
     } else {
-        heard_release(&p->heard);
+        received_release(&p->received);
     }
     buf_release(&p->rest);
     buf_release(&p->element);
@@ -130,8 +130,8 @@ static void answer_taken(struct post *p)
         answer(p, 200, "ok");
         return;
     }
-    (void)err_set(&e, EINVAL, "ok, without %zu bad of %zu records: %s", p->bad, p->bad + p->heard.n,
-                  p->err.text);
+    (void)err_set(&e, EINVAL, "ok, without %zu bad of %zu records: %s", p->bad,
+                  p->bad + p->received.n, p->err.text);
     p->in->counters.framing += p->bad;
     complain(p, 200, e.text);
     answer(p, 200, e.text);
@@ -151,7 +151,7 @@ static void come_again(struct post *p, const char *seconds, const char *why)
 static void bad_record(struct post *p, const char *why)
 {
     if (!p->err.code)
-        (void)err_set(&p->err, EINVAL, "record %zu: %s", p->heard.n + p->bad, why);
+        (void)err_set(&p->err, EINVAL, "record %zu: %s", p->received.n + p->bad, why);
     p->bad++;
 }
 
@@ -159,7 +159,7 @@ static void bad_record(struct post *p, const char *why)
 static bool take_message(struct post *p, struct str msg, bool cut)
 {
     struct http_input *in = p->in;
-    struct heard_record r = {.pri = 0};
+    struct received_record r = {.pri = 0};
     struct journal_entry e;
 
     if (!msg.len || syslog_parse(&in->parser, msg, &p->peer, &e) == SYSLOG_UNPARSED) {
@@ -168,16 +168,16 @@ static bool take_message(struct post *p, struct str msg, bool cut)
     }
     r.pri = e.syslog.pri;
     r.cut = cut || e.cut;
-    if (heard_keep(&p->heard, e.hostname, &r.hostname) < 0 ||
-        heard_keep(&p->heard, e.time, &r.time) < 0 ||
-        heard_keep(&p->heard, e.syslog.tag, &r.tag) < 0 ||
-        heard_keep(&p->heard, e.syslog.procid, &r.procid) < 0 ||
-        heard_keep(&p->heard, e.syslog.msgid, &r.msgid) < 0 ||
-        heard_keep(&p->heard, e.syslog.sd, &r.sd) < 0 || heard_keep(&p->heard, e.msg, &r.msg) < 0 ||
-        heard_add(&p->heard, &r) < 0) {
+    if (received_keep(&p->received, e.hostname, &r.hostname) < 0 ||
+        received_keep(&p->received, e.time, &r.time) < 0 ||
+        received_keep(&p->received, e.syslog.tag, &r.tag) < 0 ||
+        received_keep(&p->received, e.syslog.procid, &r.procid) < 0 ||
+        received_keep(&p->received, e.syslog.msgid, &r.msgid) < 0 ||
+        received_keep(&p->received, e.syslog.sd, &r.sd) < 0 ||
+        received_keep(&p->received, e.msg, &r.msg) < 0 || received_add(&p->received, &r) < 0) {
         p->status = 413;
         (void)err_set(&p->err, EINVAL, "record %zu: more than one request may hold",
-                      p->heard.n + p->bad);
+                      p->received.n + p->bad);
         return false;
     }
     return true;
@@ -229,7 +229,7 @@ static bool end_frames(struct post *p)
 /* Counts what the request holds now. False: all together hold too much. */
 static bool count_held(struct post *p)
 {
-    uint64_t now = heard_cost(&p->heard) + p->rest.cap + p->packets.json.text.cap;
+    uint64_t now = received_cost(&p->received) + p->rest.cap + p->packets.json.text.cap;
 
     p->in->held += now - p->held;
     p->held = now;
@@ -291,12 +291,12 @@ static void begin(void *arg, const struct http_incoming *q, struct http_reply *r
     http_reply_set_data(r, p);
     list_add_tail(&in->posts, &p->node);
     list_init(&p->safe.node);
-    p->heard = in->spare;
-    heard_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
+    p->received = in->spare;
+    received_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
     buf_init(&p->element, ELEMENT_MAX);
     (void)syslog_peer_element(&p->element, http_reply_peer(r), STR("")); /* an address fits */
     p->peer = (struct syslog_peer){http_reply_peer(r), buf_str(&p->element), in->source->trusted};
-    packets_init(&p->packets, &p->heard, in->max_line, &p->peer);
+    packets_init(&p->packets, &p->received, in->max_line, &p->peer);
     syslog_framer_init(&p->framer, in->max_line);
     buf_init(&p->rest, in->max_line + HTTP_HEAD_MAX + 128 * 1024);
     if (!bearer_good(&in->bearer, q->authorization, loop_now(in->base.env->loop)))
@@ -358,12 +358,14 @@ static size_t append(struct http_input *in, const struct journal_entry *e, size_
 static void hand_over(struct post *p)
 {
     struct http_input *in = p->in;
-    const struct journal_entry *e = heard_entries(&p->heard, p->peer.address, buf_str(&p->element));
-    size_t n = p->heard.n, taken;
+    const struct journal_entry *e =
+        received_entries(&p->received, p->peer.address, buf_str(&p->element));
+    size_t n = p->received.n, taken;
     uint64_t refused = in->counters.refused;
 
     taken = append(in, e, n);
-    heard_drop_entries(&p->heard); /* not counted in <held>, and it may be long until it is safe */
+    received_drop_entries(
+        &p->received); /* not counted in <held>, and it may be long until it is safe */
     p->safe.done = safe_done;
     if (taken < n)
         come_again(p, RETRY_FULL,
@@ -386,10 +388,10 @@ static bool end_records(struct post *p)
         p->bad = p->packets.bad;
         p->err = p->packets.err;
     }
-    if (!p->heard.n && !p->bad && !p->err.code && p->in->kind == HTTP_INPUT_SYSLOG)
+    if (!p->received.n && !p->bad && !p->err.code && p->in->kind == HTTP_INPUT_SYSLOG)
         (void)err_set(&p->err, EINVAL, "there is no record");
     p->status = 400;
-    return !p->err.code || (p->heard.n && !p->strict);
+    return !p->err.code || (p->received.n && !p->strict);
 }
 
 static void end(void *arg, struct http_reply *r)
@@ -453,7 +455,7 @@ static void close_input(struct input *base)
     http_server_remove_sink(in->server, &in->sink);
     journal_source_close(in->source);
     syslog_parser_release(&in->parser);
-    heard_release(&in->spare);
+    received_release(&in->spare);
     bearer_close(&in->bearer);
     free(in);
 }
@@ -479,7 +481,7 @@ struct input *input_http_open(const struct input_env *env, const struct http_inp
                                   .gone = gone,
                                   .arg = in};
     list_init(&in->posts);
-    heard_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
+    received_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
     syslog_parser_init(&in->parser);
     if (bearer_open(&in->bearer, cfg->token_file, loop_now(env->loop), e) < 0) {
         (void)err_wrap(e, "HTTP_TOKEN_FILE");

@@ -1,6 +1,6 @@
 /*
  * What the network inputs share: one journal per routed hostname, made when its first record comes,
- * within limits for all of them. Or two: what is heard by an input that is trusted to name
+ * within limits for all of them. Or two: what is received by an input that is trusted to name
  * workloads (INPUT_OWNERS) goes to another journal than what the others say of the same hostname,
  * for owners' routes may have the former only. An input parses, fills in a struct journal_entry and
  * hands it over; what follows (files, workers, drains, room) is not its business. Control thread
@@ -85,7 +85,7 @@ void journals_when_safe(struct journals *js, struct journal_safe *w);
 /* Writes what waits now. */
 void journals_flush(struct journals *js);
 
-/* Mails of the workers (engine_config.passed, .forgotten). */
+/* Mails of the workers (worker_config.passed, .forgotten). */
 void journals_passed(struct journals *js, unsigned worker, uint64_t stream, uint32_t no);
 /* Call before origin_forgotten(): if that frees <o>, its journal is freed here. */
 void journals_forgotten(struct journals *js, struct origin *o, unsigned worker);

@@ -61,7 +61,7 @@ static void drop_record(struct packets *p)
 {
     p->bad++;
     p->faulty = p->open = false;
-    heard_forget(p->out);
+    received_forget(p->out);
 }
 
 static const char *name_of(enum field f)
@@ -72,9 +72,9 @@ static const char *name_of(enum field f)
     return "";
 }
 
-static void keep(struct packets *p, struct str s, struct heard_span *out)
+static void keep(struct packets *p, struct str s, struct received_span *out)
 {
-    if (heard_keep(p->out, s, out) < 0)
+    if (received_keep(p->out, s, out) < 0)
         p->full = true;
 }
 
@@ -93,7 +93,7 @@ static void take_sd(struct packets *p, struct str s)
 
 static void take_text(struct packets *p, struct str s, bool cut)
 {
-    struct heard_record *r = &p->record;
+    struct received_record *r = &p->record;
 
     if (cut && p->field != MESSAGE) {
         fault(p, name_of(p->field), "is too long");
@@ -158,7 +158,8 @@ static void take_key(struct packets *p, struct str key)
 
 static void finish_record(struct packets *p)
 {
-    if (!p->faulty && !p->full && !journal_hostname_valid(heard_text(p->out, p->record.hostname)))
+    if (!p->faulty && !p->full &&
+        !journal_hostname_valid(received_text(p->out, p->record.hostname)))
         fault(p, "hostname", "is missing, longer than 255 bytes, or not visible ASCII");
     if (p->faulty) {
         drop_record(p);
@@ -166,7 +167,7 @@ static void finish_record(struct packets *p)
     }
     p->open = false;
     p->record.pri = (unsigned char)(p->facility * 8 + p->severity);
-    if (heard_add(p->out, &p->record) < 0)
+    if (received_add(p->out, &p->record) < 0)
         p->full = true;
 }
 
@@ -176,7 +177,7 @@ static void on_token(void *arg, enum json_token t, struct str text, bool cut)
 
     if (t == JSON_OBJECT && !p->open) {
         p->open = true;
-        p->record = (struct heard_record){.pri = 0};
+        p->record = (struct received_record){.pri = 0};
         p->facility = SYSLOG_PRI_DEFAULT / 8;
         p->severity = SYSLOG_PRI_DEFAULT % 8;
         p->field = NONE;
@@ -197,7 +198,7 @@ static void on_token(void *arg, enum json_token t, struct str text, bool cut)
     p->field = NONE;
 }
 
-void packets_init(struct packets *p, struct heard *out, size_t max_line,
+void packets_init(struct packets *p, struct received *out, size_t max_line,
                   const struct syslog_peer *peer)
 {
     *p = (struct packets){.out = out, .peer = peer, .max_line = max_line};

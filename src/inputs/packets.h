@@ -13,13 +13,13 @@
 #define INPUTS_PACKETS_H
 
 #include "base/err.h"
-#include "inputs/heard.h"
+#include "inputs/received.h"
 #include "kube/json.h"
 
 struct packets {
-    struct heard *out; /* borrowed */
+    struct received *out; /* borrowed */
     struct json json;
-    struct heard_record record;     /* in the making */
+    struct received_record record;  /* in the making */
     const struct syslog_peer *peer; /* for its structured data */
     struct buf sd;                  /* scratch */
     struct err err;                 /* of the first bad one: "record 3: …", counted from 0 */
@@ -33,7 +33,7 @@ struct packets {
 };
 
 /* <max_line>: a longer message is cut there. <peer> is borrowed. */
-void packets_init(struct packets *p, struct heard *out, size_t max_line,
+void packets_init(struct packets *p, struct received *out, size_t max_line,
                   const struct syslog_peer *peer);
 void packets_release(struct packets *p);
 /* -1 with <e>: they are more, or longer, than one request may hold. Nothing may be fed after that.

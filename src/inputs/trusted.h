@@ -1,6 +1,6 @@
 /*
  * INPUT_OWNERS: the network inputs whose hostnames the operator trusts to name workloads, so that
- * workloads' own drains get what is heard under their names. A list of names, or of patterns with
+ * workloads' own drains get what is received under their names. A list of names, or of patterns with
  * '*' as in INPUT_HOSTNAMES, separated by commas or spaces.
  */
 #ifndef INPUTS_TRUSTED_H

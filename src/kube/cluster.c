@@ -96,7 +96,7 @@ static bool on_found(struct identify *i, struct origin *o)
     struct kube_stream *st;
 
     if (o->identity->trusted)
-        return kube_heard_found(c, o);
+        return kube_received_found(c, o);
     st = xcalloc(1, sizeof(*st));
     st->origin = o;
     st->id = o->id;
@@ -132,7 +132,7 @@ static void on_gone(struct identify *i, struct origin *o)
     struct kube_stream *st;
 
     if (o->identity->trusted) {
-        kube_heard_gone(c, o);
+        kube_received_gone(c, o);
         return;
     }
     st = map_del(&c->streams, str_make((const char *)&o->id, sizeof(o->id)));
@@ -193,7 +193,7 @@ static void take_object(void *arg, enum kube_kind k, enum kube_change change,
         change == KUBE_DELETED ? kube_store_del(&c->store, k, o) : kube_store_put(&c->store, k, o);
     if (!changed)
         return;
-    kube_heard_mark(c, k, o);
+    kube_received_mark(c, k, o);
     if (kube_cluster_sync(c, k) == KUBE_SYNCED)
         mark_concerned(c, k, o);
 }
@@ -213,7 +213,7 @@ static void retry_refused(struct kube_cluster *c)
         if (p->refused)
             kube_pod_mark(c, p);
     }
-    kube_heard_retry(c);
+    kube_received_retry(c);
 }
 
 static void on_end(void *arg, enum kube_kind k)
@@ -230,7 +230,7 @@ static void on_end(void *arg, enum kube_kind k)
                 kube_pod_gone(c, p);
         }
     mark_all(c);
-    kube_heard_mark(c, k, NULL);
+    kube_received_mark(c, k, NULL);
 }
 
 static void on_denied(void *arg, enum kube_kind k)
@@ -241,7 +241,7 @@ static void on_denied(void *arg, enum kube_kind k)
         list_for_each (it, &c->waiting)
             list_entry(it, struct kube_stream, waiting)->until = loop_now(c->cfg.loop);
     mark_all(c);
-    kube_heard_mark(c, k, NULL);
+    kube_received_mark(c, k, NULL);
     kube_cluster_post(c);
 }
 
@@ -336,7 +336,7 @@ static void expire(struct kube_cluster *c)
 static void arm(struct kube_cluster *c)
 {
     uint64_t now = loop_now(c->cfg.loop), at = UINT64_MAX;
-    const uint64_t due[] = {kube_heard_due(c), kube_heard_paced_until(c), kube_resolve_due(c),
+    const uint64_t due[] = {kube_received_due(c), kube_received_paced_until(c), kube_resolve_due(c),
                             kube_fetch_due(c)};
 
     if (!list_empty(&c->waiting))
@@ -374,7 +374,7 @@ static void work(struct loop_task *t)
         list_add_tail(&c->dirty, &p->dirty);
     }
     tell(c, &now);
-    kube_heard_work(c);
+    kube_received_work(c);
     expire(c);
     retry_refused(c);
     kube_fetch_work(c);
@@ -395,7 +395,7 @@ void kube_cluster_set_routes(struct kube_cluster *c, struct kube_routes *r)
         return;
     list_for_each (it, &c->pods)
         tell_routes(c, list_entry(it, struct kube_pod, node));
-    kube_heard_tell_all(c);
+    kube_received_tell_all(c);
     r->commit(r);
 }
 
@@ -421,7 +421,7 @@ struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
     struct kube_cluster *c = xcalloc(1, sizeof(*c));
 
     c->cfg = *cfg;
-    c->identify = (struct identify){on_found, on_gone, kube_heard_wants, 0};
+    c->identify = (struct identify){on_found, on_gone, kube_received_wants, 0};
     c->selector = node_selector(cfg->node);
     kube_store_init(&c->store);
     c->store.by_name = cfg->names;
@@ -429,8 +429,8 @@ struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
     c->fetched = take_object;
     list_init(&c->fetches);
     c->fetch_limit.period_ms = c->pods_limit.period_ms = 10000;
-    map_init(&c->heard);
-    list_init(&c->heard_dirty);
+    map_init(&c->received);
+    list_init(&c->received_dirty);
     map_init(&c->streams);
     list_init(&c->pods);
     list_init(&c->dirty);
@@ -454,7 +454,7 @@ struct kube_cluster *kube_cluster_create(const struct kube_cluster_config *cfg)
 
 void kube_cluster_start(struct kube_cluster *c)
 {
-    c->heard_until = loop_now(c->cfg.loop) + c->cfg.identity_wait_ms;
+    c->received_until = loop_now(c->cfg.loop) + c->cfg.identity_wait_ms;
     for (unsigned k = 0; k < KUBE_KINDS; k++)
         if (c->reflectors[k])
             kube_reflector_start(c->reflectors[k]);
@@ -464,8 +464,8 @@ void kube_cluster_free(struct kube_cluster *c)
 {
     if (!c)
         return;
-    if (c->streams.len + c->heard.len)
-        BUG("kube: cluster freed before its %zu streams", c->streams.len + c->heard.len);
+    if (c->streams.len + c->received.len)
+        BUG("kube: cluster freed before its %zu streams", c->streams.len + c->received.len);
     for (unsigned k = 0; k < KUBE_KINDS; k++)
         kube_reflector_free(c->reflectors[k]);
     kube_fetch_cancel(c);
@@ -473,7 +473,7 @@ void kube_cluster_free(struct kube_cluster *c)
         kube_pod_free(c, list_entry(c->pods.next, struct kube_pod, node));
     kube_store_release(&c->store);
     map_release(&c->streams);
-    map_release(&c->heard);
+    map_release(&c->received);
     loop_task_cancel(&c->work);
     loop_timer_free(c->wait);
     free(c->selector);

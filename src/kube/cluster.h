@@ -12,7 +12,7 @@
  * it; the pod waits for that as it does for an owner that is not known yet.
  *
  * And, with <names>, whose drains get what a trusted network input hears under a hostname: those of
- * the objects of which it is the name (heard.c).
+ * the objects of which it is the name (received.c).
  *
  * Owners are followed by UID, and only within the pod's namespace: an owner reference is written by
  * whoever makes the pod. What a pod was last found to be stays while an owner of it is away: owners
@@ -41,7 +41,7 @@ struct kube_drains {
 struct kube_workload {
     struct str uid; /* as its streams' identity.owner has it */
     struct str namespace, name;
-    bool heard; /* it is no pod, but what is heard under the hostname <name> */
+    bool received; /* it is no pod, but what is received under the hostname <name> */
     const struct kube_drains *drains;
     unsigned ndrains;
     bool undecided; /* what it has not any more went with an object, which may be made again */
@@ -105,7 +105,7 @@ struct kube_cluster_stats {
     uint64_t refused_notes, refused_records; /* times that some were over their budget */
     uint64_t refused_pods;
     uint64_t foreign;   /* pods that claimed an owner in another namespace */
-    uint64_t ambiguous; /* hostnames heard that are names in two namespaces: nobody's */
+    uint64_t ambiguous; /* hostnames received that are names in two namespaces: nobody's */
     uint64_t paced;     /* times that a namespace changed too often, and had to wait */
     bool degraded;      /* a watch is not open, or was never */
     bool needed;        /* routes, or which pods count, come from the API and nowhere else */

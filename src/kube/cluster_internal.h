@@ -1,5 +1,5 @@
 /* What the files of the cluster share. Each uses only those behind it: cluster.c (streams and
- * events), heard.c (hostnames of network streams), resolve.c (who owns these), fetch.c, pods.c,
+ * events), received.c (hostnames of network streams), resolve.c (who owns these), fetch.c, pods.c,
  * kept.c. */
 #ifndef KUBE_CLUSTER_INTERNAL_H
 #define KUBE_CLUSTER_INTERNAL_H
@@ -28,8 +28,8 @@ struct kube_kept {
 };
 
 /* What trusted inputs hear under one hostname, as long as there is a stream of it. */
-struct kube_heard {
-    struct list dirty; /* cluster->heard_dirty: to be looked at again */
+struct kube_received {
+    struct list dirty; /* cluster->received_dirty: to be looked at again */
     struct origin *origin;
     char *owner; /* the identity's: a mark that no UID has, and the hostname */
     struct str hostname;
@@ -118,10 +118,10 @@ struct kube_cluster {
     uint64_t looks; /* runs of <work>, for kube_pace_may() */
     uint64_t paced;
     uint64_t said[KUBE_SAID]; /* hashes of hostnames that were said to be ambiguous; 0 = free */
-    struct map heard;         /* of struct kube_heard, by hostname */
-    struct list heard_dirty;
-    uint64_t heard_renamed; /* store.renamed when it was looked at last */
-    uint64_t heard_until;   /* by when those that the API has not named are guessed */
+    struct map received;      /* of struct kube_received, by hostname */
+    struct list received_dirty;
+    uint64_t received_renamed; /* store.renamed when it was looked at last */
+    uint64_t received_until;   /* by when those that the API has not named are guessed */
 };
 
 /* What is known of the owners of <kind>. */
@@ -139,7 +139,7 @@ static inline void kube_cluster_post(struct kube_cluster *c)
 /* ---- resolve.c ---- */
 
 /* Looks at <p>'s owners: fills in what the last look said; keeps it as it was when an owner has
- * still to be heard of. False: its namespace has changed too often, it has to wait (pace.h). */
+ * still to be received of. False: its namespace has changed too often, it has to wait (pace.h). */
 bool kube_resolve(struct kube_cluster *c, struct kube_pod *p);
 /* When the next pod that waits may be looked at; UINT64_MAX = never. */
 uint64_t kube_resolve_due(const struct kube_cluster *c);
@@ -192,23 +192,23 @@ void kube_fetch_work(struct kube_cluster *c);
 uint64_t kube_fetch_due(const struct kube_cluster *c); /* UINT64_MAX = never */
 void kube_fetch_cancel(struct kube_cluster *c);        /* all */
 
-/* ---- heard.c ---- */
+/* ---- received.c ---- */
 
 /* struct identify's, for trusted network streams. */
-bool kube_heard_found(struct kube_cluster *c, struct origin *o);
-void kube_heard_gone(struct kube_cluster *c, struct origin *o);
-enum identify_wants kube_heard_wants(struct identify *i, struct str hostname);
+bool kube_received_found(struct kube_cluster *c, struct origin *o);
+void kube_received_gone(struct kube_cluster *c, struct origin *o);
+enum identify_wants kube_received_wants(struct identify *i, struct str hostname);
 /* An object, or (NULL) anything, has changed: hostnames that may mean it are looked at again. */
-void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o);
+void kube_received_mark(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o);
 /* Looks at those that are marked and tells what has changed; guesses those that waited too long. */
-void kube_heard_work(struct kube_cluster *c);
+void kube_received_work(struct kube_cluster *c);
 /* Texts have gone: marks those of which some were over the budget. */
-void kube_heard_retry(struct kube_cluster *c);
+void kube_received_retry(struct kube_cluster *c);
 /* When the next is to be guessed; UINT64_MAX = never. */
-uint64_t kube_heard_due(const struct kube_cluster *c);
+uint64_t kube_received_due(const struct kube_cluster *c);
 /* As kube_resolve_due(), of hostnames. */
-uint64_t kube_heard_paced_until(const struct kube_cluster *c);
+uint64_t kube_received_paced_until(const struct kube_cluster *c);
 /* Tells cluster->routes of all. */
-void kube_heard_tell_all(struct kube_cluster *c);
+void kube_received_tell_all(struct kube_cluster *c);
 
 #endif

@@ -47,7 +47,7 @@ struct kube_reflector {
     uint64_t failed_at;
     uint64_t began_at; /* of the request */
     uint64_t began_events;
-    uint64_t heard_at; /* the last byte of an answer */
+    uint64_t received_at; /* the last byte of an answer */
     uint64_t random;
     struct kube_reflector_stats stats;
 };
@@ -190,7 +190,7 @@ static bool on_body(void *arg, struct str piece)
     struct kube_reflector *r = arg;
     struct err e;
 
-    r->heard_at = loop_now(r->loop);
+    r->received_at = loop_now(r->loop);
     if (r->phase == WATCHING)
         recovered(r);
     return !r->stop && kube_reader_feed(&r->reader, piece, &e) == 0 && !r->stop;
@@ -463,7 +463,7 @@ struct kube_reflector *kube_reflector_create(const struct kube_reflector_config 
 
 void kube_reflector_start(struct kube_reflector *r)
 {
-    r->heard_at = loop_now(r->loop);
+    r->received_at = loop_now(r->loop);
     request(r);
 }
 
@@ -488,5 +488,5 @@ enum kube_sync kube_reflector_sync(const struct kube_reflector *r)
 void kube_reflector_stats(const struct kube_reflector *r, struct kube_reflector_stats *out)
 {
     *out = r->stats;
-    out->silent_ms = loop_now(r->loop) - r->heard_at;
+    out->silent_ms = loop_now(r->loop) - r->received_at;
 }

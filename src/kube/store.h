@@ -58,12 +58,12 @@ bool kube_texts_set(struct kube_store *s, struct kube_namespace *ns, struct kube
 void kube_texts_drop(struct kube_texts *t); /* the hash stays */
 
 struct kube_namespace {
-    unsigned refs; /* records and pods in it, its own object, hostnames heard that are of it */
+    unsigned refs; /* records and pods in it, its own object, hostnames received that are of it */
     bool object;   /* the namespace itself was seen */
     uint16_t generation;
     struct kube_uid uid; /* none, unless it was seen */
     struct kube_texts texts;
-    unsigned wanted; /* pods of this node in it, hostnames heard that are of it */
+    unsigned wanted; /* pods of this node in it, hostnames received that are of it */
     unsigned pods;
     bool sought;           /* it was fetched, and is not there */
     uint64_t record_bytes; /* its records */

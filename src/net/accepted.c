@@ -21,7 +21,7 @@ struct accepted {
     bool secured;
     bool paused;
     bool over; /* the end was noticed; the task calls <ended> */
-    bool said_goodbye;
+    bool sent_close;
     bool wants_write; /* TLS does, before it goes on reading */
     bool writing;     /* the owner does */
     bool write_reads; /* TLS has to read before it goes on writing */
@@ -207,19 +207,19 @@ void accepted_want_write(struct accepted *a, bool wanted)
 }
 
 /* Under TLS, once, if it fits. */
-static void say_goodbye(struct accepted *a)
+static void send_close(struct accepted *a)
 {
-    if (a->ssl && a->secured && !a->over && !a->said_goodbye)
+    if (a->ssl && a->secured && !a->over && !a->sent_close)
         (void)SSL_shutdown(a->ssl);
-    a->said_goodbye = true;
+    a->sent_close = true;
     ERR_clear_error();
 }
 
 void accepted_shutdown(struct accepted *a)
 {
-    if (a->over || a->said_goodbye)
+    if (a->over || a->sent_close)
         return;
-    say_goodbye(a);
+    send_close(a);
     (void)shutdown(a->fd, SHUT_WR); /* it may be gone */
 }
 
@@ -282,7 +282,7 @@ void accepted_free(struct accepted *a)
     loop_task_cancel(&a->task);
     loop_timer_free(a->handshake);
     loop_fd_free(a->watch);
-    say_goodbye(a);
+    send_close(a);
     SSL_free(a->ssl);
     ERR_clear_error();
     (void)close(a->fd); /* what was not written is not there for anybody */

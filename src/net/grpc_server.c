@@ -246,7 +246,7 @@ void grpc_server_stats(const struct grpc_server *s, struct grpc_server_stats *ou
     *out = s->stats;
 }
 
-static void say_goodbye(struct grpc_conn *c)
+static void send_close(struct grpc_conn *c)
 {
     list_for_each_safe (it, &c->calls) {
         struct grpc_call *call = list_entry(it, struct grpc_call, node);
@@ -270,7 +270,7 @@ void grpc_server_free(struct grpc_server *s)
         return;
     listener_free(s->listener);
     while (!list_empty(&s->conns))
-        say_goodbye(list_entry(s->conns.next, struct grpc_conn, node));
+        send_close(list_entry(s->conns.next, struct grpc_conn, node));
     loop_task_cancel(&s->reap);
     reap_run(&s->reap);
     loop_timer_free(s->sweep);

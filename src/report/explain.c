@@ -14,7 +14,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/url.h"
-#include "drains/engine.h"
+#include "drains/worker.h"
 #include "kube/names.h"
 #include "report/snapshot.h"
 
@@ -390,9 +390,9 @@ static void ask_workers(struct question *q)
     list_for_each (it, &env->origins->all)
         if (is_of(list_entry(it, struct origin, node), q))
             ids[n++] = list_entry(it, struct origin, node)->id;
-    q->left = env->workers;
-    for (unsigned w = 0; w < env->workers; w++)
-        engine_where(env->engines[w], ids, n, told, q);
+    q->left = env->nworkers;
+    for (unsigned w = 0; w < env->nworkers; w++)
+        worker_where(env->workers[w], ids, n, told, q);
     free(ids);
 }
 

@@ -18,8 +18,8 @@ struct explain_env {
     const struct datasource_env *source_env;
     struct origins *origins;
     struct assign *assign;
-    struct engine **engines;
-    unsigned workers;
+    struct worker **workers;
+    unsigned nworkers;
     const struct kube_cluster *cluster; /* NULL: the API is not used */
 };
 

@@ -7,7 +7,7 @@
 #ifndef REPORT_NOTICES_H
 #define REPORT_NOTICES_H
 
-#include "drains/engine.h"
+#include "drains/worker.h"
 #include "kube/cluster.h"
 #include "kube/events.h"
 

@@ -61,8 +61,8 @@ static void add_drain(struct drain_row *row, const struct drain_report *d)
     if (d->retry_in_ms && (!row->retry_in_ms || d->retry_in_ms < row->retry_in_ms))
         row->retry_in_ms = d->retry_in_ms;
     row->growth += d->growth;
-    if (d->held_most > row->held_most)
-        row->held_most = d->held_most;
+    if (d->pinned_most > row->pinned_most)
+        row->pinned_most = d->pinned_most;
     drain_counters_add(&row->counters, &d->counters);
     row->refused = row->counters.rejected - row->counters.too_large;
     row->errors = row->counters.connect_errors + row->counters.disconnects + row->counters.retries +
@@ -70,7 +70,7 @@ static void add_drain(struct drain_row *row, const struct drain_report *d)
 }
 
 /* <rows>: operators', owners'. */
-static void add_report(struct snapshot *s, struct map rows[2], const struct engine_report *r)
+static void add_report(struct snapshot *s, struct map rows[2], const struct worker_report *r)
 {
     for (unsigned i = 0; i < r->ndrains; i++) {
         struct str name = str_of(r->drains[i].name);
@@ -89,7 +89,7 @@ static void add_report(struct snapshot *s, struct map rows[2], const struct engi
     s->parked += r->parked;
     s->parked_dropped += r->parked_dropped;
     drain_counters_add(&s->past, &r->past);
-    s->held_bytes += r->held_bytes;
+    s->pinned_bytes += r->pinned_bytes;
     s->inflight_bytes += r->inflight_bytes;
     if (r->turn_ms_max > s->turn_ms_max)
         s->turn_ms_max = r->turn_ms_max;
@@ -99,9 +99,9 @@ static void add_report(struct snapshot *s, struct map rows[2], const struct engi
  * still have a name are not counted in it, so it is never too late. */
 static uint64_t to_loss_ms(const struct snapshot *s, const struct drain_row *row)
 {
-    uint64_t max = s->node.held_max, share = max / HELD_STREAM_PART;
-    uint64_t node = max > s->held_bytes ? max - s->held_bytes : 0;
-    uint64_t stream = share > row->held_most ? share - row->held_most : 0;
+    uint64_t max = s->node.pinned_max, share = max / PINNED_STREAM_PART;
+    uint64_t node = max > s->pinned_bytes ? max - s->pinned_bytes : 0;
+    uint64_t stream = share > row->pinned_most ? share - row->pinned_most : 0;
 
     if (!row->growth)
         return UINT64_MAX;
@@ -129,7 +129,7 @@ static void drop_unused(struct snapshot *s)
     s->nrows = n;
 }
 
-void snapshot_init(struct snapshot *s, struct engine_report *const *reports, unsigned n,
+void snapshot_init(struct snapshot *s, struct worker_report *const *reports, unsigned n,
                    const struct node_facts *node)
 {
     struct map rows[2];
@@ -161,7 +161,7 @@ void snapshot_release(struct snapshot *s)
     s->rows = NULL;
 }
 
-uint64_t snapshot_dead(struct engine_report *const *reports, unsigned n)
+uint64_t snapshot_dead(struct worker_report *const *reports, unsigned n)
 {
     uint64_t dead = 0;
 

@@ -10,7 +10,7 @@
 
 #include "base/log_quota.h"
 #include "datasources/datasource.h"
-#include "drains/engine.h"
+#include "drains/worker.h"
 #include "inputs/input.h"
 #include "inputs/journals.h"
 #include "kube/cluster.h"
@@ -52,7 +52,7 @@ struct drain_row {
     uint64_t lag_ms;      /* the longest */
     uint64_t retry_in_ms; /* the soonest; 0 = no worker waits */
     uint64_t growth;      /* of the lag, bytes a second */
-    uint64_t held_most;   /* of one stream */
+    uint64_t pinned_most; /* of one stream */
     uint64_t to_loss_ms;  /* until the budget is used up at that growth; UINT64_MAX = never */
     struct drain_counters counters;
     uint64_t refused; /* counters.rejected for another reason than size */
@@ -76,7 +76,7 @@ struct node_facts {
     uint64_t degraded;    /* 1 = inotify cannot be relied on now */
     uint64_t turn_ms_max; /* of the control loop since it was last asked */
     uint64_t memory_bound;
-    uint64_t held_max; /* HELD_BYTES_MAX */
+    uint64_t pinned_max; /* HELD_BYTES_MAX */
     struct checkpoint_stats state;
     struct network_facts network;
 };
@@ -88,7 +88,7 @@ struct snapshot {
     struct drain_counters past; /* of owners' drains that have no row (any more) */
     uint64_t segments, cursors, parked, parked_dropped;
     uint64_t unreadable; /* tries that failed, of the workers and of the input */
-    uint64_t held_bytes, inflight_bytes;
+    uint64_t pinned_bytes, inflight_bytes;
     uint64_t turn_ms_max; /* the longest of all loops */
     uint64_t workers;
     uint64_t incomplete; /* 1 = a worker has not answered */
@@ -96,11 +96,11 @@ struct snapshot {
 };
 
 /* <reports> may hold NULLs: those workers have not answered. They must outlive <s>. */
-void snapshot_init(struct snapshot *s, struct engine_report *const *reports, unsigned n,
+void snapshot_init(struct snapshot *s, struct worker_report *const *reports, unsigned n,
                    const struct node_facts *node);
 void snapshot_release(struct snapshot *s);
 /* For node_facts.dead. */
-uint64_t snapshot_dead(struct engine_report *const *reports, unsigned n);
+uint64_t snapshot_dead(struct worker_report *const *reports, unsigned n);
 
 /* What who may see one namespace is shown instead of a drain's state. */
 const char *snapshot_plain_state(const char *state);

@@ -37,7 +37,7 @@ struct waiting {
 
 struct slot {
     struct status *status;
-    struct engine_report *report; /* owned; NULL = not there yet */
+    struct worker_report *report; /* owned; NULL = not there yet */
     bool asked;                   /* and not answered */
 };
 
@@ -65,7 +65,7 @@ static void reply_text(struct http_reply *r, int code, const char *text)
 static void drop_reports(struct status *st)
 {
     for (unsigned w = 0; w < st->workers; w++) {
-        engine_report_free(st->slots[w].report);
+        worker_report_free(st->slots[w].report);
         st->slots[w].report = NULL;
     }
 }
@@ -123,7 +123,7 @@ static void answer_all(struct status *st, const struct snapshot *s, struct list 
 /* Answers all who wait with what there is. */
 static void finish(struct status *st)
 {
-    struct engine_report *reports[WORKERS_MAX] = {NULL};
+    struct worker_report *reports[WORKERS_MAX] = {NULL};
     struct node_facts facts = {.dead = 0};
     struct snapshot snap;
     struct list now;
@@ -150,17 +150,17 @@ static bool complete(const struct status *st)
     return true;
 }
 
-static void reported(void *arg, struct engine_report *r)
+static void reported(void *arg, struct worker_report *r)
 {
     struct slot *slot = arg;
     struct status *st = slot->status;
 
     slot->asked = false;
     if (list_empty(&st->waiting)) { /* too late, or we are stopping */
-        engine_report_free(r);
+        worker_report_free(r);
         return;
     }
-    engine_report_free(slot->report);
+    worker_report_free(slot->report);
     slot->report = r;
     if (complete(st))
         finish(st);
@@ -217,7 +217,7 @@ static void add_kube(struct buf *body, const struct kube_cluster_stats *k)
 
         if (s->resource && !s->watch.watching)
             (void)buf_addf(body, "degraded: kubernetes %s are %s: %s\n", s->resource,
-                           s->watch.synced ? "those last heard of" : "not known yet",
+                           s->watch.synced ? "those last received" : "not known yet",
                            s->watch.trouble[0] ? s->watch.trouble : "asking"); /* it fits */
     }
 }

@@ -22,7 +22,7 @@ struct status;
 /* Where the figures come from. */
 struct status_source {
     /* Asks worker <w>: <done> is called with its report, which it owns, now or later. */
-    void (*ask)(void *arg, unsigned w, void (*done)(void *darg, struct engine_report *r),
+    void (*ask)(void *arg, unsigned w, void (*done)(void *darg, struct worker_report *r),
                 void *darg);
     /* Fills in the control thread's own. */
     void (*facts)(void *arg, struct node_facts *out);

@@ -215,7 +215,7 @@ static void save_reply(void *arg, unsigned worker, struct state_record *records,
 
 static uint64_t all_workers(const struct checkpoint *c)
 {
-    return c->nengines == 64 ? UINT64_MAX : (UINT64_C(1) << c->nengines) - 1;
+    return c->nworkers == 64 ? UINT64_MAX : (UINT64_C(1) << c->nworkers) - 1;
 }
 
 static void timer_fired(void *arg)
@@ -225,9 +225,9 @@ static void timer_fired(void *arg)
     c->asked_ms = loop_now(c->loop);
     c->asked = known_ask(&c->known) ? all_workers(c) : c->dirty;
     c->dirty = 0;
-    for (unsigned w = 0; w < c->nengines; w++)
+    for (unsigned w = 0; w < c->nworkers; w++)
         if (c->asked >> w & 1)
-            engine_save(c->engines[w], save_reply, c);
+            worker_save(c->workers[w], save_reply, c);
     if (!c->asked)
         write_start(c);
 }
@@ -244,7 +244,7 @@ void checkpoint_dirty(struct checkpoint *c, unsigned worker)
 
 static uint64_t unread(const struct state_record *r)
 {
-    return (r->size > r->off ? r->size - r->off : 0) + r->lost + r->held;
+    return (r->size > r->off ? r->size - r->off : 0) + r->lost + r->pinned;
 }
 
 void checkpoint_missing(struct checkpoint *c,
@@ -363,14 +363,14 @@ static int load(struct checkpoint *c, struct err *e)
     return 0;
 }
 
-struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct engine **engines,
+struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct worker **workers,
                                    struct err *e)
 {
     struct checkpoint *c = xcalloc(1, sizeof(*c));
     struct err why = {0};
 
     c->loop = l;
-    c->engines = engines;
+    c->workers = workers;
     c->on = *path != '\0';
     c->complaint.period_ms = COMPLAIN_MS;
     map_init(&c->by_pair);
@@ -397,9 +397,9 @@ fail:
     return NULL;
 }
 
-void checkpoint_start(struct checkpoint *c, unsigned nengines, uint64_t route_grace_ms)
+void checkpoint_start(struct checkpoint *c, unsigned nworkers, uint64_t route_grace_ms)
 {
-    c->nengines = nengines;
+    c->nworkers = nworkers;
     c->route_grace_ms = route_grace_ms;
 }
 
@@ -407,7 +407,7 @@ void checkpoint_close(struct checkpoint *c)
 {
     if (!c)
         return;
-    c->nengines = 0; /* nobody is asked any more */
+    c->nworkers = 0; /* nobody is asked any more */
     loop_timer_stop(c->look);
     while (is_busy(c)) /* the disk has it: its answer is waited for, whatever that takes */
         loop_turn(c->loop, 100);

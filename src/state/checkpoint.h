@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "drains/engine.h"
+#include "drains/worker.h"
 #include "state/slot.h"
 #include "streams/origin.h"
 #include "streams/stream.h"
@@ -37,10 +37,10 @@ struct checkpoint_stats {
 
 /* <path>: STATE_PATH; "" = keep nothing. Refuses when another daemon has the directory, or for a
  * newer version. */
-struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct engine **engines,
+struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct worker **workers,
                                    struct err *e);
-/* The number of engines is known only later. <route_grace_ms>: ROUTE_GRACE. */
-void checkpoint_start(struct checkpoint *c, unsigned nengines, uint64_t route_grace_ms);
+/* The number of workers is known only later. <route_grace_ms>: ROUTE_GRACE. */
+void checkpoint_start(struct checkpoint *c, unsigned nworkers, uint64_t route_grace_ms);
 
 /* With which workers hash URLs: two numbers. */
 const uint64_t *checkpoint_key(const struct checkpoint *c);
@@ -84,7 +84,7 @@ void checkpoint_missing(struct checkpoint *c,
 /* The drains of such a stream know what they have missed. */
 void checkpoint_told(struct checkpoint *c, const struct identity *id);
 
-/* Mails of the workers (engine_config.dirty, .saved). Records are taken over. */
+/* Mails of the workers (worker_config.dirty, .saved). Records are taken over. */
 void checkpoint_dirty(struct checkpoint *c, unsigned worker);
 void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,
                       uint32_t n);

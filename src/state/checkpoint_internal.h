@@ -29,8 +29,8 @@ struct entry {
 
 struct checkpoint {
     struct loop *loop;
-    struct engine **engines; /* borrowed */
-    unsigned nengines;
+    struct worker **workers; /* borrowed */
+    unsigned nworkers;
     struct state_dir dir;
     bool on;            /* STATE_PATH is set */
     bool found, reset;  /* what was loaded */

@@ -80,7 +80,7 @@ static void put_record(char *p, const struct state_record *r)
     }
     put(&p, r->cut_short, 1);
     put(&p, r->lost, 8);
-    put(&p, r->held, 8);
+    put(&p, r->pinned, 8);
     put(&p, r->at_end, 1);
     put(&p, r->old, 1);
     put(&p, (uint64_t)r->since_s, 8);
@@ -115,7 +115,7 @@ static void get_record(const char *p, struct state_record *r, uint64_t version)
     }
     r->cut_short = get(&p, 1);
     r->lost = get(&p, 8);
-    r->held = get(&p, 8);
+    r->pinned = get(&p, 8);
     r->at_end = get(&p, 1);
     r->old = get(&p, 1);
     r->since_s = (int64_t)get(&p, 8);

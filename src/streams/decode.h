@@ -21,13 +21,13 @@ enum record_flags {
     RECORD_GAP = 1 << 3, /* no line of the file: says what was lost here (stream.h, struct gap) */
 };
 
-/* What a record heard on a network input has besides time and message. Views; empty = not given. */
+/* What a record received on a network input has besides time and message. Views; empty = not given. */
 struct record_syslog {
     struct str tag; /* takes the place of the identity's */
     struct str procid;
     struct str msgid;
     struct str
-        sd; /* structured data as on the wire, "[id a=\"b\"][…]", checked when it was heard */
+        sd; /* structured data as on the wire, "[id a=\"b\"][…]", checked when it was received */
     unsigned char pri; /* facility * 8 + severity, at most 191 */
 };
 
@@ -39,7 +39,7 @@ struct record {
     unsigned flags;
     uint64_t segment; /* segment_id_hash(): with <offset>, the record's id across restarts */
     uint64_t offset;  /* of its first byte in the segment */
-    const struct record_syslog *syslog; /* heard on a network input; NULL = a line of a file */
+    const struct record_syslog *syslog; /* received on a network input; NULL = a line of a file */
 };
 
 /* A file of CODEC_JOURNAL holds records with a length in front (journal_record.h), not lines. */

@@ -1,7 +1,7 @@
 /*
  * Who knows better than a file's name what a container's stream is called, and whom it belongs to:
  * the Kubernetes API. It also knows which workload is meant by a hostname that a network input has
- * heard and is trusted with (identity.trusted). Embedded in what implements it. Inputs call it on
+ * received and is trusted with (identity.trusted). Embedded in what implements it. Inputs call it on
  * the control thread; it answers later through origin_set_identity() and
  * router_stream_identified(). Inputs are closed before it.
  */

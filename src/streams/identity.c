@@ -237,11 +237,11 @@ int identity_guess_hostname(struct str pod, struct str namespace, struct str nod
 
 uint64_t identity_key(const struct identity *id)
 {
-    /* "(network)" is no container's name. The namespace of what was heard is not told, but found
+    /* "(network)" is no container's name. The namespace of what was received is not told, but found
      * out. */
-    const struct str heard = id->trusted ? STR("(network, trusted)") : STR("(network)");
+    const struct str received = id->trusted ? STR("(network, trusted)") : STR("(network)");
     const struct str parts[] = {id->network ? STR("") : id->namespace, id->pod, id->uid,
-                                id->network ? heard : id->container,
+                                id->network ? received : id->container,
                                 id->network   ? id->hostname
                                 : id->pod.len ? STR("")
                                               : id->tag};

@@ -26,9 +26,10 @@ struct identity {
     struct str container;
     struct str node;
     /* Whose routes the stream meets: the pod's UID as the API has it; of a trusted network stream
-     * the name it was heard under, marked. Empty as long as nobody has asked the API. */
+     * the name it was received under, marked. Empty as long as nobody has asked the API. */
     struct str owner;
-    bool network; /* heard on a network input under <hostname>. What follows is of these only, and
+    bool
+        network; /* received on a network input under <hostname>. What follows is of these only, and
                    * of what is above they have, when trusted, <namespace> and <owner> */
     /* ... by an input whose hostnames the operator trusts to name workloads (INPUT_OWNERS). Another
      * stream than that of the same hostname without it. */
@@ -44,12 +45,12 @@ struct identity *identity_create(const struct identity *from);
 struct identity *identity_ref(struct identity *id);
 void identity_unref(struct identity *id); /* NULL is fine */
 
-/* Whether what was heard for <a> may be given to <b>. Empty ones are nobody's. A namespace whose
+/* Whether what was received for <a> may be given to <b>. Empty ones are nobody's. A namespace whose
  * UID is not known is the one of that name. */
 bool identity_same_tenant(struct str a, struct str b);
 
 /* Stable across restarts and renamings on the wire: a hash of what the stream is (namespace, pod,
- * UID, container; for plain files the tag), not of what it is called. For what was heard on a
+ * UID, container; for plain files the tag), not of what it is called. For what was received on a
  * network input, of the hostname and whether that is trusted. */
 uint64_t identity_key(const struct identity *id);
 /* Who causes lines of our log about the stream. */

@@ -12,7 +12,7 @@
  *
  * Invariants: a file ends at the end of a record whenever the control thread looks; bytes that are
  * counted are bytes that are held, written or not; what was taken is never dropped to make room for
- * something else; a segment holds what was heard for one tenant (identity.tenant).
+ * something else; a segment holds what was received for one tenant (identity.tenant).
  *
  * Limits: `bytes_max` for all, `host_max` for one. Since nothing that was taken is dropped, nobody
  * may take all. What one may hold depends on what is left for all (dynamic thresholds, as switches

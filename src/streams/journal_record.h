@@ -18,7 +18,7 @@
  *   20       time, tag, PROCID, MSGID, structured data, message
  *
  * The first record of each segment is a head: its message is the hostname; its tag names the inputs
- * that were trusted to name workloads by it (INPUT_OWNERS), if it was one of them that was heard,
+ * that were trusted to name workloads by it (INPUT_OWNERS), if it was one of them that was received,
  * and its structured data whose the name was (identity.tenant), if that was known.
  */
 #ifndef STREAMS_JOURNAL_RECORD_H

@@ -67,9 +67,9 @@ uint32_t origin_segment_add(struct origin *o, const char *path, const struct seg
  * name was (identity.tenant); empty = nobody knew yet. */
 uint32_t origin_journal_add(struct origin *o, const char *path, int fd, const struct segment_id *id,
                             struct str tenant);
-/* What was heard under a trusted name is to be read by an owner from this segment on: all before it
- * may have been heard for somebody else. 0 = all of it; last_no + 1 = nothing that is there.
- * <first>: what was heard when nobody knew yet is his. */
+/* What was received under a trusted name is to be read by an owner from this segment on: all before it
+ * may have been received for somebody else. 0 = all of it; last_no + 1 = nothing that is there.
+ * <first>: what was received when nobody knew yet is his. */
 uint32_t origin_owned_from(const struct origin *o, bool first);
 /* Forgotten here: every worker that knows the stream has passed it. They are not told. */
 void origin_segment_drop(struct origin *o, uint32_t no);

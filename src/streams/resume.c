@@ -46,7 +46,7 @@ static void refresh(struct segment *seg)
 }
 
 /* Bytes behind <seg> that only our descriptors keep. */
-static uint64_t held_behind(struct segment *seg)
+static uint64_t pinned_behind(struct segment *seg)
 {
     uint64_t bytes = 0;
 
@@ -124,7 +124,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
                                   : seg->sure; /* what is lost is said by <lost> */
     save_losses(c, r);
     r->late = c->late != 0;
-    r->held = c->late ? 0 : held_behind(seg);
+    r->pinned = c->late ? 0 : pinned_behind(seg);
     r->restart = seg->restart;
     r->skip_line = c->acked.skip_line;
     r->cut_short = c->acked.cut_short;
@@ -369,11 +369,11 @@ static enum resume_result begin_anew(struct cursor *c, const struct state_record
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->acked = c->sent;
-    /* A journal's segment goes when all have passed it, which the state may not have heard of. */
+    /* A journal's segment goes when all have passed it, which the state may not have received of. */
     if (!seg && c->stream->identity->network)
         return RESUME_OK;
     if (!seg || r->lost || r->unknown || unread)
-        declare(c, r, unread + (seg ? 0 : r->held), true);
+        declare(c, r, unread + (seg ? 0 : r->pinned), true);
     return seg ? RESUME_CHANGED : RESUME_GONE;
 }
 

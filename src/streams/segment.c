@@ -44,7 +44,7 @@ void segment_close(struct segment *seg)
     (void)close(seg->fd); /* only read from: nothing can be lost */
     seg->packed = NULL;
     seg->fd = -1;
-    seg->stream->reader->held += seg->nameless;
+    seg->stream->reader->pinned += seg->nameless;
     seg->nameless = false;
     list_del(&seg->lru);
     seg->stream->reader->stats.open_segments--;

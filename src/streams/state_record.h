@@ -38,8 +38,9 @@ struct state_record {
     bool unknown;     /* ... and more, of files that were gone before they could be opened */
     uint64_t place;   /* hash of the drain's scheme, host and path; 0 = not said */
     uint16_t port;
-    bool owner;    /* a workload asked for it */
-    uint64_t held; /* unread bytes behind this file that have no name any more, and so are lost with
+    bool owner; /* a workload asked for it */
+    uint64_t
+        pinned; /* unread bytes behind this file that have no name any more, and so are lost with
                       the process */
     /* What has not begun anywhere yet. With id.ino 0 there was no file: at the stream's first byte
      */

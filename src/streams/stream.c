@@ -194,7 +194,7 @@ static void set_nameless(struct segment *seg, bool named)
     if (seg->fd < 0 || seg->nameless == !named)
         return;
     seg->nameless = !named;
-    r->held++;
+    r->pinned++;
     r->stats.acks++; /* from now on a crash would lose it: the state is to say how much there is */
 }
 
@@ -400,7 +400,7 @@ static void close_confirmed(struct segment *seg)
     seg->gone = !seg->path; /* else that is its .gz, or its new name is on the way */
 }
 
-static bool is_held(const struct segment *seg)
+static bool is_pinned(const struct segment *seg)
 {
     list_for_each (it, &seg->stream->cursors)
         if (cursor_holds(list_entry(it, struct cursor, stream_node), seg))
@@ -434,7 +434,7 @@ void stream_trim(struct stream *s)
     list_for_each_safe (it, &s->segments) {
         struct segment *seg = list_entry(it, struct segment, node);
 
-        if (seg != last && !seg->recalled && !is_held(seg))
+        if (seg != last && !seg->recalled && !is_pinned(seg))
             let_go(seg, read);
     }
     /* The last one stays: it is where new cursors begin. */

@@ -231,7 +231,7 @@ struct reader {
     char join_time[64]; /* ... and the time of its first piece */
     struct buf scratch; /* of the docker decoder */
     struct list open;   /* segments with an fd */
-    uint64_t held; /* times that a file lost its name while it was open, or such one was closed */
+    uint64_t pinned; /* times that a file lost its name while it was open, or such one was closed */
     size_t max_line;
     uint64_t partial_timeout_ms;
     uint64_t open_share;  /* segments that may be open: what is left is for connections */

@@ -208,7 +208,7 @@ def test_D18_a_block_holds(node, oracle, daemon, elastic):
     wait_for(lambda: state(d)["state"] == "held", 20 * SLOW, "the drain to be held")
     assert "cluster_block_exception" in state(d)["last_error"] and counter(d, "rejected") == 0
     assert len(es.documents) == 50
-    assert len(d.log_lines(" error .*drain held")) == 1
+    assert len(d.log_lines(" error .*drain suspended")) == 1
     blocked[0] = False
     oracle.wait_complete(es, 30 * SLOW)
     assert_each_once(oracle, es)
@@ -318,7 +318,7 @@ def test_D19_an_answer_that_says_nothing(node, oracle, daemon, elastic, how, sto
     wait_for(lambda: state(d)["lag_bytes"] == 0, 60 * SLOW, "everything confirmed")
     assert_each_once(oracle, es)
     assert counter(d, "retries") >= 3 and counter(d, "rejected") == 0
-    assert not stored or len(d.log_lines("drain failing")) + len(d.log_lines("drain held")) == 1
+    assert not stored or len(d.log_lines("drain failing")) + len(d.log_lines("drain suspended")) == 1
     if not SANITIZED:
         assert d.rss_peak() < 64 << 20
 
@@ -355,7 +355,7 @@ def test_D19_an_answer_to_lines_that_are_no_more(node, oracle, daemon, elastic, 
         wait_for(lambda: d.metric("logtrain_cursors") == 1, 60 * SLOW, "the route to be back")
     c.write(oracle.source("new").take(100))
     oracle.wait_complete(es, 60 * SLOW, ["new"])
-    assert not d.log_lines("drain held"), "the receiver is not to blame"
+    assert not d.log_lines("drain suspended"), "the receiver is not to blame"
 
 
 def test_D19_answers_too_long_to_read_make_requests_smaller(node, oracle, daemon, elastic):

@@ -255,7 +255,7 @@ def test_L09_a_receiver_that_refuses_everything(node, oracle, daemon, http, sche
     assert held(d) and counter(d, "rejected") == 0 and counter(d, "records_out") == 0
     assert f"{status}" in d.drains()[0]["last_error"] and "has taken nothing yet" in d.drains()[0]["last_error"]
     assert d.metric("logtrain_drain_state", state="held") == 1
-    assert len(d.log_lines(" error .*drain held")) == 1
+    assert len(d.log_lines(" error .*drain suspended")) == 1
     if scheme in ("es+http", "gelf+http"):
         return  # what these say when they are well is not this receiver's
     web.default = 200
@@ -333,13 +333,13 @@ def test_D14_held_and_never_skipped(node, oracle, daemon, http, status):
     wait_for(lambda: len(web.requests) >= 4, 20 * SLOW, "several tries")
     assert state(d)["state"] == "held" and str(status) in state(d)["last_error"]
     assert state(d)["retry_in_seconds"] <= 300 and counter(d, "rejected") == 0
-    (line,) = d.log_lines("drain held")
+    (line,) = d.log_lines("drain suspended")
     assert " error " in line and str(status) in line
     web.default = 200
     c.write(source.take(50))
     oracle.wait_complete(web, 30).assert_exact()
     wait_for(lambda: state(d)["state"] == "open", 20 * SLOW, "the drain to recover")
-    assert len(d.log_lines("drain held|drain failing|drain recovered")) == 2
+    assert len(d.log_lines("drain suspended|drain failing|drain recovered")) == 2
 
 
 # --- D15: redirects --------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ def test_requirepass(node, oracle, daemon, redis):
 def held(d, word):
     wait_for(lambda: state(d)["state"] == "held", 10 * SLOW, lambda: f"the drain to be held; {state(d)}")
     assert word in error(d), error(d)
-    (line,) = d.log_lines("drain held")
+    (line,) = d.log_lines("drain suspended")
     assert " error " in line and word in line
 
 

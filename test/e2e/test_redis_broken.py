@@ -63,7 +63,7 @@ def test_D20_passes(node, oracle, daemon, fake_redis, text):
     wait_for(lambda: state(d)["state"] == "open", 5 * SLOW, "the drain to be well")
     (line,) = d.log_lines("drain failing")
     assert "redis: " in line and ("proxy" not in line and "upstream" not in line)
-    assert counter(d, "rejected") == 0 and not d.log_lines("drain held")
+    assert counter(d, "rejected") == 0 and not d.log_lines("drain suspended")
 
 
 @pytest.mark.parametrize("text", [
@@ -87,7 +87,7 @@ def test_D20_D21_held(node, oracle, daemon, fake_redis, text):
     assert "args" not in error(d) and str(elsewhere.port) not in error(d)
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     assert not elsewhere.connections and counter(d, "rejected") == 0
-    assert len(d.log_lines("drain held")) == 1
+    assert len(d.log_lines("drain suspended")) == 1
 
 
 @pytest.mark.parametrize("command, text", [
@@ -114,7 +114,7 @@ def test_greeting_answered_oddly(node, oracle, daemon, fake_redis, reply):
     d = daemon(node, routes=[("*", peer.url(userinfo=":pw"))])
     node.container("web-0").write(oracle.source("a").take(20))
     oracle.wait_complete(peer, 20 * SLOW).assert_exact()
-    assert not d.log_lines("drain held") and counter(d, "connect_errors") == 2
+    assert not d.log_lines("drain suspended") and counter(d, "connect_errors") == 2
 
 
 # --- D21: in the middle of a pipeline --------------------------------------------------------------------------------

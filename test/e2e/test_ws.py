@@ -196,7 +196,7 @@ def test_D22_refused_upgrades_are_held(node, oracle, daemon, websocket, status):
     d.hup()
     node.container("web-0").write(oracle.source("a").take(50))
     wait_for(lambda: state(d)["state"] == "held", 10 * SLOW, lambda: f"the drain to be held; {state(d)}")
-    assert str(status) in error(d) and len(d.log_lines("drain held")) == 1
+    assert str(status) in error(d) and len(d.log_lines("drain suspended")) == 1
     refusing[0] = False
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     assert {path for path, _ in peer.requests} == {"/"}

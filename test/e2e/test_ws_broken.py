@@ -67,8 +67,8 @@ def test_D15_redirects_are_not_followed(node, oracle, daemon, fake_websocket):
     d.set_routes([("*", peer.url(userinfo=f"u:{d.secret()}"))])
     d.hup()
     node.container("web-0").write(oracle.source("a").take(20))
-    wait_for(lambda: d.log_lines("drain held"), 10 * SLOW, "it to be said")
-    assert "redirects are not followed" in d.log_lines("drain held")[0]
+    wait_for(lambda: d.log_lines("drain suspended"), 10 * SLOW, "it to be said")
+    assert "redirects are not followed" in d.log_lines("drain suspended")[0]
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     assert not elsewhere.connections
 
@@ -227,8 +227,8 @@ def test_D22_closed_for_good_is_held(node, oracle, daemon, fake_websocket, code)
     peer = fake_websocket(on=first(1, lambda op, _: close_frame(code) if op == PING else None))
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(50))
-    wait_for(lambda: d.log_lines("drain held"), 10 * SLOW, "it to be said")
-    assert str(code) in d.log_lines("drain held")[0]
+    wait_for(lambda: d.log_lines("drain suspended"), 10 * SLOW, "it to be said")
+    assert str(code) in d.log_lines("drain suspended")[0]
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
     assert counter(d, "rejected") == 0
 

@@ -77,14 +77,14 @@ static void gone(void *arg, struct grpc_call *c)
 
 static const struct grpc_service service = {methods, begin, message, end, gone};
 
-struct heard {
+struct received {
     struct loop loop;
     struct grpc_server *server;
     struct grpc_conn *conn;
     int peer;
 };
 
-static void heard_open(struct heard *h, struct buf *out)
+static void received_open(struct received *h, struct buf *out)
 {
     const struct grpc_server_config cfg = {
         .name = "fuzz", .address = STR("127.0.0.1"), .service = &service, .arg = out};
@@ -100,7 +100,7 @@ static void heard_open(struct heard *h, struct buf *out)
     grpc_session_read(h->conn, PREFACE SETTINGS, sizeof(PREFACE SETTINGS) - 1);
 }
 
-static void heard_close(struct heard *h)
+static void received_close(struct received *h)
 {
     grpc_server_free(h->server);
     (void)close(h->peer);
@@ -110,9 +110,9 @@ static void heard_close(struct heard *h)
 static void connection(struct str in, size_t piece)
 {
     struct buf out = BUF_INIT(1 << 24);
-    struct heard h;
+    struct received h;
 
-    heard_open(&h, &out);
+    received_open(&h, &out);
     for (size_t at = 0; at < in.len && !h.conn->closed && !h.conn->broken; at += piece) {
         struct str part = str_head(str_skip(in, at), piece);
 
@@ -120,11 +120,11 @@ static void connection(struct str in, size_t piece)
         grpc_session_write(h.conn);
         FUZZ_CHECK(h.server->kept <= GRPC_KEPT_MAX);
     }
-    heard_close(&h);
+    received_close(&h);
     buf_release(&out);
 }
 
-static void put_frame(struct heard *h, unsigned type, unsigned flags, struct str payload)
+static void put_frame(struct received *h, unsigned type, unsigned flags, struct str payload)
 {
     const char head[] = {(char)(payload.len >> 16),
                          (char)(payload.len >> 8),
@@ -146,14 +146,14 @@ static void call(struct str in, size_t piece, struct buf *out)
                                   "\x41\1x"
                                   "\0\5:path\2/m"
                                   "\0\14content-type\20application/grpc";
-    struct heard h;
+    struct received h;
 
-    heard_open(&h, out);
+    received_open(&h, out);
     put_frame(&h, 1, 4, str_make(headers, sizeof(headers) - 1));
     for (size_t at = 0; at < in.len; at += piece)
         put_frame(&h, 0, 0, str_head(str_skip(in, at), piece));
     put_frame(&h, 0, 1, STR(""));
-    heard_close(&h);
+    received_close(&h);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

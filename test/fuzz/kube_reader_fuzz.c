@@ -11,7 +11,7 @@
 #include "fuzz.h"
 #include "kube/reader.h"
 
-struct heard {
+struct received {
     struct kube_reader reader;
     struct buf text;
 };
@@ -24,7 +24,7 @@ static void check_text(struct str s, size_t max)
 
 static void on_object(void *arg, enum kube_change c, const struct kube_object *o)
 {
-    struct heard *h = arg;
+    struct received *h = arg;
 
     FUZZ_CHECK(o->fault || c == KUBE_BOOKMARK || (o->name.len && o->uid.len));
     check_text(o->namespace, 512);
@@ -41,21 +41,21 @@ static void on_object(void *arg, enum kube_change c, const struct kube_object *o
 
 static void on_status(void *arg, const struct kube_status *s)
 {
-    struct heard *h = arg;
+    struct received *h = arg;
 
     (void)buf_addf(&h->text, "status %d %s %d;", s->code, s->reason, s->retry_after_s);
 }
 
 static void on_list(void *arg, struct str version, struct str next)
 {
-    struct heard *h = arg;
+    struct received *h = arg;
 
     (void)buf_addf(&h->text, "list %.*s %.*s;", STR_ARG(version), STR_ARG(next));
 }
 
 static const struct kube_reader_ops ops = {on_object, on_status, on_list};
 
-static bool hear(struct heard *h, enum kube_document d, struct str bytes, size_t step)
+static bool hear(struct received *h, enum kube_document d, struct str bytes, size_t step)
 {
     bool ok = true;
     struct err e;
@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const size_t steps[] = {1, 5, 16};
     enum kube_document d = size && data[0] == 'L' ? KUBE_LIST : KUBE_WATCH;
     struct str bytes = str_skip(str_make((const char *)data, size), 1);
-    struct heard whole, part;
+    struct received whole, part;
     bool ok = hear(&whole, d, bytes, bytes.len ? bytes.len : 1);
 
     FUZZ_CHECK(ok || d == KUBE_LIST);

@@ -14,27 +14,27 @@ static void packets(struct str in, size_t piece, struct buf *out)
 {
     const struct syslog_peer peer = {STR("192.0.2.1"), STR("[input@32473 peer=\"192.0.2.1\"]"),
                                      false};
-    struct heard h;
+    struct received h;
     struct packets p;
     struct err e = {.code = 0};
     const struct journal_entry *entries;
     int rc = 0;
 
-    heard_init(&h, 65536, 50);
+    received_init(&h, 65536, 50);
     packets_init(&p, &h, 64, &peer);
     for (size_t at = 0; at < in.len && rc == 0; at += piece)
         rc = packets_feed(&p, str_head(str_skip(in, at), piece), &e);
     if (rc == 0)
         packets_end(&p);
     (void)buf_addf(out, "%d %s %zu %s|", rc, e.text, p.bad, p.err.text);
-    entries = heard_entries(&h, STR("192.0.2.1"), STR("-"));
+    entries = received_entries(&h, STR("192.0.2.1"), STR("-"));
     for (size_t i = 0; i < h.n; i++) {
         (void)buf_add_str(out, entries[i].hostname);
         (void)buf_add_str(out, entries[i].syslog.sd);
         (void)buf_add_str(out, entries[i].msg);
     }
     packets_release(&p);
-    heard_release(&h);
+    received_release(&h);
 }
 
 static void chunks(struct str in, size_t piece, struct buf *out)

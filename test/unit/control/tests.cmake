@@ -1,2 +1,2 @@
 logtrain_unit(control/assign_test control drains)
-logtrain_unit(control/held_test control)
+logtrain_unit(control/pinned_test control)

@@ -1,7 +1,7 @@
 logtrain_unit(datasources/drain_list_test base datasources)
 logtrain_unit(datasources/file_test base loop router datasources)
 logtrain_unit(datasources/flags_test base loop router datasources)
-logtrain_unit(datasources/kubernetes_heard_test base loop router kube datasources)
+logtrain_unit(datasources/kubernetes_received_test base loop router kube datasources)
 logtrain_unit(datasources/postgres_guard_test base loop router datasources PkgConfig::pq)
 logtrain_unit(datasources/postgres_open_test base loop router datasources PkgConfig::pq)
 logtrain_unit(datasources/postgres_payload_test base datasources)

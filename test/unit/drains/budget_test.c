@@ -1,4 +1,4 @@
-#include "worker.h"
+#include "worker_world.h"
 
 /* A worker whose budget somebody else has used up. */
 
@@ -37,12 +37,12 @@ static void test_who_has_nothing_gets_a_small_batch(void **state)
 
     (void)state;
     start();
-    w.en->inflight_bytes = INFLIGHT_MAX;
+    w.wk->inflight_bytes = INFLIGHT_MAX;
     f = busy_drain(0);
     assert_non_null(f->batch);
     assert_true(f->batch->body.len <= BATCH_BYTES_SMALL);
     assert_null(f->second); /* it has something now */
-    w.en->inflight_bytes -= INFLIGHT_MAX;
+    w.wk->inflight_bytes -= INFLIGHT_MAX;
 }
 
 static void test_beyond_the_reserve_all_wait_and_are_woken(void **state)
@@ -53,10 +53,10 @@ static void test_beyond_the_reserve_all_wait_and_are_woken(void **state)
     start();
     other = busy_drain(1);
     assert_non_null(other->batch);
-    w.en->inflight_bytes += INFLIGHT_MAX + INFLIGHT_RESERVE;
+    w.wk->inflight_bytes += INFLIGHT_MAX + INFLIGHT_RESERVE;
     f = busy_drain(0);
     assert_null(f->batch);
-    w.en->inflight_bytes -= INFLIGHT_MAX + INFLIGHT_RESERVE;
+    w.wk->inflight_bytes -= INFLIGHT_MAX + INFLIGHT_RESERVE;
     drain_shelve(&other->base, other->batch); /* makes room */
     turns(3);
     assert_non_null(f->batch);
@@ -73,7 +73,7 @@ static void test_a_party_leaves_as_much_as_it_has(void **state)
     other = busy_drain(1);
     assert_true(f->batch->charged > 0);
     assert_int_equal(budget_room(&f->base),
-                     INFLIGHT_MAX - w.en->inflight_bytes - 2 * f->batch->charged);
+                     INFLIGHT_MAX - w.wk->inflight_bytes - 2 * f->batch->charged);
     assert_int_equal(budget_room(&f->base), budget_room(&other->base));
 }
 
@@ -86,7 +86,7 @@ static void test_what_stands_still_is_let_go(void **state)
     f = busy_drain(0);
     assert_non_null(f->batch);
     drain_moved(&f->base, f->batch);
-    assert_true(w.en->inflight_bytes > 0);
+    assert_true(w.wk->inflight_bytes > 0);
     pass_ms(SHELVE_MS - 1);
     assert_false(f->batch->shelved);
     pass_ms(1);
@@ -104,13 +104,13 @@ static void test_sooner_while_somebody_waits(void **state)
     start();
     f = busy_drain(0);
     drain_moved(&f->base, f->batch);
-    w.en->inflight_bytes += INFLIGHT_MAX + INFLIGHT_RESERVE;
+    w.wk->inflight_bytes += INFLIGHT_MAX + INFLIGHT_RESERVE;
     waits = busy_drain(1);
     assert_null(waits->batch);
     pass_ms(SHELVE_CRAMPED_MS);
     assert_true(f->batch->shelved);
-    w.en->inflight_bytes -= INFLIGHT_MAX + INFLIGHT_RESERVE;
-    budget_wake(w.en);
+    w.wk->inflight_bytes -= INFLIGHT_MAX + INFLIGHT_RESERVE;
+    budget_wake(w.wk);
     turns(3);
     assert_non_null(waits->batch);
 }
@@ -156,7 +156,7 @@ static void T15_answers_are_shared(void **state)
     (void)drain_charge_answer(f->batch, 0);
     assert_true(drain_charge_answer(other->batch, ANSWERS_MAX / 2));
     (void)drain_charge_answer(other->batch, 0);
-    assert_int_equal(w.en->answer_bytes, 0);
+    assert_int_equal(w.wk->answer_bytes, 0);
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "../../lib/unit.h"
-#include "worker.h"
+#include "worker_world.h"
 
 #define TRIES_MAX 200 /* turns of a dialogue that does not end */
 
@@ -272,7 +272,7 @@ static void too_large_learns_the_limit(void **state)
 static void deliver(struct fake *f)
 {
     buf_clear(&f->got);
-    reply(f, f->base.ordered ? VERDICT_SENT : VERDICT_DELIVERED);
+    reply(f, f->base.pipelined ? VERDICT_SENT : VERDICT_DELIVERED);
     drain_confirm(&f->base, f->written);
 }
 
@@ -394,13 +394,13 @@ static void order_in_each_stream(void **state)
 
 static void detach(struct fake *f)
 {
-    engine_detach(w.en, w.stream, f->base.spec);
+    worker_detach(w.wk, w.stream, f->base.spec);
     turns(5);
 }
 
 static void park(struct fake *f)
 {
-    engine_park_route(w.en, w.stream, f->base.spec);
+    worker_park_route(w.wk, w.stream, f->base.spec);
     turns(5);
 }
 
@@ -433,7 +433,7 @@ static void parked_cursor_keeps_its_place(void **state)
     /* Its time is over: as if it had never been there. */
     park(f);
     pass_ms(ROUTE_GRACE_MS + 1);
-    assert_int_equal(engine_parked_count(w.en), 0);
+    assert_int_equal(worker_parked_count(w.wk), 0);
     (void)attach(0, false);
     assert_non_null(f->batch);
     reply(f, VERDICT_DELIVERED);
@@ -448,7 +448,7 @@ static void L17_an_ended_cursor_is_forgotten(void **state)
     (void)state;
     detach(f);
     reply(f, VERDICT_DELIVERED);
-    assert_int_equal(engine_parked_count(w.en), 0);
+    assert_int_equal(worker_parked_count(w.wk), 0);
     buf_clear(&f->got);
     (void)attach(0, false); /* the control thread says where: here from the start */
     assert_got(f, "one\n");
@@ -459,9 +459,9 @@ static void change(struct fake *before, unsigned now)
 {
     struct drain_spec *spec = numbered_spec(now);
     struct position end = {.seg = 1, .off = UINT64_MAX};
-    const struct engine_change c = {.before = before->base.spec, .now = spec, .end = &end};
+    const struct worker_change c = {.before = before->base.spec, .now = spec, .end = &end};
 
-    engine_change(w.en, w.stream, &c);
+    worker_change(w.wk, w.stream, &c);
     drain_spec_unref(spec);
     turns(5);
     if (w.fakes[now])
@@ -479,7 +479,7 @@ static void L04_a_changed_url_takes_the_place_over(void **state)
     change(f, 1);
     assert_got(w.fakes[1], "one\ntwo\n");
     reply(f, VERDICT_DELIVERED); /* too late to count */
-    assert_int_equal(engine_parked_count(w.en), 0);
+    assert_int_equal(worker_parked_count(w.wk), 0);
     assert_true(list_empty(&f->base.cursors));
     reply(w.fakes[1], VERDICT_DELIVERED);
     put("0.log", T "F three\n", O_APPEND);
@@ -519,13 +519,13 @@ static void L04_a_parked_place_is_shared(void **state)
     buf_clear(&f->got);
     assert_got(attach(1, false), "one\n");
     reply(w.fakes[1], VERDICT_DELIVERED);
-    assert_int_equal(engine_parked_count(w.en), 1);
+    assert_int_equal(worker_parked_count(w.wk), 1);
     (void)attach(0, false);
     if (f->base.state != DRAIN_OPEN)
         reopen(f);
     assert_got(f, "one\n");
     reply(f, VERDICT_DELIVERED);
-    assert_int_equal(engine_parked_count(w.en), 0);
+    assert_int_equal(worker_parked_count(w.wk), 0);
 }
 
 /* T2: the drain goes long before the place does. */
@@ -535,11 +535,11 @@ static void T02_a_parked_cursor_keeps_no_drain(void **state)
 
     (void)state;
     reply(f, VERDICT_DELIVERED);
-    w.en->cfg.route_grace_ms = 2 * DRAIN_UNUSED_MS;
+    w.wk->cfg.route_grace_ms = 2 * DRAIN_UNUSED_MS;
     park(f);
     pass_ms(DRAIN_UNUSED_MS + TIDY_MS);
     assert_int_equal(w.freed, 1);
-    assert_int_equal(engine_parked_count(w.en), 1);
+    assert_int_equal(worker_parked_count(w.wk), 1);
 }
 
 /* The stream gets a drain of its own, which is parked. */
@@ -548,9 +548,9 @@ static void park_one(unsigned n, bool owner)
     struct drain_spec *spec = numbered_spec(n * 10);
 
     spec->owner = owner;
-    engine_attach(w.en, w.stream, spec, NULL, NULL, NULL);
+    worker_attach(w.wk, w.stream, spec, NULL, NULL, NULL);
     turns(2);
-    engine_park_route(w.en, w.stream, spec);
+    worker_park_route(w.wk, w.stream, spec);
     turns(2);
     drain_spec_unref(spec);
 }
@@ -571,9 +571,9 @@ static void look_parked(void *arg, struct cursor *k, const struct drain_place *p
 static bool is_parked(unsigned n, bool owner)
 {
     struct drain_spec *spec = numbered_spec(n * 10);
-    struct wanted want = {engine_place(w.en, spec).drain, owner, false};
+    struct wanted want = {worker_place(w.wk, spec).drain, owner, false};
 
-    engine_parked_each(w.en, look_parked, &want);
+    worker_parked_each(w.wk, look_parked, &want);
     drain_spec_unref(spec);
     return want.found;
 }
@@ -586,16 +586,16 @@ static void T02_a_stream_parks_so_many(void **state)
     feed_segment(1, "0.log");
     for (unsigned n = 0; n < PARKED_STREAM_MAX; n++)
         park_one(n, n % 2);
-    assert_int_equal(engine_parked_count(w.en), PARKED_STREAM_MAX);
-    assert_int_equal(w.en->parked_dropped, 0);
+    assert_int_equal(worker_parked_count(w.wk), PARKED_STREAM_MAX);
+    assert_int_equal(w.wk->parked_dropped, 0);
     park_one(PARKED_STREAM_MAX, true); /* the longest parked one makes room */
-    assert_int_equal(engine_parked_count(w.en), PARKED_STREAM_MAX);
-    assert_int_equal(w.en->parked_dropped, 1);
+    assert_int_equal(worker_parked_count(w.wk), PARKED_STREAM_MAX);
+    assert_int_equal(w.wk->parked_dropped, 1);
     assert_false(is_parked(0, false));
     assert_true(is_parked(1, true));
     assert_true(is_parked(PARKED_STREAM_MAX, true));
     park_one(1, true); /* again: it is the same one */
-    assert_int_equal(w.en->parked_dropped, 1);
+    assert_int_equal(w.wk->parked_dropped, 1);
 }
 
 static void T02_a_namespace_parks_so_many(void **state)
@@ -616,11 +616,11 @@ static void T02_a_namespace_parks_so_many(void **state)
     feed_stream();
     feed_segment(1, "0.log");
     park_one(n, false); /* an operator's costs the namespace nothing */
-    assert_int_equal(engine_parked_count(w.en), PARKED_NAMESPACE_MAX + 1);
-    assert_int_equal(w.en->parked_dropped, 0);
+    assert_int_equal(worker_parked_count(w.wk), PARKED_NAMESPACE_MAX + 1);
+    assert_int_equal(w.wk->parked_dropped, 0);
     park_one(n + 1, true);
-    assert_int_equal(engine_parked_count(w.en), PARKED_NAMESPACE_MAX + 1);
-    assert_int_equal(w.en->parked_dropped, 1);
+    assert_int_equal(worker_parked_count(w.wk), PARKED_NAMESPACE_MAX + 1);
+    assert_int_equal(w.wk->parked_dropped, 1);
     assert_false(is_parked(0, true));
     assert_true(is_parked(n, false));
 }
@@ -651,17 +651,17 @@ static void T02_a_namespace_keeps_few_unused_drains(void **state)
         struct drain_spec *spec = numbered_spec(n * 10);
 
         spec->owner = true;
-        engine_attach(w.en, w.stream, spec, NULL, NULL, NULL);
+        worker_attach(w.wk, w.stream, spec, NULL, NULL, NULL);
         turns(5);
         open_fake(0);
         reply(w.fakes[0], VERDICT_DELIVERED);
-        engine_detach(w.en, w.stream, spec);
+        worker_detach(w.wk, w.stream, spec);
         turns(5);
         drain_spec_unref(spec);
     }
     pass_ms(TIDY_SOON_MS);
     assert_int_equal(w.freed, 5);
-    assert_int_equal(w.en->past.records_out, 5);
+    assert_int_equal(w.wk->past.records_out, 5);
     pass_ms(DRAIN_UNUSED_MS + TIDY_MS);
     assert_int_equal(w.freed, DRAIN_UNUSED_MAX + 5);
 }

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "loop/dns.h"
-#include "worker.h"
+#include "worker_world.h"
 
 #define MANY 20
 
@@ -26,7 +26,7 @@ static void add(unsigned n, uint16_t port)
 {
     struct drain_spec *spec = host_spec(n, port);
 
-    engine_attach(w.en, w.stream, spec, NULL, NULL, NULL);
+    worker_attach(w.wk, w.stream, spec, NULL, NULL, NULL);
     drain_spec_unref(spec);
     turns(5);
 }
@@ -60,7 +60,7 @@ static void fail_one(struct fake *f, int code)
 
     f->opening = false;
     (void)err_set(&e, code, "in vain");
-    drain_lost(&f->base, false, &e);
+    drain_disconnected(&f->base, false, &e);
     turns(5);
 }
 
@@ -233,7 +233,7 @@ static void L22_the_one_that_tries_goes(void **state)
         continue;
     w.fakes[n] = NULL;
     spec = host_spec(n, 514);
-    engine_detach(w.en, w.stream, spec);
+    worker_detach(w.wk, w.stream, spec);
     drain_spec_unref(spec);
     turns(5);
     assert_int_equal(next_turn(), 1);

@@ -9,8 +9,8 @@
 
 #include <stdlib.h>
 
-#include "drains/engine_internal.h"
 #include "drains/ledger.h"
+#include "drains/worker_internal.h"
 
 #define CURSORS 3
 #define KIB 1024

@@ -16,13 +16,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "drains/engine.h"
 #include "drains/members.h"
+#include "drains/worker.h"
 
 #define DEADLINE_MS 60000
 #define BODY_SIZE (300 * 1024) /* more than a pipe holds */
 
-struct engine {
+struct worker {
     struct loop loop;
     struct drain_spec spec;
     struct batch batch;
@@ -31,28 +31,28 @@ struct engine {
     int fds[2];
 };
 
-static struct engine en;
+static struct worker wk;
 
 /* ---- the framework ---- */
 
-void drain_init(struct drain *d, const struct drain_ops *ops, struct engine *engine,
+void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *worker,
                 struct drain_spec *spec)
 {
     d->ops = ops;
-    d->engine = engine;
+    d->worker = worker;
     d->spec = spec;
-    engine->created++;
+    worker->created++;
 }
 
 void drain_release(struct drain *d)
 {
-    d->engine->created--;
+    d->worker->created--;
 }
 
 void drain_settle(struct drain *d, struct batch *b, enum verdict v)
 {
-    d->engine->settled++;
-    assert_int_equal(d->engine->closed, 0);
+    d->worker->settled++;
+    assert_int_equal(d->worker->closed, 0);
     assert_int_equal(b->verdict, 0);
     b->verdict = v;
 }
@@ -60,12 +60,12 @@ void drain_settle(struct drain *d, struct batch *b, enum verdict v)
 void drain_closed(struct drain *d)
 {
     d->closed = true;
-    d->engine->closed++;
+    d->worker->closed++;
 }
 
-struct loop *engine_loop(struct engine *engine)
+struct loop *worker_loop(struct worker *worker)
 {
-    return &engine->loop;
+    return &worker->loop;
 }
 
 /* ---- fixture ---- */
@@ -84,22 +84,22 @@ static void fill_body(struct buf *body)
 static int setup(void **state)
 {
     (void)state;
-    memset(&en, 0, sizeof(en));
-    loop_init(&en.loop);
-    fill_body(&en.batch.body);
+    memset(&wk, 0, sizeof(wk));
+    loop_init(&wk.loop);
+    fill_body(&wk.batch.body);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)fflush(stdout);
-    en.saved = dup(STDOUT_FILENO);
-    return en.saved < 0 || pipe(en.fds) < 0 ? -1 : 0;
+    wk.saved = dup(STDOUT_FILENO);
+    return wk.saved < 0 || pipe(wk.fds) < 0 ? -1 : 0;
 }
 
 static void give_stdout_back(void)
 {
-    if (en.saved >= 0) {
-        (void)dup2(en.saved, STDOUT_FILENO);
-        (void)close(en.saved);
+    if (wk.saved >= 0) {
+        (void)dup2(wk.saved, STDOUT_FILENO);
+        (void)close(wk.saved);
     }
-    en.saved = -1;
+    wk.saved = -1;
 }
 
 static int teardown(void **state)
@@ -107,10 +107,10 @@ static int teardown(void **state)
     (void)state;
     give_stdout_back();
     for (int i = 0; i < 2; i++)
-        if (en.fds[i] >= 0)
-            (void)close(en.fds[i]);
-    buf_release(&en.batch.body);
-    loop_release(&en.loop); /* aborts when a handle is open */
+        if (wk.fds[i] >= 0)
+            (void)close(wk.fds[i]);
+    buf_release(&wk.batch.body);
+    loop_release(&wk.loop); /* aborts when a handle is open */
     return 0;
 }
 
@@ -122,11 +122,11 @@ static void put_on_stdout(int fd)
 static struct drain *create(const struct drain_ops *ops)
 {
     struct err e = {0, ""};
-    struct drain *d = ops->create(&en, &en.spec, &e);
+    struct drain *d = ops->create(&wk, &wk.spec, &e);
 
     assert_non_null(d);
     assert_true(d->slots >= 1);
-    assert_int_equal(en.created, 1);
+    assert_int_equal(wk.created, 1);
     return d;
 }
 
@@ -135,9 +135,9 @@ static void close_and_free(struct drain *d)
     if (!d->closed)
         d->ops->close(d, false);
     d->ops->close(d, false); /* idempotent */
-    assert_int_equal(en.closed, 1);
+    assert_int_equal(wk.closed, 1);
     d->ops->free(d);
-    assert_int_equal(en.created, 0);
+    assert_int_equal(wk.created, 0);
 }
 
 /* Reads what is in the pipe, turning the loop, until <total> bytes have come. */
@@ -145,15 +145,15 @@ static void read_all(struct buf *got, size_t total)
 {
     uint64_t deadline = clock_mono_ms() + DEADLINE_MS;
 
-    assert_int_equal(fcntl(en.fds[0], F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(fcntl(wk.fds[0], F_SETFL, O_NONBLOCK), 0);
     while (got->len < total) {
         char part[3000];
-        ssize_t n = read(en.fds[0], part, sizeof(part));
+        ssize_t n = read(wk.fds[0], part, sizeof(part));
 
         assert_true(clock_mono_ms() < deadline);
         if (n > 0)
             assert_int_equal(buf_add(got, part, (size_t)n), 0);
-        loop_turn(&en.loop, n > 0 ? 0 : 10);
+        loop_turn(&wk.loop, n > 0 ? 0 : 10);
     }
 }
 
@@ -165,9 +165,9 @@ static void null_takes_all(void **state)
 
     (void)state;
     assert_null(drain_null_ops.open);
-    d->ops->send(d, &en.batch);
-    assert_int_equal(en.settled, 1);
-    assert_int_equal(en.batch.verdict, VERDICT_DELIVERED);
+    d->ops->send(d, &wk.batch);
+    assert_int_equal(wk.settled, 1);
+    assert_int_equal(wk.batch.verdict, VERDICT_DELIVERED);
     close_and_free(d);
 }
 
@@ -177,24 +177,24 @@ static void a_slow_pipe_is_waited_for(void **state)
     struct drain *d;
 
     (void)state;
-    put_on_stdout(en.fds[1]);
+    put_on_stdout(wk.fds[1]);
     d = create(&drain_stdout_ops);
-    d->ops->send(d, &en.batch); /* must come back though the pipe is full */
+    d->ops->send(d, &wk.batch); /* must come back though the pipe is full */
     for (int i = 0; i < 50; i++)
-        loop_turn(&en.loop, 1);
-    assert_int_equal(en.settled, 0);
-    assert_false(fcntl(en.fds[1], F_GETFL) & O_NONBLOCK); /* it is not ours to change */
-    read_all(&got, en.batch.body.len);
-    assert_int_equal(en.settled, 1);
-    assert_int_equal(en.batch.verdict, VERDICT_DELIVERED);
-    assert_int_equal(got.len, en.batch.body.len);
-    assert_memory_equal(got.p, en.batch.body.p, got.len);
+        loop_turn(&wk.loop, 1);
+    assert_int_equal(wk.settled, 0);
+    assert_false(fcntl(wk.fds[1], F_GETFL) & O_NONBLOCK); /* it is not ours to change */
+    read_all(&got, wk.batch.body.len);
+    assert_int_equal(wk.settled, 1);
+    assert_int_equal(wk.batch.verdict, VERDICT_DELIVERED);
+    assert_int_equal(got.len, wk.batch.body.len);
+    assert_memory_equal(got.p, wk.batch.body.p, got.len);
 
-    en.batch.verdict = 0; /* and once more */
-    d->ops->send(d, &en.batch);
+    wk.batch.verdict = 0; /* and once more */
+    d->ops->send(d, &wk.batch);
     buf_clear(&got);
-    read_all(&got, en.batch.body.len);
-    assert_int_equal(en.settled, 2);
+    read_all(&got, wk.batch.body.len);
+    assert_int_equal(wk.settled, 2);
     close_and_free(d);
     buf_release(&got);
 }
@@ -206,11 +206,11 @@ static void pieces_end_at_line_ends(void **state)
     ssize_t n;
 
     (void)state;
-    put_on_stdout(en.fds[1]);
-    assert_true(fcntl(en.fds[1], F_SETPIPE_SZ, 4096) > 0);
+    put_on_stdout(wk.fds[1]);
+    assert_true(fcntl(wk.fds[1], F_SETPIPE_SZ, 4096) > 0);
     d = create(&drain_stdout_ops);
-    d->ops->send(d, &en.batch);
-    n = read(en.fds[0], part, sizeof(part)); /* the first piece; no room for a second */
+    d->ops->send(d, &wk.batch);
+    n = read(wk.fds[0], part, sizeof(part)); /* the first piece; no room for a second */
     assert_true(n > 0 && n <= PIPE_BUF);
     assert_int_equal(part[n - 1], '\n');
     close_and_free(d);
@@ -225,10 +225,10 @@ static void a_file_takes_all_at_once(void **state)
     assert_non_null(f);
     put_on_stdout(fileno(f));
     d = create(&drain_stdout_ops);
-    d->ops->send(d, &en.batch);
-    assert_int_equal(en.settled, 1);
-    assert_int_equal(en.batch.verdict, VERDICT_DELIVERED);
-    assert_int_equal(lseek(fileno(f), 0, SEEK_END), (long)en.batch.body.len);
+    d->ops->send(d, &wk.batch);
+    assert_int_equal(wk.settled, 1);
+    assert_int_equal(wk.batch.verdict, VERDICT_DELIVERED);
+    assert_int_equal(lseek(fileno(f), 0, SEEK_END), (long)wk.batch.body.len);
     close_and_free(d);
     (void)fclose(f);
 }
@@ -238,17 +238,17 @@ static void a_reader_that_is_gone(void **state)
     struct drain *d;
 
     (void)state;
-    put_on_stdout(en.fds[1]);
+    put_on_stdout(wk.fds[1]);
     d = create(&drain_stdout_ops);
-    d->ops->send(d, &en.batch);
-    assert_int_equal(en.settled, 0);
-    assert_int_equal(close(en.fds[0]), 0);
-    en.fds[0] = -1;
-    for (uint64_t end = clock_mono_ms() + DEADLINE_MS; !en.settled && clock_mono_ms() < end;)
-        loop_turn(&en.loop, 10);
-    assert_int_equal(en.batch.verdict, VERDICT_OFFLINE);
-    assert_int_equal(en.batch.err.code, EPIPE);
-    assert_string_equal(en.batch.err.text, "stdout: write: Broken pipe");
+    d->ops->send(d, &wk.batch);
+    assert_int_equal(wk.settled, 0);
+    assert_int_equal(close(wk.fds[0]), 0);
+    wk.fds[0] = -1;
+    for (uint64_t end = clock_mono_ms() + DEADLINE_MS; !wk.settled && clock_mono_ms() < end;)
+        loop_turn(&wk.loop, 10);
+    assert_int_equal(wk.batch.verdict, VERDICT_OFFLINE);
+    assert_int_equal(wk.batch.err.code, EPIPE);
+    assert_string_equal(wk.batch.err.text, "stdout: write: Broken pipe");
     close_and_free(d);
 }
 
@@ -257,12 +257,12 @@ static void closed_while_writing(void **state)
     struct drain *d;
 
     (void)state;
-    put_on_stdout(en.fds[1]);
+    put_on_stdout(wk.fds[1]);
     d = create(&drain_stdout_ops);
-    d->ops->send(d, &en.batch);
+    d->ops->send(d, &wk.batch);
     d->ops->close(d, false);
-    assert_int_equal(en.settled, 1);
-    assert_int_equal(en.batch.verdict, VERDICT_OFFLINE);
+    assert_int_equal(wk.settled, 1);
+    assert_int_equal(wk.batch.verdict, VERDICT_OFFLINE);
     close_and_free(d);
 }
 
@@ -272,14 +272,14 @@ static void flushed_while_writing(void **state)
     struct drain *d;
 
     (void)state;
-    put_on_stdout(en.fds[1]);
+    put_on_stdout(wk.fds[1]);
     d = create(&drain_stdout_ops);
-    d->ops->send(d, &en.batch);
+    d->ops->send(d, &wk.batch);
     d->ops->close(d, true);
-    assert_int_equal(en.closed, 0);
-    read_all(&got, en.batch.body.len);
-    assert_int_equal(en.batch.verdict, VERDICT_DELIVERED);
-    assert_int_equal(en.closed, 1);
+    assert_int_equal(wk.closed, 0);
+    read_all(&got, wk.batch.body.len);
+    assert_int_equal(wk.batch.verdict, VERDICT_DELIVERED);
+    assert_int_equal(wk.closed, 1);
     close_and_free(d);
     buf_release(&got);
 }

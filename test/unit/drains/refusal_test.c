@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "worker.h"
+#include "worker_world.h"
 
 #define TRIES_MAX 100000
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "worker.h"
+#include "worker_world.h"
 
 static void sent_waits_for_its_confirmation(void **state)
 {
@@ -74,7 +74,7 @@ static void lost_goes_back_to_what_is_confirmed(void **state)
     /* In order: what it had is confirmed. */
     reply(f, VERDICT_SENT);
     f->written = 0;
-    drain_lost(&f->base, true, &(struct err){0});
+    drain_disconnected(&f->base, true, &(struct err){0});
     assert_int_equal(acked(f), sent(f));
     assert_int_equal(counters(f)->rewinds, 1);
     assert_int_equal(f->base.state, DRAIN_CLOSED);

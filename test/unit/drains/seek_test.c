@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "worker.h"
+#include "worker_world.h"
 
 #define LINES_MAX 4096
 #define STEPS_MAX 20000
@@ -79,7 +79,7 @@ static void end(struct peer *p)
         answer(p->f, !blamed                      ? VERDICT_OFFLINE
                      : p->says == VERDICT_OFFLINE ? VERDICT_REJECTED
                                                   : p->says);
-    drain_lost_for(d, VERDICT_OFFLINE, -1, &e);
+    drain_disconnected_for(d, VERDICT_OFFLINE, -1, &e);
     turns(5);
 }
 
@@ -223,7 +223,7 @@ static void test_L11_a_goodbye_confirms(void **state)
 
     (void)state;
     reply(p.f, VERDICT_SENT);
-    drain_goodbye(&p.f->base);
+    drain_closed_by_peer(&p.f->base);
     assert_true(through(&p));
     assert_int_equal(counters(p.f)->records_out, 10);
 }
@@ -239,7 +239,7 @@ static void test_L11_who_fails_at_everything_loses_nothing(void **state)
         step(&p);
     assert_int_equal(counters(p.f)->rejected, 0);
     assert_int_equal(acked(p.f), 0);
-    assert_true(p.f->base.held);
+    assert_true(p.f->base.suspended);
     assert_in_range(p.ends, 10, 3000); /* in an hour, with growing pauses */
     p.fails = nothing;
     run(&p);

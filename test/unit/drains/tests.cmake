@@ -1,4 +1,4 @@
-foreach(file budget bulk_answer engine framework gzip host http_verdict ledger null_stdout refusal rewind schemes seek spec spec_described spec_docs spec_refused spec_tls trace)
+foreach(file budget bulk_answer worker framework gzip host http_verdict ledger null_stdout refusal rewind schemes seek spec spec_described spec_docs spec_refused spec_tls trace)
     logtrain_unit(drains/${file}_test drains)
 endforeach()
 target_link_libraries(drains_gzip_test PRIVATE PkgConfig::zlib)

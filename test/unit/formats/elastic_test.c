@@ -275,7 +275,7 @@ static void max_and_full_buffers(void **state)
 
 /* Neither the stream's name nor a tag of its own, but those of each record; also of one that tells
  * of a gap, which nobody sent. */
-static void heard(void **state)
+static void received(void **state)
 {
     const struct record_syslog syslog = {.tag = STR("router"), .procid = STR("7"), .pri = 86};
     const struct identity id = {.hostname = STR("web.shop"), .network = true};
@@ -300,8 +300,8 @@ static void heard(void **state)
     buf_release(&out);
 }
 
-/* What was heard for a workload has its namespace's index, and is else as any that was heard. */
-static void heard_for_a_workload(void **state)
+/* What was received for a workload has its namespace's index, and is else as any that was received. */
+static void received_for_a_workload(void **state)
 {
     const struct record_syslog syslog = {.tag = STR("router"), .pri = 86};
     struct format_options own = plain;
@@ -329,11 +329,11 @@ static void heard_for_a_workload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_lines_each),         cmocka_unit_test(index_of_the_hostname),
-        cmocka_unit_test(index_of_the_namespace), cmocka_unit_test(index_with_the_date),
-        cmocka_unit_test(legal_indices),          cmocka_unit_test(ids),
-        cmocka_unit_test(max_and_full_buffers),   cmocka_unit_test(heard),
-        cmocka_unit_test(heard_for_a_workload),
+        cmocka_unit_test(two_lines_each),          cmocka_unit_test(index_of_the_hostname),
+        cmocka_unit_test(index_of_the_namespace),  cmocka_unit_test(index_with_the_date),
+        cmocka_unit_test(legal_indices),           cmocka_unit_test(ids),
+        cmocka_unit_test(max_and_full_buffers),    cmocka_unit_test(received),
+        cmocka_unit_test(received_for_a_workload),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

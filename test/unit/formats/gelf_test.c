@@ -198,8 +198,8 @@ static void max_and_full_buffers(void **state)
     buf_release(&got);
 }
 
-/* What was heard has its own tag and facility, and no stream; so has what tells of a gap. */
-static void heard(void **state)
+/* What was received has its own tag and facility, and no stream; so has what tells of a gap. */
+static void received(void **state)
 {
     const struct record_syslog syslog = {.tag = STR("router"), .pri = 86};
     const struct identity id = {.hostname = STR("web.shop"), .network = true};
@@ -232,7 +232,7 @@ int main(void)
         cmocka_unit_test(times),
         cmocka_unit_test(framed_by_nul),
         cmocka_unit_test(max_and_full_buffers),
-        cmocka_unit_test(heard),
+        cmocka_unit_test(received),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

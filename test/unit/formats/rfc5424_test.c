@@ -402,9 +402,9 @@ static void max_holds_for_every_size(void **state)
     buf_release(&out);
 }
 
-/* What a network input heard: the same in each framing, however many digits its length has, with
+/* What a network input received: the same in each framing, however many digits its length has, with
  * its priority, its fields made fit, and a time of any form. */
-static void heard_in_each_framing(void **state)
+static void received_in_each_framing(void **state)
 {
     static const struct {
         enum framing framing;
@@ -492,7 +492,7 @@ int main(void)
         cmocka_unit_test(full_buffer_is_left_alone),
         cmocka_unit_test(max_cuts_the_record),
         cmocka_unit_test(max_holds_for_every_size),
-        cmocka_unit_test(heard_in_each_framing),
+        cmocka_unit_test(received_in_each_framing),
         cmocka_unit_test(names),
     };
 

@@ -21,22 +21,23 @@ static void docker_rotation_is_followed_behind_the_second_hop(void **state)
     make_link(&w, POD "/0.log", LINK);
     (void)snprintf(root, sizeof(root), "%s/docker/containers", w.dir);
     world_start(&w, NULL, root);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:77-json.log.12 1+2:77-json.log.2.gz "
-                     "1+3:77-json.log.1 1+4:77-json.log ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:77-json.log.12 1+2:77-json.log.2.gz "
+                        "1+3:77-json.log.1 1+4:77-json.log ");
     move(&w, "docker/containers/77/77-json.log.2.gz", "docker/containers/77/77-json.log.3.gz");
     move(&w, "docker/containers/77/77-json.log.1", "docker/containers/77/77-json.log.2");
     move(&w, "docker/containers/77/77-json.log", "docker/containers/77/77-json.log.1");
     append(&w, "docker/containers/77/77-json.log", "");
-    assert_heard(&w, "1=2:77-json.log.3.gz 1=3:77-json.log.2 1=4:77-json.log.1 1+5:77-json.log ");
+    assert_received(&w,
+                    "1=2:77-json.log.3.gz 1=3:77-json.log.2 1=4:77-json.log.1 1+5:77-json.log ");
     append(&w, "docker/containers/77/77-json.log", "more\n");
     settle(&w);
     assert_string_equal(w.grew, "1 ");
     make_dir(&w, "docker/containers/88"); /* a restart */
     append(&w, "docker/containers/88/88-json.log", "");
     make_link(&w, "docker/containers/88/88-json.log", POD "/1.log");
-    assert_heard(&w, "1+6:88-json.log ");
+    assert_received(&w, "1+6:88-json.log ");
     remove_all(&w, "docker/containers/77");
-    assert_heard(&w, "1=1:- 1=2:- 1=3:- 1=4:- 1=5:- ");
+    assert_received(&w, "1=1:- 1=2:- 1=3:- 1=4:- 1=5:- ");
     world_close(&w);
 }
 
@@ -53,23 +54,23 @@ static void plain_files_rotate_under_their_name(void **state)
     append(&w, "log/containers/app.log.old", "no sibling\n");
     append(&w, "log/containers/apple.log.1", "nor is that\n");
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:app/app 1+1:app.log.1 1+2:app.log ");
+    assert_received(&w, "1:app/app 1+1:app.log.1 1+2:app.log ");
     append(&w, "log/containers/app.log", "more\n");
     settle(&w);
     assert_string_equal(w.grew, "1 ");
     move(&w, "log/containers/app.log", "log/containers/app.log.1");
     append(&w, "log/containers/app.log", "");
-    assert_heard(&w, "1=1:- 1=2:app.log.1 1+3:app.log ");
+    assert_received(&w, "1=1:- 1=2:app.log.1 1+3:app.log ");
     append(&w, "log/containers/app.log.1", "late\n");
     settle(&w);
     assert_string_equal(w.grew, "1 ");
     move(&w, "log/containers/app.log", "log/containers/app-20261120.log"); /* no new stream */
     append(&w, "log/containers/app.log", "");
-    assert_heard(&w, "1=3:app-20261120.log 1+4:app.log ");
+    assert_received(&w, "1=3:app-20261120.log 1+4:app.log ");
     assert_int_equal(stats_of(&w).streams, 1);
     move(&w, "log/containers/app.log", "moved"); /* out of sight */
     append(&w, "log/containers/app.log", "");
-    assert_heard(&w, "1=4:- 1+5:app.log ");
+    assert_received(&w, "1=4:- 1+5:app.log ");
     world_close(&w);
 }
 
@@ -81,13 +82,13 @@ static void plain_file_ends_when_nothing_is_left(void **state)
     world_open(&w);
     append(&w, "log/containers/app.log", "x\n");
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:app/app 1+1:app.log ");
+    assert_received(&w, "1:app/app 1+1:app.log ");
     assert_int_equal(unlink(path(&w, "log/containers/app.log")), 0);
-    assert_heard(&w, "");
+    assert_received(&w, "");
     pass(&w, GONE_MS + 2 * RESCAN_MS);
-    assert_heard(&w, "1=1:- 1! ");
+    assert_received(&w, "1=1:- 1! ");
     append(&w, "log/containers/app.log", "x\n");
-    assert_heard(&w, "2:app/app 2+1:app.log ");
+    assert_received(&w, "2:app/app 2+1:app.log ");
     world_close(&w);
 }
 
@@ -102,19 +103,19 @@ static void links_to_files_elsewhere_have_one_name(void **state)
     append(&w, "log/other/b.txt", "x\n");
     make_link(&w, "log/other/a.txt", "log/containers/shop-0_ns_c-" HEX64 ".log");
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:shop.ns/shop-0 1+1:a.txt ");
+    assert_received(&w, "1:shop.ns/shop-0 1+1:a.txt ");
     move(&w, "log/other/a.txt", "log/other/a.txt.old");
     append(&w, "log/other/a.txt", "x\n");
-    assert_heard(&w, "1=1:a.txt.old 1+2:a.txt ");
+    assert_received(&w, "1=1:a.txt.old 1+2:a.txt ");
     make_link(&w, "log/other/b.txt", "log/containers/shop-0_ns_c-" HEX64 ".log");
-    assert_heard(&w, "1+3:b.txt ");
+    assert_received(&w, "1+3:b.txt ");
     move(&w, "log/other/a.txt", "log/other/a.txt.older");
     append(&w, "log/other/a.txt", "x\n"); /* nobody leads there any more */
-    assert_heard(&w, "1=2:a.txt.older ");
+    assert_received(&w, "1=2:a.txt.older ");
     assert_int_equal(unlink(path(&w, "log/other/b.txt")), 0); /* and it does not come back to it */
     move(&w, "log/other/a.txt", "log/other/a.txt.even-older");
     append(&w, "log/other/a.txt", "x\n");
-    assert_heard(&w, "1=3:- ");
+    assert_received(&w, "1=3:- ");
     world_close(&w);
 }
 
@@ -144,17 +145,17 @@ static void test_F25_escapes_are_refused(void **state)
     make_link(&w, "log/containers/loop.log", "log/containers/loop.log");
     make_link(&w, POD "/0.log", LINK);
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 "); /* the pod, without its files */
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 "); /* the pod, without its files */
     assert_int_equal(stats_of(&w).refused, 11);
     assert_logged(&w, "log refused", 11);
     make_link(&w, "/etc/shadow", "log/containers/shadow.log");
     append(&w, POD "/2.log", "x\n"); /* another look at the refused ones */
-    assert_heard(&w, "1+1:2.log ");
+    assert_received(&w, "1+1:2.log ");
     assert_logged(&w, "log refused", 11);                     /* each once */
     make_link(&w, POD "/2.log", "log/containers/shadow.log"); /* mended */
     settle(&w);
     make_link(&w, "/etc/passwd", "log/containers/shadow.log"); /* and not again */
-    assert_heard(&w, "");
+    assert_received(&w, "");
     assert_logged(&w, "log refused", 12);
     world_close(&w);
 }
@@ -174,7 +175,7 @@ static void a_prefix_is_not_a_parent(void **state)
     make_link(&w, "data-other/b.txt", "log/containers/b.log");
     (void)snprintf(root, sizeof(root), "%s/data/", w.dir);
     world_start(&w, NULL, root);
-    assert_heard(&w, "1:a/a 1+1:a.txt ");
+    assert_received(&w, "1:a/a 1+1:a.txt ");
     assert_int_equal(stats_of(&w).refused, 1);
     world_close(&w);
 }
@@ -204,7 +205,7 @@ static bool no_watches_to_be_had(void)
 #define MUST(condition)                                                                            \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%d: %s: %s\n", __LINE__, #condition, w.heard);                  \
+            (void)fprintf(stderr, "%d: %s: %s\n", __LINE__, #condition, w.received);               \
             _exit(1);                                                                              \
         }                                                                                          \
     } while (0)
@@ -220,20 +221,20 @@ static void follow_without_watches(void)
     make_link(&w, POD "/0.log", LINK);
     world_start(&w, NULL, NULL);
     settle(&w);
-    MUST(strcmp(w.heard, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ") == 0);
-    w.heard[0] = w.grew[0] = '\0';
+    MUST(strcmp(w.received, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ") == 0);
+    w.received[0] = w.grew[0] = '\0';
     MUST(notify_degraded(w.notify));
     move(&w, POD "/0.log", POD "/0.log.20261120-101500");
     append(&w, POD "/0.log", "");
     append(&w, "log/containers/app.log", "");
     pass(&w, RESCAN_MS);
-    MUST(strstr(w.heard, "1=1:0.log.20261120-101500 1+2:0.log "));
-    MUST(strstr(w.heard, "2:app/app 2+1:app.log "));
+    MUST(strstr(w.received, "1=1:0.log.20261120-101500 1+2:0.log "));
+    MUST(strstr(w.received, "2:app/app 2+1:app.log "));
     MUST(strstr(w.grew, "1 "));
-    w.heard[0] = w.grew[0] = '\0';
+    w.received[0] = w.grew[0] = '\0';
     pass(&w, RESCAN_MS);
     MUST(strstr(w.grew, "1 ") && strstr(w.grew, "2 ")); /* written or not, they are looked at */
-    MUST(w.heard[0] == '\0');
+    MUST(w.received[0] == '\0');
     world_close(&w);
 }
 
@@ -282,7 +283,7 @@ static void test_F21_overflow_is_made_up_for(void **state)
     pass(&w, 100 * GREW_COALESCE_MS);
     for (int i = 0; i < 100 && notify_overflows(w.notify) == 0; i++)
         settle(&w);
-    assert_heard(&w, "1=1:0.log.20261120-101500 1+2:0.log ");
+    assert_received(&w, "1=1:0.log.20261120-101500 1+2:0.log ");
     assert_int_equal(notify_overflows(w.notify), 1);
     assert_int_equal(stats_of(&w).rescans, 1);
     world_close(&w);

@@ -72,13 +72,13 @@ static void test_F02_two_names_go_while_we_look(void **state)
     append(&w, POD "/0.log", "y\n");
     make_link(&w, POD "/0.log", LINK);
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 1+2:0.log ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 1+2:0.log ");
     append(&w, OLD ".gz", "z");
     race(&w, two, ARRAY_LEN(two));
     settle(&w);
     calm();
     append(&w, POD "/0.log", "");
-    assert_heard(&w, "1=1:0.log.20261120-101500.gz 1=2:0.log.20261120-111500 1+3:0.log ");
+    assert_received(&w, "1=1:0.log.20261120-101500.gz 1=2:0.log.20261120-111500 1+3:0.log ");
     world_close(&w);
 }
 
@@ -97,8 +97,8 @@ static void test_F02_names_go_while_we_look_first(void **state)
     make_link(&w, POD "/0.log", LINK);
     race(&w, two, ARRAY_LEN(two));
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500.gz "
-                     "1+2:0.log.20261120-111500 ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500.gz "
+                        "1+2:0.log.20261120-111500 ");
     calm();
     world_close(&w);
 }
@@ -116,13 +116,13 @@ static void test_F02_a_name_is_anothers_while_we_look(void **state)
     append(&w, POD "/0.log", "y\n");
     make_link(&w, POD "/0.log", LINK);
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 1+2:0.log ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 1+2:0.log ");
     append(&w, OLD ".gz", "z");
     assert_int_equal(unlink(path(&w, OLD)), 0); /* gone for good, so that we look twice */
     race(&w, one, ARRAY_LEN(one));
     settle(&w);
     calm();
-    assert_heard(&w, "1=1:0.log.20261120-101500.gz 1=2:0.log.20261120-111500 1+3:0.log ");
+    assert_received(&w, "1=1:0.log.20261120-101500.gz 1=2:0.log.20261120-111500 1+3:0.log ");
     world_close(&w);
 }
 
@@ -139,8 +139,8 @@ static void test_F02_a_name_is_anothers_while_we_look_first(void **state)
     make_link(&w, POD "/0.log", LINK);
     race(&w, one, ARRAY_LEN(one));
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 "
-                     "1+2:0.log.20261120-111500 1+3:0.log ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 "
+                        "1+2:0.log.20261120-111500 1+3:0.log ");
     calm();
     world_close(&w);
 }
@@ -162,13 +162,13 @@ static void test_F02_dockers_names_go_while_we_look(void **state)
     make_link(&w, "docker/abc-json.log", POD "/0.log");
     make_link(&w, POD "/0.log", LINK);
     world_start(&w, NULL, w.dir);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:abc-json.log.1 1+2:abc-json.log ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:abc-json.log.1 1+2:abc-json.log ");
     append(&w, POD "/x", ""); /* makes us look */
     race(&w, two, ARRAY_LEN(two));
     settle(&w);
     calm();
     append(&w, "docker/abc-json.log", "");
-    assert_heard(&w, "1=1:abc-json.log.2 1=2:abc-json.log.1 1+3:abc-json.log ");
+    assert_received(&w, "1=1:abc-json.log.2 1=2:abc-json.log.1 1+3:abc-json.log ");
     world_close(&w);
 }
 
@@ -191,7 +191,7 @@ static void with_docker(struct world *w)
     make_link(w, DOCKER, POD "/0.log");
     make_link(w, POD "/0.log", LINK);
     world_start(w, NULL, w->dir);
-    assert_heard(w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:abc-json.log ");
+    assert_received(w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:abc-json.log ");
 }
 
 static void test_L07_docker_compresses_at_once(void **state)
@@ -202,11 +202,11 @@ static void test_L07_docker_compresses_at_once(void **state)
     with_docker(&w);
     rename_gz(&w, DOCKER, DOCKER ".1.gz");
     append(&w, DOCKER, "");
-    assert_heard(&w, "1=1:abc-json.log.1.gz 1+2:abc-json.log ");
+    assert_received(&w, "1=1:abc-json.log.1.gz 1+2:abc-json.log ");
     move(&w, DOCKER ".1.gz", DOCKER ".2.gz"); /* the number of before is another's */
     rename_gz(&w, DOCKER, DOCKER ".1.gz");
     append(&w, DOCKER, "");
-    assert_heard(&w, "1=2:abc-json.log.1.gz 1=1:abc-json.log.2.gz 1+3:abc-json.log ");
+    assert_received(&w, "1=2:abc-json.log.1.gz 1=1:abc-json.log.2.gz 1+3:abc-json.log ");
     world_close(&w);
 }
 
@@ -220,7 +220,7 @@ static void test_L07_two_rotations_between_two_looks(void **state)
     rename_gz(&w, DOCKER, DOCKER ".2.gz");
     append(&w, DOCKER ".1.gz", "unseen");
     append(&w, DOCKER, "");
-    assert_heard(&w, "1=1:abc-json.log.2.gz 1+2:abc-json.log.1.gz 1+3:abc-json.log ");
+    assert_received(&w, "1=1:abc-json.log.2.gz 1+2:abc-json.log.1.gz 1+3:abc-json.log ");
     world_close(&w);
 }
 
@@ -233,11 +233,11 @@ static void test_L07_the_older_one_was_deleted(void **state)
     with_docker(&w);
     move(&w, DOCKER, DOCKER ".1");
     append(&w, DOCKER, "y\n");
-    assert_heard(&w, "1=1:abc-json.log.1 1+2:abc-json.log ");
+    assert_received(&w, "1=1:abc-json.log.1 1+2:abc-json.log ");
     assert_int_equal(unlink(path(&w, DOCKER ".1")), 0);
     rename_gz(&w, DOCKER, DOCKER ".1.gz");
     append(&w, DOCKER, "");
-    assert_heard(&w, "1=1:- 1=2:abc-json.log.1.gz 1+3:abc-json.log ");
+    assert_received(&w, "1=1:- 1=2:abc-json.log.1.gz 1+3:abc-json.log ");
     world_close(&w);
 }
 
@@ -261,11 +261,11 @@ static void test_L07_logrotate_compresses_at_once(void **state)
         world_open(&w);
         append(&w, "log/containers/app.log", "x\n");
         world_start(&w, NULL, NULL);
-        assert_heard(&w, "1:app/app 1+1:app.log ");
+        assert_received(&w, "1:app/app 1+1:app.log ");
         rename_gz(&w, "log/containers/app.log", first);
         append(&w, "log/containers/app.log", "");
         (void)snprintf(want, sizeof(want), "1=1:app.log%s 1+2:app.log ", forms[i][0]);
-        assert_heard(&w, want);
+        assert_received(&w, want);
         if (i == 0) { /* the second is the newer one */
             move(&w, first, second);
             rename_gz(&w, "log/containers/app.log", first);
@@ -276,7 +276,7 @@ static void test_L07_logrotate_compresses_at_once(void **state)
             (void)snprintf(want, sizeof(want), "1=2:app.log%s 1+3:app.log ", forms[i][1]);
         }
         append(&w, "log/containers/app.log", "");
-        assert_heard(&w, want);
+        assert_received(&w, want);
         world_close(&w);
     }
 }

@@ -44,22 +44,22 @@ static void an_unnamed_container_waits(void **state)
     world_start(&w, NULL, NULL);
     settle(&w);
     assert_int_equal(n.found, 1);
-    assert_null(strstr(w.heard, "web"));
-    assert_non_null(strstr(w.heard, "plain.log"));
-    w.heard[0] = '\0';
+    assert_null(strstr(w.received, "web"));
+    assert_non_null(strstr(w.received, "plain.log"));
+    w.received[0] = '\0';
     append(&w, POD "/0.log", "y\n");
     move(&w, POD "/0.log", POD "/0.log.20261120-101500");
     append(&w, POD "/0.log", "");
     settle(&w);
-    assert_string_equal(w.heard, "");
+    assert_string_equal(w.received, "");
     named = *n.last->identity;
     named.hostname = STR("shop.example");
     origin_set_identity(n.last, identity_create(&named));
     router_stream_identified(w.router, n.last);
     settle(&w);
-    assert_non_null(strstr(w.heard, ":shop.example/web-64cd4f4ff7-6bqb8 "));
-    assert_non_null(strstr(w.heard, "+1:0.log.20261120-101500 "));
-    assert_non_null(strstr(w.heard, "+2:0.log "));
+    assert_non_null(strstr(w.received, ":shop.example/web-64cd4f4ff7-6bqb8 "));
+    assert_non_null(strstr(w.received, "+1:0.log.20261120-101500 "));
+    assert_non_null(strstr(w.received, "+2:0.log "));
     assert_int_equal(n.found, 1); /* asked once */
     assert_int_equal(n.gone, 0);
     remove_all(&w, POD);
@@ -81,7 +81,7 @@ static void a_container_known_at_once_is_routed_at_once(void **state)
     append(&w, POD "/0.log", "x\n");
     make_link(&w, POD "/0.log", LINK);
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
     input_close(w.in);
     w.in = NULL;
     assert_int_equal(n.gone, 1);
@@ -110,7 +110,7 @@ static void what_is_there_at_start_is_read_in_order(void **state)
     make_link(&w, POD "/2.log", "log/containers/web-64cd4f4ff7-6bqb8_shop_main-1.log");
     append(&w, "log/containers/unrelated.txt", "");
     world_start(&w, NULL, NULL);
-    assert_heard(
+    assert_received(
         &w,
         "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:2.log.20261120-081500.gz 1+2:2.log.20261120-091500 "
         "1+3:2.log.20261120-101500 1+4:2.log.1 1+5:2.log 1+6:10.log ");
@@ -128,7 +128,7 @@ static void test_F01_rename_rotation(void **state)
     world_with_pod(&w);
     move(&w, POD "/0.log", POD "/0.log.20261120-101500");
     append(&w, POD "/0.log", "");
-    assert_heard(&w, "1=1:0.log.20261120-101500 1+2:0.log ");
+    assert_received(&w, "1=1:0.log.20261120-101500 1+2:0.log ");
     append(&w, POD "/0.log.20261120-101500", "late\n");
     settle(&w);
     assert_string_equal(w.grew, "1 ");
@@ -147,10 +147,10 @@ static void test_F02_several_rotations_between_two_looks(void **state)
     append(&w, POD "/0.log", "");
     move(&w, POD "/0.log", POD "/0.log.20261120-101502");
     append(&w, POD "/0.log", "");
-    assert_heard(&w, "1=1:0.log.20261120-101500 1+2:0.log.20261120-101501 "
-                     "1+3:0.log.20261120-101502 1+4:0.log ");
+    assert_received(&w, "1=1:0.log.20261120-101500 1+2:0.log.20261120-101501 "
+                        "1+3:0.log.20261120-101502 1+4:0.log ");
     assert_int_equal(unlink(path(&w, POD "/0.log.20261120-101500")), 0);
-    assert_heard(&w, "1=1:- ");
+    assert_received(&w, "1=1:- ");
     world_close(&w);
 }
 
@@ -162,11 +162,11 @@ static void test_F03_compression(void **state)
     world_with_pod(&w);
     move(&w, POD "/0.log", POD "/0.log.20261120-101500");
     append(&w, POD "/0.log", "");
-    assert_heard(&w, "1=1:0.log.20261120-101500 1+2:0.log ");
+    assert_received(&w, "1=1:0.log.20261120-101500 1+2:0.log ");
     append(&w, POD "/0.log.20261120-101500.tmp", "z");
     move(&w, POD "/0.log.20261120-101500.tmp", POD "/0.log.20261120-101500.gz");
     assert_int_equal(unlink(path(&w, POD "/0.log.20261120-101500")), 0);
-    assert_heard(&w, "1=1:0.log.20261120-101500.gz ");
+    assert_received(&w, "1=1:0.log.20261120-101500.gz ");
     world_close(&w);
 }
 
@@ -177,9 +177,9 @@ static void test_F05_rename_back(void **state)
     (void)state;
     world_with_pod(&w);
     move(&w, POD "/0.log", POD "/0.log.20261120-101500");
-    assert_heard(&w, "1=1:0.log.20261120-101500 ");
+    assert_received(&w, "1=1:0.log.20261120-101500 ");
     move(&w, POD "/0.log.20261120-101500", POD "/0.log");
-    assert_heard(&w, "1=1:0.log ");
+    assert_received(&w, "1=1:0.log ");
     world_close(&w);
 }
 
@@ -193,12 +193,12 @@ static void test_F06_copytruncate_copies_are_not_read(void **state)
     assert_int_equal(truncate(path(&w, POD "/0.log"), 0), 0);
     settle(&w);
     assert_string_equal(w.grew, "1 ");
-    assert_heard(&w, "");
+    assert_received(&w, "");
     /* nor later, when what it was older than is gone */
     assert_int_equal(unlink(path(&w, POD "/0.log")), 0);
-    assert_heard(&w, "1=1:- ");
+    assert_received(&w, "1=1:- ");
     append(&w, POD "/0.log", "y\n");
-    assert_heard(&w, "1+2:0.log ");
+    assert_received(&w, "1+2:0.log ");
     world_close(&w);
 }
 
@@ -215,9 +215,9 @@ static void test_F10_restart_and_retarget(void **state)
         make_link(&w, target, LINK);
     }
     settle(&w);
-    assert_non_null(strstr(w.heard, "1+2:1.log 1+3:2.log "));
-    assert_non_null(strstr(w.heard, "1+31:30.log "));
-    assert_null(strstr(w.heard, "1=")); /* all the old ones keep their names */
+    assert_non_null(strstr(w.received, "1+2:1.log 1+3:2.log "));
+    assert_non_null(strstr(w.received, "1+31:30.log "));
+    assert_null(strstr(w.received, "1=")); /* all the old ones keep their names */
     assert_int_equal(stats_of(&w).streams, 1);
     world_close(&w);
 }
@@ -231,7 +231,7 @@ static void retarget_to_another_pod_leaves_the_old_one_readable(void **state)
     make_dir(&w, "log/pods/shop_web-64cd4f4ff7-zzzzz_0af7-12/main");
     append(&w, "log/pods/shop_web-64cd4f4ff7-zzzzz_0af7-12/main/0.log", "x\n");
     make_link(&w, "log/pods/shop_web-64cd4f4ff7-zzzzz_0af7-12/main/0.log", LINK);
-    assert_heard(&w, "2:web.shop/web-64cd4f4ff7-zzzzz 2+1:0.log ");
+    assert_received(&w, "2:web.shop/web-64cd4f4ff7-zzzzz 2+1:0.log ");
     assert_true(w.from_start);
     pass(&w, 2 * GONE_MS); /* without a link, but its directory is there */
     append(&w, POD "/0.log", "more\n");
@@ -248,12 +248,12 @@ static void dangling_link_is_waited_for(void **state)
     world_open(&w);
     make_link(&w, POD "/0.log", LINK); /* before the directory */
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "");
+    assert_received(&w, "");
     make_dir(&w, POD);
     pass(&w, RESCAN_MS);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 ");
     append(&w, POD "/0.log", "x\n"); /* and the directory before the file */
-    assert_heard(&w, "1+1:0.log ");
+    assert_received(&w, "1+1:0.log ");
     world_close(&w);
 }
 
@@ -269,9 +269,9 @@ static void deleted_pod_ends_its_stream(void **state)
     assert_non_null(origins_find(&w.set, id)); /* the link is there, though it dangles */
     assert_int_equal(unlink(path(&w, LINK)), 0);
     pass(&w, GONE_MS - 1000);
-    assert_null(strstr(w.heard, "!"));
+    assert_null(strstr(w.received, "!"));
     pass(&w, 2 * RESCAN_MS);
-    assert_string_equal(strstr(w.heard, "1=1:-"), "1=1:- 1! ");
+    assert_string_equal(strstr(w.received, "1=1:-"), "1=1:- 1! ");
     assert_int_equal(stats_of(&w).streams, 0);
     assert_null(origins_find(&w.set, id)->input);
     assert_true(origin_forgotten(origins_find(&w.set, id), 0));
@@ -301,8 +301,8 @@ static void nobody_tells_of_the_directory(const char *order)
         settle(&w);
     }
     pass(&w, 2 * GONE_MS);
-    assert_non_null(strstr(w.heard, "1=1:- "));
-    assert_non_null(strstr(w.heard, "1! "));
+    assert_non_null(strstr(w.received, "1=1:- "));
+    assert_non_null(strstr(w.received, "1! "));
     assert_int_equal(stats_of(&w).streams, 0);
     assert_int_equal(close(fd), 0);
     world_close(&w);
@@ -332,7 +332,7 @@ static void test_F23_directory_comes_back(void **state)
     w.grew[0] = '\0';
     settle(&w);
     assert_string_equal(w.grew, "1 ");
-    assert_heard(&w, "");
+    assert_received(&w, "");
     world_close(&w);
 }
 
@@ -351,12 +351,12 @@ static void test_F23_unreadable_is_not_deleted(void **state)
     pass(&w, 2 * RESCAN_MS);
     if (geteuid() == 65534 && getuid() == 0)
         assert_int_equal(seteuid(0), 0);
-    assert_string_equal(w.heard, "");
+    assert_string_equal(w.received, "");
     assert_true(stats_of(&w).unreadable >= 2);
     assert_logged(&w, "cannot be looked at, trying on", 1);
     assert_int_equal(chmod(path(&w, POD), 0755), 0);
     pass(&w, RESCAN_MS);
-    assert_heard(&w, "1=1:0.log.20261120-101500 1+2:0.log ");
+    assert_received(&w, "1=1:0.log.20261120-101500 1+2:0.log ");
     assert_logged(&w, "can be looked at again", 1);
     world_close(&w);
 }
@@ -368,16 +368,16 @@ static void log_path_appears_later(void **state)
     (void)state;
     world_make(&w);
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "");
+    assert_received(&w, "");
     make_dir(&w, "log/containers");
     make_dir(&w, POD);
     append(&w, POD "/0.log", "x\n");
     make_link(&w, POD "/0.log", LINK);
     pass(&w, RESCAN_MS);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
     assert_true(w.from_start);
     append(&w, "log/containers/later.log", "x\n"); /* now it is watched */
-    assert_heard(&w, "2:later/later 2+1:later.log ");
+    assert_received(&w, "2:later/later 2+1:later.log ");
     world_close(&w);
 }
 
@@ -397,11 +397,11 @@ static void names_are_cut_excluded_or_static(void **state)
     (void)snprintf(cut, sizeof(cut), "log/containers/%0251d.log", 7); /* nothing of it says who */
     make_link(&w, POD "/0.log", cut);
     world_start(&w, " other , secret ", NULL);
-    assert_heard(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
     make_link(&w, "log/pods/secret_a-0_78/c/0.log", "log/containers/a.log");
     append(&w, "log/containers/a-0_secret_c-" HEX64 ".log", "");
     make_link(&w, "log/pods/kube-system_etcd-node-1_77/etcd/0.log", "log/containers/b.log");
-    assert_heard(&w, "2:etcd.kube-system/etcd-node-1 2+1:0.log ");
+    assert_received(&w, "2:etcd.kube-system/etcd-node-1 2+1:0.log ");
     world_close(&w);
 }
 
@@ -417,9 +417,9 @@ static void our_own_log_is_not_read(void **state)
     append(&w, "log/pods/shop_logtrain-x1_78/main/0.log", "");
     make_link(&w, "log/pods/ops_logtrain-x1_77/main/0.log", "log/containers/a.log");
     world_start(&w, NULL, NULL);
-    assert_heard(&w, "");
+    assert_received(&w, "");
     make_link(&w, "log/pods/shop_logtrain-x1_78/main/0.log", "log/containers/b.log");
-    assert_heard(&w, "1:logtrain-x1.shop/logtrain-x1 1+1:0.log ");
+    assert_received(&w, "1:logtrain-x1.shop/logtrain-x1 1+1:0.log ");
     world_close(&w);
 }
 

@@ -43,10 +43,10 @@ struct world {
     struct input_env env;
     struct input *in;
     char dir[64];
-    char text[512];   /* what path() returns */
-    char heard[8192]; /* what the worker was told, but for grew; paths below <dir> */
-    char grew[256];   /* hostnames, one for each GREW */
-    bool from_start;  /* of the last attach */
+    char text[512];      /* what path() returns */
+    char received[8192]; /* what the worker was told, but for grew; paths below <dir> */
+    char grew[256];      /* hostnames, one for each GREW */
+    bool from_start;     /* of the last attach */
     uint64_t now;
     int log;
 };
@@ -86,19 +86,19 @@ static inline void hear(void *receiver, struct mail *mail)
 
     switch (m->kind) {
     case FEED_STREAM:
-        note(w->heard, sizeof(w->heard), "%llu:%.*s/%.*s ", (unsigned long long)m->stream,
+        note(w->received, sizeof(w->received), "%llu:%.*s/%.*s ", (unsigned long long)m->stream,
              STR_ARG(m->identity->hostname), STR_ARG(m->identity->tag));
         break;
     case FEED_SEGMENT:
-        note(w->heard, sizeof(w->heard), "%llu+%u:%s ", (unsigned long long)m->stream, m->no,
+        note(w->received, sizeof(w->received), "%llu+%u:%s ", (unsigned long long)m->stream, m->no,
              last_part(below(w, m->path)));
         break;
     case FEED_SEGMENT_PATH:
-        note(w->heard, sizeof(w->heard), "%llu=%u:%s ", (unsigned long long)m->stream, m->no,
+        note(w->received, sizeof(w->received), "%llu=%u:%s ", (unsigned long long)m->stream, m->no,
              last_part(below(w, m->path)));
         break;
     case FEED_FINISHED:
-        note(w->heard, sizeof(w->heard), "%llu! ", (unsigned long long)m->stream);
+        note(w->received, sizeof(w->received), "%llu! ", (unsigned long long)m->stream);
         break;
     case FEED_GREW:
         atomic_store(&m->queued, false);
@@ -277,11 +277,11 @@ static inline void settle(struct world *w)
     pass(w, 2 * GREW_COALESCE_MS);
 }
 
-static inline void assert_heard(struct world *w, const char *want)
+static inline void assert_received(struct world *w, const char *want)
 {
     settle(w);
-    assert_string_equal(w->heard, want);
-    w->heard[0] = '\0';
+    assert_string_equal(w->received, want);
+    w->received[0] = '\0';
     w->grew[0] = '\0';
 }
 
@@ -316,7 +316,7 @@ static inline void world_with_pod(struct world *w)
     append(w, POD "/0.log", "x\n");
     make_link(w, POD "/0.log", LINK);
     world_start(w, NULL, NULL);
-    assert_heard(w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
+    assert_received(w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
 }
 
 #endif

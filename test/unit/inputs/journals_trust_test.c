@@ -1,4 +1,4 @@
-/* What is heard by a trusted input, and by others under the same hostname: two journals, of which
+/* What is received by a trusted input, and by others under the same hostname: two journals, of which
  * only one has an owner; in memory, and found again under SPOOL_PATH. */
 #include "../../lib/unit.h"
 #include "journals_world.h"
@@ -81,7 +81,7 @@ static void forget(struct world *w)
     w->records = 0;
 }
 
-/* Both are heard under one hostname, the trusted one first. */
+/* Both are received under one hostname, the trusted one first. */
 static void hear_both(struct world *w, enum journal_result others)
 {
     struct journal_source *other = w->src;
@@ -228,7 +228,7 @@ static struct origin *only_origin(const struct world *w)
 }
 
 /* SPOOL_PATH: a segment says whose the name was, from the first record on, and holds nothing that
- * was heard for another. */
+ * was received for another. */
 static void test_segments_say_whose_they_are(void **state)
 {
     struct world *w = *state;
@@ -259,7 +259,7 @@ static void test_segments_say_whose_they_are(void **state)
     forget(w);
 }
 
-/* ... and what was heard when nobody knew is, at the next start, nobody's. */
+/* ... and what was received when nobody knew is, at the next start, nobody's. */
 static void test_what_nobody_knew_is_nobodys_at_the_next_start(void **state)
 {
     struct world *w = *state;
@@ -340,7 +340,7 @@ static void hear_kept(struct world *w)
     turn(w);
 }
 
-/* ... nor what a spool holds, whatever is heard under other hostnames. */
+/* ... nor what a spool holds, whatever is received under other hostnames. */
 static void test_spooled_is_not_evicted(void **state)
 {
     struct world *w = *state;

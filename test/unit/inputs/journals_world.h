@@ -166,7 +166,7 @@ static inline void turn(struct world *w)
         loop_turn(&w->loop, 0);
 }
 
-/* ---- the router's sink: the worker attaches when it has heard of the stream ---- */
+/* ---- the router's sink: the worker attaches when it has received of the stream ---- */
 
 static inline void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
                           enum attach_from from)

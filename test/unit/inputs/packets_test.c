@@ -26,19 +26,19 @@
 static void read_in_pieces(struct str in, size_t piece, struct buf *out)
 {
     const struct syslog_peer peer = {STR("192.0.2.1"), ELEMENT, false};
-    struct heard h;
+    struct received h;
     struct packets p;
     struct err e = {.code = 0};
     const struct journal_entry *entries;
     int rc = 0;
 
-    heard_init(&h, 4096, 3);
+    received_init(&h, 4096, 3);
     packets_init(&p, &h, LINE_MAX_HERE, &peer);
     for (size_t at = 0; at < in.len && rc == 0; at += piece)
         rc = packets_feed(&p, str_head(str_skip(in, at), piece), &e);
     if (rc == 0)
         packets_end(&p);
-    entries = heard_entries(&h, STR("192.0.2.1"), STR("-"));
+    entries = received_entries(&h, STR("192.0.2.1"), STR("-"));
     for (size_t i = 0; i < h.n && rc == 0; i++) {
         const struct journal_entry *x = &entries[i];
 
@@ -53,7 +53,7 @@ static void read_in_pieces(struct str in, size_t piece, struct buf *out)
     else if (p.err.code)
         (void)buf_addf(out, "%s (%zu)", p.err.text, p.bad);
     packets_release(&p);
-    heard_release(&h);
+    received_release(&h);
 }
 
 static const struct {

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "kube/reader.h"
 
-struct heard {
+struct received {
     struct kube_reader reader;
     struct buf text;
 };
@@ -23,7 +23,7 @@ static void on_object(void *arg, enum kube_change c, const struct kube_object *o
 {
     static const char *const names[] = {
         [KUBE_PUT] = "put", [KUBE_DELETED] = "deleted", [KUBE_BOOKMARK] = "bookmark"};
-    struct heard *h = arg;
+    struct received *h = arg;
 
     (void)buf_addf(&h->text, "%s %.*s/%.*s%s%.*s @%.*s", names[c], STR_ARG(o->namespace),
                    STR_ARG(o->name), o->uid.len ? " " : "", STR_ARG(o->uid), STR_ARG(o->version));
@@ -41,7 +41,7 @@ static void on_object(void *arg, enum kube_change c, const struct kube_object *o
 
 static void on_status(void *arg, const struct kube_status *s)
 {
-    struct heard *h = arg;
+    struct received *h = arg;
 
     (void)buf_addf(&h->text, "status %d %s %s %d%s; ", s->code, s->reason, s->message,
                    s->retry_after_s, s->too_large ? " too large" : "");
@@ -49,18 +49,18 @@ static void on_status(void *arg, const struct kube_status *s)
 
 static void on_list(void *arg, struct str version, struct str next)
 {
-    struct heard *h = arg;
+    struct received *h = arg;
 
     (void)buf_addf(&h->text, "list @%.*s next %.*s; ", STR_ARG(version), STR_ARG(next));
 }
 
 static const struct kube_reader_ops ops = {on_object, on_status, on_list};
 
-/* What was heard, fed in pieces of <step>. Static. */
+/* What was received, fed in pieces of <step>. Static. */
 static const char *hear(enum kube_document d, struct str text, size_t step, bool *broken)
 {
     static char out[8192];
-    struct heard h = {.text = BUF_INIT(sizeof(out) - 1)};
+    struct received h = {.text = BUF_INIT(sizeof(out) - 1)};
     struct err e;
 
     kube_reader_init(&h.reader, d, &ops, &h);
@@ -186,7 +186,7 @@ static const char *hear_long(const char *before, size_t n, const char *after, si
 {
     struct buf text = BUF_INIT(n + 4096);
     static char out[8192];
-    struct heard h = {.text = BUF_INIT(sizeof(out) - 1)};
+    struct received h = {.text = BUF_INIT(sizeof(out) - 1)};
     struct err e;
 
     assert_int_equal(buf_addf(&text, "%s", before), 0);

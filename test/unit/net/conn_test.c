@@ -47,12 +47,12 @@ static bool drain(int fd, struct buf *into)
 static void test_echo(void **state)
 {
     struct fixture *f = *state;
-    struct buf heard = BUF_INIT(100);
+    struct buf received = BUF_INIT(100);
     struct owner o;
     int peer = connected(f, &o, &owner_ops);
 
     assert_int_equal(owner_write(&o, "ping", 4), 4);
-    UNTIL(&f->loop, ((void)drain(peer, &heard), heard.len == 4));
+    UNTIL(&f->loop, ((void)drain(peer, &received), received.len == 4));
     assert_int_equal(send(peer, "pong!", 5, 0), 5);
     UNTIL(&f->loop, o.got.len == 5);
     assert_memory_equal(o.got.p, "pong!", 5);
@@ -61,7 +61,7 @@ static void test_echo(void **state)
     assert_int_equal(close(peer), 0);
     UNTIL(&f->loop, o.ended);
     assert_int_equal(o.how, CONN_END_CLEAN);
-    buf_release(&heard);
+    buf_release(&received);
     owner_release(&o);
 }
 
@@ -133,7 +133,7 @@ static void test_T12_an_open_connection_is_asked_about_again(void **state)
     struct turn turn = {.base = {.check = refuse_later}};
     struct fixture *f = *state;
     struct conn_config cfg = config("127.0.0.1", f->port);
-    struct buf heard = BUF_INIT(1000000);
+    struct buf received = BUF_INIT(1000000);
     struct owner o;
     int peer = -1;
 
@@ -149,9 +149,9 @@ static void test_T12_an_open_connection_is_asked_about_again(void **state)
     ASSERT_HAS(o.err.text, "address not allowed");
     assert_int_equal(owner_write(&o, "x", 1), 0);
     owner_release(&o);
-    UNTIL(&f->loop, drain(peer, &heard));
+    UNTIL(&f->loop, drain(peer, &received));
     assert_int_equal(close(peer), 0);
-    buf_release(&heard);
+    buf_release(&received);
 }
 
 static void test_egress(void **state)
@@ -271,7 +271,7 @@ static void test_slow_reader(void **state)
     struct fixture *f = *state;
     const size_t total = 24 << 20;
     char *data = xcalloc(1, total);
-    struct buf heard = BUF_INIT(32 << 20);
+    struct buf received = BUF_INIT(32 << 20);
     size_t taken = 0, k;
     struct owner o;
     int peer = connected(f, &o, &owner_ops);
@@ -288,10 +288,10 @@ static void test_slow_reader(void **state)
     assert_true(conn_unacked(o.conn) > 0);
     assert_int_equal(o.writable, 0);
     loop_turn(&f->loop, 20);
-    while (heard.len < total) {
+    while (received.len < total) {
         unsigned seen = o.writable;
 
-        (void)drain(peer, &heard);
+        (void)drain(peer, &received);
         loop_turn(&f->loop, 10);
         if (o.writable == seen && full)
             continue;
@@ -300,13 +300,13 @@ static void test_slow_reader(void **state)
         full = k == 0;
     }
     assert_true(o.writable > 0);
-    assert_int_equal(heard.len, total);
-    assert_memory_equal(heard.p, data, total);
+    assert_int_equal(received.len, total);
+    assert_memory_equal(received.p, data, total);
     assert_int_equal(conn_written(o.conn), total);
     UNTIL(&f->loop, conn_unacked(o.conn) == 0);
     assert_int_equal(close(peer), 0);
     UNTIL(&f->loop, o.ended);
-    buf_release(&heard);
+    buf_release(&received);
     free(data);
     owner_release(&o);
 }
@@ -314,7 +314,7 @@ static void test_slow_reader(void **state)
 static void test_shutdown(void **state)
 {
     struct fixture *f = *state;
-    struct buf heard = BUF_INIT(100);
+    struct buf received = BUF_INIT(100);
     struct owner o;
     int peer = connected(f, &o, &owner_ops);
 
@@ -323,15 +323,15 @@ static void test_shutdown(void **state)
     owner_shutdown(&o); /* once is enough */
     assert_false(conn_is_open(o.conn));
     assert_int_equal(owner_write(&o, "more", 4), 0);
-    UNTIL(&f->loop, drain(peer, &heard));
-    assert_int_equal(heard.len, 4);
+    UNTIL(&f->loop, drain(peer, &received));
+    assert_int_equal(received.len, 4);
     assert_int_equal(o.ended, 0); /* not before the peer has answered */
     assert_int_equal(send(peer, "bye", 3, 0), 3);
     assert_int_equal(close(peer), 0);
     UNTIL(&f->loop, o.ended);
     assert_int_equal(o.how, CONN_END_CLEAN);
     assert_int_equal(o.got_at_end, 3);
-    buf_release(&heard);
+    buf_release(&received);
     owner_release(&o);
 }
 
@@ -465,7 +465,7 @@ static void test_free_in_each_callback(void **state)
     struct fixture *f = *state;
     const struct conn_config cfg = config("127.0.0.1", f->port);
     static char data[1 << 20];
-    struct buf heard = BUF_INIT(256 << 20);
+    struct buf received = BUF_INIT(256 << 20);
     struct owner o;
     int peer;
 
@@ -485,7 +485,7 @@ static void test_free_in_each_callback(void **state)
     o.free_when = FREE_IN_WRITABLE;
     while (owner_write(&o, data, sizeof(data)) > 0)
         loop_turn(&f->loop, 0);
-    UNTIL(&f->loop, ((void)drain(peer, &heard), o.writable));
+    UNTIL(&f->loop, ((void)drain(peer, &received), o.writable));
     assert_int_equal(close(peer), 0);
 
     peer = connected(f, &o, &owner_ops);
@@ -494,7 +494,7 @@ static void test_free_in_each_callback(void **state)
     UNTIL(&f->loop, o.ended);
     assert_null(o.conn);
     owner_release(&o);
-    buf_release(&heard);
+    buf_release(&received);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

@@ -39,7 +39,7 @@ struct peer {
     SSL_CTX *ctx;
     enum act act;
     atomic_bool may_read;
-    struct buf heard;
+    struct buf received;
     bool running;
     bool handshake_ok;
     char sni[64];
@@ -63,7 +63,7 @@ static inline void peer_echo(struct peer *p, SSL *ssl, bool echo)
     while ((k = SSL_read(ssl, part, sizeof(part))) > 0) {
         if (echo)
             (void)SSL_write(ssl, part, k);
-        else if (buf_add(&p->heard, part, (size_t)k) < 0)
+        else if (buf_add(&p->received, part, (size_t)k) < 0)
             abort();
     }
 }
@@ -173,7 +173,7 @@ static inline int setup(void **state)
     assert_int_equal(fixture_setup((void **)&t->f), 0);
     t->ca = cert_make(&ca);
     t->peer.listener = t->f->listener;
-    t->peer.heard = BUF_INIT(64 << 20);
+    t->peer.received = BUF_INIT(64 << 20);
     *state = t;
     return 0;
 }
@@ -261,7 +261,7 @@ static inline void finish(struct tls_fixture *t)
     join(t);
     SSL_CTX_free(t->peer.ctx);
     cert_release(&t->server);
-    buf_release(&t->peer.heard);
+    buf_release(&t->peer.received);
 }
 
 #endif

@@ -232,7 +232,7 @@ static void test_system_roots(void **state)
     expect_opened(t);
     finish(t);
 
-    t->peer.heard = BUF_INIT(10);
+    t->peer.received = BUF_INIT(10);
     serve(t, &spec, ACT_GOODBYE);
     connect_tls(t, "logs.test", true, false); /* ca= is added to them */
     expect_opened(t);
@@ -383,8 +383,8 @@ static void test_slow_reader(void **state)
     assert_int_equal(t->owner.how, CONN_END_CLEAN);
     UNTIL(&t->f->loop, conn_unacked(t->owner.conn) == 0);
     join(t);
-    assert_int_equal(t->peer.heard.len, sent.len);
-    assert_memory_equal(t->peer.heard.p, sent.p, sent.len);
+    assert_int_equal(t->peer.received.len, sent.len);
+    assert_memory_equal(t->peer.received.p, sent.p, sent.len);
     buf_release(&sent);
     finish(t);
 }

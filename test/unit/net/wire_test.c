@@ -11,7 +11,7 @@ struct pair {
     struct wire wire;
     int peer;
     BIO *bio;
-    struct buf heard;
+    struct buf received;
 };
 
 static int setup(void **state)
@@ -27,7 +27,7 @@ static int setup(void **state)
     p->wire.budget = SIZE_MAX;
     p->peer = fds[1];
     p->bio = wire_bio(&p->wire);
-    p->heard = BUF_INIT(1 << 20);
+    p->received = BUF_INIT(1 << 20);
     assert_non_null(p->bio);
     *state = p;
     return 0;
@@ -42,7 +42,7 @@ static int teardown(void **state)
     assert_int_equal(p->wire.fd, -1);
     if (p->peer >= 0)
         assert_int_equal(close(p->peer), 0);
-    buf_release(&p->heard);
+    buf_release(&p->received);
     free(p);
     return 0;
 }
@@ -53,7 +53,7 @@ static void hear(struct pair *p)
     ssize_t k;
 
     while ((k = recv(p->peer, part, sizeof(part), 0)) > 0)
-        assert_int_equal(buf_add(&p->heard, part, (size_t)k), 0);
+        assert_int_equal(buf_add(&p->received, part, (size_t)k), 0);
 }
 
 /* Bytes that tell their place. */
@@ -93,8 +93,8 @@ static void test_bio_order_and_bound(void **state)
     hear(p);
     fill(want, written, 0);
     assert_int_equal(p->wire.written, written);
-    assert_int_equal(p->heard.len, written);
-    assert_memory_equal(p->heard.p, want, written);
+    assert_int_equal(p->received.len, written);
+    assert_memory_equal(p->received.p, want, written);
 }
 
 /* More than a record at once: then a part is taken, and said so. */
@@ -112,8 +112,8 @@ static void test_bio_part(void **state)
         hear(p);
     hear(p);
     assert_int_equal(p->wire.written, k);
-    assert_int_equal(p->heard.len, k);
-    assert_memory_equal(p->heard.p, want, p->heard.len);
+    assert_int_equal(p->received.len, k);
+    assert_memory_equal(p->received.p, want, p->received.len);
 }
 
 static void test_bio_read(void **state)

@@ -14,8 +14,8 @@ struct user {
     char pong[WS_CONTROL_MAX + 1];
     struct ws_end end;
     int peer;
-    struct buf heard; /* by the peer */
-    struct str give;  /* the message that was put by, when the socket takes more */
+    struct buf received; /* by the peer */
+    struct str give;     /* the message that was put by, when the socket takes more */
 };
 
 static void on_ws_opened(void *arg)
@@ -57,7 +57,7 @@ static void listen_peer(struct user *u)
     ssize_t k;
 
     while ((k = recv(u->peer, part, sizeof(part), 0)) > 0)
-        assert_int_equal(buf_add(&u->heard, part, (size_t)k), 0);
+        assert_int_equal(buf_add(&u->received, part, (size_t)k), 0);
 }
 
 static void say(struct user *u, struct str s)
@@ -74,16 +74,16 @@ static void start(struct user *u, struct fixture *f)
         .backlog_max = 16 << 20,
     };
 
-    *u = (struct user){.f = f, .peer = -1, .heard = BUF_INIT(16 << 20)};
+    *u = (struct user){.f = f, .peer = -1, .received = BUF_INIT(16 << 20)};
     u->ws = ws_create(&f->loop, f->dns, &cfg, &ws_callbacks, u);
     UNTIL(&f->loop, (u->peer = accept_one(f->listener)) >= 0);
-    UNTIL(&f->loop,
-          (listen_peer(u), u->heard.len > 4 && str_ends(buf_str(&u->heard), STR("\r\n\r\n"))));
+    UNTIL(&f->loop, (listen_peer(u),
+                     u->received.len > 4 && str_ends(buf_str(&u->received), STR("\r\n\r\n"))));
 }
 
 static void upgrade(struct user *u, struct str behind)
 {
-    const char *key = strstr(u->heard.p, "Sec-WebSocket-Key: ") + 19;
+    const char *key = strstr(u->received.p, "Sec-WebSocket-Key: ") + 19;
     char text[128];
     unsigned char digest[20], accept[32];
     struct buf answer = BUF_INIT(100000);
@@ -97,31 +97,31 @@ static void upgrade(struct user *u, struct str behind)
                               accept),
                      0);
     assert_int_equal(buf_add_str(&answer, behind), 0);
-    buf_clear(&u->heard);
+    buf_clear(&u->received);
     say(u, buf_str(&answer));
     buf_release(&answer);
     UNTIL(&u->f->loop, u->opened || u->ended);
     assert_int_equal(u->opened, 1);
 }
 
-/* The next frame that the peer heard, unmasked in place; taken off. */
+/* The next frame that the peer received, unmasked in place; taken off. */
 static struct str frame(struct user *u, unsigned *op, struct buf *into)
 {
     const uint8_t *p;
     size_t n, head = 2;
 
-    UNTIL(&u->f->loop, (listen_peer(u), u->heard.len >= 6));
-    p = (const uint8_t *)u->heard.p;
+    UNTIL(&u->f->loop, (listen_peer(u), u->received.len >= 6));
+    p = (const uint8_t *)u->received.p;
     *op = p[0] & 15;
     assert_true(p[0] & 0x80 && p[1] & 0x80);
     n = p[1] & 0x7f;
     assert_true(n < 126);
-    UNTIL(&u->f->loop, (listen_peer(u), u->heard.len >= head + 4 + n));
-    p = (const uint8_t *)u->heard.p;
+    UNTIL(&u->f->loop, (listen_peer(u), u->received.len >= head + 4 + n));
+    p = (const uint8_t *)u->received.p;
     buf_clear(into);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(buf_add_ch(into, (char)(p[head + 4 + i] ^ p[head + i % 4])), 0);
-    buf_consume(&u->heard, head + 4 + n);
+    buf_consume(&u->received, head + 4 + n);
     return buf_str(into);
 }
 
@@ -130,7 +130,7 @@ static void finish(struct user *u)
     ws_free(u->ws);
     if (u->peer >= 0)
         assert_int_equal(close(u->peer), 0);
-    buf_release(&u->heard);
+    buf_release(&u->received);
 }
 
 static void frames_both_ways(void **state)
@@ -294,13 +294,13 @@ static void T03_a_message_put_by(void **state)
     assert_in_range(ws_backlog(u.ws), 1, sizeof(big));
     assert_int_equal(ws_send(u.ws, WS_TEXT, STR("in the middle"), STR("2")), -1);
     u.give = str_make(big, sizeof(big));
-    UNTIL(&u.f->loop, (listen_peer(&u), u.heard.len >= head + sizeof(big) + sizeof(ping)));
-    assert_int_equal(u.heard.len, head + sizeof(big) + sizeof(ping));
-    assert_int_equal((uint8_t)u.heard.p[0], 0x80 | WS_BINARY);
+    UNTIL(&u.f->loop, (listen_peer(&u), u.received.len >= head + sizeof(big) + sizeof(ping)));
+    assert_int_equal(u.received.len, head + sizeof(big) + sizeof(ping));
+    assert_int_equal((uint8_t)u.received.p[0], 0x80 | WS_BINARY);
     for (size_t i = 0; i < sizeof(big); i++)
-        if ((char)(u.heard.p[head + i] ^ u.heard.p[head - 4 + i % 4]) != big[i])
+        if ((char)(u.received.p[head + i] ^ u.received.p[head - 4 + i % 4]) != big[i])
             fail_msg("byte %zu of the message", i);
-    (void)memcpy(ping, u.heard.p + head + sizeof(big), sizeof(ping));
+    (void)memcpy(ping, u.received.p + head + sizeof(big), sizeof(ping));
     assert_int_equal(ping[0], 0x80 | WS_PING);
     assert_int_equal(ping[6] ^ ping[2], '1');
     assert_false(ws_is_put_by(u.ws));

@@ -59,12 +59,12 @@ static struct drain_report second[] = {
      .lag_bytes = 30,
      .lag_ms = 61001,
      .growth = 10,
-     .held_most = 100,
+     .pinned_most = 100,
      .retry_in_ms = 400,
      .counters = COUNTERS(100)},
     {.name = "syslog+tcp://b:601#000002", .promise = "p", .state = "open", .counters = COUNTERS(0)},
 };
-static struct engine_report one = {
+static struct worker_report one = {
     .worker = 0,
     .drains = first,
     .ndrains = 2,
@@ -73,7 +73,7 @@ static struct engine_report one = {
     .parked = 1,
     .parked_dropped = 2,
     .segments = 6,
-    .held_bytes = 700,
+    .pinned_bytes = 700,
     .inflight_bytes = 80,
     .turn_ms_max = 9,
     .reader = {.bytes_read = 1,
@@ -85,7 +85,7 @@ static struct engine_report one = {
                .late_bytes = 7,
                .open_segments = 8},
 };
-static struct engine_report two = {
+static struct worker_report two = {
     .worker = 1,
     .drains = second,
     .ndrains = 2,
@@ -94,7 +94,7 @@ static struct engine_report two = {
     .parked = 10,
     .parked_dropped = 20,
     .segments = 60,
-    .held_bytes = 7000,
+    .pinned_bytes = 7000,
     .inflight_bytes = 800,
     .turn_ms_max = 4,
     .reader = {.bytes_read = 10,
@@ -125,12 +125,12 @@ static const struct node_facts facts = {
     .degraded = 1,
     .turn_ms_max = 2,
     .memory_bound = 43,
-    .held_max = 20000,
+    .pinned_max = 20000,
 };
 
-static struct engine_report *const both[] = {&one, &two};
+static struct worker_report *const both[] = {&one, &two};
 
-static struct buf print(struct engine_report *const *reports, unsigned n,
+static struct buf print(struct worker_report *const *reports, unsigned n,
                         int (*render)(const struct snapshot *, struct buf *))
 {
     struct buf out = BUF_INIT(SNAPSHOT_TEXT_MAX);
@@ -370,7 +370,7 @@ static void the_node_is_added_up(void **state)
 
 static void a_silent_worker_is_admitted(void **state)
 {
-    struct engine_report *const half[] = {&one, NULL};
+    struct worker_report *const half[] = {&one, NULL};
     struct buf out = print(half, 2, metrics_render);
 
     (void)state;
@@ -383,8 +383,8 @@ static void a_silent_worker_is_admitted(void **state)
 static void labels_are_escaped(void **state)
 {
     struct drain_report odd = {.name = "a\\b\"c\nd", .promise = "p", .state = "open"};
-    struct engine_report report = {.drains = &odd, .ndrains = 1};
-    struct buf out = print((struct engine_report *[]){&report}, 1, metrics_render);
+    struct worker_report report = {.drains = &odd, .ndrains = 1};
+    struct buf out = print((struct worker_report *[]){&report}, 1, metrics_render);
 
     (void)state;
     has_line(&out, "logtrain_connections{drain=\"a\\\\b\\\"c\\nd\"} 1");

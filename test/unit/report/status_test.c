@@ -25,15 +25,15 @@ struct fixture {
     struct status *status;
     unsigned asked[WORKERS];
     bool hold[WORKERS]; /* the answer waits for release() */
-    void (*done[WORKERS])(void *darg, struct engine_report *r);
+    void (*done[WORKERS])(void *darg, struct worker_report *r);
     void *darg[WORKERS];
     bool degraded;
     struct node_facts facts; /* what else the node says */
 };
 
-static struct engine_report *report_of(unsigned w)
+static struct worker_report *report_of(unsigned w)
 {
-    struct engine_report *r = xcalloc(1, sizeof(*r));
+    struct worker_report *r = xcalloc(1, sizeof(*r));
 
     r->worker = w;
     r->drains = xcalloc(1, sizeof(*r->drains));
@@ -41,7 +41,7 @@ static struct engine_report *report_of(unsigned w)
     return r;
 }
 
-static void ask(void *arg, unsigned w, void (*done)(void *darg, struct engine_report *r),
+static void ask(void *arg, unsigned w, void (*done)(void *darg, struct worker_report *r),
                 void *darg)
 {
     struct fixture *f = arg;

@@ -141,8 +141,8 @@ static void pending_streams_may_go(void **state)
     world_close(&w);
 }
 
-static struct origin *stream_heard(struct world *w, const char *hostname, bool trusted,
-                                   const char *owner)
+static struct origin *stream_received(struct world *w, const char *hostname, bool trusted,
+                                      const char *owner)
 {
     struct identity id = {
         .hostname = str_of(hostname), .owner = str_of(owner), .network = true, .trusted = trusted};
@@ -150,7 +150,7 @@ static struct origin *stream_heard(struct world *w, const char *hostname, bool t
     return origin_create(&w->set, identity_create(&id));
 }
 
-/* K12 once more: of what is heard under a hostname, an owner has what is marked as his, and nothing
+/* K12 once more: of what is received under a hostname, an owner has what is marked as his, and nothing
  * of what others say under it, nor of a pod that calls itself so; operators have all. */
 static void K12_an_owner_has_only_what_is_trusted(void **state)
 {
@@ -160,8 +160,8 @@ static void K12_an_owner_has_only_what_is_trusted(void **state)
 
     (void)state;
     world_open(&w);
-    router_stream_add(w.router, trusted = stream_heard(&w, "a.b", true, "name:a.b"), false);
-    router_stream_add(w.router, claimed = stream_heard(&w, "a.b", false, ""), false);
+    router_stream_add(w.router, trusted = stream_received(&w, "a.b", true, "name:a.b"), false);
+    router_stream_add(w.router, claimed = stream_received(&w, "a.b", false, ""), false);
     router_stream_add(w.router, pod = stream_owned(&w, "a.b", "p1"), false);
     owners = router_source_create_owner(w.router, "owners");
     operators = router_source_create(w.router, "operators");

@@ -86,8 +86,8 @@ static void world_close(struct world *w)
     loop_release(&w->loop);
 }
 
-/* What worker <i> has heard since the last time is <want>. */
-static void assert_heard(struct world *w, int i, const char *want)
+/* What worker <i> has received since the last time is <want>. */
+static void assert_received(struct world *w, int i, const char *want)
 {
     loop_turn(&w->loop, 0);
     assert_string_equal(w->ears[i].log, want);
@@ -118,20 +118,20 @@ static void workers_hear_all_from_their_introduction_on(void **state)
     assert_int_equal(origin_segment_add(o, "/l/0.log", &a, 0), 1);
     origin_grew(o); /* nobody listens */
     origin_introduce(o, 0);
-    assert_heard(&w, 0, "stream(web) seg(1,/l/0.log,0) ");
+    assert_received(&w, 0, "stream(web) seg(1,/l/0.log,0) ");
     assert_int_equal(origin_segment_add(o, "/l/1.log", &b, 1), 2);
     origin_segment_rename(o, origin_segment_find(o, &a), "/l/0.log.T");
-    assert_heard(&w, 0, "seg(2,/l/1.log,1) path(1,/l/0.log.T) ");
+    assert_received(&w, 0, "seg(2,/l/1.log,1) path(1,/l/0.log.T) ");
     origin_segment_rename(o, origin_segment_find(o, &a), NULL);
     assert_null(origin_segment_find(o, &a));
     origin_set_identity(o, called("shop"));
-    assert_heard(&w, 0, "path(1,-) identity(shop) ");
+    assert_received(&w, 0, "path(1,-) identity(shop) ");
     origin_introduce(o, 1); /* hears of what there is, not of what there was */
     origin_introduce(o, 1);
-    assert_heard(&w, 1, "stream(shop) seg(2,/l/1.log,1) ");
+    assert_received(&w, 1, "stream(shop) seg(2,/l/1.log,1) ");
     assert_int_equal(origin_segment_add(o, "/l/2.log", &c, 2), 3);
-    assert_heard(&w, 0, "seg(3,/l/2.log,2) ");
-    assert_heard(&w, 1, "seg(3,/l/2.log,2) ");
+    assert_received(&w, 0, "seg(3,/l/2.log,2) ");
+    assert_received(&w, 1, "seg(3,/l/2.log,2) ");
     world_close(&w);
 }
 
@@ -147,10 +147,10 @@ static void grew_is_posted_once_until_looked_at(void **state)
     origin_introduce(o, 1);
     for (int i = 0; i < 5; i++)
         origin_grew(o);
-    assert_heard(&w, 0, "stream(web) grew ");
-    assert_heard(&w, 1, "stream(web) grew ");
+    assert_received(&w, 0, "stream(web) grew ");
+    assert_received(&w, 1, "stream(web) grew ");
     origin_grew(o);
-    assert_heard(&w, 0, "grew ");
+    assert_received(&w, 0, "grew ");
     world_close(&w);
 }
 
@@ -170,8 +170,8 @@ static void finished_is_freed_with_the_last_that_knows_it(void **state)
     origin_finish(o);
     origin_grew(o);
     origin_introduce(o, 1); /* late, but it is told so */
-    assert_heard(&w, 0, "stream(web) finished ");
-    assert_heard(&w, 1, "stream(web) finished ");
+    assert_received(&w, 0, "stream(web) finished ");
+    assert_received(&w, 1, "stream(web) finished ");
     assert_ptr_equal(origins_find(&w.set, id), o);
     assert_false(origin_forgotten(o, 1));
     assert_true(origin_forgotten(o, 0));
@@ -204,7 +204,7 @@ static void inodes_are_told_apart_by_birth(void **state)
     world_close(&w);
 }
 
-static void owners_begin_behind_what_was_heard_for_others(void **state)
+static void owners_begin_behind_what_was_received_for_others(void **state)
 {
     struct identity id = {.hostname = STR("web.shop"), .network = true, .trusted = true};
     struct segment_id a = inode(1), b = inode(2), c = inode(3), d = inode(4);
@@ -215,7 +215,7 @@ static void owners_begin_behind_what_was_heard_for_others(void **state)
     world_open(&w);
     o = origin_create(&w.set, identity_create(&id));
     assert_int_equal(origin_owned_from(o, true), 0);
-    (void)origin_journal_add(o, NULL, 7, &a, STR("")); /* heard when nobody knew */
+    (void)origin_journal_add(o, NULL, 7, &a, STR("")); /* received when nobody knew */
     id.tenant = STR("shop/1");
     origin_set_identity(o, identity_create(&id));
     assert_int_equal(origin_owned_from(o, true), 0);
@@ -240,7 +240,7 @@ int main(void)
         cmocka_unit_test(grew_is_posted_once_until_looked_at),
         cmocka_unit_test(finished_is_freed_with_the_last_that_knows_it),
         cmocka_unit_test(inodes_are_told_apart_by_birth),
-        cmocka_unit_test(owners_begin_behind_what_was_heard_for_others),
+        cmocka_unit_test(owners_begin_behind_what_was_received_for_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ struct world {
 
 static void work(struct loop_task *t)
 {
-    kube_heard_work(container_of(t, struct kube_cluster, work));
+    kube_received_work(container_of(t, struct kube_cluster, work));
 }
 
 static void world_open(struct world *w, bool akkeris)
@@ -46,8 +46,8 @@ static void world_open(struct world *w, bool akkeris)
                                                   .namespaces = true};
     kube_store_init(&w->cluster.store);
     w->cluster.store.by_name = true;
-    map_init(&w->cluster.heard);
-    list_init(&w->cluster.heard_dirty);
+    map_init(&w->cluster.received);
+    list_init(&w->cluster.received_dirty);
     list_init(&w->cluster.pods);
     list_init(&w->cluster.fetches);
     loop_task_init(&w->cluster.work, work);
@@ -70,7 +70,7 @@ static void give(struct world *w, const struct object *of)
         o.notes[KUBE_NOTE_DRAINS] = str_of(of->drains);
     o.notes[KUBE_NOTE_HOSTNAME] = STR("claimed.shop");
     if (kube_store_put(&w->cluster.store, of->kind, &o))
-        kube_heard_mark(&w->cluster, of->kind, &o);
+        kube_received_mark(&w->cluster, of->kind, &o);
     loop_turn(&w->f.loop, 0);
 }
 
@@ -122,7 +122,7 @@ static void drop(struct world *w, enum kube_kind k, const char *namespace, const
     *find(w, k, namespace, name) = w->objects[w->nobjects - 1];
     w->nobjects--;
     if (kube_store_del(&w->cluster.store, k, &o))
-        kube_heard_mark(&w->cluster, k, &o);
+        kube_received_mark(&w->cluster, k, &o);
     loop_turn(&w->f.loop, 0);
     answer(w);
 }
@@ -132,7 +132,7 @@ static struct origin *hear(struct world *w, const char *hostname)
     struct identity id = {.hostname = str_of(hostname), .network = true, .trusted = true};
     struct origin *o = origin_create(&w->f.set, identity_create(&id));
 
-    if (kube_heard_found(&w->cluster, o)) {
+    if (kube_received_found(&w->cluster, o)) {
         router_stream_add(w->f.router, o, false);
         return o;
     }
@@ -145,12 +145,12 @@ static struct origin *hear(struct world *w, const char *hostname)
 static void unhear(struct world *w, struct origin *o)
 {
     router_stream_remove(w->f.router, o);
-    kube_heard_gone(&w->cluster, o);
+    kube_received_gone(&w->cluster, o);
 }
 
 static bool wanted(struct world *w, const char *hostname)
 {
-    enum identify_wants k = kube_heard_wants(&w->cluster.identify, str_of(hostname));
+    enum identify_wants k = kube_received_wants(&w->cluster.identify, str_of(hostname));
 
     assert_int_not_equal(k, IDENTIFY_UNKNOWN);
     return k == IDENTIFY_YES;
@@ -167,10 +167,10 @@ static uint64_t routes(const struct world *w)
 static void world_close(struct world *w)
 {
     datasource_close(w->source);
-    assert_int_equal(w->cluster.heard.len, 0);
+    assert_int_equal(w->cluster.received.len, 0);
     loop_task_cancel(&w->cluster.work);
     kube_store_release(&w->cluster.store);
-    map_release(&w->cluster.heard);
+    map_release(&w->cluster.received);
     fixture_close(&w->f);
 }
 
@@ -184,7 +184,7 @@ static void a_name_is_its_workloads(void **state)
     put(&w, KUBE_DEPLOYMENT, "shop", "web", "u1");
     put(&w, KUBE_DEPLOYMENT, "shop", "other", "u2");
     put(&w, KUBE_DEPLOYMENT, "evil", "web", "u3");
-    assert_int_equal(routes(&w), 0); /* none for what nobody has heard */
+    assert_int_equal(routes(&w), 0); /* none for what nobody has received */
     assert_true(wanted(&w, "web.shop"));
     assert_false(wanted(&w, "claimed.shop"));
     assert_false(wanted(&w, "web"));

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 struct news_mail {
     struct mail mail;
@@ -22,18 +22,18 @@ static void tell(void *control, struct mail *mail)
     free(m);
 }
 
-void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kind what,
+void worker_news(struct worker *wk, struct drain_spec *spec, enum drain_news_kind what,
                  uint64_t amount)
 {
     struct news_mail *m;
 
-    if (!en->cfg.news || !spec->owner)
+    if (!wk->cfg.news || !spec->owner)
         return;
     m = xcalloc(1, sizeof(*m));
     m->mail.handle = tell;
-    m->news = en->cfg.news;
-    m->news_of = (struct drain_news){en->cfg.index, drain_spec_ref(spec), what, amount};
-    mailbox_post(en->cfg.control, &m->mail);
+    m->news = wk->cfg.news;
+    m->news_of = (struct drain_news){wk->cfg.index, drain_spec_ref(spec), what, amount};
+    mailbox_post(wk->cfg.control, &m->mail);
 }
 
 struct unreadable_mail {
@@ -53,19 +53,19 @@ static void tell_unreadable(void *control, struct mail *mail)
     free(m);
 }
 
-void engine_unreadable(struct reader *r, const struct segment *seg, bool now)
+void worker_unreadable(struct reader *r, const struct segment *seg, bool now)
 {
-    struct engine *en = container_of(r, struct engine, reader);
+    struct worker *wk = container_of(r, struct worker, reader);
     struct unreadable_mail *m;
 
-    if (!en->cfg.unreadable)
+    if (!wk->cfg.unreadable)
         return;
     m = xcalloc(1, sizeof(*m));
     *m = (struct unreadable_mail){.mail = {.handle = tell_unreadable},
-                                  .unreadable = en->cfg.unreadable,
-                                  .worker = en->cfg.index,
+                                  .unreadable = wk->cfg.unreadable,
+                                  .worker = wk->cfg.index,
                                   .stream = seg->stream->id,
                                   .no = seg->no,
                                   .now = now};
-    mailbox_post(en->cfg.control, &m->mail);
+    mailbox_post(wk->cfg.control, &m->mail);
 }

@@ -1,36 +1,36 @@
 /* See held.h. */
-#include "control/held.h"
+#include "control/pinned.h"
 
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 
-struct held {
+struct pinned {
     uint64_t max;
-    struct engine **engines; /* borrowed */
+    struct worker **workers; /* borrowed */
     struct {
-        struct held_segment *list;
+        struct pinned_segment *list;
         size_t n;
         uint64_t evictions; /* asked for */
-    } workers[WORKERS_MAX];
+    } of[WORKERS_MAX];
 };
 
-struct held *held_create(uint64_t max, struct engine **engines)
+struct pinned *pinned_create(uint64_t max, struct worker **workers)
 {
-    struct held *h = xcalloc(1, sizeof(*h));
+    struct pinned *h = xcalloc(1, sizeof(*h));
 
     h->max = max;
-    h->engines = engines;
+    h->workers = workers;
     return h;
 }
 
-void held_free(struct held *h)
+void pinned_free(struct pinned *h)
 {
     if (!h)
         return;
     for (size_t w = 0; w < WORKERS_MAX; w++)
-        free(h->workers[w].list);
+        free(h->of[w].list);
     free(h);
 }
 
@@ -38,32 +38,32 @@ void held_free(struct held *h)
 
 static int by_file(const void *pa, const void *pb)
 {
-    const struct held_segment *a = pa, *b = pb;
+    const struct pinned_segment *a = pa, *b = pb;
 
     if (a->stream != b->stream)
         return a->stream < b->stream ? -1 : 1;
     return a->no < b->no ? -1 : a->no > b->no;
 }
 
-static bool same_file(const struct held_segment *a, const struct held_segment *b)
+static bool same_file(const struct pinned_segment *a, const struct pinned_segment *b)
 {
     return a->stream == b->stream && a->no == b->no;
 }
 
 /* <list> is sorted: is entry <i> the first of its file? */
-static bool is_first(const struct held_segment *list, size_t i)
+static bool is_first(const struct pinned_segment *list, size_t i)
 {
     return i == 0 || !same_file(&list[i - 1], &list[i]);
 }
 
-static bool is_shared(const struct held_segment *list, size_t n, size_t i)
+static bool is_shared(const struct pinned_segment *list, size_t n, size_t i)
 {
     return !is_first(list, i) || (i + 1 < n && same_file(&list[i], &list[i + 1]));
 }
 
-static const struct held_segment *largest_packed(const struct held_segment *list, size_t n)
+static const struct pinned_segment *largest_packed(const struct pinned_segment *list, size_t n)
 {
-    const struct held_segment *best = NULL;
+    const struct pinned_segment *best = NULL;
 
     for (size_t i = 0; i < n; i++)
         if (list[i].packed && (!best || list[i].bytes > best->bytes))
@@ -72,10 +72,10 @@ static const struct held_segment *largest_packed(const struct held_segment *list
 }
 
 /* The stream that holds most; *bytes is what it holds, *total what all do. */
-static const struct held_segment *largest_stream(const struct held_segment *list, size_t n,
-                                                 uint64_t *bytes, uint64_t *total)
+static const struct pinned_segment *largest_stream(const struct pinned_segment *list, size_t n,
+                                                   uint64_t *bytes, uint64_t *total)
 {
-    const struct held_segment *best = NULL, *stream = NULL;
+    const struct pinned_segment *best = NULL, *stream = NULL;
     uint64_t sum = 0;
 
     *bytes = *total = 0;
@@ -96,7 +96,7 @@ static const struct held_segment *largest_stream(const struct held_segment *list
     return best;
 }
 
-static uint64_t largest_drain(const struct held_segment *list, size_t n)
+static uint64_t largest_drain(const struct pinned_segment *list, size_t n)
 {
     uint64_t best = 0, most = 0;
 
@@ -116,10 +116,10 @@ static uint64_t largest_drain(const struct held_segment *list, size_t n)
 }
 
 /* The oldest file of the stream of which <drain> holds most; <alone>: that nobody else holds. */
-static const struct held_segment *oldest_of(const struct held_segment *list, size_t n,
-                                            uint64_t drain, bool alone)
+static const struct pinned_segment *oldest_of(const struct pinned_segment *list, size_t n,
+                                              uint64_t drain, bool alone)
 {
-    const struct held_segment *best = NULL, *oldest = NULL;
+    const struct pinned_segment *best = NULL, *oldest = NULL;
     uint64_t sum = 0, most = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -138,21 +138,21 @@ static const struct held_segment *oldest_of(const struct held_segment *list, siz
     return best;
 }
 
-const struct held_segment *held_choose(struct held_segment *list, size_t n, uint64_t max)
+const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n, uint64_t max)
 {
-    const struct held_segment *stream, *found;
+    const struct pinned_segment *stream, *found;
     uint64_t most, total, drain;
 
     if (n == 0)
         return NULL;
     qsort(list, n, sizeof(*list), by_file);
     stream = largest_stream(list, n, &most, &total);
-    if (total <= max && most <= max / HELD_STREAM_PART)
+    if (total <= max && most <= max / PINNED_STREAM_PART)
         return NULL;
     found = largest_packed(list, n);
     if (found)
         return found;
-    if (most > max / HELD_STREAM_PART)
+    if (most > max / PINNED_STREAM_PART)
         return stream;
     drain = largest_drain(list, n);
     found = oldest_of(list, n, drain, true);
@@ -162,23 +162,23 @@ const struct held_segment *held_choose(struct held_segment *list, size_t n, uint
 /* ---- giving up ---- */
 
 /* All that the workers told of. Heap. */
-static struct held_segment *all_of(const struct held *h, size_t *n)
+static struct pinned_segment *all_of(const struct pinned *h, size_t *n)
 {
-    struct held_segment *all;
+    struct pinned_segment *all;
 
     *n = 0;
     for (size_t w = 0; w < WORKERS_MAX; w++)
-        *n += h->workers[w].n;
+        *n += h->of[w].n;
     all = xcalloc(*n + 1, sizeof(*all));
     *n = 0;
     for (size_t w = 0; w < WORKERS_MAX; w++)
-        for (size_t i = 0; i < h->workers[w].n; i++)
-            all[(*n)++] = h->workers[w].list[i];
+        for (size_t i = 0; i < h->of[w].n; i++)
+            all[(*n)++] = h->of[w].list[i];
     return all;
 }
 
 /* Takes the entries of <file> out. True when there was one. */
-static bool take_out(struct held_segment *list, size_t *n, const struct held_segment *file)
+static bool take_out(struct pinned_segment *list, size_t *n, const struct pinned_segment *file)
 {
     size_t left = 0, had = *n;
 
@@ -189,27 +189,27 @@ static bool take_out(struct held_segment *list, size_t *n, const struct held_seg
     return left < had;
 }
 
-static void evict(struct held *h, const struct held_segment *file)
+static void evict(struct pinned *h, const struct pinned_segment *file)
 {
     for (size_t w = 0; w < WORKERS_MAX; w++)
-        if (take_out(h->workers[w].list, &h->workers[w].n, file))
-            engine_evict(h->engines[w], file, ++h->workers[w].evictions);
+        if (take_out(h->of[w].list, &h->of[w].n, file))
+            worker_evict(h->workers[w], file, ++h->of[w].evictions);
 }
 
-void held_take(struct held *h, struct held_report *r)
+void pinned_take(struct pinned *h, struct pinned_report *r)
 {
-    const struct held_segment *found;
-    struct held_segment *all, file;
+    const struct pinned_segment *found;
+    struct pinned_segment *all, file;
     size_t n;
 
-    if (r->evictions < h->workers[r->worker].evictions)
+    if (r->evictions < h->of[r->worker].evictions)
         return; /* it was written before our last word came: another follows */
-    free(h->workers[r->worker].list);
-    h->workers[r->worker].list = r->list;
-    h->workers[r->worker].n = r->n;
+    free(h->of[r->worker].list);
+    h->of[r->worker].list = r->list;
+    h->of[r->worker].n = r->n;
     r->list = NULL;
     all = all_of(h, &n);
-    while ((found = held_choose(all, n, h->max))) {
+    while ((found = pinned_choose(all, n, h->max))) {
         file = *found;
         evict(h, &file);
         (void)take_out(all, &n, &file);

@@ -11,24 +11,24 @@
  *
  * Control thread only.
  */
-#ifndef CONTROL_HELD_H
-#define CONTROL_HELD_H
+#ifndef CONTROL_PINNED_H
+#define CONTROL_PINNED_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "drains/engine.h"
+#include "drains/worker.h"
 
-struct held;
+struct pinned;
 
 /* <max>: HELD_BYTES_MAX. */
-struct held *held_create(uint64_t max, struct engine **engines);
-void held_free(struct held *h); /* NULL is fine */
-/* engine_config.held. */
-void held_take(struct held *h, struct held_report *r);
+struct pinned *pinned_create(uint64_t max, struct worker **workers);
+void pinned_free(struct pinned *h); /* NULL is fine */
+/* worker_config.pinned. */
+void pinned_take(struct pinned *h, struct pinned_report *r);
 
 /* What is to be given up of <list> (which is put in another order) so that it fits; NULL = it fits.
  * Of a file that several hold, one of its entries. */
-const struct held_segment *held_choose(struct held_segment *list, size_t n, uint64_t max);
+const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n, uint64_t max);
 
 #endif

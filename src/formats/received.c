@@ -1,5 +1,5 @@
 /*
- * What a record heard on a network input has besides what its stream is called (struct
+ * What a record received on a network input has besides what its stream is called (struct
  * record_syslog), for all formats: such a record brings its own tag, severity and facility, and
  * where a format has room for them PROCID, MSGID and structured data. Not laid out ahead, since all
  * of it changes from record to record.
@@ -40,7 +40,7 @@ static size_t members(const struct record *r, bool tag, struct member out[4])
     return n;
 }
 
-size_t format_heard_len(const struct record *r, bool tag, const char *prefix)
+size_t format_received_len(const struct record *r, bool tag, const char *prefix)
 {
     struct member m[4];
     size_t used, len = 0, n = members(r, tag, m);
@@ -51,7 +51,7 @@ size_t format_heard_len(const struct record *r, bool tag, const char *prefix)
     return len;
 }
 
-char *format_heard_put(char *d, const struct record *r, bool tag, const char *prefix)
+char *format_received_put(char *d, const struct record *r, bool tag, const char *prefix)
 {
     struct member m[4];
     size_t n = members(r, tag, m);
@@ -153,8 +153,8 @@ static char *put_header(char *d, const struct formatter *f, const struct record 
     return put_mid(d, f, r, with_sd);
 }
 
-int format_rfc5424_heard(const struct formatter *f, struct buf *out, const struct record *r,
-                         struct str now, bool *cut)
+int format_rfc5424_received(const struct formatter *f, struct buf *out, const struct record *r,
+                            struct str now, bool *cut)
 {
     struct str msg = r->msg;
     size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0, header, len;

@@ -11,13 +11,13 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "control/held.h"
+#include "control/pinned.h"
 
 /* Gives up what is chosen until it fits, and writes down "stream.no " for each. */
 static void expect(const char *list, uint64_t max, const char *given_up)
 {
-    struct held_segment all[32];
-    const struct held_segment *found;
+    struct pinned_segment all[32];
+    const struct pinned_segment *found;
     char got[256] = "";
     size_t n = 0;
 
@@ -29,13 +29,13 @@ static void expect(const char *list, uint64_t max, const char *given_up)
         assert_true(n < ARRAY_LEN(all));
         assert_int_equal(sscanf(p, "%llu.%u %llu %llu%n", &stream, &no, &drain, &bytes, &len), 4);
         p += len;
-        all[n] = (struct held_segment){
+        all[n] = (struct pinned_segment){
             .stream = stream, .no = no, .drain = drain, .bytes = bytes, .packed = *p == 'p'};
         p += *p == 'p';
         p += strspn(p, ", ");
     }
-    while ((found = held_choose(all, n, max))) {
-        struct held_segment file = *found;
+    while ((found = pinned_choose(all, n, max))) {
+        struct pinned_segment file = *found;
         size_t left = 0;
 
         assert_true(snprintf(got + strlen(got), sizeof(got) - strlen(got), "%llu.%u ",

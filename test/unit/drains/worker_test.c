@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "worker.h"
+#include "worker_world.h"
 
 /* ---- tests ---- */
 
@@ -64,7 +64,7 @@ static void test_unused_drain_is_freed(void **state)
     for (int i = 0; i < 3 && !w.freed; i++)
         pass_ms(60000);
     assert_int_equal(w.freed, 1);
-    assert_true(list_empty(&w.en->all));
+    assert_true(list_empty(&w.wk->all));
     /* the same URL again: a new one */
     feed_stream();
     feed_segment(1, "0.log");
@@ -104,10 +104,10 @@ static void test_shelved_batch_comes_back(void **state)
     feed_segment(1, "0.log");
     f = attach(0, true);
     drain_shelve(&f->base, f->batch);
-    assert_int_equal(w.en->inflight_bytes, 0);
+    assert_int_equal(w.wk->inflight_bytes, 0);
     assert_null(f->batch->body.p);
     assert_int_equal(drain_unshelve(&f->base, f->batch), 0);
-    assert_int_equal(w.en->inflight_bytes, f->batch->body.cap);
+    assert_int_equal(w.wk->inflight_bytes, f->batch->body.cap);
     assert_string_equal(f->batch->body.p, "one\ntwo\n");
 }
 
@@ -181,7 +181,7 @@ static void test_stop_waits_for_what_came_back(void **state)
     lose(f);
     reopen(f);
     assert_true(f->base.failing);
-    engine_stop(w.en, 4000, stopped, NULL);
+    worker_stop(w.wk, 4000, stopped, NULL);
     pass_ms(100);
     assert_non_null(f->batch);
     answer(f, VERDICT_SENT);
@@ -228,7 +228,7 @@ static void attach_url(const char *url)
     struct drain_spec *spec = drain_spec_create(str_of(url), &e);
 
     assert_non_null(spec);
-    engine_attach(w.en, 1, spec, NULL, NULL, NULL);
+    worker_attach(w.wk, 1, spec, NULL, NULL, NULL);
     drain_spec_unref(spec);
 }
 
@@ -247,11 +247,11 @@ static void test_young_connection_confirms_nothing(void **state)
     assert_true(snprintf(url, sizeof(url), "syslog+tcp://127.0.0.1:%u", p.port) > 0);
     attach_url(url);
     for (int i = 0; i < 1000 && !got; i++) { /* real time passes in the waits */
-        loop_turn(engine_loop(w.en), 10);
+        loop_turn(worker_loop(w.wk), 10);
         got = peer_read(&p);
     }
     assert_true(got > 0);
-    d = list_entry(w.en->all.next, struct drain, node);
+    d = list_entry(w.wk->all.next, struct drain, node);
     for (int ms = 0; ms < YOUNG_CONNECTION_MS - 500; ms += 500)
         pass_ms(500);
     assert_int_equal(d->counters.records_out, 0);
@@ -289,13 +289,13 @@ static void test_drain_that_cannot_be_made_and_is_not_wanted_any_more(void **sta
     free(spec->id);
     spec->id = str_dup(STR("null://?trace=0"));
     spec->text = spec->id;
-    engine_detach(w.en, w.stream, spec);
+    worker_detach(w.wk, w.stream, spec);
     drain_spec_unref(spec);
     turns(5);
     w.cannot = false;
     pass_ms(20000);
     assert_null(w.fakes[0]);
-    assert_false(loop_timer_active(w.en->make_timer));
+    assert_false(loop_timer_active(w.wk->make_timer));
 }
 
 int main(void)

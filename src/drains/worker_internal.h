@@ -1,20 +1,20 @@
-/* Between engine*.c, drain.c, batch.c only. All of it belongs to the worker's thread. */
-#ifndef DRAINS_ENGINE_INTERNAL_H
-#define DRAINS_ENGINE_INTERNAL_H
+/* Between worker*.c, drain.c, batch.c only. All of it belongs to the worker's thread. */
+#ifndef DRAINS_WORKER_INTERNAL_H
+#define DRAINS_WORKER_INTERNAL_H
 
 #include <pthread.h>
 
 #include "base/clock.h"
 #include "base/map.h"
 #include "drains/drain.h"
-#include "drains/engine.h"
 #include "drains/parked.h"
+#include "drains/worker.h"
 
 #define SPARE_BODIES 16
 #define SPARE_BYTES (3 * 1024 * 1024) /* of bodies that are kept for use again */
 
-struct engine {
-    struct engine_config cfg;
+struct worker {
+    struct worker_config cfg;
     pthread_t thread;
     bool threaded;
     struct loop loop;
@@ -30,7 +30,7 @@ struct engine {
     struct map drains;      /* of struct drain, by the spec's text */
     struct list all;        /* drains */
     struct list work;       /* drains with something to do this turn */
-    struct list connecting; /* drains that wait for leave to connect */
+    struct list connecting; /* drains that wait for a token to connect */
     struct list retrying;   /* ... though they were never reached: after the others, and slowly */
     struct map hosts;       /* of struct host, by namespace and name */
     struct map ports;       /* of struct port, by these and the port */
@@ -66,8 +66,8 @@ struct engine {
     uint64_t random;     /* state of the jitter's generator */
     uint64_t saved_acks; /* reader.stats.acks when positions were last told */
     bool dirty_told;
-    uint64_t held_told; /* reader.held when what is held was last told */
-    uint64_t evictions; /* the last one asked for */
+    uint64_t pinned_told; /* reader.pinned when what is held was last told */
+    uint64_t evictions;   /* the last one asked for */
     uint64_t turn_ms_max;
     bool stopping;
     bool closing;     /* the second half of stopping: drains are being closed */
@@ -78,45 +78,45 @@ struct engine {
 };
 
 /* <d> has something to do. */
-void engine_want(struct engine *en, struct drain *d);
+void worker_want(struct worker *wk, struct drain *d);
 /* Queues <d> for a connection token (drain_go); drains that were healthy come first. */
-void engine_connect(struct engine *en, struct drain *d);
+void worker_connect(struct worker *wk, struct drain *d);
 /* The verdicts of <d> that wait are acted on now. */
-void engine_settle_now(struct engine *en, struct drain *d);
+void worker_settle_now(struct worker *wk, struct drain *d);
 /* <c> is to be woken at c->cursor.wake_at. */
-void engine_wait(struct engine *en, struct drain_cursor *c);
+void worker_wait(struct worker *wk, struct drain_cursor *c);
 /* Looks for parked cursors and unused drains whose time is over in <ms>, or before. */
-void engine_tidy_in(struct engine *en, uint64_t ms);
+void worker_tidy_in(struct worker *wk, uint64_t ms);
 /* <c> may have been read to its end. */
-void engine_cursor_done(struct engine *en, struct drain_cursor *c);
+void worker_cursor_done(struct worker *wk, struct drain_cursor *c);
 /* Something closed while stopping. */
-void engine_check_stop(struct engine *en);
+void worker_check_stop(struct worker *wk);
 /* 0 … <below>-1. */
-uint64_t engine_random(struct engine *en, uint64_t below);
+uint64_t worker_random(struct worker *wk, uint64_t below);
 
-/* ---- engine_save.c ---- */
+/* ---- worker_save.c ---- */
 /* Tells the control thread, once, that there are positions to save. */
-void engine_check_dirty(struct engine *en);
+void worker_check_dirty(struct worker *wk);
 /* Tells what is held, when it has changed. */
-void engine_check_held(struct engine *en);
+void worker_check_pinned(struct worker *wk);
 /* The worker stops: its positions go to the control thread. */
-void engine_save_last(struct engine *en);
+void worker_save_last(struct worker *wk);
 
-/* ---- engine_mail.c ---- */
+/* ---- worker_mail.c ---- */
 struct attach_mail;
 /* Tries those on <unmade> again. */
-void engine_make_again(void *engine);
+void worker_make_again(void *worker);
 /* Forgets the attachment of the same stream and drain as <like>'s; NULL = all. */
-void engine_drop_unmade(struct engine *en, const struct attach_mail *like);
-void engine_stream_forget(struct engine *en, struct stream *s);
+void worker_drop_unmade(struct worker *wk, const struct attach_mail *like);
+void worker_stream_forget(struct worker *wk, struct stream *s);
 /* reader->passed */
-void engine_passed(struct reader *r, const struct stream *s, uint32_t no);
+void worker_passed(struct reader *r, const struct stream *s, uint32_t no);
 
-/* ---- engine_news.c ---- */
+/* ---- worker_news.c ---- */
 /* reader->unreadable */
-void engine_unreadable(struct reader *r, const struct segment *seg, bool now);
+void worker_unreadable(struct reader *r, const struct segment *seg, bool now);
 /* Tells the control thread, when <spec> is a workload's. */
-void engine_news(struct engine *en, struct drain_spec *spec, enum drain_news_kind what,
+void worker_news(struct worker *wk, struct drain_spec *spec, enum drain_news_kind what,
                  uint64_t amount);
 
 /* ---- drain.c ---- */
@@ -125,17 +125,17 @@ void drain_recovered(struct drain *d);
 /* Marks the drain, or some of its streams, as failing; reported when that is new. */
 void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e);
 /* A pause before the next try, of which <attempts> went before. */
-uint64_t engine_backoff(struct engine *en, unsigned attempts, uint64_t cap_ms);
+uint64_t worker_backoff(struct worker *wk, unsigned attempts, uint64_t cap_ms);
 /* One failure: says it when it is the first, and sets the time of the next try. <retry_after_ms>:
  * -1 = the peer gave none. */
 void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e);
 /* Nothing is sent for so long. */
 void drain_wait(struct drain *d, uint64_t ms);
-/* Leave to connect. */
+/* A token to connect. */
 void drain_go(struct drain *d);
 
 /* ---- rewind.c ---- */
-/* The connection of an ordered drain ended in doubt. */
+/* The connection of an pipelined drain ended in doubt. */
 void drain_rewind(struct drain *d);
 
 /* ---- verdict.c ---- */
@@ -203,7 +203,7 @@ void drain_mixed(struct drain *d, struct batch *b);
 uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct record_sink *sink,
                           struct mark *end);
 
-/* For loop_timer_create(): lets the bodies go that have not moved for long. <arg> is the engine. */
+/* For loop_timer_create(): lets the bodies go that have not moved for long. <arg> is the worker. */
 void shelf_timer_fired(void *arg);
 
 /* ---- budget.c ---- */
@@ -220,7 +220,7 @@ void budget_charge(struct batch *b, size_t bytes);
 size_t budget_room(const struct drain *d);
 /* <d> waits until there is room. */
 void budget_wait(struct drain *d);
-void budget_wake(struct engine *en);
+void budget_wake(struct worker *wk);
 
 /* ---- host.c ---- */
 /* Which host <d> waits with. <id>: of its first stream. */

@@ -1,7 +1,7 @@
 /*
  * A worker without its thread, around a member that does what the test says: fake_send() keeps the
  * batch until answer(). One thread, a faked clock, real files in a directory of their own. For
- * engine_test.c, framework_test.c and
+ * worker_test.c, framework_test.c and
  * rewind_test.c; setup() and teardown() go around each test.
  */
 #ifndef TEST_WORKER_H
@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 #define T "2026-11-20T10:15:00.123456789Z stdout "
 #define REFUSED(n) "logtrain: 1 line with " #n " bytes were lost: the receiver refuses them\n"
@@ -40,9 +40,9 @@ struct fake {
 static struct world {
     struct loop control_loop;
     struct mailbox control;
-    struct engine *en;
+    struct worker *wk;
     struct fake *fakes[DRAINS_MAX]; /* by the last character of their URL, from '0' on */
-    bool ordered;                   /* those created from now on are */
+    bool pipelined;                 /* those created from now on are */
     bool lags;                      /* the same */
     unsigned slots;                 /* ... and take so many batches */
     bool cannot;                    /* none can be created */
@@ -59,7 +59,7 @@ static inline struct fake *fake_of(struct drain *d)
     return container_of(d, struct fake, base);
 }
 
-static inline struct drain *fake_create(struct engine *en, struct drain_spec *spec, struct err *e)
+static inline struct drain *fake_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct fake *f;
 
@@ -68,8 +68,8 @@ static inline struct drain *fake_create(struct engine *en, struct drain_spec *sp
         return NULL;
     }
     f = xcalloc(1, sizeof(*f));
-    drain_init(&f->base, spec->scheme->ops, en, spec);
-    f->base.ordered = w.ordered;
+    drain_init(&f->base, spec->scheme->ops, wk, spec);
+    f->base.pipelined = w.pipelined;
     f->base.lags = w.lags;
     f->base.slots = w.slots;
     buf_init(&f->got, 1024 * 1024);
@@ -147,7 +147,7 @@ static const struct drain_scheme fake_scheme = {
 static inline void turns(unsigned n)
 {
     while (n--) {
-        loop_turn(engine_loop(w.en), 0);
+        loop_turn(worker_loop(w.wk), 0);
         loop_turn(&w.control_loop, 0);
     }
 }
@@ -167,7 +167,7 @@ static inline void forgotten(void *control, unsigned worker, uint64_t stream)
 
 static inline int setup(void **state)
 {
-    struct engine_config cfg = {.max_line = 4096,
+    struct worker_config cfg = {.max_line = 4096,
                                 .partial_timeout_ms = PARTIAL_TIMEOUT_MS,
                                 .route_grace_ms = ROUTE_GRACE_MS,
                                 .control = &w.control,
@@ -178,14 +178,14 @@ static inline int setup(void **state)
     memset(&w, 0, sizeof(w));
     w.stream = 1;
     w.slots = 1;
-    assert_true(snprintf(w.dir, sizeof(w.dir), "/tmp/engine_test.XXXXXX") > 0);
+    assert_true(snprintf(w.dir, sizeof(w.dir), "/tmp/worker_test.XXXXXX") > 0);
     assert_non_null(mkdtemp(w.dir));
     w.now = 1000000;
     clock_fake(w.now, 1700000000000000000);
     loop_init(&w.control_loop);
     mailbox_open(&w.control, &w.control_loop, NULL);
-    w.en = engine_create(&cfg, &e);
-    assert_non_null(w.en);
+    w.wk = worker_create(&cfg, &e);
+    assert_non_null(w.wk);
     return 0;
 }
 
@@ -200,12 +200,12 @@ static inline int teardown(void **state)
     char cmd[128];
 
     (void)state;
-    if (!w.en->stopping)
-        engine_stop(w.en, 100, stopped, NULL);
+    if (!w.wk->stopping)
+        worker_stop(w.wk, 100, stopped, NULL);
     for (int i = 0; i < 100 && !w.stopped; i++)
         pass_ms(100);
     assert_true(w.stopped);
-    engine_free(w.en);
+    worker_free(w.wk);
     mailbox_close(&w.control);
     loop_release(&w.control_loop);
     clock_fake(0, 0);
@@ -247,7 +247,7 @@ static inline void feed_stream(void)
     struct feed_mail *m = feed_mail(FEED_STREAM);
 
     m->identity = identity_create(&id);
-    engine_feed(w.en, &m->mail);
+    worker_feed(w.wk, &m->mail);
 }
 
 static inline void feed_segment(uint32_t no, const char *name)
@@ -262,20 +262,20 @@ static inline void feed_segment(uint32_t no, const char *name)
     m->no = no;
     m->path = str_dup(str_of(path));
     m->id = st.id;
-    engine_feed(w.en, &m->mail);
+    worker_feed(w.wk, &m->mail);
 }
 
 static inline void feed_grew(void)
 {
     struct feed_mail m = {.kind = FEED_GREW, .stream = w.stream};
 
-    engine_feed(w.en, &m.mail);
+    worker_feed(w.wk, &m.mail);
     turns(5);
 }
 
 static inline void feed_finished(void)
 {
-    engine_feed(w.en, &feed_mail(FEED_FINISHED)->mail);
+    worker_feed(w.wk, &feed_mail(FEED_FINISHED)->mail);
     turns(5);
 }
 
@@ -310,8 +310,8 @@ static inline struct fake *attach(unsigned n, bool ordered)
 {
     struct drain_spec *spec = numbered_spec(n);
 
-    w.ordered = ordered;
-    engine_attach(w.en, w.stream, spec, NULL, NULL, NULL);
+    w.pipelined = ordered;
+    worker_attach(w.wk, w.stream, spec, NULL, NULL, NULL);
     drain_spec_unref(spec);
     turns(5);
     if (w.cannot)
@@ -326,7 +326,7 @@ static inline void lose(struct fake *f)
 
     (void)err_set(&e, ECONNRESET, "reset");
     f->written = 0;
-    drain_lost(&f->base, false, &e);
+    drain_disconnected(&f->base, false, &e);
     turns(5);
 }
 

@@ -8,13 +8,13 @@
  *
  *   stream "web.shop" (network, trusted) ── identity.owner "name:web.shop" ──▶ router's owner route
  *                                                                                      ▲ changed()
- *   Deployment shop/web ── kube_store_named() ── kube_heard "web.shop" ────────────────┘
+ *   Deployment shop/web ── kube_store_named() ── kube_received "web.shop" ────────────────┘
  *
  * A route is made for a hostname while there is a stream of it, and not for every workload of the
- * cluster; whether there should be a stream is answered by a look-up (kube_heard_wants). Bare pods
+ * cluster; whether there should be a stream is answered by a look-up (kube_received_wants). Bare pods
  * are not looked for: only those of this node are known.
  *
- * Invariant: a kube_heard is in the map by its hostname from found to gone.
+ * Invariant: a kube_received is in the map by its hostname from found to gone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,12 +68,13 @@ static void say_ambiguous(struct kube_cluster *c, struct str hostname,
     (void)snprintf(both, sizeof(both), "%.*s/%.*s", STR_ARG(one->name), STR_ARG(other->name));
     log_warn_for(
         LOG_BY_NAMESPACE(str_of(both)),
-        "kubernetes: a hostname is the name of workloads in two namespaces, neither gets what "
-        "is heard under it",
+        "kubernetes: a hostname is the name of workloads in two namespaces, neither gets the "
+        "lines received under it",
         KV_STR("hostname", hostname), KV_STR("namespace", one->name), KV_STR("other", other->name));
 }
 
-static void set_namespace(struct kube_cluster *c, struct kube_heard *h, struct kube_namespace *ns)
+static void set_namespace(struct kube_cluster *c, struct kube_received *h,
+                          struct kube_namespace *ns)
 {
     if (ns) {
         (void)kube_namespace_take(&c->store, ns->name); /* it is there: another reference */
@@ -101,7 +102,7 @@ static void add_tenant(const struct kube_namespace *ns, struct buf *out)
         buf_clear(out); /* it is no namespace's name that is so long */
 }
 
-static void set_tenant(struct kube_cluster *c, struct kube_heard *h, struct kube_namespace *ns)
+static void set_tenant(struct kube_cluster *c, struct kube_received *h, struct kube_namespace *ns)
 {
     struct buf tenant = BUF_INIT(JOURNAL_TENANT_MAX);
 
@@ -114,8 +115,8 @@ static void set_tenant(struct kube_cluster *c, struct kube_heard *h, struct kube
 }
 
 /* A look: fills in what it came to, if it came to anything. Whose the name is, is known before the
- * texts of its objects are: what is heard meanwhile is its tenant's. */
-static void look(struct kube_cluster *c, struct kube_heard *h)
+ * texts of its objects are: what is received meanwhile is its tenant's. */
+static void look(struct kube_cluster *c, struct kube_received *h)
 {
     struct kube_namespace *ns, *other = NULL;
     struct kube_found f = {.n = 0};
@@ -149,13 +150,13 @@ static void look(struct kube_cluster *c, struct kube_heard *h)
     h->known = !away;
 }
 
-static void tell_routes(const struct kube_cluster *c, struct kube_heard *h)
+static void tell_routes(const struct kube_cluster *c, struct kube_received *h)
 {
     const struct kube_workload w = {
         .uid = str_of(h->owner),
         .namespace = h->namespace ? h->namespace->name : STR(""),
         .name = h->hostname,
-        .heard = true,
+        .received = true,
         .drains = h->drains.drains,
         .ndrains = h->drains.n,
     };
@@ -166,7 +167,7 @@ static void tell_routes(const struct kube_cluster *c, struct kube_heard *h)
 }
 
 /* The stream gets its owner, whose that is, and its namespace for those who write by that. */
-static void set_identity(struct kube_heard *h)
+static void set_identity(struct kube_received *h)
 {
     struct buf tenant = BUF_INIT(JOURNAL_TENANT_MAX);
     struct identity id = *h->origin->identity;
@@ -179,45 +180,45 @@ static void set_identity(struct kube_heard *h)
     buf_release(&tenant);
 }
 
-static void mark(struct kube_cluster *c, struct kube_heard *h)
+static void mark(struct kube_cluster *c, struct kube_received *h)
 {
     list_del(&h->dirty);
-    list_add_tail(&c->heard_dirty, &h->dirty);
+    list_add_tail(&c->received_dirty, &h->dirty);
 }
 
 static void mark_all(struct kube_cluster *c)
 {
-    struct kube_heard *h;
+    struct kube_received *h;
 
-    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+    for (size_t i = 0; (h = map_next(&c->received, &i));)
         mark(c, h);
 }
 
-void kube_heard_retry(struct kube_cluster *c)
+void kube_received_retry(struct kube_cluster *c)
 {
-    struct kube_heard *h;
+    struct kube_received *h;
 
-    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+    for (size_t i = 0; (h = map_next(&c->received, &i));)
         for (unsigned k = 0; k < h->drains.n; k++)
             if (h->drains.drains[k].refused)
                 mark(c, h);
     loop_task_post(c->cfg.loop, &c->work);
 }
 
-void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o)
+void kube_received_mark(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o)
 {
     struct buf hostname = BUF_INIT(KUBE_NAME_TEXT_MAX);
-    struct kube_heard *h = NULL;
+    struct kube_received *h = NULL;
 
     if (!c->cfg.names || k == KUBE_POD)
         return;
-    if (o && k != KUBE_NAMESPACE && c->heard_renamed == c->store.renamed)
+    if (o && k != KUBE_NAMESPACE && c->received_renamed == c->store.renamed)
         return; /* a watched object owns it: it has no name of its own */
-    c->heard_renamed = c->store.renamed;
+    c->received_renamed = c->store.renamed;
     c->identify.generation++;
     if (o && k != KUBE_NAMESPACE) {
         kube_names_own(c->cfg.akkeris, o->name, o->namespace, &hostname);
-        h = map_get(&c->heard, buf_str(&hostname));
+        h = map_get(&c->received, buf_str(&hostname));
         buf_release(&hostname);
         if (h)
             mark(c, h);
@@ -229,9 +230,9 @@ void kube_heard_mark(struct kube_cluster *c, enum kube_kind k, const struct kube
 
 static void guess_all(struct kube_cluster *c)
 {
-    struct kube_heard *h;
+    struct kube_received *h;
 
-    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+    for (size_t i = 0; (h = map_next(&c->received, &i));)
         if (!h->known && !h->guessed) {
             h->guessed = true;
             router_stream_guessed(c->cfg.router, h->origin);
@@ -239,7 +240,7 @@ static void guess_all(struct kube_cluster *c)
 }
 
 /* False: its namespace has changed too often, it stays dirty. */
-static bool look_in_turn(struct kube_cluster *c, struct kube_heard *h)
+static bool look_in_turn(struct kube_cluster *c, struct kube_received *h)
 {
     bool known = h->known;
 
@@ -255,15 +256,15 @@ static bool look_in_turn(struct kube_cluster *c, struct kube_heard *h)
 
 /* Identities first, for what a route is given of a stream depends on whose it is; then the routes,
  * and then the router is told: what a stream meets when it is named counts from its beginning. */
-void kube_heard_work(struct kube_cluster *c)
+void kube_received_work(struct kube_cluster *c)
 {
     struct list now;
     bool any = false;
 
     list_init(&now);
-    list_move_all(&now, &c->heard_dirty);
+    list_move_all(&now, &c->received_dirty);
     list_for_each_safe (it, &now) {
-        struct kube_heard *h = list_entry(it, struct kube_heard, dirty);
+        struct kube_received *h = list_entry(it, struct kube_received, dirty);
 
         if (!look_in_turn(c, h))
             continue;
@@ -277,7 +278,7 @@ void kube_heard_work(struct kube_cluster *c)
     if (any && c->routes)
         c->routes->commit(c->routes);
     while (!list_empty(&now)) {
-        struct kube_heard *h = list_entry(now.next, struct kube_heard, dirty);
+        struct kube_received *h = list_entry(now.next, struct kube_received, dirty);
 
         list_del(&h->dirty);
         if (!h->known || h->named)
@@ -285,26 +286,26 @@ void kube_heard_work(struct kube_cluster *c)
         h->named = true;
         router_stream_identified(c->cfg.router, h->origin);
     }
-    if (kube_heard_due(c) <= loop_now(c->cfg.loop))
+    if (kube_received_due(c) <= loop_now(c->cfg.loop))
         guess_all(c);
 }
 
-uint64_t kube_heard_due(const struct kube_cluster *c)
+uint64_t kube_received_due(const struct kube_cluster *c)
 {
-    const struct kube_heard *h;
+    const struct kube_received *h;
 
-    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+    for (size_t i = 0; (h = map_next(&c->received, &i));)
         if (!h->known && !h->guessed)
-            return c->heard_until;
+            return c->received_until;
     return UINT64_MAX;
 }
 
-uint64_t kube_heard_paced_until(const struct kube_cluster *c)
+uint64_t kube_received_paced_until(const struct kube_cluster *c)
 {
     uint64_t at = UINT64_MAX;
 
-    list_for_each (it, &c->heard_dirty) {
-        const struct kube_heard *h = list_entry(it, struct kube_heard, dirty);
+    list_for_each (it, &c->received_dirty) {
+        const struct kube_received *h = list_entry(it, struct kube_received, dirty);
         uint64_t due = h->namespace ? kube_pace_due(&h->namespace->pace) : 0;
 
         at = due < at ? due : at;
@@ -312,22 +313,22 @@ uint64_t kube_heard_paced_until(const struct kube_cluster *c)
     return at;
 }
 
-void kube_heard_tell_all(struct kube_cluster *c)
+void kube_received_tell_all(struct kube_cluster *c)
 {
-    struct kube_heard *h;
+    struct kube_received *h;
 
-    for (size_t i = 0; (h = map_next(&c->heard, &i));)
+    for (size_t i = 0; (h = map_next(&c->received, &i));)
         tell_routes(c, h);
 }
 
-enum identify_wants kube_heard_wants(struct identify *i, struct str hostname)
+enum identify_wants kube_received_wants(struct identify *i, struct str hostname)
 {
     struct kube_cluster *c = container_of(i, struct kube_cluster, identify);
     struct kube_namespace *ns, *other;
     struct kube_found f;
 
     if (!is_synced(c))
-        return loop_now(c->cfg.loop) < c->heard_until ? IDENTIFY_UNKNOWN : IDENTIFY_NO;
+        return loop_now(c->cfg.loop) < c->received_until ? IDENTIFY_UNKNOWN : IDENTIFY_NO;
     if (!kube_resolve_name(c, hostname, &f, &ns, &other)) {
         say_ambiguous(c, hostname, ns, other);
         return IDENTIFY_NO;
@@ -336,9 +337,9 @@ enum identify_wants kube_heard_wants(struct identify *i, struct str hostname)
     return f.n ? IDENTIFY_YES : IDENTIFY_NO;
 }
 
-bool kube_heard_found(struct kube_cluster *c, struct origin *o)
+bool kube_received_found(struct kube_cluster *c, struct origin *o)
 {
-    struct kube_heard *h = xcalloc(1, sizeof(*h));
+    struct kube_received *h = xcalloc(1, sizeof(*h));
     struct buf owner = BUF_INIT(KUBE_NAME_TEXT_MAX);
 
     (void)buf_addf(&owner, "%s%.*s", OWNER_MARK, STR_ARG(o->identity->hostname)); /* it fits */
@@ -347,8 +348,8 @@ bool kube_heard_found(struct kube_cluster *c, struct origin *o)
     h->hostname = str_skip(str_of(h->owner), sizeof(OWNER_MARK) - 1);
     h->origin = o;
     list_init(&h->dirty);
-    if (map_put(&c->heard, h->hostname, h))
-        BUG("kube: a second stream is heard under one hostname");
+    if (map_put(&c->received, h->hostname, h))
+        BUG("kube: a second stream is received under one hostname");
     look(c, h);
     if (h->placed)
         set_identity(h); /* before the first record: whose it is goes with the record */
@@ -365,9 +366,9 @@ bool kube_heard_found(struct kube_cluster *c, struct origin *o)
     return true;
 }
 
-void kube_heard_gone(struct kube_cluster *c, struct origin *o)
+void kube_received_gone(struct kube_cluster *c, struct origin *o)
 {
-    struct kube_heard *h = map_del(&c->heard, o->identity->hostname);
+    struct kube_received *h = map_del(&c->received, o->identity->hostname);
 
     if (!h)
         BUG("kube: stream %llu was not found", (unsigned long long)o->id);

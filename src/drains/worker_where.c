@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 struct where_mail {
     struct mail mail;
@@ -36,9 +36,9 @@ static struct cursor_report report_cursor(struct cursor *k)
     return r;
 }
 
-static void report_stream(struct engine *en, uint64_t id, struct where_report *r)
+static void report_stream(struct worker *wk, uint64_t id, struct where_report *r)
 {
-    struct stream *s = map_get(&en->streams, str_make((const char *)&id, sizeof(id)));
+    struct stream *s = map_get(&wk->streams, str_make((const char *)&id, sizeof(id)));
     unsigned n = 0;
 
     if (!s)
@@ -66,17 +66,17 @@ static void answer(void *control, struct mail *m)
 
 static void look(void *receiver, struct mail *m)
 {
-    struct engine *en = receiver;
+    struct worker *wk = receiver;
     struct where_mail *w = container_of(m, struct where_mail, mail);
 
     w->report = xcalloc(1, sizeof(*w->report));
     for (unsigned i = 0; i < w->nstreams; i++)
-        report_stream(en, w->streams[i], w->report);
+        report_stream(wk, w->streams[i], w->report);
     w->mail.handle = answer;
-    mailbox_post(en->cfg.control, &w->mail);
+    mailbox_post(wk->cfg.control, &w->mail);
 }
 
-void engine_where(struct engine *en, const uint64_t *streams, unsigned n,
+void worker_where(struct worker *wk, const uint64_t *streams, unsigned n,
                   void (*done)(void *arg, struct where_report *r), void *arg)
 {
     struct where_mail *w = xcalloc(1, sizeof(*w) + n * sizeof(*streams));
@@ -87,7 +87,7 @@ void engine_where(struct engine *en, const uint64_t *streams, unsigned n,
     w->nstreams = n;
     if (n)
         memcpy(w->streams, streams, n * sizeof(*streams));
-    mailbox_post(&en->mailbox, &w->mail);
+    mailbox_post(&wk->mailbox, &w->mail);
 }
 
 void where_report_free(struct where_report *r)

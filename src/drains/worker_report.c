@@ -4,14 +4,14 @@
  */
 #include <stdlib.h>
 
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 struct ask_mail {
     struct mail mail;
-    struct engine *engine;
-    void (*done)(void *arg, struct engine_report *r);
+    struct worker *worker;
+    void (*done)(void *arg, struct worker_report *r);
     void *arg;
-    struct engine_report *report;
+    struct worker_report *report;
 };
 
 /* How fast the lag grows: over the last GROWTH_WINDOW_MS or more between two looks; at first, since
@@ -34,7 +34,7 @@ static uint64_t growth_of(struct drain *d, uint64_t lag, uint64_t lag_ms, uint64
     return d->growth;
 }
 
-static uint64_t held_by(const struct cursor *c)
+static uint64_t pinned_by(const struct cursor *c)
 {
     uint64_t bytes = 0;
 
@@ -63,9 +63,9 @@ static char *only_namespace(const struct drain *d)
     return one.len ? str_dup(one) : NULL;
 }
 
-static void report_drain(struct engine *en, struct drain *d, struct drain_report *r)
+static void report_drain(struct worker *wk, struct drain *d, struct drain_report *r)
 {
-    uint64_t now = loop_now(&en->loop);
+    uint64_t now = loop_now(&wk->loop);
 
     *r = (struct drain_report){
         .name = str_dup(str_of(d->spec->name)),
@@ -81,24 +81,24 @@ static void report_drain(struct engine *en, struct drain *d, struct drain_report
         r->retry_in_ms = host_retry_in(d);
     list_for_each (it, &d->cursors) {
         const struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
-        uint64_t unsent = cursor_lag(&c->cursor, &c->cursor.sent), held = held_by(&c->cursor);
+        uint64_t unsent = cursor_lag(&c->cursor, &c->cursor.sent), held = pinned_by(&c->cursor);
 
         r->streams += !c->cursor.late;
         r->lag_bytes += cursor_lag(&c->cursor, &c->cursor.acked);
-        if ((unsent || (c->inflight && !d->ordered)) && now - c->caught_up_at > r->lag_ms)
+        if ((unsent || (c->inflight && !d->pipelined)) && now - c->caught_up_at > r->lag_ms)
             r->lag_ms = now - c->caught_up_at;
-        if (held > r->held_most)
-            r->held_most = held;
+        if (held > r->pinned_most)
+            r->pinned_most = held;
     }
     r->growth = growth_of(d, r->lag_bytes, r->lag_ms, now);
 }
 
-static void report_streams(struct engine *en, struct engine_report *r)
+static void report_streams(struct worker *wk, struct worker_report *r)
 {
     struct stream *s;
     size_t i = 0;
 
-    while ((s = map_next(&en->streams, &i))) {
+    while ((s = map_next(&wk->streams, &i))) {
         stream_measure(s);
         r->streams++;
         list_for_each (it, &s->segments) {
@@ -106,37 +106,37 @@ static void report_streams(struct engine *en, struct engine_report *r)
 
             r->segments++;
             if (seg->nameless)
-                r->held_bytes += segment_disk_bytes(seg);
+                r->pinned_bytes += segment_disk_bytes(seg);
         }
     }
 }
 
-static struct engine_report *report(struct engine *en)
+static struct worker_report *report(struct worker *wk)
 {
-    struct engine_report *r = xcalloc(1, sizeof *r);
+    struct worker_report *r = xcalloc(1, sizeof *r);
     unsigned n = 0;
 
-    list_for_each (it, &en->all)
+    list_for_each (it, &wk->all)
         r->ndrains++;
-    r->worker = en->cfg.index;
+    r->worker = wk->cfg.index;
     r->drains = xcalloc(r->ndrains + 1, sizeof *r->drains);
-    list_for_each (it, &en->all) {
+    list_for_each (it, &wk->all) {
         struct drain *d = list_entry(it, struct drain, node);
 
         list_for_each (c_it, &d->cursors)
             r->cursors += !list_entry(c_it, struct drain_cursor, drain_node)->cursor.late;
-        report_drain(en, d, &r->drains[n++]);
+        report_drain(wk, d, &r->drains[n++]);
         r->dead += d->state == DRAIN_WAITING && !d->counters.connects && !d->ninflight;
     }
-    r->parked = engine_parked_count(en);
+    r->parked = worker_parked_count(wk);
     r->cursors += r->parked;
-    r->parked_dropped = en->parked_dropped;
-    r->past = en->past;
-    report_streams(en, r);
-    r->reader = en->reader.stats;
-    r->inflight_bytes = en->inflight_bytes;
-    r->turn_ms_max = en->turn_ms_max;
-    en->turn_ms_max = 0;
+    r->parked_dropped = wk->parked_dropped;
+    r->past = wk->past;
+    report_streams(wk, r);
+    r->reader = wk->reader.stats;
+    r->inflight_bytes = wk->inflight_bytes;
+    r->turn_ms_max = wk->turn_ms_max;
+    wk->turn_ms_max = 0;
     return r;
 }
 
@@ -151,28 +151,28 @@ static void answer(void *control, struct mail *m)
 
 static void ask(void *receiver, struct mail *m)
 {
-    struct engine *en = receiver;
+    struct worker *wk = receiver;
     struct ask_mail *a = container_of(m, struct ask_mail, mail);
 
-    a->report = report(en);
-    engine_check_held(en); /* a look may have shown what nobody told */
-    engine_check_dirty(en);
+    a->report = report(wk);
+    worker_check_pinned(wk); /* a look may have shown what nobody told */
+    worker_check_dirty(wk);
     a->mail.handle = answer;
-    mailbox_post(en->cfg.control, &a->mail);
+    mailbox_post(wk->cfg.control, &a->mail);
 }
 
-void engine_ask(struct engine *en, void (*done)(void *arg, struct engine_report *r), void *arg)
+void worker_ask(struct worker *wk, void (*done)(void *arg, struct worker_report *r), void *arg)
 {
     struct ask_mail *a = xcalloc(1, sizeof *a);
 
     a->mail.handle = ask;
-    a->engine = en;
+    a->worker = wk;
     a->done = done;
     a->arg = arg;
-    mailbox_post(&en->mailbox, &a->mail);
+    mailbox_post(&wk->mailbox, &a->mail);
 }
 
-void engine_report_free(struct engine_report *r)
+void worker_report_free(struct worker_report *r)
 {
     if (!r)
         return;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "drains/engine_internal.h"
+#include "drains/worker_internal.h"
 
 struct save_mail {
     struct mail mail;
@@ -48,19 +48,19 @@ static void save_parked(void *arg, struct cursor *k, const struct drain_place *p
     save_cursor(arg, k, p, away_ms);
 }
 
-static void save_all(struct engine *en, struct save_mail *m)
+static void save_all(struct worker *wk, struct save_mail *m)
 {
-    en->dirty_told = false;
-    en->saved_acks = en->reader.stats.acks;
-    m->worker = en->cfg.index;
-    list_for_each (d_it, &en->all) {
+    wk->dirty_told = false;
+    wk->saved_acks = wk->reader.stats.acks;
+    m->worker = wk->cfg.index;
+    list_for_each (d_it, &wk->all) {
         struct drain *d = list_entry(d_it, struct drain, node);
-        struct drain_place place = engine_place(en, d->spec);
+        struct drain_place place = worker_place(wk, d->spec);
 
         list_for_each (it, &d->cursors)
             save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &place, 0);
     }
-    engine_parked_each(en, save_parked, m);
+    worker_parked_each(wk, save_parked, m);
 }
 
 static void answer(void *control, struct mail *mail)
@@ -73,15 +73,15 @@ static void answer(void *control, struct mail *mail)
 
 static void save(void *receiver, struct mail *mail)
 {
-    struct engine *en = receiver;
+    struct worker *wk = receiver;
     struct save_mail *m = container_of(mail, struct save_mail, mail);
 
-    save_all(en, m);
+    save_all(wk, m);
     m->mail.handle = answer;
-    mailbox_post(en->cfg.control, &m->mail);
+    mailbox_post(wk->cfg.control, &m->mail);
 }
 
-void engine_save(struct engine *en,
+void worker_save(struct worker *wk,
                  void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n),
                  void *arg)
 {
@@ -90,20 +90,20 @@ void engine_save(struct engine *en,
     m->mail.handle = save;
     m->done = done;
     m->arg = arg;
-    mailbox_post(&en->mailbox, &m->mail);
+    mailbox_post(&wk->mailbox, &m->mail);
 }
 
-void engine_save_last(struct engine *en)
+void worker_save_last(struct worker *wk)
 {
     struct save_mail *m;
 
-    if (!en->cfg.saved)
+    if (!wk->cfg.saved)
         return;
     m = xcalloc(1, sizeof(*m));
-    save_all(en, m);
-    m->done = en->cfg.saved;
+    save_all(wk, m);
+    m->done = wk->cfg.saved;
     m->mail.handle = answer;
-    mailbox_post(en->cfg.control, &m->mail);
+    mailbox_post(wk->cfg.control, &m->mail);
 }
 
 static void tell_dirty(void *control, struct mail *mail)
@@ -114,16 +114,16 @@ static void tell_dirty(void *control, struct mail *mail)
     free(m);
 }
 
-void engine_check_dirty(struct engine *en)
+void worker_check_dirty(struct worker *wk)
 {
     struct dirty_mail *m;
 
-    if (en->dirty_told || en->saved_acks == en->reader.stats.acks || !en->cfg.dirty)
+    if (wk->dirty_told || wk->saved_acks == wk->reader.stats.acks || !wk->cfg.dirty)
         return;
-    en->dirty_told = true;
+    wk->dirty_told = true;
     m = xcalloc(1, sizeof(*m));
     m->mail.handle = tell_dirty;
-    m->dirty = en->cfg.dirty;
-    m->worker = en->cfg.index;
-    mailbox_post(en->cfg.control, &m->mail);
+    m->dirty = wk->cfg.dirty;
+    m->worker = wk->cfg.index;
+    mailbox_post(wk->cfg.control, &m->mail);
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "drains/engine_internal.h"
 #include "drains/members.h"
+#include "drains/worker_internal.h"
 
 #define MAKE_AGAIN_MS 5000 /* a drain that could not be made is tried again this often */
 
@@ -22,7 +22,7 @@ struct attach_mail {
     struct state_record resume;
     struct drain_spec *before; /* it takes this one's place; one reference, NULL = nobody's */
     uint32_t least;            /* ... but not before this segment */
-    struct list node;          /* engine->unmade */
+    struct list node;          /* worker->unmade */
 };
 
 struct stop_mail {
@@ -41,9 +41,9 @@ struct forgotten_mail {
 
 /* ---- streams ---- */
 
-static struct stream *stream_find(struct engine *en, uint64_t id)
+static struct stream *stream_find(struct worker *wk, uint64_t id)
 {
-    return map_get(&en->streams, str_make((const char *)&id, sizeof id));
+    return map_get(&wk->streams, str_make((const char *)&id, sizeof id));
 }
 
 static void tell_forgotten(void *control, struct mail *m)
@@ -70,41 +70,41 @@ static void tell_passed(void *control, struct mail *m)
     free(p);
 }
 
-void engine_passed(struct reader *r, const struct stream *s, uint32_t no)
+void worker_passed(struct reader *r, const struct stream *s, uint32_t no)
 {
-    struct engine *en = container_of(r, struct engine, reader);
+    struct worker *wk = container_of(r, struct worker, reader);
     struct passed_mail *p;
 
-    if (!en->cfg.passed)
+    if (!wk->cfg.passed)
         return;
     p = xcalloc(1, sizeof(*p));
     p->mail.handle = tell_passed;
-    p->passed = en->cfg.passed;
-    p->worker = en->cfg.index;
+    p->passed = wk->cfg.passed;
+    p->worker = wk->cfg.index;
     p->no = no;
     p->stream = s->id;
-    mailbox_post(en->cfg.control, &p->mail);
+    mailbox_post(wk->cfg.control, &p->mail);
 }
 
-void engine_stream_forget(struct engine *en, struct stream *s)
+void worker_stream_forget(struct worker *wk, struct stream *s)
 {
     struct forgotten_mail *f = xcalloc(1, sizeof *f);
 
     f->mail.handle = tell_forgotten;
-    f->forgotten = en->cfg.forgotten;
-    f->worker = en->cfg.index;
+    f->forgotten = wk->cfg.forgotten;
+    f->worker = wk->cfg.index;
     f->stream = s->id;
-    (void)map_del(&en->streams, str_make((const char *)&s->id, sizeof s->id));
+    (void)map_del(&wk->streams, str_make((const char *)&s->id, sizeof s->id));
     stream_free(s);
-    mailbox_post(en->cfg.control, &f->mail);
+    mailbox_post(wk->cfg.control, &f->mail);
 }
 
-static void feed_stream(struct engine *en, struct feed_mail *f)
+static void feed_stream(struct worker *wk, struct feed_mail *f)
 {
-    struct stream *s = stream_create(&en->reader, f->stream, f->identity);
+    struct stream *s = stream_create(&wk->reader, f->stream, f->identity);
 
     f->identity = NULL;
-    if (map_put(&en->streams, str_make((const char *)&s->id, sizeof s->id), s))
+    if (map_put(&wk->streams, str_make((const char *)&s->id, sizeof s->id), s))
         BUG("worker: stream %llu twice", (unsigned long long)s->id);
 }
 
@@ -121,7 +121,7 @@ static void feed_identity(struct stream *s, struct feed_mail *f)
     }
 }
 
-static void feed_known(struct engine *en, struct stream *s, struct feed_mail *f)
+static void feed_known(struct worker *wk, struct stream *s, struct feed_mail *f)
 {
     switch (f->kind) {
     case FEED_STREAM:
@@ -150,14 +150,14 @@ static void feed_known(struct engine *en, struct stream *s, struct feed_mail *f)
     case FEED_FINISHED:
         stream_finish(s);
         if (list_empty(&s->cursors))
-            engine_stream_forget(en, s);
+            worker_stream_forget(wk, s);
         break;
     }
 }
 
-void engine_feed(void *receiver, struct mail *m)
+void worker_feed(void *receiver, struct mail *m)
 {
-    struct engine *en = receiver;
+    struct worker *wk = receiver;
     struct feed_mail *f = container_of(m, struct feed_mail, mail);
     uint64_t id = f->stream;
     struct stream *s;
@@ -166,18 +166,18 @@ void engine_feed(void *receiver, struct mail *m)
         atomic_store_explicit(&f->queued, false, memory_order_release);
         /* From here on the control thread may post it again: nothing of it is looked at any more.
          */
-        s = stream_find(en, id);
+        s = stream_find(wk, id);
         if (s)
             stream_grew(s);
         return;
     }
     if (f->kind == FEED_STREAM)
-        feed_stream(en, f);
-    s = stream_find(en, id);
+        feed_stream(wk, f);
+    s = stream_find(wk, id);
     if (s)
-        feed_known(en, s, f);
-    engine_check_held(en);
-    engine_check_dirty(en);
+        feed_known(wk, s, f);
+    worker_check_pinned(wk);
+    worker_check_dirty(wk);
     identity_unref(f->identity);
     free(f->path);
     free(f);
@@ -185,20 +185,20 @@ void engine_feed(void *receiver, struct mail *m)
 
 /* ---- attaching ---- */
 
-static struct drain *drain_for(struct engine *en, struct drain_spec *spec)
+static struct drain *drain_for(struct worker *wk, struct drain_spec *spec)
 {
-    struct drain *d = map_get(&en->drains, str_of(spec->id));
+    struct drain *d = map_get(&wk->drains, str_of(spec->id));
     struct err e;
 
     if (d)
         return d;
-    d = drain_create(en, spec, &e);
+    d = drain_create(wk, spec, &e);
     if (!d) {
-        if (list_empty(&en->unmade))
+        if (list_empty(&wk->unmade))
             log_error("drain cannot be made, trying on", KV_CSTR("drain", spec->name), KV_ERR(&e));
         return NULL;
     }
-    (void)map_put(&en->drains, str_of(d->spec->id), d);
+    (void)map_put(&wk->drains, str_of(d->spec->id), d);
     return d;
 }
 
@@ -221,24 +221,24 @@ static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
 }
 
 /* The drain whose place <a>'s takes, as long as it has a cursor of <s>; parks that. 0 = none. */
-static uint64_t park_before(struct engine *en, struct stream *s, const struct attach_mail *a)
+static uint64_t park_before(struct worker *wk, struct stream *s, const struct attach_mail *a)
 {
-    struct drain *d = a->before ? map_get(&en->drains, str_of(a->before->id)) : NULL;
+    struct drain *d = a->before ? map_get(&wk->drains, str_of(a->before->id)) : NULL;
     struct drain_cursor *c = d ? cursor_of(d, s) : NULL;
 
     if (c)
-        engine_park(en, c);
-    return a->before ? engine_place(en, a->before).drain : 0;
+        worker_park(wk, c);
+    return a->before ? worker_place(wk, a->before).drain : 0;
 }
 
-static void attach_new(struct engine *en, struct drain *d, struct stream *s,
+static void attach_new(struct worker *wk, struct drain *d, struct stream *s,
                        const struct attach_mail *a)
 {
-    uint64_t before = park_before(en, s, a);
-    bool parked = engine_has_parked(en, s, d->spec, before, a->least);
+    uint64_t before = park_before(wk, s, a);
+    bool parked = worker_has_parked(wk, s, d->spec, before, a->least);
     struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known && !parked ? &a->end : NULL);
 
-    if (parked && engine_unpark(en, c, before, a->least))
+    if (parked && worker_unpark(wk, c, before, a->least))
         return; /* on from where it was */
     if (a->known)
         (void)cursor_resume(&c->cursor, &a->resume); /* or when it is read */
@@ -255,17 +255,17 @@ static void attach_free(struct attach_mail *a)
 }
 
 /* -1 = there is no drain for it yet. */
-static int attach(struct engine *en, const struct attach_mail *a)
+static int attach(struct worker *wk, const struct attach_mail *a)
 {
-    struct stream *s = stream_find(en, a->stream);
+    struct stream *s = stream_find(wk, a->stream);
     struct drain_cursor *c;
     struct drain *d;
 
-    if (!s || en->stopping)
+    if (!s || wk->stopping)
         return 0;
-    d = drain_for(en, a->spec);
+    d = drain_for(wk, a->spec);
     if (!d) {
-        (void)park_before(en, s, a);
+        (void)park_before(wk, s, a);
         return -1;
     }
     c = cursor_of(d, s);
@@ -275,9 +275,9 @@ static int attach(struct engine *en, const struct attach_mail *a)
         return 0;
     }
     if (c)
-        (void)park_before(en, s, a);
+        (void)park_before(wk, s, a);
     else
-        attach_new(en, d, s, a);
+        attach_new(wk, d, s, a);
     if (a->history)
         stream_recalled(s);
     if (a->at_end && !a->known)
@@ -287,36 +287,36 @@ static int attach(struct engine *en, const struct attach_mail *a)
 
 static void handle_attach(void *receiver, struct mail *m)
 {
-    struct engine *en = receiver;
+    struct worker *wk = receiver;
     struct attach_mail *a = container_of(m, struct attach_mail, mail);
 
     list_init(&a->node);
-    if (attach(en, a) == 0) {
+    if (attach(wk, a) == 0) {
         attach_free(a);
         return;
     }
-    list_add_tail(&en->unmade, &a->node);
-    if (!loop_timer_active(en->make_timer))
-        loop_timer_start(en->make_timer, MAKE_AGAIN_MS);
+    list_add_tail(&wk->unmade, &a->node);
+    if (!loop_timer_active(wk->make_timer))
+        loop_timer_start(wk->make_timer, MAKE_AGAIN_MS);
 }
 
-void engine_make_again(void *arg)
+void worker_make_again(void *arg)
 {
-    struct engine *en = arg;
+    struct worker *wk = arg;
 
-    list_for_each_safe (it, &en->unmade) {
+    list_for_each_safe (it, &wk->unmade) {
         struct attach_mail *a = list_entry(it, struct attach_mail, node);
 
-        if (attach(en, a) == 0)
+        if (attach(wk, a) == 0)
             attach_free(a);
     }
-    if (!list_empty(&en->unmade))
-        loop_timer_start(en->make_timer, MAKE_AGAIN_MS);
+    if (!list_empty(&wk->unmade))
+        loop_timer_start(wk->make_timer, MAKE_AGAIN_MS);
 }
 
-void engine_drop_unmade(struct engine *en, const struct attach_mail *like)
+void worker_drop_unmade(struct worker *wk, const struct attach_mail *like)
 {
-    list_for_each_safe (it, &en->unmade) {
+    list_for_each_safe (it, &wk->unmade) {
         struct attach_mail *a = list_entry(it, struct attach_mail, node);
 
         if (!like ||
@@ -325,7 +325,7 @@ void engine_drop_unmade(struct engine *en, const struct attach_mail *like)
     }
 }
 
-static void drop_cursor(struct engine *en, struct drain_cursor *c)
+static void drop_cursor(struct worker *wk, struct drain_cursor *c)
 {
     struct stream *s = c->cursor.stream;
     uint64_t unread = cursor_lag(&c->cursor, &c->cursor.acked);
@@ -337,59 +337,59 @@ static void drop_cursor(struct engine *en, struct drain_cursor *c)
             KV_STR("pod", s->identity->pod), KV_INT("bytes", unread));
     drain_cursor_drop(c);
     if (s->finished && list_empty(&s->cursors))
-        engine_stream_forget(en, s);
+        worker_stream_forget(wk, s);
 }
 
 /* The cursor of the mail, or NULL. */
-static struct drain_cursor *take_detach(struct engine *en, const struct attach_mail *a)
+static struct drain_cursor *take_detach(struct worker *wk, const struct attach_mail *a)
 {
-    struct stream *s = stream_find(en, a->stream);
-    struct drain *d = map_get(&en->drains, str_of(a->spec->id));
+    struct stream *s = stream_find(wk, a->stream);
+    struct drain *d = map_get(&wk->drains, str_of(a->spec->id));
 
-    engine_drop_unmade(en, a);
+    worker_drop_unmade(wk, a);
     return s && d ? cursor_of(d, s) : NULL;
 }
 
 static void handle_detach(void *receiver, struct mail *m)
 {
-    struct engine *en = receiver;
+    struct worker *wk = receiver;
     struct attach_mail *a = container_of(m, struct attach_mail, mail);
-    struct drain_cursor *c = take_detach(en, a);
+    struct drain_cursor *c = take_detach(wk, a);
 
     if (c)
-        drop_cursor(en, c);
+        drop_cursor(wk, c);
     drain_spec_unref(a->spec);
     free(a);
-    loop_task_post(&en->loop, &en->turn); /* the state has to know */
+    loop_task_post(&wk->loop, &wk->turn); /* the state has to know */
 }
 
 static void handle_park(void *receiver, struct mail *m)
 {
-    struct engine *en = receiver;
+    struct worker *wk = receiver;
     struct attach_mail *a = container_of(m, struct attach_mail, mail);
-    struct drain_cursor *c = take_detach(en, a);
+    struct drain_cursor *c = take_detach(wk, a);
 
-    /* A trusted name may be another tenant's until it is this one's again: what is heard in between
+    /* A trusted name may be another tenant's until it is this one's again: what is received in between
      * is not his. */
     if (c && c->cursor.stream->identity->trusted && c->drain->spec->owner)
-        drop_cursor(en, c);
+        drop_cursor(wk, c);
     else if (c)
-        engine_park(en, c);
+        worker_park(wk, c);
     drain_spec_unref(a->spec);
     free(a);
-    loop_task_post(&en->loop, &en->turn);
+    loop_task_post(&wk->loop, &wk->turn);
 }
 
-static void post_attach(struct engine *en, struct attach_mail *a, uint64_t stream,
+static void post_attach(struct worker *wk, struct attach_mail *a, uint64_t stream,
                         struct drain_spec *spec, void (*handle)(void *, struct mail *))
 {
     a->mail.handle = handle;
     a->stream = stream;
     a->spec = drain_spec_ref(spec);
-    mailbox_post(&en->mailbox, &a->mail);
+    mailbox_post(&wk->mailbox, &a->mail);
 }
 
-void engine_attach(struct engine *en, uint64_t stream, struct drain_spec *spec,
+void worker_attach(struct worker *wk, uint64_t stream, struct drain_spec *spec,
                    const struct position *end, const struct state_record *resume,
                    const int64_t *since_s)
 {
@@ -403,10 +403,10 @@ void engine_attach(struct engine *en, uint64_t stream, struct drain_spec *spec,
     a->known = resume != NULL;
     if (resume)
         a->resume = *resume;
-    post_attach(en, a, stream, spec, handle_attach);
+    post_attach(wk, a, stream, spec, handle_attach);
 }
 
-void engine_change(struct engine *en, uint64_t stream, const struct engine_change *c)
+void worker_change(struct worker *wk, uint64_t stream, const struct worker_change *c)
 {
     struct attach_mail *a = xcalloc(1, sizeof(*a));
 
@@ -418,17 +418,17 @@ void engine_change(struct engine *en, uint64_t stream, const struct engine_chang
         a->resume = *c->resume;
     a->before = drain_spec_ref(c->before);
     a->least = c->least;
-    post_attach(en, a, stream, c->now, handle_attach);
+    post_attach(wk, a, stream, c->now, handle_attach);
 }
 
-void engine_detach(struct engine *en, uint64_t stream, struct drain_spec *spec)
+void worker_detach(struct worker *wk, uint64_t stream, struct drain_spec *spec)
 {
-    post_attach(en, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_detach);
+    post_attach(wk, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_detach);
 }
 
-void engine_park_route(struct engine *en, uint64_t stream, struct drain_spec *spec)
+void worker_park_route(struct worker *wk, uint64_t stream, struct drain_spec *spec)
 {
-    post_attach(en, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_park);
+    post_attach(wk, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_park);
 }
 
 /* ---- stopping: healthy drains send what they have, then all connections are closed ---- */
@@ -442,29 +442,29 @@ static void tell_stopped(void *control, struct mail *m)
     free(s);
 }
 
-static void ended(struct engine *en)
+static void ended(struct worker *wk)
 {
     struct stop_mail *s = xcalloc(1, sizeof *s);
 
     s->mail.handle = tell_stopped;
-    s->done = en->stopped;
-    s->arg = en->stopped_arg;
-    en->stopped = NULL;
-    engine_save_last(en);
-    loop_stop(&en->loop);
-    mailbox_post(en->cfg.control, &s->mail);
+    s->done = wk->stopped;
+    s->arg = wk->stopped_arg;
+    wk->stopped = NULL;
+    worker_save_last(wk);
+    loop_stop(&wk->loop);
+    mailbox_post(wk->cfg.control, &s->mail);
 }
 
 /* A drain that is one pipe counts as failing until something is confirmed, seconds after it has
  * come back; what it takes in the meantime is not to be cut off. */
 static bool takes_data(const struct drain *d)
 {
-    return d->state == DRAIN_OPEN && (d->ordered || !d->failing || (d->nstuck && d->healthy));
+    return d->state == DRAIN_OPEN && (d->pipelined || !d->failing || (d->nstuck && d->healthy));
 }
 
-static bool all_sent(struct engine *en)
+static bool all_sent(struct worker *wk)
 {
-    list_for_each (it, &en->all) {
+    list_for_each (it, &wk->all) {
         struct drain *d = list_entry(it, struct drain, node);
         bool busy = !list_empty(&d->ready) || d->ninflight;
 
@@ -474,70 +474,70 @@ static bool all_sent(struct engine *en)
     return true;
 }
 
-static void close_all(struct engine *en)
+static void close_all(struct worker *wk)
 {
-    en->closing = true;
-    list_for_each_safe (it, &en->all) {
+    wk->closing = true;
+    list_for_each_safe (it, &wk->all) {
         struct drain *d = list_entry(it, struct drain, node);
         drain_close(d, takes_data(d));
     }
 }
 
-void engine_check_stop(struct engine *en)
+void worker_check_stop(struct worker *wk)
 {
-    if (!en->stopping || !en->stopped)
+    if (!wk->stopping || !wk->stopped)
         return;
-    if (!en->closing) {
-        if (!all_sent(en) && loop_now(&en->loop) < en->stop_at)
+    if (!wk->closing) {
+        if (!all_sent(wk) && loop_now(&wk->loop) < wk->stop_at)
             return;
-        close_all(en);
-        if (!en->stopped) /* the last drain that closed has come here before us */
+        close_all(wk);
+        if (!wk->stopped) /* the last drain that closed has come here before us */
             return;
     }
-    list_for_each (it, &en->all)
+    list_for_each (it, &wk->all)
         if (!list_entry(it, struct drain, node)->closed)
             return;
-    ended(en);
+    ended(wk);
 }
 
 static void stop_timer_fired(void *arg)
 {
-    struct engine *en = arg;
+    struct worker *wk = arg;
 
-    if (!en->closing) {
-        en->stop_at = 0;
-        loop_timer_start(en->stop_timer, en->stop_grace_ms / 4 + 1);
-        engine_check_stop(en);
+    if (!wk->closing) {
+        wk->stop_at = 0;
+        loop_timer_start(wk->stop_timer, wk->stop_grace_ms / 4 + 1);
+        worker_check_stop(wk);
         return;
     }
-    list_for_each_safe (it, &en->all) {
+    list_for_each_safe (it, &wk->all) {
         struct drain *d = list_entry(it, struct drain, node);
         if (!d->closed)
             d->ops->close(d, false);
     }
-    engine_check_stop(en);
+    worker_check_stop(wk);
 }
 
 static void handle_stop(void *receiver, struct mail *m)
 {
-    struct engine *en = receiver;
+    struct worker *wk = receiver;
     struct stop_mail *s = container_of(m, struct stop_mail, mail);
     uint64_t first = s->grace_ms - s->grace_ms / 4;
 
-    en->stopping = true;
-    en->stop_grace_ms = s->grace_ms;
-    en->stop_at = loop_now(&en->loop) + first;
-    en->stopped = s->done;
-    en->stopped_arg = s->arg;
+    wk->stopping = true;
+    wk->stop_grace_ms = s->grace_ms;
+    wk->stop_at = loop_now(&wk->loop) + first;
+    wk->stopped = s->done;
+    wk->stopped_arg = s->arg;
     free(s);
-    en->stop_timer = loop_timer_create(&en->loop, stop_timer_fired, en);
-    loop_timer_start(en->stop_timer, first);
-    list_for_each (it, &en->all)
-        engine_want(en, list_entry(it, struct drain, node));
-    engine_check_stop(en);
+    wk->stop_timer = loop_timer_create(&wk->loop, stop_timer_fired, wk);
+    loop_timer_start(wk->stop_timer, first);
+    list_for_each (it, &wk->all)
+        worker_want(wk, list_entry(it, struct drain, node));
+    worker_check_stop(wk);
 }
 
-void engine_stop(struct engine *en, uint64_t grace_ms, void (*done)(void *arg), void *arg)
+void worker_stop(struct worker *wk, uint64_t grace_ms, void (*done)(void *arg), void *arg)
 {
     struct stop_mail *s = xcalloc(1, sizeof *s);
 
@@ -545,5 +545,5 @@ void engine_stop(struct engine *en, uint64_t grace_ms, void (*done)(void *arg), 
     s->grace_ms = grace_ms;
     s->done = done;
     s->arg = arg;
-    mailbox_post(&en->mailbox, &s->mail);
+    mailbox_post(&wk->mailbox, &s->mail);
 }

@@ -3,48 +3,48 @@
  * they go to the journals together. One run of bytes holds all texts; records point into it by
  * offset, since it moves while it grows.
  */
-#ifndef INPUTS_HEARD_H
-#define INPUTS_HEARD_H
+#ifndef INPUTS_RECEIVED_H
+#define INPUTS_RECEIVED_H
 
 #include "base/buf.h"
 #include "streams/journal_record.h"
 
-struct heard_span {
+struct received_span {
     uint32_t at, len;
 };
 
-struct heard_record {
-    struct heard_span hostname, time, tag, procid, msgid, sd, msg;
+struct received_record {
+    struct received_span hostname, time, tag, procid, msgid, sd, msg;
     unsigned char pri;
     bool cut;
 };
 
-struct heard {
+struct received {
     struct buf bytes;
-    struct heard_record *records; /* owned */
+    struct received_record *records; /* owned */
     size_t n, cap, max;
     size_t used;                   /* of <bytes>, by these records */
-    struct journal_entry *entries; /* owned; for heard_entries() */
+    struct journal_entry *entries; /* owned; for received_entries() */
     size_t entries_cap;
 };
 
 /* Caps on the bytes of all texts and on the number of records. */
-void heard_init(struct heard *h, size_t bytes_max, size_t records_max);
-void heard_release(struct heard *h);
+void received_init(struct received *h, size_t bytes_max, size_t records_max);
+void received_release(struct received *h);
 /* Copies <s>. -1: there is no room. */
-int heard_keep(struct heard *h, struct str s, struct heard_span *out);
-struct str heard_text(const struct heard *h, struct heard_span s);
+int received_keep(struct received *h, struct str s, struct received_span *out);
+struct str received_text(const struct received *h, struct received_span s);
 /* Forgets the texts that were kept since the last record was added. */
-void heard_forget(struct heard *h);
+void received_forget(struct received *h);
 /* -1: there are too many. */
-int heard_add(struct heard *h, const struct heard_record *r);
+int received_add(struct received *h, const struct received_record *r);
 /* What it holds in memory. */
-size_t heard_cost(const struct heard *h);
+size_t received_cost(const struct received *h);
 /* All of them (n), of <sender>, views into <h>. <sd>: for those that have no structured data. */
-const struct journal_entry *heard_entries(struct heard *h, struct str sender, struct str sd);
+const struct journal_entry *received_entries(struct received *h, struct str sender, struct str sd);
 /* ... are not needed any more. */
-void heard_drop_entries(struct heard *h);
+void received_drop_entries(struct received *h);
 /* Empty, with the memory it has, for the next request. */
-void heard_clear(struct heard *h);
+void received_clear(struct received *h);
 
 #endif

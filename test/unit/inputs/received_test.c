@@ -6,32 +6,32 @@
 
 #include <cmocka.h>
 
-#include "inputs/heard.h"
+#include "inputs/received.h"
 
 static void entries_cost_while_they_are_there(void **state)
 {
-    struct heard_record r = {.pri = 14};
+    struct received_record r = {.pri = 14};
     const struct journal_entry *e;
-    struct heard h;
+    struct received h;
     size_t cost;
 
     (void)state;
-    heard_init(&h, 1024, 100);
-    assert_int_equal(heard_keep(&h, STR("web.shop"), &r.hostname), 0);
-    assert_int_equal(heard_keep(&h, STR("hello"), &r.msg), 0);
+    received_init(&h, 1024, 100);
+    assert_int_equal(received_keep(&h, STR("web.shop"), &r.hostname), 0);
+    assert_int_equal(received_keep(&h, STR("hello"), &r.msg), 0);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(heard_add(&h, &r), 0);
-    assert_int_equal(heard_add(&h, &r), -1);
-    cost = heard_cost(&h); /* what HTTP_BODIES_MAX counts */
+        assert_int_equal(received_add(&h, &r), 0);
+    assert_int_equal(received_add(&h, &r), -1);
+    cost = received_cost(&h); /* what HTTP_BODIES_MAX counts */
     for (int i = 0; i < 2; i++) {
-        e = heard_entries(&h, STR("192.0.2.1"), STR("[x]"));
+        e = received_entries(&h, STR("192.0.2.1"), STR("[x]"));
         assert_true(str_eq(e[99].hostname, STR("web.shop")) && str_eq(e[99].msg, STR("hello")));
         assert_true(str_eq(e[99].syslog.sd, STR("[x]")));
-        assert_true(heard_cost(&h) >= cost + 100 * sizeof(*e));
-        heard_drop_entries(&h);
-        assert_int_equal(heard_cost(&h), cost);
+        assert_true(received_cost(&h) >= cost + 100 * sizeof(*e));
+        received_drop_entries(&h);
+        assert_int_equal(received_cost(&h), cost);
     }
-    heard_release(&h);
+    received_release(&h);
 }
 
 int main(void)
