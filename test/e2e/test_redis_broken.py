@@ -246,7 +246,7 @@ def test_one_reply_too_many(node, oracle, daemon, fake_redis):
     assert counter(d, "disconnects") == 1
 
 
-@pytest.mark.parametrize("text, kept", [(b"-DENIED Redis is running in protected mode\r\n", "held"),
+@pytest.mark.parametrize("text, kept", [(b"-DENIED Redis is running in protected mode\r\n", "suspended"),
                                         (b"-ERR max number of clients reached\r\n", "failing")])
 def test_the_server_says_why_it_hangs_up(node, oracle, daemon, closing, text, kept):
     class Rude(FakeRedis):
