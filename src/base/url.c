@@ -179,7 +179,7 @@ static int check_name(struct str host, struct err *e)
         char c = host.p[i];
 
         if (!is_alpha(c) && !is_digit(c) && !strchr("-._", c))
-            return err_set(e, EINVAL, "url: host holds a character that no name has");
+            return err_set(e, EINVAL, "url: invalid character in the host");
         if (c == '.' && (i == 0 || host.p[i - 1] == '.'))
             return err_set(e, EINVAL, "url: host has an empty label");
     }

@@ -180,7 +180,7 @@ static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
             continue;
         like = meant(name);
         if (restricts(like))
-            return err_set(e, EINVAL, "%.*s: there is no such variable; %s is meant?",
+            return err_set(e, EINVAL, "%.*s: unknown variable, did you mean %s?",
                            STR_ARG(str_head(name, SHOWN)), like);
         if ((!like && !str_starts(name, STR("LOGTRAIN_"))) || c->nunknown == UNKNOWN_MAX)
             continue;
@@ -193,8 +193,7 @@ static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
 void config_say_unknown(const struct config *c)
 {
     for (unsigned i = 0; i < c->nunknown; i++)
-        log_warn("unknown variable in the environment, it has no effect",
-                 KV_CSTR("name", c->unknown[i].name),
+        log_warn("unknown environment variable, ignored", KV_CSTR("name", c->unknown[i].name),
                  KV_CSTR("meant", c->unknown[i].like ? c->unknown[i].like : "?"));
 }
 

@@ -106,7 +106,7 @@ static void stop_hangs(void *arg)
 {
     struct daemon *d = arg;
 
-    log_error("a worker does not stop", KV_INT("grace_ms", d->cfg->stop_grace_ms));
+    log_error("worker does not stop", KV_INT("grace_ms", d->cfg->stop_grace_ms));
     _exit(DAEMON_FAILED);
 }
 
@@ -149,7 +149,7 @@ static void take_signal(void *arg, int signo)
         return;
     }
     if (d->stopping) {
-        log_warn("stopping at once", KV_CSTR("signal", sigabbrev_np(signo)));
+        log_warn("stopping immediately", KV_CSTR("signal", sigabbrev_np(signo)));
         _exit(DAEMON_FAILED);
     }
     log_info("stopping", KV_CSTR("signal", sigabbrev_np(signo)),

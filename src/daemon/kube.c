@@ -46,8 +46,7 @@ static int find_config(const struct config *c, struct kube_config *kc, struct er
                                                     : "ONLY_AKKERIS=true",
                            why.text);
         if (*c->kube_host)
-            log_warn("kubernetes: the API is not used, pods are called what their paths say",
-                     KV_ERR(&why));
+            log_warn("kubernetes: API not used, naming pods by their paths", KV_ERR(&why));
         return 0;
     }
     if (named)
@@ -57,7 +56,7 @@ static int find_config(const struct config *c, struct kube_config *kc, struct er
         return err_set(e, EINVAL,
                        "NODE: is needed with the Kubernetes API: the name of this node, from the "
                        "field spec.nodeName");
-    log_warn("kubernetes: the API is not used, pods are called what their paths say: NODE is not "
+    log_warn("kubernetes: API not used, naming pods by their paths: NODE is not "
              "set");
     return 0;
 }

@@ -17,7 +17,7 @@
 
 static void complain(const char *what)
 {
-    log_warn("the system refused a setting", KV_CSTR("setting", what),
+    log_warn("cannot change a system setting", KV_CSTR("setting", what),
              KV_CSTR("error", strerror(errno)));
 }
 

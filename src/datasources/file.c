@@ -160,7 +160,7 @@ static void put_line(struct file_source *f, struct str line, struct tally *t)
         route_put(f->source, str_make(key, (size_t)len), pattern, urls, n);
         t->routes += n;
     } else if (t->refused == before) {
-        (void)err_set(&e, EINVAL, "there is no URL behind the hostname");
+        (void)err_set(&e, EINVAL, "no URL after the hostname");
         refuse(f, t, &e);
     }
     free(urls);
@@ -291,7 +291,8 @@ static void look_or_say(struct file_source *f, bool always)
 
     if (look(f, always, &e) < 0 && !f->unreadable) {
         f->unreadable = true;
-        log_warn("routes cannot be read, those known stay", KV_CSTR("source", f->name), KV_ERR(&e));
+        log_warn("cannot read routes, keeping known routes", KV_CSTR("source", f->name),
+                 KV_ERR(&e));
     }
     if (events_reliable(f))
         loop_timer_stop(f->poll);

@@ -11,6 +11,6 @@ int route_pattern_check(struct str pattern, struct err *e)
         return err_set(e, EINVAL, "the hostname is longer than %d bytes", ROUTE_PATTERN_MAX);
     for (size_t i = 0; i < pattern.len; i++)
         if (pattern.p[i] <= ' ' || pattern.p[i] > '~')
-            return err_set(e, EINVAL, "the hostname has a byte in it that no hostname has");
+            return err_set(e, EINVAL, "invalid character in the hostname");
     return 0;
 }

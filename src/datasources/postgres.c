@@ -100,7 +100,7 @@ static void say_failure(struct postgres *p, const struct err *e, uint64_t retry_
     if (p->said.code && strcmp(p->said.text, e->text) == 0)
         return;
     p->said = *e;
-    log_warn(p->stats.reads ? "postgres is away, the routes known stay"
+    log_warn(p->stats.reads ? "postgres unavailable, keeping known routes"
                             : "postgres cannot be read yet",
              KV_ERR(e), KV_INT("retry_ms", retry_ms));
 }
@@ -125,8 +125,8 @@ static void say_read(struct postgres *p, uint64_t took)
 static void say_deaf(struct postgres *p, const char *why)
 {
     if (!p->said_deaf)
-        log_warn("changes of the table are not notified, it is read now and then",
-                 KV_CSTR("why", why), KV_INT("every_ms", p->cfg.resync_ms));
+        log_warn("no notifications for changes of the table, polling it", KV_CSTR("why", why),
+                 KV_INT("every_ms", p->cfg.resync_ms));
     p->said_deaf = true;
 }
 
@@ -390,7 +390,7 @@ static void step_done(struct postgres *p, enum step step)
         look_done(p);
         break;
     case CREATE:
-        log_info("the table drains was created");
+        log_info("created table drains");
         look(p);
         break;
     case LISTEN:
@@ -450,7 +450,7 @@ static void link_notified(void *arg, struct str payload)
         return;
     n = p->rows.ids ? pg_payload_ids(payload, ids) : 0;
     if (!n || !pg_pending_add(&p->pending, ids, n)) {
-        log_debug("a notification calls for a read of all rows", KV_INT("bytes", payload.len));
+        log_debug("notification requires a full read of the table", KV_INT("bytes", payload.len));
         p->want_all = true;
     }
     go(p);

@@ -265,7 +265,7 @@ static void take_result(struct pg_link *l, PGresult *res)
             answer_failed(l, res);
         break;
     default: /* COPY, or what else there may be: we asked for none */
-        (void)err_set(&e, EPROTO, "an answer that does not fit the question");
+        (void)err_set(&e, EPROTO, "unexpected answer from the server");
         pg_link_fail(l, &e);
         break;
     }
@@ -509,7 +509,7 @@ void pg_link_open(struct pg_link *l)
     l->looks = 0;
     l->consumed = 0;
     l->notice = (struct err){.code = 0};
-    (void)err_set(&l->unresolved, EINVAL, "there is no host to connect to");
+    (void)err_set(&l->unresolved, EINVAL, "no host to connect to");
     loop_timer_start(l->deadline, l->options.connect_timeout_ms ? l->options.connect_timeout_ms
                                                                 : l->cfg.timeout_ms);
     pg_places_init(&l->places, &l->options);

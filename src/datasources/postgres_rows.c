@@ -97,7 +97,7 @@ static int take_nameless(struct pg_rows *r, struct err *e)
     struct err why;
 
     if (!r->whole)
-        return err_set(e, EPROTO, "a row that was not asked for");
+        return err_set(e, EPROTO, "unexpected row");
     if (count(r, e) < 0)
         return -1;
     (void)err_set(&why, EINVAL, "its id (the column drain) is NULL");
@@ -125,7 +125,7 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
     if (!r->whole) {
         found = batch_find(r, &binary);
         if (!found)
-            return err_set(e, EPROTO, "a row that was not asked for");
+            return err_set(e, EPROTO, "unexpected row");
         again = *found;
         *found = true;
     } else if (count(r, e) < 0) {

@@ -210,7 +210,7 @@ static void link_unreadable(struct clink *l, int error)
         return;
     l->trouble = error;
     (void)err_sys(&e, error, "cannot follow '%s'", l->name);
-    log_warn("log cannot be followed now, trying on", KV_ERR(&e));
+    log_warn("cannot follow log now, will retry", KV_ERR(&e));
 }
 
 void link_look(struct clink *l)
@@ -345,11 +345,11 @@ static void log_path_trouble(struct containers *c, int error)
         return;
     c->log_trouble = error;
     if (error == 0) {
-        log_info("log path is there", KV_CSTR("path", c->log_path));
+        log_info("log path appeared", KV_CSTR("path", c->log_path));
         return;
     }
     (void)err_sys(&e, error, "cannot list '%s'", c->log_path);
-    log_warn("log path cannot be listed, trying on", KV_ERR(&e));
+    log_warn("cannot list log path, will retry", KV_ERR(&e));
 }
 
 void links_list(struct containers *c)

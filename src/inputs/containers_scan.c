@@ -170,10 +170,10 @@ static void trouble_set(struct cstream *st, int error)
         (void)err_sys(&e, error, "cannot list '%s'",
                       list_entry(st->sources.next, struct source, node)->dir->path);
         log_warn_for(identity_cause(st->origin->identity),
-                     "logs of a container cannot be looked at, trying on", KV_ERR(&e));
+                     "cannot read a container's log directory, will retry", KV_ERR(&e));
     } else {
         log_info_for(identity_cause(st->origin->identity),
-                     "logs of a container can be looked at again",
+                     "a container's log directory is readable again",
                      KV_STR("pod", st->origin->identity->pod),
                      KV_STR("container", st->origin->identity->container));
     }

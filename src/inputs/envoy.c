@@ -118,7 +118,7 @@ static void pass_over(struct proxy *p, const char *why)
     struct envoy_input *in = p->in;
 
     in->counters.unparsed++;
-    log_warn_for(LOG_BY_SENDER(grpc_call_peer(p->call)), "access log entry is passed over",
+    log_warn_for(LOG_BY_SENDER(grpc_call_peer(p->call)), "access log entry skipped",
                  KV_CSTR("input", in->name), KV_STR("peer", grpc_call_peer(p->call)),
                  KV_CSTR("reason", why));
 }
@@ -131,9 +131,8 @@ static void drop(struct proxy *p, struct str hostname)
 
     in->counters.dropped_full++;
     p->dropped++;
-    log_warn_for(LOG_BY_HOSTNAME(hostname), "access log entry is dropped",
-                 KV_CSTR("input", in->name), KV_STR("hostname", hostname),
-                 KV_CSTR("reason", "JOURNAL_HOST_BYTES_MAX"));
+    log_warn_for(LOG_BY_HOSTNAME(hostname), "access log entry dropped", KV_CSTR("input", in->name),
+                 KV_STR("hostname", hostname), KV_CSTR("reason", "JOURNAL_HOST_BYTES_MAX"));
 }
 
 /* False: no room. */

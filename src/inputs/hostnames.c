@@ -50,7 +50,7 @@ static int check_pattern(struct str word, struct err *e)
 {
     for (size_t i = 0; i < word.len; i++)
         if (word.p[i] <= ' ' || word.p[i] > '~' || word.p[i] == '=')
-            return err_set(e, EINVAL, "'%.*s' is no pattern of a hostname (a ';' ends a part)",
+            return err_set(e, EINVAL, "'%.*s' is not a hostname pattern (a ';' ends a part)",
                            STR_ARG(str_head(word, SHOWN)));
     if (word.len > HOSTNAME_MAX)
         return err_set(e, EINVAL, "'%.*s...' is longer than a hostname",
@@ -66,7 +66,7 @@ int hostname_rules_check(struct str list, struct err *e)
         bool any = false;
 
         if (!trusted_is_input(input))
-            return err_set(e, EINVAL, "there is no network input '%.*s'",
+            return err_set(e, EINVAL, "unknown network input '%.*s'",
                            STR_ARG(str_head(input, SHOWN)));
         for (; str_word(&patterns, &word); any = true)
             if (check_pattern(word, e) < 0)

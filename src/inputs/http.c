@@ -260,7 +260,7 @@ static bool take_gzip(struct post *p, struct str piece)
         return true;
     case INFLATE_LARGE:
         p->status = 413;
-        (void)err_set(&p->err, EINVAL, "the body inflates to more than a body may have");
+        (void)err_set(&p->err, EINVAL, "decompressed body is too large");
         return false;
     case INFLATE_BAD:
         p->status = 400;
@@ -300,10 +300,10 @@ static void begin(void *arg, const struct http_incoming *q, struct http_reply *r
     syslog_framer_init(&p->framer, in->max_line);
     buf_init(&p->rest, in->max_line + HTTP_HEAD_MAX + 128 * 1024);
     if (!bearer_good(&in->bearer, q->authorization, loop_now(in->base.env->loop)))
-        refuse(p, 401, "the bearer token is missing or wrong");
+        refuse(p, 401, "missing or wrong bearer token");
     else if (!plain && !str_ieq(q->content_encoding, STR("gzip")) &&
              !str_ieq(q->content_encoding, STR("x-gzip")))
-        refuse(p, 415, "the only content encoding is gzip");
+        refuse(p, 415, "gzip is the only supported content encoding");
     else if (!plain && inflater_open(&p->inflater) < 0)
         come_again(p, RETRY_BUSY, "there is no memory");
     else
@@ -372,7 +372,7 @@ static void hand_over(struct post *p)
                    taken ? "there was room for a part of the records only"
                          : "there is no room now");
     else if (n && in->counters.refused - refused == n)
-        refuse(p, 403, "not under that hostname");
+        refuse(p, 403, "hostname not allowed");
     else
         journals_when_safe(in->base.env->journals, &p->safe);
 }
@@ -402,7 +402,7 @@ static void end(void *arg, struct http_reply *r)
     (void)arg;
     if (p->gzip && !inflater_ended(&p->inflater)) {
         p->status = 400;
-        (void)err_set(&p->err, EINVAL, "the body is gzip that was cut off");
+        (void)err_set(&p->err, EINVAL, "the gzip body is truncated");
         ok = false;
     } else {
         ok = end_records(p);

@@ -54,7 +54,7 @@ int trusted_inputs(struct str list, struct buf *out, struct err *e)
 
     while (str_word(&rest, &word))
         if (!trusted_is_input(word))
-            return err_set(e, EINVAL, "INPUT_OWNERS: there is no network input '%.*s'",
+            return err_set(e, EINVAL, "INPUT_OWNERS: unknown network input '%.*s'",
                            STR_ARG(str_head(word, 48)));
     for (size_t i = 0; i < ARRAY_LEN(inputs); i++)
         if (means(list, str_of(inputs[i])) &&

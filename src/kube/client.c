@@ -130,7 +130,7 @@ static struct endpoint *endpoint_create(struct kube_client *c, struct err *e)
         goto failed;
     tls = str_eq(ep->url.scheme, STR("https"));
     if ((!tls && !str_eq(ep->url.scheme, STR("http"))) || ep->url.query.len || ep->url.has_user) {
-        (void)err_set(e, EINVAL, "the server is no plain http or https URL");
+        (void)err_set(e, EINVAL, "the server is not an http or https URL");
         goto failed;
     }
     if (tls && endpoint_tls(c, ep, e) < 0)
@@ -157,7 +157,7 @@ static void endpoint_replace(struct kube_client *c)
     struct endpoint *ep = endpoint_create(c, &e), *old = c->endpoint;
 
     if (!ep) {
-        log_warn("kubernetes: a new certificate cannot be used, the old one stays", KV_ERR(&e));
+        log_warn("kubernetes: cannot use new certificate, keeping the old one", KV_ERR(&e));
         return;
     }
     log_info("kubernetes: a certificate has changed", KV_CSTR("server", c->label));
@@ -180,7 +180,7 @@ static void refresh(struct kube_client *c)
     c->read_at = now;
     changed = credential_read(&c->token, &e);
     if (changed < 0 && !c->token_trouble)
-        log_warn("kubernetes: the token cannot be read again, the old one stays", KV_ERR(&e));
+        log_warn("kubernetes: cannot reload token, keeping the old one", KV_ERR(&e));
     c->token_trouble = changed < 0;
     /* A file that cannot be read now counts as unchanged. The key is in a file of its own, and may
      * be half of a pair for a moment: then the pair is refused, and read again in a minute. */

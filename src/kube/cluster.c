@@ -77,7 +77,7 @@ static void stream_guess(struct kube_cluster *c, struct kube_stream *st)
         buf_release(&tag);
     }
     log_info_for(LOG_BY_NAMESPACE(st->origin->identity->namespace),
-                 "kubernetes: a pod is not known yet, its logs are named by their path meanwhile",
+                 "kubernetes: pod not known yet, naming its logs by their path",
                  KV_STR("namespace", st->origin->identity->namespace),
                  KV_STR("pod", st->origin->identity->pod));
     router_stream_guessed(c->cfg.router, st->origin);

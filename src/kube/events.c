@@ -200,8 +200,8 @@ static void done(void *arg, const struct http_answer *a, const struct err *e)
     drop_head(ev);
     if (a->status == 403) {
         if (!ev->denied)
-            log_warn("kubernetes: owners of workloads are not told of their drains: no permission "
-                     "to create events");
+            log_warn("kubernetes: owners are not notified about their drains: no permission to "
+                     "create events");
         ev->denied = true;
         drop_all(ev);
         pause_for(ev, EVENTS_DENIED_MS);

@@ -98,7 +98,7 @@ static void say_trouble(struct kube_reflector *r, const struct err *e)
     if (same)
         return;
     (void)snprintf(r->stats.trouble, sizeof(r->stats.trouble), "%s", e->text);
-    log_warn("kubernetes: cannot watch, trying on", KV_CSTR("resource", r->row->resource),
+    log_warn("kubernetes: watch failed, will retry", KV_CSTR("resource", r->row->resource),
              KV_ERR(e));
 }
 
@@ -106,7 +106,7 @@ static void recovered(struct kube_reflector *r)
 {
     r->stats.watching = 1;
     if (r->stats.trouble[0])
-        log_info("kubernetes: watching again", KV_CSTR("resource", r->row->resource));
+        log_info("kubernetes: watch restored", KV_CSTR("resource", r->row->resource));
     r->stats.trouble[0] = '\0';
 }
 

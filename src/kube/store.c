@@ -68,7 +68,7 @@ static void say_short(struct kube_store *s, const struct kube_object *o)
 {
     s->refused_records++;
     if (log_limit_pass(&s->records_limit))
-        log_warn("kubernetes: too many objects, some are only looked at when a pod needs them",
+        log_warn("kubernetes: too many objects, some are read only when a pod needs them",
                  KV_STR("namespace", o->namespace), KV_STR("name", o->name),
                  KV_INT("most_bytes", KUBE_RECORDS_MAX),
                  KV_INT("most_bytes_of_a_namespace", KUBE_RECORDS_NAMESPACE_MAX),

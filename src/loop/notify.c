@@ -81,7 +81,7 @@ static void warn_missing(struct notify *n, const char *dir, int error)
     if (!log_limit_pass(&n->warn))
         return;
     (void)err_sys(&e, error, "notify: cannot watch '%s'", dir);
-    log_warn("directories cannot be watched, looking at them now and then instead", KV_ERR(&e),
+    log_warn("cannot watch directories, polling them instead", KV_ERR(&e),
              KV_INT("missing", n->missing), KV_INT("every_ms", RESCAN_MS));
 }
 

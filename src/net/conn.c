@@ -461,7 +461,7 @@ void conn_shutdown(struct conn *c)
     if (c->state == CONN_ENDED || c->leaving)
         return;
     if (c->state != CONN_OPEN) {
-        (void)err_set(&c->why, ECANCELED, "given up before it was open");
+        (void)err_set(&c->why, ECANCELED, "cancelled before it was open");
         end(c, CONN_END_FAILED);
         return;
     }

@@ -6,7 +6,7 @@ void grpc_complain(struct grpc_conn *c, const char *why)
 {
     struct grpc_server *s = c->server;
 
-    log_warn_for(LOG_BY_SENDER(str_of(c->address)), "grpc client is refused",
+    log_warn_for(LOG_BY_SENDER(str_of(c->address)), "grpc client refused",
                  KV_CSTR("input", s->name), KV_CSTR("peer", c->address), KV_CSTR("reason", why));
 }
 

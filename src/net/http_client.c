@@ -38,7 +38,7 @@ struct http_client *http_client_create(struct loop *l, struct dns *dns, struct e
 
     /* counted by curl, which locks it since 7.84 */
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(multi = curl_multi_init())) {
-        (void)err_set(e, ENOMEM, "http: curl does not start");
+        (void)err_set(e, ENOMEM, "http: cannot initialize curl");
         return NULL;
     }
     c = xcalloc(1, sizeof(*c));

@@ -86,7 +86,7 @@ static int before_request(void *arg, char *peer, char *local, int peer_port, int
         if (may_speak || recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
             continue;
         call->leftovers = true;
-        (void)err_set(&call->err, EPROTO, "the server spoke before it was asked");
+        (void)err_set(&call->err, EPROTO, "unexpected data before the request");
         return CURL_PREREQFUNC_ABORT;
     }
     return CURL_PREREQFUNC_OK;

@@ -84,7 +84,7 @@ static int parse_line(struct http_incoming *r, struct str line, const char **why
 
     if (!str_cut(&version, ' ', &r->method) || !is_token(r->method) ||
         !str_cut(&version, ' ', &target) || !is_visible(target))
-        return refuse(400, "this is no request line", why);
+        return refuse(400, "not a request line", why);
     if (!str_eq(version, STR("HTTP/1.1")) && !str_eq(version, STR("HTTP/1.0"))) {
         bool other = str_starts(version, STR("HTTP/")) && is_visible(version);
 
@@ -93,7 +93,7 @@ static int parse_line(struct http_incoming *r, struct str line, const char **why
     r->keep = str_eq(version, STR("HTTP/1.1"));
     target = path_of(target);
     if (*target.p != '/' && !str_eq(r->method, STR("CONNECT")) && !str_eq(target, STR("*")))
-        return refuse(400, "the request's target is no path", why);
+        return refuse(400, "request target is not a path", why);
     mark = str_find(target, '?');
     r->path = mark < 0 ? target : str_head(target, (size_t)mark);
     r->query = mark < 0 ? STR("") : str_skip(target, (size_t)mark + 1);
@@ -146,7 +146,7 @@ static void take_prefer(struct http_incoming *r, struct str value)
 static int take_once(struct str *field, struct str value, const char **why)
 {
     if (field->len)
-        return refuse(400, "a header that can be there only once is there twice", why);
+        return refuse(400, "duplicate header that is allowed only once", why);
     *field = value;
     return 0;
 }
@@ -176,7 +176,7 @@ static int take_header(struct http_incoming *r, struct seen *seen, struct str na
         seen->host = true;
     } else if (str_ieq(name, STR("expect"))) {
         if (!str_ieq(value, STR("100-continue")))
-            return refuse(417, "only 'Expect: 100-continue' is understood", why);
+            return refuse(417, "only 'Expect: 100-continue' is supported", why);
         r->expects = !seen->minor0;
     }
     return 0;
@@ -189,7 +189,7 @@ static int take_line(struct http_incoming *r, struct seen *seen, struct str line
     struct str value = trim(str_skip(line, (size_t)(colon + 1)));
 
     if (!is_token(name) || !is_value(value))
-        return refuse(400, "a header that is none", why);
+        return refuse(400, "malformed header", why);
     if (++r->headers > HTTP_REQUEST_HEADERS_MAX)
         return refuse(431, "too many headers", why);
     return take_header(r, seen, name, value, why);
@@ -218,11 +218,11 @@ int http_request_parse(struct http_incoming *r, struct str head, const char **wh
             return rc;
     }
     if (head.len)
-        return refuse(400, "there is more behind the empty line", why);
+        return refuse(400, "unexpected data after the empty line", why);
     if (r->chunked && r->has_length)
         return refuse(400, "Content-Length beside Transfer-Encoding", why);
     if (!seen.host && !seen.minor0)
-        return refuse(400, "there is no Host header", why);
+        return refuse(400, "no Host header", why);
     return 0;
 }
 

@@ -224,7 +224,7 @@ static void take_request(struct http_conn *c, const struct http_incoming *q)
     } else if (sink || !page) {
         wrong_method(c, sink ? "POST, PUT" : "GET, HEAD");
     } else if (q->chunked || q->length) {
-        refuse(c, 400, "there is no body to be sent to a page");
+        refuse(c, 400, "this page takes no request body");
     } else {
         loop_timer_start(c->timer, HTTP_ANSWER_MS);
         s->handler(s->arg, q, http_reply_new(c));
@@ -246,8 +246,7 @@ static void refuse_long_head(struct http_conn *c)
 {
     bool line = str_find(str_head(buf_str(&c->in), HTTP_HEAD_MAX), '\n') < 0;
 
-    refuse(c, line ? 414 : 431,
-           line ? "the request's line is too long" : "the headers are too long");
+    refuse(c, line ? 414 : 431, line ? "request line is too long" : "the headers are too long");
 }
 
 /* False: more has to be read first. */
@@ -316,7 +315,7 @@ static bool run_chunks(struct http_conn *c)
         end_body(c);
         break;
     case HTTP_CHUNK_BAD:
-        refuse(c, 400, "the chunks of the body are none");
+        refuse(c, 400, "malformed chunked body");
         break;
     default:
         buf_clear(&c->in);
@@ -509,7 +508,7 @@ void http_conn_timer(void *arg)
     if (c->phase != LINGER && (c->phase != HEAD || c->in.len))
         c->server->stats.timeouts++;
     if (slow || (c->phase == HEAD && c->in.len))
-        refuse(c, 408, slow ? "the body came too slowly" : "the headers came too slowly");
+        refuse(c, 408, slow ? "timeout reading the request body" : "timeout reading the headers");
     else
         http_conn_close(c);
 }

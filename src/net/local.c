@@ -69,7 +69,7 @@ int local_listen(const char *dir, const char *name, struct stat *id, struct err 
     if (at < 0)
         return -1;
     if (answers(at, name)) {
-        (void)err_set(e, EADDRINUSE, "%s/%s: somebody else listens there", dir, name);
+        (void)err_set(e, EADDRINUSE, "%s/%s: address already in use", dir, name);
         goto out;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

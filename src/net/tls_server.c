@@ -214,12 +214,12 @@ static void reload(struct tls_server *t)
     SSL_CTX *ctx = load(&t->o, &e);
 
     if (!ctx) {
-        log_error("new certificate cannot be used, the old one stays", KV_ERR(&e));
+        log_error("cannot use new certificate, keeping the old one", KV_ERR(&e));
         return;
     }
     SSL_CTX_free(t->ctx);
     t->ctx = ctx;
-    log_info("certificate was read again", KV_CSTR("file", t->o.cert.file));
+    log_info("certificate reloaded", KV_CSTR("file", t->o.cert.file));
 }
 
 SSL *tls_server_accept(struct tls_server *t, uint64_t now_ms)

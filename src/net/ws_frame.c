@@ -85,18 +85,18 @@ static int check_opcode(struct ws_parser *p, bool fin, struct err *e)
     switch (p->op) {
     case WS_CONTINUATION:
         if (!p->in_message)
-            return fail(p, e, "a continuation of nothing");
+            return fail(p, e, "a continuation frame without a message");
         break;
     case WS_TEXT:
     case WS_BINARY:
         if (p->in_message)
-            return fail(p, e, "a message inside another");
+            return fail(p, e, "a new message inside a fragmented one");
         p->message = 0;
         break;
     case WS_CLOSE:
     case WS_PING:
     case WS_PONG:
-        return fin ? 0 : fail(p, e, "a control frame in pieces");
+        return fin ? 0 : fail(p, e, "a fragmented control frame");
     default:
         return fail(p, e, "an unknown opcode");
     }
@@ -164,7 +164,7 @@ static int take_frame(struct ws_parser *p, struct ws_event *out, struct err *e)
     if (out->payload.len == 0)
         return 1;
     if (out->payload.len == 1)
-        return fail(p, e, "half a close code");
+        return fail(p, e, "a truncated close code");
     out->code = (uint16_t)(p->control[0] << 8 | p->control[1]);
     out->payload = str_skip(out->payload, 2);
     return may_be_sent(out->code) ? 1 : fail(p, e, "a close code that may not be sent");

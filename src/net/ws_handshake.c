@@ -153,7 +153,7 @@ static int judge(const struct ws_answer *a, const struct fields *f, struct err *
     if (!f->upgrade || !f->connection)
         return err_set(e, EPROTO, "websocket: answer 101 without upgrade");
     if (f->accept != 1 || f->wrong_accept)
-        return err_set(e, EPROTO, "websocket: answer 101 to another's key");
+        return err_set(e, EPROTO, "websocket: answer 101 with a wrong Sec-WebSocket-Accept");
     if (f->extension || f->protocol)
         return err_set(e, EPROTO, "websocket: answer 101 with an extension or protocol unasked");
     return 1;

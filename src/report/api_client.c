@@ -51,7 +51,7 @@ static int take_answer(struct str in, struct buf *out, struct err *e)
     struct str body;
 
     if (!end || !str_starts(in, STR("HTTP/1.")) || in.len < 12)
-        return err_set(e, EPROTO, "what answers is not logtrain");
+        return err_set(e, EPROTO, "unexpected answer, not from logtrain");
     body = str_skip(in, (size_t)(end - in.p) + 4);
     if (memcmp(in.p + 9, "200", 3) == 0)
         return buf_add_str(out, body) == 0 ? 0 : err_set(e, E2BIG, "the answer is too long");

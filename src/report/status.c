@@ -170,7 +170,7 @@ static void too_late(void *arg)
 {
     struct status *st = arg;
 
-    log_warn("a worker does not answer", KV_INT("waited_ms", SCRAPE_TIMEOUT_MS));
+    log_warn("worker does not answer", KV_INT("waited_ms", SCRAPE_TIMEOUT_MS));
     finish(st);
 }
 
@@ -379,7 +379,7 @@ static void refuse(struct http_reply *r, enum access_verdict v)
                v == ACCESS_UNKNOWN ? 401
                : v == ACCESS_BUSY  ? 503
                                    : 403,
-               v == ACCESS_UNKNOWN     ? "the bearer token is missing or wrong\n"
+               v == ACCESS_UNKNOWN     ? "missing or wrong bearer token\n"
                : v == ACCESS_FORBIDDEN ? "the token's user may not see this\n"
                : v == ACCESS_BUSY      ? "cannot be decided now\n"
                                        : "only on the node: logtrain drains, logtrain explain\n");

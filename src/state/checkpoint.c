@@ -98,7 +98,7 @@ static int encode(struct checkpoint *c)
     free(s.streams);
     free(s.records);
     if (rc < 0)
-        log_error("state is too large to be written", KV_INT("records", c->nentries));
+        log_error("state is too large to write", KV_INT("records", c->nentries));
     return rc;
 }
 
@@ -114,7 +114,7 @@ static void write_result(struct checkpoint *c)
 {
     if (!c->error.code) {
         if (c->stats.failing)
-            log_info("state is written again", KV_CSTR("path", c->dir.path));
+            log_info("state is writable again", KV_CSTR("path", c->dir.path));
         c->stats.failing = 0;
         c->stats.writes++;
         c->stats.written_bytes += c->text.len;
@@ -124,7 +124,7 @@ static void write_result(struct checkpoint *c)
     c->stats.errors++;
     c->changed = true;
     if (log_limit_pass(&c->complaint))
-        log_error("state cannot be written: a restart would not resume", KV_ERR(&c->error));
+        log_error("cannot write state: a restart would not resume", KV_ERR(&c->error));
 }
 
 static void go_on(struct checkpoint *c)
@@ -182,7 +182,8 @@ static void look_done(void *arg)
     if (c->error.code) {
         c->stats.failing = 1;
         c->changed = true;
-        log_error("state was removed or replaced while in use, making it anew", KV_ERR(&c->error));
+        log_error("state was removed or replaced while in use, creating it again",
+                  KV_ERR(&c->error));
         write_start(c);
     }
     go_on(c);
@@ -387,7 +388,7 @@ struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct work
             *e = why;
             goto fail;
         }
-        log_error("state cannot be kept: a restart would not resume", KV_ERR(&why));
+        log_error("cannot keep state: a restart would not resume", KV_ERR(&why));
         c->stats.failing = 1;
     }
     if (load(c, e) == 0) /* what cannot be written can perhaps be read */

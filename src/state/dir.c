@@ -142,14 +142,14 @@ int state_dir_load(struct state_dir *d, struct state_slot *out, enum state_found
         if (why.code == ENOENT || why.code == ENOTDIR)
             *found = STATE_NONE;
         else
-            log_warn("state cannot be read", KV_ERR(&why));
+            log_warn("cannot read state", KV_ERR(&why));
         d->loaded = true;
         return make_key(d, e);
     }
     for (unsigned i = 0; i < STATE_SLOTS; i++) {
         if (look.good[i] || look.fresh)
             continue;
-        log_warn("a slot of the state is not good", KV_CSTR("slot", state_slot_names[i]),
+        log_warn("state slot is invalid", KV_CSTR("slot", state_slot_names[i]),
                  KV_ERR(&look.why[i]));
         if (look.why[i].code == EPROTONOSUPPORT) {
             *e = look.why[i];
@@ -158,7 +158,7 @@ int state_dir_load(struct state_dir *d, struct state_slot *out, enum state_found
         }
     }
     if (!look.has_key && !look.fresh)
-        log_warn("the key of the state is not good", KV_ERR(&look.why_key));
+        log_warn("state key is invalid", KV_ERR(&look.why_key));
     d->whole = state_look_is_whole(&look);
     if (look.best >= 0 && look.has_key) {
         memcpy(d->key, look.key, sizeof(d->key));

@@ -104,7 +104,7 @@ int state_print_list(const char *dir, struct buf *out, struct err *e)
     if (look_until_whole(&look, dir, e) < 0)
         return -1;
     if (look.best < 0) {
-        rc = err_set(e, ENODATA, "%s: no slot of the state is good (logtrain state verify)", dir);
+        rc = err_set(e, ENODATA, "%s: no valid state slot (logtrain state verify)", dir);
     } else {
         rc = add_slots(out, &look);
         if (rc == 0)

@@ -283,7 +283,7 @@ static void get_header(const char *p, struct state_slot *s, struct header *h)
 
 static int bad_sum(struct err *e)
 {
-    return err_set(e, EBADMSG, "state is damaged: its checksum does not fit");
+    return err_set(e, EBADMSG, "state is damaged: checksum mismatch");
 }
 
 /* Checks all but the names. */
@@ -307,7 +307,7 @@ static int check(struct str data, struct state_slot *s, struct header *h, struct
     }
     h->body = body_size(s);
     if (size != STATE_RECORD_SIZE || h->body > room)
-        return err_set(e, EBADMSG, "state is cut short");
+        return err_set(e, EBADMSG, "state is truncated");
     if (h->version == 1)
         sum = checksum(sum, data.p, HEADER_1_SUMMED);
     if (checksum(sum, data.p + STATE_HEADER_SIZE, h->body) != h->body_sum)

@@ -190,7 +190,7 @@ static int pass_hole(struct cursor *c, struct segment *seg, uint64_t off, struct
         return -1;
     if (!seg->holed)
         log_warn_for(identity_cause(seg->stream->identity),
-                     "a log file has NULs where lines should be, passed over",
+                     "log file has NUL bytes where lines should be, skipped",
                      KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
                      KV_INT("offset", c->sent.pos.off));
     seg->holed = true;

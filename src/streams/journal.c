@@ -43,7 +43,7 @@ static void complain(struct journal_store *s, const struct err *e)
     s->stats.errors++;
     s->failing = true;
     if (log_limit_pass(&s->complaint))
-        log_error("journal cannot be written: senders have to wait", KV_ERR(e));
+        log_error("cannot write journal, senders are blocked", KV_ERR(e));
     journal_retry(s);
 }
 
@@ -320,7 +320,7 @@ static void flush_all(struct journal_store *s)
     }
     if (!failed && s->failing) {
         s->failing = false;
-        log_info("journals are written again");
+        log_info("journals are writable again");
         loop_task_post(s->loop, &s->room);
     }
     journal_sync_kick(s);

@@ -20,7 +20,7 @@ static int damaged(struct cursor *c, struct segment *seg)
     if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size > seg->size)
         seg->size = st.size;
     log_error_for(identity_cause(c->stream->identity),
-                  "journal is damaged: what follows in the segment is lost",
+                  "journal is damaged, the rest of the segment is lost",
                   KV_STR("hostname", c->stream->identity->hostname),
                   KV_CSTR("file", seg->path ? seg->path : "(memory)"),
                   KV_INT("offset", c->sent.pos.off), KV_INT("bytes", seg->size - c->sent.pos.off));

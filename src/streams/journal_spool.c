@@ -119,7 +119,7 @@ static int look(struct journal_store *s, const char *name, struct buf *text,
     good = journal_valid_len(buf_str(text), most, &records);
     if (good < text->len) {
         s->stats.torn_bytes += text->len - good;
-        log_warn("journal file has a torn end, which is cut", KV_CSTR("file", name),
+        log_warn("journal file has a torn end, truncating it", KV_CSTR("file", name),
                  KV_INT("bytes", text->len - good), KV_INT("records", records));
         if (ftruncate(fd, (off_t)good) < 0)
             log_debug("a journal file will be cut at the next start", KV_CSTR("file", name));
@@ -160,7 +160,7 @@ static void consider(struct journal_store *s, const char *name, struct buf *text
     rc = look(s, name, text, &f);
     if (rc < 0) {
         s->stats.errors++;
-        log_error("journal file cannot be read, and is left alone", KV_CSTR("file", name));
+        log_error("cannot read journal file, skipping it", KV_CSTR("file", name));
     }
     if (rc != 0 || buf_addf(&path, "%s/%s", s->path, name) < 0)
         return;

@@ -112,7 +112,7 @@ static void sync_done(void *arg)
         s->stats.errors++;
         (void)err_sys(&e, error, "fdatasync");
         if (log_limit_pass(&s->complaint))
-            log_error("journal cannot be synced", KV_ERR(&e));
+            log_error("cannot sync journal", KV_ERR(&e));
     }
     tell(s, ticket, !error);
     if (!error)

@@ -219,7 +219,7 @@ static bool is_being_checked(const struct segment *seg)
 static void warn_alike(const struct segment *seg, const struct segment *other)
 {
     log_warn_for(identity_cause(seg->stream->identity),
-                 "two log files begin alike, reading on in the older one: lines may come twice",
+                 "two log files begin alike, resuming in the older one: lines may be repeated",
                  KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
                  KV_CSTR("other", other->path ? other->path : "(deleted)"),
                  KV_STR("hostname", seg->stream->identity->hostname));

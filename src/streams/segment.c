@@ -76,7 +76,7 @@ static void complain(struct segment *seg, const struct err *e)
     if (seg->unreadable)
         return;
     seg->unreadable = true;
-    log_warn_for(identity_cause(seg->stream->identity), "log file unreadable, will try again",
+    log_warn_for(identity_cause(seg->stream->identity), "log file unreadable, will retry",
                  KV_CSTR("file", seg->path ? seg->path : "(deleted)"), KV_ERR(e));
     if (r->unreadable)
         r->unreadable(r, seg, true);
@@ -176,14 +176,14 @@ static void settle_packed(struct segment *seg, enum packed_state state,
     seg->size = facts->size;
     if (!seg->damaged && facts->trailing)
         log_warn_for(identity_cause(seg->stream->identity),
-                     "something stands behind the end of a compressed log file, passed over",
+                     "trailing data after the end of a compressed log file, skipped",
                      KV_CSTR("file", seg->path ? seg->path : "(deleted)"));
     if (!seg->damaged)
         return;
     seg->size = known > facts->readable ? known : facts->readable + 1;
     log_error_for(
         identity_cause(seg->stream->identity),
-        "compressed log file is damaged: what cannot be trusted of it is lost",
+        "compressed log file is damaged, its unreadable part is lost",
         KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
         KV_STR("hostname", seg->stream->identity->hostname),
         KV_CSTR("damage", state == PACKED_TORN ? "it ends too early" : "it does not inflate"),

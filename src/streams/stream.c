@@ -64,7 +64,7 @@ static void check_late_bytes(struct segment *seg)
         return;
     r->stats.late_bytes += st.size - seg->size;
     log_error_for(identity_cause(seg->stream->identity),
-                  "lines were written to a rotated file after it was left",
+                  "lines were written to a rotated file after it was closed",
                   KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
                   KV_INT("bytes", st.size - seg->size));
 }

@@ -185,7 +185,7 @@ def test_T06_a_state_path_that_is_read_only(node, oracle, daemon, http, disk):
     oracle.wait_complete(web, WAIT).assert_exact()
     (line,) = wait_for(lambda: d.log_lines("there is no socket to be asked on"), WAIT, "it to be said")
     assert f"path={state}" in line and "Read-only file system" in line
-    assert d.log_lines("state cannot be (kept|written).*Read-only file system")
+    assert d.log_lines("cannot (keep|write) state.*Read-only file system")
     status, _, text = get(d, "/readyz")
     assert status == 200 and "degraded: not durable" in text
     assert get(d, "/drains", "adm1n")[0] == 200

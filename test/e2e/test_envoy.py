@@ -101,7 +101,7 @@ def test_N10_missing_identifier_and_nobody_to_blame(heard, client):
     send_one(client, h, als.http_logs(als.http_entry("/1"), als.http_entry("/2", "inbound|80||"), als.http_entry("/3")))
     assert [r["message"][-2:] for r in h.wait_records(2)] == ["/1", "/3"]
     assert h.metric("malformed_total", kind="unparsed") == 1
-    assert h.daemon.log_lines("access log entry is passed over .*peer=127.0.0.1 .*whose it is")
+    assert h.daemon.log_lines("access log entry skipped .*peer=127.0.0.1 .*whose it is")
 
 
 def test_the_nodes_id_goes_before_its_cluster(heard, client):

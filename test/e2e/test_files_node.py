@@ -73,7 +73,7 @@ def test_F22_inotify_is_used_up(node, oracle, daemon, sinks, tmp_path, kind, err
     new = node.container("new")
     new.write(oracle.source("new").take(20))
     sinks.complete(3 * RESCAN)
-    assert len(d.log_lines(" warn .*cannot be watched")) == 1, "one warning, however often it is tried"
+    assert len(d.log_lines(" warn .*cannot watch directories")) == 1, "one warning, however often it is tried"
     files.clear()
     wait_for(lambda: d.metric("logtrain_inotify_degraded") == 0, 3 * RESCAN * SLOW, "watches again")
     rescans = d.metric("logtrain_rescans_total")

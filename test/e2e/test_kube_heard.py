@@ -337,7 +337,7 @@ def test_a_bad_list_refuses_to_start(daemon, api, tmp_path):
         d.process = None
         return d.log()
 
-    assert "INPUT_OWNERS: there is no network input 'evoy'" in log_of({"INPUT_OWNERS": "http_events evoy",
+    assert "INPUT_OWNERS: unknown network input 'evoy'" in log_of({"INPUT_OWNERS": "http_events evoy",
                                                                      "KUBERNETES_DATASOURCE": "true", "NODE": "node-1"})
     assert "INPUT_OWNERS: needs KUBERNETES_DATASOURCE=true" in log_of({})
 

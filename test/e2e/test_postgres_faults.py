@@ -31,7 +31,7 @@ def test_P01_restart(node, oracle, table, pg, syslog_tcp):
     d = pg(table.url())
     with Writer(node.container("web-0", "shop"), oracle.source("a"), rate=500) as writer:
         table.server.stop()
-        fails(d, "postgres is away, the routes known stay")
+        fails(d, "postgres unavailable, keeping known routes")
         assert "degraded: postgres is away" in d.get("/readyz")[1]
         stays(lambda: d.metric("logtrain_routes") == 1, 1, "the route")
         table.server.start()
@@ -79,7 +79,7 @@ def test_P01_silence_while_nothing_is_to_be_done(table, pg, closing):
     relay = closing(Relay(table.server.port))
     d = pg(table.url(port=relay.port), POSTGRES_TIMEOUT=f"{SILENCE_S}s")
     relay.freeze()
-    fails(d, "postgres is away, the routes known stay error=\"no answer", 5 * SLOW)
+    fails(d, "postgres unavailable, keeping known routes error=\"no answer", 5 * SLOW)
     assert d.metric("logtrain_postgres_reads_total") == 1
 
 
@@ -99,10 +99,10 @@ def test_P01_failover(table, pg, closing):
     table.put("web.shop", "null://")
     routes_become(d, 1)
     routes_become(follower, 1, BACK_S)
-    fails(follower, "not notified, it is read now and then .*LISTEN")
+    fails(follower, "no notifications for changes of the table, polling it .*LISTEN")
     try:
         primary.stop()
-        fails(d, "postgres is away, the routes known stay", 5 * SLOW)
+        fails(d, "postgres unavailable, keeping known routes", 5 * SLOW)
         standby.promote()
         for n in (2, 3):
             standby.sql("INSERT INTO drains (hostname, endpoint) VALUES ('a', 'null://')", table.name, "owner")
@@ -142,7 +142,7 @@ def test_P02_a_table_without_triggers(db, pg):
     """It is read now and then, and that is said."""
     db.sql("CREATE TABLE drains (drain uuid, hostname text, endpoint text)", "owner")
     d = pg(db.url(), POSTGRES_RESYNC="1s")
-    fails(d, "not notified, it is read now and then .*no triggers")
+    fails(d, "no notifications for changes of the table, polling it .*no triggers")
     db.sql("INSERT INTO drains VALUES (gen_random_uuid(), 'a', 'null://')", "owner")
     routes_become(d, 1, 5 * SLOW)
 
@@ -193,7 +193,7 @@ def test_P02_the_triggers_are_dropped(table, pg):
     d = pg(table.url(), POSTGRES_TIMEOUT="500ms")
     table.sql("".join(f"DROP TRIGGER {t} ON drains;" for t in ("touch_drains", *(f"notify_drains_{w}" for w in (
         "insert", "update", "delete", "truncate")))), "owner")
-    fails(d, "not notified, it is read now and then .*no triggers", 5 * SLOW)
+    fails(d, "no notifications for changes of the table, polling it .*no triggers", 5 * SLOW)
 
 
 # --- P03: not there, not allowed -------------------------------------------------------------------------------------
@@ -494,8 +494,8 @@ UUID = b"8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0"
     (endless(b"D", 1 << 30), "a message of more than 1048576 bytes"),
     (endless(b"E", 1 << 30), "a message of more than 1048576 bytes"),
     (endless(b"N", 1 << 28), "a message of more than 1048576 bytes"),
-    (answers(message(b"G", b"\0\0\0")), "an answer that does not fit"),
-    (answers(message(b"H", b"\0\0\0")), "an answer that does not fit"),
+    (answers(message(b"G", b"\0\0\0")), "unexpected answer from the server"),
+    (answers(message(b"H", b"\0\0\0")), "unexpected answer from the server"),
     (answers(columns(b"a") + row(b"b") + message(b"C", b"SELECT 1\0") + READY), "."),
     (answers(LOOKED, LISTENED, columns(b"a") + row(b"b") + READY), "a row of other columns"),
     (answers(LOOKED, LISTENED, columns(b"a", b"b", b"c") + row(b"b", b"c", b"d") + READY), "not the UUID"),
@@ -523,5 +523,5 @@ def test_P07_rows_that_were_not_asked_for(pg, closing):
     server = closing(FakeServer(answers(LOOKED, LISTENED, NO_ROWS + notified,
                                         head + row(UUID[:-1] + b"1", b"h", b"null://") + message(b"C", b"SELECT 1\0") + READY)))
     d = pg(server.url(), wait=False)
-    fails(d, "a row that was not asked for", 5 * SLOW)
+    fails(d, "unexpected row", 5 * SLOW)
     assert d.metric("logtrain_routes") == 0

@@ -121,7 +121,7 @@ def test_L02_gone_while_running(node, oracle, daemon, http, tmp_path, change):
     r.d.resume()
     wait_for(lambda: r.d.log_lines(SAID), 2 * SLOW, "to be told")
     wait_for(lambda: r.d.metric("logtrain_state_writes_total") > writes and is_durable(r.d), WAIT, "a new state")
-    assert r.d.log_lines("state is written again")
+    assert r.d.log_lines("state is writable again")
     wait_for(lambda: is_whole(state), WAIT, "the new state to be whole")
     assert len(r.d.log_lines(SAID)) == 1
     r.after_a_kill()

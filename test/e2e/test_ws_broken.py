@@ -34,7 +34,7 @@ def first(n, what):
 # --- the opening -----------------------------------------------------------------------------------------------------
 
 OPENINGS = {
-    "another's key": lambda h: accept(h, key="dGhlIHNhbXBsZSBub25jZQ=="),
+    "wrong Sec-WebSocket-Accept": lambda h: accept(h, key="dGhlIHNhbXBsZSBub25jZQ=="),
     "no key": lambda h: b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     "no upgrade": lambda h: accept(h).replace(b"Upgrade: websocket", b"Upgrade: h2c"),
     "extension": lambda h: accept(h, more="Sec-WebSocket-Extensions: permessage-deflate\r\n"),

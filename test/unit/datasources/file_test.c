@@ -248,8 +248,8 @@ static void gone_file_leaves_the_routes(void **state)
     datasource_reload(w.d);
     datasource_reload(w.d);
     assert_string_equal(w.f.attached, "web=http://a ");
-    assert_logged(&w, "routes cannot be read", 1); /* said once */
-    write_text(w.path, "web http://a\n");          /* the same text: still it is read */
+    assert_logged(&w, "cannot read routes", 1); /* said once */
+    write_text(w.path, "web http://a\n");       /* the same text: still it is read */
     datasource_reload(w.d);
     assert_logged(&w, "routes read", 2);
     assert_int_equal(w.f.changes, 1);

@@ -40,7 +40,7 @@ static void bad_flag_refuses_all(void **state)
     } bad[] = {
         {"http://user:secret@host", "--drain: not of the form HOSTNAME=URL"},
         {"=http://a", "--drain: there is no hostname"},
-        {"w b=http://a", "--drain: the hostname has a byte in it that no hostname has"},
+        {"w b=http://a", "--drain: invalid character in the hostname"},
         {"db=bad://user:secret@a", "--drain 'db': url: unknown scheme"},
     };
     struct fixture f;

@@ -21,10 +21,10 @@ static void lists(void **state)
         {"envoy, syslog_tls", "syslog_tls envoy", NULL},
         {"http_* envoy http_events", "http_events http_syslog envoy", NULL},
         {"*", "syslog_tcp syslog_tls syslog_udp http_events http_syslog envoy", NULL},
-        {"envoy,evoy", NULL, "INPUT_OWNERS: there is no network input 'evoy'"},
-        {"syslog", NULL, "INPUT_OWNERS: there is no network input 'syslog'"},
-        {"containers", NULL, "INPUT_OWNERS: there is no network input 'containers'"},
-        {"envoy;http_events", NULL, "INPUT_OWNERS: there is no network input 'envoy;http_events'"},
+        {"envoy,evoy", NULL, "INPUT_OWNERS: unknown network input 'evoy'"},
+        {"syslog", NULL, "INPUT_OWNERS: unknown network input 'syslog'"},
+        {"containers", NULL, "INPUT_OWNERS: unknown network input 'containers'"},
+        {"envoy;http_events", NULL, "INPUT_OWNERS: unknown network input 'envoy;http_events'"},
     };
 
     (void)state;

@@ -107,11 +107,12 @@ static void test_D22_what_a_server_may_not_send(void **state)
     refused("websocket: peer sent a masked frame", FRAME(0x89, 0x80));
     refused("websocket: peer sent an unknown opcode", FRAME(0x83, 0));
     refused("websocket: peer sent an unknown opcode", FRAME(0x8b, 0));
-    refused("websocket: peer sent a control frame in pieces", FRAME(0x09, 0));
-    refused("websocket: peer sent a control frame in pieces", FRAME(0x08, 0));
+    refused("websocket: peer sent a fragmented control frame", FRAME(0x09, 0));
+    refused("websocket: peer sent a fragmented control frame", FRAME(0x08, 0));
     refused("websocket: peer sent a control frame that is too long", FRAME(0x89, 126, 0, 126));
-    refused("websocket: peer sent a continuation of nothing", FRAME(0x80, 0));
-    refused("websocket: peer sent a message inside another", FRAME(0x01, 1, 'a', 0x81, 1, 'b'));
+    refused("websocket: peer sent a continuation frame without a message", FRAME(0x80, 0));
+    refused("websocket: peer sent a new message inside a fragmented one",
+            FRAME(0x01, 1, 'a', 0x81, 1, 'b'));
     refused("websocket: peer sent a length above 2^63",
             FRAME(0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0));
     refused("websocket: peer sent a length above 2^63",
@@ -124,7 +125,7 @@ static void test_D22_what_a_server_may_not_send(void **state)
             FRAME(0x82, 126, 0, 125));
     refused("websocket: peer sent a length that is not the shortest form",
             FRAME(0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff));
-    refused("websocket: peer sent half a close code", FRAME(0x88, 1, 3));
+    refused("websocket: peer sent a truncated close code", FRAME(0x88, 1, 3));
     refused("websocket: peer sent a close code that may not be sent", FRAME(0x88, 2, 0x03, 0xed));
     refused("websocket: peer sent a close code that may not be sent", FRAME(0x88, 2, 0, 0));
     refused("websocket: peer sent a close code that may not be sent", FRAME(0x88, 2, 0x13, 0x88));

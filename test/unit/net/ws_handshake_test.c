@@ -132,11 +132,11 @@ static void test_D22_bad_answers(void **state)
             "websocket: http status 302 instead of 101");
     refused("HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
-            101, -1, "websocket: answer 101 to another's key");
+            101, -1, "websocket: answer 101 with a wrong Sec-WebSocket-Accept");
     refused("HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 101, -1,
-            "websocket: answer 101 to another's key");
+            "websocket: answer 101 with a wrong Sec-WebSocket-Accept");
     refused(GOOD "Sec-WebSocket-Accept: x\r\n\r\n", 101, -1,
-            "websocket: answer 101 to another's key");
+            "websocket: answer 101 with a wrong Sec-WebSocket-Accept");
     refused("HTTP/1.1 101 Yes\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Accept: " ACCEPT "\r\n\r\n",
             101, -1, "websocket: answer 101 without upgrade");
