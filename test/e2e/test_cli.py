@@ -54,7 +54,7 @@ def test_T14_variables_that_look_like_ours_are_named(tmp_path):
     with Daemon(drains=[("a", "null://")], tmp=tmp_path, env={
             "KUBERNETES_LOG_PATH": tmp_path / "logs", "LOGTRAIN_TRASE": "drain", "LOGTRAIN_X": "1", "MAXLINE": "1k",
             "UNRELATED": "1"}) as d:
-        said = d.log_lines("unknown variable")
+        said = d.log_lines("unknown environment variable")
         assert len(said) == 3
         assert "name=LOGTRAIN_TRASE meant=LOGTRAIN_TRACE" in said[0] and "name=LOGTRAIN_X " in said[1]
         assert "name=MAXLINE meant=MAX_LINE" in said[2]
