@@ -30,6 +30,7 @@
 #include "daemon/network.h"
 #include "daemon/process.h"
 #include "daemon/signals.h"
+#include "daemon/systemd.h"
 #include "datasources/datasource.h"
 #include "inputs/input.h"
 #include "loop/mailbox.h"
@@ -50,6 +51,7 @@ struct daemon {
     struct turns turns;
     struct notify *notify;
     struct signals *signals;
+    struct systemd *systemd; /* NULL: nobody wants to know */
     struct loop_timer *stop_deadline;
     struct worker *workers[WORKERS_MAX];
     unsigned nworkers;
@@ -115,6 +117,7 @@ static void stop(struct daemon *d)
     uint64_t grace = d->cfg->stop_grace_ms;
 
     d->stopping = true;
+    systemd_stopping(d->systemd);
     checkpoint_stop(d->checkpoint);
     if (d->status)
         status_stopping(d->status);
@@ -504,6 +507,7 @@ static int open_rest(struct daemon *d, struct err *e)
     d->assign.checkpoint = d->checkpoint;
     d->pinned = pinned_create(d->cfg->held_bytes_max, d->workers);
     d->unreadable = unreadable_create(&d->loop, &d->origins, tell_unreadable, d);
+    d->systemd = systemd_open(&d->loop);
     d->signals = signals_open(&d->loop, take_signal, d, e);
     if (!d->signals || open_routes(d, e) < 0 || open_status(d, e) < 0)
         return -1;
@@ -534,6 +538,7 @@ static void release(struct daemon *d)
     egress_free(d->egress);
     loop_timer_free(d->stop_deadline);
     signals_close(d->signals);
+    systemd_close(d->systemd);
     turns_unwatch(&d->turns);
     loop_release(&d->loop);
 }
@@ -562,6 +567,7 @@ int daemon_run(const struct config *cfg)
     if (open_rest(d, &e) == 0) {
         status_ready(d->status, d->nworkers);
         say_ready(d);
+        systemd_ready(d->systemd);
     } else {
         log_error("cannot start", KV_ERR(&e));
         d->exit = DAEMON_FAILED;

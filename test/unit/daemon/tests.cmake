@@ -1,1 +1,2 @@
 logtrain_unit(daemon/cli_test daemon)
+logtrain_unit(daemon/systemd_test daemon)
