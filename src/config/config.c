@@ -385,7 +385,7 @@ static int load_state_command(struct config *c, char *const *argv, char *const *
     else if (argv[0] && strcmp(argv[0], "verify") == 0)
         c->mode = CONFIG_MODE_STATE_VERIFY;
     if (c->mode == CONFIG_MODE_RUN || (argv[1] && argv[2]))
-        return err_set(e, EINVAL, "state: wants ls or verify, and perhaps a directory");
+        return err_set(e, EINVAL, "usage: logtrain state ls|verify [DIR]");
     c->state_dir = argv[1] ? str_dup(str_of(argv[1])) : state_dir_of(envp);
     return 0;
 }
@@ -399,7 +399,7 @@ static int load_explain_command(struct config *c, char *const *argv, char *const
     c->mode = CONFIG_MODE_EXPLAIN;
     if (!argv[0] || argv[1] || !str_cut(&pod, '/', &namespace) || !kube_is_name(namespace) ||
         !kube_is_name(pod))
-        return err_set(e, EINVAL, "explain: wants NAMESPACE/POD");
+        return err_set(e, EINVAL, "usage: logtrain explain NAMESPACE/POD");
     c->state_dir = state_dir_of(envp);
     c->explain = str_dup(str_of(argv[0]));
     return 0;
@@ -410,7 +410,7 @@ static int load_drains_command(struct config *c, char *const *argv, char *const 
 {
     c->mode = CONFIG_MODE_DRAINS;
     if (argv[0])
-        return err_set(e, EINVAL, "drains: wants no argument");
+        return err_set(e, EINVAL, "drains: takes no arguments");
     c->state_dir = state_dir_of(envp);
     return 0;
 }

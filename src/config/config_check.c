@@ -58,7 +58,7 @@ static int check_roots(const struct config_var *v, struct str value, struct err 
 
     while (str_cut(&value, ':', &root))
         if (root.len && root.p[0] != '/')
-            return bad_word(v, root, "no absolute path", e);
+            return bad_word(v, root, "not an absolute path", e);
     return 0;
 }
 
@@ -78,13 +78,14 @@ int config_check_list(const struct config_var *v, struct str value, struct err *
     struct str rest = value, word;
 
     if (value.len && !str_word(&rest, &word))
-        return err_set(e, EINVAL, "%s: holds no word", v->name);
+        return err_set(e, EINVAL, "%s: contains no word", v->name);
     if (strcmp(v->name, "LOG_ROOTS") == 0)
         return check_roots(v, value, e);
     if (strcmp(v->name, "EXCLUDE_NAMESPACES") == 0)
-        return check_words(v, value, is_namespace, "no namespace's name, nor a pattern of one", e);
+        return check_words(v, value, is_namespace, "not the name of a namespace, nor a pattern", e);
     if (strcmp(v->name, "OWNER_SCHEMES") == 0)
-        return check_words(v, value, is_owners_scheme, "no scheme of a drain of workloads", e);
+        return check_words(v, value, is_owners_scheme, "not a drain scheme that workloads may use",
+                           e);
     if (strcmp(v->name, "INPUT_HOSTNAMES") == 0 && hostname_rules_check(value, e) < 0)
         return err_wrap(e, "%s", v->name);
     return 0;
@@ -208,7 +209,7 @@ static int check_path(const char *name, const char *path, const char *other, str
         return err_set(e, EINVAL, "%s: '%s' is not a path", name, path);
     for (size_t i = 0; i < ARRAY_LEN(taken); i++)
         if (strcmp(path, taken[i]) == 0 || strcmp(path, other) == 0)
-            return err_set(e, EINVAL, "%s: '%s' is something else's path", name, path);
+            return err_set(e, EINVAL, "%s: '%s' is in use by another page", name, path);
     return 0;
 }
 

@@ -29,7 +29,7 @@ static bool pod_gone(void *arg, struct identity *id, uint64_t bytes)
     router_stream_add(m->router, o, true);
     if (!o->workers)
         log_error_for(identity_cause(id),
-                      "log files of a pod are gone since the last run, and what was unread of them",
+                      "log files of a pod are gone since the last run, unread lines are lost",
                       KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
                       KV_STR("container", id->container), KV_INT("lost_bytes_at_least", bytes));
     router_stream_remove(m->router, o);

@@ -101,7 +101,7 @@ static void no_answer(struct review *v, const struct http_answer *answer, const 
     const struct err none = {.text = "the answer is no review"};
 
     if (log_limit_pass(&v->access->complaint))
-        log_warn("kubernetes: a token cannot be reviewed", KV_INT("status", answer->status),
+        log_warn("kubernetes: cannot review a token", KV_INT("status", answer->status),
                  KV_ERR(e ? e : &none),
                  KV_INT("suppressed", v->access->complaint.suppressed_before));
     finish(v, ACCESS_BUSY);

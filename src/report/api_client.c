@@ -83,7 +83,7 @@ int api_client_get(const char *dir, const char *target, struct buf *out, struct 
         (void)close(fd); /* all was said */
     }
     if (rc < 0)
-        (void)err_wrap(e, "no daemon that keeps its state there (STATE_PATH) answers");
+        (void)err_wrap(e, "no daemon with that STATE_PATH answers");
     else
         rc = take_answer(buf_str(&in), out, e);
     buf_release(&in);

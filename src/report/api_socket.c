@@ -71,7 +71,8 @@ static void look(void *arg)
     }
     loop_timer_start(a->timer, RETRY_MS);
     if (log_limit_pass(&a->complaint))
-        log_warn("there is no socket to be asked on", KV_CSTR("path", a->dir), KV_ERR(&e));
+        log_warn("cannot listen on the API socket, will retry", KV_CSTR("path", a->dir),
+                 KV_ERR(&e));
 }
 
 struct api_socket *api_socket_open(struct loop *l, struct notify *n, const char *dir,

@@ -424,7 +424,7 @@ void explain_ask(struct explain *x, struct str query, bool plain, struct http_re
     struct question *q;
 
     if (!find_name(query, &namespace, &pod)) {
-        http_reply_send(r, 400, TYPE_TEXT, STR("wants ?pod=NAMESPACE/POD\n"));
+        http_reply_send(r, 400, TYPE_TEXT, STR("needs ?pod=NAMESPACE/POD\n"));
         return;
     }
     if (x->n == EXPLAIN_MAX) {

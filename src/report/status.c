@@ -242,9 +242,7 @@ static const char *never_read(const struct node_facts *f)
 static void add_degraded(struct buf *body, const struct node_facts *facts)
 {
     if (facts->degraded)
-        (void)buf_addf(body,
-                       "degraded: inotify does not tell everything, log files are "
-                       "looked at every %d s\n",
+        (void)buf_addf(body, "degraded: inotify is incomplete, log files are polled every %d s\n",
                        RESCAN_MS / 1000);
     if (facts->uses_postgres && !facts->postgres.up)
         (void)buf_addf(body, "degraded: postgres is away, its routes are %s\n",
@@ -252,7 +250,7 @@ static void add_degraded(struct buf *body, const struct node_facts *facts)
     if (facts->uses_kube && facts->kube.degraded)
         add_kube(body, &facts->kube);
     if (facts->state.failing)
-        (void)buf_addf(body, "degraded: not durable, the state cannot be written\n");
+        (void)buf_addf(body, "degraded: not durable, cannot write the checkpoint\n");
     if (facts->input.unreadable_now)
         (void)buf_addf(body, "degraded: %" PRIu64 " log files or directories cannot be read\n",
                        facts->input.unreadable_now);
@@ -381,7 +379,7 @@ static void refuse(struct http_reply *r, enum access_verdict v)
                                    : 403,
                v == ACCESS_UNKNOWN     ? "missing or wrong bearer token\n"
                : v == ACCESS_FORBIDDEN ? "the token's user may not see this\n"
-               : v == ACCESS_BUSY      ? "cannot be decided now\n"
+               : v == ACCESS_BUSY      ? "cannot check the token now, try again\n"
                                        : "only on the node: logtrain drains, logtrain explain\n");
 }
 

@@ -56,7 +56,7 @@ static int make_path(const char *path, struct err *e)
     }
     free(part);
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_sys(e, errno, "cannot make %s", path);
+        return err_sys(e, errno, "cannot create %s", path);
     return 0;
 }
 
@@ -81,8 +81,7 @@ static void compare_key(struct state_dir *d, int fd)
     state_key_encode(want, d->key);
     d->whole = d->whole && n == STATE_KEY_SIZE && memcmp(text, want, sizeof(want)) == 0;
     if (d->loaded && n > 0 && memcmp(text, want, (size_t)n) != 0)
-        log_warn("state of an earlier run could not be read at start, and is replaced",
-                 KV_CSTR("path", d->path));
+        log_warn("replacing state that could not be read at start", KV_CSTR("path", d->path));
     FAULT_POINT("state-locked");
 }
 

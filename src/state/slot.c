@@ -352,7 +352,7 @@ int state_slot_decode(struct str data, struct state_slot *s, struct err *e)
     struct header h = {.version = 0};
 
     if (data.len < STATE_HEADER_SIZE || memcmp(data.p, magic, sizeof(magic)) != 0)
-        return err_set(e, EBADMSG, "no state in it");
+        return err_set(e, EBADMSG, "not a state file");
     if (check(data, s, &h, e) < 0)
         return -1;
     take_body(data, &h, s);

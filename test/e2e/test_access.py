@@ -183,7 +183,7 @@ def test_T06_a_state_path_that_is_read_only(node, oracle, daemon, http, disk):
     d = daemon(node, routes=[("*", web.url("batch=ndjson"))], env={"STATE_PATH": state, "HTTP_ADMIN_TOKEN_FILE": token_file(state.parent, "adm1n")})
     node.container("web-0").write(oracle.source("a").take(100))
     oracle.wait_complete(web, WAIT).assert_exact()
-    (line,) = wait_for(lambda: d.log_lines("there is no socket to be asked on"), WAIT, "it to be said")
+    (line,) = wait_for(lambda: d.log_lines("cannot listen on the API socket, will retry"), WAIT, "it to be said")
     assert f"path={state}" in line and "Read-only file system" in line
     assert d.log_lines("cannot (keep|write) state.*Read-only file system")
     status, _, text = get(d, "/readyz")

@@ -242,7 +242,7 @@ def test_state_is_shown_to_a_person(node, oracle, daemon, http):
     with open(state / "cursors.a", "r+b") as f:
         f.write(b"x")
     done = run("state", "verify", str(state))
-    assert done.returncode == 1 and "cursors.a  bad: no state in it" in done.stdout, done
+    assert done.returncode == 1 and "cursors.a  bad: not a state file" in done.stdout, done
     done = run("state", "ls", str(state / "none"))
     assert done.returncode == 1 and "cannot open" in done.stderr
     assert run("state", "show").returncode == 2

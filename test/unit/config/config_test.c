@@ -265,22 +265,22 @@ static void what_can_mean_nothing_is_refused(void **state)
         const char *text;
     } rows[] = {
         {"EXCLUDE_NAMESPACES=kube_system",
-         "EXCLUDE_NAMESPACES: 'kube_system' is no namespace's name, nor a pattern of one"},
+         "EXCLUDE_NAMESPACES: 'kube_system' is not the name of a namespace, nor a pattern"},
         {"EXCLUDE_NAMESPACES=default,Kube-system",
-         "EXCLUDE_NAMESPACES: 'Kube-system' is no namespace's name, nor a pattern of one"},
+         "EXCLUDE_NAMESPACES: 'Kube-system' is not the name of a namespace, nor a pattern"},
         {"EXCLUDE_NAMESPACES=kube-?",
-         "EXCLUDE_NAMESPACES: 'kube-?' is no namespace's name, nor a pattern of one"},
+         "EXCLUDE_NAMESPACES: 'kube-?' is not the name of a namespace, nor a pattern"},
         {"EXCLUDE_NAMESPACES=a;b",
-         "EXCLUDE_NAMESPACES: 'a;b' is no namespace's name, nor a pattern of one"},
+         "EXCLUDE_NAMESPACES: 'a;b' is not the name of a namespace, nor a pattern"},
         {"EXCLUDE_NAMESPACES='kube-*'",
-         "EXCLUDE_NAMESPACES: ''kube-*'' is no namespace's name, nor a pattern of one"},
+         "EXCLUDE_NAMESPACES: ''kube-*'' is not the name of a namespace, nor a pattern"},
         {"EXCLUDE_NAMESPACES=^kube-.*$",
-         "EXCLUDE_NAMESPACES: '^kube-.*$' is no namespace's name, nor a pattern of one"},
+         "EXCLUDE_NAMESPACES: '^kube-.*$' is not the name of a namespace, nor a pattern"},
         {"EXCLUDE_NAMESPACES=aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaa",
-         "EXCLUDE_NAMESPACES: 'aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaa' is no namespace's "
-         "name, nor a pattern of one"},
+         "EXCLUDE_NAMESPACES: 'aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaa' is not the name "
+         "of a namespace, nor a pattern"},
         {"EXCLUDE_NAMESPACES= ", "EXCLUDE_NAMESPACES: is blank"},
-        {"EXCLUDE_NAMESPACES=,", "EXCLUDE_NAMESPACES: holds no word"},
+        {"EXCLUDE_NAMESPACES=,", "EXCLUDE_NAMESPACES: contains no word"},
         {"INPUT_HOSTNAMES=http_evnts=web.*", "INPUT_HOSTNAMES: unknown network input 'http_evnts'"},
         {"INPUT_HOSTNAMES=http_events=web.*; Envoy=a",
          "INPUT_HOSTNAMES: unknown network input 'Envoy'"},
@@ -294,20 +294,22 @@ static void what_can_mean_nothing_is_refused(void **state)
          "INPUT_HOSTNAMES: 'w\xc3\xa4sche' is not a hostname pattern (a ';' ends a part)"},
         {"INPUT_HOSTNAMES=\t", "INPUT_HOSTNAMES: is blank"},
         {"INPUT_OWNERS=Envoy", "INPUT_OWNERS: unknown network input 'Envoy'"},
-        {"INPUT_OWNERS= , ", "INPUT_OWNERS: holds no word"},
+        {"INPUT_OWNERS= , ", "INPUT_OWNERS: contains no word"},
         {"OWNER_SCHEMES=", "OWNER_SCHEMES: is empty"},
         {"OWNER_SCHEMES= ", "OWNER_SCHEMES: is blank"},
         {"OWNER_SCHEMES=https,syslog+tsl",
-         "OWNER_SCHEMES: 'syslog+tsl' is no scheme of a drain of workloads"},
-        {"OWNER_SCHEMES=HTTPS", "OWNER_SCHEMES: 'HTTPS' is no scheme of a drain of workloads"},
+         "OWNER_SCHEMES: 'syslog+tsl' is not a drain scheme that workloads may use"},
+        {"OWNER_SCHEMES=HTTPS",
+         "OWNER_SCHEMES: 'HTTPS' is not a drain scheme that workloads may use"},
         {"OWNER_SCHEMES=https://",
-         "OWNER_SCHEMES: 'https://' is no scheme of a drain of workloads"},
-        {"OWNER_SCHEMES=stdout", "OWNER_SCHEMES: 'stdout' is no scheme of a drain of workloads"},
+         "OWNER_SCHEMES: 'https://' is not a drain scheme that workloads may use"},
+        {"OWNER_SCHEMES=stdout",
+         "OWNER_SCHEMES: 'stdout' is not a drain scheme that workloads may use"},
         {"EGRESS_DENY=10.0.0.0/8;192.168.0.0/16",
          "EGRESS_DENY: '10.0.0.0/8;192.168.0.0/16': a prefix has 0 to 32 bits"},
         {"EGRESS_DENY=10.*", "EGRESS_DENY: '10.*': not an IPv4 or IPv6 address"},
         {"EGRESS_DENY= ", "EGRESS_DENY: is blank"},
-        {"EGRESS_DENY=,", "EGRESS_DENY: holds no word"},
+        {"EGRESS_DENY=,", "EGRESS_DENY: contains no word"},
         {"EGRESS_PRIVATE=Deny", "EGRESS_PRIVATE: 'Deny' is not one of allow,deny"},
         {"EGRESS_PRIVATE=true", "EGRESS_PRIVATE: 'true' is not one of allow,deny"},
         {"EGRESS_PRIVATE=", "EGRESS_PRIVATE: '' is not one of allow,deny"},
@@ -315,8 +317,8 @@ static void what_can_mean_nothing_is_refused(void **state)
         {"NODE=Node 1", "NODE: 'Node 1' is not a name of Kubernetes'"},
         {"POD_NAME=logtrain-*", "POD_NAME: 'logtrain-*' is not a name of Kubernetes'"},
         {"POD_NAMESPACE=log train", "POD_NAMESPACE: 'log train' is not a name of Kubernetes'"},
-        {"LOG_ROOTS=/var/lib:log", "LOG_ROOTS: 'log' is no absolute path"},
-        {"LOG_ROOTS= /var/lib", "LOG_ROOTS: ' /var/lib' is no absolute path"},
+        {"LOG_ROOTS=/var/lib:log", "LOG_ROOTS: 'log' is not an absolute path"},
+        {"LOG_ROOTS= /var/lib", "LOG_ROOTS: ' /var/lib' is not an absolute path"},
         {"SYSLOG_TLS_CLIENT_CA_PEM= ", "SYSLOG_TLS_CLIENT_CA_PEM: is blank"},
         {"HTTP_TOKEN_FILE= ", "HTTP_TOKEN_FILE: is blank"},
         {"EXCLUDE_NAMESPACE=a",
@@ -418,10 +420,10 @@ static void bad_flags_are_named_but_not_their_values(void **state)
     (void)state;
     refuse_args(ARGS("--drian", "x"), "unknown flag --drian (--help lists them)");
     refuse_args(ARGS("--drian=a=http://u:secret@h"), "unknown flag --drian (--help lists them)");
-    refuse_args(ARGS("explain"), "explain: wants NAMESPACE/POD");
-    refuse_args(ARGS("explain", "web"), "explain: wants NAMESPACE/POD");
-    refuse_args(ARGS("explain", "shop/web", "x"), "explain: wants NAMESPACE/POD");
-    refuse_args(ARGS("explain", "shop/web%20x"), "explain: wants NAMESPACE/POD");
+    refuse_args(ARGS("explain"), "usage: logtrain explain NAMESPACE/POD");
+    refuse_args(ARGS("explain", "web"), "usage: logtrain explain NAMESPACE/POD");
+    refuse_args(ARGS("explain", "shop/web", "x"), "usage: logtrain explain NAMESPACE/POD");
+    refuse_args(ARGS("explain", "shop/web%20x"), "usage: logtrain explain NAMESPACE/POD");
     refuse_args(ARGS("-h"), "unknown flag -h (--help lists them)");
     refuse_args(ARGS("a=http://u:secret@h"), "takes no arguments but flags (--help lists them)");
     refuse_args(ARGS("--drain"), "--drain: needs HOSTNAME=URL");

@@ -143,10 +143,27 @@ static void own_names_are_read(void **state)
     }
 }
 
+static void names_of_objects(void **state)
+{
+    static const char *const good[] = {"a", "web-0", "10.0", "shop.example"};
+    static const char *const bad[] = {"", "Web", "a/b", "a_b", "a b", "a%20b"};
+    char text[255];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        assert_true(kube_is_name(str_of(good[i])));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_false(kube_is_name(str_of(bad[i])));
+    memset(text, 'a', sizeof(text));
+    assert_true(kube_is_name(str_make(text, 253)));
+    assert_false(kube_is_name(str_make(text, 254)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row),
+        cmocka_unit_test(names_of_objects),
         cmocka_unit_test(derived),
         cmocka_unit_test(own_names_are_read),
         cmocka_unit_test(long_annotations_are_cut),
