@@ -27,7 +27,7 @@ static void quote(char out[QUOTE_MAX + 4], struct str value)
     memcpy(out + n, value.len > n ? "..." : "", value.len > n ? 4 : 1);
 }
 
-/* What a value has to be, before the words or the range. */
+/* The start of "... is not a number from 1 to 9". */
 static const char *wanted(enum config_kind kind)
 {
     switch (kind) {
@@ -249,7 +249,7 @@ static const char *env_find(char *const *envp, const char *name)
     return NULL;
 }
 
-/* Which of two values counts differs from program to program. */
+/* Programs differ in which of two values they use. */
 static bool is_set_again(char *const *envp, const char *name, const char *value)
 {
     size_t n = strlen(name);
@@ -271,8 +271,8 @@ static void split_roots(struct config *c)
             c->roots[n++] = str_dup(root);
 }
 
-/* Who sets MAX_LINE alone gets journals that hold two such lines; who sets JOURNAL_BYTES_MAX alone
- * may have one hostname take all of it, when the default for one is more. */
+/* With MAX_LINE set alone, a journal holds two such lines at least. With JOURNAL_BYTES_MAX set
+ * alone, the share of one hostname is at most all of it. */
 static void fit_journals(struct config *c, char *const *envp)
 {
     uint64_t least = 2 * (c->max_line + JOURNAL_OVERHEAD_MAX) + JOURNAL_SEGMENT_BYTES;
@@ -369,7 +369,7 @@ static int unknown_argument(struct str arg, struct err *e)
     return err_set(e, EINVAL, "unknown flag %s (--help lists them)", text);
 }
 
-/* Of the environment only STATE_PATH counts for the commands that look at it. */
+/* The commands that read the state use only STATE_PATH of the environment. */
 static char *state_dir_of(char *const *envp)
 {
     const char *dir = env_find(envp, "STATE_PATH");
@@ -450,7 +450,7 @@ int config_load(struct config *c, char *const *argv, char *const *envp, struct e
         return load_drains_command(c, argv + 2, envp, e);
     if (load_args(c, argv, e) < 0)
         return -1;
-    if (c->mode != CONFIG_MODE_RUN) /* these work whatever the environment says */
+    if (c->mode != CONFIG_MODE_RUN) /* these do not depend on the environment */
         return 0;
     if (load_env(c, envp, e) < 0)
         return -1;

@@ -3,9 +3,9 @@
  * table (config_table.c), from which the parser, --help and the documentation's test are fed, so
  * that none can exist in one place only.
  *
- * Nothing is guessed: a value that does not parse, or is out of its range, refuses to start and
- * names the variable. An empty value is a value. Values of --drain and --check never appear in an
- * error, because they hold credentials.
+ * A value that does not parse, or is out of its range, is an error that names the variable: no
+ * default is used instead. An empty value is a value. Values of --drain and --check never appear in
+ * an error, because they hold credentials.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -109,9 +109,9 @@ struct config {
     const char *envoy_key, *envoy_key_file;   /* a secret: never shown */
     const char *envoy_client_ca, *envoy_client_ca_file;
 
-    struct config_unknown { /* variables that look like ours */
+    struct config_unknown { /* unknown variables that look like one of these */
         char *name;         /* owned */
-        const char *like;   /* which one may be meant; NULL = none in particular */
+        const char *like;   /* which one is probably meant; NULL = no guess */
     } * unknown;            /* owned */
     unsigned nunknown;
 
@@ -135,10 +135,10 @@ void config_release(struct config *c);
  * credential. */
 void config_scrub(char **argv);
 enum log_level config_log_level(const struct config *c);
-/* Names the variables that look like ours, in the log. */
-void config_say_unknown(const struct config *c);
+/* Names the unknown variables that look like one of these, in the log. */
+void config_log_unknown(const struct config *c);
 /* Whether any network input is on. */
-bool config_hears(const struct config *c);
+bool config_has_network_inputs(const struct config *c);
 
 /* --help, from the tables. */
 int config_help(struct buf *out);

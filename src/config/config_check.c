@@ -1,7 +1,7 @@
 /*
- * What makes sense of the configuration as a whole, and words in lists. A setting that restricts
- * somebody has to restrict him: a word that can mean nothing, or a variable that is one of ours but
- * for a letter, refuses to start.
+ * Checks the words in lists, and what depends on several variables. A setting that restricts
+ * somebody must not fail silently: a word that matches nothing, or a misspelt variable, refuses to
+ * start.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -91,9 +91,9 @@ int config_check_list(const struct config_var *v, struct str value, struct err *
     return 0;
 }
 
-/* ---- variables that are not ours ---- */
+/* ---- unknown variables ---- */
 
-/* Misspelt, each of these would leave something open. */
+/* If one of these is misspelt, something stays open. */
 static const char *const restricting[] = {
     "EXCLUDE_NAMESPACES",
     "HTTP_ADDRESS",
@@ -160,7 +160,7 @@ static bool is_ours(struct str name)
     return false;
 }
 
-/* One that <name> may be meant to be, rather one that restricts; NULL when there is none. */
+/* The variable that <name> is probably meant to be, preferably one that restricts; NULL = none. */
 static const char *meant(struct str name)
 {
     const char *like = NULL;
@@ -191,7 +191,7 @@ static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
     return 0;
 }
 
-void config_say_unknown(const struct config *c)
+void config_log_unknown(const struct config *c)
 {
     for (unsigned i = 0; i < c->nunknown; i++)
         log_warn("unknown environment variable, ignored", KV_CSTR("name", c->unknown[i].name),
@@ -200,7 +200,7 @@ void config_say_unknown(const struct config *c)
 
 /* ---- what depends on several ---- */
 
-/* A path that requests can have, and that is nobody else's. */
+/* A valid path of a request that no other page uses. */
 static int check_path(const char *name, const char *path, const char *other, struct err *e)
 {
     static const char *const taken[] = {"/metrics", "/healthz", "/readyz", "/drains"};
@@ -213,7 +213,7 @@ static int check_path(const char *name, const char *path, const char *other, str
     return 0;
 }
 
-bool config_hears(const struct config *c)
+bool config_has_network_inputs(const struct config *c)
 {
     return c->syslog_tcp || c->syslog_udp || c->syslog_tls || c->http_events || c->http_syslog ||
            c->envoy;
@@ -237,7 +237,7 @@ int config_complete(struct config *c, char *const *envp, struct err *e)
         check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0 ||
         check_owners(c, e) < 0 || look_for_unknown(c, envp, e) < 0)
         return -1;
-    if (!c->kubernetes && !config_hears(c))
+    if (!c->kubernetes && !config_has_network_inputs(c))
         return err_set(e, EINVAL,
                        "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
                        "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS, HTTP_SYSLOG or ENVOY");

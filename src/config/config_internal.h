@@ -5,9 +5,9 @@
 #include "base/str.h"
 #include "config/config.h"
 
-/* A CONFIG_LIST: -1 with <e> naming the variable and the word that can mean nothing. */
+/* A CONFIG_LIST: -1 with <e> naming the variable and the word that is not valid. */
 int config_check_list(const struct config_var *v, struct str value, struct err *e);
-/* What depends on several variables; and those that are not ours, but look so. */
+/* Checks what depends on several variables, and unknown variables. */
 int config_complete(struct config *c, char *const *envp, struct err *e);
 
 #endif

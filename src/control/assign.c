@@ -1,7 +1,7 @@
 /*
  * Invariant: while a worker or the router may still ask for a URL, its spec is the one in the map.
- * Streams that go away tell no detach (the workers finish them), so uses are not counted here:
- * a spec whose only reference is the map's is unused, and goes with the next sweep.
+ * A stream that ends causes no detach (the workers finish it), so uses are not counted here: a spec
+ * that only the map references is unused, and the next sweep frees it.
  */
 #include "control/assign.h"
 
@@ -36,7 +36,7 @@ void assign_release(struct assign *a)
     buf_release(&a->id);
 }
 
-/* No other thread makes references of a spec that only the map holds, so 1 stays 1. */
+/* No other thread takes a reference of a spec that only the map holds, so 1 stays 1. */
 static bool unused(const struct drain_spec *spec)
 {
     return atomic_load_explicit(&spec->refs, memory_order_acquire) == 1;
@@ -78,7 +78,7 @@ static struct drain_spec *look_up(struct assign *a, enum drain_asker asker, stru
     return map_get(&a->specs, buf_str(&a->id));
 }
 
-/* Where records are not addressed by a name, it does not matter how the operator asked. */
+/* If the drain does not address records by a name, a pattern needs no spec of its own. */
 static struct drain_spec *find(struct assign *a, struct str url, enum route_trust trust)
 {
     struct drain_spec *spec =
@@ -104,18 +104,18 @@ static struct drain_spec *spec_for(struct assign *a, struct str url, enum route_
     if (a->specs.len >= a->sweep_at)
         sweep(a);
     spec = trust == ROUTE_OWNER ? drain_spec_create_owner(url, &e) : drain_spec_create(url, &e);
-    if (!spec) { /* the datasource has checked it: this is our error, and still no reason to die */
+    if (!spec) { /* the datasource has checked it, so this is a bug, but no reason to exit */
         log_warn("drain refused after it was accepted", KV_ERR(&e));
         return NULL;
     }
-    spec->trace = spec->trace || a->trace_drains; /* nobody else has it yet */
+    spec->trace = spec->trace || a->trace_drains; /* no other thread has it yet */
     if (trust == ROUTE_PATTERN)
         drain_spec_use_names(spec);
     map_put(&a->specs, str_of(spec->id), spec);
     return spec;
 }
 
-/* Of what stays the same when an option or a password is changed. */
+/* A hash of what stays when an option or a password is changed. */
 static uint64_t place_hash(const struct drain_spec *spec)
 {
     uint64_t parts[3] = {hash_seeded(spec->url.host.p, spec->url.host.len),
@@ -132,7 +132,8 @@ unsigned assign_worker(unsigned nworkers, const struct drain_spec *spec, uint64_
 
     if (n == nworkers)
         return (unsigned)(stream % nworkers);
-    /* The drain's few workers start anywhere, else the first ones would get all such drains. */
+    /* The first of the drain's workers depends on its place, else worker 0 would serve all such
+     * drains. */
     return (unsigned)((place_hash(spec) % nworkers + stream % n) % nworkers);
 }
 
@@ -145,17 +146,17 @@ static void trace(const char *what, const struct origin *o, const struct drain_s
                  KV_CSTR("drain", spec->name), KV_INT("worker", worker));
 }
 
-/* Where the stream ends now, before the worker has looked: what is written from here on is wanted.
- */
+/* Where the stream ends now, before the worker has opened it: what is written from here on is
+ * delivered. */
 static bool end_of(const struct origin *o, struct position *end)
 {
     const struct origin_segment *last;
     struct segment_stat st;
 
     if (list_empty(&o->segments))
-        return false; /* nothing yet: all of it comes later */
+        return false; /* no file yet: all of it will be written later */
     if (o->identity->network && o->input)
-        (void)journal_flush(o->input); /* what was taken lies before its end */
+        (void)journal_flush(o->input); /* so that what was received is before the end */
     last = list_entry(o->segments.prev, struct origin_segment, node);
     *end = (struct position){.seg = last->no};
     end->off = UINT64_MAX;
@@ -166,7 +167,7 @@ static bool end_of(const struct origin *o, struct position *end)
         segment_id_same_inode(&st.id, &last->id))
         end->off = st.size;
     else
-        end->off = UINT64_MAX; /* just renamed: the worker's own look has to do */
+        end->off = UINT64_MAX; /* renamed just now: the worker uses the size that it finds */
     return true;
 }
 
@@ -191,8 +192,8 @@ static bool ends_at(struct origin *o)
     return true;
 }
 
-/* What was there before us is not wanted, with READ_FROM=end: at the first start ever that is what
- * is there; after that, what met its routes in an earlier run. All else came since. */
+/* With READ_FROM=end, older logs are not delivered: at the first start all that exist, later those
+ * that were routed in an earlier run. All others appeared since. */
 static bool begins_later(const struct assign *a, struct origin *o, bool existing)
 {
     struct state_stream st;
@@ -235,7 +236,8 @@ static void gone(void *arg, struct origin *o)
         checkpoint_stream_gone(a->checkpoint, o);
 }
 
-/* Where <from> is; false: at the first byte. <owned>: not before this segment, unless 0. */
+/* The position that <from> means; false: the first byte. <owned>: not before this segment, unless
+ * 0. */
 static bool place_of(const struct origin *o, enum attach_from from, uint32_t owned,
                      struct position *end)
 {
@@ -263,8 +265,8 @@ static uint32_t owned_from(const struct origin *o, enum route_trust trust, enum 
     return origin_owned_from(o, from == ATTACH_START);
 }
 
-/* Whether the state says where it was. Not when what was received for somebody else since would have
- * to be passed on the way from there. */
+/* Whether the state has a position to resume from. Not when another tenant's records lie behind it.
+ */
 static bool is_known(const struct assign *a, struct origin *o, const struct drain_spec *spec,
                      uint32_t owned, struct state_record *resume)
 {
@@ -276,7 +278,7 @@ static bool is_known(const struct assign *a, struct origin *o, const struct drai
     return !owned || (s && s->no >= owned);
 }
 
-/* What the pair, which stands at <main>, was to read behind that. */
+/* Attaches the late cursors of the pair (streams/late.c), whose main one is at <main>. */
 static void attach_late(struct assign *a, struct origin *o, struct drain_spec *spec, unsigned w,
                         const struct state_record *main)
 {
@@ -320,7 +322,7 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
         attach_late(a, o, spec, w, &resume);
 }
 
-/* The one that serves a pair that goes; NULL = there is no such drain. */
+/* The drain and the worker of a pair that is detached; NULL = there is no such drain. */
 static struct drain_spec *leaving(struct assign *a, struct origin *o, struct str url,
                                   enum route_trust trust, const char *how, unsigned *w)
 {
@@ -357,8 +359,8 @@ static void park(void *arg, struct origin *o, struct str url, enum route_trust t
         worker_park_route(a->workers[w], o->id, spec);
 }
 
-/* One drain for another. Where their workers are not the same, what the state has of the one has to
- * do. */
+/* Replaces one drain by another. If another worker serves the new one, the last saved record of the
+ * old one is used. */
 static void change(void *arg, struct origin *o, const struct route_target *before,
                    const struct route_target *now)
 {
@@ -371,7 +373,7 @@ static void change(void *arg, struct origin *o, const struct route_target *befor
     struct position end;
     bool known;
 
-    if (!old || !spec || old == spec) /* all that changed is how it was asked for */
+    if (!old || !spec || old == spec) /* only the kind of the route changed */
         return;
     w = assign_worker(a->nworkers, spec, o->id);
     if (a->trace_routes)

@@ -18,12 +18,12 @@
 
 struct assign {
     struct map specs;        /* drain_spec.id -> struct drain_spec, one reference each */
-    size_t sweep_at;         /* when so many are kept, let go of those nobody else uses */
-    struct buf id;           /* scratch: what is looked for in <specs> */
+    size_t sweep_at;         /* when the map has so many, free the unused ones */
+    struct buf id;           /* scratch: a key for <specs> */
     struct worker **workers; /* borrowed */
     unsigned nworkers;
     struct checkpoint *checkpoint;  /* borrowed; NULL = no state */
-    enum attach_from existing_from; /* READ_FROM: ATTACH_START, or where it ends */
+    enum attach_from existing_from; /* READ_FROM: ATTACH_START, or at the end */
     bool trace_drains;              /* LOGTRAIN_TRACE=drain */
     bool trace_routes;              /* LOGTRAIN_TRACE=route */
 };

@@ -16,8 +16,8 @@ static bool is_here(const struct missing *m, uint64_t key)
     return false;
 }
 
-/* A pod of which something was unread is gone. Its drains are told by a stream that has no file and
- * has ended; without any, this log is. */
+/* A pod with unread lines is gone. A stream without a file, which has ended, notifies its drains;
+ * without drains, only the log says it. */
 static bool pod_gone(void *arg, struct identity *id, uint64_t bytes)
 {
     const struct missing *m = arg;

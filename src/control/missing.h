@@ -1,5 +1,4 @@
-/* Streams that were known when the last run ended, of which something was unread, and that are gone
- * since: declares what was lost of them. */
+/* Streams of the last run that had unread bytes and were deleted since: declares their loss. */
 #ifndef CONTROL_MISSING_H
 #define CONTROL_MISSING_H
 

@@ -161,7 +161,7 @@ const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n
 
 /* ---- giving up ---- */
 
-/* All that the workers told of. Heap. */
+/* What all workers reported. Heap. */
 static struct pinned_segment *all_of(const struct pinned *h, size_t *n)
 {
     struct pinned_segment *all;
@@ -203,7 +203,7 @@ void pinned_take(struct pinned *h, struct pinned_report *r)
     size_t n;
 
     if (r->evictions < h->of[r->worker].evictions)
-        return; /* it was written before our last word came: another follows */
+        return; /* it was made before the worker got the last eviction: another report follows */
     free(h->of[r->worker].list);
     h->of[r->worker].list = r->list;
     h->of[r->worker].n = r->n;

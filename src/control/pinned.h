@@ -1,8 +1,8 @@
 /*
  * The budget of held bytes: deleted files that are still on the disk because a cursor has not
- * passed them. Workers tell what they hold; over HELD_BYTES_MAX, or over a stream's share of it,
- * files are given up, and the drains that had not read them lose the rest, exactly counted
- * (streams/gap.c). What goes first:
+ * passed them. Workers report what they hold. Above HELD_BYTES_MAX, or above a stream's share of
+ * it, files are given up, and the drains that had not read them lose the rest, exactly counted
+ * (streams/gap.c). The order:
  *
  *   1. files that kubelet has compressed meanwhile: they are read on in the .gz, nothing is lost;
  *   2. of a stream above its share: its oldest file;
@@ -27,8 +27,8 @@ void pinned_free(struct pinned *h); /* NULL is fine */
 /* worker_config.pinned. */
 void pinned_take(struct pinned *h, struct pinned_report *r);
 
-/* What is to be given up of <list> (which is put in another order) so that it fits; NULL = it fits.
- * Of a file that several hold, one of its entries. */
+/* What to give up next of <list>, which is sorted by this; NULL = it fits. For a file that several
+ * drains hold, one of its entries. */
 const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n, uint64_t max);
 
 #endif

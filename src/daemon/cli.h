@@ -1,6 +1,6 @@
 /*
  * The commands that print something and leave: --check, explain, drains. They write to a buffer or
- * a descriptor given to them, so that tests can read what a person would.
+ * a descriptor given to them, so that tests can read it.
  */
 #ifndef DAEMON_CLI_H
 #define DAEMON_CLI_H
@@ -21,7 +21,7 @@ int cli_check(struct str url, struct buf *out, struct err *e);
 int cli_read_url(int fd, struct buf *out, struct err *e);
 
 /* `logtrain explain`: asks the daemon that keeps its state in <dir> about <pod>, "namespace/name".
- * -1 with its answer in <e> when it knows no such pod, or with where it was looked for when it does
+ * -1 with its answer in <e> when it knows no such pod, or with the path of the socket when it does
  * not answer. Blocks, as the next. */
 int cli_explain(const char *pod, const char *dir, struct buf *out, struct err *e);
 /* `logtrain drains`: /drains of it. */

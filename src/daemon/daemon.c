@@ -10,8 +10,8 @@
  * streams, so that the streams that exist at start meet all their routes at once.
  *
  * Stopping: inputs and datasources are closed first, so that no worker gets mail any more; then the
- * workers hand over what they can; HTTP answers (/healthz, "stopping") until they have. Nothing is
- * freed before the loop has ended.
+ * workers deliver what they can, while HTTP still answers (/healthz, "stopping"). Nothing is freed
+ * before the loop has ended.
  */
 #include "daemon/daemon.h"
 
@@ -72,7 +72,7 @@ struct daemon {
     struct network network;
     struct status *status;
     struct api_socket *api; /* NULL: STATE_PATH is empty */
-    struct access *access;  /* NULL: nobody's credentials are good */
+    struct access *access;  /* NULL: no credentials are good */
     struct explain *explain;
     uint64_t started_ms;
     bool stopping;
@@ -123,7 +123,7 @@ static void stop(struct daemon *d)
         status_stopping(d->status);
     explain_stop(d->explain);
     access_stop(d->access);
-    /* What was written a moment ago may not have been told yet. */
+    /* inotify may not have reported the last writes yet. */
     list_for_each (it, &d->origins.all)
         origin_grew(list_entry(it, struct origin, node));
     close_sources(d);
@@ -186,9 +186,9 @@ static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
     if (o && d->network.journals)
         journals_forgotten(d->network.journals, o, worker);
     if (o && o->finished)
-        checkpoint_told(d->checkpoint, o->identity);
+        checkpoint_notified(d->checkpoint, o->identity);
     if (o)
-        (void)origin_forgotten(o, worker); /* it is not looked at again, freed or not */
+        (void)origin_forgotten(o, worker); /* <o> is not used after this, freed or not */
 }
 
 static void segment_passed(void *control, unsigned worker, uint64_t stream, uint32_t no)
@@ -301,7 +301,7 @@ static void status_explain(void *arg, struct str query, bool plain, struct http_
     explain_ask(d->explain, query, plain, r);
 }
 
-/* The workers have what can be spared, but give it back a little later. */
+/* Workers can free descriptors, but do so a little later. */
 static bool ask_for_room(void *arg)
 {
     struct daemon *d = arg;
@@ -361,7 +361,7 @@ static void open_explain(struct daemon *d)
     d->explain = explain_create(&env);
 }
 
-/* Whoever sends has the senders' token, and is no operator. */
+/* A sender has the token of HTTP_TOKEN_FILE, and must not see what an operator sees. */
 static int open_access(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
@@ -425,7 +425,7 @@ static int start_workers(struct daemon *d, struct err *e)
     return 0;
 }
 
-/* Kubernetes calls the host after the pod, unless the manifest says otherwise. */
+/* In Kubernetes HOSTNAME is the name of the pod, unless the manifest sets another. */
 static const char *self_pod(const struct config *c)
 {
     const char *host = getenv("HOSTNAME");
@@ -433,7 +433,7 @@ static const char *self_pod(const struct config *c)
     return *c->pod_name || !host || !getenv("KUBERNETES_SERVICE_HOST") ? c->pod_name : host;
 }
 
-/* Unreadable is not gone: with any trouble they are left to their grace. */
+/* A file that cannot be read is not gone: after any error, records are kept for their grace. */
 static void find_missing(struct daemon *d)
 {
     struct input_stats stats;
@@ -521,7 +521,7 @@ static void release(struct daemon *d)
 {
     for (unsigned w = 0; w < d->nworkers; w++)
         worker_free(d->workers[w]);
-    mailbox_close(&d->mailbox); /* their last mails are about what is released below */
+    mailbox_close(&d->mailbox); /* handles the last mails, which use what is released below */
     checkpoint_close(d->checkpoint);
     pinned_free(d->pinned);
     unreadable_free(d->unreadable);
@@ -562,7 +562,7 @@ int daemon_run(const struct config *cfg)
     log_set_level(config_log_level(cfg));
     process_harden();
     d->cfg = cfg;
-    config_say_unknown(cfg);
+    config_log_unknown(cfg);
     open_base(d);
     if (open_rest(d, &e) == 0) {
         status_ready(d->status, d->nworkers);

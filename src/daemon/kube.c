@@ -12,7 +12,8 @@
 #include "kube/endpoints.h"
 #include "report/notices.h"
 
-/* The client's egress policy: refuses nothing, and hears of each address that is connected to. */
+/* The egress policy of the client: it refuses nothing, and records each address that it connects
+ * to. */
 struct witness {
     struct egress base;
     struct egress *egress; /* that of workloads' drains; borrowed */
@@ -81,7 +82,7 @@ static struct kube_cluster *open_cluster(const struct kube *k, const struct conf
     return kube_cluster_create(&cc);
 }
 
-/* The API server is here. */
+/* <sa> is an address of the API server. */
 static void learn(void *arg, const struct sockaddr *sa)
 {
     const struct sockaddr_in *v4 = (const void *)sa;

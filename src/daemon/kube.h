@@ -13,23 +13,23 @@
 
 struct kube;
 
-/* *<out> stays NULL, and 0 comes back, when nothing asks for the API: no --kube-config, not in a
- * pod, and no KUBERNETES_DATASOURCE. -1 when it is asked for and cannot be used. Opens no
- * connection before the loop runs. <egress>, the policy of workloads' drains, learns where the API
- * server is; borrowed. */
+/* Returns 0 and leaves *<out> NULL when the API is not used: no --kube-config, not in a pod, and no
+ * KUBERNETES_DATASOURCE. -1 when it is needed and cannot be used. Opens no connection before the
+ * loop runs. <egress>, the policy of workloads' drains, learns where the API server is; borrowed.
+ */
 int kube_open(struct kube **out, const struct config *c, const struct datasource_env *env,
               struct egress *egress, struct err *e);
 /* NULL when <k> is. */
 struct identify *kube_identify(struct kube *k);
 /* NULL when <k> is. */
 const struct kube_cluster *kube_cluster_of(const struct kube *k);
-/* For who asks the API himself. NULL when <k> is. */
+/* For other requests to the API. NULL when <k> is. */
 struct kube_client *kube_client_of(const struct kube *k);
 /* Closes the datasource: no routes are reported after that. <k> may be NULL. */
 void kube_close_routes(struct kube *k);
 /* After the inputs. NULL is fine. */
 void kube_free(struct kube *k);
-/* What a worker tells of a drain that a workload asked for. <k> may be NULL. */
+/* A worker's report of an owner's drain. <k> may be NULL. */
 void kube_news(struct kube *k, const struct drain_news *n);
 /* A log of <id>'s workload cannot be read. <k> may be NULL. */
 void kube_unreadable(struct kube *k, const struct identity *id);

@@ -151,7 +151,8 @@ static int write_ports(const struct network *n, const char *path, struct err *e)
 int network_open(struct network *n, struct input_env *env, const struct config *cfg,
                  struct http_server *server, struct err *e)
 {
-    if (!config_hears(cfg) && !*cfg->spool_path) /* what a spool holds is delivered in any case */
+    if (!config_has_network_inputs(cfg) &&
+        !*cfg->spool_path) /* what a spool holds is delivered in any case */
         return 0;
     if (open_journals(n, env, cfg, e) < 0 || open_syslog(n, env, cfg, e) < 0 ||
         open_http(n, env, cfg, server, e) < 0 || open_envoy(n, env, cfg, e) < 0)

@@ -28,9 +28,9 @@ struct network {
  */
 int network_open(struct network *n, struct input_env *env, const struct config *cfg,
                  struct http_server *server, struct err *e);
-/* Nothing more is received; what was is written, and the workers told. */
+/* Stops receiving; what was received is written, and the workers are notified. */
 void network_stop(struct network *n);
-/* Workers have stopped. */
+/* Call it after the workers have stopped. */
 void network_close(struct network *n);
 /* For the memory bound: how many inputs of each kind. */
 void network_load(const struct network *n, struct bound_input *out);

@@ -2,8 +2,8 @@
  * See access.h. A review lives from its question until the API has answered both requests. Tokens
  * are kept as hashes only, and the text of a request that holds one is overwritten.
  *
- * Anybody who reaches HTTP_PORT can make us ask: so the API is asked a few times at once at most,
- * and not often for one address.
+ * Any client of HTTP_PORT can cause requests to the API, so few are in flight at once, and their
+ * rate is limited for each address.
  */
 #include "report/access.h"
 
@@ -116,7 +116,7 @@ static yajl_val get(yajl_val in, const char *one, const char *two, yajl_type typ
     return in ? yajl_tree_get(in, path, type) : NULL;
 }
 
-/* As the API gave it. What it says of a user has a depth of two. */
+/* Copies <v>. What the API says of a user has a depth of two. */
 static void write_value(yajl_gen g, yajl_val v, unsigned depth)
 {
     if (YAJL_IS_STRING(v)) {
@@ -145,7 +145,7 @@ static void write_text(yajl_gen g, const char *text)
     (void)yajl_gen_string(g, (const unsigned char *)text, strlen(text));
 }
 
-/* Everything that the API said of the user is passed back: "extra" holds what narrows a token. */
+/* All that the API said of the user is passed back: "extra" may restrict a token. */
 static void write_user(yajl_gen g, yajl_val user)
 {
     static const char *const fields[][2] = {
@@ -161,7 +161,7 @@ static void write_user(yajl_gen g, yajl_val user)
     }
 }
 
-/* -1: it is longer than is sent. */
+/* -1: it does not fit. */
 static int write_access_review(struct buf *out, yajl_val user, const char *namespace)
 {
     const char *const attributes[] = {"namespace", namespace, "verb",        "get",
@@ -304,7 +304,7 @@ static const struct cached *find(const struct access *a, const unsigned char key
     return NULL;
 }
 
-/* Addresses that share a place push each other out. */
+/* Addresses that share an entry replace each other. */
 static bool may_ask(struct access *a, struct str peer)
 {
     uint64_t h = hash_seeded(peer.p, peer.len) | 1;
@@ -330,7 +330,8 @@ static void review(struct access *a, struct str token, const unsigned char key[K
     v->arg = arg;
     list_add_tail(&a->reviews, &v->node);
     a->nreviews++;
-    (void)buf_reserve(&v->body, REVIEW_MAX / 2); /* in one piece: growing would leave a copy */
+    (void)buf_reserve(&v->body, REVIEW_MAX / 2); /* at once: growing would leave a copy of the token
+                                                    behind */
     (void)buf_addf(&v->body,
                    "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\","
                    "\"spec\":{\"token\":\"%.*s\"}}",

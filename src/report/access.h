@@ -1,9 +1,9 @@
 /*
- * Who may see what tells of tenants over HTTP: who shows the token of HTTP_ADMIN_TOKEN_FILE (or of
- * HTTP_TOKEN_FILE, while no sender has that), or, with HTTP_KUBERNETES_AUTH, a token of which the
- * Kubernetes API says that its user may read the logs of pods (TokenReview, then
- * SubjectAccessReview for `get pods/log`) in all namespaces, or in the one that is asked about. The
- * API's answers are kept for ACCESS_CACHE_MS. Whatever goes wrong on the way, the answer is no.
+ * Who may see pages about tenants over HTTP. A client needs the token of HTTP_ADMIN_TOKEN_FILE (or
+ * of HTTP_TOKEN_FILE, while no input uses that). With HTTP_KUBERNETES_AUTH it may use a token whose
+ * user may read logs of pods, in all namespaces or in the one that is asked about: the Kubernetes
+ * API decides (TokenReview, then SubjectAccessReview for `get pods/log`). The answers of the API
+ * are cached for ACCESS_CACHE_MS. After any error access is denied.
  */
 #ifndef REPORT_ACCESS_H
 #define REPORT_ACCESS_H
@@ -17,11 +17,11 @@ struct access;
 
 enum access_verdict {
     ACCESS_YES = 1,   /* all of it */
-    ACCESS_NAMESPACE, /* what tells of the namespace */
-    ACCESS_UNKNOWN,   /* no credentials, or nobody's: 401 */
-    ACCESS_FORBIDDEN, /* somebody's, who may not: 403 */
-    ACCESS_BUSY,      /* too many questions, or the API does not answer: 503 */
-    ACCESS_CLOSED,    /* nothing is configured that could be shown: 403 */
+    ACCESS_NAMESPACE, /* pages about the namespace */
+    ACCESS_UNKNOWN,   /* no credentials, or unknown ones: 401 */
+    ACCESS_FORBIDDEN, /* the user may not see it: 403 */
+    ACCESS_BUSY,      /* too many requests, or the API does not answer: 503 */
+    ACCESS_CLOSED,    /* no credentials are configured: 403 */
 };
 
 /* Called once, from inside access_ask() or later. */
@@ -39,8 +39,8 @@ struct access_config {
  * or reviews are asked for and the API is not used. */
 int access_open(struct access **out, struct loop *l, const struct access_config *cfg,
                 struct err *e);
-/* <authorization>: the header's value. <peer>: its address, which has a share of the questions to
- * the API. <namespace>: what it is about; "" = all. */
+/* <authorization>: the header's value. <peer>: its address; each has a share of the requests to the
+ * API. <namespace>: what the page is about; "" = all. */
 void access_ask(struct access *a, struct str authorization, struct str peer, struct str namespace,
                 access_done *done, void *arg);
 /* Waiting requests get BUSY; the API is not asked again. */

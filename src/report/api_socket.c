@@ -1,4 +1,4 @@
-/* See api_socket.h. While all is well it costs no wake-up: inotify tells when names change. */
+/* See api_socket.h. It costs no wake-up: inotify reports when names change. */
 #include "report/api_socket.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "net/local.h"
 
-#define SETTLE_MS 500 /* after a change: who removes the directory is not disturbed */
+#define SETTLE_MS 500 /* after a change: does not disturb a removal of the directory */
 #define RETRY_MS 2000
 #define COMPLAIN_MS 600000
 
@@ -62,7 +62,7 @@ static void look(void *arg)
         watch(a);
         return;
     }
-    notify_watch_free(a->watch); /* it may be that of a directory that is gone */
+    notify_watch_free(a->watch); /* it may watch a directory that was removed */
     a->watch = NULL;
     a->there = listen_anew(a, &e) == 0;
     if (a->there) {

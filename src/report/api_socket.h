@@ -1,8 +1,7 @@
 /*
- * The Unix socket in STATE_PATH, API_SOCKET_NAME: where what tells of tenants is shown without
- * credentials, for who may open it (mode 0600) may read everything anyway. It follows the
- * directory: when that is missing, cannot be written, or is removed and made anew, the socket is
- * there again soon after it can be.
+ * The Unix socket API_SOCKET_NAME in STATE_PATH. It serves pages about tenants without credentials:
+ * a process that may open it (mode 0600) may read all logs anyway. When the directory is missing,
+ * read-only, or was replaced, the socket is created again as soon as that is possible.
  */
 #ifndef REPORT_API_SOCKET_H
 #define REPORT_API_SOCKET_H

@@ -1,7 +1,7 @@
 /*
- * How much memory the process may take at most, worked out from the limits: printed at start and
- * exported, so that a memory limit can be chosen and a breach be noticed. It does not depend on how
- * long a drain is away, nor on how much is written meanwhile.
+ * An upper bound of the memory of the process, computed from the limits. It is logged at start and
+ * exported, so that a memory limit can be chosen and a breach be noticed. It depends neither on how
+ * long a drain is down nor on how much is written meanwhile.
  */
 #ifndef REPORT_BOUND_H
 #define REPORT_BOUND_H

@@ -86,7 +86,7 @@ static int add_seconds(struct buf *out, const char *key, uint64_t ms)
     return buf_addf(out, ",\"%s\":%" PRIu64 ".%03u", key, ms / 1000, (unsigned)(ms % 1000));
 }
 
-/* What tells how a peer answers is no counter for a tenant. */
+/* A tenant does not see counters that depend on how a peer answers. */
 static bool is_plain(const struct field *f)
 {
     static const size_t fields[] = {
@@ -106,7 +106,7 @@ static bool is_plain(const struct field *f)
     return false;
 }
 
-/* <plain>: those for a tenant alone. */
+/* <plain>: only those for a tenant. */
 static int add_counters(struct buf *out, const struct drain_counters *c, bool plain)
 {
     bool more = false;

@@ -2,8 +2,8 @@
  * See explain.h. A question lives until every worker has answered it, also when the daemon stops
  * meanwhile. What is printed is looked up when the last answer is there, so that it fits together.
  *
- * URLs are shown by their drain's name or masked. Hostnames, annotations and peers' texts are other
- * people's: bytes that a terminal would obey are replaced.
+ * URLs are shown by the name of their drain, or masked. Hostnames, annotations and texts of peers
+ * come from others: control bytes are replaced.
  */
 #include "report/explain.h"
 
@@ -32,7 +32,7 @@ struct explain {
 struct question {
     struct list node; /* explain->questions */
     struct explain *explain;
-    struct http_reply *reply; /* NULL: nobody waits any more */
+    struct http_reply *reply; /* NULL: it was answered already */
     char *namespace, *pod;
     bool plain;    /* see explain_ask() */
     unsigned left; /* workers that have not answered */
@@ -49,10 +49,10 @@ struct pair {
 
 struct page {
     const struct question *question;
-    struct buf out; /* what does not fit is cut: it is for a person */
+    struct buf out; /* what does not fit is cut */
     struct pair pairs[PAIRS_MAX];
     unsigned npairs;
-    struct str url; /* whose annotation is looked for */
+    struct str url; /* whose annotation is searched */
     bool found;     /* the API knows the pod */
 };
 
@@ -106,7 +106,7 @@ static void add_cursor(struct page *p, struct origin *o, const struct cursor_rep
     add_file(p, o, c->acked.seg);
     (void)buf_addf(&p->out, ": confirmed up to byte %" PRIu64 ", %" PRIu64 " bytes behind\n",
                    c->acked.off, c->lag_bytes);
-    if (c->lost_bytes && !plain) /* others of its namespaces may have lost some */
+    if (c->lost_bytes && !plain) /* the loss may be of another namespace */
         (void)buf_addf(&p->out, "    %-9s %" PRIu64 " bytes by this drain on this node\n", "lost",
                        c->lost_bytes);
 }
@@ -238,8 +238,8 @@ static bool has_route(const struct page *p, const struct drain_spec *spec)
     return false;
 }
 
-/* Their routes are gone, or the container is: what is left is still being sent, or is kept for the
- * route to come back. */
+/* Cursors without a route: the container has ended and the rest is being sent, or the route was
+ * removed and may come back. */
 static void add_orphans(struct page *p, struct origin *o)
 {
     for (unsigned w = 0; w < WORKERS_MAX; w++) {

@@ -1,7 +1,7 @@
 /*
- * /explain?pod=NAMESPACE/POD: where the lines of a pod go, who asked for it, and how far each drain
- * has come, as text for a person. The control thread knows streams, routes and annotations; the
- * workers are asked for the cursors of just these streams.
+ * /explain?pod=NAMESPACE/POD: where the lines of a pod go, which route sends them there, and how
+ * far each drain is, as text for a person. The control thread knows streams, routes and
+ * annotations; the workers are asked for the cursors of just these streams.
  */
 #ifndef REPORT_EXPLAIN_H
 #define REPORT_EXPLAIN_H
@@ -30,9 +30,9 @@ struct explain *explain_create(const struct explain_env *env);
 void explain_ask(struct explain *x, struct str query, bool plain, struct http_reply *r);
 /* The namespace that <query> is about; empty when it names no pod. */
 struct str explain_namespace(struct str query);
-/* All who wait get 503; what the workers still say is dropped. NULL is fine, as below. */
+/* All requests that wait get 503; reports that come later are dropped. NULL is fine, as below. */
 void explain_stop(struct explain *x);
-/* No worker may answer any more. */
+/* No worker may report after this. */
 void explain_free(struct explain *x);
 
 #endif

@@ -19,8 +19,8 @@ struct trouble {
     struct drain_spec *spec; /* a reference */
     uint64_t workers;        /* bit w: it fails on worker w */
     uint64_t since;
-    bool held; /* some worker's receiver refuses everything */
-    bool told; /* that it fails */
+    bool held; /* on some worker the receiver refuses everything */
+    bool told; /* an Event said that it fails */
     uint64_t lost, refused, lost_since;
 };
 
@@ -34,14 +34,14 @@ struct notices {
     struct loop_timer *due;
 };
 
-/* Told to whoever lists the drain. */
+/* An Event for each object that lists the drain. */
 struct telling {
     struct notices *n;
     const struct drain_spec *spec;
     bool warning;
     const char *reason;
     struct str text;
-    uint64_t told[16]; /* objects that had it: those of many pods */
+    uint64_t told[16]; /* objects that have it, for many pods share one */
     unsigned ntold;
 };
 
@@ -55,7 +55,7 @@ static bool lists(const struct kube_drains *d, struct str url)
     return false;
 }
 
-/* A namespace has no UID here: it is known by its name. */
+/* A namespace has no UID here, so its name identifies it. */
 static bool was_told(struct telling *t, const struct kube_workload *w, const struct kube_drains *d)
 {
     uint64_t h =
@@ -79,7 +79,7 @@ static void tell_workload(void *arg, const struct kube_workload *w, bool known)
             kube_events_post(t->n->events, w, &w->drains[i], t->warning, t->reason, t->text);
 }
 
-/* False when nobody lists the drain any more. */
+/* False when no object lists the drain any more. */
 static bool tell(struct notices *n, const struct trouble *tr, bool warning, const char *reason,
                  const char *what)
 {
@@ -118,7 +118,7 @@ static void tell_fails(struct notices *n, struct trouble *t)
                   ? "is held, for its receiver refuses everything: is its URL right? Its lines are "
                     "kept as long as their log files are"
                   : "fails; its lines are kept as long as their log files are"))
-        t->workers = 0; /* its route is gone, and with it whoever would say that it recovered */
+        t->workers = 0; /* its route is gone, so no worker will report that it recovered */
 }
 
 static bool has_losses(const struct trouble *t)
@@ -182,7 +182,7 @@ static struct trouble *find(struct notices *n, struct drain_spec *spec)
     list_for_each (it, &n->all)
         if (list_entry(it, struct trouble, node)->spec == spec)
             return list_entry(it, struct trouble, node);
-    if (n->n == NOTICES_MAX) /* the oldest has been told, or is no drain any more */
+    if (n->n == NOTICES_MAX) /* the oldest was reported, or does not exist any more */
         drop(n, list_entry(n->all.next, struct trouble, node));
     t = xcalloc(1, sizeof(*t));
     t->spec = drain_spec_ref(spec);
@@ -218,7 +218,7 @@ void notices_take(struct notices *n, const struct drain_news *news)
     case DRAIN_HELD:
         t->held = true;
         if (!t->workers && !has_losses(t))
-            drop(n, t); /* nobody lists it any more */
+            drop(n, t); /* no object lists it any more */
         break;
     case DRAIN_LOSES:
     case DRAIN_REFUSES:

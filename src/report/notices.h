@@ -1,8 +1,7 @@
 /*
- * From what the workers tell of the drains that workloads asked for to Events on these workloads: a
- * drain that fails for a while, that has recovered since, that lost bytes. Why it
- * fails is not told: whoever may write an annotation would learn which addresses of the cluster
- * answer, and how.
+ * Makes Events on workloads of what the workers report of their drains: a drain that fails for a
+ * while, that has recovered, that lost bytes. An Event does not say why a drain fails: an owner
+ * could probe the addresses of the cluster with that.
  */
 #ifndef REPORT_NOTICES_H
 #define REPORT_NOTICES_H

@@ -95,8 +95,8 @@ static void add_report(struct snapshot *s, struct map rows[2], const struct work
         s->turn_ms_max = r->turn_ms_max;
 }
 
-/* When the budget of held bytes would cost lines: the node's, or a stream's share of it. Files that
- * still have a name are not counted in it, so it is never too late. */
+/* Time until HELD_BYTES_MAX, or the stream's share of it, would cost lines. Files that still have a
+ * name are not counted, so the real time is not shorter. */
 static uint64_t to_loss_ms(const struct snapshot *s, const struct drain_row *row)
 {
     uint64_t max = s->node.pinned_max, share = max / PINNED_STREAM_PART;
@@ -115,7 +115,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* A workload's drains without a stream have no row: he can make as many as he likes. */
+/* Owners' drains without a stream have no row, for an owner may list any number of URLs. */
 static void drop_unused(struct snapshot *s)
 {
     unsigned n = 0;

@@ -59,10 +59,10 @@ struct drain_row {
     uint64_t errors;  /* failed connects, connections lost, batches and records refused */
 };
 
-/* What the control thread knows by itself. */
+/* The figures of the control thread. */
 struct node_facts {
-    bool brief;    /* set by who asks: without <process>, which costs a look at /proc */
-    uint64_t dead; /* set by who asks: drains that wait and were never reached, of all workers */
+    bool brief;    /* set by the caller: without <process>, which needs /proc */
+    uint64_t dead; /* set by the caller: drains of all workers that wait and were never reached */
     struct router_stats router;
     struct input_stats input;
     struct process_facts process;

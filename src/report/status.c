@@ -1,6 +1,6 @@
 /*
- * See status.h. A gathering runs while somebody waits: each worker's slot holds its report, or
- * nothing yet.
+ * See status.h. While requests wait, reports are gathered: the slot of each worker holds its
+ * report, or NULL.
  */
 #include "report/status.h"
 
@@ -49,7 +49,7 @@ struct status {
     struct status_source source;
     struct list waiting;         /* of struct waiting */
     struct loop_timer *deadline; /* running while anybody waits */
-    struct loop_timer *report;   /* until the next lines about suppressed ones */
+    struct loop_timer *report;   /* until suppressed log lines are reported next */
     enum phase phase;
     unsigned workers;
     struct slot slots[WORKERS_MAX];
@@ -96,7 +96,7 @@ static void answer(struct waiting *q, struct http_body *body)
     free(q);
 }
 
-/* Those who wait for the same share the text of it; a namespace's is short. */
+/* Requests for the same page share its text; that of a namespace is short. */
 static void answer_all(struct status *st, const struct snapshot *s, struct list *waiting)
 {
     struct http_body *bodies[ASK_NAMESPACE + 1] = {NULL};
@@ -120,7 +120,7 @@ static void answer_all(struct status *st, const struct snapshot *s, struct list 
         http_body_unref(bodies[i]);
 }
 
-/* Answers all who wait with what there is. */
+/* Answers all waiting requests with the reports so far. */
 static void finish(struct status *st)
 {
     struct worker_report *reports[WORKERS_MAX] = {NULL};
@@ -156,7 +156,7 @@ static void reported(void *arg, struct worker_report *r)
     struct status *st = slot->status;
 
     slot->asked = false;
-    if (list_empty(&st->waiting)) { /* too late, or we are stopping */
+    if (list_empty(&st->waiting)) { /* too late, or the daemon stops */
         worker_report_free(r);
         return;
     }
@@ -222,8 +222,8 @@ static void add_kube(struct buf *body, const struct kube_cluster_stats *k)
     }
 }
 
-/* What has never been read of that from which routes come; NULL = all of it was. Routes files and
- * flags are read before there is a server. */
+/* Which source of routes was never read; NULL = all were. Flags and the routes file are read before
+ * the server listens. */
 static const char *never_read(const struct node_facts *f)
 {
     bool any = false;
@@ -296,7 +296,7 @@ static void front_page(struct http_reply *r)
     buf_release(&out);
 }
 
-/* What anybody may see. False: it is no such page. */
+/* Pages for any client. False: it is none of them. */
 static bool public_page(struct status *st, struct str path, struct http_reply *r)
 {
     if (str_eq(path, STR("/metrics")))
@@ -317,7 +317,7 @@ static bool is_private(const struct status *st, struct str path)
     return str_eq(path, STR("/drains")) || (st->source.explain && str_eq(path, STR("/explain")));
 }
 
-/* For who may see it all. Other pages than /explain understand no query, and none does harm. */
+/* Pages for clients that may see everything. Only /explain reads the query; others ignore it. */
 static void private_page(struct status *st, struct str path, struct str query, struct http_reply *r)
 {
     if (str_eq(path, STR("/metrics")))
@@ -330,7 +330,7 @@ static void private_page(struct status *st, struct str path, struct str query, s
         reply_text(r, 404, "not found\n");
 }
 
-/* For who may see what tells of <namespace>. */
+/* Pages for clients that may see <namespace>. */
 static void namespace_page(struct status *st, struct str path, struct str query,
                            const char *namespace, struct http_reply *r)
 {
@@ -340,7 +340,7 @@ static void namespace_page(struct status *st, struct str path, struct str query,
         explain(st, query, true, r);
 }
 
-/* The one namespace that a question is about: "namespace=shop", or that of the pod. "" = none. */
+/* The namespace that a request is about: "namespace=shop", or that of the pod. "" = none. */
 static struct str namespace_of(struct str path, struct str query)
 {
     struct str one;
@@ -400,7 +400,7 @@ static void decided(void *arg, enum access_verdict v)
     free(a);
 }
 
-/* The same answer whatever is asked for, until it is decided. */
+/* Until this is decided, the answer does not depend on the page. */
 static void ask_access(struct status *st, const struct http_incoming *q, struct http_reply *r)
 {
     struct asker *a;
@@ -419,7 +419,7 @@ static void ask_access(struct status *st, const struct http_incoming *q, struct 
     access_ask(st->access, q->authorization, http_reply_peer(r), str_of(a->namespace), decided, a);
 }
 
-/* Prometheus may show a token, too, and sees each drain. */
+/* With credentials, /metrics shows each drain. */
 static void handle(void *arg, const struct http_incoming *q, struct http_reply *r)
 {
     struct status *st = arg;

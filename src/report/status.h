@@ -1,11 +1,11 @@
 /*
- * The HTTP side: /metrics, /healthz, /readyz for anybody who reaches HTTP_PORT; all that tells of
- * tenants (/drains, /explain, each drain of an owner in /metrics) on the Unix socket, and to who
- * shows credentials (access.h). Runs on the control loop.
+ * The HTTP side: /metrics, /healthz, /readyz for any client of HTTP_PORT; pages about tenants
+ * (/drains, /explain, each drain of an owner in /metrics) on the Unix socket, and for clients with
+ * credentials (access.h). Runs on the control loop.
  *
- * A question to /metrics or /drains asks every worker and is answered when all have replied, or
- * after SCRAPE_TIMEOUT_MS with what is there. Questions that come meanwhile share the answer, and a
- * worker is not asked again before it has replied, so a slow worker piles nothing up.
+ * A request for /metrics or /drains asks every worker. It is answered when all have reported, or
+ * after SCRAPE_TIMEOUT_MS with the reports so far. Requests that come meanwhile share the answer,
+ * and a worker is not asked again before it has reported, so a slow worker causes no queue.
  */
 #ifndef REPORT_STATUS_H
 #define REPORT_STATUS_H
@@ -37,14 +37,14 @@ struct status *status_open(struct loop *l, struct str address, uint16_t port,
 uint16_t status_port(const struct status *st);
 /* ... as a line of the file <path>: HTTP_PORT_FILE. */
 int status_write_port(const struct status *st, const char *path, struct err *e);
-/* For who takes bodies on the same port. */
+/* For the inputs on the same port. */
 struct http_server *status_http(const struct status *st);
-/* Listens nowhere yet; whoever reaches it sees everything. */
+/* Listens nowhere yet. Its clients see everything. */
 struct http_server *status_local(const struct status *st);
-/* Without, nobody's credentials are good. <a> must be told access_stop() before status_free(). */
+/* Without this, no credentials are good. Call access_stop() before status_free(). */
 void status_set_access(struct status *st, struct access *a);
 void status_ready(struct status *st, unsigned workers);
-/* From now on nobody is asked; /readyz says "stopping". */
+/* From now on no worker is asked; /readyz says "stopping". */
 void status_stopping(struct status *st);
 /* No report may be outstanding. NULL is fine. */
 void status_free(struct status *st);

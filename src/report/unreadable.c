@@ -13,7 +13,7 @@ struct entry {
     } key;
     uint64_t workers; /* bit w: worker w cannot read it */
     uint64_t since;
-    struct identity *told; /* a reference: its workload knows; NULL = not yet */
+    struct identity *told; /* a reference: its workload was notified; NULL = not yet */
 };
 
 struct unreadable {
@@ -30,7 +30,7 @@ static struct str key_of(const struct entry *f)
     return str_make((const char *)&f->key, sizeof(f->key));
 }
 
-/* Its workload was told of another file. */
+/* Its workload was notified because of another file. */
 static bool knows(const struct unreadable *u, const struct identity *id)
 {
     const struct entry *f;

@@ -1,7 +1,7 @@
 /*
- * Which log files and directories cannot be read now: told by the workers, which open the files,
- * and by the input, which lists the directories. For /readyz, /metrics, and one Event for each
- * workload whose logs stay so.
+ * Which log files and directories cannot be read now. Workers report it of the files that they
+ * open, the input of the directories that it lists. For /readyz, /metrics, and one Event for each
+ * workload whose logs stay unreadable.
  */
 #ifndef REPORT_UNREADABLE_H
 #define REPORT_UNREADABLE_H
@@ -16,7 +16,7 @@ struct unreadable;
 struct unreadable *unreadable_create(struct loop *l, struct origins *origins,
                                      void (*tell)(void *arg, const struct identity *id), void *arg);
 void unreadable_free(struct unreadable *u); /* NULL is fine */
-/* Worker <worker> cannot read segment <no> of a stream, or can again, or has no more to do with it.
+/* Worker <worker> cannot read segment <no> of a stream, or can again, or does not need it any more.
  * <no> 0: of the input, its directory. */
 void unreadable_take(struct unreadable *u, unsigned worker, uint64_t stream, uint32_t no, bool now);
 /* How many there are now. */

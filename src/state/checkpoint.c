@@ -38,8 +38,8 @@ static bool has_news(const struct checkpoint *c)
     return c->changed || c->known.changed;
 }
 
-/* Between writes for what was confirmed, for all are written whenever one has changed: ten thousand
- * drains that are dead must not cost the one that is well its CPU. */
+/* Time between writes for what was confirmed. Each write holds all records, so the time grows with
+ * their number: ten thousand failing drains must not take the CPU from one that works. */
 static uint64_t interval_ms(const struct checkpoint *c)
 {
     uint64_t ms = (uint64_t)c->nentries * 1000 / CHECKPOINT_RECORDS_PER_SECOND;
@@ -58,7 +58,7 @@ static void ask_again(struct checkpoint *c)
     loop_timer_start(c->timer, ms);
 }
 
-/* As it is to be written: of those that nobody has claimed, the time goes on. */
+/* <en> as it is written: the time away of an unclaimed record goes on. */
 static struct state_record record_of(const struct checkpoint *c, const struct entry *en)
 {
     struct state_record r = en->record;
@@ -77,7 +77,7 @@ static void take_entries(struct checkpoint *c, struct state_slot *s)
         if (!checkpoint_is_over(c, en))
             s->records[s->len++] = record_of(c, en);
         else if (en->worker == NOBODY)
-            checkpoint_entry_drop(c, en); /* nobody has wanted it, and we were there to see it */
+            checkpoint_entry_drop(c, en); /* no route claimed it in time */
     }
 }
 
@@ -164,7 +164,7 @@ void checkpoint_write_soon(struct checkpoint *c, bool now)
         ask_again(c);
 }
 
-/* ---- is the directory still there? ---- */
+/* ---- checking the directory ---- */
 
 static void look_run(void *arg)
 {
@@ -261,7 +261,7 @@ void checkpoint_missing(struct checkpoint *c,
     }
 }
 
-void checkpoint_told(struct checkpoint *c, const struct identity *id)
+void checkpoint_notified(struct checkpoint *c, const struct identity *id)
 {
     uint64_t key = identity_key(id);
     struct known_stream *s = known_find(&c->known, key);
@@ -391,7 +391,7 @@ struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct work
         log_error("cannot keep state: a restart would not resume", KV_ERR(&why));
         c->stats.failing = 1;
     }
-    if (load(c, e) == 0) /* what cannot be written can perhaps be read */
+    if (load(c, e) == 0) /* a directory that cannot be written may still be readable */
         return c;
 fail:
     checkpoint_close(c);
@@ -408,11 +408,11 @@ void checkpoint_close(struct checkpoint *c)
 {
     if (!c)
         return;
-    c->nworkers = 0; /* nobody is asked any more */
+    c->nworkers = 0; /* no worker is asked any more */
     loop_timer_stop(c->look);
-    while (is_busy(c)) /* the disk has it: its answer is waited for, whatever that takes */
+    while (is_busy(c)) /* a write in progress is waited for, however long it takes */
         loop_turn(c->loop, 100);
-    if (known_ask(&c->known)) /* the workers' last reports have come */
+    if (known_ask(&c->known)) /* the last reports of the workers have arrived */
         known_answered(&c->known);
     if (c->on && has_news(c) && encode(c) == 0) {
         FAULT_POINT("last-write");

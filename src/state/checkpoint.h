@@ -1,14 +1,14 @@
 /*
  * The state on the control thread: what was loaded at start, what the workers report since, and
- * when it is written. A worker says once that something was confirmed; CHECKPOINT_MS later (or
+ * when it is written. A worker notifies once that something was confirmed; CHECKPOINT_MS later (or
  * more, where there are more than CHECKPOINT_RECORDS_PER_SECOND) all that did are asked where their
- * cursors stand, and one slot is written off the loop. While nothing is confirmed, and no stream
- * comes or goes, nothing is written; but twice a second STATE_PATH is looked at, and what was
- * removed or replaced is made anew.
+ * cursors stand, and one slot is written on the thread pool. While nothing is confirmed, and no
+ * stream comes or goes, nothing is written; but twice a second STATE_PATH is checked, and files
+ * that were removed or replaced are written anew.
  *
- * A record whose cursor is not there is kept for STREAM_GRACE_MS while its stream is not found or
- * not all routes were read, and for ROUTE_GRACE after that (checkpoint_claim.c): of the time that a
- * daemon ran, by the monotonic clock.
+ * A record without a cursor is kept for STREAM_GRACE_MS while its stream is not found or not all
+ * routes were read, and for ROUTE_GRACE after that (checkpoint_claim.c). Only time in which a
+ * daemon ran counts, by the monotonic clock.
  */
 #ifndef STATE_CHECKPOINT_H
 #define STATE_CHECKPOINT_H
@@ -31,8 +31,8 @@ struct checkpoint_stats {
     uint64_t errors;  /* writes that failed */
     uint64_t resets;  /* 1 = both slots were damaged at start */
     uint64_t pending; /* 1 = something was confirmed that is not written yet */
-    uint64_t failing; /* 1 = the last write failed, or the directory cannot be used, or it is not
-                         the one any more that was written to */
+    uint64_t failing; /* 1 = the last write failed, the directory cannot be used, or it was replaced
+                         since */
 };
 
 /* <path>: STATE_PATH; "" = keep nothing. Refuses when another daemon has the directory, or for a
@@ -44,47 +44,46 @@ void checkpoint_start(struct checkpoint *c, unsigned nworkers, uint64_t route_gr
 
 /* With which workers hash URLs: two numbers. */
 const uint64_t *checkpoint_key(const struct checkpoint *c);
-/* Where the pair was, or another one of the same stream and place that nobody has claimed: its URL
- * was changed while we were away. False = the state knows nothing of it. */
+/* Where the pair was; or an unclaimed pair of the same stream and place, for its URL may have been
+ * changed while logtrain was down. False = the state has no record of it. */
 bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_spec *spec,
                      struct state_record *out);
-/* Where the pair was last said to be, by whatever worker. */
+/* Where the pair was in the last report of any worker. */
 bool checkpoint_last(const struct checkpoint *c, const struct origin *o,
                      const struct drain_spec *spec, struct state_record *out);
 /* The places of <main>'s pair in files that it has left, where something may have been written
  * since (streams/late.c): the next one; <at> is 0 at first. */
 bool checkpoint_next_late(struct checkpoint *c, const struct state_record *main, unsigned *at,
                           struct state_record *out);
-/* Somebody decided that the route ends: the state forgets the pair, soon. */
+/* The route was ended on purpose: the record of the pair is removed soon. */
 void checkpoint_ended(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec);
-/* Nothing about where to begin can be believed: begin at the start of everything. */
+/* The state was damaged: every log is read from its start. */
 bool checkpoint_was_reset(const struct checkpoint *c);
-/* There never was a state: what is there was there before us. */
+/* There was no state: this is the first start, and the logs that exist are older than it. */
 bool checkpoint_is_first(const struct checkpoint *c);
 
 /* Whether <o>, which was just found, was known in the last run, see known_look_up(). */
 bool checkpoint_stream(const struct checkpoint *c, const struct origin *o,
                        struct state_stream *out);
-/* What known.h says of them. */
+/* See known_found() and those after it. */
 void checkpoint_stream_found(struct checkpoint *c, struct origin *o, const struct position *at);
 void checkpoint_stream_routed(struct checkpoint *c, const struct origin *o);
 void checkpoint_stream_gone(struct checkpoint *c, const struct origin *o);
-/* The daemon stops: streams that go now are not gone, they are only not looked at any more. <c> may
- * be NULL. */
+/* The daemon stops: a stream that is removed from now on still exists. <c> may be NULL. */
 void checkpoint_stop(struct checkpoint *c);
-/* All that was there at start was found: writes, and waits for it, unless both slots are whole. So
- * a daemon that is ready was not here for the first time at its next start. */
+/* The first scan is done: writes both slots and waits until they are on the disk, unless they are
+ * whole. So the next start of a daemon that was ready is not its first. */
 void checkpoint_settle(struct checkpoint *c);
 
-/* Calls <gone> for each stream, known from the last run, of which something was unread and of which
- * nothing was attached yet; <bytes>: unread, at least, of the drain that had least. True: it is
- * being told to its drains, see checkpoint_told(). */
+/* Calls <gone> for each stream of the last run that had unread bytes and has no cursor attached
+ * yet. <bytes>: how many at least, of the drain that had fewest. It returns true when the drains of
+ * the stream are being notified; checkpoint_notified() follows. */
 void checkpoint_missing(struct checkpoint *c,
                         bool (*gone)(void *arg, struct identity *id, uint64_t bytes), void *arg);
-/* The drains of such a stream know what they have missed. */
-void checkpoint_told(struct checkpoint *c, const struct identity *id);
+/* The drains of such a stream have been notified of what they have missed. */
+void checkpoint_notified(struct checkpoint *c, const struct identity *id);
 
-/* Mails of the workers (worker_config.dirty, .saved). Records are taken over. */
+/* Mails of the workers (worker_config.dirty, .saved). Takes <records>. */
 void checkpoint_dirty(struct checkpoint *c, unsigned worker);
 void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,
                       uint32_t n);

@@ -1,12 +1,13 @@
 /*
- * Records whose cursor is not there. Who is attached for the same URL, or for another one of the
- * same place, goes on there (the URL was changed while we were away). A record goes when its route
- * is ended, and when all is known of its stream and no route has claimed it: an owner's then goes
- * at once, for his annotations have been read and say nothing of it; an operator's has ROUTE_GRACE.
+ * Records without a cursor. A cursor that is attached for the same URL resumes from one; so does a
+ * cursor for another URL of the same place, for the URL may have been changed while logtrain was
+ * down. A record is dropped when its route is ended. It is also dropped when all routes of its
+ * stream are known and none has claimed it: an owner's at once, for the annotations have been read
+ * and do not list it; an operator's after ROUTE_GRACE.
  */
 #include "state/checkpoint_internal.h"
 
-/* The one of that pair; one whose file is here goes first. */
+/* The record of that pair; one whose file exists is preferred. */
 static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint64_t key[2])
 {
     struct entry *first = map_get(&c->by_pair, checkpoint_pair_key(key)), *en = first;
@@ -27,7 +28,7 @@ static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint
     return best;
 }
 
-/* Of another URL of the same place, which nobody has claimed; one with the same port goes first. */
+/* An unclaimed record of another URL of the same place; one with the same port is preferred. */
 static struct entry *find_place(struct checkpoint *c, uint64_t stream, const struct drain_place *p)
 {
     const struct known_stream *s = known_find(&c->known, stream);

@@ -11,8 +11,7 @@
 #include "state/dir.h"
 #include "state/known.h"
 
-#define NOBODY                                                                                     \
-    UINT32_MAX /* the record is of no worker now: loaded, and its cursor not attached yet */
+#define NOBODY UINT32_MAX /* loaded, and no worker has its cursor yet */
 
 struct entry {
     struct list node; /* checkpoint->entries */
@@ -21,9 +20,9 @@ struct entry {
     struct known_stream *stream;
     struct state_record record;
     uint32_t worker;
-    bool found;     /* somebody has asked for it, ... */
+    bool found;     /* a cursor was begun from it, ... */
     bool taken;     /* ... for another URL of the same place */
-    bool ended;     /* its route was ended: it is not written, and nobody goes on there */
+    bool ended;     /* its route was ended: it is not written, and no cursor resumes from it */
     uint64_t round; /* the worker's report it was last in */
 };
 
@@ -67,12 +66,12 @@ static inline struct str checkpoint_pair_key(const uint64_t key[2])
 void checkpoint_entry_add(struct checkpoint *c, const struct state_record *r, uint32_t worker,
                           uint64_t round);
 void checkpoint_entry_drop(struct checkpoint *c, struct entry *en);
-/* Nobody has claimed it, and nobody may any more. */
+/* No cursor has claimed it in time: it is to be dropped. */
 bool checkpoint_is_over(const struct checkpoint *c, const struct entry *en);
 
 /* ---- checkpoint.c ---- */
 
-/* There is something to write: now, or as soon as may be. */
+/* Something changed: write it now, or as soon as the interval allows. */
 void checkpoint_write_soon(struct checkpoint *c, bool now);
 
 #endif

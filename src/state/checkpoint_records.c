@@ -97,8 +97,8 @@ static void drop_taken_over(struct checkpoint *c, const struct state_record *r)
     }
 }
 
-/* It was given to a worker together with its pair's, which the worker has reported, and not it:
- * nothing is left to do for it. */
+/* It was given to a worker together with the main record of its pair. The worker has reported that
+ * one and not this, so nothing is left to read there. */
 static bool is_settled_late(const struct entry *late)
 {
     if (late->worker != NOBODY || !late->record.late || !late->found)
@@ -134,7 +134,7 @@ void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record
         struct entry *en = list_entry(it, struct entry, node);
 
         if ((en->worker == worker && en->round != round) || is_settled_late(en))
-            checkpoint_entry_drop(c, en); /* the cursor has done its work, or its grace is over */
+            checkpoint_entry_drop(c, en); /* the cursor has finished, or its grace is over */
     }
     c->changed = true;
     free(records);

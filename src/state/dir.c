@@ -26,7 +26,7 @@ static void close_all(struct state_dir *d)
 {
     for (unsigned i = 0; i < STATE_SLOTS; i++) {
         if (d->slots[i] >= 0)
-            (void)close(d->slots[i]); /* what was written was synced, or said to have failed */
+            (void)close(d->slots[i]); /* what was written was synced, or its failure was reported */
         d->slots[i] = -1;
     }
     if (d->lock >= 0)
@@ -70,9 +70,8 @@ static int make_key(struct state_dir *d, struct err *e)
     return 0;
 }
 
-/* Once workers hash with a key it stays for the run: a directory that turns up later with another
- * one is written anew. What it held fits its own key until both slots are ours, and is believed
- * until then. */
+/* Workers hash with one key for the whole run: a directory that appears later with another key is
+ * written anew. Its slots fit its own key until both are overwritten, and stay valid until then. */
 static void compare_key(struct state_dir *d, int fd)
 {
     char text[STATE_KEY_SIZE], want[STATE_KEY_SIZE];
@@ -118,12 +117,13 @@ int state_dir_open(struct state_dir *d, struct err *e)
         (void)err_set(e, errno, "%s is in use by another logtrain", d->path);
     else
         rc = open_slots(d, dir, e);
-    (void)fsync(dir); /* new names; not every file system can, and the files are synced */
+    (void)fsync(dir); /* for the new names; not every file system can, and the files themselves are
+                         synced */
     (void)close(dir);
     if (rc == 0)
         compare_key(d, fd);
     if (rc < 0 && fd >= 0)
-        (void)close(fd); /* the lock goes with it; nothing was written */
+        (void)close(fd); /* this unlocks it; nothing was written */
     else
         d->lock = fd;
     return rc;
@@ -174,7 +174,7 @@ int state_dir_load(struct state_dir *d, struct state_slot *out, enum state_found
     return make_key(d, e);
 }
 
-/* Room for twice as much as is needed, so that it is seldom asked for. */
+/* Allocates twice the need, so that it is seldom called. */
 static int allocate(struct state_dir *d, unsigned i, size_t need, struct err *e)
 {
     uint64_t size = SLOT_MIN;
@@ -187,7 +187,7 @@ static int allocate(struct state_dir *d, unsigned i, size_t need, struct err *e)
     do {
         error = posix_fallocate(d->slots[i], 0, (off_t)size);
     } while (error == EINTR);
-    /* One that was never written stays empty, so that a start sees that. */
+    /* A slot that was never written stays empty: the next start then sees a fresh directory. */
     if (error && !d->allocated[i] && ftruncate(d->slots[i], 0) < 0)
         return err_sys(e, errno, "%s/%s: cannot truncate", d->path, state_slot_names[i]);
     if (error)
@@ -243,7 +243,7 @@ int state_dir_write(struct state_dir *d, struct str text, struct err *e)
     return 0;
 }
 
-/* Does <name> lead to <fd>, with at least <size> bytes? */
+/* Checks that <name> is the file <fd>, with at least <size> bytes. */
 static int check_file(const struct state_dir *d, int dir, int fd, const char *name, uint64_t size,
                       struct err *e)
 {

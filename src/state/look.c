@@ -20,7 +20,7 @@ static int open_in(int dir, const char *name)
     return openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
-/* All of <fd>, as far as it can be had: what is missing fails the checksum. */
+/* Reads all of <fd>. A short read is no error here: the checksum will fail. */
 static int read_all(int fd, struct buf *text, struct err *e)
 {
     struct stat st;
@@ -101,8 +101,8 @@ static ssize_t look_at_key(struct state_look *look, int dir)
     return n;
 }
 
-/* A slot was written with the key that it is used with: another would fit no record to a drain, and
- * nobody would notice. */
+/* A slot is used only with the key that it was written with: with another, no record would match a
+ * drain, silently. */
 static void check_keys(struct state_look *look)
 {
     for (unsigned i = 0; look->has_key && i < STATE_SLOTS; i++) {

@@ -1,6 +1,7 @@
 /*
- * Reading a state directory without disturbing whoever writes it: no lock is taken, nothing is
- * made. For the daemon's start, which may find the directory read-only, and for `logtrain state`.
+ * Reads a state directory without disturbing a daemon that writes it: takes no lock, creates
+ * nothing. For the daemon's start, which may find the directory read-only, and for `logtrain
+ * state`.
  *
  * A directory is fresh, whole, or damaged. The first write makes both slots and then the key, so
  * where there is anything at all, all three are there and fit each other; a crash tears one slot at

@@ -315,8 +315,8 @@ static int check(struct str data, struct state_slot *s, struct header *h, struct
     return 0;
 }
 
-/* What follows the records, when it is whole (version 1 did not say). Without it all is well but
- * for words. */
+/* The names behind the records, if they are whole (version 1 has no checksum of them). Without them
+ * only names are missing in reports. */
 static struct str names_of(struct str data, const struct header *h)
 {
     struct str rest = str_skip(data, STATE_HEADER_SIZE + h->body);

@@ -52,10 +52,10 @@ struct state_slot {
     struct str names; /* state_name_add(); the same */
 };
 
-/* Says nothing of the key, but whether another is the same. */
+/* A check value: shows whether two keys are the same, and nothing else of the key. */
 uint64_t state_key_check(const uint64_t key[2]);
 
-/* What the streams are called, so that a loss can be said when nothing else is left of one. */
+/* The names of streams, so that a loss can be reported when nothing else is left of one. */
 int state_name_add(struct buf *names, const struct identity *id);
 /* The next one, as views. False at the end, or where the names are damaged. */
 bool state_name_next(struct str *names, struct identity *out);
