@@ -41,11 +41,10 @@ static const struct config_var vars[] = {
     {"READ_FROM", CONFIG_CHOICE, WORDS("end,start", "end", read_from),
      "where reading begins in files that exist at start; newer files are always read whole"},
     {"STATE_PATH", CONFIG_TEXT, TEXT("/var/lib/logtrain", 0, state_path),
-     "directory in which positions are kept over restarts; empty keeps nothing"},
+     "directory for the state: where each drain resumes after a restart; empty keeps none"},
     {"ROUTE_GRACE", CONFIG_DURATION, NUM(ROUTE_GRACE_MS, 0, 86400000, route_grace_ms),
-     "how long a drain's place is kept when its route went and nobody ended it: its object was "
-     "deleted "
-     "and is made again, its URL is refused, it was not there at a start"},
+     "how long the position of a drain is kept after its route disappeared without being ended: "
+     "its object was deleted and created again, its URL was refused, it was missing at a start"},
     {"HELD_BYTES_MAX", CONFIG_SIZE, NUM(HELD_BYTES_DEFAULT, 0, HELD_BYTES_LIMIT, held_bytes_max),
      "bytes of deleted log files kept on the disk for drains that have not read them; above it the "
      "oldest of the drain that holds most is given up"},
@@ -62,9 +61,8 @@ static const struct config_var vars[] = {
     {"DNS_SERVERS", CONFIG_SERVERS, TEXT("", 0, dns_servers),
      "name servers, ip or ip:port, separated by commas, instead of /etc/resolv.conf"},
     {"EGRESS_ALLOW", CONFIG_CIDRS, TEXT("", 0, egress_allow),
-     "addresses that workloads' own drains may reach although they are refused: "
-     "ADDRESS[/BITS][:PORT], "
-     "separated by commas"},
+     "addresses that workloads' own drains may reach although they would be refused: "
+     "ADDRESS[/BITS][:PORT], separated by commas"},
     {"EGRESS_DENY", CONFIG_CIDRS, TEXT("", 0, egress_deny),
      "addresses that they may not reach, besides loopback, link-local and the like"},
     {"EGRESS_PRIVATE", CONFIG_CHOICE, WORDS("allow,deny", "allow", egress_private),
@@ -72,15 +70,14 @@ static const struct config_var vars[] = {
      "100.64.0.0/10, 198.18.0.0/15, fc00::/7) that EGRESS_ALLOW does not name"},
     {"OWNER_SCHEMES", CONFIG_LIST, TEXT("*", 1, owner_schemes),
      "schemes that workloads' own drains may have, separated by commas or spaces; '*' stands for "
-     "any "
-     "characters"},
+     "any characters"},
     {"STOP_GRACE", CONFIG_DURATION, NUM(STOP_GRACE_MS, 0, 600000, stop_grace_ms),
-     "how long a stop may take to hand over what is on its way"},
+     "how long a stop may take to deliver what is in flight"},
     {"LOG_LEVEL", CONFIG_CHOICE, WORDS("error,warn,info,debug", "info", log_level),
-     "what is said on standard error"},
+     "minimum severity that is logged to standard error"},
     {"DEBUG", CONFIG_BOOL, TEXT("false", 0, debug), "true is the same as LOG_LEVEL=debug"},
     {"LOGTRAIN_TRACE", CONFIG_SET, WORDS("drain,route", "", trace),
-     "says each call of a drain, each change of a route; words separated by commas"},
+     "logs each call of a drain, each change of a route; words separated by commas"},
     {"POSTGRES", CONFIG_BOOL, TEXT("false", 0, postgres),
      "routes from the table `drains` of a Postgres database; `logtrain schema` prints its SQL"},
     {"DATABASE_URL", CONFIG_TEXT, TEXT("", 0, database_url),
@@ -88,30 +85,31 @@ static const struct config_var vars[] = {
      "key=value form; needed with POSTGRES=true"},
     {"POSTGRES_RESYNC", CONFIG_DURATION,
      NUM(POSTGRES_RESYNC_MS, 1000, 86400000, postgres_resync_ms),
-     "between reads of the whole table, for changes that were not notified"},
+     "time between reads of the whole table, for changes without a notification"},
     {"POSTGRES_TIMEOUT", CONFIG_DURATION,
      NUM(POSTGRES_TIMEOUT_MS, 100, 600000, postgres_timeout_ms),
-     "for a connect, and for an answer of the database"},
+     "time limit of a connect, and of an answer of the database"},
     {"SPOOL_PATH", CONFIG_TEXT, TEXT("", 0, spool_path),
-     "directory for what network inputs received and drains have not got yet, so that it survives "
-     "a "
-     "crash; empty keeps it in memory"},
+     "directory for what network inputs received and drains have not confirmed yet, so that it "
+     "survives a crash; empty keeps it in memory"},
     {"SPOOL_SYNC", CONFIG_BOOL, TEXT("false", 0, spool_sync),
      "with SPOOL_PATH: an answer of success waits for the disk, so that it survives a power loss"},
     {"JOURNAL_BYTES_MAX", CONFIG_SIZE,
      NUM(JOURNAL_BYTES_MAX, 1024 * 1024, UINT64_C(1) << 40, journal_bytes_max),
-     "of that, for all hostnames together; at the limit senders have to wait"},
+     "bytes of that, for all hostnames together; at the limit senders have to wait"},
     {"JOURNAL_HOST_BYTES_MAX", CONFIG_SIZE,
      NUM(JOURNAL_HOST_BYTES_MAX, 1024 * 1024, UINT64_C(1) << 40, journal_host_bytes_max),
-     "of that, for one hostname; at least two records of MAX_LINE and 1m more"},
+     "bytes of that, for one hostname; at least two records of MAX_LINE and 1m more"},
     {"JOURNAL_HOSTS_MAX", CONFIG_NUMBER, NUM(JOURNAL_HOSTS_MAX, 1, 1000000, journal_hosts_max),
-     "hostnames received by network inputs at a time; the one silent for longest makes place"},
+     "hostnames received by network inputs at a time; above it the one that was idle for longest "
+     "is ended"},
     {"INPUT_HOSTNAMES", CONFIG_LIST, TEXT("", 0, input_hostnames),
      "under which hostnames inputs may write: 'INPUT=PATTERN PATTERN; INPUT=...', inputs not "
      "named may use any"},
     {"INPUT_OWNERS", CONFIG_LIST, TEXT("", 0, input_owners),
      "inputs, separated by commas or spaces, whose hostnames are trusted to name workloads: the "
-     "workload's own drains get what they hear under its name; needs KUBERNETES_DATASOURCE=true"},
+     "workload's own drains get what they receive under its name; needs "
+     "KUBERNETES_DATASOURCE=true"},
     {"KUBERNETES_DATASOURCE", CONFIG_BOOL, TEXT("false", 0, kubernetes_datasource),
      "routes from the annotation logtrain.akkeris.io/drains of workloads; needs the API"},
     {"KUBERNETES_EVENTS", CONFIG_BOOL, TEXT("true", 0, kubernetes_events),
@@ -119,10 +117,10 @@ static const struct config_var vars[] = {
      "refused, fails, loses bytes, recovers"},
     {"KUBERNETES_EVENTS_AFTER", CONFIG_DURATION,
      NUM(60000, 0, 86400000, kubernetes_events_after_ms),
-     "how long a drain fails before an Event says so"},
+     "how long a drain fails before an Event reports it"},
     {"IDENTITY_WAIT", CONFIG_DURATION, NUM(IDENTITY_WAIT_MS, 0, 86400000, identity_wait_ms),
-     "how long a container's log waits for the API to say what its pod is called and whose it is; "
-     "then it goes by the name in its path, until the API answers"},
+     "how long a container's log waits for the API to name its pod and the owner; then the name in "
+     "its path is used, until the API answers"},
     {"AKKERIS", CONFIG_BOOL, TEXT("false", 0, akkeris), "Akkeris' names for hosts and tags"},
     {"ONLY_AKKERIS", CONFIG_BOOL, TEXT("false", 0, only_akkeris),
      "only pods with a label whose key begins with akkeris.io; needs the API"},
@@ -153,7 +151,8 @@ static const struct config_var vars[] = {
      "further certificates of the chain, for those who keep them apart"},
     {"SYSLOG_TLS_CA_PEM_FILE", CONFIG_TEXT, TEXT("", 0, tls_ca_file), "file that holds them"},
     {"SYSLOG_TLS_CLIENT_CA_PEM", CONFIG_TEXT, TEXT("", 0, tls_client_ca),
-     "authorities of clients: with it, only those with a certificate of theirs are let in"},
+     "certificate authorities of clients: with it, only clients with a certificate of one of them "
+     "are accepted"},
     {"SYSLOG_TLS_CLIENT_CA_PEM_FILE", CONFIG_TEXT, TEXT("", 0, tls_client_ca_file),
      "file that holds them"},
     {"SYSLOG_TLS_SERVER_NAME", CONFIG_TEXT, TEXT("", 0, tls_server_name),
@@ -165,10 +164,10 @@ static const struct config_var vars[] = {
      "syslog over HTTP, on HTTP_PORT, as an input"},
     {"HTTP_SYSLOG_PATH", CONFIG_TEXT, TEXT("/syslog", 2, http_syslog_path), "its path"},
     {"HTTP_TOKEN_FILE", CONFIG_TEXT, TEXT("", 0, http_token_file),
-     "file with the bearer token that senders to these have to show; empty asks them for none. "
-     "While both are off it opens what HTTP_ADMIN_TOKEN_FILE does"},
+     "file with the bearer token that senders to these must send; empty requires none. While both "
+     "are off it gives the access that HTTP_ADMIN_TOKEN_FILE gives"},
     {"HTTP_ADMIN_TOKEN_FILE", CONFIG_TEXT, TEXT("", 0, http_admin_token_file),
-     "file with the bearer token that opens /drains, /explain and all of /metrics"},
+     "file with the bearer token for /drains, /explain and all of /metrics"},
     {"HTTP_KUBERNETES_AUTH", CONFIG_BOOL, TEXT("false", 0, http_kubernetes_auth),
      "/drains, /explain and all of /metrics also for a Kubernetes token whose user may get "
      "pods/log in all namespaces, and a part of them for one who may in a namespace; needs the "
@@ -185,7 +184,8 @@ static const struct config_var vars[] = {
     {"ENVOY_TLS_KEY_PEM", CONFIG_TEXT, TEXT("", 0, envoy_key), "the certificate's private key"},
     {"ENVOY_TLS_KEY_PEM_FILE", CONFIG_TEXT, TEXT("", 0, envoy_key_file), "file that holds it"},
     {"ENVOY_TLS_CLIENT_CA_PEM", CONFIG_TEXT, TEXT("", 0, envoy_client_ca),
-     "authorities of clients: with it, only those with a certificate of theirs are let in"},
+     "certificate authorities of clients: with it, only clients with a certificate of one of them "
+     "are accepted"},
     {"ENVOY_TLS_CLIENT_CA_PEM_FILE", CONFIG_TEXT, TEXT("", 0, envoy_client_ca_file),
      "file that holds them"},
     {"METRICS", CONFIG_IGNORED, NOWHERE, "accepted and ignored: /metrics is always served"},
@@ -203,7 +203,7 @@ static const struct config_flag flags[] = {
      "reach the Kubernetes API as this kubeconfig's current context says, instead of by the pod's "
      "service account"},
     {"check", "URL", CONFIG_FLAG_CHECK,
-     "say how the drain URL would be used, or what is wrong with it; '-' reads it from "
+     "print how the drain URL would be used, or what is wrong with it; '-' reads it from "
      "standard input, where no process list shows it"},
     {"limits", NULL, CONFIG_FLAG_LIMITS, "print every limit as 'name value unit'"},
     {"help", NULL, CONFIG_FLAG_HELP, "print this"},
@@ -285,7 +285,7 @@ int config_values_text(const struct config_var *v, struct buf *out)
     case CONFIG_CIDRS:
         return buf_addf(out, "address[/bits][:port]");
     case CONFIG_NAME:
-        return buf_addf(out, "a name of Kubernetes'");
+        return buf_addf(out, "the name of a Kubernetes object");
     case CONFIG_LIST:
         return buf_addf(out, "words");
     case CONFIG_LATER:

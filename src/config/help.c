@@ -4,23 +4,24 @@
 #include "config/config.h"
 #include "drains/spec.h"
 
-static const char head[] = "logtrain: sends the lines of container logs to drains.\n"
-                           "\n"
-                           "  logtrain --drain 'web.default=syslog+tls://logs.example.com:6514'\n"
-                           "  logtrain --routes /etc/logtrain/routes\n"
-                           "  logtrain schema | psql    (makes the table for POSTGRES=true)\n"
-                           "  logtrain state ls [DIR]     (shows where the cursors stand)\n"
-                           "  logtrain state verify [DIR] (is the state whole? exit status 1: no)\n"
-                           "  logtrain explain NAMESPACE/POD (asks the running daemon where its "
-                           "lines go, and why)\n"
-                           "  logtrain drains             (... how its drains do, as JSON)\n"
-                           "\n"
-                           "Flags (--name value or --name=value):\n";
+static const char head[] =
+    "logtrain: sends the lines of container logs to drains.\n"
+    "\n"
+    "  logtrain --drain 'web.default=syslog+tls://logs.example.com:6514'\n"
+    "  logtrain --routes /etc/logtrain/routes\n"
+    "  logtrain schema | psql    (makes the table for POSTGRES=true)\n"
+    "  logtrain state ls [DIR]     (shows where each cursor is)\n"
+    "  logtrain state verify [DIR] (checks the state; exit status 1: damaged)\n"
+    "  logtrain explain NAMESPACE/POD (asks the running daemon where its "
+    "lines go, and why)\n"
+    "  logtrain drains             (asks it how its drains are, as JSON)\n"
+    "\n"
+    "Flags (--name value or --name=value):\n";
 
 static const char foot[] =
     "\n"
-    "Signals: TERM and INT stop (what is on its way is handed over first, within STOP_GRACE; a\n"
-    "second one stops at once), HUP reads the routes file again.\n"
+    "Signals: TERM and INT stop (batches in flight are delivered first, within STOP_GRACE; a\n"
+    "second one exits at once), HUP reads the routes file again.\n"
     "HTTP: /metrics (Prometheus), /healthz, /readyz; at the socket STATE_PATH/api.sock, and with\n"
     "credentials, also /drains and /explain?pod=NAMESPACE/POD.\n"
     "Exit status: 0 stopped as asked, 1 could not start or had to give up, 2 bad configuration.\n";
