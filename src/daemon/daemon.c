@@ -26,7 +26,7 @@
 #include "control/assign.h"
 #include "control/missing.h"
 #include "control/pinned.h"
-#include "daemon/kube.h"
+#include "daemon/kubernetes.h"
 #include "daemon/network.h"
 #include "daemon/process.h"
 #include "daemon/signals.h"
@@ -66,7 +66,7 @@ struct daemon {
     struct router *router;
     struct datasource_env source_env;
     struct datasource *flags, *file, *postgres;
-    struct kube *kube; /* NULL: the API is not used */
+    struct kubernetes *kube; /* NULL: the API is not used */
     struct input_env input_env;
     struct input *containers;
     struct network network;
@@ -87,12 +87,12 @@ static void close_sources(struct daemon *d)
     datasource_close(d->file);
     datasource_close(d->postgres);
     d->flags = d->file = d->postgres = NULL;
-    kube_close_routes(d->kube);
+    kubernetes_close_routes(d->kube);
     if (d->containers)
         d->containers->ops->close(d->containers);
     d->containers = NULL;
     network_stop(&d->network);
-    kube_free(d->kube);
+    kubernetes_free(d->kube);
     d->kube = NULL;
 }
 
@@ -233,12 +233,12 @@ static void input_unreadable(void *arg, const struct origin *o, bool now)
 
 static void tell_unreadable(void *arg, const struct identity *id)
 {
-    kube_unreadable(((struct daemon *)arg)->kube, id);
+    kubernetes_unreadable(((struct daemon *)arg)->kube, id);
 }
 
 static void worker_news(void *control, const struct drain_news *n)
 {
-    kube_news(((struct daemon *)control)->kube, n);
+    kubernetes_news(((struct daemon *)control)->kube, n);
 }
 
 static void status_ask(void *arg, unsigned w, void (*done)(void *darg, struct worker_report *r),
@@ -264,7 +264,7 @@ static uint64_t memory_bound(struct daemon *d, const struct router_stats *r, uin
     network_load(&d->network, &in);
     assign_load(&d->assign, &in.drains, &in.requests);
     if (d->kube)
-        kube_load(d->kube, &in.watches, &in.objects, &in.note_bytes);
+        kubernetes_load(d->kube, &in.watches, &in.objects, &in.note_bytes);
     return bound_bytes(&in);
 }
 
@@ -281,7 +281,7 @@ static void status_facts(void *arg, struct node_facts *out)
     out->uses_postgres = d->postgres != NULL;
     out->uses_kube = d->kube != NULL;
     if (d->kube)
-        kube_stats(d->kube, &out->kube, &out->kube_refused);
+        kubernetes_stats(d->kube, &out->kube, &out->kube_refused);
     if (!out->brief)
         process_facts_read(&out->process);
     out->process.start_ms = d->started_ms;
@@ -346,7 +346,7 @@ static int open_routes(struct daemon *d, struct err *e)
     }
     if (c->postgres && open_postgres(d, e) < 0)
         return -1;
-    return kube_open(&d->kube, c, &d->source_env, d->egress, e);
+    return kubernetes_open(&d->kube, c, &d->source_env, d->egress, e);
 }
 
 static void open_explain(struct daemon *d)
@@ -356,7 +356,7 @@ static void open_explain(struct daemon *d)
                                     .assign = &d->assign,
                                     .workers = d->workers,
                                     .nworkers = (unsigned)d->cfg->workers,
-                                    .cluster = kube_cluster_of(d->kube)};
+                                    .cluster = kubernetes_cluster_of(d->kube)};
 
     d->explain = explain_create(&env);
 }
@@ -370,7 +370,7 @@ static int open_access(struct daemon *d, struct err *e)
         .token_file = admin ? c->http_admin_token_file : c->http_token_file,
         .token_variable = admin ? "HTTP_ADMIN_TOKEN_FILE" : "HTTP_TOKEN_FILE",
         .reviews = c->http_kubernetes_auth,
-        .kube = kube_client_of(d->kube),
+        .kube = kubernetes_client_of(d->kube),
     };
 
     return access_open(&d->access, &d->loop, &ac, e);
@@ -461,7 +461,7 @@ static int open_inputs(struct daemon *d, struct err *e)
                                       .notify = d->notify,
                                       .origins = &d->origins,
                                       .router = d->router,
-                                      .identify = kube_identify(d->kube),
+                                      .identify = kubernetes_identify(d->kube),
                                       .unreadable = input_unreadable,
                                       .unreadable_arg = d};
     if (c->kubernetes && !(d->containers = input_containers_open(&d->input_env, &cc, e)))

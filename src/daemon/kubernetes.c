@@ -1,4 +1,4 @@
-#include "daemon/kube.h"
+#include "daemon/kubernetes.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +19,7 @@ struct witness {
     struct egress *egress; /* that of workloads' drains; borrowed */
 };
 
-struct kube {
+struct kubernetes {
     struct witness witness;
     struct kube_endpoints *endpoints;
     struct dns *dns;
@@ -62,7 +62,7 @@ static int find_config(const struct config *c, struct kube_config *kc, struct er
     return 0;
 }
 
-static struct kube_cluster *open_cluster(const struct kube *k, const struct config *c,
+static struct kube_cluster *open_cluster(const struct kubernetes *k, const struct config *c,
                                          const struct datasource_env *env)
 {
     const struct kube_cluster_config cc = {
@@ -111,12 +111,12 @@ static int on_connect(const struct egress *p, const struct sockaddr *sa, struct 
     return 0;
 }
 
-int kube_open(struct kube **out, const struct config *c, const struct datasource_env *env,
-              struct egress *egress, struct err *e)
+int kubernetes_open(struct kubernetes **out, const struct config *c,
+                    const struct datasource_env *env, struct egress *egress, struct err *e)
 {
     struct kube_config kc;
     int rc = find_config(c, &kc, e);
-    struct kube *k;
+    struct kubernetes *k;
 
     if (rc <= 0)
         return rc;
@@ -132,7 +132,7 @@ int kube_open(struct kube **out, const struct config *c, const struct datasource
             : NULL;
     if (!k->client) {
         kube_config_release(&kc);
-        kube_free(k);
+        kubernetes_free(k);
         return err_wrap(e, "kubernetes");
     }
     k->endpoints = kube_endpoints_create(env->loop, k->client, learn, egress);
@@ -151,34 +151,34 @@ int kube_open(struct kube **out, const struct config *c, const struct datasource
     return 0;
 }
 
-struct identify *kube_identify(struct kube *k)
+struct identify *kubernetes_identify(struct kubernetes *k)
 {
     return k ? kube_cluster_identify(k->cluster) : NULL;
 }
 
-const struct kube_cluster *kube_cluster_of(const struct kube *k)
+const struct kube_cluster *kubernetes_cluster_of(const struct kubernetes *k)
 {
     return k ? k->cluster : NULL;
 }
 
-struct kube_client *kube_client_of(const struct kube *k)
+struct kube_client *kubernetes_client_of(const struct kubernetes *k)
 {
     return k ? k->client : NULL;
 }
 
-void kube_news(struct kube *k, const struct drain_news *n)
+void kubernetes_news(struct kubernetes *k, const struct drain_news *n)
 {
     if (k && k->notices)
         notices_take(k->notices, n);
 }
 
-void kube_unreadable(struct kube *k, const struct identity *id)
+void kubernetes_unreadable(struct kubernetes *k, const struct identity *id)
 {
     if (k && k->notices)
         notices_unreadable(k->notices, id->owner);
 }
 
-void kube_close_routes(struct kube *k)
+void kubernetes_close_routes(struct kubernetes *k)
 {
     if (!k)
         return;
@@ -186,11 +186,11 @@ void kube_close_routes(struct kube *k)
     k->routes = NULL;
 }
 
-void kube_free(struct kube *k)
+void kubernetes_free(struct kubernetes *k)
 {
     if (!k)
         return;
-    kube_close_routes(k);
+    kubernetes_close_routes(k);
     kube_endpoints_free(k->endpoints);
     notices_free(k->notices);
     kube_events_free(k->events);
@@ -200,7 +200,7 @@ void kube_free(struct kube *k)
     free(k);
 }
 
-void kube_stats(const struct kube *k, struct kube_cluster_stats *out, uint64_t *refused)
+void kubernetes_stats(const struct kubernetes *k, struct kube_cluster_stats *out, uint64_t *refused)
 {
     struct datasource_stats routes = {.refused = 0};
 
@@ -211,7 +211,8 @@ void kube_stats(const struct kube *k, struct kube_cluster_stats *out, uint64_t *
     out->needed = k->needed;
 }
 
-void kube_load(const struct kube *k, uint64_t *watches, uint64_t *objects, uint64_t *note_bytes)
+void kubernetes_load(const struct kubernetes *k, uint64_t *watches, uint64_t *objects,
+                     uint64_t *note_bytes)
 {
     struct kube_cluster_stats s;
 
