@@ -30,7 +30,6 @@
 #include "daemon/network.h"
 #include "daemon/process.h"
 #include "daemon/signals.h"
-#include "daemon/systemd.h"
 #include "datasources/datasource.h"
 #include "inputs/input.h"
 #include "loop/mailbox.h"
@@ -41,6 +40,7 @@
 #include "report/bound.h"
 #include "report/explain.h"
 #include "report/status.h"
+#include "report/systemd.h"
 #include "report/unreadable.h"
 #include "report/version.h"
 

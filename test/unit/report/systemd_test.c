@@ -14,7 +14,7 @@
 
 #include "../../lib/unit.h"
 #include "base/clock.h"
-#include "daemon/systemd.h"
+#include "report/systemd.h"
 
 struct fixture {
     struct loop loop;

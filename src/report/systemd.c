@@ -1,4 +1,4 @@
-#include "daemon/systemd.h"
+#include "report/systemd.h"
 
 #include <errno.h>
 #include <inttypes.h>
