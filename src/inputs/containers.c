@@ -1,8 +1,9 @@
 /*
  * Container logs: finds them under KUBERNETES_LOG_PATH, makes a stream of each container, and keeps
- * its segments current. Start here; containers_internal.h has the drawing, containers_links.c says
- * which stream an entry of the log path belongs to, containers_look.c which files there are of a
- * stream, containers_scan.c what is new of them, containers_path.c what may be followed.
+ * its segments current. Start here; containers_internal.h has the drawing, containers_model.c its
+ * directories and streams. containers_links.c says which stream an entry of the log path belongs
+ * to, containers_look.c which files there are of a stream, containers_scan.c what is new of them,
+ * containers_missed.c what came and went unseen, containers_path.c what may be followed.
  *
  * Everything is driven by the directory watches. Their callbacks only queue: what is to be looked
  * at is looked at in the work task, WORK_PER_TURN at a time, so that a rescan of a large node does
@@ -15,212 +16,11 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "inputs/containers_internal.h"
-
-static void dir_event(void *arg, enum notify_event ev, struct str name);
-
-void containers_post(struct containers *c)
-{
-    loop_task_post(c->base.env->loop, &c->work);
-}
-
-/* ---- directories ---- */
-
-struct cdir *cdir_get(struct containers *c, const char *path)
-{
-    struct cdir *d = map_get(&c->dirs, str_of(path));
-
-    if (!d) {
-        d = xcalloc(1, sizeof(*d));
-        d->in = c;
-        d->path = str_dup(str_of(path));
-        map_init(&d->names);
-        (void)map_put(&c->dirs, str_of(d->path), d); /* there was none */
-        cdir_watch(d);
-    }
-    d->refs++;
-    return d;
-}
-
-void cdir_put(struct cdir *d)
-{
-    if (--d->refs > 0)
-        return;
-    notify_watch_free(d->watch);
-    (void)map_del(&d->in->dirs, str_of(d->path));
-    map_release(&d->names);
-    free(d->path);
-    free(d);
-}
-
-/* A watch on what is not there would count as missing and make everything be polled. */
-void cdir_watch(struct cdir *d)
-{
-    struct stat st;
-
-    if (!d->watch && lstat(d->path, &st) == 0 && S_ISDIR(st.st_mode))
-        d->watch = notify_watch_create(d->in->base.env->notify, d->path, dir_event, d);
-}
-
-void cdir_unwatch(struct cdir *d)
-{
-    notify_watch_free(d->watch);
-    d->watch = NULL;
-}
-
-/* Compares with "<dir>/<name>". */
-static bool segment_is(const struct origin_segment *seg, const struct cdir *d, struct str name)
-{
-    struct str path = str_of(seg->path ? seg->path : "");
-    size_t dir_len = strlen(d->path);
-
-    return path.len == dir_len + 1 + name.len && str_ends(path, name) &&
-           memcmp(path.p, d->path, dir_len) == 0;
-}
-
-struct cstream *cdir_owner(const struct cdir *d, struct str name)
-{
-    const struct source *s = map_get(&d->names, name);
-
-    if (s)
-        return s->stream;
-    for (size_t i = 0; (s = map_next(&d->names, &i));)
-        list_for_each (it, &s->stream->origin->segments)
-            if (segment_is(list_entry(it, struct origin_segment, node), d, name))
-                return s->stream;
-    return NULL;
-}
-
-/* ---- streams ---- */
-
-struct cstream *cstream_create(struct containers *c, const struct identity *id)
-{
-    struct cstream *st = xcalloc(1, sizeof(*st));
-
-    st->in = c;
-    st->origin = origin_create(c->base.env->origins, identity_create(id));
-    st->origin->input = st;
-    st->existing = c->starting;
-    st->unlinked_at = loop_now(c->base.env->loop);
-    list_init(&st->sources);
-    list_init(&st->refused);
-    list_init(&st->work);
-    list_init(&st->retry);
-    list_add_tail(&c->streams, &st->node);
-    return st;
-}
-
-/* What is ours of it; the origin stays. */
-static void cstream_release(struct cstream *st)
-{
-    struct identify *identify = st->in->base.env->identify;
-
-    cstream_untroubled(st);
-    if (st->asked)
-        identify->gone(identify, st->origin);
-    while (!list_empty(&st->sources))
-        source_remove(list_entry(st->sources.next, struct source, node));
-    while (!list_empty(&st->refused)) {
-        struct refusal *r = list_entry(st->refused.next, struct refusal, node);
-
-        list_del(&r->node);
-        free(r->name);
-        free(r);
-    }
-    list_del(&st->node);
-    list_del(&st->work);
-    list_del(&st->retry);
-    free(st->ignored);
-    free(st);
-}
-
-void cstream_free(struct cstream *st)
-{
-    struct origin *o = st->origin;
-
-    o->input = NULL;
-    router_stream_remove(st->in->base.env->router, o);
-    cstream_release(st);
-    origin_finish(o);
-}
-
-void cstream_finish(struct cstream *st)
-{
-    while (!list_empty(&st->origin->segments))
-        origin_segment_rename(
-            st->origin, list_entry(st->origin->segments.next, struct origin_segment, node), NULL);
-    cstream_free(st);
-}
-
-static void queue(struct cstream *st)
-{
-    list_del(&st->work);
-    if (st->origin->route)
-        list_add_tail(&st->in->work_streams, &st->work);
-    else
-        list_add_head(&st->in->work_streams, &st->work);
-    containers_post(st->in);
-}
-
-void cstream_queue(struct cstream *st)
-{
-    st->told = true;
-    queue(st);
-}
-
-void cstream_retry(struct cstream *st, bool again)
-{
-    list_del(&st->retry);
-    st->tries = again ? st->tries + 1 : 0;
-    if (again)
-        list_add_tail(&st->in->retry_streams, &st->retry);
-}
-
-struct source *source_add(struct cstream *st, const char *dir, enum source_kind kind,
-                          struct str base, uint32_t restart)
-{
-    struct cdir *d = cdir_get(st->in, dir);
-    bool taken = kind == SOURCE_POD ? d->pod != NULL : map_get(&d->names, base) != NULL;
-    struct source *s;
-
-    if (taken || st->nsources == STREAM_SOURCES_MAX) {
-        cdir_put(d);
-        return NULL;
-    }
-    s = xcalloc(1, sizeof(*s));
-    s->stream = st;
-    s->dir = d;
-    s->kind = kind;
-    s->restart = restart;
-    if (kind == SOURCE_POD) {
-        d->pod = s;
-    } else {
-        s->base = str_dup(base);
-        (void)map_put(&d->names, str_of(s->base), s); /* there was none */
-    }
-    list_add_tail(&st->sources, &s->node);
-    st->nsources++;
-    return s;
-}
-
-void source_remove(struct source *s)
-{
-    if (s->kind == SOURCE_POD)
-        s->dir->pod = NULL;
-    else
-        (void)map_del(&s->dir->names, str_of(s->base));
-    list_del(&s->node);
-    s->stream->nsources--;
-    cdir_put(s->dir);
-    free(s->base);
-    free(s);
-}
 
 /* ---- events ---- */
 
@@ -373,7 +173,7 @@ static void tick(void *arg)
     if (c->log_trouble)
         c->list_due = true;
     list_for_each (it, &c->retry_streams)
-        queue(list_entry(it, struct cstream, retry));
+        cstream_queue_quietly(list_entry(it, struct cstream, retry));
     list_for_each (it, &c->retry_links) {
         struct clink *l = list_entry(it, struct clink, retry);
 
@@ -505,6 +305,7 @@ struct input *input_containers_open(const struct input_env *env,
         return NULL;
     c = xcalloc(1, sizeof(*c));
     c->base.ops = &containers_ops;
+    c->dir_event = dir_event;
     c->base.env = env;
     c->log_path = log_path;
     c->roots = roots_copy(cfg->roots);

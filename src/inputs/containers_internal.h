@@ -108,6 +108,8 @@ struct clink {
 
 struct containers {
     struct input base;
+    /* What the directories' watches call; <arg> is the struct cdir. */
+    void (*dir_event)(void *arg, enum notify_event ev, struct str name);
     char *log_path;                  /* as configured */
     struct cdir *log_dir;            /* NULL while it does not exist */
     char **roots;                    /* as configured, NULL-terminated */
@@ -132,30 +134,37 @@ struct containers {
     struct input_stats stats;
 };
 
-/* ---- containers.c ---- */
+/* ---- containers_model.c ---- */
 
 struct cdir *cdir_get(struct containers *c, const char *path); /* a reference */
 void cdir_put(struct cdir *d);
 /* Watches it if it is there and not watched yet. */
 void cdir_watch(struct cdir *d);
 void cdir_unwatch(struct cdir *d);
-void containers_post(struct containers *c);
-/* Something has happened to its files: to be looked at. */
-void cstream_queue(struct cstream *st);
-/* Puts it on the list of what is tried again, or takes it off. */
-void cstream_retry(struct cstream *st, bool again);
-/* A stream called after <id>, whose hostname is still to be made; NULL when its namespace is
- * excluded, or the pod is our own. */
-struct cstream *cstream_for(struct containers *c, struct identity *id);
-struct cstream *cstream_create(struct containers *c, const struct identity *id);
-void cstream_finish(struct cstream *st);
-void cstream_free(struct cstream *st);
 /* The stream that knows a file called <name> in <d>, by source or segment; NULL when none does. */
 struct cstream *cdir_owner(const struct cdir *d, struct str name);
 /* NULL when another stream has that name already, or this one has too many. */
 struct source *source_add(struct cstream *st, const char *dir, enum source_kind kind,
                           struct str base, uint32_t restart);
 void source_remove(struct source *s);
+/* Does the work in a turn of its own. */
+void containers_post(struct containers *c);
+/* A stream called after <id>, whose hostname is still to be made; NULL when its namespace is
+ * excluded, or the pod is our own. */
+struct cstream *cstream_for(struct containers *c, struct identity *id);
+/* Something has happened to its files: to be looked at. */
+void cstream_queue(struct cstream *st);
+/* To be looked at, though nothing is known to have happened. */
+void cstream_queue_quietly(struct cstream *st);
+/* Puts it on the list of what is tried again, or takes it off. */
+void cstream_retry(struct cstream *st, bool again);
+/* <error>: errno of a look, 0 = it went well. */
+void cstream_trouble(struct cstream *st, int error);
+/* Its segments have no name any more; frees it. */
+void cstream_finish(struct cstream *st);
+void cstream_free(struct cstream *st);
+/* Frees what is ours of it; the origin stays. */
+void cstream_release(struct cstream *st);
 
 /* ---- containers_links.c ---- */
 
@@ -188,8 +197,6 @@ bool cstream_was_missed(const struct cstream *st);
 
 /* Looks at all sources and passes on what has changed; finishes and frees <st> when it is over. */
 void cstream_look(struct cstream *st);
-/* It ends: what could not be read of it does not count any more. */
-void cstream_untroubled(struct cstream *st);
 
 /* ---- containers_path.c ---- */
 

@@ -8,50 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "inputs/containers_internal.h"
-
-#define HOSTNAME_TEXT_MAX 1024 /* two names of at most 255 bytes and a dot */
-
-/* ---- identities ---- */
-
-static bool namespace_excluded(const struct containers *c, struct str namespace)
-{
-    struct str rest = str_of(c->exclude), one;
-
-    while (str_word(&rest, &one))
-        if (str_glob(one, namespace))
-            return true;
-    return false;
-}
-
-/* What we say of a line of our own would be the next one. */
-static bool is_self(const struct containers *c, const struct identity *id)
-{
-    return id->pod.len && str_eq(id->pod, str_of(c->self_pod)) &&
-           (!*c->self_namespace || str_eq(id->namespace, str_of(c->self_namespace)));
-}
-
-struct cstream *cstream_for(struct containers *c, struct identity *id)
-{
-    struct buf hostname = BUF_INIT(HOSTNAME_TEXT_MAX);
-    struct cstream *st = NULL;
-
-    if (is_self(c, id) || (id->pod.len && namespace_excluded(c, id->namespace)))
-        return NULL;
-    id->node = str_of(c->node);
-    id->hostname = id->tag;
-    if (id->pod.len) {
-        (void)identity_guess_hostname(id->pod, id->namespace, id->node, &hostname); /* they fit */
-        id->hostname = buf_str(&hostname);
-    }
-    st = cstream_create(c, id);
-    buf_release(&hostname);
-    return st;
-}
 
 /* ---- which stream ---- */
 

@@ -14,12 +14,10 @@
  * changes nothing. Nor does one in which nothing at all is left: the directory may be back in a
  * moment.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fault.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "inputs/containers_look.h"
 
@@ -147,38 +145,6 @@ static void reconcile(struct cstream *st, struct look *k)
     take_unknown(st, k, first_new);
 }
 
-/* Without a descriptor left that is not known. */
-static bool says_unreadable(int error)
-{
-    return error && error != EMFILE && error != ENFILE;
-}
-
-static void trouble_set(struct cstream *st, int error)
-{
-    const struct input_env *env = st->in->base.env;
-    struct err e;
-
-    if (error)
-        st->in->stats.unreadable++;
-    (void)loop_make_room(st->in->base.env->loop, error); /* for the next look */
-    if (error == st->trouble)
-        return;
-    if (env->unreadable && says_unreadable(error) != says_unreadable(st->trouble))
-        env->unreadable(env->unreadable_arg, st->origin, says_unreadable(error));
-    st->trouble = error;
-    if (error) {
-        (void)err_sys(&e, error, "cannot list '%s'",
-                      list_entry(st->sources.next, struct source, node)->dir->path);
-        log_warn_for(identity_cause(st->origin->identity),
-                     "cannot read a container's log directory, will retry", KV_ERR(&e));
-    } else {
-        log_info_for(identity_cause(st->origin->identity),
-                     "a container's log directory is readable again",
-                     KV_STR("pod", st->origin->identity->pod),
-                     KV_STR("container", st->origin->identity->container));
-    }
-}
-
 static bool is_over(const struct cstream *st)
 {
     return st->gone && st->nlinks == 0 &&
@@ -199,22 +165,13 @@ static void introduce(struct cstream *st)
         router_stream_add_pending(env->router, o, existing);
 }
 
-void cstream_untroubled(struct cstream *st)
-{
-    const struct input_env *env = st->in->base.env;
-
-    if (env->unreadable && says_unreadable(st->trouble))
-        env->unreadable(env->unreadable_arg, st->origin, false);
-    st->trouble = 0;
-}
-
 void cstream_look(struct cstream *st)
 {
     struct look k = {.files = NULL};
 
     list_del(&st->work);
     look_well(&k, st);
-    trouble_set(st, k.error);
+    cstream_trouble(st, k.error);
     if (!k.error)
         st->gone = !k.alive;
     k.first = !st->origin->last_no;
