@@ -36,13 +36,6 @@ static struct segment *first_segment(const struct stream *s)
     return list_empty(&s->segments) ? NULL : list_entry(s->segments.next, struct segment, node);
 }
 
-struct segment *cursor_next_segment(const struct segment *seg)
-{
-    return seg->node.next == &seg->stream->segments
-               ? NULL
-               : list_entry(seg->node.next, struct segment, node);
-}
-
 void cursor_move_to(struct cursor *c, const struct segment *seg)
 {
     c->at_end = false; /* it came later than the cursor, so all of it is wanted */
@@ -346,7 +339,7 @@ static int may_end(struct cursor *c, struct segment *seg, const struct segment *
  * segment. */
 static int at_end(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
-    struct segment *seg = v->seg, *next = c->late ? NULL : cursor_next_segment(seg);
+    struct segment *seg = v->seg, *next = c->late ? NULL : segment_next(seg);
     bool tail = v->len && !c->sent.skip_line;
     bool open = c->sent.part[0].seg || c->sent.part[1].seg;
     int rc;
@@ -471,7 +464,7 @@ static struct segment *current_segment(struct cursor *c)
 
     if (seg || c->late)
         return seg;
-    for (seg = first_segment(c->stream); seg; seg = cursor_next_segment(seg))
+    for (seg = first_segment(c->stream); seg; seg = segment_next(seg))
         if (seg->no > c->sent.pos.seg)
             break;
     if (seg)
@@ -482,7 +475,7 @@ static struct segment *current_segment(struct cursor *c)
 /* <seg> cannot be read any more: what was left of it is a gap, and the next one is read. */
 static int pass_over(struct cursor *c, struct segment *seg)
 {
-    struct segment *next = c->late ? NULL : cursor_next_segment(seg);
+    struct segment *next = c->late ? NULL : segment_next(seg);
 
     if (c->original && seg->size > c->sent.pos.off)
         return READ_DRY; /* what it read once is no more */

@@ -8,6 +8,13 @@
  * done, and it goes on. */
 enum { STEP_AGAIN = 0, STEP_ON = -1, STEP_UNREADABLE = -2 };
 
+/* ---- segment.c ---- */
+
+/* NULL when <seg> is the last. */
+struct segment *segment_next(const struct segment *seg);
+/* <seg> cannot be opened or read because of <e>: counts it, and logs it once. */
+void segment_complain(struct segment *seg, const struct err *e);
+
 /* ---- resume.c ---- */
 
 /* Looks once more for the place where a cursor stood. With RESUME_LATER wake_at is set. */
@@ -33,9 +40,6 @@ void cursor_unreadable(struct cursor *c, struct segment *seg, int error);
 int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink);
 /* `sent` goes to the first byte of <seg>. */
 void cursor_move_to(struct cursor *c, const struct segment *seg);
-/* NULL when <seg> is the last. */
-struct segment *cursor_next_segment(const struct segment *seg);
-
 /* ---- join.c. What returns an int: -1 = the sink is full, or not before wake_at ---- */
 
 /* A record that begins, continues or ends a joined line; the line in the file ends before <next>.
@@ -101,9 +105,14 @@ void cursor_resolve_end(struct cursor *c, struct segment *seg);
  */
 void segment_truncated(struct segment *seg);
 
-/* ---- gap.c ---- */
+/* ---- gap_text.c ---- */
 
 #define GAP_TEXT_SIZE 512
+
+/* What the sink is told. The views point into <g> and <text>. */
+void gap_record(const struct gap *g, char text[GAP_TEXT_SIZE], struct record *r);
+
+/* ---- gap.c ---- */
 
 /* <c> has lost <g> (copied), which begins at its `sent` or later: counts it, tells its owner, and
  * keeps it until its record is confirmed. */
@@ -122,8 +131,6 @@ void gap_declare_truncated(struct cursor *c, struct segment *seg);
 void segment_lost(struct segment *seg, const struct gap *times);
 /* The next one that `sent` has not passed; NULL = there is none. */
 struct gap *gap_next(const struct cursor *c);
-/* What the sink is told. The views point into <g> and <text>. */
-void gap_record(const struct gap *g, char text[GAP_TEXT_SIZE], struct record *r);
 /* Those that `acked` has passed are forgotten. */
 void gaps_confirm(struct cursor *c);
 void gaps_release(struct cursor *c);

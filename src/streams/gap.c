@@ -9,8 +9,6 @@
  * first of these, and they move up; nothing is in flight behind `sent`, so no mark knows of it.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,29 +18,6 @@
 
 #define INFLATE_MAX (16 * 1024 * 1024) /* for the same, of a compressed file */
 #define LOOK_BYTES (64 * 1024)         /* for the times of the first and last line lost */
-
-const char *gap_reason_name(enum gap_reason reason)
-{
-    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated", "restart",
-                                                   "refused", "damaged", "compressed"};
-
-    return names[reason];
-}
-
-const char *gap_reason_text(enum gap_reason reason)
-{
-    static const char *const texts[GAP_REASONS] = {
-        "their deleted file was given up, for more bytes were held than HELD_BYTES_MAX allows",
-        "their file was deleted before it could be read",
-        "their file was truncated before it was read",
-        "their file was deleted or truncated while logtrain did not run",
-        "the receiver refuses them",
-        "their file is damaged",
-        "their file was compressed in a way that logtrain does not read",
-    };
-
-    return texts[reason];
-}
 
 static const struct list *gaps_of(const struct cursor *c)
 {
@@ -215,35 +190,6 @@ void gap_declare_truncated(struct cursor *c, struct segment *seg)
     g.bytes = seg->sure - from;
     g.at_least = true;
     gap_declare(c, &g);
-}
-
-/* ---- telling ---- */
-
-void gap_record(const struct gap *g, char text[GAP_TEXT_SIZE], struct record *r)
-{
-    char amount[64], range[2 * GAP_TIME_SIZE + 32] = "";
-    int n;
-
-    if (g->records)
-        (void)snprintf(amount, sizeof(amount), "%" PRIu32 " line%s with %" PRIu64 " bytes",
-                       g->records, g->records > 1 ? "s" : "", g->bytes);
-    else if (g->bytes)
-        (void)snprintf(amount, sizeof(amount), "%s%" PRIu64 " bytes",
-                       g->at_least ? "at least " : "", g->bytes);
-    else
-        (void)snprintf(amount, sizeof(amount), "an unknown number of bytes, perhaps none,");
-    if (*g->since && *g->until)
-        (void)snprintf(range, sizeof(range), " from %s to %s", g->since, g->until);
-    n = snprintf(text, GAP_TEXT_SIZE, "logtrain: %s%s were lost: %s", amount, range,
-                 gap_reason_text(g->reason)); /* all parts are short: it fits */
-    *r = (struct record){
-        .time = str_of(*g->until ? g->until : g->declared),
-        .msg = str_make(text, (size_t)n),
-        .fd = RECORD_STDERR,
-        .flags = RECORD_GAP,
-        .segment = g->segment,
-        .offset = g->at,
-    };
 }
 
 /* ---- forgetting ---- */

@@ -31,7 +31,7 @@ static int damaged(struct cursor *c, struct segment *seg)
 /* What is left of the segment holds no further whole record. */
 static int at_end(struct cursor *c, struct segment *seg, size_t left)
 {
-    struct segment *next = cursor_next_segment(seg);
+    struct segment *next = segment_next(seg);
 
     if (left && (next || c->stream->finished))
         return damaged(c, seg); /* it will not be completed */

@@ -86,9 +86,9 @@ bool late_left(const struct cursor *main)
 static bool has_data_behind(const struct segment *seg)
 {
     struct segment_stat st;
-    struct segment *next = cursor_next_segment(seg);
+    struct segment *next = segment_next(seg);
 
-    for (; next; next = cursor_next_segment(next))
+    for (; next; next = segment_next(next))
         if (!next->gone && (segment_ensure_open(next) < 0 || next->packed ||
                             segment_stat_fd(next->fd, &st, NULL) < 0 || st.size))
             return true;

@@ -1,39 +1,36 @@
 /*
- * Segments: opening, closing, and knowing whether the file behind a name is the one that was meant.
- * A file that cannot be opened now (rights, I/O errors, no descriptors left) is tried again; only a
- * file without a name and without a descriptor is gone. Called by cursors; reads no content.
+ * Segments: finding one in its stream, and what an open one is asked: its bytes, who can write to
+ * it, whether a compressed one is damaged. Opening them is segment_open.c.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/fault.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "loop/loop.h"
+#include "streams/cursor_internal.h"
 #include "streams/packed.h"
-#include "streams/sibling.h"
-#include "streams/stream.h"
 
 #define CHECK_BYTES (128 * 1024) /* of a compressed file, inflated at a time to check it */
-#define RETRY_SOON_MS 50         /* a name that is about to change, or no descriptor left */
-#define RETRY_LATER_MS 1000      /* rights, I/O errors */
-#define RETRY_MAX_MS 5000        /* each further time twice as long, up to this */
 
-/* The path has no symlinks by contract; one that turns up now was put there by somebody. */
-static int open_plain(const char *path)
+struct segment *stream_segment(struct stream *s, uint32_t no)
 {
-    const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    struct open_how how = {.flags = (uint64_t)flags, .resolve = RESOLVE_NO_SYMLINKS};
-    long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+    /* The one asked for is nearly always the last. */
+    for (struct list *it = s->segments.prev; it != &s->segments; it = it->prev) {
+        struct segment *seg = list_entry(it, struct segment, node);
+        if (seg->no == no)
+            return seg;
+    }
+    return NULL;
+}
 
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-        fd = open(path, flags);
-    return (int)fd;
+struct segment *segment_next(const struct segment *seg)
+{
+    return seg->node.next == &seg->stream->segments
+               ? NULL
+               : list_entry(seg->node.next, struct segment, node);
 }
 
 void segment_close(struct segment *seg)
@@ -68,7 +65,7 @@ enum segment_writers segment_writers(const struct segment *seg)
     return WRITERS_NONE;
 }
 
-static void complain(struct segment *seg, const struct err *e)
+void segment_complain(struct segment *seg, const struct err *e)
 {
     struct reader *r = seg->stream->reader;
 
@@ -93,62 +90,14 @@ void segment_set_readable(struct segment *seg)
         r->unreadable(r, seg, false);
 }
 
-/* It lags behind as much as there is, whether it can be read or not. */
-static void look_from_outside(struct segment *seg)
-{
-    struct segment_stat st;
-
-    if (segment_stat_path(seg->path, &st, NULL) == 0 && segment_id_same_inode(&st.id, &seg->id) &&
-        st.size > seg->size)
-        seg->size = st.size;
-}
-
 void segment_unreadable(struct segment *seg, int error)
 {
     struct err e = {0};
 
     (void)err_sys(&e, error, "read");
-    complain(seg, &e);
+    segment_complain(seg, &e);
     if (error == ESTALE && seg->path)
         segment_close(seg);
-}
-
-static int give_up(struct segment *seg, const char *why)
-{
-    log_warn_for(identity_cause(seg->stream->identity), "log file is gone",
-                 KV_CSTR("file", seg->path ? seg->path : "(no name left)"),
-                 KV_STR("hostname", seg->stream->identity->hostname), KV_CSTR("reason", why));
-    seg->gone = true;
-    return -1;
-}
-
-static int later(struct segment *seg, uint64_t ms)
-{
-    uint64_t twice = seg->retry_ms * 2;
-
-    seg->retry_ms = (uint32_t)(twice < ms ? ms : twice < RETRY_MAX_MS ? twice : RETRY_MAX_MS);
-    seg->retry_at = loop_now(seg->stream->reader->loop) + seg->retry_ms;
-    return -1;
-}
-
-static bool is_compressed(const struct segment *seg)
-{
-    return seg->path && str_ends(str_of(seg->path), STR(".gz"));
-}
-
-bool segment_is_unreadable(const struct segment *seg)
-{
-    return seg->path && !sibling_readable(str_of(seg->path));
-}
-
-/* Some compressions are not read here. What is lost with it is at least as long as the file. */
-static int give_up_unreadable(struct segment *seg)
-{
-    struct segment_stat st;
-
-    if (!seg->seen && segment_stat_path(seg->path, &st, NULL) == 0)
-        seg->size = st.size > seg->size ? st.size : seg->size;
-    return give_up(seg, gap_reason_text(GAP_COMPRESSED));
 }
 
 /* Whoever compresses may not be done, where he does not rename the file when it is whole. */
@@ -274,113 +223,4 @@ bool segment_prefix_changed(struct segment *seg)
     ssize_t got = segment_read(seg, bytes, seg->id.prefix_len, 0);
 
     return got >= 0 && !segment_begins_with(&seg->id, bytes, (size_t)got);
-}
-
-/* Is <fd> the file that was meant? Takes the descriptor over either way. */
-static int adopt(struct segment *seg, int fd)
-{
-    struct reader *r = seg->stream->reader;
-    struct segment_stat st;
-    struct err e = {0};
-
-    if (segment_stat_fd(fd, &st, &e) < 0) {
-        complain(seg, &e);
-        (void)close(fd);
-        return later(seg, RETRY_LATER_MS);
-    }
-    if (!st.regular || !segment_id_same_inode(&st.id, &seg->id)) {
-        (void)close(fd); /* the name belongs to another file by now; the new name is on its way */
-        return later(seg, RETRY_SOON_MS);
-    }
-    if (is_compressed(seg))
-        seg->packed = packed_open(fd);
-    if (!seg->packed)
-        seg->size = st.size;
-    else if (!seg->seen) /* else it is known from when it was not compressed yet, or from the last
-                            look */
-        seg->size = packed_guess_size(fd, st.size);
-    seg->fd = fd;
-    seg->retry_ms = 0;
-    seg->seen = true;
-    segment_read_prefix(seg);
-    segment_settle_id(seg);
-    list_add_tail(&r->open, &seg->lru);
-    r->stats.open_segments++;
-    FAULT_POINT("segment-opened");
-    return 0;
-}
-
-static bool out_of_descriptors(int error)
-{
-    return error == EMFILE || error == ENFILE;
-}
-
-/* As open_plain(), within the files' share of the descriptors. */
-static int open_within_share(struct reader *r, const char *path, int *error)
-{
-    int fd;
-
-    *error = EMFILE;
-    if (!reader_may_open(r))
-        return -1;
-    fd = open_plain(path);
-    *error = errno;
-    if (fd >= 0 || !out_of_descriptors(*error) || !(reader_make_room(r) || reader_close_one(r)))
-        return fd;
-    fd = open_plain(path);
-    *error = errno;
-    return fd;
-}
-
-/* What is open goes only when the other is had: nothing else may have the bytes. */
-int segment_open_packed(struct segment *seg)
-{
-    struct segment_stat st;
-    int error, fd = open_within_share(seg->stream->reader, seg->path, &error);
-
-    seg->unpackable = fd < 0 || segment_stat_fd(fd, &st, NULL) < 0 || !st.regular ||
-                      !segment_id_same_inode(&st.id, &seg->id);
-    if (fd < 0)
-        return error;
-    if (seg->unpackable) {
-        (void)close(fd); /* nothing was read or written */
-        return EAGAIN;   /* the name is another file's; the new name is on its way */
-    }
-    segment_close(seg);
-    (void)adopt(seg, fd); /* or it is opened again when it is read */
-    return 0;
-}
-
-int segment_ensure_open(struct segment *seg)
-{
-    struct reader *r = seg->stream->reader;
-    struct err e = {0};
-    int fd, error;
-
-    if (seg->lent)
-        return 0;
-    if (seg->fd >= 0) {
-        list_del(&seg->lru);
-        list_add_tail(&r->open, &seg->lru);
-        return 0;
-    }
-    if (seg->gone)
-        return -1;
-    if (!seg->path)
-        return give_up(seg, "deleted before it could be read");
-    if (segment_is_unreadable(seg))
-        return give_up_unreadable(seg);
-    if (loop_now(r->loop) < seg->retry_at)
-        return -1;
-    fd = open_within_share(r, seg->path, &error);
-    if (fd >= 0)
-        return adopt(seg, fd);
-    if (error == ENOENT)
-        segment_set_readable(seg); /* as far as one can tell: it has gone, or another name */
-    if (error == ENOENT || out_of_descriptors(error))
-        return later(seg, RETRY_SOON_MS);
-    (void)err_sys(&e, error, "open");
-    complain(seg, &e);
-    look_from_outside(seg);
-    return later(seg, RETRY_LATER_MS);
 }

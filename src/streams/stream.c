@@ -90,17 +90,6 @@ void stream_free(struct stream *s)
     free(s);
 }
 
-struct segment *stream_segment(struct stream *s, uint32_t no)
-{
-    /* The one asked for is nearly always the last. */
-    for (struct list *it = s->segments.prev; it != &s->segments; it = it->prev) {
-        struct segment *seg = list_entry(it, struct segment, node);
-        if (seg->no == no)
-            return seg;
-    }
-    return NULL;
-}
-
 static void segment_fill(struct segment *seg, struct stream *s, uint32_t no, char *path,
                          const struct segment_id *id)
 {
