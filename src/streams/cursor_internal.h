@@ -10,29 +10,41 @@ enum { STEP_AGAIN = 0, STEP_ON = -1, STEP_UNREADABLE = -2 };
 
 /* ---- segment.c ---- */
 
+/* The same file by its inode, whatever it holds by now. */
+struct segment *stream_segment_by_inode(struct stream *s, const struct segment_id *id);
 /* NULL when <seg> is the last. */
 struct segment *segment_next(const struct segment *seg);
 /* <seg> cannot be opened or read because of <e>: counts it, and logs it once. */
 void segment_complain(struct segment *seg, const struct err *e);
 
-/* ---- resume.c ---- */
+/* ---- position.c ---- */
 
-/* Looks once more for the place where a cursor stood. With RESUME_LATER wake_at is set. */
-enum resume_result cursor_resume_again(struct cursor *c);
-/* Where <from> stood, if that is not known yet, is where <c> did. */
-void cursor_resume_like(struct cursor *c, const struct cursor *from);
-/* Bytes behind that place, as far as known. */
-uint64_t cursor_resume_lag(const struct cursor *c);
-/* ... that <c>, which is not being resumed, or would be at <m>, has to read behind <m>. */
-uint64_t mark_lag(const struct cursor *c, const struct mark *m);
-
+/* Are they the same in all that the state keeps? */
+bool mark_same(const struct mark *a, const struct mark *b);
 /* <m>, which stands in <seg> (open), is to know the bytes before it again. */
 void mark_place(struct mark *m, struct segment *seg);
 /* Do the bytes of <seg> (open) before <m>'s place say that it is still the same file? */
 bool mark_fits(const struct mark *m, struct segment *seg);
-
 /* Does a line begin at <off> of <seg> (open)? */
 bool segment_line_at(struct segment *seg, uint64_t off);
+
+/* ---- lag.c ---- */
+
+/* Bytes that <c>, which is not being resumed, or would be at <m>, has to read behind <m>. */
+uint64_t mark_lag(const struct cursor *c, const struct mark *m);
+
+/* ---- resume.c ---- */
+
+/* What is known of a cursor's place before it is found. */
+struct resume {
+    struct state_record record;
+    uint64_t until; /* loop time up to which it is looked for; 0 = it was not missed yet */
+};
+
+/* Looks once more for the place where a cursor stood. With RESUME_LATER wake_at is set. */
+enum resume_result cursor_resume_again(struct cursor *c);
+
+/* ---- cursor.c ---- */
 
 /* <seg> could not be read: says so, once, and sets wake_at. */
 void cursor_unreadable(struct cursor *c, struct segment *seg, int error);
@@ -101,6 +113,8 @@ bool cursor_reads(const struct cursor *c, const struct segment *seg);
 
 /* <c> begins at the end of what was in <seg> (open) when its route came. */
 void cursor_resolve_end(struct cursor *c, struct segment *seg);
+/* ---- truncated.c ---- */
+
 /* The file is not what it was: everybody who stood in what it was starts again at its first byte.
  */
 void segment_truncated(struct segment *seg);

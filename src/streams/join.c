@@ -137,7 +137,7 @@ uint64_t join_span(const struct cursor *c, const struct partial *part)
 
     if (part->seg == c->sent.pos.seg)
         return c->sent.pos.off - part->off;
-    return cursor_lag(c, &m) - cursor_lag(c, &c->sent);
+    return mark_lag(c, &m) - mark_lag(c, &c->sent);
 }
 
 /* The end of <fd>'s partial line will not come: sends what there is of it. -1 = not_taken(). */

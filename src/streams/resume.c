@@ -19,11 +19,6 @@
 #define LOOK_AGAIN_MS 50
 #define CHECKS 8 /* parts of a compressed file that are checked in one look */
 
-struct resume {
-    struct state_record record;
-    uint64_t until; /* loop time up to which it is looked for; 0 = it was not missed yet */
-};
-
 static void save_partial(struct stream *s, const struct partial *p, struct state_partial *out)
 {
     struct segment *seg = p->seg ? stream_segment(s, p->seg) : NULL;
@@ -168,18 +163,6 @@ static enum fit bytes_fit(struct segment *seg, uint64_t off, uint32_t n, uint64_
     return seg->damaged ? FIT_MAYBE : FIT_NO;
 }
 
-/* The same file by its inode, whatever it holds by now. */
-static struct segment *same_inode(struct stream *s, const struct segment_id *id)
-{
-    list_for_each (it, &s->segments) {
-        struct segment *seg = list_entry(it, struct segment, node);
-
-        if (segment_id_same_inode(&seg->id, id))
-            return seg;
-    }
-    return NULL;
-}
-
 static enum fit fits(struct segment *seg, const struct wanted *w)
 {
     enum fit start, before;
@@ -258,7 +241,7 @@ static enum fit find_by_bytes(struct stream *s, const struct wanted *w, const st
 /* By identity, then by first bytes. FIT_LATER: it may be one that cannot be looked at now. */
 static enum fit find(struct stream *s, const struct wanted *w, struct segment **found)
 {
-    struct segment *same = same_inode(s, w->id);
+    struct segment *same = stream_segment_by_inode(s, w->id);
     enum fit fit = same ? fits(same, w) : FIT_NO;
 
     if (fit != FIT_NO)
@@ -357,7 +340,7 @@ static struct segment *unreadable_one(const struct cursor *c, const struct state
 
 static enum resume_result begin_anew(struct cursor *c, const struct state_record *r)
 {
-    struct segment *seg = same_inode(c->stream, &r->id);
+    struct segment *seg = stream_segment_by_inode(c->stream, &r->id);
     uint64_t unread = r->size > r->off ? r->size - r->off : 0;
 
     c->sent = (struct mark){.skip_line = false};
@@ -448,23 +431,4 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
     c->resume = xcalloc(1, sizeof(*c->resume));
     c->resume->record = *r;
     return cursor_resume_again(c);
-}
-
-void cursor_resume_like(struct cursor *c, const struct cursor *from)
-{
-    if (!from->resume)
-        return;
-    c->resume = xmalloc(sizeof(*c->resume));
-    *c->resume = *from->resume;
-}
-
-uint64_t cursor_resume_lag(const struct cursor *c)
-{
-    const struct state_record *r = &c->resume->record;
-    const struct segment *seg = same_inode(c->stream, &r->id);
-    struct mark m = {.pos = {seg ? seg->no : 0, 0, seg ? r->off : 0}};
-
-    if (c->late)
-        return r->size > r->off ? r->size - r->off : 0;
-    return mark_lag(c, &m);
 }

@@ -26,6 +26,17 @@ struct segment *stream_segment(struct stream *s, uint32_t no)
     return NULL;
 }
 
+struct segment *stream_segment_by_inode(struct stream *s, const struct segment_id *id)
+{
+    list_for_each (it, &s->segments) {
+        struct segment *seg = list_entry(it, struct segment, node);
+
+        if (segment_id_same_inode(&seg->id, id))
+            return seg;
+    }
+    return NULL;
+}
+
 struct segment *segment_next(const struct segment *seg)
 {
     return seg->node.next == &seg->stream->segments

@@ -1,0 +1,65 @@
+/* A file turns out to be another than it was, truncated or written anew: its cursors begin again at
+ * its start. */
+#include "base/log.h"
+#include "streams/cursor_internal.h"
+
+static void start_again(struct mark *m, struct segment *seg)
+{
+    bool here = m->pos.seg == seg->no;
+
+    if (here && m->pos.off && mark_fits(m, seg)) {
+        m->pos.gen = seg->gen; /* it has read of what is there now: another had not */
+        return;
+    }
+    for (unsigned fd = 0; fd < 2; fd++)
+        if (m->part[fd].seg == seg->no && (here || !segment_line_at(seg, m->part[fd].off)))
+            m->part[fd] = (struct partial){0};
+    if (!here)
+        return;
+    m->cut_short = true;
+    m->pos = (struct position){seg->no, seg->gen, 0};
+    m->skip_line = m->open_line = false;
+    m->marker_len = 0;
+}
+
+/* Has somebody read of the new contents, before the truncation was noticed? Then nobody knows how
+ * much there was of the old. */
+static bool new_was_read(struct segment *seg)
+{
+    list_for_each (it, &seg->stream->cursors) {
+        const struct mark *m = &list_entry(it, struct cursor, stream_node)->sent;
+
+        if (m->pos.seg == seg->no && m->pos.off && mark_fits(m, seg))
+            return true;
+    }
+    return false;
+}
+
+void segment_truncated(struct segment *seg)
+{
+    struct reader *r = seg->stream->reader;
+    uint64_t before = r->stats.lost[GAP_TRUNCATED];
+
+    if (new_was_read(seg))
+        seg->sure = 0;
+    list_for_each (it, &seg->stream->cursors)
+        gap_declare_truncated(list_entry(it, struct cursor, stream_node), seg);
+    seg->gen++;
+    seg->size = seg->sure = 0;
+    seg->id_settled = false;
+    seg->id.prefix_len = 0; /* of what it was */
+    list_for_each (it, &seg->stream->cursors) {
+        struct cursor *c = list_entry(it, struct cursor, stream_node);
+
+        start_again(&c->sent, seg);
+        start_again(&c->acked, seg);
+        if (c->since_end.seg == seg->no)
+            c->since_end.off = 0;
+        if (c->late == seg->no)
+            c->late_from = 0;
+    }
+    r->stats.truncated++;
+    log_info("log file was truncated, reading it from its start",
+             KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+             KV_INT("lost_bytes", r->stats.lost[GAP_TRUNCATED] - before));
+}
