@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "streams/cursor_internal.h"
 

@@ -44,7 +44,7 @@ struct resume {
 /* Looks once more for the place where a cursor stood. With RESUME_LATER wake_at is set. */
 enum resume_result cursor_resume_again(struct cursor *c);
 
-/* ---- cursor.c ---- */
+/* ---- step.c ---- */
 
 /* <seg> could not be read: says so, once, and sets wake_at. */
 void cursor_unreadable(struct cursor *c, struct segment *seg, int error);
@@ -52,6 +52,11 @@ void cursor_unreadable(struct cursor *c, struct segment *seg, int error);
 int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink);
 /* `sent` goes to the first byte of <seg>. */
 void cursor_move_to(struct cursor *c, const struct segment *seg);
+/* What it means that a record could not be taken: the sink is full, or a piece of it cannot be read
+ * just now. */
+int cursor_not_taken(const struct cursor *c);
+/* What it means that there is no segment left for <c>. */
+int cursor_end_of_all(const struct cursor *c);
 /* ---- join.c. What returns an int: -1 = the sink is full, or not before wake_at ---- */
 
 /* A record that begins, continues or ends a joined line; the line in the file ends before <next>.
@@ -82,8 +87,9 @@ bool hole_cut_head(struct str head);
  * follow them; else so few that they may be part of a line are left. */
 size_t hole_before_end(struct str bytes, bool certain);
 
-/* ---- journal_read.c ---- */
-/* A step of cursor_read() in a segment of a journal. */
+/* ---- text_read.c and journal_read.c: a step of cursor_read() ---- */
+
+int text_step(struct cursor *c, struct segment *seg, size_t max_bytes, struct record_sink *sink);
 int journal_step(struct cursor *c, struct segment *seg, size_t max_bytes, struct record_sink *sink);
 
 /* ---- late.c ---- */

@@ -140,7 +140,7 @@ uint64_t join_span(const struct cursor *c, const struct partial *part)
     return mark_lag(c, &m) - mark_lag(c, &c->sent);
 }
 
-/* The end of <fd>'s partial line will not come: sends what there is of it. -1 = not_taken(). */
+/* The end of <fd>'s partial line will not come: sends what there is of it. -1 = cursor_not_taken(). */
 int join_flush(struct cursor *c, enum record_fd fd, unsigned flags, struct record_sink *sink)
 {
     struct partial *part = &c->sent.part[fd];
