@@ -29,7 +29,7 @@
     4096 /* log files of one container; more, and the directory counts as unreadable */
 #define WORK_PER_TURN 200 /* links and streams looked at in one turn of the loop */
 #define QUICK_TRIES                                                                                \
-    12 /* what is not as it should be is looked at every RESCAN_MS this often, then every          \
+    12 /* looks every RESCAN_MS at what is dangling, gone or unreadable; after that, every         \
           LINK_GONE_MS */
 #define REFUSALS_MAX 16 /* names remembered per stream, so that each is logged once */
 #define STREAM_SOURCES_MAX 256
@@ -72,7 +72,7 @@ struct refusal {
 struct cstream {
     struct list node;  /* in->streams */
     struct list work;  /* in->work_streams, while a look is due */
-    struct list retry; /* in->retry_streams, while it is unreadable, gone, or about to go */
+    struct list retry; /* in->retry_streams, while it is unreadable, gone, or about to end */
     struct containers *in;
     struct origin *origin;
     struct list sources;
@@ -82,9 +82,9 @@ struct cstream {
     uint64_t unlinked_at;       /* loop time at which the last link went */
     struct segment_id *ignored; /* files there that are no segments: copies of what was read */
     unsigned nignored;
-    unsigned tries;  /* looks in a row after which it was to be tried again */
+    unsigned tries;  /* consecutive looks that ended with a retry */
     int trouble;     /* errno of the last look */
-    bool told;       /* something has happened there since the last look */
+    bool told;       /* there was an event since the last look */
     bool gone;       /* the last look found nothing of it */
     bool existing;   /* was there when we started */
     bool asked;      /* env->identify knows of it */
@@ -99,7 +99,7 @@ struct clink {
     char *name; /* and its key in in->links */
     struct cstream *stream;
     const char *refused; /* the reason, once logged */
-    bool led;            /* it has led to a log, or to what is not followed */
+    bool led;            /* it has led to a log, or was refused */
     bool existing;       /* was there when we started */
     uint64_t listing;    /* the last one that it was in */
     unsigned tries;
@@ -121,7 +121,7 @@ struct containers {
     struct list streams;
     struct list work_links, work_streams;
     struct list retry_links, retry_streams;
-    struct list missed; /* links that came and went, to be looked at last */
+    struct list missed; /* links that came and went, looked at last */
     unsigned nmissed;
     struct loop_task work;
     struct loop_timer *tick;
@@ -147,23 +147,23 @@ struct cstream *cdir_owner(const struct cdir *d, struct str name);
 struct source *source_add(struct cstream *st, const char *dir, enum source_kind kind,
                           struct str base, uint32_t restart);
 void source_remove(struct source *s);
-/* Does the work in a turn of its own. */
+/* Schedules the work task. */
 void containers_post(struct containers *c);
-/* A stream called after <id>, whose hostname is still to be made; NULL when its namespace is
- * excluded, or the pod is our own. */
+/* A new stream for <id>, whose hostname it fills in; NULL when the namespace is excluded, or the pod
+ * is our own. */
 struct cstream *cstream_for(struct containers *c, struct identity *id);
-/* Something has happened to its files: to be looked at. */
+/* There was an event of its files: schedules a look. */
 void cstream_queue(struct cstream *st);
-/* To be looked at, though nothing is known to have happened. */
+/* Schedules a look without an event. */
 void cstream_queue_quietly(struct cstream *st);
-/* Puts it on the list of what is tried again, or takes it off. */
+/* Adds it to the streams that are looked at again by the tick, or removes it. */
 void cstream_retry(struct cstream *st, bool again);
-/* <error>: errno of a look, 0 = it went well. */
+/* Records the errno of a look, 0 = it was read. Logs changes. */
 void cstream_trouble(struct cstream *st, int error);
-/* Its segments have no name any more; frees it. */
+/* Takes the names of its segments away, and frees it. */
 void cstream_finish(struct cstream *st);
 void cstream_free(struct cstream *st);
-/* Frees what is ours of it; the origin stays. */
+/* Frees it, but not its origin. */
 void cstream_release(struct cstream *st);
 
 /* ---- containers_links.c ---- */

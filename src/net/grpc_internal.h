@@ -30,8 +30,8 @@ struct grpc_server {
     struct list conns;
     struct list gone; /* to be freed at the end of the turn */
     struct loop_task reap;
-    struct loop_timer *sweep; /* runs while somebody owes something */
-    uint64_t kept;            /* bytes of memory in which calls keep theirs */
+    struct loop_timer *sweep; /* runs while a client may be late */
+    uint64_t kept;            /* bytes of memory of all calls */
     unsigned ncalls;          /* open */
     struct grpc_server_stats stats;
     char *chunk; /* to read into */
@@ -45,13 +45,13 @@ struct grpc_conn {
     struct place place;
     struct list calls;
     struct loop_task work; /* something is to be written */
-    struct buf out;        /* of the session, and not in the socket yet */
-    uint64_t owes_since;   /* loop time since which there is no call, or <out> stays; 0 = no */
-    uint64_t second;       /* loop time in which <frames> are counted */
-    unsigned frames;       /* that brought nothing, in it */
+    struct buf out;        /* bytes of the session that the socket has not taken yet */
+    uint64_t owes_since; /* loop time since which it has no call, or does not read <out>; 0 = no */
+    uint64_t second;     /* loop time in which <frames> are counted */
+    unsigned frames;     /* without data, in that second */
     bool closed;
     bool used;   /* it has had a call */
-    bool broken; /* no more is read: it is closed when the peer has had time to read our goodbye */
+    bool broken; /* nothing more is parsed; closed when the client has had time to read GOAWAY */
     char address[LISTENER_PEER_SIZE];
     char cert[GRPC_CERT_MAX];
 };
@@ -61,37 +61,38 @@ struct grpc_call {
     struct grpc_conn *conn;
     void *data;
     int32_t id;
-    struct buf rest;     /* bytes that are no whole message, or wait */
+    struct buf rest;     /* a message that is not whole, or messages that wait for room */
     size_t counted;      /* of server->kept, for <rest> */
-    size_t held;         /* bytes whose window was not given back */
-    uint64_t owes_since; /* loop time: a message has begun and is not whole; 0 = none */
+    size_t held;         /* bytes by which its window is smaller until there is room */
+    uint64_t owes_since; /* loop time at which a message began that is not whole; 0 = none */
     size_t header_bytes;
-    bool post, grpc, known, encoded; /* what the headers say */
-    bool begun;                      /* the service knows it */
+    bool post, grpc, known, encoded; /* from the headers */
+    bool begun;                      /* service->begin() was called */
     bool waiting;                    /* for room */
-    bool half_closed;                /* the client has sent all */
-    bool finished;                   /* ... and the service was told */
+    bool half_closed;                /* END_STREAM was received */
+    bool finished;                   /* service->end() was called */
     bool answered;
 };
 
 /* ---- grpc_conn.c ---- */
 void grpc_complain(struct grpc_conn *c, const char *why);
-/* The client has broken the protocol: counted and logged; no more of it is looked at. */
+/* The client has broken the protocol: counts and logs it, and parses nothing more. */
 void grpc_conn_broken(struct grpc_conn *c, const char *why);
+/* Starts or stops the time after which <c> is late. */
 void grpc_conn_owes(struct grpc_conn *c);
-/* Starts the timer that looks for those who are slow. */
+/* Starts the timer that looks for late clients. */
 void grpc_watch_time(struct grpc_server *s);
 /* Answers without a service: <http> is the HTTP status, or 200 and a gRPC one. */
 void grpc_respond(struct grpc_call *c, const char *http, enum grpc_status status, const char *text);
-/* Gives <n> bytes of the call's window back. */
+/* Returns <n> bytes to the flow control window of the call. */
 void grpc_window(struct grpc_call *c, size_t n);
 
 /* ---- grpc_call.c ---- */
 void grpc_call_feed(struct grpc_call *c, struct str bytes);
-/* The client has sent all. */
+/* END_STREAM was received. */
 void grpc_call_finish(struct grpc_call *c);
 void grpc_call_free(struct grpc_call *c);
-/* Ends it by an error of the client's. */
+/* Ends it: the client has made an error. */
 void grpc_call_fail(struct grpc_call *c, enum grpc_status status, const char *why);
 
 /* ---- grpc_session.c ---- */

@@ -5,7 +5,7 @@
  * line is a byte of its message. A power loss may also leave the head of a line before the NULs,
  * and the next line then begins behind them, without an LF in between.
  *
- * Finds them only; cursor.c passes over them.
+ * Finds them only; text_read.c passes over them.
  */
 #include <errno.h>
 #include <string.h>

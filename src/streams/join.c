@@ -2,7 +2,7 @@
  * Joining the pieces of a line that the runtime split (CRI `P…P…F`, docker without \n). Nothing is
  * kept in memory while a line waits for its end: only the place where it starts is remembered, and
  * when the end has come the pieces are read once more. Lines of the other fd that lie between are
- * passed over. Bounded by JOIN_SPAN_MAX and MAX_LINE. Called by cursor.c.
+ * passed over. Bounded by JOIN_SPAN_MAX and MAX_LINE. Called by text_read.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static bool join_line(struct joiner *j, struct segment *seg, struct str line)
     return j->r->join.len < j->r->max_line;
 }
 
-/* Lines of <seg> from <off> up to <end>, of a very long one the same head that cursor.c took. */
+/* Lines of <seg> from <off> up to <end>, of a very long one the same head that text_read.c took. */
 static int join_segment(struct joiner *j, struct segment *seg, uint64_t off, uint64_t end)
 {
     struct buf *side = &j->r->side;

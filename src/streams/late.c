@@ -14,7 +14,7 @@
  * file has lost its name and nobody writes to it, was compressed, or was quiet for so long that
  * nothing is to be expected.
  *
- * Called by cursor.c; who makes and frees the late cursor is the main one's owner.
+ * Called by text_read.c; the owner of the main cursor makes and frees the late one.
  */
 #include "base/limits.h"
 #include "base/map.h"

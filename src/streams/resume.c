@@ -352,7 +352,7 @@ static enum resume_result begin_anew(struct cursor *c, const struct state_record
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->acked = c->sent;
-    /* A journal's segment goes when all have passed it, which the state may not have received of. */
+    /* A journal's segment goes when all have passed it; the state may not know that yet. */
     if (!seg && c->stream->identity->network)
         return RESUME_OK;
     if (!seg || r->lost || r->unknown || unread)
