@@ -1,10 +1,13 @@
 #include "unit.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -53,4 +56,54 @@ __attribute__((constructor)) static void begin(void)
     (void)on_exit(tell, NULL);
     if (one && *one)
         cmocka_set_test_filter(one);
+}
+
+#define LOG_READ_MAX 65536
+
+static unsigned count(int fd, const char *text, char *all)
+{
+    ssize_t n = pread(fd, all, LOG_READ_MAX - 1, 0);
+    unsigned found = 0;
+
+    assert_true(n >= 0);
+    all[n] = '\0';
+    for (const char *p = all; (p = strstr(p, text)); p++)
+        found++;
+    return found;
+}
+
+unsigned log_count(int fd, const char *text)
+{
+    char all[LOG_READ_MAX];
+
+    return count(fd, text, all);
+}
+
+void assert_log_count(int fd, const char *text, unsigned times)
+{
+    char all[LOG_READ_MAX];
+    unsigned found = count(fd, text, all);
+
+    if (found != times)
+        print_error("'%s' %u times in:\n%s", text, found, all);
+    assert_int_equal(found, times);
+}
+
+bool write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+bool own_user_namespace(void)
+{
+    char map[32];
+
+    (void)snprintf(map, sizeof(map), "0 %u 1", (unsigned)geteuid());
+    return unshare(CLONE_NEWUSER) == 0 && write_file("/proc/self/setgroups", "deny") &&
+           write_file("/proc/self/uid_map", map);
 }

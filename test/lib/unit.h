@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* Begins a loop over <table> of <n> rows; how many others are running. */
 size_t rows_begin(const char *file, int line, const char *function, const char *table, size_t n);
@@ -23,5 +24,21 @@ bool rows_at(size_t level, size_t i);
     for (size_t i = 0, i##_level_ = rows_begin(__FILE__, __LINE__, __func__, #rows_,               \
                                                sizeof(rows_) / sizeof(*(rows_)));                  \
          rows_at(i##_level_, i); i++)
+
+#define ASSERT_HAS(text, part)                                                                     \
+    do {                                                                                           \
+        if (!strstr((text), (part)))                                                               \
+            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
+    } while (0)
+
+/* How often <text> stands in the file <fd>, where the log goes. */
+unsigned log_count(int fd, const char *text);
+void assert_log_count(int fd, const char *text, unsigned times);
+
+/* False: it cannot be written. */
+bool write_file(const char *path, const char *text);
+/* In a user namespace of our own from here on, where the limits on inotify are ours to set. False:
+ * not allowed here. */
+bool own_user_namespace(void);
 
 #endif

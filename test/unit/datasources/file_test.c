@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -83,17 +84,7 @@ static void world_close(struct world *w)
 
 static void assert_logged(const struct world *w, const char *text, unsigned times)
 {
-    static char all[65536];
-    ssize_t n = pread(w->log, all, sizeof(all) - 1, 0);
-    unsigned found = 0;
-
-    assert_true(n >= 0);
-    all[n] = '\0';
-    for (const char *p = all; (p = strstr(p, text)); p++)
-        found++;
-    if (found != times)
-        print_error("'%s' %u times in:\n%s", text, found, all);
-    assert_int_equal(found, times);
+    assert_log_count(w->log, text, times);
 }
 
 static void wait_attached(struct world *w, const char *want)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/log.h"
 #include "datasources/postgres_internal.h"
 #include "fixture.h"
@@ -48,15 +49,7 @@ static void world_close(struct world *w)
 
 static unsigned logged(const struct world *w, const char *text)
 {
-    static char all[65536];
-    ssize_t n = pread(w->log, all, sizeof(all) - 1, 0);
-    unsigned found = 0;
-
-    assert_true(n >= 0);
-    all[n] = '\0';
-    for (const char *p = all; (p = strstr(p, text)); p++)
-        found++;
-    return found;
+    return log_count(w->log, text);
 }
 
 static int take(struct world *w, const char *id, const char *hostname, const char *endpoint)

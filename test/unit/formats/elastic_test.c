@@ -14,12 +14,6 @@
 
 static const struct format_options plain = {.format = FORMAT_ELASTIC, .framing = FRAMING_LF};
 
-static void expect(struct str got, struct str want)
-{
-    if (!str_eq(got, want))
-        fail_msg("got '%.*s', expected '%.*s'", STR_ARG(got), STR_ARG(want));
-}
-
 static void encode(const struct format_options *o, const struct identity *id,
                    const struct record *r, struct buf *out)
 {

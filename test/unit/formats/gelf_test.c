@@ -15,23 +15,6 @@
 static const struct format_options plain = {
     .format = FORMAT_GELF, .framing = FRAMING_NONE, .group = {"lr", 2}};
 
-static void expect(struct str got, struct str want)
-{
-    if (!str_eq(got, want))
-        fail_msg("got '%.*s', expected '%.*s'", STR_ARG(got), STR_ARG(want));
-}
-
-static void expect_encoded(const struct format_options *o, const struct identity *id,
-                           const struct record *r, struct str want)
-{
-    struct buf out = BUF_INIT(1 << 20);
-
-    assert_int_equal(fixture_encode(o, id, r, &out, NULL), 0);
-    expect(buf_str(&out), want);
-    assert_true(json_valid(want));
-    buf_release(&out);
-}
-
 #define HEAD "{\"version\":\"1.1\",\"host\":\"web.shop\",\"short_message\":\""
 #define NAMES                                                                                      \
     ",\"_app_name\":\"web.shop\",\"_tag\":\"web-1\",\"_namespace\":\"shop\",\"_pod\":\"web-1\","   \

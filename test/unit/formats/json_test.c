@@ -15,24 +15,7 @@
 #include "base/mem.h"
 #include "formats/format_internal.h"
 
-static void expect(struct str got, struct str want)
-{
-    if (!str_eq(got, want))
-        fail_msg("got '%.*s', expected '%.*s'", STR_ARG(got), STR_ARG(want));
-}
-
 static const struct format_options plain = {.format = FORMAT_JSON, .framing = FRAMING_NONE};
-
-static void expect_encoded(const struct format_options *o, const struct identity *id,
-                           const struct record *r, struct str want)
-{
-    struct buf out = BUF_INIT(1 << 20);
-
-    assert_int_equal(fixture_encode(o, id, r, &out, NULL), 0);
-    expect(buf_str(&out), want);
-    assert_true(json_valid(want));
-    buf_release(&out);
-}
 
 static void one_object_each(void **state)
 {

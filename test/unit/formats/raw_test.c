@@ -10,12 +10,6 @@
 #include "../../lib/unit.h"
 #include "base/mem.h"
 
-static void expect(struct str got, struct str want)
-{
-    if (!str_eq(got, want))
-        fail_msg("got '%.*s', expected '%.*s'", STR_ARG(got), STR_ARG(want));
-}
-
 static void f18_messages_as_they_are(void **state)
 {
     const struct {

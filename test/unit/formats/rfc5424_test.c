@@ -15,22 +15,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-static void expect(struct str got, struct str want)
-{
-    if (!str_eq(got, want))
-        fail_msg("got '%.*s', expected '%.*s'", STR_ARG(got), STR_ARG(want));
-}
-
-static void expect_encoded(const struct format_options *o, const struct identity *id,
-                           const struct record *r, struct str want)
-{
-    struct buf out = BUF_INIT(1 << 20);
-
-    assert_int_equal(fixture_encode(o, id, r, &out, NULL), 0);
-    expect(buf_str(&out), want);
-    buf_release(&out);
-}
-
 static const struct format_options plain = {.format = FORMAT_RFC5424, .framing = FRAMING_NONE};
 
 static void one_line_each(void **state)

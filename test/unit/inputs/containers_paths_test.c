@@ -1,4 +1,5 @@
 /* Where logs lie and where we do not go: two hops, plain files, escapes; and when watches fail. */
+#include "../../lib/unit.h"
 #include "containers_world.h"
 
 /* ---- docker: two hops ---- */
@@ -182,24 +183,9 @@ static void a_prefix_is_not_a_parent(void **state)
 
 /* ---- when the watches fail ---- */
 
-static bool write_file(const char *name, const char *text)
-{
-    int fd = open(name, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-    if (fd >= 0)
-        (void)close(fd);
-    return ok;
-}
-
 static bool no_watches_to_be_had(void)
 {
-    char map[32];
-
-    (void)snprintf(map, sizeof(map), "0 %u 1", (unsigned)geteuid());
-    return unshare(CLONE_NEWUSER) == 0 && write_file("/proc/self/setgroups", "deny") &&
-           write_file("/proc/self/uid_map", map) &&
-           write_file("/proc/sys/user/max_inotify_watches", "0");
+    return own_user_namespace() && write_file("/proc/sys/user/max_inotify_watches", "0");
 }
 
 #define MUST(condition)                                                                            \

@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -287,17 +288,7 @@ static inline void assert_received(struct world *w, const char *want)
 
 static inline void assert_logged(const struct world *w, const char *text, unsigned times)
 {
-    static char all[65536];
-    ssize_t n = pread(w->log, all, sizeof(all) - 1, 0);
-    unsigned found = 0;
-
-    assert_true(n >= 0);
-    all[n] = '\0';
-    for (const char *p = all; (p = strstr(p, text)); p++)
-        found++;
-    if (found != times)
-        print_error("'%s' %u times in:\n%s", text, found, all);
-    assert_int_equal(found, times);
+    assert_log_count(w->log, text, times);
 }
 
 static inline struct input_stats stats_of(const struct world *w)

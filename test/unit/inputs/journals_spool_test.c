@@ -45,15 +45,7 @@ static unsigned files_in(const struct world *w, char *last, size_t size)
 
 static void restart(struct world *w)
 {
-    close_journals(w);
-    router_free(w->router);
-    origins_release(&w->set);
-    origins_init(&w->set, &w->port, 1);
-    w->router = router_create(&test_sink, w);
-    w->env.router = w->router;
-    w->routes = router_source_create(w->router, "test");
-    buf_clear(&w->got);
-    w->records = 0;
+    forget(w);
     route(w, "*");
     open_journals(w);
 }

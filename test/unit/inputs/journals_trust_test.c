@@ -68,19 +68,6 @@ static void open_owned(struct world *w, struct names *n, const char *owners)
     open_journals(w);
 }
 
-static void forget(struct world *w)
-{
-    close_journals(w);
-    router_free(w->router);
-    origins_release(&w->set);
-    origins_init(&w->set, &w->port, 1);
-    w->router = router_create(&test_sink, w);
-    w->env.router = w->router;
-    w->routes = router_source_create(w->router, "test");
-    buf_clear(&w->got);
-    w->records = 0;
-}
-
 /* Both are received under one hostname, the trusted one first. */
 static void hear_both(struct world *w, enum journal_result others)
 {

@@ -323,4 +323,18 @@ static inline uint64_t bytes_held(const struct world *w)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* The daemon ends: what is kept is in the spool. */
+static inline void forget(struct world *w)
+{
+    close_journals(w);
+    router_free(w->router);
+    origins_release(&w->set);
+    origins_init(&w->set, &w->port, 1);
+    w->router = router_create(&test_sink, w);
+    w->env.router = w->router;
+    w->routes = router_source_create(w->router, "test");
+    buf_clear(&w->got);
+    w->records = 0;
+}
+
 #endif

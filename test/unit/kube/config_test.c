@@ -11,13 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "kube/config.h"
-
-#define ASSERT_HAS(text, part)                                                                     \
-    do {                                                                                           \
-        if (!strstr((text), (part)))                                                               \
-            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
-    } while (0)
 
 static char dir[] = "/tmp/kube-config-XXXXXX";
 
@@ -35,7 +30,7 @@ static const char *path_of(const char *name)
     return path;
 }
 
-static void write_file(const char *name, const char *text)
+static void write_text(const char *name, const char *text)
 {
     FILE *f = fopen(path_of(name), "w");
 
@@ -67,7 +62,7 @@ static void the_current_context_is_read(void **state)
     struct err e = {0};
 
     (void)state;
-    write_file("config",
+    write_text("config",
                CONFIG("    server: https://10.0.0.1:6443/\n    certificate-authority: ca.crt\n"
                       "    tls-server-name: kubernetes\n",
                       "    token: secret\n    client-certificate-data: aGVsbG8=\n"
@@ -82,7 +77,7 @@ static void the_current_context_is_read(void **state)
     assert_false(c.insecure);
     assert_null(c.ca);
     kube_config_release(&c);
-    write_file("config", CONFIG("    server: http://a\n    insecure-skip-tls-verify: true\n",
+    write_text("config", CONFIG("    server: http://a\n    insecure-skip-tls-verify: true\n",
                                 "    token: x\n    tokenFile: token\n"));
     assert_int_equal(kube_config_load(&c, path_of("config"), &e), 0);
     assert_true(c.insecure);
@@ -97,7 +92,7 @@ static void json_is_yaml(void **state)
     struct err e = {0};
 
     (void)state;
-    write_file("config",
+    write_text("config",
                "{\"current-context\":\"a\",\"contexts\":[{\"name\":\"a\",\"context\":{\"cluster\":"
                "\"c\",\"user\":\"u\"}}],\"clusters\":[{\"name\":\"c\",\"cluster\":{\"server\":"
                "\"https://h\"}}],\"users\":[{\"name\":\"u\",\"user\":{}}]}");
@@ -115,7 +110,7 @@ static void blocks_and_contexts_without_a_user(void **state)
     char text[512];
 
     (void)state;
-    write_file("config", CONFIG("    server: https://h\n    certificate-authority-data: |\n"
+    write_text("config", CONFIG("    server: https://h\n    certificate-authority-data: |\n"
                                 "      aGVs\n      bG8g\n\n      YWxs\n"
                                 "    insecure-skip-tls-verify: no\n",
                                 "    client-key-data: \"aGVs\\r\\nbG8=\"\n"));
@@ -131,7 +126,7 @@ static void blocks_and_contexts_without_a_user(void **state)
                        "clusters:\n- {name: c, cluster: {server: 'https://h'}}\n"
                        "users:\n- {name: u, user: {token: wrong}}\n",
                        users[i]);
-        write_file("config", text);
+        write_text("config", text);
         if (kube_config_load(&c, path_of("config"), &e) < 0)
             fail_msg("%s", e.text);
         assert_null(c.token);
@@ -185,7 +180,7 @@ static void what_cannot_be_used_is_named(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct err e = {0};
 
-        write_file("config", rows[i].text);
+        write_text("config", rows[i].text);
         assert_int_equal(kube_config_load(&c, path_of("config"), &e), -1);
         ASSERT_HAS(e.text, rows[i].error);
         ASSERT_HAS(e.text, "/config");
@@ -204,10 +199,10 @@ static void in_a_pod(void **state)
     (void)remove(path_of("token"));
     assert_int_equal(kube_config_in_cluster(&c, "10.0.0.1", "443", dir, &e), -1);
     ASSERT_HAS(e.text, "/token");
-    write_file("token", " \n");
+    write_text("token", " \n");
     assert_int_equal(kube_config_in_cluster(&c, "10.0.0.1", "443", dir, &e), -1);
     ASSERT_HAS(e.text, "is empty");
-    write_file("token", "x");
+    write_text("token", "x");
     assert_int_equal(kube_config_in_cluster(&c, "fd00::1", "443", dir, &e), 0);
     assert_string_equal(c.server, "https://[fd00::1]:443");
     assert_string_equal(c.token_file, path_of("token"));

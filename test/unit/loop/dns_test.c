@@ -25,11 +25,6 @@
 #include "loop/loop.h"
 
 #define WAIT_MS 60000
-#define ASSERT_HAS(text, part)                                                                     \
-    do {                                                                                           \
-        if (!strstr((text), (part)))                                                               \
-            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
-    } while (0)
 
 enum { TYPE_A = 1, TYPE_AAAA = 28 };
 

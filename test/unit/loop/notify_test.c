@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "loop/notify.h"
@@ -240,24 +241,9 @@ static void missing_directory_is_tried_again(void **state)
 /* ---- without watches, without instances: in a user namespace of our own, where the limits are
  * ours to set ---- */
 
-static bool write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-    if (fd >= 0)
-        (void)close(fd);
-    return ok;
-}
-
 static bool limits_of_our_own(void)
 {
-    char map[32];
-
-    (void)snprintf(map, sizeof(map), "0 %u 1", (unsigned)geteuid());
-    return unshare(CLONE_NEWUSER) == 0 && write_file("/proc/self/setgroups", "deny") &&
-           write_file("/proc/self/uid_map", map) &&
-           write_file("/proc/sys/user/max_inotify_watches", "1") &&
+    return own_user_namespace() && write_file("/proc/sys/user/max_inotify_watches", "1") &&
            write_file("/proc/sys/user/max_inotify_instances", "100");
 }
 

@@ -15,26 +15,12 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "../../lib/loop_wait.h"
+#include "../../lib/unit.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "http_peer.h"
 #include "net/http_client.h"
-
-#define DEADLINE_MS 60000
-#define ASSERT_HAS(text, part)                                                                     \
-    do {                                                                                           \
-        if (!strstr((text), (part)))                                                               \
-            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
-    } while (0)
-#define WAIT_FOR(f, condition)                                                                     \
-    do {                                                                                           \
-        uint64_t until = clock_mono_ms() + DEADLINE_MS;                                            \
-        while (!(condition)) {                                                                     \
-            if (clock_mono_ms() > until)                                                           \
-                fail_msg("waited too long for: %s", #condition);                                   \
-            loop_turn(&(f)->loop, 50);                                                             \
-        }                                                                                          \
-    } while (0)
 
 #define H200 "HTTP/1.1 200 OK\r\n"
 #define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"

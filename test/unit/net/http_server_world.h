@@ -19,27 +19,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../lib/loop_wait.h"
+#include "../../lib/unit.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/http_server.h"
-
-#define DEADLINE_MS 60000
-#define ASSERT_HAS(text, part)                                                                     \
-    do {                                                                                           \
-        if (!strstr((text), (part)))                                                               \
-            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
-    } while (0)
-#define WAIT_FOR(f, condition)                                                                     \
-    do {                                                                                           \
-        uint64_t until = clock_mono_ms() + DEADLINE_MS;                                            \
-        while (!(condition)) {                                                                     \
-            if (clock_mono_ms() > until)                                                           \
-                fail_msg("waited too long for: %s", #condition);                                   \
-            loop_turn(&(f)->loop, 20);                                                             \
-        }                                                                                          \
-    } while (0)
 
 #define LARGE (1024 * 1024)
 

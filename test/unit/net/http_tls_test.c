@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -29,11 +30,6 @@
 #include "net/http_client.h"
 
 #define DEADLINE_MS 60000
-#define ASSERT_HAS(text, part)                                                                     \
-    do {                                                                                           \
-        if (!strstr((text), (part)))                                                               \
-            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
-    } while (0)
 
 struct server {
     pthread_t thread;

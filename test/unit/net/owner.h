@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../lib/unit.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -31,12 +32,6 @@
 #include "net/conn.h"
 
 #define WAIT_MS 60000
-
-#define ASSERT_HAS(text, part)                                                                     \
-    do {                                                                                           \
-        if (!strstr((text), (part)))                                                               \
-            fail_msg("'%s' does not contain '%s'", (text), (part));                                \
-    } while (0)
 
 /* Also while the clock is faked. */
 static inline uint64_t real_ms(void)
