@@ -219,7 +219,7 @@ static struct http_origin *origin(struct fixture *f, struct tls_config *tls, uin
                                      .tls = true,
                                      .tls_config = tls,
                                      .connections = 1,
-                                     .timeout_ms = 10000,
+                                     .timeout_ms = DEADLINE_MS,
                                      .connect_timeout_ms = connect_ms};
 
     return http_origin_create(f->client, &cfg);
@@ -239,7 +239,7 @@ static struct tls_config *config(const struct tls_options *o)
 static struct result get(struct fixture *f, const struct tls_options *options)
 {
     struct tls_config *t = config(options);
-    struct http_origin *o = origin(f, t, 5000);
+    struct http_origin *o = origin(f, t, DEADLINE_MS);
     struct result r = get_on(f, o);
 
     http_origin_free(o);
@@ -394,7 +394,7 @@ static void test_leftovers_do_not_answer_the_next_request(void **state)
     start(f, "IP:127.0.0.1", 0);
     f->server.babbles = true;
     server_run(&f->server);
-    o = origin(f, t, 5000);
+    o = origin(f, t, DEADLINE_MS);
     for (unsigned i = 1; i <= 3; i++) {
         assert_int_equal(get_on(f, o).status, 200);
         assert_int_equal(atomic_load(&f->server.connections), i);
@@ -416,7 +416,7 @@ static void test_trust_is_not_shared(void **state)
 
     start(f, "IP:127.0.0.1", 0);
     server_run(&f->server);
-    first = origin(f, blind, 5000);
+    first = origin(f, blind, DEADLINE_MS);
     assert_int_equal(get_on(f, first).status, 200);
     assert_int_equal(get_on(f, first).status, 200);
     assert_int_equal(atomic_load(&f->server.connections), 1);
