@@ -279,6 +279,9 @@ static void status_facts(void *arg, struct node_facts *out)
     if (d->postgres)
         d->postgres->ops->stats(d->postgres, &out->postgres);
     out->uses_postgres = d->postgres != NULL;
+    if (d->file)
+        d->file->ops->stats(d->file, &out->file);
+    out->uses_file = d->file != NULL;
     out->uses_kube = d->kube != NULL;
     if (d->kube)
         kubernetes_stats(d->kube, &out->kube, &out->kube_refused);

@@ -31,8 +31,8 @@ struct datasource_env {
 };
 
 struct datasource_stats {
-    uint64_t up;            /* 1: connected, and read at least once since */
-    uint64_t rows, refused; /* of the last full read */
+    uint64_t up;            /* 1: connected, and read at least once since; of a file: readable */
+    uint64_t rows, refused; /* of the last full read; of a file: its routes */
     uint64_t reads;         /* full ones */
     uint64_t changes;       /* rows read one by one */
     uint64_t notifications;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -46,6 +47,7 @@ struct file_source {
     uint64_t changed_at;     /* first change not looked at yet */
     struct version version;
     bool unreadable; /* and it was said */
+    struct datasource_stats stats;
 };
 
 static struct file_source *file_of(struct datasource *d);
@@ -178,6 +180,10 @@ static void put_all(struct file_source *f, struct str text)
     }
     route_source_unsure(f->source, t.refused > 0); /* a mistake ends nothing */
     route_commit(f->source);
+    f->stats.rows = t.routes;
+    f->stats.refused = t.refused;
+    f->stats.reads++;
+    f->stats.read_at_ms = (uint64_t)(clock_wall_ns() / 1000000);
     log_info("routes read", KV_CSTR("source", f->name), KV_INT("routes", t.routes),
              KV_INT("refused", t.refused));
 }
@@ -341,8 +347,16 @@ static void file_close(struct datasource *d)
     free(f);
 }
 
+static void file_stats(struct datasource *d, struct datasource_stats *out)
+{
+    const struct file_source *f = file_of(d);
+
+    *out = f->stats;
+    out->up = !f->unreadable;
+}
+
 static const struct datasource_ops file_ops = {
-    .name = "file", .reload = file_reload, .close = file_close};
+    .name = "file", .reload = file_reload, .close = file_close, .stats = file_stats};
 
 static struct file_source *file_of(struct datasource *d)
 {

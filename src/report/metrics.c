@@ -202,6 +202,12 @@ static const struct family node_families[] = {
      NODE(overflows), 1},
     {"logtrain_inotify_degraded", "", GAUGE, "1 while changes are found by rescans instead",
      NODE(degraded), 1},
+    {"logtrain_routes_file_up", "", GAUGE, "1 while the routes file can be read", NODE(file.up), 1},
+    {"logtrain_routes_file_routes", "", GAUGE, "Routes of its last reading", NODE(file.rows), 1},
+    {"logtrain_routes_file_refused_routes", "", GAUGE, "Routes of it that cannot be used",
+     NODE(file.refused), 1},
+    {"logtrain_routes_file_read_timestamp_seconds", "", GAUGE,
+     "Time of the last reading, since the epoch", NODE(file.read_at_ms), 1000},
     {"logtrain_postgres_up", "", GAUGE, "1 if the routes are those of the database's table",
      NODE(postgres.up), 1},
     {"logtrain_postgres_rows", "", GAUGE, "Rows of the last read of all", NODE(postgres.rows), 1},
@@ -381,6 +387,27 @@ static int add_states(struct buf *out, const struct snapshot *s)
     return 0;
 }
 
+/* Whose a drain is, to join with the families below. Of all owners' drains together nothing is told. */
+static int add_info(struct buf *out, const struct snapshot *s)
+{
+    if (add_head(out, "logtrain_drain_info",
+                 "Always 1: who asked for the drain, and what it promises", GAUGE) < 0)
+        return -1;
+    for (unsigned i = 0; i < s->nrows; i++) {
+        const struct drain_row *row = &s->rows[i];
+
+        if (row->folded)
+            continue;
+        if (buf_addf(out, "logtrain_drain_info{") < 0 || add_label(out, "drain", row->name) < 0 ||
+            buf_addf(out, ",source=\"%s\",", row->owner ? "workload" : "operator") < 0 ||
+            add_label(out, "namespace", row->namespace ? row->namespace : "") < 0 ||
+            buf_add_ch(out, ',') < 0 || add_label(out, "promise", row->promise) < 0 ||
+            buf_addf(out, "} 1\n") < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int add_input_families(struct buf *out, const struct network_facts *n)
 {
     for (size_t i = 0; i < ARRAY_LEN(input_families) && n->nrows; i++) {
@@ -465,6 +492,8 @@ int metrics_render(const struct snapshot *s, struct buf *out)
 
         if (!s->node.uses_postgres && str_starts(str_of(f->name), STR("logtrain_postgres_")))
             continue;
+        if (!s->node.uses_file && str_starts(str_of(f->name), STR("logtrain_routes_file_")))
+            continue;
         if (!s->node.uses_kube && str_starts(str_of(f->name), STR("logtrain_kubernetes_")))
             continue;
         if (*f->help && add_head(out, f->name, f->help, f->type) < 0)
@@ -474,7 +503,8 @@ int metrics_render(const struct snapshot *s, struct buf *out)
     }
     if (s->node.uses_kube && add_kube_families(out, s) < 0)
         return -1;
-    if (add_states(out, s) < 0 || add_input_families(out, &s->node.network) < 0)
+    if (add_info(out, s) < 0 || add_states(out, s) < 0 ||
+        add_input_families(out, &s->node.network) < 0)
         return -1;
     return add_drain_families(out, s);
 }

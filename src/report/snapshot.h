@@ -66,8 +66,8 @@ struct node_facts {
     struct router_stats router;
     struct input_stats input;
     struct process_facts process;
-    struct datasource_stats postgres;
-    bool uses_postgres;
+    struct datasource_stats postgres, file;
+    bool uses_postgres, uses_file;
     struct kube_cluster_stats kube;
     uint64_t kube_refused; /* drains in annotations */
     struct log_suppressed suppressed;

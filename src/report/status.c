@@ -247,6 +247,12 @@ static void add_degraded(struct buf *body, const struct node_facts *facts)
     if (facts->uses_postgres && !facts->postgres.up)
         (void)buf_addf(body, "degraded: postgres is away, its routes are %s\n",
                        facts->postgres.reads ? "those last read" : "not known yet");
+    if (facts->uses_file && !facts->file.up)
+        (void)buf_addf(
+            body, "degraded: the routes file cannot be read, its routes are those last read\n");
+    if (facts->file.refused)
+        (void)buf_addf(body, "degraded: %" PRIu64 " routes of the routes file are refused\n",
+                       facts->file.refused);
     if (facts->uses_kube && facts->kube.degraded)
         add_kube(body, &facts->kube);
     if (facts->state.failing)

@@ -179,6 +179,31 @@ def test_route_given_back_goes_on_where_it_was(node, oracle, daemon, receiver, k
     assert len(other.connections) == 1
 
 
+def test_a_bad_routes_file_shows(node, daemon, receiver):
+    """A mistake in a line, and a file that is not there: in /readyz, which stays 200, and in /metrics; gone when it is mended."""
+    _, url = receiver("ndjson")
+    d = daemon(node, routes=[("*", url)])
+
+    def state():
+        return tuple(d.metric(f"logtrain_routes_file_{name}") for name in ("up", "routes", "refused_routes"))
+
+    assert state() == (1, 1, 0) and d.get("/readyz") == (200, "ready\n")
+    read_at = d.metric("logtrain_routes_file_read_timestamp_seconds")
+    assert read_at > 1e9
+    d.set_routes([("*", url), ("web", "syslog+tcp://x?timeout=soon"), ("web", "gopher://y")])
+    wait_for(lambda: state() == (1, 1, 2), 60 * SLOW, lambda: f"the mistakes: {d.tail()}")
+    assert d.get("/readyz") == (200, "ready\ndegraded: 2 routes of the routes file are refused\n")
+    assert d.metric("logtrain_routes_file_read_timestamp_seconds") >= read_at
+    d.set_routes([("*", url)])
+    wait_for(lambda: state() == (1, 1, 0), 60 * SLOW, lambda: f"the correction: {d.tail()}")
+    away = d.routes_path.rename(d.routes_path.with_name("away"))
+    wait_for(lambda: state() == (0, 1, 0), 60 * SLOW, lambda: f"the file to be missed: {d.tail()}")
+    assert "degraded: the routes file cannot be read" in d.get("/readyz")[1]
+    away.rename(d.routes_path)
+    wait_for(lambda: state() == (1, 1, 0), 60 * SLOW, lambda: f"the file to be back: {d.tail()}")
+    assert d.get("/readyz") == (200, "ready\n")
+
+
 def test_withdrawn_route_gets_nothing(node, oracle, daemon, receiver):
     gone, url = receiver("ndjson")
     stays_, stays_url = receiver("tcp")

@@ -368,6 +368,49 @@ static void the_node_is_added_up(void **state)
     buf_release(&out);
 }
 
+/* Whose a drain is; of all workloads' together nothing is told, and of a routes file only where there is one. */
+static void drains_and_routes_are_described(void **state)
+{
+    static struct drain_report drains[] = {
+        {.name = "http://a:80#000001", .promise = "confirmed", .state = "open", .streams = 1},
+        {.name = "http://b:80#000002",
+         .promise = "confirmed",
+         .state = "open",
+         .streams = 1,
+         .owner = true,
+         .namespace = "shop"},
+    };
+    struct worker_report report = {.drains = drains, .ndrains = 2};
+    struct worker_report *reports[] = {&report};
+    struct node_facts with_file = {.uses_file = true,
+                                   .file = {.up = 1, .rows = 3, .refused = 2, .read_at_ms = 5001}};
+    struct snapshot s;
+    struct buf out = print(reports, 1, metrics_render), text = BUF_INIT(SNAPSHOT_TEXT_MAX);
+
+    (void)state;
+    has_line(&out, "logtrain_drain_info{drain=\"http://a:80#000001\",source=\"operator\","
+                   "namespace=\"\",promise=\"confirmed\"} 1");
+    has_line(&out, "logtrain_drain_info{drain=\"http://b:80#000002\",source=\"workload\","
+                   "namespace=\"shop\",promise=\"confirmed\"} 1");
+    assert_null(strstr(out.p, "logtrain_routes_file"));
+    buf_release(&out);
+    out = print(reports, 1, metrics_render_public);
+    assert_non_null(strstr(out.p, "logtrain_drain_info{drain=\"http://a:80#000001\""));
+    assert_null(strstr(out.p, "workload"));
+    assert_null(strstr(out.p, "shop"));
+    buf_release(&out);
+
+    snapshot_init(&s, reports, 1, &with_file);
+    assert_int_equal(metrics_render(&s, &text), 0);
+    snapshot_release(&s);
+    has_line(&text, "logtrain_routes_file_up 1");
+    has_line(&text, "logtrain_routes_file_routes 3");
+    has_line(&text, "logtrain_routes_file_refused_routes 2");
+    has_line(&text, "logtrain_routes_file_read_timestamp_seconds 5.001");
+    assert_true(read_strictly(&text) > 50);
+    buf_release(&text);
+}
+
 static void a_silent_worker_is_admitted(void **state)
 {
     struct worker_report *const half[] = {&one, NULL};
@@ -440,10 +483,14 @@ static void the_process_is_measured(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_text_is_strictly_right), cmocka_unit_test(drains_are_added_up),
-        cmocka_unit_test(the_node_is_added_up),       cmocka_unit_test(a_silent_worker_is_admitted),
-        cmocka_unit_test(labels_are_escaped),         cmocka_unit_test(drains_page_is_as_it_was),
+        cmocka_unit_test(the_text_is_strictly_right),
+        cmocka_unit_test(drains_are_added_up),
+        cmocka_unit_test(the_node_is_added_up),
+        cmocka_unit_test(a_silent_worker_is_admitted),
+        cmocka_unit_test(labels_are_escaped),
+        cmocka_unit_test(drains_page_is_as_it_was),
         cmocka_unit_test(the_process_is_measured),
+        cmocka_unit_test(drains_and_routes_are_described),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

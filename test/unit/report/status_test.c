@@ -200,6 +200,15 @@ static void L18_not_ready_before_the_first_read(void **state)
     f->facts.postgres.up = 0;
     expect(f, get(f, "/readyz"), "HTTP/1.1 200", "degraded: postgres is away");
 
+    f->facts.uses_file = true;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 200", "degraded: the routes file cannot be read");
+    f->facts.file.up = 1;
+    f->facts.file.refused = 3;
+    expect(f, get(f, "/readyz"), "HTTP/1.1 200",
+           "degraded: 3 routes of the routes file are refused");
+    f->facts.uses_file = false;
+    f->facts.file.refused = 0;
+
     f->facts.uses_kube = true; /* for names only: paths tell them as well */
     expect(f, get(f, "/readyz"), "HTTP/1.1 200", "ready\n");
     f->facts.kube.needed = true;
