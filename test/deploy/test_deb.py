@@ -166,7 +166,7 @@ def build(bare, suite, version, out):
         tree.mkdir()
         subprocess.run(f"tar --null -T - -c | tar -x -C {tree}", shell=True, input=names.encode(), cwd=ROOT, check=True)
         bare("/src/scripts/bootstrap", "--demo")
-        bare("apt-get", "-q", "install", "-y", "--no-install-recommends", "debhelper")
+        bare("apt-get", "-q", "install", "-y", "--no-install-recommends", "debhelper", "build-essential")
     return bare.root / bare("env", f"LOGTRAIN_DEB_VERSION={version}", "/src/scripts/deb", "/out").split()[-1].lstrip("/")
 
 
