@@ -271,10 +271,11 @@ static bool to_closed(struct drain *d)
 void drain_disconnected_for(struct drain *d, enum verdict v, int64_t retry_after_ms,
                             const struct err *e)
 {
-    bool was_open = d->state == DRAIN_OPEN, soon = d->soon;
+    bool was_open = d->state == DRAIN_OPEN, soon;
 
-    d->soon = false;
     worker_settle_now(d->worker, d);
+    soon = d->soon;
+    d->soon = false;
     if (was_open)
         d->counters.disconnects++;
     else
@@ -384,7 +385,7 @@ static bool more_pending(const struct batch *b)
 bool drain_work(struct drain *d)
 {
     struct batch *b;
-    bool alone;
+    bool alone, sure;
 
     if (list_empty(&d->ready) || d->ninflight >= d->slots)
         return false;
@@ -401,7 +402,8 @@ bool drain_work(struct drain *d)
         return false;
     }
     alone = drain_seeks(d);
-    if (alone && drain_unconfirmed(d))
+    sure = alone && drain_seek_is_sure(d);
+    if (alone && (sure ? drain_unconfirmed(d) : d->ninflight > 0))
         return false;
     b = batch_fill(d);
     if (!b) { /* the next ones have waited with these: after a start most have nothing to read */
@@ -410,6 +412,10 @@ bool drain_work(struct drain *d)
     }
     d->lingered = !list_empty(&d->ready) || more_pending(b);
     d->alone = alone;
+    d->sure = sure;
+    b->alone = alone;
+    if (!alone)
+        drain_seek_sent(d, b->records);
     drain_send(d, b);
     return !list_empty(&d->ready) && d->ninflight < d->slots;
 }

@@ -77,6 +77,7 @@ struct batch {
     uint64_t moved_at;     /* loop time at which the peer last took some of it */
     size_t answer;         /* bytes of the peer's answer that are in memory */
     bool sent;             /* all of the body is with the kernel */
+    bool alone;            /* as drain->alone */
     bool guessed;          /* REJECTED because the connection ended; the peer did not say so */
     bool shelved;          /* it was let go, and may be made again */
     uint64_t shelved_hash; /* what it must be then; 0 = of the same length will do */
@@ -202,9 +203,12 @@ struct drain {
     bool
         pipelined; /* the member's: one pipe in order, so a stream may have several batches in it */
     bool lags;     /* the member's: not pipelined, but it settles as SENT; see seek.c */
-    bool alone;  /* if it lags: what is in flight is all that is unconfirmed. The member settles it
-                     as DELIVERED when it is confirmed, or as drain_blame() says */
-    bool blamed; /* a connection ended as drain_blame() means it; nothing was confirmed since */
+    bool alone;    /* if it lags: a record is sought, and one batch is in flight. The member settles
+                     it as drain_seek_step() or drain_blame() says */
+    bool sure; /* ... and only it is unconfirmed, and nothing follows it before it is confirmed */
+    bool searched; /* a record was sought once ... */
+    bool hasty;    /* ... and nothing was found yet that tells of one */
+    bool blamed;   /* a connection ended as drain_blame() means it; nothing was confirmed since */
     uint64_t sought_at; /* drain->accepted when the search began */
     bool soon; /* ... and what it ended at is being sought: connect again without a backoff */
     uint64_t reached;  /* the member's, if pipelined: how much of what it was given (batch->end) the
@@ -220,7 +224,8 @@ struct drain {
     size_t batch_target;   /* bytes a batch is filled to now */
     size_t batch_limit;    /* learned from TOO_LARGE; 0 = none */
     uint32_t record_limit; /* halved by REJECTED, doubled by DELIVERED; 0 = none */
-    uint64_t suspect;      /* records until the record limit is lifted */
+    uint64_t suspect;      /* records until the record limit is lifted ... */
+    uint64_t before;       /* ... and in front of them, if it lags, that are sent again first */
     uint64_t accepted;     /* answers by which the peer took something, since it was made */
     uint32_t refused_run;  /* records passed over since then ... */
     uint32_t suspects;     /* ... and refused, but not passed over, since then or the last pause */
@@ -291,6 +296,9 @@ bool drain_confirm_old(struct drain *d);
  * TOO_LARGE if it said that of a message, else OFFLINE. True when that is the oldest batch: settle
  * it as REJECTED or TOO_LARGE, the others as OFFLINE. False: all as OFFLINE. */
 bool drain_blame(struct drain *d, enum verdict said);
+/* For a batch that goes alone and had its answer <for_ms> ago: settle it as SENT, so that the next
+ * one follows, or as DELIVERED? 0 = not yet. */
+enum verdict drain_seek_step(const struct drain *d, uint64_t for_ms);
 /* The peer ends the connection in order: what was settled as SENT is confirmed. */
 void drain_closed_by_peer(struct drain *d);
 /* Something is unconfirmed. */

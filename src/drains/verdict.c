@@ -78,6 +78,8 @@ void drain_grow(struct drain *d, const struct batch *b)
 
     if (b->len >= d->batch_target / 2)
         d->batch_target = d->batch_target * 2 > max ? max : d->batch_target * 2;
+    if (d->lags && !b->alone)
+        return;
     if (d->suspect > b->records) {
         d->suspect -= b->records;
         d->record_limit = d->lags ? drain_seek_limit(d->suspect) : d->record_limit * 2;
@@ -135,7 +137,7 @@ void drain_act_on(struct batch *b)
         taken = false;
         d->counters.retries++;
         drain_give_back(d, b);
-        if (!d->pipelined)
+        if (!d->pipelined && !d->soon)
             drain_failed(d, b->verdict, b->retry_after_ms, &b->err);
         break;
     }

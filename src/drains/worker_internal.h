@@ -152,10 +152,14 @@ struct log_cause drain_cause(const struct drain *d);
 
 /* ---- seek.c ---- */
 
-/* Is the next batch one that nothing else may be unconfirmed beside? */
+/* Does the next batch go alone? */
 bool drain_seeks(const struct drain *d);
+/* ... and may nothing else be unconfirmed beside it? */
+bool drain_seek_is_sure(const struct drain *d);
 /* How many of <n> records, one of which the peer fails at, are tried next. */
 uint32_t drain_seek_limit(uint64_t n);
+/* So many records are handed over. */
+void drain_seek_sent(struct drain *d, uint32_t records);
 /* The connection is gone, and the search goes on with the next one. */
 void drain_seek_on(struct drain *d, const struct err *e);
 /* Its next record was refused alone, or stands behind such a one. */

@@ -10,7 +10,7 @@
  * whole lines. compression=none: text messages.
  *
  * A batch stays with us until its Pong, then it is the ledger's. One that goes alone (drain->alone)
- * stays until it is confirmed, because it is the one that an end may blame; see seek.c.
+ * stays until the next one may follow, because it is the one that an end may blame; see seek.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -102,11 +102,13 @@ static void let_go(struct drain_ws *w, enum verdict v)
 static void poll_fired(void *arg)
 {
     struct drain_ws *w = arg;
-    bool more = drain_confirm_old(&w->base);
+    uint64_t now = loop_now(worker_loop(w->base.worker));
+    bool more = drain_confirm_old(&w->base) || w->ponged_ms;
+    enum verdict v = w->ponged_ms ? drain_seek_step(&w->base, now - w->ponged_ms) : 0;
 
-    if (w->ponged_ms && w->ponged_ms + COMMIT_LAG_MS <= loop_now(worker_loop(w->base.worker)))
-        let_go(w, VERDICT_DELIVERED);
-    if (more || w->ponged_ms)
+    if (v)
+        let_go(w, v);
+    if (more)
         loop_timer_start(w->poll, POLL_MS);
 }
 

@@ -92,17 +92,20 @@ def received(oracle, peer, d, rejected):
     assert counter(d, "unconfirmed") == 0
 
 
-@pytest.mark.parametrize("how, place", [(how, 583) for how in ("raise", "reset", "end", 1002, 1007, 1009, 4000)] + [("raise", 0)])
-def test_L11_a_receiver_that_fails_at_a_line(node, oracle, daemon, websocket, how, place):
+@pytest.mark.slow
+@pytest.mark.parametrize("how, place, lines", [(how, 583, 1000) for how in ("raise", "reset")] + [("raise", 0, 1000)] +
+                         [(how, 23, 40) for how in ("end", 1002, 1007, 1009, 4000)])
+def test_L11_a_receiver_that_fails_at_a_line(node, oracle, daemon, websocket, how, place, lines):
     """Its library has sent the Pongs; its program has not processed what they were for. All of that comes again, in smaller and
     smaller messages, until the line that it fails at stands alone: that one is passed over, counted and told."""
     peer = websocket(fails=(how, BAD))
     c, source = node.container("web-0"), oracle.source("a")
     d = daemon(node, routes=[("*", peer.url())])
-    c.write(source.take(place) + [BAD] + source.take(1000 - place))
+    c.write(source.take(place) + [BAD] + source.take(lines - place))
     received(oracle, peer, d, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["raise", "reset"])
 def test_L11_several_such_lines_of_several_streams(node, oracle, daemon, websocket, how):
@@ -110,7 +113,7 @@ def test_L11_several_such_lines_of_several_streams(node, oracle, daemon, websock
     d = daemon(node, routes=[("*", peer.url())])
     for i in range(2):
         source = oracle.source(f"s{i}")
-        node.container(f"web-{i}").write(source.take(100) + [BAD] + source.take(100) + ([BAD] if i else []) + source.take(1))
+        node.container(f"web-{i}").write(source.take(12) + [BAD] + source.take(12) + ([BAD] if i else []) + source.take(1))
     received(oracle, peer, d, 3)
 
 
@@ -273,6 +276,7 @@ def test_D22_goodbye_while_idle(node, oracle, daemon, websocket, code):
     assert not d.log_lines("drain failing") and counter(d, "disconnects") == 0
 
 
+@pytest.mark.slow
 def test_D22_message_too_large(node, oracle, daemon, websocket):
     """The receiver's limit is learned from its 1009, and kept; the line that is too long alone is passed over."""
     peer = websocket(max_size=20000)

@@ -18,8 +18,13 @@ struct peer {
     struct fake *f;
     fails_fn fails;
     enum verdict says;         /* OFFLINE = nothing, it only ends */
+    unsigned delay_ms;         /* so long after a line that it fails at the connection ends */
     unsigned taken[LINES_MAX]; /* by the program, how often */
     unsigned ends;
+    bool failed;         /* on this connection, which ends at <ends_at> */
+    uint64_t ends_at;    /* loop time */
+    uint64_t ponged_at;  /* of the batch that is there */
+    struct batch *asked; /* it */
 };
 
 static bool nothing(unsigned n)
@@ -39,6 +44,11 @@ static bool the_first(unsigned n)
     return n == 0;
 }
 
+static bool the_last(unsigned n)
+{
+    return n == 999;
+}
+
 static bool in_the_middle(unsigned n)
 {
     return n == 583;
@@ -49,8 +59,8 @@ static bool some(unsigned n)
     return n == 3 || n == 4 || n == 700 || n == 998;
 }
 
-/* What its program takes of the batch that is there. False: it fails. */
-static bool process(struct peer *p)
+/* Its program takes what it can of the batch that is there. */
+static void process(struct peer *p)
 {
     struct str line;
 
@@ -59,11 +69,12 @@ static bool process(struct peer *p)
 
         if (sscanf(line.p, "line %u", &n) != 1)
             continue;
-        if (p->fails(n))
-            return false;
-        p->taken[n]++;
+        if (!p->failed && p->fails(n)) {
+            p->failed = true;
+            p->ends_at = w.now + p->delay_ms;
+        }
+        p->taken[n] += !p->failed;
     }
-    return true;
 }
 
 static void end(struct peer *p)
@@ -73,6 +84,8 @@ static void end(struct peer *p)
     struct err e;
 
     p->ends++;
+    p->failed = false;
+    p->asked = NULL;
     p->f->written = 0;
     (void)err_set(&e, EPIPE, "the program failed");
     if (p->f->batch)
@@ -83,28 +96,33 @@ static void end(struct peer *p)
     turns(5);
 }
 
+/* The library answers at once, whatever becomes of it. */
 static void step(struct peer *p)
 {
     struct fake *f = p->f;
-    bool good;
+    enum verdict v = 0;
 
     if (f->opening)
         open_fake(0);
-    if (!f->batch) {
-        pass_ms(500);
-        (void)drain_confirm_old(&f->base);
-        turns(5);
+    if (f->batch && f->batch != p->asked) {
+        p->asked = f->batch;
+        p->ponged_at = w.now;
+        process(p);
+    }
+    if (p->failed && w.now >= p->ends_at) {
+        end(p);
         return;
     }
-    good = process(p);
-    if (!f->base.alone)
-        reply(f, VERDICT_SENT); /* the Pong was there before */
-    if (!good) {
-        end(p);
-    } else if (f->base.alone) {
-        pass_ms(COMMIT_LAG_MS);
-        reply(f, VERDICT_DELIVERED);
+    if (f->batch)
+        v = f->base.alone ? drain_seek_step(&f->base, w.now - p->ponged_at) : VERDICT_SENT;
+    if (v) {
+        p->asked = NULL;
+        reply(f, v);
+        return;
     }
+    pass_ms(500);
+    (void)drain_confirm_old(&f->base);
+    turns(5);
 }
 
 static struct peer start(fails_fn fails, enum verdict says, unsigned lines)
@@ -162,6 +180,43 @@ static void test_L11_a_line_in_the_middle(void **state)
     assert_in_range(w.now - since, 0, 120000); /* of the faked clock */
 }
 
+/* A program that does not fail at once is sought in steps that become as long as it takes. */
+static void test_L11_it_fails_late(void **state)
+{
+    static const unsigned delays[] = {400, 900, 1700, 2600, 4400};
+
+    for (size_t i = 0; i < ARRAY_LEN(delays); i++) {
+        struct peer p;
+
+        if (i) {
+            (void)teardown(state);
+            (void)setup(state);
+        }
+        p = start(some, VERDICT_OFFLINE, 1000);
+        p.delay_ms = delays[i];
+        run(&p);
+        all_came_but(&p, some, 1000);
+    }
+}
+
+/* Two ends in a row, and then all is well: nobody waits for the search. */
+static void test_L11_it_was_not_a_line(void **state)
+{
+    struct peer p = start(nothing, VERDICT_OFFLINE, 1000);
+    uint64_t since;
+
+    (void)state;
+    end(&p);
+    while (!p.f->batch)
+        step(&p);
+    end(&p);
+    assert_true(p.f->base.record_limit);
+    since = w.now;
+    run(&p);
+    all_came_but(&p, nothing, 1000);
+    assert_in_range(w.now - since, 0, 12000);
+}
+
 static void test_L11_the_first_line(void **state)
 {
     struct peer p = start(the_first, VERDICT_OFFLINE, 1000);
@@ -217,6 +272,21 @@ static void test_L11_the_first_end_is_no_search(void **state)
         assert_int_equal(p.taken[i], 1);
 }
 
+/* What the library had answered when the peer said that something is too large goes again as ever,
+ * not a part at a time. */
+static void test_L11_what_was_answered_goes_first(void **state)
+{
+    struct peer p = start(the_last, VERDICT_TOO_LARGE, 1000);
+    struct drain *d = &p.f->base;
+    uint64_t since = w.now;
+
+    (void)state;
+    d->batch_limit = 200; /* of bytes: many messages */
+    run(&p);
+    all_came_but(&p, the_last, 1000);
+    assert_in_range(w.now - since, 0, 40000);
+}
+
 static void test_L11_a_goodbye_confirms(void **state)
 {
     struct peer p = start(nothing, VERDICT_OFFLINE, 10);
@@ -250,11 +320,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_L11_a_line_in_the_middle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_L11_it_fails_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_L11_it_was_not_a_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_the_first_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_some_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_it_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_too_large_it_says, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_the_first_end_is_no_search, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_L11_what_was_answered_goes_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_a_goodbye_confirms, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_who_fails_at_everything_loses_nothing, setup,
                                         teardown),
