@@ -30,6 +30,20 @@ def pytest_configure(config):
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))  # the receivers of D26 need many
 
 
+def pytest_collection_modifyitems(config, items):
+    """The slow ones first, dealt to the heads of the chunks that xdist hands out at the start: else the last worker runs alone."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    rest = [item for item in items if not item.get_closest_marker("slow")]
+    chunk = max(len(items) // workers // 4, 2)
+    items[:] = []
+    for worker in range(workers):
+        mine = slow[worker::workers]
+        items += mine + rest[:max(chunk - len(mine), 0)]
+        del rest[:max(chunk - len(mine), 0)]
+    items += rest
+
+
 def pytest_report_header(config):
     return f"logtrain: {daemon_module.BIN}" + (" (sanitized: deadlines are longer)" if daemon_module.SANITIZED else "")
 

@@ -146,6 +146,7 @@ def seq(document):
     return line[1] if line else -1
 
 
+@pytest.mark.slow
 def test_D18_mixed_items(node, oracle, daemon, elastic):
     """201 and 409 are delivered, 429 and 503 come again, 400 is passed over and named, each exactly."""
     tries = {}

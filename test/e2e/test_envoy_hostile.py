@@ -78,6 +78,7 @@ def test_N05_many_proxies_wait(heard, client):  # noqa: F811
     assert not any(c.answers for c in conns) and h.metric("connection_errors_total") == 0
 
 
+@pytest.mark.slow
 def test_N05_one_dead_drain_does_not_stop_the_others(heard, client, http):  # noqa: F811
     """A gateway's stream has the entries of all. What the hostname of a dead drain has no room for is dropped and counted; the
     others arrive; and the end of such a call is no success."""

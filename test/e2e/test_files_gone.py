@@ -75,6 +75,7 @@ def held_now(d, node):
     return open_logs(d, node), watches(d), d.metric("logtrain_streams"), records(d)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("two_hops", [False, True], ids=["cri", "docker"])
 def test_L19_nothing_is_left_of_a_deleted_pod(node, oracle, daemon, http, two_hops):
@@ -105,6 +106,7 @@ def test_L19_nothing_is_left_of_a_deleted_pod(node, oracle, daemon, http, two_ho
     oracle.check(live.messages(), streams).assert_exact()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_L19_nothing_is_left_of_thousands(node, oracle, daemon, http):
     live = http()

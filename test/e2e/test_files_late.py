@@ -93,6 +93,7 @@ def test_L16_two_writers(node, oracle, daemon, sinks, layout):
     assert d.metric("logtrain_lost_bytes_total") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_L16_over_a_restart(node, oracle, daemon, sinks, how):
     """What is written to the old file while nobody runs is found, too, and nothing of it is read twice that was confirmed."""
@@ -230,6 +231,7 @@ def test_L16_logrotate_create(node, oracle, daemon, sinks):
     assert d.metric("logtrain_lost_bytes_total") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restart", [False, True], ids=["", "restart"])
 def test_L16_the_url_is_changed_meanwhile(node, oracle, daemon, sinks, restart):
     """Who comes for the same place goes on in the old file, too; on another worker, and in another run."""
@@ -280,6 +282,7 @@ def test_L16_the_route_is_away_meanwhile(node, oracle, api, kube, http):
     old.close()
 
 
+@pytest.mark.slow
 def test_L16_a_container_ends_while_its_receiver_is_down(node, oracle, daemon, sinks):
     """Its log is read to its end by the one and the other, and nothing is left behind."""
     d = daemon(node, drains=sinks.drains(), env=END)

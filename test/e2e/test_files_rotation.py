@@ -22,6 +22,7 @@ def held(d, node):
     return [path for path in d.fds() if path.startswith(str(node.root)) and path.endswith(" (deleted)")]
 
 
+@pytest.mark.slow
 def test_L20_truncated_within_a_linger(node, oracle, daemon, http):
     """What was written and truncated before anybody read it is lost, and each byte of it is declared."""
     peer = http()

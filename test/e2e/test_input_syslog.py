@@ -121,6 +121,7 @@ def test_T09_our_own_name_is_taken_from_a_stranger(daemon, syslog_tcp, http, tmp
     assert texts[4].count(b"payments") == 0  # raw is the message alone
 
 
+@pytest.mark.slow
 def test_N05_a_dead_drain_stops_senders_and_loses_nothing(daemon, syslog_tcp, tmp_path):
     peer = syslog_tcp()
     peer.refuse()

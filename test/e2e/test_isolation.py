@@ -341,6 +341,7 @@ def wait_settled(d, most):
     wait_for(settled, 60 * SLOW, lambda: f"{d.metric('logtrain_inflight_bytes'):g} bytes in flight")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speaks, options", HANGS)
 def test_T03_who_reads_nothing_holds_nothing(node, oracle, daemon, closing, http, speaks, options):
     """Forty receivers of each protocol that were well and read nothing any more: what they have in memory goes to others."""

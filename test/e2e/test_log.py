@@ -75,6 +75,7 @@ def test_T13_a_sender_of_rubbish_silences_no_other(daemon, http):
     assert d.log_lines(f"{SUPPRESSED}.*by=sender name=127.0.0.2 lines=[1-9]")
 
 
+@pytest.mark.slow
 def test_T13_a_stream_whose_records_are_refused_silences_no_other(node, oracle, daemon, http):
     """One drain of the operator's for all. What one namespace writes is refused, record by record; the other's line is said."""
     web = http(answers=poison(b"poison", 400))

@@ -55,6 +55,7 @@ def test_wildcards_and_other_routes_meet_in_one_drain(node, oracle, db, pg, sysl
     assert len(peer.connections) == 1, "the drain kept its connection"
 
 
+@pytest.mark.slow
 def test_lines_written_before_the_first_read_are_not_passed_over(node, oracle, db, pg, syslog_tcp, closing):
     """The database is away at start; what a new container writes meanwhile belongs to its routes, too."""
     peer = syslog_tcp()

@@ -300,6 +300,7 @@ def test_L03_one_slot_is_enough(node, oracle, daemon, http, tmp_path, which, dam
     assert is_whole(r.state) or is_whole(r.state), "both slots were written before it was ready; one look may fall into a write"
 
 
+@pytest.mark.slow
 def test_L03_any_bit_of_the_key(node, daemon):
     d = daemon(node, drains=[("*", "null://")], env={"READ_FROM": "end"})
     key = d.tmp / "state" / "lock"
