@@ -78,12 +78,16 @@ class KubeApi(Program):
 
     def start(self):
         c = self.certs
+        policy = self.dir / "audit-policy"
+        policy.write_text(json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+                                      "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}]}))
         self.spawn(_server(), "--etcd-servers", f"http://127.0.0.1:{self._etcd_port}", "--bind-address", "127.0.0.1",
                    "--advertise-address", "127.0.0.1", "--secure-port", self.port, "--cert-dir", self.dir,
                    "--tls-cert-file", c.pem("good"), "--tls-private-key-file", c.key("good"), "--client-ca-file", c.pem("ca"),
                    "--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", c.key("accounts"),
                    "--service-account-signing-key-file", c.key("accounts"), "--authorization-mode", "RBAC",
-                   "--service-cluster-ip-range", "10.0.0.0/24", "--endpoint-reconciler-type", "none", "--v", "0")
+                   "--service-cluster-ip-range", "10.0.0.0/24", "--endpoint-reconciler-type", "none", "--v", "0",
+                   "--audit-policy-file", policy, "--audit-log-path", self.dir / "audit", "--audit-log-mode", "blocking-strict")
         wait_for(self._is_ready, 90 * SLOW, lambda: f"the API server: {self.text()}")
         return self
 
@@ -162,6 +166,17 @@ class KubeApi(Program):
                               env={"PATH": os.environ["PATH"], "HOME": str(self.dir)})
         assert done.returncode == 0, f"kubectl {' '.join(map(str, args))}: {done.stderr}"
         return done.stdout
+
+    def audited(self, namespace="logtrain", name="logtrain"):
+        """{(verb, "group/resource")} that the ServiceAccount asked for, and was allowed."""
+        asked = set()
+        for line in (self.dir / "audit").read_text().splitlines():
+            event = json.loads(line)
+            of = event.get("objectRef", {})
+            if event["user"]["username"] == f"system:serviceaccount:{namespace}:{name}" and of.get("resource") and \
+                    event["annotations"].get("authorization.k8s.io/decision") == "allow":
+                asked.add((event["verb"], "/".join(filter(None, (of.get("apiGroup"), of["resource"])))))
+        return asked
 
     # what a pod of a DaemonSet gets
 
