@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/config_internal.h"
-#include "drains/spec.h"
+#include "drains/member.h"
 #include "inputs/hostnames.h"
 #include "inputs/trusted.h"
 
@@ -46,7 +46,9 @@ static int bad_word(const struct config_var *v, struct str word, const char *wha
 
 static bool is_owners_scheme(struct str word)
 {
-    for (const struct drain_scheme *s = drain_schemes(); s->name; s++)
+    const struct drain_scheme *s;
+
+    for (unsigned i = 0; (s = drain_scheme_at(i)); i++)
         if (!(s->flags & DRAIN_DEV_ONLY) && str_glob(word, str_of(s->name)))
             return true;
     return false;

@@ -2,7 +2,9 @@
  * --help: everything there is to set, from the tables that the parsers use.
  */
 #include "config/config.h"
-#include "drains/spec.h"
+#include "drains/member.h"
+
+#define HELP_SCHEMES_MAX 4096
 
 static const char head[] =
     "logtrain: sends the lines of container logs to drains.\n"
@@ -50,19 +52,33 @@ static int add_var(const struct config_var *v, struct buf *out)
 
 static int add_schemes(struct buf *out)
 {
-    for (const struct drain_scheme *s = drain_schemes(); s->name; s++)
-        if (buf_addf(out, "  %s://  %s%s\n", s->name, drain_promise_text(s->promise),
-                     s->ops ? "" : " (not in this build)") < 0)
+    const struct drain_scheme *s;
+
+    for (unsigned i = 0; (s = drain_scheme_at(i)); i++)
+        if (buf_addf(out, "  %s://  %s\n", s->name, drain_promise_text(s->promise)) < 0)
             return -1;
     return 0;
 }
 
+static int add_option(unsigned i, const struct drain_option *o, struct buf *out)
+{
+    struct buf schemes = BUF_INIT(HELP_SCHEMES_MAX);
+    int rc = drain_option_schemes(i, &schemes);
+
+    if (rc == 0)
+        rc = buf_addf(out, "  %s=%s%s%s%s\n        %s; default: %s\n", o->name, o->values,
+                      schemes.len ? "  (" : "", buf_cstr(&schemes), schemes.len ? ")" : "", o->help,
+                      o->fallback);
+    buf_release(&schemes);
+    return rc;
+}
+
 static int add_options(struct buf *out)
 {
-    for (const struct drain_option *o = drain_options(); o->name; o++)
-        if (buf_addf(out, "  %s=%s%s%s%s\n        %s; default: %s\n", o->name, o->values,
-                     *o->schemes ? "  (" : "", o->schemes, *o->schemes ? ")" : "", o->help,
-                     o->fallback) < 0)
+    const struct drain_option *o;
+
+    for (unsigned i = 0; (o = drain_option_at(i)); i++)
+        if (add_option(i, o, out) < 0)
             return -1;
     return 0;
 }

@@ -76,7 +76,7 @@ static struct loop_timer *timer_of(struct drain *d)
 
 struct drain *drain_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
-    struct drain *d = spec->scheme->ops->create(wk, spec, e);
+    struct drain *d = spec->scheme->member->ops->create(wk, spec, e);
 
     if (!d)
         return NULL;

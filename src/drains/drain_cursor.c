@@ -142,7 +142,7 @@ struct formatter *drain_cursor_formatter(struct drain_cursor *c)
         return c->formatter;
     if (spec->scheme->flags & (DRAIN_UDP | DRAIN_FRAMED))
         o.framing = FRAMING_OCTET; /* between us and the member: one frame is one datagram */
-    o.valid = spec->utf8_keep ? NULL : &c->drain->worker->valid;
+    o.valid = spec->utf8 == UTF8_KEEP ? NULL : &c->drain->worker->valid;
     o.id_first = spec->scheme->flags & DRAIN_FRAMED;
     c->formatter = formatter_create(&o, c->cursor.stream->identity);
     return c->formatter;

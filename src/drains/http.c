@@ -19,6 +19,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "drains/drain.h"
 #include "drains/gzip.h"
 #include "drains/http_internal.h"
 #include "drains/members.h"
@@ -126,7 +127,7 @@ struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind
     h->gzip = spec->gzip ? worker_gzip(wk) : NULL;
     list_init(&h->idle);
     list_init(&h->busy);
-    http_headers_init(&h->headers, spec);
+    http_headers_init(&h->headers, spec, kind->header ? kind->header(spec) : NULL);
     return &h->base;
 }
 
@@ -328,10 +329,10 @@ static const struct http_kind status_alone = {.verdict = status_verdict};
 static struct drain *http_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     (void)e; /* what may fail is done when there is something to send */
-    return http_create_as(&drain_http_ops, &status_alone, wk, spec);
+    return http_create_as(drain_http.ops, &status_alone, wk, spec);
 }
 
-const struct drain_ops drain_http_ops = {
+static const struct drain_ops ops = {
     .name = "http",
     .create = http_create,
     .send = http_post,
@@ -339,4 +340,36 @@ const struct drain_ops drain_http_ops = {
     .rest = http_rest,
     .close = http_close,
     .free = http_free,
+};
+
+#define HTTP (DRAIN_HTTP | DRAIN_BATCH | DRAIN_LINGER | DRAIN_UTF8)
+#define SYSLOG (DRAIN_HTTP_MANY | DRAIN_FRAMING)
+#define GELF (DRAIN_HTTP | DRAIN_ONE_FORMAT)
+
+static const struct drain_scheme schemes[] = {
+    {"http", &drain_http, 80, HTTP, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_NONE, NULL},
+    {"https", &drain_http, 443, HTTP | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_NONE,
+     NULL},
+    {"syslog+http", &drain_http, 80, SYSLOG, PROMISE_CONFIRMED, FORMAT_RFC5424, FRAMING_LF, NULL},
+    {"syslog+https", &drain_http, 443, SYSLOG | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_RFC5424,
+     FRAMING_LF, NULL},
+    {"gelf+http", &drain_http, 12201, GELF, PROMISE_CONFIRMED, FORMAT_GELF, FRAMING_NONE, "/gelf"},
+    {"gelf+https", &drain_http, 12201, GELF | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_GELF,
+     FRAMING_NONE, "/gelf"},
+    {.name = NULL},
+};
+
+/* Receivers of text alone often give up at a byte that is no UTF-8. */
+static int settle(struct drain_spec *s, struct err *e)
+{
+    (void)e;
+    if (s->utf8 == UTF8_UNSET && s->format.format == FORMAT_RAW)
+        s->utf8 = UTF8_VALID;
+    return 0;
+}
+
+const struct drain_member drain_http = {
+    .ops = &ops,
+    .schemes = schemes,
+    .settle = settle,
 };

@@ -13,6 +13,9 @@ struct http_kind {
     bool want_body; /* of the answer, which is held against the body that was sent */
     /* What the answer, or the lack of one, means for <b>. Fills b->err unless it is DELIVERED. */
     enum verdict (*verdict)(const struct http_answer *a, const struct err *e, struct batch *b);
+    /* A header of its own, "name: value", for each request; a heap string, NULL = none. The client
+     * sends the URL's login, unless this is another "authorization". */
+    char *(*header)(const struct drain_spec *s);
 };
 /* For the ops of such a member: its create() calls the first, the others are as they are. */
 struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
@@ -39,11 +42,11 @@ enum verdict http_verdict(const struct http_answer *a, const struct err *e, stru
 #define HTTP_HEADERS_MAX 3
 struct http_headers {
     char type[64];                          /* "content-type: application/json" */
-    char *authorization;                    /* owned; NULL = none, or the user's login */
+    char *own;                              /* owned, the member's; NULL = none */
     const char *list[HTTP_HEADERS_MAX + 1]; /* into these; NULL-terminated */
 };
-/* In place: <h> must not move afterwards. */
-void http_headers_init(struct http_headers *h, const struct drain_spec *s);
+/* In place: <h> must not move afterwards. Takes <own>, which may be NULL. */
+void http_headers_init(struct http_headers *h, const struct drain_spec *s, char *own);
 void http_headers_release(struct http_headers *h);
 
 #endif

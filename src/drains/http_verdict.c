@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "drains/http_internal.h"
@@ -87,43 +86,15 @@ enum verdict http_verdict(const struct http_answer *a, const struct err *e, stru
     return r->verdict;
 }
 
-/* Basic is what the client makes of a URL's userinfo anyway. */
-static char *authorization(const struct drain_spec *s)
-{
-    struct buf both = BUF_INIT(URL_MAX), header = BUF_INIT(2 * URL_MAX);
-    char *text = NULL;
-    int rc;
-
-    if (s->auth == AUTH_BEARER) {
-        rc = buf_addf(&header, "authorization: Bearer %.*s", STR_ARG(s->url.password));
-    } else if (s->auth == AUTH_APIKEY) {
-        rc = buf_addf(&header, "authorization: ApiKey ");
-        rc |= buf_add_str(&both, s->url.user) | buf_add_ch(&both, ':');
-        rc |= buf_add_str(&both, s->url.password);
-        rc |= base64_encode(buf_str(&both), &header);
-    } else {
-        return NULL;
-    }
-    if (rc < 0)
-        BUG("http: credentials longer than a url");
-    text = str_dup(buf_str(&header));
-    explicit_bzero(header.p, header.len);
-    if (both.p)
-        explicit_bzero(both.p, both.len);
-    buf_release(&both);
-    buf_release(&header);
-    return text;
-}
-
 void http_headers_release(struct http_headers *h)
 {
-    if (h->authorization)
-        explicit_bzero(h->authorization, strlen(h->authorization));
-    free(h->authorization);
-    h->authorization = NULL;
+    if (h->own)
+        explicit_bzero(h->own, strlen(h->own));
+    free(h->own);
+    h->own = NULL;
 }
 
-void http_headers_init(struct http_headers *h, const struct drain_spec *s)
+void http_headers_init(struct http_headers *h, const struct drain_spec *s, char *own)
 {
     const char *type = format_content_type(s->format.format, s->format.framing);
     unsigned n = 0;
@@ -133,8 +104,8 @@ void http_headers_init(struct http_headers *h, const struct drain_spec *s)
     h->list[n++] = h->type;
     if (s->gzip)
         h->list[n++] = "content-encoding: gzip";
-    h->authorization = authorization(s);
-    if (h->authorization)
-        h->list[n++] = h->authorization;
+    h->own = own;
+    if (own)
+        h->list[n++] = own;
     h->list[n] = NULL;
 }

@@ -1,19 +1,23 @@
 /*
- * The members of the family: one const ops table each, for the scheme table alone. Nobody calls a
- * member but through drain_*().
+ * The members of the family, in the order of --help: a line for each. Nobody calls a member but
+ * through drain_*() and its descriptor.
  */
 #ifndef DRAINS_MEMBERS_H
 #define DRAINS_MEMBERS_H
 
-#include "drains/drain.h"
+#include "drains/member.h"
 
-extern const struct drain_ops drain_elastic_ops; /* elastic.c: es, elasticsearch */
-extern const struct drain_ops drain_http_ops;    /* http.c: http, https, syslog+http, gelf+http */
-extern const struct drain_ops drain_null_ops;    /* null.c: takes everything, keeps nothing */
-extern const struct drain_ops drain_redis_ops;   /* redis.c: redis, rediss */
-extern const struct drain_ops drain_stdout_ops;  /* stdout.c: our own standard output */
-extern const struct drain_ops drain_syslog_ops;  /* syslog.c: syslog+tcp, syslog+tls, gelf+tcp */
-extern const struct drain_ops drain_syslog_udp_ops; /* syslog_udp.c: syslog+udp, syslog, gelf+udp */
-extern const struct drain_ops drain_ws_ops;         /* ws.c: ws, wss */
+#define DRAIN_MEMBERS(MEMBER)                                                                      \
+    MEMBER(drain_syslog)                                                                           \
+    MEMBER(drain_syslog_udp)                                                                       \
+    MEMBER(drain_http)                                                                             \
+    MEMBER(drain_redis)                                                                            \
+    MEMBER(drain_ws)                                                                               \
+    MEMBER(drain_elastic)                                                                          \
+    MEMBER(drain_stdout)                                                                           \
+    MEMBER(drain_null)
+
+#define DRAIN_MEMBER_DECLARE(member) extern const struct drain_member member;
+DRAIN_MEMBERS(DRAIN_MEMBER_DECLARE)
 
 #endif

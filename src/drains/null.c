@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "drains/drain.h"
 #include "drains/members.h"
 
 static struct drain *null_create(struct worker *wk, struct drain_spec *spec, struct err *e)
@@ -10,7 +11,7 @@ static struct drain *null_create(struct worker *wk, struct drain_spec *spec, str
     struct drain *d = xcalloc(1, sizeof(*d));
 
     (void)e; /* nothing can fail */
-    drain_init(d, &drain_null_ops, wk, spec);
+    drain_init(d, drain_null.ops, wk, spec);
     d->slots = 1;
     return d;
 }
@@ -33,10 +34,17 @@ static void null_free(struct drain *d)
     free(d);
 }
 
-const struct drain_ops drain_null_ops = {
+static const struct drain_ops ops = {
     .name = "null",
     .create = null_create,
     .send = null_send,
     .close = null_close,
     .free = null_free,
 };
+
+static const struct drain_scheme schemes[] = {
+    {"null", &drain_null, 0, DRAIN_NO_HOST, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF, NULL},
+    {.name = NULL},
+};
+
+const struct drain_member drain_null = {.ops = &ops, .schemes = schemes};

@@ -18,14 +18,13 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "drains/members.h"
 #include "drains/redis_internal.h"
 #include "drains/worker.h"
 #include "net/conn.h"
 
 static struct drain_redis *redis_of(struct drain *d)
 {
-    if (d->ops != &drain_redis_ops)
+    if (d->ops != &redis_ops)
         BUG("drain: '%s' taken for 'redis'", d->ops->name);
     return container_of(d, struct drain_redis, base);
 }
@@ -142,7 +141,7 @@ static void redis_shelve(struct drain *d, struct batch *b)
 
 static enum redis_type wanted(const struct drain_spec *s)
 {
-    return s->mode == REDIS_STREAM ? REDIS_BULK : REDIS_INTEGER;
+    return redis_options_of(s)->mode == REDIS_STREAM ? REDIS_BULK : REDIS_INTEGER;
 }
 
 /* The reply to <p>'s next record. */
@@ -159,7 +158,8 @@ static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
     }
     if (v == VERDICT_DELIVERED) {
         r->answered = true;
-        r->base.counters.unsubscribed += r->base.spec->mode == REDIS_PUBLISH && reply->integer == 0;
+        r->base.counters.unsubscribed +=
+            redis_options_of(r->base.spec)->mode == REDIS_PUBLISH && reply->integer == 0;
     } else {
         batch_outcomes(b)[p->record] = (unsigned char)v;
         p->failed = true;
@@ -412,7 +412,7 @@ static struct drain *redis_create(struct worker *wk, struct drain_spec *spec, st
             return NULL;
     }
     r = xcalloc(1, sizeof(*r));
-    drain_init(&r->base, &drain_redis_ops, wk, spec);
+    drain_init(&r->base, &redis_ops, wk, spec);
     r->base.slots = REDIS_SLOTS;
     r->tls = tls;
     buf_init(&r->out, REDIS_OUT_MAX);
@@ -447,7 +447,7 @@ static void redis_free(struct drain *d)
     free(r);
 }
 
-const struct drain_ops drain_redis_ops = {
+const struct drain_ops redis_ops = {
     .name = "redis",
     .create = redis_create,
     .open = redis_open,

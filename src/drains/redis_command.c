@@ -43,6 +43,7 @@ static int add_number(struct buf *out, uint64_t n)
 
 int redis_greet(struct buf *out, const struct drain_spec *s)
 {
+    const struct redis_options *own = s->own;
     const struct url *u = &s->url;
     int commands = 0, rc = 0;
 
@@ -53,9 +54,9 @@ int redis_greet(struct buf *out, const struct drain_spec *s)
                  : 0;
         commands++;
     }
-    if (rc == 0 && s->db) {
+    if (rc == 0 && own->db) {
         rc = add_count(out, '*', 2) < 0 || add_part(out, STR("SELECT")) < 0 ||
-                     add_number(out, s->db) < 0
+                     add_number(out, own->db) < 0
                  ? -1
                  : 0;
         commands++;
@@ -67,28 +68,30 @@ int redis_greet(struct buf *out, const struct drain_spec *s)
 
 bool redis_trims(const struct drain_spec *s)
 {
-    return s->mode == REDIS_LIST && s->maxlen;
+    const struct redis_options *own = s->own;
+
+    return own->mode == REDIS_LIST && own->maxlen;
 }
 
 /* Everything of XADD up to the record's id. */
-static int begin_xadd(struct buf *out, const struct drain_spec *s, struct str key)
+static int begin_xadd(struct buf *out, const struct redis_options *own, struct str key)
 {
-    if (add_count(out, '*', s->maxlen ? 10 : 7) < 0 || add_part(out, STR("XADD")) < 0 ||
+    if (add_count(out, '*', own->maxlen ? 10 : 7) < 0 || add_part(out, STR("XADD")) < 0 ||
         add_part(out, key) < 0)
         return -1;
-    if (s->maxlen && (add_part(out, STR("MAXLEN")) < 0 || add_part(out, STR("~")) < 0 ||
-                      add_number(out, s->maxlen) < 0))
+    if (own->maxlen && (add_part(out, STR("MAXLEN")) < 0 || add_part(out, STR("~")) < 0 ||
+                        add_number(out, own->maxlen) < 0))
         return -1;
     return add_part(out, STR("*")) < 0 || add_part(out, STR("id")) < 0 ? -1 : 0;
 }
 
 /* Everything that does not depend on the record. */
-static int begin_command(struct buf *out, const struct drain_spec *s, struct str key)
+static int begin_command(struct buf *out, const struct redis_options *own, struct str key)
 {
-    if (s->mode == REDIS_STREAM)
-        return begin_xadd(out, s, key);
+    if (own->mode == REDIS_STREAM)
+        return begin_xadd(out, own, key);
     if (add_count(out, '*', 3) < 0 ||
-        add_part(out, s->mode == REDIS_LIST ? STR("RPUSH") : STR("PUBLISH")) < 0)
+        add_part(out, own->mode == REDIS_LIST ? STR("RPUSH") : STR("PUBLISH")) < 0)
         return -1;
     return add_part(out, key);
 }
@@ -107,10 +110,10 @@ static void next_frame(struct str *frames, struct str *id, struct str *bytes)
 }
 
 /* From the N-th last to the last: the newest N. */
-static int add_trim(struct buf *out, const struct drain_spec *s, struct str key)
+static int add_trim(struct buf *out, const struct redis_options *own, struct str key)
 {
     struct buf from = BUF_INIT(32);
-    int rc = buf_addf(&from, "-%llu", (unsigned long long)s->maxlen);
+    int rc = buf_addf(&from, "-%llu", (unsigned long long)own->maxlen);
 
     if (rc == 0 && (add_count(out, '*', 4) < 0 || add_part(out, STR("LTRIM")) < 0 ||
                     add_part(out, key) < 0 || add_part(out, buf_str(&from)) < 0))
@@ -124,23 +127,24 @@ static int add_trim(struct buf *out, const struct drain_spec *s, struct str key)
 static int add_range(struct buf *out, const struct drain_spec *s, const struct batch_range *r,
                      struct str *frames)
 {
+    const struct redis_options *own = s->own;
     const struct identity *whose = r->cursor->cursor.stream->identity;
-    struct str key = s->key ? str_of(s->key) : s->names ? whose->name : whose->hostname;
+    struct str key = own->key ? str_of(own->key) : s->names ? whose->name : whose->hostname;
     struct buf prefix = BUF_INIT(PREFIX_MAX);
-    int rc = begin_command(&prefix, s, key);
+    int rc = begin_command(&prefix, own, key);
 
     for (uint32_t i = 0; i < r->records && rc == 0; i++) {
         struct str id, bytes;
 
         next_frame(frames, &id, &bytes);
         rc = buf_add(out, prefix.p, prefix.len);
-        if (rc == 0 && s->mode == REDIS_STREAM)
+        if (rc == 0 && own->mode == REDIS_STREAM)
             rc = add_part(out, id) < 0 ? -1 : add_part(out, STR("message"));
         if (rc == 0)
             rc = add_part(out, bytes);
     }
     if (rc == 0 && redis_trims(s))
-        rc = add_trim(out, s, key);
+        rc = add_trim(out, own, key);
     buf_release(&prefix);
     return rc;
 }

@@ -9,6 +9,27 @@
 
 #define REDIS_REPLY_MAX (64 * 1024) /* bytes of one reply; ours are below a hundred */
 
+/* ---- redis_options.c ---- */
+
+/* What becomes of a record. */
+enum redis_mode { REDIS_PUBLISH = 0, REDIS_LIST, REDIS_STREAM };
+
+struct redis_options {
+    enum redis_mode mode;
+    char *key;       /* key=, or the path decoded; NULL = each record's hostname */
+    uint64_t maxlen; /* 0 = none */
+    unsigned db;
+};
+
+static inline const struct redis_options *redis_options_of(const struct drain_spec *s)
+{
+    return s->own;
+}
+
+/* ---- redis.c ---- */
+
+extern const struct drain_ops redis_ops;
+
 /* ---- redis_command.c ---- */
 
 /* AUTH and SELECT, as far as the URL asks for them. Returns how many commands, -1 without memory.

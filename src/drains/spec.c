@@ -18,11 +18,16 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "drains/members.h"
+#include "drains/member.h"
 #include "drains/spec_internal.h"
 
 #define SCHEME_SHOWN_MAX 32      /* a longer one is no scheme, and so may be a secret */
 #define MASKED_MAX (4 * URL_MAX) /* "***" for each one-letter value */
+
+static const struct drain_member *member_of(const struct drain_spec *s)
+{
+    return s->scheme->member;
+}
 
 static int find_scheme(struct drain_spec *s, struct err *e)
 {
@@ -31,8 +36,8 @@ static int find_scheme(struct drain_spec *s, struct err *e)
         return err_set(e, EINVAL, "unknown scheme");
     if (!s->scheme)
         return err_set(e, EINVAL, "unknown scheme '%.*s'", STR_ARG(s->url.scheme));
-    if (!s->scheme->ops)
-        return err_set(e, ENOTSUP, "scheme '%s' is known, but not in this build", s->scheme->name);
+    if (member_of(s)->own_size)
+        s->own = xcalloc(1, member_of(s)->own_size);
     return 0;
 }
 
@@ -46,9 +51,9 @@ static int check_place(struct drain_spec *s, struct err *e)
     if (!(flags & DRAIN_NO_HOST) && u->host.len == 0)
         return err_set(e, EINVAL, "no host");
     s->port = u->port ? u->port : s->scheme->port;
-    if (u->has_user && !(flags & (DRAIN_HTTP | DRAIN_LOGIN)))
+    if (u->has_user && !(flags & DRAIN_LOGIN))
         return err_set(e, EINVAL, "has no use for user and password");
-    if (u->path.len && !str_eq(u->path, STR("/")) && !(flags & (DRAIN_HTTP | DRAIN_PATH)))
+    if (u->path.len && !str_eq(u->path, STR("/")) && !(flags & DRAIN_PATH))
         return err_set(e, EINVAL, "has no use for a path");
     return 0;
 }
@@ -85,10 +90,10 @@ static int make_target(struct drain_spec *s, struct str passed, struct err *e)
     struct str path = s->url.path.len ? s->url.path : STR("/");
     int rc = 0;
 
-    if (s->scheme->flags & DRAIN_HTTP && s->scheme->flags & DRAIN_GELF && str_eq(path, STR("/")))
-        path = STR("/gelf");
-    if (s->scheme->flags & DRAIN_ELASTIC) {
-        rc = elastic_target(path, passed, &target);
+    if (s->scheme->path && str_eq(path, STR("/")))
+        path = str_of(s->scheme->path);
+    if (member_of(s)->add_target) {
+        rc = member_of(s)->add_target(s, path, passed, &target);
     } else {
         rc = buf_add_str(&target, path);
         if (rc == 0 && passed.len)
@@ -110,7 +115,6 @@ static int fill(struct drain_spec *s, struct err *e)
     int rc;
 
     drain_options_default(s);
-    s->format.index_namespace = s->owner;
     rc = check_place(s, e);
     if (rc == 0)
         rc = drain_options_parse(s, &passed, e);
@@ -178,9 +182,7 @@ struct drain_place drain_spec_place(const struct drain_spec *s, const uint64_t k
 
 bool drain_spec_addresses(const struct drain_spec *s)
 {
-    if (s->scheme->flags & DRAIN_ELASTIC)
-        return !s->index;
-    return s->scheme->ops == &drain_redis_ops && !s->key;
+    return member_of(s)->addresses && member_of(s)->addresses(s);
 }
 
 void drain_spec_use_names(struct drain_spec *s)
@@ -208,18 +210,18 @@ void drain_spec_unref(struct drain_spec *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (s->own)
+        drain_options_release(member_of(s)->options, s->own);
+    free(s->own);
     url_release(&s->url);
     secret_free(s->id);
     secret_free(s->target);
-    secret_free(s->token);
-    free(s->key);
     free(s->group);
     free(s->name);
     free(s->ca);
     free(s->client_cert);
     secret_free(s->client_key);
     free(s->servername);
-    free(s->index);
     free(s);
 }
 
@@ -251,10 +253,7 @@ const char *drain_batch_name(enum drain_batch b)
 
 /* ---- --check ---- */
 
-static int line(struct buf *out, const char *key, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int line(struct buf *out, const char *key, const char *fmt, ...)
+int drain_spec_line(struct buf *out, const char *key, const char *fmt, ...)
 {
     va_list ap;
     int rc = buf_addf(out, "%-12s ", key);
@@ -293,87 +292,74 @@ static const char *framing_text(enum framing f)
     BUG("drain: no such framing: %d", (int)f);
 }
 
-static const char *auth_text(enum drain_auth a)
+/* The member's own lines of <section>. */
+static int describe_own(const struct drain_spec *s, enum drain_section section, struct buf *out)
 {
-    switch (a) {
-    case AUTH_BASIC:
-        return "as basic authentication";
-    case AUTH_APIKEY:
-        return "as API key";
-    case AUTH_BEARER:
-        return "as bearer token";
-    }
-    BUG("drain: no such auth: %d", (int)a);
+    return member_of(s)->describe ? member_of(s)->describe(s, section, out) : 0;
 }
 
 static int describe_place(const struct drain_spec *s, struct buf *out)
 {
-    int rc = line(out, "scheme", "%s", s->scheme->name);
+    int rc = drain_spec_line(out, "scheme", "%s", s->scheme->name);
 
     if (rc == 0 && s->url.host.len)
-        rc = line(out, "host", "%.*s", STR_ARG(s->url.host));
+        rc = drain_spec_line(out, "host", "%.*s", STR_ARG(s->url.host));
     if (rc == 0 && s->port)
-        rc = line(out, "port", "%u%s", s->port, s->url.port ? "" : " (default)");
+        rc = drain_spec_line(out, "port", "%u%s", s->port, s->url.port ? "" : " (default)");
     if (rc == 0 && !(s->scheme->flags & (DRAIN_NO_HOST | DRAIN_UDP)))
-        rc = line(out, "tls", "%s", tls_text(s));
+        rc = drain_spec_line(out, "tls", "%s", tls_text(s));
     if (rc == 0 && s->servername)
-        rc = line(out, "server name", "%s, verified and sent in place of the host", s->servername);
+        rc = drain_spec_line(out, "server name", "%s, verified and sent in place of the host",
+                             s->servername);
     if (rc == 0 && s->client_cert)
-        rc = line(out, "client", "shows a certificate of its own");
+        rc = drain_spec_line(out, "client", "shows a certificate of its own");
     if (rc == 0 && s->url.has_user)
-        rc = line(out, "user", "given, sent %s",
-                  s->scheme->ops == &drain_redis_ops ? "with AUTH" : auth_text(s->auth));
-    if (rc == 0 && s->token)
-        rc = line(out, "token", "given, sent as bearer token");
-    return rc;
+        rc = drain_spec_line(out, "user", "given, sent %s",
+                             member_of(s)->login ? member_of(s)->login(s)
+                                                 : "as basic authentication");
+    return rc == 0 ? describe_own(s, SECTION_PLACE, out) : rc;
 }
 
 static int describe_format(const struct drain_spec *s, struct buf *out)
 {
-    int rc = line(out, "format", "%s%s", format_name(s->format.format),
-                  s->format.sd ? ", with sd=true" : "");
+    int rc = drain_spec_line(out, "format", "%s%s", format_name(s->format.format),
+                             s->format.sd ? ", with sd=true" : "");
 
     if (rc == 0)
-        rc = line(out, "framing", "%s", framing_text(s->format.framing));
-    if (rc == 0 && s->scheme->flags & DRAIN_ELASTIC)
-        rc = line(out, "index", "%s",
-                  s->index   ? s->index
-                  : s->owner ? "logtrain-<namespace>"
-                             : "the hostname of each record (under a pattern its workload's "
-                               "true name), made legal");
+        rc = drain_spec_line(out, "framing", "%s", framing_text(s->format.framing));
+    if (rc == 0)
+        rc = describe_own(s, SECTION_FORMAT, out);
     if (rc == 0 && s->format.max)
-        rc = line(out, "max", "%zu bytes a record", s->format.max);
+        rc = drain_spec_line(out, "max", "%zu bytes a record", s->format.max);
     return rc;
 }
 
 static int describe_sending(const struct drain_spec *s, struct buf *out)
 {
-    int rc = line(out, "batch", "%s", drain_batch_name(s->batch));
+    int rc = drain_spec_line(out, "batch", "%s", drain_batch_name(s->batch));
 
-    if (rc == 0 && s->scheme->ops == &drain_redis_ops)
-        rc = redis_describe(s, out);
-    if (rc == 0 && s->scheme->ops == &drain_ws_ops)
-        rc = line(out, "message", "%s",
-                  s->gzip ? "binary, gzipped whole lines" : "text, whole lines");
-    if (rc == 0 && s->scheme->flags & DRAIN_HTTP) {
-        if (s->batch != BATCH_RECORD)
-            rc = line(out, "linger", "%llu ms", (unsigned long long)s->linger_ms);
-        if (rc == 0)
-            rc = line(out, "compression", "%s", s->gzip ? "gzip" : "none");
-    }
-    if (rc == 0 && !(s->scheme->flags & DRAIN_HTTP) && s->connections >= WORKERS_MAX)
-        rc = line(out, "connections", "one for each worker");
-    else if (rc == 0)
-        rc = line(out, "connections", "%u %s", s->connections,
-                  s->scheme->flags & DRAIN_HTTP ? "for each worker" : "in all");
-    if (rc == 0 && s->since_start)
-        rc = line(out, "since", "a new drain begins with all that the node still has");
-    if (rc == 0 && s->since_ms)
-        rc = line(out, "since", "a new drain begins with the lines of %llu s ago",
-                  (unsigned long long)(s->since_ms / 1000));
     if (rc == 0)
-        rc = line(out, "timeout", "%llu ms", (unsigned long long)s->timeout_ms);
-    return rc == 0 ? line(out, "promise", "%s", drain_promise_text(s->scheme->promise)) : rc;
+        rc = describe_own(s, SECTION_SENDING, out);
+    if (rc == 0 && s->scheme->flags & DRAIN_REQUESTS) {
+        if (s->batch != BATCH_RECORD)
+            rc = drain_spec_line(out, "linger", "%llu ms", (unsigned long long)s->linger_ms);
+        if (rc == 0)
+            rc = drain_spec_line(out, "compression", "%s", s->gzip ? "gzip" : "none");
+    }
+    if (rc == 0 && !(s->scheme->flags & DRAIN_REQUESTS) && s->connections >= WORKERS_MAX)
+        rc = drain_spec_line(out, "connections", "one for each worker");
+    else if (rc == 0)
+        rc = drain_spec_line(out, "connections", "%u %s", s->connections,
+                             s->scheme->flags & DRAIN_REQUESTS ? "for each worker" : "in all");
+    if (rc == 0 && s->since_start)
+        rc = drain_spec_line(out, "since", "a new drain begins with all that the node still has");
+    if (rc == 0 && s->since_ms)
+        rc = drain_spec_line(out, "since", "a new drain begins with the lines of %llu s ago",
+                             (unsigned long long)(s->since_ms / 1000));
+    if (rc == 0)
+        rc = drain_spec_line(out, "timeout", "%llu ms", (unsigned long long)s->timeout_ms);
+    return rc == 0 ? drain_spec_line(out, "promise", "%s", drain_promise_text(s->scheme->promise))
+                   : rc;
 }
 
 /* Names of the parameters that the server gets. */
@@ -383,7 +369,7 @@ static int describe_passed(const struct drain_spec *s, struct buf *out)
     const char *sep = "";
 
     (void)str_cut(&rest, '?', &path); /* the target is never empty */
-    if (s->scheme->flags & DRAIN_ELASTIC)
+    if (member_of(s)->reserved && str_starts(rest, str_of(member_of(s)->reserved)))
         (void)str_cut(&rest, '&', &pair); /* what we ask for ourselves */
     if (rest.len == 0)
         return 0;

@@ -1,7 +1,8 @@
-/* What spec.c and spec_options.c share. Nobody else includes this, but their tests. */
+/* What the files spec*.c share, and members.c. Nobody else includes this, but their tests. */
 #ifndef DRAINS_SPEC_INTERNAL_H
 #define DRAINS_SPEC_INTERNAL_H
 
+#include "drains/member.h"
 #include "drains/spec.h"
 
 #define CONNECTIONS_MAX 256
@@ -10,8 +11,12 @@
 #define TIMEOUT_MAX_MS 300000
 #define RECORD_CUT_MIN 480 /* what every syslog receiver takes (RFC 5426 §3.2) */
 
-/* Whether <o> is for <scheme>. */
-bool drain_option_is_for(const struct drain_option *o, const struct drain_scheme *scheme);
+/* spec_options.c: the options that are not a member's, ended by a NULL name. */
+const struct drain_option *drain_options_shared(void);
+/* Option <i> of all, or NULL. *whose becomes the member whose own it is, NULL = none's. */
+const struct drain_option *drain_option_get(unsigned i, const struct drain_member **whose);
+/* Whether option <i> is for <scheme>. */
+bool drain_option_is_for(unsigned i, const struct drain_scheme *scheme);
 /* Sets what <s>->scheme means when the URL says nothing. */
 void drain_options_default(struct drain_spec *s);
 /* Reads s->url.query: sets every option in <s>, and appends to <passed> what is not ours, as it was
@@ -21,15 +26,11 @@ int drain_options_parse(struct drain_spec *s, struct buf *passed, struct err *e)
  * <pair> is "name=value". */
 struct str drain_option_shown(struct str pair);
 
-/* spec_redis.c: mode=, key=, maxlen=, db=, and what goes together. */
-int redis_set_mode(struct drain_spec *s, struct str v, struct err *e);
-int redis_set_key(struct drain_spec *s, struct str v, struct err *e);
-int redis_set_maxlen(struct drain_spec *s, struct str v, struct err *e);
-int redis_set_db(struct drain_spec *s, struct str v, struct err *e);
-/* After all options: the path, and what only all of them can get wrong. */
-int redis_settle(struct drain_spec *s, struct err *e);
-/* For --check. */
-int redis_describe(const struct drain_spec *s, struct buf *out);
+/* spec_value.c: reads <v> as <o> says, into its field of <base>. */
+int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *base, struct str v,
+                     struct err *e);
+/* Frees the texts that <options> have put into <base>. */
+void drain_options_release(const struct drain_option *options, void *base);
 
 /* spec_tls.c: ca=, cert=, key= and servername=. */
 int tls_set_ca(struct drain_spec *s, struct str v, struct err *e);
@@ -38,13 +39,5 @@ int tls_set_key(struct drain_spec *s, struct str v, struct err *e);
 int tls_set_servername(struct drain_spec *s, struct str v, struct err *e);
 /* After all options: certificate and key go together. */
 int tls_settle(struct drain_spec *s, struct err *e);
-
-/* spec_elastic.c: index= and auth=. */
-int elastic_set_index(struct drain_spec *s, struct str v, struct err *e);
-int elastic_set_auth(struct drain_spec *s, struct str v, struct err *e);
-/* After all options: whether auth= has what it needs. */
-int elastic_settle(struct drain_spec *s, struct err *e);
-/* Appends what is requested of the server: <path> with /_bulk, and of its answer what we read. */
-int elastic_target(struct str path, struct str passed, struct buf *target);
 
 #endif

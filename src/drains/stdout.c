@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "drains/drain.h"
 #include "drains/members.h"
 #include "drains/worker.h"
 
@@ -37,7 +38,7 @@ struct drain_stdout {
 
 static struct drain_stdout *stdout_of(struct drain *d)
 {
-    if (d->ops != &drain_stdout_ops)
+    if (d->ops != drain_stdout.ops)
         BUG("drain: '%s' taken for 'stdout'", d->ops->name);
     return container_of(d, struct drain_stdout, base);
 }
@@ -156,7 +157,7 @@ static struct drain *stdout_create(struct worker *wk, struct drain_spec *spec, s
 {
     struct drain_stdout *o = xcalloc(1, sizeof(*o));
 
-    drain_init(&o->base, &drain_stdout_ops, wk, spec);
+    drain_init(&o->base, drain_stdout.ops, wk, spec);
     o->base.slots = 1;
     loop_task_init(&o->more, on_more);
     if (make_waiter(o, e) < 0) {
@@ -188,10 +189,27 @@ static void stdout_close(struct drain *d, bool flush)
         drain_closed(d);
 }
 
-const struct drain_ops drain_stdout_ops = {
+static const struct drain_ops ops = {
     .name = "stdout",
     .create = stdout_create,
     .send = stdout_send,
     .close = stdout_close,
     .free = stdout_free,
+};
+
+static const struct drain_scheme schemes[] = {
+    {"stdout", &drain_stdout, 0, DRAIN_NO_HOST | DRAIN_DEV_ONLY, PROMISE_CONFIRMED, FORMAT_RAW,
+     FRAMING_LF, NULL},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->connections = 1; /* lines of several workers would mix */
+}
+
+const struct drain_member drain_stdout = {
+    .ops = &ops,
+    .schemes = schemes,
+    .set_defaults = set_defaults,
 };

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "drains/drain.h"
 #include "drains/members.h"
 #include "drains/worker.h"
 #include "net/conn.h"
@@ -42,7 +43,7 @@ struct drain_syslog {
 
 static struct drain_syslog *syslog_of(struct drain *d)
 {
-    if (d->ops != &drain_syslog_ops)
+    if (d->ops != drain_syslog.ops)
         BUG("drain: '%s' taken for 'syslog'", d->ops->name);
     return container_of(d, struct drain_syslog, base);
 }
@@ -251,7 +252,7 @@ static struct drain *syslog_create(struct worker *wk, struct drain_spec *spec, s
             return NULL;
     }
     s = xcalloc(1, sizeof *s);
-    drain_init(&s->base, &drain_syslog_ops, wk, spec);
+    drain_init(&s->base, drain_syslog.ops, wk, spec);
     s->base.pipelined = true;
     s->base.healthy = true;
     s->tls = tls;
@@ -290,7 +291,7 @@ static void syslog_free(struct drain *d)
     free(s);
 }
 
-const struct drain_ops drain_syslog_ops = {
+static const struct drain_ops ops = {
     .name = "syslog",
     .create = syslog_create,
     .open = syslog_open,
@@ -298,3 +299,18 @@ const struct drain_ops drain_syslog_ops = {
     .close = syslog_close,
     .free = syslog_free,
 };
+
+#define GELF (DRAIN_CONNECTIONS | DRAIN_ONE_FORMAT)
+
+static const struct drain_scheme schemes[] = {
+    {"syslog+tcp", &drain_syslog, 601, DRAIN_CONNECTIONS | DRAIN_FRAMING, PROMISE_TRANSPORT,
+     FORMAT_RFC5424, FRAMING_LF, NULL},
+    {"syslog+tls", &drain_syslog, 6514, DRAIN_CONNECTIONS | DRAIN_FRAMING | DRAIN_TLS,
+     PROMISE_TRANSPORT, FORMAT_RFC5424, FRAMING_OCTET, NULL},
+    {"gelf+tcp", &drain_syslog, 12201, GELF, PROMISE_TRANSPORT, FORMAT_GELF, FRAMING_NUL, NULL},
+    {"gelf+tls", &drain_syslog, 12201, GELF | DRAIN_TLS, PROMISE_TRANSPORT, FORMAT_GELF,
+     FRAMING_NUL, NULL},
+    {.name = NULL},
+};
+
+const struct drain_member drain_syslog = {.ops = &ops, .schemes = schemes};

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "drains/drain.h"
 #include "drains/members.h"
 #include "drains/worker.h"
 #include "net/conn.h"
@@ -36,7 +37,7 @@ struct drain_udp {
 
 static struct drain_udp *udp_of(struct drain *d)
 {
-    if (d->ops != &drain_syslog_udp_ops)
+    if (d->ops != drain_syslog_udp.ops)
         BUG("drain: '%s' taken for 'syslog_udp'", d->ops->name);
     return container_of(d, struct drain_udp, base);
 }
@@ -277,7 +278,7 @@ static struct drain *udp_create(struct worker *wk, struct drain_spec *spec, stru
     struct drain_udp *u = xcalloc(1, sizeof *u);
 
     (void)e;
-    drain_init(&u->base, &drain_syslog_udp_ops, wk, spec);
+    drain_init(&u->base, drain_syslog_udp.ops, wk, spec);
     u->fd = -1;
     u->timer = loop_timer_create(worker_loop(wk), timer_fired, u);
     return &u->base;
@@ -308,11 +309,32 @@ static void udp_free(struct drain *d)
     free(u);
 }
 
-const struct drain_ops drain_syslog_udp_ops = {
+static const struct drain_ops ops = {
     .name = "syslog_udp",
     .create = udp_create,
     .open = udp_open,
     .send = udp_send,
     .close = udp_close,
     .free = udp_free,
+};
+
+static const struct drain_scheme schemes[] = {
+    {"syslog+udp", &drain_syslog_udp, 514, DRAIN_UDP, PROMISE_BEST_EFFORT, FORMAT_RFC5424,
+     FRAMING_NONE, NULL},
+    {"syslog", &drain_syslog_udp, 514, DRAIN_UDP, PROMISE_BEST_EFFORT, FORMAT_RFC5424, FRAMING_NONE,
+     NULL},
+    {"gelf+udp", &drain_syslog_udp, 12201, DRAIN_UDP | DRAIN_ONE_FORMAT, PROMISE_BEST_EFFORT,
+     FORMAT_GELF, FRAMING_NONE, NULL},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->format.max = s->format.format == FORMAT_GELF ? GELF_UDP_MAX_DEFAULT : UDP_MAX_DEFAULT;
+}
+
+const struct drain_member drain_syslog_udp = {
+    .ops = &ops,
+    .schemes = schemes,
+    .set_defaults = set_defaults,
 };

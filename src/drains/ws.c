@@ -20,6 +20,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "drains/drain.h"
 #include "drains/gzip.h"
 #include "drains/members.h"
 #include "drains/worker.h"
@@ -52,7 +53,7 @@ struct drain_ws {
 
 static struct drain_ws *ws_of(struct drain *d)
 {
-    if (d->ops != &drain_ws_ops)
+    if (d->ops != drain_ws.ops)
         BUG("drain: '%s' taken for 'ws'", d->ops->name);
     return container_of(d, struct drain_ws, base);
 }
@@ -374,7 +375,7 @@ static struct drain *ws_drain_create(struct worker *wk, struct drain_spec *spec,
             return NULL;
     }
     w = xcalloc(1, sizeof(*w));
-    drain_init(&w->base, &drain_ws_ops, wk, spec);
+    drain_init(&w->base, drain_ws.ops, wk, spec);
     w->base.slots = SLOTS;
     w->base.lags = true;
     w->tls = tls;
@@ -419,7 +420,7 @@ static void ws_drain_free(struct drain *d)
     free(w);
 }
 
-const struct drain_ops drain_ws_ops = {
+static const struct drain_ops ops = {
     .name = "ws",
     .create = ws_drain_create,
     .open = ws_open,
@@ -427,4 +428,75 @@ const struct drain_ops drain_ws_ops = {
     .shelve = ws_shelve,
     .close = ws_drain_close,
     .free = ws_drain_free,
+};
+
+/* ---- the URL ---- */
+
+#define WS (DRAIN_LOGIN | DRAIN_PATH | DRAIN_QUERY | DRAIN_GZIP | DRAIN_LINGER | DRAIN_UTF8)
+
+static const struct drain_scheme schemes[] = {
+    {"ws", &drain_ws, 80, WS, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF, NULL},
+    {"wss", &drain_ws, 443, WS | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF, NULL},
+    {.name = NULL},
+};
+
+/* It becomes part of a header. */
+static bool is_visible(struct str v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (v.p[i] <= ' ' || v.p[i] > '~')
+            return false;
+    return true;
+}
+
+static const struct drain_option options[] = {
+    {.name = "token",
+     .values = "TOKEN",
+     .fallback = "none",
+     .help = "sent as a bearer token",
+     .type = OPTION_SECRET,
+     DRAIN_FIELD(ws_options, token),
+     .min = 1,
+     .max = URL_MAX,
+     .fits = is_visible,
+     .must_be = "visible ascii"},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->gzip = true;
+}
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    const struct ws_options *own = s->own;
+
+    if (own->token && s->url.has_user)
+        return err_set(e, EINVAL, "option 'token': there is a user, too");
+    if (s->utf8 == UTF8_UNSET)
+        s->utf8 = UTF8_VALID;
+    return 0;
+}
+
+static int describe(const struct drain_spec *s, enum drain_section section, struct buf *out)
+{
+    const struct ws_options *own = s->own;
+
+    if (section == SECTION_PLACE && own->token)
+        return drain_spec_line(out, "token", "given, sent as bearer token");
+    if (section == SECTION_SENDING)
+        return drain_spec_line(out, "message", "%s",
+                               s->gzip ? "binary, gzipped whole lines" : "text, whole lines");
+    return 0;
+}
+
+const struct drain_member drain_ws = {
+    .ops = &ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct ws_options),
+    .set_defaults = set_defaults,
+    .settle = settle,
+    .describe = describe,
 };

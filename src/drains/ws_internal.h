@@ -5,6 +5,10 @@
 #include "drains/drain.h"
 #include "net/ws.h"
 
+struct ws_options {
+    char *token; /* NULL = none */
+};
+
 /* What the peer's Close says, by its code. */
 struct ws_verdict_row {
     unsigned from, to;

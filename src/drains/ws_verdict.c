@@ -56,8 +56,10 @@ enum verdict ws_refusal(int status, struct err *why)
 
 int ws_authorization(struct buf *out, const struct drain_spec *s)
 {
-    if (s->token)
-        return buf_addf(out, "Bearer %s", s->token);
+    const struct ws_options *own = s->own;
+
+    if (own->token)
+        return buf_addf(out, "Bearer %s", own->token);
     return s->url.has_user ? ws_basic(out, s->url.user, s->url.password) : 0;
 }
 

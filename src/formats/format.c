@@ -17,12 +17,13 @@ static const struct {
     enum format format;
     const char *name;
     char *(*lay_out)(struct formatter *f, const struct identity *id);
+    bool offered; /* by format= */
 } formats[] = {
-    {FORMAT_RFC5424, "rfc5424", format_rfc5424_lay_out},
-    {FORMAT_JSON, "json", format_json_lay_out},
-    {FORMAT_RAW, "raw", format_raw_lay_out},
-    {FORMAT_GELF, "gelf", format_gelf_lay_out},
-    {FORMAT_ELASTIC, "elastic", format_elastic_lay_out},
+    {FORMAT_RFC5424, "rfc5424", format_rfc5424_lay_out, true},
+    {FORMAT_JSON, "json", format_json_lay_out, true},
+    {FORMAT_RAW, "raw", format_raw_lay_out, true},
+    {FORMAT_GELF, "gelf", format_gelf_lay_out, true},
+    {FORMAT_ELASTIC, "elastic", format_elastic_lay_out, false},
 };
 
 static struct str field(struct str s, size_t *sum)
@@ -168,6 +169,15 @@ const char *format_name(enum format f)
             return formats[i].name;
     }
     return "none";
+}
+
+bool format_is_offered(enum format f)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        if (formats[i].format == f)
+            return formats[i].offered;
+    }
+    return false;
 }
 
 const char *format_content_type(enum format f, enum framing framing)

@@ -66,6 +66,8 @@ int formatter_end(const struct formatter *f, struct buf *out);
 /* "rfc5424", "json", "raw", "gelf", "elastic". FORMAT_NONE when unknown. */
 enum format format_parse(struct str s);
 const char *format_name(enum format f);
+/* Whether a drain's URL may ask for it: some are for one kind of receiver alone. */
+bool format_is_offered(enum format f);
 /* What HTTP says of such a body: "application/syslog", "application/json", "application/x-ndjson",
  * "text/plain". */
 const char *format_content_type(enum format f, enum framing framing);

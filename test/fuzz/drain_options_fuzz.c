@@ -23,10 +23,10 @@ static bool holds_canary(struct str s)
 static void check_usable(const struct drain_spec *s)
 {
     bool place = !(s->scheme->flags & DRAIN_NO_HOST);
-    bool http = s->scheme->flags & DRAIN_HTTP, ws = s->scheme->flags & DRAIN_QUERY;
-    bool path = s->scheme->flags & (DRAIN_HTTP | DRAIN_PATH);
+    bool http = s->scheme->flags & DRAIN_REQUESTS, ws = s->scheme->flags & DRAIN_QUERY;
+    bool path = s->scheme->flags & DRAIN_PATH;
 
-    FUZZ_CHECK(s->scheme->ops != NULL);
+    FUZZ_CHECK(s->scheme->member->ops != NULL);
     FUZZ_CHECK((s->port != 0) == place && (s->url.host.len || !place));
     FUZZ_CHECK(s->format.format != FORMAT_NONE);
     FUZZ_CHECK(s->format.framing >= FRAMING_NONE && s->format.framing <= FRAMING_ARRAY);

@@ -557,11 +557,14 @@ static void help_names_schemes_and_options(void **state)
 {
     struct buf out = BUF_INIT(TEXT_MAX);
 
+    const struct drain_scheme *s;
+    const struct drain_option *o;
+
     (void)state;
     assert_int_equal(config_help(&out), 0);
-    for (const struct drain_scheme *s = drain_schemes(); s->name; s++)
+    for (unsigned i = 0; (s = drain_scheme_at(i)); i++)
         assert_non_null(strstr(out.p, s->name));
-    for (const struct drain_option *o = drain_options(); o->name; o++)
+    for (unsigned i = 0; (o = drain_option_at(i)); i++)
         assert_non_null(strstr(out.p, o->name));
     buf_release(&out);
 }

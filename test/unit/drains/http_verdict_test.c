@@ -133,7 +133,7 @@ static void headers(void **state)
             .gzip = i % 2};
         struct http_headers h;
 
-        http_headers_init(&h, &s);
+        http_headers_init(&h, &s, NULL);
         assert_string_equal(h.list[0], rows[i / 2].want);
         if (s.gzip)
             assert_string_equal(h.list[1], "content-encoding: gzip");

@@ -161,10 +161,10 @@ static void read_all(struct buf *got, size_t total)
 
 static void null_takes_all(void **state)
 {
-    struct drain *d = create(&drain_null_ops);
+    struct drain *d = create(drain_null.ops);
 
     (void)state;
-    assert_null(drain_null_ops.open);
+    assert_null(drain_null.ops->open);
     d->ops->send(d, &wk.batch);
     assert_int_equal(wk.settled, 1);
     assert_int_equal(wk.batch.verdict, VERDICT_DELIVERED);
@@ -178,7 +178,7 @@ static void a_slow_pipe_is_waited_for(void **state)
 
     (void)state;
     put_on_stdout(wk.fds[1]);
-    d = create(&drain_stdout_ops);
+    d = create(drain_stdout.ops);
     d->ops->send(d, &wk.batch); /* must come back though the pipe is full */
     for (int i = 0; i < 50; i++)
         loop_turn(&wk.loop, 1);
@@ -208,7 +208,7 @@ static void pieces_end_at_line_ends(void **state)
     (void)state;
     put_on_stdout(wk.fds[1]);
     assert_true(fcntl(wk.fds[1], F_SETPIPE_SZ, 4096) > 0);
-    d = create(&drain_stdout_ops);
+    d = create(drain_stdout.ops);
     d->ops->send(d, &wk.batch);
     n = read(wk.fds[0], part, sizeof(part)); /* the first piece; no room for a second */
     assert_true(n > 0 && n <= PIPE_BUF);
@@ -224,7 +224,7 @@ static void a_file_takes_all_at_once(void **state)
     (void)state;
     assert_non_null(f);
     put_on_stdout(fileno(f));
-    d = create(&drain_stdout_ops);
+    d = create(drain_stdout.ops);
     d->ops->send(d, &wk.batch);
     assert_int_equal(wk.settled, 1);
     assert_int_equal(wk.batch.verdict, VERDICT_DELIVERED);
@@ -239,7 +239,7 @@ static void a_reader_that_is_gone(void **state)
 
     (void)state;
     put_on_stdout(wk.fds[1]);
-    d = create(&drain_stdout_ops);
+    d = create(drain_stdout.ops);
     d->ops->send(d, &wk.batch);
     assert_int_equal(wk.settled, 0);
     assert_int_equal(close(wk.fds[0]), 0);
@@ -258,7 +258,7 @@ static void closed_while_writing(void **state)
 
     (void)state;
     put_on_stdout(wk.fds[1]);
-    d = create(&drain_stdout_ops);
+    d = create(drain_stdout.ops);
     d->ops->send(d, &wk.batch);
     d->ops->close(d, false);
     assert_int_equal(wk.settled, 1);
@@ -273,7 +273,7 @@ static void flushed_while_writing(void **state)
 
     (void)state;
     put_on_stdout(wk.fds[1]);
-    d = create(&drain_stdout_ops);
+    d = create(drain_stdout.ops);
     d->ops->send(d, &wk.batch);
     d->ops->close(d, true);
     assert_int_equal(wk.closed, 0);

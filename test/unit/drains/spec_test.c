@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include "../../lib/unit.h"
+#include "drains/redis_internal.h"
+#include "drains/ws_internal.h"
 #include "spec_fixture.h"
 
 /* Any certificate; the text before it makes its base64 hold a '+'. */
@@ -326,19 +328,19 @@ static void redis_values(void **state)
     struct drain_spec *s = spec("redis://u:p@h/a/b%2Fc%20d");
 
     (void)state;
-    assert_string_equal(s->key, "a/b/c d");
-    assert_int_equal(s->mode, REDIS_PUBLISH);
+    assert_string_equal(redis_options_of(s)->key, "a/b/c d");
+    assert_int_equal(redis_options_of(s)->mode, REDIS_PUBLISH);
     assert_true(str_eq(s->format.group, STR("lr")));
     drain_spec_unref(s);
     s = spec("rediss://h?mode=stream&maxlen=1000&db=3&group=ops");
-    assert_null(s->key);
-    assert_int_equal(s->mode, REDIS_STREAM);
-    assert_int_equal(s->maxlen, 1000);
-    assert_int_equal(s->db, 3);
+    assert_null(redis_options_of(s)->key);
+    assert_int_equal(redis_options_of(s)->mode, REDIS_STREAM);
+    assert_int_equal(redis_options_of(s)->maxlen, 1000);
+    assert_int_equal(redis_options_of(s)->db, 3);
     assert_true(str_eq(s->format.group, STR("ops")));
     drain_spec_unref(s);
     s = spec("redis://h/?format=json");
-    assert_null(s->key);
+    assert_null(redis_options_of(s)->key);
     assert_int_equal(s->format.group.len, 0);
     drain_spec_unref(s);
 }
@@ -354,7 +356,7 @@ static void ws_options(void **state)
     drain_spec_unref(s);
     s = spec("wss://h/in?x=1&token=" SECRET "&compression=none&key=k&linger=1s");
     assert_false(s->gzip);
-    assert_string_equal(s->token, SECRET);
+    assert_string_equal(((const struct ws_options *)s->own)->token, SECRET);
     assert_string_equal(s->target, "/in?x=1&key=k");
     assert_int_equal(s->linger_ms, 1000);
     drain_spec_unref(s);

@@ -68,7 +68,7 @@ static inline struct drain *fake_create(struct worker *wk, struct drain_spec *sp
         return NULL;
     }
     f = xcalloc(1, sizeof(*f));
-    drain_init(&f->base, spec->scheme->ops, wk, spec);
+    drain_init(&f->base, spec->scheme->member->ops, wk, spec);
     f->base.pipelined = w.pipelined;
     f->base.lags = w.lags;
     f->base.slots = w.slots;
@@ -139,8 +139,9 @@ static const struct drain_ops fake_ops = {
     .close = fake_close,
     .free = fake_free,
 };
+static const struct drain_member fake_member = {.ops = &fake_ops};
 static const struct drain_scheme fake_scheme = {
-    "fake", &fake_ops, 0, DRAIN_NO_HOST, PROMISE_TRANSPORT, FORMAT_RAW, FRAMING_LF};
+    "fake", &fake_member, 0, DRAIN_NO_HOST, PROMISE_TRANSPORT, FORMAT_RAW, FRAMING_LF, NULL};
 
 /* ---- fixture ---- */
 
