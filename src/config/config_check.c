@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/config_internal.h"
-#include "drains/member.h"
+#include "drains/members/members.h"
 #include "inputs/hostnames.h"
 #include "inputs/trusted.h"
 

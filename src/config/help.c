@@ -2,7 +2,7 @@
  * --help: everything there is to set, from the tables that the parsers use.
  */
 #include "config/config.h"
-#include "drains/member.h"
+#include "drains/members/members.h"
 
 #define HELP_SCHEMES_MAX 4096
 

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "drains/members/members.h"
 #include "streams/journal.h"
 
 #define SWEEP_MIN 64

@@ -11,8 +11,8 @@
 
 #include "base/buf.h"
 #include "base/map.h"
-#include "drains/spec.h"
-#include "drains/worker.h"
+#include "drains/core/worker.h"
+#include "drains/spec/spec.h"
 #include "router/router.h"
 #include "state/checkpoint.h"
 

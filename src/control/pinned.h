@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "drains/worker.h"
+#include "drains/core/worker.h"
 
 struct pinned;
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "drains/spec.h"
+#include "drains/members/members.h"
 #include "report/api_client.h"
 
 int cli_check(struct str url, struct buf *out, struct err *e)

@@ -31,6 +31,7 @@
 #include "daemon/process.h"
 #include "daemon/signals.h"
 #include "datasources/datasource.h"
+#include "drains/members/members.h"
 #include "inputs/input.h"
 #include "loop/mailbox.h"
 #include "loop/notify.h"

@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 #include "datasources/datasource.h"
-#include "drains/worker.h"
+#include "drains/core/worker.h"
 #include "kube/cluster.h"
 #include "net/egress.h"
 

@@ -14,7 +14,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/url.h"
-#include "drains/worker.h"
+#include "drains/core/worker.h"
 #include "kube/names.h"
 #include "report/snapshot.h"
 

@@ -6,7 +6,7 @@
 #ifndef REPORT_NOTICES_H
 #define REPORT_NOTICES_H
 
-#include "drains/worker.h"
+#include "drains/core/worker.h"
 #include "kube/cluster.h"
 #include "kube/events.h"
 

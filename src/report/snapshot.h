@@ -10,7 +10,7 @@
 
 #include "base/log_quota.h"
 #include "datasources/datasource.h"
-#include "drains/worker.h"
+#include "drains/core/worker.h"
 #include "inputs/input.h"
 #include "inputs/journals.h"
 #include "kube/cluster.h"

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "drains/worker.h"
+#include "drains/core/worker.h"
 #include "state/slot.h"
 #include "streams/origin.h"
 #include "streams/stream.h"

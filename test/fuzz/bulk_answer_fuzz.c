@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "drains/bulk_answer.h"
+#include "drains/members/bulk_answer.h"
 
 #define RECORDS 3
 

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "drains/spec_internal.h"
+#include "drains/members/members.h"
+#include "drains/spec/spec_internal.h"
 #include "fuzz.h"
 
 #define CANARY "cAnArY0"

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "drains/redis_internal.h"
+#include "drains/members/redis_internal.h"
 
 #define REPLIES_MAX 4096 /* compared */
 

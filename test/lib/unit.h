@@ -4,7 +4,7 @@
  * FOR_ROWS(i, rows) is the loop over a table of cases. When a test fails inside of it, the end of
  * the program's output says at which row:
  *
- *   row 7 of rows[14], in refused_upgrades (test/unit/drains/ws_verdict_test.c:65)
+ *   row 7 of rows[14], in refused_upgrades (test/unit/drains/members/ws_verdict_test.c:65)
  *
  * LT_CASE=NAME in the environment runs the test of that name only.
  */

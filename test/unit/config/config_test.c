@@ -13,7 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "config/config.h"
-#include "drains/spec.h"
+#include "drains/members/members.h"
 
 #define TEXT_MAX (1024 * 1024)
 

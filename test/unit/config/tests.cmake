@@ -1,2 +1,2 @@
-logtrain_unit(config/config_test config drains)
+logtrain_unit(config/config_test config drains_members)
 target_compile_definitions(config_config_test PRIVATE SOURCE_DIR="${CMAKE_SOURCE_DIR}")

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "control/assign.h"
+#include "drains/members/members.h"
 
 static struct drain_spec *spec_of(const char *url)
 {

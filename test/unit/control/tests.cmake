@@ -1,2 +1,2 @@
-logtrain_unit(control/assign_test control drains)
+logtrain_unit(control/assign_test control drains_members)
 logtrain_unit(control/pinned_test control)

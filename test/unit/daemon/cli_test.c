@@ -11,7 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "daemon/cli.h"
-#include "drains/spec.h"
+#include "drains/members/members.h"
 
 #define SECRET "cnry5ecret"
 

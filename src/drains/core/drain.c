@@ -1,0 +1,431 @@
+/*
+ * The framework's half of a drain: what a verdict means for the cursors, when to connect, when to
+ * wait, what to say in the log. See drain.h for the states. Everything here runs on the worker's
+ * loop; drain_work() is called once per turn while there is something to do and moves at most one
+ * batch.
+ */
+#include "drains/core/drain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/log_quota.h"
+#include "drains/core/ledger.h"
+#include "drains/core/trace.h"
+#include "drains/core/worker_internal.h"
+
+#define REST_ATTEMPTS 3 /* so often in vain: it may take a while */
+
+void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
+                struct drain_spec *spec)
+{
+    d->ops = ops;
+    d->worker = wk;
+    d->spec = drain_spec_ref(spec);
+    d->slots = 1;
+    d->batch_target = BATCH_BYTES_PROBE;
+    list_init(&d->node);
+    list_init(&d->work_node);
+    list_init(&d->connect_node);
+    list_init(&d->cursors);
+    list_init(&d->ready);
+    list_init(&d->inflight);
+    list_init(&d->cramped_node);
+    list_init(&d->host_node);
+}
+
+void drain_counters_add(struct drain_counters *to, const struct drain_counters *more)
+{
+    _Static_assert(sizeof(*to) % sizeof(uint64_t) == 0, "counters_add()");
+    counters_add(to, more, sizeof(*to));
+}
+
+void drain_release(struct drain *d)
+{
+    if (d->spec->owner)
+        drain_counters_add(&d->worker->past, &d->counters);
+    list_del(&d->node);
+    list_del(&d->work_node);
+    list_del(&d->connect_node);
+    ledger_free(d->ledger);
+    budget_leave(d);
+    host_leave(d);
+    loop_timer_free(d->timer);
+    drain_spec_unref(d->spec);
+}
+
+static void timer_fired(void *arg)
+{
+    struct drain *d = arg;
+
+    if (d->state == DRAIN_WAITING)
+        d->state = DRAIN_CLOSED;
+    else
+        d->lingered = true;
+    worker_want(d->worker, d);
+}
+
+static struct loop_timer *timer_of(struct drain *d)
+{
+    if (!d->timer)
+        d->timer = loop_timer_create(&d->worker->loop, timer_fired, d);
+    return d->timer;
+}
+
+struct drain *drain_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    struct drain *d = spec->scheme->member->ops->create(wk, spec, e);
+
+    if (!d)
+        return NULL;
+    list_add_tail(&wk->all, &d->node);
+    return d;
+}
+
+void drain_free(struct drain *d)
+{
+    while (!list_empty(&d->cursors))
+        drain_cursor_drop(list_entry(d->cursors.next, struct drain_cursor, drain_node));
+    d->ops->free(d);
+}
+
+const char *drain_state_name(const struct drain *d)
+{
+    if (d->suspended)
+        return "held";
+    switch (d->state) {
+    case DRAIN_CLOSED:
+        return "idle";
+    case DRAIN_OPENING:
+        return "connecting";
+    case DRAIN_OPEN:
+        return d->failing ? "failing" : "open";
+    case DRAIN_WAITING:
+        return "waiting";
+    case DRAIN_CLOSING:
+        break;
+    }
+    return "closing";
+}
+
+/* ---- health, backoff ---- */
+
+void drain_recovered(struct drain *d)
+{
+    uint64_t now = loop_now(&d->worker->loop);
+
+    d->healthy = true;
+    d->blamed = false;
+    d->attempts = 0;
+    if (d->nstuck)
+        return; /* some of its streams still fail */
+    d->suspended = false;
+    if (!d->failing)
+        return;
+    d->failing = false;
+    d->last_error = (struct err){0};
+    log_info_for(drain_cause(d), "drain recovered", KV_CSTR("drain", d->spec->name),
+                 KV_INT("after_ms", now - d->failing_since));
+    worker_news(d->worker, d->spec, DRAIN_RECOVERED, 0);
+}
+
+uint64_t worker_backoff(struct worker *wk, unsigned attempts, uint64_t cap)
+{
+    unsigned shift = attempts < 16 ? attempts : 16;
+    uint64_t span = (uint64_t)BACKOFF_BASE_MS << shift;
+
+    if (span > cap - BACKOFF_BASE_MS)
+        span = cap - BACKOFF_BASE_MS;
+    return BACKOFF_BASE_MS + worker_random(wk, span);
+}
+
+void drain_wait(struct drain *d, uint64_t ms)
+{
+    if (d->state == DRAIN_CLOSING)
+        return;
+    if (d->state == DRAIN_WAITING && loop_timer_left(timer_of(d)) >= ms)
+        return; /* the answer to another request asked for more */
+    d->state = DRAIN_WAITING;
+    d->lingered = false;
+    list_del(&d->connect_node);
+    loop_timer_start(timer_of(d), ms);
+}
+
+void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e)
+{
+    d->last_error = *e;
+    if (!d->failing || (hold && !d->suspended)) {
+        LOG_AT_FOR(drain_cause(d), hold ? LOG_ERROR : LOG_WARN,
+                   hold ? "drain suspended: its configuration is refused" : "drain failing",
+                   KV_CSTR("drain", d->spec->name), KV_ERR(e), KV_INT("retry_ms", retry_ms),
+                   KV_END);
+        if (!d->failing) {
+            d->failing_since = loop_now(&d->worker->loop);
+            worker_news(d->worker, d->spec, DRAIN_FAILS, 0);
+        }
+        if (hold)
+            worker_news(d->worker, d->spec, DRAIN_HELD, 0);
+        d->failing = true;
+    }
+    d->suspended = hold;
+}
+
+/* What is made again when it is needed goes. */
+static void rest(struct drain *d)
+{
+    if (d->ops->rest)
+        d->ops->rest(d);
+    if (!loop_timer_active(timer_of(d))) { /* it waits with its host */
+        loop_timer_free(d->timer);
+        d->timer = NULL;
+    }
+    list_for_each (it, &d->cursors)
+        drain_cursor_rename(list_entry(it, struct drain_cursor, drain_node));
+}
+
+void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e)
+{
+    bool hold = v == VERDICT_HOLD, again = d->state == DRAIN_WAITING;
+    uint64_t ms = worker_backoff(d->worker, d->attempts, hold ? HOLD_MS : BACKOFF_CAP_MS);
+
+    d->healthy = false;
+    d->batch_target = BATCH_BYTES_PROBE;
+    if (retry_after_ms >= 0) {
+        ms = (uint64_t)retry_after_ms;
+        ms = ms < RETRY_AFTER_MIN_MS   ? RETRY_AFTER_MIN_MS
+             : ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS
+                                       : ms;
+    }
+    drain_ails(d, hold, ms, e);
+    if (again && retry_after_ms < 0)
+        return; /* the answer to another request of the same try */
+    d->attempts++;
+    if (retry_after_ms >= 0 || !host_wait(d, e))
+        drain_wait(d, ms);
+    if (!d->ninflight && (!d->counters.connects || d->attempts >= REST_ATTEMPTS))
+        rest(d);
+}
+
+/* ---- members' side ---- */
+
+void drain_opened(struct drain *d)
+{
+    if (d->state != DRAIN_OPENING)
+        return;
+    d->state = DRAIN_OPEN;
+    d->opened_at = loop_now(&d->worker->loop);
+    if (d->ops->open) {
+        d->counters.connects++;
+        host_reached(d, d->counters.connects == 1);
+    }
+    worker_want(d->worker, d);
+}
+
+void drain_count_connects(struct drain *d, unsigned made, unsigned failed)
+{
+    d->counters.connects += made;
+    if (made)
+        host_reached(d, d->counters.connects == made);
+    d->counters.connect_errors += failed;
+}
+
+bool drain_unconfirmed(const struct drain *d)
+{
+    return d->ninflight || (d->ledger && !ledger_empty(d->ledger));
+}
+
+void drain_confirm(struct drain *d, uint64_t end)
+{
+    if (!d->ledger || !ledger_confirm(d->ledger, end, &d->counters))
+        return;
+    drain_accepted(d);
+    drain_recovered(d);
+    worker_want(d->worker, d);
+    list_for_each_safe (it, &d->cursors)
+        worker_cursor_done(d->worker, list_entry(it, struct drain_cursor, drain_node));
+    loop_task_post(&d->worker->loop, &d->worker->turn); /* positions may be saved */
+}
+
+bool drain_confirm_old(struct drain *d)
+{
+    uint64_t now = loop_now(&d->worker->loop);
+
+    if (now > COMMIT_LAG_MS && d->ledger)
+        drain_confirm(d, ledger_end_before(d->ledger, now - COMMIT_LAG_MS));
+    return d->ledger && !ledger_empty(d->ledger);
+}
+
+/* Back to CLOSED. False when that is not the end of it: it is being closed, or its batches, which
+ * came back with the connection, have set the time of the next try. */
+static bool to_closed(struct drain *d)
+{
+    d->opened_at = 0;
+    if (d->state == DRAIN_CLOSING || (d->state == DRAIN_WAITING && !d->pipelined))
+        return false;
+    d->state = DRAIN_CLOSED;
+    return true;
+}
+
+void drain_disconnected_for(struct drain *d, enum verdict v, int64_t retry_after_ms,
+                            const struct err *e)
+{
+    bool was_open = d->state == DRAIN_OPEN, soon;
+
+    worker_settle_now(d->worker, d);
+    soon = d->soon;
+    d->soon = false;
+    if (was_open)
+        d->counters.disconnects++;
+    else
+        d->counters.connect_errors++;
+    if (d->pipelined || (d->ledger && !ledger_empty(d->ledger)))
+        drain_rewind(d);
+    if (!to_closed(d))
+        return;
+    if (soon)
+        drain_seek_on(d, e);
+    else
+        drain_failed(d, v, retry_after_ms, e);
+}
+
+void drain_closed_by_peer(struct drain *d)
+{
+    worker_settle_now(d->worker, d);
+    drain_confirm(d, UINT64_MAX);
+}
+
+void drain_disconnected(struct drain *d, bool clean, const struct err *e)
+{
+    if (!clean) {
+        drain_disconnected_for(d, VERDICT_OFFLINE, -1, e);
+        return;
+    }
+    d->soon = false;
+    drain_closed_by_peer(d);
+    if (d->ledger)
+        ledger_clear(d->ledger, 0); /* the next connection counts from 0 */
+    if (to_closed(d))
+        worker_want(d->worker, d);
+}
+
+void drain_settle(struct drain *d, struct batch *b, enum verdict v)
+{
+    if (b->drain != d || b->verdict)
+        BUG("drain: '%s' settles a batch twice, or another's", d->ops->name);
+    if (v == VERDICT_MIXED && (!b->outcomes || d->pipelined))
+        BUG("drain: '%s' settles as mixed without outcomes, or in a pipe", d->ops->name);
+    b->verdict = v;
+    list_del(&b->node);
+    list_add_tail(&d->worker->settled, &b->node);
+    loop_task_post(&d->worker->loop, &d->worker->turn);
+}
+
+void drain_closed(struct drain *d)
+{
+    worker_settle_now(d->worker, d);
+    d->closed = true;
+    if (!d->worker->stopping) { /* it was unused: freed when the stack has unwound */
+        list_add_tail(&d->worker->closed, &d->work_node);
+        loop_task_post(&d->worker->loop, &d->worker->turn);
+    }
+    worker_check_stop(d->worker);
+}
+
+/* ---- the worker's side ---- */
+
+void drain_send(struct drain *d, struct batch *b)
+{
+    d->ninflight++;
+    b->len = b->body.len;
+    drain_charge(b);
+    d->counters.batches++;
+    d->counters.records_in += b->records - b->gaps;
+    d->counters.bytes_in += b->bytes;
+    d->counters.wire_bytes += b->body.len;
+    b->retry_after_ms = -1;
+    list_add_tail(&d->inflight, &b->node);
+    if (d->spec->trace)
+        trace_send(d, b);
+    d->ops->send(d, b);
+    FAULT_POINT("after-send");
+}
+
+void drain_go(struct drain *d)
+{
+    if (d->state != DRAIN_CLOSED)
+        return;
+    d->state = DRAIN_OPENING;
+    if (d->ops->open)
+        d->ops->open(d);
+    else
+        drain_opened(d);
+}
+
+/* Should what is ready wait for more to come? */
+static bool lingering(struct drain *d)
+{
+    if (!d->spec->linger_ms || d->lingered || d->record_limit || d->worker->stopping)
+        return false;
+    if (!loop_timer_active(timer_of(d)))
+        loop_timer_start(timer_of(d), d->spec->linger_ms);
+    return true;
+}
+
+/* <b> was full before its cursors were through. */
+static bool more_pending(const struct batch *b)
+{
+    for (unsigned i = 0; i < b->nranges; i++)
+        if (b->ranges[i].cursor->pending)
+            return true;
+    return false;
+}
+
+bool drain_work(struct drain *d)
+{
+    struct batch *b;
+    bool alone, sure;
+
+    if (list_empty(&d->ready) || d->ninflight >= d->slots)
+        return false;
+    if (d->state == DRAIN_CLOSED) {
+        if (!host_wait_known(d))
+            worker_connect(d->worker, d);
+        return false;
+    }
+    if (d->state != DRAIN_OPEN || (!d->pipelined && !d->healthy && d->ninflight) || d->alone ||
+        lingering(d))
+        return false;
+    if (!budget_room(d)) {
+        budget_wait(d);
+        return false;
+    }
+    alone = drain_seeks(d);
+    sure = alone && drain_seek_is_sure(d);
+    if (alone && (sure ? drain_unconfirmed(d) : d->ninflight > 0))
+        return false;
+    b = batch_fill(d);
+    if (!b) { /* the next ones have waited with these: after a start most have nothing to read */
+        d->lingered = !list_empty(&d->ready);
+        return d->lingered;
+    }
+    d->lingered = !list_empty(&d->ready) || more_pending(b);
+    d->alone = alone;
+    d->sure = sure;
+    b->alone = alone;
+    if (!alone)
+        drain_seek_sent(d, b->records);
+    drain_send(d, b);
+    return !list_empty(&d->ready) && d->ninflight < d->slots;
+}
+
+void drain_close(struct drain *d, bool flush)
+{
+    loop_timer_stop(timer_of(d));
+    list_del(&d->connect_node);
+    list_del(&d->cramped_node);
+    list_del(&d->work_node);
+    d->state = DRAIN_CLOSING;
+    d->ops->close(d, flush);
+}

@@ -1,0 +1,74 @@
+/*
+ * The commit rule of pipelined drains, for the case that a connection ends in doubt
+ * (docs/design.md#acknowledgement): all that was not confirmed is sent again. To go on nevertheless
+ * with a peer that never stays for long, what it was given REWINDS_MAX times from one place, and
+ * once more, is passed over and counted as unconfirmed, but only as far as the peer's kernel had
+ * the bytes each of these times: what lay in our own buffers, or was written since, has not been
+ * tried so often.
+ *
+ * A connection that ended within YOUNG_NEVER_MS is a failed connect: nothing is learned from it.
+ */
+#include "base/log.h"
+#include "drains/core/ledger.h"
+#include "drains/core/worker_internal.h"
+
+static void pass_over(struct drain *d, struct drain_cursor *c)
+{
+    struct cursor *k = &c->cursor;
+    uint64_t bytes = cursor_lag(k, &k->acked) - cursor_lag(k, &c->rewind_to);
+
+    d->counters.unconfirmed += bytes;
+    log_warn_for(identity_cause(k->stream->identity), "lines committed without confirmation",
+                 KV_CSTR("drain", d->spec->name), KV_STR("hostname", k->stream->identity->hostname),
+                 KV_INT("from", k->acked.pos.off), KV_INT("bytes", bytes));
+    cursor_ack(k, &c->rewind_to);
+}
+
+/* One more connection that could not keep what lies behind <acked>. */
+static void count_rewind(struct drain *d, struct drain_cursor *c)
+{
+    const struct position *acked = &c->cursor.acked.pos;
+    bool same = c->rewinds && c->rewind_pos.seg == acked->seg && c->rewind_pos.gen == acked->gen &&
+                c->rewind_pos.off == acked->off;
+
+    c->rewinds = same ? c->rewinds + 1 : 1;
+    c->rewind_pos = *acked;
+    if (!same || position_before(&c->reached.pos, &c->rewind_to.pos))
+        c->rewind_to = c->reached;
+    if (c->rewinds <= REWINDS_MAX)
+        return;
+    c->rewinds = 0;
+    if (position_before(acked, &c->rewind_to.pos))
+        pass_over(d, c);
+}
+
+void drain_rewind(struct drain *d)
+{
+    uint64_t now = loop_now(&d->worker->loop);
+    bool count = d->pipelined && d->opened_at && now - d->opened_at >= YOUNG_NEVER_MS;
+    bool any = false;
+
+    list_for_each (it, &d->cursors) {
+        struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
+        c->reached = c->cursor.acked;
+    }
+    if (d->ledger)
+        ledger_clear(d->ledger, d->reached);
+    list_for_each (it, &d->cursors) {
+        struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
+
+        if (!cursor_is_settled(&c->cursor)) {
+            any = true;
+            if (count)
+                count_rewind(d, c);
+            c->pending = true;
+            c->ended = false;
+        }
+        cursor_rewind(&c->cursor);
+        if (c->suspects)
+            c->probing = false; /* they are tried again, too, when its pause is over */
+        c->suspects = 0;
+        drain_cursor_ready(c, false);
+    }
+    d->counters.rewinds += any;
+}

@@ -1,0 +1,175 @@
+/*
+ * Batches whose bodies are in the log file again. A peer that takes nothing leaves a drain with a
+ * half-written batch, one that does not answer with a written one; the bytes need not be kept,
+ * since reading the same ranges again gives the same bytes. So a stuck drain costs a few ranges,
+ * whatever its batch held, and the budget of bodies in flight stays with those that move.
+ *
+ * Bodies are let go after SHELVE_MS without progress, sooner while somebody waits for room. The
+ * body made again is compared by length and hash: if the file has changed under it, the frame that
+ * was begun cannot be ended, and the member must end the connection. What a batch says of lost
+ * bytes is in no file: such a batch keeps its body.
+ */
+#include "drains/core/worker_internal.h"
+#include "formats/format.h"
+
+/* Stops after so many records. */
+struct limited {
+    struct record_sink sink;
+    struct record_sink *to;
+    uint32_t left;
+    bool refused;
+};
+
+static int limited_add(struct record_sink *s, const struct record *r)
+{
+    struct limited *l = container_of(s, struct limited, sink);
+
+    if (!l->left)
+        return -1;
+    l->refused = l->to->add(l->to, r) < 0;
+    if (l->refused)
+        return -1;
+    l->left--;
+    return 0;
+}
+
+uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct record_sink *sink,
+                          struct mark *end)
+{
+    struct limited l = {.sink.add = limited_add, .to = sink, .left = records};
+    const struct segment *seg = stream_segment(r->cursor->cursor.stream, r->from.pos.seg);
+    struct cursor again;
+
+    if (seg && seg->gen != r->from.pos.gen) { /* truncated since: these bytes are no more */
+        if (end)
+            *end = r->from;
+        return 0;
+    }
+    cursor_init_again(&again, &r->cursor->cursor, &r->from);
+    while (l.left && !l.refused && cursor_read(&again, READ_CHUNK, &l.sink) == READ_MORE)
+        continue;
+    cursor_release(&again);
+    if (end)
+        *end = again.sent;
+    return records - l.left;
+}
+
+struct refill {
+    struct record_sink sink;
+    struct batch *batch;
+    const struct batch_range *range;
+};
+
+static int refill_add(struct record_sink *s, const struct record *r)
+{
+    struct refill *f = container_of(s, struct refill, sink);
+    struct batch *b = f->batch;
+
+    return formatter_add(drain_cursor_formatter(f->range->cursor), &b->body, r, b->now, NULL);
+}
+
+static void refill_range(struct batch *b, const struct batch_range *r)
+{
+    struct refill f = {.sink.add = refill_add, .batch = b, .range = r};
+
+    (void)batch_range_read(r, r->records, &f.sink, NULL); /* fewer: seen by the body's length */
+}
+
+void drain_charge(struct batch *b)
+{
+    budget_charge(b, b->fixed + b->extra + (b->body.p ? b->body.cap : 0));
+}
+
+static void let_go(struct batch *b, uint64_t hash)
+{
+    list_del(&b->body_node);
+    if (b->shelved || !b->body.len || b->gaps)
+        return;
+    b->shelved = true;
+    b->shelved_hash = hash;
+    batch_body_release(b);
+    drain_charge(b);
+}
+
+void drain_body_sent(struct drain *d, struct batch *b, bool keep)
+{
+    b->sent = true;
+    if (keep)
+        drain_moved(d, b);
+    else
+        let_go(b, 0);
+}
+
+void drain_body_copied(struct drain *d, struct batch *b)
+{
+    let_go(b, 0);
+    drain_charge(b);
+    drain_moved(d, b);
+}
+
+void drain_shelve(struct drain *d, struct batch *b)
+{
+    (void)d;
+    if (!b->shelved && b->body.len)
+        let_go(b, hash_stable(b->body.p, b->body.len));
+}
+
+int drain_unshelve(struct drain *d, struct batch *b)
+{
+    if (!b->shelved)
+        return 0;
+    b->shelved = false;
+    if (buf_reserve(&b->body, b->len) < 0)
+        return -1;
+    for (unsigned i = 0; i < b->nranges; i++)
+        if (b->ranges[i].cursor)
+            refill_range(b, &b->ranges[i]);
+    if (b->ranges[0].cursor)
+        (void)formatter_end(drain_cursor_formatter(b->ranges[0].cursor),
+                            &b->body); /* seen by its length */
+    drain_charge(b);
+    if (b->body.len != b->len ||
+        (b->shelved_hash && hash_stable(b->body.p, b->len) != b->shelved_hash))
+        return -1;
+    drain_moved(d, b);
+    return 0;
+}
+
+/* ---- when ---- */
+
+void drain_moved(struct drain *d, struct batch *b)
+{
+    struct worker *wk = d->worker;
+
+    if (b->shelved && !b->extra)
+        return;
+    b->moved_at = loop_now(&wk->loop);
+    list_del(&b->body_node);
+    list_add_tail(&wk->sending, &b->body_node);
+    if (!loop_timer_active(wk->shelf_timer))
+        loop_timer_start(wk->shelf_timer, SHELVE_MS);
+}
+
+void shelf_timer_fired(void *arg)
+{
+    struct worker *wk = arg;
+    uint64_t now = loop_now(&wk->loop), age;
+
+    while (!list_empty(&wk->sending)) {
+        struct batch *b = list_entry(wk->sending.next, struct batch, body_node);
+        struct drain *d = b->drain;
+
+        age = list_empty(&wk->cramped) ? SHELVE_MS : SHELVE_CRAMPED_MS;
+        if (now - b->moved_at < age) {
+            loop_timer_start(wk->shelf_timer, b->moved_at + age - now);
+            break;
+        }
+        if (!b->sent)
+            d->batch_target = BATCH_BYTES_PROBE; /* it does not take as much as it did */
+        if (d->ops->shelve)
+            d->ops->shelve(d, b);
+        else
+            drain_shelve(d, b);
+        list_del(&b->body_node);
+    }
+}

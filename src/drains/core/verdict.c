@@ -1,0 +1,156 @@
+/*
+ * What a verdict means for the cursors of a batch: acknowledged, kept in the ledger, given back to
+ * be read again, or refused (refusal.c). Called by the worker's turn for each settled batch.
+ */
+#include "base/fault.h"
+#include "drains/core/ledger.h"
+#include "drains/core/trace.h"
+#include "drains/core/worker_internal.h"
+
+void drain_give_back(struct drain *d, struct batch *b)
+{
+    for (unsigned i = b->nranges; i-- > 0;) {
+        struct drain_cursor *c = b->ranges[i].cursor;
+
+        if (!c)
+            continue;
+        c->busy = false;
+        if (d->pipelined)
+            continue; /* drain_disconnected() rewinds them all */
+        drain_cursor_rewind(c);
+        drain_cursor_ready(c, true);
+    }
+}
+
+static void delivered(struct drain *d, struct batch *b)
+{
+    if (b->records > b->gaps)
+        drain_accepted(d);
+    for (unsigned i = 0; i < b->nranges; i++) {
+        struct batch_range *r = &b->ranges[i];
+        struct drain_cursor *c = r->cursor;
+
+        if (!c)
+            continue;
+        c->busy = false;
+        c->reject_tries = 0;
+        if (c->suspects) { /* it is alone in its batch, and comes again */
+            if (!r->gaps)
+                drain_cursor_accepted(c);
+            drain_cursor_ready(c, true);
+            return;
+        }
+        if (r->records > r->gaps)
+            drain_cursor_accepted(c);
+        cursor_ack(&c->cursor, &r->to);
+        FAULT_POINT("after-ack");
+        if (r->dry_at)
+            c->caught_up_at = r->dry_at;
+        drain_cursor_unstick(c);
+        drain_cursor_ready(c, false);
+    }
+    d->counters.records_out += b->records - b->gaps;
+    d->counters.gaps += b->gaps;
+    d->counters.bytes_out += b->bytes;
+    drain_recovered(d);
+}
+
+/* The ledger has it. */
+static void sent(struct drain *d, const struct batch *b)
+{
+    if (!d->pipelined)
+        d->healthy = true;
+    for (unsigned i = 0; i < b->nranges; i++) {
+        struct drain_cursor *c = b->ranges[i].cursor;
+
+        if (!c)
+            continue;
+        if (b->ranges[i].dry_at)
+            c->caught_up_at = b->ranges[i].dry_at;
+        c->busy = false;
+        drain_cursor_ready(c, false);
+    }
+}
+
+void drain_grow(struct drain *d, const struct batch *b)
+{
+    size_t max = batch_max(d);
+
+    if (b->len >= d->batch_target / 2)
+        d->batch_target = d->batch_target * 2 > max ? max : d->batch_target * 2;
+    if (d->lags && !b->alone)
+        return;
+    if (d->suspect > b->records) {
+        d->suspect -= b->records;
+        d->record_limit = d->lags ? drain_seek_limit(d->suspect) : d->record_limit * 2;
+    } else {
+        d->suspect = 0;
+        d->record_limit = 0;
+    }
+}
+
+/* <b> is one record, behind suspects: what the peer said of it is said of the batch. */
+static void only_one(struct batch *b)
+{
+    b->verdict = b->outcomes[0];
+    if (b->verdict == VERDICT_REJECTED)
+        b->err = b->refusal;
+}
+
+void drain_act_on(struct batch *b)
+{
+    struct drain *d = b->drain;
+    struct worker *wk = d->worker;
+    bool taken = true;
+
+    d->ninflight--;
+    d->alone = false;
+    b->extra = b->fixed = 0;
+    budget_charge(b, 0);
+    list_del(&b->body_node);
+    if (d->spec->trace)
+        trace_settle(d, b);
+    if (b->verdict == VERDICT_MIXED && b->ranges[0].cursor && b->ranges[0].cursor->suspects)
+        only_one(b);
+    switch (b->verdict) {
+    case VERDICT_DELIVERED:
+        delivered(d, b);
+        drain_grow(d, b);
+        break;
+    case VERDICT_SENT:
+        if (!d->ledger)
+            d->ledger = ledger_create();
+        ledger_add(d->ledger, b, loop_now(&wk->loop));
+        sent(d, b);
+        drain_grow(d, b);
+        break;
+    case VERDICT_REJECTED:
+    case VERDICT_TOO_LARGE:
+        drain_rejected(d, b);
+        break;
+    case VERDICT_MIXED:
+        drain_mixed(d, b);
+        break;
+    case VERDICT_RETRY:
+    case VERDICT_HOLD:
+    case VERDICT_OFFLINE:
+        taken = false;
+        d->counters.retries++;
+        drain_give_back(d, b);
+        if (!d->pipelined && !d->soon)
+            drain_failed(d, b->verdict, b->retry_after_ms, &b->err);
+        break;
+    }
+    batch_let_go(b);
+    for (unsigned i = 0; i < b->nranges; i++) {
+        struct drain_cursor *c = b->ranges[i].cursor;
+
+        if (!c)
+            continue;
+        if (taken)
+            drain_cursor_settle_idle(c);
+        worker_cursor_done(wk, c);
+    }
+    batch_free(b);
+    worker_want(wk, d);
+}

@@ -1,0 +1,485 @@
+/*
+ * The worker's turn: verdicts first, then a token to connect, then every drain that has work moves
+ * one batch. Also its birth and its end. Mails from the control thread are in worker_mail.c.
+ */
+#include "drains/core/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "drains/core/gzip.h"
+#include "drains/core/worker_internal.h"
+#include "loop/dns.h"
+#include "net/http_client.h"
+
+#define LONG_DEAD 4 /* failures in a row: it may wait for others that were never reached */
+
+struct loop *worker_loop(struct worker *wk)
+{
+    return &wk->loop;
+}
+
+struct dns *worker_dns(struct worker *wk)
+{
+    return wk->dns;
+}
+
+struct http_client *worker_http(struct worker *wk)
+{
+    struct err e;
+
+    if (!wk->http) {
+        wk->http = http_client_create(&wk->loop, wk->dns, &e);
+        if (!wk->http)
+            log_error("HTTP client cannot be made", KV_ERR(&e));
+    }
+    return wk->http;
+}
+
+struct gzip *worker_gzip(struct worker *wk)
+{
+    if (!wk->gzip)
+        wk->gzip = gzip_create();
+    return wk->gzip;
+}
+
+struct tls_config *worker_tls(struct worker *wk, const struct drain_spec *s, struct err *e)
+{
+    struct tls_config **shared = &wk->tls[s->insecure];
+    bool special = s->ca || s->client_cert || s->client_key || s->servername;
+    struct tls_options o;
+
+    if (!special && *shared)
+        return *shared;
+    drain_spec_tls(s, &o);
+    if (special)
+        return tls_config_create(&o, e);
+    *shared = tls_config_create(&o, e);
+    return *shared;
+}
+
+void worker_tls_free(struct worker *wk, struct tls_config *tls)
+{
+    if (tls != wk->tls[false] && tls != wk->tls[true])
+        tls_config_free(tls);
+}
+
+struct buf *worker_scratch(struct worker *wk, size_t max)
+{
+    if (wk->scratch.cap > SCRATCH_KEPT)
+        buf_release(&wk->scratch);
+    buf_clear(&wk->scratch);
+    wk->scratch.max = max;
+    return &wk->scratch;
+}
+
+const struct egress *drain_egress(const struct drain *d)
+{
+    return d->spec->owner ? d->worker->cfg.egress : NULL;
+}
+
+struct mailbox *worker_mailbox(struct worker *wk)
+{
+    return &wk->mailbox;
+}
+
+uint64_t worker_random(struct worker *wk, uint64_t below)
+{
+    /* xorshift64: jitter needs no more. */
+    wk->random ^= wk->random << 13;
+    wk->random ^= wk->random >> 7;
+    wk->random ^= wk->random << 17;
+    return below ? wk->random % below : 0;
+}
+
+void worker_want(struct worker *wk, struct drain *d)
+{
+    if (list_empty(&d->work_node) && d->state != DRAIN_CLOSING)
+        list_add_tail(&wk->work, &d->work_node);
+    loop_task_post(&wk->loop, &wk->turn);
+}
+
+/* ---- a token to connect ---- */
+
+/* Those that were well come first, for all others to wait for; those that were never reached last,
+ * and of these first the ones that have not tried for long. */
+void worker_connect(struct worker *wk, struct drain *d)
+{
+    if (!list_empty(&d->connect_node))
+        return;
+    if (d->counters.connects && !d->failing)
+        list_add_head(&wk->connecting, &d->connect_node);
+    else if (d->counters.connects || !d->attempts)
+        list_add_tail(&wk->connecting, &d->connect_node);
+    else if (d->attempts < LONG_DEAD)
+        list_add_head(&wk->retrying, &d->connect_node);
+    else
+        list_add_tail(&wk->retrying, &d->connect_node);
+    loop_task_post(&wk->loop, &wk->turn);
+}
+
+static void refill_tokens(struct worker *wk)
+{
+    uint64_t now = loop_now(&wk->loop);
+    uint64_t more = (now - wk->connect_refilled) * CONNECTS_PER_SECOND / 1000;
+
+    if (!more)
+        return;
+    wk->connect_refilled = now;
+    wk->connect_tokens = more + wk->connect_tokens > CONNECTS_BURST
+                             ? CONNECTS_BURST
+                             : wk->connect_tokens + (unsigned)more;
+}
+
+/* The next one that may connect; NULL = nobody, or nobody yet. */
+static struct drain *next_to_connect(struct worker *wk)
+{
+    uint64_t now = loop_now(&wk->loop);
+    struct list *from = &wk->connecting;
+
+    if (list_empty(from) && now >= wk->retry_at && !list_empty(&wk->retrying)) {
+        from = &wk->retrying;
+        wk->retry_at = now + 1000 / RETRIES_PER_SECOND;
+    }
+    return list_empty(from) ? NULL : list_entry(from->next, struct drain, connect_node);
+}
+
+static void give_tokens(struct worker *wk)
+{
+    uint64_t now = loop_now(&wk->loop), wait = 1000 / CONNECTS_PER_SECOND + 1;
+    struct drain *d;
+
+    refill_tokens(wk);
+    while (wk->connect_tokens && (d = next_to_connect(wk))) {
+        list_del(&d->connect_node);
+        if (host_wait_known(d))
+            continue; /* what it is about to try became known while it waited */
+        wk->connect_tokens--;
+        drain_go(d);
+    }
+    if (list_empty(&wk->connecting) && wk->retry_at > now)
+        wait = wk->retry_at - now;
+    if (!(list_empty(&wk->connecting) && list_empty(&wk->retrying)) &&
+        !loop_timer_active(wk->connect_timer))
+        loop_timer_start(wk->connect_timer, wait);
+}
+
+static void connect_timer_fired(void *arg)
+{
+    struct worker *wk = arg;
+    loop_task_post(&wk->loop, &wk->turn);
+}
+
+/* ---- waiting cursors ---- */
+
+void worker_wait(struct worker *wk, struct drain_cursor *c)
+{
+    uint64_t now = loop_now(&wk->loop);
+    uint64_t at = c->cursor.wake_at;
+
+    list_del(&c->wait_node);
+    list_add_tail(&wk->waiting, &c->wait_node);
+    if (loop_timer_active(wk->wait_timer) && wk->wait_until <= at)
+        return;
+    wk->wait_until = at;
+    loop_timer_start(wk->wait_timer, at > now ? at - now : 1);
+}
+
+static void wait_timer_fired(void *arg)
+{
+    struct worker *wk = arg;
+    uint64_t now = loop_now(&wk->loop), next = UINT64_MAX;
+
+    list_for_each_safe (it, &wk->waiting) {
+        struct drain_cursor *c = list_entry(it, struct drain_cursor, wait_node);
+
+        if (c->cursor.wake_at <= now)
+            drain_wake_cursor(&c->cursor);
+        else if (c->cursor.wake_at < next)
+            next = c->cursor.wake_at;
+    }
+    if (next == UINT64_MAX)
+        return;
+    wk->wait_until = next;
+    loop_timer_start(wk->wait_timer, next - now);
+}
+
+/* ---- the turn ---- */
+
+void worker_settle_now(struct worker *wk, struct drain *d)
+{
+    list_for_each_safe (it, &wk->settled) {
+        struct batch *b = list_entry(it, struct batch, node);
+
+        if (b->drain != d)
+            continue;
+        list_del(&b->node);
+        drain_act_on(b);
+    }
+}
+
+static void free_closed(struct worker *wk)
+{
+    while (!list_empty(&wk->closed))
+        drain_free(list_entry(wk->closed.next, struct drain, work_node));
+}
+
+static void worker_turn(struct loop_task *t)
+{
+    struct worker *wk = container_of(t, struct worker, turn);
+    uint64_t start = clock_mono_ns();
+    struct list now;
+
+    while (!list_empty(&wk->settled)) {
+        struct batch *b = list_entry(wk->settled.next, struct batch, node);
+        list_del(&b->node);
+        drain_act_on(b);
+    }
+    give_tokens(wk);
+    if (wk->room_made)
+        budget_wake(wk);
+    list_init(&now);
+    list_move_all(&now, &wk->work);
+    while (!list_empty(&now)) {
+        struct drain *d = list_entry(now.next, struct drain, work_node);
+
+        list_del(&d->work_node);
+        if (drain_work(d))
+            worker_want(wk, d);
+    }
+    free_closed(wk);
+    if (!list_empty(&wk->settled))
+        loop_task_post(&wk->loop, &wk->turn);
+    uint64_t ms = (clock_mono_ns() - start) / 1000000;
+    if (ms > wk->turn_ms_max)
+        wk->turn_ms_max = ms;
+    worker_check_dirty(wk);
+    worker_check_pinned(wk);
+    if (wk->stopping)
+        worker_check_stop(wk);
+}
+
+void worker_cursor_done(struct worker *wk, struct drain_cursor *c)
+{
+    struct stream *s = c->cursor.stream;
+    struct cursor *main = c->cursor.main;
+
+    if (!c->ended || c->pending || c->inflight || !cursor_is_settled(&c->cursor))
+        return;
+    drain_cursor_drop(c);
+    if (main && s->finished)
+        main->wake(main); /* it ends after its late ones */
+    if (s->finished && list_empty(&s->cursors))
+        worker_stream_forget(wk, s);
+}
+
+/* ---- what nobody needs any more ---- */
+
+void worker_tidy_in(struct worker *wk, uint64_t ms)
+{
+    if (!loop_timer_active(wk->tidy_timer) || loop_timer_left(wk->tidy_timer) > ms)
+        loop_timer_start(wk->tidy_timer, ms);
+}
+
+/* It is kept for the sake of its connection, and not by anybody who can make as many as he likes.
+ */
+static bool worth_keeping(const struct drain *d, uint64_t now)
+{
+    return d->state == DRAIN_OPEN && !d->failing &&
+           (d->ninflight || (now - d->unused_since < DRAIN_UNUSED_MS && !budget_crowded(d)));
+}
+
+/* True while <d> is unused, but kept. */
+static bool retire(struct worker *wk, struct drain *d, uint64_t now)
+{
+    if (!list_empty(&d->cursors) || d->state == DRAIN_CLOSING)
+        return false;
+    if (worth_keeping(d, now))
+        return true;
+    budget_used(d, true);
+    (void)map_del(&wk->drains, str_of(d->spec->id)); /* who wants the URL again gets a new one */
+    drain_close(d, true);
+    return false;
+}
+
+static void tidy_timer_fired(void *arg)
+{
+    struct worker *wk = arg;
+    uint64_t now = loop_now(&wk->loop);
+    bool again = false;
+
+    if (wk->stopping)
+        return;
+    list_for_each_safe (it, &wk->all) {
+        struct drain *d = list_entry(it, struct drain, node);
+
+        again |= retire(wk, d, now);
+    }
+    if (worker_parked_expire(wk))
+        worker_tidy_in(wk, wk->cfg.route_grace_ms < TIDY_MS ? wk->cfg.route_grace_ms + 1 : TIDY_MS);
+    if (again)
+        worker_tidy_in(wk, TIDY_MS);
+}
+
+/* ---- birth and end ---- */
+
+static bool close_files(void *arg)
+{
+    struct worker *wk = arg;
+    return reader_make_room(&wk->reader);
+}
+
+static void make_room(void *receiver, struct mail *m)
+{
+    (void)close_files(receiver);
+    free(m);
+}
+
+void worker_make_room(struct worker *wk)
+{
+    struct mail *m = xcalloc(1, sizeof(*m));
+
+    m->handle = make_room;
+    mailbox_post(&wk->mailbox, m);
+}
+
+static int worker_open(struct worker *wk, struct err *e)
+{
+    loop_init(&wk->loop);
+    loop_on_full(&wk->loop, close_files, wk);
+    mailbox_open(&wk->mailbox, &wk->loop, wk);
+    buf_init(&wk->valid, BATCH_GROWTH_MAX);
+    reader_init(&wk->reader, &wk->loop, wk->cfg.max_line, wk->cfg.partial_timeout_ms);
+    if (wk->cfg.open_segments)
+        reader_set_open_share(&wk->reader, wk->cfg.open_segments);
+    wk->reader.passed = worker_passed;
+    wk->reader.unreadable = worker_unreadable;
+    map_init(&wk->streams);
+    map_init(&wk->drains);
+    list_init(&wk->all);
+    list_init(&wk->work);
+    list_init(&wk->connecting);
+    list_init(&wk->retrying);
+    map_init(&wk->hosts);
+    map_init(&wk->ports);
+    list_init(&wk->waiting);
+    list_init(&wk->settled);
+    list_init(&wk->closed);
+    list_init(&wk->spare);
+    list_init(&wk->cramped);
+    list_init(&wk->sending);
+    map_init(&wk->parties);
+    list_init(&wk->unmade);
+    list_init(&wk->parked);
+    loop_task_init(&wk->turn, worker_turn);
+    wk->wait_timer = loop_timer_create(&wk->loop, wait_timer_fired, wk);
+    wk->connect_timer = loop_timer_create(&wk->loop, connect_timer_fired, wk);
+    wk->tidy_timer = loop_timer_create(&wk->loop, tidy_timer_fired, wk);
+    wk->make_timer = loop_timer_create(&wk->loop, worker_make_again, wk);
+    wk->shelf_timer = loop_timer_create(&wk->loop, shelf_timer_fired, wk);
+    wk->stop_timer = NULL;
+    wk->connect_tokens = CONNECTS_BURST;
+    wk->connect_refilled = loop_now(&wk->loop);
+    wk->random = hash_seeded(&wk->cfg.index, sizeof wk->cfg.index) | 1;
+    wk->dns = dns_create(&wk->loop, wk->cfg.dns_servers, e);
+    return wk->dns ? 0 : -1;
+}
+
+static void worker_release(struct worker *wk)
+{
+    struct stream *s;
+    size_t i = 0;
+
+    while (!list_empty(&wk->all)) {
+        struct drain *d = list_entry(wk->all.next, struct drain, node);
+        drain_free(d);
+    }
+    worker_parked_release(wk);
+    while ((s = map_next(&wk->streams, &i)))
+        stream_free(s);
+    while (!list_empty(&wk->spare)) {
+        struct batch *b = list_entry(wk->spare.next, struct batch, node);
+        list_del(&b->node);
+        free(b->ranges);
+        free(b);
+    }
+    while (wk->nspare_bodies)
+        buf_release(&wk->spare_bodies[--wk->nspare_bodies]);
+    map_release(&wk->parties);
+    map_release(&wk->hosts);
+    map_release(&wk->ports);
+    map_release(&wk->streams);
+    map_release(&wk->drains);
+    loop_timer_free(wk->wait_timer);
+    loop_timer_free(wk->connect_timer);
+    loop_timer_free(wk->tidy_timer);
+    loop_timer_free(wk->stop_timer);
+    loop_timer_free(wk->make_timer);
+    loop_timer_free(wk->shelf_timer);
+    worker_drop_unmade(wk, NULL);
+    loop_task_cancel(&wk->turn);
+    if (wk->http)
+        http_client_free(wk->http);
+    gzip_free(wk->gzip);
+    tls_config_free(wk->tls[false]);
+    tls_config_free(wk->tls[true]);
+    buf_release(&wk->scratch);
+    buf_release(&wk->valid);
+    dns_free(wk->dns);
+    reader_release(&wk->reader);
+    mailbox_close(&wk->mailbox);
+    loop_release(&wk->loop);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *wk = arg;
+    char name[16];
+
+    (void)snprintf(name, sizeof name, "worker-%u", wk->cfg.index);
+    (void)pthread_setname_np(pthread_self(), name);
+    loop_run(&wk->loop);
+    return NULL;
+}
+
+struct worker *worker_create(const struct worker_config *cfg, struct err *e)
+{
+    struct worker *wk = xcalloc(1, sizeof *wk);
+
+    wk->cfg = *cfg;
+    if (worker_open(wk, e) == 0)
+        return wk;
+    worker_release(wk);
+    free(wk);
+    return NULL;
+}
+
+struct worker *worker_start(const struct worker_config *cfg, struct err *e)
+{
+    struct worker *wk = worker_create(cfg, e);
+    int rc;
+
+    if (!wk)
+        return NULL;
+    rc = pthread_create(&wk->thread, NULL, worker_main, wk);
+    if (rc) {
+        (void)err_sys(e, rc, "worker %u: thread", cfg->index);
+        worker_free(wk);
+        return NULL;
+    }
+    wk->threaded = true;
+    return wk;
+}
+
+/* After <done>: the thread has left its loop, and what it had is taken apart here. */
+void worker_free(struct worker *wk)
+{
+    if (!wk)
+        return;
+    if (wk->threaded)
+        (void)pthread_join(wk->thread, NULL);
+    worker_release(wk);
+    free(wk);
+}

@@ -1,0 +1,129 @@
+/*
+ * Where the cursors of a worker stand, for the state. Asked for by mail at most once a second while
+ * something is confirmed, and told unasked when the worker stops.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "drains/core/worker_internal.h"
+
+struct save_mail {
+    struct mail mail;
+    unsigned worker;
+    void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n);
+    void *arg;
+    struct state_record *records;
+    uint32_t n, cap;
+};
+
+struct dirty_mail {
+    struct mail mail;
+    void (*dirty)(void *control, unsigned worker);
+    unsigned worker;
+};
+
+static void save_cursor(struct save_mail *m, struct cursor *k, const struct drain_place *p,
+                        uint64_t away_ms)
+{
+    struct state_record r = {0};
+
+    if (!cursor_save(k, &r))
+        return;
+    r.stream = identity_key(k->stream->identity);
+    r.drain = p->drain;
+    r.place = p->place;
+    r.port = p->port;
+    r.owner = p->owner;
+    r.away_ms = away_ms;
+    if (m->n == m->cap) {
+        m->cap = m->cap ? 2 * m->cap : 64;
+        m->records = xrealloc(m->records, m->cap * sizeof(*m->records));
+    }
+    m->records[m->n++] = r;
+}
+
+static void save_parked(void *arg, struct cursor *k, const struct drain_place *p, uint64_t away_ms)
+{
+    save_cursor(arg, k, p, away_ms);
+}
+
+static void save_all(struct worker *wk, struct save_mail *m)
+{
+    wk->dirty_told = false;
+    wk->saved_acks = wk->reader.stats.acks;
+    m->worker = wk->cfg.index;
+    list_for_each (d_it, &wk->all) {
+        struct drain *d = list_entry(d_it, struct drain, node);
+        struct drain_place place = worker_place(wk, d->spec);
+
+        list_for_each (it, &d->cursors)
+            save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &place, 0);
+    }
+    worker_parked_each(wk, save_parked, m);
+}
+
+static void answer(void *control, struct mail *mail)
+{
+    struct save_mail *m = container_of(mail, struct save_mail, mail);
+
+    m->done(m->arg ? m->arg : control, m->worker, m->records, m->n);
+    free(m);
+}
+
+static void save(void *receiver, struct mail *mail)
+{
+    struct worker *wk = receiver;
+    struct save_mail *m = container_of(mail, struct save_mail, mail);
+
+    save_all(wk, m);
+    m->mail.handle = answer;
+    mailbox_post(wk->cfg.control, &m->mail);
+}
+
+void worker_save(struct worker *wk,
+                 void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n),
+                 void *arg)
+{
+    struct save_mail *m = xcalloc(1, sizeof(*m));
+
+    m->mail.handle = save;
+    m->done = done;
+    m->arg = arg;
+    mailbox_post(&wk->mailbox, &m->mail);
+}
+
+void worker_save_last(struct worker *wk)
+{
+    struct save_mail *m;
+
+    if (!wk->cfg.saved)
+        return;
+    m = xcalloc(1, sizeof(*m));
+    save_all(wk, m);
+    m->done = wk->cfg.saved;
+    m->mail.handle = answer;
+    mailbox_post(wk->cfg.control, &m->mail);
+}
+
+static void tell_dirty(void *control, struct mail *mail)
+{
+    struct dirty_mail *m = container_of(mail, struct dirty_mail, mail);
+
+    m->dirty(control, m->worker);
+    free(m);
+}
+
+void worker_check_dirty(struct worker *wk)
+{
+    struct dirty_mail *m;
+
+    if (wk->dirty_told || wk->saved_acks == wk->reader.stats.acks || !wk->cfg.dirty)
+        return;
+    wk->dirty_told = true;
+    m = xcalloc(1, sizeof(*m));
+    m->mail.handle = tell_dirty;
+    m->dirty = wk->cfg.dirty;
+    m->worker = wk->cfg.index;
+    mailbox_post(wk->cfg.control, &m->mail);
+}

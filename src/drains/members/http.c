@@ -1,0 +1,375 @@
+/*
+ * http:// and https://: a POST for each batch, on up to connections= connections (HTTP/1.1) or
+ * streams (HTTP/2). The body is the batch as the format wrote it, gzipped when asked. What an
+ * answer means is in http_verdict.c; the answer's body is read by the client and thrown away.
+ *
+ * A stream's batches go one after another (the framework sends the next only after the verdict), so
+ * order is kept though requests overtake each other.
+ *
+ * Other members that post have their own ops with these functions, and a struct http_kind.
+ *
+ *   drain ──▶ origin (its connections)
+ *     ├ idle posts
+ *     └ busy posts ──▶ call, batch
+ *
+ * Invariant: a post is busy exactly while its batch is unsettled.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "drains/core/drain.h"
+#include "drains/core/gzip.h"
+#include "drains/core/worker.h"
+#include "drains/members/http_internal.h"
+#include "drains/members/members.h"
+#include "net/http_client.h"
+
+#define GZIPPED_MAX (BATCH_GROWTH_MAX + 64 * 1024) /* what does not compress grows a little */
+#define GZIPPED_KEPT (4 * 1024)                    /* a larger buffer is given back */
+#define BORROWED_MAX (4 * 1024) /* a small body goes out in one piece with its head, and stays */
+
+/* A request under way, or ready for the next one. */
+struct post {
+    struct list node;
+    struct drain_http *drain;
+    struct http_call *call;
+    struct batch *batch;
+    struct buf gzipped; /* the body as it is sent, unless it is the batch's own */
+    size_t len;         /* of what is sent ... */
+    size_t off;         /* ... of which the kernel has so much */
+};
+
+struct drain_http {
+    struct drain base;
+    const struct http_kind *kind;
+    struct tls_config *tls;     /* owned; NULL for http://, and without <origin> */
+    struct http_origin *origin; /* owned; NULL until it is needed, and while it rests */
+    struct gzip *gzip;          /* the worker's; NULL without compression=gzip */
+    struct http_headers headers;
+    struct list idle, busy; /* struct post; made when first needed, at most base.slots of them */
+    bool closing;
+};
+
+static struct drain_http *http_of(struct drain *d)
+{
+    if (d->ops->send != http_post)
+        BUG("drain: '%s' taken for 'http'", d->ops->name);
+    return container_of(d, struct drain_http, base);
+}
+
+void http_rest(struct drain *d)
+{
+    struct drain_http *h = http_of(d);
+
+    if (!list_empty(&h->busy))
+        return;
+    list_for_each_safe (it, &h->idle) {
+        struct post *p = list_entry(it, struct post, node);
+
+        list_del(&p->node);
+        buf_release(&p->gzipped);
+        free(p);
+    }
+    http_origin_free(h->origin);
+    h->origin = NULL;
+    worker_tls_free(d->worker, h->tls);
+    h->tls = NULL;
+}
+
+void http_free(struct drain *d)
+{
+    struct drain_http *h = http_of(d);
+
+    if (!list_empty(&h->busy))
+        BUG("http: drain freed with a request under way");
+    http_rest(d);
+    http_headers_release(&h->headers);
+    drain_release(d);
+    free(h);
+}
+
+static int set_up(struct drain_http *h, struct worker *wk, struct err *e)
+{
+    const struct drain_spec *s = h->base.spec;
+    struct http_client *client = worker_http(wk);
+    struct http_origin_config cfg = {
+        .url = &s->url,
+        .tls = s->scheme->flags & DRAIN_TLS,
+        .egress = drain_egress(&h->base),
+        .connections = s->connections,
+        .timeout_ms = s->timeout_ms,
+        .connect_timeout_ms =
+            s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS,
+    };
+
+    if (!client)
+        return err_set(e, ENOMEM, "http: no client");
+    if (cfg.tls) {
+        h->tls = worker_tls(wk, s, e);
+        if (!h->tls)
+            return -1;
+        cfg.tls_config = h->tls;
+    }
+    h->origin = http_origin_create(client, &cfg);
+    return 0;
+}
+
+struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
+                             struct worker *wk, struct drain_spec *spec)
+{
+    struct drain_http *h = xcalloc(1, sizeof(*h));
+
+    drain_init(&h->base, ops, wk, spec);
+    h->kind = kind;
+    h->base.slots = spec->connections;
+    h->gzip = spec->gzip ? worker_gzip(wk) : NULL;
+    list_init(&h->idle);
+    list_init(&h->busy);
+    http_headers_init(&h->headers, spec, kind->header ? kind->header(spec) : NULL);
+    return &h->base;
+}
+
+static struct post *post_take(struct drain_http *h, struct batch *b)
+{
+    struct post *p;
+
+    if (list_empty(&h->idle)) {
+        p = xcalloc(1, sizeof(*p));
+        p->drain = h;
+        buf_init(&p->gzipped, GZIPPED_MAX);
+    } else {
+        p = list_entry(h->idle.next, struct post, node);
+        list_del(&p->node);
+    }
+    p->batch = b;
+    list_add_tail(&h->busy, &p->node);
+    return p;
+}
+
+static void gzipped_release(struct post *p)
+{
+    if (p->gzipped.cap > GZIPPED_KEPT)
+        buf_release(&p->gzipped);
+    buf_clear(&p->gzipped);
+    p->batch->extra = p->gzipped.cap;
+}
+
+/* Gives the batch back with its verdict, and the post to the next one. */
+static void post_settle(struct post *p, enum verdict v)
+{
+    struct drain_http *h = p->drain;
+    struct batch *b = p->batch;
+
+    gzipped_release(p);
+    (void)drain_charge_answer(b, 0);
+    b->member = NULL; /* it may be sent again, by another post */
+    p->batch = NULL;
+    p->call = NULL;
+    list_del(&p->node);
+    list_add_head(&h->idle, &p->node);
+    drain_settle(&h->base, b, v);
+}
+
+/* ---- the body ---- */
+
+/* Makes what is sent, when that is not there (any more). */
+static int post_encode(struct post *p, struct err *e)
+{
+    struct drain_http *h = p->drain;
+    struct batch *b = p->batch;
+
+    if (h->gzip && p->gzipped.len)
+        return 0;
+    if (drain_unshelve(&h->base, b) < 0)
+        return err_set(e, ESTALE, "log file changed under a request");
+    if (!h->gzip)
+        return 0;
+    if (gzip_pack(h->gzip, buf_str(&b->body), &p->gzipped, e) < 0)
+        return -1;
+    b->extra = p->gzipped.cap;
+    if (!h->kind->want_body)
+        drain_shelve(&h->base, b); /* the answer is not held against it */
+    drain_charge(b);
+    return 0;
+}
+
+static ssize_t post_read(void *arg, char *into, size_t room, struct err *e)
+{
+    struct post *p = arg;
+    struct drain_http *h = p->drain;
+    size_t n = p->len - p->off < room ? p->len - p->off : room;
+    struct str all;
+
+    if (!n)
+        return 0;
+    if (post_encode(p, e) < 0)
+        return -1;
+    all = buf_str(h->gzip ? &p->gzipped : &p->batch->body);
+    if (all.len != p->len)
+        return err_set(e, ESTALE, "log file changed under a request");
+    memcpy(into, all.p + p->off, n);
+    p->off += n;
+    drain_moved(&h->base, p->batch);
+    if (p->off == p->len) {
+        gzipped_release(p);
+        drain_body_sent(&h->base, p->batch, h->kind->want_body);
+        drain_charge(p->batch);
+    }
+    return (ssize_t)n;
+}
+
+static bool post_may_keep(void *arg, size_t bytes)
+{
+    struct post *p = arg;
+
+    return drain_charge_answer(p->batch, bytes);
+}
+
+static void post_rewind(void *arg)
+{
+    struct post *p = arg;
+
+    p->off = 0;
+}
+
+void http_shelve(struct drain *d, struct batch *b)
+{
+    struct post *p = b->member;
+
+    if (p)
+        gzipped_release(p);
+    drain_shelve(d, b);
+    drain_charge(b);
+}
+
+static void maybe_closed(struct drain_http *h)
+{
+    if (h->closing && list_empty(&h->busy) && !h->base.closed)
+        drain_closed(&h->base);
+}
+
+static void on_answer(void *arg, const struct http_answer *a, const struct err *e)
+{
+    struct post *p = arg;
+    struct drain_http *h = p->drain;
+    struct batch *b = p->batch;
+    enum verdict v = h->kind->verdict(a, e, b);
+
+    drain_count_connects(&h->base, a->connects, a->unconnected);
+    b->retry_after_ms = v == VERDICT_DELIVERED ? -1 : a->retry_after_ms;
+    post_settle(p, v);
+    maybe_closed(h);
+}
+
+/* A probe is not kept while somebody is looked for who may be nowhere, nor anything large while it
+ * stands still. */
+void http_post(struct drain *d, struct batch *b)
+{
+    struct drain_http *h = http_of(d);
+    struct post *p = post_take(h, b);
+    bool borrowed = d->healthy && b->body.len <= BORROWED_MAX && !h->gzip;
+    struct http_request req = {
+        .method = "POST",
+        .target = str_of(d->spec->target),
+        .headers = h->headers.list,
+        .want_body = h->kind->want_body,
+        .may_keep = post_may_keep,
+    };
+
+    b->member = borrowed ? NULL : p;
+    b->fixed = REQUEST_BYTES + b->ranges_cap * sizeof(*b->ranges);
+    drain_charge(b);
+    p->off = 0;
+    if ((!h->origin && set_up(h, d->worker, &b->err) < 0) || post_encode(p, &b->err) < 0) {
+        post_settle(p, VERDICT_RETRY);
+        return;
+    }
+    req.body = buf_str(h->gzip ? &p->gzipped : &b->body);
+    p->len = req.body.len;
+    if (!borrowed) {
+        req.read_body = post_read;
+        req.rewind_body = post_rewind;
+    }
+    p->call = http_send(h->origin, &req, on_answer, p);
+    if (!borrowed && d->healthy)
+        drain_moved(d, b);
+    else if (!borrowed)
+        http_shelve(d, b);
+}
+
+void http_close(struct drain *d, bool flush)
+{
+    struct drain_http *h = http_of(d);
+
+    h->closing = true;
+    list_for_each_safe (it, &h->busy) {
+        struct post *p = list_entry(it, struct post, node);
+
+        if (flush)
+            break; /* the answers come, or the worker closes again without <flush> */
+        http_cancel(p->call);
+        (void)err_set(&p->batch->err, ECANCELED, "drain closed before the answer");
+        post_settle(p, VERDICT_OFFLINE);
+    }
+    maybe_closed(h);
+}
+
+/* ---- http:// and https:// themselves ---- */
+
+static enum verdict status_verdict(const struct http_answer *a, const struct err *e,
+                                   struct batch *b)
+{
+    return http_verdict(a, e, &b->err);
+}
+
+static const struct http_kind status_alone = {.verdict = status_verdict};
+
+static struct drain *http_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    (void)e; /* what may fail is done when there is something to send */
+    return http_create_as(drain_http.ops, &status_alone, wk, spec);
+}
+
+static const struct drain_ops ops = {
+    .name = "http",
+    .create = http_create,
+    .send = http_post,
+    .shelve = http_shelve,
+    .rest = http_rest,
+    .close = http_close,
+    .free = http_free,
+};
+
+#define HTTP (DRAIN_HTTP | DRAIN_BATCH | DRAIN_LINGER | DRAIN_UTF8)
+#define SYSLOG (DRAIN_HTTP_MANY | DRAIN_FRAMING)
+#define GELF (DRAIN_HTTP | DRAIN_ONE_FORMAT)
+
+static const struct drain_scheme schemes[] = {
+    {"http", &drain_http, 80, HTTP, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_NONE, NULL},
+    {"https", &drain_http, 443, HTTP | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_NONE,
+     NULL},
+    {"syslog+http", &drain_http, 80, SYSLOG, PROMISE_CONFIRMED, FORMAT_RFC5424, FRAMING_LF, NULL},
+    {"syslog+https", &drain_http, 443, SYSLOG | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_RFC5424,
+     FRAMING_LF, NULL},
+    {"gelf+http", &drain_http, 12201, GELF, PROMISE_CONFIRMED, FORMAT_GELF, FRAMING_NONE, "/gelf"},
+    {"gelf+https", &drain_http, 12201, GELF | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_GELF,
+     FRAMING_NONE, "/gelf"},
+    {.name = NULL},
+};
+
+/* Receivers of text alone often give up at a byte that is no UTF-8. */
+static int settle(struct drain_spec *s, struct err *e)
+{
+    (void)e;
+    if (s->utf8 == UTF8_UNSET && s->format.format == FORMAT_RAW)
+        s->utf8 = UTF8_VALID;
+    return 0;
+}
+
+const struct drain_member drain_http = {
+    .ops = &ops,
+    .schemes = schemes,
+    .settle = settle,
+};

@@ -1,0 +1,52 @@
+/*
+ * What members that post share, and the parts of the http member that need no network, apart for
+ * their tests: what an answer means, and what a request says of its body.
+ */
+#ifndef DRAINS_HTTP_INTERNAL_H
+#define DRAINS_HTTP_INTERNAL_H
+
+#include "drains/core/drain.h"
+#include "net/http_client.h"
+
+/* What sets one member that posts apart from another. */
+struct http_kind {
+    bool want_body; /* of the answer, which is held against the body that was sent */
+    /* What the answer, or the lack of one, means for <b>. Fills b->err unless it is DELIVERED. */
+    enum verdict (*verdict)(const struct http_answer *a, const struct err *e, struct batch *b);
+    /* A header of its own, "name: value", for each request; a heap string, NULL = none. The client
+     * sends the URL's login, unless this is another "authorization". */
+    char *(*header)(const struct drain_spec *s);
+};
+/* For the ops of such a member: its create() calls the first, the others are as they are. */
+struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
+                             struct worker *wk, struct drain_spec *spec);
+void http_post(struct drain *d, struct batch *b);
+void http_shelve(struct drain *d, struct batch *b);
+void http_rest(struct drain *d);
+void http_close(struct drain *d, bool flush);
+void http_free(struct drain *d);
+
+/* One row of the table that maps statuses to verdicts; rows are looked through in order. */
+struct http_verdict_row {
+    int from, to;
+    enum verdict verdict;
+    const char *reason; /* for people; "" for success */
+};
+/* Ended by a NULL reason; covers every status. */
+const struct http_verdict_row *http_verdict_rows(void);
+
+/* The verdict on <a>, an answer or the lack of one (then <e> says why). Fills <why> unless it is
+ * DELIVERED. */
+enum verdict http_verdict(const struct http_answer *a, const struct err *e, struct err *why);
+
+#define HTTP_HEADERS_MAX 3
+struct http_headers {
+    char type[64];                          /* "content-type: application/json" */
+    char *own;                              /* owned, the member's; NULL = none */
+    const char *list[HTTP_HEADERS_MAX + 1]; /* into these; NULL-terminated */
+};
+/* In place: <h> must not move afterwards. Takes <own>, which may be NULL. */
+void http_headers_init(struct http_headers *h, const struct drain_spec *s, char *own);
+void http_headers_release(struct http_headers *h);
+
+#endif

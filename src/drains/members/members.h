@@ -1,0 +1,40 @@
+/*
+ * The members of the family, in the order of --help: a line for each. Nobody calls a member but
+ * through drain_*() and its descriptor.
+ */
+#ifndef DRAINS_MEMBERS_H
+#define DRAINS_MEMBERS_H
+
+#include "drains/spec/member.h"
+#include "drains/spec/spec.h"
+
+#define DRAIN_MEMBERS(MEMBER)                                                                      \
+    MEMBER(drain_syslog)                                                                           \
+    MEMBER(drain_syslog_udp)                                                                       \
+    MEMBER(drain_http)                                                                             \
+    MEMBER(drain_redis)                                                                            \
+    MEMBER(drain_ws)                                                                               \
+    MEMBER(drain_elastic)                                                                          \
+    MEMBER(drain_stdout)                                                                           \
+    MEMBER(drain_null)
+
+#define DRAIN_MEMBER_DECLARE(member) extern const struct drain_member member;
+DRAIN_MEMBERS(DRAIN_MEMBER_DECLARE)
+
+/* Checks <text> whole: scheme, host, port, every option and value. NULL with <e> set: names the
+ * option and what is wrong with it, never a credential. One reference. No I/O. */
+struct drain_spec *drain_spec_create(struct str text, struct err *e);
+/* The same for what a workload asks for, who may use less than an operator. */
+struct drain_spec *drain_spec_create_owner(struct str text, struct err *e);
+
+/* All schemes, in the order of --help; NULL behind the last. */
+const struct drain_scheme *drain_scheme_at(unsigned i);
+const struct drain_scheme *drain_scheme_find(struct str name);
+
+/* All options, those that are not a member's first; NULL behind the last. */
+const struct drain_option *drain_option_at(unsigned i);
+/* Appends the names of the schemes that have option <i>, with commas; nothing when all have it. A
+ * name stands for what begins like it. */
+int drain_option_schemes(unsigned i, struct buf *out);
+
+#endif

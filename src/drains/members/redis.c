@@ -1,0 +1,458 @@
+/*
+ * redis, rediss: each record a command (PUBLISH, RPUSH or XADD), pipelined over one connection of
+ * our own; the replies come in the same order, and every one is read. A record is delivered when
+ * its own command was answered well, so an error in the middle of a pipeline costs nothing but the
+ * records that it says.
+ *
+ *   out   | commands of batch 3 | commands of batch 2 |──▶ conn ──▶ Redis
+ *   queue   batch 1 (reply 17 is next), batch 2, batch 3  ◀── replies
+ *
+ * After an error that lasts longer than a record (out of memory, wrong password, a replica, …) the
+ * connection is spent: it takes no more, and goes when its last reply has come. The framework
+ * waits, and then opens another one, perhaps to another server behind the same name.
+ *
+ * A PUBLISH that nobody received is delivered all the same, and counted as unsubscribed.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "drains/core/worker.h"
+#include "drains/members/redis_internal.h"
+#include "net/conn.h"
+
+static struct drain_redis *redis_of(struct drain *d)
+{
+    if (d->ops != &redis_ops)
+        BUG("drain: '%s' taken for 'redis'", d->ops->name);
+    return container_of(d, struct drain_redis, base);
+}
+
+static void hang_up(struct drain_redis *r)
+{
+    conn_free(r->conn);
+    r->conn = NULL;
+    redis_reader_free(r->reader);
+    r->reader = NULL;
+    loop_timer_stop(r->timer);
+    if (r->out.p)
+        explicit_bzero(r->out.p, r->out.len); /* it may hold the password */
+    buf_release(&r->out);
+    r->off = 0;
+    r->unwritten = 0;
+    r->greeting = 0;
+    r->spent = false;
+}
+
+/* ---- verdicts ---- */
+
+/* Nothing more is sent on this connection. */
+static void spend(struct drain_redis *r, enum verdict v, const struct err *why)
+{
+    if (r->spent && r->failure == VERDICT_HOLD)
+        return;
+    r->spent = true;
+    r->failure = v;
+    r->why = *why;
+}
+
+static void settle_oldest(struct drain_redis *r, enum verdict v)
+{
+    struct batch *b = r->queue[r->first].batch;
+
+    r->first = (r->first + 1) % REDIS_SLOTS;
+    r->len--;
+    drain_settle(&r->base, b, v);
+}
+
+/* What has no reply comes again. */
+static void settle_unanswered(struct drain_redis *r, const struct err *why)
+{
+    while (r->len) {
+        struct redis_pending *p = &r->queue[r->first];
+        struct batch *b = p->batch;
+
+        if (!b->err.code)
+            b->err = *why;
+        if (p->record == 0) {
+            settle_oldest(r, VERDICT_OFFLINE);
+            continue;
+        }
+        memset(batch_outcomes(b) + p->record, VERDICT_RETRY, b->records - p->record);
+        settle_oldest(r, VERDICT_MIXED);
+    }
+}
+
+/* The connection is no more, for whatever reason. */
+static void gone(struct drain_redis *r, bool clean, enum verdict v, const struct err *e)
+{
+    hang_up(r);
+    r->reopen = false;
+    settle_unanswered(r, e);
+    if (clean)
+        drain_disconnected(&r->base, true, e);
+    else
+        drain_disconnected_for(&r->base, v, -1, e);
+    if (r->leaving && !r->base.closed)
+        drain_closed(&r->base);
+}
+
+/* ---- writing ---- */
+
+/* What the peer's kernel has: while this grows, the peer lives. */
+static uint64_t acked_now(const struct drain_redis *r)
+{
+    int64_t unacked = conn_unacked(r->conn);
+
+    return conn_written(r->conn) - (unacked > 0 ? (uint64_t)unacked : 0);
+}
+
+static void expect(struct drain_redis *r)
+{
+    r->acked = acked_now(r);
+    loop_timer_start(r->timer, r->base.spec->timeout_ms);
+}
+
+static void redis_send(struct drain *d, struct batch *b)
+{
+    struct drain_redis *r = redis_of(d);
+    struct err e = {0, ""};
+
+    if (r->spent) {
+        b->err = r->why;
+        drain_settle(d, b, r->failure);
+        return;
+    }
+    if (!r->len)
+        expect(r);
+    if (redis_write(r, b, &e) < 0)
+        gone(r, false, VERDICT_OFFLINE, &e);
+}
+
+static void redis_shelve(struct drain *d, struct batch *b)
+{
+    redis_put_by(redis_of(d));
+    drain_shelve(d, b);
+    drain_charge(b);
+}
+
+/* ---- replies ---- */
+
+static enum redis_type wanted(const struct drain_spec *s)
+{
+    return redis_options_of(s)->mode == REDIS_STREAM ? REDIS_BULK : REDIS_INTEGER;
+}
+
+/* The reply to <p>'s next record. */
+static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
+                                const struct redis_reply *reply)
+{
+    struct batch *b = p->batch;
+    struct err why = {0, ""};
+    enum verdict v = redis_verdict(reply, wanted(r->base.spec), &why);
+
+    if (v == VERDICT_OFFLINE) {
+        b->err = why;
+        return v;
+    }
+    if (v == VERDICT_DELIVERED) {
+        r->answered = true;
+        r->base.counters.unsubscribed +=
+            redis_options_of(r->base.spec)->mode == REDIS_PUBLISH && reply->integer == 0;
+    } else {
+        batch_outcomes(b)[p->record] = (unsigned char)v;
+        p->failed = true;
+        if (v == VERDICT_REJECTED)
+            b->refusal = why;
+        else if (!b->err.code || v == VERDICT_HOLD)
+            b->err = why;
+        if (v != VERDICT_REJECTED)
+            spend(r, v, &why);
+    }
+    p->record++;
+    p->in_range++;
+    return v;
+}
+
+static enum verdict take_trim(struct drain_redis *r, struct redis_pending *p,
+                              const struct redis_reply *reply)
+{
+    struct err why = {0, ""};
+    enum verdict v = redis_verdict(reply, REDIS_STATUS, &why);
+
+    if (v == VERDICT_OFFLINE)
+        p->batch->err = why;
+    else if (v != VERDICT_DELIVERED && !p->failed) /* lists would grow without end */
+        spend(r, v == VERDICT_HOLD ? v : VERDICT_RETRY, &why);
+    p->range++;
+    p->in_range = 0;
+    return v;
+}
+
+/* A reply to the oldest batch. -1 = it does not fit the command: the replies are out of step. */
+static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
+{
+    struct redis_pending *p = &r->queue[r->first];
+    struct batch *b = p->batch;
+    bool trims = redis_trims(r->base.spec);
+    enum verdict v = p->in_range < b->ranges[p->range].records ? take_record(r, p, reply)
+                                                               : take_trim(r, p, reply);
+
+    if (v == VERDICT_OFFLINE)
+        return -1;
+    if (!trims && p->in_range == b->ranges[p->range].records) {
+        p->range++;
+        p->in_range = 0;
+    }
+    if (p->range < b->nranges)
+        return 0;
+    if (r->len == r->unwritten)
+        return err_set(&b->err, EPROTO, "redis: a reply to what was not asked");
+    settle_oldest(r, p->failed ? VERDICT_MIXED : VERDICT_DELIVERED);
+    return 0;
+}
+
+/* The reply to AUTH or SELECT. False when the connection is gone. */
+static bool take_greeting(struct drain_redis *r, const struct redis_reply *reply)
+{
+    struct err e = {0, ""};
+    enum verdict v = redis_verdict(reply, REDIS_STATUS, &e);
+
+    if (v != VERDICT_DELIVERED) {
+        gone(r, false, v == VERDICT_HOLD ? v : VERDICT_OFFLINE, &e);
+        return false;
+    }
+    if (--r->greeting == 0) {
+        loop_timer_stop(r->timer);
+        drain_opened(&r->base);
+    }
+    return true;
+}
+
+/* Nobody asked: the server says why it hangs up, or is no Redis. */
+static void unasked(struct drain_redis *r, const struct redis_reply *reply)
+{
+    struct err e = {0, ""};
+    enum verdict v = redis_verdict(reply, 0, &e);
+
+    gone(r, false, v == VERDICT_HOLD ? v : VERDICT_OFFLINE, &e);
+}
+
+static void connect_now(struct drain_redis *r);
+
+/* Everything is answered. */
+static void at_rest(struct drain_redis *r)
+{
+    loop_timer_stop(r->timer);
+    if (r->leaving) {
+        hang_up(r);
+        drain_closed(&r->base);
+    } else if (r->spent && r->base.state == DRAIN_OPEN) {
+        struct err why = r->why;
+
+        gone(r, false, r->failure, &why);
+    } else if (r->spent) {
+        hang_up(r); /* the framework waits already */
+        if (r->reopen)
+            connect_now(r);
+    }
+}
+
+/* All replies that are there. False when the connection is gone. */
+static bool take_replies(struct drain_redis *r)
+{
+    struct redis_reply reply;
+    struct err e = {0, ""};
+    int rc;
+
+    while ((rc = redis_reader_next(r->reader, &reply, &e)) == 1) {
+        r->received = true;
+        if (r->greeting) {
+            if (!take_greeting(r, &reply))
+                return false;
+        } else if (!r->len) {
+            unasked(r, &reply);
+            return false;
+        } else if (take_reply(r, &reply) < 0) {
+            e = r->queue[r->first].batch->err;
+            rc = -1;
+            break;
+        }
+    }
+    if (rc == 0)
+        return true;
+    gone(r, false, VERDICT_OFFLINE, &e);
+    return false;
+}
+
+/* ---- the connection's callbacks ---- */
+
+static void on_opened(void *arg)
+{
+    struct drain_redis *r = arg;
+
+    r->opened_ms = loop_now(worker_loop(r->base.worker));
+    r->reader = redis_reader_create();
+    r->greeting = redis_greet(&r->out, r->base.spec);
+    if (r->greeting < 0)
+        BUG("redis: a greeting that does not fit");
+    if (!r->greeting) {
+        drain_opened(&r->base);
+        return;
+    }
+    redis_push(r);
+    expect(r);
+}
+
+static void on_readable(void *arg)
+{
+    struct drain_redis *r = arg;
+    char part[16 * 1024];
+    struct err e = {0, ""};
+    size_t n;
+
+    r->received = false;
+
+    while ((n = conn_read(r->conn, part, sizeof(part))) > 0) {
+        if (redis_reader_feed(r->reader, str_make(part, n), &e) < 0) {
+            gone(r, false, VERDICT_OFFLINE, &e);
+            return;
+        }
+        if (!take_replies(r))
+            return;
+    }
+    if (!r->received)
+        return; /* what comes is no progress before it is a reply */
+    if (r->len || r->greeting)
+        expect(r);
+    else
+        at_rest(r);
+}
+
+static void on_writable(void *arg)
+{
+    struct drain_redis *r = arg;
+    struct err e = {0, ""};
+
+    if (redis_write_on(r, &e) < 0)
+        gone(r, false, VERDICT_OFFLINE, &e);
+}
+
+static void on_ended(void *arg, enum conn_end how, const struct err *e)
+{
+    struct drain_redis *r = arg;
+    uint64_t age = loop_now(worker_loop(r->base.worker)) - r->opened_ms;
+    bool clean = how == CONN_END_CLEAN && !r->len && !r->greeting &&
+                 (r->answered || age >= YOUNG_CONNECTION_MS);
+    struct err why = *e;
+
+    if (how == CONN_END_CLEAN && !clean)
+        (void)err_set(&why, EPIPE, "redis: connection closed before the reply");
+    gone(r, clean, VERDICT_OFFLINE, &why);
+}
+
+static void on_timeout(void *arg)
+{
+    struct drain_redis *r = arg;
+    struct err e;
+
+    if (acked_now(r) > r->acked) { /* slow, but it takes what we send */
+        expect(r);
+        return;
+    }
+    (void)err_set(&e, ETIMEDOUT, "redis: no reply for %llu s",
+                  (unsigned long long)(r->base.spec->timeout_ms / 1000));
+    gone(r, false, VERDICT_OFFLINE, &e);
+}
+
+static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, on_ended};
+
+static void connect_now(struct drain_redis *r)
+{
+    const struct drain_spec *s = r->base.spec;
+    const struct conn_config cfg = {
+        .host = s->url.host,
+        .port = s->port,
+        .tls = r->tls != NULL,
+        .tls_config = r->tls,
+        .egress = drain_egress(&r->base),
+        .connect_timeout_ms =
+            s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS,
+    };
+
+    r->reopen = false;
+    r->answered = false;
+    r->conn =
+        conn_create(worker_loop(r->base.worker), worker_dns(r->base.worker), &cfg, &callbacks, r);
+}
+
+static void redis_open(struct drain *d)
+{
+    struct drain_redis *r = redis_of(d);
+
+    if (r->conn && r->len) {
+        r->reopen = true; /* what it still answers need not be sent again */
+        return;
+    }
+    hang_up(r);
+    connect_now(r);
+}
+
+/* ---- birth and end ---- */
+
+static struct drain *redis_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    struct drain_redis *r;
+    struct tls_config *tls = NULL;
+
+    if (spec->scheme->flags & DRAIN_TLS) {
+        tls = worker_tls(wk, spec, e);
+        if (!tls)
+            return NULL;
+    }
+    r = xcalloc(1, sizeof(*r));
+    drain_init(&r->base, &redis_ops, wk, spec);
+    r->base.slots = REDIS_SLOTS;
+    r->tls = tls;
+    buf_init(&r->out, REDIS_OUT_MAX);
+    r->timer = loop_timer_create(worker_loop(wk), on_timeout, r);
+    return &r->base;
+}
+
+static void redis_close(struct drain *d, bool flush)
+{
+    struct drain_redis *r = redis_of(d);
+    struct err e = {0, ""};
+
+    if (d->closed)
+        return;
+    r->leaving = true;
+    if (flush && r->conn && r->len)
+        return; /* the replies come, or the worker closes again without <flush> */
+    (void)err_set(&e, ECANCELED, "redis: closed before the reply");
+    hang_up(r);
+    settle_unanswered(r, &e);
+    drain_closed(d);
+}
+
+static void redis_free(struct drain *d)
+{
+    struct drain_redis *r = redis_of(d);
+
+    hang_up(r);
+    loop_timer_free(r->timer);
+    worker_tls_free(r->base.worker, r->tls);
+    drain_release(d);
+    free(r);
+}
+
+const struct drain_ops redis_ops = {
+    .name = "redis",
+    .create = redis_create,
+    .open = redis_open,
+    .send = redis_send,
+    .shelve = redis_shelve,
+    .close = redis_close,
+    .free = redis_free,
+};

@@ -1,0 +1,163 @@
+/*
+ * Commands for Redis, in its protocol (RESP): "*3\r\n$7\r\nPUBLISH\r\n$4\r\nchan\r\n$2\r\nhi\r\n".
+ * The records come from the format as "<id> <length> <bytes>" (DRAIN_FRAMED); what does not change
+ * within a range is made once, so that a record costs one copy.
+ */
+#include "drains/members/redis_internal.h"
+
+#define PREFIX_MAX 4096 /* of one record's command: names and numbers, but for its bytes */
+
+/* ---- the protocol ---- */
+
+static int add_count(struct buf *out, char type, uint64_t n)
+{
+    char text[24], *p = text + sizeof(text);
+
+    *--p = '\n';
+    *--p = '\r';
+    do {
+        *--p = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    *--p = type;
+    return buf_add(out, p, (size_t)(text + sizeof(text) - p));
+}
+
+static int add_part(struct buf *out, struct str s)
+{
+    if (add_count(out, '$', s.len) < 0 || buf_add_str(out, s) < 0)
+        return -1;
+    return buf_add(out, "\r\n", 2);
+}
+
+static int add_number(struct buf *out, uint64_t n)
+{
+    struct buf text = BUF_INIT(32);
+    int rc = buf_addf(&text, "%llu", (unsigned long long)n);
+
+    if (rc == 0)
+        rc = add_part(out, buf_str(&text));
+    buf_release(&text);
+    return rc;
+}
+
+int redis_greet(struct buf *out, const struct drain_spec *s)
+{
+    const struct redis_options *own = s->own;
+    const struct url *u = &s->url;
+    int commands = 0, rc = 0;
+
+    if (u->has_user) {
+        rc = add_count(out, '*', u->user.len ? 3 : 2) < 0 || add_part(out, STR("AUTH")) < 0 ||
+                     (u->user.len && add_part(out, u->user) < 0) || add_part(out, u->password) < 0
+                 ? -1
+                 : 0;
+        commands++;
+    }
+    if (rc == 0 && own->db) {
+        rc = add_count(out, '*', 2) < 0 || add_part(out, STR("SELECT")) < 0 ||
+                     add_number(out, own->db) < 0
+                 ? -1
+                 : 0;
+        commands++;
+    }
+    return rc < 0 ? -1 : commands;
+}
+
+/* ---- records ---- */
+
+bool redis_trims(const struct drain_spec *s)
+{
+    const struct redis_options *own = s->own;
+
+    return own->mode == REDIS_LIST && own->maxlen;
+}
+
+/* Everything of XADD up to the record's id. */
+static int begin_xadd(struct buf *out, const struct redis_options *own, struct str key)
+{
+    if (add_count(out, '*', own->maxlen ? 10 : 7) < 0 || add_part(out, STR("XADD")) < 0 ||
+        add_part(out, key) < 0)
+        return -1;
+    if (own->maxlen && (add_part(out, STR("MAXLEN")) < 0 || add_part(out, STR("~")) < 0 ||
+                        add_number(out, own->maxlen) < 0))
+        return -1;
+    return add_part(out, STR("*")) < 0 || add_part(out, STR("id")) < 0 ? -1 : 0;
+}
+
+/* Everything that does not depend on the record. */
+static int begin_command(struct buf *out, const struct redis_options *own, struct str key)
+{
+    if (own->mode == REDIS_STREAM)
+        return begin_xadd(out, own, key);
+    if (add_count(out, '*', 3) < 0 ||
+        add_part(out, own->mode == REDIS_LIST ? STR("RPUSH") : STR("PUBLISH")) < 0)
+        return -1;
+    return add_part(out, key);
+}
+
+/* Cuts "<id> <length> <bytes>" off <*frames>; we wrote it ourselves. */
+static void next_frame(struct str *frames, struct str *id, struct str *bytes)
+{
+    struct str count;
+    uint64_t n = 0;
+
+    if (!str_cut(frames, ' ', id) || !str_cut(frames, ' ', &count) ||
+        !str_to_u64(count, frames->len, &n))
+        BUG("redis: a batch without frames");
+    *bytes = str_head(*frames, (size_t)n);
+    *frames = str_skip(*frames, (size_t)n);
+}
+
+/* From the N-th last to the last: the newest N. */
+static int add_trim(struct buf *out, const struct redis_options *own, struct str key)
+{
+    struct buf from = BUF_INIT(32);
+    int rc = buf_addf(&from, "-%llu", (unsigned long long)own->maxlen);
+
+    if (rc == 0 && (add_count(out, '*', 4) < 0 || add_part(out, STR("LTRIM")) < 0 ||
+                    add_part(out, key) < 0 || add_part(out, buf_str(&from)) < 0))
+        rc = -1;
+    if (rc == 0)
+        rc = add_part(out, STR("-1"));
+    buf_release(&from);
+    return rc;
+}
+
+static int add_range(struct buf *out, const struct drain_spec *s, const struct batch_range *r,
+                     struct str *frames)
+{
+    const struct redis_options *own = s->own;
+    const struct identity *whose = r->cursor->cursor.stream->identity;
+    struct str key = own->key ? str_of(own->key) : s->names ? whose->name : whose->hostname;
+    struct buf prefix = BUF_INIT(PREFIX_MAX);
+    int rc = begin_command(&prefix, own, key);
+
+    for (uint32_t i = 0; i < r->records && rc == 0; i++) {
+        struct str id, bytes;
+
+        next_frame(frames, &id, &bytes);
+        rc = buf_add(out, prefix.p, prefix.len);
+        if (rc == 0 && own->mode == REDIS_STREAM)
+            rc = add_part(out, id) < 0 ? -1 : add_part(out, STR("message"));
+        if (rc == 0)
+            rc = add_part(out, bytes);
+    }
+    if (rc == 0 && redis_trims(s))
+        rc = add_trim(out, own, key);
+    buf_release(&prefix);
+    return rc;
+}
+
+int redis_encode(struct buf *out, const struct batch *b)
+{
+    struct str frames = buf_str(&b->body);
+    size_t before = out->len;
+    int rc = 0;
+
+    for (unsigned i = 0; i < b->nranges && rc == 0; i++)
+        rc = add_range(out, b->drain->spec, &b->ranges[i], &frames);
+    if (rc < 0)
+        out->len = before;
+    return rc;
+}

@@ -1,0 +1,170 @@
+/*
+ * What a Redis drain's URL says: redis://user:password@host/channel?mode=list&key=…. The path is
+ * the channel (or key), decoded; without one, records go to the channel that their hostname names.
+ *
+ * Errors name the option, never its value.
+ */
+#include <errno.h>
+
+#include "base/mem.h"
+#include "drains/core/drain.h"
+#include "drains/members/members.h"
+#include "drains/members/redis_internal.h"
+
+#define MAXLEN_MAX 1000000000000ULL
+#define DB_MAX 65535 /* servers have 16 unless told otherwise */
+#define KEY_MAX 1024
+
+/* Any bytes but control characters, which only a mistake would put there. */
+static bool is_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+            return false;
+    return s.len > 0 && s.len <= KEY_MAX;
+}
+
+static const struct drain_option options[] = {
+    {.name = "mode",
+     .values = "publish|list|stream",
+     .fallback = "publish",
+     .help = "what becomes of a record: PUBLISH, RPUSH or XADD",
+     .type = OPTION_WORD,
+     DRAIN_FIELD(redis_options, mode)},
+    {.name = "key",
+     .values = "NAME",
+     .fallback = "the path, else each record's hostname",
+     .help = "where records go with mode=list or stream",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(redis_options, key),
+     .min = 1,
+     .max = KEY_MAX,
+     .fits = is_name},
+    {.name = "maxlen",
+     .values = "N",
+     .fallback = "none",
+     .help = "how many records the list or (approximately) the stream keeps",
+     .type = OPTION_NUMBER,
+     DRAIN_FIELD(redis_options, maxlen),
+     .min = 1,
+     .max = MAXLEN_MAX},
+    {.name = "db",
+     .values = "0..65535",
+     .fallback = "0",
+     .help = "the database, chosen with SELECT",
+     .type = OPTION_NUMBER,
+     DRAIN_FIELD(redis_options, db),
+     .max = DB_MAX},
+    {.name = NULL},
+};
+
+static int hex_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The path without its slash, decoded. Its encoding was checked when the URL was parsed. */
+static int take_path(struct drain_spec *s, struct err *e)
+{
+    struct redis_options *own = s->own;
+    struct str path = str_skip(s->url.path, 1);
+    struct buf name = BUF_INIT(KEY_MAX);
+    int rc = 0;
+
+    for (size_t i = 0; i < path.len && rc == 0; i++) {
+        char c = path.p[i];
+
+        if (c == '%' && path.len - i > 2) {
+            c = (char)(hex_of(path.p[i + 1]) << 4 | hex_of(path.p[i + 2]));
+            i += 2;
+        }
+        rc = buf_add_ch(&name, c);
+    }
+    if (rc < 0 || !is_name(buf_str(&name)))
+        rc = err_set(e, EINVAL, "the path must be a name of 1 to %d bytes", KEY_MAX);
+    else
+        own->key = str_dup(buf_str(&name));
+    buf_release(&name);
+    return rc;
+}
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    const struct redis_options *own = s->own;
+
+    if (!s->group && s->format.format == FORMAT_GELF)
+        s->format.group = STR("lr"); /* what pages for this kind of channel ask for */
+    if (s->utf8 == UTF8_UNSET)
+        s->utf8 = UTF8_VALID;
+    if (s->url.has_user && s->url.password.len == 0)
+        return err_set(e, EINVAL, "a user without a password");
+    if (own->mode == REDIS_PUBLISH && own->key)
+        return err_set(e, EINVAL,
+                       "option 'key' goes with mode=list or stream; a channel is the path");
+    if (own->mode == REDIS_PUBLISH && own->maxlen)
+        return err_set(e, EINVAL, "option 'maxlen' goes with mode=list or stream");
+    if (s->url.path.len <= 1)
+        return 0;
+    if (own->key)
+        return err_set(e, EINVAL, "option 'key' and a path say the same");
+    return take_path(s, e);
+}
+
+static bool addresses(const struct drain_spec *s)
+{
+    return !redis_options_of(s)->key;
+}
+
+static const char *login(const struct drain_spec *s)
+{
+    (void)s;
+    return "with AUTH";
+}
+
+static int describe(const struct drain_spec *s, enum drain_section section, struct buf *out)
+{
+    static const char *const modes[] = {
+        [REDIS_PUBLISH] = "publish", [REDIS_LIST] = "list", [REDIS_STREAM] = "stream"};
+    const struct redis_options *own = s->own;
+    /* What stood in an option is nobody's to print; the path is in the masked URL, too. */
+    const char *name = s->url.path.len > 1 ? own->key : own->key ? "as key= says" : NULL;
+    int rc;
+
+    if (section != SECTION_SENDING)
+        return 0;
+    rc = drain_spec_line(out, "mode", "%s", modes[own->mode]);
+    if (rc == 0)
+        rc = drain_spec_line(out, own->mode == REDIS_PUBLISH ? "channel" : "key", "%s",
+                             name ? name
+                                  : "each record's hostname (under a pattern its workload's true "
+                                    "name)");
+    if (rc == 0 && own->maxlen)
+        rc = drain_spec_line(out, "maxlen", "%llu%s", (unsigned long long)own->maxlen,
+                             own->mode == REDIS_STREAM ? ", approximately" : "");
+    if (rc == 0)
+        rc = drain_spec_line(out, "db", "%u", own->db);
+    return rc;
+}
+
+#define REDIS (DRAIN_LOGIN | DRAIN_PATH | DRAIN_FRAMED | DRAIN_UTF8)
+
+static const struct drain_scheme schemes[] = {
+    {"redis", &drain_redis, 6379, REDIS, PROMISE_CONFIRMED, FORMAT_GELF, FRAMING_NONE, NULL},
+    {"rediss", &drain_redis, 6379, REDIS | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_GELF, FRAMING_NONE,
+     NULL},
+    {.name = NULL},
+};
+
+const struct drain_member drain_redis = {
+    .ops = &redis_ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct redis_options),
+    .settle = settle,
+    .addresses = addresses,
+    .login = login,
+    .describe = describe,
+};

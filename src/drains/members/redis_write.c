@@ -1,0 +1,149 @@
+/*
+ * The way out of redis.c: batches become commands, and these bytes for the socket.
+ *
+ *   queue   | answered in part | all with the kernel | taken in part | encoded | a batch yet |
+ *                                                    |<---------- unwritten -------------->|
+ *                                                    |<------- out ----------->|
+ *
+ * <out> is dropped when the peer takes nothing of it for a while, so that a server that hangs keeps
+ * no memory from other drains. When it goes on, commands are made again, a batch at a time; what is
+ * left of the one that was taken in part must be the same then.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "drains/core/worker.h"
+#include "drains/members/redis_internal.h"
+#include "net/conn.h"
+
+#define OUT_KEPT (64 * 1024) /* a larger buffer is given back */
+
+static struct redis_pending *pending_at(struct drain_redis *r, unsigned i)
+{
+    return &r->queue[(r->first + i) % REDIS_SLOTS];
+}
+
+/* The first batch that the kernel has not taken whole; there is one. */
+static struct redis_pending *writing(struct drain_redis *r)
+{
+    return pending_at(r, r->len - r->unwritten);
+}
+
+/* The kernel has taken <n> more bytes of commands. */
+static void taken(struct drain_redis *r, size_t n)
+{
+    if (!n)
+        return;
+    while (n) {
+        struct redis_pending *p = writing(r);
+        size_t left = p->len - p->taken, part = n < left ? n : left;
+
+        p->taken += part;
+        p->batch->extra -= part;
+        n -= part;
+        drain_charge(p->batch);
+        if (p->taken < p->len)
+            break;
+        r->unwritten--;
+        drain_body_sent(&r->base, p->batch, false);
+    }
+    for (unsigned i = r->len - r->unwritten; i < r->len; i++) /* they wait for what moves */
+        drain_moved(&r->base, pending_at(r, i)->batch);
+}
+
+static void out_drop(struct drain_redis *r)
+{
+    r->off = 0;
+    if (r->greeting)
+        explicit_bzero(r->out.p, r->out.len);
+    buf_clear(&r->out);
+    if (r->out.cap > OUT_KEPT)
+        buf_release(&r->out);
+}
+
+void redis_push(struct drain_redis *r)
+{
+    size_t left = r->out.len - r->off, n;
+
+    if (!left)
+        return;
+    n = conn_write(r->conn, r->out.p + r->off, left);
+    r->off += n;
+    if (n == left)
+        out_drop(r);
+    if (r->unwritten)
+        taken(r, n);
+}
+
+/* Makes the commands of <p> (again), behind what waits. What the kernel does not take at once is
+ * kept: seldom anything, so encoding costs no memory of its own that would have to be had from the
+ * kernel each time. -1 = it cannot be done: the connection, which may have part of a command, is of
+ * no use any more. */
+static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
+{
+    struct buf *commands = &r->out;
+    size_t before, len, n;
+
+    if (drain_unshelve(&r->base, p->batch) < 0)
+        return err_set(e, ESTALE, "redis: log file changed under a command half sent");
+    buf_consume(&r->out, r->off);
+    r->off = 0;
+    if (!r->out.len)
+        commands = worker_scratch(r->base.worker, REDIS_OUT_MAX);
+    before = commands->len;
+    if (redis_encode(commands, p->batch) < 0)
+        return err_set(e, ENOMEM, "redis: no room for the commands");
+    len = commands->len - before;
+    if (p->taken &&
+        (len != p->len || hash_stable(commands->p + p->taken, len - p->taken) != p->rest))
+        return err_set(e, ESTALE, "redis: log file changed under a command half sent");
+    p->len = len;
+    p->encoded = true;
+    p->batch->extra = len - p->taken;
+    drain_body_copied(&r->base, p->batch);
+    if (commands == &r->out)
+        return 0; /* <writable> follows for what is before it */
+    n = conn_write(r->conn, commands->p + p->taken, len - p->taken);
+    if (buf_add(&r->out, commands->p + p->taken + n, len - p->taken - n) < 0)
+        return err_set(e, ENOMEM, "redis: no room for the commands");
+    taken(r, n);
+    return 0;
+}
+
+int redis_write(struct drain_redis *r, struct batch *b, struct err *e)
+{
+    bool behind = r->unwritten && !pending_at(r, r->len - 1)->encoded;
+    struct redis_pending *p = pending_at(r, r->len++);
+
+    *p = (struct redis_pending){.batch = b};
+    r->unwritten++;
+    if (!behind)
+        return encode(r, p, e);
+    drain_moved(&r->base, b);
+    return 0;
+}
+
+int redis_write_on(struct drain_redis *r, struct err *e)
+{
+    redis_push(r);
+    while (r->unwritten && !r->out.len)
+        if (encode(r, writing(r), e) < 0)
+            return -1;
+    return 0;
+}
+
+void redis_put_by(struct drain_redis *r)
+{
+    for (unsigned i = r->len - r->unwritten; i < r->len; i++) {
+        struct redis_pending *p = pending_at(r, i);
+
+        if (p->encoded && p->taken)
+            p->rest = hash_stable(r->out.p + r->off, p->len - p->taken);
+        p->encoded = false;
+        p->batch->extra = 0;
+        drain_charge(p->batch);
+    }
+    if (r->unwritten)
+        out_drop(r);
+}

@@ -1,0 +1,316 @@
+/*
+ * syslog+tcp, syslog+tls: frames over one connection (RFC 6587, RFC 5425). The protocol has no
+ * answer, so confirmation is a rule (docs/design.md#acknowledgement): bytes count as confirmed when
+ * the peer's kernel has acknowledged them (SIOCOUTQ) and the connection has stayed healthy for
+ * COMMIT_LAG_MS since. A connection that ends within YOUNG_CONNECTION_MS, abnormally, or with bytes
+ * unacknowledged leaves everything later in doubt, and the framework sends it again.
+ *
+ * Whatever the peer sends is read and thrown away. Nothing is buffered here: the batch being
+ * written stays the batch.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "drains/core/drain.h"
+#include "drains/core/worker.h"
+#include "drains/members/members.h"
+#include "net/conn.h"
+
+#define POLL_MS 500 /* between looks at what the peer's kernel has acknowledged */
+#define SAMPLES (COMMIT_LAG_MS / POLL_MS + 2)
+
+/* The peer's kernel had acknowledged <acked> bytes at <at_ms>. */
+struct sample {
+    uint64_t at_ms;
+    uint64_t acked;
+};
+
+struct drain_syslog {
+    struct drain base;
+    struct tls_config *tls; /* owned; NULL for plain TCP */
+    struct conn *conn;      /* owned; NULL while closed */
+    struct batch *batch;    /* being written */
+    size_t off;             /* bytes of it that were taken */
+    uint64_t opened_ms;
+    uint64_t progress_ms; /* last time the peer took something */
+    uint64_t last_acked;
+    struct sample samples[SAMPLES]; /* ring, oldest at <first> */
+    unsigned first, len;
+    struct loop_timer *poll; /* runs while something is unconfirmed or being written */
+    bool leaving;            /* close() was asked for */
+};
+
+static struct drain_syslog *syslog_of(struct drain *d)
+{
+    if (d->ops != drain_syslog.ops)
+        BUG("drain: '%s' taken for 'syslog'", d->ops->name);
+    return container_of(d, struct drain_syslog, base);
+}
+
+static uint64_t now_ms(struct drain_syslog *s)
+{
+    return loop_now(worker_loop(s->base.worker));
+}
+
+/* What the peer's kernel has of what was written. */
+static uint64_t acked_now(struct drain_syslog *s)
+{
+    int64_t unacked = conn_unacked(s->conn);
+    uint64_t written = conn_written(s->conn);
+
+    return unacked < 0 || (uint64_t)unacked > written ? s->last_acked : written - (uint64_t)unacked;
+}
+
+/* The connection is no more, for whatever reason. */
+static void gone(struct drain_syslog *s, bool clean, const struct err *e)
+{
+    struct batch *b = s->batch;
+
+    s->base.reached = acked_now(s);
+    conn_free(s->conn);
+    s->conn = NULL;
+    s->batch = NULL;
+    s->len = 0;
+    loop_timer_stop(s->poll);
+    if (b) {
+        b->err = *e;
+        drain_settle(&s->base, b, VERDICT_OFFLINE);
+    }
+    drain_disconnected(&s->base, clean, e);
+    if (s->leaving)
+        drain_closed(&s->base);
+}
+
+/* ---- confirmation ---- */
+
+static void sample_add(struct drain_syslog *s, uint64_t now, uint64_t acked)
+{
+    if (s->len == SAMPLES) {
+        s->first = (s->first + 1) % SAMPLES;
+        s->len--;
+    }
+    s->samples[(s->first + s->len++) % SAMPLES] = (struct sample){now, acked};
+}
+
+/* Confirms what was acknowledged at least COMMIT_LAG_MS ago; nothing while the connection is so
+ * young that its end would count as a failed connect. */
+static void confirm_old(struct drain_syslog *s, uint64_t now)
+{
+    uint64_t end = 0;
+
+    if (now - s->opened_ms < YOUNG_CONNECTION_MS)
+        return;
+
+    while (s->len && s->samples[s->first].at_ms + COMMIT_LAG_MS <= now) {
+        end = s->samples[s->first].acked;
+        s->first = (s->first + 1) % SAMPLES;
+        s->len--;
+    }
+    if (end)
+        drain_confirm(&s->base, end);
+}
+
+static void poll_fired(void *arg)
+{
+    struct drain_syslog *s = arg;
+    struct err e = {0};
+    uint64_t now = now_ms(s), acked;
+
+    if (!s->conn)
+        return;
+    acked = acked_now(s);
+    if (acked != s->last_acked) {
+        s->last_acked = acked;
+        s->progress_ms = now;
+    }
+    sample_add(s, now, acked);
+    confirm_old(s, now);
+    if (!s->batch && acked == conn_written(s->conn))
+        s->progress_ms = now;
+    if (now - s->progress_ms >= s->base.spec->timeout_ms) {
+        (void)err_set(&e, ETIMEDOUT, "peer takes nothing for %llu s",
+                      (unsigned long long)(s->base.spec->timeout_ms / 1000));
+        gone(s, false, &e);
+        return;
+    }
+    if (s->batch || drain_unconfirmed(&s->base))
+        loop_timer_start(s->poll, POLL_MS);
+}
+
+/* ---- writing ---- */
+
+static void push(struct drain_syslog *s)
+{
+    struct batch *b = s->batch;
+    struct err e = {0};
+    size_t n;
+
+    if (drain_unshelve(&s->base, b) < 0) {
+        (void)err_set(&e, ESTALE, "log file changed under a line half sent");
+        gone(s, false, &e);
+        return;
+    }
+    n = conn_write(s->conn, b->body.p + s->off, b->body.len - s->off);
+
+    s->off += n;
+    if (n)
+        drain_moved(&s->base, b);
+    if (!loop_timer_active(s->poll)) {
+        s->progress_ms = now_ms(s);
+        loop_timer_start(s->poll, POLL_MS);
+    }
+    if (s->off < b->body.len)
+        return; /* <writable> follows */
+    s->batch = NULL;
+    b->end = conn_written(s->conn);
+    drain_settle(&s->base, b, VERDICT_SENT);
+}
+
+static void syslog_send(struct drain *d, struct batch *b)
+{
+    struct drain_syslog *s = syslog_of(d);
+
+    if (s->batch)
+        BUG("syslog: two batches at once");
+    s->batch = b;
+    s->off = 0;
+    drain_moved(d, b);
+    push(s);
+}
+
+/* ---- the connection's callbacks ---- */
+
+static void on_opened(void *arg)
+{
+    struct drain_syslog *s = arg;
+
+    s->opened_ms = s->progress_ms = now_ms(s);
+    drain_opened(&s->base);
+}
+
+static void on_readable(void *arg)
+{
+    struct drain_syslog *s = arg;
+    char ignored[4096];
+
+    while (conn_read(s->conn, ignored, sizeof ignored) > 0)
+        continue; /* the protocol has nothing to say to us */
+}
+
+static void on_writable(void *arg)
+{
+    struct drain_syslog *s = arg;
+
+    s->progress_ms = now_ms(s);
+    if (s->batch)
+        push(s);
+}
+
+static void on_ended(void *arg, enum conn_end how, const struct err *e)
+{
+    struct drain_syslog *s = arg;
+    struct err why = *e;
+    bool old = now_ms(s) - s->opened_ms >= YOUNG_CONNECTION_MS;
+    bool all = !s->batch && conn_unacked(s->conn) == 0;
+    bool clean = how == CONN_END_CLEAN && all && (old || s->leaving);
+
+    if (how == CONN_END_CLEAN && !clean)
+        (void)err_set(&why, EPIPE, "connection closed before confirmation");
+    gone(s, clean, &why);
+}
+
+static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, on_ended};
+
+static void syslog_open(struct drain *d)
+{
+    struct drain_syslog *s = syslog_of(d);
+    const struct conn_config cfg = {
+        .host = d->spec->url.host,
+        .port = d->spec->port,
+        .tls = s->tls != NULL,
+        .tls_config = s->tls,
+        .egress = drain_egress(d),
+        .connect_timeout_ms =
+            d->spec->timeout_ms < CONNECT_TIMEOUT_MS ? d->spec->timeout_ms : CONNECT_TIMEOUT_MS,
+    };
+
+    s->last_acked = 0;
+    s->conn = conn_create(worker_loop(d->worker), worker_dns(d->worker), &cfg, &callbacks, s);
+}
+
+/* ---- birth and end ---- */
+
+static struct drain *syslog_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    struct drain_syslog *s;
+    struct tls_config *tls = NULL;
+
+    if (spec->scheme->flags & DRAIN_TLS) {
+        tls = worker_tls(wk, spec, e);
+        if (!tls)
+            return NULL;
+    }
+    s = xcalloc(1, sizeof *s);
+    drain_init(&s->base, drain_syslog.ops, wk, spec);
+    s->base.pipelined = true;
+    s->base.healthy = true;
+    s->tls = tls;
+    s->poll = loop_timer_create(worker_loop(wk), poll_fired, s);
+    return &s->base;
+}
+
+static void syslog_close(struct drain *d, bool flush)
+{
+    struct drain_syslog *s = syslog_of(d);
+    struct err e = {0};
+
+    if (d->closed)
+        return;
+    s->leaving = true;
+    if (!s->conn) {
+        drain_closed(d);
+        return;
+    }
+    if (flush && conn_is_open(s->conn) && !s->batch) {
+        conn_shutdown(s->conn); /* <ended> follows */
+        return;
+    }
+    (void)err_set(&e, ECANCELED, "stopping");
+    gone(s, false, &e);
+}
+
+static void syslog_free(struct drain *d)
+{
+    struct drain_syslog *s = syslog_of(d);
+
+    conn_free(s->conn);
+    loop_timer_free(s->poll);
+    worker_tls_free(s->base.worker, s->tls);
+    drain_release(d);
+    free(s);
+}
+
+static const struct drain_ops ops = {
+    .name = "syslog",
+    .create = syslog_create,
+    .open = syslog_open,
+    .send = syslog_send,
+    .close = syslog_close,
+    .free = syslog_free,
+};
+
+#define GELF (DRAIN_CONNECTIONS | DRAIN_ONE_FORMAT)
+
+static const struct drain_scheme schemes[] = {
+    {"syslog+tcp", &drain_syslog, 601, DRAIN_CONNECTIONS | DRAIN_FRAMING, PROMISE_TRANSPORT,
+     FORMAT_RFC5424, FRAMING_LF, NULL},
+    {"syslog+tls", &drain_syslog, 6514, DRAIN_CONNECTIONS | DRAIN_FRAMING | DRAIN_TLS,
+     PROMISE_TRANSPORT, FORMAT_RFC5424, FRAMING_OCTET, NULL},
+    {"gelf+tcp", &drain_syslog, 12201, GELF, PROMISE_TRANSPORT, FORMAT_GELF, FRAMING_NUL, NULL},
+    {"gelf+tls", &drain_syslog, 12201, GELF | DRAIN_TLS, PROMISE_TRANSPORT, FORMAT_GELF,
+     FRAMING_NUL, NULL},
+    {.name = NULL},
+};
+
+const struct drain_member drain_syslog = {.ops = &ops, .schemes = schemes};

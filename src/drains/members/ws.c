@@ -1,0 +1,502 @@
+/*
+ * ws, wss: a message for each batch, and behind it a Ping that carries the batch's number. The
+ * peer's stack answers a Ping when it has read what stands before it, so the Pong with that number
+ * (or a later one: a peer may answer the latest Ping only) says that the batch has arrived. The
+ * program behind the stack may fail at it nevertheless, which ends the connection: it is confirmed
+ * when the connection stayed healthy for COMMIT_LAG_MS after the Pong, or ended with a goodbye. No
+ * Pong within timeout=: the connection ends, and what it left unconfirmed is sent again.
+ *
+ * By default what a zlogs receiver expects: binary messages, each a gzip member of its own with
+ * whole lines. compression=none: text messages.
+ *
+ * A batch stays with us until its Pong, then it is the ledger's. One that goes alone (drain->alone)
+ * stays until the next one may follow, because it is the one that an end may blame; see seek.c.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "drains/core/drain.h"
+#include "drains/core/gzip.h"
+#include "drains/core/worker.h"
+#include "drains/members/members.h"
+#include "drains/members/ws_internal.h"
+#include "formats/format.h"
+
+#define SLOTS 4
+#define POLL_MS 500 /* between looks at what has been healthy for long enough */
+#define BACKLOG_MAX (2 * (size_t)BATCH_GROWTH_MAX)
+#define MESSAGE_KEPT (16 * 1024) /* a larger buffer is given back */
+
+struct drain_ws {
+    struct drain base;
+    struct tls_config *tls;     /* owned; NULL for ws:// */
+    struct ws *ws;              /* owned; NULL while closed */
+    struct gzip *gzip;          /* the worker's; NULL with compression=none */
+    struct buf message;         /* gzipped, or text made valid */
+    struct loop_timer *timer;   /* runs while a Pong is awaited */
+    uint64_t acked;             /* when the timer was started */
+    struct batch *queue[SLOTS]; /* ring, oldest at <first>; batch->end is its number */
+    unsigned first, len;
+    unsigned unwritten;      /* so many at its end are not all with the kernel */
+    uint64_t number;         /* of the last batch on this connection */
+    struct loop_timer *poll; /* runs while something has its Pong and is not confirmed */
+    uint64_t ponged_ms;      /* the batch that goes alone has its Pong since then; 0 = not yet */
+    uint64_t opened_ms;
+    bool ponged;  /* the peer has answered a Ping on this connection */
+    bool leaving; /* close() was asked for */
+};
+
+static struct drain_ws *ws_of(struct drain *d)
+{
+    if (d->ops != drain_ws.ops)
+        BUG("drain: '%s' taken for 'ws'", d->ops->name);
+    return container_of(d, struct drain_ws, base);
+}
+
+static void settle_oldest(struct drain_ws *w, enum verdict v)
+{
+    struct batch *b = w->queue[w->first];
+
+    w->first = (w->first + 1) % SLOTS;
+    w->len--;
+    drain_settle(&w->base, b, v);
+}
+
+/* <first> on the oldest, <rest> on the others. */
+static void settle_all(struct drain_ws *w, enum verdict first, enum verdict rest,
+                       const struct err *why)
+{
+    for (enum verdict v = first; w->len; v = rest) {
+        w->queue[w->first]->err = *why;
+        settle_oldest(w, v);
+    }
+}
+
+static void hang_up(struct drain_ws *w)
+{
+    ws_free(w->ws);
+    w->ws = NULL;
+    w->unwritten = 0;
+    w->ponged_ms = 0;
+    loop_timer_stop(w->timer);
+    loop_timer_stop(w->poll);
+}
+
+static void await_pong(struct drain_ws *w)
+{
+    w->acked = ws_acked(w->ws);
+    loop_timer_start(w->timer, w->base.spec->timeout_ms);
+}
+
+/* The batch that went alone is as good as any other now. */
+static void let_go(struct drain_ws *w, enum verdict v)
+{
+    w->ponged_ms = 0;
+    settle_oldest(w, v);
+}
+
+static void poll_fired(void *arg)
+{
+    struct drain_ws *w = arg;
+    uint64_t now = loop_now(worker_loop(w->base.worker));
+    bool more = drain_confirm_old(&w->base) || w->ponged_ms;
+    enum verdict v = w->ponged_ms ? drain_seek_step(&w->base, now - w->ponged_ms) : 0;
+
+    if (v)
+        let_go(w, v);
+    if (more)
+        loop_timer_start(w->poll, POLL_MS);
+}
+
+/* ---- sending ---- */
+
+/* The message of <b>: what is made of its body. -1 with b->err set. */
+static int make_message(struct drain_ws *w, struct batch *b, struct str *out)
+{
+    *out = buf_str(&b->body);
+    if (w->gzip) {
+        if (gzip_pack(w->gzip, *out, &w->message, &b->err) < 0)
+            return -1;
+        *out = buf_str(&w->message);
+    } else if (!format_is_utf8(*out)) {
+        buf_clear(&w->message);
+        if (format_add_utf8(&w->message, *out) < 0)
+            return err_set(&b->err, ENOMEM, "websocket: no room for the message");
+        *out = buf_str(&w->message);
+    }
+    return 0;
+}
+
+/* The oldest batch that the kernel has not taken whole; there is one. */
+static struct batch *writing(struct drain_ws *w)
+{
+    return w->queue[(w->first + w->len - w->unwritten) % SLOTS];
+}
+
+/* The message of <b> and its Ping to the socket, or once more what was put by of them. */
+static int give(struct drain_ws *w, struct batch *b, struct err *e)
+{
+    enum ws_opcode op = w->gzip ? WS_BINARY : WS_TEXT;
+    struct str message;
+    char text[24];
+    int n = snprintf(text, sizeof(text), "%" PRIu64, b->end), rc;
+    struct str ping = str_make(text, (size_t)n);
+
+    if (drain_unshelve(&w->base, b) < 0)
+        return err_set(e, ESTALE, "websocket: log file changed under a message half sent");
+    if (make_message(w, b, &message) < 0) {
+        *e = b->err;
+        return -1;
+    }
+    rc = ws_is_put_by(w->ws) ? ws_again(w->ws, op, message, ping)
+                             : ws_send(w->ws, op, message, ping);
+    if (w->message.cap > MESSAGE_KEPT)
+        buf_release(&w->message);
+    return rc < 0 ? err_set(e, ESTALE, "websocket: the message cannot be queued") : 0;
+}
+
+/* The connection is no more: <first> is for the oldest message without a Pong, <v> for the others
+ * and for the drain. */
+static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
+                 int64_t retry_after_ms, const struct err *e);
+
+/* What waits for the socket is of one message; the others wait as batches. */
+static void write_on(struct drain_ws *w)
+{
+    struct err e = {0, ""};
+
+    if (!ws_is_open(w->ws))
+        return; /* it closes: <ended> follows, and says whose fault it is */
+    while (w->unwritten) {
+        struct batch *b = writing(w);
+        bool given = b->extra && !ws_is_put_by(w->ws);
+
+        if (!given && give(w, b, &e) < 0) {
+            gone(w, VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, &e);
+            return;
+        }
+        b->extra = ws_backlog(w->ws);
+        if (b->extra)
+            break;
+        w->unwritten--;
+        drain_body_sent(&w->base, b, false);
+        drain_charge(b);
+    }
+    for (unsigned i = w->len - w->unwritten; i < w->len; i++) /* they wait for what moves */
+        drain_moved(&w->base, w->queue[(w->first + i) % SLOTS]);
+    if (w->unwritten)
+        drain_body_copied(&w->base, writing(w));
+}
+
+static void ws_send_batch(struct drain *d, struct batch *b)
+{
+    struct drain_ws *w = ws_of(d);
+
+    if (!ws_is_open(w->ws)) { /* <ended> follows, and is about those before it */
+        (void)err_set(&b->err, EPIPE, "websocket: connection is closing");
+        drain_settle(d, b, VERDICT_RETRY);
+        return;
+    }
+    b->end = ++w->number;
+    w->queue[(w->first + w->len++) % SLOTS] = b;
+    if (w->len == 1)
+        await_pong(w);
+    if (w->unwritten++)
+        drain_moved(d, b);
+    else
+        write_on(w);
+}
+
+static void ws_shelve(struct drain *d, struct batch *b)
+{
+    struct drain_ws *w = ws_of(d);
+
+    if (w->unwritten && b == writing(w) && b->extra) {
+        ws_put_by(w->ws);
+        b->extra = 0;
+    }
+    drain_shelve(d, b);
+    drain_charge(b);
+}
+
+/* ---- the connection's callbacks ---- */
+
+static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
+                 int64_t retry_after_ms, const struct err *e)
+{
+    hang_up(w);
+    settle_all(w, first, v, e);
+    if (clean)
+        drain_disconnected(&w->base, true, e);
+    else
+        drain_disconnected_for(&w->base, v, retry_after_ms, e);
+    if (w->leaving && !w->base.closed)
+        drain_closed(&w->base);
+}
+
+static void on_opened(void *arg)
+{
+    struct drain_ws *w = arg;
+
+    w->opened_ms = loop_now(worker_loop(w->base.worker));
+    w->ponged = false;
+    w->number = 0;
+    drain_opened(&w->base);
+}
+
+static void on_pong(void *arg, struct str payload)
+{
+    struct drain_ws *w = arg;
+    uint64_t number = ws_pong_number(payload);
+
+    if (number > w->number - w->unwritten || !w->len || w->queue[w->first]->end > number)
+        return; /* not asked for, which a peer may */
+    w->ponged = true;
+    if (!loop_timer_active(w->poll))
+        loop_timer_start(w->poll, POLL_MS);
+    if (w->base.alone && !w->leaving) {
+        if (!w->ponged_ms)
+            w->ponged_ms = loop_now(worker_loop(w->base.worker));
+        loop_timer_stop(w->timer);
+        return;
+    }
+    while (w->len && w->queue[w->first]->end <= number)
+        settle_oldest(w, VERDICT_SENT);
+    if (w->len) {
+        await_pong(w);
+        return;
+    }
+    loop_timer_stop(w->timer);
+    if (w->leaving)
+        ws_close(w->ws, WS_CLOSE_NORMAL); /* <ended> follows */
+}
+
+static void on_writable(void *arg)
+{
+    write_on(arg);
+}
+
+static void on_ended(void *arg, const struct ws_end *end)
+{
+    struct drain_ws *w = arg;
+    const struct ws_verdict_row *row = ws_verdict_of(end->code);
+    uint64_t age = loop_now(worker_loop(w->base.worker)) - w->opened_ms;
+    struct err why = end->err;
+    enum verdict v = VERDICT_OFFLINE, first;
+    bool said = end->code && row->first != VERDICT_OFFLINE, blamed = false, clean = false;
+
+    if (end->code && row->clean && !said) { /* what it has read is as good as processed */
+        if (w->ponged_ms)
+            let_go(w, VERDICT_SENT);
+        drain_closed_by_peer(&w->base);
+    }
+    if (said || (end->opened && (!end->code || row->blames)))
+        blamed = drain_blame(&w->base, row->first);
+    if (end->code) {
+        (void)err_set(&why, EPIPE, "websocket: closed by the peer with code %u: %s", end->code,
+                      row->reason);
+        v = row->hold ? VERDICT_HOLD : VERDICT_OFFLINE;
+        /* A clean close that comes at once, again and again, does not count as clean. */
+        clean = row->clean && (w->ponged || age >= YOUNG_CONNECTION_MS || w->leaving) &&
+                (said ? blamed : !w->len);
+    } else if (end->status) {
+        v = ws_refusal(end->status, &why);
+    }
+    first = !blamed ? v : said ? row->first : VERDICT_REJECTED;
+    gone(w, first, v, clean, end->retry_after_ms, &why);
+}
+
+static void on_timeout(void *arg)
+{
+    struct drain_ws *w = arg;
+    struct err e;
+
+    if (ws_acked(w->ws) > w->acked) { /* slow, but it takes what we send */
+        await_pong(w);
+        return;
+    }
+    (void)err_set(&e, ETIMEDOUT, "websocket: no pong for %llu s",
+                  (unsigned long long)(w->base.spec->timeout_ms / 1000));
+    gone(w, VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, &e);
+}
+
+static const struct ws_ops callbacks = {on_opened, on_pong, on_writable, on_ended};
+
+static void ws_open(struct drain *d)
+{
+    struct drain_ws *w = ws_of(d);
+    const struct drain_spec *s = d->spec;
+    struct buf authorization = BUF_INIT(4 * URL_MAX);
+    struct ws_config cfg = {
+        .conn = {.host = s->url.host,
+                 .port = s->port,
+                 .tls = w->tls != NULL,
+                 .tls_config = w->tls,
+                 .egress = drain_egress(d),
+                 .connect_timeout_ms =
+                     s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS},
+        .request = {.host = s->url.host,
+                    .ipv6 = s->url.ipv6,
+                    .port = s->port == s->scheme->port ? 0 : s->port,
+                    .target = str_of(s->target)},
+        .answer_timeout_ms = s->timeout_ms,
+        .backlog_max = BACKLOG_MAX,
+    };
+
+    if (w->ws && ws_is_open(w->ws)) { /* the pause was a batch's */
+        drain_opened(d);
+        return;
+    }
+    hang_up(w);
+    if (ws_authorization(&authorization, s) < 0)
+        BUG("websocket: credentials longer than their URL");
+    cfg.request.authorization = buf_str(&authorization);
+    w->ws = ws_create(worker_loop(d->worker), worker_dns(d->worker), &cfg, &callbacks, w);
+    if (authorization.p)
+        explicit_bzero(authorization.p, authorization.len);
+    buf_release(&authorization);
+}
+
+/* ---- birth and end ---- */
+
+static struct drain *ws_drain_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    struct drain_ws *w;
+    struct tls_config *tls = NULL;
+
+    if (spec->scheme->flags & DRAIN_TLS) {
+        tls = worker_tls(wk, spec, e);
+        if (!tls)
+            return NULL;
+    }
+    w = xcalloc(1, sizeof(*w));
+    drain_init(&w->base, drain_ws.ops, wk, spec);
+    w->base.slots = SLOTS;
+    w->base.lags = true;
+    w->tls = tls;
+    w->gzip = spec->gzip ? worker_gzip(wk) : NULL;
+    buf_init(&w->message, BACKLOG_MAX);
+    w->timer = loop_timer_create(worker_loop(wk), on_timeout, w);
+    w->poll = loop_timer_create(worker_loop(wk), poll_fired, w);
+    return &w->base;
+}
+
+static void ws_drain_close(struct drain *d, bool flush)
+{
+    struct drain_ws *w = ws_of(d);
+    struct err e = {0, ""};
+
+    if (d->closed)
+        return;
+    w->leaving = true;
+    if (flush && w->ws && ws_is_open(w->ws)) {
+        if (w->ponged_ms)
+            let_go(w, VERDICT_SENT);
+        if (!w->len)
+            ws_close(w->ws, WS_CLOSE_NORMAL);
+        return; /* <ended> follows, or the worker closes again without <flush> */
+    }
+    (void)err_set(&e, ECANCELED, "websocket: closed before the pong");
+    hang_up(w);
+    settle_all(w, VERDICT_OFFLINE, VERDICT_OFFLINE, &e);
+    drain_closed(d);
+}
+
+static void ws_drain_free(struct drain *d)
+{
+    struct drain_ws *w = ws_of(d);
+
+    hang_up(w);
+    loop_timer_free(w->timer);
+    loop_timer_free(w->poll);
+    worker_tls_free(w->base.worker, w->tls);
+    buf_release(&w->message);
+    drain_release(d);
+    free(w);
+}
+
+static const struct drain_ops ops = {
+    .name = "ws",
+    .create = ws_drain_create,
+    .open = ws_open,
+    .send = ws_send_batch,
+    .shelve = ws_shelve,
+    .close = ws_drain_close,
+    .free = ws_drain_free,
+};
+
+/* ---- the URL ---- */
+
+#define WS (DRAIN_LOGIN | DRAIN_PATH | DRAIN_QUERY | DRAIN_GZIP | DRAIN_LINGER | DRAIN_UTF8)
+
+static const struct drain_scheme schemes[] = {
+    {"ws", &drain_ws, 80, WS, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF, NULL},
+    {"wss", &drain_ws, 443, WS | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF, NULL},
+    {.name = NULL},
+};
+
+/* It becomes part of a header. */
+static bool is_visible(struct str v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (v.p[i] <= ' ' || v.p[i] > '~')
+            return false;
+    return true;
+}
+
+static const struct drain_option options[] = {
+    {.name = "token",
+     .values = "TOKEN",
+     .fallback = "none",
+     .help = "sent as a bearer token",
+     .type = OPTION_SECRET,
+     DRAIN_FIELD(ws_options, token),
+     .min = 1,
+     .max = URL_MAX,
+     .fits = is_visible,
+     .must_be = "visible ascii"},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->gzip = true;
+}
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    const struct ws_options *own = s->own;
+
+    if (own->token && s->url.has_user)
+        return err_set(e, EINVAL, "option 'token': there is a user, too");
+    if (s->utf8 == UTF8_UNSET)
+        s->utf8 = UTF8_VALID;
+    return 0;
+}
+
+static int describe(const struct drain_spec *s, enum drain_section section, struct buf *out)
+{
+    const struct ws_options *own = s->own;
+
+    if (section == SECTION_PLACE && own->token)
+        return drain_spec_line(out, "token", "given, sent as bearer token");
+    if (section == SECTION_SENDING)
+        return drain_spec_line(out, "message", "%s",
+                               s->gzip ? "binary, gzipped whole lines" : "text, whole lines");
+    return 0;
+}
+
+const struct drain_member drain_ws = {
+    .ops = &ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct ws_options),
+    .set_defaults = set_defaults,
+    .settle = settle,
+    .describe = describe,
+};

@@ -1,0 +1,40 @@
+/* What the files here share. Nobody else includes this, but their tests. */
+#ifndef DRAINS_SPEC_INTERNAL_H
+#define DRAINS_SPEC_INTERNAL_H
+
+#include "drains/spec/member.h"
+#include "drains/spec/spec.h"
+
+#define CONNECTIONS_MAX 256
+#define LINGER_MAX_MS 60000
+#define TIMEOUT_MIN_MS 1000
+#define TIMEOUT_MAX_MS 300000
+#define RECORD_CUT_MIN 480 /* what every syslog receiver takes (RFC 5426 §3.2) */
+
+/* spec_shared.c: the options that are not a member's, ended by a NULL name. */
+const struct drain_option *drain_options_shared(void);
+/* Sets what <s>->scheme means when the URL says nothing. */
+void drain_options_default(struct drain_spec *s);
+/* Reads s->url.query: sets every option in <s>, and appends to <passed> what is not ours, as it was
+ * written, for schemes that hand it to their server. -1 with <e> set. */
+int drain_options_parse(struct drain_spec *s, const struct drain_member *const *all,
+                        struct buf *passed, struct err *e);
+/* A query parameter's name fit for people: "***" when it may be a secret itself ("?dG9rZW4=").
+ * <pair> is "name=value". */
+struct str drain_option_shown(struct str pair);
+
+/* spec_value.c: reads <v> as <o> says, into its field of <base>. */
+int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *base, struct str v,
+                     struct err *e);
+/* Frees the texts that <options> have put into <base>. */
+void drain_options_release(const struct drain_option *options, void *base);
+
+/* spec_tls.c: ca=, cert=, key= and servername=. */
+int tls_set_ca(struct drain_spec *s, struct str v, struct err *e);
+int tls_set_cert(struct drain_spec *s, struct str v, struct err *e);
+int tls_set_key(struct drain_spec *s, struct str v, struct err *e);
+int tls_set_servername(struct drain_spec *s, struct str v, struct err *e);
+/* After all options: certificate and key go together. */
+int tls_settle(struct drain_spec *s, struct err *e);
+
+#endif

@@ -1,0 +1,212 @@
+/*
+ * The options that are not a member's own, as one table. The parser, --help, docs/drains.md and its
+ * test follow it, and those of the members.
+ *
+ * Errors name the option, never its value: a value may hold a secret that somebody put in the wrong
+ * place.
+ */
+#include <errno.h>
+
+#include "base/limits.h"
+#include "drains/spec/spec_internal.h"
+
+#define GROUP_MAX 64
+#define SINCE_MAX_DAYS 365
+
+/* ---- values that are not read by their type alone ---- */
+
+static int set_format(struct drain_spec *s, struct str v, struct err *e)
+{
+    enum format f = format_parse(v);
+
+    if (s->scheme->flags & DRAIN_ONE_FORMAT && !format_is_offered(s->scheme->format))
+        return err_set(e, EINVAL, "option 'format' is not for this scheme");
+    if (s->scheme->flags & DRAIN_ONE_FORMAT && f != s->scheme->format)
+        return err_set(e, EINVAL, "option 'format' must be %s for this scheme",
+                       format_name(s->scheme->format));
+    if (!format_is_offered(f))
+        return err_set(e, EINVAL, "option 'format' must be rfc5424, json, gelf or raw");
+    s->format.format = f;
+    return 0;
+}
+
+static int set_since(struct drain_spec *s, struct str v, struct err *e)
+{
+    uint64_t days;
+
+    s->since_start = str_eq(v, STR("start"));
+    if (s->since_start)
+        return 0;
+    if (str_ends(v, STR("d"))) {
+        if (str_to_u64(str_head(v, v.len - 1), SINCE_MAX_DAYS, &days) && days > 0) {
+            s->since_ms = days * 24 * 60 * 60 * 1000;
+            return 0;
+        }
+    } else if (str_to_ms(v, SINCE_MAX_DAYS * 24ULL * 60 * 60 * 1000, &s->since_ms) &&
+               s->since_ms >= 1000) {
+        return 0;
+    }
+    return err_set(e, EINVAL, "option 'since' must be start, or a duration from 1s to %dd",
+                   SINCE_MAX_DAYS);
+}
+
+static int set_max(struct drain_spec *s, struct str v, struct err *e)
+{
+    bool udp = s->scheme->flags & DRAIN_UDP;
+    uint64_t n;
+
+    if (!str_to_size(v, udp ? UDP_MAX_LIMIT : MAX_LINE_LIMIT, &n) || n < RECORD_CUT_MIN)
+        return err_set(e, EINVAL, "option 'max' must be a size from %d to %s", RECORD_CUT_MIN,
+                       udp ? "65507" : "16m");
+    s->format.max = (size_t)n;
+    return 0;
+}
+
+static int set_framing(struct drain_spec *s, struct str v, struct err *e)
+{
+    if (str_eq(v, STR("lf")))
+        s->format.framing = FRAMING_LF;
+    else if (str_eq(v, STR("octet")))
+        s->format.framing = FRAMING_OCTET;
+    else
+        return err_set(e, EINVAL, "option 'framing' must be lf or octet");
+    return 0;
+}
+
+/* ---- the table ---- */
+
+#define FIELD(field) DRAIN_FIELD(drain_spec, field)
+
+static const struct drain_option options[] = {
+    {.name = "format",
+     .values = "rfc5424|json|gelf|raw",
+     .fallback = "rfc5424 for syslog, json for http, gelf for redis, raw for ws, stdout and null",
+     .help = "how a record is written",
+     .type = OPTION_OTHER,
+     .set = set_format},
+    {.name = "group",
+     .values = "NAME",
+     .fallback = "lr for redis, else none",
+     .help = "`_group` of each record (format=gelf only)",
+     .type = OPTION_TEXT,
+     FIELD(group),
+     .min = 1,
+     .max = GROUP_MAX},
+    {.name = "framing",
+     .traits = DRAIN_FRAMING,
+     .values = "lf|octet",
+     .fallback = "lf for syslog+tcp and syslog+http, octet for syslog+tls",
+     .help = "what separates records: LF after each (LF and NUL inside become a space), or the "
+             "length before each (RFC 6587)",
+     .type = OPTION_OTHER,
+     .ours = true,
+     .set = set_framing},
+    {.name = "batch",
+     .traits = DRAIN_BATCH,
+     .values = "record|ndjson|array",
+     .fallback = "record",
+     .help = "what one request carries: one record; many, one per line; many as a JSON array",
+     .type = OPTION_WORD,
+     .ours = true,
+     FIELD(batch)},
+    {.name = "connections",
+     .traits = DRAIN_CONNECTIONS,
+     .values = "1..256",
+     .fallback = "40 for http and gelf+http, 4 for es and syslog+http, else one for each worker",
+     .help = "requests at once, for each worker; where there are no requests: connections in all, "
+             "one for each worker at most",
+     .type = OPTION_NUMBER,
+     FIELD(connections),
+     .min = 1,
+     .max = CONNECTIONS_MAX},
+    {.name = "linger",
+     .traits = DRAIN_LINGER,
+     .values = "DURATION 0..60s",
+     .fallback = "0 for ws, else 100ms",
+     .help = "how long a request or message that is not full waits for more (http: with "
+             "batch=ndjson or array)",
+     .type = OPTION_DURATION,
+     FIELD(linger_ms),
+     .max = LINGER_MAX_MS},
+    {.name = "compression",
+     .values = "none|gzip",
+     .fallback = "gzip for ws, else none",
+     .help = "gzip the body of each request, or each message (ws, and schemes that make requests)",
+     .type = OPTION_WORD,
+     FIELD(gzip)},
+    {.name = "since",
+     .values = "start|DURATION 1s..365d",
+     .fallback = "none",
+     .help = "where a drain that is new to a stream begins: with all that the node still has, or "
+             "with the lines of so long ago; else with what comes",
+     .type = OPTION_OTHER,
+     .set = set_since},
+    {.name = "timeout",
+     .values = "DURATION 1s..300s",
+     .fallback = "30s",
+     .help = "for a connect, an answer, or a write that makes no progress",
+     .type = OPTION_DURATION,
+     FIELD(timeout_ms),
+     .min = TIMEOUT_MIN_MS,
+     .max = TIMEOUT_MAX_MS},
+    {.name = "insecure",
+     .values = "true|false",
+     .fallback = "false",
+     .help = "no certificate checks at all",
+     .type = OPTION_BOOL,
+     FIELD(insecure)},
+    {.name = "ca",
+     .values = "BASE64|FILE",
+     .fallback = "none",
+     .help = "certificates in PEM, as base64 or (for operators) in a file, trusted beside the "
+             "system's roots",
+     .type = OPTION_OTHER,
+     .set = tls_set_ca},
+    {.name = "cert",
+     .values = "BASE64|FILE",
+     .fallback = "none",
+     .help = "a certificate to show (and its chain) in PEM, as base64 or (for operators) in a "
+             "file; its key may be in it, too (schemes with TLS only)",
+     .type = OPTION_OTHER,
+     .set = tls_set_cert},
+    {.name = "key",
+     .traits = DRAIN_TLS,
+     .values = "BASE64|FILE",
+     .fallback = "none",
+     .help = "the key of cert= in PEM, as base64 or (for operators) in a file",
+     .type = OPTION_OTHER,
+     .set = tls_set_key},
+    {.name = "servername",
+     .values = "NAME",
+     .fallback = "the host",
+     .help = "the name that the server's certificate must be for (schemes with TLS only)",
+     .type = OPTION_OTHER,
+     .set = tls_set_servername},
+    {.name = "sd",
+     .values = "true|false",
+     .fallback = "false",
+     .help = "adds namespace, pod, container, node and the record's id (as structured data in "
+             "rfc5424)",
+     .type = OPTION_BOOL,
+     FIELD(format.sd)},
+    {.name = "utf8",
+     .traits = DRAIN_UTF8,
+     .values = "valid|keep",
+     .fallback = "valid for redis and ws, and for http with format=raw",
+     .help = "whether U+FFFD takes the place of what is not UTF-8, or bytes go as they are (json "
+             "and gelf are always valid)",
+     .type = OPTION_WORD,
+     FIELD(utf8)},
+    {.name = "max",
+     .values = "SIZE 480..16m (udp: 480..65507)",
+     .fallback = "1024 for syslog over udp, 8192 for gelf+udp, else no limit",
+     .help = "records are cut to so many bytes",
+     .type = OPTION_OTHER,
+     .set = set_max},
+    {.name = NULL},
+};
+
+const struct drain_option *drain_options_shared(void)
+{
+    return options;
+}

@@ -1,0 +1,139 @@
+/*
+ * ca=, cert=, key= and servername=: what a drain's TLS trusts, shows and expects. PEMs come as
+ * base64, or for operators as the path of a file, and are tried here, so that a spec that exists
+ * can be used. None of them is ever quoted.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "drains/spec/spec_internal.h"
+
+#define PEM_FILE_MAX (64 * 1024)
+
+/* Whether it looks like a PEM: asking OpenSSL is expensive. */
+static bool is_pem(const struct buf *b)
+{
+    return b->len && !memchr(b->p, '\0', b->len) && strstr(b->p, "-----BEGIN ");
+}
+
+static void wipe(struct buf *b)
+{
+    if (b->p)
+        explicit_bzero(b->p, b->len);
+    buf_release(b);
+}
+
+static int read_pem(struct str path, struct buf *pem, const char *name, const char *what,
+                    struct err *e)
+{
+    char *z = str_dup(path);
+    int rc = file_read(z, pem, e);
+
+    free(z);
+    if (rc < 0)
+        return err_wrap(e, "option '%s'", name);
+    return is_pem(pem) ? 0
+                       : err_set(e, EINVAL, "option '%s': no %s in PEM in the file", name, what);
+}
+
+/* The PEM in <v>, as a heap string in *out. The base64 of a PEM never begins with a '/', which
+ * would be a byte above 0xfb: that is a path. Workloads may name none: it would be read with our
+ * permissions. */
+static int set_pem(struct drain_spec *s, char **out, const char *name, const char *what,
+                   struct str v, struct err *e)
+{
+    struct buf pem = BUF_INIT(PEM_FILE_MAX);
+    bool file = v.len && v.p[0] == '/';
+    int rc = 0;
+
+    if (file && s->owner)
+        rc = err_set(e, EPERM, "option '%s': a file is for operators only", name);
+    else if (file && memchr(v.p, '\0', v.len))
+        rc = err_set(e, EINVAL, "option '%s' must be a path without NUL", name);
+    else if (file)
+        rc = read_pem(v, &pem, name, what, e);
+    else if (base64_decode(v, &pem) < 0 || !is_pem(&pem))
+        rc = err_set(e, EINVAL, "option '%s' must be the base64 of a %s in PEM", name, what);
+    if (rc == 0)
+        *out = str_dup(buf_str(&pem));
+    wipe(&pem);
+    return rc;
+}
+
+/* Made only to see whether the member will be able to. */
+static int try_out(const struct tls_options *o, const char *name, struct err *e)
+{
+    struct tls_config *t = tls_config_create(o, e);
+
+    tls_config_free(t);
+    return t ? 0 : err_wrap(e, "option '%s'", name);
+}
+
+int tls_set_ca(struct drain_spec *s, struct str v, struct err *e)
+{
+    struct tls_options o = {0};
+
+    if (set_pem(s, &s->ca, "ca", "certificate", v, e) < 0)
+        return -1;
+    o.ca = str_of(s->ca);
+    return try_out(&o, "ca", e);
+}
+
+static int needs_tls(const struct drain_spec *s, const char *name, struct err *e)
+{
+    if (s->scheme->flags & DRAIN_TLS)
+        return 0;
+    return err_set(e, EINVAL, "option '%s' is for schemes with TLS only", name);
+}
+
+int tls_set_cert(struct drain_spec *s, struct str v, struct err *e)
+{
+    if (needs_tls(s, "cert", e) < 0)
+        return -1;
+    return set_pem(s, &s->client_cert, "cert", "certificate", v, e);
+}
+
+int tls_set_key(struct drain_spec *s, struct str v, struct err *e)
+{
+    if (needs_tls(s, "key", e) < 0)
+        return -1;
+    return set_pem(s, &s->client_key, "key", "private key", v, e);
+}
+
+int tls_set_servername(struct drain_spec *s, struct str v, struct err *e)
+{
+    if (needs_tls(s, "servername", e) < 0)
+        return -1;
+    for (size_t i = 0; i < v.len; i++) {
+        char c = v.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              (c && strchr("-._:", c))))
+            v.len = 0;
+    }
+    if (v.len == 0 || v.len > HOST_MAX)
+        return err_set(e, EINVAL, "option 'servername' must be a host name");
+    s->servername = str_dup(v);
+    return 0;
+}
+
+int tls_settle(struct drain_spec *s, struct err *e)
+{
+    struct tls_options o = {0};
+
+    if (s->client_cert && !s->client_key && strstr(s->client_cert, " PRIVATE KEY-----"))
+        s->client_key = str_dup(str_of(s->client_cert)); /* both in one PEM */
+    if (!s->client_cert && !s->client_key)
+        return 0;
+    if (!s->client_key)
+        return err_set(e, EINVAL, "option 'cert': no private key in it, and no option 'key'");
+    if (!s->client_cert)
+        return err_set(e, EINVAL, "option 'key' is of no use without option 'cert'");
+    o.cert = str_of(s->client_cert);
+    o.key = str_of(s->client_key);
+    return try_out(&o, "cert", e);
+}

@@ -1,0 +1,137 @@
+/*
+ * A value of an option, read as its row says. The errors are made of the row, too, and name the
+ * option, never its value: a value may hold a secret that somebody put in the wrong place.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "drains/spec/spec_internal.h"
+
+static void store(const struct drain_option *o, void *base, uint64_t value)
+{
+    char *field = (char *)base + o->offset;
+    bool yes = value != 0;
+    uint32_t word = (uint32_t)value;
+
+    if (o->size == sizeof(yes))
+        memcpy(field, &yes, sizeof(yes));
+    else if (o->size == sizeof(word))
+        memcpy(field, &word, sizeof(word));
+    else if (o->size == sizeof(value))
+        memcpy(field, &value, sizeof(value));
+    else
+        BUG("drain: option '%s' has a field of %zu bytes", o->name, o->size);
+}
+
+static int set_bool(const struct drain_option *o, void *base, struct str v, struct err *e)
+{
+    bool value = str_eq(v, STR("true"));
+
+    if (!value && !str_eq(v, STR("false")))
+        return err_set(e, EINVAL, "option '%s' must be true or false", o->name);
+    store(o, base, value);
+    return 0;
+}
+
+/* "option 'x' must be a, b or c". */
+static int no_such_word(const struct drain_option *o, struct err *e)
+{
+    struct str rest = str_of(o->values), word;
+    struct buf list = BUF_INIT(sizeof(e->text));
+    const char *sep = "";
+
+    while (str_cut(&rest, '|', &word)) {
+        if (buf_addf(&list, "%s%.*s", sep, STR_ARG(word)) < 0)
+            BUG("drain: option '%s' has too many values", o->name);
+        sep = str_find(rest, '|') < 0 ? " or " : ", ";
+    }
+    (void)err_set(e, EINVAL, "option '%s' must be %s", o->name, buf_cstr(&list));
+    buf_release(&list);
+    return -1;
+}
+
+static int set_word(const struct drain_option *o, void *base, struct str v, struct err *e)
+{
+    struct str rest = str_of(o->values), word;
+
+    for (unsigned i = 0; str_cut(&rest, '|', &word); i++)
+        if (str_eq(v, word)) {
+            store(o, base, i);
+            return 0;
+        }
+    return no_such_word(o, e);
+}
+
+static int set_number(const struct drain_option *o, void *base, struct str v, struct err *e)
+{
+    uint64_t n;
+
+    if (!str_to_u64(v, o->max, &n) || n < o->min)
+        return err_set(e, EINVAL, "option '%s' must be a number from %llu to %llu", o->name,
+                       (unsigned long long)o->min, (unsigned long long)o->max);
+    store(o, base, n);
+    return 0;
+}
+
+static int set_duration(const struct drain_option *o, void *base, struct str v, struct err *e)
+{
+    uint64_t ms;
+
+    if (!str_to_ms(v, o->max, &ms) || ms < o->min)
+        return err_set(e, EINVAL, "option '%s' must be a duration from %llu%s to %llus", o->name,
+                       (unsigned long long)o->min / 1000, o->min ? "s" : "",
+                       (unsigned long long)o->max / 1000);
+    store(o, base, ms);
+    return 0;
+}
+
+static int set_text(const struct drain_option *o, void *base, struct str v, struct err *e)
+{
+    char *text;
+
+    if (v.len < o->min || v.len > o->max || (o->fits && !o->fits(v)))
+        return o->must_be
+                   ? err_set(e, EINVAL, "option '%s' must be %s", o->name, o->must_be)
+                   : err_set(e, EINVAL, "option '%s' must be a name of %llu to %llu bytes", o->name,
+                             (unsigned long long)o->min, (unsigned long long)o->max);
+    text = str_dup(v);
+    memcpy((char *)base + o->offset, &text, sizeof(text));
+    return 0;
+}
+
+int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *base, struct str v,
+                     struct err *e)
+{
+    switch (o->type) {
+    case OPTION_BOOL:
+        return set_bool(o, base, v, e);
+    case OPTION_WORD:
+        return set_word(o, base, v, e);
+    case OPTION_NUMBER:
+        return set_number(o, base, v, e);
+    case OPTION_DURATION:
+        return set_duration(o, base, v, e);
+    case OPTION_TEXT:
+    case OPTION_SECRET:
+        return set_text(o, base, v, e);
+    case OPTION_OTHER:
+        return o->set(s, v, e);
+    }
+    BUG("drain: option '%s' has no type", o->name);
+}
+
+void drain_options_release(const struct drain_option *options, void *base)
+{
+    for (const struct drain_option *o = options; o && o->name; o++) {
+        char *text;
+
+        if (o->type != OPTION_TEXT && o->type != OPTION_SECRET)
+            continue;
+        memcpy(&text, (char *)base + o->offset, sizeof(text));
+        if (text && o->type == OPTION_SECRET)
+            explicit_bzero(text, strlen(text));
+        free(text);
+    }
+}

@@ -1,0 +1,117 @@
+/* Commands as they stand on the wire. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "drains/members/members.h"
+#include "drains/members/redis_internal.h"
+
+static struct drain_spec *spec(const char *text)
+{
+    struct err e = {0, ""};
+    struct drain_spec *s = drain_spec_create(str_of(text), &e);
+
+    if (!s)
+        fail_msg("'%s': %s", text, e.text);
+    return s;
+}
+
+static void greets(const char *url, int commands, const char *want)
+{
+    struct drain_spec *s = spec(url);
+    struct buf out = BUF_INIT(10000);
+
+    assert_int_equal(redis_greet(&out, s), commands);
+    assert_string_equal(buf_cstr(&out), want);
+    buf_release(&out);
+    drain_spec_unref(s);
+}
+
+static void greetings(void **state)
+{
+    (void)state;
+    greets("redis://h", 0, "");
+    greets("redis://:p%20w@h", 1, "*2\r\n$4\r\nAUTH\r\n$3\r\np w\r\n");
+    greets("redis://u:p@h?db=12", 2,
+           "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n");
+}
+
+/* Two streams, three records. */
+static void encodes(const char *url, const char *body, const char *want)
+{
+    struct identity names[] = {{.hostname = STR("web.shop")}, {.hostname = STR("db")}};
+    struct stream streams[] = {{.identity = &names[0]}, {.identity = &names[1]}};
+    struct drain_cursor cursors[] = {{.cursor.stream = &streams[0]},
+                                     {.cursor.stream = &streams[1]}};
+    struct batch_range ranges[] = {{.cursor = &cursors[0], .records = 2},
+                                   {.cursor = &cursors[1], .records = 1}};
+    struct drain d = {.spec = spec(url)};
+    struct batch b = {
+        .drain = &d, .ranges = ranges, .nranges = 2, .records = 3, .body = BUF_INIT(1000)};
+    struct buf out = BUF_INIT(10000), tight = BUF_INIT(strlen(want) + 2);
+
+    assert_int_equal(buf_add_str(&b.body, str_of(body)), 0);
+    assert_int_equal(buf_add_str(&out, STR("before")), 0);
+    assert_int_equal(redis_encode(&out, &b), 0);
+    assert_string_equal(buf_cstr(&out) + 6, want);
+    assert_int_equal(buf_add_str(&tight, STR("abc")), 0);
+    assert_int_equal(redis_encode(&tight, &b), -1);
+    assert_int_equal(tight.len, 3);
+    buf_release(&tight);
+    buf_release(&out);
+    buf_release(&b.body);
+    drain_spec_unref(d.spec);
+}
+
+#define BODY "1-0 2 hi1-a 0 2-0 5 a 3 b"
+
+static void records(void **state)
+{
+    (void)state;
+    encodes("redis://h", BODY,
+            "*3\r\n$7\r\nPUBLISH\r\n$8\r\nweb.shop\r\n$2\r\nhi\r\n"
+            "*3\r\n$7\r\nPUBLISH\r\n$8\r\nweb.shop\r\n$0\r\n\r\n"
+            "*3\r\n$7\r\nPUBLISH\r\n$2\r\ndb\r\n$5\r\na 3 b\r\n");
+    encodes("redis://h/c", BODY,
+            "*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$2\r\nhi\r\n"
+            "*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$0\r\n\r\n"
+            "*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$5\r\na 3 b\r\n");
+    encodes("redis://h?mode=list&maxlen=10", BODY,
+            "*3\r\n$5\r\nRPUSH\r\n$8\r\nweb.shop\r\n$2\r\nhi\r\n"
+            "*3\r\n$5\r\nRPUSH\r\n$8\r\nweb.shop\r\n$0\r\n\r\n"
+            "*4\r\n$5\r\nLTRIM\r\n$8\r\nweb.shop\r\n$3\r\n-10\r\n$2\r\n-1\r\n"
+            "*3\r\n$5\r\nRPUSH\r\n$2\r\ndb\r\n$5\r\na 3 b\r\n"
+            "*4\r\n$5\r\nLTRIM\r\n$2\r\ndb\r\n$3\r\n-10\r\n$2\r\n-1\r\n");
+    encodes("redis://h/k?mode=stream", BODY,
+            "*7\r\n$4\r\nXADD\r\n$1\r\nk\r\n$1\r\n*\r\n$2\r\nid\r\n$3\r\n1-0\r\n$7\r\nmessage\r\n$"
+            "2\r\nhi\r\n"
+            "*7\r\n$4\r\nXADD\r\n$1\r\nk\r\n$1\r\n*\r\n$2\r\nid\r\n$3\r\n1-a\r\n$7\r\nmessage\r\n$"
+            "0\r\n\r\n"
+            "*7\r\n$4\r\nXADD\r\n$1\r\nk\r\n$1\r\n*\r\n$2\r\nid\r\n$3\r\n2-0\r\n$7\r\nmessage\r\n$"
+            "5\r\na 3 b"
+            "\r\n");
+    encodes("redis://h/k?mode=stream&maxlen=5", "1-0 1 x1-1 1 y1-2 1 z",
+            "*10\r\n$4\r\nXADD\r\n$1\r\nk\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$1\r\n5\r\n$1\r\n*\r\n$"
+            "2\r\nid\r\n$3\r\n"
+            "1-0\r\n$7\r\nmessage\r\n$1\r\nx\r\n"
+            "*10\r\n$4\r\nXADD\r\n$1\r\nk\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$1\r\n5\r\n$1\r\n*\r\n$"
+            "2\r\nid\r\n$3\r\n"
+            "1-1\r\n$7\r\nmessage\r\n$1\r\ny\r\n"
+            "*10\r\n$4\r\nXADD\r\n$1\r\nk\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$1\r\n5\r\n$1\r\n*\r\n$"
+            "2\r\nid\r\n$3\r\n"
+            "1-2\r\n$7\r\nmessage\r\n$1\r\nz\r\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(greetings),
+        cmocka_unit_test(records),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,129 @@
+/* The scheme table: what is in it, and that a row without a member says so. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../../lib/unit.h"
+#include "base/mem.h"
+#include "drains/core/drain.h"
+#include "drains/members/members.h"
+#include "drains/spec/spec.h"
+
+static void the_rows_of_this_build(void **state)
+{
+    static const struct {
+        const char *name;
+        const struct drain_member *member;
+        uint16_t port;
+        bool tls, udp, http;
+        enum drain_promise promise;
+        enum format format;
+        enum framing framing;
+    } want[] = {
+        {"syslog+tcp", &drain_syslog, 601, false, false, false, PROMISE_TRANSPORT, FORMAT_RFC5424,
+         FRAMING_LF},
+        {"syslog+tls", &drain_syslog, 6514, true, false, false, PROMISE_TRANSPORT, FORMAT_RFC5424,
+         FRAMING_OCTET},
+        {"syslog+udp", &drain_syslog_udp, 514, false, true, false, PROMISE_BEST_EFFORT,
+         FORMAT_RFC5424, FRAMING_NONE},
+        {"syslog", &drain_syslog_udp, 514, false, true, false, PROMISE_BEST_EFFORT, FORMAT_RFC5424,
+         FRAMING_NONE},
+        {"http", &drain_http, 80, false, false, true, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_NONE},
+        {"https", &drain_http, 443, true, false, true, PROMISE_CONFIRMED, FORMAT_JSON,
+         FRAMING_NONE},
+        {"syslog+http", &drain_http, 80, false, false, true, PROMISE_CONFIRMED, FORMAT_RFC5424,
+         FRAMING_LF},
+        {"syslog+https", &drain_http, 443, true, false, true, PROMISE_CONFIRMED, FORMAT_RFC5424,
+         FRAMING_LF},
+        {"es", &drain_elastic, 443, true, false, true, PROMISE_ONCE, FORMAT_ELASTIC, FRAMING_LF},
+        {"es+https", &drain_elastic, 443, true, false, true, PROMISE_ONCE, FORMAT_ELASTIC,
+         FRAMING_LF},
+        {"es+http", &drain_elastic, 80, false, false, true, PROMISE_ONCE, FORMAT_ELASTIC,
+         FRAMING_LF},
+        {"elasticsearch", &drain_elastic, 443, true, false, true, PROMISE_ONCE, FORMAT_ELASTIC,
+         FRAMING_LF},
+        {"elasticsearch+https", &drain_elastic, 443, true, false, true, PROMISE_ONCE,
+         FORMAT_ELASTIC, FRAMING_LF},
+        {"elasticsearch+http", &drain_elastic, 80, false, false, true, PROMISE_ONCE, FORMAT_ELASTIC,
+         FRAMING_LF},
+        {"gelf+tcp", &drain_syslog, 12201, false, false, false, PROMISE_TRANSPORT, FORMAT_GELF,
+         FRAMING_NUL},
+        {"gelf+tls", &drain_syslog, 12201, true, false, false, PROMISE_TRANSPORT, FORMAT_GELF,
+         FRAMING_NUL},
+        {"gelf+http", &drain_http, 12201, false, false, true, PROMISE_CONFIRMED, FORMAT_GELF,
+         FRAMING_NONE},
+        {"gelf+https", &drain_http, 12201, true, false, true, PROMISE_CONFIRMED, FORMAT_GELF,
+         FRAMING_NONE},
+        {"gelf+udp", &drain_syslog_udp, 12201, false, true, false, PROMISE_BEST_EFFORT, FORMAT_GELF,
+         FRAMING_NONE},
+        {"redis", &drain_redis, 6379, false, false, false, PROMISE_CONFIRMED, FORMAT_GELF,
+         FRAMING_NONE},
+        {"rediss", &drain_redis, 6379, true, false, false, PROMISE_CONFIRMED, FORMAT_GELF,
+         FRAMING_NONE},
+        {"ws", &drain_ws, 80, false, false, false, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF},
+        {"wss", &drain_ws, 443, true, false, false, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF},
+        {"stdout", &drain_stdout, 0, false, false, false, PROMISE_CONFIRMED, FORMAT_RAW,
+         FRAMING_LF},
+        {"null", &drain_null, 0, false, false, false, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF},
+    };
+
+    (void)state;
+    FOR_ROWS (i, want) {
+        const struct drain_scheme *s = drain_scheme_find(str_of(want[i].name));
+
+        assert_non_null(s);
+        assert_string_equal(s->name, want[i].name);
+        assert_ptr_equal(s->member, want[i].member);
+        assert_int_equal(s->port, want[i].port);
+        assert_int_equal(!!(s->flags & DRAIN_TLS), want[i].tls);
+        assert_int_equal(!!(s->flags & DRAIN_UDP), want[i].udp);
+        assert_int_equal(!!(s->flags & DRAIN_REQUESTS), want[i].http);
+        assert_int_equal(!(s->flags & DRAIN_NO_HOST), s->port != 0);
+        assert_int_equal(s->promise, want[i].promise);
+        assert_int_equal(s->format, want[i].format);
+        assert_int_equal(s->framing, want[i].framing);
+    }
+    assert_true(drain_scheme_find(STR("stdout"))->flags & DRAIN_DEV_ONLY);
+}
+
+static void every_row_is_served(void **state)
+{
+    const struct drain_scheme *s;
+
+    (void)state;
+    for (unsigned i = 0; (s = drain_scheme_at(i)); i++)
+        assert_non_null(s->member->ops);
+}
+
+static void lookup(void **state)
+{
+    const struct drain_scheme *s;
+    unsigned n = 0;
+
+    (void)state;
+    assert_null(drain_scheme_find(STR("")));
+    assert_null(drain_scheme_find(STR("htt")));
+    assert_null(drain_scheme_find(STR("httpsx")));
+    assert_string_equal(drain_scheme_find(STR("HTTPS"))->name, "https");
+    for (; (s = drain_scheme_at(n)); n++) {
+        assert_ptr_equal(drain_scheme_find(str_of(s->name)), s); /* no name twice */
+        assert_non_null(drain_promise_text(s->promise));
+        assert_int_not_equal(s->format, FORMAT_NONE);
+        assert_non_null(s->member->ops->send);
+    }
+    assert_int_equal(n, 25);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_rows_of_this_build),
+        cmocka_unit_test(every_row_is_served),
+        cmocka_unit_test(lookup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

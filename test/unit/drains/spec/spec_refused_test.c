@@ -1,0 +1,90 @@
+/* URLs that are no drain's, whatever the scheme's options (docs/faults.md D30). */
+#include "../../../lib/unit.h"
+#include "spec_fixture.h"
+
+static void test_D30_bad_urls(void **state)
+{
+    const struct {
+        struct str url;
+        const char *want;
+    } rows[] = {
+        {STR("syslog+tcp://"), "syslog+tcp: no host"},
+        {STR("http:///path"), "http: no host"},
+        {STR("http://:80"), "url: no host"},
+        {STR("http://u:" SECRET "@"), "url: no host"},
+        {STR("syslog+tcp://h:0"), "url: port must be a number from 1 to 65535"},
+        {STR("syslog+tcp://h:70000"), "url: port must be a number from 1 to 65535"},
+        {STR("syslog+tcp://h:"), "url: port must be a number from 1 to 65535"},
+        {STR("gopher://h"), "unknown scheme 'gopher'"},
+        {STR("thisisnoschemeanybodyeverregistered://h"), "unknown scheme"},
+        {STR("h:514"), "url: does not start with scheme://"},
+        {STR(""), "url: does not start with scheme://"},
+        {STR("http://h/\r\nX: y"), "url: holds a space, backslash, control or non-ascii byte"},
+        {STR("http://h/\n"), "url: holds a space, backslash, control or non-ascii byte"},
+        {STR("http://h\0.example.com/"),
+         "url: holds a space, backslash, control or non-ascii byte"},
+        {STR("http://h/a b"), "url: holds a space, backslash, control or non-ascii byte"},
+        {STR("http://h\\@" SECRET), "url: holds a space, backslash, control or non-ascii byte"},
+        {STR("http://h/%0d%0aX"), "url: bad percent-encoding in the path"},
+        {STR("http://[fe80::1%25eth0]/"), "url: an ipv6 zone is not allowed"},
+        {STR("http://[fe80::1%eth0]/"), "url: an ipv6 zone is not allowed"},
+        {STR("http://a@b#@c"), "url: '@' after '#'"},
+        {STR("http://a:" SECRET "@b@c/"), "url: '@' inside user or password must be written %40"},
+        {STR("syslog+tcp://u:" SECRET "@h"), "syslog+tcp: has no use for user and password"},
+        {STR("syslog://u@h"), "syslog: has no use for user and password"},
+        {STR("null://u:" SECRET "@h"), "null: has no use for user and password"},
+        {STR("syslog+tcp://h/" SECRET), "syslog+tcp: has no use for a path"},
+        {STR("stdout:///dev/null"), "stdout: has no use for a path"},
+        {STR("stdout://x:1"), "stdout: has no use for a port"},
+        {STR("syslog+tcp://h?sd=%zz"),
+         "url: bad percent-encoding in the query (a '%' itself is '%25')"},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct err e = {0, ""};
+
+        if (drain_spec_create(rows[i].url, &e))
+            fail_msg("row %zu was taken", i);
+        assert_string_equal(e.text, rows[i].want);
+    }
+    drain_spec_unref(spec("syslog+tcp://h:601/"));
+    drain_spec_unref(spec("syslog+tcp://[2001:db8::1]:601"));
+}
+
+static void test_D30_lengths(void **state)
+{
+    struct buf url = BUF_INIT(70000);
+    struct err e = {0, ""};
+    struct drain_spec *s;
+
+    (void)state;
+    assert_int_equal(buf_add_str(&url, STR("http://h/?x=")), 0);
+    while (url.len < URL_MAX)
+        assert_int_equal(buf_add_ch(&url, 'y'), 0);
+    s = spec(buf_cstr(&url));
+    assert_int_equal(strlen(s->target), URL_MAX - strlen("http://h"));
+    drain_spec_unref(s);
+    while (url.len < 65536)
+        assert_int_equal(buf_add_ch(&url, 'y'), 0);
+    assert_null(drain_spec_create(buf_str(&url), &e));
+    assert_string_equal(e.text, "url: longer than 16384 bytes");
+    buf_release(&url);
+
+    /* masking makes it longer: the name must not fail for that */
+    assert_int_equal(buf_add_str(&url, STR("http://h/?")), 0);
+    while (url.len + 4 <= URL_MAX)
+        assert_int_equal(buf_add_str(&url, STR("a=b&")), 0);
+    drain_spec_unref(spec(buf_cstr(&url)));
+    buf_release(&url);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_D30_bad_urls),
+        cmocka_unit_test(test_D30_lengths),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

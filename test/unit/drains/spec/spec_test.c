@@ -1,0 +1,506 @@
+/* A drain's URL: every option at its bounds, and whose it is. */
+#include <stdlib.h>
+
+#include "../../../lib/unit.h"
+#include "drains/members/redis_internal.h"
+#include "drains/members/ws_internal.h"
+#include "spec_fixture.h"
+
+/* Any certificate; the text before it makes its base64 hold a '+'. */
+#define PEM_TEXT                                                                                   \
+    "~~>\n-----BEGIN CERTIFICATE-----\n"                                                           \
+    "MIIBezCCASGgAwIBAgIUUuIR1Au1zgodY3hvj9PyjM7o6gwwCgYIKoZIzj0EAwIw\n"                           \
+    "EjEQMA4GA1UEAwwHdGVzdC1jYTAgFw0yNjExMjEwMTQ3NDlaGA8yMTI2MTAyODAx\n"                           \
+    "NDc0OVowEjEQMA4GA1UEAwwHdGVzdC1jYTBZMBMGByqGSM49AgEGCCqGSM49AwEH\n"                           \
+    "A0IABMG3KXCSp0fd7rmvD835BaQ6TaSJX3HaLBHnh2uLPDkqgqhrQXXdRriZSZS0\n"                           \
+    "MCBJTszbWbRC/MrQcqEFrlZVecajUzBRMB0GA1UdDgQWBBTUl61kswJkZm03KKHf\n"                           \
+    "DHuObku6VDAfBgNVHSMEGDAWgBTUl61kswJkZm03KKHfDHuObku6VDAPBgNVHRMB\n"                           \
+    "Af8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIAirs1lzf1C1vjqJSugT6oZj0Vjj\n"                           \
+    "zzQT1GNzglG2iyeOAiEA53WsUz9Kke6QHk8W5jULdEic3qB/mHHgPQvZkumUq7U=\n"                           \
+    "-----END CERTIFICATE-----\n"
+
+static void refused(const char *text, const char *want)
+{
+    struct err e = {0, ""};
+    struct drain_spec *s = drain_spec_create(str_of(text), &e);
+
+    if (s)
+        fail_msg("'%s' was taken", text);
+    if (strcmp(e.text, want) != 0)
+        fail_msg("'%s': '%s', not '%s'", text, e.text, want);
+    assert_int_not_equal(e.code, 0);
+}
+
+/* ---- whose it is ---- */
+
+static void a_workload_may_use_less(void **state)
+{
+    char text[OWNER_URL_MAX + 2];
+    struct err e = {0, ""};
+    struct drain_spec *s;
+
+    (void)state;
+    assert_null(drain_spec_create_owner(STR("stdout://"), &e));
+    assert_string_equal(e.text, "scheme 'stdout' is for operators only");
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "http://h/", 9);
+    assert_null(drain_spec_create_owner(str_make(text, OWNER_URL_MAX + 1), &e));
+    assert_string_equal(e.text, "url: longer than 8192 bytes");
+    s = drain_spec_create_owner(str_make(text, OWNER_URL_MAX), &e);
+    assert_non_null(s);
+    drain_spec_unref(s);
+    s = drain_spec_create(str_make(text, OWNER_URL_MAX + 1), &e);
+    assert_non_null(s);
+    drain_spec_unref(s);
+}
+
+/* Two drains to a worker, so that one's trust is not the other's. */
+static void the_same_url_by_another_is_another(void **state)
+{
+    struct drain_spec *ours = spec("es://h"), *theirs;
+    struct buf out = BUF_INIT(4096);
+    struct err e;
+
+    (void)state;
+    theirs = drain_spec_create_owner(STR("es://h"), &e);
+    assert_non_null(theirs);
+    assert_true(theirs->owner && !ours->owner);
+    assert_string_equal(theirs->text, ours->text);
+    assert_string_not_equal(theirs->id, ours->id);
+    assert_true(theirs->format.index_namespace && !ours->format.index_namespace);
+    assert_int_equal(drain_spec_describe(theirs, &out), 0);
+    assert_non_null(strstr(out.p, "logtrain-<namespace>"));
+    buf_release(&out);
+    drain_spec_unref(ours);
+    drain_spec_unref(theirs);
+}
+
+/* ---- what the URL says ---- */
+
+static void defaults(void **state)
+{
+    static const struct {
+        const char *url;
+        uint16_t port;
+        enum format format;
+        enum framing framing;
+        size_t max;
+        enum drain_batch batch;
+        unsigned connections;
+    } rows[] = {
+        {"syslog+tcp://h", 601, FORMAT_RFC5424, FRAMING_LF, 0, BATCH_STREAM, WORKERS_MAX},
+        {"syslog+tls://h", 6514, FORMAT_RFC5424, FRAMING_OCTET, 0, BATCH_STREAM, WORKERS_MAX},
+        {"syslog+udp://h", 514, FORMAT_RFC5424, FRAMING_NONE, 1024, BATCH_STREAM, WORKERS_MAX},
+        {"SYSLOG://h", 514, FORMAT_RFC5424, FRAMING_NONE, 1024, BATCH_STREAM, WORKERS_MAX},
+        {"http://h", 80, FORMAT_JSON, FRAMING_NONE, 0, BATCH_RECORD, 40},
+        {"https://h", 443, FORMAT_JSON, FRAMING_NONE, 0, BATCH_RECORD, 40},
+        {"redis://h", 6379, FORMAT_GELF, FRAMING_NONE, 0, BATCH_STREAM, WORKERS_MAX},
+        {"rediss://h", 6379, FORMAT_GELF, FRAMING_NONE, 0, BATCH_STREAM, WORKERS_MAX},
+        {"stdout://", 0, FORMAT_RAW, FRAMING_LF, 0, BATCH_STREAM, 1},
+        {"null://", 0, FORMAT_RAW, FRAMING_LF, 0, BATCH_STREAM, WORKERS_MAX},
+        {"gelf+tcp://h", 12201, FORMAT_GELF, FRAMING_NUL, 0, BATCH_STREAM, WORKERS_MAX},
+        {"gelf+udp://h", 12201, FORMAT_GELF, FRAMING_NONE, 8192, BATCH_STREAM, WORKERS_MAX},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct drain_spec *s = spec(rows[i].url);
+
+        assert_string_equal(s->text, rows[i].url);
+        assert_int_equal(s->port, rows[i].port);
+        assert_int_equal(s->format.format, rows[i].format);
+        assert_int_equal(s->format.framing, rows[i].framing);
+        assert_int_equal(s->format.max, rows[i].max);
+        assert_int_equal(s->batch, rows[i].batch);
+        assert_int_equal(s->connections, rows[i].connections);
+        assert_int_equal(s->linger_ms, 0); /* http's waits only where there is a batch */
+        assert_int_equal(s->timeout_ms, 30000);
+        assert_false(s->gzip || s->insecure || s->format.sd || s->trace || s->ca);
+        assert_string_equal(s->target, "/");
+        drain_spec_unref(s);
+    }
+}
+
+static void all_of_http(void **state)
+{
+    struct drain_spec *s = spec("https://u:p@h:8443/in?batch=array&connections=7&linger=2s&sd=true"
+                                "&compression=gzip&timeout=5s&insecure=true&max=64k&format=json");
+    struct tls_options tls;
+
+    (void)state;
+    assert_int_equal(s->port, 8443);
+    assert_int_equal(s->batch, BATCH_ARRAY);
+    assert_int_equal(s->format.framing, FRAMING_ARRAY);
+    assert_int_equal(s->connections, 7);
+    assert_int_equal(s->linger_ms, 2000);
+    assert_int_equal(s->timeout_ms, 5000);
+    assert_int_equal(s->format.max, 65536);
+    assert_true(s->gzip && s->insecure && s->format.sd);
+    assert_string_equal(s->target, "/in");
+    drain_spec_tls(s, &tls);
+    assert_true(tls.insecure);
+    assert_int_equal(tls.ca.len, 0);
+    drain_spec_unref(s);
+
+    s = spec("http://h?batch=ndjson");
+    assert_int_equal(s->format.framing, FRAMING_LF);
+    assert_int_equal(s->linger_ms, LINGER_HTTP_MS);
+    drain_spec_unref(s);
+}
+
+/* <want> NULL: taken. */
+static void option_values(void **state)
+{
+    static const struct {
+        const char *url, *want;
+    } rows[] = {
+        {"syslog+tcp://h?format=rfc5424", NULL},
+        {"syslog+tcp://h?format=json", NULL},
+        {"syslog+tcp://h?format=raw", NULL},
+        {"syslog+tcp://h?format=xml",
+         "syslog+tcp: option 'format' must be rfc5424, json, gelf or raw"},
+        {"syslog+tcp://h?format=",
+         "syslog+tcp: option 'format' must be rfc5424, json, gelf or raw"},
+        {"syslog+tcp://h?format=gelf", NULL},
+        {"syslog+tcp://h?format=elastic",
+         "syslog+tcp: option 'format' must be rfc5424, json, gelf or raw"},
+        {"es://h?format=json", "es: option 'format' is not for this scheme"},
+        {"gelf+tcp://h?format=gelf", NULL},
+        {"gelf+http://h?format=json", "gelf+http: option 'format' must be gelf for this scheme"},
+        {"gelf+tcp://h?framing=lf", "gelf+tcp: option 'framing' is not for this scheme"},
+        {"syslog+http://h?framing=octet", NULL},
+        {"syslog+https://h?batch=ndjson", "syslog+https: option 'batch' is not for this scheme"},
+        {"es://h?index=logs-%25Y.%25m.%25d", NULL},
+        {"es://h?index=Logs",
+         "es: option 'index' must be a legal index name (lower case), in which %Y, %m and %d may "
+         "stand"},
+        {"es+http://u:p@h?auth=basic", NULL},
+        {"es+http://h?auth=basic", NULL},
+        {"es+http://id:key@h?auth=apikey", NULL},
+        {"es+http://:token@h?auth=bearer", NULL},
+        {"es+http://h?auth=token", "es+http: option 'auth' must be basic, apikey or bearer"},
+        {"es+http://h?auth=bearer", "es+http: option 'auth': bearer needs a password in the URL"},
+        {"es+http://u@h?auth=apikey", "es+http: option 'auth': apikey needs a password in the URL"},
+        {"es+http://u:a%20b@h?auth=bearer",
+         "es+http: option 'auth': the password is no bearer token"},
+        {"es://h?filter_path=took",
+         "es: parameter 'filter_path' is logtrain's own for this scheme"},
+        {"es://h?idnex=a", "es: unknown option 'idnex', did you mean 'index'"},
+        {"elasticsearch://h?linger=1s&connections=2&compression=gzip&max=64k", NULL},
+        {"syslog+tcp://h?index=a", "syslog+tcp: option 'index' is not for this scheme"},
+        {"syslog+tcp://h?servername=a",
+         "syslog+tcp: option 'servername' is for schemes with TLS only"},
+        {"syslog+tls://h?servername=a", NULL},
+        {"syslog+tls://h?servername=192.0.2.1", NULL},
+        {"syslog+tls://h?servername=a%20b", "syslog+tls: option 'servername' must be a host name"},
+        {"syslog+tls://h?servername=", "syslog+tls: option 'servername' must be a host name"},
+        {"syslog+tcp://h?framing=lf", NULL},
+        {"syslog+tls://h?framing=octet", NULL},
+        {"syslog+tls://h?framing=crlf", "syslog+tls: option 'framing' must be lf or octet"},
+        {"syslog+udp://h?framing=lf", "syslog+udp: option 'framing' is not for this scheme"},
+        {"http://h?framing=lf", "http: option 'framing' is not for this scheme"},
+        {"http://h?batch=record", NULL},
+        {"http://h?batch=stream", "http: option 'batch' must be record, ndjson or array"},
+        {"syslog+tcp://h?batch=ndjson", "syslog+tcp: option 'batch' is not for this scheme"},
+        {"http://h?batch=ndjson&format=raw", NULL},
+        {"http://h?batch=array&format=raw",
+         "http: option 'batch': array goes with format=json only"},
+        {"http://h?format=rfc5424&batch=array",
+         "http: option 'batch': array goes with format=json only"},
+        {"http://h?connections=0", "http: option 'connections' must be a number from 1 to 256"},
+        {"http://h?connections=1", NULL},
+        {"http://h?connections=256", NULL},
+        {"http://h?connections=257", "http: option 'connections' must be a number from 1 to 256"},
+        {"http://h?connections=-1", "http: option 'connections' must be a number from 1 to 256"},
+        {"syslog+tcp://h?connections=2", NULL},
+        {"syslog+udp://h?connections=2", "syslog+udp: option 'connections' is not for this scheme"},
+        {"http://h?linger=0", NULL},
+        {"http://h?linger=60s", NULL},
+        {"http://h?linger=60001ms", "http: option 'linger' must be a duration from 0 to 60s"},
+        {"http://h?linger=soon", "http: option 'linger' must be a duration from 0 to 60s"},
+        {"null://?linger=1s", "null: option 'linger' is not for this scheme"},
+        {"http://h?compression=gzip", NULL},
+        {"http://h?compression=none", NULL},
+        {"http://h?compression=br", "http: option 'compression' must be none or gzip"},
+        {"syslog+tcp://h?compression=none", NULL},
+        {"syslog+tcp://h?compression=gzip",
+         "syslog+tcp: option 'compression': gzip is not for this scheme"},
+        {"stdout://?compression=gzip", "stdout: option 'compression': gzip is not for this scheme"},
+        {"http://h?timeout=1s", NULL},
+        {"http://h?timeout=999ms", "http: option 'timeout' must be a duration from 1s to 300s"},
+        {"http://h?timeout=5m", NULL},
+        {"http://h?timeout=301", "http: option 'timeout' must be a duration from 1s to 300s"},
+        {"syslog+tls://h?insecure=true", NULL},
+        {"syslog+tls://h?insecure=false", NULL},
+        {"syslog+tls://h?insecure=1", "syslog+tls: option 'insecure' must be true or false"},
+        {"syslog+tls://h?insecure", "syslog+tls: option 'insecure' must be true or false"},
+        {"null://?sd=true", NULL},
+        {"null://?sd=yes", "null: option 'sd' must be true or false"},
+        {"syslog+udp://h?max=479", "syslog+udp: option 'max' must be a size from 480 to 65507"},
+        {"syslog+udp://h?max=480", NULL},
+        {"syslog+udp://h?max=65507", NULL},
+        {"syslog+udp://h?max=65508", "syslog+udp: option 'max' must be a size from 480 to 65507"},
+        {"syslog+tcp://h?max=479", "syslog+tcp: option 'max' must be a size from 480 to 16m"},
+        {"syslog+tcp://h?max=480", NULL},
+        {"syslog+tcp://h?max=16m", NULL},
+        {"syslog+tcp://h?max=16777217", "syslog+tcp: option 'max' must be a size from 480 to 16m"},
+        {"syslog+tls://h?ca=",
+         "syslog+tls: option 'ca' must be the base64 of a certificate in PEM"},
+        {"syslog+tls://h?ca=%25%25",
+         "syslog+tls: option 'ca' must be the base64 of a certificate in PEM"},
+        {"syslog+tls://h?ca=QUJDR", /* one letter too many */
+         "syslog+tls: option 'ca' must be the base64 of a certificate in PEM"},
+        {"syslog+tls://h?ca=aGVsbG8=",
+         "syslog+tls: option 'ca' must be the base64 of a certificate in PEM"},
+        {"syslog+tls://h?ca=LS0tLS1CRUdJTiA=", /* "-----BEGIN " and no more */
+         "syslog+tls: option 'ca': ca: no certificate found"},
+        {"syslog+tcp://h?foo=1", "syslog+tcp: unknown option 'foo'"},
+        {"syslog+tcp://h?format=raw&&sd=true&", NULL},
+        {"syslog+tcp://h?fromat=raw", "syslog+tcp: unknown option 'fromat', did you mean 'format'"},
+        {"syslog+tcp://h?sd=true&sd=true", "syslog+tcp: option 'sd' is given twice"},
+        {"null://?" SECRET, "null: unknown option '***'"},
+        {"null://?" SECRET "=", "null: unknown option '***'"},
+        {"null://?a%0ab=1", "null: unknown option '***'"},
+        {"http://h?conections=4", "http: unknown option 'conections', did you mean 'connections'"},
+        {"http://h?batches=4", NULL},
+        {"http://h?Batch=array", "http: unknown option 'Batch', did you mean 'batch'"},
+        {"http://h?LINGER=4s", "http: unknown option 'LINGER', did you mean 'linger'"},
+        {"http://h?lingre=4s", "http: unknown option 'lingre', did you mean 'linger'"},
+        {"http://h?lunger=4s", "http: unknown option 'lunger', did you mean 'linger'"},
+        {"http://h?iinsecure=1", "http: unknown option 'iinsecure', did you mean 'insecure'"},
+        {"http://h?bat", NULL},
+        {"http://h?mix=1&cat=2&id=3", NULL}, /* short names are near to everything */
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        if (rows[i].want)
+            refused(rows[i].url, rows[i].want);
+        else
+            drain_spec_unref(spec(rows[i].url));
+    }
+}
+
+static void redis_options(void **state)
+{
+    static const struct {
+        const char *url, *want;
+    } rows[] = {
+        {"redis://h?mode=publish", NULL},
+        {"redis://h?mode=queue", "redis: option 'mode' must be publish, list or stream"},
+        {"redis://h?mode=list&key=lines&maxlen=1", NULL},
+        {"redis://h?mode=stream&key=a%20b", NULL},
+        {"redis://h?mode=list&key=", "redis: option 'key' must be a name of 1 to 1024 bytes"},
+        {"redis://h?mode=list&key=a%0ab", "redis: option 'key' must be a name of 1 to 1024 bytes"},
+        {"redis://h/a%00b", "url: bad percent-encoding in the path"},
+        {"redis://h?key=lines",
+         "redis: option 'key' goes with mode=list or stream; a channel is the path"},
+        {"redis://h/lines?mode=list&key=lines", "redis: option 'key' and a path say the same"},
+        {"redis://h?maxlen=10", "redis: option 'maxlen' goes with mode=list or stream"},
+        {"redis://h?mode=list&maxlen=0",
+         "redis: option 'maxlen' must be a number from 1 to 1000000000000"},
+        {"redis://h?db=65535", NULL},
+        {"redis://h?db=65536", "redis: option 'db' must be a number from 0 to 65535"},
+        {"redis://u:" SECRET "@h", NULL},
+        {"redis://:" SECRET "@h", NULL},
+        {"redis://" SECRET "@h", "redis: a user without a password"},
+        {"redis://u:@h", "redis: a user without a password"},
+        {"redis://h?group=ops", NULL},
+        {"redis://h?group=", "redis: option 'group' must be a name of 1 to 64 bytes"},
+        {"redis://h?group=ops&format=json", "redis: option 'group' goes with format=gelf only"},
+        {"redis://h?framing=lf", "redis: option 'framing' is not for this scheme"},
+        {"redis://h?compression=gzip", "redis: option 'compression': gzip is not for this scheme"},
+        {"redis://h?chanel=x", "redis: unknown option 'chanel'"},
+        {"syslog+tcp://h?mode=list", "syslog+tcp: option 'mode' is not for this scheme"},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        if (rows[i].want)
+            refused(rows[i].url, rows[i].want);
+        else
+            drain_spec_unref(spec(rows[i].url));
+    }
+}
+
+static void redis_values(void **state)
+{
+    struct drain_spec *s = spec("redis://u:p@h/a/b%2Fc%20d");
+
+    (void)state;
+    assert_string_equal(redis_options_of(s)->key, "a/b/c d");
+    assert_int_equal(redis_options_of(s)->mode, REDIS_PUBLISH);
+    assert_true(str_eq(s->format.group, STR("lr")));
+    drain_spec_unref(s);
+    s = spec("rediss://h?mode=stream&maxlen=1000&db=3&group=ops");
+    assert_null(redis_options_of(s)->key);
+    assert_int_equal(redis_options_of(s)->mode, REDIS_STREAM);
+    assert_int_equal(redis_options_of(s)->maxlen, 1000);
+    assert_int_equal(redis_options_of(s)->db, 3);
+    assert_true(str_eq(s->format.group, STR("ops")));
+    drain_spec_unref(s);
+    s = spec("redis://h/?format=json");
+    assert_null(redis_options_of(s)->key);
+    assert_int_equal(s->format.group.len, 0);
+    drain_spec_unref(s);
+}
+
+static void ws_options(void **state)
+{
+    struct drain_spec *s = spec("ws://h");
+
+    (void)state;
+    assert_true(s->gzip);
+    assert_int_equal(s->linger_ms, 0);
+    assert_int_equal(s->format.framing, FRAMING_LF);
+    drain_spec_unref(s);
+    s = spec("wss://h/in?x=1&token=" SECRET "&compression=none&key=k&linger=1s");
+    assert_false(s->gzip);
+    assert_string_equal(((const struct ws_options *)s->own)->token, SECRET);
+    assert_string_equal(s->target, "/in?x=1&key=k");
+    assert_int_equal(s->linger_ms, 1000);
+    drain_spec_unref(s);
+    refused("ws://h?token=a%0d%0aX:1", "ws: option 'token' must be visible ascii");
+    refused("ws://h?token=", "ws: option 'token' must be visible ascii");
+    refused("ws://u:p@h?token=" SECRET, "ws: option 'token': there is a user, too");
+    refused("ws://h?tokem=" SECRET, "ws: unknown option 'tokem', did you mean 'token'");
+    refused("ws://h?framing=octet", "ws: option 'framing' is not for this scheme");
+}
+
+/* What another scheme calls an option may well be a parameter of a server. */
+static void other_schemes_options_are_the_servers(void **state)
+{
+    struct drain_spec *s = spec("https://h/in?key=a&token=b&mode=c&db=d&maxlen=e");
+
+    (void)state;
+    assert_string_equal(s->target, "/in?key=a&token=b&mode=c&db=d&maxlen=e");
+    drain_spec_unref(s);
+}
+
+static void base64(struct buf *out, struct str in)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < in.len; i += 3) {
+        size_t n = in.len - i < 3 ? in.len - i : 3;
+        unsigned v = 0;
+
+        for (size_t k = 0; k < 3; k++)
+            v = v << 8 | (k < n ? (unsigned char)in.p[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            assert_int_equal(buf_add_ch(out, k <= n ? digits[v >> (18 - 6 * k) & 63] : '='), 0);
+    }
+}
+
+static void certificates(void **state)
+{
+    static const char *const pems[] = {PEM_TEXT, "~" PEM_TEXT, "~~" PEM_TEXT}; /* all paddings */
+
+    (void)state;
+    FOR_ROWS (i, pems) {
+        struct buf url = BUF_INIT(URL_MAX);
+        struct tls_options tls;
+        struct drain_spec *s;
+
+        assert_int_equal(buf_add_str(&url, STR("syslog+tls://h?ca=")), 0);
+        base64(&url, str_of(pems[i]));
+        if (i == 0)
+            assert_non_null(strchr(url.p, '+'));
+        s = spec(buf_cstr(&url));
+        assert_string_equal(s->ca, pems[i]);
+        drain_spec_tls(s, &tls);
+        assert_true(str_eq(tls.ca, str_of(pems[i])));
+        drain_spec_unref(s);
+        while (url.p[url.len - 1] == '=')
+            url.p[--url.len] = '\0';
+        drain_spec_unref(spec(buf_cstr(&url)));
+        url.p[60] = 'A'; /* inside the encoded "BEGIN" line or the certificate */
+        url.p[120] = '*';
+        refused(buf_cstr(&url),
+                "syslog+tls: option 'ca' must be the base64 of a certificate in PEM");
+        buf_release(&url);
+    }
+}
+
+static void requests_of_many_records(void **state)
+{
+    static const struct {
+        const char *url;
+        enum format format;
+        enum framing framing;
+    } rows[] = {
+        {"syslog+http://h", FORMAT_RFC5424, FRAMING_LF},
+        {"syslog+https://h?framing=octet", FORMAT_RFC5424, FRAMING_OCTET},
+        {"es://h", FORMAT_ELASTIC, FRAMING_LF},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct drain_spec *s = spec(rows[i].url);
+
+        assert_int_equal(s->batch, BATCH_MANY);
+        assert_int_equal(s->format.format, rows[i].format);
+        assert_int_equal(s->format.framing, rows[i].framing);
+        assert_int_equal(s->connections, CONNECTIONS_MANY);
+        assert_int_equal(s->linger_ms, LINGER_HTTP_MS);
+        drain_spec_unref(s);
+    }
+}
+
+#define FILTER "filter_path=items.*._id,items.*.status,items.*.error.type"
+
+static void the_rest_of_the_query_is_the_servers(void **state)
+{
+    static const struct {
+        const char *url, *target;
+    } rows[] = {
+        {"es://h", "/_bulk?" FILTER},
+        {"es://h/", "/_bulk?" FILTER},
+        {"es://h/a", "/a/_bulk?" FILTER},
+        {"es://h/a/?pipeline=p&index=x", "/a/_bulk?" FILTER "&pipeline=p"},
+        {"es://h/_bulk", "/_bulk?" FILTER},
+        {"es://h/_bulk/x", "/_bulk/x?" FILTER},
+        {"gelf+http://h", "/gelf"},
+        {"gelf+http://h/", "/gelf"},
+        {"gelf+http://h/in", "/in"},
+        {"syslog+http://h", "/"},
+        /* a webhook's, not those of other schemes */
+        {"https://h/?key=abc&auth=x&index=7&token=t", "/?key=abc&auth=x&index=7&token=t"},
+        {"http://h", "/"},
+        {"http://h?insecure=true", "/"},
+        {"http://h/a%20b/", "/a%20b/"},
+        {"http://h?x=1", "/?x=1"},
+        {"http://h/p?api_key=a%2Bb+c&insecure=true&z", "/p?api_key=a%2Bb+c&z"},
+        {"http://h/p?&a=1&&batch=array&a=1&", "/p?a=1&a=1"},
+        {"http://h/p?%62atch=array", "/p?%62atch=array"},
+        {"http://h/p?q#f", "/p?q"},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct drain_spec *s = spec(rows[i].url);
+
+        assert_string_equal(s->target, rows[i].target);
+        drain_spec_unref(s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_workload_may_use_less),
+        cmocka_unit_test(the_same_url_by_another_is_another),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(all_of_http),
+        cmocka_unit_test(option_values),
+        cmocka_unit_test(redis_options),
+        cmocka_unit_test(redis_values),
+        cmocka_unit_test(ws_options),
+        cmocka_unit_test(other_schemes_options_are_the_servers),
+        cmocka_unit_test(certificates),
+        cmocka_unit_test(requests_of_many_records),
+        cmocka_unit_test(the_rest_of_the_query_is_the_servers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
