@@ -1,6 +1,6 @@
 /*
- * Functions that have no safe use become compile errors. Included ahead of every file by the build.
- * System headers come first, so that their own declarations are not hit.
+ * Functions that have no safe use become compile errors. The build includes this file ahead of
+ * every source file. System headers come first, so that their own declarations stay legal.
  */
 #ifndef BASE_BANNED_H
 #define BASE_BANNED_H

@@ -1,6 +1,6 @@
 /*
- * The slow half of struct buf: growth and formatted text. Capacity doubles up to the cap, so adding
- * is linear over all. A failed call leaves length and bytes as they were.
+ * The slow half of struct buf: growth and formatted text. The capacity doubles up to the cap, so
+ * that appending takes linear time in total. A failed call leaves length and bytes unchanged.
  */
 #include "base/buf.h"
 
@@ -58,7 +58,7 @@ int buf_vaddf(struct buf *b, const char *fmt, va_list ap)
     va_copy(again, ap);
     n = vsnprintf(b->p + b->len, b->cap - b->len + 1, fmt, ap);
     if (n >= 0 && (size_t)n > b->cap - b->len) {
-        b->p[b->len] = '\0'; /* takes back what was cut */
+        b->p[b->len] = '\0'; /* removes the truncated text */
         if (buf_grow(b, (size_t)n) < 0)
             n = -1;
         else

@@ -1,7 +1,7 @@
 /*
- * struct buf: an owned, growing run of bytes with a cap that is fixed at init. p[len] is always NUL
- * once anything was added, so text can be handed to C functions; the bytes may hold NUL of their
- * own.
+ * struct buf: an owned, growing byte buffer with a cap that is fixed at init. Once anything was
+ * added, p[len] is NUL, so that text can be passed to C functions. The bytes themselves may contain
+ * NUL.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
@@ -17,21 +17,21 @@ struct buf {
     char *p; /* owned; NULL until the first byte */
     size_t len;
     size_t cap; /* allocated, not counting the NUL */
-    size_t max; /* it never grows beyond; may be lowered */
+    size_t max; /* the cap; may be lowered */
 };
 
 #define BUF_INIT(limit) ((struct buf){NULL, 0, 0, (limit)})
 
 void buf_init(struct buf *b, size_t max);
 void buf_release(struct buf *b);
-/* Makes room for <n> more bytes. -1 when that would pass the cap (nothing changes) or memory is
- * short. */
+/* Makes room for <n> more bytes. -1 when that exceeds the cap or memory is short; nothing changes
+ * then. */
 int buf_grow(struct buf *b, size_t n);
 int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Drops the first <n> bytes. */
 void buf_consume(struct buf *b, size_t n);
-/* Gives back what memory is not in use. */
+/* Frees the unused capacity. */
 void buf_shrink(struct buf *b);
 
 static inline int buf_reserve(struct buf *b, size_t n)
@@ -67,7 +67,7 @@ static inline void buf_clear(struct buf *b)
         b->p[0] = '\0';
 }
 
-/* Keeps the first <n> bytes; <n> is at most what there is. */
+/* Keeps the first <n> bytes. <n> must not exceed the length. */
 static inline void buf_truncate(struct buf *b, size_t n)
 {
     b->len = n;

@@ -1,6 +1,6 @@
 /*
- * The clocks, and time as text. The fake clock is process-wide and only ever set by tests; the
- * atomics keep the workers' reads of it defined.
+ * The clocks, and time as text. The fake clock is process-wide and only set by tests. It is atomic
+ * because workers read it from their own threads.
  */
 #include "base/clock.h"
 
@@ -59,9 +59,9 @@ static void put_digits(char *out, unsigned n, unsigned v)
     }
 }
 
-/* By hand, because gmtime_r with strftime costs more than the rest of a formatted line. Days are
- * counted from 1 March of year 0, so that the leap day is the last one of its year. An int64_t of
- * nanoseconds ends in 2262: four digits. */
+/* Written out, because gmtime_r with strftime costs more than the rest of a formatted line. Days
+ * are counted from 1 March of year 0, so that the leap day is the last one of its year. An int64_t
+ * of nanoseconds ends in 2262, so four digits are enough. */
 size_t clock_format(char out[CLOCK_TEXT_SIZE], int64_t wall_ns)
 {
     int64_t sub = wall_ns % NS_PER_S; /* rounds towards zero, and so does the division */

@@ -1,7 +1,7 @@
 /*
- * Filling a struct err. Texts are built in a buffer apart, so that an error's own text may be an
- * argument. Text that does not fit is cut. Nothing here logs: whoever knows the route and the drain
- * does that, once.
+ * Filling a struct err. The text is built in a separate buffer, so that an error's own text may be
+ * an argument. Text that does not fit is cut. Nothing here logs: the caller that knows the route
+ * and the drain logs the error once.
  */
 #include "base/err.h"
 
@@ -24,8 +24,8 @@ int err_set(struct err *e, int code, const char *fmt, ...)
     return -1;
 }
 
-/* Room that err_sys and err_wrap leave for the second half, so that a long first half never hides
- * the cause. */
+/* Room that err_sys() and err_wrap() reserve for the second half, so that a long first half never
+ * hides the cause. */
 #define HALF 96
 
 int err_sys(struct err *e, int code, const char *fmt, ...)

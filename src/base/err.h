@@ -1,8 +1,8 @@
 /*
- * struct err: why something failed, in a fixed buffer, so that reporting an error never allocates.
- * Functions take it last, return -1 (or NULL), and leave it untouched on success. Text: what
- * failed, to what, and the cause; lower case, no full stop. Never holds a credential: URLs go in
- * only through url_mask().
+ * struct err: why something failed. The text is a fixed buffer, so that reporting an error never
+ * allocates. Functions take it as their last argument, return -1 (or NULL), and do not touch it on
+ * success. The text says what failed, on what, and the cause, in lower case and without a full
+ * stop. It never contains a credential: URLs are added only through url_mask().
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

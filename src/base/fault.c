@@ -11,7 +11,7 @@
 void fault_point(const char *name)
 {
     static atomic_ulong passed;
-    const char *wanted = getenv("LT_FAULT"); /* nobody changes the environment */
+    const char *wanted = getenv("LT_FAULT"); /* nothing changes the environment */
     size_t n = strlen(name);
 
     if (!wanted || strncmp(wanted, name, n) != 0 || wanted[n] != ':')

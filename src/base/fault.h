@@ -1,8 +1,8 @@
 /*
- * Crash points, in test builds only (LOGTRAIN_FAULTS, which the release preset leaves out):
- * LT_FAULT=<point>:<n> ends the program with SIGKILL the <n>th time that it passes FAULT_POINT()
- * of that name. Nothing is flushed and nobody told, as with `kill -9` at just that place. Which
- * points there are, and that a restart after each of them needs no help: test/e2e/test_crash.py.
+ * Crash points, in test builds only (LOGTRAIN_FAULTS; the release preset leaves it out).
+ * LT_FAULT=<point>:<n> kills the process with SIGKILL the <n>th time it passes FAULT_POINT() of
+ * that name. Nothing is flushed, as with `kill -9` at that place. test/e2e/test_crash.py lists the
+ * points and shows that logtrain recovers from a crash at each of them.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H

@@ -1,4 +1,7 @@
-/* Whole small files. Read in one piece, so that growing leaves no copy of a secret behind. */
+/*
+ * Whole small files. A file is read in one piece, so that growing the buffer leaves no copy of a
+ * secret behind.
+ */
 #include "base/file.h"
 
 #include <errno.h>
@@ -32,7 +35,7 @@ static int read_fd(int fd, const char *path, struct buf *out, struct err *e)
 
 int file_read(const char *path, struct buf *out, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* do not block on a FIFO */
     int rc;
 
     buf_clear(out);
@@ -56,7 +59,7 @@ int file_write(const char *path, struct str text, struct err *e)
     else
         rc = 0;
     if (fd >= 0)
-        (void)close(fd); /* write said that it was written */
+        (void)close(fd); /* write() has reported any error */
     buf_release(&tmp);
     return rc;
 }

@@ -1,16 +1,15 @@
-/* Small files that people or Kubernetes put there: certificates, tokens, configurations. */
+/* Small files that people or Kubernetes provide: certificates, tokens, configurations. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
 #include "base/buf.h"
 #include "base/err.h"
 
-/* All of the regular file <path> into <out>, which is cleared first and ends in a NUL that is not
- * counted. A file that is longer than <out> may be, or that is none (a FIFO, a directory), is
- * refused. Blocks for as long as a local file system takes. */
+/* Reads the regular file <path> into <out>, which is cleared first. A NUL follows the text and is
+ * not counted. Fails when the file is larger than <out>'s cap or not a regular file (a FIFO, a
+ * directory). Blocks as long as the local file system takes. */
 int file_read(const char *path, struct buf *out, struct err *e);
-/* <text> as <path>, mode 0644, whole or not at all: who waits for it reads it as soon as it is
- * there. */
+/* Writes <text> to <path> with mode 0644, atomically: a reader sees the whole file or none. */
 int file_write(const char *path, struct str text, struct err *e);
 
 #endif

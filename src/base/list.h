@@ -56,7 +56,7 @@ static inline void list_move_all(struct list *to, struct list *from)
 
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
-/* Survives removal of <it>, not of its successor. */
+/* Allows removal of <it>, not of its successor. */
 #define list_for_each_safe(it, head)                                                               \
     for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                      \
          it = it##_next, it##_next = it->next)

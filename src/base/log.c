@@ -1,13 +1,13 @@
 /*
- * Builds a line in a fixed buffer on the stack and hands it over with one write(2), so lines of
- * several threads never mix and logging never allocates. The only mutable state of the process:
- * level and descriptor.
+ * Builds a line in a fixed buffer on the stack and writes it with one write(2). So lines of several
+ * threads never mix, and logging never allocates. The only mutable state of the process: level and
+ * descriptor.
  *
  * Invariant: the line is printable ASCII, ends in its only newline, and is at most LINE_MAX_SIZE
- * bytes, whatever the values hold. What does not fit is cut and marked "...".
+ * bytes, whatever the values contain. What does not fit is cut and marked "...".
  *
- * As a second net under url_mask(): userinfo in anything of the form scheme://userinfo@ is masked
- * here once more.
+ * As a second safeguard after url_mask(), userinfo in anything of the form scheme://userinfo@ is
+ * masked here once more.
  */
 #include "base/log.h"
 
@@ -75,7 +75,7 @@ static void put_escaped(struct line *l, struct str s)
     }
 }
 
-/* The bytes of userinfo that follow right after "://" at the start of <s>; 0 when there is none. */
+/* Length of the userinfo after "://" at the start of <s>; 0 when there is none. */
 static size_t userinfo_len(struct str s)
 {
     size_t at = 0;
@@ -157,7 +157,7 @@ void log_write(enum log_level level, const char *sentence, const struct kv *kv)
     l.p[l.len++] = '\n';
     do
         rc = write(atomic_load_explicit(&fd_now, memory_order_relaxed), l.p, l.len);
-    while (rc < 0 && errno == EINTR); /* any other failure: there is nobody left to tell */
+    while (rc < 0 && errno == EINTR); /* any other failure cannot be reported */
 }
 
 bool log_limit_pass(struct log_limit *l)

@@ -1,12 +1,12 @@
 /*
  * logtrain's own log: one line per event on stderr, a fixed sentence and facts as keys (logfmt):
  *
- *   2026-11-20T10:15:00.123456Z warn drain paused drain=http://logs:8080#3fa2 error="connection
- * refused" retry_ms=2000
+ *   2026-11-20T10:15:00.123456Z warn drain paused drain=http://logs:8080#3fa2 \
+ *     error="connection refused" retry_ms=2000
  *
- * Control characters, ESC and quotes in values are escaped, so a tenant's text cannot forge a line.
- * The level is tested before the arguments are evaluated. URLs go in through url_mask() only.
- * Thread-safe: one write(2) per line.
+ * Control characters, ESC and quotes in values are escaped, so that a tenant's text cannot forge a
+ * line. The level is tested before the arguments are evaluated. URLs are added only through
+ * url_mask(). Thread-safe: one write(2) per line.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -54,7 +54,7 @@ struct log_limit {
     uint64_t period_ms;
     uint64_t next_ms;
     uint64_t suppressed;        /* since the last line */
-    uint64_t suppressed_before; /* what the line that passes should report */
+    uint64_t suppressed_before; /* for the line that passes to report */
 };
 bool log_limit_pass(struct log_limit *l);
 

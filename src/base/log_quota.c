@@ -1,8 +1,7 @@
 /*
- * Two quotas of fixed size: a table of buckets by a keyed hash of party and name, one bucket that
- * is common to all, and one for whoever finds no place in the table. A bucket that is full again
- * and has nothing to report is as good as none, so its place is free. Lines are few, so a search of
- * the whole table will do.
+ * Two quotas of fixed size. Each has a table of buckets by a keyed hash of party and name, a common
+ * bucket, and one bucket for parties that find no free slot. A full bucket with nothing to report
+ * can be reused. Lines are few, so a linear search of the table is fast enough.
  */
 #include "base/log_quota.h"
 
@@ -12,7 +11,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 
-#define NAME_KEPT 63 /* bytes: a namespace's name is no longer */
+#define NAME_KEPT 63 /* bytes; the longest namespace name */
 
 struct rate {
     unsigned burst, refill_ms;
@@ -76,7 +75,7 @@ static uint64_t key_of(struct log_cause c)
     return h ? h : 1;
 }
 
-/* That of <c>; "others" when there is no place for one more. */
+/* The bucket of <c>; "others" when the table is full. */
 static struct bucket *bucket_of(struct quota *q, struct log_cause c, uint64_t now)
 {
     uint64_t key = key_of(c);
@@ -136,7 +135,7 @@ bool log_quota_pass(struct log_cause c)
     return log_quota_pass_at(c, clock_mono_ms());
 }
 
-/* ---- what was not said ---- */
+/* ---- suppressed lines ---- */
 
 static void say(const char *of, const char *name, uint64_t lines)
 {

@@ -1,13 +1,13 @@
 /*
- * Lines of our log that somebody else causes: a tenant by an annotation or by what he logs, an
- * outsider by what he sends. Each of them has a bucket of lines, all of them together another one,
- * and what finds neither is not written but counted. So nobody can fill the disk of the node, or
- * hide the line that matters among a thousand of his own.
+ * Limits the log lines that others cause: a tenant by an annotation or by what his pods log, a
+ * sender by what it sends. Each party has a bucket of lines, and all of them share a common one. A
+ * line that finds both empty is counted instead of written. So no party can fill the node's disk or
+ * hide an important line among a thousand of its own.
  *
- * Nobody can silence another either: buckets are by whom they are for, and LOG_SURE lines of each
- * bucket need nothing of the common one. Namespaces and outsiders have common buckets of their own.
+ * No party can silence another either: LOG_SURE lines of each bucket do not need the common one.
+ * Namespaces and senders have separate common buckets.
  *
- * What the operator causes (start, state, routes of his) passes always. Thread-safe.
+ * Lines that the operator causes (start, state, his routes) always pass. Thread-safe.
  */
 #ifndef BASE_LOG_QUOTA_H
 #define BASE_LOG_QUOTA_H
@@ -19,10 +19,10 @@ enum log_party {
     LOG_OPERATOR = 0,
     LOG_NAMESPACE, /* Kubernetes' */
     LOG_SENDER,    /* an address */
-    LOG_HOSTNAME,  /* that a sender has claimed */
+    LOG_HOSTNAME,  /* claimed by a sender */
 };
 
-/* Who causes a line. An empty name is the operator's. */
+/* The party that causes a line. An empty name is the operator. */
 struct log_cause {
     enum log_party party;
     struct str name;
@@ -40,9 +40,9 @@ struct log_cause {
 #define log_warn_for(cause, ...) LOG_AT_FOR(cause, LOG_WARN, __VA_ARGS__, KV_END)
 #define log_info_for(cause, ...) LOG_AT_FOR(cause, LOG_INFO, __VA_ARGS__, KV_END)
 
-/* May a line be written that <cause> causes? False: it is counted. */
+/* False when the line must not be written; it is counted then. */
 bool log_quota_pass(struct log_cause cause);
-/* Says how many lines were suppressed since the last report, and whose. Call it now and then. */
+/* Logs how many lines were suppressed since the last report, and whose. Call it regularly. */
 void log_quota_report(void);
 /* Lines suppressed, of namespaces and of outsiders. */
 struct log_suppressed {

@@ -1,7 +1,7 @@
 /*
  * Open addressing with linear probing. Deleting shifts the following entries back instead of
- * leaving tombstones, so a map that lives for months with churn stays as quick as a fresh one. Full
- * hashes are stored: growing never touches keys, and most mismatches are settled without a memcmp.
+ * leaving tombstones, so that a long-lived map with churn stays fast. Full hashes are stored:
+ * growing never touches keys, and most mismatches need no memcmp.
  *
  * Invariant: between an entry's home slot (hash & mask) and the slot it is in, no slot is free.
  */

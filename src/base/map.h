@@ -1,5 +1,5 @@
 /*
- * Hash map from bytes to a pointer, with SipHash and a random seed per process, because keys
+ * Hash map from bytes to a pointer. It uses SipHash with a random seed per process, because keys
  * (hostnames, URLs) come from tenants. Keys are borrowed: they must live as long as the entry, so
  * keep them in the value.
  */
@@ -36,7 +36,7 @@ void *map_next(const struct map *m, size_t *i);
 
 /* SipHash-1-3 with this process's seed. Not stable across processes. */
 uint64_t hash_seeded(const void *p, size_t n);
-/* SipHash-1-3 with a key of the caller's. */
+/* SipHash-1-3 with the caller's key. */
 uint64_t hash_keyed(const uint64_t key[2], const void *p, size_t n);
 /* FNV-1a: stable across processes; not for keys that a tenant chooses. */
 uint64_t hash_stable(const void *p, size_t n);

@@ -1,6 +1,6 @@
 /*
- * Allocation that cannot fail, and the end of the line for errors of our own making. Everybody
- * calls it; nothing here is for memory whose size an input decides (that is struct buf's job).
+ * Allocation that cannot fail, and the abort for our own bugs. Memory whose size an input decides
+ * belongs in a struct buf.
  */
 #include "base/mem.h"
 
@@ -46,8 +46,7 @@ void bug_at(const char *file, int line, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt,
-                    ap); /* cut when too long: we are about to die anyway */
+    (void)vsnprintf(text, sizeof(text), fmt, ap); /* cut when too long: the process ends here */
     va_end(ap);
     log_error("bug", KV_CSTR("file", slash ? slash + 1 : file), KV_INT("line", line),
               KV_CSTR("what", text));

@@ -1,6 +1,6 @@
 /*
- * Searching, cutting and reading numbers out of struct str. ASCII only, never the locale: what is
- * parsed here is configuration and protocol, and isalpha() and friends change with LC_CTYPE.
+ * Searching, cutting and reading numbers out of struct str. ASCII only, never the locale: this
+ * parses configuration and protocols, and isalpha() and friends depend on LC_CTYPE.
  */
 #include "base/str.h"
 
@@ -167,7 +167,7 @@ bool str_to_ms(struct str s, uint64_t max, uint64_t *out)
 }
 
 /* Only the last '*' needs to be remembered: when a later part fails to match, giving an earlier
- * star more bytes cannot help. So no recursion, and time is at most |pattern| x |text|. */
+ * star more bytes cannot help. So there is no recursion, and time is at most |pattern| x |text|. */
 bool str_glob(struct str pattern, struct str text)
 {
     size_t p = 0, t = 0, star = SIZE_MAX, resume = 0;

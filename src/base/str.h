@@ -1,6 +1,6 @@
 /*
- * struct str: a borrowed view of bytes, by value. It owns nothing and need not end in NUL; log
- * payload may hold any byte. Order of arguments is always <ptr, len>.
+ * struct str: a borrowed view of bytes, passed by value. It owns nothing and need not end in NUL.
+ * Log payload may contain any byte. The order of arguments is always <ptr, len>.
  */
 #ifndef BASE_STR_H
 #define BASE_STR_H
@@ -46,7 +46,7 @@ static inline bool str_ends(struct str s, struct str suffix)
            (s.len >= suffix.len && memcmp(s.p + s.len - suffix.len, suffix.p, suffix.len) == 0);
 }
 
-/* All after the first <n> bytes; empty when there are fewer. */
+/* What follows the first <n> bytes; empty when there are fewer. */
 static inline struct str str_skip(struct str s, size_t n)
 {
     if (s.len == 0) /* p may be NULL */
@@ -70,8 +70,8 @@ struct str str_trim(struct str s);
 /* Cuts the part before the first <sep> off <*rest> and returns it; at the end returns what is left.
  * False when nothing is left. "a,,b" gives "a", "", "b". */
 bool str_cut(struct str *rest, char sep, struct str *part);
-/* The same for the next word of a list: words are separated by commas and white space, and there
- * are no empty ones. */
+/* The same for the next word of a list. Words are separated by commas and white space; there are no
+ * empty ones. */
 bool str_word(struct str *rest, struct str *word);
 /* Decimal digits only, no sign, no space. False on anything else and on overflow of <max>. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *out);

@@ -1,13 +1,12 @@
 /*
- * Parsing and masking of drain URLs. One pass decides where scheme, userinfo, host, port, path and
- * query lie; both the egress policy and the connection then use these views, so there is no second
- * reading to disagree with.
+ * Parsing and masking of drain URLs. One pass finds scheme, userinfo, host, port, path and query.
+ * The egress policy and the connection use the same views, so they cannot disagree.
  *
  * All parts are copied into one allocation, each followed by a NUL:
  *
  *   store: scheme\0 user\0 password\0 host\0 path\0 query\0
  *
- * The query is always last, which is how url_release() knows how much to wipe.
+ * The query is always last, so url_release() knows how much to wipe.
  *
  * This file does not know which schemes exist, which need a host, or what options mean.
  */
@@ -20,17 +19,16 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-/* Options whose value may be shown. All others may hold a secret, a certificate or somebody's data.
- */
+/* Options whose value may be shown. Any other may be a secret, a certificate or private data. */
 static const char *const public_options[] = {
     "format", "compression", "insecure",   "framing", "batch", "connections", "linger", "max",
     "sd",     "timeout",     "servername", "index",   "mode",  "maxlen",      "group",  "since",
 };
 
-/* Path segments from this length on that mix letters and digits are taken for tokens (webhooks
- * carry them there). */
+/* A path segment of at least this length that mixes letters and digits is taken for a token
+ * (webhooks have them there). */
 #define TOKEN_MIN 20
-#define SCHEME_SHOWN_MAX 32 /* longer than any scheme: not one, so not shown */
+#define SCHEME_SHOWN_MAX 32 /* longer than any known scheme */
 
 static bool is_alpha(char c)
 {
@@ -96,7 +94,7 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Writing into the store: every function moves <*at> behind the NUL and returns the view. */
+/* Writing into the store: each function moves <*at> behind the NUL and returns the view. */
 static struct str store_add(char **at, struct str s, bool to_lower)
 {
     struct str out = str_make(*at, s.len);
@@ -270,8 +268,7 @@ static int parse_pieces(struct pieces *u, struct str s, struct err *e)
         s = str_skip(s, 1);
         u->query = cut_before(&s, "#");
     }
-    /* http://a@b#@c: other parsers take c for the host, so whoever wrote it meant somebody to be
-     * misled. */
+    /* http://a@b#@c: other parsers take c for the host, so this URL is meant to mislead. */
     if (str_find(s, '@') >= 0)
         return err_set(e, EINVAL, "url: '@' after '#'");
     if (!encoding_ok(u->path, false))
@@ -394,7 +391,7 @@ static int mask_path(struct buf *out, struct str path)
     while (path.len) {
         struct str segment;
 
-        path = str_skip(path, 1); /* the '/' it starts with */
+        path = str_skip(path, 1); /* the leading '/' */
         segment = cut_before(&path, "/");
         if (buf_add_ch(out, '/') < 0 ||
             buf_add_str(out, is_token(segment) ? STR("***") : segment) < 0)
@@ -429,7 +426,7 @@ int url_mask_text(struct buf *out, struct str text)
 
     if (!cut_scheme(&s, &scheme) || scheme.len > SCHEME_SHOWN_MAX)
         return buf_add_str(out, STR("***"));
-    /* With an '@' anywhere, what looks like the host may be half of a password. */
+    /* With an '@' anywhere, what looks like the host may be part of a password. */
     clean = str_find(text, '@') < 0;
     for (host = s, s.len = 0; s.len < host.len && !strchr("/?#:", host.p[s.len]); s.len++)
         clean = clean && (is_alpha(host.p[s.len]) || is_digit(host.p[s.len]) ||

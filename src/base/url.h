@@ -1,8 +1,8 @@
 /*
- * The one URL parser (RFC 3986, the part drains use), for policy and connection both, so that they
- * can never disagree about the host. Refused: control characters, spaces, backslash, bytes >= 0x80,
- * an '@' inside userinfo, empty or over-long hosts, IPv6 zones, ports outside 1..65535, bad
- * percent-encoding, over URL_MAX bytes.
+ * The one URL parser (RFC 3986, the part that drains use). The egress policy and the connection
+ * both use it, so that they cannot disagree about the host. Refused: control characters, spaces,
+ * backslash, bytes >= 0x80, an '@' inside userinfo, empty or over-long hosts, IPv6 zones, ports
+ * outside 1..65535, bad percent-encoding, over URL_MAX bytes.
  */
 #ifndef BASE_URL_H
 #define BASE_URL_H
@@ -28,14 +28,14 @@ struct url {
     struct str query; /* as given, without '?' */
 };
 
-/* Copies what it needs out of <text>. A fragment is dropped. The error never quotes userinfo or
+/* Copies what it needs from <text>. A fragment is dropped. The error never quotes userinfo or
  * query. */
 int url_parse(struct url *u, struct str text, struct err *e);
 /* Zeroes the secrets, then frees. A zeroed <u> is fine. */
 void url_release(struct url *u);
 
-/* Appends scheme, host and path: two URLs with the same place are one destination, asked for in
- * another way. Holds what the path holds, so it is not for people. */
+/* Appends scheme, host and path. Two URLs with equal results have the same destination. The path is
+ * not masked, so do not show it to people. */
 int url_place(struct buf *out, const struct url *u);
 
 /* Cuts the next key=value off <*rest> (start with u->query). <key> stays encoded; the value is
@@ -43,8 +43,8 @@ int url_place(struct buf *out, const struct url *u);
  * bad encoding or longer than <value>'s cap. */
 int url_query_next(struct str *rest, struct str *key, struct buf *value);
 
-/* Appends the URL for people: user:password becomes "***@", every query value "***" but those of
- * the public options (see url.c). This is the only function that prints URLs. */
+/* Appends the URL with its secrets masked: user:password becomes "***@", every query value "***"
+ * except those of the public options (see url.c). This is the only function that prints URLs. */
 int url_mask(struct buf *out, const struct url *u);
 /* The same for text that did not parse: scheme and host at most, everything doubtful masked. */
 int url_mask_text(struct buf *out, struct str text);

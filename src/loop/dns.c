@@ -1,19 +1,19 @@
 /*
- * dns.h on c-ares. One channel per loop; c-ares says which sockets to watch, and one timer stands
- * for whichever comes first of its retransmissions and our own deadline (DNS_TIMEOUT_MS for a name,
- * however many servers and search domains there are).
+ * dns.h on c-ares. There is one channel per loop. c-ares says which sockets to watch. One timer
+ * serves both its retransmissions and our own deadline (DNS_TIMEOUT_MS for a name, however many
+ * servers and search domains there are).
  *
- * A look-up is what c-ares does for a name, and serves all queries for it: those that come while it
- * is under way join it, so ten thousand drains of one name ask its servers once.
+ * A lookup is one c-ares request for a name. It serves all queries for that name that arrive while
+ * it runs, so ten thousand drains with one name cost one request.
  *
  *   lookup ── queries: query ─ query ─ query …
  *
- * c-ares cannot drop a look-up, so one whose queries were all cancelled or ran late lives on until
- * c-ares lets go; who asks for its name meanwhile joins it. Answers are told from a task only,
- * never from inside c-ares: the owner may resolve and cancel as it likes there.
+ * c-ares cannot cancel a lookup. One whose queries were all cancelled or timed out lives on until
+ * c-ares calls back, and new queries for its name join it. Callbacks run from a task only, never
+ * from inside c-ares, so the owner may resolve and cancel there.
  *
- * Not here: caching (whoever asks after the answer asks anew), and any opinion on the addresses
- * (net/ asks the egress policy).
+ * Not here: caching (each query after the answer starts a new lookup) and the egress policy (net/
+ * checks addresses).
  */
 #include "loop/dns.h"
 
@@ -31,9 +31,9 @@
 #include "base/mem.h"
 
 /* Doubled with each try; each try asks every server. Short, because where a resolver drops AAAA
- * queries the A answer waits for them to time out: 3 s with one server, 9 s with three. (Asking for
- * the families apart would not wait, but the two could then come from different search domains,
- * that is from different hosts.) */
+ * queries, the A answer waits for them to time out: 3 s with one server, 9 s with three. (Separate
+ * queries per family would not wait, but could be answered from different search domains, that is
+ * by different hosts.) */
 #define FIRST_TIMEOUT_MS 1000
 #define TRIES 2
 
@@ -45,9 +45,9 @@ struct dns {
     struct list sockets; /* struct dns_socket, owned */
     struct list closed;  /* the same, after c-ares closed them; freed by the task */
     struct list waiting; /* struct dns_query, oldest first, so the first has the nearest deadline */
-    struct list ready;   /* struct dns_query, to be told by the task */
-    struct map lookups;  /* struct lookup, by name, while c-ares is at it */
-    struct dns_query *telling;
+    struct list ready;   /* struct dns_query, answered; the task calls them back */
+    struct map lookups;  /* struct lookup, by name, until c-ares calls back */
+    struct dns_query *answering;
     struct loop_timer *timer;
     struct loop_task task;
 };
@@ -62,7 +62,7 @@ struct dns_socket {
 
 struct lookup {
     struct dns *dns;
-    struct list queries;       /* struct dns_query.lookup_node: not told yet */
+    struct list queries;       /* struct dns_query.lookup_node: not answered yet */
     unsigned refs;             /* one for each query, one for c-ares until it has called back */
     struct ares_addrinfo *res; /* owned, may be NULL */
     struct sockaddr_storage literal; /* ss_family 0 unless the host is an address */
@@ -165,7 +165,7 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
         s->dns = d;
         s->fd = fd;
         s->watch = loop_fd_create(d->loop, fd, on_socket, s, &error);
-        if (!s->watch) { /* its queries run into their timeouts */
+        if (!s->watch) { /* its queries will time out */
             free(s);
             return;
         }
@@ -193,8 +193,8 @@ static void set_port(struct sockaddr_storage *ss, uint16_t port)
         ((struct sockaddr_in6 *)(void *)ss)->sin6_port = htons(port);
 }
 
-/* The families take turns, in the order the resolver sorted them (RFC 8305 §4), so that the cap
- * cannot cut one off. */
+/* The families alternate, in the order of the resolver (RFC 8305 §4), so that the cap cannot cut
+ * one off. */
 static void fill_addrs(struct dns_addrs *out, const struct ares_addrinfo *res, uint16_t port)
 {
     const struct ares_addrinfo_node *next[2] = {res->nodes, res->nodes};
@@ -227,7 +227,7 @@ static void describe(const struct dns_query *q, struct err *e)
 
     /* The name is cut so that the reason always fits. */
     switch (q->status) {
-    case ARES_SUCCESS: /* but no address in it */
+    case ARES_SUCCESS: /* without an address */
     case ARES_ENODATA:
     case ARES_ENOTFOUND:
     case ARES_ENONAME:
@@ -240,7 +240,7 @@ static void describe(const struct dns_query *q, struct err *e)
         break;
     case ARES_ESERVFAIL:
     case ARES_EREFUSED:
-    case ARES_ECONNREFUSED: /* the same, or none reached: versions differ in which they report */
+    case ARES_ECONNREFUSED: /* the same, or none reached: c-ares versions differ */
         (void)err_set(e, DNS_NO_ADDRESS, "resolve '%.180s': no answer from the dns servers", host);
         break;
     default:
@@ -249,7 +249,7 @@ static void describe(const struct dns_query *q, struct err *e)
     }
 }
 
-static void tell(struct dns *d, struct dns_query *q)
+static void answer(struct dns *d, struct dns_query *q)
 {
     const struct lookup *l = q->lookup;
     struct dns_addrs addrs = {.len = 0};
@@ -263,9 +263,9 @@ static void tell(struct dns *d, struct dns_query *q)
     }
     if (!addrs.len)
         describe(q, &e);
-    d->telling = q;
+    d->answering = q;
     q->done(q->arg, addrs.len ? &addrs : NULL, addrs.len ? NULL : &e);
-    d->telling = NULL;
+    d->answering = NULL;
     query_free(q);
 }
 
@@ -294,13 +294,13 @@ static void run_task(struct loop_task *t)
     struct list now;
 
     free_closed(d);
-    list_init(&now); /* what is answered meanwhile waits for the next turn */
+    list_init(&now); /* queries answered meanwhile wait for the next turn */
     list_move_all(&now, &d->ready);
     while (!list_empty(&now)) {
         struct dns_query *q = list_entry(now.next, struct dns_query, node);
 
         list_del(&q->node);
-        tell(d, q);
+        answer(d, q);
     }
     arm(d);
 }
@@ -331,12 +331,11 @@ static int open_channel(struct dns *d, const char *servers, struct err *e)
     o.timeout = FIRST_TIMEOUT_MS;
     o.tries = TRIES;
 #ifdef ARES_OPT_QUERY_CACHE
-    o.qcache_max_ttl = 0; /* newer versions cache unless told not to */
+    o.qcache_max_ttl = 0; /* newer versions cache by default */
     mask |= ARES_OPT_QUERY_CACHE;
 #endif
     if (servers)
-        mask |=
-            ARES_OPT_DOMAINS; /* none: the machine's search list does not belong to these servers */
+        mask |= ARES_OPT_DOMAINS; /* the machine's search list is not for these servers */
     rc = ares_init_options(&d->channel, &o, mask);
     if (rc != ARES_SUCCESS)
         return err_set(e, EIO, "dns: %s", ares_strerror(rc));
@@ -375,9 +374,9 @@ void dns_free(struct dns *d)
 {
     if (!d)
         return;
-    if (!list_empty(&d->waiting) || !list_empty(&d->ready) || d->telling)
+    if (!list_empty(&d->waiting) || !list_empty(&d->ready) || d->answering)
         BUG("dns: freed with queries under way");
-    ares_destroy(d->channel); /* calls back for what nobody waits for, and closes the sockets */
+    ares_destroy(d->channel); /* calls back for abandoned lookups, and closes the sockets */
     map_release(&d->lookups);
     free_closed(d);
     loop_task_cancel(&d->task);
@@ -410,7 +409,7 @@ static struct lookup *lookup_create(struct dns *d, struct str host)
     return l;
 }
 
-/* Sets <q> up as one of those that <l> is for. */
+/* Adds <q> to the queries of <l>. */
 static void join(struct lookup *l, struct dns_query *q)
 {
     q->lookup = l;
@@ -425,7 +424,7 @@ static void begin(struct dns *d, struct lookup *l)
 
     l->refs++;
     (void)map_put(&d->lookups, str_of(l->host), l);
-    loop_want_descriptor(d->loop); /* c-ares would only say that no server answers */
+    loop_want_descriptor(d->loop); /* c-ares would report only that no server answers */
     ares_getaddrinfo(d->channel, l->host, NULL, &hints, on_answer, l);
 }
 
@@ -464,7 +463,7 @@ struct dns_query *dns_resolve(struct dns *d, struct str host, uint16_t port,
 
 void dns_cancel(struct dns_query *q)
 {
-    if (!q || q == q->lookup->dns->telling)
+    if (!q || q == q->lookup->dns->answering)
         return;
     query_free(q);
 }

@@ -1,11 +1,11 @@
 /*
  * The loop on libuv. The check handle does two jobs: it runs the tasks after each turn's I/O, and
- * being always active it keeps loop_run() going when nothing else is open. Timers and fd watchers
- * live on the heap; their close callback is the one place that frees them, which libuv calls when
- * no other callback of theirs is on the stack.
+ * it keeps loop_run() going when nothing else is open. Timers and fd watchers live on the heap.
+ * Only their close callback frees them; libuv calls it when no other callback of theirs is on the
+ * stack.
  *
- * Invariant: <handles> counts every such handle from create until its close callback, so
- * loop_release() can tell whether somebody forgot one.
+ * Invariant: <handles> counts every such handle from create until its close callback, so that
+ * loop_release() detects a leaked one.
  */
 #include "loop/loop.h"
 
@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define RELEASE_TURNS 64 /* closing takes one or two; tasks that close more get some more */
+#define RELEASE_TURNS 64 /* closing takes one or two turns; tasks may close more handles */
 
 static void uv_must(int rc, const char *what)
 {
@@ -30,7 +30,7 @@ static void run_tasks(uv_check_t *check)
     struct list now;
 
     list_init(&now);
-    list_move_all(&now, &l->tasks); /* what is posted from here on runs in the next turn */
+    list_move_all(&now, &l->tasks); /* tasks posted from here on run in the next turn */
     while (!list_empty(&now)) {
         struct loop_task *t = list_entry(now.next, struct loop_task, node);
 
@@ -43,7 +43,7 @@ static void run_tasks(uv_check_t *check)
 
 static void stay_awake(uv_idle_t *idle)
 {
-    (void)idle; /* an active idle handle is all it takes */
+    (void)idle; /* being active is its only purpose */
 }
 
 void loop_task_init(struct loop_task *t, void (*run)(struct loop_task *t))
@@ -60,8 +60,7 @@ void loop_task_post(struct loop *l, struct loop_task *t)
     uv_must(uv_idle_start(&l->idle, stay_awake), "idle");
 }
 
-/* The idle handle may stay active for nothing until the end of the next turn: harmless, and no loop
- * is needed here. */
+/* The idle handle may stay active until the end of the next turn. That is harmless. */
 void loop_task_cancel(struct loop_task *t)
 {
     list_del(&t->node);
@@ -84,7 +83,7 @@ void loop_init(struct loop *l)
 void loop_run(struct loop *l)
 {
     l->turning = true;
-    (void)uv_run(&l->uv, UV_RUN_DEFAULT); /* says only whether handles are left: they always are */
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT); /* the result only says that handles are left */
     l->turning = false;
 }
 
@@ -102,7 +101,7 @@ static void bound_reached(uv_timer_t *bound)
 {
     struct loop *l = container_of(bound, struct loop, bound);
 
-    /* libuv fires timers before it polls: were we not scheduled in time, it would wait unbounded */
+    /* libuv fires timers before it polls: a late start would wait without a bound */
     uv_must(uv_idle_start(&l->idle, stay_awake), "idle");
 }
 
@@ -119,7 +118,7 @@ void loop_turn(struct loop *l, uint64_t wait_ms)
         (void)uv_run(&l->uv, UV_RUN_ONCE);
         (void)uv_timer_stop(&l->bound); /* always 0 */
         if (list_empty(&l->tasks))
-            (void)uv_idle_stop(&l->idle); /* the next turn is to wait */
+            (void)uv_idle_stop(&l->idle); /* the next turn may wait */
     }
     l->turning = false;
 }
@@ -155,8 +154,8 @@ void loop_release(struct loop *l)
 struct loop_timer {
     uv_timer_t uv;
     struct loop *loop;
-    struct list frozen; /* on loop->frozen while running on the faked clock */
-    uint64_t due;       /* then: when, in loop_now() */
+    struct list frozen; /* on loop->frozen while the clock is faked */
+    uint64_t due;       /* when it fires, in loop_now(); only on loop->frozen */
     void (*fire)(void *arg);
     void *arg;
 };
@@ -202,8 +201,7 @@ void loop_timer_start(struct loop_timer *t, uint64_t ms)
         list_add_tail(&l->frozen, &t->frozen);
         return;
     }
-    if (!l->turning) /* between turns libuv's time stands still, and the timer would fire too early
-                      */
+    if (!l->turning) /* libuv's time stands still between turns: the timer would fire too early */
         uv_update_time(&l->uv);
     uv_must(uv_timer_start(&t->uv, timer_fired, ms, 0), "timer");
 }
@@ -234,7 +232,7 @@ void loop_timer_free(struct loop_timer *t)
     uv_close((uv_handle_t *)&t->uv, timer_closed);
 }
 
-/* Puts <t> behind all that are due before or with it. */
+/* Inserts <t> behind all timers that are due no later. */
 static void insert_by_due(struct list *head, struct loop_timer *t)
 {
     struct list *at = head->prev;
@@ -275,7 +273,7 @@ static bool fire_frozen(struct loop *l)
 struct loop_fd {
     uv_poll_t uv;
     struct loop *loop;
-    int events; /* waited for now; 0 when stopped */
+    int events; /* the current mask; 0 when stopped */
     void (*ready)(void *arg, int events, int error);
     void *arg;
 };
@@ -325,7 +323,7 @@ struct loop_fd *loop_fd_create(struct loop *l, int fd,
 
 void loop_fd_set(struct loop_fd *f, int events)
 {
-    if (events == f->events) /* libuv would take the fd out of epoll and put it back */
+    if (events == f->events) /* libuv would remove the fd from epoll and add it again */
         return;
     f->events = events;
     if (events)

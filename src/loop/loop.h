@@ -1,7 +1,7 @@
 /*
- * One event loop per thread, on libuv: timers, fd watchers, tasks at the end of a turn. Handles are
- * owned by the loop: _free marks them closed at once (no callback follows) and the memory goes when
- * libuv has let go, so nothing is freed inside a callback. Nothing here is thread-safe but
+ * One event loop per thread, on libuv: timers, fd watchers, tasks at the end of a turn. The loop
+ * owns the handles. _free closes a handle at once (no callback follows); its memory is freed when
+ * libuv has closed it, so nothing is freed inside a callback. Nothing here is thread-safe except
  * mailbox.h.
  */
 #ifndef LOOP_LOOP_H
@@ -29,19 +29,19 @@ struct loop {
 void loop_init(struct loop *l);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *l);
-/* One turn; waits at most <wait_ms> of real time for something to happen. For tests. While the
- * clock is faked, timers started since then follow it: each turn first fires those that are due at
+/* Runs one turn and waits at most <wait_ms> of real time for an event. For tests. While the clock
+ * is faked, timers started since then follow it: each turn first fires those that are due at
  * loop_now(), in order of their time. */
 void loop_turn(struct loop *l, uint64_t wait_ms);
 void loop_stop(struct loop *l);
-/* Runs what tasks are left and lets closing handles finish. BUG() when a handle is still open. */
+/* Runs the remaining tasks and lets closing handles finish. BUG() when a handle is still open. */
 void loop_release(struct loop *l);
 /* Monotonic milliseconds at the start of this turn (clock_mono_ms() when time is faked). */
 uint64_t loop_now(struct loop *l);
 
-/* Runs once, at the end of this turn (after I/O callbacks). Embedded in its owner; posting it twice
- * is one run. A task that posts itself again runs in the next turn, and the loop does not sleep in
- * between. */
+/* Runs once, at the end of this turn (after I/O callbacks). It is embedded in its owner. Posting it
+ * twice runs it once. A task that posts itself again runs in the next turn, and the loop does not
+ * sleep in between. */
 struct loop_task {
     struct list node;
     void (*run)(struct loop_task *t);
@@ -52,7 +52,7 @@ void loop_task_cancel(struct loop_task *t);
 
 struct loop_timer;
 struct loop_timer *loop_timer_create(struct loop *l, void (*fire)(void *arg), void *arg);
-/* One shot, from now; a running timer is moved. */
+/* One shot, from now; restarts a running timer. */
 void loop_timer_start(struct loop_timer *t, uint64_t ms);
 void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_active(const struct loop_timer *t);
@@ -62,27 +62,27 @@ uint64_t loop_timer_left(const struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t);
 
 /* ---- socket.c ---- */
-/* <make_room> is asked to close something when no descriptor is left: true when it did at once. */
+/* <make_room> is called when no descriptor is left. It closes something and returns true when it
+ * did. */
 void loop_on_full(struct loop *l, bool (*make_room)(void *arg), void *arg);
-/* When <error> says that none is left (EMFILE, ENFILE): asks. True when a second try is worth it.
- */
+/* When <error> is EMFILE or ENFILE, calls <make_room>. True when a retry is worth it. */
 bool loop_make_room(struct loop *l, int error);
-/* socket(2), non-blocking and close-on-exec; when none is left, once more after asking. -1 with
- * errno set. */
+/* socket(2), non-blocking and close-on-exec. When no descriptor is left, makes room and retries
+ * once. -1 with errno set. */
 int loop_socket(struct loop *l, int family, int type, int protocol);
-/* Somebody is about to open a socket himself: sees to it that there is a descriptor, if it can. */
+/* Makes room for one descriptor, if possible. For callers that let a library open the socket. */
 void loop_want_descriptor(struct loop *l);
 
 enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2 };
 struct loop_fd;
-/* Watches <fd>, which stays the caller's, and must be closed only after loop_fd_free(). <events> as
- * in loop_fd_set. NULL when the kernel will not watch it (errno in *error). */
+/* Watches <fd>, which the caller owns and must close only after loop_fd_free(). <events> as in
+ * loop_fd_set(). NULL when the kernel refuses to watch it (errno in *error). */
 struct loop_fd *loop_fd_create(struct loop *l, int fd,
                                void (*ready)(void *arg, int events, int error), void *arg,
                                int *error);
 /* What to wait for: LOOP_READ | LOOP_WRITE, or 0. When <ready> is called with <error>, the
- * descriptor is in an error state: <events> is what was waited for, so that reading, writing or
- * SO_ERROR tells the cause (<error> is only libuv's name for it), and watching has stopped until
+ * descriptor is in an error state. <events> is then what was waited for, so that reading, writing
+ * or SO_ERROR gives the cause (<error> is only libuv's name for it). Watching has stopped until
  * loop_fd_set() is called again. */
 void loop_fd_set(struct loop_fd *f, int events);
 /* NULL is fine. */

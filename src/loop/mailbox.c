@@ -1,11 +1,11 @@
 /*
- * The only thing two threads share. Senders push onto a stack with one compare-and-swap; the
- * receiver swaps the whole stack out and turns it around, so mails of one sender keep their order
- * and nobody ever waits. Only the sender that finds the stack empty wakes the loop: a busy receiver
+ * The only data that two threads share. Senders push onto a stack with one compare-and-swap. The
+ * receiver swaps the whole stack out and reverses it, so mails of one sender keep their order and
+ * nobody ever waits. Only the sender that finds the stack empty wakes the loop: a busy receiver
  * costs no system calls.
  *
- * Since the receiver only ever takes everything, a reused mail cannot confuse a sender's
- * compare-and-swap (ABA): it depends on nothing but the head's value.
+ * The receiver always takes everything, so a reused mail cannot confuse a sender's compare-and-swap
+ * (ABA): it depends only on the head's value.
  */
 #include "loop/mailbox.h"
 
@@ -29,7 +29,7 @@ static struct mail *take_all(struct mailbox *mb)
     return oldest;
 }
 
-/* Handles what was there on entry and no more: what comes meanwhile has woken the loop again. */
+/* Handles only what was there on entry: mails posted meanwhile have woken the loop again. */
 static bool handle_all(struct mailbox *mb)
 {
     struct mail *m = take_all(mb), *next;
@@ -38,7 +38,7 @@ static bool handle_all(struct mailbox *mb)
     if (!m)
         return false;
     for (; m; m = next) {
-        next = m->next; /* the mail is its handler's now, and may be gone after it */
+        next = m->next; /* the handler owns the mail and may free it */
         m->handle(receiver, m);
     }
     return true;
@@ -46,8 +46,7 @@ static bool handle_all(struct mailbox *mb)
 
 static void on_wake(uv_async_t *wake)
 {
-    (void)handle_all(
-        wake->data); /* a wake-up for nothing is fine: the mails went with an earlier one */
+    (void)handle_all(wake->data); /* a spurious wake-up is fine: an earlier one took the mails */
 }
 
 void mailbox_open(struct mailbox *mb, struct loop *l, void *receiver)
@@ -89,7 +88,7 @@ void mailbox_close(struct mailbox *mb)
 {
     while (handle_all(mb))
         ;
-    mb->wake->data = mb->loop; /* the mailbox may be gone before the handle is */
+    mb->wake->data = mb->loop; /* the mailbox may be freed before the handle */
     uv_close((uv_handle_t *)mb->wake, wake_closed);
     mb->wake = NULL;
 }

@@ -1,7 +1,7 @@
 /*
- * A mailbox: any thread posts, one loop receives. Lock-free (a stack that the receiver takes whole
- * and turns around), so mails of one sender arrive in order. A mail is embedded in its message;
- * whoever handles it owns it again.
+ * A mailbox: any thread posts, one loop receives. Lock-free (the receiver takes the whole stack and
+ * reverses it), so mails of one sender arrive in order. A mail is embedded in its message. The
+ * handler owns the mail again.
  */
 #ifndef LOOP_MAILBOX_H
 #define LOOP_MAILBOX_H
@@ -26,7 +26,7 @@ struct mailbox {
 void mailbox_open(struct mailbox *mb, struct loop *l, void *receiver);
 /* From any thread. */
 void mailbox_post(struct mailbox *mb, struct mail *m);
-/* On the receiver's loop, when nobody posts any more: handles what is left, lets the loop go. */
+/* On the receiver's loop, after the last post: handles what is left and releases the handle. */
 void mailbox_close(struct mailbox *mb);
 
 #endif

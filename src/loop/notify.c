@@ -4,14 +4,12 @@
  *   notify ── by_wd ──▶ notify_dir (one kernel watch) ── watches ──▶ notify_watch, notify_watch, …
  *          └─ watches: all of them, oldest first, also those that the kernel refused
  *
- * Used by the inputs and the routes file. It reports names, never looks at files, and decides
- * nothing about them.
+ * Used by the inputs and the routes file. It reports names and never opens files.
  *
  * Invariants: a watch is in exactly one of four states: live (on a dir), missing (the kernel
- * refused; counted, tried again), gone (its directory ended; the owner was told) or dead (freed by
- * its owner while events are being handed out; memory goes when that is over). Hence callbacks may
- * free and create whatever they like. A watch made by a callback gets none of the events that were
- * read before it (<serial>).
+ * refused it; counted, retried), gone (its directory ended; the owner was notified) or dead (freed
+ * by its owner during a dispatch; destroyed after it). Hence callbacks may free and create watches.
+ * A watch created by a callback gets none of the events that were read before it (<serial>).
  */
 #include "loop/notify.h"
 
@@ -31,7 +29,7 @@
     (IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |            \
      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define NAMES_CHANGED (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
-#define EVENTS_BUFFER (64 * 1024) /* read in one turn; what is left over comes in the next */
+#define EVENTS_BUFFER (64 * 1024) /* read in one turn; the rest follows in the next */
 #define WARN_EVERY_MS 60000
 
 struct notify_dir {
@@ -54,15 +52,15 @@ struct notify_watch {
 
 struct notify {
     struct loop *loop;
-    int fd; /* -1 = the kernel gives no instance */
+    int fd; /* -1 = the kernel refused an instance */
     struct loop_fd *reader;
-    struct loop_timer *pause; /* running: not reading just now */
-    struct loop_timer *retry; /* running while something is missing */
+    struct loop_timer *pause; /* running: reading is paused */
+    struct loop_timer *retry; /* running while a watch or the instance is missing */
     struct map by_wd;
     struct list watches;
     uint64_t next_serial;
     unsigned missing;
-    bool handing_out; /* callbacks are on the stack */
+    bool dispatching; /* callbacks are on the stack */
     bool some_dead;
     uint64_t overflows;
     struct log_limit warn;
@@ -87,7 +85,7 @@ static void warn_missing(struct notify *n, const char *dir, int error)
 
 /* ---- one watch ---- */
 
-/* Asks the kernel. 0 or an errno value. */
+/* Adds the kernel watch. 0 or an errno value. */
 static int watch_set(struct notify_watch *w)
 {
     struct notify *n = w->notify;
@@ -104,15 +102,14 @@ static int watch_set(struct notify_watch *w)
         dir = xcalloc(1, sizeof(*dir));
         dir->wd = wd;
         list_init(&dir->watches);
-        (void)map_put(&n->by_wd, dir_key(&dir->wd), dir); /* there was none */
+        (void)map_put(&n->by_wd, dir_key(&dir->wd), dir); /* no previous entry */
     }
     list_add_tail(&dir->watches, &w->dir_node);
     w->dir = dir;
     return 0;
 }
 
-/* Takes a live watch off its directory, and the directory out of the kernel when it was the last.
- */
+/* Removes a live watch from its directory, and the kernel watch with the last one. */
 static void watch_unset(struct notify_watch *w)
 {
     struct notify *n = w->notify;
@@ -122,8 +119,7 @@ static void watch_unset(struct notify_watch *w)
     list_del(&w->dir_node);
     if (!dir || !list_empty(&dir->watches))
         return;
-    (void)inotify_rm_watch(n->fd,
-                           dir->wd); /* fails when the kernel has dropped it itself just now */
+    (void)inotify_rm_watch(n->fd, dir->wd); /* fails when the kernel has just removed it */
     (void)map_del(&n->by_wd, dir_key(&dir->wd));
     free(dir);
 }
@@ -159,7 +155,7 @@ struct notify_watch *notify_watch_create(struct notify *n, const char *dir,
     error = watch_set(w);
     if (error) {
         n->missing++;
-        if (error != ENOENT) /* it is simply not there yet */
+        if (error != ENOENT) /* does not exist yet */
             warn_missing(n, dir, error);
         if (!loop_timer_active(n->retry))
             loop_timer_start(n->retry, RESCAN_MS);
@@ -179,17 +175,17 @@ void notify_watch_free(struct notify_watch *w)
     if (watch_missing(w))
         w->notify->missing--;
     w->dead = true;
-    if (w->notify->handing_out)
+    if (w->notify->dispatching)
         w->notify->some_dead = true;
     else
         watch_destroy(w);
 }
 
-/* ---- handing out ---- */
+/* ---- dispatch ---- */
 
-static void hand_out_end(struct notify *n)
+static void dispatch_end(struct notify *n)
 {
-    n->handing_out = false;
+    n->dispatching = false;
     if (!n->some_dead)
         return;
     n->some_dead = false;
@@ -201,8 +197,9 @@ static void hand_out_end(struct notify *n)
     }
 }
 
-/* Nodes stay on the list for as long as events are handed out, so walking it is safe. */
-static void tell_dir(struct notify_dir *dir, enum notify_event ev, struct str name, uint64_t before)
+/* Nodes stay on the list during a dispatch, so walking it is safe. */
+static void dispatch_to_dir(struct notify_dir *dir, enum notify_event ev, struct str name,
+                            uint64_t before)
 {
     list_for_each (it, &dir->watches) {
         struct notify_watch *w = list_entry(it, struct notify_watch, dir_node);
@@ -212,7 +209,7 @@ static void tell_dir(struct notify_dir *dir, enum notify_event ev, struct str na
     }
 }
 
-static void tell_all_rescan(struct notify *n)
+static void dispatch_rescan(struct notify *n)
 {
     uint64_t before = n->next_serial;
 
@@ -224,7 +221,7 @@ static void tell_all_rescan(struct notify *n)
     }
 }
 
-/* The kernel's watch has ended (or, when the directory was moved away, must end). */
+/* The kernel watch has ended, or must end because the directory was moved away. */
 static void dir_gone(struct notify *n, struct notify_dir *dir)
 {
     struct list watches;
@@ -245,28 +242,28 @@ static void dir_gone(struct notify *n, struct notify_dir *dir)
     }
 }
 
-static void hand_out(struct notify *n, const struct inotify_event *ev, uint64_t before)
+static void dispatch_event(struct notify *n, const struct inotify_event *ev, uint64_t before)
 {
     struct str name = str_make(ev->name, ev->len ? strnlen(ev->name, ev->len) : 0);
     struct notify_dir *dir;
 
     if (ev->mask & IN_Q_OVERFLOW) {
         n->overflows++;
-        tell_all_rescan(n);
+        dispatch_rescan(n);
         return;
     }
     dir = map_get(&n->by_wd, dir_key(&ev->wd));
     if (!dir)
-        return; /* late news of a watch that was taken off */
+        return; /* a late event of a removed watch */
     if (ev->mask & IN_IGNORED) {
         dir_gone(n, dir);
     } else if (ev->mask & IN_MOVE_SELF) {
-        (void)inotify_rm_watch(n->fd, dir->wd); /* it is here, or its end is on the way */
+        (void)inotify_rm_watch(n->fd, dir->wd); /* IN_IGNORED may already be queued */
         dir_gone(n, dir);
     } else if (ev->mask & NAMES_CHANGED) {
-        tell_dir(dir, NOTIFY_CHANGE, name, before);
+        dispatch_to_dir(dir, NOTIFY_CHANGE, name, before);
     } else if (ev->mask & (IN_MODIFY | IN_CLOSE_WRITE)) {
-        tell_dir(dir, NOTIFY_WRITE, name, before);
+        dispatch_to_dir(dir, NOTIFY_WRITE, name, before);
     }
 }
 
@@ -286,16 +283,16 @@ static void readable(void *arg, int events, int error)
     uint64_t before = n->next_serial;
 
     (void)events; /* only LOOP_READ is asked for */
-    (void)error;  /* the read says the same */
+    (void)error;  /* the read reports the same */
     if (len > 0) {
-        n->handing_out = true;
+        n->dispatching = true;
         for (const char *p = n->buffer; p < n->buffer + len;) {
             const struct inotify_event *ev = (const void *)p;
 
-            hand_out(n, ev, before);
+            dispatch_event(n, ev, before);
             p += sizeof(*ev) + ev->len;
         }
-        hand_out_end(n);
+        dispatch_end(n);
     }
     if (len > (ssize_t)sizeof(n->buffer) / 2) /* more is waiting: no pause */
         return;
@@ -321,13 +318,12 @@ static int instance_open(struct notify *n)
     return 0;
 }
 
-/* Tries what is missing. Stops at the first refusal for want of watches: the others would be
- * refused too. */
+/* Retries missing watches. Stops at ENOSPC: the others would be refused too. */
 static void retry_missing(struct notify *n)
 {
     uint64_t before = n->next_serial;
 
-    n->handing_out = true;
+    n->dispatching = true;
     list_for_each (it, &n->watches) {
         struct notify_watch *w = list_entry(it, struct notify_watch, node);
         int error;
@@ -344,7 +340,7 @@ static void retry_missing(struct notify *n)
                 break;
         }
     }
-    hand_out_end(n);
+    dispatch_end(n);
 }
 
 static void retry_fired(void *arg)
@@ -360,7 +356,7 @@ static void retry_fired(void *arg)
         loop_timer_start(n->retry, RESCAN_MS);
 }
 
-/* ---- the whole ---- */
+/* ---- life cycle ---- */
 
 struct notify *notify_create(struct loop *l)
 {

@@ -1,6 +1,6 @@
 /*
- * Sockets when descriptors are out: whoever has something on this loop that can do without one
- * gives it back, and the socket is tried once more.
+ * Sockets when the process is out of descriptors: another owner on this loop closes one, and the
+ * socket is tried once more.
  */
 #include <errno.h>
 #include <sys/socket.h>

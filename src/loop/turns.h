@@ -1,6 +1,6 @@
 /*
- * How long the turns of a loop are: the time from when it woke until it would sleep again. A turn
- * that is long is a delay for everything else on that loop.
+ * How long the turns of a loop are, from wake-up until the next sleep. A long turn delays
+ * everything else on that loop.
  */
 #ifndef LOOP_TURNS_H
 #define LOOP_TURNS_H
@@ -17,9 +17,9 @@ struct turns {
 };
 
 void turns_watch(struct turns *t, struct loop *l);
-/* The longest since last asked. */
+/* The longest turn since the last call. */
 uint64_t turns_take_max(struct turns *t);
-/* <t> must live until loop_release() is through. */
+/* <t> must live until loop_release() returns. */
 void turns_unwatch(struct turns *t);
 
 #endif

@@ -23,7 +23,7 @@ static void work_done(uv_work_t *uv, int status)
     void (*done)(void *arg) = w->done;
     void *arg = w->arg;
 
-    (void)status; /* nobody cancels it */
+    (void)status; /* never cancelled */
     w->loop->handles--;
     free(w);
     done(arg);
@@ -39,5 +39,5 @@ void loop_work(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), 
     w->arg = arg;
     l->handles++;
     if (uv_queue_work(&l->uv, &w->uv, work_run, work_done) < 0)
-        BUG("loop: work refused"); /* only for a missing function */
+        BUG("loop: work refused"); /* only when <run> is missing */
 }
