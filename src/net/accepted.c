@@ -20,15 +20,15 @@ struct accepted {
     SSL *ssl; /* NULL = plain */
     bool secured;
     bool paused;
-    bool over; /* the end was noticed; the task calls <ended> */
+    bool over; /* the connection has ended; the task calls <ended> */
     bool sent_close;
-    bool wants_write; /* TLS does, before it goes on reading */
-    bool writing;     /* the owner does */
-    bool write_reads; /* TLS has to read before it goes on writing */
+    bool wants_write; /* TLS must write before it can continue reading */
+    bool writing;     /* the owner waits for room to write */
+    bool write_reads; /* TLS must read before it can continue writing */
     struct err why;
     struct loop_fd *watch;
-    struct loop_timer *handshake; /* the time for it; NULL = plain, or done */
-    struct loop_task task;        /* tells what was found inside accepted_read() */
+    struct loop_timer *handshake; /* handshake deadline; NULL = plain, or done */
+    struct loop_task task;        /* reports what accepted_read() found */
     const struct accepted_ops *ops;
     void *arg;
 };
@@ -74,7 +74,7 @@ static void too_slow(void *arg)
     find_end(a);
 }
 
-static void shake_hands(struct accepted *a)
+static void run_handshake(struct accepted *a)
 {
     int rc;
 
@@ -108,9 +108,9 @@ static void ready(void *arg, int events, int error)
 {
     struct accepted *a = arg;
 
-    (void)error; /* reading tells what is wrong */
+    (void)error; /* reading gives the cause */
     if (a->ssl && !a->secured) {
-        shake_hands(a);
+        run_handshake(a);
         return;
     }
     if (a->write_reads && (events & LOOP_READ)) {
@@ -142,7 +142,9 @@ size_t accepted_read(struct accepted *a, void *p, size_t n)
         }
         a->wants_write = false;
         if (SSL_has_pending(a->ssl))
-            loop_task_post(a->loop, &a->task); /* the socket will not say that there is more */
+            loop_task_post(
+                a->loop,
+                &a->task); /* the rest is inside OpenSSL: the socket will not become readable */
         return (size_t)rc;
     }
     do
@@ -170,7 +172,7 @@ static size_t write_tls(struct accepted *a, const void *p, size_t n)
     if (rc > 0)
         return (size_t)rc;
     how = SSL_get_error(a->ssl, rc);
-    a->write_reads = how == SSL_ERROR_WANT_READ; /* half of a KeyUpdate has come */
+    a->write_reads = how == SSL_ERROR_WANT_READ; /* part of a KeyUpdate has arrived */
     if (a->write_reads)
         watch(a);
     else if (how != SSL_ERROR_WANT_WRITE)
@@ -206,7 +208,7 @@ void accepted_want_write(struct accepted *a, bool wanted)
     watch(a);
 }
 
-/* Under TLS, once, if it fits. */
+/* Sends close_notify once, if it fits. TLS only. */
 static void send_close(struct accepted *a)
 {
     if (a->ssl && a->secured && !a->over && !a->sent_close)
@@ -220,7 +222,7 @@ void accepted_shutdown(struct accepted *a)
     if (a->over || a->sent_close)
         return;
     send_close(a);
-    (void)shutdown(a->fd, SHUT_WR); /* it may be gone */
+    (void)shutdown(a->fd, SHUT_WR); /* the peer may be gone */
 }
 
 void accepted_pause(struct accepted *a, bool paused)
@@ -285,6 +287,6 @@ void accepted_free(struct accepted *a)
     send_close(a);
     SSL_free(a->ssl);
     ERR_clear_error();
-    (void)close(a->fd); /* what was not written is not there for anybody */
+    (void)close(a->fd); /* nothing more can be written */
     free(a);
 }

@@ -5,15 +5,15 @@
  *   connecting  race                  │ one deadline
  *   handshake   wire + SSL           ─┘
  *   open        wire (+ SSL)
- *   ended       wire kept for conn_unacked; the task tells the owner
+ *   ended       wire kept for conn_unacked; the task notifies the owner
  *
  * The owner's callbacks run from the watcher, the race's task and our own task, never from inside a
- * conn_*() call: an end that is noticed there is only noted, and told by the task. An owner may
- * free the conn in any callback: its contents go at once, the struct when our last frame (<depth>)
- * has unwound.
+ * conn_*() call. An end that is noticed there is recorded, and the task reports it. An owner may
+ * free the conn in any callback: its contents are freed at once, the struct when our last frame
+ * (<depth>) has returned.
  *
- * On a watcher's event reading comes first: bytes that arrived before a reset or FIN are delivered
- * before the end is.
+ * On a watcher event, reading comes first, so that bytes received before a reset or FIN are
+ * delivered before the end.
  */
 #include "net/conn.h"
 
@@ -39,26 +39,26 @@ struct conn {
     const struct conn_ops *ops;
     void *arg;
     const struct egress *egress;
-    uint64_t asked_ms;             /* when <egress> was asked last */
+    uint64_t asked_ms;             /* time of the last <egress> check */
     struct tls_config *tls_config; /* NULL = plain */
     char *host;                    /* owned */
     enum conn_state state;
-    bool blocked; /* conn_write took less than it was given */
-    bool stalled; /* TLS cannot read on before <wire.out> is gone */
-    bool leaving; /* conn_shutdown was called */
+    bool blocked; /* conn_write took only a part */
+    bool stalled; /* TLS cannot read before <wire.out> is flushed */
+    bool closing; /* conn_shutdown was called */
     bool fin_sent;
     bool freed;
-    unsigned depth; /* frames of ours under which a callback may run */
+    unsigned depth; /* frames of ours that may run a callback */
     struct dns_query *query;
     struct race *race;        /* owned */
-    struct loop_timer *timer; /* owned; for connecting and for leaving, else NULL */
+    struct loop_timer *timer; /* owned; for connecting and for closing, else NULL */
     struct loop_fd *watch;    /* owned */
     struct ssl_st *ssl;       /* owned */
     struct wire wire;
-    struct loop_task task; /* tells the end */
+    struct loop_task task; /* reports the end */
     enum conn_end how;
     struct err why;
-    uint64_t written; /* as of the end, with which the courtesies after it have nothing to do */
+    uint64_t written; /* at the end, without the close_notify sent after it */
     int64_t unacked;
     char peer[56];
 };
@@ -86,7 +86,7 @@ static void stop_all(struct conn *c)
     c->watch = NULL;
 }
 
-/* Ends <c> for the reason in c->why; the task tells. */
+/* Ends <c> for the reason in c->why; the task reports it. */
 static void end(struct conn *c, enum conn_end how)
 {
     const struct sockaddr *last = race_last(c->race);
@@ -139,7 +139,7 @@ static void on_deadline(void *arg)
     end(c, CONN_END_FAILED);
 }
 
-/* The socket has nothing more to give. */
+/* The socket is at its end. */
 static void end_of_wire(struct conn *c)
 {
     enum conn_end how = c->state == CONN_HANDSHAKE ? CONN_END_FAILED : CONN_END_ABNORMAL;
@@ -199,8 +199,8 @@ static size_t tls_read(struct conn *c, void *p, size_t n)
     } else if (error == SSL_ERROR_ZERO_RETURN) {
         (void)err_set(&c->why, 0, "closed by %s", c->peer);
         end(c, CONN_END_CLEAN);
-        if (!c->leaving)
-            (void)SSL_shutdown(c->ssl); /* a last courtesy; what the socket does not take is lost */
+        if (!c->closing)
+            (void)SSL_shutdown(c->ssl); /* best effort: nothing waits for it */
     } else {
         tls_failed(c, rc);
     }
@@ -283,11 +283,11 @@ static void read_event(struct conn *c)
         continue;
 }
 
-static void say_fin(struct conn *c)
+static void send_fin(struct conn *c)
 {
-    if (!c->leaving || c->fin_sent || c->wire.out.len)
+    if (!c->closing || c->fin_sent || c->wire.out.len)
         return;
-    (void)shutdown(c->wire.fd, SHUT_WR); /* not connected any more: reading will say so */
+    (void)shutdown(c->wire.fd, SHUT_WR); /* no longer connected: reading reports it */
     c->fin_sent = true;
 }
 
@@ -298,11 +298,11 @@ static void write_event(struct conn *c)
             end_of_wire(c);
         return;
     }
-    say_fin(c);
+    send_fin(c);
     if (!c->blocked)
         return;
     c->blocked = false;
-    if (c->ops->writable && !c->leaving)
+    if (c->ops->writable && !c->closing)
         c->ops->writable(c->arg);
 }
 
@@ -321,7 +321,7 @@ static void open_event(struct conn *c, int events)
     }
 }
 
-/* The poll says so, and what came before was read just now. */
+/* The poll reports an error, and everything before it was just read. */
 static void broken(struct conn *c)
 {
     socklen_t len = sizeof(c->wire.error);
@@ -345,7 +345,7 @@ static void on_ready(void *arg, int events, int error)
         handshake(c);
     else
         open_event(c, events);
-    if (error && c->watch && c->wire.budget > 0) /* else there may be more to read first */
+    if (error && c->watch && c->wire.budget > 0) /* otherwise there may be more to read first */
         broken(c);
     else
         watch_more(c);
@@ -397,7 +397,7 @@ static void on_resolved(void *arg, const struct dns_addrs *addrs, const struct e
     c->race = race_create(c->loop, addrs, c->egress, on_race, c);
 }
 
-/* ---- for the owner ---- */
+/* ---- called by the owner ---- */
 
 struct conn *conn_create(struct loop *l, struct dns *dns, const struct conn_config *cfg,
                          const struct conn_ops *ops, void *arg)
@@ -426,7 +426,7 @@ size_t conn_write(struct conn *c, const void *p, size_t n)
 {
     size_t taken;
 
-    if (c->state != CONN_OPEN || c->leaving)
+    if (c->state != CONN_OPEN || c->closing)
         return 0;
     if (egress_check_peer(c->egress, c->wire.fd, loop_now(c->loop), &c->asked_ms, &c->why) < 0) {
         (void)err_wrap(&c->why, "connection to %s", c->peer);
@@ -458,21 +458,21 @@ size_t conn_read(struct conn *c, void *p, size_t n)
 
 void conn_shutdown(struct conn *c)
 {
-    if (c->state == CONN_ENDED || c->leaving)
+    if (c->state == CONN_ENDED || c->closing)
         return;
     if (c->state != CONN_OPEN) {
         (void)err_set(&c->why, ECANCELED, "cancelled before it was open");
         end(c, CONN_END_FAILED);
         return;
     }
-    c->leaving = true;
+    c->closing = true;
     c->blocked = false;
     if (c->ssl) {
         ERR_clear_error();
-        (void)SSL_shutdown(c->ssl); /* fails only with the wire, and reading will say so */
+        (void)SSL_shutdown(c->ssl); /* fails only with the wire; reading reports that */
         (void)wire_flush(&c->wire);
     }
-    say_fin(c);
+    send_fin(c);
     c->timer = loop_timer_create(c->loop, on_deadline, c);
     loop_timer_start(c->timer, GOODBYE_TIMEOUT_MS);
     watch_more(c);
@@ -490,7 +490,7 @@ int64_t conn_unacked(const struct conn *c)
 
 bool conn_is_open(const struct conn *c)
 {
-    return c->state == CONN_OPEN && !c->leaving;
+    return c->state == CONN_OPEN && !c->closing;
 }
 
 void conn_free(struct conn *c)

@@ -1,10 +1,10 @@
 /*
- * One outgoing byte stream: resolve, check the egress policy, connect (next address after
- * HAPPY_EYEBALLS_MS), TLS when asked, then bytes both ways. It never reconnects and never buffers:
- * the owner keeps what was not taken.
+ * One outgoing byte stream: resolve, check the egress policy, connect (the next address after
+ * HAPPY_EYEBALLS_MS), TLS if configured, then bytes both ways. It never reconnects and never
+ * buffers: the owner keeps what was not written.
  *
- * The policy is asked again about the peer of an open connection, at most every EGRESS_AGAIN_MS,
- * when something is written: a connection that is refused by now ends.
+ * When something is written to an open connection, the egress policy checks its peer again, at most
+ * every EGRESS_AGAIN_MS. A connection that the policy now refuses ends.
  *
  *   conn_create ──▶ resolving ──▶ connecting ──▶ handshake ──▶ open ──▶ ended
  *
@@ -29,19 +29,19 @@ struct conn;
 
 enum conn_end {
     CONN_END_FAILED = 1, /* never opened: DNS, policy, connect, handshake */
-    CONN_END_CLEAN,      /* the peer said goodbye: FIN, under TLS after close_notify */
+    CONN_END_CLEAN,      /* closed by the peer: FIN, under TLS after close_notify */
     CONN_END_ABNORMAL,   /* reset, timeout, FIN without close_notify, protocol error */
 };
 
 /* All are called on the loop, never from inside a conn_*() call of the owner. */
 struct conn_ops {
     void (*opened)(void *arg);
-    /* There is something to read: call conn_read until it gives 0. NULL: what comes is thrown away.
-     */
+    /* There is something to read: call conn_read() until it returns 0. NULL: received bytes are
+     * discarded. */
     void (*readable)(void *arg);
-    /* After conn_write took less than it was given. May be NULL. */
+    /* After conn_write() took only a part. May be NULL. */
     void (*writable)(void *arg);
-    /* Last call. The conn reads and writes no more; conn_free it now or later. */
+    /* Last call. The conn no longer reads or writes; conn_free() it now or later. */
     void (*ended)(void *arg, enum conn_end how, const struct err *e);
 };
 
@@ -58,18 +58,18 @@ struct conn_config {
 /* Copies <cfg->host>; <ops> is borrowed. */
 struct conn *conn_create(struct loop *l, struct dns *dns, const struct conn_config *cfg,
                          const struct conn_ops *ops, void *arg);
-/* Bytes taken (maybe fewer than <n>, then <writable> follows), or 0 when none fit now. Ends are
- * told through <ended>. What was not taken need not be offered again. */
+/* Bytes taken (when fewer than <n>, <writable> follows), or 0 when none fit now. The end is
+ * reported through <ended>. The rest need not be offered again. */
 size_t conn_write(struct conn *c, const void *p, size_t n);
 /* Bytes read, 0 = nothing now (or ended). */
 size_t conn_read(struct conn *c, void *p, size_t n);
-/* Says goodbye (close_notify, FIN); what was written still goes out. <ended> follows when the peer
- * has answered, or after GOODBYE_TIMEOUT_MS (ABNORMAL). Reading goes on meanwhile. */
+/* Closes gracefully (close_notify, FIN); what was written is still sent. <ended> follows when the
+ * peer has closed too, or after GOODBYE_TIMEOUT_MS (ABNORMAL). Reading continues meanwhile. */
 void conn_shutdown(struct conn *c);
 /* Bytes that conn_write put on the wire, in the units of conn_unacked (under TLS: ciphertext). */
 uint64_t conn_written(const struct conn *c);
-/* Of those, what the peer's kernel has not acknowledged yet (SIOCOUTQ); -1 when the socket will not
- * say. Both stay as they were when the connection ended. */
+/* Of those, the bytes that the peer's kernel has not acknowledged yet (SIOCOUTQ); -1 when unknown.
+ * Both keep their values when the connection ends. */
 int64_t conn_unacked(const struct conn *c);
 bool conn_is_open(const struct conn *c);
 /* Closes at once; no callback follows. NULL is fine. */

@@ -1,6 +1,6 @@
 /*
- * egress.h. All addresses are looked at as 128 bits, IPv4 ones as ::ffff:a.b.c.d, so there is one
- * kind of rule and one comparison.
+ * egress.h. All addresses are handled as 128 bits, IPv4 ones as ::ffff:a.b.c.d, so that there is
+ * one kind of rule and one comparison.
  */
 #include "net/egress.h"
 
@@ -28,12 +28,12 @@ struct rule {
     const char *why; /* of a built-in one: static text */
 };
 
-/* An address that was learned. Workers read it while the control thread may put another in its
- * place. Who reads half of each sees an address that is one too many or one too few, for one
- * connect, as if he had come a little sooner or later. */
+/* A learned address. Workers read it while the control thread may replace it. A reader that sees
+ * half of each address decides one connect wrongly, as if it had happened a little sooner or
+ * later. */
 struct learned {
     _Atomic uint64_t high, low;
-    uint64_t told; /* the control thread's: higher = later */
+    uint64_t learned_at; /* control thread only: higher = later */
 };
 
 struct policy {
@@ -42,7 +42,7 @@ struct policy {
     unsigned n;
     struct learned learned[EGRESS_LEARNED_MAX];
     atomic_uint nlearned;
-    uint64_t told;
+    uint64_t learned_at;
 };
 
 static const struct rule learned_rule = {.bits = 128, .built_in = true, .why = API_SERVER};
@@ -52,7 +52,7 @@ struct fixed {
     const char *why;
 };
 
-/* docs/security.md has a row for each, with where it is from: net/egress_test reads it. */
+/* docs/security.md has a row for each with its source; net/egress_test checks that. */
 static const struct fixed built_in[] = {
     {"0.0.0.0/8", "unspecified"},
     {"::/128", "unspecified"},
@@ -89,7 +89,7 @@ static const struct fixed private[] = {
     {"198.18.0.0/15", "a private network"},  {"fc00::/7", "a private network"},
 };
 
-/* At any address. */
+/* On every address. */
 static const struct {
     uint16_t first, last;
     const char *why;
@@ -146,7 +146,7 @@ static bool fits(const struct rule *r, const unsigned char addr[16])
            (!rest || ((r->addr[whole] ^ addr[whole]) & mask) == 0);
 }
 
-/* The IPv4 address that <addr> carries, where the network may take it for that; mapped ones are in
+/* The embedded IPv4 address of <addr>, if the network may route it as IPv4. Mapped addresses have
  * that form already. */
 static bool carried_v4(const unsigned char addr[16], unsigned char out[16])
 {
@@ -162,7 +162,7 @@ static bool carried_v4(const unsigned char addr[16], unsigned char out[16])
         return true;
     }
     if (memcmp(addr, nat64, sizeof(nat64)) != 0 &&
-        (memcmp(addr, zero, sizeof(zero)) != 0 || addr[12] == 0)) /* :: and ::1 are themselves */
+        (memcmp(addr, zero, sizeof(zero)) != 0 || addr[12] == 0)) /* :: and ::1 carry none */
         return false;
     map_v4(out, addr + 12);
     return true;
@@ -170,7 +170,7 @@ static bool carried_v4(const unsigned char addr[16], unsigned char out[16])
 
 /* ---- text ---- */
 
-/* Cuts ":PORT" off, and the brackets that an IPv6 address has then. */
+/* Cuts off ":PORT" and the brackets around an IPv6 address. */
 static int cut_port(struct str *s, uint16_t *port)
 {
     ptrdiff_t colon = str_rfind(*s, ':');
@@ -263,7 +263,7 @@ static int add_list(struct policy *p, const char *list, bool allow, struct err *
 static void add_built_in(struct policy *p, struct str entry, const char *why)
 {
     struct rule r;
-    struct err ignored; /* an API server that is given by name has no rule */
+    struct err ignored; /* an API server given by name has no rule */
 
     if (parse_rule(&r, entry, &ignored) < 0)
         return;
@@ -288,7 +288,7 @@ static void add_ports(struct policy *p)
         }
 }
 
-/* Entries that parse, for they were checked when they were read. */
+/* The entries are valid: they were checked when they were read. */
 static void add_node(struct policy *p, const char *list)
 {
     struct str rest = str_of(list), entry;
@@ -301,7 +301,8 @@ static void add_own(struct policy *p, const struct sockaddr *sa)
 {
     struct rule r = {.bits = 128, .built_in = true, .why = "this host's own"};
 
-    if (sa && address_of(sa, r.addr) && !is_loopback(r.addr)) /* what opens that opens all of it */
+    if (sa && address_of(sa, r.addr) &&
+        !is_loopback(r.addr)) /* a rule that opens it opens all of 127/8 */
         add(p, &r);
 }
 
@@ -310,13 +311,13 @@ static void add_this_host(struct policy *p)
     struct ifaddrs *all = NULL;
 
     if (getifaddrs(&all) < 0)
-        return; /* without them the other rules still hold */
+        return; /* the other rules still apply */
     for (const struct ifaddrs *i = all; i; i = i->ifa_next)
         add_own(p, i->ifa_addr);
     freeifaddrs(all);
 }
 
-/* Does <a> decide rather than <b>? */
+/* True when <a> takes precedence over <b>. */
 static bool outranks(const struct rule *a, const struct rule *b)
 {
     if (!a->port != !b->port)
@@ -376,7 +377,7 @@ static int policy_check(const struct egress *base, const struct sockaddr *sa, st
     return decide(p, addr, port, e);
 }
 
-/* ---- the whole ---- */
+/* ---- life cycle ---- */
 
 int egress_list_check(const char *list, struct err *e)
 {
@@ -408,12 +409,12 @@ struct egress *egress_create(const struct egress_config *cfg, struct err *e)
     return &p->base;
 }
 
-static unsigned longest_ago(const struct policy *p)
+static unsigned oldest_learned(const struct policy *p)
 {
     unsigned at = 0;
 
     for (unsigned i = 1; i < EGRESS_LEARNED_MAX; i++)
-        if (p->learned[i].told < p->learned[at].told)
+        if (p->learned[i].learned_at < p->learned[at].learned_at)
             at = i;
     return at;
 }
@@ -422,11 +423,11 @@ static bool learn(struct policy *p, const unsigned char addr[16])
 {
     int known = find_learned(p, addr);
     unsigned n = atomic_load_explicit(&p->nlearned, memory_order_relaxed);
-    unsigned at = known >= 0 ? (unsigned)known : n < EGRESS_LEARNED_MAX ? n : longest_ago(p);
+    unsigned at = known >= 0 ? (unsigned)known : n < EGRESS_LEARNED_MAX ? n : oldest_learned(p);
     struct learned *l = &p->learned[at];
     uint64_t half[2];
 
-    l->told = ++p->told;
+    l->learned_at = ++p->learned_at;
     if (known >= 0)
         return false;
     memcpy(half, addr, sizeof(half));
@@ -464,7 +465,7 @@ int egress_check_peer(const struct egress *p, int fd, uint64_t now_ms, uint64_t 
 
     if (!p || now_ms - *asked_ms < EGRESS_AGAIN_MS)
         return 0;
-    if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0 && /* it is connected, still */
+    if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0 && /* still connected */
         p->check(p, (const struct sockaddr *)&ss, e) < 0)
         return -1;
     *asked_ms = now_ms;

@@ -1,14 +1,14 @@
 /*
- * Messages of one call: a flag, a length, so many bytes (PROTOCOL-HTTP2.md, "Length-Prefixed
- * Message"), unrelated to the frames that they come in. A message that lies whole in one frame is
- * not copied.
+ * Messages of one call: a flag, a length and the bytes (PROTOCOL-HTTP2.md, "Length-Prefixed
+ * Message"). Their boundaries are independent of frames. A message that lies in one frame is not
+ * copied.
  */
 #include <stdlib.h>
 
 #include "net/grpc_internal.h"
 
 #define PREFIX 5
-#define REST_SLACK (64 * 1024) /* memory beyond what is kept in it that is not worth a copy */
+#define REST_SLACK (64 * 1024) /* unused memory in it that is not worth a copy */
 
 static void count(struct grpc_call *c)
 {
@@ -19,7 +19,7 @@ static void count(struct grpc_call *c)
     c->counted = c->rest.cap;
 }
 
-/* What is left of a long message must not hold all of its memory. */
+/* Shrinks <rest>, so that the tail of a long message does not keep all of its memory. */
 static void fit(struct grpc_call *c)
 {
     struct buf small = BUF_INIT(c->rest.max);
@@ -27,12 +27,12 @@ static void fit(struct grpc_call *c)
     if (c->rest.len && c->rest.cap - c->rest.len <= REST_SLACK)
         return;
     if (c->rest.len && buf_add_str(&small, buf_str(&c->rest)) < 0)
-        return; /* no memory for less memory: then as it is */
+        return; /* no memory to shrink it: keep it */
     buf_release(&c->rest);
     c->rest = small;
 }
 
-/* What is left of the bytes that were passed on: the end of them, in <rest> or outside. */
+/* Keeps the unprocessed end of the bytes, which lies in <rest> or outside. */
 static void set_rest(struct grpc_call *c, struct str left)
 {
     if (c->rest.len)
@@ -46,11 +46,11 @@ static void set_rest(struct grpc_call *c, struct str left)
 void grpc_call_fail(struct grpc_call *c, enum grpc_status status, const char *why)
 {
     c->conn->server->stats.failed++;
-    grpc_complain(c->conn, why);
+    grpc_log_error(c->conn, why);
     grpc_call_end(c, status, why);
 }
 
-/* The length of the message that <at> begins with. False: the call was ended. */
+/* Length of the message that starts at <at>. False: the call was ended. */
 static bool read_prefix(struct grpc_call *c, const unsigned char *at, size_t *len)
 {
     *len = (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
@@ -66,8 +66,8 @@ static bool read_prefix(struct grpc_call *c, const unsigned char *at, size_t *le
     return false;
 }
 
-/* Hands over the messages that <bytes> begin with; *done is how far that was. False: the call was
- * ended. */
+/* Passes the complete messages at the start of <bytes> to the service. *done: bytes consumed.
+ * False: the call was ended. */
 static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
 {
     const struct grpc_server *s = c->conn->server;
@@ -83,7 +83,7 @@ static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
         switch (s->service->message(s->arg, c, str_make(left.p + PREFIX, len))) {
         case GRPC_TAKEN:
             *done += PREFIX + len;
-            c->conn->frames -= len && c->conn->frames; /* it has paid for one */
+            c->conn->frames -= len && c->conn->frames; /* a message pays for one idle frame */
             places_set(&c->conn->server->places, &c->conn->place, PLACE_KEPT);
             break;
         case GRPC_WAIT:
@@ -96,7 +96,7 @@ static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
     return true;
 }
 
-/* The call that keeps most. */
+/* The call that buffers most. */
 static struct grpc_call *largest(struct grpc_server *s)
 {
     struct grpc_call *found = NULL;
@@ -114,7 +114,8 @@ static struct grpc_call *largest(struct grpc_server *s)
     return found;
 }
 
-/* All together may keep so much: above it those who keep most are ended. False: so was <c>. */
+/* Enforces the limit on buffered bytes of all calls by ending the largest ones. False: <c> was
+ * among them. */
 static bool kept_fits(struct grpc_call *c)
 {
     struct grpc_server *s = c->conn->server;
@@ -140,11 +141,11 @@ static void pass_on(struct grpc_call *c, struct str bytes)
     if (!kept_fits(c))
         return;
     if (c->waiting || !c->rest.len) {
-        c->owes_since = 0;
+        c->pending_since = 0;
         return;
     }
-    if (done || !c->owes_since)
-        c->owes_since = loop_now(s->loop) + 1;
+    if (done || !c->pending_since)
+        c->pending_since = loop_now(s->loop) + 1;
     grpc_watch_time(s);
 }
 
@@ -210,7 +211,7 @@ void grpc_call_end(struct grpc_call *c, enum grpc_status status, const char *tex
         BUG("grpc: a call was answered twice");
     c->answered = true;
     c->waiting = false;
-    c->owes_since = 0;
+    c->pending_since = 0;
     buf_release(&c->rest);
     count(c);
     grpc_respond(c, "200", status, text);
@@ -220,7 +221,7 @@ void grpc_call_free(struct grpc_call *c)
 {
     const struct grpc_server *s = c->conn->server;
 
-    c->answered = true; /* nobody is there to hear it */
+    c->answered = true; /* no client is left to read it */
     if (c->begun)
         s->service->gone(s->arg, c);
     list_del(&c->node);

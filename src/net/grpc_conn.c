@@ -1,8 +1,7 @@
-/* One connection of the gRPC server: the answers to its client, and whether that is late or has
- * broken the protocol. */
+/* One connection of the gRPC server: its answers, its deadlines and its protocol errors. */
 #include "net/grpc_internal.h"
 
-void grpc_complain(struct grpc_conn *c, const char *why)
+void grpc_log_error(struct grpc_conn *c, const char *why)
 {
     struct grpc_server *s = c->server;
 
@@ -13,9 +12,9 @@ void grpc_complain(struct grpc_conn *c, const char *why)
 void grpc_conn_broken(struct grpc_conn *c, const char *why)
 {
     c->broken = true;
-    c->owes_since = loop_now(c->server->loop) + 1;
+    c->pending_since = loop_now(c->server->loop) + 1;
     c->server->stats.failed++;
-    grpc_complain(c, why);
+    grpc_log_error(c, why);
 }
 
 /* ---- the time ---- */
@@ -26,14 +25,14 @@ void grpc_watch_time(struct grpc_server *s)
         loop_timer_start(s->sweep, INPUT_SWEEP_MS);
 }
 
-void grpc_conn_owes(struct grpc_conn *c)
+void grpc_conn_pending(struct grpc_conn *c)
 {
     if (!list_empty(&c->calls) && !c->out.len && !c->broken) {
-        c->owes_since = 0;
+        c->pending_since = 0;
         return;
     }
-    if (!c->owes_since)
-        c->owes_since = loop_now(c->server->loop) + 1;
+    if (!c->pending_since)
+        c->pending_since = loop_now(c->server->loop) + 1;
     grpc_watch_time(c->server);
 }
 
@@ -43,7 +42,7 @@ void grpc_conn_owes(struct grpc_conn *c)
     ((nghttp2_nv){(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v),      \
                   NGHTTP2_NV_FLAG_NONE})
 
-/* An empty message, and then the status. */
+/* An empty message, then the status. */
 static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
                            uint32_t *flags, nghttp2_data_source *source, void *arg)
 {

@@ -8,7 +8,7 @@
 
 #define READ_SIZE (64 * 1024)
 #define READS_PER_TURN 4
-#define READ_ALL (1024 * 1024) /* of a client that we leave */
+#define READ_ALL (1024 * 1024) /* of a client whose connection we close */
 
 /* ---- connections end ---- */
 
@@ -25,11 +25,11 @@ static void reap_run(struct loop_task *t)
 {
     struct grpc_server *s = container_of(t, struct grpc_server, reap);
 
-    while (!list_empty(&s->gone))
-        conn_free(list_entry(s->gone.next, struct grpc_conn, node));
+    while (!list_empty(&s->closed))
+        conn_free(list_entry(s->closed.next, struct grpc_conn, node));
 }
 
-/* Takes it out at once; it is freed at the end of the turn. */
+/* Unlinks it at once; it is freed at the end of the turn. */
 static void conn_close(struct grpc_conn *c)
 {
     struct grpc_server *s = c->server;
@@ -44,13 +44,13 @@ static void conn_close(struct grpc_conn *c)
     places_leave(&s->places, &c->place);
     s->stats.connections--;
     list_del(&c->node);
-    list_add_tail(&s->gone, &c->node);
+    list_add_tail(&s->closed, &c->node);
     loop_task_post(s->loop, &s->reap);
 }
 
 /* ---- the time ---- */
 
-/* True when it is too late for <since>; *more when it may get so. */
+/* True when the deadline that began at <since> has passed; *more when it is still pending. */
 static bool is_late(const struct grpc_server *s, uint64_t since, bool *more)
 {
     if (since && loop_now(s->loop) >= since + INPUT_SLOW_MS)
@@ -64,7 +64,7 @@ static void look_at_calls(struct grpc_conn *c, bool *more)
     list_for_each_safe (it, &c->calls) {
         struct grpc_call *call = list_entry(it, struct grpc_call, node);
 
-        if (!is_late(c->server, call->owes_since, more))
+        if (!is_late(c->server, call->pending_since, more))
             continue;
         grpc_call_fail(call, GRPC_DEADLINE_EXCEEDED, "a message took too long to get whole");
         loop_task_post(c->server->loop, &c->work);
@@ -79,16 +79,16 @@ static void sweep_fired(void *arg)
     list_for_each_safe (it, &s->conns) {
         struct grpc_conn *c = list_entry(it, struct grpc_conn, node);
 
-        if (c->broken ? loop_now(s->loop) >= c->owes_since + GRPC_GOODBYE_MS
-                      : c->out.len && is_late(s, c->owes_since, &more)) {
+        if (c->broken ? loop_now(s->loop) >= c->pending_since + GRPC_GOODBYE_MS
+                      : c->out.len && is_late(s, c->pending_since, &more)) {
             conn_close(c); /* it has had time to read why */
         } else if (c->broken) {
             more = true;
-        } else if (is_late(s, c->owes_since, &more)) {
+        } else if (is_late(s, c->pending_since, &more)) {
             if (!c->used)
                 grpc_conn_broken(c, "it was too slow");
             c->broken = true;
-            c->owes_since = loop_now(s->loop) + 1;
+            c->pending_since = loop_now(s->loop) + 1;
             more = true;
             (void)nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR);
             loop_task_post(s->loop, &c->work);
@@ -115,7 +115,7 @@ static void readable(void *arg)
 
     for (int i = 0; i < READS_PER_TURN && n == READ_SIZE && !c->closed && !c->out.len; i++) {
         n = accepted_read(c->io, s->chunk, READ_SIZE);
-        if (n && !c->broken) /* else it is thrown away, so that the peer gets to our goodbye */
+        if (n && !c->broken) /* otherwise discarded, so that the peer gets to the GOAWAY */
             grpc_session_read(c, s->chunk, n);
         grpc_session_write(c);
     }
@@ -142,7 +142,7 @@ static void ended(void *arg, const struct err *e)
         return;
     if (e->code) {
         c->server->stats.failed++;
-        grpc_complain(c, e->text);
+        grpc_log_error(c, e->text);
     }
     conn_close(c);
 }
@@ -156,7 +156,7 @@ static void evict(struct place *p)
     struct grpc_conn *c = container_of(p, struct grpc_conn, place);
 
     c->server->stats.failed++;
-    grpc_complain(c, "it made room for another");
+    grpc_log_error(c, "evicted for another connection");
     conn_close(c);
 }
 
@@ -195,9 +195,9 @@ void grpc_server_accept(struct grpc_server *s, int fd)
         conn_free(c);
         return;
     }
-    grpc_conn_owes(c);
-    if (!s->tls)                           /* else when the handshake is done */
-        loop_task_post(s->loop, &c->work); /* our settings */
+    grpc_conn_pending(c);
+    if (!s->tls)                           /* otherwise when the handshake is done */
+        loop_task_post(s->loop, &c->work); /* our SETTINGS */
 }
 
 static void accepted(void *arg, int fd)
@@ -218,7 +218,7 @@ struct grpc_server *grpc_server_create(struct loop *l, const struct grpc_server_
     s->arg = cfg->arg;
     s->chunk = xmalloc(READ_SIZE);
     list_init(&s->conns);
-    list_init(&s->gone);
+    list_init(&s->closed);
     places_init(&s->places, INPUT_CONNECTIONS_MAX, INPUT_CONNECTIONS_PER_PEER, 0, evict);
     loop_task_init(&s->reap, reap_run);
     s->sweep = loop_timer_create(l, sweep_fired, s);
@@ -254,12 +254,12 @@ static void send_close(struct grpc_conn *c)
         if (!call->answered)
             grpc_call_end(call, GRPC_UNAVAILABLE, "stopping");
     }
-    grpc_session_write(c); /* a session that is terminated says nothing but that */
+    grpc_session_write(c); /* a terminated session writes only that */
     if (!c->closed)
         (void)nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR);
     grpc_session_write(c);
     for (size_t n = 1, total = 0; n && total < READ_ALL;
-         total += n) /* what is not read would undo it */
+         total += n) /* unread bytes would cause a reset */
         n = accepted_read(c->io, c->server->chunk, READ_SIZE);
     conn_close(c);
 }

@@ -1,7 +1,7 @@
 /*
- * HTTP/2 of one connection, by nghttp2: it parses, keeps the windows and HPACK's tables, answers
- * pings and settings, and knows the errors of the protocol; what is here tells it what to answer,
- * and what is too much.
+ * HTTP/2 of one connection, by nghttp2. nghttp2 parses, keeps the windows and HPACK tables, answers
+ * pings and settings, and detects protocol errors. This file provides the answers and enforces the
+ * limits.
  */
 #include <stdlib.h>
 
@@ -11,16 +11,16 @@
 #define OUT_MAX (64 * 1024)
 #define OUT_FULL (16 * 1024)
 
-/* Refuses a request that is no call of ours. */
+/* Refuses a request that is not for us. */
 static void refuse(struct grpc_call *c, const char *http, enum grpc_status status, const char *why)
 {
     c->answered = true;
     c->conn->server->stats.failed++;
-    grpc_complain(c->conn, why);
+    grpc_log_error(c->conn, why);
     grpc_respond(c, http, status, why);
 }
 
-/* ---- what nghttp2 tells ---- */
+/* ---- nghttp2 callbacks ---- */
 
 static struct grpc_call *call_of(nghttp2_session *session, int32_t id)
 {
@@ -56,7 +56,7 @@ static bool is_method(const struct grpc_call *c, struct str path)
     return false;
 }
 
-/* "application/grpc", and with "+proto" or parameters behind. */
+/* "application/grpc", optionally followed by "+proto" or parameters. */
 static bool is_grpc(struct str type)
 {
     struct str rest = str_skip(type, sizeof("application/grpc") - 1);
@@ -109,8 +109,8 @@ static void begin(struct grpc_call *c)
     s->service->begin(s->arg, c);
 }
 
-/* Every frame that comes, also one that nghttp2 is about to refuse. Those that bring nothing may be
- * so many in a second. */
+/* Called for every frame, also one that nghttp2 is about to refuse. Limits frames without a message
+ * per second. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
     struct grpc_conn *c = arg;
@@ -150,7 +150,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct grpc_call *c = call_of(session, id);
 
     (void)flags, (void)arg;
-    (void)nghttp2_session_consume_connection(session, n); /* others go on while this one waits */
+    (void)nghttp2_session_consume_connection(session,
+                                             n); /* other calls continue while this one waits */
     if (c)
         grpc_call_feed(c, str_make((const char *)p, n));
     return 0;
@@ -166,11 +167,11 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
     if (error != NGHTTP2_NO_ERROR && !c->answered)
         conn->server->stats.failed++;
     grpc_call_free(c);
-    grpc_conn_owes(conn);
+    grpc_conn_pending(conn);
     return 0;
 }
 
-/* Answered before the client had sent all: it may stop (RFC 9113 §8.1). */
+/* Answered before the client has sent everything: it may stop (RFC 9113 §8.1). */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     const struct grpc_call *c = call_of(session, frame->hd.stream_id);
@@ -199,7 +200,7 @@ void grpc_session_read(struct grpc_conn *c, const char *p, size_t n)
         c->session, rc == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
 }
 
-/* Fills <out> from the session. */
+/* Moves the session's output to <out>. */
 static void gather(struct grpc_conn *c)
 {
     const uint8_t *p;
@@ -231,15 +232,15 @@ void grpc_session_write(struct grpc_conn *c)
     if (!c->out.len)
         buf_release(&c->out);
     accepted_want_write(c->io, c->out.len != 0);
-    accepted_pause(c->io, c->out.len != 0); /* who does not read is not read */
+    accepted_pause(c->io, c->out.len != 0); /* do not read from a client that does not read */
     if (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session))
         c->broken = true;
-    grpc_conn_owes(c);
+    grpc_conn_pending(c);
     if (c->broken && !c->out.len)
-        accepted_shutdown(c->io); /* it is closed when the client has, or after a while */
+        accepted_shutdown(c->io); /* closed when the client closes, or after a while */
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 int grpc_session_init(struct grpc_server *s)
 {

@@ -1,10 +1,11 @@
 /*
  * A request: set up on a pooled easy handle, run, answered. Easy handles keep their settings
- * between requests; what mostly stays the same (the headers) is only set again when it differs.
+ * between requests. The headers are mostly the same each time and are set again only when they
+ * differ.
  *
  * What is read of an answer is bounded: at a limit the callback stops curl, which closes the
- * connection, and the status stays. Invariant: origin->in_flight counts the calls between
- * http_send() and <done> or http_cancel().
+ * connection; the status is kept. Invariant: origin->in_flight counts the calls between http_send()
+ * and <done> or http_cancel().
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,10 +14,10 @@
 #include "base/mem.h"
 #include "net/http_internal.h"
 
-#define IDLE_CALLS 4         /* easy handles that an origin without requests keeps */
-#define BODY_KEEP (4 * 1024) /* a larger buffer is given back */
+#define IDLE_CALLS 4         /* easy handles that an idle origin keeps */
+#define BODY_KEEP (4 * 1024) /* a larger buffer is freed */
 
-/* ---- the answer, as curl reads it ---- */
+/* ---- reading the answer ---- */
 
 static bool streams(const struct http_call *call)
 {
@@ -56,10 +57,10 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     }
     if (taken < size * n)
         (void)err_set(&call->err, EMSGSIZE, "answer is over %d bytes", HTTP_RESPONSE_BODY_MAX);
-    return taken; /* less than was offered ends the transfer */
+    return taken; /* a short count ends the transfer */
 }
 
-/* ---- the body, as curl sends it ---- */
+/* ---- sending the body ---- */
 
 static size_t on_read(char *into, size_t size, size_t n, void *arg)
 {
@@ -103,7 +104,7 @@ struct http_call *http_call_create(struct http_origin *o)
     return call;
 }
 
-/* Headers may hold a credential. */
+/* Headers may contain a credential. */
 static void headers_free(struct curl_slist *list)
 {
     for (struct curl_slist *n = list; n; n = n->next)
@@ -120,7 +121,7 @@ void http_call_free(struct http_call *call)
     free(call);
 }
 
-/* Back to the pool, which shrinks when the origin has nothing to do. */
+/* Returns <call> to the pool, which shrinks when the origin is idle. */
 static void recycle(struct http_call *call)
 {
     struct http_origin *o = call->origin;
@@ -192,7 +193,7 @@ static long left_of(uint64_t total, uint64_t elapsed)
     return elapsed >= total ? 1 : (long)(total - elapsed);
 }
 
-/* Tells curl where the alias is, and which aliases it may forget. */
+/* Sets the alias' addresses in curl, and the aliases to forget. */
 static void give_pin(struct http_call *call)
 {
     struct http_origin *o = call->origin;
@@ -234,7 +235,7 @@ static void start(struct http_call *call)
     fail(call, &e);
 }
 
-/* The addresses of <o> are there, or (<e>) cannot be had: goes on with the calls that wait. */
+/* The addresses of <o> are known, or (<e>) could not be resolved: continues the waiting calls. */
 static void wake(struct http_origin *o, const struct err *e, bool refused)
 {
     struct list now;
@@ -275,7 +276,7 @@ static bool names(const char *header, struct str name)
     return colon >= 0 && str_ieq(str_head(h, (size_t)colon), name);
 }
 
-/* Ours come after the caller's, and only where the caller has none. */
+/* Ours follow the caller's, unless the caller set the same header. */
 static int set_headers(struct http_call *call, const char *const *headers, struct err *e)
 {
     static const char *const none[] = {NULL};
@@ -303,7 +304,7 @@ static int set_headers(struct http_call *call, const char *const *headers, struc
     if (o->authorization && !has_auth)
         add_header(&list, o->authorization);
     if (!has_type)
-        add_header(&list, "Content-Type:"); /* nothing rather than curl's guess */
+        add_header(&list, "Content-Type:"); /* suppresses curl's default */
     add_header(&list, "Expect:");           /* never wait for a 100 */
     (void)curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, list);
     headers_free(call->headers);
@@ -331,7 +332,7 @@ static int set_target(struct http_call *call, struct str target, struct err *e)
         text[target.len + 1] = '\0';
     }
     (void)curl_easy_setopt(call->easy, CURLOPT_REQUEST_TARGET, text);
-    explicit_bzero(text, strlen(text)); /* a query may hold a token */
+    explicit_bzero(text, strlen(text)); /* a query may contain a token */
     free(text);
     return 0;
 }
@@ -344,7 +345,7 @@ static int set_method(struct http_call *call, const char *method, struct str bod
     bool plain = head || post || strcmp(method, "GET") == 0;
 
     if (!method[0] || method[strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")])
-        return err_set(e, EINVAL, "method is not one");
+        return err_set(e, EINVAL, "invalid method");
     (void)curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
     if (body.len || !plain || post) {
         (void)curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -400,14 +401,14 @@ struct http_call *http_send(struct http_origin *o, const struct http_request *re
     return call;
 }
 
-/* ---- the end ---- */
+/* ---- end of a call ---- */
 
 void http_call_ended(struct http_call *call, CURLcode code)
 {
     struct http_origin *o = call->origin;
     struct err e;
 
-    (void)curl_multi_remove_handle(o->client->multi, call->easy); /* it is there */
+    (void)curl_multi_remove_handle(o->client->multi, call->easy); /* it is in the multi */
     if (call->pin_given)
         call->pin_loaded = call->pin_given;
     call->pin_given = 0;
@@ -458,10 +459,10 @@ void http_cancel(struct http_call *call)
         list_del(&call->node);
         break;
     case HTTP_CALL_RUNNING:
-        (void)curl_multi_remove_handle(o->client->multi, call->easy); /* it is there */
+        (void)curl_multi_remove_handle(o->client->multi, call->easy); /* it is in the multi */
         break;
     }
-    /* Whether curl got as far as reading the pin is not known: bring it again. */
+    /* It is unknown whether curl has read the pin: set it again. */
     for (const struct curl_slist *n = call->pin_given ? call->pin : NULL; n; n = n->next)
         if (n->data[0] == '-')
             add_header(&o->client->forget, n->data);

@@ -1,6 +1,6 @@
 /*
- * The client as a whole. Finished calls are handed out by a task at the end of the turn, so <done>
- * never runs inside curl nor inside http_send(), and may do anything but free the client.
+ * The client as a whole. A task delivers finished calls at the end of the turn, so <done> never
+ * runs inside curl or inside http_send(). It may do anything except free the client.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,9 +8,9 @@
 #include "base/mem.h"
 #include "net/http_internal.h"
 
-/* ---- what has finished ---- */
+/* ---- delivery ---- */
 
-/* One by one off the list, because <done> may cancel another call that is on it. */
+/* Takes them off the list one by one, because <done> may cancel another call on it. */
 static void on_deliver(struct loop_task *t)
 {
     struct http_client *c = container_of(t, struct http_client, deliver);
@@ -29,14 +29,14 @@ static void on_deliver(struct loop_task *t)
     }
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 struct http_client *http_client_create(struct loop *l, struct dns *dns, struct err *e)
 {
     struct http_client *c;
     CURLM *multi;
 
-    /* counted by curl, which locks it since 7.84 */
+    /* curl counts the calls, under a lock since 7.84 */
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(multi = curl_multi_init())) {
         (void)err_set(e, ENOMEM, "http: cannot initialize curl");
         return NULL;

@@ -1,9 +1,8 @@
 /*
- * An easy handle's settings that hold for its whole life, the sockets curl opens, and curl's result
- * codes in words.
+ * An easy handle's permanent settings, the sockets curl opens, and the text of curl's result codes.
  *
- * The sockets are made here, so the egress policy is asked about the very address that is connected
- * to: whatever the resolver, a cache or a redirect might say, nothing else can be reached.
+ * The sockets are created here, so that the egress policy checks the very address that is connected
+ * to. No resolver, cache or redirect can lead elsewhere.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -42,11 +41,11 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     return fd;
 }
 
-/* May come when the origin is long gone: curl keeps connections. */
+/* May be called after the origin was freed: curl keeps connections. */
 static int close_socket(void *arg, curl_socket_t fd)
 {
     http_socket_closing(arg, fd);
-    (void)close(fd); /* nothing can be done about it */
+    (void)close(fd); /* an error cannot be handled here */
     return 0;
 }
 
@@ -61,12 +60,10 @@ static uint16_t local_port(struct http_socket *s)
     return s->port;
 }
 
-/*
- * Runs when the connection is there, just before the request. Bytes that wait on it now belong to
- * no request of ours (more body than an earlier answer had announced, or a server that speaks
- * first), and would be taken for our answer. Only on a new TLS connection the first bytes are in
- * order: session tickets.
- */
+/* Runs when the connection is established, just before the request. Unread bytes at this point do
+ * not answer our request (more body than an earlier answer had announced, or a server that speaks
+ * first), but would be taken for the answer. Only on a new TLS connection the first bytes are
+ * legal: session tickets. */
 static int before_request(void *arg, char *peer, char *local, int peer_port, int our_port)
 {
     struct http_call *call = arg;
@@ -92,8 +89,8 @@ static int before_request(void *arg, char *peer, char *local, int peer_port, int
     return CURL_PREREQFUNC_OK;
 }
 
-/* Never reached: all addresses are pinned. If curl should ever want to resolve a name itself, it
- * must not. */
+/* Never called: all addresses are pinned. If curl ever tries to resolve a name itself, it must
+ * fail. */
 static int never_resolve(void *state, void *reserved, void *arg)
 {
     (void)state, (void)reserved, (void)arg;
@@ -108,7 +105,8 @@ static void setup_connection(struct http_call *call)
     CURL *easy = call->easy;
 
     (void)curl_easy_setopt(easy, CURLOPT_CONNECT_TO, o->connect_to);
-    (void)curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L); /* pinned ones do not age */
+    (void)curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT,
+                           -1L); /* pinned addresses do not expire */
     (void)curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, never_resolve);
     (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
@@ -120,8 +118,8 @@ static void setup_connection(struct http_call *call)
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
     /* Not HTTP/2: curl 7.88 spins until the timeout, and may lose the status, when a server answers
-     * before it has read the whole request, as proxies do with 413 or 503. <connections> serve as
-     * well as streams. */
+     * before it has read the whole request, as proxies do with 413 or 503. Several connections
+     * serve as well as streams. */
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
     (void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
@@ -180,7 +178,7 @@ void http_easy_error(struct http_call *call, CURLcode code, struct err *e)
     case CURLE_OPERATION_TIMEDOUT:
         timed_out(call, e);
         return;
-    case CURLE_COULDNT_CONNECT: /* curl's text names the alias */
+    case CURLE_COULDNT_CONNECT: /* curl's text contains the alias */
         (void)err_sys(e, os ? (int)os : EHOSTUNREACH, "http: connect to %s", o->label);
         return;
     case CURLE_SSL_CONNECT_ERROR:

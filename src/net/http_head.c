@@ -1,8 +1,7 @@
 /*
- * What an answer's header lines say to a drain: the status, and when to come back. curl parses
- * HTTP; this reads the same lines once more, as they come, because the status has to survive
- * whatever goes wrong after it (docs/faults.md#d16: the status line decides), and because curl's
- * own limit on headers is higher than ours.
+ * Reads what a drain needs from an answer's header lines: the status and Retry-After. curl parses
+ * HTTP too, but the status must survive any later failure (docs/faults.md#d16: the status line
+ * decides), and curl's own limit on headers is higher than ours.
  *
  * Invariant: <status> is 0 or that of a final answer, 200..999; a 1xx is never final.
  */
@@ -13,14 +12,14 @@
 #include "net/http_internal.h"
 
 #define RETRY_AFTER_S_MAX                                                                          \
-    1000000000000ULL /* any caller clamps far below; times 1000 it still fits */
+    1000000000000ULL /* all callers clamp far below; times 1000 it still fits */
 
 void http_head_init(struct http_head *h)
 {
     *h = (struct http_head){.retry_after_ms = -1, .at = HTTP_HEAD_STATUS};
 }
 
-/* "HTTP/1.1 200 OK", "HTTP/2 200": three digits, then a space or the end. 0 = it is not one. */
+/* "HTTP/1.1 200 OK", "HTTP/2 200": three digits, then a space or the end. 0 = not a status line. */
 static int status_of(struct str line)
 {
     ptrdiff_t space = str_find(line, ' ');
@@ -54,7 +53,7 @@ int64_t http_retry_after(struct str value, int64_t now_s)
         return (int64_t)s * 1000;
     if (value.len && all_digits(value))
         return (int64_t)RETRY_AFTER_S_MAX * 1000;
-    /* curl_getdate() takes almost anything for a date, so ask for HTTP's: they all end in GMT */
+    /* curl_getdate() accepts almost anything as a date; HTTP dates all end in GMT */
     if (value.len < 20 || value.len >= sizeof(text) || !str_ends(value, STR(" GMT")))
         return -1;
     memcpy(text, value.p, value.len);

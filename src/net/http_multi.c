@@ -1,10 +1,10 @@
 /*
- * curl's multi handle on the loop: curl says which sockets to watch and when to wake it, the loop
- * tells it what happened, and client->ended is told what is through.
+ * curl's multi handle on the loop. curl says which sockets to watch and when to wake it. The loop
+ * reports events to curl, and client->ended receives finished calls.
  *
- * curl keeps idle connections itself; client->connections bounds how many. It notices that a peer
- * has closed an idle one when it next opens a connection (at most once a second), not before; until
- * then they cost a file descriptor each.
+ * curl keeps idle connections itself; client->connections bounds their number. It notices that a
+ * peer has closed an idle one only when it next opens a connection (at most once a second). Until
+ * then each costs a file descriptor.
  */
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -50,7 +50,7 @@ void http_socket_opened(struct http_origin *o, int fd)
     struct http_socket *s = map_get(&c->sockets, fd_key(&fd));
     int events = 0;
 
-    if (s) { /* closed without a word; curl believes that <fd> is watched already */
+    if (s) { /* closed without a callback; curl believes that <fd> is still watched */
         events = s->events;
         forget(s);
     }
@@ -80,12 +80,12 @@ static void reap(struct http_client *c)
     int left;
 
     while ((msg = curl_multi_info_read(c->multi, &left))) {
-        CURLcode code = msg->data.result; /* <msg> dies when the handle is removed */
+        CURLcode code = msg->data.result; /* <msg> is invalid once the handle is removed */
         char *call = NULL;
 
         if (msg->msg != CURLMSG_DONE)
             continue;
-        (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &call); /* was set by us */
+        (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &call); /* set by us */
         c->ended((struct http_call *)(void *)call, code);
     }
 }
@@ -133,7 +133,7 @@ static void on_ready(void *arg, int events, int error)
         bits |= CURL_CSELECT_IN;
     if (events & LOOP_WRITE)
         bits |= CURL_CSELECT_OUT;
-    drive(s->client, s->fd, bits); /* may close it, and then <s> is gone */
+    drive(s->client, s->fd, bits); /* may close the socket and free <s> */
 }
 
 static void watch(struct http_socket *s, int events)
@@ -143,7 +143,7 @@ static void watch(struct http_socket *s, int events)
     s->events = events;
     if (!s->watch && events)
         s->watch = loop_fd_create(s->client->loop, s->fd, on_ready, s, &error);
-    /* Without a watch (no memory in the kernel) the call runs into its timeout. */
+    /* Without a watch (out of kernel memory) the call times out. */
     if (s->watch)
         loop_fd_set(s->watch, events);
 }
@@ -165,7 +165,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
     return 0;
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 void http_multi_resize(struct http_client *c)
 {
@@ -193,7 +193,7 @@ void http_multi_init(struct http_client *c, CURLM *multi)
 
 void http_multi_release(struct http_client *c)
 {
-    (void)curl_multi_cleanup(c->multi); /* no handle is in it; closes the idle connections */
+    (void)curl_multi_cleanup(c->multi); /* no handle is in it; this closes the idle connections */
     if (c->sockets.len)
         BUG("http: curl left %zu sockets open", c->sockets.len);
     loop_task_cancel(&c->kick);

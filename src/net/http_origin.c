@@ -1,10 +1,9 @@
 /*
- * One scheme, host and port: what its calls have in common, made once. Nothing here does I/O.
+ * One scheme, host and port: the settings that its calls share. Nothing here does I/O.
  *
- * Freeing an origin shuts its idle connections down at once. curl has no call to close the
- * connections of one host, so it is their sockets that are shut down: the peer sees the end, and
- * curl sweeps the remains when it next opens a connection. No other origin could use them meanwhile
- * (http_internal.h: alias).
+ * Freeing an origin shuts its idle connections down at once. curl cannot close the connections of
+ * one host, so their sockets are shut down instead: the peer sees the end, and curl cleans up when
+ * it next opens a connection. No other origin can use them meanwhile (http_internal.h: alias).
  */
 #include <openssl/evp.h>
 #include <stdarg.h>
@@ -29,7 +28,7 @@ static char *textf(const char *fmt, ...)
     return text;
 }
 
-/* Userinfo as the Basic scheme has it (RFC 7617). Done here because curl would cut it at a NUL. */
+/* Userinfo in the Basic scheme (RFC 7617). Done here because curl would cut it at a NUL. */
 static char *basic_auth(const struct url *u)
 {
     static const char prefix[] = "Authorization: Basic ";
@@ -142,7 +141,7 @@ void http_origin_free(struct http_origin *o)
         const struct http_socket *s = list_entry(it, struct http_socket, node);
 
         if (!http_socket_gone(s))
-            (void)shutdown(s->fd, SHUT_RDWR); /* it may have ended */
+            (void)shutdown(s->fd, SHUT_RDWR); /* may have ended already */
         list_del(it);
     }
     o->client->connections -= o->cfg.connections;

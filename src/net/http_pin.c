@@ -1,15 +1,14 @@
 /*
- * The addresses of an origin: resolved by loop/dns.h, each checked against the egress policy, and
- * handed to curl as an entry of its DNS cache under the origin's alias (CURLOPT_RESOLVE), so that
- * curl never resolves anything itself. One query serves all calls that wait.
+ * The addresses of an origin. loop/dns.h resolves them, the egress policy checks each of them, and
+ * they are passed to curl as an entry of its DNS cache under the origin's alias (CURLOPT_RESOLVE),
+ * so that curl never resolves anything itself. One query serves all waiting calls.
  *
- * Names are resolved again when the addresses are older than FRESH_MS, or when the last call did
- * not get through, so a new connection uses addresses of the last half minute. While there is a
- * live connection, a name that does not resolve is no reason to stop using it: then the old
- * addresses stay.
+ * Names are resolved again when the addresses are older than FRESH_MS, or when the last call failed
+ * to connect. So a new connection uses addresses of the last half minute. While a connection is
+ * alive, a failed resolution keeps the old addresses.
  *
- * The policy is asked again for the very sockaddr that is connected to (http_easy.c): that is the
- * check that counts. Connections that are kept are asked about again when a call is made.
+ * The policy checks the sockaddr again at connect time (http_easy.c); that check is the decisive
+ * one. Kept connections are checked again when a call is made.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,12 +40,12 @@ void http_pin_ask_again(struct http_origin *o)
 
         if (http_socket_gone(s) || egress_check_peer(o->cfg.egress, s->fd, now, &asked, &why) == 0)
             continue;
-        (void)shutdown(s->fd, SHUT_RDWR); /* curl finds it ended */
+        (void)shutdown(s->fd, SHUT_RDWR); /* curl notices the end */
         buf_clear(&o->pin);
     }
 }
 
-/* Appends <sa> as curl reads it. */
+/* Appends <sa> in curl's syntax. */
 static void add_address(struct buf *b, const struct sockaddr *sa)
 {
     const struct sockaddr_in *v4 = (const void *)sa;
@@ -60,7 +59,7 @@ static void add_address(struct buf *b, const struct sockaddr *sa)
     (void)buf_addf(b, is_v6 ? ",[%s]" : ",%s", text);
 }
 
-/* How many of <addrs> the policy lets through; they are the pin then. */
+/* Sets the pin to those of <addrs> that the policy allows. Returns their number. */
 static unsigned pin_allowed(struct http_origin *o, const struct dns_addrs *addrs,
                             struct err *refused)
 {
@@ -149,7 +148,7 @@ void http_pin_release(struct http_origin *o)
     dns_cancel(o->query);
     loop_timer_free(o->query_timer);
     buf_release(&o->pin);
-    if (o->pin_version) { /* curl holds an entry */
+    if (o->pin_version) { /* curl has an entry */
         char entry[sizeof(o->alias) + 8];
 
         (void)snprintf(entry, sizeof(entry), "-%s:%u", o->alias, o->port);

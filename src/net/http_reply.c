@@ -36,7 +36,7 @@ static const char *reason_of(int status)
     return "Status";
 }
 
-/* Its head into <out>. -1: the headers are too many. */
+/* Writes the head to <out>. -1: too many headers. */
 static int put_head(struct http_conn *c, int status, const char *type, struct str headers,
                     size_t len)
 {

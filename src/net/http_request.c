@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 
-#define LENGTH_LIMIT (UINT64_C(1) << 60) /* of a Content-Length that is looked at at all */
+#define LENGTH_LIMIT (UINT64_C(1) << 60) /* a larger Content-Length is malformed */
 #define CHUNK_DIGITS 8                   /* of a chunk's size */
 #define IGNORED_MAX 4096                 /* extensions and trailers of one body */
 
@@ -65,7 +65,7 @@ static bool cut_line(struct str *rest, struct str *line)
 
 /* ---- the request line ---- */
 
-/* "http://host/path" to "/path": what proxies send, and servers have to take (RFC 9112 §3.2.2). */
+/* "http://host/path" to "/path": proxies send it, and servers must accept it (RFC 9112 §3.2.2). */
 static struct str path_of(struct str target)
 {
     ptrdiff_t slash;
@@ -169,7 +169,7 @@ static int take_header(struct http_incoming *r, struct seen *seen, struct str na
     } else if (str_ieq(name, STR("prefer"))) {
         take_prefer(r, value);
     } else if (str_ieq(name, STR("upgrade"))) {
-        r->keep = false; /* answered as if it were not there, and then the client may think again */
+        r->keep = false; /* answered as if it were absent, then the connection is closed */
     } else if (str_ieq(name, STR("host"))) {
         if (seen->host)
             return refuse(400, "two Host headers", why);
@@ -246,14 +246,14 @@ ptrdiff_t http_request_head(struct str in, size_t looked)
 
 enum chunk_state {
     SIZE = 0,     /* digits of a chunk's size */
-    EXTENSION,    /* behind them, up to CR */
-    SIZE_LF,      /* the LF behind that */
+    EXTENSION,    /* after them, up to CR */
+    SIZE_LF,      /* the LF after that */
     DATA,         /* <left> bytes */
-    DATA_CR,      /* the CR LF behind them */
+    DATA_CR,      /* the CR LF after them */
     DATA_LF,      /* ... */
-    TRAILER,      /* the first byte of a line behind the last chunk */
+    TRAILER,      /* the first byte of a line after the last chunk */
     TRAILER_NAME, /* the rest of its name */
-    TRAILER_LINE, /* what is behind the colon */
+    TRAILER_LINE, /* what follows the colon */
     TRAILER_LF,   /* ... */
     LAST_LF,      /* of the empty line */
     ENDED,
@@ -278,8 +278,8 @@ static bool expect(struct http_chunks *c, char ch, char wanted, unsigned next)
     return ch == wanted;
 }
 
-/* Bytes that mean nothing to us, up to CR. */
-static bool pass_over(struct http_chunks *c, char ch, unsigned after_cr)
+/* Skips bytes that are ignored, up to CR. */
+static bool skip_ignored(struct http_chunks *c, char ch, unsigned after_cr)
 {
     if (ch == '\r') {
         c->state = after_cr;
@@ -304,17 +304,17 @@ static bool size_byte(struct http_chunks *c, char ch)
     if (!c->digits || (ch != ';' && ch != '\r'))
         return false;
     c->state = EXTENSION;
-    return pass_over(c, ch, SIZE_LF);
+    return skip_ignored(c, ch, SIZE_LF);
 }
 
-/* A byte that is no data. False: it cannot be there. */
+/* A byte that is not data. False: it is not allowed there. */
 static bool chunk_byte(struct http_chunks *c, char ch)
 {
     switch (c->state) {
     case SIZE:
         return size_byte(c, ch);
     case EXTENSION:
-        return pass_over(c, ch, SIZE_LF);
+        return skip_ignored(c, ch, SIZE_LF);
     case SIZE_LF:
         return expect(c, ch, '\n', c->left ? DATA : TRAILER);
     case DATA_CR:
@@ -330,7 +330,7 @@ static bool chunk_byte(struct http_chunks *c, char ch)
             c->state = TRAILER_LINE;
         return ch == ':' || name_byte(c, ch);
     case TRAILER_LINE:
-        return pass_over(c, ch, TRAILER_LF);
+        return skip_ignored(c, ch, TRAILER_LF);
     case TRAILER_LF:
         return expect(c, ch, '\n', TRAILER);
     default:

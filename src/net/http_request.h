@@ -1,8 +1,8 @@
 /*
- * The head of an HTTP/1 request, and the chunks of its body (RFC 9112), read strictly: whatever
- * another program on the way could read as something else is refused, so that nobody can hide a
- * request in another's body. Refused are two lengths or a length that is not digits only, a length
- * beside Transfer-Encoding, any coding but "chunked", lines that end in a bare LF, folded lines, a
+ * The head of an HTTP/1 request, and the chunks of its body (RFC 9112), parsed strictly. Anything
+ * that another program on the path could parse differently is refused, which prevents request
+ * smuggling. Refused are two lengths or a length that is not digits only, a length beside
+ * Transfer-Encoding, any coding except "chunked", lines that end in a bare LF, folded lines, a
  * space before the colon, control characters. Pure functions on bytes: no sockets here.
  */
 #ifndef NET_HTTP_REQUEST_H
@@ -16,24 +16,24 @@
 /* Views into the bytes that were parsed. */
 struct http_incoming {
     struct str method;
-    struct str path;  /* begins with '/'; as given, still encoded */
-    struct str query; /* as given, without '?' */
+    struct str path;  /* starts with '/'; as received, still encoded */
+    struct str query; /* as received, without '?' */
     struct str authorization, content_encoding, content_type; /* empty = none */
     bool chunked;
     bool has_length;
     uint64_t length;  /* of the body, with <has_length> */
-    bool keep;        /* the connection is good for another request */
-    bool expects;     /* a "100 Continue" before the body */
+    bool keep;        /* the connection can serve another request */
+    bool expects;     /* wants "100 Continue" before the body */
     bool strict;      /* "Prefer: handling=strict" (RFC 7240 §4.4) */
-    unsigned headers; /* how many there were */
+    unsigned headers; /* number of headers */
 };
 
 /* Parses <head>, which ends in its empty line. 0, or the status to refuse it with (400, 417, 431,
- * 505) and *why in words. After a refusal the connection is of no more use: where the next request
- * begins cannot be known. */
+ * 505) and *why as text. After a refusal the connection is unusable: the start of the next request
+ * is unknown. */
 int http_request_parse(struct http_incoming *r, struct str head, const char **why);
-/* Length of the head that <in> begins with, its empty line included; 0 = it has not ended; -1 = a
- * LF without CR is in it, so it is none. <looked>: so many bytes were in <in> the last time. */
+/* Length of the head at the start of <in>, including its empty line; 0 = incomplete; -1 =
+ * malformed, because it contains a LF without CR. <looked>: bytes of <in> searched before. */
 ptrdiff_t http_request_head(struct str in, size_t looked);
 
 struct http_chunks {
@@ -44,12 +44,12 @@ struct http_chunks {
 };
 enum http_chunk {
     HTTP_CHUNK_MORE = 1, /* all of <in> was used */
-    HTTP_CHUNK_DATA,     /* *data is a piece of the body; there may be more in <in> */
+    HTTP_CHUNK_DATA,     /* *data is a piece of the body; <in> may contain more */
     HTTP_CHUNK_END,      /* the body has ended */
     HTTP_CHUNK_BAD,
 };
 void http_chunks_init(struct http_chunks *c);
-/* *used bytes of <in> were taken. */
+/* *used: bytes of <in> consumed. */
 enum http_chunk http_chunks_next(struct http_chunks *c, struct str in, struct str *data,
                                  size_t *used);
 

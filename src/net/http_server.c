@@ -1,9 +1,10 @@
 /*
- * Accepting, and the life of the server. See http_server.h; http_session.c serves the connections.
+ * Accepting, and the life cycle of the server. See http_server.h; http_session.c serves the
+ * connections.
  *
- * Not libwebsockets: it passes over headers that it does not know without looking at them, so a
- * length behind a space or a folded line is read differently by it and by a proxy before it, and it
- * takes no chunked bodies.
+ * Not libwebsockets: it skips headers that it does not know without checking them. A length after a
+ * space or a folded line is then read differently by it and by a proxy before it. It also accepts
+ * no chunked bodies.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,9 +15,9 @@
 #include "base/mem.h"
 #include "net/http_session.h"
 
-static void bury(struct loop_task *t)
+static void free_dead(struct loop_task *t)
 {
-    struct http_server *s = container_of(t, struct http_server, bury);
+    struct http_server *s = container_of(t, struct http_server, free_dead);
 
     while (!list_empty(&s->dead)) {
         struct http_conn *c = list_entry(s->dead.next, struct http_conn, node);
@@ -39,8 +40,8 @@ static void on_accept(void *arg, int fd)
     struct http_conn *c = xcalloc(1, sizeof(*c));
     int error = 0;
 
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* only quicker */
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));  /* only smaller */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* only for latency */
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));  /* only to save memory */
     if (!places_enter(&s->places, &c->place, fd, c->peer) ||
         !(c->watch = loop_fd_create(s->loop, fd, http_conn_ready, c, &error))) {
         places_leave(&s->places, &c->place);
@@ -59,10 +60,11 @@ static void on_accept(void *arg, int fd)
     s->stats.accepted++;
     http_conn_begin(c);
     loop_timer_start(c->timer, HTTP_HEAD_MS);
-    http_conn_ready(c, LOOP_READ, 0); /* what has come is looked at before others take its place */
+    http_conn_ready(c, LOOP_READ,
+                    0); /* read what has arrived before another connection evicts it */
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 static struct http_server *create(struct loop *l, http_handler *handler, void *arg)
 {
@@ -73,7 +75,7 @@ static struct http_server *create(struct loop *l, http_handler *handler, void *a
     s->arg = arg;
     list_init(&s->dead);
     list_init(&s->replies);
-    loop_task_init(&s->bury, bury);
+    loop_task_init(&s->free_dead, free_dead);
     return s;
 }
 
@@ -145,5 +147,5 @@ void http_server_free(struct http_server *s)
     while (!list_empty(&s->replies))
         http_reply_free(list_entry(s->replies.next, struct http_reply, node));
     s->freeing = true;
-    loop_task_post(s->loop, &s->bury);
+    loop_task_post(s->loop, &s->free_dead);
 }

@@ -1,10 +1,10 @@
 /*
- * One connection of the HTTP server. It goes through its phases again and again:
+ * One connection of the HTTP server. It repeats these phases:
  *
  *   HEAD ──▶ BODY ──▶ WAIT (for the answer) ──▶ WRITE ──▶ HEAD …, or LINGER ──▶ closed
  *
- * It is read only in HEAD and BODY, so a client that sends more than it was answered for waits in
- * its own socket. In each phase one timer runs.
+ * It is read only in HEAD and BODY, so a client that pipelines requests waits in its own socket. In
+ * each phase one timer runs.
  */
 #include "net/http_session.h"
 
@@ -21,7 +21,7 @@
 
 static void run(struct http_conn *c);
 
-/* ---- the end of a connection ---- */
+/* ---- end of a connection ---- */
 
 void http_conn_close(struct http_conn *c)
 {
@@ -33,7 +33,7 @@ void http_conn_close(struct http_conn *c)
         return;
     loop_fd_free(c->watch);
     loop_timer_free(c->timer);
-    (void)close(c->fd); /* what was to be said was */
+    (void)close(c->fd); /* nothing more is to be sent */
     c->fd = -1;
     s->stats.connections--;
     places_leave(&s->places, &c->place);
@@ -42,18 +42,18 @@ void http_conn_close(struct http_conn *c)
     http_body_unref(c->body);
     c->body = NULL;
     list_add_tail(&s->dead, &c->node);
-    loop_task_post(s->loop, &s->bury);
+    loop_task_post(s->loop, &s->free_dead);
     c->reply = NULL;
     c->sink = NULL;
     if (r)
         r->conn = NULL;
-    if (sink) { /* its request had not ended */
+    if (sink) { /* its request was incomplete */
         sink->gone(sink->arg, r);
         http_reply_free(r);
     }
 }
 
-/* ---- making room ---- */
+/* ---- eviction ---- */
 
 struct http_conn *http_conn_of(const struct place *p)
 {
@@ -68,7 +68,7 @@ void http_conn_evict(struct place *p)
     http_conn_close(c);
 }
 
-/* Others than <arg>. A body that is being read holds next to nothing. */
+/* Connections other than <arg>. A body that is being read occupies almost nothing. */
 static bool holds_bytes(void *arg, const struct place *p)
 {
     const struct http_conn *c = http_conn_of(p);
@@ -76,7 +76,7 @@ static bool holds_bytes(void *arg, const struct place *p)
     return c != arg && c->phase != BODY && (c->held || c->body);
 }
 
-/* Counts what <c> holds now; others that hold something are closed when that is too much. */
+/* Accounts the memory of <c>. Above the limit, others that occupy memory are closed. */
 static void count_held(struct http_conn *c)
 {
     struct http_server *s = c->server;
@@ -101,7 +101,7 @@ static void write_answer(struct http_conn *c)
     run(c);
 }
 
-/* <b> or <body>. */
+/* Sends <b> or <body>. */
 static void reply_send(struct http_reply *r, int status, const char *type, struct str body,
                        struct http_body *b)
 {
@@ -113,7 +113,7 @@ static void reply_send(struct http_reply *r, int status, const char *type, struc
     }
     if (c->reply != r)
         BUG("http: answered twice");
-    if (c->phase == BODY) { /* what is left of it is not read */
+    if (c->phase == BODY) { /* the rest of it is not read */
         c->close = true;
         c->sink = NULL;
     }
@@ -181,7 +181,8 @@ static void begin_body(struct http_conn *c, const struct http_sink *sink,
     sink->begin(sink->arg, q, r);
     if (c->phase == BODY && q->expects && (q->chunked || q->length))
         (void)send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25,
-                   MSG_NOSIGNAL | MSG_DONTWAIT); /* a client that misses it goes on by itself */
+                   MSG_NOSIGNAL |
+                       MSG_DONTWAIT); /* best effort: a client that misses it continues by itself */
 }
 
 static void wrong_method(struct http_conn *c, const char *allowed)
@@ -196,7 +197,7 @@ static void wrong_method(struct http_conn *c, const char *allowed)
     buf_release(&text);
 }
 
-/* A guest is let in for a GET. */
+/* A guest may only GET. */
 static void refuse_guest(struct http_conn *c)
 {
     struct http_reply *r = http_reply_new(c);
@@ -231,8 +232,8 @@ static void take_request(struct http_conn *c, const struct http_incoming *q)
     }
 }
 
-/* An empty line before a request is let pass (RFC 9112 §2.2), but one only, or a client could hold
- * its place with them. */
+/* Skips an empty line before a request (RFC 9112 §2.2), but only one, or a client could keep its
+ * place with them. */
 static void pass_empty_line(struct http_conn *c)
 {
     if (c->empty_line || c->in.len < 2 || c->in.p[0] != '\r' || c->in.p[1] != '\n')
@@ -249,7 +250,7 @@ static void refuse_long_head(struct http_conn *c)
     refuse(c, line ? 414 : 431, line ? "request line is too long" : "the headers are too long");
 }
 
-/* False: more has to be read first. */
+/* False: more input is needed. */
 static bool run_head(struct http_conn *c)
 {
     struct http_incoming q;
@@ -325,7 +326,7 @@ static bool run_chunks(struct http_conn *c)
     return true;
 }
 
-/* False: more has to be read first. */
+/* False: more input is needed. */
 static bool run_body(struct http_conn *c)
 {
     struct str piece = str_head(buf_str(&c->in), c->left < c->in.len ? (size_t)c->left : c->in.len);
@@ -367,12 +368,12 @@ static void begin_linger(struct http_conn *c)
     buf_release(&c->out);
     http_body_unref(c->body);
     c->body = NULL;
-    (void)shutdown(c->fd, SHUT_WR); /* fails when the client has gone: then reading says so */
+    (void)shutdown(c->fd, SHUT_WR); /* fails when the client has disconnected: reading reports it */
     loop_timer_start(c->timer, LINGER_MS);
     places_set(&c->server->places, &c->place, PLACE_IDLE);
 }
 
-/* What is left of the answer. Number of pieces. */
+/* The unsent parts of the answer. Returns their number. */
 static int left_of(const struct http_conn *c, struct iovec v[2])
 {
     struct str head = str_skip(buf_str(&c->out), c->off < c->out.len ? c->off : c->out.len);
@@ -387,7 +388,7 @@ static int left_of(const struct http_conn *c, struct iovec v[2])
     return n;
 }
 
-/* False: the socket takes no more now. */
+/* False: the socket is full. */
 static bool run_write(struct http_conn *c)
 {
     struct iovec v[2];
@@ -415,7 +416,7 @@ static bool run_write(struct http_conn *c)
 
 /* ---- the connection ---- */
 
-/* False: it has to wait, for bytes, for room, for an answer, or for its next turn. */
+/* False: it must wait for bytes, for room, for an answer, or for its next turn. */
 static bool step(struct http_conn *c)
 {
     switch (c->phase) {
@@ -431,7 +432,7 @@ static bool step(struct http_conn *c)
     }
 }
 
-/* Goes on as far as it can with what was read. */
+/* Processes what was read, as far as possible. */
 static void run(struct http_conn *c)
 {
     if (c->running)
@@ -469,7 +470,7 @@ void http_conn_ready(void *arg, int events, int error)
     bool quiet = c->phase == HEAD && !c->in.len;
     ssize_t n;
 
-    (void)events, (void)error; /* recv and send say what is wrong */
+    (void)events, (void)error; /* recv and send report the cause */
     if (c->phase == WRITE || c->more) {
         run(c);
         return;

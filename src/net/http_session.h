@@ -1,5 +1,8 @@
-/* What the files of the HTTP server share: http_server.c accepts, http_session.c serves one
- * connection, http_reply.c makes the answers. Each uses those behind it. Nobody else includes this. */
+/*
+ * Shared by the files of the HTTP server: http_server.c accepts, http_session.c serves one
+ * connection, http_reply.c makes the answers. Each uses those after it. No other file includes
+ * this.
+ */
 #ifndef NET_HTTP_SESSION_H
 #define NET_HTTP_SESSION_H
 
@@ -9,7 +12,7 @@
 #include "net/listener.h"
 #include "net/places.h"
 
-#define HTTP_READ_SIZE (32 * 1024) /* of one turn and connection */
+#define HTTP_READ_SIZE (32 * 1024) /* per turn and connection */
 #define HTTP_ANSWER_MAX ((size_t)1 << 30)
 
 enum phase { HEAD = 0, BODY, WAIT, WRITE, LINGER };
@@ -23,26 +26,26 @@ struct http_conn {
     int fd; /* -1 = closed */
     enum phase phase;
     struct buf in;
-    size_t looked;   /* bytes of <in> in which no head ends */
-    bool empty_line; /* one was let pass before the request */
+    size_t looked;   /* bytes of <in> already searched for the end of the head */
+    bool empty_line; /* one was skipped before the request */
     bool ended;      /* the client sends no more */
     bool running;    /* inside run() */
-    bool used;       /* it has asked for something */
-    bool more;       /* <in> has something for the next turn */
-    bool taken;      /* a request was, in this turn: the next has to wait */
+    bool used;       /* has sent a request */
+    bool more;       /* <in> has input for the next turn */
+    bool taken;      /* one request was served in this turn: the next waits */
     bool head_only;  /* the answer has no body: HEAD */
     bool close;      /* after the answer */
     struct http_reply *reply;
-    const struct http_sink *sink; /* of the body that is being read */
+    const struct http_sink *sink; /* of the body being read */
     struct http_chunks chunks;
     bool chunked;
-    uint64_t left;  /* of a body with a length */
-    uint64_t got;   /* of the body */
-    uint64_t paced; /* <got> when the pace was last looked at; in LINGER bytes thrown away */
-    struct buf out; /* head of the answer, and its body unless it is shared */
-    struct http_body *body; /* sent behind <out>; NULL = none */
-    size_t off;             /* sent of both */
-    size_t held;            /* of server->held: what <in> and <out> take */
+    uint64_t left;          /* of a body with a length */
+    uint64_t got;           /* of the body */
+    uint64_t paced;         /* <got> at the last pace check; in LINGER the bytes discarded */
+    struct buf out;         /* head of the answer, and its body unless it is shared */
+    struct http_body *body; /* sent after <out>; NULL = none */
+    size_t off;             /* bytes sent of both */
+    size_t held;            /* part of server->held: memory of <in> and <out> */
     char peer[LISTENER_PEER_SIZE];
 };
 
@@ -53,7 +56,7 @@ struct http_body {
 };
 
 struct http_reply {
-    struct http_conn *conn; /* NULL = the client has gone */
+    struct http_conn *conn; /* NULL = the client has disconnected */
     void *data;
     struct buf headers;
     struct list node; /* server->replies */
@@ -68,9 +71,9 @@ struct http_server {
     const struct http_sink *sinks[HTTP_SINKS_MAX];
     unsigned nsinks;
     struct places places;
-    uint64_t held; /* bytes: half requests, answers that are not read yet */
+    uint64_t held; /* bytes: partial requests, unread answers */
     struct list dead, replies;
-    struct loop_task bury;
+    struct loop_task free_dead;
     struct http_server_stats stats;
     bool freeing;
 };
@@ -78,7 +81,7 @@ struct http_server {
 /* ---- http_reply.c ---- */
 struct http_reply *http_reply_new(struct http_conn *c);
 void http_reply_free(struct http_reply *r);
-/* Lays the answer out in its connection's <out> and <body>: <b>, or a copy of <body>. */
+/* Writes the answer to its connection's <out> and <body>: <b>, or a copy of <body>. */
 void http_reply_put(struct http_reply *r, int status, const char *type, struct str body,
                     struct http_body *b);
 
@@ -87,9 +90,9 @@ void http_reply_put(struct http_reply *r, int status, const char *type, struct s
 void http_conn_begin(struct http_conn *c);
 void http_conn_ready(void *arg, int events, int error);
 void http_conn_timer(void *arg);
-/* Takes it out at once; it is freed at the end of the turn. */
+/* Unlinks it at once; it is freed at the end of the turn. */
 void http_conn_close(struct http_conn *c);
-/* Closes it to make room for another. */
+/* Closes it for another connection. */
 void http_conn_evict(struct place *p);
 struct http_conn *http_conn_of(const struct place *p);
 

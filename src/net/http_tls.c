@@ -1,8 +1,8 @@
 /*
- * Certificates for curl: it makes an SSL_CTX for every connection, and this gives each of them the
- * roots, client certificate and names to verify of the origin's tls_config, so that curl parses no
- * bundle (200 KB of PEM) and HTTP verifies exactly as net/conn.h does: OpenSSL checks the name
- * (X509_VERIFY_PARAM), curl's own check is off.
+ * Certificates for curl. curl creates an SSL_CTX for every connection. This file gives each of them
+ * the roots, client certificate and names of the origin's tls_config. So curl parses no bundle (200
+ * KB of PEM), and HTTP verifies exactly as net/conn.h does: OpenSSL checks the name
+ * (X509_VERIFY_PARAM), and curl's own check is off.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "net/http_internal.h"
 
-/* curl tells "certificate problem: <reason>" only; people need to know which certificate. */
+/* curl reports only "certificate problem: <reason>"; this adds which certificate. */
 static int verify_chain(X509_STORE_CTX *store, void *arg)
 {
     struct http_origin *o = arg;
@@ -65,7 +65,7 @@ static CURLcode share_ctx(CURL *easy, void *ctx, void *arg)
     return CURLE_OK;
 }
 
-/* tls_client() knows what servername= and insecure= mean, so its SSL is asked. */
+/* tls_client() knows what servername= and insecure= mean, so its SSL is the source. */
 int http_tls_init(struct http_origin *o, char **name, struct err *e)
 {
     SSL *ssl = tls_client(o->cfg.tls_config, o->cfg.url->host, e);
@@ -91,10 +91,10 @@ void http_tls_setup(struct http_call *call)
 
     (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, o->insecure ? 0L : 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L); /* OpenSSL does: see above */
+    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L); /* OpenSSL checks it: see above */
     (void)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
     (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    /* curl would keep the roots that the first origin gave it, for all others of the multi. */
+    /* Otherwise curl would reuse the first origin's roots for all others of the multi. */
     (void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     (void)curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, share_ctx);
     (void)curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, call);

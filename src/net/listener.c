@@ -1,6 +1,6 @@
 /*
- * Says why a port cannot be had. When there are no file descriptors left, accept() is tried again
- * after a pause, not in a spin.
+ * Reports why a port is unavailable. When no file descriptor is left, accept() is retried after a
+ * pause, so that the loop does not spin.
  */
 #include "net/listener.h"
 
@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 
-#define BACKLOG 1024 /* a probe that finds the queue full comes again after a second */
+#define BACKLOG 1024 /* a probe that finds the queue full retries after a second */
 #define ACCEPTS_PER_TURN 32
 #define PAUSE_MS 500 /* after EMFILE and the like */
 
@@ -42,7 +42,7 @@ static void on_ready(void *arg, int events, int error)
 {
     struct listener *hl = arg;
 
-    (void)events, (void)error; /* accept4 says what is wrong */
+    (void)events, (void)error; /* accept4 reports the cause */
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = accept4(hl->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 

@@ -1,6 +1,6 @@
 /*
- * See local.h. An address has room for 107 bytes of a path, so the directory is opened and named by
- * its descriptor.
+ * See local.h. A socket address holds 107 bytes of a path, so the directory is opened and addressed
+ * by its descriptor.
  */
 #include "net/local.h"
 
@@ -32,7 +32,7 @@ static int open_dir(const char *dir, struct err *e)
     return fd < 0 ? err_sys(e, errno, "cannot open %s", dir) : fd;
 }
 
-/* Somebody listens there: also when he does not accept. */
+/* True when a process listens there, also when it does not accept. */
 static bool answers(int dir, const char *name)
 {
     struct sockaddr_un sa = address_of(dir, name, "");
@@ -42,11 +42,11 @@ static bool answers(int dir, const char *name)
     if (fd < 0)
         return false;
     yes = connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN;
-    (void)close(fd); /* nothing was said */
+    (void)close(fd); /* nothing was sent */
     return yes;
 }
 
-/* Made under another name, so that what lies at <name> always answers. */
+/* Created under another name and renamed, so that the socket at <name> always answers. */
 static int bind_at(int fd, int dir, const char *name)
 {
     struct sockaddr_un sa = address_of(dir, name, TEMPORARY);
@@ -77,10 +77,10 @@ int local_listen(const char *dir, const char *name, struct stat *id, struct err 
         goto out;
     (void)err_sys(e, errno, "cannot listen at %s/%s", dir, name);
     if (fd >= 0)
-        (void)close(fd); /* nobody came */
+        (void)close(fd); /* no client has connected */
     fd = -1;
 out:
-    (void)close(at); /* only a name */
+    (void)close(at); /* only used for its name */
     return fd;
 }
 
@@ -99,10 +99,10 @@ int local_connect(const char *dir, const char *name, unsigned wait_s, struct err
         connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
         (void)err_sys(e, errno, "%s/%s", dir, name);
         if (fd >= 0)
-            (void)close(fd); /* nothing was said */
+            (void)close(fd); /* nothing was sent */
         fd = -1;
     }
-    (void)close(at); /* only a name */
+    (void)close(at); /* only used for its name */
     return fd;
 }
 
@@ -121,7 +121,7 @@ bool local_is(const char *dir, const char *name, const struct stat *id)
     bool yes = at >= 0 && is_at(at, name, id);
 
     if (at >= 0)
-        (void)close(at); /* only a name */
+        (void)close(at); /* only used for its name */
     return yes;
 }
 
@@ -133,6 +133,6 @@ void local_remove(const char *dir, const char *name, const struct stat *id)
     if (at < 0)
         return;
     if (is_at(at, name, id))
-        (void)unlinkat(at, name, 0); /* what stays is replaced by the next start */
-    (void)close(at);                 /* only a name */
+        (void)unlinkat(at, name, 0); /* a leftover is replaced by the next start */
+    (void)close(at);                 /* only used for its name */
 }

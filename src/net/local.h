@@ -1,7 +1,4 @@
-/*
- * Unix sockets that lie in a directory, by name. The path may be longer than a socket's address has
- * room for.
- */
+/* Unix sockets in a directory, by name. The path may be longer than a socket address allows. */
 #ifndef NET_LOCAL_H
 #define NET_LOCAL_H
 
@@ -10,15 +7,15 @@
 
 #include "base/err.h"
 
-/* Listens at <dir>/<name>, mode 0600; <dir> has to be there. A socket that nobody listens on any
- * more is replaced in one step. <id>: how the file looks now. The descriptor, non-blocking; -1 with
- * e->code EADDRINUSE when somebody answers there, or another cause. */
+/* Listens at <dir>/<name>, mode 0600; <dir> must exist. A stale socket is replaced atomically.
+ * <id>: the file's current stat. Returns the non-blocking descriptor; -1 with e->code EADDRINUSE
+ * when a process answers there, or another cause. */
 int local_listen(const char *dir, const char *name, struct stat *id, struct err *e);
-/* A blocking connection to it; each read and write waits <wait_s> at most. */
+/* A blocking connection to it. Each read and write waits <wait_s> at most. */
 int local_connect(const char *dir, const char *name, unsigned wait_s, struct err *e);
-/* Whether <dir>/<name> is still the file that <id> was. */
+/* True when <dir>/<name> is still the file of <id>. */
 bool local_is(const char *dir, const char *name, const struct stat *id);
-/* Removes it if it is. */
+/* Removes it if local_is() holds. */
 void local_remove(const char *dir, const char *name, const struct stat *id);
 
 #endif

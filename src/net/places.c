@@ -57,7 +57,7 @@ struct place *places_victim(struct places *ps, bool (*eligible)(void *arg, const
     return best;
 }
 
-/* The new one is counted with its host already. */
+/* The new connection is already counted for its host. */
 static bool makes_room(void *arg, const struct place *p)
 {
     const struct place_host *newcomer = arg;
@@ -95,7 +95,7 @@ bool places_enter(struct places *ps, struct place *p, int fd, char address[LISTE
     struct place_host *h;
     bool room;
 
-    (void)getpeername(fd, (struct sockaddr *)&sa, &len); /* gone already: "unknown" */
+    (void)getpeername(fd, (struct sockaddr *)&sa, &len); /* already disconnected: "unknown" */
     listener_address((const struct sockaddr *)&sa, address);
     *p = (struct place){.use = PLACE_SPARE};
     list_init(&p->node);

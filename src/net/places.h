@@ -1,16 +1,16 @@
 /*
- * Who has the places of a listener: so many connections at all, and so many of one address. When
- * they are taken, a connection that has shown nothing yet makes room for a new one, and it is the
- * oldest of the address that has most: who comes with many connections crowds out his own.
+ * Places of a listener: a limit on connections in total, and one per address. When they are taken,
+ * a new connection evicts one that has shown nothing yet: the oldest of the address that has most.
+ * So an address with many connections evicts its own.
  *
- *   IDLE   asks for nothing: makes room for anybody
- *   SPARE  new, half a request, an unfinished handshake, an answer that is not read: makes room for
- *          an address that has no more than its own
- *   BUSY   is at work: makes room for an address that has fewer
- *   KEPT   makes no room
+ *   IDLE   has no request: evicted for any address
+ *   SPARE  new, a partial request, an unfinished handshake, an unread answer: evicted for an
+ *          address that has no more than its own
+ *   BUSY   is at work: evicted for an address that has fewer
+ *   KEPT   never evicted
  *
- * Beyond these there may be places for guests, of which the oldest always makes room: so a new
- * connection is let in whatever the others do, for as long as its owner allows.
+ * Beyond these there may be places for guests. The oldest guest is always evicted. So a new
+ * connection is accepted whatever the others do, for as long as its owner allows.
  */
 #ifndef NET_PLACES_H
 #define NET_PLACES_H
@@ -30,7 +30,7 @@ struct place_host {
 
 /* Embedded in a connection. */
 struct place {
-    struct list node; /* places->all: by when it got its use, oldest first */
+    struct list node; /* places->all: ordered by the last change of use */
     struct place_host *host;
     enum place_use use;
     bool guest;
@@ -39,26 +39,26 @@ struct place {
 struct places {
     struct map hosts; /* of struct place_host, by address */
     struct list all;
-    unsigned n, guests; /* <n> without guests */
+    unsigned n, guests; /* <n> does not count guests */
     unsigned max, per_host, guests_max;
-    /* Closes the connection: places_leave() before it returns. */
+    /* Closes the connection. It must call places_leave() before it returns. */
     void (*evict)(struct place *p);
 };
 
-/* At most 1,000 or so: who makes room is looked for among all. */
+/* <max> is at most about 1,000: eviction searches all. */
 void places_init(struct places *ps, unsigned max, unsigned per_host, unsigned guests_max,
                  void (*evict)(struct place *p));
-/* All have left. */
+/* All places must have been left. */
 void places_release(struct places *ps);
-/* A place for the connection <fd>, SPARE. False: there is none; p->host is NULL. Its peer's address
- * into <address> in any case. */
+/* Enters the connection <fd> as SPARE. False: no place, and p->host is NULL. Writes its peer's
+ * address to <address> in any case. */
 bool places_enter(struct places *ps, struct place *p, int fd, char address[LISTENER_PEER_SIZE]);
-/* Sets the use; a place that gets another one is the youngest of it. */
+/* Sets the use. A place whose use changes becomes the youngest of that use. */
 void places_set(struct places *ps, struct place *p, enum place_use use);
-/* Who makes room next among those that <eligible> agrees to; NULL = nobody. KEPT never. */
+/* The next place to evict among those that <eligible> accepts; NULL = none. Never a KEPT one. */
 struct place *places_victim(struct places *ps, bool (*eligible)(void *arg, const struct place *p),
                             void *arg);
-/* Once; a place that was never entered is fine. */
+/* Call it once. A place that was never entered is fine. */
 void places_leave(struct places *ps, struct place *p);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * race.h. Watchers and the timer only take notes; all decisions fall in one task, so that the end
- * of an attempt never meets itself on the stack.
+ * race.h. Watchers and the timer only record events; one task makes all decisions, so that ending
+ * an attempt is never re-entered.
  */
 #include "net/race.h"
 
@@ -16,9 +16,9 @@
 
 struct attempt {
     struct race *race;
-    int fd;                /* owned; -1 = not under way */
+    int fd;                /* owned; -1 = not in progress */
     struct loop_fd *watch; /* owned */
-    bool settled;          /* connected or failed: ask the socket */
+    bool settled;          /* connected or failed: see SO_ERROR */
 };
 
 struct race {
@@ -28,10 +28,10 @@ struct race {
     void *arg;
     struct dns_addrs addrs;
     struct attempt attempts[ADDRESSES_MAX];
-    unsigned started; /* addresses taken up so far; attempts[i] belongs to addrs.list[i] */
+    unsigned started; /* addresses tried so far; attempts[i] belongs to addrs.list[i] */
     unsigned running;
-    bool next_due; /* start another although one is running */
-    bool tried;    /* a connect was tried: its error says more than a policy's */
+    bool next_due; /* start another although one is in progress */
+    bool tried;    /* a connect was tried: its error is preferred to a policy's */
     struct err last;
     struct loop_timer *timer;
     struct loop_task task;
@@ -79,7 +79,7 @@ static void on_attempt(void *arg, int events, int error)
 {
     struct attempt *a = arg;
 
-    (void)events, (void)error; /* SO_ERROR knows more */
+    (void)events, (void)error; /* SO_ERROR has the cause */
     a->settled = true;
     loop_fd_set(a->watch, 0);
     loop_task_post(a->race->loop, &a->race->task);
@@ -93,9 +93,9 @@ static void on_timer(void *arg)
     loop_task_post(r->loop, &r->task);
 }
 
-/* A host that vanished is noticed within a minute. Behind a slow peer not more than a batch waits
- * in the kernel: 4 MB of one stream ahead of another's line would be unfair, and much to send
- * again. None of these can fail on a fresh TCP socket. */
+/* A host that vanished is noticed within a minute. Behind a slow peer at most one batch waits in
+ * the kernel: 4 MB of one stream ahead of another's line would be unfair, and much to resend. None
+ * of these can fail on a fresh TCP socket. */
 static void set_options(int fd)
 {
     static const int on = 1, idle_s = 30, interval_s = 10, probes = 3;
@@ -110,7 +110,7 @@ static void set_options(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
-/* 0 when the attempt is under way, else an errno. */
+/* 0 when the attempt is in progress, else an errno. */
 static int attempt_start(struct race *r, unsigned i)
 {
     struct attempt *a = &r->attempts[i];
@@ -138,7 +138,7 @@ static int attempt_start(struct race *r, unsigned i)
     return 0;
 }
 
-/* Looks at the attempts that settled. The index of one that is connected, or -1. */
+/* Checks the settled attempts. Returns the index of a connected one, or -1. */
 static int find_winner(struct race *r)
 {
     for (unsigned i = 0; i < r->started; i++) {
@@ -151,7 +151,7 @@ static int find_winner(struct race *r)
             continue;
         if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
             error = errno;
-        /* An error that was already fetched (as by the poll) leaves a socket without a peer. */
+        /* When the error was already fetched (as by the poll), the socket has no peer. */
         if (!error && getpeername(a->fd, (struct sockaddr *)(void *)&peer, &peer_len) < 0)
             error = ECONNREFUSED;
         if (!error)

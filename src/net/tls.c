@@ -1,12 +1,12 @@
 /*
- * tls.h on OpenSSL. What is worth knowing:
+ * tls.h on OpenSSL. Two design notes:
  *
  * - The system's roots are looked up one by one in the hashed directory (/etc/ssl/certs) when a
- * chain needs them, by one X509_STORE for the whole process: parsing the bundle instead costs about
- * 3 MB for every SSL_CTX. A lookup is a read of a small local file, during a handshake. Only where
- * there is no hashed directory the bundle is parsed, once.
+ *   chain needs them, by one X509_STORE for the whole process. Parsing the bundle instead costs
+ *   about 3 MB for every SSL_CTX. A lookup reads a small local file, during a handshake. Only where
+ *   there is no hashed directory, the bundle is parsed, once.
  * - OpenSSL forgets the certificate that failed, so the verify callback keeps its subject with the
- * SSL for tls_error().
+ *   SSL for tls_error().
  */
 #include "net/tls_internal.h"
 
@@ -30,7 +30,7 @@ struct tls_config {
     char *servername; /* owned, NULL = the host */
 };
 
-/* Process-wide, made once and constant from then on (the store locks itself). */
+/* Process-wide, made once and constant afterwards (the store locks itself). */
 static struct {
     pthread_once_t once;
     X509_STORE *roots; /* NULL when there was no memory */
@@ -44,7 +44,7 @@ static void subject_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, l
     free(ptr);
 }
 
-/* "3e45d192.0": what c_rehash makes. */
+/* "3e45d192.0": a name made by c_rehash. */
 static bool is_hash_name(const char *name)
 {
     return strlen(name) >= 10 && strspn(name, "0123456789abcdef") == 8 && name[8] == '.';
@@ -64,7 +64,7 @@ static bool has_hashed_certs(const char *path)
     return found;
 }
 
-/* SSL_CERT_DIR and SSL_CERT_FILE are honoured as OpenSSL does. */
+/* SSL_CERT_DIR and SSL_CERT_FILE are honoured as in OpenSSL. */
 static void add_system_roots(X509_STORE *store)
 {
     const char *dir = getenv(X509_get_default_cert_dir_env());
@@ -77,12 +77,12 @@ static void add_system_roots(X509_STORE *store)
         (void)X509_LOOKUP_add_dir(by_dir, dir, X509_FILETYPE_PEM);
     if (!file && !has_hashed_certs(dir)) {
         file = X509_get_default_cert_file();
-        /* images that hold nothing but Debian's bundle */
+        /* images that contain only Debian's bundle */
         if (X509_STORE_load_file(store, "/etc/ssl/certs/ca-certificates.crt") == 1)
             file = NULL;
     }
     if (file)
-        (void)X509_STORE_load_file(store, file); /* none: then every chain is refused, by name */
+        (void)X509_STORE_load_file(store, file); /* without one, every chain is refused */
     ERR_clear_error();
 }
 
@@ -195,14 +195,14 @@ static int set_roots(SSL_CTX *ctx, struct str ca, bool only, struct err *e)
     store = X509_STORE_new();
     if (!store)
         return tls_failed(e, "ca");
-    if (only) /* it may be an intermediate certificate: what issued it is of no interest */
+    if (only) /* it may be an intermediate certificate: do not look for its issuer */
         (void)X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
     else
         add_system_roots(store);
     rc = tls_each_cert(ca, "ca", tls_add_root, store, e);
     SSL_CTX_set_cert_store(ctx, store); /* ctx owns it */
-    /* What the owner gave is an anchor, be it a root, an intermediate or the server's own
-     * certificate. */
+    /* The owner's certificates are trust anchors: a root, an intermediate or the server's own
+     * one. */
     (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
     return rc;
 }
@@ -234,7 +234,7 @@ static int set_client_cert(SSL_CTX *ctx, const struct tls_options *o, struct err
 static int set_up(SSL_CTX *ctx, const struct tls_options *o, struct err *e)
 {
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    /* Partial writes: a record at a time, so that the caller learns how far it came. */
+    /* Partial writes: one record at a time, so that the caller learns how much was written. */
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -317,7 +317,7 @@ SSL *tls_client(struct tls_config *t, struct str host, struct err *e)
 
     ERR_clear_error();
     if (want.len > 1 && want.p[want.len - 1] == '.')
-        want.len--; /* the root's dot belongs to DNS, certificates and SNI have none */
+        want.len--; /* the trailing dot belongs to DNS; certificates and SNI have none */
     if (!want.len || want.len > HOST_MAX || memchr(want.p, '\0', want.len)) {
         (void)err_set(e, EINVAL, "tls: no valid name to verify");
         return NULL;

@@ -16,13 +16,13 @@ struct tls_config;
 struct tls_options {
     bool insecure;         /* no certificate checks at all */
     struct str ca;         /* PEM, added to the system's roots; empty = none */
-    bool only_ca;          /* <ca> is all that is trusted */
+    bool only_ca;          /* trust <ca> only */
     struct str cert;       /* client certificate chain, PEM; empty = none */
     struct str key;        /* its key, PEM */
     struct str servername; /* verified and sent as SNI instead of the host; empty = the host */
 };
 
-/* NULL with <e> set when a PEM does not parse. Copies what it needs. */
+/* NULL with <e> set when a PEM does not parse. Copies its arguments. */
 struct tls_config *tls_config_create(const struct tls_options *o, struct err *e);
 void tls_config_free(struct tls_config *t);
 
@@ -31,8 +31,8 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 struct ssl_ctx_st *tls_config_ctx(struct tls_config *t);
 /* A client SSL for <host>: SNI (names only), verification as configured. NULL with <e> set. */
 struct ssl_st *tls_client(struct tls_config *t, struct str host, struct err *e);
-/* Why the last operation on <ssl> failed, for people: verification result and certificate subject,
- * or OpenSSL's queue. */
+/* Why the last operation on <ssl> failed, as text: verification result and certificate subject, or
+ * OpenSSL's error queue. */
 void tls_error(struct ssl_st *ssl, int ret, struct err *e);
 
 #endif

@@ -44,7 +44,7 @@ static bool given(const struct tls_pem *p)
     return *p->text || *p->file;
 }
 
-/* The PEM of <p> into <out>. */
+/* Reads the PEM of <p> into <out>. */
 static int pem_load(const struct tls_pem *p, struct buf *out, struct err *e)
 {
     buf_init(out, PEM_MAX);
@@ -78,7 +78,7 @@ static int use_key(SSL_CTX *ctx, struct str pem, struct err *e)
 
 static int add_more(void *arg, X509 *x, unsigned i)
 {
-    return tls_add_chain(arg, x, i + 1); /* never the first */
+    return tls_add_chain(arg, x, i + 1); /* after the first */
 }
 
 static int add_client_ca(void *arg, X509 *x, unsigned i)
@@ -113,8 +113,8 @@ out:
     return rc;
 }
 
-/* A client that offers protocols has to offer ours (RFC 7301 §3.2); one that offers none may stay.
- */
+/* A client that offers protocols must offer ours (RFC 7301 §3.2); one that offers none is
+ * accepted. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                            const unsigned char *offered, unsigned n, void *arg)
 {
@@ -163,8 +163,8 @@ static SSL_CTX *load(const struct tls_server_options *o, struct err *e)
     return NULL;
 }
 
-/* How the files look now; true when that is new. */
-static bool look(struct tls_server *t)
+/* Reads the files' current stat. True when one has changed. */
+static bool stat_files(struct tls_server *t)
 {
     bool changed = false;
 
@@ -174,7 +174,7 @@ static bool look(struct tls_server *t)
         struct stat st;
 
         if (!*p->file || stat(p->file, &st) < 0)
-            continue; /* being replaced, or gone: what is loaded stays */
+            continue; /* being replaced, or gone: keep what is loaded */
         if (st.st_dev == old->dev && st.st_ino == old->ino && st.st_size == old->size &&
             st.st_mtim.tv_sec == old->mtime.tv_sec && st.st_mtim.tv_nsec == old->mtime.tv_nsec)
             continue;
@@ -189,7 +189,7 @@ struct tls_server *tls_server_create(const struct tls_server_options *o, struct 
     struct tls_server *t = xcalloc(1, sizeof(*t));
 
     t->o = *o;
-    (void)look(t);
+    (void)stat_files(t);
     if (!given(&o->cert) || !given(&o->key))
         (void)err_set(e, EINVAL, "certificate and private key are needed");
     else
@@ -228,7 +228,7 @@ SSL *tls_server_accept(struct tls_server *t, uint64_t now_ms)
 
     if (now_ms >= t->looked_ms + LOOK_MS || !t->looked_ms) {
         t->looked_ms = now_ms ? now_ms : 1;
-        if (look(t))
+        if (stat_files(t))
             reload(t);
     }
     ssl = SSL_new(t->ctx);

@@ -11,8 +11,8 @@
 
 #include "base/mem.h"
 
-/* A record and what the protocol itself may add (alerts, answers to key updates). Full: OpenSSL has
- * to wait. */
+/* Room for a record and what the protocol itself may add (alerts, answers to key updates). When
+ * full, OpenSSL waits. */
 #define OUT_MAX (64 * 1024)
 
 void wire_init(struct wire *w)
@@ -24,12 +24,12 @@ void wire_init(struct wire *w)
 void wire_release(struct wire *w)
 {
     if (w->fd >= 0)
-        (void)close(w->fd); /* nothing to be done about an error */
+        (void)close(w->fd); /* an error cannot be handled here */
     w->fd = -1;
     buf_release(&w->out);
 }
 
-/* As send(2), but 0 = would block and -1 = broken. */
+/* Like send(2), but 0 = would block and -1 = broken. */
 static ssize_t push(struct wire *w, const void *p, size_t n)
 {
     ssize_t k;
@@ -94,7 +94,7 @@ bool wire_flush(struct wire *w)
         buf_consume(&w->out, (size_t)k);
         return false;
     }
-    buf_release(&w->out); /* the next blockage may be hours away */
+    buf_release(&w->out); /* it is rarely needed again soon */
     buf_init(&w->out, OUT_MAX);
     return true;
 }

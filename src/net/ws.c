@@ -1,7 +1,7 @@
 /*
- * See ws.h. What goes out waits in <out>, whole frames only, so a control frame can always be
- * appended. At most one Pong of ours is owed: a peer that floods us with Pings gets the latest
- * answered when the socket takes it (RFC 6455 §5.5.3 allows that), and costs no memory.
+ * See ws.h. Output waits in <out>, whole frames only, so a control frame can always be appended. At
+ * most one Pong is pending: of many Pings only the latest is answered when the socket is writable
+ * (RFC 6455 §5.5.3 allows that), so a flood costs no memory.
  */
 #include "net/ws.h"
 
@@ -14,15 +14,15 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define OUT_KEPT (64 * 1024) /* a larger buffer is given back */
+#define OUT_KEPT (64 * 1024) /* a larger buffer is freed */
 #define CONTROL_ROOM 512     /* in <out>, on top of backlog_max */
 
 enum ws_state {
     WS_CONNECTING = 1,
-    WS_ASKING, /* the request is out */
+    WS_ASKING, /* the request was sent */
     WS_OPEN,
-    WS_LEAVING, /* our Close is queued */
-    WS_SPENT,   /* nothing is read or written any more, but the conn's end has not been told */
+    WS_CLOSING, /* our Close is queued */
+    WS_SPENT,   /* nothing is read or written any more, but the conn has not reported its end */
 };
 
 struct ws {
@@ -31,17 +31,17 @@ struct ws {
     const struct ws_ops *ops;
     void *arg;
     enum ws_state state;
-    struct loop_timer *timer; /* owned; for the answer */
+    struct loop_timer *timer; /* owned; deadline of the answer */
     uint64_t answer_timeout_ms;
     char key[WS_KEY_SIZE];
-    struct buf head; /* the answer, while it comes */
+    struct buf head; /* the answer, while it is received */
     struct buf out;
-    size_t off;           /* so much of it is taken */
+    size_t off;           /* bytes of it already sent */
     uint8_t masks[2][4];  /* of the last message and its Ping */
-    size_t put_by;        /* so many bytes of these were let go ... */
-    uint64_t put_by_hash; /* ... and must be these when they come again */
+    size_t put_by;        /* bytes of these that were released ... */
+    uint64_t put_by_hash; /* ... and their hash: ws_again() must bring the same */
     struct ws_parser parser;
-    uint8_t pong[WS_CONTROL_MAX]; /* owed */
+    uint8_t pong[WS_CONTROL_MAX]; /* pending */
     size_t pong_len;
     bool pong_due;
     struct ws_end end;
@@ -79,7 +79,7 @@ static void push(struct ws *w)
     if (ws_backlog(w))
         return; /* <writable> follows */
     if (w->state == WS_ASKING)
-        explicit_bzero(w->out.p, w->out.len); /* it held credentials */
+        explicit_bzero(w->out.p, w->out.len); /* it contained credentials */
     w->off = 0;
     buf_clear(&w->out);
     if (w->out.cap > OUT_KEPT)
@@ -103,7 +103,7 @@ static int add_frame(struct ws *w, enum ws_opcode op, struct str payload)
     uint8_t mask[4];
 
     if (w->put_by)
-        return -1; /* it would stand in the middle of another */
+        return -1; /* the last frame is incomplete: no other may follow */
     make_masks(mask, sizeof(mask));
     skip_taken(w);
     return ws_frame_add(&w->out, op, payload, mask);
@@ -162,10 +162,10 @@ static void answer_ping(struct ws *w)
         push(w);
 }
 
-/* What was queued before and the Close itself are out, or the socket will never take them. */
+/* Closes when the queued bytes and the Close are sent, or can never be sent. */
 static void leave(struct ws *w)
 {
-    if (w->state == WS_LEAVING && !ws_backlog(w))
+    if (w->state == WS_CLOSING && !ws_backlog(w))
         conn_shutdown(w->conn);
 }
 
@@ -175,8 +175,8 @@ void ws_close(struct ws *w, enum ws_close_code code)
 
     if (w->state != WS_OPEN)
         return;
-    (void)add_frame(w, WS_CLOSE, str_make(payload, 2)); /* else there is none */
-    w->state = WS_LEAVING;
+    (void)add_frame(w, WS_CLOSE, str_make(payload, 2)); /* otherwise without a payload */
+    w->state = WS_CLOSING;
     w->put_by = 0;
     push(w);
     leave(w);
@@ -221,7 +221,7 @@ static void take_frames(struct ws *w, struct str in)
     struct ws_event ev;
     int rc;
 
-    while (w->state == WS_OPEN || w->state == WS_LEAVING) {
+    while (w->state == WS_OPEN || w->state == WS_CLOSING) {
         rc = ws_parse(&w->parser, &in, &ev, &w->end.err);
         if (rc == 0)
             break;
@@ -274,7 +274,7 @@ static void on_readable(void *arg)
     }
 }
 
-/* ---- the rest of the conn's callbacks ---- */
+/* ---- other callbacks of the conn ---- */
 
 static void on_opened(void *arg)
 {
@@ -324,7 +324,7 @@ static void on_timeout(void *arg)
 
 static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, on_ended};
 
-/* ---- birth and end ---- */
+/* ---- life cycle ---- */
 
 struct ws *ws_create(struct loop *l, struct dns *dns, const struct ws_config *cfg,
                      const struct ws_ops *ops, void *arg)

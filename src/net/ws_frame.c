@@ -1,9 +1,9 @@
 /*
- * See ws_frame.h. Strict where RFC 6455 says that a client fails the connection: reserved bits,
- * masked frames, unknown opcodes, control frames that are long or in pieces, lengths not written in
- * the shortest way, continuations of nothing, close codes that may not be sent.
+ * See ws_frame.h. Strict where RFC 6455 makes a client fail the connection: reserved bits, masked
+ * frames, unknown opcodes, control frames that are long or fragmented, lengths not in the shortest
+ * form, a continuation without a message, reserved close codes.
  *
- * Text that a server sends is not checked for UTF-8: nobody reads it.
+ * Text from a server is not checked for UTF-8: it is discarded.
  */
 #include "net/ws_frame.h"
 
@@ -18,7 +18,7 @@
 #define LENGTH_16 126
 #define LENGTH_64 127
 
-/* ---- making frames ---- */
+/* ---- building frames ---- */
 
 static char *put_masked(char *d, struct str s, const uint8_t mask[4])
 {
@@ -59,7 +59,7 @@ int ws_frame_add(struct buf *out, enum ws_opcode op, struct str payload, const u
     return 0;
 }
 
-/* ---- understanding them ---- */
+/* ---- parsing frames ---- */
 
 static int fail(struct ws_parser *p, struct err *e, const char *what)
 {
@@ -72,7 +72,7 @@ static bool is_control(enum ws_opcode op)
     return op >= WS_CLOSE;
 }
 
-/* How long the head is, as far as its first two bytes tell. */
+/* Length of the head, as far as the first two bytes tell. */
 static unsigned head_size(const struct ws_parser *p)
 {
     unsigned n = p->head_len < 2 ? 0 : p->head[1] & LENGTH;

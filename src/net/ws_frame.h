@@ -1,9 +1,9 @@
 /*
- * WebSocket frames (RFC 6455 §5), the client's side: making masked frames, and understanding what a
- * server sends. Bytes in, events out; it knows neither connections nor drains.
+ * WebSocket frames (RFC 6455 §5), client side: building masked frames, and parsing those of a
+ * server. Bytes in, events out; it knows neither connections nor drains.
  *
- * A server's messages are counted and thrown away, so nothing is ever allocated for what a peer
- * says: a control frame has 125 bytes at most, and those are kept in the parser.
+ * A server's messages are counted and discarded, so nothing is allocated for a peer. A control
+ * frame has 125 bytes at most; those are kept in the parser.
  */
 #ifndef NET_WS_FRAME_H
 #define NET_WS_FRAME_H
@@ -16,7 +16,7 @@
 
 #define WS_CONTROL_MAX 125            /* payload of a control frame */
 #define WS_HEADER_MAX 14              /* of a frame, with mask */
-#define WS_INCOMING_MAX (1024 * 1024) /* one message of the peer's */
+#define WS_INCOMING_MAX (1024 * 1024) /* one message of the peer */
 
 enum ws_opcode {
     WS_CONTINUATION = 0,
@@ -45,7 +45,7 @@ enum ws_close_code {
 };
 
 /* Appends one whole frame, masked with <mask>, which must be new and unpredictable for each frame.
- * -1 when <out> may not hold it. */
+ * -1 when it exceeds <out>'s cap. */
 int ws_frame_add(struct buf *out, enum ws_opcode op, struct str payload, const uint8_t mask[4]);
 
 struct ws_parser {
@@ -54,23 +54,23 @@ struct ws_parser {
     bool in_payload;
     bool in_message; /* a fragmented message has begun */
     enum ws_opcode op;
-    uint64_t left;    /* payload bytes of this frame still to come */
+    uint64_t left;    /* payload bytes of this frame to come */
     uint64_t message; /* bytes of the message so far */
     uint8_t control[WS_CONTROL_MAX];
     unsigned control_len;
-    enum ws_close_code failed; /* what to close with; set with -1 */
+    enum ws_close_code failed; /* close code to send; set with -1 */
 };
 
 /* A control frame. */
 struct ws_event {
     enum ws_opcode op; /* WS_PING, WS_PONG, WS_CLOSE */
     struct str
-        payload;   /* points into the parser; until it is called again. Of a Close: the reason */
+        payload;   /* points into the parser, valid until the next call. Of a Close: the reason */
     uint16_t code; /* of a Close */
 };
 
-/* Takes bytes off <*in>. 1 = <out> is a control frame, and there may be more; 0 = <*in> is used up;
- * -1 = the peer does not keep to the protocol: <e> says how, p->failed what to close with. */
+/* Consumes bytes of <*in>. 1 = <out> is a control frame, and more may follow; 0 = <*in> is used up;
+ * -1 = protocol error: <e> says which, p->failed is the close code. */
 int ws_parse(struct ws_parser *p, struct str *in, struct ws_event *out, struct err *e);
 
 #endif

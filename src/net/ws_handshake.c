@@ -1,6 +1,6 @@
 /*
- * See ws_handshake.h. An answer other than a faultless 101 is no WebSocket: neither redirects nor
- * demands for credentials are followed here, they are for the drain to judge.
+ * See ws_handshake.h. Any answer other than a valid 101 is a failure. Redirects and demands for
+ * credentials are not followed here; the drain handles them.
  */
 #include "net/ws_handshake.h"
 
@@ -26,7 +26,7 @@ void ws_key(char key[WS_KEY_SIZE])
     (void)EVP_EncodeBlock((unsigned char *)key, random, sizeof(random)); /* always 24 */
 }
 
-/* What a server that understood the key answers. */
+/* The expected Sec-WebSocket-Accept. */
 static void accept_of(const char key[WS_KEY_SIZE], char out[ACCEPT_SIZE])
 {
     char text[WS_KEY_SIZE + sizeof(GUID)];
@@ -90,11 +90,11 @@ int ws_basic(struct buf *out, struct str user, struct str password)
     return rc;
 }
 
-/* ---- the answer ---- */
+/* ---- answer ---- */
 
-/* What its fields say. */
+/* Results of the header checks. */
 struct fields {
-    unsigned upgrade, connection, accept; /* so many good ones */
+    unsigned upgrade, connection, accept; /* number of valid ones */
     bool wrong_accept, extension, protocol;
 };
 
@@ -172,7 +172,7 @@ static bool next_line(struct str *rest, struct str *line)
     return true;
 }
 
-/* Reads one head off <*rest>. 1 = it is whole, 0 = more has to come, -1 = it is no answer. */
+/* Reads one head from <*rest>. 1 = complete, 0 = more is needed, -1 = not an answer. */
 static int take_head(struct str *rest, const char *accept, struct fields *f, struct ws_answer *a,
                      struct err *e)
 {
@@ -195,7 +195,7 @@ static int take_head(struct str *rest, const char *accept, struct fields *f, str
     return 0;
 }
 
-/* 100 Continue, 103 Early Hints and the like: the answer is still to come (RFC 9110 §15.2). */
+/* 100 Continue, 103 Early Hints and the like: the final answer follows (RFC 9110 §15.2). */
 static bool is_interim(int status)
 {
     return status >= 100 && status < 200 && status != 101;
