@@ -1,21 +1,21 @@
 /*
- * elastic: two lines of NDJSON for each record, as Elasticsearch's and OpenSearch's _bulk wants
+ * elastic: two lines of NDJSON for each record, as _bulk of Elasticsearch and OpenSearch expects
  * them (docs/formats.md#elasticsearch): the action, then the document.
  *
  *   {"create":{"_index":"web.shop","_id":"0123456789abcdef-1f-89abcdef"}}
  *   {"@timestamp":"…","hostname":"…","tag":"…","message":"…","severity":6,"facility":1,…}
  *
- * The _id makes sending again harmless: `create` of an id that is there already is a conflict and
- * not a second document. It is the record's place (segment and offset) and a hash of what it says.
- * The place alone would do but for two cases in which a line would be lost silently to a conflict
- * with another one: a file that was truncated in place, whose offsets begin again, and files of two
- * nodes whose file systems keep no birth time.
+ * The _id makes resending idempotent: `create` of an existing id is a conflict and adds no second
+ * document. It consists of the record's place (segment and offset) and a hash of its text. The
+ * place alone is not unique in two cases, in which a line would be lost silently to a conflict: a
+ * file that was truncated in place, whose offsets begin again, and files of two nodes whose file
+ * systems keep no birth time.
  *
  * `max` shortens the message so that the document (not the action) is no longer than that.
  *
- * Views: head = the action up to the id's value, its date written over for each record at the
- * places listed in front of it; mid = from the time's value to the message; tail = everything after
- * the message, up to the "std" of the stream's name.
+ * Views: head = the action up to the id's value (its date is overwritten for each record at the
+ * places listed in front of it); mid = from the time's value to the message; tail = everything
+ * after the message, up to the "std" of the stream's name.
  */
 #include <endian.h>
 
@@ -33,7 +33,7 @@
 
 /* ---- the index's name ---- */
 
-/* The characters that no name may hold, and capitals. */
+/* Characters that an index name must not contain, and capitals. */
 static bool legal(char c)
 {
     return (unsigned char)c > ' ' && (unsigned char)c < 0x7f && !strchr("\\/*?\"<>|,#:%", c) &&
@@ -71,7 +71,7 @@ bool format_index_valid(struct str s)
     return len && len <= INDEX_MAX && dates <= DATES_MAX;
 }
 
-/* <name> made legal, behind what stands between <start> and <d> already. */
+/* Writes <name> as a legal index name at <d>; the name began at <start>. */
 static char *put_legal(char *d, char *start, struct str name)
 {
     for (size_t i = 0; i < name.len && d - start < INDEX_MAX; i++) {
@@ -94,7 +94,7 @@ static char *put_default(char *d, const struct formatter *f, const struct identi
     return put_legal(format_put(d, STR("logtrain-")), d, id->namespace);
 }
 
-/* In front of the head: how many dates, then for each its kind and where it is in the head. */
+/* In front of the head: the number of dates, then each one's kind and position in the head. */
 #define DATE_SIZE 3
 
 static char *put_index(char *d, const char *head, struct str index, char *dates)
@@ -156,7 +156,7 @@ static uint64_t hash_text(uint64_t h, struct str s)
     return mix(h, word);
 }
 
-/* Only of what the file says: a time that we gave it would be another one the next time. */
+/* Uses only data of the file: a time that we assigned would differ the next time. */
 static size_t put_id(char out[ID_MAX], const struct record *r)
 {
     static const char hex[] = "0123456789abcdef";
@@ -173,7 +173,7 @@ static size_t put_id(char out[ID_MAX], const struct record *r)
 
 static size_t tail_len(const struct formatter *f, const struct record *r)
 {
-    if (r->syslog) /* whose identity has no stream's name */
+    if (r->syslog) /* such an identity has no stream name */
         return f->tail.len - 1 + format_digits(r->syslog->pri >> 3) +
                format_received_len(r, true, "");
     return r->flags & RECORD_RAW ? f->tail.len - STREAM_KEY.len : f->tail.len + STR("out\"").len;
@@ -191,7 +191,7 @@ static char *put_tail(char *d, const struct formatter *f, const struct record *r
             *d++ = (char)('0' + facility / 10);
         *d++ = (char)('0' + facility % 10);
         d = format_received_put(d, r, true, "");
-    } else if (r->flags & RECORD_RAW) { /* of a file that does not say which stream it was */
+    } else if (r->flags & RECORD_RAW) { /* of a file that does not record the stream */
         d = format_put(d, str_head(f->tail, tail_len(f, r)));
     } else {
         d = format_put(d, f->tail);
@@ -247,7 +247,7 @@ char *format_elastic_lay_out(struct formatter *f, const struct identity *id)
     mid = d;
     d = format_put(d, STR("\",\"hostname\":\""));
     d = format_json_put(d, id->hostname);
-    if (!id->network) { /* whose records have each their own */
+    if (!id->network) { /* network records have their own */
         d = format_put(d, STR("\",\"tag\":\""));
         d = format_json_put(d, id->tag);
     }
@@ -256,7 +256,7 @@ char *format_elastic_lay_out(struct formatter *f, const struct identity *id)
 
     tail = d;
     d = format_put(d, STR("\",\"severity\":6,\"facility\":1"));
-    if (!id->network) { /* whose records end in their facility, and may have a namespace */
+    if (!id->network) { /* network records end in their facility and may have a namespace */
         d = format_put_known(d, "namespace", id->namespace);
         d = format_put_known(d, "pod", id->pod);
         d = format_put_known(d, "container", id->container);

@@ -1,7 +1,7 @@
 /*
- * What the encoders need to know of a time beyond its text: seconds since the epoch (GELF), the
- * date in UTC (Elasticsearch's daily indices). The text is known to be well-formed; a day that its
- * month does not have is the next month's.
+ * What the encoders need of a time beyond its text: seconds since the epoch (GELF), the date in UTC
+ * (Elasticsearch's daily indices). The text is known to be well-formed. A day beyond its month's
+ * end counts into the next month.
  */
 #include "formats/format_internal.h"
 
@@ -38,7 +38,7 @@ static void put_date(char out[8], int64_t days)
         out[i] = (char)('0' + date % 10);
 }
 
-/* What is to be added to the text's clock to get UTC. */
+/* Seconds to add to the text's clock to get UTC. */
 static int64_t zone_seconds(struct str t)
 {
     const char *z = t.p + t.len - 6;

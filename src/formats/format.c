@@ -1,7 +1,7 @@
 /*
- * The frame around the encoders: making a formatter, and the names of formats. Called by the drains
- * for every line. It knows nothing of batches beyond the buffer it appends to, and keeps nothing
- * from one record to the next. The byte work that the encoders share is in text.c.
+ * The frame around the encoders: creating a formatter, and the names of formats. The drains call it
+ * for every line. It appends to a buffer and keeps no state between records. The byte work that the
+ * encoders share is in text.c.
  */
 #include "formats/format.h"
 
@@ -47,7 +47,7 @@ static struct formatter *create_sized(const struct format_options *o, const stru
     }
     if (!f->add)
         BUG("formats: %d is no format", (int)o->format);
-    f->o.index = f->o.group = (struct str){NULL, 0}; /* laid out; the caller's bytes may go */
+    f->o.index = f->o.group = (struct str){NULL, 0}; /* copied; the caller's bytes may be freed */
     return f;
 }
 
@@ -65,7 +65,7 @@ struct formatter *formatter_create(const struct format_options *o, const struct 
         .network = id->network,
     };
 
-    /* Once to learn the length, then into memory of just that size: there is a formatter for every
+    /* Runs once to measure, then writes into memory of that size: there is a formatter for every
      * cursor. */
     sum += fields.hostname.len + o->index.len + o->group.len;
     formatter_free(create_sized(o, &fields, FORMAT_TEXT_FIXED + 6 * sum, &used));
@@ -92,7 +92,7 @@ static int add_with_id(const struct formatter *f, struct buf *out, const struct 
     return -1;
 }
 
-/* <r> made valid, in the scratch. */
+/* Replaces invalid UTF-8 in <r>, in the scratch buffer. */
 static int add_valid(const struct formatter *f, struct buf *out, const struct record *r,
                      struct str now, bool *cut)
 {
@@ -120,7 +120,7 @@ static int add_valid(const struct formatter *f, struct buf *out, const struct re
     return rc;
 }
 
-/* JSON makes its own texts valid. */
+/* The JSON encoders make their texts valid themselves. */
 static bool must_be_valid(const struct formatter *f, const struct record *r)
 {
     return f->o.valid && (f->o.format == FORMAT_RAW || f->o.format == FORMAT_RFC5424) &&
@@ -134,7 +134,7 @@ int formatter_add(const struct formatter *f, struct buf *out, const struct recor
     struct record ours;
     bool ignored;
 
-    if (f->network && !r->syslog) { /* nobody sent it: it says what was lost */
+    if (f->network && !r->syslog) { /* no sender: a gap record of ours */
         ours = *r;
         ours.syslog = &own;
         r = &ours;

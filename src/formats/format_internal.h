@@ -1,7 +1,6 @@
 /*
- * Private to src/formats: what the encoders share. An encoder's add() works out the exact (or the
- * greatest possible) length of its record, reserves it once, and from then on copies without
- * looking at any bound.
+ * Private to src/formats: shared by the encoders. An encoder's add() computes the exact (or the
+ * greatest possible) length of its record, reserves it once, and then copies without bounds checks.
  */
 #ifndef FORMATS_FORMAT_INTERNAL_H
 #define FORMATS_FORMAT_INTERNAL_H
@@ -18,19 +17,18 @@ struct formatter {
     int (*add)(const struct formatter *f, struct buf *out, const struct record *r, struct str now,
                bool *cut);
     struct format_options o;
-    bool network; /* of a network stream, whose records all have a struct record_syslog */
-    /* What does not change from record to record; views into text[]. Each encoder says what it puts
-     * where. */
+    bool network; /* of a network stream: every record has a struct record_syslog */
+    /* The parts that do not change from record to record; views into text[]. Each encoder documents
+     * its own. */
     struct str head;
     struct str mid;
     struct str tail;
     char text[];
 };
 
-/* The encoders. lay_out() fills in f->add and the views, writing to f->text, of which there are
- * FORMAT_TEXT_FIXED bytes and six for each byte of the identity (twice that for the hostname) and
- * of the options' texts. Returns the end of what it wrote.
- */
+/* The encoders. lay_out() sets f->add and the views, and writes to f->text. That has
+ * FORMAT_TEXT_FIXED bytes, and six for each byte of the identity (twice that for the hostname) and
+ * of the options' texts. Returns the end of the text. */
 #define FORMAT_TEXT_FIXED 1024
 char *format_rfc5424_lay_out(struct formatter *f, const struct identity *id);
 char *format_json_lay_out(struct formatter *f, const struct identity *id);
@@ -46,35 +44,35 @@ static inline char *format_put(char *d, struct str s)
 }
 
 /* ---- text.c ---- */
-/* Length of the well-formed UTF-8 sequence at <p>; or, with *valid false, of the maximal part of
- * one (Unicode 15 §3.9), which is what one U+FFFD stands for. <n> is at least 1. */
+/* Length of the well-formed UTF-8 sequence at <p>. With *valid false, length of the maximal invalid
+ * part (Unicode 15 §3.9) that one U+FFFD replaces. <n> is at least 1. */
 size_t format_utf8(const char *p, size_t n, bool *valid);
 /* Where to cut <s>, which is longer than <room>: at <room>, or just before a character that would
  * be split. */
 size_t format_utf8_cut(struct str s, size_t room);
-/* Makes message and mark (its length) fit into <room>. */
+/* Cuts message and mark (its length) to <room>. */
 void format_cut_text(struct str *msg, size_t *mark, size_t room);
 /* "<segment>-<offset>" in hex; returns its length. */
 size_t format_id(char out[FORMAT_ID_MAX], const struct record *r);
-/* Copies, LF and NUL becoming spaces. Returns the end. */
+/* Copies <s> with LF and NUL replaced by spaces. Returns the end. */
 char *format_put_one_line(char *d, struct str s);
 /* RFC 5424: a header field, a parameter's value. */
 char *format_put_field(char *d, struct str s, size_t max);
 char *format_put_value(char *d, struct str s);
-/* Copies the inside of a JSON string; needs room for what format_json_measure() says, at most 6 *
- * s.len. */
+/* Copies the inside of a JSON string. Needs the room that format_json_measure() returns, at most 6
+ * * s.len. */
 char *format_json_put(char *d, struct str s);
-/* Cuts message and mark so that an object whose other bytes are <fixed> is no longer than `max`;
- * returns how many bytes they become. */
+/* Cuts message and mark so that an object with <fixed> other bytes is no longer than `max`. Returns
+ * their escaped length. */
 size_t format_json_fit(const struct formatter *f, struct str *msg, size_t *mark, size_t fixed,
                        bool *cut);
-/* `,"key":"value"`, unless the value is not known. */
+/* `,"key":"value"`, unless the value is unknown. */
 char *format_put_known(char *d, const char *key, struct str value);
-/* Escaped length of the longest beginning of <s> that does not exceed <limit>; its own length in
- * *used. */
+/* Escaped length of the longest prefix of <s> that does not exceed <limit>; the prefix' own length
+ * in *used. */
 size_t format_json_measure(struct str s, size_t limit, size_t *used);
 
-/* The time to write. The rest relies on it being a well-formed one. */
+/* The time to write. The encoders rely on it being well-formed. */
 static inline struct str format_time(const struct record *r, struct str now)
 {
     struct str t = r->time.len ? r->time : now;
@@ -84,8 +82,8 @@ static inline struct str format_time(const struct record *r, struct str now)
     return t;
 }
 
-/* Length of <t> with at most <digits> digits of the fraction; *body is how much of it stands before
- * the zone. */
+/* Length of <t> with at most <digits> digits of the fraction; *body is the length before the
+ * zone. */
 static inline size_t format_time_len(struct str t, size_t digits, size_t *body)
 {
     size_t zone = t.p[t.len - 1] == 'Z' ? 1 : 6;
@@ -100,13 +98,13 @@ static inline char *format_put_time(char *d, struct str t, size_t body, size_t l
 {
     const char *zone = t.p + t.len - (len - body);
 
-    memcpy(d, t.p, 16); /* twice, for <body> is 19 to 29 */
+    memcpy(d, t.p, 16); /* two copies, because <body> is 19 to 29 */
     memcpy(d + body - 16, t.p + body - 16, 16);
     if (len - body == 1)
         d[body] = *zone;
     else
         memcpy(d + body, zone, 6);
-    if (d[17] == '6') { /* a leap second, which neither RFC 5424 nor Go's parser takes */
+    if (d[17] == '6') { /* a leap second, which neither RFC 5424 nor Go's parser accepts */
         d[17] = '5';
         d[18] = '9';
     }
@@ -114,8 +112,8 @@ static inline char *format_put_time(char *d, struct str t, size_t body, size_t l
 }
 
 /* ---- received.c: records of network inputs (r->syslog) ---- */
-/* `,"<prefix>procid":"…"` and so on, for what there is of tag (when <tag>), procid, msgid and
- * structured data. */
+/* `,"<prefix>procid":"…"` and so on, for each of tag (when <tag>), procid, msgid and structured
+ * data that is present. */
 size_t format_received_len(const struct record *r, bool tag, const char *prefix);
 char *format_received_put(char *d, const struct record *r, bool tag, const char *prefix);
 /* The add() of rfc5424 for such a record. f->head is " HOST ". */
@@ -151,7 +149,8 @@ static inline size_t format_frame_len(const struct formatter *f, size_t len)
     return f->o.framing != FRAMING_NONE;
 }
 
-/* What stands before a record of <len>; returns where the record goes. The room is reserved. */
+/* Writes the framing before a record of <len>. Returns where the record goes. The room is
+ * reserved. */
 static inline char *format_frame_begin(const struct formatter *f, const struct buf *out, size_t len)
 {
     char *d = out->p + out->len;
@@ -171,7 +170,7 @@ static inline char *format_frame_begin(const struct formatter *f, const struct b
     return d;
 }
 
-/* The record ends at <d>. */
+/* Ends the record at <d>. */
 static inline void format_frame_end(const struct formatter *f, struct buf *out, char *d)
 {
     if (f->o.framing == FRAMING_LF)

@@ -1,11 +1,11 @@
 /*
- * gelf: one GELF 1.1 object (docs/formats.md#gelf): what the specification demands, and our own
- * fields as `_name`. Valid JSON on one line whatever the message holds, so that it can be framed by
- * NUL or LF; `max` shortens the message, never the object.
+ * gelf: one GELF 1.1 object (docs/formats.md#gelf): the mandatory fields, and our own as `_name`.
+ * Valid JSON on one line whatever the message contains, so that it can be framed by NUL or LF.
+ * `max` shortens the message, never the object.
  *
- * Receivers refuse a message that is empty or blank (short_message is mandatory), so "-" stands for
- * it. Blank is what any of their languages trims away: Unicode's White_Space, control characters,
- * and the marks that show nothing.
+ * Receivers refuse an empty or blank message (short_message is mandatory), so "-" replaces it.
+ * Blank is what any of their languages trims: Unicode's White_Space, control characters, and
+ * invisible marks.
  *
  * Views: head = everything up to the message; tail = everything after the level's digit, up to the
  * "std" of the stream's name.
@@ -19,7 +19,7 @@
 #define FACILITY_KEY STR(",\"_facility\":")
 #define ID_KEY STR("\",\"_record_id\":\"")
 
-/* Seconds with what is there of a fraction, up to microseconds. */
+/* Seconds with the fraction's digits, up to microseconds. */
 static size_t put_timestamp(char out[EPOCH_MAX + 1 + MICROSECONDS], struct str t)
 {
     int64_t s = format_epoch(t);
@@ -77,14 +77,14 @@ static bool is_blank(struct str s)
     return s.len == 0;
 }
 
-/* Of "std" + what the stream's name ends in, or of what takes its place. */
+/* Length of "std" with the end of the stream's name, or of its replacement. */
 static size_t stream_len(const struct record *r)
 {
     return r->syslog ? 0 : 3;
 }
 
-/* Everything after the level's digit, but for the record's id. A record of a network input ends in
- * its facility, any other in its stream's name; the quote that ends it is the caller's. */
+/* Everything after the level's digit, except the record's id. A network record ends in its
+ * facility, any other in its stream's name. The caller adds the closing quote. */
 static char *put_rest(char *d, const struct formatter *f, const struct record *r)
 {
     d = format_put(d, f->tail);

@@ -1,6 +1,6 @@
 /*
- * json: one packet object, its keys and their order those of the original (docs/formats.md#packet).
- * Always valid JSON on one line, whatever the message holds; `max` shortens the message, never the
+ * json: one packet object, with the keys and order of the original (docs/formats.md#packet). Always
+ * valid JSON on one line, whatever the message contains. `max` shortens the message, never the
  * object.
  *
  * Views: head = everything up to the value of "time", written for stdout (the severity digit is
@@ -12,7 +12,7 @@
 #define SEVERITY_AT (sizeof("{\"severity\":") - 1)
 #define NANOSECONDS 9
 #define SMALL_MESSAGE                                                                              \
-    512 /* up to here the worst case is reserved; beyond, the length is measured first */
+    512 /* up to here the worst case is reserved; longer ones are measured first */
 
 #define MESSAGE_KEY STR("\",\"message\":\"")
 #define ID_KEY STR("\",\"id\":\"")
@@ -20,7 +20,7 @@
 #define FACILITY_KEY STR(",\"facility\":")
 #define TIME_KEY STR("\",\"time\":\"")
 
-/* The length of the object but for the message. */
+/* The length of the object without the message. */
 static size_t fixed_len(const struct formatter *f, const struct record *r, size_t time_len,
                         size_t id_len)
 {
@@ -35,8 +35,7 @@ static size_t fixed_len(const struct formatter *f, const struct record *r, size_
     return head + time_len + MESSAGE_KEY.len + tail;
 }
 
-/* Everything up to the time. A record that a network input received has a tag of its own, and the
- * identity none. */
+/* Everything up to the time. A network record has its own tag; its identity has none. */
 static char *put_head(char *d, const struct formatter *f, const struct record *r)
 {
     size_t fixed = SEVERITY_AT + 1 + FACILITY_KEY.len, facility;

@@ -1,6 +1,6 @@
 /*
- * raw: the message and nothing else, byte for byte (but see format_options.valid); with LF framing,
- * one line of it.
+ * raw: only the message, byte for byte (but see format_options.valid); with LF framing, on one
+ * line.
  */
 #include "formats/format_internal.h"
 
@@ -11,7 +11,7 @@ static int raw_add(const struct formatter *f, struct buf *out, const struct reco
     struct str msg = r->msg;
     char *d;
 
-    (void)now; /* nothing but the message is written */
+    (void)now; /* only the message is written */
     if (f->o.max && msg.len + mark > f->o.max) {
         format_cut_text(&msg, &mark, f->o.max);
         *cut = true;
@@ -28,7 +28,7 @@ static int raw_add(const struct formatter *f, struct buf *out, const struct reco
 
 char *format_raw_lay_out(struct formatter *f, const struct identity *id)
 {
-    (void)id; /* raw says nothing of where a line is from */
+    (void)id; /* raw does not identify the stream */
     f->add = raw_add;
     return f->text;
 }

@@ -1,8 +1,8 @@
 /*
- * What a record received on a network input has besides what its stream is called (struct
- * record_syslog), for all formats: such a record brings its own tag, severity and facility, and
- * where a format has room for them PROCID, MSGID and structured data. Not laid out ahead, since all
- * of it changes from record to record.
+ * The parts of a record received on a network input that its identity does not have (struct
+ * record_syslog), for all formats. Such a record has its own tag, severity and facility, and where
+ * a format has fields for them PROCID, MSGID and structured data. They change from record to
+ * record, so they are not laid out in advance.
  */
 #include "base/limits.h"
 #include "formats/format_internal.h"
@@ -101,8 +101,8 @@ static inline char *put_field(char *d, struct str s, size_t max)
     return d;
 }
 
-/* The fields between the time and the message, " HOST APP PROCID MSGID SD ", of which there is room
- * for HEARD_MID_MAX and the structured data. Returns the end. */
+/* The fields between the time and the message, " HOST APP PROCID MSGID SD ". There is room for
+ * RECEIVED_MID_MAX and the structured data. Returns the end. */
 static char *put_mid(char *d, const struct formatter *f, const struct record *r, bool with_sd)
 {
     const struct record_syslog *s = r->syslog;
@@ -124,7 +124,7 @@ static char *put_mid(char *d, const struct formatter *f, const struct record *r,
             d = format_put(d, str_make(id, format_id(id, r)));
         d = format_put(d, ELEMENT_END);
     }
-    if (with_sd) /* a value may hold a newline, which no framing but octet counting survives */
+    if (with_sd) /* a value may contain a newline, which only octet counting can frame */
         d = f->o.framing == FRAMING_LF ? format_put_one_line(d, s->sd) : format_put(d, s->sd);
     if (d == sd)
         *d++ = '-';
@@ -132,7 +132,7 @@ static char *put_mid(char *d, const struct formatter *f, const struct record *r,
     return d;
 }
 
-#define HEARD_MID_MAX (HOSTNAME_MAX + 6 * APPNAME_MAX + PROCID_MAX + MSGID_MAX + 4096)
+#define RECEIVED_MID_MAX (HOSTNAME_MAX + 6 * APPNAME_MAX + PROCID_MAX + MSGID_MAX + 4096)
 
 /* "<13>1 TIME HOST APP PROCID MSGID SD ". Returns the end. */
 static char *put_header(char *d, const struct formatter *f, const struct record *r, struct str now,
@@ -161,10 +161,10 @@ int format_rfc5424_received(const struct formatter *f, struct buf *out, const st
     size_t frame = f->o.framing == FRAMING_OCTET ? GUESSED_FRAME : f->o.framing == FRAMING_ARRAY;
     char *guess, *start, *d;
 
-    if (buf_reserve(out, FRAME_MAX + HEARD_MID_MAX + r->syslog->sd.len + msg.len + mark) < 0)
+    if (buf_reserve(out, FRAME_MAX + RECEIVED_MID_MAX + r->syslog->sd.len + msg.len + mark) < 0)
         return -1;
-    /* The header is laid out where it will stand when the length in front of it has three digits,
-     * and moved when it has not. */
+    /* The header is written where it belongs when the length in front of it has three digits, and
+     * moved otherwise. */
     guess = out->p + out->len + frame;
     header = (size_t)(put_header(guess, f, r, now, true) - guess);
     if (f->o.max && header + msg.len + mark > f->o.max) {
@@ -175,7 +175,7 @@ int format_rfc5424_received(const struct formatter *f, struct buf *out, const st
     }
     len = header + msg.len + mark;
     if (f->o.max && len > f->o.max)
-        len = header = f->o.max; /* what is left of a header that is cut is ASCII */
+        len = header = f->o.max; /* a cut inside the header is safe: it is ASCII */
     d = out->p + out->len + format_frame_len(f, len);
     if (f->o.framing == FRAMING_OCTET && d != guess)
         memmove(d, guess, header);

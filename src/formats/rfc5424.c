@@ -1,12 +1,12 @@
 /*
  * rfc5424: "<14>1 TIME HOST APP - - SD MSG" (docs/formats.md#rfc5424). Header fields are always
- * valid, whatever the identity holds; the message is passed byte for byte, without a BOM, since
- * nobody knows its encoding. The space before the message is there even when the message is empty:
- * receivers of the original split on it.
+ * valid, whatever the identity contains. The message is passed byte for byte, without a BOM,
+ * because its encoding is unknown. The space before the message is written even when the message is
+ * empty: receivers of the original split on it.
  *
- * Views: mid = " HOST APP - - SD ", or with sd=true " HOST APP - - [… id=\"", after which come the
- * id and "\"] "; head = " HOST ", for what a network input received (received.c); tail = the same with
- * "-" for SD, for records whose `max` the structured data alone would fill.
+ * Views: mid = " HOST APP - - SD ", or with sd=true " HOST APP - - [… id=\"", followed by the id
+ * and "\"] "; head = " HOST ", for network records (received.c); tail = the same with "-" for SD,
+ * for records whose `max` the structured data alone would fill.
  */
 #include "base/limits.h"
 #include "formats/format_internal.h"
@@ -42,7 +42,7 @@ static int add_line(const struct formatter *f, struct buf *out, const struct rec
         }
         format_cut_text(&msg, &mark, f->o.max > header ? f->o.max - header : 0);
         room = header + msg.len + mark;
-        len = room < f->o.max ? room : f->o.max; /* what is left of a header that is cut is ASCII */
+        len = room < f->o.max ? room : f->o.max; /* a cut inside the header is safe: it is ASCII */
     }
     if (buf_reserve(out, format_frame_len(f, len) + room) < 0)
         return -1;

@@ -1,6 +1,6 @@
 /*
- * The byte work that the encoders share: UTF-8, what stays on one line, the fields of RFC 5424, JSON
- * strings, cutting. It knows no format, and reads and writes nothing but what it is given.
+ * The byte work that the encoders share: UTF-8, one-line text, the fields of RFC 5424, JSON
+ * strings, cutting. It knows no format, and uses only its arguments.
  */
 #include <endian.h>
 
@@ -8,7 +8,7 @@
 
 #define EVERY_LANE(byte) (0x0101010101010101u * (uint64_t)(byte))
 
-/* Sixteen bytes at once; the compiler has instructions for it on every machine we care about. */
+/* Sixteen bytes at once; the compiler has instructions for it on all common machines. */
 typedef signed char lanes16 __attribute__((vector_size(16)));
 
 size_t format_id(char out[FORMAT_ID_MAX], const struct record *r)
@@ -73,7 +73,7 @@ size_t format_utf8_cut(struct str s, size_t room)
     return room;
 }
 
-/* The well-formed beginning of <s>. */
+/* The well-formed prefix of <s>. */
 static size_t utf8_span(struct str s)
 {
     size_t i = 0;
@@ -158,7 +158,7 @@ char *format_put_one_line(char *d, struct str s)
 
 /* ---- RFC 5424 ---- */
 
-/* A header field: PRINTUSASCII, "-" for nothing. */
+/* A header field: PRINTUSASCII, "-" when empty. */
 char *format_put_field(char *d, struct str s, size_t max)
 {
     size_t i = 0;
@@ -166,7 +166,7 @@ char *format_put_field(char *d, struct str s, size_t max)
     s = str_head(s, max);
     if (s.len == 0)
         *d++ = '-';
-    for (uint64_t w; s.len - i >= 8; i += 8, d += 8) { /* as it is, while it is visible ASCII */
+    for (uint64_t w; s.len - i >= 8; i += 8, d += 8) { /* unchanged while it is visible ASCII */
         memcpy(&w, s.p + i, 8);
         if ((w | (w - EVERY_LANE('!')) | ((w ^ EVERY_LANE(127)) - EVERY_LANE(1))) &
             EVERY_LANE(0x80))
@@ -201,13 +201,13 @@ char *format_put_value(char *d, struct str s)
 
 /* ---- JSON strings ---- */
 
-/* For ASCII: 0 as it is, 1 as \u00XX, else the letter after the backslash. */
+/* For ASCII: 0 = unchanged, 1 = \u00XX, else the letter after the backslash. */
 static const char json_escapes[128] = {
     1, 1, 1, 1, 1, 1, 1, 1, 'b', 't', 'n', 1, 'f', 'r', 1, 1,          1,
     1, 1, 1, 1, 1, 1, 1, 1, 1,   1,   1,   1, 1,   1,   1, [34] = '"', ['\\'] = '\\',
 };
 
-/* How many bytes of the word are plain: printable ASCII but quote and backslash. A borrow only
+/* How many bytes of the word are plain: printable ASCII except quote and backslash. A borrow only
  * reaches lanes above a true hit, so the lowest one is exact. */
 static inline size_t json_plain(uint64_t w)
 {
@@ -218,8 +218,8 @@ static inline size_t json_plain(uint64_t w)
     return hit ? (size_t)__builtin_ctzll(hit) / 8 : 8;
 }
 
-/* Copies 16 bytes; true when all of them were plain. As signed numbers, control characters and all
- * that is not ASCII are less than a space. */
+/* Copies 16 bytes; true when all of them were plain. As signed numbers, control characters and
+ * non-ASCII bytes are less than a space. */
 static inline bool json_put16(char *d, const char *p)
 {
     lanes16 v, hit;
@@ -238,8 +238,8 @@ static inline bool is_line_separator(const char *p, size_t n)
            ((unsigned char)p[2] == 0xa8 || (unsigned char)p[2] == 0xa9);
 }
 
-/* One character, or one run of bytes that is none: its length. Escaped into <out>, *written bytes,
- * at least as many and at most six for each. */
+/* Length of one character, or of one run of invalid bytes. Writes it escaped to <out>, *written
+ * bytes: at least as many and at most six for each. */
 static inline size_t json_unit(const char *p, size_t n, char *out, size_t *written)
 {
     static const char hex[] = "0123456789abcdef";
@@ -285,7 +285,7 @@ char *format_json_put(char *d, struct str s)
     while (p < end) {
         size_t n, written;
 
-        /* Escaping never shortens: where so many bytes can be read, so many can be written. */
+        /* Escaping never shortens: where that many bytes can be read, that many can be written. */
         while (end - p >= 16 && json_put16(d, p)) {
             p += 16;
             d += 16;
