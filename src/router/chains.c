@@ -1,5 +1,7 @@
-/* Buckets double when there are LOAD entries for each; keys are hashed again then, which saves
- * storing the hash. */
+/*
+ * Buckets double at LOAD entries for each. Keys are hashed again then, so that the hash need not be
+ * stored.
+ */
 #include "router/chains.h"
 
 #include <stdlib.h>

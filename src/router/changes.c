@@ -11,7 +11,7 @@
 enum likeness { UNLIKE = 0, SAME_PLACE, SAME_PORT, SAME_TEXT };
 
 struct place {
-    uint64_t hash; /* 0 = it cannot be parsed: a test's */
+    uint64_t hash; /* 0 = it cannot be parsed; only in tests */
     uint16_t port;
 };
 

@@ -1,16 +1,16 @@
 /*
- * A URL that went and one that came in the same commit are one change when they mean the same
- * destination: a password that was corrected, an option that was added. Found by comparing what a
- * stream was attached to with what it is to be attached to; which routes say so does not matter.
+ * A URL that was removed and one that was added in the same commit are one change when they have
+ * the same destination: a corrected password, an added option. Found by comparing a stream's old
+ * attachments with the new ones, independent of the routes behind them.
  */
 #ifndef ROUTER_CHANGES_H
 #define ROUTER_CHANGES_H
 
 #include "router/router_internal.h"
 
-/* For each of <came>, in order, which of <gone> it takes the place of: of[i] becomes its index, or
- * -1. None is taken twice. The same text goes first, then the same place with the same port, then
- * the same place. <texts_only>: nothing but the same text. */
+/* For each of <came>, in order: of[i] is the index of the URL in <gone> that it replaces, or -1.
+ * Each is replaced at most once. The same text is matched first, then the same place with the same
+ * port, then the same place. <texts_only>: only the same text. */
 void route_changes_find(struct route_url *const *gone, unsigned ngone,
                         struct route_url *const *came, unsigned ncame, bool texts_only, int *of);
 

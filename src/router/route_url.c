@@ -1,6 +1,6 @@
 /*
- * URLs of routes, each there once for each trust and counted, and what a route says of itself. Used
- * by all other files here; uses none of them but chains.c.
+ * URLs of routes, stored once per trust and reference-counted, and the fields of a route. Used by
+ * all other files here; uses only chains.c.
  */
 #include <stdlib.h>
 

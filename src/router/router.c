@@ -1,6 +1,6 @@
 /*
- * Routes: the sources' sets of them, and the tables in which streams find them. See
- * router_internal.h for the drawing; router_streams.c is the other side.
+ * Routes: the sources' sets of them, and the tables in which streams find them. router_internal.h
+ * has the drawing; router_streams.c has the streams.
  */
 #include <stdlib.h>
 
@@ -75,7 +75,7 @@ static void route_unlink(struct route_source *s, struct route *rt)
     r->unsure = false;
 }
 
-/* Takes it out of the tables. */
+/* Removes it from the tables. */
 static void route_remove(struct route_source *s, struct route *rt)
 {
     route_unlink(s, rt);
@@ -208,7 +208,7 @@ void route_commit(struct route_source *s)
               KV_INT("streams_concerned", looked));
 }
 
-/* ---- the whole ---- */
+/* ---- life cycle ---- */
 
 struct router *router_create(const struct router_sink *sink, void *arg)
 {
@@ -253,7 +253,7 @@ void route_source_set_late(struct route_source *s)
     s->late = true;
 }
 
-/* Streams first, so that dropping the routes has nobody to mark. */
+/* Streams first, so that dropping the routes marks none. */
 void router_free(struct router *r)
 {
     if (!r)

@@ -1,5 +1,6 @@
 /*
- * Why a stream is attached to what it is: the routes behind its URLs, by the name of their source.
+ * Why a stream is attached to its drains: the routes behind its URLs, with the name of their
+ * source.
  */
 #include "router/router_internal.h"
 

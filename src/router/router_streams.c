@@ -1,6 +1,6 @@
 /*
- * Streams: what each should be attached to, and what it is. See router_internal.h for the drawing
- * and router.c for the other side.
+ * Streams: what each should be attached to, and what it is attached to. router_internal.h has the
+ * drawing; router.c has the routes.
  */
 #include <stdlib.h>
 
@@ -28,7 +28,7 @@ static struct str owner_chain_key(const struct chain *c)
     return stream_by_owner(c)->identity->owner;
 }
 
-/* ---- dirty ones ---- */
+/* ---- dirty streams ---- */
 
 static void mark_stream(struct router *r, struct route_stream *st)
 {
@@ -73,15 +73,15 @@ void router_mark_dirty(struct router *r, enum route_trust trust, struct str patt
     }
 }
 
-/* ---- what a stream is to be attached to ---- */
+/* ---- what a stream should be attached to ---- */
 
 struct str router_wild_text(const struct router *r, const struct identity *id)
 {
     return r->by_hostname ? id->hostname : id->name;
 }
 
-/* The same lines are sent there already, asked for in a way that goes before <u>'s. */
-static bool wanted_before(const struct router *r, const struct route_url *u)
+/* True when the same URL is already wanted with a trust that precedes <u>'s. */
+static bool wanted_already(const struct router *r, const struct route_url *u)
 {
     for (uint32_t trust = ROUTE_OPERATOR; trust < u->trust; trust++) {
         const struct route_url *twin =
@@ -98,7 +98,7 @@ static void want_route(struct router *r, const struct route *rt)
     for (uint32_t i = 0; i < rt->nurls; i++) {
         struct route_url *u = rt->urls[i];
 
-        if (u->mark == r->mark || wanted_before(r, u))
+        if (u->mark == r->mark || wanted_already(r, u))
             continue;
         u->mark = r->mark;
         if (r->nwant == r->want_cap) {
@@ -130,10 +130,10 @@ static void want_by_owner(struct router *r, struct str uid)
         want_route(r, route_by_pattern(c));
 }
 
-/* Fills router->want with what <id> is to be attached to; the URLs in it carry router->mark. */
+/* Fills router->want with the URLs that <id> should be attached to. They carry router->mark. */
 static void want_collect(struct router *r, const struct identity *id)
 {
-    r->mark += 2; /* one for wanted, one for wanted and already there */
+    r->mark += 2; /* one mark for wanted, one for wanted and already attached */
     r->nwant = 0;
     want_by_hostname(r, id->hostname);
     want_by_pattern(r, router_wild_text(r, id));
@@ -166,14 +166,14 @@ static struct route_target target_of(const struct route_url *u)
     return (struct route_target){route_url_text(u), url_trust(u)};
 }
 
-/* Tells the sink of the URLs that went and that came, which is seldom any. */
-static void tell_changes(struct router *r, struct route_stream *st, struct route_url **gone,
-                         unsigned ngone, struct route_url **came, unsigned ncame,
-                         enum attach_from from)
+/* Passes the added and removed URLs to the sink; there are rarely any. */
+static void report_changes(struct router *r, struct route_stream *st, struct route_url **gone,
+                           unsigned ngone, struct route_url **came, unsigned ncame,
+                           enum attach_from from)
 {
     int *of = xcalloc(ncame + 1, sizeof(*of));
 
-    route_changes_find(gone, ngone, came, ncame, st->unsure, of); /* what went may come back */
+    route_changes_find(gone, ngone, came, ncame, st->unsure, of); /* a removed one may return */
     for (unsigned i = 0; i < ncame; i++) {
         const struct route_target now = target_of(came[i]);
         struct route_target before;
@@ -196,7 +196,7 @@ static void tell_changes(struct router *r, struct route_stream *st, struct route
     free(of);
 }
 
-/* Makes what <st> is attached to what it should be. */
+/* Updates the attachments of <st>. */
 static void stream_sync(struct router *r, struct route_stream *st, enum attach_from from)
 {
     struct route_url **old = st->urls, **gone, **came;
@@ -220,7 +220,7 @@ static void stream_sync(struct router *r, struct route_stream *st, enum attach_f
     for (unsigned i = 0; i < st->nurls; i++)
         if (st->urls[i]->mark == r->mark)
             came[ncame++] = st->urls[i];
-    tell_changes(r, st, gone, ngone, came, ncame, from);
+    report_changes(r, st, gone, ngone, came, ncame, from);
     for (unsigned i = 0; i < nold; i++)
         route_url_drop(r, old[i]);
     st->unsure = false;
@@ -256,7 +256,7 @@ static void stream_enter_host(struct router *r, struct route_stream *st)
         h->len = name.len;
         memcpy(h->name, name.p, name.len);
         list_init(&h->streams);
-        (void)map_put(&r->hosts, host_name(h), h); /* there was none */
+        (void)map_put(&r->hosts, host_name(h), h); /* no previous entry */
     }
     st->host = h;
     list_add_tail(&h->streams, &st->node);
@@ -274,7 +274,7 @@ static void stream_leave_host(struct router *r, struct route_stream *st)
     free(h);
 }
 
-/* Under what its origin is called now. */
+/* Adds it under its origin's current identity. */
 static void stream_enter(struct router *r, struct route_stream *st)
 {
     st->identity = identity_ref(st->origin->identity);
@@ -283,7 +283,7 @@ static void stream_enter(struct router *r, struct route_stream *st)
         chains_add(&r->owners, &st->by_owner);
 }
 
-/* It may be in none. */
+/* Removes it from the tables, if it is in any. */
 static void stream_leave(struct router *r, struct route_stream *st)
 {
     if (st->host)
@@ -294,7 +294,7 @@ static void stream_leave(struct router *r, struct route_stream *st)
     st->identity = NULL;
 }
 
-/* ---- streams that come, are called something, and go ---- */
+/* ---- adding, identifying and removing streams ---- */
 
 static struct route_stream *stream_add(struct router *r, struct origin *o, bool existing)
 {
@@ -313,8 +313,9 @@ static struct route_stream *stream_add(struct router *r, struct origin *o, bool 
     return st;
 }
 
-/* All routes that count as there before the streams are in, as far as these have a name. */
-static bool all_sources_came(const struct router *r)
+/* True when all sources whose routes count as present from the start have loaded, as far as the
+ * streams are identified. */
+static bool all_sources_loaded(const struct router *r)
 {
     list_for_each (it, &r->sources)
         if (list_entry(it, struct route_source, node)->late)
@@ -322,7 +323,7 @@ static bool all_sources_came(const struct router *r)
     return true;
 }
 
-static void tell_routed(struct router *r, struct route_stream *st)
+static void report_routed(struct router *r, struct route_stream *st)
 {
     if (r->sink->routed && st->named == STREAM_IDENTIFIED)
         r->sink->routed(r->arg, st->origin);
@@ -330,10 +331,10 @@ static void tell_routed(struct router *r, struct route_stream *st)
 
 void router_streams_routed(struct router *r)
 {
-    if (!all_sources_came(r))
+    if (!all_sources_loaded(r))
         return;
     list_for_each (it, &r->streams)
-        tell_routed(r, list_entry(it, struct route_stream, all));
+        report_routed(r, list_entry(it, struct route_stream, all));
 }
 
 static void stream_named(struct router *r, struct route_stream *st, enum stream_named named)
@@ -348,8 +349,8 @@ static void stream_named(struct router *r, struct route_stream *st, enum stream_
     stream_leave(r, st);
     stream_enter(r, st);
     stream_sync(r, st, from);
-    if (all_sources_came(r))
-        tell_routed(r, st);
+    if (all_sources_loaded(r))
+        report_routed(r, st);
 }
 
 void router_stream_add(struct router *r, struct origin *o, bool existing)
@@ -359,7 +360,7 @@ void router_stream_add(struct router *r, struct origin *o, bool existing)
 
 void router_stream_add_pending(struct router *r, struct origin *o, bool existing)
 {
-    (void)stream_add(r, o, existing); /* it stays so for now */
+    (void)stream_add(r, o, existing); /* unchanged for now */
 }
 
 void router_stream_guessed(struct router *r, struct origin *o)
