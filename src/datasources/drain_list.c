@@ -1,6 +1,6 @@
 /*
  * The one splitter of drain lists. A ',' may be part of a URL, so it separates only where another
- * URL plainly begins.
+ * URL clearly begins.
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@ static bool is_scheme_char(char c)
     return is_alpha(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
 }
 
-/* Does <s> begin with optional space and `scheme://`? */
+/* True when <s> begins with optional space and `scheme://`. */
 static bool url_begins(struct str s)
 {
     size_t i;

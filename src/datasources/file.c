@@ -1,12 +1,12 @@
 /*
- * The routes file. Its directory is watched, and so is the directory of the file that it leads to
- * when it is a symlink: an editor's rename, a plain write and a ConfigMap's swap of `..data` are
- * all changes there. After a change has been quiet for DEBOUNCE_MS the file is looked at, and read
- * as a whole when it is not the same as before.
+ * The routes file. Its directory is watched, and, when it is a symlink, the directory of its target
+ * too. So an editor's rename, a plain write and a ConfigMap's swap of `..data` are all noticed.
+ * When no change has followed for DEBOUNCE_MS, the file is checked, and read as a whole if it
+ * differs.
  *
- * Invariants: the routes in the router are those of the last reading that succeeded. A file that
- * cannot be read is said once, and changes nothing. The URLs go through env->check_url; nothing of
- * a refused one is logged but its error.
+ * Invariants: the routes in the router are those of the last successful read. An unreadable file is
+ * logged once and changes nothing. URLs are checked by env->check_url; of a refused one only the
+ * error is logged.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +23,10 @@
 #include "base/mem.h"
 #include "datasources/datasource.h"
 
-#define DEBOUNCE_MS 50       /* an editor may truncate first and write then */
-#define DEBOUNCE_MAX_MS 1000 /* ... but a busy directory must not keep us from looking */
+#define DEBOUNCE_MS 50       /* an editor may truncate first and write later */
+#define DEBOUNCE_MAX_MS 1000 /* ... but a busy directory must not delay the check forever */
 
-/* Two equal ones: the file has not changed. */
+/* Equal versions mean that the file has not changed. */
 struct version {
     dev_t dev;
     ino_t ino;
@@ -40,13 +40,13 @@ struct file_source {
     char *name;                  /* for messages */
     struct route_source *source; /* the router's */
     struct notify_watch *watch;  /* of the directory of <path> */
-    struct notify_watch *target; /* of the directory it leads to, if another; may be NULL */
+    struct notify_watch *target; /* of its target's directory, if another; may be NULL */
     char *target_dir;
     struct loop_timer *debounce;
-    struct loop_timer *poll; /* running while events cannot be relied on */
-    uint64_t changed_at;     /* first change not looked at yet */
+    struct loop_timer *poll; /* running while inotify is unreliable */
+    uint64_t changed_at;     /* first change not checked yet */
     struct version version;
-    bool unreadable; /* and it was said */
+    bool unreadable; /* and this was logged */
     struct datasource_stats stats;
 };
 
@@ -93,7 +93,7 @@ static int read_fd(int fd, const char *path, struct buf *out, struct version *v,
 
 static int read_whole(const char *path, struct buf *out, struct version *v, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* do not block on a FIFO */
     int rc;
 
     if (fd < 0)
@@ -117,7 +117,7 @@ static void refuse(const struct file_source *f, struct tally *t, const struct er
     log_warn("route refused", KV_CSTR("source", f->name), KV_INT("line", t->line), KV_ERR(e));
 }
 
-/* Cuts the next word off <*line>; false at the end or where a comment begins. */
+/* Cuts the next word off <*line>; false at the end or at a comment. */
 static bool next_word(struct str *line, struct str *word)
 {
     size_t n = 0;
@@ -125,7 +125,7 @@ static bool next_word(struct str *line, struct str *word)
     *line = str_trim(*line);
     if (!line->len || line->p[0] == '#')
         return false;
-    while (n < line->len && !memchr(" \t\r\v\f", line->p[n], 5)) /* NUL does not part words */
+    while (n < line->len && !memchr(" \t\r\v\f", line->p[n], 5)) /* NUL does not separate words */
         n++;
     *word = str_head(*line, n);
     *line = str_skip(*line, n);
@@ -178,7 +178,7 @@ static void put_all(struct file_source *f, struct str text)
         t.line++;
         put_line(f, line, &t);
     }
-    route_source_unsure(f->source, t.refused > 0); /* a mistake ends nothing */
+    route_source_unsure(f->source, t.refused > 0); /* a mistake must not end a route */
     route_commit(f->source);
     f->stats.rows = t.routes;
     f->stats.refused = t.refused;
@@ -188,7 +188,7 @@ static void put_all(struct file_source *f, struct str text)
              KV_INT("refused", t.refused));
 }
 
-/* ---- following ---- */
+/* ---- following changes ---- */
 
 static void changed(struct file_source *f)
 {
@@ -203,7 +203,7 @@ static void changed(struct file_source *f)
                                                              : 0);
 }
 
-/* The part of <path> before the last '/'. Heap. */
+/* The part of <path> before the last '/'. On the heap. */
 static char *dir_of(const char *path)
 {
     ptrdiff_t slash = str_rfind(str_of(path), '/');
@@ -233,13 +233,13 @@ static void target_event(void *arg, enum notify_event ev, struct str name)
 {
     struct file_source *f = arg;
 
-    (void)name; /* which file it is there is only known by following the link again */
+    (void)name; /* only following the link again tells which file it is */
     if (ev == NOTIFY_GONE)
         target_drop(f);
     changed(f);
 }
 
-/* Watches the directory in which the file really lies, when that is not the one watched anyway. */
+/* Watches the directory of the link's target, unless it is watched already. */
 static void target_follow(struct file_source *f)
 {
     char *dir = dir_of(f->path), *real_dir = realpath(dir, NULL), *real = realpath(f->path, NULL);
@@ -266,8 +266,8 @@ static bool events_reliable(const struct file_source *f)
            !f->unreadable;
 }
 
-/* Reads the file unless it is the version known, or <always>. */
-static int look(struct file_source *f, bool always, struct err *e)
+/* Reads the file unless its version is known, or <always>. */
+static int check_file(struct file_source *f, bool always, struct err *e)
 {
     struct buf text = BUF_INIT(ROUTES_FILE_MAX + 1);
     struct version v;
@@ -291,11 +291,11 @@ out:
     return rc;
 }
 
-static void look_or_say(struct file_source *f, bool always)
+static void check_or_log(struct file_source *f, bool always)
 {
     struct err e = {0, ""};
 
-    if (look(f, always, &e) < 0 && !f->unreadable) {
+    if (check_file(f, always, &e) < 0 && !f->unreadable) {
         f->unreadable = true;
         log_warn("cannot read routes, keeping known routes", KV_CSTR("source", f->name),
                  KV_ERR(&e));
@@ -306,9 +306,9 @@ static void look_or_say(struct file_source *f, bool always)
         loop_timer_start(f->poll, RESCAN_MS);
 }
 
-static void look_fired(void *arg)
+static void check_fired(void *arg)
 {
-    look_or_say(arg, false);
+    check_or_log(arg, false);
 }
 
 static void watch_event(void *arg, enum notify_event ev, struct str name)
@@ -317,7 +317,7 @@ static void watch_event(void *arg, enum notify_event ev, struct str name)
     char *dir;
 
     if (ev == NOTIFY_WRITE && !str_eq(name, base_of(f->path)))
-        return; /* some other file in there */
+        return; /* another file in there */
     if (ev == NOTIFY_GONE) {
         dir = dir_of(f->path);
         notify_watch_free(f->watch);
@@ -331,7 +331,7 @@ static void watch_event(void *arg, enum notify_event ev, struct str name)
 
 static void file_reload(struct datasource *d)
 {
-    look_or_say(file_of(d), true);
+    check_or_log(file_of(d), true);
 }
 
 static void file_close(struct datasource *d)
@@ -372,19 +372,18 @@ struct datasource *datasource_file_open(const struct datasource_env *env, const 
     struct buf name = BUF_INIT(URL_MAX);
     char *dir = dir_of(path);
 
-    (void)buf_addf(&name, "routes file %s",
-                   path); /* a path that is longer cannot be opened either */
+    (void)buf_addf(&name, "routes file %s", path); /* a longer path cannot be opened either */
     f->base.ops = &file_ops;
     f->base.env = env;
     f->path = str_dup(str_of(path));
     f->name = str_dup(buf_str(&name));
     f->source = router_source_create(env->router, f->name);
-    f->debounce = loop_timer_create(env->loop, look_fired, f);
-    f->poll = loop_timer_create(env->loop, look_fired, f);
+    f->debounce = loop_timer_create(env->loop, check_fired, f);
+    f->poll = loop_timer_create(env->loop, check_fired, f);
     f->watch = notify_watch_create(env->notify, dir, watch_event, f);
     free(dir);
     buf_release(&name);
-    if (look(f, true, e) < 0) {
+    if (check_file(f, true, e) < 0) {
         (void)err_wrap(e, "routes file");
         file_close(&f->base);
         return NULL;

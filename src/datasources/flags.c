@@ -1,6 +1,6 @@
 /*
- * --drain 'HOSTNAME=URL': routes fixed at start. All are checked before the first is put in, so
- * that a bad one refuses to start and changes nothing.
+ * --drain 'HOSTNAME=URL': routes fixed at start. All are checked before the first is added, so a
+ * bad one prevents the start and changes nothing.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -52,7 +52,7 @@ struct datasource *datasource_flags_open(const struct datasource_env *env, const
     for (unsigned i = 0; i < n; i++) {
         int len = snprintf(key, sizeof(key), "%u", i + 1);
 
-        (void)flag_split(env, flags[i], &hostname, &url, NULL); /* it was fine just now */
+        (void)flag_split(env, flags[i], &hostname, &url, NULL); /* checked above */
         route_put(source, str_make(key, (size_t)len), hostname, &url, 1);
     }
     route_commit(source);

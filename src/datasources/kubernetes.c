@@ -1,12 +1,12 @@
 /*
- * KUBERNETES_DATASOURCE=true: the drains annotation of workloads as owner routes. Which annotations
- * count for a pod is the cluster's knowledge (kube/cluster.h); here each list becomes URLs, each
- * URL is checked, and the pod gets one route, keyed and matched by its UID. A hostname that trusted
- * inputs hear gets one in the same way, by the owner that the cluster gives its stream.
+ * KUBERNETES_DATASOURCE=true: the drains annotation of workloads as owner routes. kube/cluster.h
+ * selects the annotations for a pod. Here each list is split into URLs, each URL is checked, and
+ * the pod gets one route, keyed and matched by its UID. A hostname received by trusted inputs gets
+ * one in the same way, by the owner that the cluster assigns to its stream.
  *
- * A bad URL is named once, with its workload; the good ones of the same list work. Only workloads
- * with a pod on this node, or of which something is received here, are looked at, so that a mistake is
- * logged where it matters.
+ * A bad URL is logged once, with its workload; the good ones of the same list work. Only workloads
+ * with a pod on this node, or with records received here, are checked, so that a mistake is logged
+ * where it matters.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 #include "datasources/datasource.h"
 
 #define URLS_MAX ((KUBE_LEVELS + 1) * OWNER_DRAINS_MAX)
-#define SAID_MAX 256 /* refusals remembered, so that each is logged once */
+#define LOGGED_MAX 256 /* refusals remembered, so that each is logged once */
 
 struct kubernetes {
     struct datasource base;
@@ -28,8 +28,8 @@ struct kubernetes {
     struct kube_events *events;   /* borrowed; may be NULL */
     struct route_source *source;
     bool begun; /* route_begin_changes() was called */
-    uint64_t said[SAID_MAX];
-    unsigned nsaid;
+    uint64_t logged[LOGGED_MAX];
+    unsigned nlogged;
     struct datasource_stats stats;
 };
 
@@ -38,25 +38,25 @@ struct wanted {
     const struct kube_workload *workload;
     struct str urls[URLS_MAX];
     unsigned n;
-    bool refused; /* something else was asked for, too */
+    bool refused; /* another URL was refused */
 };
 
 /* ---- refusals ---- */
 
 /* True the first time. */
-static bool not_said(struct kubernetes *k, const struct kube_drains *d,
-                     const struct kube_workload *w, struct str url)
+static bool first_time(struct kubernetes *k, const struct kube_drains *d,
+                       const struct kube_workload *w, struct str url)
 {
     uint64_t parts[3] = {hash_seeded(w->namespace.p, w->namespace.len) ^ w->received,
                          hash_seeded(d->name.p, d->name.len) ^ (uintptr_t)d->kind,
                          hash_seeded(url.p, url.len)};
     uint64_t h = hash_seeded(parts, sizeof(parts));
-    unsigned most = k->nsaid < SAID_MAX ? k->nsaid : SAID_MAX;
+    unsigned most = k->nlogged < LOGGED_MAX ? k->nlogged : LOGGED_MAX;
 
     for (unsigned i = 0; i < most; i++)
-        if (k->said[i] == h)
+        if (k->logged[i] == h)
             return false;
-    k->said[k->nsaid++ % SAID_MAX] = h;
+    k->logged[k->nlogged++ % LOGGED_MAX] = h;
     return true;
 }
 
@@ -65,15 +65,15 @@ static void refuse(struct kubernetes *k, const struct wanted *w, const struct ku
 {
     struct buf shown = BUF_INIT(URL_MAX), text = BUF_INIT(4096);
 
-    if (!not_said(k, d, w->workload, url))
+    if (!first_time(k, d, w->workload, url))
         return;
     k->stats.refused++;
-    (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* what fits of it */
+    (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* the part that fits */
     log_warn_for(LOG_BY_NAMESPACE(w->workload->namespace), "drain refused",
                  KV_CSTR("kind", d->kind), KV_STR("namespace", w->workload->namespace),
                  KV_STR("name", d->name), KV_STR("drain", str_head(buf_str(&shown), 200)),
                  KV_ERR(e));
-    if (w->workload->received) { /* an Event is made where its pods are */
+    if (w->workload->received) { /* the node of its pods creates the Event */
         buf_release(&shown);
         return;
     }
@@ -94,7 +94,7 @@ static bool has(const struct wanted *w, struct str url)
     return false;
 }
 
-/* <url> is one that parses. */
+/* <url> parses. */
 static int check_scheme(const struct datasource_env *env, struct str url, struct err *e)
 {
     struct str schemes = str_of(env->owner_schemes ? env->owner_schemes : "*"), word;
@@ -121,12 +121,13 @@ int datasource_kubernetes_check(const struct datasource_env *env, struct str url
     return env->check_owner_url(url, e) < 0 ? -1 : check_scheme(env, url, e);
 }
 
-/* The list itself is not here. */
-static void say_over(struct kubernetes *k, const struct wanted *w, const struct kube_drains *d)
+/* Reports a list that was too long to be stored. */
+static void report_too_long(struct kubernetes *k, const struct wanted *w,
+                            const struct kube_drains *d)
 {
     struct buf text = BUF_INIT(512);
 
-    if (!not_said(k, d, w->workload, STR("")))
+    if (!first_time(k, d, w->workload, STR("")))
         return;
     k->stats.refused++;
     (void)buf_addf(
@@ -149,7 +150,7 @@ static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_
     struct err e;
 
     if (d->refused)
-        say_over(k, w, d);
+        report_too_long(k, w, d);
     while (nth <= OWNER_DRAINS_MAX && drain_list_next(&rest, &url)) {
         if (datasource_kubernetes_check(k->base.env, url, nth++, &e) < 0) {
             w->refused = true;
@@ -176,7 +177,8 @@ static void on_changed(struct kube_routes *r, const struct kube_workload *worklo
     k->stats.changes++;
     for (unsigned i = 0; i < workload->ndrains; i++)
         take_list(k, &w, &workload->drains[i]);
-    route_source_unsure(k->source, w.refused || workload->undecided); /* a mistake ends nothing */
+    route_source_unsure(k->source,
+                        w.refused || workload->undecided); /* a mistake must not end a route */
     if (w.n)
         route_put(k->source, workload->uid, workload->uid, w.urls, w.n);
     else

@@ -1,4 +1,4 @@
-/* What every member asks of a hostname pattern. */
+/* The check of hostname patterns, for every member. */
 #include <errno.h>
 
 #include "datasources/datasource.h"

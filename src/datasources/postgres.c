@@ -4,16 +4,16 @@
  *   connect ─▶ LOOK ────▶ LISTEN ─▶ READ_ALL ─▶ wait ─▶ READ_SOME, READ_ALL, PING ─▶ wait …
  *               └▶ CREATE ─▶ LOOK
  *
- * LISTEN comes before READ_ALL, in the same session, so that nothing falls between: what is
- * committed after the read began is notified, and read by its id. A notification only names rows;
- * what they say is read from the table (postgres_payload.h says why), many at once. Whatever cannot
- * be told row by row, and every `resync_ms`, and every new connection, is a read of all, whose
- * result the router compares with what it has.
+ * LISTEN precedes READ_ALL in the same session, so that no change is missed: what is committed
+ * after the read began is notified, and read by its id. A notification only names rows; their
+ * content is read from the table (postgres_payload.h says why), many at once. A full read follows
+ * every new connection, every `resync_ms`, and every notification that names no row. The router
+ * compares its result with the current routes.
  *
- * Invariants: one query at a time. The routes are those of the last read that came to its end, and
- * stay when the database is away. Any failure ends the connection; the next one begins anew, after
- * a pause that grows, so there is one way back from everything. It is said when it changes, not
- * when it is tried again.
+ * Invariants: one query at a time. The routes are those of the last complete read, and stay while
+ * the database is unavailable. Any failure ends the connection. The next one starts over, after a
+ * growing pause, so there is one way to recover. A failure is logged when it changes, not at every
+ * retry.
  */
 #include "datasources/postgres_internal.h"
 
@@ -27,17 +27,17 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define SOME_EVERY_MS 20   /* queries for single rows begin so much apart, the first at once */
-#define ALL_EVERY_MS 1000  /* reads of all that notifications cause are so much apart */
-#define ALL_PAUSE_FACTOR 4 /* ... and at least so many times what the last one took */
-#define PING_MS 30000      /* a query now and then, to notice that the peer is gone, */
-#define PING_TIMEOUTS 3    /* ... no more seldom than every so many timeouts */
+#define SOME_EVERY_MS 20   /* interval of queries for single rows; the first starts at once */
+#define ALL_EVERY_MS 1000  /* interval of full reads caused by notifications */
+#define ALL_PAUSE_FACTOR 4 /* ... and at least this many times the duration of the last one */
+#define PING_MS 30000      /* interval of queries that detect a dead peer, */
+#define PING_TIMEOUTS 3    /* ... at most this many timeouts */
 #define DENIED "42501"     /* insufficient_privilege */
 #define READ_ONLY "25006"  /* read_only_sql_transaction */
 
 #define QUOTED(text) #text
 #define NUMBER(n) QUOTED(n)
-/* Cut a byte behind what would be taken, so that no row is larger than we are ready for. */
+/* Fields are cut one byte beyond their limit, so that no row is larger than expected. */
 #define SELECT_ROWS                                                                                \
     "SELECT left(drain::text, 256), left(hostname::text, 1 + " NUMBER(                             \
         ROUTE_PATTERN_MAX) "), left(endpoint::text, 1 + " NUMBER(URL_MAX) ") FROM drains"
@@ -56,7 +56,8 @@ static const char ping_sql[] = "SELECT count(*), (SELECT count(*) FROM pg_catalo
                                " FROM pg_catalog.pg_listening_channels()";
 
 #define CHANNELS 3
-#define IDS_MAX (PG_BATCH_MAX * (PG_ID_TEXT_SIZE + 1)) /* they fit, and so does whatever we ask */
+#define IDS_MAX                                                                                    \
+    (PG_BATCH_MAX * (PG_ID_TEXT_SIZE + 1)) /* they fit, and so does every query of ours */
 #define SQL_MAX (IDS_MAX + 16384)
 
 enum step { NOTHING = 0, LOOK, CREATE, LISTEN, READ_ALL, READ_SOME, PING };
@@ -71,46 +72,46 @@ struct postgres {
     enum step step;           /* whose query runs */
     struct loop_timer *retry; /* running while there is no connection */
     struct loop_timer *resync, *ping, *soon;
-    unsigned failures; /* in a row */
+    unsigned failures; /* consecutive */
     /* the table, as LOOK found it */
     unsigned columns; /* enum column_bits */
     uint64_t triggers;
-    bool seen;        /* it has existed: it is not made again under somebody who is replacing it */
-    bool said_deaf;   /* that changes are not notified */
-    bool current;     /* the routes are the table's, as far as we are told */
-    uint64_t hearing; /* channels that PING counted */
-    /* what is to be read */
+    bool seen;           /* it has existed: do not recreate it while it is being replaced */
+    bool logged_polling; /* that changes are not notified */
+    bool current;        /* the routes match the table, as far as known */
+    uint64_t channels;   /* LISTEN channels that PING counted */
+    /* pending reads */
     bool want_all, want_ping;
     struct pg_pending pending;
     struct pg_id batch[PG_BATCH_MAX];
     bool found[PG_BATCH_MAX];
-    uint64_t began_at;        /* the query that runs */
-    uint64_t all_at, some_at; /* not before these */
+    uint64_t began_at;        /* start of the current query */
+    uint64_t all_at, some_at; /* earliest start of these */
     uint64_t ping_ms;
-    struct err said; /* the last failure that was */
+    struct err logged; /* the last failure logged */
     struct datasource_stats stats;
 };
 
-static void go(struct postgres *p);
+static void start_next(struct postgres *p);
 
-/* ---- saying ---- */
+/* ---- logging ---- */
 
-static void say_failure(struct postgres *p, const struct err *e, uint64_t retry_ms)
+static void log_failure(struct postgres *p, const struct err *e, uint64_t retry_ms)
 {
-    if (p->said.code && strcmp(p->said.text, e->text) == 0)
+    if (p->logged.code && strcmp(p->logged.text, e->text) == 0)
         return;
-    p->said = *e;
+    p->logged = *e;
     log_warn(p->stats.reads ? "postgres unavailable, keeping known routes"
                             : "postgres cannot be read yet",
              KV_ERR(e), KV_INT("retry_ms", retry_ms));
 }
 
-static void say_read(struct postgres *p, uint64_t took)
+static void log_read(struct postgres *p, uint64_t took)
 {
     bool first = !p->current;
 
     p->current = true;
-    p->said.code = 0;
+    p->logged.code = 0;
     if (first)
         log_info("routes read", KV_CSTR("source", "postgres"),
                  KV_INT("routes", p->rows.rows - p->rows.refused),
@@ -122,17 +123,17 @@ static void say_read(struct postgres *p, uint64_t took)
                   KV_INT("refused", p->rows.refused), KV_INT("took_ms", took));
 }
 
-static void say_deaf(struct postgres *p, const char *why)
+static void log_polling(struct postgres *p, const char *why)
 {
-    if (!p->said_deaf)
+    if (!p->logged_polling)
         log_warn("no notifications for changes of the table, polling it", KV_CSTR("why", why),
                  KV_INT("every_ms", p->cfg.resync_ms));
-    p->said_deaf = true;
+    p->logged_polling = true;
 }
 
-/* ---- failing, and coming back ---- */
+/* ---- failures and retries ---- */
 
-/* Any number below. */
+/* A random number less than <below>. */
 static uint64_t spread(uint64_t below)
 {
     uint64_t now = clock_mono_ns();
@@ -164,7 +165,7 @@ static void link_down(void *arg, const struct err *e)
     loop_timer_stop(p->resync);
     loop_timer_stop(p->ping);
     loop_timer_stop(p->soon);
-    say_failure(p, e, wait);
+    log_failure(p, e, wait);
     loop_timer_start(p->retry, wait);
 }
 
@@ -177,9 +178,9 @@ static void retry_now(void *arg)
 
 /* ---- queries ---- */
 
-/* A session that is given up while it waits for a lock goes on waiting on the server, and the next
- * one joins it: so the server ends the wait first. LOCAL, because behind a pooler the session is
- * other people's, too. */
+/* A session that we abandon while it waits for a lock keeps waiting on the server, and the next one
+ * joins it. So the server ends the wait first. LOCAL, because behind a pooler others share the
+ * session. */
 #define BEFORE "SET LOCAL lock_timeout = %llu; "
 
 static void query(struct postgres *p, enum step step, const char *sql)
@@ -203,7 +204,7 @@ static void look(struct postgres *p)
 static void read_all(struct postgres *p)
 {
     p->want_all = false;
-    p->pending.len = 0; /* what they are about was committed: this read sees it */
+    p->pending.len = 0; /* their changes are committed: this read sees them */
     pg_rows_begin(&p->rows, true);
     query(p, READ_ALL, all_sql);
 }
@@ -226,8 +227,8 @@ static void read_some(struct postgres *p)
     buf_release(&sql);
 }
 
-/* Does what is to be done and may be done now; one thing, the rest follows when it is done. */
-static void go(struct postgres *p)
+/* Starts the next query that is due; the rest follows when it is done. */
+static void start_next(struct postgres *p)
 {
     uint64_t now = loop_now(p->base.env->loop);
 
@@ -245,14 +246,14 @@ static void go(struct postgres *p)
             loop_timer_start(p->soon, p->some_at - now);
     } else if (p->want_ping) {
         p->want_ping = false;
-        p->hearing = 0;
+        p->channels = 0;
         query(p, PING, ping_sql);
     }
 }
 
 static void soon_fired(void *arg)
 {
-    go(arg);
+    start_next(arg);
 }
 
 static void resync_fired(void *arg)
@@ -261,7 +262,7 @@ static void resync_fired(void *arg)
 
     p->want_all = true;
     p->all_at = 0;
-    go(p);
+    start_next(p);
 }
 
 static void ping_fired(void *arg)
@@ -269,12 +270,12 @@ static void ping_fired(void *arg)
     struct postgres *p = arg;
 
     p->want_ping = true;
-    go(p);
+    start_next(p);
 }
 
-/* ---- what comes of them ---- */
+/* ---- results ---- */
 
-/* The rows of LOOK: a column each. */
+/* The rows of LOOK: one column each. */
 static void look_row(struct postgres *p, const PGresult *row)
 {
     struct str name = str_of(PQgetvalue(row, 0, 0));
@@ -302,7 +303,8 @@ static void link_row(void *arg, const PGresult *row)
     } else if (p->step == LOOK && PQnfields(row) == 3) {
         look_row(p, row);
     } else if (p->step == PING && PQnfields(row) == 2) {
-        (void)str_to_u64(str_of(PQgetvalue(row, 0, 0)), 1000, &p->hearing); /* else it stays 0 */
+        (void)str_to_u64(str_of(PQgetvalue(row, 0, 0)), 1000,
+                         &p->channels); /* otherwise it stays 0 */
         (void)str_to_u64(str_of(PQgetvalue(row, 0, 1)), UINT64_MAX, &p->triggers);
     }
 }
@@ -327,7 +329,7 @@ static void fail_with(struct postgres *p, const char *text)
 static void check_triggers(struct postgres *p)
 {
     if (!p->triggers)
-        say_deaf(p, "the table has no triggers (`logtrain schema` prints them)");
+        log_polling(p, "the table has no triggers (`logtrain schema` prints them)");
 }
 
 static void look_done(struct postgres *p)
@@ -360,15 +362,15 @@ static void read_done(struct postgres *p)
     p->stats.up = 1;
     p->failures = 0;
     p->all_at = now + (pause > ALL_EVERY_MS ? pause : ALL_EVERY_MS);
-    say_read(p, took);
-    /* A tenth earlier or later, so that a hundred nodes do not ask at once. */
+    log_read(p, took);
+    /* A tenth earlier or later, so that a hundred nodes do not query at once. */
     loop_timer_start(p->resync,
                      p->cfg.resync_ms - p->cfg.resync_ms / 10 + spread(p->cfg.resync_ms / 5 + 1));
     if (!loop_timer_active(p->ping))
         loop_timer_start(p->ping, p->ping_ms);
 }
 
-/* What to do about it, where we know. */
+/* Adds the remedy, where we know it. */
 static void explain(struct postgres *p, enum step step, const struct pg_answer *a, struct err *e)
 {
     bool denied = strcmp(a->sqlstate, DENIED) == 0 || strcmp(a->sqlstate, READ_ONLY) == 0;
@@ -404,8 +406,8 @@ static void step_done(struct postgres *p, enum step step)
         pg_rows_commit(&p->rows);
         break;
     case PING:
-        if (p->hearing < CHANNELS)
-            say_deaf(p, "the session does not keep its LISTEN, as behind a pooler");
+        if (p->channels < CHANNELS)
+            log_polling(p, "the session does not keep its LISTEN, as behind a pooler");
         check_triggers(p);
         loop_timer_start(p->ping, p->ping_ms);
         break;
@@ -420,8 +422,8 @@ static void link_done(void *arg, const struct pg_answer *a)
     enum step step = p->step;
     struct err e;
 
-    if (!a->ok && step == LISTEN) { /* a standby server cannot: rows can be read all the same */
-        say_deaf(p, a->e.text);
+    if (!a->ok && step == LISTEN) { /* a standby server cannot LISTEN: rows can still be read */
+        log_polling(p, a->e.text);
         read_all(p);
         return;
     }
@@ -431,10 +433,10 @@ static void link_done(void *arg, const struct pg_answer *a)
         return;
     }
     if (!a->ok)
-        p->hearing = CHANNELS; /* it may not ask, which is a sign of life, too */
+        p->channels = CHANNELS; /* no permission to count; an answer is a sign of life, too */
     p->step = NOTHING;
     step_done(p, step);
-    go(p);
+    start_next(p);
 }
 
 /* ---- notifications ---- */
@@ -453,7 +455,7 @@ static void link_notified(void *arg, struct str payload)
         log_debug("notification requires a full read of the table", KV_INT("bytes", payload.len));
         p->want_all = true;
     }
-    go(p);
+    start_next(p);
 }
 
 /* ---- the member ---- */

@@ -1,15 +1,15 @@
 /*
- * A look at what the server asks for, before libpq answers. libpq 16 can be told not to send a
- * password in clear (require_auth, which is set as well); older ones send it to whoever says
- * "cleartext". No libpq has a limit to the rounds of hashing that a server may ask for, and 2^31 of
- * them would hold the loop for an hour.
+ * Inspects the server's authentication request before libpq answers. libpq 16 can be told not to
+ * send a password in clear (require_auth, which is set as well); older ones send it to any server
+ * that requests "cleartext". No libpq limits the hashing rounds that a server may request, and 2^31
+ * of them would block the loop for an hour.
  *
- * The bytes are peeked at, so libpq reads them as if nothing had been. Under TLS it reads just what
- * was peeked at, a record; a request in two of them is found, because the end of the first is
- * remembered. Without TLS it is let read only when what lies there ends with the end of a message.
- * Then what is not seen is what arrives within the microseconds between the look and its reading:
- * an attacker who first asks for something else, and then wins that race, gets the password.
- * sslmode=verify-full is the answer to attackers.
+ * The bytes are only peeked at, so libpq still reads them. Under TLS it reads exactly the record
+ * that was peeked at; a request in two records is found, because the end of the first is
+ * remembered. Without TLS, libpq may read only when the peeked bytes end with the end of a message.
+ * What arrives in the microseconds between the peek and the read is not checked: an attacker who
+ * first requests something else, and then wins that race, gets the password. sslmode=verify-full is
+ * the protection against attackers.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -19,12 +19,12 @@
 
 #include "datasources/postgres_internal.h"
 
-#define LOOK_MAX 16384    /* what libpq reads at once, to begin with */
-#define MESSAGE_MAX 30000 /* libpq takes none longer at this stage */
+#define LOOK_MAX 16384    /* what libpq reads at once, initially */
+#define MESSAGE_MAX 30000 /* libpq accepts no longer one at this stage */
 
 static const unsigned char cleartext[] = {'R', 0, 0, 0, 8, 0, 0, 0, 3};
 
-/* Rounds of SCRAM that are asked for: "r=...,s=...,i=4096". The most, if there are several. */
+/* Requested SCRAM rounds: "r=...,s=...,i=4096". The highest, if there are several. */
 static uint64_t rounds(const unsigned char *p, size_t n)
 {
     static const unsigned char key[] = {',', 'i', '='};
@@ -66,7 +66,7 @@ enum pg_guard_verdict pg_guard_bytes(struct pg_guard *g, const void *p, size_t n
     return PG_GUARD_PASS;
 }
 
-/* Does it end where a message ends? What is no message is libpq's to refuse. */
+/* True when <p> ends with the end of a message. libpq refuses what is not a message. */
 static bool ends_whole(const unsigned char *p, size_t n)
 {
     while (n) {
@@ -91,7 +91,7 @@ enum pg_guard_verdict pg_guard_plain(struct pg_guard *g, const void *p, size_t n
 {
     enum pg_guard_verdict verdict;
 
-    g->len = 0; /* what was not whole is still there */
+    g->len = 0; /* the incomplete message is still there */
     verdict = pg_guard_bytes(g, p, n, e);
     if (verdict == PG_GUARD_PASS && n < LOOK_MAX && !ends_whole(p, n))
         return PG_GUARD_PAUSE;
@@ -121,12 +121,12 @@ enum pg_guard_verdict pg_guard_look(struct pg_guard *g, PGconn *conn, struct err
     ssize_t n;
 
     if (PQsslInUse(conn) && !ssl)
-        return PG_GUARD_PASS; /* another library's TLS: nothing to look with */
+        return PG_GUARD_PASS; /* another library's TLS: cannot peek */
     if (ssl) {
         n = SSL_peek(ssl, bytes, sizeof(bytes));
         if (n <= 0 && SSL_get_error(ssl, (int)n) == SSL_ERROR_WANT_READ)
             return PG_GUARD_WAIT;
-        ERR_clear_error(); /* libpq meets the same error, and tells it */
+        ERR_clear_error(); /* libpq meets the same error, and reports it */
         return n > 0 ? pg_guard_bytes(g, bytes, (size_t)n, e) : PG_GUARD_PASS;
     }
     n = recv(PQsocket(conn), bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);

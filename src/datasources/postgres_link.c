@@ -3,19 +3,19 @@
  *
  *   DOWN ─open─▶ RESOLVING ─names─▶ CONNECTING ─PQconnectPoll─▶ IDLE ◀─done── BUSY
  *    ▲                                                            └──query──▶──┘
- *    └────────────── close, or whatever goes wrong in any of them ─────────────┘
+ *    └────────────── close, or a failure in any of them ───────────────────────┘
  *
- * - The loop watches a copy of libpq's descriptor: libpq closes its own when it likes, and a
+ * - The loop watches a copy of libpq's descriptor: libpq closes its own at any time, and a
  *   watched descriptor must not be closed under the loop.
- * - A turn takes at most ROWS_PER_TURN results; what is left in libpq's buffer is for a task of the
- *   next turn, and nothing more is read before.
- * - libpq keeps a message in memory until it is whole, up to a gigabyte. None that we ask for is
- *   larger than 128 KiB, so a link on which POSTGRES_MESSAGE_MAX bytes make no message is ended.
- * - Under TLS, bytes may lie decrypted in the library while the socket has nothing to read.
- *   A read of libpq takes 8 KiB at least, and a TLS record holds 16 at most: LOOKS reads after the
- *   socket was found empty leave nothing there.
+ * - A turn takes at most ROWS_PER_TURN results. A task of the next turn takes what is left in
+ *   libpq's buffer, and nothing more is read before.
+ * - libpq buffers a message until it is complete, up to a gigabyte. None that we request is
+ *   larger than 128 KiB, so a link is closed when POSTGRES_MESSAGE_MAX bytes make no message.
+ * - Under TLS, decrypted bytes may wait in the library while the socket is empty.
+ *   A read of libpq takes 8 KiB at least, and a TLS record contains 16 at most: LOOKS reads after
+ *   the socket was found empty leave nothing there.
  *
- * Events come from here, never from inside libpq, and may close the link: after each, look.
+ * Events are called from here, never from inside libpq, and may close the link: check after each.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,26 +45,26 @@ struct pg_link {
     struct pg_places places;
     struct str host, port; /* being resolved */
     struct dns_query *query;
-    struct err unresolved; /* why the last name that could not be resolved was not */
-    unsigned first;        /* connects that came to nothing: the next begins so many places later */
+    struct err unresolved; /* why the last name could not be resolved */
+    unsigned first;        /* failed connects: the next one starts this many places later */
     PGconn *conn;
     int fd; /* a copy of its socket; -1 = none */
     struct loop_fd *watch;
     struct loop_timer *deadline, *pause;
     struct loop_task more;
     struct pg_guard guard;
-    unsigned looks;    /* under TLS: so many more */
-    bool progressed;   /* in this turn, a message was whole */
+    unsigned looks;    /* under TLS: reads still to do */
+    bool progressed;   /* a message was completed in this turn */
     bool left_over;    /* libpq has results that were not taken yet */
-    uint64_t consumed; /* bytes read when the last message was whole */
-    struct err notice; /* the last thing the server said before it went, if it is why */
+    uint64_t consumed; /* bytes read when the last message was complete */
+    struct err notice; /* the server's last message before it closed, if that is the cause */
     struct pg_answer answer;
 };
 
 static void resolve_next(struct pg_link *l);
 static void pump(struct pg_link *l);
 
-/* ---- ends ---- */
+/* ---- closing ---- */
 
 static void unwatch(struct pg_link *l)
 {
@@ -92,7 +92,7 @@ void pg_link_close(struct pg_link *l)
 
 void pg_link_fail(struct pg_link *l, const struct err *e)
 {
-    struct err copy = *e; /* it may lie in <l> */
+    struct err copy = *e; /* <e> may be part of <l> */
 
     pg_link_close(l);
     l->events->down(l->arg, &copy);
@@ -100,13 +100,13 @@ void pg_link_fail(struct pg_link *l, const struct err *e)
 
 static struct pg_secrets secrets_of(const struct pg_link *l)
 {
-    /* PQpass: out of a password file. */
+    /* PQpass: from a password file. */
     return (struct pg_secrets){
         {l->options.password, l->options.sslpassword, l->conn ? PQpass(l->conn) : NULL}};
 }
 
-/* With what libpq says, or what the server said before it closed. */
-static void fail_as_told(struct pg_link *l, const char *said)
+/* Fails with libpq's text, or the server's last message before it closed. */
+static void fail_with_text(struct pg_link *l, const char *said)
 {
     const struct pg_secrets secrets = secrets_of(l);
     struct err e;
@@ -125,7 +125,8 @@ static void too_late(void *arg)
         (void)err_set(&e, ETIMEDOUT, "no answer");
     else
         (void)err_set(&e, ETIMEDOUT, "connect to '%s': timeout", host ? host : "");
-    l->first += l->phase == LINK_CONNECTING; /* libpq itself would wait on for the silent one */
+    l->first +=
+        l->phase == LINK_CONNECTING; /* libpq itself would keep waiting for the silent one */
     pg_link_fail(l, &e);
 }
 
@@ -135,7 +136,7 @@ static void ready(void *arg, int events, int error)
 {
     struct pg_link *l = arg;
 
-    (void)events, (void)error; /* libpq finds out */
+    (void)events, (void)error; /* libpq reports them */
     pump(l);
 }
 
@@ -161,7 +162,7 @@ static bool watch(struct pg_link *l, int events)
     return true;
 }
 
-/* ---- how much comes ---- */
+/* ---- limits on input ---- */
 
 static uint64_t unread(const struct pg_link *l)
 {
@@ -173,11 +174,11 @@ static uint64_t unread(const struct pg_link *l)
 }
 
 /* tcpi_bytes_received in linux/tcp.h's struct tcp_info. glibc 2.36's ends before it, and the two
- * headers do not go together. */
+ * headers conflict. */
 #define TCP_INFO_WORDS 17
 #define TCP_INFO_RECEIVED 16
 
-/* Bytes that libpq has read so far. 0 where nobody counts: a Unix socket. */
+/* Bytes that libpq has read so far. 0 when unknown: a Unix socket. */
 static uint64_t consumed(const struct pg_link *l)
 {
     uint64_t info[TCP_INFO_WORDS] = {0}, waiting = unread(l);
@@ -188,8 +189,8 @@ static uint64_t consumed(const struct pg_link *l)
     return info[TCP_INFO_RECEIVED] > waiting ? info[TCP_INFO_RECEIVED] - waiting : 0;
 }
 
-/* At the end of a turn: lets the clock run anew after a sign of life, and ends the link (false)
- * when there is no end to a message. */
+/* At the end of a turn: restarts the timeout after a sign of life, and closes the link (false) when
+ * a message exceeds its limit. */
 static bool within_bounds(struct pg_link *l)
 {
     struct err e;
@@ -211,7 +212,7 @@ static bool within_bounds(struct pg_link *l)
 
 /* ---- a session ---- */
 
-/* From inside libpq. What a server says before it hangs up is why it does. */
+/* From inside libpq. A server's last message is the reason why it closes. */
 static void noticed(void *arg, const PGresult *res)
 {
     struct pg_link *l = arg;
@@ -229,7 +230,7 @@ static void answer_failed(struct pg_link *l, const PGresult *res)
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
-    if (!l->answer.ok) /* the first one says why */
+    if (!l->answer.ok) /* the first one has the cause */
         return;
     l->answer.ok = false;
     if (state && strlen(state) < sizeof(l->answer.sqlstate))
@@ -260,11 +261,11 @@ static void take_result(struct pg_link *l, PGresult *res)
         break;
     case PGRES_FATAL_ERROR:
         if (PQstatus(l->conn) == CONNECTION_BAD)
-            fail_as_told(l, PQresultErrorMessage(res));
+            fail_with_text(l, PQresultErrorMessage(res));
         else
             answer_failed(l, res);
         break;
-    default: /* COPY, or what else there may be: we asked for none */
+    default: /* COPY and others: we requested none */
         (void)err_set(&e, EPROTO, "unexpected answer from the server");
         pg_link_fail(l, &e);
         break;
@@ -306,17 +307,17 @@ static bool consume(struct pg_link *l)
     }
     if (PQconsumeInput(l->conn))
         return true;
-    fail_as_told(l, PQerrorMessage(l->conn));
+    fail_with_text(l, PQerrorMessage(l->conn));
     return false;
 }
 
-/* Sends what waits to be sent, and waits for what comes next. */
+/* Sends pending output, and waits for input. */
 static void flush(struct pg_link *l)
 {
     int rc = PQflush(l->conn);
 
     if (rc < 0) {
-        fail_as_told(l, PQerrorMessage(l->conn));
+        fail_with_text(l, PQerrorMessage(l->conn));
         return;
     }
     if (!watch(l, (l->left_over ? 0 : LOOP_READ) | (rc ? LOOP_WRITE : 0)))
@@ -360,7 +361,7 @@ static bool guarded(struct pg_link *l)
 static void connected(struct pg_link *l)
 {
     if (PQsetnonblocking(l->conn, 1) < 0) {
-        fail_as_told(l, PQerrorMessage(l->conn));
+        fail_with_text(l, PQerrorMessage(l->conn));
         return;
     }
     l->phase = LINK_IDLE;
@@ -385,13 +386,13 @@ static void pump_connect(struct pg_link *l)
             connected(l);
         break;
     case PGRES_POLLING_READING:
-        (void)watch(l, LOOP_READ); /* false: it has failed, and was told */
+        (void)watch(l, LOOP_READ); /* false: it has failed, and was reported */
         break;
     case PGRES_POLLING_WRITING:
         (void)watch(l, LOOP_WRITE);
         break;
     default:
-        fail_as_told(l, PQerrorMessage(l->conn));
+        fail_with_text(l, PQerrorMessage(l->conn));
         break;
     }
 }
@@ -429,12 +430,12 @@ static void connect_begin(struct pg_link *l)
         pg_link_fail(l, &e);
         return;
     }
-    (void)PQsetNoticeReceiver(l->conn, noticed, l); /* what it was is no use to us */
+    (void)PQsetNoticeReceiver(l->conn, noticed, l); /* the previous one is not needed */
     l->phase = LINK_CONNECTING;
     if (PQstatus(l->conn) == CONNECTION_BAD)
-        fail_as_told(l, PQerrorMessage(l->conn));
+        fail_with_text(l, PQerrorMessage(l->conn));
     else
-        (void)watch(l, LOOP_WRITE); /* false: it has failed, and was told */
+        (void)watch(l, LOOP_WRITE); /* false: it has failed, and was reported */
 }
 
 static void resolved(void *arg, const struct dns_addrs *addrs, const struct err *e)
@@ -465,7 +466,7 @@ static void resolve_next(struct pg_link *l)
         l->query = dns_resolve(l->cfg.dns, l->host, 0, resolved, l);
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 struct pg_link *pg_link_create(const struct pg_link_config *cfg,
                                const struct pg_link_events *events, void *arg)
@@ -526,7 +527,7 @@ void pg_link_query(struct pg_link *l, const char *sql)
     if (l->phase != LINK_IDLE)
         BUG("postgres: a query on a link that is not idle");
     if (!PQsendQuery(l->conn, sql)) {
-        fail_as_told(l, PQerrorMessage(l->conn));
+        fail_with_text(l, PQerrorMessage(l->conn));
         return;
     }
     (void)PQsetSingleRowMode(l->conn); /* a query was just sent: it cannot fail */

@@ -2,11 +2,11 @@
  * From DATABASE_URL to a connection that libpq is about to make.
  *
  * libpq resolves names with getaddrinfo(), in the middle of its "asynchronous" connect, which could
- * hold the loop for minutes. So the names are resolved by loop/dns.h first, and libpq is given
- * addresses (hostaddr) beside the names, which it goes on using for certificates and .pgpass. Which
- * names there are only libpq knows, with its service files and environment variables; it tells when
- * a connection is begun that cannot be: with a value of target_session_attrs that does not exist.
- * It has then worked out all other options, and not begun to connect.
+ * block the loop for minutes. So loop/dns.h resolves the names first, and libpq gets addresses
+ * (hostaddr) beside the names, which it still uses for certificates and .pgpass. Only libpq knows
+ * the names, because of its service files and environment variables. It reveals them when a
+ * connection is begun with an invalid value of target_session_attrs: it has then worked out all
+ * other options, but not begun to connect.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,9 +20,8 @@
 #define PLACES_MAX 64
 #define PLACES_TEXT_MAX (64 * 1024)
 
-/* A peer that is gone without a word is noticed in half a minute, whether we send or not. All can
- * be set otherwise in DATABASE_URL. GSS encryption is off because libpq asks for its tickets
- * blocking. */
+/* A dead peer is noticed in half a minute, whether we send or not. DATABASE_URL can override all of
+ * these. GSS encryption is off because libpq requests its tickets blocking. */
 static const char *const defaults[][2] = {
     {"fallback_application_name", "logtrain"},
     {"keepalives_idle", "15"},
@@ -66,7 +65,7 @@ static void options_fill(struct pg_options *o, const PQconninfoOption *all)
     free(timeout);
 }
 
-/* Has libpq come to the value that cannot be, finding no fault with the others? */
+/* True when libpq has refused only the invalid value, and found no fault with the others. */
 static int probe_check(PGconn *conn, const char *url, struct err *e)
 {
     const char *said = PQerrorMessage(conn);
@@ -102,7 +101,7 @@ int pg_options_read(struct pg_options *o, const char *url, struct err *e)
     int rc = -1;
 
     *o = (struct pg_options){.host = NULL};
-    all = PQconninfoParse(url, &said); /* so that a bare word is not taken for a database's name */
+    all = PQconninfoParse(url, &said); /* so that a bare word is not taken for a database name */
     if (!all) {
         (void)pg_err_set_unquoted(e, url, said ? said : "out of memory");
         goto out;
@@ -179,7 +178,7 @@ static struct str next_entry(struct str *list)
 {
     struct str part = {"", 0};
 
-    (void)str_cut(list, ',', &part); /* at the end it is empty */
+    (void)str_cut(list, ',', &part); /* empty at the end */
     return part;
 }
 
@@ -218,7 +217,7 @@ int pg_places_next(struct pg_places *p, struct str *host, struct str *port)
     return 0;
 }
 
-/* The first of the list becomes the last. */
+/* Moves the first entry of the list to the end. */
 static void rotate(struct buf *list)
 {
     ptrdiff_t comma = str_find(buf_str(list), ',');
@@ -228,7 +227,7 @@ static void rotate(struct buf *list)
         return;
     first = str_dup(str_head(buf_str(list), (size_t)comma));
     buf_consume(list, (size_t)comma + 1);
-    (void)buf_addf(list, ",%s", first); /* it was there before */
+    (void)buf_addf(list, ",%s", first); /* there is room: it was in the list */
     free(first);
 }
 
@@ -241,7 +240,7 @@ void pg_places_rotate(struct pg_places *p, unsigned by)
     }
 }
 
-/* Unix sockets, all of them: nobody else can answer there, so any way to log in will do. */
+/* Unix sockets only: nobody else can answer there, so any login method is fine. */
 static bool all_local(const struct pg_places *p)
 {
     struct str hosts = buf_str(&p->host), addrs = buf_str(&p->hostaddr);
@@ -263,11 +262,11 @@ PGconn *pg_connect_start(const char *url, const struct pg_options *o, const stru
 #define ADD(keyword, value) (keywords[n] = (keyword), values[n] = (value), n++)
     for (; n < ARRAY_LEN(defaults);)
         ADD(defaults[n][0], defaults[n][1]);
-    ADD("dbname", url); /* what is in it goes before what stands above, and after what follows */
+    ADD("dbname", url); /* overrides what stands above, and is overridden by what follows */
     ADD("host", buf_cstr(&p->host));
     ADD("hostaddr", buf_cstr(&p->hostaddr));
     ADD("port", buf_cstr(&p->port));
-    /* Bytes as they are: a row that is not valid in its encoding would fail the read of all. */
+    /* Bytes as they are: a row that is not valid in its encoding would fail the whole read. */
     ADD("client_encoding", "SQL_ASCII");
     if (o->require_auth && !all_local(p))
         ADD("require_auth", "!password");

@@ -1,7 +1,7 @@
 /*
- * A reader of JSON that keeps nothing but two ids. It is strict where a mistake could name the
- * wrong row, and loose in what it passes over (numbers are any run of their characters): whatever
- * it refuses costs a read of the whole table, nothing else. Recursion is bounded by DEPTH_MAX.
+ * A JSON reader that keeps only two ids. It is strict where a mistake could name the wrong row, and
+ * lenient in what it skips (numbers are any run of their characters). A payload that it refuses
+ * costs only a full read of the table. Recursion is bounded by DEPTH_MAX.
  */
 #include "datasources/postgres_payload.h"
 
@@ -87,7 +87,7 @@ static bool take(struct scan *s, char c)
     return true;
 }
 
-/* A string; <raw> is what stands between the quotes, escapes and all: what has any is no id. */
+/* A string. <raw> is the text between the quotes, with escapes; a text with escapes is no id. */
 static bool take_string(struct scan *s, struct str *raw)
 {
     size_t n = 0;
@@ -105,7 +105,7 @@ static bool take_string(struct scan *s, struct str *raw)
 
 static bool skip_value(struct scan *s);
 
-/* After the opening bracket: members, each passed over by <one>, up to <end>. */
+/* After the opening bracket: members up to <end>, each parsed by <one>. */
 static bool take_members(struct scan *s, char end, bool (*one)(struct scan *s, void *arg),
                          void *arg)
 {

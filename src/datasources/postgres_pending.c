@@ -1,7 +1,7 @@
 /*
- * The rows that notifications named and nobody has read yet. A row that changes often stands there
- * often, until room is needed or it is taken: then each is there once. So to remember one costs
- * nothing but its sixteen bytes.
+ * The rows that notifications named and that are still to be read. A row that changes often is
+ * stored several times, until room is needed or the rows are taken: then duplicates are removed. So
+ * adding one costs only its sixteen bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@ static int compare_ids(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct pg_id));
 }
 
-/* Each id once. */
+/* Removes duplicates. */
 static void shrink(struct pg_pending *p)
 {
     unsigned n = 0;

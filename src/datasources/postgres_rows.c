@@ -1,9 +1,9 @@
 /*
- * Rows to routes. A row's route is keyed by its id: 16 bytes where the column is a UUID, else its
- * text. A row that was there before, just so, is not checked again. A bad one is named once, as
- * long as it stays bad in the same way; what was said is remembered as hashes.
+ * Rows to routes. A row's route is keyed by its id: 16 bytes where the column is a UUID, otherwise
+ * its text. An unchanged row is not checked again. A bad one is logged once, as long as it stays
+ * bad in the same way; logged ones are remembered as hashes.
  *
- * Nothing of an endpoint is ever logged but the error that check_url makes of it.
+ * Of an endpoint only the error of check_url is logged.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,9 +30,9 @@ void pg_rows_begin(struct pg_rows *r, bool whole)
         return;
     }
     r->rows = r->refused = 0;
-    memcpy(r->told_before, r->told, r->ntold * sizeof(r->told[0]));
-    r->ntold_before = r->ntold;
-    r->ntold = 0;
+    memcpy(r->logged_before, r->logged, r->nlogged * sizeof(r->logged[0]));
+    r->nlogged_before = r->nlogged;
+    r->nlogged = 0;
     route_begin(r->source);
 }
 
@@ -47,15 +47,15 @@ static bool has_hash(const uint64_t *list, unsigned n, uint64_t hash)
 static void refuse(struct pg_rows *r, struct str id, const struct err *e)
 {
     uint64_t hash = hash_seeded(id.p, id.len) ^ hash_seeded(e->text, strlen(e->text));
-    bool known = has_hash(r->told_before, r->ntold_before, hash);
+    bool known = has_hash(r->logged_before, r->nlogged_before, hash);
 
     if (r->whole)
         r->refused++;
-    if (has_hash(r->told, r->ntold, hash))
+    if (has_hash(r->logged, r->nlogged, hash))
         return;
-    if (r->ntold == PG_TOLD_MAX)
-        return; /* counted; and named by the next read of all, where there is room again */
-    r->told[r->ntold++] = hash;
+    if (r->nlogged == PG_LOGGED_MAX)
+        return; /* counted; the next full read with room logs it */
+    r->logged[r->nlogged++] = hash;
     if (!r->whole || !known)
         log_warn("route refused", KV_CSTR("source", "postgres"), KV_STR("row", id), KV_ERR(e));
 }
@@ -143,7 +143,7 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
         route_put(r->source, key, value(row, HOSTNAME), &url, 1);
     } else {
         refuse(r, id, &why);
-        route_source_unsure(r->source, true); /* a mistake ends nothing */
+        route_source_unsure(r->source, true); /* a mistake must not end a route */
         route_drop(r->source, key);
         route_source_unsure(r->source, false);
     }

@@ -1,15 +1,15 @@
 /*
  * The table, as SQL. One text for `logtrain schema` and for a daemon that finds no table, so that
- * both make the same. It may be run again, and on an original logtrain's table: then it adds what
- * is missing and replaces the triggers.
+ * both create the same. It may be run again, also on an original logtrain's table: then it adds
+ * what is missing and replaces the triggers.
  *
- * - The lock, of any number that is always the same, makes nodes that all find no table make it one
- *   after the other. Those who waited for it may still be told that there is none.
+ * - The lock, with a fixed number, makes nodes that all find no table create it one after the
+ *   other. Those that waited for it may still be told that there is none.
  * - The notifications carry ids only. NOTIFY takes less than 8,000 bytes, and a trigger that fails
- *   fails the statement of whoever writes; and LISTEN asks for no permission, while endpoints hold
+ *   fails the writer's statement. Also, LISTEN needs no permission, while endpoints contain
  *   credentials.
- * - The index is a hash: a B-tree refuses rows above 2.7 KB, which again would fail a writer.
- * - No column but the original's is NOT NULL: an application that writes NULL as created goes on
+ * - The index is a hash: a B-tree refuses rows above 2.7 KB, which again would fail a writer. - No
+ * column except the original's is NOT NULL: an application that writes NULL as created keeps
  *   working.
  */
 #include "datasources/datasource.h"

@@ -1,13 +1,13 @@
 /*
- * Texts for people out of texts by libpq and by servers. A password may be in them: libpq quotes a
- * connection string that it cannot read, and a server may echo what it was sent.
+ * Texts for people, made from texts of libpq and of servers. They may contain a password: libpq
+ * quotes a connection string that it cannot parse, and a server may echo what it received.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "datasources/postgres_internal.h"
 
-/* The longest secret that <p> begins with. */
+/* Length of the longest secret that <p> starts with. */
 static size_t secret_at(const struct pg_secrets *s, const char *p)
 {
     size_t longest = 0;
@@ -21,8 +21,8 @@ static size_t secret_at(const struct pg_secrets *s, const char *p)
     return longest;
 }
 
-/* Appends <text>: lines are joined by "; ", runs of space are one, secrets are masked. Too much is
- * cut. */
+/* Appends <text>: lines are joined by "; ", runs of space become one, secrets are masked. Cut when
+ * too long. */
 static void add_clean(struct buf *out, const struct pg_secrets *s, const char *text)
 {
     const char *gap = "";
@@ -36,7 +36,7 @@ static void add_clean(struct buf *out, const struct pg_secrets *s, const char *t
             continue;
         }
         if (out->len)
-            (void)buf_addf(out, "%s", gap); /* when it is full, it is full */
+            (void)buf_addf(out, "%s", gap); /* a full buffer cuts the text */
         gap = "";
         if (n)
             (void)buf_addf(out, "***");
@@ -86,7 +86,7 @@ int pg_err_set_unquoted(struct err *e, const char *url, const char *text)
     const char *first = strchr(text, '"'), *last = strrchr(text, '"');
     int rc;
 
-    /* A quote of its own would make the inside of a quotation look like the outside. */
+    /* With a quote in the URL itself, the inside of a quotation would look like the outside. */
     if (first && strchr(url, '"'))
         (void)buf_addf(&safe, "%.*s***%s", (int)(first - text), text, last + 1);
     else

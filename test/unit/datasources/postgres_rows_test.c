@@ -185,7 +185,7 @@ static void there_is_an_end_to_naming(void **state)
         }
         pg_rows_commit(&w.r);
         assert_int_equal(w.r.refused, 1000);
-        assert_int_equal(logged(&w, "route refused"), PG_TOLD_MAX);
+        assert_int_equal(logged(&w, "route refused"), PG_LOGGED_MAX);
     }
     world_close(&w);
 }
