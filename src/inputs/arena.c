@@ -21,7 +21,7 @@ static void *hook_alloc(void *arg, size_t n)
 
 static void hook_free(void *arg, void *p)
 {
-    (void)arg, (void)p; /* it goes with all the rest */
+    (void)arg, (void)p; /* freed with the arena */
 }
 
 void arena_init(struct arena *a, size_t max)

@@ -1,7 +1,7 @@
 /*
- * Memory for what is unpacked from one message and thrown away as a whole: allocation moves a
- * pointer, freeing does nothing, and there is a limit, after which there is none. For protobuf-c,
- * whose structures take many times the bytes that they come from.
+ * Memory for a message that is unpacked and discarded as a whole. Allocation moves a pointer,
+ * freeing does nothing, and there is a limit. For protobuf-c, whose structures take many times the
+ * bytes that they come from.
  */
 #ifndef INPUTS_ARENA_H
 #define INPUTS_ARENA_H
@@ -17,8 +17,8 @@ struct arena_block {
 };
 
 struct arena {
-    ProtobufCAllocator allocator; /* hand this to protobuf-c */
-    struct arena_block *blocks;   /* the one that is filled first */
+    ProtobufCAllocator allocator; /* the allocator to pass to protobuf-c */
+    struct arena_block *blocks;   /* the first block in use */
     size_t held;                  /* bytes of all blocks */
     size_t max;
     bool failed; /* the limit was reached since the last rewind */
@@ -28,7 +28,7 @@ void arena_init(struct arena *a, size_t max);
 void arena_release(struct arena *a);
 /* NULL: the limit is reached. */
 void *arena_alloc(struct arena *a, size_t n);
-/* Where it stands, and back to there: what was taken since is gone. */
+/* Saves the position, and frees everything allocated since. */
 struct arena_mark {
     struct arena_block *block;
     size_t used;

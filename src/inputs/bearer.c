@@ -37,7 +37,7 @@ int bearer_open(struct bearer *b, const char *file, uint64_t now_ms, struct err 
     return *file ? read_token(b, e) : 0;
 }
 
-/* Looks at all of <given>, whatever it is. */
+/* Compares all of <given>, in constant time. */
 static bool same(const struct bearer *b, struct str given)
 {
     unsigned char differ = given.len != b->len;
@@ -53,7 +53,7 @@ bool bearer_good(struct bearer *b, struct str authorization, uint64_t now_ms)
         return true;
     if (now_ms >= b->read_ms + HTTP_TOKEN_MS) {
         b->read_ms = now_ms;
-        (void)read_token(b, NULL); /* then it is the old one */
+        (void)read_token(b, NULL); /* on failure the old token stays */
     }
     if (!str_ieq(str_head(authorization, SCHEME.len), SCHEME))
         return false;

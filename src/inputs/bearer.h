@@ -1,4 +1,4 @@
-/* The bearer token that a client has to show (RFC 6750 §2.1), read from a file that may change. */
+/* The bearer token that a client must send (RFC 6750 §2.1), read from a file that may change. */
 #ifndef INPUTS_BEARER_H
 #define INPUTS_BEARER_H
 
@@ -11,17 +11,16 @@
 #define BEARER_MAX 4096
 
 struct bearer {
-    const char *file; /* borrowed; "" = nothing is asked for */
+    const char *file; /* borrowed; "" = no token required */
     uint64_t read_ms;
     size_t len;
     char token[BEARER_MAX];
 };
 
-/* -1 with <e>: the file cannot be read, or holds no token. */
+/* -1 with <e>: the file cannot be read, or contains no token. */
 int bearer_open(struct bearer *b, const char *file, uint64_t now_ms, struct err *e);
-/* Whether <authorization>, a header's value, is good. The file is read again once it was read
- * HTTP_TOKEN_MS ago; what cannot be read leaves the token as it was. The time that this takes does
- * not depend on how much of a token is right. */
+/* Checks <authorization>, a header's value. The file is reread after HTTP_TOKEN_MS; if that fails,
+ * the old token stays. The time does not depend on how much of the token is right. */
 bool bearer_good(struct bearer *b, struct str authorization, uint64_t now_ms);
 /* Overwrites the token. */
 void bearer_close(struct bearer *b);

@@ -1,18 +1,17 @@
 /*
  * Container logs: finds them under KUBERNETES_LOG_PATH, makes a stream of each container, and keeps
  * its segments current. Start here; containers_internal.h has the drawing, containers_model.c its
- * directories and streams. containers_links.c says which stream an entry of the log path belongs
- * to, containers_look.c which files there are of a stream, containers_scan.c what is new of them,
- * containers_missed.c what came and went unseen, containers_path.c what may be followed.
+ * directories and streams. containers_links.c maps entries of the log path to streams,
+ * containers_look.c lists the files of a stream, containers_scan.c finds what is new,
+ * containers_missed.c handles containers that came and went unseen, containers_path.c checks what
+ * may be followed.
  *
- * Everything is driven by the directory watches. Their callbacks only queue: what is to be looked
- * at is looked at in the work task, WORK_PER_TURN at a time, so that a rescan of a large node does
- * not hold up the loop. The tick runs only while something cannot be left to the watches: they are
- * exhausted, the log path is missing, a link dangles, a directory is unreadable, or a stream is
- * about to end.
+ * Directory watches drive everything. Their callbacks only queue. The work task processes the
+ * queues, WORK_PER_TURN entries at a time, so that a rescan of a large node does not block the
+ * loop. The tick runs only while watches are not enough: they are exhausted, the log path is
+ * missing, a link dangles, a directory is unreadable, or a stream is about to end.
  *
- * It opens no log file; the workers do. It never decides that a file was deleted because it could
- * not be read.
+ * It opens no log file; the workers do. A file that cannot be read is never taken for deleted.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -85,7 +84,7 @@ static void dir_event(void *arg, enum notify_event ev, struct str name)
     }
 }
 
-/* ---- the work ---- */
+/* ---- work ---- */
 
 static void rescan(struct containers *c)
 {
@@ -96,7 +95,7 @@ static void rescan(struct containers *c)
         cstream_queue(list_entry(it, struct cstream, node));
 }
 
-/* A stream that a link has just led to: its files may be about to go. */
+/* Checks a new stream first: its files may be deleted soon. */
 static void look_at_new(struct containers *c)
 {
     struct cstream *st = list_empty(&c->work_streams)
@@ -107,9 +106,7 @@ static void look_at_new(struct containers *c)
         cstream_look(st);
 }
 
-/* False when nothing is left to do. Links first: they queue streams. What is gone already comes
- * last.
- */
+/* False when nothing is left to do. Links first: they queue streams. Missed containers last. */
 static bool work_some(struct containers *c, unsigned most)
 {
     unsigned n = 0;
@@ -129,7 +126,7 @@ static bool work_some(struct containers *c, unsigned most)
     return !list_empty(&c->work_links) || !list_empty(&c->work_streams) || !list_empty(&c->missed);
 }
 
-/* How long the tick may wait; 0 = for ever. */
+/* Period of the tick; 0 = none needed. */
 static uint64_t tick_period(const struct containers *c)
 {
     uint64_t period = 0;

@@ -1,7 +1,7 @@
 /*
- * The entries of the log path: which stream each belongs to. Links come, go, dangle for a moment
- * during a rotation, and are led elsewhere at a restart; none of that ends a stream. A link that is
- * refused is logged once, by its name and the reason.
+ * The entries of the log path: which stream each belongs to. Links appear, disappear, dangle for a
+ * moment during a rotation, and change their target at a restart. None of that ends a stream. A
+ * refused link is logged once, with its name and the reason.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,10 +23,10 @@ static void link_unbind(struct clink *l)
     l->stream = NULL;
     if (--st->nlinks == 0)
         st->unlinked_at = loop_now(l->in->base.env->loop);
-    cstream_queue(st); /* what is left there is read on; and it may have ended */
+    cstream_queue(st); /* its remaining files are still read; it may have ended */
 }
 
-/* <st> may be NULL: the link has none. */
+/* <st> may be NULL: no stream. */
 static void link_bind(struct clink *l, struct cstream *st)
 {
     if (st && l->stream != st) {
@@ -54,7 +54,7 @@ static void link_to_pod(struct clink *l, const char *dir)
         return;
     }
     if (!path_join(path, dir, STR("0.log")) || !identity_from_pod_path(str_of(path), &id, &restart))
-        return; /* it was of that form a moment ago, so only its length can be in the way */
+        return; /* its form was checked before, so only its length can be wrong */
     st = cstream_for(c, &id);
     if (st && !source_add(st, dir, SOURCE_POD, STR(""), 0)) {
         cstream_free(st);
@@ -80,7 +80,7 @@ static void retire_sources(struct cstream *st)
         list_entry(it, struct source, node)->retired = true;
 }
 
-/* The link led to another file until now: its stream goes on there. */
+/* The link led to another file until now: its stream continues there. */
 static struct source *stream_move(struct cstream *st, const char *dir, enum source_kind kind,
                                   struct str base)
 {
@@ -137,7 +137,7 @@ static void link_to_file(struct clink *l, struct target *t)
     link_to_new_file(l, t->path[0] ? t->path : "/", base);
 }
 
-/* ---- looking at one ---- */
+/* ---- checking a link ---- */
 
 static void link_refuse(struct clink *l, const char *reason)
 {
@@ -179,7 +179,7 @@ void link_look(struct clink *l)
 
     list_del(&l->work);
     if (!c->log_dir)
-        return; /* the log path itself is away: links_list() comes first */
+        return; /* the log path itself is missing: links_list() comes first */
     target_of_link(c, c->log_dir->path, l->name, &t);
     if (t.kind == TARGET_GONE) {
         link_missed(l);
@@ -216,7 +216,7 @@ void link_free(struct clink *l)
     free(l);
 }
 
-/* ---- finding them ---- */
+/* ---- listing ---- */
 
 static bool is_log_name(struct str name)
 {
@@ -235,7 +235,7 @@ static struct clink *link_get(struct containers *c, struct str name)
     l->existing = c->starting;
     list_init(&l->work);
     list_init(&l->retry);
-    (void)map_put(&c->links, str_of(l->name), l); /* there was none */
+    (void)map_put(&c->links, str_of(l->name), l); /* no previous entry */
     return l;
 }
 
@@ -253,7 +253,7 @@ void link_queue_name(struct containers *c, struct str name)
     containers_post(c);
 }
 
-/* errno of what went wrong, or 0. */
+/* An errno value, or 0. */
 static int read_names(struct containers *c, const char *path)
 {
     DIR *dir = opendir(path);
@@ -276,7 +276,7 @@ static int read_names(struct containers *c, const char *path)
     return error;
 }
 
-/* Finds the log path's real directory and watches it. errno of what went wrong, or 0. */
+/* Finds the log path's real directory and watches it. An errno value, or 0. */
 static int log_dir_find(struct containers *c)
 {
     char real[PATH_MAX];
@@ -299,7 +299,7 @@ static void log_path_trouble(struct containers *c, int error)
 
     if (error && error != ENOENT)
         c->stats.unreadable++;
-    (void)loop_make_room(c->base.env->loop, error); /* for the next look */
+    (void)loop_make_room(c->base.env->loop, error); /* for the next try */
     if (error == c->log_trouble)
         return;
     c->log_trouble = error;
@@ -325,5 +325,5 @@ void links_list(struct containers *c)
         return; /* unreadable is not empty: all links stay */
     for (size_t i = 0; (l = map_next(&c->links, &i));)
         if (l->listing != c->listing)
-            link_queue(l); /* it finds out that it is gone */
+            link_queue(l); /* it will be found gone */
 }

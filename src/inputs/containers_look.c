@@ -1,10 +1,10 @@
 /*
- * One look at a stream: which files are there, in the order of their lines, under which names
+ * One listing of a stream: which files exist, in the order of their lines, under which names
  * (streams/sibling.h).
  *
- * A container's directory is listed each time. Of a log elsewhere, whose directory may hold those
- * of many, it is enough to see that each file has the name it had: it is listed at the first look
- * and when a name has changed.
+ * A container's directory is listed each time. A log elsewhere may share its directory with many.
+ * There it is enough that each file still has its name: the directory is listed at first and when a
+ * name has changed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,9 +15,10 @@
 #include "base/mem.h"
 #include "inputs/containers_look.h"
 
-#define LOOKS 8 /* a name that goes while we look hides a file; not so often in a row */
+#define LOOKS                                                                                      \
+    8 /* a name that disappears during a listing hides a file; this many in a row are unlikely */
 
-/* ---- gathering ---- */
+/* ---- collecting ---- */
 
 void look_release(struct look *k)
 {
@@ -46,8 +47,8 @@ static struct file *oldest(struct look *k, const struct sibling *as)
     return found;
 }
 
-/* Where a file is written down. NULL: there are too many; of a plain file, of which rotation may
- * keep any number, the newest are taken then. */
+/* The entry for a file. NULL: too many; of a plain file, which rotation may keep any number of, the
+ * newest are kept. */
 static struct file *place(struct look *k, const struct source *s, const struct segment_id *id,
                           const struct sibling *as)
 {
@@ -55,7 +56,7 @@ static struct file *place(struct look *k, const struct source *s, const struct s
 
     for (size_t i = 0; i < k->n && !f; i++)
         if (segment_id_same_inode(&k->files[i].id, id))
-            f = &k->files[i]; /* renamed while we looked: the later name is the true one */
+            f = &k->files[i]; /* renamed meanwhile: the later name is current */
     if (!f && k->n == DIR_FILES_MAX) {
         if (s->kind != SOURCE_NAME)
             k->error = E2BIG;
@@ -113,14 +114,14 @@ static void file_refuse(struct cstream *st, struct str name, const char *reason)
                  KV_CSTR("reason", reason));
 }
 
-/* Calls <each> for every name in the source's directory. False when the directory is not there. */
+/* Calls <each> for every name in the source's directory. False when the directory is missing. */
 static bool source_list(struct look *k, struct source *s,
                         void (*each)(struct look *k, struct source *s, const struct dirent *d))
 {
     const struct dirent *d;
     DIR *dir;
 
-    cdir_watch(s->dir); /* first, or what comes in between is missed */
+    cdir_watch(s->dir); /* first, or changes in between are missed */
     dir = opendir(s->dir->path);
     if (!dir) {
         k->error = errno == ENOTDIR ? ENOENT : errno;
@@ -138,7 +139,7 @@ static bool source_list(struct look *k, struct source *s,
     return true;
 }
 
-/* A name that was listed. False: it cannot be looked at. */
+/* A listed name. False: stat() failed. */
 static bool entry_stat(struct look *k, const char *path, const struct dirent *d,
                        struct segment_stat *st)
 {
@@ -150,7 +151,7 @@ static bool entry_stat(struct look *k, const char *path, const struct dirent *d,
         k->raced = true;
         return false;
     }
-    if (st->regular && st->id.ino != d->d_ino) /* the name is another file's by now */
+    if (st->regular && st->id.ino != d->d_ino) /* the name belongs to another file by now */
         k->raced = true;
     return true;
 }
@@ -171,7 +172,7 @@ static bool pod_name(struct str name, struct file *out)
     return str_starts(rest, STR(".log")) && sibling_parse(str_skip(rest, 4), &out->as);
 }
 
-/* <n>.log is a symlink: docker's own file, with its own rotation, lies behind it. */
+/* <n>.log is a symlink to docker's own file, which has its own rotation. */
 static void pod_follow(struct look *k, struct source *s, const char *path, struct str name,
                        uint32_t restart)
 {
@@ -232,7 +233,7 @@ static size_t stem_of(const struct source *s)
     return strlen(s->dir->path) + 1 + strlen(s->base);
 }
 
-/* By a name in the source's directory. False: it is not one of its siblings. */
+/* By a name in the source's directory. False: not one of its siblings. */
 static bool sibling_name(const struct source *s, struct str name, struct file *out)
 {
     struct str base = str_of(s->base);
@@ -286,8 +287,8 @@ static void file_entry(struct look *k, struct source *s, const struct dirent *d)
         file_refuse(s->stream, name, "it is not a regular file");
 }
 
-/* Has each file of the log that lies here the name that it had, and is there no other under the
- * live one's? What has is found. */
+/* True when each known file here has kept its name, and the live name has no other file. Those
+ * files are marked found. */
 static bool names_hold(struct look *k, struct source *s, unsigned *mine)
 {
     struct origin *o = s->stream->origin;
@@ -313,7 +314,7 @@ static bool names_hold(struct look *k, struct source *s, unsigned *mine)
                                                          : origin_segment_find(o, &st.id) != NULL);
 }
 
-/* True when nothing more can come of <s>. */
+/* True when nothing more can come from <s>. */
 static bool files_look(struct look *k, struct source *s)
 {
     unsigned mine = 0;
@@ -325,9 +326,9 @@ static bool files_look(struct look *k, struct source *s)
     return s->kind == SOURCE_DOCKER ? !there : s->retired && !mine;
 }
 
-/* ---- the look as a whole ---- */
+/* ---- the whole listing ---- */
 
-/* Sources may be added behind the one looked at. */
+/* Sources may be added after the current one. */
 static void look_once(struct look *k, struct cstream *st)
 {
     struct list *it = st->sources.next, *next;
@@ -348,7 +349,7 @@ static void look_once(struct look *k, struct cstream *st)
     }
 }
 
-/* Is what <k> misses really gone? Then <before>, the look before it, has missed it, too. */
+/* True when the files missing in <k> were also missing in <before>, the previous listing. */
 static bool is_settled(const struct look *k, const struct look *before, const struct cstream *st)
 {
     list_for_each (it, &st->origin->segments) {
@@ -371,10 +372,10 @@ static int file_compare(const void *pa, const void *pb)
     return strcmp(a->path, b->path);
 }
 
-/* A file that is taken for deleted by mistake is held, and may be given up, or is read twice when
- * its name is found; and kubelet compresses one file and renames the next within microseconds. So
- * no look counts that something changed under, and nothing is believed to be gone that the look
- * before has seen. */
+/* A file wrongly taken for deleted is pinned and may be given up, or is read twice when its name is
+ * found; and kubelet compresses one file and renames the next within microseconds. So a listing
+ * during which something changed does not count, and a file is gone only when two listings in a row
+ * miss it. */
 void look_well(struct look *k, struct cstream *st)
 {
     struct look before = {.files = NULL};

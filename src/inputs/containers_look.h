@@ -1,6 +1,6 @@
 /*
- * What one look at a stream's sources has found. Between containers_look.c, which looks, and
- * containers_scan.c, which compares it with what is known.
+ * The result of one listing of a stream's sources. Between containers_look.c, which produces it,
+ * and containers_scan.c, which compares it with what is known.
  */
 #ifndef INPUTS_CONTAINERS_LOOK_H
 #define INPUTS_CONTAINERS_LOOK_H
@@ -10,27 +10,27 @@
 
 struct file {
     char *path;
-    size_t stem; /* of path: without what a rotation puts behind the name */
+    size_t stem; /* of path: without the suffix of a rotation */
     struct segment_id id;
     struct origin_segment *known; /* NULL = unknown */
-    struct sibling as;            /* as what its name has it; a known one may have any */
+    struct sibling as;            /* by its name; a known file may have any */
     uint32_t restart;
 };
 
 struct look {
     struct file *files;
     size_t n, cap;
-    int error;  /* errno: something could not be read */
-    bool raced; /* a name went while we looked: what it became may not be among the files */
-    bool alive; /* something was there: a file, or the container's directory */
+    int error;  /* errno of a failed read */
+    bool raced; /* a name disappeared meanwhile: its file may be missing here */
+    bool alive; /* a file or the container's directory exists */
     bool looked;
     bool first; /* nothing was known of it before */
 };
 
-/* Everything that there is of <st>, as far as one can know; sources of it may come and go. */
+/* Lists all files of <st>. May add and remove its sources. */
 void look_well(struct look *k, struct cstream *st);
 void look_release(struct look *k);
-/* Is <seg>'s file among them? */
+/* True when <seg>'s file is among them. */
 bool look_has(const struct look *k, const struct origin_segment *seg);
 
 #endif

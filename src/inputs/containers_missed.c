@@ -1,11 +1,11 @@
 /*
- * Containers that came and went before anybody looked: their link was made and removed, or it led
- * to a directory in which no log was left. kubelet makes the link when the log is there, so there
- * was one; what was in it nobody can tell. Each becomes a stream with one segment that has no name:
- * whoever gets the container's logs is told, like of any other loss, and the stream ends as all do.
+ * Containers that came and went before they were checked: their link was made and removed, or it
+ * led to a directory without a log. kubelet makes the link when the log exists, so there was one;
+ * its content is unknown. Each becomes a stream with one segment without a name. Its drains get a
+ * gap record, as for any other loss, and the stream ends as usual.
  *
- * Looked at last, when all links and streams were: a restart of a container that is still there has
- * a link of its own, and its log may have been read from the directory.
+ * Checked last, after all links and streams: a restart of an existing container has a link of its
+ * own, and its log may have been read from the directory.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static void count(const struct cstream *st)
 
 void cstream_missed(struct cstream *st, struct str what, uint32_t restart)
 {
-    /* It has no inode. What is made up is not taken for another's. */
+    /* It has no inode. A made-up one must not match a real file. */
     struct segment_id none = {.ino = hash_stable(what.p, what.len),
                               .btime_ns = (int64_t)(restart + UINT64_C(1))};
 
@@ -51,7 +51,7 @@ void cstream_new_run(struct cstream *st, uint32_t restart, const char *path, boo
         st->last_restart = restart;
 }
 
-/* Nobody has been told of its files yet, nor opened one: it waits for its name. */
+/* No drain knows of its files yet, and none was opened: it waits for its identity. */
 static bool is_unread(const struct cstream *st)
 {
     return !st->existing && !st->origin->workers && st->origin->route &&
@@ -66,7 +66,7 @@ static bool has_lost(const struct cstream *st)
     return false;
 }
 
-/* Of several that nobody has read one is enough: how many bytes there were is not known anyway. */
+/* Several unread ones need one gap only: their number of bytes is unknown anyway. */
 void cstream_lost(struct cstream *st, struct origin_segment *seg)
 {
     if (is_unread(st) && !seg->path)
@@ -97,7 +97,7 @@ void link_missed(struct clink *l)
     if (l->led || l->existing || !identity_from_link_name(str_of(l->name), &id))
         return;
     if (c->nmissed == MISSED_MAX) {
-        c->stats.missed++; /* that much can be said of it */
+        c->stats.missed++; /* it is at least counted */
         return;
     }
     m = xcalloc(1, sizeof(*m));
@@ -112,7 +112,7 @@ static bool same_container(const struct identity *a, const struct identity *b)
            str_eq(a->container, b->container);
 }
 
-/* Is the link one of a container that is there, of which there were more runs than links? */
+/* True when the link belongs to an existing container that had more runs than links. */
 static bool is_known(const struct containers *c, const struct identity *id)
 {
     list_for_each (it, &c->streams) {

@@ -1,6 +1,6 @@
 /*
- * Directories, sources and streams of the container logs, as containers_internal.h draws them: how
- * they are made, freed, and queued for the work task.
+ * Directories, sources and streams of the container logs, as drawn in containers_internal.h: how
+ * they are created, freed, and queued for the work task.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ struct cdir *cdir_get(struct containers *c, const char *path)
         d->in = c;
         d->path = str_dup(str_of(path));
         map_init(&d->names);
-        (void)map_put(&c->dirs, str_of(d->path), d); /* there was none */
+        (void)map_put(&c->dirs, str_of(d->path), d); /* no previous entry */
         cdir_watch(d);
     }
     d->refs++;
@@ -48,7 +48,7 @@ void cdir_put(struct cdir *d)
     free(d);
 }
 
-/* A watch on what is not there would count as missing and make everything be polled. */
+/* A watch on a missing directory would count as missing and cause polling everywhere. */
 void cdir_watch(struct cdir *d)
 {
     struct stat st;
@@ -108,7 +108,7 @@ struct source *source_add(struct cstream *st, const char *dir, enum source_kind 
         d->pod = s;
     } else {
         s->base = str_dup(base);
-        (void)map_put(&d->names, str_of(s->base), s); /* there was none */
+        (void)map_put(&d->names, str_of(s->base), s); /* no previous entry */
     }
     list_add_tail(&st->sources, &s->node);
     st->nsources++;
@@ -128,9 +128,9 @@ void source_remove(struct source *s)
     free(s);
 }
 
-/* ---- what cannot be read ---- */
+/* ---- unreadable directories ---- */
 
-/* Without a descriptor left that is not known. */
+/* Without a free descriptor it is unknown. */
 static bool says_unreadable(int error)
 {
     return error && error != EMFILE && error != ENFILE;
@@ -162,7 +162,7 @@ void cstream_trouble(struct cstream *st, int error)
     }
 }
 
-/* It ends: what could not be read of it does not count any more. */
+/* The stream ends: its errors no longer count. */
 static void end_trouble(struct cstream *st)
 {
     const struct input_env *env = st->in->base.env;
@@ -201,7 +201,7 @@ static bool namespace_excluded(const struct containers *c, struct str namespace)
     return false;
 }
 
-/* What we say of a line of our own would be the next one. */
+/* A log line about our own line would cause the next one. */
 static bool is_self(const struct containers *c, const struct identity *id)
 {
     return id->pod.len && str_eq(id->pod, str_of(c->self_pod)) &&

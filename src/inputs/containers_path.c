@@ -1,7 +1,7 @@
 /*
- * Where a link leads, and whether we may follow it there. A tenant may be able to put a symlink
- * into the tree; so the real path must lie under one of the allowed roots and be a regular file,
- * and that is found out without opening anything: a FIFO would hold us, a device may act. The
+ * Where a link leads, and whether we may follow it. A tenant may be able to put a symlink into the
+ * tree. So the real path must be under one of the allowed roots and be a regular file. That is
+ * checked without opening it: a FIFO would block us, and opening a device may have effects. The
  * workers then open the real path without following a last symlink, and check by inode that they
  * got this file.
  */
@@ -38,7 +38,7 @@ static void target_refuse(struct target *t, const char *reason)
     t->reason = reason;
 }
 
-/* What an errno value of looking at a path means. */
+/* The kind of target for an errno value. */
 static void target_fail(struct target *t, int error)
 {
     t->error = error;
@@ -69,13 +69,13 @@ static bool lies_under_root(const char *path, const char *root)
     return realpath(root, real) && lies_under(path, real);
 }
 
-/* Files of these are "regular", and reading some of them is not harmless. */
+/* Their files are "regular", but reading some of them is not harmless. */
 static bool is_kernel_path(const char *path)
 {
     return lies_under(path, "/proc") || lies_under(path, "/sys") || lies_under(path, "/dev");
 }
 
-/* The parent of the log path is always a root, unless that is "/": then everything would be. */
+/* The parent of the log path is always a root, unless that is "/": everything would be under it. */
 static bool allowed(const struct containers *c, const char *path)
 {
     char parent[PATH_MAX], *slash;
@@ -141,7 +141,7 @@ static void target_take_pod(const struct containers *c, struct target *t)
         target_refuse(t, not_allowed);
 }
 
-/* The first hop only, with the directory made real: the file itself may be missing for a moment
+/* The first hop only, with the directory resolved: the file itself may be missing for a moment
  * (rotation), or be a symlink again (docker). */
 static void first_hop(const char *dir, const char *path, struct target *t, char hop[PATH_MAX])
 {
@@ -187,7 +187,7 @@ static void target_of_symlink(const struct containers *c, const char *dir, const
         return;
     }
     target_of_file(c, path, t);
-    if (t->kind == TARGET_FILE && is_pod_path(t->path)) { /* by way of another link */
+    if (t->kind == TARGET_FILE && is_pod_path(t->path)) { /* via another link */
         *strrchr(t->path, '/') = '\0';
         target_take_pod(c, t);
     }

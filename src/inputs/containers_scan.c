@@ -1,18 +1,17 @@
 /*
- * What a look at a stream says that was not known.
+ * Compares a listing of a stream with what is known.
  *
  *   known inode, another name                        rename
- *   known inode, not there; an unknown compressed
- *     file where it would be                         its bytes lie there now
- *   known inode, not there                           no name any more
- *   unknown, behind the last known one               a new segment (several, in order, if several
+ *   known inode, missing; an unknown compressed
+ *     file in its place                              its bytes are there now
+ *   known inode, missing                             it has no name any more
+ *   unknown, after the last known one                a new segment (several, in order, if several
  *                                                    rotations passed)
  *   unknown, before a known one                      not new: a copy (copytruncate); remembered, so
  *                                                    that it never becomes new
  *
- * Invariants: numbers only grow, and a file becomes a segment once. A look that failed in any part
- * changes nothing. Nor does one in which nothing at all is left: the directory may be back in a
- * moment.
+ * Invariants: numbers only grow, and a file becomes a segment once. A listing that failed in any
+ * part changes nothing. Neither does an empty one: the directory may be back in a moment.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +28,7 @@ static bool is_ignored(const struct cstream *st, const struct file *f)
     return false;
 }
 
-/* The compressed file that is just being made of the one before it. */
+/* The compressed file that is being made from the one before it. */
 static bool is_twin(const struct look *k, size_t i)
 {
     const struct file *f = &k->files[i], *before = f - 1;
@@ -37,7 +36,7 @@ static bool is_twin(const struct look *k, size_t i)
     return i && f->as.packed && before->restart == f->restart && before->as.order == f->as.order;
 }
 
-/* Appends what is new; what is not becomes the new list of ignored ones. */
+/* Appends the new files; the others become the new list of ignored ones. */
 static void take_unknown(struct cstream *st, struct look *k, size_t first_new)
 {
     struct segment_id *ignored = NULL;
@@ -64,8 +63,7 @@ static void take_unknown(struct cstream *st, struct look *k, size_t first_new)
 
 /* ---- files that were compressed ---- */
 
-/* May <f> hold what <seg> was called by its last name? A file with a date keeps it, a number only
- * grows. */
+/* True when <f>'s name fits a compressed <seg>: a date stays the same, a number only grows. */
 static bool name_fits(const struct origin_segment *seg, const struct file *f)
 {
     struct sibling was;
@@ -78,7 +76,7 @@ static bool name_fits(const struct origin_segment *seg, const struct file *f)
             (was.kind == SIBLING_DATED ? was.order == f->as.order : was.order >= f->as.order));
 }
 
-/* Between the files that were before <seg> and those that were behind it. */
+/* Between the files that were before <seg> and those that were after it. */
 static bool place_fits(const struct look *k, const struct origin_segment *seg, size_t i)
 {
     for (size_t j = 0; j < k->n; j++) {
@@ -90,9 +88,9 @@ static bool place_fits(const struct look *k, const struct origin_segment *seg, s
     return true;
 }
 
-/* The unknown compressed file that holds what <seg> held, which has no name any more; NULL = there
- * is none. The worker, who knows its first bytes and those before its cursors, finds out when it is
- * another's. Where there are fewer than files without a name, the oldest of these were deleted. */
+/* The unknown compressed file that contains what <seg> contained, which has no name any more; NULL
+ * = none. The worker knows its first bytes and those before its cursors, and detects a wrong one.
+ * Where there are fewer than files without a name, the oldest of these were deleted. */
 static struct file *find_packed(const struct cstream *st, struct look *k,
                                 const struct origin_segment *seg)
 {
@@ -151,7 +149,7 @@ static bool is_over(const struct cstream *st)
            loop_now(st->in->base.env->loop) - st->unlinked_at >= LINK_GONE_MS;
 }
 
-/* To the router, with its segments, so that "from the end" means the end of what is there. */
+/* Adds it to the router with its segments, so that "from the end" means the present end. */
 static void introduce(struct cstream *st)
 {
     const struct input_env *env = st->in->base.env;
@@ -180,14 +178,14 @@ void cstream_look(struct cstream *st)
     look_release(&k);
     if (cstream_was_missed(st)) {
         cstream_missed(st, st->origin->identity->pod, 0);
-        st->unlinked_at = loop_now(st->in->base.env->loop); /* time for it to be named and told */
+        st->unlinked_at = loop_now(st->in->base.env->loop); /* time to be identified and attached */
     }
     if (!st->origin->route)
         introduce(st);
     if (st->told || st->trouble || st->gone || list_empty(&st->origin->segments))
         origin_grew(st->origin);
     st->told = false;
-    /* Without a link or a file it may be about to go, and of its directory nobody may tell. */
+    /* Without a link or a file it may end soon, and its directory may have no watch. */
     cstream_retry(st,
                   st->trouble || st->gone || st->nlinks == 0 || list_empty(&st->origin->segments));
     if (is_over(st))

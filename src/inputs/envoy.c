@@ -28,8 +28,8 @@ struct proxy {
     struct envoy_input *in;
     struct grpc_call *call;
     struct envoy_proxy id;
-    struct buf element; /* whom it is from, for structured data */
-    size_t done;        /* entries of the message at hand that were taken */
+    struct buf element; /* the peer's element, for structured data */
+    size_t done;        /* entries of the current message that were taken */
     uint64_t dropped;   /* entries whose hostname had no room */
     struct journal_waiter waiter;
     struct journal_safe safe;
@@ -41,7 +41,7 @@ static const char *const methods[] = {
     NULL,
 };
 
-/* ---- a call ---- */
+/* ---- calls ---- */
 
 static void room(struct journal_waiter *w)
 {
@@ -98,7 +98,7 @@ static void end(void *arg, struct grpc_call *c)
     journals_when_safe(in->base.env->journals, &p->safe);
 }
 
-/* ---- its messages ---- */
+/* ---- messages ---- */
 
 static enum grpc_taken refuse(struct proxy *p, enum envoy_opened why)
 {
@@ -112,8 +112,8 @@ static enum grpc_taken refuse(struct proxy *p, enum envoy_opened why)
     return GRPC_ENDED;
 }
 
-/* An entry without a workload, or a malformed one. The others are taken. */
-static void pass_over(struct proxy *p, const char *why)
+/* Skips an entry without a workload, or a malformed one. The others are taken. */
+static void skip_entry(struct proxy *p, const char *why)
 {
     struct envoy_input *in = p->in;
 
@@ -123,8 +123,8 @@ static void pass_over(struct proxy *p, const char *why)
                  KV_CSTR("reason", why));
 }
 
-/* One hostname's journal is full, for its drain is away. The stream has the entries of many, and
- * Envoy drops what it cannot send: to wait for that one would cost all of them. */
+/* One hostname's journal is full because its drain is down. The stream carries entries of many
+ * hostnames, and Envoy drops what it cannot send: waiting for one would cost all of them. */
 static void drop(struct proxy *p, struct str hostname)
 {
     struct envoy_input *in = p->in;
@@ -145,14 +145,14 @@ static bool take(struct proxy *p, const struct envoy_message *m, size_t i)
     case ENVOY_OPENED:
         break;
     case ENVOY_MALFORMED:
-        pass_over(p, "it is no entry");
+        skip_entry(p, "it is no entry");
         return true;
     case ENVOY_TOO_LARGE:
-        pass_over(p, "it takes too much memory to read");
+        skip_entry(p, "it takes too much memory to read");
         return true;
     }
     if (!e.hostname.len) {
-        pass_over(p, "neither its cluster nor its node says whose it is");
+        skip_entry(p, "neither its cluster nor its node says whose it is");
         return true;
     }
     e.syslog.sd = buf_str(&p->element);

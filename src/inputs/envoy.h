@@ -1,13 +1,12 @@
 /*
- * Envoy's access logs as an input: the gRPC service AccessLogService, version 3 and, at its own
- * path, version 2, which is the same on the wire. Envoys (and Istio's proxies) connect and stream
- * what they logged; each entry becomes a record under the hostname of the service that the request
- * was for.
+ * Envoy's access logs as an input: the gRPC service AccessLogService, version 3, and version 2 at
+ * its own path, which is the same on the wire. Envoys (and Istio's proxies) connect and stream
+ * their logs. Each entry becomes a record under the hostname of the service that the request was
+ * for.
  *
- * Without room in all journals together the stream's window is not given back, so that the proxy
- * waits; what it does then is its own choice (it drops what its buffer does not hold, and counts
- * that). What one hostname has no room for is dropped and counted here: the stream has others',
- * too.
+ * When all journals together have no room, the stream's window is not returned, so that the proxy
+ * must wait. It then drops what exceeds its buffer, and counts that. What a single hostname has no
+ * room for is dropped and counted here, because the stream carries others' entries, too.
  */
 #ifndef INPUTS_ENVOY_H
 #define INPUTS_ENVOY_H

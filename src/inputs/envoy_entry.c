@@ -21,7 +21,7 @@ static struct str text(ProtobufCBinaryData b)
     return str_make((const char *)b.data, b.len);
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 void envoy_proxy_init(struct envoy_proxy *p)
 {
@@ -57,7 +57,7 @@ void envoy_done(struct envoy_decoder *d)
     arena_rewind(&d->arena, (struct arena_mark){NULL, 0});
 }
 
-/* ---- whose it is ---- */
+/* ---- hostname ---- */
 
 /* The part of <s> after the <n>th '|'; false when there are fewer. */
 static bool part_after(struct str s, unsigned n, struct str *out)
@@ -84,7 +84,7 @@ static int add_service(struct buf *out, struct str name, struct str namespace, b
 
 /* "web.shop" and "web.shop.svc.cluster.local" → "web.shop", with Akkeris' names "web-shop". False:
  * it names no service of a namespace. A host outside of the cluster may have any name, so its first
- * two parts must not be taken for one. */
+ * two parts are not used. */
 static bool set_service(struct buf *out, struct str host, bool akkeris)
 {
     struct str rest = host, name, namespace, svc;
@@ -94,15 +94,15 @@ static bool set_service(struct buf *out, struct str host, bool akkeris)
            add_service(out, name, namespace, akkeris) == 0;
 }
 
-/* Istio's names for traffic to nobody that it knows. */
+/* Istio's names for traffic to an unknown destination. */
 static bool is_nobody(struct str cluster)
 {
     return str_eq(cluster, STR("BlackHoleCluster")) || str_eq(cluster, STR("PassthroughCluster")) ||
            str_starts(cluster, STR("InboundPassthroughCluster"));
 }
 
-/* Istio's clusters are "outbound|<port>|<subset>|<host>", and "inbound|<port>||" on the side of the
- * workload itself; a name without a '|', and a host outside of the cluster, is taken as it is. */
+/* Istio's clusters are "outbound|<port>|<subset>|<host>", and "inbound|<port>||" on the workload's
+ * own side. A name without a '|', and a host outside of the cluster, is used as it is. */
 static bool set_hostname(struct buf *out, struct str cluster, bool akkeris)
 {
     struct str host = cluster;
@@ -118,7 +118,7 @@ static bool set_hostname(struct buf *out, struct str cluster, bool akkeris)
     return host.len && str_find(host, '|') < 0 && !is_nobody(host) && buf_add_str(out, host) == 0;
 }
 
-/* A node's id is "sidecar~<ip>~<pod>.<namespace>~<domain>" with Istio. */
+/* Istio's node id is "sidecar~<ip>~<pod>.<namespace>~<domain>". */
 static bool set_pod_owner(struct buf *out, struct str id, bool akkeris)
 {
     struct str part = STR(""), rest = id, name;
@@ -136,7 +136,7 @@ static bool set_pod_owner(struct buf *out, struct str id, bool akkeris)
     return add_service(out, name, str_skip(part, (size_t)dot + 1), akkeris) == 0;
 }
 
-/* "web.shop", and nothing behind: Istio makes it of a label, which may have dots of its own. */
+/* Exactly "web.shop": Istio derives it from a label, which may contain dots. */
 static bool set_node_cluster(struct buf *out, struct str cluster, bool akkeris)
 {
     ptrdiff_t dot = str_find(cluster, '.');
@@ -158,9 +158,9 @@ static void know_proxy(const struct envoy_decoder *d, const Logtrain__Als__Ident
         buf_clear(&proxy->json);
 }
 
-/* ---- the text ---- */
+/* ---- text ---- */
 
-/* Bytes of a value: those that would end the line, or hide, become spaces. */
+/* Adds a value; bytes that would end the line, and invisible ones, become spaces. */
 static int add_value(struct buf *out, struct str s)
 {
     size_t at = out->len;
@@ -245,7 +245,7 @@ static int add_protocol(struct buf *out, int version)
     return 0;
 }
 
-/* What the client saw: an answer, or that it hung up before one (nginx' 499). */
+/* What the client saw: an answer, or that it disconnected before one (nginx' 499). */
 static uint64_t status_of(const common_t *c, const response_t *a)
 {
     if (a->response_code)
@@ -279,7 +279,7 @@ static struct str address_of(const Logtrain__Als__Address *a)
                     : none);
 }
 
-/* The original had none of these: the same words, as far as there is something to say. */
+/* The original had no TCP entries: the same keys, where there is a value. */
 static int tcp_text(struct buf *out, const Logtrain__Als__TCPAccessLogEntry *e, const common_t *c)
 {
     const Logtrain__Als__ConnectionProperties none = LOGTRAIN__ALS__CONNECTION_PROPERTIES__INIT;
@@ -299,9 +299,9 @@ static int tcp_text(struct buf *out, const Logtrain__Als__TCPAccessLogEntry *e, 
     return add_times(out, c);
 }
 
-/* ---- a message, an entry ---- */
+/* ---- messages and entries ---- */
 
-/* protobuf-c does not say why it failed: with the arena's limit reached, it was that. */
+/* protobuf-c gives no cause: when the arena's limit was reached, it was that. */
 static enum envoy_opened why_not(const struct envoy_decoder *d, size_t bytes)
 {
     return d->arena.failed || bytes > ENVOY_UNPACK_MAX ? ENVOY_TOO_LARGE : ENVOY_MALFORMED;

@@ -1,7 +1,6 @@
 /*
- * One entry of Envoy's access logs → what a journal takes: under which hostname, from when, and the
- * message, as text (the layout of the original logtrain, docs/formats.md#envoy) or as JSON with
- * every field.
+ * One entry of Envoy's access logs → a journal entry: its hostname, time, and message, as text (the
+ * layout of the original logtrain, docs/formats.md#envoy) or as JSON with every field.
  */
 #ifndef INPUTS_ENVOY_ENTRY_H
 #define INPUTS_ENVOY_ENTRY_H
@@ -14,17 +13,17 @@
 enum envoy_format { ENVOY_TEXT = 1, ENVOY_JSON };
 enum envoy_kind { ENVOY_HTTP = 1, ENVOY_TCP };
 
-/* What a stream's first message says of the proxy that sends it. */
+/* What a stream's first message says about its proxy. */
 struct envoy_proxy {
-    struct buf hostname; /* of the workload that it stands before; may be empty */
+    struct buf hostname; /* of the proxy's workload; may be empty */
     struct buf json; /* `"log_name":"…","node":{…},`; empty for text, or when it is too long */
 };
 void envoy_proxy_init(struct envoy_proxy *p);
 void envoy_proxy_release(struct envoy_proxy *p);
 
-/* One per input: buffers that are used for each entry again. */
+/* One per input: buffers that are reused for each entry. */
 struct envoy_decoder {
-    struct arena arena; /* of the message at hand */
+    struct arena arena; /* of the current message */
     struct buf msg;
     struct buf hostname;
     char time[CLOCK_TEXT_SIZE];
@@ -35,7 +34,7 @@ void envoy_decoder_init(struct envoy_decoder *d, enum envoy_format format, bool 
                         size_t max_line);
 void envoy_decoder_release(struct envoy_decoder *d);
 
-/* A message taken apart; all of it lies in the decoder's arena until the next one. */
+/* A decoded message. It is in the decoder's arena until the next one. */
 struct envoy_message {
     const ProtobufCBinaryData *entries;
     size_t n;
@@ -43,23 +42,23 @@ struct envoy_message {
 };
 enum envoy_opened {
     ENVOY_OPENED = 1,
-    ENVOY_MALFORMED, /* it is no StreamAccessLogsMessage */
+    ENVOY_MALFORMED, /* not a StreamAccessLogsMessage */
     ENVOY_TOO_LARGE  /* it would take more memory than ENVOY_UNPACK_MAX */
 };
-/* What an identifier says goes into <proxy>. */
+/* Stores an identifier's content in <proxy>. */
 enum envoy_opened envoy_open(struct envoy_decoder *d, struct str bytes, struct envoy_proxy *proxy,
                              struct envoy_message *m);
-/* Entry <i>; views into <d> live until the next call. <out>'s structured data is the caller's. An
- * entry of which nobody can tell whose it is has an empty hostname. */
+/* Decodes entry <i>. Views into <d> are valid until the next call. The caller sets <out>'s
+ * structured data. The hostname is empty when it is unknown. */
 enum envoy_opened envoy_entry(struct envoy_decoder *d, const struct envoy_message *m, size_t i,
                               const struct envoy_proxy *proxy, struct journal_entry *out);
-/* Gives memory back that the last message took. */
+/* Frees the memory of the last message. */
 void envoy_done(struct envoy_decoder *d);
 
 /* ---- envoy_json.c ---- */
-/* As journals and JSON have it, "" when it is none. */
+/* In the form of journals and JSON; "" when invalid. */
 struct str envoy_time(char out[CLOCK_TEXT_SIZE], int64_t seconds, int32_t nanos);
-/* The fields of <m> that are set as members of an object, without its braces. -1: no room. */
+/* Appends the set fields of <m> as members of an object, without its braces. -1: no room. */
 int envoy_json_fields(struct buf *out, const ProtobufCMessage *m, struct arena *a);
 
 #endif

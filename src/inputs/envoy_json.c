@@ -1,11 +1,11 @@
 /*
- * A protobuf message → JSON, by what protobuf-c knows of its fields, so that envoy.proto is the
- * only list of them. As protobuf's own mapping has it (names as in the .proto, a Timestamp as RFC
- * 3339, a Duration as "0.0015s", a wrapped number as the number, a map as an object, enums by name,
- * bytes of google.protobuf.Any in base64), but that 64-bit integers are numbers. Fields at their
- * default are left out.
+ * A protobuf message → JSON, by protobuf-c's descriptors, so that envoy.proto is the only list of
+ * fields. Like protobuf's own mapping (names as in the .proto, a Timestamp as RFC 3339, a Duration
+ * as "0.0015s", a wrapped number as the number, a map as an object, enums by name, bytes of
+ * google.protobuf.Any in base64), except that 64-bit integers are numbers. Fields at their default
+ * are omitted.
  *
- * google.protobuf.Struct may nest as deep as its sender likes: it is looked into DEPTH_MAX deep.
+ * google.protobuf.Struct may be nested to any depth: only DEPTH_MAX levels are converted.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -17,7 +17,7 @@
 #include "inputs/envoy_entry.h"
 
 #define DEPTH_MAX 16
-#define DURATION_MAX INT64_C(315576000000) /* seconds: what a Duration may be */
+#define DURATION_MAX INT64_C(315576000000) /* seconds: the limit of a Duration */
 #define SECONDS_MAX INT64_C(9000000000)    /* as nanoseconds they fit into 64 bits */
 
 static struct str text(ProtobufCBinaryData b)
@@ -102,7 +102,7 @@ static int add_struct(struct buf *out, struct str bytes, struct arena *a, unsign
     return buf_add_ch(out, '}');
 }
 
-/* ---- messages that JSON has a shorter form for ---- */
+/* ---- messages with a shorter form in JSON ---- */
 
 static int add_timestamp(struct buf *out, const Logtrain__Als__Timestamp *t)
 {
@@ -112,7 +112,7 @@ static int add_timestamp(struct buf *out, const Logtrain__Als__Timestamp *t)
     return s.len ? format_json_string(out, s) : buf_addf(out, "null");
 }
 
-/* Seconds with as many digits behind the point as there are; never with an exponent. */
+/* Seconds with the necessary digits after the point; never with an exponent. */
 static int add_duration(struct buf *out, const Logtrain__Als__Duration *d)
 {
     bool minus = d->seconds < 0 || d->nanos < 0;
@@ -191,7 +191,7 @@ static int add_enum(struct buf *out, const ProtobufCEnumDescriptor *type, int va
     return v ? buf_addf(out, "\"%s\"", v->name) : buf_addf(out, "%d", value);
 }
 
-/* The value at <p>; none when it is its type's default and <always> is false. */
+/* False when the value at <p> is its type's default and <always> is false. */
 static bool is_set(const ProtobufCFieldDescriptor *f, const void *p, bool always)
 {
     switch (f->type) {

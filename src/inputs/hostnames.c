@@ -10,7 +10,7 @@
 
 #define SHOWN 48 /* bytes of a word that are shown */
 
-/* Cuts the next part off <*rest>: for the inputs that <*input> means, the words of <*patterns>. */
+/* Cuts the next part off <*rest>: the inputs in <*input>, the words of <*patterns>. */
 static bool next_part(struct str *rest, struct str *input, struct str *patterns)
 {
     struct str part;

@@ -8,8 +8,7 @@
 
 #define UNROUTED_SLOTS 4096
 
-/* Where the journal of <hostname> is remembered. Whoever makes many hostnames meet in one place
- * only makes them be looked up as if there were none. */
+/* The cache slot of <hostname>. Hostnames that collide are only looked up in the map. */
 static struct journal **known_slot(struct hosts *hs, struct str hostname, bool trusted)
 {
     size_t n = hostname.len < 8 ? hostname.len : 8;
@@ -58,7 +57,7 @@ struct journal *hosts_find(struct hosts *hs, struct str hostname, bool trusted)
 
 void hosts_add(struct hosts *hs, struct journal *j)
 {
-    (void)map_put(&hs->by_name[j->name->trusted], j->name->hostname, j); /* there was none */
+    (void)map_put(&hs->by_name[j->name->trusted], j->name->hostname, j); /* no previous entry */
     hs->n++;
 }
 
@@ -72,7 +71,7 @@ void hosts_del(struct hosts *hs, struct journal *j)
     hs->n--;
 }
 
-/* ---- what nobody wants ---- */
+/* ---- unrouted hostnames ---- */
 
 static bool owners_may_want(const struct input_env *env, struct str hostname)
 {
@@ -86,7 +85,7 @@ bool hosts_unrouted(struct hosts *hs, const struct input_env *env, struct str ho
 {
     const struct identify *i = trusted ? env->identify : NULL;
     uint64_t hash = hash_seeded(hostname.p, hostname.len) ^ trusted;
-    /* 0 = a slot never used */
+    /* 0 = an unused slot */
     uint64_t generation = router_generation(env->router) + (i ? i->generation : 0) + 1;
     struct host_unrouted *u = &hs->unrouted[hash % UNROUTED_SLOTS];
 
@@ -98,7 +97,7 @@ bool hosts_unrouted(struct hosts *hs, const struct input_env *env, struct str ho
     return true;
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 void hosts_init(struct hosts *hs)
 {

@@ -1,10 +1,10 @@
 /*
- * Which hostname has which journal, or none that anybody wants. Asked for each record, so what was
- * found lately is found again by a look at a few of its bytes, and what nobody wants costs one
- * hash. Control thread only.
+ * Which hostname has which journal, or is known to be unrouted. Asked for each record, so a cache
+ * finds recent ones by a few of their bytes, and an unrouted hostname costs one hash. Control
+ * thread only.
  *
  * Invariant: a journal is here from hosts_add() to hosts_del(), under the hostname and the trust of
- * its first identity, which stay true.
+ * its first identity, which do not change.
  */
 #ifndef INPUTS_HOSTS_H
 #define INPUTS_HOSTS_H
@@ -16,9 +16,9 @@
 #include "inputs/input.h"
 #include "streams/journal.h"
 
-#define HOSTS_KNOWN_BITS 8 /* of the table of journals found lately */
+#define HOSTS_KNOWN_BITS 8 /* size of the cache of recent journals */
 
-/* A hostname that no route wanted when the routes were of that generation. */
+/* A hostname that no route matched in that generation of routes. */
 struct host_unrouted {
     uint64_t hash;
     uint64_t generation;
@@ -32,14 +32,14 @@ struct hosts {
 };
 
 void hosts_init(struct hosts *hs);
-/* The journals are the caller's. */
+/* The caller owns the journals. */
 void hosts_release(struct hosts *hs);
-/* There is none of that hostname and trust yet. */
+/* None with that hostname and trust may exist. */
 void hosts_add(struct hosts *hs, struct journal *j);
 void hosts_del(struct hosts *hs, struct journal *j);
 /* NULL when there is none. */
 struct journal *hosts_find(struct hosts *hs, struct str hostname, bool trusted);
-/* Whether no route wants it; with <trusted>, no owner's may, either. */
+/* True when no route wants it; with <trusted>, when no owner's may either. */
 bool hosts_unrouted(struct hosts *hs, const struct input_env *env, struct str hostname,
                     bool trusted);
 

@@ -19,7 +19,7 @@
 #include "inputs/syslog_parse.h"
 
 #define ELEMENT_MAX 256
-#define RETRY_FULL "5" /* seconds: drains have to read before there is room */
+#define RETRY_FULL "5" /* seconds: there is room only after drains have read */
 #define RETRY_BUSY "1"
 #define TYPE "text/plain; charset=utf-8"
 
@@ -36,7 +36,7 @@ struct http_input {
     struct syslog_parser parser;
     struct list posts;
     uint64_t held;         /* bytes of all of them */
-    struct received spare; /* memory of one that was answered, for the next */
+    struct received spare; /* memory of an answered one, for the next */
 };
 
 struct post {
@@ -50,14 +50,14 @@ struct post {
     bool gzip;
     struct packets packets; /* /events */
     struct syslog_framer framer;
-    struct buf rest; /* /syslog: a frame that has not ended */
-    bool broken;     /* /syslog: where the next frame begins is not known */
+    struct buf rest; /* /syslog: an incomplete frame */
+    bool broken;     /* /syslog: the start of the next frame is unknown */
     struct syslog_peer peer;
     struct journal_safe safe;
     size_t bad;     /* records left out */
     bool strict;    /* all records or none */
-    int status;     /* of the answer, once it is bad */
-    struct err err; /* why, or what is wrong with the first bad record */
+    int status;     /* of the answer, once it is an error */
+    struct err err; /* why, or the error of the first bad record */
 };
 
 /* ---- answers ---- */
@@ -82,7 +82,7 @@ static void post_free(struct post *p)
     free(p);
 }
 
-/* Answers, and forgets the request. */
+/* Answers, and frees the request. */
 static void answer(struct post *p, int status, const char *text)
 {
     struct http_reply *r = p->reply;
@@ -94,7 +94,7 @@ static void answer(struct post *p, int status, const char *text)
     buf_release(&body);
 }
 
-static void complain(struct post *p, int status, const char *why)
+static void log_problem(struct post *p, int status, const char *why)
 {
     struct http_input *in = p->in;
 
@@ -106,13 +106,13 @@ static void complain(struct post *p, int status, const char *why)
 static void refuse(struct post *p, int status, const char *why)
 {
     p->in->counters.failed++;
-    complain(p, status, why);
+    log_problem(p, status, why);
     if (status == 401)
         http_reply_header(p->reply, "www-authenticate", "Bearer");
     answer(p, status, why);
 }
 
-/* What was wrong may lie in <p>, which answer() frees. */
+/* The error may be part of <p>, which answer() frees. */
 static void refuse_err(struct post *p)
 {
     struct err e = p->err;
@@ -121,7 +121,7 @@ static void refuse_err(struct post *p)
     refuse(p, p->status, e.text);
 }
 
-/* The good records were taken: what is wrong with the others goes into the answer. */
+/* The good records were taken; the answer names the error of the others. */
 static void answer_taken(struct post *p)
 {
     struct err e;
@@ -133,21 +133,21 @@ static void answer_taken(struct post *p)
     (void)err_set(&e, EINVAL, "ok, without %zu bad of %zu records: %s", p->bad,
                   p->bad + p->received.n, p->err.text);
     p->in->counters.framing += p->bad;
-    complain(p, 200, e.text);
+    log_problem(p, 200, e.text);
     answer(p, 200, e.text);
 }
 
 static void come_again(struct post *p, const char *seconds, const char *why)
 {
     p->in->counters.stalled++;
-    complain(p, 503, why);
+    log_problem(p, 503, why);
     http_reply_header(p->reply, "retry-after", seconds);
     answer(p, 503, why);
 }
 
 /* ---- frames ---- */
 
-/* A record is left out. */
+/* Counts a record that is left out. */
 static void bad_record(struct post *p, const char *why)
 {
     if (!p->err.code)
@@ -155,7 +155,7 @@ static void bad_record(struct post *p, const char *why)
     p->bad++;
 }
 
-/* False with p->err: there is no room. */
+/* False with p->err: no room. */
 static bool take_message(struct post *p, struct str msg, bool cut)
 {
     struct http_input *in = p->in;
@@ -226,7 +226,7 @@ static bool end_frames(struct post *p)
 
 /* ---- a body ---- */
 
-/* Counts what the request holds now. False: all together hold too much. */
+/* Accounts the memory of the request. False: all requests together exceed the limit. */
 static bool count_held(struct post *p)
 {
     uint64_t now = received_cost(&p->received) + p->rest.cap + p->packets.json.text.cap;
@@ -320,7 +320,7 @@ static void body(void *arg, struct http_reply *r, struct str piece)
         give_up(p);
 }
 
-/* ---- into the journals ---- */
+/* ---- journals ---- */
 
 static void safe_done(struct journal_safe *s, bool ok)
 {
@@ -341,7 +341,7 @@ static uint64_t entries_size(const struct journal_entry *e, size_t n)
     return bytes;
 }
 
-/* How many were taken, or are final otherwise. */
+/* How many were taken, or are otherwise final. */
 static size_t append(struct http_input *in, const struct journal_entry *e, size_t n)
 {
     struct journals *js = in->base.env->journals;
@@ -365,7 +365,7 @@ static void hand_over(struct post *p)
 
     taken = append(in, e, n);
     received_drop_entries(
-        &p->received); /* not counted in <held>, and it may be long until it is safe */
+        &p->received); /* no longer counted in <held>: it may take long until it is safe */
     p->safe.done = safe_done;
     if (taken < n)
         come_again(p, RETRY_FULL,
@@ -377,7 +377,7 @@ static void hand_over(struct post *p)
         journals_when_safe(in->base.env->journals, &p->safe);
 }
 
-/* False with p->err: there is nothing to take. */
+/* False with p->err: no record. */
 static bool end_records(struct post *p)
 {
     if (p->in->kind == HTTP_INPUT_SYSLOG) {
@@ -428,7 +428,7 @@ static struct http_input *input_of(const struct input *base)
     return container_of((struct input *)(uintptr_t)base, struct http_input, base);
 }
 
-/* The connections are the server's, which is not for inputs only. */
+/* The connections belong to the server, which is not for inputs only. */
 static const struct input_counters *counters(const struct input *base)
 {
     struct http_input *in = input_of(base);

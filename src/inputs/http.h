@@ -1,11 +1,11 @@
 /*
- * The HTTP inputs: /events takes packets in JSON, /syslog frames, both on the server that the
- * pages of the daemon are on. A request is answered 200 when its records are as safe as SPOOL_SYNC
- * says, 400 with the record that is wrong and why, 503 with Retry-After when journals have no room.
+ * The HTTP inputs: /events accepts packets in JSON, /syslog frames. Both are on the server of the
+ * daemon's pages. A request is answered 200 when its records are as safe as SPOOL_SYNC says, 400
+ * with the bad record and its error, 503 with Retry-After when journals have no room.
  *
- * Up to HTTP_ATOMIC_BYTES all of a request is taken or none; a larger one may be taken in part
- * before it is answered 503, and then its sender's second try makes duplicates. So does the second
- * try of a sender that did not get its answer.
+ * Up to HTTP_ATOMIC_BYTES, all of a request is taken or none. A larger one may be taken in part
+ * before it is answered 503; its retry then causes duplicates. So does the retry of a sender that
+ * did not get its answer.
  */
 #ifndef INPUTS_HTTP_H
 #define INPUTS_HTTP_H
@@ -21,7 +21,7 @@ struct http_input_config {
     struct http_server *server; /* borrowed; outlives the input */
     const char *path;           /* "/events" */
     size_t max_line;
-    const char *token_file; /* HTTP_TOKEN_FILE; "" = no token is asked for */
+    const char *token_file; /* HTTP_TOKEN_FILE; "" = no token required */
 };
 
 /* NULL with <e>: the token cannot be read, ... env->journals is needed. */

@@ -58,6 +58,6 @@ bool inflater_ended(const struct inflater *f)
 void inflater_close(struct inflater *f)
 {
     if (f->open)
-        (void)inflateEnd(&f->z); /* complains of a body cut short */
+        (void)inflateEnd(&f->z); /* fails when the body was truncated */
     f->open = false;
 }

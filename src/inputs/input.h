@@ -1,5 +1,5 @@
 /*
- * An input makes streams: it creates origins, tells the router of them, and keeps them current.
+ * An input makes streams: it creates origins, adds them to the router, and keeps them current.
  * Members: containers, syslog, syslog_udp, http, envoy.
  */
 #ifndef INPUTS_INPUT_H
@@ -22,36 +22,36 @@ struct input_env {
     struct notify *notify;
     struct origins *origins;
     struct router *router;
-    struct identify *identify; /* NULL: a container is called what its path says */
-    struct journals *journals; /* of network inputs; NULL for a daemon without one */
-    /* The directory of a stream's files cannot be listed, or can again. NULL: nobody asks. */
+    struct identify *identify; /* NULL: containers are identified by their path */
+    struct journals *journals; /* of network inputs; NULL without one */
+    /* The directory of a stream's files became unreadable, or readable again. May be NULL. */
     void (*unreadable)(void *arg, const struct origin *o, bool now);
     void *unreadable_arg;
 };
 
 struct input_stats {
-    uint64_t streams;  /* known now */
-    uint64_t segments; /* files known now */
+    uint64_t streams;  /* current */
+    uint64_t segments; /* files, current */
     uint64_t rescans;
     uint64_t refused;        /* files not followed: outside the allowed roots, not regular, ... */
     uint64_t unreadable;     /* tries that failed with EACCES, EIO, ... */
-    uint64_t unreadable_now; /* links, and the log path, of which the last one did */
+    uint64_t unreadable_now; /* of links and the log path, those whose last try failed */
     uint64_t missed;         /* containers whose log was gone before it was found */
 };
 
 /* Of one network input. All are uint64_t. */
 struct input_counters {
-    uint64_t connections;         /* open now */
-    uint64_t accepted;            /* connections so far */
-    uint64_t refused_connections; /* too many at all, or of one address */
-    uint64_t failed;              /* connections that ended by an error: TLS, framing, timeouts */
+    uint64_t connections;         /* current */
+    uint64_t accepted;            /* total */
+    uint64_t refused_connections; /* over a limit, in total or of one address */
+    uint64_t failed;              /* connections that ended with an error: TLS, framing, timeouts */
     uint64_t records;             /* taken into a journal */
     uint64_t bytes;               /* message bytes of these */
     uint64_t cut;                 /* of these: longer than MAX_LINE */
-    uint64_t unparsed;            /* records kept whole because they are of no known form */
-    uint64_t framing;             /* frames that are none */
+    uint64_t unparsed;            /* records in no known format, kept whole */
+    uint64_t framing;             /* malformed frames */
     uint64_t unrouted;            /* records under a hostname that no route wants */
-    uint64_t refused;             /* records under a hostname that this input may not write under */
+    uint64_t refused;             /* records whose hostname this input may not use */
     uint64_t dropped_full;        /* records dropped because journals had no room (UDP) */
     uint64_t dropped_kernel;      /* datagrams that the kernel dropped */
     uint64_t stalled;             /* times that reading stopped because journals had no room */
@@ -59,12 +59,11 @@ struct input_counters {
 
 struct input_ops {
     const char *name;
-    /* Of the container logs; else NULL. */
+    /* Of the container logs; otherwise NULL. */
     void (*stats)(const struct input *in, struct input_stats *out);
-    /* Frees it. The origins stay with the router and the workers, and are no longer kept current.
-     */
+    /* Frees it. The origins stay with the router and the workers, but are not kept current. */
     void (*close)(struct input *in);
-    /* Of network inputs; else NULL. */
+    /* Of network inputs; otherwise NULL. */
     const struct input_counters *(*counters)(const struct input *in);
     uint16_t (*port)(const struct input *in);
 };
@@ -81,18 +80,20 @@ static inline void input_close(struct input *in)
 }
 
 struct containers_config {
-    const char *log_path;           /* KUBERNETES_LOG_PATH */
-    const char *const *roots;       /* LOG_ROOTS: real directories under which links may lead;
-                                       NULL-terminated. The parent of log_path is always one */
+    const char *log_path; /* KUBERNETES_LOG_PATH */
+    const char *const *
+        /* LOG_ROOTS: real directories that links may lead into; NULL-terminated. The parent of
+         * log_path is always one. */
+        roots;
     const char *exclude_namespaces; /* EXCLUDE_NAMESPACES: words, with '*'; may be NULL */
     const char *node;               /* NODE */
-    const char *self_pod;           /* the pod we run in: its own log is not read; "" = in none */
-    const char *self_namespace;     /* ... which is in here; "" = nobody knows */
+    const char *self_pod;           /* our own pod, whose log is not read; "" = none */
+    const char *self_namespace;     /* ... and its namespace; "" = unknown */
 };
-/* Directories looked into and symlinks followed are on a local file system: nothing here is
- * expected to block. A stream ends when its directory (or its last file) is gone and no link in the
- * log path came back to it for a minute. Scans at once, so that on return every stream that exists
- * is with the router (existing = true). A log path that does not exist yet is waited for. */
+/* Listed directories and followed symlinks are on a local file system: nothing here is expected to
+ * block. A stream ends when its directory (or its last file) is gone and no link in the log path
+ * has come back to it for a minute. Scans at once, so that on return every existing stream is in
+ * the router (existing = true). A log path that does not exist yet is waited for. */
 struct input *input_containers_open(const struct input_env *env,
                                     const struct containers_config *cfg, struct err *e);
 

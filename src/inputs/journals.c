@@ -12,10 +12,10 @@
 #include "inputs/trusted.h"
 
 #define FRESH_BYTES                                                                                \
-    (3 * 4096)           /* that a journal's first segment costs beside its records, at most */
-#define ROLLS_AT_ONCE 64 /* journals that are rolled when there is no room */
-#define ROLL_EVERY_MS 10 /* ... at most so often */
-#define SEGMENTS_MANY 4  /* one that has so many is not rolled for the sake of others */
+    (3 * 4096)           /* most bytes that a journal's first segment costs beside its records */
+#define ROLLS_AT_ONCE 64 /* journals that are sealed when there is no room */
+#define ROLL_EVERY_MS 10 /* ... at this interval */
+#define SEGMENTS_MANY 4  /* one with this many segments is not sealed for others */
 
 struct journals {
     const struct input_env *env;
@@ -24,13 +24,13 @@ struct journals {
     uint64_t hosts_max;
     struct senders senders;
     struct hosts hosts;  /* those still written to */
-    struct list recent;  /* the same, last written to last */
-    struct buf trusted;  /* the names of the inputs that are */
-    struct list closing; /* ended, not yet read by all */
+    struct list recent;  /* the same, most recently written last */
+    struct buf trusted;  /* names of the trusted inputs */
+    struct list closing; /* ended, not yet read by all drains */
     uint64_t nclosing;
     uint64_t evicted;
     uint64_t rolled_ms; /* loop time */
-    bool unsure;        /* there may be some that nobody wants */
+    bool unsure;        /* some may be unwanted */
     uint64_t now_turn;  /* loop time of <now> */
     char now_text[CLOCK_TEXT_SIZE];
     size_t now_len;
@@ -62,7 +62,7 @@ void journal_source_close(struct journal_source *src)
 
 /* ---- hostnames ---- */
 
-/* <maker>: whose record is its first, or NULL. */
+/* <maker>: the source of its first record, or NULL. */
 static struct journal *create(struct journals *js, struct str hostname, bool trusted,
                               struct journal_share *maker)
 {
@@ -78,7 +78,7 @@ static struct journal *create(struct journals *js, struct str hostname, bool tru
     return j;
 }
 
-/* Whether it is known whose lines it has. */
+/* True when it is known whose lines it has. */
 static bool ask(struct journals *js, struct journal *j)
 {
     struct identify *i = j->name->trusted ? js->env->identify : NULL;
@@ -87,8 +87,7 @@ static bool ask(struct journals *js, struct journal *j)
     return !i || i->found(i, j->origin);
 }
 
-/* The router gets to know it; a trusted one is attached to nothing before it is known whose lines
- * it has. */
+/* Adds it to the router. A trusted one is attached to nothing before its owner is known. */
 static void show(struct journals *js, struct journal *j, bool known)
 {
     if (known)
@@ -98,7 +97,7 @@ static void show(struct journals *js, struct journal *j, bool known)
     js->unsure |= !router_stream_wanted(j->origin);
 }
 
-/* Nobody asks whose it is any more. */
+/* Its identity is no longer needed. */
 static void forget_name(struct journals *js, struct journal *j)
 {
     struct identify *i = js->env->identify;
@@ -108,7 +107,7 @@ static void forget_name(struct journals *js, struct journal *j)
     j->asked = false;
 }
 
-/* Ends <j>: nothing more goes to it; its drains read it to its end. */
+/* Ends <j>: nothing more is appended; its drains read it to its end. */
 static void end(struct journals *js, struct journal *j)
 {
     struct origin *o = j->origin;
@@ -117,7 +116,7 @@ static void end(struct journals *js, struct journal *j)
     hosts_del(&js->hosts, j);
     list_del(&j->node);
     journal_close(j);
-    router_stream_remove(js->env->router, o); /* first: what is read of it goes where it went */
+    router_stream_remove(js->env->router, o); /* first: what is read of it keeps its routes */
     forget_name(js, j);
     if (!known) {
         journal_free(j, true);
@@ -129,8 +128,8 @@ static void end(struct journals *js, struct journal *j)
     origin_finish(o);
 }
 
-/* It holds what may be an owner's, but nobody has said yet, and no worker has it: all of it would
- * go with it. */
+/* It may contain an owner's lines, the owner is unknown, and no worker has it: ending it would lose
+ * all of it. */
 static bool waits(const struct journal *j)
 {
     const struct origin *o = j->origin;
@@ -139,7 +138,7 @@ static bool waits(const struct journal *j)
            (j->adopted && j->asked && !o->workers && !o->identity->tenant.len);
 }
 
-/* Names that may still come, those that were ended and are being read counted. */
+/* Names that may still be added; ended ones that are still read count as used. */
 static size_t places_left(const struct journals *js)
 {
     size_t all = js->hosts.n + js->nclosing;
@@ -147,8 +146,8 @@ static size_t places_left(const struct journals *js)
     return all < 2 * js->hosts_max ? 2 * js->hosts_max - all : 0;
 }
 
-/* Has it as many names as a sender may, with <n> more to come? Some are always left for whoever
- * comes next, however many one sender invents. */
+/* True when it has as many names as a sender may, with <n> more to come. Some always remain for
+ * others, however many names one sender invents. */
 static bool over_share(const struct journals *js, const struct journal_share *s, size_t n)
 {
     size_t left = places_left(js);
@@ -156,7 +155,7 @@ static bool over_share(const struct journals *js, const struct journal_share *s,
     return s && (n > left || s->names + n > JOURNAL_SENDER_FACTOR * (left - n + 1));
 }
 
-/* The sender with the most names of those that could be ended. */
+/* The sender with the most names among those that could be ended. */
 static const struct journal_share *largest(const struct journals *js)
 {
     const struct journal_share *most = NULL;
@@ -170,8 +169,8 @@ static const struct journal_share *largest(const struct journals *js)
     return most;
 }
 
-/* The one to end for a new name of <share>'s: the one not written to for longest, of that sender if
- * it has its share, else of the sender that has most. NULL: there is none, or all wait. */
+/* The journal to end for a new name of <share>: the least recently written, of that sender if it
+ * has its share, else of the sender that has most. NULL: none, or all wait. */
 static struct journal *oldest(const struct journals *js, const struct journal_share *share)
 {
     const struct journal_share *of = over_share(js, share, 1) ? share : largest(js);
@@ -185,8 +184,8 @@ static struct journal *oldest(const struct journals *js, const struct journal_sh
     return NULL;
 }
 
-/* A place for one more hostname of <share>'s. False: too many that were ended are still being read,
- * or all wait to be named. */
+/* Makes a place for one more hostname of <share>. False: too many ended ones are still being read,
+ * or all wait for an owner. */
 static bool make_place(struct journals *js, const struct journal_share *share)
 {
     bool over = over_share(js, share, 1);
@@ -202,7 +201,7 @@ static bool make_place(struct journals *js, const struct journal_share *share)
     return !over || !over_share(js, share, 1);
 }
 
-/* Whether there would be places for <n> more, as far as can be told without ending any. */
+/* True when there would be places for <n> more, as far as is known without ending any. */
 static bool places_for(const struct journals *js, const struct journal_share *share, size_t n)
 {
     if (!n)
@@ -221,7 +220,7 @@ static bool has_many(const struct journal *j)
     return false;
 }
 
-/* It was made before it was known whether anybody wants it, and nobody did. */
+/* It was made before its routes were known, and no route matched. */
 static bool is_unwanted(const struct journal *j)
 {
     const struct origin *o = j->origin;
@@ -230,8 +229,8 @@ static bool is_unwanted(const struct journal *j)
            !router_stream_wanted(o);
 }
 
-/* The live segments of those not written to for longest are sealed, so that they can go as soon as
- * they are read. Those that nobody will read go at once. */
+/* Seals the live segments of the least recently written journals, so that they can be deleted as
+ * soon as they are read. Those without a reader are deleted at once. */
 static void roll_some(struct journals *js, struct journal *wants)
 {
     uint64_t now = loop_now(js->env->loop);
@@ -281,7 +280,7 @@ static void count_taken(struct journal_source *src, const struct journal_entry *
     src->counters->cut += e->cut;
 }
 
-/* The journal for <e>, made when there is none. NULL with *result saying why there is none. */
+/* The journal for <e>, created if missing. NULL with *result saying why. */
 static struct journal *journal_for(struct journals *js, struct journal_source *src,
                                    struct journal_share *share, const struct journal_entry *e,
                                    bool *fresh, enum journal_result *result)
@@ -308,7 +307,7 @@ static struct journal *journal_for(struct journals *js, struct journal_source *s
     return create(js, e->hostname, src->trusted, share);
 }
 
-/* Counts what is final. */
+/* Counts a final result. */
 static enum journal_result gone(struct journal_source *src, enum journal_result why)
 {
     if (why == JOURNAL_UNROUTED)
@@ -329,14 +328,13 @@ static enum journal_result append(struct journals *js, struct journal_source *sr
 
     if (!j)
         return gone(src, rc);
-    known = fresh && ask(js, j); /* first, for its segments say whose they are */
+    known = fresh && ask(js, j); /* first, because its segments record their owner */
     rc = journal_append(j, share, e);
     if (rc == JOURNAL_FULL) {
         roll_some(js, fresh ? NULL : j);
         rc = journal_append(j, share, e);
     }
-    /* The stream is shown to the router with its first record in it, so that all of it is wanted.
-     */
+    /* The stream is added to the router with its first record, so that all of it is read. */
     if (fresh && rc == JOURNAL_OK)
         show(js, j, known);
     else if (fresh)
@@ -366,8 +364,8 @@ enum journal_result journals_append(struct journals *js, struct journal_source *
     return e->time.len ? append(js, src, e) : append_dated(js, src, e);
 }
 
-/* Whether the records would all find room. What they would need is added up for all hostnames
- * together and asked of each, which errs on the safe side. */
+/* True when all records would find room. Their sizes are added up for all hostnames together and
+ * checked against each, which errs on the safe side. */
 static bool all_fit(struct journals *js, struct journal_source *src,
                     const struct journal_entry *entries, size_t n)
 {
@@ -408,7 +406,7 @@ enum journal_result journals_append_all(struct journals *js, struct journal_sour
     }
     for (size_t i = 0; i < n; i++)
         if (journals_append(js, src, &entries[i]) == JOURNAL_FULL)
-            return JOURNAL_FULL; /* a segment could not be made just now */
+            return JOURNAL_FULL; /* a segment could not be created */
     return JOURNAL_OK;
 }
 
@@ -421,7 +419,7 @@ bool journals_full(const struct journals *js, const struct journal_entry *e)
 void journals_wait(struct journals *js, struct journal_waiter *w)
 {
     journal_wait_room(&js->store, w);
-    if (js->unsure) /* that one is nobody's makes no room, but those who wait may go on */
+    if (js->unsure) /* an unwanted journal makes no room, but waiting senders may go on */
         journal_retry(&js->store);
 }
 
@@ -433,10 +431,10 @@ void journals_when_safe(struct journals *js, struct journal_safe *w)
 void journals_flush(struct journals *js)
 {
     list_for_each_safe (it, &js->store.dirty)
-        (void)journal_flush(list_entry(it, struct journal, dirty)); /* counted and tried again */
+        (void)journal_flush(list_entry(it, struct journal, dirty)); /* counted and retried */
 }
 
-/* ---- what the workers say ---- */
+/* ---- mails of the workers ---- */
 
 void journals_passed(struct journals *js, unsigned worker, uint64_t stream, uint32_t no)
 {
@@ -457,7 +455,7 @@ void journals_forgotten(struct journals *js, struct origin *o, unsigned worker)
     journal_free(j, true);
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 void journals_stats(const struct journals *js, struct journal_stats *out)
 {
@@ -465,7 +463,7 @@ void journals_stats(const struct journals *js, struct journal_stats *out)
     out->evicted = js->evicted;
 }
 
-/* Trusted is what was written by inputs that all are so still. */
+/* It stays trusted only if all inputs that wrote it still are. */
 static void found(void *arg, const struct journal_found *f)
 {
     struct journals *js = arg;
@@ -475,7 +473,7 @@ static void found(void *arg, const struct journal_found *f)
     journal_adopt(j ? j : create(js, f->hostname, trusted, NULL), f);
 }
 
-/* Adopted segments are not written to: the next record begins one of its own. */
+/* Adopted segments are not appended to: the next record begins a new one. */
 static void show_found(struct journals *js)
 {
     list_for_each_safe (it, &js->recent) {

@@ -10,13 +10,13 @@
 
 enum place {
     BEGIN = 0,
-    FIRST, /* behind '[' */
-    NEXT,  /* behind ',' */
-    AFTER, /* behind a record */
+    FIRST, /* after '[' */
+    NEXT,  /* after ',' */
+    AFTER, /* after a record */
     INSIDE,
-    SKIP_LINE,  /* up to LF, behind what is not JSON */
-    SKIP_VALUE, /* of an array: something that is no object */
-    UNREADABLE, /* behind what is not JSON in an array */
+    SKIP_LINE,  /* up to LF, after what is not JSON */
+    SKIP_VALUE, /* of an array: a value that is not an object */
+    UNREADABLE, /* after what is not JSON in an array */
     END,
 };
 enum field {
@@ -47,7 +47,7 @@ static const struct {
     FIELD("procid", PROCID),     FIELD("msgid", MSGID),       FIELD("structured_data", SD),
 };
 
-/* The record in the making is bad. */
+/* Marks the current record as bad. */
 static void fault(struct packets *p, const char *what, const char *why)
 {
     p->faulty = true;
@@ -213,7 +213,7 @@ void packets_release(struct packets *p)
     buf_release(&p->sd);
 }
 
-/* A byte outside of the objects, white space apart. False: it cannot be there. */
+/* A byte outside of the objects, except white space. False: it is not allowed there. */
 static bool between(struct packets *p, char ch)
 {
     if (ch == '[' && p->place == BEGIN) {
@@ -238,7 +238,7 @@ static bool may_begin(const struct packets *p)
            (p->place == AFTER && !p->array);
 }
 
-/* Has only white space come since the last LF? <in> are the bytes since it was asked last. */
+/* Only white space since the last LF? <in> are the bytes since the last call. */
 static void look_at_line(struct packets *p, struct str in)
 {
     size_t n = in.len;
@@ -249,7 +249,7 @@ static void look_at_line(struct packets *p, struct str in)
         p->blank = in.p[n - 1] == '\n';
 }
 
-/* What is not JSON ends here. A '{' that a line begins with may be the next record. */
+/* Ends what is not JSON. A '{' at the start of a line may be the next record. */
 static void resume_behind(struct packets *p, bool record_begins)
 {
     drop_record(p);
@@ -284,7 +284,7 @@ static size_t skip_line(struct packets *p, struct str in)
     return (size_t)lf + 1;
 }
 
-/* Up to the ',' or ']' of our own array, which is not taken. */
+/* Up to the ',' or ']' of our own array, which is not consumed. */
 static size_t skip_value(struct packets *p, struct str in)
 {
     for (size_t i = 0; i < in.len; i++) {
@@ -307,7 +307,7 @@ static size_t skip_value(struct packets *p, struct str in)
     return in.len;
 }
 
-/* Bytes of <in> that are not of a record. */
+/* Bytes of <in> that are not part of a record. */
 static size_t feed_between(struct packets *p, struct str in)
 {
     char ch = *in.p;

@@ -1,7 +1,7 @@
 /*
- * The records of one request, copied out of its body as that comes, until all of it is there and
- * they go to the journals together. One run of bytes holds all texts; records point into it by
- * offset, since it moves while it grows.
+ * The records of one request, copied from its body as it arrives, until it is complete and they go
+ * to the journals together. One buffer contains all texts. Records refer to it by offset, because
+ * it moves while it grows.
  */
 #ifndef INPUTS_RECEIVED_H
 #define INPUTS_RECEIVED_H
@@ -31,20 +31,20 @@ struct received {
 /* Caps on the bytes of all texts and on the number of records. */
 void received_init(struct received *h, size_t bytes_max, size_t records_max);
 void received_release(struct received *h);
-/* Copies <s>. -1: there is no room. */
+/* Copies <s>. -1: no room. */
 int received_keep(struct received *h, struct str s, struct received_span *out);
 struct str received_text(const struct received *h, struct received_span s);
-/* Forgets the texts that were kept since the last record was added. */
+/* Drops the texts that were kept since the last record was added. */
 void received_forget(struct received *h);
-/* -1: there are too many. */
+/* -1: too many. */
 int received_add(struct received *h, const struct received_record *r);
-/* What it holds in memory. */
+/* Memory in use. */
 size_t received_cost(const struct received *h);
-/* All of them (n), of <sender>, views into <h>. <sd>: for those that have no structured data. */
+/* All n records, of <sender>, as views into <h>. <sd>: for those without structured data. */
 const struct journal_entry *received_entries(struct received *h, struct str sender, struct str sd);
-/* ... are not needed any more. */
+/* Frees the entries. */
 void received_drop_entries(struct received *h);
-/* Empty, with the memory it has, for the next request. */
+/* Empties it but keeps its memory for the next request. */
 void received_clear(struct received *h);
 
 #endif

@@ -29,7 +29,7 @@ static void forget(struct senders *s, struct sender_entry *e)
     free(e);
 }
 
-/* Twice as many as stay may come before the next look, so that each costs O(1). */
+/* Twice the remaining number may be added before the next sweep, so that each costs O(1). */
 static void sweep(struct senders *s)
 {
     list_for_each_safe (it, &s->all) {
@@ -47,7 +47,7 @@ static struct sender_entry *add(struct senders *s, struct str address)
 
     e->len = address.len;
     memcpy(e->address, address.p, address.len);
-    (void)map_put(&s->by_address, address_of(e), e); /* there was none */
+    (void)map_put(&s->by_address, address_of(e), e); /* no previous entry */
     list_add_tail(&s->all, &e->node);
     return e;
 }

@@ -3,12 +3,12 @@
  *
  *   listener ──▶ sender (one per connection) ──bytes──▶ framer ──▶ parser ──▶ journals_append()
  *
- * All senders read into one chunk, which belongs to the input; what is left of a read (a frame that
- * is not whole, or what journals had no room for) is kept with the sender, and put in front of the
- * next. So an idle connection costs no buffer.
+ * All senders read into one chunk, which belongs to the input. The rest of a read (an incomplete
+ * frame, or what journals had no room for) is kept with the sender, and put in front of the next
+ * read. So an idle connection costs no buffer.
  *
- * Bounds: connections, at all and of one address; bytes that senders keep, all together; the time a
- * frame may take to get whole, and the time until the first byte.
+ * Limits: connections, in total and of one address; bytes that all senders keep; the time to
+ * complete a frame, and the time until the first byte.
  */
 #include "inputs/syslog.h"
 
@@ -39,19 +39,19 @@ struct syslog_input {
     struct journal_source *source;
     struct input_counters counters;
     struct syslog_parser parser;
-    struct journal_entry entry; /* scratch: what the parser makes of a message */
+    struct journal_entry entry; /* scratch: the parsed message */
     struct list senders;
     struct places places;
-    struct list gone; /* senders to be freed at the end of the turn */
+    struct list closed; /* senders to free at the end of the turn */
     struct loop_task reap;
-    struct loop_timer *sweep; /* runs while somebody owes bytes */
+    struct loop_timer *sweep; /* runs while a sender has a deadline */
     char *chunk;              /* max_line + CHUNK */
     size_t max_line;
     uint64_t kept; /* bytes that senders keep */
 };
 
 struct sender {
-    struct list node; /* input->senders, or ->gone */
+    struct list node; /* input->senders, or ->closed */
     struct syslog_input *in;
     struct accepted *conn;
     struct place place;
@@ -61,11 +61,11 @@ struct sender {
     struct buf element; /* peer.element */
     struct buf rest;    /* read and not taken yet */
     struct journal_waiter waiter;
-    uint64_t
-        owes_since; /* loop time: it has not sent a first byte, or the rest of a frame; 0 = no */
-    bool waiting;   /* for room in journals */
-    bool ended;     /* the peer is done; what it left waits for room */
-    bool torn;      /* ... and it ended badly */
+    /* Loop time since which the first byte, or the rest of a frame, is due; 0 = no. */
+    uint64_t due_since;
+    bool waiting; /* for room in journals */
+    bool ended;   /* the peer has closed; what it left waits for room */
+    bool torn;    /* ... and not cleanly */
 };
 
 static struct syslog_input *input_of(struct input *base)
@@ -73,14 +73,14 @@ static struct syslog_input *input_of(struct input *base)
     return container_of(base, struct syslog_input, base);
 }
 
-/* ---- senders come and go ---- */
+/* ---- senders ---- */
 
 static void reap_run(struct loop_task *t)
 {
     struct syslog_input *in = container_of(t, struct syslog_input, reap);
 
-    while (!list_empty(&in->gone)) {
-        struct sender *s = list_entry(in->gone.next, struct sender, node);
+    while (!list_empty(&in->closed)) {
+        struct sender *s = list_entry(in->closed.next, struct sender, node);
 
         list_del(&s->node);
         accepted_free(s->conn);
@@ -101,11 +101,11 @@ static void sender_close(struct sender *s)
     places_leave(&in->places, &s->place);
     in->counters.connections--;
     list_del(&s->node);
-    list_add_tail(&in->gone, &s->node);
+    list_add_tail(&in->closed, &s->node);
     loop_task_post(in->base.env->loop, &in->reap);
 }
 
-static void complain(struct syslog_input *in, const char *what, struct str peer, const char *why)
+static void log_problem(struct syslog_input *in, const char *what, struct str peer, const char *why)
 {
     log_warn_for(LOG_BY_SENDER(peer), what, KV_CSTR("input", in->name), KV_STR("peer", peer),
                  KV_CSTR("reason", why));
@@ -130,8 +130,7 @@ static bool take(struct sender *s, struct str msg, bool cut)
     return true;
 }
 
-/* What is left of a message that does not get whole: it is delivered as cut. Nothing can wait for
- * room any more. */
+/* Delivers the start of an incomplete message as cut. Nothing can wait for room any more. */
 static void take_torn(struct sender *s)
 {
     struct input_counters *n = &s->in->counters;
@@ -144,17 +143,17 @@ static void take_torn(struct sender *s)
     n->dropped_full += !take(s, msg, true);
 }
 
-/* Something is wrong with the connection: what was taken stays, the rest of it does not come. */
+/* Ends a connection after an error: what was taken stays, the rest will not come. */
 static void sender_fail(struct sender *s, const char *why)
 {
     s->in->counters.failed++;
-    complain(s->in, "connection of a sender ended", s->peer.address, why);
+    log_problem(s->in, "connection of a sender ended", s->peer.address, why);
     sender_close(s);
 }
 
 enum taken { TAKEN_ALL = 1, TAKEN_FULL, TAKEN_BAD };
 
-/* As many frames of <in> as there are and as journals take; *at is how far that was. */
+/* Takes the complete frames of <bytes> for which journals have room; *at: bytes taken. */
 static enum taken take_frames(struct sender *s, struct str bytes, size_t *at)
 {
     for (*at = 0;;) {
@@ -177,7 +176,7 @@ static enum taken take_frames(struct sender *s, struct str bytes, size_t *at)
     }
 }
 
-/* <left> is kept until more has come, or there is room. */
+/* Keeps <left> until more arrives, or there is room. */
 static bool keep(struct sender *s, struct str left)
 {
     struct syslog_input *in = s->in;
@@ -202,21 +201,21 @@ static void wait_for_room(struct sender *s)
     journals_wait(s->in->base.env->journals, &s->waiter);
 }
 
-static void owes(struct sender *s, bool something)
+static void set_due(struct sender *s, bool something)
 {
     uint64_t now = loop_now(s->in->base.env->loop);
 
     if (!something) {
-        s->owes_since = 0;
+        s->due_since = 0;
         return;
     }
-    if (!s->owes_since)
-        s->owes_since = now ? now : 1;
+    if (!s->due_since)
+        s->due_since = now ? now : 1;
     if (!loop_timer_active(s->in->sweep))
         loop_timer_start(s->in->sweep, INPUT_SWEEP_MS);
 }
 
-/* The bytes of the chunk go through. False: the sender is closed, or waits. */
+/* Processes the bytes of the chunk. False: the sender is closed, or waits. */
 static bool pass_on(struct sender *s, struct str bytes)
 {
     size_t at;
@@ -234,10 +233,10 @@ static bool pass_on(struct sender *s, struct str bytes)
         return false;
     }
     if (at) {
-        s->owes_since = 0;
+        s->due_since = 0;
         places_set(&s->in->places, &s->place, PLACE_KEPT);
     }
-    owes(s, how == TAKEN_ALL && s->rest.len);
+    set_due(s, how == TAKEN_ALL && s->rest.len);
     if (how == TAKEN_FULL)
         wait_for_room(s);
     return how == TAKEN_ALL;
@@ -256,8 +255,8 @@ static void sender_done(struct sender *s)
     sender_close(s);
 }
 
-/* With many senders each reads less at a time, so that what they keep, should journals be full,
- * does not grow with their number. */
+/* With many senders each reads less at a time, so that the bytes kept when journals are full do not
+ * grow with their number. */
 static size_t read_size(const struct syslog_input *in)
 {
     size_t n = INPUT_KEPT_MAX / 2 / (in->counters.connections + 1);
@@ -292,7 +291,7 @@ static void ended(void *arg, const struct err *e)
     s->torn = e->code != 0;
     if (s->torn) {
         s->in->counters.failed++;
-        complain(s->in, "connection of a sender ended", s->peer.address, e->text);
+        log_problem(s->in, "connection of a sender ended", s->peer.address, e->text);
     }
     if (!s->waiting)
         sender_done(s);
@@ -341,7 +340,7 @@ static const struct accepted_ops sender_ops = {
 /* It has not sent a message yet. */
 static void evict(struct place *p)
 {
-    sender_fail(container_of(p, struct sender, place), "it made room for another");
+    sender_fail(container_of(p, struct sender, place), "evicted for another connection");
 }
 
 static void refuse(struct sender *s, int fd)
@@ -349,8 +348,9 @@ static void refuse(struct sender *s, int fd)
     struct syslog_input *in = s->in;
 
     in->counters.refused_connections++;
-    complain(in, "connection refused", str_of(s->address),
-             in->places.n < INPUT_CONNECTIONS_MAX ? "too many of one address" : "too many at all");
+    log_problem(in, "connection refused", str_of(s->address),
+                in->places.n < INPUT_CONNECTIONS_MAX ? "too many of one address"
+                                                     : "too many at all");
     (void)close(fd); /* nothing was read or written */
     free(s);
 }
@@ -384,11 +384,11 @@ static void accepted(void *arg, int fd)
         free(s);
         return;
     }
-    owes(s, true);
+    set_due(s, true);
 }
 
-/* Those who owe bytes for too long are closed: it costs them nothing to hold a connection, and us
- * one of a limited number. */
+/* Closes senders that are late: an idle connection costs them nothing, and us one of a limited
+ * number. */
 static void sweep_fired(void *arg)
 {
     struct syslog_input *in = arg;
@@ -398,9 +398,9 @@ static void sweep_fired(void *arg)
     list_for_each_safe (it, &in->senders) {
         struct sender *s = list_entry(it, struct sender, node);
 
-        if (!s->owes_since || s->waiting)
+        if (!s->due_since || s->waiting)
             continue;
-        if (now < s->owes_since + INPUT_SLOW_MS) {
+        if (now < s->due_since + INPUT_SLOW_MS) {
             more = true;
             continue;
         }
@@ -454,7 +454,7 @@ struct input *input_syslog_open(const struct input_env *env, const struct syslog
     in->max_line = cfg->max_line;
     in->chunk = xmalloc(in->max_line + 2 * CHUNK);
     list_init(&in->senders);
-    list_init(&in->gone);
+    list_init(&in->closed);
     places_init(&in->places, INPUT_CONNECTIONS_MAX, INPUT_CONNECTIONS_PER_PEER, 0, evict);
     syslog_parser_init(&in->parser);
     loop_task_init(&in->reap, reap_run);

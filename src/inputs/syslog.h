@@ -1,9 +1,9 @@
 /*
- * The syslog inputs: TCP, TLS and UDP. Each is a member of the family of inputs, with a listener,
- * figures and a source at the journals of its own; framing and parsing are the same for all.
+ * The syslog inputs: TCP, TLS and UDP. Each is a member of the family of inputs, with its own
+ * listener, counters and source at the journals; framing and parsing are shared.
  *
- * A stream input reads only what journals take: without room it stops, the kernel's window fills
- * and the sender waits. UDP cannot make anybody wait: it drops, and counts.
+ * A stream input reads only what journals accept: without room it stops, the kernel's window fills
+ * and the sender waits. UDP has no backpressure: it drops, and counts.
  */
 #ifndef INPUTS_SYSLOG_H
 #define INPUTS_SYSLOG_H

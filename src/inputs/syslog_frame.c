@@ -1,9 +1,8 @@
 /*
- * See syslog_frame.h. A frame that begins with a count and a space is a counted one when the frame
- * before was, when it is the first, or when '<' follows; so a line of text that begins with a
- * number among lines is a line. Counts with a leading zero, or too many digits, end the connection:
- * a peer that sends them is broken or up to no good, and to guess where the next frame begins is
- * how framers have been broken before.
+ * See syslog_frame.h. A frame that begins with a count and a space is octet-counted when the frame
+ * before was, when it is the first, or when '<' follows. So among lines, a line that begins with a
+ * number is a line. A count with a leading zero, or too many digits, ends the connection: such a
+ * peer is broken or malicious, and guessing where the next frame begins has broken framers before.
  */
 #include "inputs/syslog_frame.h"
 
@@ -19,8 +18,7 @@ static bool is_digit(char c)
     return (unsigned char)(c - '0') <= 9;
 }
 
-/* What the frame is, by its first bytes: a count becomes *count, with *len bytes before the
- * message. */
+/* The kind of frame, by its first bytes. A count is stored in *count, its length in *len. */
 static enum head look_at(const struct syslog_framer *f, struct str in, size_t *count, size_t *len)
 {
     size_t n = 0, value = 0;
@@ -108,9 +106,8 @@ static enum syslog_frame next_counted(struct syslog_framer *f, struct str in, si
     return SYSLOG_FRAME;
 }
 
-/* Passes over what is left of a frame that was cut, and what senders put between frames. Bytes of
- * <in> that were. */
-static size_t pass_over(struct syslog_framer *f, struct str in)
+/* Skips the rest of a frame that was cut, and bytes between frames. Returns their number. */
+static size_t skip_rest(struct syslog_framer *f, struct str in)
 {
     size_t at = 0;
 
@@ -140,8 +137,9 @@ enum syslog_frame syslog_frame_next(struct syslog_framer *f, struct str in, stru
 
     *used = 0;
     if (in.len && *in.p == '<' && !f->skip && !f->skip_line && !f->looked)
-        return next_line(f, in, msg, cut, used); /* as most are; what follows would say the same */
-    passed = pass_over(f, in);
+        return next_line(f, in, msg, cut,
+                         used); /* the common case; the general code would do the same */
+    passed = skip_rest(f, in);
     in = str_skip(in, passed);
     if (in.len && !f->skip) {
         switch (f->looked ? HEAD_LINE : look_at(f, in, &count, &head)) {

@@ -1,6 +1,6 @@
 /*
- * See syslog_parse.h. Every look at a byte is behind a look at the length; nothing is changed in
- * place, nothing is allocated but the scratch for structured data, which has a cap.
+ * See syslog_parse.h. Every byte is read after a check of the length. Nothing is modified in place.
+ * Only the scratch buffer for structured data is allocated; it has a cap.
  */
 #include "inputs/syslog_parse.h"
 
@@ -62,7 +62,7 @@ static size_t name_len(struct str s)
     return n;
 }
 
-/* ` name="value"` at the start of <s>: its length, 0 = it is none. */
+/* Length of ` name="value"` at the start of <s>; 0 = none. */
 static size_t param_len(struct str s)
 {
     size_t n, at;
@@ -135,7 +135,7 @@ int syslog_peer_element(struct buf *out, struct str address, struct str cert)
     return buf_addf(out, "\"]");
 }
 
-/* In any case: some receivers do not mind it. */
+/* In any case: some receivers ignore case. */
 static bool has_id(struct str element, struct str id)
 {
     return element.len > id.len && str_ieq(str_head(element, id.len), id) &&
@@ -156,7 +156,7 @@ bool syslog_sd_stamp(struct buf *out, struct str sd, const struct syslog_peer *p
             continue;
         if (own || (!peer->trusted && has_id(one, UNTRUSTED_ID))) {
             if (renamed)
-                continue; /* an element of one name there is but once */
+                continue; /* an element's name must be unique */
             renamed = true;
         }
         if (own) {
@@ -172,14 +172,14 @@ bool syslog_sd_stamp(struct buf *out, struct str sd, const struct syslog_peer *p
     return fits;
 }
 
-/* ---- pieces ---- */
+/* ---- fields ---- */
 
 static bool is_digit(char c)
 {
     return (unsigned char)(c - '0') <= 9;
 }
 
-/* "<0>" to "<191>": its length, 0 = it is none. */
+/* Length of "<0>" to "<191>"; 0 = none. */
 static size_t pri_len(struct str s, unsigned char *pri)
 {
     unsigned value = 0;
@@ -195,7 +195,7 @@ static size_t pri_len(struct str s, unsigned char *pri)
     return n + 1;
 }
 
-/* Cuts a field of visible ASCII off <*s>, and the space behind it. False: there is none. */
+/* Cuts a field of visible ASCII off <*s>, with the space after it. False: there is none. */
 static bool take_field(struct str *s, struct str *field)
 {
     size_t n = 0;
@@ -218,7 +218,7 @@ static struct str known(struct str field)
 
 #define EVERY_LANE(byte) (0x0101010101010101u * (uint64_t)(byte))
 
-/* Eight bytes → a bit for each that is no visible ASCII, the first one lowest. */
+/* Eight bytes → a bit for each that is not visible ASCII, the first one lowest. */
 static inline uint64_t gaps8(const char *p)
 {
     uint64_t w, low, visible;
@@ -237,7 +237,7 @@ static uint64_t gaps64(const char *p)
            gaps8(p + 32) << 32 | gaps8(p + 40) << 40 | gaps8(p + 48) << 48 | gaps8(p + 56) << 56;
 }
 
-/* Fewer than 64 bytes: those that are not there count as visible. */
+/* Fewer than 64 bytes: missing ones count as visible. */
 static uint64_t gaps_tail(const char *p, size_t n)
 {
     char padded[64];
@@ -248,7 +248,7 @@ static uint64_t gaps_tail(const char *p, size_t n)
 }
 
 #ifdef __SSE2__
-/* As signed numbers, what is not ASCII is less than a space. */
+/* As signed numbers, non-ASCII bytes are less than a space. */
 static inline uint64_t gaps16(const char *p)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -276,8 +276,8 @@ static inline uint64_t gaps_at(struct str s, size_t base)
 
 enum { VERSION = 0, TIME, HOST, APP, PROCID, MSGID };
 
-/* The fields of visible ASCII that <*s> begins with are cut off it, and the space behind each.
- * Where they end is found for 64 bytes at a time. False: there are not so many. */
+/* Cuts the fields of visible ASCII and the spaces after them off <*s>. Finds their ends for 64
+ * bytes at a time. False: there are too few. */
 static bool take_fields(struct str *s, struct str out[SYSLOG_FIELDS])
 {
     size_t at = 0, base = 0, end;
@@ -298,7 +298,7 @@ static bool take_fields(struct str *s, struct str out[SYSLOG_FIELDS])
     return true;
 }
 
-/* A tag that was cut to fit APP-NAME travels whole in our own element. */
+/* A tag that was cut to fit APP-NAME is stored whole in our own element. */
 static struct str whole_tag(struct str app, struct str sd)
 {
     const char *at =
@@ -313,7 +313,7 @@ static struct str whole_tag(struct str app, struct str sd)
     return value;
 }
 
-/* Many messages come in one second: its date is looked at once. */
+/* Many messages come in one second: its date is checked once. */
 static bool time_valid(struct syslog_parser *p, struct str t)
 {
     if (t.len > SYSLOG_SECOND && memcmp(t.p, p->second, SYSLOG_SECOND) == 0)
@@ -324,7 +324,7 @@ static bool time_valid(struct syslog_parser *p, struct str t)
     return true;
 }
 
-/* Cuts the structured data off <*s>, and the space behind it. What is neither `-` nor an element is
+/* Cuts the structured data off <*s>, with the space after it. What is neither `-` nor an element is
  * the message: Logplex's frames have no structured data. */
 static struct str take_data(struct str *s)
 {
@@ -339,7 +339,7 @@ static struct str take_data(struct str *s)
     return sd;
 }
 
-/* <s> is what follows the priority. Fills in all but that. */
+/* <s> is what follows the priority. Sets everything else. */
 static bool parse_5424(struct syslog_parser *p, struct str s, struct journal_entry *e)
 {
     struct str *f = p->field, time, sd;
@@ -383,8 +383,9 @@ static int two(const char *p)
     return is_digit(p[1]) ? tens * 10 + p[1] - '0' : -1;
 }
 
-/* "Oct 11 22:14:15" as the year makes it nearest to now from before (a day of the future is for
- * clocks that are ahead). A day that the year does not have ("Feb 29") leaves the time unknown. */
+/* "Oct 11 22:14:15" in the year that makes it closest to now in the past (up to a day in the
+ * future, for fast clocks). A day that the year does not have ("Feb 29") leaves the time
+ * unknown. */
 static bool stamp(struct syslog_parser *p, struct str s, struct journal_entry *e)
 {
     struct tm tm = {.tm_isdst = 0};
@@ -407,7 +408,7 @@ static bool stamp(struct syslog_parser *p, struct str s, struct journal_entry *e
                  tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
                  p->offset_s < 0 ? '-' : '+', off / 60 % 24, off % 60);
     e->time = str_make(p->time, (size_t)n);
-    if (p->offset_s == 0) { /* as everybody else writes UTC */
+    if (p->offset_s == 0) { /* the usual form of UTC */
         p->time[19] = 'Z';
         e->time.len = 20;
     }
@@ -416,7 +417,7 @@ static bool stamp(struct syslog_parser *p, struct str s, struct journal_entry *e
     return true;
 }
 
-/* The time that <*s> begins with, and the space behind it. */
+/* Cuts the time at the start of <*s>, with the space after it. */
 static bool take_time(struct syslog_parser *p, struct str *s, struct journal_entry *e)
 {
     struct str rest = *s, field;
@@ -433,13 +434,13 @@ static bool take_time(struct syslog_parser *p, struct str *s, struct journal_ent
     return true;
 }
 
-/* Of a program's name; not what JSON and `key=value` are made of. */
+/* Of a program's name; excludes the characters of JSON and `key=value`. */
 static bool is_tag_char(char c)
 {
     return c > ' ' && c <= '~' && !strchr(":[<>{}\"'=,;", c);
 }
 
-/* "tag:" or "tag[procid]:" at the start of <s>; the space behind it belongs to it. */
+/* "tag:" or "tag[procid]:" at the start of <s>, with the space after it. */
 static bool take_tag(struct str *s, struct journal_entry *e)
 {
     size_t n = 0, end;
@@ -471,7 +472,7 @@ static bool take_tag(struct str *s, struct journal_entry *e)
     return true;
 }
 
-/* The message is all there is. */
+/* The message is everything. */
 static void take_whole(struct str msg, struct journal_entry *e)
 {
     const struct str none = {msg.p, 0};
@@ -481,14 +482,15 @@ static void take_whole(struct str msg, struct journal_entry *e)
     e->msg = msg;
 }
 
-/* <s> is what follows the priority. Fills in all but that. */
+/* <s> is what follows the priority. Sets everything else. */
 static void parse_3164(struct syslog_parser *p, struct str s, struct journal_entry *e)
 {
     struct str rest, host;
 
     take_whole(s, e);
     if (!take_time(p, &s, e)) {
-        (void)take_tag(&s, e); /* as programs write to /dev/log; none: it is message (§4.3.2) */
+        (void)take_tag(
+            &s, e); /* as programs write to /dev/log; without a tag all is message (§4.3.2) */
         e->msg = s;
         return;
     }
@@ -496,7 +498,7 @@ static void parse_3164(struct syslog_parser *p, struct str s, struct journal_ent
     if (!take_tag(&s, e) && take_field(&rest, &host) && host.len <= HOSTNAME_MAX) {
         e->hostname = host;
         s = rest;
-        (void)take_tag(&s, e); /* none: then all that is left is the message */
+        (void)take_tag(&s, e); /* without a tag the rest is the message */
     }
     e->msg = s;
 }

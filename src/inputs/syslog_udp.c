@@ -1,8 +1,7 @@
 /*
- * syslog over UDP: one datagram, one message (RFC 5426). Datagrams are taken many at a time
- * (recvmmsg), and the kernel's buffer is made as large as it may be, for nobody can be asked to
- * wait: what journals have no room for is dropped and counted, and so is what the kernel dropped
- * before.
+ * syslog over UDP: one datagram, one message (RFC 5426). Datagrams are received many at a time
+ * (recvmmsg), and the kernel's buffer is made as large as allowed, because UDP has no backpressure.
+ * What journals have no room for is dropped and counted, and so is what the kernel dropped before.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,14 +33,14 @@ struct udp_input {
     struct journal_source *source;
     struct input_counters counters;
     struct syslog_parser parser;
-    struct journal_entry entry;   /* scratch: what the parser makes of a message */
-    struct sockaddr_storage last; /* whom <peer> is */
+    struct journal_entry entry;   /* scratch: the parsed message */
+    struct sockaddr_storage last; /* address of <peer> */
     struct syslog_peer peer;
     char address[LISTENER_PEER_SIZE];
     struct buf element;
     size_t max_line;
-    uint32_t dropped; /* by the kernel, as it said last */
-    char *bytes;      /* AT_ONCE x DATAGRAM; pages that no datagram reached are not there */
+    uint32_t dropped; /* by the kernel, at the last check */
+    char *bytes;      /* AT_ONCE x DATAGRAM; unused pages are never allocated */
     struct mmsghdr msgs[AT_ONCE];
     struct iovec iov[AT_ONCE];
     struct sockaddr_storage from[AT_ONCE];
@@ -79,7 +78,7 @@ static void set_peer(struct udp_input *in, const struct sockaddr_storage *from)
         (struct syslog_peer){str_of(in->address), buf_str(&in->element), in->source->trusted};
 }
 
-/* Without what senders put behind it, and before it: some count octets over UDP, too. */
+/* Without bytes that some senders put after it, and before it: some count octets over UDP, too. */
 static struct str message_of(struct str s)
 {
     size_t n = 0;
@@ -127,13 +126,13 @@ static void ready(void *arg, int events, int error)
             break;
     }
     if (error)
-        loop_fd_set(in->watch, LOOP_READ); /* an ICMP error was read off; there is no connection */
+        loop_fd_set(in->watch, LOOP_READ); /* this read an ICMP error; there is no connection */
 }
 
 /* ---- the member ---- */
 
-/* What the kernel has dropped on this socket, modulo 2^32, it tells who asks. To have it said with
- * each datagram (SO_RXQ_OVFL) costs something with each. */
+/* The kernel's drop counter of this socket, modulo 2^32, is read on request. Reporting it with each
+ * datagram (SO_RXQ_OVFL) would cost something each time. */
 static const struct input_counters *counters(const struct input *base)
 {
     struct udp_input *in = udp_of(base);
@@ -157,7 +156,7 @@ static void close_input(struct input *base)
     struct udp_input *in = udp_of(base);
 
     if (in->fd >= 0)
-        ready(in, LOOP_READ, 0); /* what the kernel has taken already */
+        ready(in, LOOP_READ, 0); /* what the kernel has received already */
     loop_fd_free(in->watch);
     if (in->fd >= 0)
         (void)close(in->fd);

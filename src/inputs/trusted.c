@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-/* The network inputs that there are, by their names in metrics. */
+/* All network inputs, by their names in metrics. */
 static const char *const inputs[] = {"syslog_tcp",  "syslog_tls",  "syslog_udp",
                                      "http_events", "http_syslog", "envoy"};
 
