@@ -16,6 +16,7 @@
 #include "inputs/trusted.h"
 
 #define SHOWN 48 /* bytes of a bad word that are shown */
+#define PREFIX "LOGTRAIN_"
 #define LABEL_MAX 63
 #define UNKNOWN_MAX 32 /* that are named */
 
@@ -162,14 +163,21 @@ static bool is_ours(struct str name)
     return false;
 }
 
-/* The variable that <name> is probably meant to be, preferably one that restricts; NULL = none. */
+/* The variable that <name> is probably meant to be, preferably one that restricts; NULL = none. The
+ * name of the program may stand in front of it. */
 static const char *meant(struct str name)
 {
     const char *like = NULL;
+    struct str bare = name;
 
-    for (const struct config_var *v = config_vars(); v->name; v++)
-        if (one_edit(name, str_of(v->name)) && !restricts(like))
+    if (str_starts(name, STR(PREFIX)))
+        bare = str_skip(name, strlen(PREFIX));
+    for (const struct config_var *v = config_vars(); v->name; v++) {
+        struct str ours = str_of(v->name);
+
+        if ((one_edit(name, ours) || one_edit(bare, ours)) && !restricts(like))
             like = v->name;
+    }
     return like;
 }
 
@@ -185,7 +193,7 @@ static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
         if (restricts(like))
             return err_set(e, EINVAL, "%.*s: unknown variable, did you mean %s?",
                            STR_ARG(str_head(name, SHOWN)), like);
-        if ((!like && !str_starts(name, STR("LOGTRAIN_"))) || c->nunknown == UNKNOWN_MAX)
+        if ((!like && !str_starts(name, STR(PREFIX))) || c->nunknown == UNKNOWN_MAX)
             continue;
         c->unknown = xrealloc(c->unknown, (c->nunknown + 1) * sizeof(*c->unknown));
         c->unknown[c->nunknown++] = (struct config_unknown){str_dup(name), like};

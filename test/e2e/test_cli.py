@@ -43,7 +43,7 @@ def test_bad_variable_is_named(name, value):
     ("INPUT_HOSTNAMES", "http_evnts=web.*", "http_evnts"), ("INPUT_HOSTNAMES", "syslog_tcp=a.*, envoy=b.*", "envoy=b.*"),
     ("EXCLUDE_NAMESPACES", "kube_*", "kube_*"), ("INPUT_OWNERS", "envoi", "envoi"), ("OWNER_SCHEMES", "htps", "htps"),
     ("EGRESS_PRIVATE", "no", "no"), ("EGRESS_DENY", "intranet", "intranet"), ("EXCLUDE_NAMESPACE", "a", "EXCLUDE_NAMESPACES"),
-    ("EGRESS_DENNY", "10.0.0.0/8", "EGRESS_DENY"),
+    ("EGRESS_DENNY", "10.0.0.0/8", "EGRESS_DENY"), ("LOGTRAIN_EGRESS_DENY", "10.0.0.0/8", "mean EGRESS_DENY"),
 ])
 def test_T14_what_restricts_nothing_does_not_start(name, value, word):
     said = refused("--drain", "a=null://", env={name: value})

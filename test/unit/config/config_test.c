@@ -329,6 +329,10 @@ static void what_can_mean_nothing_is_refused(void **state)
         {"EGERSS_DENY=10.0.0.0/8", "EGERSS_DENY: unknown variable, did you mean EGRESS_DENY?"},
         {"EGRESS_DENI=10.0.0.0/8", "EGRESS_DENI: unknown variable, did you mean EGRESS_DENY?"},
         {"egress_deny=10.0.0.0/8", "egress_deny: unknown variable, did you mean EGRESS_DENY?"},
+        {"LOGTRAIN_EGRESS_DENY=10.0.0.0/8",
+         "LOGTRAIN_EGRESS_DENY: unknown variable, did you mean EGRESS_DENY?"},
+        {"LOGTRAIN_OWNER_SCHEME=https",
+         "LOGTRAIN_OWNER_SCHEME: unknown variable, did you mean OWNER_SCHEMES?"},
         {"OWNER_SCHEME=https", "OWNER_SCHEME: unknown variable, did you mean OWNER_SCHEMES?"},
         {"INPUT_HOSTNAME=", "INPUT_HOSTNAME: unknown variable, did you mean INPUT_HOSTNAMES?"},
     };
