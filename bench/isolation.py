@@ -12,7 +12,9 @@
 In all but `flood` the neighbour's load is there at once (a rotation puts large files in place), and what counts is how fast its
 receiver has it. In `flood` it writes at a steady rate, and what counts is when the last line has come. `lines/request` and
 `CPU %` are without and with them: the first says whether the neighbour's share of what may be in flight is whole, and a busy
-machine does not move it; cursors that stand still cost a share of the time (the state's saves), not of each line.
+machine does not move it; cursors that stand still cost a share of the time (the state's saves), not of each line. `waited` is how
+long the daemon's threads were ready and had no CPU, for each second that they had one: above 0.5 the machine is busy with other
+things, and `kept` says more about these.
 To reach: 95 % in each.
 """
 import argparse
@@ -30,7 +32,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from run import Sink, cpu_seconds, memory_kib
+from run import Sink, cpu_seconds, memory_kib, waited_seconds
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "e2e"))
 from lib.dead import DeadFarm  # noqa: E402
@@ -208,19 +210,20 @@ def once(args, loads, attacked):
             wait_for(attack.began, 60, "the attack")
         time.sleep(attack.settle if attack else 1)
         requests = p.requests(sink.port)
-        cpu, began = cpu_seconds(p.pid), time.monotonic()
+        cpu, waited, began = cpu_seconds(p.pid), waited_seconds(p.pid), time.monotonic()
         if args.scenario == "flood":
             lines = write_steadily(tree)
         else:
             lines = args.lines
             rotate_in(tree, loads["load"])
         sink.wait_for(SEED_LINES + lines, 300, args.scenario)
-        took, cpu = time.monotonic() - began, cpu_seconds(p.pid) - cpu
+        took, cpu, waited = time.monotonic() - began, cpu_seconds(p.pid) - cpu, waited_seconds(p.pid) - waited
         requests = p.requests(sink.port) - requests
         idle = cpu_seconds(p.pid)
         time.sleep(3)
         idle = (cpu_seconds(p.pid) - idle) / 3
         return {"lines_per_second": round(lines / took), "cpu_percent": round(cpu / took * 100, 1),
+                "waited_per_cpu_second": round(waited / cpu, 1) if cpu else 0,
                 "lines_per_request": round(lines / requests) if requests else 0,
                 "idle_cpu_percent": round(idle * 100, 2), "rss_mib": round(memory_kib(p.pid, "VmHWM") / 1024, 1),
                 "bound_mib": round(p.metric("logtrain_memory_bound_bytes") / (1 << 20), 1)}
@@ -259,15 +262,16 @@ def main():
         loads = {"load": os.path.join(work, "load"), "evil": os.path.join(work, "evil")}
         genlog(args, loads["load"], FILES, args.lines)
         genlog(args, loads["evil"], EVIL_FILES, 2_000_000)
-        print(f"{'medians of ' + str(args.repeat):20}{'kept':>8}{'range':>16}{'lines/request':>15}{'CPU %':>13}{'lines/s':>11}"
+        print(f"{'medians of ' + str(args.repeat):20}{'kept':>8}{'range':>16}{'lines/request':>15}{'CPU %':>13}{'waited':>12}{'lines/s':>11}"
               f"{'idle CPU %':>12}{'RSS MiB':>10}{'bound MiB':>11}")
         for args.scenario in args.scenarios.split(","):
             r = results[args.scenario] = run_scenario(args, loads)
             without, m = r["without"], r["with"]
             kept = "{:.1%} - {:.1%}".format(*r["kept_range"])
             per = f"{without['lines_per_request']:g} - {m['lines_per_request']:g}"
+            waited = f"{without['waited_per_cpu_second']:g} - {m['waited_per_cpu_second']:g}"
             cpu = f"{without['cpu_percent']:g} - {m['cpu_percent']:g}"
-            print(f"{args.scenario:20}{r['kept']:>8.1%}{kept:>16}{per:>15}{cpu:>13}{m['lines_per_second']:>11,.0f}"
+            print(f"{args.scenario:20}{r['kept']:>8.1%}{kept:>16}{per:>15}{cpu:>13}{waited:>12}{m['lines_per_second']:>11,.0f}"
                   f"{m['idle_cpu_percent']:>12.2f}{m['rss_mib']:>10.1f}{m['bound_mib']:>11.1f}", flush=True)
     text = json.dumps({"isolation": results})
     if args.json:

@@ -29,6 +29,15 @@ def cpu_seconds(pid):
     return max(main, threads)
 
 
+def waited_seconds(pid):
+    """Time for which threads of a process were ready to run and had no CPU: what a busy machine takes from a run."""
+    waited = 0.0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with open(path, encoding="ascii") as f:
+            waited += int(f.read().split()[1]) / 1e9
+    return waited
+
+
 def memory_kib(pid, key):
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
         for line in f:
