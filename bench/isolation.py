@@ -124,42 +124,40 @@ def server_context(stack):
 
 
 class Attack:
-    """What a scenario is about: routes beside the neighbour's, workloads beside it, and when it has begun."""
+    """What a scenario is about: routes beside the neighbour's, and when it has begun."""
 
-    def __init__(self, args, stack, load):
-        self.routes, self.workloads, self.paced = [], [], False
+    def __init__(self, args, stack):
+        self.routes = []
         self.began = lambda: True
         self.settle = 1
         if "." in args.scenario:
-            self._hang(stack, load["evil"], *args.scenario.split("."))
+            self._hang(stack, *args.scenario.split("."))
         else:
-            getattr(self, args.scenario)(args, stack, load["evil"])
+            getattr(self, args.scenario)(args, stack)
 
-    def dead(self, args, stack, _):
+    def dead(self, args, stack):
         n = args.dead // 4
         farm = stack.enter_context(DeadFarm(n, n, n, args.dead - 3 * n))
         self.routes = [("*", url) for url in farm.urls]
         self.settle = SETTLE_S
 
-    def _hang(self, stack, load, speaks, then, n, tls=None):
+    def _hang(self, stack, speaks, then, n, tls=None):
         farm = stack.enter_context(HungFarm(int(n), 30, then, 4096 if then in ("deaf", "slow") else None, speaks,
                                             server_context(stack) if tls else None))
         self.routes = [("*.evil", url) for url in farm.urls()]
-        self.workloads = [("evil", load)]
         self.began = lambda: farm.hung == int(n)
         self.settle = 3
 
-    def hang(self, _, stack, load):
-        self._hang(stack, load, "http", "silent", 4)
+    def hang(self, _, stack):
+        self._hang(stack, "http", "silent", 4)
 
-    def hang100(self, _, stack, load):
-        self._hang(stack, load, "http", "silent", 100)
+    def hang100(self, _, stack):
+        self._hang(stack, "http", "silent", 100)
 
-    def flood(self, args, stack, load):
+    def flood(self, args, stack):
         sink = Sink(args.tools, "http")
         stack.callback(sink.close)
         self.routes = [("*.evil", f"http://127.0.0.1:{sink.port}/?batch=ndjson")]
-        self.workloads = [("evil", load)]
         self.began = lambda: sink.records() > SEED_LINES
 
 
@@ -188,9 +186,9 @@ def once(args, loads, attacked):
         work = stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=os.path.dirname(loads["load"])))
         tree = os.path.join(work, "node")
         genlog(args, tree, FILES, SEED_LINES)
-        attack = Attack(args, stack, loads) if attacked else None
-        for name, load in attack.workloads if attack else []:
-            add_workload(tree, name, load)
+        attack = Attack(args, stack) if attacked else None
+        if args.scenario != "dead":
+            add_workload(tree, "evil", loads["evil"])  # without the attack, too: the number of streams decides which worker has one
         sink = Sink(args.tools, args.neighbour, args.delay)
         stack.callback(sink.close)
         scheme = {"http": "http://127.0.0.1:%d/?batch=ndjson", "syslog": "syslog+tcp://127.0.0.1:%d"}[args.neighbour]
@@ -262,8 +260,8 @@ def main():
         loads = {"load": os.path.join(work, "load"), "evil": os.path.join(work, "evil")}
         genlog(args, loads["load"], FILES, args.lines)
         genlog(args, loads["evil"], EVIL_FILES, 2_000_000)
-        print(f"{'medians of ' + str(args.repeat):20}{'kept':>8}{'range':>16}{'lines/request':>15}{'CPU %':>13}{'waited':>12}{'lines/s':>11}"
-              f"{'idle CPU %':>12}{'RSS MiB':>10}{'bound MiB':>11}")
+        print(f"{'medians of ' + str(args.repeat):20}{'kept':>8}{'range':>16}{'lines/request':>15}{'CPU %':>13}{'waited':>12}"
+              f"{'lines/s':>11}{'idle CPU %':>12}{'RSS MiB':>10}{'bound MiB':>11}")
         for args.scenario in args.scenarios.split(","):
             r = results[args.scenario] = run_scenario(args, loads)
             without, m = r["without"], r["with"]
