@@ -78,6 +78,23 @@ def test_oracle_counts(seqs, lost, dup, reorder):
             report.assert_exact(dup_max=dup - 1, lost=lost)
 
 
+@pytest.mark.parametrize("seqs,gone,reorder", [
+    ([0, 1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3, 4}, 0),        # what a rewind would have led back over is gone
+    ([0, 1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3}, 1),           # not all of it
+    ([0, 1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9], {4}, 1),
+    ([0, 1, 2, 3, 4, 1, 2, 7, 8, 9], {3, 4}, 0),              # and what came next as well
+    ([0, 1, 2, 3, 4, 1, 4, 5, 6, 7, 8, 9], {2, 3}, 0),        # in the middle of it
+    ([0, 1, 3, 4, 1, 5, 6, 7, 8, 9], {3, 4}, 0),              # behind one that never came
+    ([0, 1, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3, 4}, 1),           # ... and that comes after a later one
+])
+def test_oracle_takes_a_rewind_over_what_is_gone(seqs, gone, reorder):
+    oracle = Oracle()
+    oracle.source("a", 80).take(10)
+    report = oracle.check([make("a", s, 80) for s in seqs], gone={"a": gone})
+    assert report.reorder == reorder, str(report)
+    assert len(report.breaks()) == reorder and ("out of order: a, message" in str(report)) == bool(reorder)
+
+
 def test_oracle_declared_losses_must_be_exact():
     report = judge([0, 1, 2, 3, 8, 9])
     report.assert_exact(lost=4)

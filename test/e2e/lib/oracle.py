@@ -80,7 +80,9 @@ class Account:
         self.reorder = 0
         self.corrupt = 0
         self.rewinds = 0
+        self.shortened = 0   # rewinds that did not lead back to where they began, for what they left out was gone by then
         self.notes = []
+        self.breaks = []     # the first ones out of order: which message of all, and what is wrong with its place
         self._from = []      # holes below high: starts and ends (exclusive), sorted, disjoint
         self._to = []
 
@@ -88,22 +90,32 @@ class Account:
         if len(self.notes) < _SHOW:
             self.notes.append(text)
 
-    def add(self, seq):
+    def _break(self, at, text):
+        self.reorder += 1
+        if len(self.breaks) < _SHOW:
+            self.breaks.append((at, text))
+
+    def _broken_off(self, last, seq, at):
+        if self._hole(last + 1, self.high + 1):  # as far as what it has left out is still there
+            self.shortened += 1
+        else:
+            self._break(at, f"rewind broken off at {last}, next {seq}, after {self.high} was the highest")
+
+    def add(self, seq, at=None):
+        """<at>: which of all messages it is."""
         last, self.last = self.last, seq
         if seq > self.high:
             if seq > self.high + 1:
                 self._from.append(self.high + 1)
                 self._to.append(seq)
             if last != self.high:  # a rewind must lead back up to where it began
-                self.reorder += 1
-                self._note(f"rewind broken off at {last}, next {seq}")
+                self._broken_off(last, seq, at)
             self.high = seq
             self.distinct += 1
             return
         if self._fill(seq):
             self.distinct += 1
-            self.reorder += 1
-            self._note(f"{seq} came after {self.high}")
+            self._break(at, f"{seq} came for the first time after {self.high}")
             return
         self.dup += 1
         if seq == last + 1 or (seq > last and self._hole(last + 1, seq)):
@@ -112,8 +124,7 @@ class Account:
             self.rewinds += 1
             self._note(f"rewind from {last} to {seq}")
         else:
-            self.reorder += 1
-            self._note(f"rewind jumps from {last} to {seq}")
+            self._break(at, f"rewind jumps from {last} to {seq}, {self.high} is the highest")
 
     def _fill(self, seq):
         """Takes <seq> out of the holes; False when it is in none, so was seen before."""
@@ -159,11 +170,17 @@ class Report:
         self.distinct = sum(a.distinct for a in accounts.values())
         self.dup = sum(a.dup for a in accounts.values())
         self.reorder = sum(a.reorder for a in accounts.values())
+        self.shortened = sum(a.shortened for a in accounts.values())
         self.invented = [n for n, a in accounts.items() if a.high >= written.get(n, 0)]
+
+    def breaks(self):
+        """Lines out of order: (which message, of which stream, what is wrong), in the order in which they came."""
+        return sorted((at, name, text) for name, a in self.accounts.items() for at, text in a.breaks)
 
     def __str__(self):
         lines = [f"written {self.written}, distinct {self.distinct}, lost {self.lost}, dup {self.dup}, "
                  f"reorder {self.reorder}, corrupt {len(self.corrupt)}, foreign {len(self.foreign)}"]
+        lines += [f"  out of order: {name}, message {at}: {text}" for at, name, text in self.breaks()[:_SHOW]]
         for name, a in self.accounts.items():
             holes = self.lost_ranges[name]
             if holes:
@@ -217,7 +234,7 @@ class Oracle:
         written = self.written(streams)
         accounts = {n: Account(n, (gone or {}).get(n, ())) for n in written}
         corrupt, foreign, refused = [], [], 0
-        for message in messages:
+        for at, message in enumerate(messages):
             found = parse(message)
             if refusal := _REFUSED.search(message):
                 refused += int(refusal[1])
@@ -229,7 +246,7 @@ class Oracle:
                 account = accounts.get(found[0])
                 if account is None:  # a line of a stream that this drain should not have seen
                     account = accounts[found[0]] = Account(found[0])
-                account.add(found[1])
+                account.add(found[1], at)
         return Report(accounts, written, corrupt, foreign, refused)
 
     def progress(self, peer, streams=None):

@@ -34,6 +34,7 @@ from .oracle import Oracle, parse
 from .preload import Clock, Files
 from .redis import RedisServer
 from .soak_drains import CHECKPOINT_S, ElasticDrain, HttpDrain, RedisDrain, SyslogDrain
+from .soak_order import Arrivals, Events, explain
 from .sweep import Sweep
 from .wait import Timeout, wait_for
 
@@ -72,6 +73,8 @@ class Soak:
         self.pods = 0            # that came, and went
         self.lives = {}          # of each of them: from when until when
         self.healing = []        # (when, what)
+        self.events = Events()
+        self.arrivals = {d: Arrivals(d.peer) for d in self.drains}
         self.containers = containers
         self.lock = threading.Lock()
 
@@ -197,9 +200,13 @@ class Soak:
             return None
         fault = self.rng.choice(drain.FAULTS)
         drain.fall_ill(fault)
-        self._later(self.rng.uniform(0.2, 3), drain.recover)
+        self._later(self.rng.uniform(0.2, 3), lambda: self._recover(drain))
         self.counts[f"{drain.name} {fault}"] += 1
         return f"{drain.name} {fault}"
+
+    def _recover(self, drain):
+        self.events.add(self._now(), f"{drain.name} is well again after {drain.sick}", len(self.daemon.log()))
+        drain.recover()
 
     def fault_state(self):
         error = self.rng.choice(["ENOSPC", "EIO", "EROFS"])
@@ -284,11 +291,13 @@ class Soak:
 
     def _inject(self):
         kind = self.rng.choices(list(self.WEIGHTS), self.WEIGHTS.values())[0]
+        at, size = self._now(), len(self.daemon.log())
         with self.lock:
             text = getattr(self, f"fault_{kind}")()
         if text:
             self.counts[kind] += 1
-            self.say(f"{time.monotonic() - self.began:8.2f} s  {text}")
+            self.events.add(at, text, size)
+            self.say(f"{self._now():8.2f} s  {text}")
 
     # the run
 
@@ -301,10 +310,15 @@ class Soak:
         self.daemon.start()
         self._make_node()
 
+    def _now(self):
+        return time.monotonic() - self.began
+
     def _wait(self, seconds):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._heal()
+            for arrivals in self.arrivals.values():
+                arrivals.look(self._now())
             assert self.daemon.running(), f"the daemon has ended by itself:\n{self.daemon.tail()}"
             time.sleep(0.02)
 
@@ -321,7 +335,7 @@ class Soak:
                 self._rotate(self.rng.choice(self.live))
             self.fault_kill()
             if (n + 1) % 20 == 0:
-                self.say(f"{time.monotonic() - self.began:8.2f} s  {n + 1} kills")
+                self.say(f"{self._now():8.2f} s  {n + 1} kills")
 
     def run(self):
         try:
@@ -384,8 +398,10 @@ class Soak:
             fine = fine and not bad
             rows.append(f"{drain.name:14} written {report.written:7} = delivered {report.distinct:7} + declared lost "
                         f"{lost - silent:5} + unexplained {silent:3}; twice {report.dup:6} (at most {bound})"
+                        + (f", {report.shortened} times less again, for the rest was gone" if report.shortened else "")
                         + "".join(f"  NOT AS PROMISED: {b}" for b in bad))
             if bad:
+                rows += explain(drain, report, self.arrivals[drain], self.events, self.daemon.log())
                 rows += [str(report)] + [f"  unexplained of {n}: {len(u)}, {u[0]}-{u[-1]}" for n, u in unexplained.items()]
         self.say("\nfaults: " + ", ".join(f"{k} {n}" for k, n in sorted(self.counts.items())) + f"; deaths {self.deaths}")
         for row in rows:
