@@ -68,6 +68,7 @@ class Soak:
         self.forgiven = collections.defaultdict(set)  # ... that were no more when the state was found damaged
         self.mistaken = {}       # drains whose route was refused: until when the daemon may not know that it is good again
         self.downs = []          # (killed, ready again)
+        self.unwritable = []     # (from, until): the state could not be written
         self.damaged = set()     # compressed files
         self.damages = 0         # of the state, so that all there is was read again
         self.pods = 0            # that came, and went
@@ -134,7 +135,12 @@ class Soak:
     def _unsaved(self, name):
         """Did a pod come so shortly before a SIGKILL that no state has it, and go before the next start could see it?"""
         born, gone = self.lives.get(name, (0, None))
-        return gone and any(killed - CHECKPOINT_S < born < killed and gone < ready for killed, ready in self.downs)
+        return gone and any(born < killed < born + CHECKPOINT_S + self._unwritable_s(born, killed) and gone < ready
+                            for killed, ready in self.downs)
+
+    def _unwritable_s(self, start, end):
+        """For how long the state could not be written in that time."""
+        return sum(max(0, min(end, until) - max(start, since)) for since, until in self.unwritable)
 
     def fault_stop(self):
         """A pod is born while it stops."""
@@ -211,7 +217,9 @@ class Soak:
     def fault_state(self):
         error = self.rng.choice(["ENOSPC", "EIO", "EROFS"])
         self.files.fail("write", error, "/state/cursors")
-        self._later(self.rng.uniform(0.5, 3), self.files.clear)
+        seconds = self.rng.uniform(0.5, 3)
+        self.unwritable.append((time.monotonic(), time.monotonic() + seconds))
+        self._later(seconds, self.files.clear)
         return f"state cannot be written: {error}"
 
     def fault_clock(self):
