@@ -215,7 +215,7 @@ void drain_opened(struct drain *d)
     if (d->state != DRAIN_OPENING)
         return;
     d->state = DRAIN_OPEN;
-    d->opened_at = loop_now(&d->worker->loop);
+    d->opened_at = d->looked_at = loop_now(&d->worker->loop);
     if (d->ops->open) {
         d->counters.connects++;
         host_reached(d, d->counters.connects == 1);
@@ -248,12 +248,18 @@ void drain_confirm(struct drain *d, uint64_t end)
     loop_task_post(&d->worker->loop, &d->worker->turn); /* positions may be saved */
 }
 
-bool drain_confirm_old(struct drain *d)
+uint64_t drain_seen_until(struct drain *d)
 {
-    uint64_t now = loop_now(&d->worker->loop);
+    uint64_t before = d->looked_at;
 
-    if (now > COMMIT_LAG_MS && d->ledger)
-        drain_confirm(d, ledger_end_before(d->ledger, now - COMMIT_LAG_MS));
+    d->looked_at = loop_now(&d->worker->loop);
+    return before;
+}
+
+bool drain_confirm_old(struct drain *d, uint64_t seen_until)
+{
+    if (seen_until > COMMIT_LAG_MS && d->ledger)
+        drain_confirm(d, ledger_end_before(d->ledger, seen_until - COMMIT_LAG_MS));
     return d->ledger && !ledger_empty(d->ledger);
 }
 

@@ -232,6 +232,7 @@ struct drain {
     struct loop_timer *timer; /* backoff, linger; NULL until it is needed */
     uint64_t failing_since;
     uint64_t opened_at;
+    uint64_t looked_at;    /* see drain_seen_until() */
     uint64_t unused_since; /* loop time at which its last cursor went */
     struct err last_error;
     uint64_t sampled_at; /* loop time at which its lag was noted for growth ... */
@@ -289,8 +290,13 @@ void drain_charge(struct batch *b);
 bool drain_charge_answer(struct batch *b, size_t bytes);
 /* Everything up to <end> (see VERDICT_SENT) is confirmed. */
 void drain_confirm(struct drain *d, uint64_t end);
-/* The same for what was settled as SENT COMMIT_LAG_MS ago. True when there is more to wait for. */
-bool drain_confirm_old(struct drain *d);
+/* For a member that confirms by time, once each time that its timer fires: the loop time as of
+ * which all that became of the connection was seen. It is that of the last time, for after a pause
+ * of the whole process timers come before the news that the connection has ended. */
+uint64_t drain_seen_until(struct drain *d);
+/* The same as drain_confirm() for what was settled as SENT COMMIT_LAG_MS before <seen_until>. True
+ * when there is more to wait for. */
+bool drain_confirm_old(struct drain *d, uint64_t seen_until);
 /* For a member that lags, before it settles what is unsettled and calls drain_disconnected_for(): the
  * connection ended as if the peer had failed at something unconfirmed. <said>: REJECTED or
  * TOO_LARGE if it said that of a message, else OFFLINE. True when that is the oldest batch: settle

@@ -18,7 +18,7 @@
 #include "net/conn.h"
 
 #define POLL_MS 500 /* between looks at what the peer's kernel has acknowledged */
-#define SAMPLES (COMMIT_LAG_MS / POLL_MS + 2)
+#define SAMPLES (COMMIT_LAG_MS / POLL_MS + 3)
 
 /* The peer's kernel had acknowledged <acked> bytes at <at_ms>. */
 struct sample {
@@ -33,6 +33,7 @@ struct drain_syslog {
     struct batch *batch;    /* being written */
     size_t off;             /* bytes of it that were taken */
     uint64_t opened_ms;
+    uint64_t seen_ms;     /* it was well then, see drain_seen_until() */
     uint64_t progress_ms; /* last time the peer took something */
     uint64_t last_acked;
     struct sample samples[SAMPLES]; /* ring, oldest at <first> */
@@ -93,16 +94,21 @@ static void sample_add(struct drain_syslog *s, uint64_t now, uint64_t acked)
     s->samples[(s->first + s->len++) % SAMPLES] = (struct sample){now, acked};
 }
 
-/* Confirms what was acknowledged at least COMMIT_LAG_MS ago; nothing while the connection is so
- * young that its end would count as a failed connect. */
-static void confirm_old(struct drain_syslog *s, uint64_t now)
+/* It was seen to be well for so long that its end would not count as a failed connect. */
+static bool is_old(const struct drain_syslog *s)
+{
+    return s->seen_ms - s->opened_ms >= YOUNG_CONNECTION_MS;
+}
+
+/* Confirms what was acknowledged at least COMMIT_LAG_MS before the connection was last seen to be
+ * well; nothing while it is young. */
+static void confirm_old(struct drain_syslog *s)
 {
     uint64_t end = 0;
 
-    if (now - s->opened_ms < YOUNG_CONNECTION_MS)
+    if (!is_old(s))
         return;
-
-    while (s->len && s->samples[s->first].at_ms + COMMIT_LAG_MS <= now) {
+    while (s->len && s->samples[s->first].at_ms + COMMIT_LAG_MS <= s->seen_ms) {
         end = s->samples[s->first].acked;
         s->first = (s->first + 1) % SAMPLES;
         s->len--;
@@ -119,13 +125,14 @@ static void poll_fired(void *arg)
 
     if (!s->conn)
         return;
+    s->seen_ms = drain_seen_until(&s->base);
     acked = acked_now(s);
     if (acked != s->last_acked) {
         s->last_acked = acked;
         s->progress_ms = now;
     }
     sample_add(s, now, acked);
-    confirm_old(s, now);
+    confirm_old(s);
     if (!s->batch && acked == conn_written(s->conn))
         s->progress_ms = now;
     if (now - s->progress_ms >= s->base.spec->timeout_ms) {
@@ -185,7 +192,7 @@ static void on_opened(void *arg)
 {
     struct drain_syslog *s = arg;
 
-    s->opened_ms = s->progress_ms = now_ms(s);
+    s->opened_ms = s->seen_ms = s->progress_ms = now_ms(s);
     drain_opened(&s->base);
 }
 
@@ -211,9 +218,8 @@ static void on_ended(void *arg, enum conn_end how, const struct err *e)
 {
     struct drain_syslog *s = arg;
     struct err why = *e;
-    bool old = now_ms(s) - s->opened_ms >= YOUNG_CONNECTION_MS;
     bool all = !s->batch && conn_unacked(s->conn) == 0;
-    bool clean = how == CONN_END_CLEAN && all && (old || s->leaving);
+    bool clean = how == CONN_END_CLEAN && all && (is_old(s) || s->leaving);
 
     if (how == CONN_END_CLEAN && !clean)
         (void)err_set(&why, EPIPE, "connection closed before confirmation");

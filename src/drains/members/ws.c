@@ -103,9 +103,10 @@ static void let_go(struct drain_ws *w, enum verdict v)
 static void poll_fired(void *arg)
 {
     struct drain_ws *w = arg;
-    uint64_t now = loop_now(worker_loop(w->base.worker));
-    bool more = drain_confirm_old(&w->base) || w->ponged_ms;
-    enum verdict v = w->ponged_ms ? drain_seek_step(&w->base, now - w->ponged_ms) : 0;
+    uint64_t seen = drain_seen_until(&w->base);
+    bool more = drain_confirm_old(&w->base, seen) || w->ponged_ms;
+    uint64_t well = seen > w->ponged_ms ? seen - w->ponged_ms : 0;
+    enum verdict v = w->ponged_ms ? drain_seek_step(&w->base, well) : 0;
 
     if (v)
         let_go(w, v);

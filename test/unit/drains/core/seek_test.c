@@ -121,7 +121,7 @@ static void step(struct peer *p)
         return;
     }
     pass_ms(500);
-    (void)drain_confirm_old(&f->base);
+    (void)drain_confirm_old(&f->base, w.now);
     turns(5);
 }
 
