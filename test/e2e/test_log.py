@@ -3,6 +3,7 @@ silences another; what the operator causes is always said."""
 
 import socket
 
+import pytest
 from lib.daemon import SLOW
 from lib.http_peer import poison
 from lib.ports import free_port
