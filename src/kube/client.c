@@ -1,6 +1,6 @@
 /*
- * An endpoint is what a connection is made with: address, CA, client certificate. When one of its
- * files has changed a new endpoint takes over, and the old one goes with its last call.
+ * An endpoint is what a connection needs: address, CA, client certificate. When one of its files
+ * has changed, a new endpoint takes over, and the old one is freed with its last call.
  */
 #include "kube/client.h"
 
@@ -35,9 +35,9 @@ struct kube_call {
     struct kube_request req;
 };
 
-/* A file's bytes as they were last read. */
+/* A file's bytes as last read. */
 struct credential {
-    const char *text, *file; /* of the config; either, or none */
+    const char *text, *file; /* of the configuration; either, or none */
     struct buf bytes;
 };
 
@@ -71,7 +71,7 @@ static void credential_release(struct credential *k)
     buf_release(&k->bytes);
 }
 
-/* 1 = it has changed, 0 = not, -1 = it cannot be read: what was read before stays. */
+/* 1 = changed, 0 = unchanged, -1 = unreadable: the old content stays. */
 static int credential_read(struct credential *k, struct err *e)
 {
     struct buf fresh = BUF_INIT(KUBE_FILE_MAX), old;
@@ -167,7 +167,7 @@ static void endpoint_replace(struct kube_client *c)
     endpoint_leave(old);
 }
 
-/* Reads the files again when that is due. */
+/* Rereads the files when that is due. */
 static void refresh(struct kube_client *c)
 {
     uint64_t now = loop_now(c->loop);
@@ -182,8 +182,8 @@ static void refresh(struct kube_client *c)
     if (changed < 0 && !c->token_trouble)
         log_warn("kubernetes: cannot reload token, keeping the old one", KV_ERR(&e));
     c->token_trouble = changed < 0;
-    /* A file that cannot be read now counts as unchanged. The key is in a file of its own, and may
-     * be half of a pair for a moment: then the pair is refused, and read again in a minute. */
+    /* A file that cannot be read counts as unchanged. Certificate and key are separate files and
+     * may not match for a moment: then the pair is refused, and reread in a minute. */
     changed = credential_read(&c->ca, &e) > 0;
     changed |= credential_read(&c->cert, &e) > 0;
     changed |= credential_read(&c->key, &e) > 0;
@@ -269,7 +269,7 @@ int kube_add_encoded(struct buf *out, struct str s)
     return 0;
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 static int client_open(struct kube_client *c, struct err *e)
 {

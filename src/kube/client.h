@@ -1,7 +1,7 @@
 /*
- * Requests to the API server over net/http_client.h. The token's file is read again when it is
- * older than KUBE_TOKEN_MS and after a 401; the CA's and the certificate's likewise, and after a
- * failed connection. Old connections are used up; new requests go with the new credentials.
+ * Requests to the API server over net/http_client.h. The token file is reread when it is older than
+ * KUBE_TOKEN_MS and after a 401. The CA and the certificate are too, and also after a failed
+ * connection. Old connections are used up; new requests use the new credentials.
  */
 #ifndef KUBE_CLIENT_H
 #define KUBE_CLIENT_H
@@ -13,28 +13,28 @@ struct kube_client;
 struct kube_call;
 
 /* Takes <cfg> over (zeroed then), also on failure. NULL with <e> set when the server's URL, the CA
- * or the certificate cannot be used. <connections>: requests at once. */
+ * or the certificate cannot be used. <connections>: concurrent requests. */
 struct kube_client *kube_client_create(struct loop *l, struct dns *dns, struct kube_config *cfg,
                                        unsigned connections, struct err *e);
-/* No request may be under way. NULL is fine. */
+/* No request may be in flight. NULL is fine. */
 void kube_client_free(struct kube_client *c);
-/* "10.0.0.1:443", for people. */
+/* "10.0.0.1:443", for messages. */
 const char *kube_client_server(const struct kube_client *c);
 
-/* Appends <s> for a query: percent-encodes what is not plain. -1 when it does not fit. */
+/* Appends <s> percent-encoded for a query. -1 when it does not fit. */
 int kube_add_encoded(struct buf *out, struct str s);
 
 struct kube_request {
     const char *target; /* "/api/v1/pods?watch=1" */
-    bool list;          /* what is to come is a list */
-    bool whole;         /* ... is wanted as a whole, not its metadata */
+    bool list;          /* the answer is a list */
+    bool whole;         /* ... of whole objects, not only metadata */
     uint64_t timeout_ms;
-    struct str body; /* JSON: a POST with it, which creates something; borrowed until <done>. p =
-                        NULL: a GET */
-    /* NULL: the body is kept of every answer. As in http_request: pieces of a 2xx answer's body. Of
-     * other answers the body is kept. */
+    struct str
+        body; /* JSON: a POST that creates an object; borrowed until <done>. p = NULL: a GET */
+    /* As in http_request: pieces of a 2xx answer's body; of other answers the body is kept. NULL:
+     * it is kept of every answer. */
     bool (*on_body)(void *arg, struct str piece);
-    /* Called once, not from inside kube_send(), unless kube_cancel() came first. */
+    /* Called once, never from inside kube_send(), unless kube_cancel() came first. */
     void (*done)(void *arg, const struct http_answer *a, const struct err *e);
     void *arg;
 };

@@ -1,11 +1,11 @@
 /*
- * Pods and streams. What the reflectors tell only changes tables and marks pods dirty; the work
- * task looks at those at the end of the turn, so a thousand changes in one turn are one look per
- * pod, and nobody is called from inside of the HTTP client.
+ * Pods and streams. Events of the reflectors only change tables and mark pods dirty. The work task
+ * processes dirty pods at the end of the turn, so a thousand changes in one turn cost one look per
+ * pod, and no callback runs inside the HTTP client.
  *
- * Invariants: a stream is on its pod's list, or on <strays> while no pod of its name is known; it
- * is on <waiting> until it was named or guessed, or is not wanted. A pod that is gone is freed when
- * no stream is left and KUBE_GONE_MS have passed.
+ * Invariants: a stream is on its pod's list, or on <strays> while no pod of its name is known. It
+ * is on <waiting> until it is named or guessed, or is unwanted. A deleted pod is freed when no
+ * stream is left and KUBE_GONE_MS have passed.
  */
 #include <stdlib.h>
 
@@ -29,7 +29,7 @@ static bool wanted(const struct kube_cluster *c, const struct kube_pod *p)
     return !c->cfg.only_akkeris || p->akkeris;
 }
 
-/* False when it is called that already. */
+/* False when it has that identity already. */
 static bool set_identity(struct kube_stream *st, struct str hostname, struct str tag,
                          struct str name, struct str owner)
 {
@@ -47,7 +47,7 @@ static bool set_identity(struct kube_stream *st, struct str hostname, struct str
     return true;
 }
 
-/* What its pod is known to be called. */
+/* Names it by its pod, if known. */
 static bool stream_name(struct kube_stream *st)
 {
     const struct kube_pod *p = st->pod;
@@ -68,7 +68,7 @@ static void stream_guess(struct kube_cluster *c, struct kube_stream *st)
 
     list_del(&st->waiting);
     if (c->cfg.only_akkeris)
-        return; /* whether it is wanted at all is not known */
+        return; /* it is unknown whether it is wanted */
     st->guessed = true;
     if (c->cfg.akkeris) {
         kube_names_derive(id->pod, id->namespace, &hostname, &tag);
@@ -118,7 +118,7 @@ static bool on_found(struct identify *i, struct origin *o)
             break;
         if (!wanted(c, p))
             return false;
-        (void)stream_name(st); /* it is added to the router now, under whatever name */
+        (void)stream_name(st); /* it is added to the router now, under any name */
         return true;
     }
     list_add_tail(&c->waiting, &st->waiting);
@@ -145,7 +145,7 @@ static void on_gone(struct identify *i, struct origin *o)
     free(st);
 }
 
-/* ---- what the reflectors tell ---- */
+/* ---- reflector events ---- */
 
 static void on_begin(void *arg, enum kube_kind k)
 {
@@ -173,7 +173,7 @@ static void mark_concerned(struct kube_cluster *c, enum kube_kind k, const struc
     }
 }
 
-/* An event, of a watch or as if of one. */
+/* An event of a watch, or equivalent. */
 static void take_object(void *arg, enum kube_kind k, enum kube_change change,
                         const struct kube_object *o)
 {
@@ -198,7 +198,7 @@ static void take_object(void *arg, enum kube_kind k, enum kube_change change,
         mark_concerned(c, k, o);
 }
 
-/* Texts that were over the budget are tried again when others have gone, but not all the time. */
+/* Texts that exceeded the budget are retried when others were freed, but not continuously. */
 static void retry_refused(struct kube_cluster *c)
 {
     uint64_t now = loop_now(c->cfg.loop);
@@ -237,7 +237,7 @@ static void on_denied(void *arg, enum kube_kind k)
 {
     struct kube_cluster *c = arg;
 
-    if (k == KUBE_POD) /* it is of no use to wait */
+    if (k == KUBE_POD) /* waiting is of no use */
         list_for_each (it, &c->waiting)
             list_entry(it, struct kube_stream, waiting)->until = loop_now(c->cfg.loop);
     mark_all(c);
@@ -248,7 +248,7 @@ static void on_denied(void *arg, enum kube_kind k)
 static void on_object(void *arg, enum kube_kind k, enum kube_change change,
                       const struct kube_object *o)
 {
-    kube_fetch_told(arg, k, o);
+    kube_fetch_seen(arg, k, o);
     take_object(arg, k, change, o);
 }
 
@@ -276,8 +276,8 @@ static void tell_streams(struct kube_cluster *c, struct kube_pod *p)
     }
 }
 
-/* Routes first: what a stream meets when it is named counts from its beginning. */
-static void tell(struct kube_cluster *c, struct list *looked)
+/* Routes first: routes that match a stream when it is named apply from its beginning. */
+static void report(struct kube_cluster *c, struct list *looked)
 {
     bool any = false;
 
@@ -373,7 +373,7 @@ static void work(struct loop_task *t)
         list_del(&p->dirty); /* it waits */
         list_add_tail(&c->dirty, &p->dirty);
     }
-    tell(c, &now);
+    report(c, &now);
     kube_received_work(c);
     expire(c);
     retry_refused(c);
@@ -386,7 +386,7 @@ static void on_wait(void *arg)
     kube_cluster_post(arg);
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 void kube_cluster_set_routes(struct kube_cluster *c, struct kube_routes *r)
 {

@@ -93,7 +93,7 @@ struct kube_stream {
     bool named;
 };
 
-#define KUBE_SAID 256
+#define KUBE_LOGGED 256
 
 struct kube_cluster {
     struct identify identify;
@@ -124,8 +124,8 @@ struct kube_cluster {
     uint64_t foreign, ambiguous;
     uint64_t looks; /* runs of <work>, for kube_pace_may() */
     uint64_t paced;
-    uint64_t said[KUBE_SAID]; /* hashes of hostnames that were logged as ambiguous; 0 = free */
-    struct map received;      /* of struct kube_received, by hostname */
+    uint64_t logged[KUBE_LOGGED]; /* hashes of hostnames that were logged as ambiguous; 0 = free */
+    struct map received;          /* of struct kube_received, by hostname */
     struct list received_dirty;
     uint64_t received_renamed; /* store.renamed at the last look */
     uint64_t received_until;   /* loop time at which hostnames without a result are guessed */
@@ -194,7 +194,7 @@ void kube_kept_release(struct kube_kept *k);
 void kube_fetch_ask(struct kube_cluster *c, enum kube_kind k, struct str namespace, struct str name,
                     const struct kube_uid *uid);
 /* <o> came by a watch or a list: the answer to a request under way may be older, and is ignored. */
-void kube_fetch_told(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o);
+void kube_fetch_seen(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o);
 void kube_fetch_work(struct kube_cluster *c);
 uint64_t kube_fetch_due(const struct kube_cluster *c); /* UINT64_MAX = never */
 void kube_fetch_cancel(struct kube_cluster *c);        /* all */

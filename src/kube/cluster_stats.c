@@ -1,4 +1,4 @@
-/* What /metrics and /readyz tell of the cluster. */
+/* The cluster's part of /metrics and /readyz. */
 #include "kube/cluster_internal.h"
 
 static void count_streams(const struct kube_cluster *c, struct kube_cluster_stats *out)

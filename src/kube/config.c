@@ -1,4 +1,4 @@
-/* Service accounts and what both ways share; kubeconfig.c reads the file. */
+/* Service accounts, and what both ways share; kubeconfig.c reads the file. */
 #include "kube/config.h"
 
 #include <errno.h>

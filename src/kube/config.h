@@ -1,6 +1,6 @@
 /*
- * Where the API server is and as whom we speak: from the service account that a pod is given, or
- * from a kubeconfig file. Reads files, opens no connection.
+ * The API server's address and our credentials: from a pod's service account, or from a kubeconfig
+ * file. Reads files, opens no connection.
  */
 #ifndef KUBE_CONFIG_H
 #define KUBE_CONFIG_H
@@ -18,13 +18,12 @@ struct kube_config {
     char *server;     /* "https://10.0.0.1:443", no path or a path without a trailing slash */
     char *servername; /* to verify instead of the host; NULL = the host */
     bool insecure;
-    /* Given as text, or in a file that is read again when it is asked for; NULL = none. The text
-     * wins. */
+    /* As text, or as a file that is reread; NULL = none. Text takes precedence. */
     char *ca, *ca_file;
     char *cert, *cert_file;
     char *key, *key_file;
     char *token, *token_file;
-    /* Is told of each address before it is connected to; borrowed, NULL = nobody. */
+    /* Checks each address before the connect; borrowed, may be NULL. */
     const struct egress *egress;
 };
 
@@ -32,8 +31,8 @@ struct kube_config {
  * (KUBE_SERVICEACCOUNT). -1 when a variable or the token is missing. */
 int kube_config_in_cluster(struct kube_config *c, const char *host, const char *port,
                            const char *dir, struct err *e);
-/* A kubeconfig file, YAML or JSON; its current-context. Not supported, and refused by name: exec
- * and auth-provider plugins, username and password, impersonation, proxies. */
+/* A kubeconfig file, YAML or JSON; its current-context. Unsupported, and refused by name: exec and
+ * auth-provider plugins, username and password, impersonation, proxies. */
 int kube_config_load(struct kube_config *c, const char *path, struct err *e);
 /* Zeroes the secrets, then frees. A zeroed <c> is fine. */
 void kube_config_release(struct kube_config *c);

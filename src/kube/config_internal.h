@@ -1,4 +1,4 @@
-/* What config.c and kubeconfig.c share. */
+/* Shared by config.c and kubeconfig.c. */
 #ifndef KUBE_CONFIG_INTERNAL_H
 #define KUBE_CONFIG_INTERNAL_H
 

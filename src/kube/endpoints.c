@@ -15,13 +15,13 @@
 struct kube_endpoints {
     struct kube_client *client;
     struct loop_timer *timer;
-    struct kube_call *call; /* NULL = none under way */
+    struct kube_call *call; /* NULL = none in flight */
     struct endpoints_reader reader;
     bool whole; /* the answer was read to its end */
     bool told_missing, told_many;
 };
 
-/* ---- reading ---- */
+/* ---- parsing ---- */
 
 static void add_address(struct endpoints_reader *r, struct str text)
 {
@@ -74,7 +74,7 @@ void endpoints_reader_release(struct endpoints_reader *r)
     json_release(&r->json);
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static bool on_body(void *arg, struct str piece)
 {
@@ -87,8 +87,8 @@ static bool on_body(void *arg, struct str piece)
     return rc != JSON_BAD;
 }
 
-/* Old API servers have none, roles of old installations do not grant it. */
-static void tell(struct kube_endpoints *p, int status)
+/* Old API servers have no EndpointSlices, and old installations' roles do not grant access. */
+static void log_status(struct kube_endpoints *p, int status)
 {
     if (p->reader.n > KUBE_ENDPOINTS_MAX && !p->told_many) {
         p->told_many = true;
@@ -109,10 +109,10 @@ static void on_done(void *arg, const struct http_answer *a, const struct err *e)
     struct kube_endpoints *p = arg;
     bool read = a->status == 200 && p->whole;
 
-    (void)e; /* the watches say what is wrong with the server */
+    (void)e; /* the watches report problems of the server */
     p->call = NULL;
     if (read || a->status == 403 || a->status == 404)
-        tell(p, a->status);
+        log_status(p, a->status);
     loop_timer_start(p->timer, read ? KUBE_ENDPOINTS_MS : KUBE_ENDPOINTS_RETRY_MS);
 }
 

@@ -1,7 +1,7 @@
 /*
- * Where the API server really is, behind its Service: the addresses in the EndpointSlice
- * `kubernetes` of the namespace `default`, which API servers write themselves. Asked for when it is
- * made and every KUBE_ENDPOINTS_MS. An answer without them is said once, and asking goes on.
+ * The API server's real addresses, behind its Service: those in the EndpointSlice `kubernetes` of
+ * the namespace `default`, which API servers write themselves. Requested at creation and every
+ * KUBE_ENDPOINTS_MS. A failure is logged once, and requests continue.
  */
 #ifndef KUBE_ENDPOINTS_H
 #define KUBE_ENDPOINTS_H
@@ -13,18 +13,18 @@
 
 struct kube_endpoints;
 
-/* <found> is told of each address, again at each look, of KUBE_ENDPOINTS_MAX at most. <c> is
- * borrowed, and has room for one request. */
+/* <found> is called for each address, again after each request, for KUBE_ENDPOINTS_MAX at most. <c>
+ * is borrowed, and has room for one request. */
 struct kube_endpoints *kube_endpoints_create(struct loop *l, struct kube_client *c,
                                              void (*found)(void *arg, const struct sockaddr *sa),
                                              void *arg);
 void kube_endpoints_free(struct kube_endpoints *p); /* NULL is fine */
 
-/* Reads one EndpointSlice, in pieces. */
+/* Parses one EndpointSlice, in pieces. */
 struct endpoints_reader {
     void (*found)(void *arg, const struct sockaddr *sa);
     void *arg;
-    unsigned n; /* addresses; <found> is told of the first KUBE_ENDPOINTS_MAX */
+    unsigned n; /* addresses; <found> is called for the first KUBE_ENDPOINTS_MAX */
     struct json json;
     bool endpoints, addresses; /* the last key of its level was that */
 };

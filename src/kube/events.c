@@ -9,7 +9,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define EVENTS_WAITING 32  /* at most so many, of EVENT_BODY_MAX bytes; later ones are dropped */
+#define EVENTS_WAITING 32 /* queue length, with EVENT_BODY_MAX bytes each; later ones are dropped */
 #define EVENTS_OBJECTS 256 /* whose rate is remembered */
 #define EVENT_BODY_MAX 8192
 #define EVENT_TEXT_MAX 1000 /* the API takes 1,024 bytes */
@@ -18,7 +18,7 @@
 #define EVENTS_BURST 25
 #define EVENTS_MS 2000
 #define EVENTS_DENIED_MS 600000
-#define EVENTS_PAUSE_MS 30000 /* after an answer that says nothing good, or none */
+#define EVENTS_PAUSE_MS 30000 /* after an error, or no answer */
 #define EVENTS_REQUEST_MS 10000
 
 struct waiting {
@@ -39,7 +39,7 @@ struct kube_events {
 
 /* ---- the text ---- */
 
-/* Other bytes than printable ASCII do not occur in names, and are of no use in what we say. */
+/* Non-ASCII bytes do not occur in names, and are not needed in our texts. */
 static int add_string(struct buf *out, struct str s)
 {
     if (buf_add_ch(out, '"') < 0)
@@ -101,7 +101,7 @@ static int add_message(struct buf *out, const struct kube_drains *d, struct str 
     int rc = -1;
 
     if (is_namespace(d))
-        (void)buf_addf(&text, "drains of the namespace: "); /* it fits, as what follows */
+        (void)buf_addf(&text, "drains of the namespace: "); /* it fits, and so does what follows */
     (void)buf_add_str(&text, str_head(message, EVENT_TEXT_MAX - 200));
     if (held_back)
         (void)buf_addf(&text, " (and %u more in the meantime)", held_back);
@@ -149,7 +149,7 @@ bool kube_event_allowed(struct kube_event_rate *r, uint64_t now, unsigned burst,
     return true;
 }
 
-/* Objects that share a place push each other out. */
+/* Objects that share a slot replace each other. */
 static struct kube_event_rate *rate_of(struct kube_events *ev, const struct kube_workload *w,
                                        const struct kube_drains *d)
 {
@@ -266,7 +266,7 @@ void kube_events_post(struct kube_events *ev, const struct kube_workload *w,
     buf_release(&body);
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 struct kube_events *kube_events_create(struct loop *l, struct kube_client *client, const char *node)
 {

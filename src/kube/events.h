@@ -1,8 +1,8 @@
 /*
- * Kubernetes Events (core/v1) on the objects that ask for drains: what their owners see of us. One
- * request at a time, and none is made twice: what cannot be told is dropped. Limited per object and
- * in all; what a limit holds back is counted in the object's next Event. Without the permission to
- * create Events that is said once, and asked again after EVENTS_DENIED_MS.
+ * Kubernetes Events (core/v1) on the objects that have drains, visible to their owners. One request
+ * at a time, without retries: a failed Event is dropped. Limited per object and in total; the
+ * object's next Event reports how many were held back. A missing permission to create Events is
+ * logged once, and checked again after EVENTS_DENIED_MS.
  */
 #ifndef KUBE_EVENTS_H
 #define KUBE_EVENTS_H
@@ -16,9 +16,9 @@ struct kube_events;
 struct kube_events *kube_events_create(struct loop *l, struct kube_client *client,
                                        const char *node);
 void kube_events_free(struct kube_events *ev); /* NULL is fine */
-/* An Event on the object whose annotation <d> is, or, when that is a namespace's, on the pod <w>.
- * <reason> in CamelCase; <message> holds no credential, and is cut to 1,000 bytes. <ev> may be
- * NULL. */
+/* Creates an Event on the object of annotation <d>, or on the pod <w> when that is a namespace.
+ * <reason> is in CamelCase; <message> contains no credential, and is cut to 1,000 bytes. <ev> may
+ * be NULL. */
 void kube_events_post(struct kube_events *ev, const struct kube_workload *w,
                       const struct kube_drains *d, bool warning, const char *reason,
                       struct str message);
@@ -31,7 +31,7 @@ struct kube_event_rate {
     unsigned tokens;
     unsigned held_back;
 };
-/* Takes a token of a bucket that holds <burst> and gets one back each <refill_ms>. */
+/* Takes a token from a bucket of <burst> tokens that refills one per <refill_ms>. */
 bool kube_event_allowed(struct kube_event_rate *r, uint64_t now, unsigned burst,
                         uint64_t refill_ms);
 /* The Event as JSON. */

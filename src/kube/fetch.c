@@ -1,10 +1,10 @@
 /*
- * Objects that are wanted and not known as a whole: what owns a pod that has just come to this node
- * is asked for by name, KUBE_FETCHES at a time. What comes is taken as an event of a watch would
- * be. Asked without a version, so that it is at least as new as what a watch has told.
+ * Fetches wanted objects that are not fully known: the owner of a pod that is new on this node is
+ * requested by name, KUBE_FETCHES at a time. An answer is handled like an event of a watch.
+ * Requested without a version, so that it is at least as new as the watch's state.
  *
- * Invariant: an item is on cluster->fetches from when it is asked for until its answer; there is
- * one for each object. It is dropped when nobody wants it any more.
+ * Invariant: an item is on cluster->fetches from its request until its answer; there is one for
+ * each object. It is dropped when the object is no longer wanted.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct kube_fetch {
     struct kube_call *call; /* NULL: it waits */
     struct kube_reader reader;
     bool has_status;
-    bool stale; /* a watch or a list has told of it since it was asked for */
+    bool stale; /* a watch or a list has delivered it since the request */
     unsigned failed;
     uint64_t due;
 };
@@ -46,7 +46,7 @@ static bool is_wanted(const struct kube_fetch *f)
     const struct kube_namespace *ns;
 
     if (f->kind == KUBE_POD)
-        return true; /* once: it is not tried again */
+        return true; /* once: it is not retried */
     if (f->kind != KUBE_NAMESPACE)
         return kube_store_wants(&f->cluster->store, &f->uid);
     ns = map_get(&f->cluster->store.namespaces, str_of(f->name));
@@ -229,7 +229,7 @@ void kube_fetch_ask(struct kube_cluster *c, enum kube_kind k, struct str namespa
     kube_cluster_post(c);
 }
 
-void kube_fetch_told(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o)
+void kube_fetch_seen(struct kube_cluster *c, enum kube_kind k, const struct kube_object *o)
 {
     if (!c->fetching)
         return;

@@ -1,18 +1,18 @@
 /*
- * One byte at a time, but for the insides of strings, which are most of the bytes and are taken in
- * runs. Invariant: while skipping, `text` is not touched and no token is told.
+ * Byte by byte, except the insides of strings, which are most of the input and are taken in runs.
+ * Invariant: while skipping, `text` is not touched and no token is reported.
  */
 #include "kube/json.h"
 
 #include <endian.h>
 
 enum state {
-    AT_VALUE = 0,   /* a value must come */
+    AT_VALUE = 0,   /* a value must follow */
     AT_FIRST_VALUE, /* a value, or ']' */
     AT_FIRST_KEY,   /* a key, or '}' */
-    AT_KEY,         /* a key must come */
+    AT_KEY,         /* a key must follow */
     AT_COLON,
-    AT_NEXT, /* ',' or the end of what we are in */
+    AT_NEXT, /* ',' or the end of the current level */
     IN_STRING,
     IN_ESCAPE, /* after '\' */
     IN_HEX,    /* in \uXXXX */
@@ -22,7 +22,7 @@ enum state {
     AT_FAULT,
 };
 
-/* Where in a number: RFC 8259 §6. */
+/* Position in a number: RFC 8259 §6. */
 enum number { NUM_SIGN = 0, NUM_ZERO, NUM_INT, NUM_DOT, NUM_FRACTION, NUM_E, NUM_E_SIGN, NUM_EXP };
 
 #define REPLACEMENT 0xfffd
@@ -48,9 +48,9 @@ void json_reset(struct json *j)
     buf_clear(&j->text);
 }
 
-/* ---- what is told ---- */
+/* ---- tokens ---- */
 
-static void tell(struct json *j, enum json_token t, struct str text)
+static void emit(struct json *j, enum json_token t, struct str text)
 {
     if (!j->skip)
         j->token(j->arg, t, text, j->cut);
@@ -63,7 +63,7 @@ static void value_ended(struct json *j)
         j->skip = false;
 }
 
-/* A value begins: is it one that the owner does not want? */
+/* A value begins: skips it if the owner does not want it. */
 static void skip_begin(struct json *j)
 {
     if (j->skip_next && !j->skip) {
@@ -103,7 +103,7 @@ static void open_level(struct json *j, bool object)
         j->too_deep = true;
     }
     j->state = object ? AT_FIRST_KEY : AT_FIRST_VALUE;
-    tell(j, object ? JSON_OBJECT : JSON_ARRAY, STR(""));
+    emit(j, object ? JSON_OBJECT : JSON_ARRAY, STR(""));
 }
 
 static bool close_level(struct json *j, bool object)
@@ -114,7 +114,7 @@ static bool close_level(struct json *j, bool object)
         return false;
     j->depth--;
     if (!(j->skip && j->depth == j->skip_depth))
-        tell(j, object ? JSON_OBJECT_END : JSON_ARRAY_END, STR(""));
+        emit(j, object ? JSON_OBJECT_END : JSON_ARRAY_END, STR(""));
     value_ended(j);
     return true;
 }
@@ -129,7 +129,7 @@ static void keep(struct json *j, const char *p, size_t n)
         return;
     j->cut = n > room || buf_add(&j->text, p, n) < 0;
     if (j->cut && room < n)
-        (void)buf_add(&j->text, p, room); /* it fits, or there is no memory and it stays shorter */
+        (void)buf_add(&j->text, p, room); /* it fits, or memory is short and the text is cut */
 }
 
 static void keep_code(struct json *j, uint32_t c)
@@ -155,7 +155,7 @@ static void keep_code(struct json *j, uint32_t c)
     keep(j, utf8, n);
 }
 
-/* A high surrogate that no low one followed. */
+/* Replaces a high surrogate without a low one. */
 static void settle_surrogate(struct json *j)
 {
     if (j->high)
@@ -175,7 +175,7 @@ static void string_begin(struct json *j, bool key)
 static void string_end(struct json *j, struct str text)
 {
     j->state = j->is_key ? AT_COLON : AT_NEXT;
-    tell(j, j->is_key ? JSON_KEY : JSON_STRING, text);
+    emit(j, j->is_key ? JSON_KEY : JSON_STRING, text);
     j->cut = false;
     if (!j->is_key)
         value_ended(j);
@@ -226,8 +226,8 @@ static bool hex(struct json *j, char c)
 
 #define EVERY_LANE(byte) (0x0101010101010101u * (uint64_t)(byte))
 
-/* How many bytes there are before a quote, a backslash or a control character. Eight at a time; a
- * borrow only reaches lanes above a true hit, so the lowest one is exact. */
+/* Bytes before a quote, a backslash or a control character. Eight at a time; a borrow only reaches
+ * lanes above a true hit, so the lowest one is exact. */
 static size_t plain_len(const char *p, size_t n)
 {
     size_t i = 0;
@@ -247,14 +247,14 @@ static size_t plain_len(const char *p, size_t n)
     return i;
 }
 
-/* A run of plain bytes, and what ends it. Returns how many bytes were taken; 0 = not JSON. */
+/* Takes a run of plain bytes and what ends it. Returns the bytes taken; 0 = not JSON. */
 static size_t string_run(struct json *j, const char *p, size_t n)
 {
     size_t i = plain_len(p, n);
 
     if (i)
         settle_surrogate(j);
-    if (i == n || (unsigned char)p[i] < 0x20) { /* which is no JSON, and the next to be looked at */
+    if (i == n || (unsigned char)p[i] < 0x20) { /* not JSON; the caller sees it next */
         keep(j, p, i);
         return i;
     }
@@ -265,7 +265,7 @@ static size_t string_run(struct json *j, const char *p, size_t n)
     }
     settle_surrogate(j);
     if (j->text.len == 0 && !j->cut && !j->skip && i <= j->text.max) {
-        string_end(j, str_make(p, i)); /* whole in what was fed: no copy */
+        string_end(j, str_make(p, i)); /* entirely in this input: no copy */
         return i + 1;
     }
     keep(j, p, i);
@@ -281,7 +281,7 @@ static bool number_may_end(const struct json *j)
            j->number == NUM_EXP;
 }
 
-/* Does <c> go on with the number? Moves on when it does. */
+/* True, and the state advanced, when <c> continues the number. */
 static bool number_goes_on(struct json *j, char c)
 {
     bool digit = c >= '0' && c <= '9';
@@ -341,7 +341,7 @@ static bool literal(struct json *j, char c)
         return false;
     if (j->literal[++j->literal_at])
         return true;
-    tell(j, *j->literal == 't' ? JSON_TRUE : *j->literal == 'f' ? JSON_FALSE : JSON_NULL, STR(""));
+    emit(j, *j->literal == 't' ? JSON_TRUE : *j->literal == 'f' ? JSON_FALSE : JSON_NULL, STR(""));
     value_ended(j);
     return true;
 }
@@ -386,7 +386,7 @@ static bool next(struct json *j, char c)
     return true;
 }
 
-/* Where brackets are only counted: a comma may be followed by a key or a value. */
+/* Below JSON_DEPTH brackets are only counted: a comma may be followed by a key or a value. */
 static bool deep(struct json *j, char c)
 {
     if (c == '}' || c == ']')
@@ -442,7 +442,7 @@ static size_t take(struct json *j, const char *p, size_t n)
         }
         if (!number_may_end(j))
             return 0;
-        tell(j, JSON_NUMBER, buf_str(&j->text));
+        emit(j, JSON_NUMBER, buf_str(&j->text));
         j->cut = false;
         value_ended(j);
         if (j->state == AT_END)

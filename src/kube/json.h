@@ -1,15 +1,14 @@
 /*
- * A JSON reader for streams (RFC 8259): takes bytes as they come, tells tokens as they end, and
- * holds nothing but the token in the making, which has a cap. What the owner does not want is
- * skipped without being stored, so a 50 MB string costs no memory.
+ * A streaming JSON reader (RFC 8259): it takes bytes as they arrive, reports tokens as they end,
+ * and stores only the current token, which has a cap. Unwanted values are skipped without being
+ * stored, so a 50 MB string costs no memory.
  *
- * Not yajl: yajl keeps a token that lies across two reads whole, however long it is, and cannot
- * skip; most of what the API server sends is skipped here. yajl is what the fuzz target compares
- * this with.
+ * Not yajl: yajl stores a token that spans two reads whole, however long it is, and cannot skip;
+ * most of the API server's output is skipped here. The fuzz target compares this with yajl.
  *
- * Strings: escapes are decoded, a lone surrogate becomes U+FFFD; that the bytes are UTF-8 is not
- * checked (str_is_utf8 does that for those that are kept). Brackets are matched over JSON_DEPTH
- * levels; below that only their number is, and <too_deep> is set.
+ * Strings: escapes are decoded, a lone surrogate becomes U+FFFD. UTF-8 is not checked (str_is_utf8
+ * does that for those that are kept). Brackets are matched over JSON_DEPTH levels; below that only
+ * their number is, and <too_deep> is set.
  */
 #ifndef KUBE_JSON_H
 #define KUBE_JSON_H
@@ -40,18 +39,18 @@ struct json {
      * the cap. */
     void (*token)(void *arg, enum json_token t, struct str text, bool cut);
     void *arg;
-    struct buf text;                   /* the token in the making */
-    uint64_t objects[JSON_DEPTH / 64]; /* bit per level: it is an object */
+    struct buf text;                   /* the current token */
+    uint64_t objects[JSON_DEPTH / 64]; /* bit per level: 1 = an object */
     unsigned depth;
     unsigned skip_depth; /* while skipping: the depth that ends it */
     unsigned char state, number, hex_left, literal_at;
     const char *literal;
-    uint32_t code, high; /* \uXXXX in the making; the high surrogate before it */
+    uint32_t code, high; /* the current \uXXXX; the high surrogate before it */
     bool is_key, cut, skip, skip_next, too_deep;
 };
 
 enum json_result {
-    JSON_MORE = 1, /* all was taken, the value has not ended */
+    JSON_MORE = 1, /* all was taken, the value is incomplete */
     JSON_DONE,     /* the value has ended; what follows it was not taken */
     JSON_BAD,      /* not JSON; nothing more may be fed before json_reset() */
 };
@@ -60,13 +59,13 @@ enum json_result {
 void json_init(struct json *j, size_t text_max,
                void (*token)(void *arg, enum json_token t, struct str text, bool cut), void *arg);
 void json_release(struct json *j);
-/* Ready for the next value. */
+/* Prepares for the next value. */
 void json_reset(struct json *j);
-/* Takes bytes up to the end of the value; *<used> says how many. A number that nothing follows has
- * no end: only objects and arrays are of use at the top. */
+/* Takes bytes up to the end of the value; *<used> is their number. A number has no recognizable
+ * end, so the top value should be an object or array. */
 enum json_result json_feed(struct json *j, const char *p, size_t n, size_t *used);
-/* From inside of <token>: after KEY, its value is not told; after OBJECT or ARRAY, nothing of it,
- * nor its end. */
+/* From inside <token>: after KEY, its value is skipped; after OBJECT or ARRAY, its content and its
+ * end are. */
 void json_skip(struct json *j);
 
 #endif

@@ -1,5 +1,7 @@
-/* What follows a look: the annotations that were found, kept by reference, and the objects whose
- * texts are wanted for them. */
+/*
+ * The results of a look: the annotations that were found, kept by reference, and the objects whose
+ * texts are wanted for them.
+ */
 #include "base/mem.h"
 #include "kube/cluster_internal.h"
 

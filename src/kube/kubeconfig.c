@@ -1,7 +1,6 @@
 /*
- * kubeconfig files: a small part of what kubectl understands, and a plain refusal of the rest. The
- * file is parsed by libyaml into its nodes; aliases are references there, so they cannot blow it
- * up.
+ * kubeconfig files: a small part of what kubectl supports, and clear errors for the rest. libyaml
+ * parses the file into nodes. Aliases are references there, so they cannot multiply its size.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 
 struct kubeconfig {
     yaml_document_t *doc;
-    struct str dir; /* of the file: what its relative paths are relative to */
+    struct str dir; /* the file's directory: relative paths start there */
     const char *path;
 };
 
@@ -35,7 +34,7 @@ static yaml_node_t *child(const struct kubeconfig *k, const yaml_node_t *map, co
     return NULL;
 }
 
-/* In the list `<list>` the entry called <name>: its `<what>`. */
+/* The <what> of the entry called <name> in the list <list>. */
 static yaml_node_t *entry(const struct kubeconfig *k, const char *list, const char *what,
                           struct str name, struct err *e)
 {
@@ -69,8 +68,8 @@ static char *text_of(const struct kubeconfig *k, const yaml_node_t *map, const c
     return s.len ? str_dup(s) : NULL;
 }
 
-/* As Go reads base64: line breaks, which a block of YAML has, count for nothing; its padding has to
- * be there. Heap. */
+/* Base64 as Go reads it: line breaks, which a YAML block has, are ignored; padding is required. On
+ * the heap. */
 static char *decode(struct str coded)
 {
     struct buf plain = BUF_INIT(KUBE_FILE_MAX), bytes = BUF_INIT(KUBE_FILE_MAX);
@@ -78,7 +77,7 @@ static char *decode(struct str coded)
     int rc = 0;
 
     for (size_t i = 0; i < coded.len && rc == 0; i++) {
-        if (coded.p[i] == ' ') /* which elsewhere counts as '+' */
+        if (coded.p[i] == ' ') /* base64_decode() takes it for '+' */
             rc = -1;
         else if (coded.p[i] != '\n' && coded.p[i] != '\r')
             rc = buf_add_ch(&plain, coded.p[i]);
@@ -113,7 +112,7 @@ static int text_or_file(const struct kubeconfig *k, const yaml_node_t *map, cons
     return *text ? 0 : err_set(e, EINVAL, "%s: %s is not base64", k->path, name);
 }
 
-/* The words that kubectl's YAML has for it; a word in quotes is a text. */
+/* kubectl's YAML words for booleans; a quoted word is a string. */
 static int read_bool(const struct kubeconfig *k, const yaml_node_t *map, const char *key, bool *out,
                      struct err *e)
 {
@@ -198,7 +197,7 @@ static int read_config(struct kube_config *c, const struct kubeconfig *k, struct
         return -1;
     name = str_trim(scalar(child(k, context, "user")));
     if (!name.len)
-        return 0; /* nobody: what the server lets anybody do */
+        return 0; /* anonymous access */
     user = entry(k, "users", "user", name, e);
     return user ? read_user(c, k, user, e) : -1;
 }
@@ -223,7 +222,7 @@ int kube_config_load(struct kube_config *c, const char *path, struct err *e)
     if (yaml_parser_load(&parser, &doc)) {
         rc = read_config(c, &k, e);
         yaml_document_delete(&doc);
-    } else { /* its text is not quoted: it may hold a credential */
+    } else { /* its text is not quoted: it may contain a credential */
         (void)err_set(e, EINVAL, "%s: line %zu: %s", path, parser.problem_mark.line + 1,
                       parser.problem ? parser.problem : "not YAML");
     }

@@ -13,8 +13,7 @@ bool kube_is_name(struct str s)
     return s.len > 0 && s.len <= OBJECT_NAME_MAX;
 }
 
-/* The name without its last two parts, and these; a name of fewer than three parts is all of both.
- */
+/* Splits off the last two parts of the name; a name of fewer than three parts is both. */
 static void split_pod(struct str pod, struct str *base, struct str *id)
 {
     ptrdiff_t last = str_rfind(pod, '-');
@@ -100,7 +99,7 @@ void kube_names_own(bool akkeris, struct str name, struct str namespace, struct 
     set_pair(hostname, name, akkeris ? "-" : ".", namespace);
 }
 
-/* A namespace holds no '.', so that only the last one can stand before it; but it may hold '-'. */
+/* A namespace contains no '.', so only the last '.' can separate it; but it may contain '-'. */
 bool kube_names_read(bool akkeris, struct str hostname, size_t *at, struct str *name,
                      struct str *namespace)
 {

@@ -1,5 +1,7 @@
-/* References to namespaces: of the objects and pods in them, and of the texts that are of their
- * share. See store.h. */
+/*
+ * References to namespaces, held by their objects and pods, and by the texts of their share. See
+ * store.h.
+ */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -14,7 +16,7 @@ struct kube_namespace *kube_namespace_take(struct kube_store *s, struct str name
         if (name.len)
             memcpy(ns->text, name.p, name.len);
         ns->name = str_make(ns->text, name.len);
-        (void)map_put(&s->namespaces, ns->name, ns); /* there was none */
+        (void)map_put(&s->namespaces, ns->name, ns); /* no previous entry */
     }
     ns->refs++;
     return ns;

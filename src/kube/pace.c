@@ -20,6 +20,6 @@ void kube_pace_take(struct kube_pace *p, uint64_t look, uint64_t now)
     if (p->taken == look)
         return;
     p->taken = look;
-    p->said = p->said && p->full_at > now;
+    p->logged = p->logged && p->full_at > now;
     p->full_at = (p->full_at > now ? p->full_at : now) + KUBE_CHANGE_MS;
 }

@@ -1,10 +1,10 @@
 /*
- * How often the changes of one namespace's annotations are acted on. Each costs drains, connections
- * and streams that get other names, and whoever may edit a workload can make thousands a minute. A
- * namespace has KUBE_CHANGES_BURST at once and one more each KUBE_CHANGE_MS; what changes in
- * between is looked at together, as it is then, so that the last change always counts.
+ * Rate limit on applied changes of one namespace's annotations. Each change costs drains,
+ * connections and renamed streams, and anyone who may edit a workload can make thousands a minute.
+ * A namespace has a burst of KUBE_CHANGES_BURST and one more each KUBE_CHANGE_MS. Changes in
+ * between are combined, so the last state always applies.
  *
- * One time says it all: when the namespace has its whole burst again.
+ * The state is one time: when the namespace has its whole burst again.
  */
 #ifndef KUBE_PACE_H
 #define KUBE_PACE_H
@@ -14,16 +14,16 @@
 
 struct kube_pace {
     uint64_t full_at;
-    uint64_t taken; /* the look that the last one was taken for */
-    bool said;      /* that it has none left */
+    uint64_t taken; /* the look that took the last token */
+    bool logged;    /* logged that none is left */
 };
 
-/* Whether <look>, which is a number that grows, may find a change at <now>. All that change within
- * one look are one change. */
+/* True when <look>, an increasing number, may apply a change at <now>. All changes within one look
+ * count as one. */
 bool kube_pace_may(const struct kube_pace *p, uint64_t look, uint64_t now);
-/* It has found one. */
+/* Takes a token for a change. */
 void kube_pace_take(struct kube_pace *p, uint64_t look, uint64_t now);
-/* When there is one again. */
+/* When the next token is available. */
 uint64_t kube_pace_due(const struct kube_pace *p);
 
 #endif

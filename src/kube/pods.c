@@ -1,6 +1,6 @@
 /*
- * The pods of this node, as the API tells of them. What an outsider may write into one is bounded:
- * how many there are, with a share for each namespace, and how long what they claim is.
+ * The pods of this node, as the API reports them. What tenants may write into a pod is bounded: the
+ * number of pods, with a share for each namespace, and the length of their claims.
  */
 #include <stdlib.h>
 
@@ -11,8 +11,8 @@
 
 #define MIRROR_MAX 64 /* kubelet's have 32 digits */
 
-/* Whoever makes a pod writes its annotations. So the mirror's is believed only of a pod that this
- * node owns, and only when no pod of the API can have had that UID: kubelet's are hashes. */
+/* A pod's creator writes its annotations. So the mirror annotation is used only for a pod that this
+ * node owns, and only when no API pod can have that UID: kubelet's are hashes. */
 static char *mirror_of(const struct kube_cluster *c, const struct kube_object *o)
 {
     struct str mirror = o->notes[KUBE_NOTE_MIRROR];
@@ -62,7 +62,7 @@ bool kube_stream_is_of(const struct kube_stream *st, const struct kube_pod *p)
            (p->mirror && str_eq(id->uid, str_of(p->mirror)));
 }
 
-/* Its streams that came before it. */
+/* Takes its streams that were found before it. */
 static void take_strays(struct kube_cluster *c, struct kube_pod *p)
 {
     list_for_each_safe (it, &c->strays) {
@@ -136,7 +136,7 @@ static void pod_update(struct kube_cluster *c, struct kube_pod *p, const struct 
     (void)kube_texts_set(&c->store, p->namespace, &p->texts, o, true);
 }
 
-/* kubelet runs so many at most, but pods that it does not run may name this node, too. */
+/* kubelet's limit is lower, but pods that it does not run may name this node, too. */
 static bool pod_fits(struct kube_cluster *c, const struct kube_object *o)
 {
     const struct kube_namespace *ns = map_get(&c->store.namespaces, o->namespace);

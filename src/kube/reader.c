@@ -1,6 +1,6 @@
 /*
- * Which values are wanted is the table `rows`; everything else is skipped inside the JSON reader.
- * Invariant: places[0..depth) are the levels that are open in the JSON and were entered.
+ * The table `rows` lists the wanted values; the JSON reader skips all others. Invariant:
+ * places[0..depth) are the open levels that were entered.
  */
 #include "kube/reader.h"
 
@@ -11,7 +11,7 @@
 #include "base/mem.h"
 
 #define NAME_MAX_BYTES 512 /* names, UIDs, versions: Kubernetes allows 253 */
-#define KEEP_BYTES 4096    /* a larger buffer is given back after the object */
+#define KEEP_BYTES 4096    /* a larger buffer is freed after the object */
 
 enum place {
     IN_TOP = 0,
@@ -30,7 +30,7 @@ enum place {
     IN_CAUSE,
 };
 
-/* What a value is to us. */
+/* How a value is used. */
 enum use {
     USE_TEXT = 1, /* <what>: enum kube_text */
     USE_ENTER,    /* <what>: enum place */
@@ -187,7 +187,7 @@ static void object_reset(struct kube_reader *r)
     buf_clear(&r->store);
 }
 
-/* ---- what is handed over ---- */
+/* ---- objects ---- */
 
 static void hand_status(struct kube_reader *r)
 {
@@ -279,7 +279,7 @@ static void enter(struct kube_reader *r, enum place p)
     r->row = -1;
 }
 
-/* What an object or array is that begins here; IN_TOP = nothing that we know. */
+/* The place of the object or array that begins here; IN_TOP = unknown. */
 static enum place begins(const struct kube_reader *r, bool array)
 {
     enum place wanted;
@@ -427,8 +427,8 @@ static void restart(struct kube_reader *r)
     r->row = -1;
 }
 
-/* An event that is no JSON: named as far as it goes. <rest> begins with what made no sense, which
- * is the next event when a line began with it. */
+/* Reports an event that is not JSON, named as far as it was read. <rest> starts at the error, which
+ * is the next event when it is at the start of a line. */
 static void event_broken(struct kube_reader *r, struct str rest)
 {
     set_fault(r, "it is not JSON");
@@ -440,7 +440,7 @@ static void event_broken(struct kube_reader *r, struct str rest)
 
 static void value_ended(struct kube_reader *r)
 {
-    if (r->fault && r->document == KUBE_WATCH) { /* something, but no event */
+    if (r->fault && r->document == KUBE_WATCH) { /* an event that could not be read */
         hand_object(r, KUBE_PUT);
         object_reset(r);
     }

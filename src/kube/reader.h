@@ -1,12 +1,11 @@
 /*
- * What the API server sends, read as it comes: a list, a watch's events, or a Status. Each object
- * is handed over when its end was read; of the texts only those that struct kube_object names are
- * held, and only for one object at a time, so memory depends neither on the length of a list nor
- * on the size of an object.
+ * Parses the API server's output as it arrives: a list, a watch's events, or a Status. Each object
+ * is passed on when it is complete. Only the texts of struct kube_object are stored, for one object
+ * at a time, so memory depends neither on the length of a list nor on the size of an object.
  *
- * An object that is over a limit or makes no sense is handed over with its fault and as much of its
- * name as was read, and the reading goes on. After bytes that are no JSON a watch goes on at the
- * next newline, which ends every event in practice; a list has to be asked for again.
+ * An object that exceeds a limit or is invalid is passed on with its fault and as much of its name
+ * as was read, and reading continues. After bytes that are not JSON, a watch continues at the next
+ * newline, which ends every event in practice; a list must be requested again.
  */
 #ifndef KUBE_READER_H
 #define KUBE_READER_H
@@ -19,15 +18,15 @@
 enum kube_change {
     KUBE_PUT = 1, /* ADDED, MODIFIED, an item of a list */
     KUBE_DELETED,
-    KUBE_BOOKMARK, /* only <version> says something */
+    KUBE_BOOKMARK, /* only <version> is set */
 };
 
 struct kube_status {
-    int code;          /* 0: none was given */
+    int code;          /* 0: none */
     int retry_after_s; /* 0 = none */
     bool too_large;    /* cause ResourceVersionTooLarge */
     char reason[48];
-    char message[160]; /* cut; the server's words */
+    char message[160]; /* cut; the server's text */
 };
 
 /* Views are valid during the call. */
@@ -52,7 +51,7 @@ enum kube_text {
     TEXT_OWNER_KIND,
     TEXT_OWNER_NAME,
     TEXT_OWNER_UID,
-    TEXT_REF_VERSION, /* of the owner reference in the making */
+    TEXT_REF_VERSION, /* of the current owner reference */
     TEXT_REF_KIND,
     TEXT_REF_NAME,
     TEXT_REF_UID,
@@ -81,12 +80,12 @@ struct kube_reader {
     struct kube_span texts[KUBE_TEXTS];
     unsigned char places[KUBE_PLACES];
     unsigned depth;
-    int row;        /* of the key that was read; -1 = none */
+    int row;        /* of the current key; -1 = none */
     uint64_t bytes; /* of the object so far */
     int code, retry_after_s;
     bool too_large, akkeris, oneoff, list_end, controller;
     const char *fault;
-    bool answer_only; /* only a Status in it is of interest; set after kube_reader_init() */
+    bool answer_only; /* only a Status in it matters; set after kube_reader_init() */
     bool ended;       /* the list's end was read */
     bool after_lf;    /* the last byte was a newline */
     bool to_line;     /* skipping to the next newline */

@@ -1,18 +1,18 @@
 /*
- * Whose drains get what a network input hears that is trusted to name workloads (INPUT_OWNERS):
- * those of the objects of which the hostname is the name, `<name>.<namespace>`, or Akkeris' form of
- * it. It is the object's own name that counts, which cannot be changed, and which nobody else of
- * the namespace and kind can have; annotations and labels claim nothing. Objects of several kinds
- * with that name all have a right to it. Akkeris' names can be read in several ways: one that is
- * the name of objects in two namespaces is nobody's, or one of them could read the other's lines.
+ * The drains of hostnames received on inputs that are trusted to name workloads (INPUT_OWNERS):
+ * those of the objects whose name the hostname is, `<name>.<namespace>`, or Akkeris' form of it.
+ * Only the object's own name counts, which is immutable and unique in its namespace and kind;
+ * annotations and labels claim nothing. Objects of several kinds with that name all count. Akkeris'
+ * names may have several readings: a hostname that names objects in two namespaces has no owner, or
+ * one of them could read the other's lines.
  *
  *   stream "web.shop" (network, trusted) ── identity.owner "name:web.shop" ──▶ router's owner route
  *                                                                                      ▲ changed()
  *   Deployment shop/web ── kube_store_named() ── kube_received "web.shop" ────────────────┘
  *
- * A route is made for a hostname while there is a stream of it, and not for every workload of the
- * cluster; whether there should be a stream is answered by a look-up (kube_received_wants). Bare pods
- * are not looked for: only those of this node are known.
+ * A route exists for a hostname while it has a stream, and not for every workload of the cluster.
+ * kube_received_wants() looks up whether there should be a stream. Bare pods are not considered:
+ * only those of this node are known.
  *
  * Invariant: a kube_received is in the map by its hostname from found to gone.
  */
@@ -26,9 +26,9 @@
 #include "kube/cluster_internal.h"
 #include "kube/names.h"
 
-#define OWNER_MARK "name:" /* no UID of Kubernetes' holds a colon */
+#define OWNER_MARK "name:" /* no Kubernetes UID contains a colon */
 
-/* Whether all is known that a hostname can mean. */
+/* True when every object that a hostname can name is known. */
 static bool is_synced(const struct kube_cluster *c)
 {
     for (unsigned k = 0; k < KUBE_KINDS; k++)
@@ -37,29 +37,29 @@ static bool is_synced(const struct kube_cluster *c)
     return true;
 }
 
-/* Where it is remembered that <hostname> was said to be ambiguous. Two that meet there are said
- * again at times. */
-static uint64_t *said_slot(struct kube_cluster *c, struct str hostname, uint64_t *hash)
+/* The slot that remembers that <hostname> was logged as ambiguous. Colliding ones may be logged
+ * again. */
+static uint64_t *logged_slot(struct kube_cluster *c, struct str hostname, uint64_t *hash)
 {
     *hash = hash_seeded(hostname.p, hostname.len) | 1;
-    return &c->said[(*hash >> 1) % KUBE_SAID];
+    return &c->logged[(*hash >> 1) % KUBE_LOGGED];
 }
 
-/* What it was when somebody was told of it last is over. */
-static void unsay(struct kube_cluster *c, struct str hostname)
+/* The ambiguity has ended: a new one is logged again. */
+static void forget_logged(struct kube_cluster *c, struct str hostname)
 {
-    uint64_t hash, *slot = said_slot(c, hostname, &hash);
+    uint64_t hash, *slot = logged_slot(c, hostname, &hash);
 
     if (*slot == hash)
         *slot = 0;
 }
 
-/* Once, whether there is a stream of it or nobody wants one. */
-static void say_ambiguous(struct kube_cluster *c, struct str hostname,
+/* Logs it once, with or without a stream. */
+static void log_ambiguous(struct kube_cluster *c, struct str hostname,
                           const struct kube_namespace *one, const struct kube_namespace *other)
 {
-    uint64_t hash, *slot = said_slot(c, hostname, &hash);
-    char both[HOSTNAME_MAX + 1]; /* one of them causes it, and nobody can tell which */
+    uint64_t hash, *slot = logged_slot(c, hostname, &hash);
+    char both[HOSTNAME_MAX + 1]; /* either may cause it */
 
     if (*slot == hash)
         return;
@@ -77,7 +77,7 @@ static void set_namespace(struct kube_cluster *c, struct kube_received *h,
                           struct kube_namespace *ns)
 {
     if (ns) {
-        (void)kube_namespace_take(&c->store, ns->name); /* it is there: another reference */
+        (void)kube_namespace_take(&c->store, ns->name); /* already in the map: another reference */
         kube_namespace_want(ns);
     }
     if (h->namespace) {
@@ -87,8 +87,8 @@ static void set_namespace(struct kube_cluster *c, struct kube_received *h,
     h->namespace = ns;
 }
 
-/* Whose the name is, in the words of identity.tenant. The namespace's UID tells it from one of that
- * name that was, or will be. */
+/* The owner in the form of identity.tenant. The namespace's UID distinguishes it from an earlier or
+ * later one of that name. */
 static void add_tenant(const struct kube_namespace *ns, struct buf *out)
 {
     int rc = buf_add_str(out, ns ? ns->name : STR(IDENTITY_NOBODY));
@@ -99,7 +99,7 @@ static void add_tenant(const struct kube_namespace *ns, struct buf *out)
             rc |= buf_addf(out, "%02x", ns->uid.b[i]);
     }
     if (rc < 0)
-        buf_clear(out); /* it is no namespace's name that is so long */
+        buf_clear(out); /* a namespace's name is never that long */
 }
 
 static void set_tenant(struct kube_cluster *c, struct kube_received *h, struct kube_namespace *ns)
@@ -114,8 +114,8 @@ static void set_tenant(struct kube_cluster *c, struct kube_received *h, struct k
     buf_release(&tenant);
 }
 
-/* A look: fills in what it came to, if it came to anything. Whose the name is, is known before the
- * texts of its objects are: what is received meanwhile is its tenant's. */
+/* Stores the result of a look, if it has one. The owner is known before the texts of its objects
+ * are: lines received meanwhile belong to its tenant. */
 static void look(struct kube_cluster *c, struct kube_received *h)
 {
     struct kube_namespace *ns, *other = NULL;
@@ -126,10 +126,10 @@ static void look(struct kube_cluster *c, struct kube_received *h)
         return;
     clear = kube_resolve_name(c, h->hostname, &f, &ns, &other);
     if (clear) {
-        unsay(c, h->hostname);
+        forget_logged(c, h->hostname);
     } else {
         if (!h->ambiguous)
-            say_ambiguous(c, h->hostname, ns, other);
+            log_ambiguous(c, h->hostname, ns, other);
         ns = NULL;
     }
     h->ambiguous = !clear;
@@ -138,10 +138,10 @@ static void look(struct kube_cluster *c, struct kube_received *h)
     h->placed = true;
     away = ns && f.away;
     if (away) {
-        kube_resolve_fetch(c, &f, ns); /* and looks again when they are here */
+        kube_resolve_fetch(c, &f, ns); /* looks again when they arrive */
         if (h->named)
             return;
-        f.n = 0; /* what it has may be another tenant's */
+        f.n = 0; /* its objects may be another tenant's */
     }
     if (!kube_kept_same(&h->drains, &f)) {
         kube_kept_set(&h->drains, &f);
@@ -166,7 +166,7 @@ static void tell_routes(const struct kube_cluster *c, struct kube_received *h)
     h->tell = false;
 }
 
-/* The stream gets its owner, whose that is, and its namespace for those who write by that. */
+/* Sets the stream's owner, tenant and namespace. */
 static void set_identity(struct kube_received *h)
 {
     struct buf tenant = BUF_INIT(JOURNAL_TENANT_MAX);
@@ -239,7 +239,7 @@ static void guess_all(struct kube_cluster *c)
         }
 }
 
-/* False: its namespace has changed too often, it stays dirty. */
+/* False: its namespace changed too often, and it stays dirty. */
 static bool look_in_turn(struct kube_cluster *c, struct kube_received *h)
 {
     bool known = h->known;
@@ -254,8 +254,8 @@ static bool look_in_turn(struct kube_cluster *c, struct kube_received *h)
     return true;
 }
 
-/* Identities first, for what a route is given of a stream depends on whose it is; then the routes,
- * and then the router is told: what a stream meets when it is named counts from its beginning. */
+/* Identities first, because the routes of a stream depend on them; then the routes; then the router
+ * is notified. Routes that match a stream when it is named apply from its beginning. */
 void kube_received_work(struct kube_cluster *c)
 {
     struct list now;
@@ -330,10 +330,10 @@ enum identify_wants kube_received_wants(struct identify *i, struct str hostname)
     if (!is_synced(c))
         return loop_now(c->cfg.loop) < c->received_until ? IDENTIFY_UNKNOWN : IDENTIFY_NO;
     if (!kube_resolve_name(c, hostname, &f, &ns, &other)) {
-        say_ambiguous(c, hostname, ns, other);
+        log_ambiguous(c, hostname, ns, other);
         return IDENTIFY_NO;
     }
-    unsay(c, hostname);
+    forget_logged(c, hostname);
     return f.n ? IDENTIFY_YES : IDENTIFY_NO;
 }
 
@@ -352,9 +352,9 @@ bool kube_received_found(struct kube_cluster *c, struct origin *o)
         BUG("kube: a second stream is received under one hostname");
     look(c, h);
     if (h->placed)
-        set_identity(h); /* before the first record: whose it is goes with the record */
+        set_identity(h); /* before the first record, because the owner is stored with it */
     if (!h->known) {
-        loop_task_post(c->cfg.loop, &c->work); /* which sets the time for a guess */
+        loop_task_post(c->cfg.loop, &c->work); /* sets the time for a guess */
         return false;
     }
     if (h->tell) {

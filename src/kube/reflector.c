@@ -1,5 +1,5 @@
 /*
- * Invariant: outside of a call of ours exactly one of these holds: a request is under way (call), a
+ * Invariant: outside of our own calls exactly one of these holds: a request is in flight (call), a
  * wait is (timer), or the reflector has not been started.
  */
 #include "kube/reflector.h"
@@ -31,19 +31,19 @@ struct kube_reflector {
     void *arg;
     enum phase phase;
     enum kube_sync sync;
-    struct kube_reader reader; /* while a request is under way */
+    struct kube_reader reader; /* while a request is in flight */
     struct kube_call *call;
     struct loop_timer *timer;
     struct buf version; /* of the last list, event or bookmark; empty = none */
     struct buf next;    /* the list's next page; empty = its first */
-    bool relist;        /* a watch cannot go on from <version> */
-    bool latest;        /* ask for the latest list: <version> is not to be had */
-    bool unpaged;       /* ... in one piece: a page came too late */
-    bool reauthorized;  /* a 401 was answered with a new try already */
-    bool stop;          /* what is still to come of the answer is of no interest */
+    bool relist;        /* a watch cannot continue from <version> */
+    bool latest;        /* request the latest list: <version> is unavailable */
+    bool unpaged;       /* ... unpaged: a page came too late */
+    bool reauthorized;  /* a 401 was already retried */
+    bool stop;          /* ignore the rest of the answer */
     bool has_status;
-    struct kube_status status; /* the one that the answer held */
-    unsigned failed;           /* in a row */
+    struct kube_status status; /* the Status of the answer */
+    unsigned failed;           /* consecutive failures */
     uint64_t failed_at;
     uint64_t began_at; /* of the request */
     uint64_t began_events;
@@ -88,8 +88,8 @@ static void wait_ms(struct kube_reflector *r, uint64_t ms)
     loop_timer_start(r->timer, ms);
 }
 
-/* One line when it begins, and when the reason is another one. */
-static void say_trouble(struct kube_reflector *r, const struct err *e)
+/* Logs the first failure, and a new reason. */
+static void log_trouble(struct kube_reflector *r, const struct err *e)
 {
     bool same = strncmp(r->stats.trouble, e->text, sizeof(r->stats.trouble) - 1) == 0;
 
@@ -110,7 +110,7 @@ static void recovered(struct kube_reflector *r)
     r->stats.trouble[0] = '\0';
 }
 
-/* <retry_after_ms>: what the server asked for, or -1. */
+/* <retry_after_ms>: from the server, or -1. */
 static void failed(struct kube_reflector *r, int64_t retry_after_ms, const struct err *e)
 {
     uint64_t now = loop_now(r->loop), ms;
@@ -123,13 +123,13 @@ static void failed(struct kube_reflector *r, int64_t retry_after_ms, const struc
         retry_after_ms = KUBE_RETRY_AFTER_MAX_MS;
     if (retry_after_ms > 0 && (uint64_t)retry_after_ms > ms)
         ms = (uint64_t)retry_after_ms;
-    say_trouble(r, e);
+    log_trouble(r, e);
     wait_ms(r, ms);
 }
 
-/* ---- what the reader tells ---- */
+/* ---- callbacks of the reader ---- */
 
-static void say_skipped(struct kube_reflector *r, const struct kube_object *o)
+static void log_skipped(struct kube_reflector *r, const struct kube_object *o)
 {
     r->stats.skipped++;
     log_warn_for(LOG_BY_NAMESPACE(o->namespace), "kubernetes: object skipped",
@@ -154,8 +154,8 @@ static void on_object(void *arg, enum kube_change c, const struct kube_object *o
         set_version(&r->version, o->version);
     }
     if (o->fault)
-        say_skipped(r, o);
-    if (o->fault && !o->uid.len) { /* which one has changed is not known: find out in a while */
+        log_skipped(r, o);
+    if (o->fault && !o->uid.len) { /* the changed object is unknown: list again later */
         r->relist = r->phase == WATCHING;
         return;
     }
@@ -177,7 +177,7 @@ static void on_list(void *arg, struct str version, struct str next)
     struct kube_reflector *r = arg;
 
     if (next.len > VERSION_MAX || version.len > VERSION_MAX)
-        return; /* and so the list has not ended */
+        return; /* so the list has not ended */
     buf_clear(&r->next);
     (void)buf_add_str(&r->next, next); /* without memory the watch begins early, and lists again */
     set_version(&r->version, version);
@@ -198,7 +198,7 @@ static bool on_body(void *arg, struct str piece)
 
 /* ---- answers ---- */
 
-/* The Status in the body of an answer other than 2xx. */
+/* Parses the Status in the body of an answer other than 2xx. */
 static void read_status(struct kube_reflector *r, const struct http_answer *a)
 {
     struct err e;
@@ -208,7 +208,7 @@ static void read_status(struct kube_reflector *r, const struct http_answer *a)
     kube_reader_release(&r->reader);
     kube_reader_init(&r->reader, KUBE_LIST, &reader_ops, r);
     r->reader.answer_only = true;
-    (void)kube_reader_feed(&r->reader, a->body, &e); /* whatever it says: the status code counts */
+    (void)kube_reader_feed(&r->reader, a->body, &e); /* best effort: the status code decides */
 }
 
 static void denied(struct kube_reflector *r)
@@ -238,14 +238,14 @@ static void explain(struct kube_reflector *r, int code, struct err *e)
                       r->status.message[0] ? ": " : "", r->status.message);
 }
 
-/* True when the answer was that our version, or our page, is too old or not there yet. */
+/* True when our version, or our page, is too old or not available yet. */
 static bool too_old(const struct kube_reflector *r, int code)
 {
     return code == 410 || r->status.too_large || strcmp(r->status.reason, "Expired") == 0 ||
            strcmp(r->status.reason, "Gone") == 0;
 }
 
-/* An answer that is no success: <code> as the server gave it, in its status or in a Status. */
+/* Handles an error: <code> is the HTTP status or that of a Status. */
 static void refused(struct kube_reflector *r, int code, int64_t retry_after_ms)
 {
     struct err e;
@@ -270,13 +270,13 @@ static void refused(struct kube_reflector *r, int code, int64_t retry_after_ms)
         return;
     }
     if (code == 401 && !r->reauthorized) {
-        r->reauthorized = true; /* the token is read again before the next request */
+        r->reauthorized = true; /* the token is reread before the next request */
         request(r);
         return;
     }
     if (code == 403 || code == 404 || code == 405)
         denied(r);
-    /* 429 and what is the server's own trouble say nothing about our version. */
+    /* 429 and server errors do not mean that our version is invalid. */
     if (r->phase == WATCHING && code != 429 && code < 500 && code != 401 && code != 403)
         r->relist = true;
     failed(r, retry_after_ms, &e);
@@ -413,7 +413,7 @@ static void ask(struct kube_reflector *r, enum kube_document d, const char *targ
     r->call = kube_send(r->client, &req);
 }
 
-/* The next one: a page of a list, or a watch. */
+/* Sends the next request: a page of a list, or a watch. */
 static void request(struct kube_reflector *r)
 {
     struct buf target = BUF_INIT(URL_MAX);
@@ -436,7 +436,7 @@ static void request(struct kube_reflector *r)
     buf_release(&target);
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 struct kube_reflector *kube_reflector_create(const struct kube_reflector_config *cfg,
                                              enum kube_kind k, const struct kube_reflector_ops *ops,

@@ -1,6 +1,6 @@
 /*
- * Who owns a pod, and what follows from it. A look reads the store and nothing else, so it may be
- * repeated at any time; it changes the pod only when it came to a result.
+ * Finds a pod's owners, and computes the results. A look only reads the store, so it may be
+ * repeated at any time. It changes the pod only when it has a result.
  */
 #include <stdlib.h>
 
@@ -14,10 +14,10 @@
 /* One look. */
 struct look {
     const struct kube_pod *pod;
-    const struct kube_record *last;                /* that was found on the way up */
+    const struct kube_record *last;                /* the last owner found on the way up */
     const struct kube_record *levels[KUBE_LEVELS]; /* owners whose annotations count */
     unsigned nlevels;
-    const struct kube_record *top; /* NULL: the pod itself, or one that has only a name */
+    const struct kube_record *top; /* NULL: the pod itself, or an owner known only by name */
     struct str top_name;
     struct kube_uid chain[KUBE_LEVELS];
     unsigned nchain;
@@ -33,10 +33,10 @@ bool kube_pod_has_owner(const struct kube_pod *p, const struct kube_uid *uid)
     return false;
 }
 
-/* ---- the way up ---- */
+/* ---- walking up the owners ---- */
 
-/* An owner's kind cannot be had: what the pod's name says has to do. Names of owners' owners are
- * kept only where their kind is not watched. */
+/* An owner's kind is unavailable: derives it from the pod's name. Names of owners' owners are kept
+ * only where their kind is not watched. */
 static struct str guess_top(const struct look *k, enum kube_kind kind, struct str name)
 {
     if (kind == KUBE_REPLICASET || kind == KUBE_JOB || !name.len)
@@ -44,8 +44,8 @@ static struct str guess_top(const struct look *k, enum kube_kind kind, struct st
     return name;
 }
 
-/* One that had no room. Its name is in the reference to it, which was kept if its owner was wanted
- * when it came; else that one is asked for again. */
+/* Fetches an owner that was not kept for lack of room. Its name is in the reference, which was kept
+ * if its child was wanted; otherwise the child is fetched again. */
 static void fetch_owner(struct kube_cluster *c, const struct look *k, const struct kube_uid *uid,
                         enum kube_kind kind, struct str name)
 {
@@ -58,7 +58,7 @@ static void fetch_owner(struct kube_cluster *c, const struct look *k, const stru
         kube_fetch_ask(c, (enum kube_kind)r->kind, namespace, kube_record_name(r), &r->uid);
 }
 
-/* True when the way goes on from <*r>. */
+/* True when the walk continues from <*r>. */
 static bool climb(struct kube_cluster *c, struct look *k, const struct kube_uid *uid,
                   enum kube_kind kind, struct str name, const struct kube_record **r)
 {
@@ -74,7 +74,7 @@ static bool climb(struct kube_cluster *c, struct look *k, const struct kube_uid 
     }
     k->last = *r;
     if ((*r)->namespace != k->pod->namespace || (*r)->kind != kind) {
-        k->foreign = true; /* somebody else's object: it is nobody's owner here */
+        k->foreign = true; /* in another namespace: not accepted as an owner */
         return false;
     }
     if (!((*r)->kind == KUBE_REPLICASET && (*r)->owner_kind == KUBE_DEPLOYMENT &&
@@ -98,7 +98,7 @@ static void look_up(struct kube_cluster *c, struct look *k)
     if (p->owner_is_node)
         return;
     for (unsigned i = 0; i < KUBE_LEVELS && !kube_uid_is_none(&uid); i++) {
-        if (kind == KUBE_KINDS) { /* its own name is all that is known of it */
+        if (kind == KUBE_KINDS) { /* only its name is known */
             k->top = NULL;
             k->top_name = name;
             return;
@@ -111,7 +111,7 @@ static void look_up(struct kube_cluster *c, struct look *k)
     }
 }
 
-/* ---- what follows ---- */
+/* ---- results ---- */
 
 static void take_drains(struct kube_found *f, const struct kube_texts *t, const char *kind,
                         struct str name, const struct kube_uid *uid)
@@ -152,7 +152,7 @@ static bool fetch_namespace(struct kube_cluster *c, const struct kube_namespace 
     return true;
 }
 
-/* Asks for texts that are not here. True when there are some; <over>: some have no room. */
+/* Fetches missing texts. True when there are some; <over>: some exceed the budget. */
 static bool fetch_texts(struct kube_cluster *c, const struct look *k, bool *over)
 {
     const struct kube_pod *p = k->pod;
@@ -179,7 +179,7 @@ static bool fetch_texts(struct kube_cluster *c, const struct look *k, bool *over
     return fetch_namespace(c, p->namespace) || away;
 }
 
-/* The nearest object's that has it. */
+/* The value of the nearest object that has it. */
 static struct str nearest(const struct look *k, enum kube_note which)
 {
     struct str s = kube_note(k->pod->texts.notes, which);
@@ -189,7 +189,7 @@ static struct str nearest(const struct look *k, enum kube_note which)
     return s;
 }
 
-/* Takes <to> over; true when it is another text. */
+/* Takes <to> over; true when the text differs. */
 static bool set_text(struct buf *text, struct buf to)
 {
     bool same = str_eq(buf_str(text), buf_str(&to));
@@ -227,7 +227,7 @@ static bool set_names(const struct kube_cluster *c, struct kube_pod *p, const st
     return changed;
 }
 
-static void say_foreign(struct kube_cluster *c, struct kube_pod *p)
+static void log_foreign(struct kube_cluster *c, struct kube_pod *p)
 {
     if (p->foreign)
         return;
@@ -240,7 +240,7 @@ static void say_foreign(struct kube_cluster *c, struct kube_pod *p)
         KV_CSTR("owner", p->owner_name));
 }
 
-/* An object that it had drains from does not own it any more. */
+/* True when an object that it had drains from no longer owns it. */
 static bool owner_left(const struct kube_pod *p)
 {
     const struct kube_uid own = kube_uid_of(str_of(p->uid));
@@ -263,7 +263,7 @@ static void look(struct kube_cluster *c, struct kube_pod *p)
     look_up(c, &k);
     kube_want_instead(c, p->chain, &p->nchain, k.chain, k.nchain);
     if (k.foreign)
-        say_foreign(c, p);
+        log_foreign(c, p);
     p->foreign = k.foreign;
     if (c->cfg.namespaces && kube_cluster_sync(c, KUBE_NAMESPACE) == KUBE_UNSYNCED)
         k.complete = false;
@@ -283,14 +283,14 @@ static void look(struct kube_cluster *c, struct kube_pod *p)
     p->known = true;
 }
 
-/* ---- in turn ---- */
+/* ---- pacing ---- */
 
 bool kube_may_change(struct kube_cluster *c, struct kube_namespace *ns)
 {
     if (kube_pace_may(&ns->pace, c->looks, loop_now(c->cfg.loop)))
         return true;
-    if (!ns->pace.said) {
-        ns->pace.said = true;
+    if (!ns->pace.logged) {
+        ns->pace.logged = true;
         c->paced++;
         log_warn_for(
             LOG_BY_NAMESPACE(ns->name),
@@ -301,7 +301,7 @@ bool kube_may_change(struct kube_cluster *c, struct kube_namespace *ns)
     return false;
 }
 
-/* A pod that nobody has been told of yet is none that changes. */
+/* A pod that was not reported yet does not count as a change. */
 bool kube_resolve(struct kube_cluster *c, struct kube_pod *p)
 {
     bool known = p->known;
@@ -338,8 +338,8 @@ struct kube_workload kube_pod_workload(const struct kube_pod *p)
 
 /* ---- names ---- */
 
-/* What the objects called <name> in <ns> have: each its own annotation, or else, as for pods, the
- * namespace's. How many there are. */
+/* Collects the annotations of the objects called <name> in <ns>: each one's own, or else, as for
+ * pods, the namespace's. Returns the number of objects. */
 static unsigned find_named(const struct kube_cluster *c, const struct kube_namespace *ns,
                            struct str name, struct kube_found *f)
 {

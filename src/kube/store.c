@@ -1,6 +1,6 @@
 /*
- * Invariant: a record is in the table under its UID, and holds a reference of its namespace. A
- * namespace is in the map while anybody refers to it.
+ * Invariant: a record is in the table under its UID, and holds a reference to its namespace. A
+ * namespace is in the map while it is referenced.
  */
 #include "kube/store.h"
 
@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define HEAP_BYTES 32 /* what the allocator and a table add to an object */
+#define HEAP_BYTES 32 /* overhead of the allocator and a table per object */
 
-/* ---- what is wanted ---- */
+/* ---- wanted objects ---- */
 
 static struct str uid_key(const struct kube_uid *uid)
 {
@@ -63,8 +63,8 @@ void kube_store_unwant(struct kube_store *s, const struct kube_uid *uid)
     free(w);
 }
 
-/* An object that nobody here wants has no room. */
-static void say_short(struct kube_store *s, const struct kube_object *o)
+/* An object that is not wanted here has no room. */
+static void log_short(struct kube_store *s, const struct kube_object *o)
 {
     s->refused_records++;
     if (log_limit_pass(&s->records_limit))
@@ -102,7 +102,7 @@ static bool namespace_fits(struct kube_store *s, const struct kube_object *o)
     if (s->record_bytes + sizeof(*ns) + o->name.len + HEAP_BYTES <= KUBE_RECORDS_MAX)
         return true;
     s->short_of_namespaces = true;
-    say_short(s, o);
+    log_short(s, o);
     return false;
 }
 
@@ -275,7 +275,7 @@ static struct str name_of(struct str s)
     return str_head(s, UINT8_MAX); /* Kubernetes allows 253 */
 }
 
-/* The copies that a Deployment's ReplicaSet has of its annotations do not count. */
+/* Removes the copies that a Deployment's ReplicaSet has of its annotations. */
 static struct kube_object without_copies(enum kube_kind k, enum kube_kind owner,
                                          const struct kube_object *o)
 {
@@ -315,7 +315,7 @@ static void record_create(struct kube_store *s, enum kube_kind k, const struct k
         (void)kube_texts_set(s, r->namespace, &r->texts, o, wanted);
 }
 
-/* Whether it is the same object, but for its texts. */
+/* True when it is the same object, except for its texts. */
 static bool record_same(const struct kube_record *r, enum kube_kind k, const struct kube_object *o,
                         bool wanted)
 {
@@ -326,7 +326,7 @@ static bool record_same(const struct kube_record *r, enum kube_kind k, const str
                          (!wanted || r->owner_len == name_of(o->owner.name).len)));
 }
 
-/* Whoever holds no room here is asked for when a pod is his. */
+/* An object that has no room here is fetched when a pod needs it. */
 static bool record_fits(struct kube_store *s, const struct kube_object *o)
 {
     size_t size = record_size(s, name_of(o->name).len + name_of(o->owner.name).len);
@@ -337,7 +337,7 @@ static bool record_fits(struct kube_store *s, const struct kube_object *o)
         (theirs <= KUBE_RECORDS_NAMESPACE_MAX && s->record_bytes + size <= KUBE_RECORDS_MAX))
         return true;
     s->is_short = true;
-    say_short(s, o);
+    log_short(s, o);
     return false;
 }
 
@@ -429,7 +429,7 @@ void kube_store_end(struct kube_store *s, enum kube_kind k)
         sweep_records(s, k);
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 void kube_store_init(struct kube_store *s)
 {

@@ -1,4 +1,4 @@
-/* The texts of objects: which are kept, and whose share they are of. See store.h. */
+/* The texts of objects: which are kept, and whose share they use. See store.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +27,7 @@ struct kube_notes *kube_notes_ref(struct kube_notes *n)
     return n;
 }
 
-/* A drain's URL may hold a password. */
+/* A drain's URL may contain a password. */
 void kube_notes_unref(struct kube_notes *n)
 {
     struct kube_namespace *ns;
@@ -46,8 +46,8 @@ void kube_notes_unref(struct kube_notes *n)
     kube_namespace_drop(s, ns);
 }
 
-/* A namespace's first bytes are its own, whatever others have taken; above it takes of what there
- * is for all, up to its share. */
+/* A namespace's guaranteed bytes are its own. Beyond those it uses the common part, up to its
+ * share. */
 static bool fits(const struct kube_store *s, const struct kube_namespace *ns, size_t size)
 {
     return ns->note_bytes + size <= KUBE_NOTES_SURE ||
@@ -55,7 +55,7 @@ static bool fits(const struct kube_store *s, const struct kube_namespace *ns, si
             s->note_bytes + size <= KUBE_NOTES_MAX);
 }
 
-/* NULL: they are over the budget. */
+/* NULL: over the budget. */
 static struct kube_notes *create(struct kube_store *s, struct kube_namespace *ns,
                                  const struct str notes[KUBE_NOTES])
 {
@@ -86,7 +86,7 @@ static struct kube_notes *create(struct kube_store *s, struct kube_namespace *ns
 
 /* ---- texts ---- */
 
-/* Never 0, but for none at all. */
+/* Never 0, except for none at all. */
 static uint64_t hash_of(const struct kube_object *o)
 {
     uint64_t parts[2 * KUBE_NOTES];
@@ -108,7 +108,7 @@ static enum kube_says says(struct str drains)
     return drains.len == 0 || str_ieq(drains, STR("none")) ? KUBE_SAYS_NONE : KUBE_SAYS_DRAINS;
 }
 
-static void say_refused(struct kube_store *s, const struct kube_namespace *ns,
+static void log_refused(struct kube_store *s, const struct kube_namespace *ns,
                         const struct kube_object *o)
 {
     s->refused_notes++;
@@ -120,7 +120,7 @@ static void say_refused(struct kube_store *s, const struct kube_namespace *ns,
             KV_INT("suppressed", s->notes_limit.suppressed_before));
 }
 
-/* What can be used of <o>'s. */
+/* The usable part of <o>'s texts. */
 static struct kube_notes *take(struct kube_store *s, struct kube_namespace *ns,
                                const struct kube_object *o)
 {
@@ -163,11 +163,11 @@ bool kube_texts_set(struct kube_store *s, struct kube_namespace *ns, struct kube
     uint64_t hash = hash_of(o);
     bool same = hash == t->hash;
 
-    if (o->fault) { /* what was known holds; if that was a hash, it cannot be had any more */
+    if (o->fault) { /* the old texts stay valid; of a hash alone, the texts are unavailable */
         if (!wanted || !kube_texts_away(t, ns))
             return false;
         t->refused = ns->freed + 1;
-        say_refused(s, ns, o);
+        log_refused(s, ns, o);
         return true;
     }
     if (same && (!wanted || !hash || t->notes))
@@ -180,7 +180,7 @@ bool kube_texts_set(struct kube_store *s, struct kube_namespace *ns, struct kube
     t->notes = take(s, ns, o);
     if (!t->notes) {
         t->refused = ns->freed + 1;
-        say_refused(s, ns, o);
+        log_refused(s, ns, o);
     }
     return true;
 }
