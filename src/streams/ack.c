@@ -1,10 +1,10 @@
 /*
- * What is confirmed: moving `acked` behind it, and `sent` back to it. Reading, which moves `sent`
- * on, is cursor.c. Called by the owners of cursors.
+ * Confirmation: moving `acked` forward, and `sent` back to it. Reading, which moves `sent` forward,
+ * is cursor.c. Called by the owners of cursors.
  */
 #include "streams/cursor_internal.h"
 
-/* What was handed to the sink before its file was truncated is confirmed after all, up to <m>. */
+/* What was passed to the sink before its file was truncated is confirmed after all, up to <m>. */
 static void settle_doubt(struct cursor *c, const struct position *p)
 {
     if (p->seg > c->doubt.seg || (p->seg == c->doubt.seg && p->gen > c->doubt.gen))
@@ -33,7 +33,7 @@ void cursor_ack(struct cursor *c, const struct mark *m)
         late_wake(c);
 }
 
-/* It has to be sent again, and is no more. */
+/* It would have to be resent, and is gone. */
 static void declare_doubt(struct cursor *c)
 {
     const struct segment *seg = stream_segment(c->stream, c->doubt.seg);

@@ -1,6 +1,6 @@
 /*
- * Where cursors begin: at the first byte, at the end of what was there, at a time, or with what
- * another has read.
+ * Where cursors begin: at the first byte, at the previous end, at a time, or where another cursor
+ * stands.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 #define PROBE_BYTES (64 * 1024)
 
-/* The start of the line that <off> lies in, no further back than READ_CHUNK. */
+/* The start of the line that contains <off>, at most READ_CHUNK back. */
 static uint64_t line_start(struct segment *seg, uint64_t off)
 {
     struct reader *r = seg->stream->reader;
@@ -28,7 +28,7 @@ static uint64_t line_start(struct segment *seg, uint64_t off)
 void cursor_resolve_end(struct cursor *c, struct segment *seg)
 {
     uint64_t end = c->end_off < seg->size ? c->end_off : seg->size;
-    /* A journal ends at a record's end whenever somebody asks where it ends. */
+    /* A journal always ends at a record's end when its end is read. */
     uint64_t off = seg->codec == CODEC_JOURNAL ? c->end_off : line_start(seg, end);
 
     c->at_end = false;
@@ -60,7 +60,7 @@ void cursor_init(struct cursor *c, struct stream *s, void (*wake)(struct cursor 
     }
     list_for_each (it, &s->segments)
         (void)segment_ensure_open(
-            list_entry(it, struct segment, node)); /* not now: tried again when read */
+            list_entry(it, struct segment, node)); /* not now: retried when it is read */
 }
 
 static void wake_nobody(struct cursor *c)
@@ -81,7 +81,7 @@ void cursor_init_again(struct cursor *c, const struct cursor *original, const st
                          .original = original};
     list_init(&c->gaps);
     list_init(&c->dry_node);
-    list_add_tail(&c->stream->cursors, &c->stream_node); /* truncation must find it */
+    list_add_tail(&c->stream->cursors, &c->stream_node); /* so that a truncation finds it */
 }
 
 void cursor_begin_like(struct cursor *c, struct cursor *from)
@@ -94,7 +94,7 @@ void cursor_begin_like(struct cursor *c, struct cursor *from)
     c->since_end = from->since_end;
     c->late = from->late;
     c->late_from = from->late_from;
-    if (from->resume) { /* where <from> stood is not known yet: it is where <c> did */
+    if (from->resume) { /* the place of <from> is not known yet, so <c> searches for it too */
         c->resume = xmalloc(sizeof(*c->resume));
         *c->resume = *from->resume;
     }
@@ -117,8 +117,8 @@ void cursor_release(struct cursor *c)
     free(c->resume);
 }
 
-/* The first line that begins in [lo, hi): where, and is it older than <since_s>? 0 = there is none,
- * or it has no time. */
+/* Finds the first line that begins in [lo, hi): its place, and whether it is older than <since_s>.
+ * 0 = there is none, or it has no time. */
 static int probe(struct segment *seg, uint64_t at, int64_t since_s, uint64_t *line, bool *older)
 {
     struct reader *r = seg->stream->reader;
@@ -139,7 +139,7 @@ static int probe(struct segment *seg, uint64_t at, int64_t since_s, uint64_t *li
     return 1;
 }
 
-/* A line that is older, not far before the first that is not; 0 when that cannot be told. */
+/* The place of an older line, shortly before the first that is not; 0 when unknown. */
 static uint64_t search(struct segment *seg, int64_t since_s)
 {
     uint64_t lo = 0, hi = seg->size, line;
@@ -158,8 +158,8 @@ static uint64_t search(struct segment *seg, int64_t since_s)
     return lo;
 }
 
-/* Where the stream ends now. The clock may be set between two lines: those that come are not older
- * than anything. */
+/* The present end of the stream. The clock may be set between two lines: later ones are never too
+ * old. */
 static struct position end_now(const struct stream *s)
 {
     struct segment *last =
@@ -182,7 +182,7 @@ void cursor_begin_since(struct cursor *c, int64_t since_s)
     c->since_end = end_now(c->stream);
     list_for_each (it, &c->stream->segments) {
         found = list_entry(it, struct segment, node);
-        /* A rotated file was last written when its last line was; a .gz somewhat later. */
+        /* A rotated file was last written with its last line; a .gz somewhat later. */
         if (segment_ensure_open(found) < 0 || fstat(found->fd, &st) < 0 ||
             st.st_mtim.tv_sec >= since_s)
             break;

@@ -1,9 +1,9 @@
 /*
- * Reading on from a cursor, step by step: where it stands, the gaps on its way, and from one segment
- * to the next. What is in a segment is read by text_read.c or journal_read.c.
+ * Reading from a cursor, step by step: its place, the gaps on its way, and moving to the next
+ * segment. text_read.c and journal_read.c read the content of a segment.
  *
- * It does not know what becomes of the records: drains call cursor_read(), and cursor_ack() or
- * cursor_rewind() later.
+ * It does not know what happens to the records: drains call cursor_read(), and later cursor_ack()
+ * or cursor_rewind().
  */
 #include "streams/cursor_internal.h"
 
@@ -12,7 +12,7 @@ static struct segment *first_segment(const struct stream *s)
     return list_empty(&s->segments) ? NULL : list_entry(s->segments.next, struct segment, node);
 }
 
-/* The segment `sent` stands in, or the first one after it when that is no more. */
+/* The segment of `sent`, or the first one after it when that is gone. */
 static struct segment *current_segment(struct cursor *c)
 {
     struct segment *seg = stream_segment(c->stream, c->sent.pos.seg);
@@ -27,18 +27,18 @@ static struct segment *current_segment(struct cursor *c)
     return seg;
 }
 
-/* <seg> cannot be read any more: what was left of it is a gap, and the next one is read. */
-static int pass_over(struct cursor *c, struct segment *seg)
+/* <seg> can no longer be read: declares its rest a gap, and moves to the next one. */
+static int skip_segment(struct cursor *c, struct segment *seg)
 {
     struct segment *next = c->late ? NULL : segment_next(seg);
 
     if (c->original && seg->size > c->sent.pos.off)
-        return READ_DRY; /* what it read once is no more */
-    if (c->at_end) {     /* what was there when its route came is not wanted */
+        return READ_DRY; /* what it read before is gone */
+    if (c->at_end) {     /* existing content is not wanted when the route is new */
         c->at_end = false;
         c->sent.pos.off = seg->size;
         c->acked = c->sent;
-        c->unseen_told = seg->no;
+        c->unseen_declared = seg->no;
     }
     if (c->sent.pos.off < late_end(c, seg) || gap_is_news(c, seg)) {
         gap_declare_rest(c, seg, NULL);
@@ -50,15 +50,15 @@ static int pass_over(struct cursor *c, struct segment *seg)
     return STEP_AGAIN;
 }
 
-/* Tells the sink of <g>, which `sent` has come to, and goes on behind it. A line that was begun
- * before it has lost its end. */
-static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
+/* Passes the gap record of <g>, which `sent` has reached, to the sink, and moves behind it. A line
+ * that was begun before it has lost its end. */
+static int emit_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
 {
     struct mark *m = &c->sent;
     char text[GAP_TEXT_SIZE];
     struct record r;
 
-    /* Told late: the bytes around pos are all there. */
+    /* Reported late: the bytes around pos are all there. */
     bool here = g->reason == GAP_RESTART || g->reason == GAP_REFUSED;
 
     for (unsigned fd = 0; fd < 2 && !here; fd++) {
@@ -73,7 +73,7 @@ static int tell_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
     if (sink->add(sink, &r) < 0)
         return cursor_not_taken(c);
     if (!c->original)
-        g->told = true;
+        g->reported = true;
     m->gap = g->no;
     if (here)
         return STEP_AGAIN;
@@ -93,15 +93,15 @@ static int next_step(struct cursor *c, size_t max_bytes, struct record_sink *sin
         return STEP_UNREADABLE;
     g = gap_next(c);
     if (g && !position_before(&c->sent.pos, &g->from))
-        return tell_gap(c, g, sink);
+        return emit_gap(c, g, sink);
     seg = current_segment(c);
     if (!seg)
         return cursor_end_of_all(c);
     if (g && !position_before(&c->sent.pos, &g->from))
-        return STEP_AGAIN; /* it has just come there */
+        return STEP_AGAIN; /* it has just arrived there */
     if (segment_ensure_open(seg) < 0) {
         if (seg->gone)
-            return pass_over(c, seg);
+            return skip_segment(c, seg);
         c->wake_at = seg->retry_at;
         return STEP_UNREADABLE;
     }

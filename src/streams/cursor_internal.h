@@ -30,7 +30,7 @@ struct segment *stream_segment_by_inode(struct stream *s, const struct segment_i
 /* NULL when <seg> is the last. */
 struct segment *segment_next(const struct segment *seg);
 /* <seg> cannot be opened or read, because of <e>. Counts it, and logs it once. */
-void segment_complain(struct segment *seg, const struct err *e);
+void segment_log_error(struct segment *seg, const struct err *e);
 
 /* ---- position.c ---- */
 

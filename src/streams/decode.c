@@ -1,12 +1,11 @@
 /*
- * The two line decoders, CRI and docker's json-file. Called once per line by the cursors, so
- * decode_cri() is the hottest code there is: the date and time sit at fixed offsets and are checked
- * eight bytes at a time (a "lane" is one byte of a 64-bit word, lane 0 first in memory), and
- * nothing is copied.
+ * The two line decoders, CRI and docker's json-file. The cursors call them for every line, so
+ * decode_cri() is the hottest code there is. The date and time are at fixed offsets and are checked
+ * eight bytes at a time (a "lane" is one byte of a 64-bit word, lane 0 first in memory). Nothing is
+ * copied.
  *
- * Both look at nothing outside <line>, accept any bytes as the message, and never fail: a line that
- * is of neither form is a RAW record. What they do not do: join partial lines, cut long ones, or
- * keep any state from one line to the next.
+ * Both read only <line>, accept any bytes as the message, and never fail: a line of neither form is
+ * a RAW record. They do not join partial lines, cut long ones, or keep state between lines.
  */
 #include "streams/decode.h"
 
@@ -40,7 +39,8 @@ static bool leap_year(unsigned year)
     return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 }
 
-/* Of a date whose day is at most 31: has its month so many? Days up to 28 need no look. */
+/* For a date whose day is at most 31: true when its month has that day. Days up to 28 need no
+ * check. */
 static inline bool day_exists(const char *p)
 {
     unsigned day = (unsigned)(p[8] - '0') * 10 + (unsigned)(p[9] - '0'), month;
@@ -54,8 +54,8 @@ static inline bool day_exists(const char *p)
     return day <= 30 || !(month == 4 || month == 6 || month == 9 || month == 11);
 }
 
-/* "YYYY-MM-DDTHH:MM:SS" at <p>: three overlapping words, digits and literals checked all at once,
- * then the pairs of digits turned into numbers and compared with their limits. */
+/* "YYYY-MM-DDTHH:MM:SS" at <p>: three overlapping words. Digits and literals are checked together,
+ * then the pairs of digits are converted to numbers and compared with their limits. */
 static inline bool date_time_valid(const char *p)
 {
     uint64_t year = load64(p) ^ LANES('0', '0', '0', '0', '-', '0', '0', '-');
@@ -63,8 +63,8 @@ static inline bool date_time_valid(const char *p)
     uint64_t time = load64(p + 11) ^ LANES('0', '0', ':', '0', '0', ':', '0', '0');
     uint64_t bad, day, clock;
 
-    /* A lane that is 0x80 or more may carry into the next one, but is itself caught by the "| x".
-     */
+    /* A lane that is 0x80 or more may carry into the next one, but is itself caught by the "|
+     * x". */
     bad = year | (year + LANES(OVER_9, OVER_9, OVER_9, OVER_9, NOT_0, OVER_9, OVER_9, NOT_0));
     bad |= date | (date + LANES(OVER_9, NOT_0, OVER_9, OVER_9, NOT_0, OVER_9, OVER_9, NOT_0));
     bad |= time | (time + LANES(OVER_9, OVER_9, NOT_0, OVER_9, OVER_9, NOT_0, OVER_9, OVER_9));
@@ -78,7 +78,7 @@ static inline bool date_time_valid(const char *p)
     return (bad & HIGH_BITS) == 0 && day_exists(p);
 }
 
-/* How many digits stand at <p>, at most 9; p[0..8] must be readable. */
+/* The number of digits at <p>, at most 9; p[0..8] must be readable. */
 static inline size_t count_digits(const char *p)
 {
     uint64_t x = load64(p) ^ EVERY_LANE('0');
@@ -181,8 +181,8 @@ bool decode_cri(struct str line, struct record *r)
     return cri_scan(line, r);
 }
 
-/* ---- JSON, as far as docker's lines need it. Nothing recurses: the depth of a skipped value is
- * input. ---- */
+/* ---- JSON, as far as docker's lines need it. No recursion: input controls the depth of a skipped
+ * value. ---- */
 
 #define JSON_DEPTH_MAX 32
 
@@ -241,7 +241,7 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Four hex digits; -1 when they are not. */
+/* Four hex digits; -1 when invalid. */
 static int32_t hex4(const char *p, const char *end)
 {
     int32_t v = 0;
@@ -258,7 +258,7 @@ static int32_t hex4(const char *p, const char *end)
     return v;
 }
 
-/* p[0] is a backslash. Length of the escape, 0 when it is none. */
+/* p[0] is a backslash. Length of the escape, 0 when invalid. */
 static size_t json_escape_len(const char *p, const char *end)
 {
     if (end - p < 2)
@@ -362,8 +362,8 @@ static bool json_skip_scalar(struct json_scan *s)
     return json_number(s);
 }
 
-/* After a value: closes what ends here. True when another value must follow, or when <*depth> is 0.
- */
+/* After a value: closes the levels that end here. True when another value must follow, or when
+ * <*depth> is 0. */
 static bool json_skip_closers(struct json_scan *s, uint32_t *objects, unsigned *depth)
 {
     struct str key;
@@ -381,7 +381,7 @@ static bool json_skip_closers(struct json_scan *s, uint32_t *objects, unsigned *
     return true;
 }
 
-/* Skips one value of any kind. <objects> is a stack of bits: 1 an object is open, 0 an array. */
+/* Skips one value of any kind. <objects> is a stack of bits: 1 = object, 0 = array. */
 static bool json_skip(struct json_scan *s)
 {
     uint32_t objects = 0;
@@ -438,8 +438,7 @@ static size_t utf8_encode(char *out, uint32_t c)
     return 4;
 }
 
-/* The character of the \u escape at <*p>, and of the second one when they are a pair of surrogates.
- */
+/* The character of the \u escape at <*p>, with the second one when they are a surrogate pair. */
 static uint32_t unescape_unicode(const char **p, const char *end)
 {
     uint32_t c = (uint32_t)hex4(*p + 2, end);
@@ -587,9 +586,8 @@ bool decode_docker(struct str line, struct record *r, struct buf *scratch)
     json_space(&s);
     if (s.p != s.end)
         return false;
-    /* An application that writes JSON of its own may have a "log" or a "time" in it. Taking that
-     * for docker's would lose the rest of the line, so foreign keys are skipped only when both are
-     * there. */
+    /* An application that writes its own JSON may have a "log" or a "time" in it. Taking that for
+     * docker's would lose the rest of the line. So with foreign keys, both must be present. */
     if (d.has_other ? !(d.has_log && d.has_time) : !(d.has_log || d.has_time))
         return false;
     return docker_message(&d.log, r, scratch);

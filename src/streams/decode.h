@@ -1,7 +1,7 @@
 /*
  * One line of a log file → one record (docs/formats.md#cri, #docker). Nothing is copied: the
  * record's views point into the line, or into <scratch> when a JSON string had escapes. Bytes pass
- * unchanged: NUL, ESC, bad UTF-8.
+ * unchanged: NUL, ESC, invalid UTF-8.
  */
 #ifndef STREAMS_DECODE_H
 #define STREAMS_DECODE_H
@@ -15,19 +15,18 @@
 enum record_fd { RECORD_STDOUT = 0, RECORD_STDERR = 1 };
 
 enum record_flags {
-    RECORD_PARTIAL = 1 << 0, /* goes on in the next record of the same fd (`P`, or no \n) */
+    RECORD_PARTIAL = 1 << 0, /* continues in the next record of the same fd (`P`, or no \n) */
     RECORD_RAW = 1 << 1,     /* neither CRI nor docker JSON: msg is the whole line, time is empty */
-    RECORD_CUT = 1 << 2,     /* was longer than MAX_LINE, or its end never came */
-    RECORD_GAP = 1 << 3, /* no line of the file: says what was lost here (stream.h, struct gap) */
+    RECORD_CUT = 1 << 2,     /* was longer than MAX_LINE, or its end is missing */
+    RECORD_GAP = 1 << 3,     /* not a line of the file: reports a loss (stream.h, struct gap) */
 };
 
-/* What a record received on a network input has besides time and message. Views; empty = not given. */
+/* Fields of a network record besides time and message. Views; empty = not given. */
 struct record_syslog {
-    struct str tag; /* takes the place of the identity's */
+    struct str tag; /* replaces the identity's */
     struct str procid;
     struct str msgid;
-    struct str
-        sd; /* structured data as on the wire, "[id a=\"b\"][…]", checked when it was received */
+    struct str sd;     /* structured data as on the wire, "[id a=\"b\"][…]", checked on receipt */
     unsigned char pri; /* facility * 8 + severity, at most 191 */
 };
 
@@ -42,24 +41,24 @@ struct record {
     const struct record_syslog *syslog; /* received on a network input; NULL = a line of a file */
 };
 
-/* A file of CODEC_JOURNAL holds records with a length in front (journal_record.h), not lines. */
+/* A file of CODEC_JOURNAL contains length-prefixed records (journal_record.h), not lines. */
 enum codec { CODEC_UNKNOWN = 0, CODEC_CRI, CODEC_DOCKER, CODEC_JOURNAL };
 
-/* <line> without its LF. Tries <hint> first, then the other; what neither takes becomes a RAW
- * record. Returns the codec that took it, or CODEC_UNKNOWN for RAW. Sets time, msg, fd, flags.
- * <scratch> is cleared when it is used. */
+/* <line> without its LF. Tries <hint> first, then the other; a line of neither form becomes a RAW
+ * record. Returns the codec, or CODEC_UNKNOWN for RAW. Sets time, msg, fd, flags. <scratch> is
+ * cleared when used. */
 enum codec decode_line(enum codec hint, struct str line, struct record *r, struct buf *scratch);
 
 /* The single decoders; false = not of this form, *r undefined. The cap of <scratch> must allow a
- * whole line. A line of JSON is docker's when it has a `log` or a `time`; both, when it has keys
- * that docker does not write. */
+ * whole line. A JSON line is docker's when it has a `log` or a `time`; when it has keys that docker
+ * does not write, it needs both. */
 bool decode_cri(struct str line, struct record *r);
 bool decode_docker(struct str line, struct record *r, struct buf *scratch);
 
 /* "2026-11-20T10:15:00[.123…](Z|±hh:mm)": every digit in range (month 1-12, a day that the month
  * has, hour < 24, second <= 60). */
 bool decode_time_valid(struct str s);
-/* The same of what follows the second: "[.123…](Z|±hh:mm)". */
+/* The same for what follows the second: "[.123…](Z|±hh:mm)". */
 bool decode_time_end_valid(struct str s);
 
 #endif

@@ -1,35 +1,35 @@
 /*
- * Which file is closed when there are to be fewer open ones. A file that still has its name can be
- * opened again, one without is kept: closing it would lose it. The name is looked at before the
- * file is closed, for a rotation may be known here a little later than it happens.
+ * Which file to close when fewer may be open. A file that still has its name can be reopened. One
+ * without is kept, because closing it would lose it. The name is checked before closing, because a
+ * rotation may be reported late.
  */
 #include "loop/loop.h"
 #include "streams/stream.h"
 
-#define LOOKS_MAX 64     /* at files, for one to close: bounds the work */
-#define SQUEEZE_FILES 4  /* closed at once when descriptors are out: others need one, too */
-#define SQUEEZE_MS 60000 /* how long fewer files are open after that */
+#define LOOKS_MAX 64     /* files checked for one to close: bounds the work */
+#define SQUEEZE_FILES 4  /* closed at once when descriptors run out: others need one, too */
+#define SQUEEZE_MS 60000 /* how long fewer files stay open after that */
 
 void reader_set_open_share(struct reader *r, uint64_t segments)
 {
     r->open_share = r->open_max = segments;
 }
 
-/* Is there something in <seg> that <m> is not past? */
+/* True when <seg> contains something that <m> has not passed. */
 static bool needs(const struct mark *m, const struct segment *seg)
 {
     return m->pos.seg < seg->no || (m->pos.seg == seg->no && m->pos.off < seg->size) ||
            m->part[0].seg == seg->no || m->part[1].seg == seg->no;
 }
 
-/* What would be at stake if <seg> lost its name while it is closed. */
+/* What would be lost if <seg> lost its name while it is closed. */
 enum stake { STAKE_NONE, STAKE_REWIND, STAKE_LIVE, STAKE_ROTATED, STAKE_PACKED };
 
 static enum stake stake(const struct segment *seg)
 {
     enum stake most = STAKE_NONE, unread;
 
-    /* The live file is the last to go; and what was inflated would have to be inflated again. */
+    /* The live file is closed last. A .gz would have to be inflated again. */
     unread = seg->packed ? STAKE_PACKED : seg->sealed_at ? STAKE_ROTATED : STAKE_LIVE;
     list_for_each (it, &seg->stream->cursors) {
         const struct cursor *c = list_entry(it, struct cursor, stream_node);
@@ -44,7 +44,7 @@ static enum stake stake(const struct segment *seg)
     return most;
 }
 
-/* Its path leads to it, or to the file that holds the same bytes compressed. */
+/* True when its path leads to it, or to the compressed file with the same bytes. */
 static bool can_be_opened_again(const struct segment *seg)
 {
     struct segment_stat st;

@@ -1,12 +1,12 @@
 /*
- * Gaps: bytes that were there for a cursor and that it will never read. Whoever finds out declares
- * it, once; cursor.c tells the sink when it comes to the place, and again after a rewind. So a
- * counter never has more than was lost, and a receiver sees the hole where it is.
+ * Gaps: bytes that a cursor should have read and never will. Whoever detects a gap declares it
+ * once. cursor.c passes its record to the sink at its place, and again after a rewind. So no
+ * counter exceeds the loss, and a receiver sees the gap where it is.
  *
- * Gaps of a cursor are numbered in the order of reading, and a mark says up to which number they
- * lie behind it, because a gap may have no length: what a truncated file had is not between any two
- * of its bytes now. A gap that lies before others which were not passed yet takes the number of the
- * first of these, and they move up; nothing is in flight behind `sent`, so no mark knows of it.
+ * Gaps of a cursor are numbered in reading order. A mark stores the number of the last gap before
+ * it, because a gap may have no length: the content of a truncated file is not between any two of
+ * its present bytes. A gap before others that were not passed yet takes the number of the first of
+ * these, and they move up. Nothing is in flight behind `sent`, so no mark has these numbers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@
 #include "base/log.h"
 #include "streams/cursor_internal.h"
 
-#define INFLATE_MAX (16 * 1024 * 1024) /* for the same, of a compressed file */
-#define LOOK_BYTES (64 * 1024)         /* for the times of the first and last line lost */
+#define INFLATE_MAX (16 * 1024 * 1024) /* the same, of a compressed file */
+#define LOOK_BYTES (64 * 1024)         /* read for the times of the first and last lost line */
 
 static const struct list *gaps_of(const struct cursor *c)
 {
@@ -39,7 +39,7 @@ struct gap *gap_next(const struct cursor *c)
 
 /* ---- declaring ---- */
 
-/* <next> begins where <g> ends. */
+/* True when <next> begins where <g> ends. */
 static bool touches(const struct cursor *c, const struct gap *g, const struct gap *next)
 {
     const struct segment *seg;
@@ -52,10 +52,10 @@ static bool touches(const struct cursor *c, const struct gap *g, const struct ga
            list_entry(seg->node.next, struct segment, node)->no == next->from.seg;
 }
 
-/* One record for both, as long as nobody has been told of the first. */
+/* Merges both into one record, unless the first was already reported. */
 static bool merge(const struct cursor *c, struct gap *before, const struct gap *g)
 {
-    if (before->no <= c->sent.gap || before->told || before->reason != g->reason ||
+    if (before->no <= c->sent.gap || before->reported || before->reason != g->reason ||
         !touches(c, before, g))
         return false;
     before->to = g->to;
@@ -66,7 +66,7 @@ static bool merge(const struct cursor *c, struct gap *before, const struct gap *
     return true;
 }
 
-/* Into the list, before those that begin later and were not passed. */
+/* Inserts it before those that begin later and were not passed. */
 static void insert(struct cursor *c, const struct gap *g)
 {
     struct list *at = c->gaps.next, *it;
@@ -95,7 +95,7 @@ void gap_declare(struct cursor *c, struct gap *g)
 
     (void)clock_format(g->declared, clock_wall_ns());
     r->stats.lost[g->reason] += g->bytes;
-    r->stats.acks++; /* the state has to know */
+    r->stats.acks++; /* the state must be written */
     insert(c, g);
     if (c->lost)
         c->lost(c, g);
@@ -123,12 +123,12 @@ void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct 
                     .segment = seg->id_hash};
 
     if (next && next->from.seg == seg->no && next->from.off < to)
-        to = next->from.off; /* from there on it is declared */
+        to = next->from.off; /* the rest is already declared */
     g.at_least = !seg->seen;
     if (from >= to && !g.at_least)
         return;
     if (g.at_least)
-        c->unseen_told = seg->no;
+        c->unseen_declared = seg->no;
     g.from = (struct position){seg->no, seg->gen, from};
     g.to = (struct position){seg->no, seg->gen, to};
     g.at = from;
@@ -144,7 +144,7 @@ bool gap_is_news(const struct cursor *c, const struct segment *seg)
 {
     const struct position *at = &c->acked.pos;
 
-    if (seg->seen || c->original || c->unseen_told >= seg->no || at->seg > seg->no ||
+    if (seg->seen || c->original || c->unseen_declared >= seg->no || at->seg > seg->no ||
         (at->seg == seg->no && at->off))
         return false;
     list_for_each (it, &c->gaps)
@@ -177,7 +177,7 @@ void gap_declare_truncated(struct cursor *c, struct segment *seg)
 
     if (c->original || !cursor_reads(c, seg) ||
         (sent->seg == seg->no && sent->off && mark_fits(&c->sent, seg)))
-        return; /* it has read of what is there now */
+        return; /* it has read the present content */
     if (sure < from) {
         c->doubt.seg = seg->no;
         c->doubt.gen = seg->gen;
@@ -192,7 +192,7 @@ void gap_declare_truncated(struct cursor *c, struct segment *seg)
     gap_declare(c, &g);
 }
 
-/* ---- forgetting ---- */
+/* ---- confirming ---- */
 
 static void gap_free(struct gap *g)
 {
@@ -224,7 +224,7 @@ uint64_t gaps_bytes(const struct cursor *c)
     list_for_each (it, &c->gaps) {
         const struct gap *g = list_entry(it, struct gap, node);
 
-        bytes += g->reason == GAP_DAMAGED ? 0 : g->bytes; /* it is found again where it lies */
+        bytes += g->reason == GAP_DAMAGED ? 0 : g->bytes; /* it is detected again at its place */
     }
     return bytes;
 }
@@ -242,7 +242,7 @@ static void copy_time(struct segment *seg, struct str line, char out[GAP_TIME_SI
     }
 }
 
-/* When the lines of <seg> from <from> on were written: of the first and the last. */
+/* The times of the first and the last line of <seg> from <from> on. */
 static void read_times(struct segment *seg, uint64_t from, struct gap *times)
 {
     char *chunk = seg->stream->reader->chunk;
@@ -302,7 +302,7 @@ void stream_evict(struct stream *s, uint32_t no, bool packed)
         return;
     if (error != ENOENT) {
         segment_close(seg);
-        seg->retry_at = 0; /* the .gz is opened when it is read, if it can be by then */
+        seg->retry_at = 0; /* the .gz is opened when it is read, if possible by then */
         return;
     }
     if (!seg->packed && segment_stat_fd(seg->fd, &st, NULL) == 0)

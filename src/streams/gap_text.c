@@ -1,4 +1,4 @@
-/* Gaps in words: for metrics, for people, and as the record that takes the place of what was lost. */
+/* Gaps as text: for metrics, for people, and as the record that replaces what was lost. */
 #include <inttypes.h>
 #include <stdio.h>
 

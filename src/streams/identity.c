@@ -1,11 +1,9 @@
 /*
- * Identities, and what the names of files and pods say about them. Pure functions of their input,
- * called by the inputs when a stream is found. The names come from whoever may create pods, so they
- * are compared and cut, never interpreted; what is written on the wire is made harmless by the
- * formats.
+ * Identities, and what the names of files and pods contain. Pure functions of their input, called
+ * by the inputs when a stream is found. Whoever may create pods chooses the names, so they are
+ * compared and cut, never interpreted. The formats escape them for the wire.
  *
- * What it does not do: ask the API server. That is a datasource's, which then gives the stream a
- * new identity.
+ * It does not ask the API server. A datasource does that, and then gives the stream a new identity.
  */
 #include "streams/identity.h"
 
@@ -20,7 +18,7 @@
 #define NAME_MAX_BYTES 1024 /* of a pod and its namespace */
 #define LINK_ID_MIN 12      /* a container id is 64 hex digits, 12 in short */
 
-/* What Kubernetes' names are made random with: no vowels, no digits that look like letters. */
+/* The alphabet of Kubernetes' random names: no vowels, no digits that look like letters. */
 static const char suffix_alphabet[] = "bcdfghjklmnpqrstvwxz2456789";
 static const char digits[] = "0123456789";
 static const char hex_digits[] = "0123456789abcdef";
@@ -37,7 +35,7 @@ static struct str copy_view(char **at, struct str s)
     return copy;
 }
 
-/* What is true as far as the rest tells. */
+/* The verified name, as far as the other fields allow. */
 static struct str make_name(const struct identity *from, struct buf *out)
 {
     if (from->network || !from->pod.len || !from->namespace.len ||
@@ -107,7 +105,7 @@ static bool all_of(struct str s, const char *set)
     return true;
 }
 
-/* Neither empty nor with anything in it that is not visible. */
+/* Not empty, and only visible characters. */
 static bool plausible(struct str s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -116,7 +114,7 @@ static bool plausible(struct str s)
     return s.len > 0;
 }
 
-/* Cuts the part behind the last '/' off <*path>. */
+/* Cuts the part after the last '/' off <*path>. */
 static bool cut_last(struct str *path, struct str *part)
 {
     ptrdiff_t slash = str_rfind(*path, '/');
@@ -155,7 +153,7 @@ bool identity_from_pod_path(struct str path, struct identity *out, uint64_t *res
     return true;
 }
 
-/* Takes the container id off: `<container>-<id>`. Of a name that was cut, any part of the id may be
+/* Removes the container id: `<container>-<id>`. In a name that was cut, any part of the id may be
  * missing. */
 static bool strip_id(struct str s, bool was_cut, struct str *container)
 {
@@ -195,7 +193,7 @@ static bool is_suffix(struct str s, size_t min, size_t max)
     return s.len >= min && s.len <= max && all_of(s, suffix_alphabet);
 }
 
-/* Splits at the last '-' with something before and behind it. */
+/* Splits at the last '-' with something before and after it. */
 static bool split_dash(struct str s, struct str *before, struct str *behind)
 {
     ptrdiff_t dash = str_rfind(s, '-');
@@ -214,7 +212,7 @@ struct str identity_guess_owner(struct str pod)
     if (!split_dash(pod, &rest, &last))
         return pod;
     if (is_suffix(last, 5, 5)) {
-        /* Deployment: the ReplicaSet's hash; CronJob: the minute it was due */
+        /* Deployment: the ReplicaSet's hash; CronJob: the scheduled minute */
         if (split_dash(rest, &name, &middle) &&
             (is_suffix(middle, 8, 10) || (middle.len >= 8 && all_of(middle, digits))))
             return name;
@@ -237,8 +235,8 @@ int identity_guess_hostname(struct str pod, struct str namespace, struct str nod
 
 uint64_t identity_key(const struct identity *id)
 {
-    /* "(network)" is no container's name. The namespace of what was received is not told, but found
-     * out. */
+    /* "(network)" cannot be a container's name. The namespace of a network stream is looked up
+     * later. */
     const struct str received = id->trusted ? STR("(network, trusted)") : STR("(network)");
     const struct str parts[] = {id->network ? STR("") : id->namespace, id->pod, id->uid,
                                 id->network ? received : id->container,

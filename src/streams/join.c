@@ -1,8 +1,8 @@
 /*
  * Joining the pieces of a line that the runtime split (CRI `P…P…F`, docker without \n). Nothing is
- * kept in memory while a line waits for its end: only the place where it starts is remembered, and
- * when the end has come the pieces are read once more. Lines of the other fd that lie between are
- * passed over. Bounded by JOIN_SPAN_MAX and MAX_LINE. Called by text_read.c.
+ * kept in memory while a line waits for its end. Only its start is remembered, and when the end has
+ * arrived, the pieces are read again. Lines of the other fd in between are skipped. Bounded by
+ * JOIN_SPAN_MAX and MAX_LINE. Called by text_read.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -43,7 +43,8 @@ static bool join_line(struct joiner *j, struct segment *seg, struct str line)
     return j->r->join.len < j->r->max_line;
 }
 
-/* Lines of <seg> from <off> up to <end>, of a very long one the same head that text_read.c took. */
+/* Lines of <seg> from <off> up to <end>; of an over-long one the same head that text_read.c
+ * took. */
 static int join_segment(struct joiner *j, struct segment *seg, uint64_t off, uint64_t end)
 {
     struct buf *side = &j->r->side;
@@ -99,9 +100,9 @@ static int join_segment(struct joiner *j, struct segment *seg, uint64_t off, uin
     return JOIN_MORE;
 }
 
-/* Puts the pieces of <fd>'s open partial line, from its start up to <until>, in reader->join and
- * describes them in <out>. What is gone for good is missing from it, and it is marked as cut. -1 =
- * some of them cannot be read just now: not before wake_at. */
+/* Collects the pieces of <fd>'s open partial line, from its start up to <until>, in reader->join
+ * and describes them in <out>. Pieces that are gone are missing, and it is marked as cut. -1 = some
+ * cannot be read now: not before wake_at. */
 static int collect(struct cursor *c, enum record_fd fd, struct position until, struct record *out)
 {
     struct reader *r = c->stream->reader;
@@ -140,7 +141,7 @@ uint64_t join_span(const struct cursor *c, const struct partial *part)
     return mark_lag(c, &m) - mark_lag(c, &c->sent);
 }
 
-/* The end of <fd>'s partial line will not come: sends what there is of it. -1 = cursor_not_taken(). */
+/* The end of <fd>'s partial line will not come: sends the pieces. -1 = cursor_not_taken(). */
 int join_flush(struct cursor *c, enum record_fd fd, unsigned flags, struct record_sink *sink)
 {
     struct partial *part = &c->sent.part[fd];
@@ -152,7 +153,7 @@ int join_flush(struct cursor *c, enum record_fd fd, unsigned flags, struct recor
         return -1;
     r.flags |= flags;
     if ((r.msg.len || !(r.flags & RECORD_CUT)) && cursor_emit(c, &r, sink) < 0)
-        return -1; /* else nothing of it is left */
+        return -1; /* otherwise nothing of it is left */
     *part = (struct partial){0};
     return 0;
 }
@@ -164,8 +165,7 @@ int join_flush_both(struct cursor *c, struct record_sink *sink)
                : 0;
 }
 
-/* The ends of the lines that were begun will not come, or could not be told from others: sends what
- * there is of them. */
+/* The ends of open lines will not come, or could not be recognized: sends the pieces. */
 int join_end(struct cursor *c, struct record_sink *sink)
 {
     for (unsigned fd = 0; fd < 2; fd++) {
@@ -176,8 +176,8 @@ int join_end(struct cursor *c, struct record_sink *sink)
     return 0;
 }
 
-/* A record that begins, continues or ends a joined line; the line in the file ends before <next>.
- */
+/* A record that begins, continues or ends a joined line; the line in the file ends before
+ * <next>. */
 int join_take(struct cursor *c, struct record *r, uint64_t next, struct record_sink *sink)
 {
     struct partial *part = &c->sent.part[r->fd];

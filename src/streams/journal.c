@@ -1,11 +1,11 @@
 /*
- * Appending to journals, and letting go of what every reader has passed. See journal.h for the
- * picture. Records are laid out in a buffer and written at the end of the turn, or when
- * JOURNAL_BUFFER_BYTES wait, so that a busy sender costs one write for hundreds of lines.
+ * Appending to journals, and releasing what every reader has passed. journal.h has the drawing.
+ * Records are laid out in a buffer and written at the end of the turn, or when JOURNAL_BUFFER_BYTES
+ * are buffered, so that a busy sender costs one write for hundreds of lines.
  *
- * A write that fails or is cut short (a full disk) leaves the file ending at a record's end and the
- * rest in the buffer; it is tried again every JOURNAL_RETRY_MS, and until it succeeds nothing more
- * is taken than the buffer holds.
+ * When a write fails or is cut short (a full disk), the file ends at a record's end and the rest
+ * stays in the buffer. The write is retried every JOURNAL_RETRY_MS. Until it succeeds, nothing more
+ * is accepted than the buffer holds.
  */
 #include "streams/journal.h"
 
@@ -16,11 +16,11 @@
 
 #include "base/mem.h"
 
-#define SEGMENT_COST 4096 /* of one that is empty: its pages are counted whole, its descriptor */
+#define SEGMENT_COST 4096 /* of an empty one: whole pages, a descriptor */
 #define COMPLAIN_MS 60000
 #define HEAD_MAX (JOURNAL_HEADER + JOURNAL_TRUST_MAX + JOURNAL_TENANT_MAX + HOSTNAME_MAX)
 
-/* The segment that is written to; NULL = there is none yet (what was found at start is not). */
+/* The segment that is appended to; NULL = none yet (those found at start are sealed). */
 static struct journal_segment *live(const struct journal *j)
 {
     struct journal_segment *last;
@@ -49,7 +49,7 @@ static void complain(struct journal_store *s, const struct err *e)
 
 /* ---- shares ---- */
 
-/* Counts <n> bytes of <seg> to <share>, or to "others" when too many write to it. */
+/* Accounts <n> bytes of <seg> to <share>, or to "others" when too many senders write to it. */
 static void count_part(struct journal_segment *seg, struct journal_share *share, uint64_t n)
 {
     unsigned i = 0;
@@ -81,7 +81,7 @@ static void drop_parts(struct journal_segment *seg)
     }
 }
 
-/* What <share> has in <j>. */
+/* The bytes of <share> in <j>. */
 static uint64_t part_of(const struct journal *j, const struct journal_share *share)
 {
     uint64_t bytes = 0;
@@ -111,7 +111,7 @@ static bool sender_may(const struct journal_store *s, const struct journal_share
     return has <= most && cost + n <= may_hold(most - has, s->bytes_max / 2, JOURNAL_SENDER_PARTS);
 }
 
-/* What a hostname may have, with <left> free for all. */
+/* What a hostname may have, with <left> free in total. */
 static uint64_t host_may(const struct journal_store *s, uint64_t left)
 {
     uint64_t half = s->bytes_max / 2;
@@ -120,7 +120,7 @@ static uint64_t host_may(const struct journal_store *s, uint64_t left)
     return most < s->host_max ? most : s->host_max;
 }
 
-/* <j> may be NULL: a hostname that has nothing yet. See journal.h. */
+/* <j> may be NULL: a hostname without a journal. See journal.h. */
 static bool within_shares(const struct journal_store *s, const struct journal *j,
                           const struct journal_share *share, uint64_t n)
 {
@@ -130,7 +130,7 @@ static bool within_shares(const struct journal_store *s, const struct journal *j
         return false;
     left = s->bytes_max - s->stats.bytes - n;
     allow = host_may(s, left);
-    if (cost + n > allow) /* others have filled it, perhaps */
+    if (cost + n > allow) /* others may have filled it */
         return share && j && part_of(j, share) + n <= left / JOURNAL_SENDER_PARTS;
     if (share && left < s->bytes_max / 2 && !sender_may(s, share, left, cost, n))
         return false;
@@ -153,7 +153,7 @@ static void segment_drop(struct journal_segment *seg, bool erase)
     s->stats.segments--;
     list_del(&seg->node);
     if (seg->fd >= 0)
-        (void)close(seg->fd); /* what was written was confirmed, or is in the file */
+        (void)close(seg->fd); /* its bytes were confirmed, or are in the file */
     if (erase && seg->path)
         (void)unlink(seg->path); /* at worst it is found again at the next start */
     free(seg->path);
@@ -171,7 +171,7 @@ static struct journal_segment *segment_link(struct journal *j, struct journal_se
     return seg;
 }
 
-/* What the head of a segment of <j>'s says: who writes it, and for whom. */
+/* The head of a segment of <j>: who writes it, and for whom. */
 static struct journal_head head_of(const struct journal *j, const struct identity *id)
 {
     return (struct journal_head){.hostname = j->name->hostname,
@@ -179,7 +179,7 @@ static struct journal_head head_of(const struct journal *j, const struct identit
                                  .tenant = str_head(id->tenant, JOURNAL_TENANT_MAX)};
 }
 
-/* The name is somebody else's by now than when the live segment was begun. */
+/* True when the name's owner has changed since the live segment was begun. */
 static bool is_anothers(const struct journal *j)
 {
     const struct identity *now = j->origin->identity;
@@ -187,7 +187,7 @@ static bool is_anothers(const struct journal *j)
     return j->head && j->head != now && !str_eq(j->head->tenant, now->tenant);
 }
 
-/* A new live segment. -1: there is none to be had now. */
+/* Creates a new live segment. -1: not possible now. */
 static int segment_begin(struct journal *j)
 {
     struct journal_segment *seg = xcalloc(1, sizeof(*seg));
@@ -217,7 +217,7 @@ static int segment_begin(struct journal *j)
 fail:
     complain(j->store, &e);
     if (seg->path)
-        (void)unlink(seg->path); /* it holds nothing */
+        (void)unlink(seg->path); /* it is empty */
     if (seg->fd >= 0)
         (void)close(seg->fd);
     free(seg->path);
@@ -239,7 +239,7 @@ void journal_adopt(struct journal *j, const struct journal_found *f)
     j->adopted = true;
     if (segment_stat_path(f->path, &st, &e) < 0)
         log_warn("journal file is gone",
-                 KV_ERR(&e)); /* the reader finds out and says what is lost */
+                 KV_ERR(&e)); /* the reader detects it and reports the loss */
     (void)segment_link(j, seg);
     count(j, seg, f->size);
     seg->no = origin_journal_add(j->origin, f->path, -1, &st.id, tenant);
@@ -254,7 +254,7 @@ static void clean(struct journal *j)
         buf_release(&j->out);
 }
 
-/* Of <n> bytes that begin with a record: those that are whole records. */
+/* Length of the complete records at the start of <n> bytes. */
 static size_t whole_records(const char *p, size_t n)
 {
     size_t at = 0;
@@ -336,7 +336,7 @@ static void retry_fired(void *arg)
     struct journal_store *s = arg;
 
     flush_all(s);
-    loop_task_post(s->loop, &s->room); /* a segment may be had again: those who wait try it */
+    loop_task_post(s->loop, &s->room); /* a segment may be created again: waiting senders retry */
 }
 
 static void seal(struct journal *j, struct journal_segment *seg)
@@ -377,14 +377,14 @@ bool journal_would_have_room(const struct journal_store *s, const struct journal
     return within_shares(s, NULL, share, with_segments(bytes, 0));
 }
 
-/* The live segment, once there is room for <n> bytes in it; NULL = there is none. */
+/* The live segment, with room for <n> bytes; NULL = none. */
 static struct journal_segment *make_room(struct journal *j, size_t n)
 {
     struct journal_segment *seg = live(j);
 
     if (!seg || seg->size + j->out.len + n > JOURNAL_SEGMENT_BYTES || is_anothers(j)) {
         if (seg && is_anothers(j))
-            seal(j, seg); /* an empty one, too. If it fails, there is no room in the end */
+            seal(j, seg); /* also an empty one. If it fails, there is no room */
         else if (seg)
             journal_roll(j);
         else if (segment_begin(j) < 0)
@@ -416,12 +416,12 @@ enum journal_result journal_append(struct journal *j, struct journal_share *shar
     if (list_empty(&j->dirty))
         list_add_tail(&s->dirty, &j->dirty);
     if (j->out.len >= JOURNAL_BUFFER_BYTES)
-        (void)journal_flush(j); /* what could not be written is in the buffer */
+        (void)journal_flush(j); /* what could not be written stays in the buffer */
     loop_task_post(s->loop, &s->flush);
     return JOURNAL_OK;
 }
 
-/* ---- letting go ---- */
+/* ---- releasing ---- */
 
 static bool all_passed(const struct journal *j, uint32_t no)
 {
@@ -445,7 +445,7 @@ void journal_passed(struct journal *j, unsigned w, uint32_t no)
     }
 }
 
-/* ---- life ---- */
+/* ---- life cycle ---- */
 
 struct journal *journal_create(struct journal_store *s, struct origin *o)
 {
@@ -491,12 +491,12 @@ void journal_free(struct journal *j, bool erase)
 static void room_run(struct loop_task *t)
 {
     struct journal_store *s = container_of(t, struct journal_store, room);
-    struct list told;
+    struct list notified;
 
-    list_init(&told);
-    list_move_all(&told, &s->waiters);
-    while (!list_empty(&told)) {
-        struct journal_waiter *w = list_entry(told.next, struct journal_waiter, node);
+    list_init(&notified);
+    list_move_all(&notified, &s->waiters);
+    while (!list_empty(&notified)) {
+        struct journal_waiter *w = list_entry(notified.next, struct journal_waiter, node);
 
         list_del(&w->node);
         w->room(w);

@@ -1,9 +1,9 @@
 /*
- * Reading on from a cursor in a journal. Simpler than a log file: records have their length in
- * front and are whole, so there is nothing to join, to wait for or to compare; a segment that has a
- * successor will not grow, and one that is the last is looked at again when the control thread says
- * that it grew. A record that is damaged (on a disk; memory does not do that) has no end that could
- * be trusted: what follows it in its segment is passed over, counted and said.
+ * Reading from a cursor in a journal. Simpler than a log file: records are complete and have their
+ * length in front, so nothing must be joined, waited for or compared. A segment with a successor
+ * does not grow. The last one is read again when the control thread reports growth. A damaged
+ * record (on a disk; not in memory) has no trustworthy length: what follows it in its segment is
+ * skipped, counted and logged.
  */
 #include <errno.h>
 
@@ -28,7 +28,7 @@ static int damaged(struct cursor *c, struct segment *seg)
     return STEP_AGAIN;
 }
 
-/* What is left of the segment holds no further whole record. */
+/* The rest of the segment contains no complete record. */
 static int at_end(struct cursor *c, struct segment *seg, size_t left)
 {
     struct segment *next = segment_next(seg);
@@ -41,8 +41,8 @@ static int at_end(struct cursor *c, struct segment *seg, size_t left)
     return STEP_AGAIN;
 }
 
-/* The records that <bytes> begin with. Returns how many bytes were taken; *got is why it stopped,
- * JOURNAL_GOT = the sink is full, and *need what a record that is not all here takes. */
+/* Takes the records at the start of <bytes>. Returns the bytes taken. *got is why it stopped,
+ * JOURNAL_GOT = the sink is full, and *need the bytes that an incomplete record takes. */
 static size_t take(struct cursor *c, struct segment *seg, struct str bytes,
                    struct record_sink *sink, enum journal_got *got, size_t *need)
 {
@@ -63,7 +63,7 @@ static size_t take(struct cursor *c, struct segment *seg, struct str bytes,
     }
 }
 
-/* Reads <n> bytes at `sent` into <into>; the length, or -1 when it cannot be read just now. */
+/* Reads <n> bytes at `sent` into <into>; the length, or -1 when it cannot be read now. */
 static ssize_t look(struct cursor *c, struct segment *seg, char *into, size_t n)
 {
     ssize_t got = segment_read(seg, into, n, c->sent.pos.off);
@@ -103,7 +103,7 @@ int journal_step(struct cursor *c, struct segment *seg, size_t max_bytes, struct
         taken = take(c, seg, str_make(r->big.p, (size_t)n), sink, &got, &need);
     }
     r->stats.bytes_read += c->sent.pos.off - from;
-    c->sent.marker_len = 0; /* records check themselves */
+    c->sent.marker_len = 0; /* records have their own check */
     if (got == JOURNAL_DAMAGED)
         return damaged(c, seg);
     if (got == JOURNAL_GOT || (size_t)n == want)

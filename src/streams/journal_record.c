@@ -1,6 +1,6 @@
 /*
- * The layout in journal_record.h. Nothing here trusts a length that it has not compared with what
- * there is: the bytes may be those of a file that somebody else wrote to.
+ * The layout in journal_record.h. No length is trusted before it was compared with what is there:
+ * the bytes may be from a file that others wrote to.
  */
 #include "streams/journal_record.h"
 
@@ -48,7 +48,7 @@ static void store16(char *p, size_t n)
     memcpy(p, &v, sizeof(v));
 }
 
-/* Against torn writes and bit rot, not against people: eight bytes at a time. */
+/* Against torn writes and bit rot, not against attackers: eight bytes at a time. */
 static uint32_t check_of(const char *p, size_t n)
 {
     uint64_t h = 0x2545f4914f6cdd1d ^ n, w;
@@ -64,7 +64,7 @@ static uint32_t check_of(const char *p, size_t n)
     return (uint32_t)(h >> 32);
 }
 
-/* Whether all fields are kept as they are. */
+/* True when all fields are kept unchanged. */
 static inline bool fits(const struct journal_entry *e)
 {
     const struct record_syslog *s = &e->syslog;
@@ -74,7 +74,7 @@ static inline bool fits(const struct journal_entry *e)
            s->msgid.len <= MSGID_MAX;
 }
 
-/* The fields as they are kept, when not all of them are. */
+/* The fields after cutting. */
 static struct journal_entry fitted(const struct journal_entry *e)
 {
     struct journal_entry f = *e;

@@ -1,8 +1,7 @@
 /*
- * Where segments lie: a memfd, or a file in SPOOL_PATH named by a number that is never used twice
- * (no name of a tenant's is ever part of a path). At start the files of the last run are found
- * again: each begins with the hostname it belongs to, and is cut behind the last record that was
- * written whole.
+ * Where segments are stored: a memfd, or a file in SPOOL_PATH named by a number that is never
+ * reused (a tenant's name is never part of a path). At start the files of the last run are found
+ * again: each begins with its hostname, and is cut after the last complete record.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -101,8 +100,8 @@ static int read_all(int fd, struct buf *out)
     return 0;
 }
 
-/* Fills <f> in and cuts the torn tail. 0 = it holds records; 1 = it holds none and is removed; -1 =
- * unreadable, left alone. */
+/* Fills in <f> and cuts the torn tail. 0 = it contains records; 1 = it contains none and is
+ * removed; -1 = unreadable, left alone. */
 static int look(struct journal_store *s, const char *name, struct buf *text,
                 struct journal_found *f)
 {

@@ -1,7 +1,8 @@
 /*
- * Waiting for journals: for room, and for what was appended to be safe. Without SPOOL_SYNC safe is
- * written; with it, on the disk: the files written to since are synced on another thread, and the
- * next round begins when that is done, so that any number of senders share one sync.
+ * Waiting for journals: for room, and for what was appended to be safe. Without SPOOL_SYNC, safe
+ * means written. With it, it means on the disk: the files written since the last round are synced
+ * on another thread, and the next round begins when that is done, so that any number of senders
+ * share one sync.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,19 +66,19 @@ void journal_sync_forget(struct journal_segment *seg)
 
 static void tell(struct journal_store *s, uint64_t ticket, bool ok)
 {
-    struct list told;
+    struct list notified;
 
-    list_init(&told);
+    list_init(&notified);
     list_for_each_safe (it, &s->safe) {
         struct journal_safe *w = list_entry(it, struct journal_safe, node);
 
         if (w->ticket > ticket)
             break;
         list_del(&w->node);
-        list_add_tail(&told, &w->node);
+        list_add_tail(&notified, &w->node);
     }
-    while (!list_empty(&told)) {
-        struct journal_safe *w = list_entry(told.next, struct journal_safe, node);
+    while (!list_empty(&notified)) {
+        struct journal_safe *w = list_entry(notified.next, struct journal_safe, node);
 
         list_del(&w->node);
         w->done(w, ok);
@@ -91,7 +92,7 @@ static void sync_run(void *arg)
     for (size_t i = 0; i < y->n; i++) {
         if (fdatasync(y->fds[i]) < 0)
             y->error = errno;
-        (void)close(y->fds[i]); /* fdatasync said all there is to say */
+        (void)close(y->fds[i]); /* fdatasync has reported any error */
     }
     if (fsync(y->dir) < 0)
         y->error = errno;
@@ -116,7 +117,8 @@ static void sync_done(void *arg)
     }
     tell(s, ticket, !error);
     if (!error)
-        loop_task_post(s->loop, &s->flush); /* what came meanwhile is written, then synced */
+        loop_task_post(s->loop,
+                       &s->flush); /* what was appended meanwhile is written, then synced */
     else
         journal_retry(s);
 }
@@ -143,7 +145,7 @@ static void sync_start(struct journal_store *s)
         y->fds[y->n++] = fd;
         list_del(&seg->sync);
         if (it != &s->unsynced && seg->node.next != &seg->journal->segments) {
-            (void)close(seg->fd); /* sealed: the copy is the last that needs it */
+            (void)close(seg->fd); /* sealed: only this copy needed it */
             seg->fd = -1;
         }
     }

@@ -1,4 +1,4 @@
-/* How far a cursor has to go: the bytes between a place and the end of its stream. */
+/* A cursor's lag: the bytes between a place and the end of its stream. */
 #include "streams/cursor_internal.h"
 
 uint64_t mark_lag(const struct cursor *c, const struct mark *m)
@@ -9,14 +9,14 @@ uint64_t mark_lag(const struct cursor *c, const struct mark *m)
         const struct segment *seg = list_entry(it, struct segment, node);
         uint64_t off = seg->no == m->pos.seg ? m->pos.off : 0, end = late_end(c, seg);
 
-        /* What is lost is not behind: it is counted as lost. */
+        /* Lost bytes are not lag: they are counted as lost. */
         if (seg->no >= m->pos.seg && cursor_reads(c, seg) && !seg->gone)
             lag += end > off ? end - off : 0;
     }
     return lag;
 }
 
-/* Of one whose place is looked for: behind where it stood. */
+/* Of one that is being resumed: from its saved place. */
 static uint64_t resume_lag(const struct cursor *c)
 {
     const struct state_record *r = &c->resume->record;

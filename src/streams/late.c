@@ -1,27 +1,27 @@
 /*
- * What is written to a file after a cursor left it for the next one. With kubelet that is over
- * within milliseconds; a server that logrotate renames the log of writes on until it is told to
- * open the new one, and of several processes the last may do so hours later.
+ * Bytes written to a file after a cursor left it for the next one. With kubelet that is over within
+ * milliseconds. But a server whose log logrotate renames keeps writing until it is told to open the
+ * new one, and of several processes the last may do so hours later.
  *
  *   segment 1 (app.log.1)   ─────────▲─────────▶   the late cursor: from where the main one left
  *                                    │ late_from
  *   segment 2 (app.log)     ─────────────▲─────▶   the main one
  *
- * While the next file is empty and the old one has a writer, there is nothing to leave for. After
- * that a late cursor takes over what comes there: a cursor of its own, with its own record in the
- * state, that begins when all before it is confirmed, so that the order within the file is kept.
- * The main one never reads past that place again, whatever it has to read again. It ends when the
- * file has lost its name and nobody writes to it, was compressed, or was quiet for so long that
- * nothing is to be expected.
+ * While the next file is empty and the old one has a writer, the main cursor stays. After that a
+ * late cursor takes over the rest of the old file. It is a cursor of its own, with its own record
+ * in the state, and begins when all before it is confirmed, so that the order within the file is
+ * kept. The main one never reads past that place again, also after a rewind. The late cursor ends
+ * when the file has lost its name and has no writer, was compressed, or has been quiet for long
+ * enough.
  *
- * Called by text_read.c; the owner of the main cursor makes and frees the late one.
+ * Called by text_read.c; the owner of the main cursor creates and frees the late one.
  */
 #include "base/limits.h"
 #include "base/map.h"
 #include "loop/loop.h"
 #include "streams/cursor_internal.h"
 
-/* The late cursor that goes on in <seg> where <c> left it; NULL when there is none. */
+/* The late cursor that continues in <seg> where <c> left it; NULL when there is none. */
 static const struct cursor *late_of(const struct cursor *c, const struct segment *seg)
 {
     const struct cursor *main = c->original ? c->original : c;
@@ -82,7 +82,7 @@ bool late_left(const struct cursor *main)
     return false;
 }
 
-/* Is there something to read behind <seg>? */
+/* True when a segment after <seg> has data. */
 static bool has_data_behind(const struct segment *seg)
 {
     struct segment_stat st;
@@ -109,7 +109,7 @@ int late_leave(struct cursor *c, struct segment *seg, uint64_t end)
     }
     writers = segment_writers(seg);
     if (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.size > end)
-        return STEP_AGAIN; /* written while we looked */
+        return STEP_AGAIN; /* written meanwhile */
     if (c->stream->finished || (seg->nameless && writers != WRITERS_SOME))
         return STEP_ON;
     if (writers != WRITERS_NONE && !has_data_behind(seg))
@@ -119,7 +119,7 @@ int late_leave(struct cursor *c, struct segment *seg, uint64_t end)
     return STEP_ON;
 }
 
-/* Nothing is left to read in <seg> just now, which ends at <end>: is it over? */
+/* Nothing is left to read in <seg> now, which ends at <end>: decides whether it is over. */
 int late_over(struct cursor *c, struct segment *seg, uint64_t end)
 {
     uint64_t now = loop_now(c->stream->reader->loop);

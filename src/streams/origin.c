@@ -1,11 +1,11 @@
 /*
- * Origins, and the mails to the workers that know them. All on the control thread; nothing here
- * looks at a file.
+ * Origins, and the mails to the workers that know them. Runs on the control thread and opens no
+ * file.
  *
- * Invariants: a worker's bit is set from FEED_STREAM until its answer that it has forgotten the
- * stream, and while it is set every change is mailed to it, in order. Once finished, no further
- * mail is sent, so none can be on its way to a worker that has already forgotten: the reusable GREW
- * mail may be freed then.
+ * Invariants: a worker's bit is set from FEED_STREAM until it reports that it has forgotten the
+ * stream. While it is set, every change is mailed to it, in order. Once finished, no further mail
+ * is sent, so none can be on its way to a worker that has already forgotten: the reusable GREW mail
+ * may be freed then.
  */
 #include "streams/origin.h"
 
@@ -115,7 +115,7 @@ struct origin *origin_create(struct origins *s, struct identity *id)
     o->identity = id;
     list_init(&o->segments);
     list_add_tail(&s->all, &o->node);
-    (void)map_put(&s->by_id, id_key(&o->id), o); /* ids are not used twice */
+    (void)map_put(&s->by_id, id_key(&o->id), o); /* ids are never reused */
     return o;
 }
 

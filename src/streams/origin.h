@@ -1,8 +1,7 @@
 /*
- * The control thread's view of a stream: its identity, the names of its segments, and which workers
- * know it. Inputs make origins and keep them current; the router attaches them to drains, and from
- * then on everything that happens to them is passed on to the workers concerned. No file is open
- * here.
+ * The control thread's side of a stream: its identity, the names of its segments, and which workers
+ * know it. Inputs create origins and keep them current. The router attaches them to drains, and
+ * from then on all changes are passed on to the workers concerned. No file is open here.
  */
 #ifndef STREAMS_ORIGIN_H
 #define STREAMS_ORIGIN_H
@@ -23,8 +22,8 @@ struct origin_segment {
     char *path; /* owned; NULL = it has no name, but <fd>; or is gone, and was never opened */
     int fd;     /* of a journal's segment without a name, borrowed; else -1 */
     bool journal;
-    char *tenant;         /* owned; whose a trusted name was when it was begun; NULL = not said */
-    struct segment_id id; /* prefix not filled in */
+    char *tenant;         /* owned; owner of a trusted name when it was begun; NULL = unknown */
+    struct segment_id id; /* prefix not set */
 };
 
 struct origin {
@@ -39,8 +38,8 @@ struct origin {
     struct feed_mail *grew[64]; /* one reusable mail per worker that knows it */
     void *route;                /* the router's, NULL while it does not know the stream */
     void *input;                /* the input's */
-    void *identify;             /* of who names it (streams/identify.h) */
-    uint32_t found_no;          /* where it ended when it was found: segment, 0 = had none, */
+    void *identify;             /* of the implementation of streams/identify.h */
+    uint32_t found_no;          /* its end when it was found: segment, 0 = had none, */
     uint64_t found_off;         /* ... and offset */
 };
 
@@ -59,44 +58,44 @@ struct origin *origins_find(struct origins *s, uint64_t id);
 
 /* Takes a reference of <id> over. */
 struct origin *origin_create(struct origins *s, struct identity *id);
-/* A new last segment. Returns its number. <path> NULL: its file is gone, and nobody has read it. */
+/* A new last segment. Returns its number. <path> NULL: its file is gone, and was never read. */
 uint32_t origin_segment_add(struct origin *o, const char *path, const struct segment_id *id,
                             uint32_t restart);
-/* The same of a journal: in a file at <path>, or without a name in <fd>, which stays the caller's
- * and stays open until the segment is dropped and no worker knows it. <tenant>: whose a trusted
- * name was (identity.tenant); empty = nobody knew yet. */
+/* The same for a journal: in a file at <path>, or without a name in <fd>, which the caller owns and
+ * keeps open until the segment is dropped and no worker knows it. <tenant>: the owner of a trusted
+ * name (identity.tenant); empty = unknown. */
 uint32_t origin_journal_add(struct origin *o, const char *path, int fd, const struct segment_id *id,
                             struct str tenant);
-/* What was received under a trusted name is to be read by an owner from this segment on: all before it
- * may have been received for somebody else. 0 = all of it; last_no + 1 = nothing that is there.
- * <first>: what was received when nobody knew yet is his. */
+/* The first segment of a trusted name that an owner may read: earlier ones may be another owner's.
+ * 0 = all of it; last_no + 1 = nothing that is there. <first>: segments from before the owner was
+ * known are his. */
 uint32_t origin_owned_from(const struct origin *o, bool first);
-/* Forgotten here: every worker that knows the stream has passed it. They are not told. */
+/* Removes it here: every worker that knows the stream has passed it. They are not notified. */
 void origin_segment_drop(struct origin *o, uint32_t no);
 /* By inode; NULL when unknown. */
 struct origin_segment *origin_segment_find(struct origin *o, const struct segment_id *id);
-/* It has another name now, or none (<path> NULL: forgotten here, the workers keep what they hold
+/* It was renamed, or has no name (<path> NULL: removed here, the workers keep what they have
  * open). */
 void origin_segment_rename(struct origin *o, struct origin_segment *s, const char *path);
-/* Its file is gone, and no worker knows the stream: those who come are told that it is lost. */
+/* Its file is gone, and no worker knows the stream: cursors added later get it as lost. */
 void origin_segment_unread(struct origin_segment *s);
-/* The same bytes lie in another file now: kubelet has compressed it. */
+/* The same bytes are in another file now: kubelet has compressed it. */
 void origin_segment_replace(struct origin *o, struct origin_segment *s, const char *path,
                             const struct segment_id *id);
 void origin_set_identity(struct origin *o, struct identity *id);
 /* Cheap; called for every write seen. */
 void origin_grew(struct origin *o);
 /* Nothing more will come. The workers forget it when they have read it; when none knows it, it is
- * freed here: <o> must not be touched afterwards. The input has taken it from the router before. */
+ * freed here: <o> must not be used afterwards. The input has removed it from the router before. */
 void origin_finish(struct origin *o);
 
 /* Makes sure that worker <w> knows the stream: FEED_STREAM, then FEED_SEGMENT for each segment with
  * a name (and FEED_FINISHED when it is). */
 void origin_introduce(struct origin *o, unsigned w);
-/* Tells worker <w>, who knows it, of all segments once more, for a cursor that wants history and is
- * attached next. */
+/* Sends worker <w>, which knows the stream, all segments again, for a cursor that wants history and
+ * is attached next. */
 void origin_recall(struct origin *o, unsigned w);
-/* Worker <w> has forgotten it (its answer to FEED_FINISHED). When the last one has, and it is
+/* Worker <w> has forgotten it (its answer to FEED_FINISHED). When it was the last one, and it is
  * finished, it is freed: true. */
 bool origin_forgotten(struct origin *o, unsigned w);
 

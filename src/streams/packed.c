@@ -15,7 +15,7 @@
 #define SCRATCH_BYTES (16 * 1024)
 #define TRAILER_BYTES 8    /* of a member: its checksum and its length modulo 4 GiB */
 #define RATIO_MAX 1032     /* deflate cannot do better */
-#define LENGTH_FACTOR 16   /* a length that is so much off is none */
+#define LENGTH_FACTOR 16   /* a length that is this much off is wrong */
 #define GZIP_ANY (15 + 16) /* inflateInit2(): the largest window, gzip only */
 
 enum stop { RUNNING = 0, AT_END, TOO_SHORT, WRONG };
@@ -24,20 +24,20 @@ struct packed {
     int fd;
     z_stream z;
     bool ready;   /* z is set up */
-    bool between; /* no member is begun: at the start, or one has just ended */
+    bool between; /* between members: at the start, or one has just ended */
     bool any;     /* a member has ended */
     bool trailing;
     enum stop stop;
     uint64_t in_off;  /* next byte of the file to read */
-    uint64_t in_end;  /* no byte behind it is looked at */
+    uint64_t in_end;  /* no byte after it is read */
     uint64_t out_off; /* inflated so far */
     struct {
         enum { CHECK_IDLE = 0, CHECK_INFLATE, CHECK_NULS } phase;
         uint64_t size; /* of the file */
         uint64_t stamp;
-        uint64_t line_end;   /* behind the last LF */
-        uint64_t sound;      /* where the last whole member ended ... */
-        uint64_t sound_line; /* ... and the last line in it, or before */
+        uint64_t line_end;   /* after the last LF */
+        uint64_t sound;      /* end of the last whole member ... */
+        uint64_t sound_line; /* ... and of the last line in it, or before */
         uint64_t nuls_from;
     } check;
     unsigned char in[INPUT_BYTES];
@@ -112,7 +112,7 @@ static int fill(struct packed *p)
     return 0;
 }
 
-/* Between two members, or behind the last one. */
+/* Between two members, or after the last one. */
 static void begin_member(struct packed *p)
 {
     if (!p->z.avail_in) {
@@ -120,7 +120,7 @@ static void begin_member(struct packed *p)
         return;
     }
     if (p->any && *p->z.next_in != 0x1f) {
-        p->trailing = *p->z.next_in != 0; /* NULs are what tapes and sloppy writers leave */
+        p->trailing = *p->z.next_in != 0; /* tapes and sloppy writers leave NULs */
         p->stop = AT_END;
         return;
     }
@@ -145,8 +145,8 @@ static int inflate_once(struct packed *p)
     return 0;
 }
 
-/* Inflates on, up to <n> bytes; stops behind each member. 0 = it has stopped, or a member has
- * ended. -1 with errno set. */
+/* Inflates up to <n> bytes; stops after each member. 0 = it has stopped, or a member has ended. -1
+ * with errno set. */
 static ssize_t inflate_on(struct packed *p, void *into, size_t n)
 {
     bool fresh = p->between;
@@ -176,7 +176,7 @@ ssize_t packed_read(struct packed *p, void *into, size_t n, uint64_t off)
     size_t have = 0;
     ssize_t got = 0;
 
-    p->check.phase = CHECK_IDLE; /* it has to begin again */
+    p->check.phase = CHECK_IDLE; /* it must start over */
     p->in_end = UINT64_MAX;
     if ((!p->ready || p->out_off > off) && start_again(p) < 0)
         return -1;
@@ -229,8 +229,7 @@ static int check_start(struct packed *p)
     return 0;
 }
 
-/* Do the last bytes look like the length of the member that has gone wrong? Then its end is there.
- */
+/* True when the last bytes look like the length of the damaged member. Then its end is there. */
 static bool has_trailer(const struct packed *p, uint64_t length)
 {
     uint64_t inflated = p->out_off - p->check.sound;
@@ -245,7 +244,7 @@ static enum packed_state check_done(struct packed *p, struct packed_facts *facts
     bool all_seen = p->in_off - p->z.avail_in + TRAILER_BYTES >= p->check.size;
     enum packed_state state = p->stop == AT_END ? PACKED_WHOLE : PACKED_DAMAGED;
 
-    /* A damaged byte can make it run on over its end. */
+    /* A damaged byte can make it run beyond its end. */
     if (p->stop == TOO_SHORT && !trailer)
         state = PACKED_TORN;
     *facts = (struct packed_facts){
@@ -287,8 +286,7 @@ static int check_inflate(struct packed *p, size_t most)
     return p->stop == RUNNING;
 }
 
-/* Looks for where the NULs at the end of the file begin, from behind. 0 = found; -1 with errno set.
- */
+/* Finds the start of the NULs at the end of the file, backwards. 0 = found; -1 with errno set. */
 static int check_nuls(struct packed *p, size_t most)
 {
     char bytes[SCRATCH_BYTES];
@@ -300,7 +298,7 @@ static int check_nuls(struct packed *p, size_t most)
 
         if (got < 0)
             return -1;
-        if ((size_t)got < n) /* it has become shorter: not what it was */
+        if ((size_t)got < n) /* the file was truncated */
             return 0;
         while (left && bytes[left - 1] == '\0')
             left--;
@@ -325,7 +323,7 @@ enum packed_state packed_check(struct packed *p, size_t most, struct packed_fact
     }
     if (check_nuls(p, most) != 0)
         return PACKED_UNKNOWN;
-    /* Fewer may be what a good member ends with. */
+    /* A valid member may end in fewer. */
     if (p->check.size - p->check.nuls_from < TRAILER_BYTES)
         return check_done(p, facts);
     p->in_end = p->check.nuls_from;

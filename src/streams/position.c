@@ -1,6 +1,6 @@
 /*
- * Places in a stream as values: comparing them with each other, and with the bytes of the file that
- * lie before them. Moving a cursor's is not done here.
+ * Places in a stream as values: comparing them with each other, and with the file's bytes before
+ * them. Moving a cursor is not done here.
  */
 #include "base/map.h"
 #include "streams/cursor_internal.h"
@@ -10,7 +10,7 @@ bool position_before(const struct position *a, const struct position *b)
     return a->seg != b->seg ? a->seg < b->seg : a->off < b->off;
 }
 
-/* Are both at the same byte, with the same lines begun? */
+/* True when both are at the same byte, with the same open lines. */
 static bool same_place(const struct mark *a, const struct mark *b)
 {
     bool same = a->pos.seg == b->pos.seg && a->pos.gen == b->pos.gen && a->pos.off == b->pos.off &&

@@ -1,9 +1,9 @@
 /*
- * From a cursor to what the state keeps of it, and back after a restart: finding the file again
- * among those that are there now. A file is the same when device, inode, birth time and first bytes
- * are, and the bytes before the place; else, by its first bytes and those before the place, one
- * that was compressed, copied or moved meanwhile. What cannot be opened or read now is waited for,
- * and what is not there is looked for again: it may be between two names.
+ * From a cursor to its saved state, and back after a restart: finding the file again among the
+ * present ones. A file is the same when device, inode, birth time and first bytes are, and the
+ * bytes before the place. Otherwise a file that was compressed, copied or moved is found by its
+ * first bytes and those before the place. What cannot be opened or read now is waited for. A
+ * missing file is searched for again, because it may be between two names.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static void save_partial(struct stream *s, const struct partial *p, struct state
     out->id = seg->id;
 }
 
-/* As large as it is now: it is not looked at while nobody can read it. */
+/* Updates its size: it is not measured while it is unreadable. */
 static void refresh(struct segment *seg)
 {
     struct segment_stat st;
@@ -40,7 +40,7 @@ static void refresh(struct segment *seg)
         seg->size = seg->sure = st.size;
 }
 
-/* Bytes behind <seg> that only our descriptors keep. */
+/* Bytes after <seg> that only our descriptors keep. */
 static uint64_t pinned_behind(struct segment *seg)
 {
     uint64_t bytes = 0;
@@ -55,7 +55,7 @@ static uint64_t pinned_behind(struct segment *seg)
     return bytes;
 }
 
-/* Is something lost, nobody knows how much of, that the drain has not confirmed to know? */
+/* True when a loss of unknown size is not confirmed by the drain. */
 static bool lost_unknown(const struct cursor *c)
 {
     list_for_each (it, &c->gaps) {
@@ -79,7 +79,7 @@ static void save_losses(const struct cursor *c, struct state_record *r)
     r->unknown = !c->late && lost_unknown(c);
 }
 
-/* A stream of which no file was there yet: whatever comes is wanted. */
+/* A stream without any file yet: all of it is wanted. */
 static bool save_without_file(const struct cursor *c, struct state_record *r)
 {
     const struct stream *s = c->stream;
@@ -93,7 +93,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     const struct position *p = &c->acked.pos;
     struct segment *seg = stream_segment(c->stream, p->seg);
 
-    if (c->resume) { /* it is looked for */
+    if (c->resume) { /* it is being resumed */
         *r = c->resume->record;
         return true;
     }
@@ -101,7 +101,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
         seg = list_entry(c->stream->segments.next, struct segment, node);
     if (!seg)
         return !c->late && save_without_file(c, r);
-    if (seg->lent) /* what has no name ends with this process */
+    if (seg->lent) /* a file without a name ends with this process */
         return false;
     if (seg->fd >= 0)
         segment_read_prefix(seg);
@@ -116,7 +116,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     refresh(seg);
     r->size = seg->gone || r->old ? p->off
               : seg->packed       ? seg->size
-                                  : seg->sure; /* what is lost is said by <lost> */
+                                  : seg->sure; /* <lost> has the loss */
     save_losses(c, r);
     r->late = c->late != 0;
     r->pinned = c->late ? 0 : pinned_behind(seg);
@@ -132,7 +132,7 @@ bool cursor_save(struct cursor *c, struct state_record *r)
 
 /* ---- finding ---- */
 
-/* What is looked for: a file, and the bytes before a place in it. */
+/* A file to find, and the bytes before a place in it. */
 struct wanted {
     const struct segment_id *id;
     uint64_t off;
@@ -142,7 +142,7 @@ struct wanted {
 
 enum fit { FIT_NO, FIT_LATER, FIT_MAYBE, FIT_YES };
 
-/* Are the <n> bytes at <off> those of <hash>? */
+/* Compares the hash of <n> bytes at <off> with <hash>. */
 static enum fit bytes_fit(struct segment *seg, uint64_t off, uint32_t n, uint64_t hash)
 {
     char bytes[MARKER_SIZE];
@@ -152,7 +152,7 @@ static enum fit bytes_fit(struct segment *seg, uint64_t off, uint32_t n, uint64_
         return FIT_YES;
     if (n > sizeof(bytes))
         return FIT_NO;
-    /* Damaged or not: what is compared need not be trusted. */
+    /* Trusted or not: these bytes are only compared. */
     got = seg->packed ? packed_read(seg->packed, bytes, n, off) : segment_read(seg, bytes, n, off);
     if (got < 0) {
         segment_unreadable(seg, errno);
@@ -184,10 +184,10 @@ static enum fit fits(struct segment *seg, const struct wanted *w)
     if (start != FIT_YES || w->marker_len > w->off)
         return start;
     before = bytes_fit(seg, w->off - w->marker_len, w->marker_len, w->marker);
-    return before == FIT_MAYBE ? FIT_YES : before; /* the damage lies before it */
+    return before == FIT_MAYBE ? FIT_YES : before; /* the damage is before it */
 }
 
-/* Without a look at more than its first bytes: may it be, unless it is damaged? */
+/* Checks only the first bytes: may it match, unless it is damaged? */
 static bool may_fit(struct segment *seg, const struct wanted *w)
 {
     return segment_ensure_open(seg) < 0 || seg->id.prefix_len < FINGERPRINT_SIZE ||
@@ -208,9 +208,9 @@ static void warn_alike(const struct segment *seg, const struct segment *other)
                  KV_STR("hostname", seg->stream->identity->hostname));
 }
 
-/* By first bytes, among all but <same>. Where two begin alike it is the older one that is read on:
- * what comes twice is not lost. Damaged ones only when there is no other: they have to be inflated
- * to their end to know that. */
+/* By first bytes, among all except <same>. Where two begin alike, the older one is taken:
+ * duplicates are better than a loss. Damaged ones only when there is no other: that takes inflating
+ * them to the end. */
 static enum fit find_by_bytes(struct stream *s, const struct wanted *w, const struct segment *same,
                               struct segment **found)
 {
@@ -238,7 +238,7 @@ static enum fit find_by_bytes(struct stream *s, const struct wanted *w, const st
     return *found ? FIT_YES : later ? FIT_LATER : FIT_NO;
 }
 
-/* By identity, then by first bytes. FIT_LATER: it may be one that cannot be looked at now. */
+/* By identity, then by first bytes. FIT_LATER: it may be one that cannot be read now. */
 static enum fit find(struct stream *s, const struct wanted *w, struct segment **found)
 {
     struct segment *same = stream_segment_by_inode(s, w->id);
@@ -274,7 +274,7 @@ static enum fit restore_partial(struct stream *s, const struct state_partial *p,
     return FIT_YES;
 }
 
-/* What is known to be missing where the cursor begins. */
+/* Declares what is known to be missing where the cursor begins. */
 static void declare(struct cursor *c, const struct state_record *r, uint64_t bytes, bool at_least)
 {
     struct gap g = {.reason = GAP_RESTART,
@@ -308,7 +308,7 @@ static enum resume_result go_on(struct cursor *c, struct segment *seg, const str
             return RESUME_LATER;
     if (seg->damaged && r->size > seg->size)
         seg->size = r->size;
-    /* Something may have been written behind it, unless that was asked before. */
+    /* Something may have been written after it, unless that was reported before. */
     if (seg->damaged && r->off >= seg->size && !seg->exact &&
         !segment_id_same_inode(&seg->id, &r->id))
         seg->size = r->off + 1;
@@ -320,8 +320,8 @@ static enum resume_result go_on(struct cursor *c, struct segment *seg, const str
     return RESUME_OK;
 }
 
-/* Of all files only those are left to be it that cannot be read: the oldest of these. The rest of
- * it is lost where its reading begins. NULL = there is none. */
+/* Only unreadable files can still be the one: the oldest of these. Its rest is lost where reading
+ * begins. NULL = none. */
 static struct segment *unreadable_one(const struct cursor *c, const struct state_record *r)
 {
     list_for_each (it, &c->stream->segments) {
@@ -331,7 +331,7 @@ static struct segment *unreadable_one(const struct cursor *c, const struct state
             continue;
         if (seg->size < r->size)
             seg->size = r->size;
-        if (seg->size <= r->off) /* nobody can tell what came behind it */
+        if (seg->size <= r->off) /* what came after it is unknown */
             seg->size = r->off + 1;
         return seg;
     }
@@ -352,7 +352,7 @@ static enum resume_result begin_anew(struct cursor *c, const struct state_record
     if (seg)
         c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->acked = c->sent;
-    /* A journal's segment goes when all have passed it; the state may not know that yet. */
+    /* A journal's segment is released when all have passed it; the state may be older. */
     if (!seg && c->stream->identity->network)
         return RESUME_OK;
     if (!seg || r->lost || r->unknown || unread)
@@ -360,7 +360,7 @@ static enum resume_result begin_anew(struct cursor *c, const struct state_record
     return seg ? RESUME_CHANGED : RESUME_GONE;
 }
 
-/* The file that a late cursor stood in is not there, or another: reads nothing. */
+/* The file of a late cursor is missing or another: it reads nothing. */
 static enum resume_result end_late(struct cursor *c, const struct state_record *r)
 {
     uint64_t unread = r->size > r->off ? r->size - r->off : 0;
@@ -409,7 +409,8 @@ enum resume_result cursor_resume_again(struct cursor *c)
     if (how == RESUME_LATER)
         return how;
     if (how == RESUME_OK && (c->resume->record.lost || c->resume->record.unknown))
-        declare(c, &c->resume->record, 0, c->resume->record.unknown); /* it was not told before */
+        declare(c, &c->resume->record, 0,
+                c->resume->record.unknown); /* it was not reported before */
     if (how == RESUME_OK)
         FAULT_POINT("cursor-resumed");
     if (how != RESUME_OK)

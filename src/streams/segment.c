@@ -1,6 +1,6 @@
 /*
- * Segments: finding one in its stream, and what an open one is asked: its bytes, who can write to
- * it, whether a compressed one is damaged. Opening them is segment_open.c.
+ * Segments: finding one in its stream, and the properties of an open one: its bytes, who can write
+ * to it, whether a compressed one is damaged. Opening them is segment_open.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 struct segment *stream_segment(struct stream *s, uint32_t no)
 {
-    /* The one asked for is nearly always the last. */
+    /* The requested one is nearly always the last. */
     for (struct list *it = s->segments.prev; it != &s->segments; it = it->prev) {
         struct segment *seg = list_entry(it, struct segment, node);
         if (seg->no == no)
@@ -65,18 +65,18 @@ uint64_t segment_disk_bytes(const struct segment *seg)
     return segment_stat_fd(seg->fd, &st, NULL) == 0 ? st.size : seg->size;
 }
 
-/* The kernel grants a read lease on a file only while nobody has it open for writing. It is given
- * back at once: whoever opens the file in between waits for that long. Refused to those who do not
- * own the file and may not override that (CAP_LEASE). */
+/* The kernel grants a read lease on a file only while no process has it open for writing. The lease
+ * is released at once; a process that opens the file in between waits that long. Refused to
+ * processes that do not own the file and lack CAP_LEASE. */
 enum segment_writers segment_writers(const struct segment *seg)
 {
     if (fcntl(seg->fd, F_SETLEASE, F_RDLCK) < 0)
         return errno == EAGAIN ? WRITERS_SOME : WRITERS_UNKNOWN;
-    (void)fcntl(seg->fd, F_SETLEASE, F_UNLCK); /* it is ours, so it can be given back */
+    (void)fcntl(seg->fd, F_SETLEASE, F_UNLCK); /* it is ours, so it can be released */
     return WRITERS_NONE;
 }
 
-void segment_complain(struct segment *seg, const struct err *e)
+void segment_log_error(struct segment *seg, const struct err *e)
 {
     struct reader *r = seg->stream->reader;
 
@@ -106,12 +106,12 @@ void segment_unreadable(struct segment *seg, int error)
     struct err e = {0};
 
     (void)err_sys(&e, error, "read");
-    segment_complain(seg, &e);
+    segment_log_error(seg, &e);
     if (error == ESTALE && seg->path)
         segment_close(seg);
 }
 
-/* Whoever compresses may not be done, where he does not rename the file when it is whole. */
+/* The compressor may still be writing, unless it renames the file when it is complete. */
 static bool still_written(struct segment *seg)
 {
     uint64_t now = loop_now(seg->stream->reader->loop), size = segment_disk_bytes(seg);
@@ -178,7 +178,7 @@ ssize_t segment_read(struct segment *seg, void *into, size_t n, uint64_t off)
         got = packed_read(seg->packed, into, n < left ? n : (size_t)left, off);
         if (!seg->checked || packed_stamp(seg->fd) == seg->stamp)
             return got;
-        seg->checked = false; /* damaged, or mended, while it is read: these bytes may be mixed */
+        seg->checked = false; /* damaged, or repaired, while it is read: these bytes may be mixed */
         errno = EAGAIN;
         return -1;
     }
@@ -197,7 +197,7 @@ void segment_read_prefix(struct segment *seg)
         return;
     got = segment_read(seg, bytes, sizeof(bytes), 0);
     if (got <= (ssize_t)seg->id.prefix_len || !segment_begins_with(&seg->id, bytes, (size_t)got))
-        return; /* all is known; or it is another file, which whoever reads it has to find out */
+        return; /* all is known; or it is another file, which its reader must detect */
     seg->id.prefix_len = (uint32_t)got;
     seg->id.prefix_hash = hash_stable(bytes, (size_t)got);
 }
@@ -216,7 +216,7 @@ void segment_settle_id(struct segment *seg)
     if (lf >= 0)
         first = str_head(first, (size_t)lf);
     if (space <= 0 || !decode_time_valid(str_head(first, (size_t)space)))
-        return; /* its lines may well begin as another file's do */
+        return; /* its lines may begin like another file's */
     parts[0] = hash_stable(first.p, first.len);
     parts[1] = identity_key(seg->stream->identity);
     seg->id_hash = hash_stable(parts, sizeof(parts));

@@ -1,7 +1,7 @@
 /*
- * statx(2) and what comes of it. Called when a segment is found, opened or resumed, never per line.
- * A file that cannot be looked at is an error, not a different file: deciding what that means is
- * the caller's.
+ * statx(2) and its results. Called when a segment is found, opened or resumed, never per line. A
+ * file that cannot be examined is an error, not a different file: the caller decides what that
+ * means.
  */
 #include "streams/segment_id.h"
 

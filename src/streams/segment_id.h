@@ -1,8 +1,7 @@
 /*
- * Which file is this? An inode number alone says nothing: ext4 hands it out again at once. So:
- * device, inode, birth time where the file system has one, and a hash of the first bytes. Two looks
- * at one file compare equal for as long as it is that file, across renames, growth and restarts of
- * the daemon.
+ * The identity of a file. An inode number alone is not enough: ext4 reuses it at once. So: device,
+ * inode, birth time where the file system has one, and a hash of the first bytes. Two looks at one
+ * file compare equal as long as it is that file, across renames, growth and restarts of the daemon.
  */
 #ifndef STREAMS_SEGMENT_ID_H
 #define STREAMS_SEGMENT_ID_H

@@ -1,7 +1,7 @@
 /*
- * Opening segments, and knowing whether the file behind a name is the one that was meant. A file
- * that cannot be opened now (rights, I/O errors, no descriptors left) is tried again; only a file
- * without a name and without a descriptor is gone. Called by cursors; reads no content.
+ * Opening segments, and checking whether the file at a path is the intended one. A file that cannot
+ * be opened now (permissions, I/O errors, no descriptors left) is retried; only a file without a
+ * name and without a descriptor is gone. Called by cursors; reads no content.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +16,11 @@
 #include "streams/packed.h"
 #include "streams/sibling.h"
 
-#define RETRY_SOON_MS 50    /* a name that is about to change, or no descriptor left */
-#define RETRY_LATER_MS 1000 /* rights, I/O errors */
-#define RETRY_MAX_MS 5000   /* each further time twice as long, up to this */
+#define RETRY_SOON_MS 50    /* a rename in progress, or no descriptor left */
+#define RETRY_LATER_MS 1000 /* permissions, I/O errors */
+#define RETRY_MAX_MS 5000   /* doubled with each retry, up to this */
 
-/* The path has no symlinks by contract; one that turns up now was put there by somebody. */
+/* The path has no symlinks by contract; a later one was planted. */
 static int open_plain(const char *path)
 {
     const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
@@ -60,7 +60,7 @@ bool segment_is_unreadable(const struct segment *seg)
     return seg->path && !sibling_readable(str_of(seg->path));
 }
 
-/* Some compressions are not read here. What is lost with it is at least as long as the file. */
+/* Some compressions are unsupported. The loss is at least as long as the file. */
 static int give_up_unreadable(struct segment *seg)
 {
     struct segment_stat st;
@@ -70,7 +70,7 @@ static int give_up_unreadable(struct segment *seg)
     return give_up(seg, gap_reason_text(GAP_COMPRESSED));
 }
 
-/* It lags behind as much as there is, whether it can be read or not. */
+/* Its lag includes all of it, readable or not. */
 static void look_from_outside(struct segment *seg)
 {
     struct segment_stat st;
@@ -80,7 +80,7 @@ static void look_from_outside(struct segment *seg)
         seg->size = st.size;
 }
 
-/* Is <fd> the file that was meant? Takes the descriptor over either way. */
+/* Checks that <fd> is the intended file. Takes the descriptor over either way. */
 static int adopt(struct segment *seg, int fd)
 {
     struct reader *r = seg->stream->reader;
@@ -88,20 +88,19 @@ static int adopt(struct segment *seg, int fd)
     struct err e = {0};
 
     if (segment_stat_fd(fd, &st, &e) < 0) {
-        segment_complain(seg, &e);
+        segment_log_error(seg, &e);
         (void)close(fd);
         return later(seg, RETRY_LATER_MS);
     }
     if (!st.regular || !segment_id_same_inode(&st.id, &seg->id)) {
-        (void)close(fd); /* the name belongs to another file by now; the new name is on its way */
+        (void)close(fd); /* the path has another file by now; a rename will be reported */
         return later(seg, RETRY_SOON_MS);
     }
     if (is_compressed(seg))
         seg->packed = packed_open(fd);
     if (!seg->packed)
         seg->size = st.size;
-    else if (!seg->seen) /* else it is known from when it was not compressed yet, or from the last
-                            look */
+    else if (!seg->seen) /* otherwise known from before its compression, or from the last look */
         seg->size = packed_guess_size(fd, st.size);
     seg->fd = fd;
     seg->retry_ms = 0;
@@ -119,7 +118,7 @@ static bool out_of_descriptors(int error)
     return error == EMFILE || error == ENFILE;
 }
 
-/* As open_plain(), within the files' share of the descriptors. */
+/* Like open_plain(), within the files' share of the descriptors. */
 static int open_within_share(struct reader *r, const char *path, int *error)
 {
     int fd;
@@ -136,7 +135,7 @@ static int open_within_share(struct reader *r, const char *path, int *error)
     return fd;
 }
 
-/* What is open goes only when the other is had: nothing else may have the bytes. */
+/* The open file is closed only after the other one was opened: no other may have the bytes. */
 int segment_open_packed(struct segment *seg)
 {
     struct segment_stat st;
@@ -148,7 +147,7 @@ int segment_open_packed(struct segment *seg)
         return error;
     if (seg->unpackable) {
         (void)close(fd); /* nothing was read or written */
-        return EAGAIN;   /* the name is another file's; the new name is on its way */
+        return EAGAIN;   /* the path has another file; a rename will be reported */
     }
     segment_close(seg);
     (void)adopt(seg, fd); /* or it is opened again when it is read */
@@ -180,11 +179,11 @@ int segment_ensure_open(struct segment *seg)
     if (fd >= 0)
         return adopt(seg, fd);
     if (error == ENOENT)
-        segment_set_readable(seg); /* as far as one can tell: it has gone, or another name */
+        segment_set_readable(seg); /* it seems to be deleted or renamed */
     if (error == ENOENT || out_of_descriptors(error))
         return later(seg, RETRY_SOON_MS);
     (void)err_sys(&e, error, "open");
-    segment_complain(seg, &e);
+    segment_log_error(seg, &e);
     look_from_outside(seg);
     return later(seg, RETRY_LATER_MS);
 }

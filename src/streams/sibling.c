@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-#define NUMBER_DIGITS 7 /* a number of more digits is a date or a time */
+#define NUMBER_DIGITS 7 /* more digits are a date or a time */
 #define DATE_DIGITS 8
 #define DIGITS_MAX 20
 #define EPOCH_MIN 100000000U   /* a time in seconds has 9 digits at least ... */
@@ -65,8 +65,8 @@ static bool date(const char *digits, size_t n, uint64_t *seconds)
     return true;
 }
 
-/* The digits of <s>, which may have single separators between them; their number, 0 = that it is
- * not. */
+/* The digits of <s>, which may have single separators between them; their number, 0 = other
+ * characters. */
 static size_t digits_of(struct str s, char digits[DIGITS_MAX], bool *separated)
 {
     size_t n = 0;

@@ -1,6 +1,5 @@
 /*
- * The names that a log file gets when it is rotated and compressed: what stands behind the name of
- * the live one.
+ * The names of rotated and compressed log files: the suffix after the name of the live one.
  *
  *   ""                          the live file
  *   ".3"                        docker, logrotate: the higher, the older
@@ -9,8 +8,8 @@
  *   "-1795000000", "-20261120-1795000000"
  *                               logrotate's dateext, with "-" or "." before it
  *
- * Each of the rotated ones also with ".gz", or with the extension of a compression that cannot be
- * read here. Looks at no file.
+ * Each of the rotated ones also with ".gz", or with the extension of an unsupported compression.
+ * Opens no file.
  */
 #ifndef STREAMS_SIBLING_H
 #define STREAMS_SIBLING_H
@@ -32,7 +31,7 @@ struct sibling {
 
 /* False when <suffix> is none of these. */
 bool sibling_parse(struct str suffix, struct sibling *out);
-/* By the file's name: it is not compressed, or in a way that is read here. */
+/* By the file's name: not compressed, or in a supported way. */
 bool sibling_readable(struct str name);
 
 #endif

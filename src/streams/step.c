@@ -1,7 +1,7 @@
 /*
- * What the steps of cursor_read() have in common, whatever kind of file they read: handing a record
- * to the sink, going on to the next segment, and what it comes to when there is none, or when
- * something could not be read or taken.
+ * Shared by the steps of cursor_read(), for all kinds of files: passing a record to the sink,
+ * moving to the next segment, and the result when there is none, or when something could not be
+ * read or taken.
  */
 #include "base/clock.h"
 #include "loop/loop.h"
@@ -11,7 +11,7 @@
 
 void cursor_move_to(struct cursor *c, const struct segment *seg)
 {
-    c->at_end = false; /* it came later than the cursor, so all of it is wanted */
+    c->at_end = false; /* it is newer than the cursor, so all of it is wanted */
     c->sent.pos = (struct position){seg->no, seg->gen, 0};
     c->sent.skip_line = c->sent.open_line = false;
     c->sent.marker_len = 0;
@@ -34,7 +34,7 @@ int cursor_end_of_all(const struct cursor *c)
     return c->late || (c->stream->finished && !late_left(c)) ? READ_END : READ_DRY;
 }
 
-/* It was there when <c> began, and is older than what is wanted. */
+/* It existed when <c> began, and is older than what is wanted. */
 static bool is_unwanted(const struct cursor *c, const struct record *r)
 {
     return c->sent.old && r->time.len && position_before(&c->sent.pos, &c->since_end) &&
@@ -59,7 +59,7 @@ int cursor_emit(struct cursor *c, struct record *r, struct record_sink *sink)
     c->sent.old = false;
     c->sent.cut += cut;
     if (c->original)
-        return 0; /* counted when it was read first */
+        return 0; /* counted when it was first read */
     rd->stats.records++;
     if (r->flags & RECORD_RAW)
         rd->stats.raw++;

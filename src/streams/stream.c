@@ -1,5 +1,5 @@
 /*
- * Streams: the list of segments and who still needs them. See stream.h for the picture and the
+ * Streams: the list of segments and who still needs them. stream.h has the drawing and the
  * invariants.
  */
 #include "streams/cursor_internal.h"
@@ -21,7 +21,7 @@ void reader_init(struct reader *r, struct loop *loop, size_t max_line, uint64_t 
                          .open_share = OPEN_FILES_MAX,
                          .open_max = OPEN_FILES_MAX};
     r->chunk = xmalloc(MARKER_SIZE + READ_CHUNK);
-    /* A line of the file is its message and what the runtime puts around it. */
+    /* A line of the file is its message and the runtime's prefix. */
     buf_init(&r->big, max_line + READ_CHUNK);
     buf_init(&r->side, max_line + READ_CHUNK);
     buf_init(&r->join, max_line + READ_CHUNK);
@@ -52,8 +52,8 @@ struct stream *stream_create(struct reader *r, uint64_t id, struct identity *ide
     return s;
 }
 
-/* What the runtime wrote after everybody had left: rotation should not do this, so say it when it
- * does. */
+/* Bytes that the runtime wrote after all cursors had left. Rotation should not do this, so it is
+ * logged. */
 static void check_late_bytes(struct segment *seg)
 {
     struct segment_stat st;
@@ -125,7 +125,7 @@ void stream_journal_add(struct stream *s, uint32_t no, char *path, int fd,
     seg->fd = fd;
     seg->lent = fd >= 0;
     if (s->was_read && list_empty(&s->cursors))
-        stream_trim(s); /* else what nobody reads here would be held for good */
+        stream_trim(s); /* otherwise a segment without a reader would be kept forever */
     stream_grew(s);
 }
 
@@ -163,19 +163,19 @@ void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct 
 {
     struct segment *seg;
 
-    stream_measure(s); /* what was written to the last one before this one was made */
+    stream_measure(s); /* what was written to the last one before this one was created */
     seg = segment_create(s, no, path, id);
     seg->restart = restart;
     if (!seg->path)
         segment_lost(seg, NULL);
-    /* Opened now rather than when its turn comes: until then it could be deleted. */
+    /* Opened now rather than when its turn comes: it could be deleted until then. */
     if (!list_empty(&s->cursors))
         (void)segment_ensure_open(seg);
     stream_grew(s);
 }
 
-/* <named>: the file that <seg> holds open can still be found under some name, which its .gz, whose
- * name and id <seg> has by then, is not. */
+/* <named>: the file that <seg> has open still has some name. The name and id of <seg> are those of
+ * its .gz by then. */
 static void set_nameless(struct segment *seg, bool named)
 {
     struct reader *r = seg->stream->reader;
@@ -184,7 +184,7 @@ static void set_nameless(struct segment *seg, bool named)
         return;
     seg->nameless = !named;
     r->pinned++;
-    r->stats.acks++; /* from now on a crash would lose it: the state is to say how much there is */
+    r->stats.acks++; /* from now on a crash would lose it: the state records how much there is */
 }
 
 void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct segment_id *id)
@@ -201,7 +201,7 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
     seg->unpackable = false;
     seg->retry_at = 0;
     seg->retry_ms = 0;
-    if (path) { /* what is open stays open; when it is opened again, it is this file */
+    if (path) { /* what is open stays open; when it is reopened, it is this file */
         seg->id.dev = id->dev;
         seg->id.ino = id->ino;
         seg->id.btime_ns = id->btime_ns;
@@ -210,14 +210,14 @@ void stream_segment_path(struct stream *s, uint32_t no, char *path, const struct
         segment_lost(seg, NULL);
     } else if (seg->fd < 0) {
         if (path && !list_empty(&s->cursors))
-            (void)segment_ensure_open(seg); /* while it is there: nobody may read for hours */
-        stream_grew(s);                     /* those who wait to open it look again */
+            (void)segment_ensure_open(seg); /* while it exists: it may not be read for hours */
+        stream_grew(s);                     /* those that wait to open it retry */
     }
     stream_trim(s);
 }
 
-/* Was it written anew? Told by what some cursor read before its place; without one, by the first
- * bytes. What cannot be read says nothing. */
+/* Was it overwritten? Detected by the bytes before some cursor's place, or without one by the first
+ * bytes. An unreadable file does not count. */
 static bool was_rewritten(struct segment *seg)
 {
     char bytes[MARKER_SIZE];
@@ -246,7 +246,7 @@ static bool has_unread(const struct segment *seg)
     return false;
 }
 
-/* Is the name of <seg> no more? Then it is forgotten. */
+/* If the name of <seg> is gone, forgets it. */
 static bool name_is_gone(struct segment *seg)
 {
     if (!seg->path || access(seg->path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
@@ -256,7 +256,7 @@ static bool name_is_gone(struct segment *seg)
     return true;
 }
 
-/* Which files have no name any more: of a whole directory that went, nobody has told. */
+/* Finds files without a name: the removal of a whole directory is not reported. */
 static void look_for_names(struct stream *s)
 {
     struct segment_stat st;
@@ -264,7 +264,8 @@ static void look_for_names(struct stream *s)
     list_for_each (it, &s->segments) {
         struct segment *seg = list_entry(it, struct segment, node);
 
-        /* Of one that is not open the control thread tells: it may be between two names. */
+        /* Those that are not open are reported by the control thread: they may be between two
+         * names. */
         if (seg->lent || seg->gone || seg->fd < 0 ||
             (segment_stat_fd(seg->fd, &st, NULL) == 0 && st.linked))
             continue;
@@ -273,9 +274,8 @@ static void look_for_names(struct stream *s)
     }
 }
 
-/* What is seen of a file counts at once: should it be truncated before it is read, so much was lost
- * at least. A file of the size that it had can be another one, too: truncated and filled again
- * between two looks. */
+/* A file's size counts at once: if it is truncated before it is read, at least that much was lost.
+ * A file of the same size can be another one, too: truncated and filled again between two looks. */
 void stream_measure(struct stream *s)
 {
     struct segment_stat st;
@@ -322,8 +322,8 @@ void stream_grew(struct stream *s)
         stream_trim(s);
 }
 
-/* Of a stream that is finished nobody tells any more: a file that is not open and has no name now
- * will not get another one. */
+/* A finished stream gets no more reports: a file that is not open and has no name now will not get
+ * another one. */
 static void lose_what_is_gone(struct stream *s)
 {
     list_for_each (it, &s->segments) {
@@ -360,7 +360,7 @@ bool cursor_holds(const struct cursor *c, const struct segment *seg)
     return c->late && !c->resume ? c->late == seg->no : mark_low(&c->acked) <= seg->no;
 }
 
-/* Has <c> confirmed all <size> bytes of <seg>, the last one? */
+/* True when <c> has confirmed all <size> bytes of <seg>, the last one. */
 static bool has_confirmed(const struct cursor *c, const struct segment *seg, uint64_t size)
 {
     const struct mark *m = &c->acked;
@@ -370,9 +370,9 @@ static bool has_confirmed(const struct cursor *c, const struct segment *seg, uin
             m->pos.off >= size && mark_low(m) == seg->no && !m->part[0].seg && !m->part[1].seg);
 }
 
-/* <seg> is the last one, and has no name any more: when every cursor has confirmed it and nobody
- * can write to it, it is of no use. While it is open, the kernel does not tell that its directory
- * was removed. */
+/* <seg> is the last one, and has no name any more. When every cursor has confirmed it and no
+ * process can write to it, it is not needed. While it is open, the kernel does not report that its
+ * directory was removed. */
 static void close_confirmed(struct segment *seg)
 {
     struct segment_stat st;
@@ -386,7 +386,7 @@ static void close_confirmed(struct segment *seg)
     if (segment_writers(seg) == WRITERS_SOME)
         return;
     segment_close(seg);
-    seg->gone = !seg->path; /* else that is its .gz, or its new name is on the way */
+    seg->gone = !seg->path; /* otherwise that is its .gz, or its new name will be reported */
 }
 
 static bool is_pinned(const struct segment *seg)
@@ -397,8 +397,8 @@ static bool is_pinned(const struct segment *seg)
     return false;
 }
 
-/* Every cursor is past <seg>. */
-static void let_go(struct segment *seg, bool read)
+/* Releases <seg>: every cursor has passed it. */
+static void release(struct segment *seg, bool read)
 {
     struct stream *s = seg->stream;
     bool journal = seg->codec == CODEC_JOURNAL;
@@ -424,9 +424,9 @@ void stream_trim(struct stream *s)
         struct segment *seg = list_entry(it, struct segment, node);
 
         if (seg != last && !seg->recalled && !is_pinned(seg))
-            let_go(seg, read);
+            release(seg, read);
     }
-    /* The last one stays: it is where new cursors begin. */
+    /* The last one stays: new cursors begin there. */
     if (!read)
         segment_close(last);
     else if (last->nameless)

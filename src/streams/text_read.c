@@ -1,9 +1,9 @@
 /*
- * Reading on from a cursor in a log file: pread, find the lines, decode, join, hand each record to
- * the sink, and move `sent` behind what the sink took. This is the hot path: one pread per
- * READ_CHUNK, one memchr per line, nothing allocated, nothing copied but joined lines. The bytes
- * just before `sent` are read again with each chunk and compared, so a file that was truncated and
- * has grown past the cursor is noticed at no cost.
+ * Reading from a cursor in a log file: pread, find the lines, decode, join, pass each record to the
+ * sink, and move `sent` behind what the sink took. This is the hot path: one pread per READ_CHUNK,
+ * one memchr per line, nothing allocated, nothing copied except joined lines. The bytes just before
+ * `sent` are read again with each chunk and compared, so a file that was truncated and has grown
+ * past the cursor is detected at no cost.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,8 +13,7 @@
 #include "loop/loop.h"
 #include "streams/cursor_internal.h"
 
-/* A look into a segment: <len> bytes that start at offset <base>, where the cursor's `sent` stands.
- */
+/* A window of a segment: <len> bytes that start at offset <base>, the cursor's `sent`. */
 struct view {
     struct segment *seg;
     const char *p;
@@ -30,8 +29,8 @@ static int unreadable(struct cursor *c, struct segment *seg, int error)
     return STEP_UNREADABLE;
 }
 
-/* <n> bytes (and the marker before them) into <into>, which has room for both. STEP_ON = <v> is
- * filled in. */
+/* Reads <n> bytes (and the marker before them) into <into>, which has room for both. STEP_ON = <v>
+ * is set. */
 static int look(struct cursor *c, struct segment *seg, char *into, size_t n, struct view *v)
 {
     uint64_t off = c->sent.pos.off;
@@ -66,7 +65,7 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
     return STEP_ON;
 }
 
-/* `sent` moves to <off>, which lies in <v>. */
+/* Moves `sent` to <off>, which is inside <v>. */
 static void advance(struct cursor *c, const struct view *v, uint64_t off)
 {
     size_t past = (size_t)(off - v->base) + v->before;
@@ -81,7 +80,8 @@ static void advance(struct cursor *c, const struct view *v, uint64_t off)
     c->sent.pos.off = off;
 }
 
-/* One line of the file, that ends before <next>. -1 = cursor_not_taken(), and nothing has changed. */
+/* Takes one line of the file that ends before <next>. -1 = cursor_not_taken(), and nothing has
+ * changed. */
 static int take_line(struct cursor *c, struct segment *seg, struct str line, uint64_t next,
                      unsigned flags, struct record_sink *sink)
 {
@@ -89,7 +89,7 @@ static int take_line(struct cursor *c, struct segment *seg, struct str line, uin
     enum codec codec;
     const struct partial *part = c->sent.part;
 
-    /* First, for it decodes other lines into the same scratch buffer. */
+    /* First, because it decodes other lines into the same scratch buffer. */
     for (unsigned fd = 0; fd < 2; fd++)
         if (part[fd].seg && join_span(c, &part[fd]) > JOIN_SPAN_MAX &&
             join_flush(c, (enum record_fd)fd, RECORD_CUT, sink) < 0)
@@ -100,7 +100,7 @@ static int take_line(struct cursor *c, struct segment *seg, struct str line, uin
         segment_settle_id(seg);
     r.segment = seg->id_hash;
     r.offset = c->sent.pos.off;
-    if (codec == CODEC_UNKNOWN) /* no piece of a line, so it stands between those that are */
+    if (codec == CODEC_UNKNOWN) /* not a piece of a line, so it stands between pieces */
         return join_end(c, sink) < 0 ? -1 : cursor_emit(c, &r, sink);
     seg->codec = codec;
     if ((r.flags & RECORD_PARTIAL) || part[r.fd].seg || part[r.fd].skipping)
@@ -108,7 +108,7 @@ static int take_line(struct cursor *c, struct segment *seg, struct str line, uin
     return cursor_emit(c, &r, sink);
 }
 
-/* NULs stand at `sent`, where a line should begin: goes on at <off> behind them. */
+/* Skips NULs at `sent`, where a line should begin, up to <off>. */
 static int pass_hole(struct cursor *c, struct segment *seg, uint64_t off, struct record_sink *sink)
 {
     if (join_end(c, sink) < 0)
@@ -122,12 +122,12 @@ static int pass_hole(struct cursor *c, struct segment *seg, uint64_t off, struct
     seg->stream->reader->stats.hole_bytes += off - c->sent.pos.off;
     c->sent.pos.off = off;
     c->sent.marker_len = 0;
-    c->sent.open_line = true; /* an LF behind it is part of it */
+    c->sent.open_line = true; /* an LF after it is part of it */
     c->idle_since = 0;
     return 0;
 }
 
-/* The head of a line that has lost its end to a hole. What is no line yet is part of the hole. */
+/* The head of a line that has lost its end to a hole. What cannot be a line is part of the hole. */
 static int take_torn(struct cursor *c, struct segment *seg, struct str head, uint64_t next,
                      struct record_sink *sink)
 {
@@ -143,8 +143,8 @@ static int take_torn(struct cursor *c, struct segment *seg, struct str head, uin
     return take_line(c, seg, head, next, RECORD_CUT, sink);
 }
 
-/* <line>, which has NULs in it and stands at `sent`. Returns how many of its bytes were taken, with
- * its LF; -1 = cursor_not_taken(). */
+/* Takes <line>, which contains NULs and is at `sent`. Returns the bytes taken, with its LF; -1 =
+ * cursor_not_taken(). */
 static ptrdiff_t take_holed(struct cursor *c, struct segment *seg, struct str line,
                             struct record_sink *sink)
 {
@@ -164,7 +164,7 @@ static ptrdiff_t take_holed(struct cursor *c, struct segment *seg, struct str li
     return (ptrdiff_t)n + 1;
 }
 
-/* All whole lines of <v>. Moves `sent`; true = cursor_not_taken(). */
+/* Takes all complete lines of <v>. Moves `sent`; true = cursor_not_taken(). */
 static bool take_lines(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
     const char *p = v->p, *end = v->p + v->len, *nl;
@@ -198,8 +198,8 @@ static bool take_lines(struct cursor *c, const struct view *v, struct record_sin
     return full;
 }
 
-/* A line longer than all we look at: its head is sent, the rest passed over up to its LF, or up to
- * the next line, where it has lost its end to a hole. */
+/* An over-long line: its head is sent, the rest skipped up to its LF, or up to the next line, where
+ * it has lost its end to a hole. */
 static int take_head(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
     struct str bytes = str_make(v->p, v->len);
@@ -251,7 +251,7 @@ static int wait_for_rest(struct cursor *c, const struct view *v, struct record_s
     return join_flush_both(c, sink) < 0 ? cursor_not_taken(c) : READ_DRY;
 }
 
-/* STEP_ON: nothing more is to come of <seg>, as far as <c> has to do with it. */
+/* STEP_ON: nothing more is to come of <seg> for <c>. */
 static int may_end(struct cursor *c, struct segment *seg, const struct segment *next, uint64_t end)
 {
     if (c->late)
@@ -261,8 +261,7 @@ static int may_end(struct cursor *c, struct segment *seg, const struct segment *
     return c->stream->finished ? STEP_ON : READ_DRY;
 }
 
-/* Everything there is was taken, but for a tail without LF in <v>. STEP_AGAIN = there is another
- * segment. */
+/* All was taken, except a tail without LF in <v>. STEP_AGAIN = there is another segment. */
 static int at_end(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
     struct segment *seg = v->seg, *next = c->late ? NULL : segment_next(seg);
@@ -296,7 +295,7 @@ static int at_end(struct cursor *c, const struct view *v, struct record_sink *si
     return STEP_AGAIN;
 }
 
-/* Looks again with room for a whole line of MAX_LINE. */
+/* Reads again with room for a whole line of MAX_LINE. */
 static int look_further(struct cursor *c, struct segment *seg, struct view *v)
 {
     struct buf *big = &seg->stream->reader->big;
@@ -308,8 +307,8 @@ static int look_further(struct cursor *c, struct segment *seg, struct view *v)
     return look(c, seg, big->p, n, v);
 }
 
-/* What was begun before the truncation, in an older file, goes as far as it got; else the next
- * line would be taken for its end. */
+/* A line begun before the truncation, in an older file, is sent as it is; otherwise the next line
+ * would be taken for its end. */
 static int end_cut_short(struct cursor *c, struct record_sink *sink)
 {
     if (join_end(c, sink) < 0)
@@ -318,8 +317,7 @@ static int end_cut_short(struct cursor *c, struct record_sink *sink)
     return STEP_ON;
 }
 
-/* Of a compressed file only what can be trusted is read: what it is to know that, and what comes of
- * the rest. */
+/* Of a compressed file only what can be trusted is read: finds that out, and declares the rest. */
 static int check(struct cursor *c, struct segment *seg, struct record_sink *sink)
 {
     struct view v = {.seg = seg, .p = "", .base = c->sent.pos.off, .eof = true};
@@ -356,7 +354,7 @@ int text_step(struct cursor *c, struct segment *seg, size_t max_bytes, struct re
         uint64_t end = hole_end(seg, v.base, str_make(v.p, v.len));
 
         return pass_hole(c, seg, end, sink) < 0 ? cursor_not_taken(c)
-                                                : READ_MORE; /* it may go on */
+                                                : READ_MORE; /* it may continue */
     }
     if (v.len && !memchr(v.p, '\n', v.len) && !v.eof) {
         if (c->sent.skip_line) {

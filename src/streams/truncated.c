@@ -1,5 +1,4 @@
-/* A file turns out to be another than it was, truncated or written anew: its cursors begin again at
- * its start. */
+/* A file was truncated or overwritten: its cursors start again at its first byte. */
 #include "base/log.h"
 #include "streams/cursor_internal.h"
 
@@ -8,7 +7,7 @@ static void start_again(struct mark *m, struct segment *seg)
     bool here = m->pos.seg == seg->no;
 
     if (here && m->pos.off && mark_fits(m, seg)) {
-        m->pos.gen = seg->gen; /* it has read of what is there now: another had not */
+        m->pos.gen = seg->gen; /* it has read the present content; others have not */
         return;
     }
     for (unsigned fd = 0; fd < 2; fd++)
@@ -22,8 +21,8 @@ static void start_again(struct mark *m, struct segment *seg)
     m->marker_len = 0;
 }
 
-/* Has somebody read of the new contents, before the truncation was noticed? Then nobody knows how
- * much there was of the old. */
+/* True when a cursor has read new content before the truncation was noticed. Then the old size is
+ * unknown. */
 static bool new_was_read(struct segment *seg)
 {
     list_for_each (it, &seg->stream->cursors) {
@@ -47,7 +46,7 @@ void segment_truncated(struct segment *seg)
     seg->gen++;
     seg->size = seg->sure = 0;
     seg->id_settled = false;
-    seg->id.prefix_len = 0; /* of what it was */
+    seg->id.prefix_len = 0; /* of the old content */
     list_for_each (it, &seg->stream->cursors) {
         struct cursor *c = list_entry(it, struct cursor, stream_node);
 
