@@ -15,15 +15,15 @@
 
 static const struct {
     enum format format;
+    bool offered; /* by format= */
     const char *name;
     char *(*lay_out)(struct formatter *f, const struct identity *id);
-    bool offered; /* by format= */
 } formats[] = {
-    {FORMAT_RFC5424, "rfc5424", format_rfc5424_lay_out, true},
-    {FORMAT_JSON, "json", format_json_lay_out, true},
-    {FORMAT_RAW, "raw", format_raw_lay_out, true},
-    {FORMAT_GELF, "gelf", format_gelf_lay_out, true},
-    {FORMAT_ELASTIC, "elastic", format_elastic_lay_out, false},
+    {FORMAT_RFC5424, true, "rfc5424", format_rfc5424_lay_out},
+    {FORMAT_JSON, true, "json", format_json_lay_out},
+    {FORMAT_RAW, true, "raw", format_raw_lay_out},
+    {FORMAT_GELF, true, "gelf", format_gelf_lay_out},
+    {FORMAT_ELASTIC, false, "elastic", format_elastic_lay_out},
 };
 
 static struct str field(struct str s, size_t *sum)
