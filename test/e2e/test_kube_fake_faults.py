@@ -305,7 +305,7 @@ def test_K07_the_api_is_down_at_the_start(api, kube, web, oracle):
     api.stop()
     web.container.write(oracle.source("a").take(100))
     d = kube()
-    wait_for(lambda: d.log_lines("cannot watch, trying on resource=pods"), WAIT, "the trouble")
+    wait_for(lambda: d.log_lines("watch failed, will retry resource=pods"), WAIT, "the trouble")
     assert d.metric("logtrain_pending_streams") == 1
     web.container.write(oracle.source("b").take(100))
     api.start()
@@ -327,7 +327,7 @@ def test_K07_the_api_goes_down_later(api, kube, web, oracle, syslog_tcp):
     wait_for(lambda: (web.container.write([b"after"]), other.count())[1] > 0, WAIT, "the change")
     watching(d)
     assert d.metric("logtrain_kubernetes_lists_total", resource="deployments") == 1
-    assert d.log_lines("watching again resource=deployments")
+    assert d.log_lines("watch restored resource=deployments")
 
 
 BIG = {"huge": {"metadata": {"name": "huge", "namespace": "shop", "uid": "u-huge", "annotations": {"x": "y" * (5 << 20)}}},
