@@ -109,6 +109,8 @@ int route_pattern_check(struct str pattern, struct err *e);
  * `scheme://` follow (docs/formats.md#drain-lists). Cuts the first off <*rest>, trimmed; empty
  * parts are skipped. False at the end. */
 bool drain_list_next(struct str *rest, struct str *url);
+/* Whether <url> is one of <list>, byte for byte. */
+bool drain_list_has(struct str list, struct str url);
 /* Copies the usable part of a workload's list to <out>: OWNER_DRAINS_MAX URLs, and one more that is
  * refused as one too many. -1 when it does not fit. */
 int drain_list_cut(struct str list, struct buf *out);

@@ -53,6 +53,16 @@ bool drain_list_next(struct str *rest, struct str *url)
     return false;
 }
 
+bool drain_list_has(struct str list, struct str url)
+{
+    struct str one;
+
+    while (drain_list_next(&list, &one))
+        if (str_eq(one, url))
+            return true;
+    return false;
+}
+
 int drain_list_cut(struct str list, struct buf *out)
 {
     struct str url;

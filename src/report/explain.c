@@ -130,16 +130,6 @@ static unsigned add_cursors(struct page *p, struct origin *o, const struct drain
 
 /* ---- annotations ---- */
 
-static bool lists(const struct kube_drains *d, struct str url)
-{
-    struct str rest = d->list, one;
-
-    while (drain_list_next(&rest, &one))
-        if (str_eq(one, url))
-            return true;
-    return false;
-}
-
 static void add_annotation(void *arg, const struct kube_workload *w, bool known)
 {
     struct page *p = arg;
@@ -148,7 +138,7 @@ static void add_annotation(void *arg, const struct kube_workload *w, bool known)
     for (unsigned i = 0; i < w->ndrains; i++) {
         const struct kube_drains *d = &w->drains[i];
 
-        if (!lists(d, p->url))
+        if (!drain_list_has(d->list, p->url))
             continue;
         (void)buf_addf(&p->out, "    %-9s annotation of %s ", "from", d->kind);
         add_plain(p, d->name);

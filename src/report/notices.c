@@ -45,16 +45,6 @@ struct telling {
     unsigned ntold;
 };
 
-static bool lists(const struct kube_drains *d, struct str url)
-{
-    struct str rest = d->list, one;
-
-    while (drain_list_next(&rest, &one))
-        if (str_eq(one, url))
-            return true;
-    return false;
-}
-
 /* A namespace has no UID here, so its name identifies it. */
 static bool was_told(struct telling *t, const struct kube_workload *w, const struct kube_drains *d)
 {
@@ -75,7 +65,8 @@ static void tell_workload(void *arg, const struct kube_workload *w, bool known)
 
     (void)known;
     for (unsigned i = 0; i < w->ndrains && t->ntold < ARRAY_LEN(t->told); i++)
-        if (lists(&w->drains[i], str_of(t->spec->text)) && !was_told(t, w, &w->drains[i]))
+        if (drain_list_has(w->drains[i].list, str_of(t->spec->text)) &&
+            !was_told(t, w, &w->drains[i]))
             kube_events_post(t->n->events, w, &w->drains[i], t->warning, t->reason, t->text);
 }
 

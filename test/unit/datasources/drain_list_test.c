@@ -43,6 +43,8 @@ static void lists_are_split(void **state)
             if (!vectors[i].want[n] || !str_eq(url, str_of(vectors[i].want[n])))
                 print_error("'%s': part %zu is '%.*s'\n", vectors[i].list, n, STR_ARG(url));
             assert_true(vectors[i].want[n] && str_eq(url, str_of(vectors[i].want[n])));
+            assert_true(drain_list_has(str_of(vectors[i].list), url));
+            assert_false(drain_list_has(str_of(vectors[i].list), str_head(url, url.len - 1)));
         }
         assert_null(vectors[i].want[n]);
     }
