@@ -332,6 +332,17 @@ int url_place(struct buf *out, const struct url *u)
     return buf_add_str(out, path);
 }
 
+int url_decode(struct str raw, struct buf *out)
+{
+    while (raw.len) {
+        int c = next_decoded(&raw);
+
+        if (c < 0 || buf_add_ch(out, (char)c) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int url_query_next(struct str *rest, struct str *key, struct buf *value)
 {
     struct str pair, raw;

@@ -58,31 +58,13 @@ static const struct drain_option options[] = {
     {.name = NULL},
 };
 
-static int hex_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The path without its slash, decoded. Its encoding was checked when the URL was parsed. */
+/* The path without its slash, decoded. */
 static int take_path(struct drain_spec *s, struct err *e)
 {
     struct redis_options *own = s->own;
-    struct str path = str_skip(s->url.path, 1);
     struct buf name = BUF_INIT(KEY_MAX);
-    int rc = 0;
+    int rc = url_decode(str_skip(s->url.path, 1), &name);
 
-    for (size_t i = 0; i < path.len && rc == 0; i++) {
-        char c = path.p[i];
-
-        if (c == '%' && path.len - i > 2) {
-            c = (char)(hex_of(path.p[i + 1]) << 4 | hex_of(path.p[i + 2]));
-            i += 2;
-        }
-        rc = buf_add_ch(&name, c);
-    }
     if (rc < 0 || !is_name(buf_str(&name)))
         rc = err_set(e, EINVAL, "the path must be a name of 1 to %d bytes", KEY_MAX);
     else

@@ -251,6 +251,26 @@ static void query_walk(void **state)
     buf_release(&value);
 }
 
+static void decoded(void **state)
+{
+    static const struct {
+        const char *raw, *want; /* NULL = bad */
+    } rows[] = {
+        {"", ""},      {"a+b%2fc%2F", "a+b/c/"}, {"%", NULL}, {"a%4", NULL},
+        {"%4g", NULL}, {"aaaaaaaaa", NULL},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct buf out = BUF_INIT(8);
+
+        assert_int_equal(url_decode(str_of(rows[i].raw), &out), rows[i].want ? 0 : -1);
+        if (rows[i].want)
+            assert_str(buf_str(&out), rows[i].want);
+        buf_release(&out);
+    }
+}
+
 static void assert_mask(const char *text, const char *want)
 {
     struct url u = parsed(text);
@@ -315,15 +335,11 @@ static void masked_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_parts),
-        cmocka_unit_test(absent_parts),
-        cmocka_unit_test(addresses),
-        cmocka_unit_test(test_D30_refused),
-        cmocka_unit_test(lengths),
-        cmocka_unit_test(error_quotes_no_secret),
-        cmocka_unit_test(query_walk),
-        cmocka_unit_test(masked),
-        cmocka_unit_test(mask_respects_the_cap),
+        cmocka_unit_test(all_parts),   cmocka_unit_test(absent_parts),
+        cmocka_unit_test(addresses),   cmocka_unit_test(test_D30_refused),
+        cmocka_unit_test(lengths),     cmocka_unit_test(error_quotes_no_secret),
+        cmocka_unit_test(query_walk),  cmocka_unit_test(decoded),
+        cmocka_unit_test(masked),      cmocka_unit_test(mask_respects_the_cap),
         cmocka_unit_test(masked_text),
     };
 
