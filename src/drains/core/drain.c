@@ -56,24 +56,6 @@ void drain_release(struct drain *d)
     drain_spec_unref(d->spec);
 }
 
-static void timer_fired(void *arg)
-{
-    struct drain *d = arg;
-
-    if (d->state == DRAIN_WAITING)
-        d->state = DRAIN_CLOSED;
-    else
-        d->lingered = true;
-    worker_want(d->worker, d);
-}
-
-static struct loop_timer *timer_of(struct drain *d)
-{
-    if (!d->timer)
-        d->timer = loop_timer_create(&d->worker->loop, timer_fired, d);
-    return d->timer;
-}
-
 struct drain *drain_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain *d = spec->scheme->member->ops->create(wk, spec, e);
@@ -131,28 +113,6 @@ void drain_recovered(struct drain *d)
     worker_news(d->worker, d->spec, DRAIN_RECOVERED, 0);
 }
 
-uint64_t worker_backoff(struct worker *wk, unsigned attempts, uint64_t cap)
-{
-    unsigned shift = attempts < 16 ? attempts : 16;
-    uint64_t span = (uint64_t)BACKOFF_BASE_MS << shift;
-
-    if (span > cap - BACKOFF_BASE_MS)
-        span = cap - BACKOFF_BASE_MS;
-    return BACKOFF_BASE_MS + worker_random(wk, span);
-}
-
-void drain_wait(struct drain *d, uint64_t ms)
-{
-    if (d->state == DRAIN_CLOSING)
-        return;
-    if (d->state == DRAIN_WAITING && loop_timer_left(timer_of(d)) >= ms)
-        return; /* the answer to another request asked for more */
-    d->state = DRAIN_WAITING;
-    d->lingered = false;
-    list_del(&d->connect_node);
-    loop_timer_start(timer_of(d), ms);
-}
-
 void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e)
 {
     d->last_error = *e;
@@ -177,10 +137,7 @@ static void rest(struct drain *d)
 {
     if (d->ops->rest)
         d->ops->rest(d);
-    if (!loop_timer_active(timer_of(d))) { /* it waits with its host */
-        loop_timer_free(d->timer);
-        d->timer = NULL;
-    }
+    drain_timer_rest(d); /* it waits with its host */
     list_for_each (it, &d->cursors)
         drain_cursor_rename(list_entry(it, struct drain_cursor, drain_node));
 }
@@ -374,8 +331,7 @@ static bool lingering(struct drain *d)
 {
     if (!d->spec->linger_ms || d->lingered || d->record_limit || d->worker->stopping)
         return false;
-    if (!loop_timer_active(timer_of(d)))
-        loop_timer_start(timer_of(d), d->spec->linger_ms);
+    drain_linger(d, d->spec->linger_ms);
     return true;
 }
 
@@ -428,7 +384,8 @@ bool drain_work(struct drain *d)
 
 void drain_close(struct drain *d, bool flush)
 {
-    loop_timer_stop(timer_of(d));
+    if (d->timer)
+        loop_timer_stop(d->timer);
     list_del(&d->connect_node);
     list_del(&d->cramped_node);
     list_del(&d->work_node);

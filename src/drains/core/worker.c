@@ -9,201 +9,19 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "drains/core/gzip.h"
 #include "drains/core/worker_internal.h"
-#include "loop/dns.h"
-#include "net/http_client.h"
-
-#define LONG_DEAD 4 /* failures in a row: it may wait for others that were never reached */
-
-struct loop *worker_loop(struct worker *wk)
-{
-    return &wk->loop;
-}
-
-struct dns *worker_dns(struct worker *wk)
-{
-    return wk->dns;
-}
-
-struct http_client *worker_http(struct worker *wk)
-{
-    struct err e;
-
-    if (!wk->http) {
-        wk->http = http_client_create(&wk->loop, wk->dns, &e);
-        if (!wk->http)
-            log_error("HTTP client cannot be made", KV_ERR(&e));
-    }
-    return wk->http;
-}
-
-struct gzip *worker_gzip(struct worker *wk)
-{
-    if (!wk->gzip)
-        wk->gzip = gzip_create();
-    return wk->gzip;
-}
-
-struct tls_config *worker_tls(struct worker *wk, const struct drain_spec *s, struct err *e)
-{
-    struct tls_config **shared = &wk->tls[s->insecure];
-    bool special = s->ca || s->client_cert || s->client_key || s->servername;
-    struct tls_options o;
-
-    if (!special && *shared)
-        return *shared;
-    drain_spec_tls(s, &o);
-    if (special)
-        return tls_config_create(&o, e);
-    *shared = tls_config_create(&o, e);
-    return *shared;
-}
-
-void worker_tls_free(struct worker *wk, struct tls_config *tls)
-{
-    if (tls != wk->tls[false] && tls != wk->tls[true])
-        tls_config_free(tls);
-}
-
-struct buf *worker_scratch(struct worker *wk, size_t max)
-{
-    if (wk->scratch.cap > SCRATCH_KEPT)
-        buf_release(&wk->scratch);
-    buf_clear(&wk->scratch);
-    wk->scratch.max = max;
-    return &wk->scratch;
-}
-
-const struct egress *drain_egress(const struct drain *d)
-{
-    return d->spec->owner ? d->worker->cfg.egress : NULL;
-}
-
-struct mailbox *worker_mailbox(struct worker *wk)
-{
-    return &wk->mailbox;
-}
-
-uint64_t worker_random(struct worker *wk, uint64_t below)
-{
-    /* xorshift64: jitter needs no more. */
-    wk->random ^= wk->random << 13;
-    wk->random ^= wk->random >> 7;
-    wk->random ^= wk->random << 17;
-    return below ? wk->random % below : 0;
-}
-
-void worker_want(struct worker *wk, struct drain *d)
-{
-    if (list_empty(&d->work_node) && d->state != DRAIN_CLOSING)
-        list_add_tail(&wk->work, &d->work_node);
-    loop_task_post(&wk->loop, &wk->turn);
-}
-
-/* ---- a token to connect ---- */
-
-/* Those that were well come first, for all others to wait for; those that were never reached last,
- * and of these first the ones that have not tried for long. */
-void worker_connect(struct worker *wk, struct drain *d)
-{
-    if (!list_empty(&d->connect_node))
-        return;
-    if (d->counters.connects && !d->failing)
-        list_add_head(&wk->connecting, &d->connect_node);
-    else if (d->counters.connects || !d->attempts)
-        list_add_tail(&wk->connecting, &d->connect_node);
-    else if (d->attempts < LONG_DEAD)
-        list_add_head(&wk->retrying, &d->connect_node);
-    else
-        list_add_tail(&wk->retrying, &d->connect_node);
-    loop_task_post(&wk->loop, &wk->turn);
-}
-
-static void refill_tokens(struct worker *wk)
-{
-    uint64_t now = loop_now(&wk->loop);
-    uint64_t more = (now - wk->connect_refilled) * CONNECTS_PER_SECOND / 1000;
-
-    if (!more)
-        return;
-    wk->connect_refilled = now;
-    wk->connect_tokens = more + wk->connect_tokens > CONNECTS_BURST
-                             ? CONNECTS_BURST
-                             : wk->connect_tokens + (unsigned)more;
-}
-
-/* The next one that may connect; NULL = nobody, or nobody yet. */
-static struct drain *next_to_connect(struct worker *wk)
-{
-    uint64_t now = loop_now(&wk->loop);
-    struct list *from = &wk->connecting;
-
-    if (list_empty(from) && now >= wk->retry_at && !list_empty(&wk->retrying)) {
-        from = &wk->retrying;
-        wk->retry_at = now + 1000 / RETRIES_PER_SECOND;
-    }
-    return list_empty(from) ? NULL : list_entry(from->next, struct drain, connect_node);
-}
 
 static void give_tokens(struct worker *wk)
 {
-    uint64_t now = loop_now(&wk->loop), wait = 1000 / CONNECTS_PER_SECOND + 1;
     struct drain *d;
 
-    refill_tokens(wk);
-    while (wk->connect_tokens && (d = next_to_connect(wk))) {
-        list_del(&d->connect_node);
+    while ((d = worker_next_to_connect(wk))) {
         if (host_wait_known(d))
             continue; /* what it is about to try became known while it waited */
         wk->connect_tokens--;
         drain_go(d);
     }
-    if (list_empty(&wk->connecting) && wk->retry_at > now)
-        wait = wk->retry_at - now;
-    if (!(list_empty(&wk->connecting) && list_empty(&wk->retrying)) &&
-        !loop_timer_active(wk->connect_timer))
-        loop_timer_start(wk->connect_timer, wait);
-}
-
-static void connect_timer_fired(void *arg)
-{
-    struct worker *wk = arg;
-    loop_task_post(&wk->loop, &wk->turn);
-}
-
-/* ---- waiting cursors ---- */
-
-void worker_wait(struct worker *wk, struct drain_cursor *c)
-{
-    uint64_t now = loop_now(&wk->loop);
-    uint64_t at = c->cursor.wake_at;
-
-    list_del(&c->wait_node);
-    list_add_tail(&wk->waiting, &c->wait_node);
-    if (loop_timer_active(wk->wait_timer) && wk->wait_until <= at)
-        return;
-    wk->wait_until = at;
-    loop_timer_start(wk->wait_timer, at > now ? at - now : 1);
-}
-
-static void wait_timer_fired(void *arg)
-{
-    struct worker *wk = arg;
-    uint64_t now = loop_now(&wk->loop), next = UINT64_MAX;
-
-    list_for_each_safe (it, &wk->waiting) {
-        struct drain_cursor *c = list_entry(it, struct drain_cursor, wait_node);
-
-        if (c->cursor.wake_at <= now)
-            drain_wake_cursor(&c->cursor);
-        else if (c->cursor.wake_at < next)
-            next = c->cursor.wake_at;
-    }
-    if (next == UINT64_MAX)
-        return;
-    wk->wait_until = next;
-    loop_timer_start(wk->wait_timer, next - now);
+    worker_connect_later(wk);
 }
 
 /* ---- the turn ---- */
@@ -276,12 +94,6 @@ void worker_cursor_done(struct worker *wk, struct drain_cursor *c)
 }
 
 /* ---- what nobody needs any more ---- */
-
-void worker_tidy_in(struct worker *wk, uint64_t ms)
-{
-    if (!loop_timer_active(wk->tidy_timer) || loop_timer_left(wk->tidy_timer) > ms)
-        loop_timer_start(wk->tidy_timer, ms);
-}
 
 /* It is kept for the sake of its connection, and not by anybody who can make as many as he likes.
  */
@@ -359,12 +171,8 @@ static int worker_open(struct worker *wk, struct err *e)
     map_init(&wk->streams);
     map_init(&wk->drains);
     list_init(&wk->all);
-    list_init(&wk->work);
-    list_init(&wk->connecting);
-    list_init(&wk->retrying);
     map_init(&wk->hosts);
     map_init(&wk->ports);
-    list_init(&wk->waiting);
     list_init(&wk->settled);
     list_init(&wk->closed);
     list_init(&wk->spare);
@@ -374,17 +182,12 @@ static int worker_open(struct worker *wk, struct err *e)
     list_init(&wk->unmade);
     list_init(&wk->parked);
     loop_task_init(&wk->turn, worker_turn);
-    wk->wait_timer = loop_timer_create(&wk->loop, wait_timer_fired, wk);
-    wk->connect_timer = loop_timer_create(&wk->loop, connect_timer_fired, wk);
+    agenda_open(wk);
     wk->tidy_timer = loop_timer_create(&wk->loop, tidy_timer_fired, wk);
     wk->make_timer = loop_timer_create(&wk->loop, worker_make_again, wk);
     wk->shelf_timer = loop_timer_create(&wk->loop, shelf_timer_fired, wk);
     wk->stop_timer = NULL;
-    wk->connect_tokens = CONNECTS_BURST;
-    wk->connect_refilled = loop_now(&wk->loop);
-    wk->random = hash_seeded(&wk->cfg.index, sizeof wk->cfg.index) | 1;
-    wk->dns = dns_create(&wk->loop, wk->cfg.dns_servers, e);
-    return wk->dns ? 0 : -1;
+    return worker_shared_open(wk, e);
 }
 
 static void worker_release(struct worker *wk)
@@ -412,22 +215,15 @@ static void worker_release(struct worker *wk)
     map_release(&wk->ports);
     map_release(&wk->streams);
     map_release(&wk->drains);
-    loop_timer_free(wk->wait_timer);
-    loop_timer_free(wk->connect_timer);
+    agenda_close(wk);
     loop_timer_free(wk->tidy_timer);
     loop_timer_free(wk->stop_timer);
     loop_timer_free(wk->make_timer);
     loop_timer_free(wk->shelf_timer);
     worker_drop_unmade(wk, NULL);
     loop_task_cancel(&wk->turn);
-    if (wk->http)
-        http_client_free(wk->http);
-    gzip_free(wk->gzip);
-    tls_config_free(wk->tls[false]);
-    tls_config_free(wk->tls[true]);
-    buf_release(&wk->scratch);
+    worker_shared_close(wk);
     buf_release(&wk->valid);
-    dns_free(wk->dns);
     reader_release(&wk->reader);
     mailbox_close(&wk->mailbox);
     loop_release(&wk->loop);

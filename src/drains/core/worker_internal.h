@@ -1,4 +1,4 @@
-/* Between worker*.c, drain.c, batch.c only. All of it belongs to the worker's thread. */
+/* Between the files of core/ only. All of it belongs to the worker's thread. */
 #ifndef DRAINS_WORKER_INTERNAL_H
 #define DRAINS_WORKER_INTERNAL_H
 
@@ -77,22 +77,41 @@ struct worker {
     void *stopped_arg;
 };
 
+/* ---- worker_shared.c ---- */
+int worker_shared_open(struct worker *wk, struct err *e);
+void worker_shared_close(struct worker *wk);
+
+/* ---- agenda.c ---- */
+void agenda_open(struct worker *wk);
+void agenda_close(struct worker *wk);
 /* <d> has something to do. */
 void worker_want(struct worker *wk, struct drain *d);
 /* Queues <d> for a connection token (drain_go); drains that were healthy come first. */
 void worker_connect(struct worker *wk, struct drain *d);
-/* The verdicts of <d> that wait are acted on now. */
-void worker_settle_now(struct worker *wk, struct drain *d);
+/* Takes the next one that may connect from its list: NULL = nobody, or nobody yet. */
+struct drain *worker_next_to_connect(struct worker *wk);
+/* The turn comes again for those that are left. */
+void worker_connect_later(struct worker *wk);
 /* <c> is to be woken at c->cursor.wake_at. */
 void worker_wait(struct worker *wk, struct drain_cursor *c);
 /* Looks for parked cursors and unused drains whose time is over in <ms>, or before. */
 void worker_tidy_in(struct worker *wk, uint64_t ms);
+/* A pause before the next try, of which <attempts> went before. */
+uint64_t worker_backoff(struct worker *wk, unsigned attempts, uint64_t cap_ms);
+/* Nothing is sent for so long. */
+void drain_wait(struct drain *d, uint64_t ms);
+/* <d> has work in <ms>, or before: its d->lingered is set then. */
+void drain_linger(struct drain *d, uint64_t ms);
+/* Frees its timer, unless that runs. */
+void drain_timer_rest(struct drain *d);
+
+/* ---- verdict.c ---- */
+/* The verdicts of <d> that wait are acted on now. */
+void worker_settle_now(struct worker *wk, struct drain *d);
 /* <c> may have been read to its end. */
 void worker_cursor_done(struct worker *wk, struct drain_cursor *c);
 /* Something closed while stopping. */
 void worker_check_stop(struct worker *wk);
-/* 0 … <below>-1. */
-uint64_t worker_random(struct worker *wk, uint64_t below);
 
 /* ---- worker_save.c ---- */
 /* Tells the control thread, once, that there are positions to save. */
@@ -124,13 +143,9 @@ void worker_news(struct worker *wk, struct drain_spec *spec, enum drain_news_kin
 void drain_recovered(struct drain *d);
 /* Marks the drain, or some of its streams, as failing; reported when that is new. */
 void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e);
-/* A pause before the next try, of which <attempts> went before. */
-uint64_t worker_backoff(struct worker *wk, unsigned attempts, uint64_t cap_ms);
 /* One failure: says it when it is the first, and sets the time of the next try. <retry_after_ms>:
  * -1 = the peer gave none. */
 void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e);
-/* Nothing is sent for so long. */
-void drain_wait(struct drain *d, uint64_t ms);
 /* A token to connect. */
 void drain_go(struct drain *d);
 

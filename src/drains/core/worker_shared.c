@@ -1,0 +1,95 @@
+/*
+ * What the drains of a worker share: its loop, DNS, the HTTP client, gzip, TLS configurations, a
+ * scratch buffer. Most of it is made when it is first asked for.
+ */
+#include "base/log.h"
+#include "drains/core/gzip.h"
+#include "drains/core/worker_internal.h"
+#include "loop/dns.h"
+#include "net/http_client.h"
+
+int worker_shared_open(struct worker *wk, struct err *e)
+{
+    wk->dns = dns_create(&wk->loop, wk->cfg.dns_servers, e);
+    return wk->dns ? 0 : -1;
+}
+
+void worker_shared_close(struct worker *wk)
+{
+    if (wk->http)
+        http_client_free(wk->http);
+    gzip_free(wk->gzip);
+    tls_config_free(wk->tls[false]);
+    tls_config_free(wk->tls[true]);
+    buf_release(&wk->scratch);
+    dns_free(wk->dns);
+}
+
+struct loop *worker_loop(struct worker *wk)
+{
+    return &wk->loop;
+}
+
+struct dns *worker_dns(struct worker *wk)
+{
+    return wk->dns;
+}
+
+struct http_client *worker_http(struct worker *wk)
+{
+    struct err e;
+
+    if (!wk->http) {
+        wk->http = http_client_create(&wk->loop, wk->dns, &e);
+        if (!wk->http)
+            log_error("HTTP client cannot be made", KV_ERR(&e));
+    }
+    return wk->http;
+}
+
+struct gzip *worker_gzip(struct worker *wk)
+{
+    if (!wk->gzip)
+        wk->gzip = gzip_create();
+    return wk->gzip;
+}
+
+struct tls_config *worker_tls(struct worker *wk, const struct drain_spec *s, struct err *e)
+{
+    struct tls_config **shared = &wk->tls[s->insecure];
+    bool special = s->ca || s->client_cert || s->client_key || s->servername;
+    struct tls_options o;
+
+    if (!special && *shared)
+        return *shared;
+    drain_spec_tls(s, &o);
+    if (special)
+        return tls_config_create(&o, e);
+    *shared = tls_config_create(&o, e);
+    return *shared;
+}
+
+void worker_tls_free(struct worker *wk, struct tls_config *tls)
+{
+    if (tls != wk->tls[false] && tls != wk->tls[true])
+        tls_config_free(tls);
+}
+
+struct buf *worker_scratch(struct worker *wk, size_t max)
+{
+    if (wk->scratch.cap > SCRATCH_KEPT)
+        buf_release(&wk->scratch);
+    buf_clear(&wk->scratch);
+    wk->scratch.max = max;
+    return &wk->scratch;
+}
+
+const struct egress *drain_egress(const struct drain *d)
+{
+    return d->spec->owner ? d->worker->cfg.egress : NULL;
+}
+
+struct mailbox *worker_mailbox(struct worker *wk)
+{
+    return &wk->mailbox;
+}
