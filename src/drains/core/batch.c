@@ -234,7 +234,7 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
         c->caught_up_at = now;
     drain_cursor_settle_idle(c);
     drain_cursor_ready(c, false);
-    worker_cursor_done(wk, c);
+    drain_cursor_done(c);
 }
 
 static size_t target_now(const struct drain *d)

@@ -201,7 +201,7 @@ void drain_confirm(struct drain *d, uint64_t end)
     drain_recovered(d);
     worker_want(d->worker, d);
     list_for_each_safe (it, &d->cursors)
-        worker_cursor_done(d->worker, list_entry(it, struct drain_cursor, drain_node));
+        drain_cursor_done(list_entry(it, struct drain_cursor, drain_node));
     loop_task_post(&d->worker->loop, &d->worker->turn); /* positions may be saved */
 }
 
@@ -236,7 +236,7 @@ void drain_disconnected_for(struct drain *d, enum verdict v, int64_t retry_after
 {
     bool was_open = d->state == DRAIN_OPEN, soon;
 
-    worker_settle_now(d->worker, d);
+    drain_settle_now(d);
     soon = d->soon;
     d->soon = false;
     if (was_open)
@@ -255,7 +255,7 @@ void drain_disconnected_for(struct drain *d, enum verdict v, int64_t retry_after
 
 void drain_closed_by_peer(struct drain *d)
 {
-    worker_settle_now(d->worker, d);
+    drain_settle_now(d);
     drain_confirm(d, UINT64_MAX);
 }
 
@@ -287,13 +287,11 @@ void drain_settle(struct drain *d, struct batch *b, enum verdict v)
 
 void drain_closed(struct drain *d)
 {
-    worker_settle_now(d->worker, d);
+    drain_settle_now(d);
     d->closed = true;
-    if (!d->worker->stopping) { /* it was unused: freed when the stack has unwound */
+    if (!d->worker->stopping) /* it was unused: freed when the stack has unwound */
         list_add_tail(&d->worker->closed, &d->work_node);
-        loop_task_post(&d->worker->loop, &d->worker->turn);
-    }
-    worker_check_stop(d->worker);
+    loop_task_post(&d->worker->loop, &d->worker->turn);
 }
 
 /* ---- the worker's side ---- */

@@ -30,7 +30,6 @@ void drain_cursor_rewind(struct drain_cursor *c)
     c->ended = false;
 }
 
-/* Something was written, or its pause is over. */
 void drain_wake_cursor(struct cursor *k)
 {
     struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
@@ -50,6 +49,11 @@ void drain_wake_cursor(struct cursor *k)
     if (c->suspects && !c->busy)
         drain_cursor_rewind(c);
     drain_cursor_ready(c, false);
+}
+
+struct drain_cursor *drain_cursor_of(struct cursor *k)
+{
+    return k->wake == drain_wake_cursor ? container_of(k, struct drain_cursor, cursor) : NULL;
 }
 
 void drain_cursor_stick(struct drain_cursor *c, uint64_t ms, bool again)
@@ -275,4 +279,19 @@ void drain_cursor_drop(struct drain_cursor *c)
     d->unused_since = loop_now(&d->worker->loop);
     budget_used(d, false);
     worker_tidy_in(d->worker, TIDY_SOON_MS);
+}
+
+void drain_cursor_done(struct drain_cursor *c)
+{
+    struct worker *wk = c->drain->worker;
+    struct stream *s = c->cursor.stream;
+    struct cursor *main = c->cursor.main;
+
+    if (!c->ended || c->pending || c->inflight || !cursor_is_settled(&c->cursor))
+        return;
+    drain_cursor_drop(c);
+    if (main && s->finished)
+        main->wake(main); /* it ends after its late ones */
+    if (s->finished && list_empty(&s->cursors))
+        worker_stream_forget(wk, s);
 }

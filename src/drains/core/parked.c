@@ -31,11 +31,6 @@ static struct parked *parked_of(struct list *it)
     return list_entry(it, struct parked, node);
 }
 
-struct drain_cursor *drain_cursor_of(struct cursor *k)
-{
-    return k->wake == wake_nobody ? NULL : container_of(k, struct drain_cursor, cursor);
-}
-
 struct drain_place worker_place(const struct worker *wk, const struct drain_spec *spec)
 {
     return drain_spec_place(spec, wk->cfg.state_key);

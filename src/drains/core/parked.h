@@ -15,9 +15,6 @@
 
 struct drain_place worker_place(const struct worker *wk, const struct drain_spec *spec);
 
-/* Of a worker's stream's cursors, those that are drains' have this; NULL = it is parked. */
-struct drain_cursor *drain_cursor_of(struct cursor *k);
-
 /* Takes over where <c> stands; what was in flight of it comes again. Frees <c>. */
 void worker_park(struct worker *wk, struct drain_cursor *c);
 /* <c>, which is new, begins where one was parked that is fit for it: <before>'s (hash of a URL; 0 =

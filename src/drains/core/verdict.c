@@ -149,8 +149,20 @@ void drain_act_on(struct batch *b)
             continue;
         if (taken)
             drain_cursor_settle_idle(c);
-        worker_cursor_done(wk, c);
+        drain_cursor_done(c);
     }
     batch_free(b);
     worker_want(wk, d);
+}
+
+void drain_settle_now(struct drain *d)
+{
+    list_for_each_safe (it, &d->worker->settled) {
+        struct batch *b = list_entry(it, struct batch, node);
+
+        if (b->drain != d)
+            continue;
+        list_del(&b->node);
+        drain_act_on(b);
+    }
 }

@@ -26,18 +26,6 @@ static void give_tokens(struct worker *wk)
 
 /* ---- the turn ---- */
 
-void worker_settle_now(struct worker *wk, struct drain *d)
-{
-    list_for_each_safe (it, &wk->settled) {
-        struct batch *b = list_entry(it, struct batch, node);
-
-        if (b->drain != d)
-            continue;
-        list_del(&b->node);
-        drain_act_on(b);
-    }
-}
-
 static void free_closed(struct worker *wk)
 {
     while (!list_empty(&wk->closed))
@@ -77,20 +65,6 @@ static void worker_turn(struct loop_task *t)
     worker_check_pinned(wk);
     if (wk->stopping)
         worker_check_stop(wk);
-}
-
-void worker_cursor_done(struct worker *wk, struct drain_cursor *c)
-{
-    struct stream *s = c->cursor.stream;
-    struct cursor *main = c->cursor.main;
-
-    if (!c->ended || c->pending || c->inflight || !cursor_is_settled(&c->cursor))
-        return;
-    drain_cursor_drop(c);
-    if (main && s->finished)
-        main->wake(main); /* it ends after its late ones */
-    if (s->finished && list_empty(&s->cursors))
-        worker_stream_forget(wk, s);
 }
 
 /* ---- what nobody needs any more ---- */

@@ -105,14 +105,6 @@ void drain_linger(struct drain *d, uint64_t ms);
 /* Frees its timer, unless that runs. */
 void drain_timer_rest(struct drain *d);
 
-/* ---- verdict.c ---- */
-/* The verdicts of <d> that wait are acted on now. */
-void worker_settle_now(struct worker *wk, struct drain *d);
-/* <c> may have been read to its end. */
-void worker_cursor_done(struct worker *wk, struct drain_cursor *c);
-/* Something closed while stopping. */
-void worker_check_stop(struct worker *wk);
-
 /* ---- worker_save.c ---- */
 /* Tells the control thread, once, that there are positions to save. */
 void worker_check_dirty(struct worker *wk);
@@ -127,11 +119,14 @@ struct attach_mail;
 void worker_make_again(void *worker);
 /* Forgets the attachment of the same stream and drain as <like>'s; NULL = all. */
 void worker_drop_unmade(struct worker *wk, const struct attach_mail *like);
+/* If the worker is to stop: closes all when they have sent what they had, ends when all are closed. */
+void worker_check_stop(struct worker *wk);
+
+/* ---- worker_news.c ---- */
+/* <s>, which is finished, has no cursor any more: it is freed, and the control thread is told. */
 void worker_stream_forget(struct worker *wk, struct stream *s);
 /* reader->passed */
 void worker_passed(struct reader *r, const struct stream *s, uint32_t no);
-
-/* ---- worker_news.c ---- */
 /* reader->unreadable */
 void worker_unreadable(struct reader *r, const struct segment *seg, bool now);
 /* Tells the control thread, when <spec> is a workload's. */
@@ -154,6 +149,8 @@ void drain_go(struct drain *d);
 void drain_rewind(struct drain *d);
 
 /* ---- verdict.c ---- */
+/* The verdicts of <d> that wait are acted on now. */
+void drain_settle_now(struct drain *d);
 /* The drain takes batches as large as the last one: the next ones may be larger. */
 void drain_grow(struct drain *d, const struct batch *b);
 /* The cursors of a batch that was not taken: back to what is confirmed, and first in turn, in the
@@ -198,7 +195,12 @@ void drain_explain_refusal(const struct drain *d, const struct err *refusal, str
 
 /* ---- drain_cursor.c ---- */
 struct formatter *drain_cursor_formatter(struct drain_cursor *c);
+/* cursor->wake: something was written, or its pause is over. */
 void drain_wake_cursor(struct cursor *c);
+/* Of a stream's cursors, those that are drains' have this; NULL = it is parked. */
+struct drain_cursor *drain_cursor_of(struct cursor *k);
+/* Frees it if it has been read to its end and all is confirmed. */
+void drain_cursor_done(struct drain_cursor *c);
 /* Puts the cursor into its drain's turn if there is something to read and nothing stands against
  * it. */
 void drain_cursor_ready(struct drain_cursor *c, bool first);

@@ -31,71 +31,11 @@ struct stop_mail {
     void *arg;
 };
 
-struct forgotten_mail {
-    struct mail mail;
-    void (*forgotten)(void *control, unsigned worker, uint64_t stream);
-    unsigned worker;
-    uint64_t stream;
-};
-
 /* ---- streams ---- */
 
 static struct stream *stream_find(struct worker *wk, uint64_t id)
 {
     return map_get(&wk->streams, str_make((const char *)&id, sizeof id));
-}
-
-static void tell_forgotten(void *control, struct mail *m)
-{
-    struct forgotten_mail *f = container_of(m, struct forgotten_mail, mail);
-
-    f->forgotten(control, f->worker, f->stream);
-    free(f);
-}
-
-struct passed_mail {
-    struct mail mail;
-    void (*passed)(void *control, unsigned worker, uint64_t stream, uint32_t no);
-    unsigned worker;
-    uint32_t no;
-    uint64_t stream;
-};
-
-static void tell_passed(void *control, struct mail *m)
-{
-    struct passed_mail *p = container_of(m, struct passed_mail, mail);
-
-    p->passed(control, p->worker, p->stream, p->no);
-    free(p);
-}
-
-void worker_passed(struct reader *r, const struct stream *s, uint32_t no)
-{
-    struct worker *wk = container_of(r, struct worker, reader);
-    struct passed_mail *p;
-
-    if (!wk->cfg.passed)
-        return;
-    p = xcalloc(1, sizeof(*p));
-    p->mail.handle = tell_passed;
-    p->passed = wk->cfg.passed;
-    p->worker = wk->cfg.index;
-    p->no = no;
-    p->stream = s->id;
-    mailbox_post(wk->cfg.control, &p->mail);
-}
-
-void worker_stream_forget(struct worker *wk, struct stream *s)
-{
-    struct forgotten_mail *f = xcalloc(1, sizeof *f);
-
-    f->mail.handle = tell_forgotten;
-    f->forgotten = wk->cfg.forgotten;
-    f->worker = wk->cfg.index;
-    f->stream = s->id;
-    (void)map_del(&wk->streams, str_make((const char *)&s->id, sizeof s->id));
-    stream_free(s);
-    mailbox_post(wk->cfg.control, &f->mail);
 }
 
 static void feed_stream(struct worker *wk, struct feed_mail *f)
@@ -490,8 +430,6 @@ void worker_check_stop(struct worker *wk)
         if (!all_sent(wk) && loop_now(&wk->loop) < wk->stop_at)
             return;
         close_all(wk);
-        if (!wk->stopped) /* the last drain that closed has come here before us */
-            return;
     }
     list_for_each (it, &wk->all)
         if (!list_entry(it, struct drain, node)->closed)

@@ -1,7 +1,7 @@
 /*
- * What becomes of the drains that workloads asked for, and of files that cannot be read, told to
- * the control thread when it changes. As often as the log says it: when it begins to fail, when it
- * has recovered, for each gap.
+ * What a worker tells the control thread unasked: what becomes of the drains that workloads asked
+ * for (as often as the log says it: when one begins to fail, when it has recovered, for each gap),
+ * files that cannot be read, segments that all cursors are past, and streams that are forgotten.
  */
 #include <stdlib.h>
 
@@ -68,4 +68,64 @@ void worker_unreadable(struct reader *r, const struct segment *seg, bool now)
                                   .no = seg->no,
                                   .now = now};
     mailbox_post(wk->cfg.control, &m->mail);
+}
+
+struct passed_mail {
+    struct mail mail;
+    void (*passed)(void *control, unsigned worker, uint64_t stream, uint32_t no);
+    unsigned worker;
+    uint32_t no;
+    uint64_t stream;
+};
+
+static void tell_passed(void *control, struct mail *m)
+{
+    struct passed_mail *p = container_of(m, struct passed_mail, mail);
+
+    p->passed(control, p->worker, p->stream, p->no);
+    free(p);
+}
+
+void worker_passed(struct reader *r, const struct stream *s, uint32_t no)
+{
+    struct worker *wk = container_of(r, struct worker, reader);
+    struct passed_mail *p;
+
+    if (!wk->cfg.passed)
+        return;
+    p = xcalloc(1, sizeof(*p));
+    p->mail.handle = tell_passed;
+    p->passed = wk->cfg.passed;
+    p->worker = wk->cfg.index;
+    p->no = no;
+    p->stream = s->id;
+    mailbox_post(wk->cfg.control, &p->mail);
+}
+
+struct forgotten_mail {
+    struct mail mail;
+    void (*forgotten)(void *control, unsigned worker, uint64_t stream);
+    unsigned worker;
+    uint64_t stream;
+};
+
+static void tell_forgotten(void *control, struct mail *m)
+{
+    struct forgotten_mail *f = container_of(m, struct forgotten_mail, mail);
+
+    f->forgotten(control, f->worker, f->stream);
+    free(f);
+}
+
+void worker_stream_forget(struct worker *wk, struct stream *s)
+{
+    struct forgotten_mail *f = xcalloc(1, sizeof *f);
+
+    f->mail.handle = tell_forgotten;
+    f->forgotten = wk->cfg.forgotten;
+    f->worker = wk->cfg.index;
+    f->stream = s->id;
+    (void)map_del(&wk->streams, str_make((const char *)&s->id, sizeof s->id));
+    stream_free(s);
+    mailbox_post(wk->cfg.control, &f->mail);
 }
