@@ -193,9 +193,16 @@ bool drain_unconfirmed(const struct drain *d)
     return d->ninflight || (d->ledger && !ledger_empty(d->ledger));
 }
 
+static void confirmed(struct drain_cursor *c, const struct mark *to)
+{
+    cursor_ack(&c->cursor, to);
+    drain_cursor_accepted(c);
+    drain_cursor_settle_idle(c);
+}
+
 void drain_confirm(struct drain *d, uint64_t end)
 {
-    if (!d->ledger || !ledger_confirm(d->ledger, end, &d->counters))
+    if (!d->ledger || !ledger_confirm(d->ledger, end, confirmed, &d->counters))
         return;
     drain_accepted(d);
     drain_recovered(d);
@@ -291,7 +298,7 @@ void drain_closed(struct drain *d)
     d->closed = true;
     if (!d->worker->stopping) /* it was unused: freed when the stack has unwound */
         list_add_tail(&d->worker->closed, &d->work_node);
-    loop_task_post(&d->worker->loop, &d->worker->turn);
+    loop_task_post(&d->worker->loop, &d->worker->turn); /* which frees it, or ends the worker */
 }
 
 /* ---- the worker's side ---- */

@@ -9,6 +9,8 @@
 #include "drains/core/worker_internal.h"
 #include "formats/format.h"
 
+#define ASKED_MS 1000 /* between looks at whether what is behind a suspect was tried */
+
 void drain_cursor_ready(struct drain_cursor *c, bool first)
 {
     struct drain *d = c->drain;
@@ -30,12 +32,22 @@ void drain_cursor_rewind(struct drain_cursor *c)
     c->ended = false;
 }
 
+/* Its pause lasts until what is behind its suspects was tried. */
+static void extend(struct drain_cursor *c)
+{
+    uint64_t now = loop_now(&c->drain->worker->loop);
+
+    if (c->drain->lags && c->suspects && c->probing && !list_empty(&c->ready_node) &&
+        c->stuck_until <= now)
+        c->stuck_until = now + ASKED_MS;
+}
+
 void drain_wake_cursor(struct cursor *k)
 {
     struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
     struct worker *wk = c->drain->worker;
 
-    drain_cursor_extend(c);
+    extend(c);
     c->pending = true;
     if (c->stuck_until && loop_now(&wk->loop) < c->stuck_until) {
         k->wake_at = c->stuck_until;

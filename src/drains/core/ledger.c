@@ -41,93 +41,93 @@ static struct ledger_entry *last_entry(const struct ledger *l)
     return list_empty(&l->entries) ? NULL : list_entry(l->entries.prev, struct ledger_entry, node);
 }
 
-static void entry_free(struct ledger_entry *wk)
+static void entry_free(struct ledger_entry *en)
 {
-    list_del(&wk->node);
-    free(wk->lines);
-    free(wk);
+    list_del(&en->node);
+    free(en->lines);
+    free(en);
 }
 
-static struct ledger_line *line_of(struct ledger_entry *wk, struct drain_cursor *c)
+static struct ledger_line *line_of(struct ledger_entry *en, struct drain_cursor *c)
 {
     uint32_t hint = c->ledger_slot;
 
-    if (hint < wk->len && wk->lines[hint].cursor == c)
-        return &wk->lines[hint];
+    if (hint < en->len && en->lines[hint].cursor == c)
+        return &en->lines[hint];
     return NULL; /* a cursor's hint is always that of the entry it was last added to */
 }
 
-static void entry_add(struct ledger_entry *wk, const struct batch_range *r)
+static void entry_add(struct ledger_entry *en, const struct batch_range *r)
 {
-    struct ledger_line *line = line_of(wk, r->cursor);
+    struct ledger_line *line = line_of(en, r->cursor);
 
     if (!line) {
-        if (wk->len == wk->cap) {
-            wk->cap = wk->cap ? wk->cap * 2 : 4;
-            wk->lines = xrealloc(wk->lines, wk->cap * sizeof *wk->lines);
+        if (en->len == en->cap) {
+            en->cap = en->cap ? en->cap * 2 : 4;
+            en->lines = xrealloc(en->lines, en->cap * sizeof *en->lines);
         }
-        r->cursor->ledger_slot = wk->len;
+        r->cursor->ledger_slot = en->len;
         r->cursor->inflight++;
-        line = &wk->lines[wk->len++];
+        line = &en->lines[en->len++];
         line->cursor = r->cursor;
     }
     line->to = r->to;
     line->dry_at = r->dry_at;
 }
 
-/* Does <wk>, the last one, cover as much as it may? */
-static bool entry_full(const struct ledger *l, const struct ledger_entry *wk, uint64_t now_ms)
+/* Does <en>, the last one, cover as much as it may? */
+static bool entry_full(const struct ledger *l, const struct ledger_entry *en, uint64_t now_ms)
 {
     const struct ledger_entry *first = list_entry(l->entries.next, struct ledger_entry, node);
 
-    return now_ms - wk->since_ms > LEDGER_SLOT_MS ||
-           wk->end - wk->start > (wk->end - first->start) / LEDGER_SHARE;
+    return now_ms - en->since_ms > LEDGER_SLOT_MS ||
+           en->end - en->start > (en->end - first->start) / LEDGER_SHARE;
 }
 
 void ledger_add(struct ledger *l, const struct batch *b, uint64_t now_ms)
 {
-    struct ledger_entry *wk = last_entry(l);
+    struct ledger_entry *en = last_entry(l);
 
-    if (!wk || entry_full(l, wk, now_ms)) {
-        wk = xcalloc(1, sizeof *wk);
-        wk->since_ms = now_ms;
-        wk->start = l->end;
-        list_add_tail(&l->entries, &wk->node);
+    if (!en || entry_full(l, en, now_ms)) {
+        en = xcalloc(1, sizeof *en);
+        en->since_ms = now_ms;
+        en->start = l->end;
+        list_add_tail(&l->entries, &en->node);
     }
-    wk->end = l->end = b->end;
-    wk->records += b->records - b->gaps;
-    wk->gaps += b->gaps;
-    wk->bytes += b->bytes;
+    en->end = l->end = b->end;
+    en->records += b->records - b->gaps;
+    en->gaps += b->gaps;
+    en->bytes += b->bytes;
     for (unsigned i = 0; i < b->nranges; i++)
         if (b->ranges[i].cursor)
-            entry_add(wk, &b->ranges[i]);
+            entry_add(en, &b->ranges[i]);
 }
 
-bool ledger_confirm(struct ledger *l, uint64_t end, struct drain_counters *counters)
+bool ledger_confirm(struct ledger *l, uint64_t end,
+                    void (*confirmed)(struct drain_cursor *c, const struct mark *to),
+                    struct drain_counters *counters)
 {
     bool any = false;
 
     while (!list_empty(&l->entries)) {
-        struct ledger_entry *wk = list_entry(l->entries.next, struct ledger_entry, node);
+        struct ledger_entry *en = list_entry(l->entries.next, struct ledger_entry, node);
 
-        if (wk->end > end)
+        if (en->end > end)
             break;
         any = true;
-        counters->records_out += wk->records;
-        counters->gaps += wk->gaps;
-        counters->bytes_out += wk->bytes;
-        list_del(&wk->node);
-        for (uint32_t i = 0; i < wk->len; i++) {
-            struct drain_cursor *c = wk->lines[i].cursor;
+        counters->records_out += en->records;
+        counters->gaps += en->gaps;
+        counters->bytes_out += en->bytes;
+        list_del(&en->node);
+        for (uint32_t i = 0; i < en->len; i++) {
+            struct drain_cursor *c = en->lines[i].cursor;
 
             if (!c)
                 continue;
             c->inflight--;
-            cursor_ack(&c->cursor, &wk->lines[i].to);
-            drain_cursor_accepted(c);
-            drain_cursor_settle_idle(c);
+            confirmed(c, &en->lines[i].to);
         }
-        entry_free(wk);
+        entry_free(en);
     }
     return any;
 }
@@ -135,18 +135,18 @@ bool ledger_confirm(struct ledger *l, uint64_t end, struct drain_counters *count
 void ledger_clear(struct ledger *l, uint64_t reached)
 {
     while (!list_empty(&l->entries)) {
-        struct ledger_entry *wk = list_entry(l->entries.next, struct ledger_entry, node);
+        struct ledger_entry *en = list_entry(l->entries.next, struct ledger_entry, node);
 
-        for (uint32_t i = 0; i < wk->len; i++) {
-            struct drain_cursor *c = wk->lines[i].cursor;
+        for (uint32_t i = 0; i < en->len; i++) {
+            struct drain_cursor *c = en->lines[i].cursor;
 
             if (!c)
                 continue;
             c->inflight--;
-            if (wk->end <= reached)
-                c->reached = wk->lines[i].to;
+            if (en->end <= reached)
+                c->reached = en->lines[i].to;
         }
-        entry_free(wk);
+        entry_free(en);
     }
     l->end = 0;
 }
@@ -162,11 +162,11 @@ void ledger_free(struct ledger *l)
 void ledger_forget_cursor(struct ledger *l, const struct drain_cursor *c)
 {
     list_for_each (it, &l->entries) {
-        struct ledger_entry *wk = list_entry(it, struct ledger_entry, node);
+        struct ledger_entry *en = list_entry(it, struct ledger_entry, node);
 
-        for (uint32_t i = 0; i < wk->len; i++)
-            if (wk->lines[i].cursor == c)
-                wk->lines[i].cursor = NULL;
+        for (uint32_t i = 0; i < en->len; i++)
+            if (en->lines[i].cursor == c)
+                en->lines[i].cursor = NULL;
     }
 }
 
@@ -180,11 +180,11 @@ uint64_t ledger_end_before(const struct ledger *l, uint64_t ms)
     uint64_t end = 0;
 
     list_for_each (it, &l->entries) {
-        const struct ledger_entry *wk = list_entry(it, struct ledger_entry, node);
+        const struct ledger_entry *en = list_entry(it, struct ledger_entry, node);
 
-        if (wk->since_ms + LEDGER_SLOT_MS >= ms)
+        if (en->since_ms + LEDGER_SLOT_MS >= ms)
             break;
-        end = wk->end;
+        end = en->end;
     }
     return end;
 }
@@ -194,9 +194,9 @@ uint64_t ledger_records(const struct ledger *l)
     uint64_t n = 0;
 
     list_for_each (it, &l->entries) {
-        const struct ledger_entry *wk = list_entry(it, struct ledger_entry, node);
+        const struct ledger_entry *en = list_entry(it, struct ledger_entry, node);
 
-        n += wk->records + wk->gaps;
+        n += en->records + en->gaps;
     }
     return n;
 }

@@ -18,14 +18,17 @@ struct batch;
 struct drain_counters;
 struct drain_cursor;
 struct ledger;
+struct mark;
 
 struct ledger *ledger_create(void);
 void ledger_free(struct ledger *l); /* NULL is fine */
 /* Takes the ranges of <b> over, up to b->end. */
 void ledger_add(struct ledger *l, const struct batch *b, uint64_t now_ms);
-/* Acknowledges all up to <end>, and counts the records and message bytes confirmed. False when
- * there was nothing. */
-bool ledger_confirm(struct ledger *l, uint64_t end, struct drain_counters *counters);
+/* Takes out all up to <end>: <confirmed> gets each cursor's mark, and the records and message bytes
+ * are counted. False when there was nothing. */
+bool ledger_confirm(struct ledger *l, uint64_t end,
+                    void (*confirmed)(struct drain_cursor *c, const struct mark *to),
+                    struct drain_counters *counters);
 /* Forgets all; nothing is acknowledged. cursor->reached becomes what it has up to <reached>. */
 void ledger_clear(struct ledger *l, uint64_t reached);
 void ledger_forget_cursor(struct ledger *l, const struct drain_cursor *c);

@@ -27,7 +27,6 @@
 
 #define SEEK_PAUSE_MS 200
 #define STEP_MS 500
-#define ASKED_MS 1000 /* between looks at whether what is behind a suspect was tried */
 
 uint32_t drain_seek_limit(uint64_t n)
 {
@@ -143,13 +142,4 @@ bool drain_seek_is_sure(const struct drain *d)
 {
     return !d->hasty ||
            drain_cursor_doubted(list_entry(d->ready.next, struct drain_cursor, ready_node));
-}
-
-void drain_cursor_extend(struct drain_cursor *c)
-{
-    uint64_t now = loop_now(&c->drain->worker->loop);
-
-    if (c->drain->lags && c->suspects && c->probing && !list_empty(&c->ready_node) &&
-        c->stuck_until <= now)
-        c->stuck_until = now + ASKED_MS;
 }

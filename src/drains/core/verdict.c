@@ -7,21 +7,6 @@
 #include "drains/core/trace.h"
 #include "drains/core/worker_internal.h"
 
-void drain_give_back(struct drain *d, struct batch *b)
-{
-    for (unsigned i = b->nranges; i-- > 0;) {
-        struct drain_cursor *c = b->ranges[i].cursor;
-
-        if (!c)
-            continue;
-        c->busy = false;
-        if (d->pipelined)
-            continue; /* drain_disconnected() rewinds them all */
-        drain_cursor_rewind(c);
-        drain_cursor_ready(c, true);
-    }
-}
-
 static void delivered(struct drain *d, struct batch *b)
 {
     if (b->records > b->gaps)
@@ -69,23 +54,6 @@ static void sent(struct drain *d, const struct batch *b)
             c->caught_up_at = b->ranges[i].dry_at;
         c->busy = false;
         drain_cursor_ready(c, false);
-    }
-}
-
-void drain_grow(struct drain *d, const struct batch *b)
-{
-    size_t max = batch_max(d);
-
-    if (b->len >= d->batch_target / 2)
-        d->batch_target = d->batch_target * 2 > max ? max : d->batch_target * 2;
-    if (d->lags && !b->alone)
-        return;
-    if (d->suspect > b->records) {
-        d->suspect -= b->records;
-        d->record_limit = d->lags ? drain_seek_limit(d->suspect) : d->record_limit * 2;
-    } else {
-        d->suspect = 0;
-        d->record_limit = 0;
     }
 }
 

@@ -11,6 +11,7 @@
 #include "drains/core/worker.h"
 
 #define SPARE_BODIES 16
+#define SMALL_BODY 4096               /* bytes of a body for one record */
 #define SPARE_BYTES (3 * 1024 * 1024) /* of bodies that are kept for use again */
 
 struct worker {
@@ -151,11 +152,6 @@ void drain_rewind(struct drain *d);
 /* ---- verdict.c ---- */
 /* The verdicts of <d> that wait are acted on now. */
 void drain_settle_now(struct drain *d);
-/* The drain takes batches as large as the last one: the next ones may be larger. */
-void drain_grow(struct drain *d, const struct batch *b);
-/* The cursors of a batch that was not taken: back to what is confirmed, and first in turn, in the
- * same order. */
-void drain_give_back(struct drain *d, struct batch *b);
 
 /* ---- budget.c ---- */
 
@@ -176,8 +172,6 @@ void drain_seek_sent(struct drain *d, uint32_t records);
 void drain_seek_on(struct drain *d, const struct err *e);
 /* Its next record was refused alone, or stands behind such a one. */
 bool drain_cursor_doubted(const struct drain_cursor *c);
-/* Its pause lasts until what is behind its suspects was tried. */
-void drain_cursor_extend(struct drain_cursor *c);
 
 /* ---- refusal.c ---- */
 /* The batch was refused as a whole. */
@@ -258,14 +252,25 @@ void host_reached(struct drain *d, bool first);
 uint64_t host_retry_in(const struct drain *d);
 
 /* ---- batch.c ---- */
+/* With a body for <want> bytes. */
+struct batch *batch_take(struct drain *d, size_t want);
 /* Its body is not needed any more, or will be made again. */
 void batch_body_release(struct batch *b);
-/* Fills a batch from the ready cursors. NULL when they had nothing. */
-struct batch *batch_fill(struct drain *d);
+/* A body that is mostly empty does not keep what others could use. */
+void batch_body_trim(struct batch *b);
 /* Its cursors have one thing less in flight. */
 void batch_let_go(struct batch *b);
 void batch_free(struct batch *b);
 void batch_forget_cursor(struct batch *b, const struct drain_cursor *c);
+
+/* ---- fill.c ---- */
+/* Fills a batch from the ready cursors. NULL when they had nothing. */
+struct batch *batch_fill(struct drain *d);
 size_t batch_max(const struct drain *d);
+/* The drain takes batches as large as the last one: the next ones may be larger. */
+void drain_grow(struct drain *d, const struct batch *b);
+/* The cursors of a batch that was not taken: back to what is confirmed, and first in turn, in the
+ * same order. */
+void drain_give_back(struct drain *d, struct batch *b);
 
 #endif

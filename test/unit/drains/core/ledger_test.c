@@ -81,10 +81,15 @@ static void add(struct world *w, unsigned mask, uint64_t bytes, uint64_t now_ms)
     ledger_add(w->ledger, &b, now_ms);
 }
 
+static void confirmed(struct drain_cursor *c, const struct mark *to)
+{
+    cursor_ack(&c->cursor, to);
+}
+
 static uint64_t confirm(struct world *w, uint64_t end)
 {
     struct drain_counters k = {.bytes_out = 0};
-    bool any = ledger_confirm(w->ledger, end, &k);
+    bool any = ledger_confirm(w->ledger, end, confirmed, &k);
 
     assert_int_equal(k.bytes_out, k.records_out); /* see add() */
     assert_int_equal(any, k.records_out > 0);
