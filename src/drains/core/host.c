@@ -14,8 +14,8 @@
  * once.
  *
  * Tries of drains that were never reached have a pace of their own, RETRIES_PER_SECOND for all of a
- * worker (worker.c): however many there are, looking after them costs next to nothing. A drain that
- * was ever reached has its own backoff (drain.c), and waits for none of these.
+ * worker (agenda.c): however many there are, looking after them costs next to nothing. A drain that
+ * was ever reached has its own backoff (health.c), and waits for none of these.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -308,20 +308,10 @@ bool host_wait(struct drain *d, const struct err *e)
     return true;
 }
 
-/* <d> fails as others did for it. */
-static void fail_alike(struct drain *d)
+bool host_wait_known(struct drain *d, struct err *why)
 {
     const struct port *p = d->port;
-    const struct drain *last = p->host->nameless ? p->host->last : p->last;
-    struct err e = {0};
-
-    (void)err_set(&e, EHOSTUNREACH, "others of the same host do not reach it");
-    drain_ails(d, false, loop_timer_left(p->host->timer), last ? &last->last_error : &e);
-}
-
-bool host_wait_known(struct drain *d)
-{
-    const struct port *p = d->port;
+    const struct drain *last;
 
     if (!never_reached(d) || list_empty(&p->host->ports) || d == p->host->probe ||
         !(p->host->nameless || (p->shut && d != p->probe)))
@@ -329,8 +319,11 @@ bool host_wait_known(struct drain *d)
     if (!d->attempts)
         d->attempts = 1;
     wait_turn(d);
-    if (!d->failing)
-        fail_alike(d);
+    last = p->host->nameless ? p->host->last : p->last;
+    if (last)
+        *why = last->last_error;
+    else
+        (void)err_set(why, EHOSTUNREACH, "others of the same host do not reach it");
     return true;
 }
 

@@ -4,11 +4,9 @@
  */
 #include "drains/core/worker.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "drains/core/worker_internal.h"
 
 static void give_tokens(struct worker *wk)
@@ -16,7 +14,7 @@ static void give_tokens(struct worker *wk)
     struct drain *d;
 
     while ((d = worker_next_to_connect(wk))) {
-        if (host_wait_known(d))
+        if (drain_fails_like_others(d))
             continue; /* what it is about to try became known while it waited */
         wk->connect_tokens--;
         drain_go(d);
