@@ -13,18 +13,34 @@
 #define FIELD_MAX                                                                                  \
     1024 /* bytes of one identity field; more is cut. Names in Kubernetes end at 253 */
 
-static const struct {
+#define SYSLOG "application/syslog"
+#define JSON "application/json"
+#define NDJSON "application/x-ndjson"
+
+static const struct format_row {
     enum format format;
     bool offered; /* by format= */
+    bool bytes;   /* it writes a message's bytes as they are; others make their own texts valid */
     const char *name;
     char *(*lay_out)(struct formatter *f, const struct identity *id);
+    const char *type;    /* of a body, for HTTP ... */
+    const char *type_lf; /* ... and of one with a line for each record */
 } formats[] = {
-    {FORMAT_RFC5424, true, "rfc5424", format_rfc5424_lay_out},
-    {FORMAT_JSON, true, "json", format_json_lay_out},
-    {FORMAT_RAW, true, "raw", format_raw_lay_out},
-    {FORMAT_GELF, true, "gelf", format_gelf_lay_out},
-    {FORMAT_ELASTIC, false, "elastic", format_elastic_lay_out},
+    {FORMAT_RFC5424, true, true, "rfc5424", format_rfc5424_lay_out, SYSLOG, SYSLOG},
+    {FORMAT_JSON, true, false, "json", format_json_lay_out, JSON, NDJSON},
+    {FORMAT_RAW, true, true, "raw", format_raw_lay_out, "text/plain", "text/plain"},
+    {FORMAT_GELF, true, false, "gelf", format_gelf_lay_out, JSON, NDJSON},
+    {FORMAT_ELASTIC, false, false, "elastic", format_elastic_lay_out, NDJSON, NDJSON},
 };
+
+static const struct format_row *row_of(enum format f)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        if (formats[i].format == f)
+            return &formats[i];
+    }
+    return NULL;
+}
 
 static struct str field(struct str s, size_t *sum)
 {
@@ -38,15 +54,14 @@ static struct formatter *create_sized(const struct format_options *o, const stru
                                       size_t room, size_t *used)
 {
     struct formatter *f = xcalloc(1, sizeof(*f) + room);
+    const struct format_row *row = row_of(o->format);
 
+    if (!row)
+        BUG("formats: %d is no format", (int)o->format);
     f->o = *o;
     f->network = id->network;
-    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-        if (formats[i].format == o->format)
-            *used = (size_t)(formats[i].lay_out(f, id) - f->text);
-    }
-    if (!f->add)
-        BUG("formats: %d is no format", (int)o->format);
+    f->bytes = row->bytes;
+    *used = (size_t)(row->lay_out(f, id) - f->text);
     f->o.index = f->o.group = (struct str){NULL, 0}; /* copied; the caller's bytes may be freed */
     return f;
 }
@@ -120,10 +135,9 @@ static int add_valid(const struct formatter *f, struct buf *out, const struct re
     return rc;
 }
 
-/* The JSON encoders make their texts valid themselves. */
 static bool must_be_valid(const struct formatter *f, const struct record *r)
 {
-    return f->o.valid && (f->o.format == FORMAT_RAW || f->o.format == FORMAT_RFC5424) &&
+    return f->o.valid && f->bytes &&
            (!format_is_utf8(r->msg) || (r->syslog && !format_is_utf8(r->syslog->sd)));
 }
 
@@ -146,8 +160,20 @@ int formatter_add(const struct formatter *f, struct buf *out, const struct recor
     return f->o.id_first ? add_with_id(f, out, r, now, cut) : f->add(f, out, r, now, cut);
 }
 
+int formatter_begin_range(const struct formatter *f, struct buf *out)
+{
+    return f->begin_range ? f->begin_range(f, out) : 0;
+}
+
+int formatter_end_range(const struct formatter *f, struct buf *out)
+{
+    return f->end_range ? f->end_range(f, out) : 0;
+}
+
 int formatter_end(const struct formatter *f, struct buf *out)
 {
+    if (f->end)
+        return f->end(f, out);
     if (f->o.framing != FRAMING_ARRAY)
         return 0;
     return out->len ? buf_add_ch(out, ']') : buf_add_str(out, STR("[]"));
@@ -164,35 +190,23 @@ enum format format_parse(struct str s)
 
 const char *format_name(enum format f)
 {
-    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-        if (formats[i].format == f)
-            return formats[i].name;
-    }
-    return "none";
+    const struct format_row *row = row_of(f);
+
+    return row ? row->name : "none";
 }
 
 bool format_is_offered(enum format f)
 {
-    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-        if (formats[i].format == f)
-            return formats[i].offered;
-    }
-    return false;
+    const struct format_row *row = row_of(f);
+
+    return row && row->offered;
 }
 
 const char *format_content_type(enum format f, enum framing framing)
 {
-    switch (f) {
-    case FORMAT_RFC5424:
-        return "application/syslog";
-    case FORMAT_ELASTIC:
-        return "application/x-ndjson";
-    case FORMAT_JSON:
-    case FORMAT_GELF:
-        return framing == FRAMING_LF ? "application/x-ndjson" : "application/json";
-    case FORMAT_RAW:
-    case FORMAT_NONE:
-        break;
-    }
-    return "text/plain";
+    const struct format_row *row = row_of(f);
+
+    if (!row)
+        return "text/plain";
+    return framing == FRAMING_LF ? row->type_lf : row->type;
 }

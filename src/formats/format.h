@@ -61,7 +61,11 @@ void formatter_free(struct formatter *f);
  * its message. */
 int formatter_add(const struct formatter *f, struct buf *out, const struct record *r,
                   struct str now, bool *cut);
-/* Ends a batch ("]" for FRAMING_ARRAY; nothing otherwise). */
+/* Appends what a payload that groups records by stream has before the first and after the last
+ * record of a range, which is one stream's turn in a batch. */
+int formatter_begin_range(const struct formatter *f, struct buf *out);
+int formatter_end_range(const struct formatter *f, struct buf *out);
+/* Ends a batch ("]" for FRAMING_ARRAY, or what a format has there), with any of its formatters. */
 int formatter_end(const struct formatter *f, struct buf *out);
 
 /* "rfc5424", "json", "raw", "gelf", "elastic". FORMAT_NONE when unknown. */

@@ -17,6 +17,11 @@ struct formatter {
     int (*add)(const struct formatter *f, struct buf *out, const struct record *r, struct str now,
                bool *cut);
     struct format_options o;
+    /* For payloads that group records by stream; NULL = nothing to write. See format.h. */
+    int (*begin_range)(const struct formatter *f, struct buf *out);
+    int (*end_range)(const struct formatter *f, struct buf *out);
+    int (*end)(const struct formatter *f, struct buf *out);
+    bool bytes;   /* it writes a message's bytes as they are */
     bool network; /* of a network stream: every record has a struct record_syslog */
     /* The parts that do not change from record to record; views into text[]. Each encoder documents
      * its own. */

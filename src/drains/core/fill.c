@@ -21,6 +21,7 @@ struct filler {
     struct batch_range *range;
     bool full; /* though the target is not reached */
     size_t target;
+    size_t begun; /* bytes of the body before its first record */
     uint32_t max_records;
 };
 
@@ -78,8 +79,10 @@ static int filler_add(struct record_sink *s, const struct record *r)
     size_t len = b->body.len, limit = b->drain->batch_limit;
     bool cut = false;
 
-    if (b->records >= f->max_records || len >= f->target)
+    if (b->records >= f->max_records || len - (b->records ? 0 : f->begun) >= f->target) {
+        f->full = true; /* also when it is below the target again without the range's beginning */
         return -1;
+    }
     b->body.max = b->records ? f->target + SLACK : BATCH_GROWTH_MAX;
     if (formatter_add(f->formatter, &b->body, r, b->now, &cut) < 0) {
         f->full = b->records;
@@ -126,12 +129,16 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     struct worker *wk = c->drain->worker;
     struct batch *b = f->batch;
     struct batch_range *r = range_add(b, c);
+    size_t before = b->body.len;
     uint64_t now = loop_now(&wk->loop);
     size_t quantum = f->max_records == 1 ? 4096 : f->target < QUANTUM ? f->target : QUANTUM;
     enum read_result rc;
 
     f->formatter = drain_cursor_formatter(c);
     f->range = r;
+    b->body.max = BATCH_GROWTH_MAX; /* the cap is far from what begins and ends a range */
+    (void)formatter_begin_range(f->formatter, &b->body);
+    f->begun = b->body.len;
     rc = cursor_read(&c->cursor, quantum, &f->sink);
     r->to = c->cursor.sent;
     r->dry_at = rc == READ_MORE || rc == READ_STUCK ? 0 : now ? now : 1;
@@ -143,11 +150,14 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     if (rc == READ_WAIT || rc == READ_STUCK || c->stuck_until)
         worker_wait(wk, c);
     if (r->records) {
+        b->body.max = BATCH_GROWTH_MAX;
+        (void)formatter_end_range(f->formatter, &b->body);
         c->inflight++;
         drain_cursor_ready(c, false);
         return;
     }
     b->nranges--; /* there was nothing to read */
+    b->body.len = before;
     if (r->dry_at && !c->inflight)
         c->caught_up_at = now;
     drain_cursor_settle_idle(c);

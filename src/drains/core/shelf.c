@@ -71,8 +71,12 @@ static int refill_add(struct record_sink *s, const struct record *r)
 static void refill_range(struct batch *b, const struct batch_range *r)
 {
     struct refill f = {.sink.add = refill_add, .batch = b, .range = r};
+    const struct formatter *formatter = drain_cursor_formatter(r->cursor);
 
-    (void)batch_range_read(r, r->records, &f.sink, NULL); /* fewer: seen by the body's length */
+    /* What is missing is seen by the body's length. */
+    (void)formatter_begin_range(formatter, &b->body);
+    (void)batch_range_read(r, r->records, &f.sink, NULL);
+    (void)formatter_end_range(formatter, &b->body);
 }
 
 void drain_charge(struct batch *b)
