@@ -1,11 +1,12 @@
 /*
- * What the encoders need of a time beyond its text: seconds since the epoch (GELF), the date in UTC
- * (Elasticsearch's daily indices). The text is known to be well-formed. A day beyond its month's
+ * What the encoders need of a time beyond its text: seconds since the epoch (GELF, Loki), the date
+ * in UTC (Elasticsearch's daily indices). The text is known to be well-formed. A day beyond its month's
  * end counts into the next month.
  */
 #include "formats/format_internal.h"
 
 #define LAST_SECOND 253402300799 /* of the year 9999 */
+#define FRACTION_MAX 9           /* digits of nanoseconds */
 
 static unsigned number(const char *p, size_t digits)
 {
@@ -58,6 +59,21 @@ int64_t format_epoch(struct str t)
     second = second > 59 ? 59 : second; /* a leap second, which Unix time does not have */
     return days_from_civil(number(p, 4), number(p + 5, 2), number(p + 8, 2)) * 86400 +
            number(p + 11, 2) * 3600 + number(p + 14, 2) * 60 + second + zone_seconds(t);
+}
+
+size_t format_put_epoch(char out[FORMAT_EPOCH_MAX], struct str t, struct str *fraction)
+{
+    int64_t s = format_epoch(t);
+    uint64_t left = s < 0 ? 0 : (uint64_t)s;
+    size_t n = format_digits(left), body;
+
+    for (size_t i = n; i > 0; i--, left /= 10)
+        out[i - 1] = (char)('0' + left % 10);
+    (void)format_time_len(t, FRACTION_MAX, &body);
+    *fraction = str_skip(str_head(t, body), 20); /* behind "2026-11-20T10:15:00." */
+    if (s < 0)
+        fraction->len = 0;
+    return n;
 }
 
 void format_utc_date(char out[8], struct str t)

@@ -132,6 +132,10 @@ static inline unsigned format_severity(const struct record *r)
 
 /* Seconds since the epoch of a well-formed time. */
 int64_t format_epoch(struct str t);
+/* The same as digits; returns how many. *fraction becomes the digits of <t> behind the point, at
+ * most 9. A time before the epoch is at it. */
+#define FORMAT_EPOCH_MAX 20
+size_t format_put_epoch(char out[FORMAT_EPOCH_MAX], struct str t, struct str *fraction);
 /* Its date in UTC, as "YYYYMMDD". */
 void format_utc_date(char out[8], struct str t);
 

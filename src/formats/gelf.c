@@ -13,27 +13,21 @@
 #include "formats/format_internal.h"
 
 #define MICROSECONDS 6
-#define EPOCH_MAX 21 /* of an int64_t */
 #define TIME_KEY STR("\",\"timestamp\":")
 #define LEVEL_KEY STR(",\"level\":")
 #define FACILITY_KEY STR(",\"_facility\":")
 #define ID_KEY STR("\",\"_record_id\":\"")
 
 /* Seconds with the fraction's digits, up to microseconds. */
-static size_t put_timestamp(char out[EPOCH_MAX + 1 + MICROSECONDS], struct str t)
+static size_t put_timestamp(char out[FORMAT_EPOCH_MAX + 1 + MICROSECONDS], struct str t)
 {
-    int64_t s = format_epoch(t);
-    uint64_t left = s < 0 ? 0 : (uint64_t)s;
-    size_t n = format_digits(left), body;
+    struct str fraction;
+    size_t n = format_put_epoch(out, t, &fraction);
 
-    for (size_t i = n; i > 0; i--, left /= 10)
-        out[i - 1] = (char)('0' + left % 10);
-    (void)format_time_len(t, MICROSECONDS, &body);
-    if (s >= 0 && body > 20) { /* "2026-11-20T10:15:00" and "." at least one digit */
-        memcpy(out + n, t.p + 19, body - 19);
-        n += body - 19;
-    }
-    return n;
+    if (fraction.len == 0)
+        return n;
+    out[n++] = '.';
+    return (size_t)(format_put(out + n, str_head(fraction, MICROSECONDS)) - out);
 }
 
 /* Ranges of characters of two bytes and more, as UTF-8. */
@@ -102,7 +96,7 @@ static char *put_rest(char *d, const struct formatter *f, const struct record *r
 static int gelf_add(const struct formatter *f, struct buf *out, const struct record *r,
                     struct str now, bool *cut)
 {
-    char stamp[EPOCH_MAX + 1 + MICROSECONDS], id[FORMAT_ID_MAX], *d;
+    char stamp[FORMAT_EPOCH_MAX + 1 + MICROSECONDS], id[FORMAT_ID_MAX], *d;
     size_t stamp_len = put_timestamp(stamp, format_time(r, now));
     size_t id_len = f->o.sd ? format_id(id, r) : 0;
     size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0, fixed, len;
