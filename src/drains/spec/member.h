@@ -65,10 +65,14 @@ struct drain_scheme {
     const char *path;     /* requested when the URL has none; NULL = "/" */
 };
 
+/* The parts of what --check prints to which a member adds lines. */
+enum drain_section { SECTION_NONE = 0, SECTION_PLACE, SECTION_FORMAT, SECTION_SENDING };
+
 /* How an option's value is read. The text of the error follows from the row. */
 enum drain_option_type {
     OPTION_BOOL = 1, /* true or false */
     OPTION_WORD,     /* one of <values>; stored is which of them */
+    OPTION_WORDS,    /* some of <values>, with commas between; stored is a bit for each */
     OPTION_NUMBER,   /* from <min> to <max> */
     OPTION_DURATION, /* from <min> to <max> ms; stored in ms */
     OPTION_TEXT,     /* of <min> to <max> bytes; a heap string, freed with the spec */
@@ -79,7 +83,10 @@ enum drain_option_type {
 /* One row of a table of options, for the parser, --help and the docs' test. */
 struct drain_option {
     const char *name;
-    unsigned traits;      /* schemes with one of these have it; 0 = all of the table's */
+    unsigned traits; /* schemes with one of these have it; 0 = all of the table's */
+    /* Where --check has a line of it (OPTION_WORDS, OPTION_TEXT, OPTION_SECRET); SECTION_NONE =
+     * describe() has one, or there is none. */
+    enum drain_section shown;
     const char *values;   /* "none|gzip", "N", "DURATION", ... */
     const char *fallback; /* what it is when not given, for people */
     const char *help;
@@ -93,9 +100,6 @@ struct drain_option {
 };
 #define DRAIN_FIELD(type, field)                                                                   \
     .offset = offsetof(struct type, field), .size = sizeof(((struct type *)NULL)->field)
-
-/* The parts of what --check prints to which a member adds lines. */
-enum drain_section { SECTION_PLACE = 1, SECTION_FORMAT, SECTION_SENDING };
 
 struct drain_member {
     const struct drain_ops *ops;

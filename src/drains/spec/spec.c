@@ -286,6 +286,9 @@ static const char *framing_text(enum framing f)
 /* The member's own lines of <section>. */
 static int describe_own(const struct drain_spec *s, enum drain_section section, struct buf *out)
 {
+    for (const struct drain_option *o = member_of(s)->options; o && o->name; o++)
+        if (o->shown == section && drain_option_describe(o, s->own, out) < 0)
+            return -1;
     return member_of(s)->describe ? member_of(s)->describe(s, section, out) : 0;
 }
 

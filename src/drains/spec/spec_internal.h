@@ -26,6 +26,9 @@ struct str drain_option_shown(struct str pair);
 /* spec_value.c: reads <v> as <o> says, into its field of <base>. */
 int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *base, struct str v,
                      struct err *e);
+/* Appends --check's line of an option that has been set in <base>. What stood in a text is not
+ * printed. */
+int drain_option_describe(const struct drain_option *o, const void *base, struct buf *out);
 /* Frees the texts that <options> have put into <base>. */
 void drain_options_release(const struct drain_option *options, void *base);
 

@@ -45,9 +45,10 @@ static int no_such_word(const struct drain_option *o, struct err *e)
     while (str_cut(&rest, '|', &word)) {
         if (buf_addf(&list, "%s%.*s", sep, STR_ARG(word)) < 0)
             BUG("drain: option '%s' has too many values", o->name);
-        sep = str_find(rest, '|') < 0 ? " or " : ", ";
+        sep = str_find(rest, '|') < 0 ? o->type == OPTION_WORDS ? " and " : " or " : ", ";
     }
-    (void)err_set(e, EINVAL, "option '%s' must be %s", o->name, buf_cstr(&list));
+    (void)err_set(e, EINVAL, "option '%s' must be %s%s", o->name,
+                  o->type == OPTION_WORDS ? "some of " : "", buf_cstr(&list));
     buf_release(&list);
     return -1;
 }
@@ -62,6 +63,26 @@ static int set_word(const struct drain_option *o, void *base, struct str v, stru
             return 0;
         }
     return no_such_word(o, e);
+}
+
+static int set_words(const struct drain_option *o, void *base, struct str v, struct err *e)
+{
+    uint64_t set = 0;
+    struct str given;
+
+    while (str_cut(&v, ',', &given)) {
+        struct str rest = str_of(o->values), word;
+        uint64_t before = set;
+
+        for (unsigned i = 0; str_cut(&rest, '|', &word); i++)
+            set |= str_eq(given, word) ? 1ULL << i : 0;
+        if (set == before) /* unknown, or given twice */
+            return no_such_word(o, e);
+    }
+    if (!set)
+        return no_such_word(o, e);
+    store(o, base, set);
+    return 0;
 }
 
 static int set_number(const struct drain_option *o, void *base, struct str v, struct err *e)
@@ -109,6 +130,8 @@ int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *b
         return set_bool(o, base, v, e);
     case OPTION_WORD:
         return set_word(o, base, v, e);
+    case OPTION_WORDS:
+        return set_words(o, base, v, e);
     case OPTION_NUMBER:
         return set_number(o, base, v, e);
     case OPTION_DURATION:
@@ -120,6 +143,39 @@ int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *b
         return o->set(s, v, e);
     }
     BUG("drain: option '%s' has no type", o->name);
+}
+
+static int describe_words(const struct drain_option *o, uint32_t set, struct buf *out)
+{
+    struct str rest = str_of(o->values), word;
+    const char *sep = "";
+
+    if (buf_addf(out, "%-12s ", o->name) < 0)
+        return -1;
+    for (unsigned i = 0; str_cut(&rest, '|', &word); i++) {
+        if (!(set & 1U << i))
+            continue;
+        if (buf_addf(out, "%s%.*s", sep, STR_ARG(word)) < 0)
+            return -1;
+        sep = ", ";
+    }
+    return buf_add_ch(out, '\n');
+}
+
+int drain_option_describe(const struct drain_option *o, const void *base, struct buf *out)
+{
+    const char *field = (const char *)base + o->offset;
+    const char *text;
+    uint32_t set;
+
+    if (o->type == OPTION_WORDS) {
+        memcpy(&set, field, sizeof(set));
+        return set ? describe_words(o, set, out) : 0;
+    }
+    if (o->type != OPTION_TEXT && o->type != OPTION_SECRET)
+        BUG("drain: option '%s' has no line of its own", o->name);
+    memcpy(&text, field, sizeof(text));
+    return text ? buf_addf(out, "%-12s given\n", o->name) : 0;
 }
 
 void drain_options_release(const struct drain_option *options, void *base)
