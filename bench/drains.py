@@ -34,6 +34,7 @@ DRAINS = [
     ("http ndjson gzip", "requests", "http://127.0.0.1:{port}/?batch=ndjson&compression=gzip", 1),
     ("es", "elastic", "es+http://127.0.0.1:{port}/?index=bench", 1),
     ("es gzip", "elastic", "es+http://127.0.0.1:{port}/?index=bench&compression=gzip", 1),
+    ("loki", "loki", "loki+http://127.0.0.1:{port}/", 1),
     ("redis publish", "redis", "redis://127.0.0.1:{port}/bench", 1),
     ("redis list", "redis", "redis://127.0.0.1:{port}/bench?mode=list&maxlen=%d" % REDIS_KEEP, 1),
     ("redis stream", "redis", "redis://127.0.0.1:{port}/bench?mode=stream&maxlen=%d" % REDIS_KEEP, 1),

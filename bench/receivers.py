@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Receivers that only count, for bench/drains.py: what bench_sink does, for protocols whose answers take more than a constant.
 
-  receivers.py http|elastic|websocket
+  receivers.py http|elastic|loki|websocket
 
 Prints the port it listens on, then a line "records bytes" for each line on stdin, until stdin ends. Their own speed matters
 to the seconds only: what is compared is CPU time of the senders.
@@ -82,6 +82,13 @@ def elastic(stream):
         answer(stream, b'{"took":1,"errors":false,"items":[%s]}' % b",".join(items) if items else b"{}")
 
 
+def loki(stream):
+    """An entry begins with the bracket before its time."""
+    for body in requests(stream):
+        count(body.count(b'["1'), len(body))
+        answer(stream, b"")
+
+
 def unmask(data, key):
     n = len(data)
     whole = int.from_bytes((key * (n // 4 + 1))[:n], "big")
@@ -118,7 +125,7 @@ def serve(kind, sock):
 
 
 def main():
-    kind = {"http": http, "elastic": elastic, "websocket": websocket}[sys.argv[1]]
+    kind = {"http": http, "elastic": elastic, "loki": loki, "websocket": websocket}[sys.argv[1]]
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
 
     def accept():

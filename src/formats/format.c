@@ -31,6 +31,7 @@ static const struct format_row {
     {FORMAT_RAW, true, true, "raw", format_raw_lay_out, "text/plain", "text/plain"},
     {FORMAT_GELF, true, false, "gelf", format_gelf_lay_out, JSON, NDJSON},
     {FORMAT_ELASTIC, false, false, "elastic", format_elastic_lay_out, NDJSON, NDJSON},
+    {FORMAT_LOKI, false, false, "loki", format_loki_lay_out, JSON, JSON},
 };
 
 static const struct format_row *row_of(enum format f)

@@ -20,7 +20,8 @@ enum format {
     FORMAT_JSON,
     FORMAT_RAW,
     FORMAT_GELF,
-    FORMAT_ELASTIC
+    FORMAT_ELASTIC,
+    FORMAT_LOKI
 };
 
 enum framing {
@@ -30,6 +31,7 @@ enum framing {
     FRAMING_OCTET, /* "<length> " before each (RFC 6587 §3.4.1, RFC 5425 §4.3) */
     FRAMING_ARRAY, /* "[" before the first, "," between, "]" at the end */
     FRAMING_NUL, /* NUL after each (GELF over TCP); not for formats whose records may contain NUL */
+    FRAMING_STREAMS, /* the records of each stream together (FORMAT_LOKI) */
 };
 
 struct format_options {
@@ -44,6 +46,7 @@ struct format_options {
     struct str index;
     bool index_namespace; /* ... or, where the hostname is not trusted, logtrain-<namespace> */
     bool index_name;      /* ... or, where patterns match it, identity.name */
+    uint32_t labels;      /* FORMAT_LOKI: a bit for each of FORMAT_LABELS; 0 = all but pod */
     struct str group;     /* FORMAT_GELF: `_group`; empty = none */
     /* FORMAT_RAW, FORMAT_RFC5424: replace invalid UTF-8 by U+FFFD, with this scratch buffer of
      * the caller; NULL = bytes are sent as they are. */
@@ -79,6 +82,9 @@ const char *format_content_type(enum format f, enum framing framing);
 
 /* True when <s> is a legal index for FORMAT_ELASTIC. It may contain %Y, %m and %d. */
 bool format_index_valid(struct str s);
+
+/* What can be a label, in the order of the bits of format_options.labels. */
+#define FORMAT_LABELS "namespace|workload|pod|container|node"
 
 /* Appends <s> as a quoted JSON string, with U+FFFD for invalid UTF-8. -1: no room. */
 int format_json_string(struct buf *out, struct str s);

@@ -40,6 +40,7 @@ char *format_json_lay_out(struct formatter *f, const struct identity *id);
 char *format_raw_lay_out(struct formatter *f, const struct identity *id);
 char *format_gelf_lay_out(struct formatter *f, const struct identity *id);
 char *format_elastic_lay_out(struct formatter *f, const struct identity *id);
+char *format_loki_lay_out(struct formatter *f, const struct identity *id);
 
 static inline char *format_put(char *d, struct str s)
 {

@@ -19,6 +19,7 @@ from lib import http_peer
 from lib import peer as sim
 from lib.elastic import Elastic
 from lib.gelf import GelfHttp, GelfTcp, GelfUdp
+from lib.loki import Loki
 from lib.redis import FakeRedis
 from lib.websocket import PING, FakeWebSocket, close_frame
 
@@ -223,6 +224,24 @@ class ElasticSearch(Http):
         peer.whole = peer.decide = None
 
 
+class LokiPush(Http):
+    def receiver(self):
+        return Loki
+
+    def silent(self):
+        return {"whole": lambda _: http_peer.Answer(never=True, counts=False)}
+
+    def unknown(self):
+        return {"whole": lambda _: 599}
+
+    def garbage(self, tools):
+        return self.start(tools, whole=lambda _: http_peer.Answer(599, raw=nonsense(), cut="after", how="fin", counts=False))
+
+    def heal(self, peer):
+        super().heal(peer)
+        peer.whole = None
+
+
 class Redis(Member):
     userinfo = piecemeal = True
 
@@ -292,6 +311,8 @@ MEMBERS = [
     SyslogOverHttp("syslog+https-octet", "linger=20ms&framing=octet&compression=gzip", tls=True),
     ElasticSearch("es+http", "linger=20ms"),
     ElasticSearch("es-gzip", "linger=20ms&compression=gzip", tls=True),
+    LokiPush("loki+http", "linger=20ms"),
+    LokiPush("loki+https-gzip", "linger=20ms&compression=gzip", tls=True),
     Gelf("gelf+tcp"),
     Gelf("gelf+tls", tls=True),
     GelfDatagrams("gelf+udp"),

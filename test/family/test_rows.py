@@ -1,6 +1,6 @@
 """Which test holds which row of the fault list for which drain. What stands here must exist, so the table cannot age.
 
-Members of one transport share its tests: syslog+http(s), gelf+http(s) and Elasticsearch are requests (http.c), gelf+tcp, gelf+tls
+Members of one transport share its tests: syslog+http(s), gelf+http(s), Loki and Elasticsearch are requests (http.c), gelf+tcp, gelf+tls
 are syslog's connections, gelf+udp its datagrams; redis and ws use the same connections (net/conn.c) as syslog, where names,
 addresses and TLS are concerned. "family" is a test that runs over every member.
 """

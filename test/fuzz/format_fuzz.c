@@ -45,6 +45,8 @@ static bool read_input(struct input *in, struct str data)
     in->o.framing = 1 + b[0] / 3 % 4;
     if (b[1] & 32)
         in->o.format = b[1] & 64 ? FORMAT_GELF : FORMAT_ELASTIC;
+    else if (b[1] & 64)
+        in->o.format = FORMAT_LOKI;
     if (b[1] & 128)
         in->o.framing = FRAMING_NUL;
     in->o.sd = b[1] & 1;
@@ -180,6 +182,51 @@ static void check_elastic(struct str text, const struct record *r, bool cut)
     buf_release(&want);
 }
 
+/* ["<digits>","<line>"] */
+static void check_loki(const struct input *in, struct str text, const struct record *r, bool cut)
+{
+    struct buf object = BUF_INIT(SIZE_MAX - 1), got = BUF_INIT(SIZE_MAX - 1),
+               want = BUF_INIT(SIZE_MAX - 1);
+    size_t digits = strspn(text.p + 2, "0123456789");
+
+    FUZZ_CHECK(str_starts(text, STR("[\"")) && digits >= 10);
+    text = str_skip(text, 2 + digits);
+    FUZZ_CHECK(str_starts(text, STR("\",\"")) && str_ends(text, STR("\"]")));
+    FUZZ_CHECK(buf_add_str(&object, STR("{\"line\":\"")) == 0);
+    FUZZ_CHECK(buf_add_str(&object, str_head(str_skip(text, 3), text.len - 4)) == 0);
+    FUZZ_CHECK(buf_add_ch(&object, '}') == 0);
+    FUZZ_CHECK(json_valid(buf_str(&object)) && json_get(buf_str(&object), "line", &got));
+    FUZZ_CHECK(utf8_sanitize(r->msg, &want) == 0);
+    if (r->flags & RECORD_CUT)
+        FUZZ_CHECK(buf_add_str(&want, STR(MARK)) == 0);
+    FUZZ_CHECK(cut ? in->o.max && str_starts(buf_str(&want), buf_str(&got))
+                   : str_eq(buf_str(&want), buf_str(&got)));
+    buf_release(&object);
+    buf_release(&got);
+    buf_release(&want);
+}
+
+/* A whole push of two ranges, the second of one record, is valid JSON. */
+static void check_push(const struct input *in)
+{
+    struct format_options o = in->o;
+    struct formatter *f;
+    struct buf out = BUF_INIT(SIZE_MAX - 1);
+
+    o.framing = FRAMING_STREAMS;
+    f = formatter_create(&o, &in->id);
+    for (size_t range = 0; range < 2; range++) {
+        FUZZ_CHECK(formatter_begin_range(f, &out) == 0);
+        for (size_t i = 0; i < (range ? 1 : in->count); i++)
+            FUZZ_CHECK(formatter_add(f, &out, &in->records[i], STR(NOW), NULL) == 0);
+        FUZZ_CHECK(formatter_end_range(f, &out) == 0);
+    }
+    FUZZ_CHECK(formatter_end(f, &out) == 0);
+    FUZZ_CHECK(json_valid(buf_str(&out)));
+    formatter_free(f);
+    buf_release(&out);
+}
+
 /* One record on its own. The text goes to <out>. */
 static void check_alone(const struct input *in, const struct record *r, struct buf *out)
 {
@@ -200,6 +247,8 @@ static void check_alone(const struct input *in, const struct record *r, struct b
         check_gelf(buf_str(out), r, cut);
     else if (o.format == FORMAT_ELASTIC)
         check_elastic(buf_str(out), r, cut);
+    else if (o.format == FORMAT_LOKI)
+        check_loki(in, buf_str(out), r, cut);
     else
         check_text(in, buf_str(out), r, cut);
     if (o.max && (o.format == FORMAT_RFC5424 || o.format == FORMAT_RAW))
@@ -320,7 +369,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     for (size_t i = 0; i < in.count; i++)
         check_alone(&in, &in.records[i], &out);
-    if (in.o.format != FORMAT_ELASTIC) /* whose records are two lines each */
+    if (in.o.format == FORMAT_LOKI && in.count)
+        check_push(&in);
+    else if (in.o.format != FORMAT_ELASTIC) /* whose records are two lines each */
         check_stream(&in);
     if (in.count)
         check_full(&in, in.piece);

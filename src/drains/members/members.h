@@ -15,6 +15,7 @@
     MEMBER(drain_redis)                                                                            \
     MEMBER(drain_ws)                                                                               \
     MEMBER(drain_elastic)                                                                          \
+    MEMBER(drain_loki)                                                                             \
     MEMBER(drain_stdout)                                                                           \
     MEMBER(drain_null)
 

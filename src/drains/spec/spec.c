@@ -279,6 +279,8 @@ static const char *framing_text(enum framing f)
         return "array, one JSON array";
     case FRAMING_NUL:
         return "nul, a NUL after each record";
+    case FRAMING_STREAMS:
+        return "streams, the records of each stream together";
     }
     BUG("drain: no such framing: %d", (int)f);
 }

@@ -112,7 +112,7 @@ static const struct drain_option options[] = {
     {.name = "connections",
      .traits = DRAIN_CONNECTIONS,
      .values = "1..256",
-     .fallback = "40 for http and gelf+http, 4 for es and syslog+http, else one for each worker",
+     .fallback = "40 for http and gelf+http, 4 for others with requests, else one for each worker",
      .help = "requests at once, for each worker; where there are no requests: connections in all, "
              "one for each worker at most",
      .type = OPTION_NUMBER,

@@ -111,6 +111,78 @@ static void test_shelved_batch_comes_back(void **state)
     assert_string_equal(f->batch->body.p, "one\ntwo\n");
 }
 
+/* ---- formats that group records by stream ---- */
+
+#define WEB "{\"stream\":{\"namespace\":\"default\",\"workload\":\"web\"},\"values\":["
+#define ONE "[\"1795169700123456789\",\"one\"]"
+#define TWO "[\"1795169700123456789\",\"two\"]"
+
+/* Streams 1 to <n>, with the files "1.log" to "<n>.log", of fake drain 0. */
+static struct fake *attach_grouped(unsigned n)
+{
+    struct drain_spec *spec = numbered_spec(0);
+    char name[16];
+
+    spec->format = (struct format_options){.format = FORMAT_LOKI, .framing = FRAMING_STREAMS};
+    for (w.stream = 1; w.stream <= n; w.stream++) {
+        (void)snprintf(name, sizeof(name), "%u.log", (unsigned)w.stream);
+        feed_stream();
+        feed_segment(1, name);
+        worker_attach(w.wk, w.stream, spec, NULL, NULL, NULL);
+    }
+    drain_spec_unref(spec);
+    turns(5);
+    return w.fakes[0];
+}
+
+/* A stream without a record to send has no group. */
+static void test_groups_of_streams(void **state)
+{
+    static const char want[] = "{\"streams\":[" WEB ONE "," TWO "]}," WEB TWO "]}]}";
+    struct fake *f;
+
+    (void)state;
+    put("1.log", T "F one\n" T "F two\n", 0);
+    put("2.log", "", 0);
+    put("3.log", T "F two\n", 0);
+    f = attach_grouped(3);
+    open_fake(0);
+    assert_got(f, want);
+    drain_shelve(&f->base, f->batch);
+    assert_int_equal(drain_unshelve(&f->base, f->batch), 0);
+    assert_string_equal(f->batch->body.p, want);
+}
+
+/* There is room for the beginning of a group, and for no record in it: the next batch has it. */
+static void test_group_that_does_not_fit(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    put("1.log", T "F one\n", 0);
+    put("2.log", T "F two\n", 0);
+    f = attach_grouped(2);
+    f->base.batch_target = strlen("{\"streams\":[" WEB ONE "]}") + 10;
+    open_fake(0);
+    assert_got(f, "{\"streams\":[" WEB ONE "]}]}");
+    answer(f, VERDICT_DELIVERED);
+    turns(5);
+    assert_got(f, "{\"streams\":[" WEB TWO "]}]}");
+}
+
+/* A batch has a record also when the beginning of its group alone is over the target. */
+static void test_group_that_is_over_the_target(void **state)
+{
+    struct fake *f;
+
+    (void)state;
+    put("1.log", T "F one\n" T "F two\n", 0);
+    f = attach_grouped(1);
+    f->base.batch_target = 10;
+    open_fake(0);
+    assert_got(f, "{\"streams\":[" WEB ONE "]}]}");
+}
+
 /* The file is truncated while a batch of it is on the shelf: that batch cannot be made again, and
  * looking at its old place is no reason for the others to start again. */
 static void test_shelved_batch_of_truncated_file(void **state)
@@ -305,6 +377,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unused_drain_is_freed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_used_drain_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shelved_batch_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_groups_of_streams, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_group_that_does_not_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_group_that_is_over_the_target, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shelved_batch_of_truncated_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shelved_batch_that_does_not_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_waits_for_what_came_back, setup, teardown),

@@ -49,6 +49,10 @@ static void the_rows_of_this_build(void **state)
          FORMAT_ELASTIC, FRAMING_LF},
         {"elasticsearch+http", &drain_elastic, 80, false, false, true, PROMISE_ONCE, FORMAT_ELASTIC,
          FRAMING_LF},
+        {"loki+http", &drain_loki, 3100, false, false, true, PROMISE_CONFIRMED, FORMAT_LOKI,
+         FRAMING_STREAMS},
+        {"loki+https", &drain_loki, 443, true, false, true, PROMISE_CONFIRMED, FORMAT_LOKI,
+         FRAMING_STREAMS},
         {"gelf+tcp", &drain_syslog, 12201, false, false, false, PROMISE_TRANSPORT, FORMAT_GELF,
          FRAMING_NUL},
         {"gelf+tls", &drain_syslog, 12201, true, false, false, PROMISE_TRANSPORT, FORMAT_GELF,
@@ -114,7 +118,7 @@ static void lookup(void **state)
         assert_int_not_equal(s->format, FORMAT_NONE);
         assert_non_null(s->member->ops->send);
     }
-    assert_int_equal(n, 25);
+    assert_int_equal(n, 27);
 }
 
 int main(void)

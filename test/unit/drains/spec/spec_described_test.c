@@ -95,6 +95,24 @@ static void described(void **state)
         "passed on    api_key, *** (to the server)\n"
         "url          https://***@h:8443/in?api_key=***&batch=ndjson&***&"
         "compression=gzip\n");
+    assert_described(
+        "loki+http://h?tenant=" SECRET "&labels=pod,namespace",
+        "scheme       loki+http\n"
+        "host         h\n"
+        "port         3100 (default)\n"
+        "tls          no\n"
+        "tenant       given\n"
+        "format       loki\n"
+        "framing      streams, the records of each stream together\n"
+        "labels       namespace, pod\n"
+        "batch        many\n"
+        "linger       100 ms\n"
+        "compression  none\n"
+        "connections  4 for each worker\n"
+        "timeout      30000 ms\n"
+        "promise      confirmed: nothing lost, duplicates only after a crash or a lost "
+        "answer\n"
+        "url          loki+http://h?tenant=***&labels=***\n");
     assert_described("es+http://id:" SECRET "@h?index=logs-%25Y&auth=apikey&pipeline=p",
                      "scheme       es+http\n"
                      "host         h\n"

@@ -1,0 +1,126 @@
+/*
+ * loki+http, loki+https: Grafana Loki's push API. http.c posts, formats/loki.c writes the body;
+ * here are the options in the URL, and what Loki answers otherwise than others do.
+ *
+ * Loki knows an entry that it has already (the same stream, time and line), so that sending again
+ * after a lost answer, or a refusal of a part, makes no second one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "drains/core/drain.h"
+#include "drains/members/http_internal.h"
+#include "drains/members/members.h"
+
+#define TENANT_MAX 150        /* Loki's own limit */
+#define INGESTION_BLOCKED 260 /* unless its operator chose another status */
+
+struct loki_options {
+    uint32_t labels; /* as format.labels */
+    char *tenant;    /* NULL = none */
+};
+
+/* ---- requests ---- */
+
+static enum verdict loki_verdict(const struct http_answer *a, const struct err *e, struct batch *b)
+{
+    if (a->status == INGESTION_BLOCKED) {
+        (void)err_set(&b->err, EPROTO, "http status %d: ingestion is blocked", a->status);
+        return VERDICT_HOLD;
+    }
+    return http_verdict(a, e, &b->err);
+}
+
+static char *tenant_header(const struct drain_spec *s)
+{
+    const struct loki_options *own = s->own;
+    char header[TENANT_MAX + 32];
+
+    if (!own->tenant)
+        return NULL;
+    (void)snprintf(header, sizeof(header), "x-scope-orgid: %s", own->tenant);
+    return str_dup(str_of(header));
+}
+
+static const struct http_kind kind = {.verdict = loki_verdict, .header = tenant_header};
+
+static struct drain *loki_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    (void)e;
+    return http_create_as(drain_loki.ops, &kind, wk, spec);
+}
+
+static const struct drain_ops ops = {
+    .name = "loki",
+    .create = loki_create,
+    .send = http_post,
+    .shelve = http_shelve,
+    .rest = http_rest,
+    .close = http_close,
+    .free = http_free,
+};
+
+/* ---- the URL ---- */
+
+#define LOKI (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
+#define PUSH "/loki/api/v1/push"
+
+static const struct drain_scheme schemes[] = {
+    {"loki+http", &drain_loki, 3100, LOKI, PROMISE_CONFIRMED, FORMAT_LOKI, FRAMING_STREAMS, PUSH},
+    {"loki+https", &drain_loki, 443, LOKI | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_LOKI,
+     FRAMING_STREAMS, PUSH},
+    {.name = NULL},
+};
+
+/* What Loki takes in a tenant's name; several are separated by '|'. */
+static bool is_tenant(struct str v)
+{
+    static const char legal[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!-_.*'()|";
+
+    for (size_t i = 0; i < v.len; i++)
+        if (!memchr(legal, v.p[i], sizeof(legal) - 1))
+            return false;
+    return true;
+}
+
+static const struct drain_option options[] = {
+    {.name = "labels",
+     .values = FORMAT_LABELS,
+     .fallback = "all but pod",
+     .help = "the labels of a stream, with commas between",
+     .type = OPTION_WORDS,
+     DRAIN_FIELD(loki_options, labels),
+     .shown = SECTION_FORMAT},
+    {.name = "tenant",
+     .values = "NAME",
+     .fallback = "none",
+     .help = "sent as X-Scope-OrgID",
+     .type = OPTION_SECRET,
+     DRAIN_FIELD(loki_options, tenant),
+     .min = 1,
+     .max = TENANT_MAX,
+     .fits = is_tenant,
+     .must_be = "a name that Loki takes",
+     .shown = SECTION_PLACE},
+    {.name = NULL},
+};
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    const struct loki_options *own = s->own;
+
+    (void)e;
+    s->format.labels = own->labels;
+    return 0;
+}
+
+const struct drain_member drain_loki = {
+    .ops = &ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct loki_options),
+    .settle = settle,
+};
