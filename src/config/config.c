@@ -346,6 +346,9 @@ static int set_flag(struct config *c, const struct config_flag *f, const char *v
     case CONFIG_FLAG_LIMITS:
         c->mode = CONFIG_MODE_LIMITS;
         return 0;
+    case CONFIG_FLAG_DRAINS_TABLE:
+        c->mode = CONFIG_MODE_DRAINS_TABLE;
+        return 0;
     case CONFIG_FLAG_HELP:
         c->mode = CONFIG_MODE_HELP;
         return 0;

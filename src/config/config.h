@@ -22,6 +22,7 @@ enum config_mode {
     CONFIG_MODE_RUN = 0,
     CONFIG_MODE_CHECK,        /* --check URL */
     CONFIG_MODE_LIMITS,       /* --limits */
+    CONFIG_MODE_DRAINS_TABLE, /* --drains-table */
     CONFIG_MODE_HELP,         /* --help */
     CONFIG_MODE_VERSION,      /* --version */
     CONFIG_MODE_SCHEMA,       /* schema */
@@ -144,6 +145,8 @@ bool config_has_network_inputs(const struct config *c);
 int config_help(struct buf *out);
 /* --limits: "name value unit" for each limit of base/limits.h. */
 int config_limits(struct buf *out);
+/* --drains-table: the schemes and options of drains, as tables of docs/drains.md. */
+int config_drains_table(struct buf *out);
 
 /* ---- the tables ---- */
 
@@ -182,6 +185,7 @@ enum config_action {
     CONFIG_FLAG_KUBE_CONFIG,
     CONFIG_FLAG_CHECK,
     CONFIG_FLAG_LIMITS,
+    CONFIG_FLAG_DRAINS_TABLE,
     CONFIG_FLAG_HELP,
     CONFIG_FLAG_VERSION,
 };

@@ -206,6 +206,8 @@ static const struct config_flag flags[] = {
      "print how the drain URL would be used, or what is wrong with it; '-' reads it from "
      "standard input, where no process list shows it"},
     {"limits", NULL, CONFIG_FLAG_LIMITS, "print every limit as 'name value unit'"},
+    {"drains-table", NULL, CONFIG_FLAG_DRAINS_TABLE,
+     "print the schemes and options of drains as the tables of docs/drains.md"},
     {"help", NULL, CONFIG_FLAG_HELP, "print this"},
     {"version", NULL, CONFIG_FLAG_VERSION, "print the version"},
     {NULL, NULL, CONFIG_FLAG_HELP, NULL},

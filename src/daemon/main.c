@@ -53,6 +53,8 @@ static int make_text(const struct config *c, struct buf *out, int *rc, struct er
         return config_help(out);
     case CONFIG_MODE_LIMITS:
         return config_limits(out);
+    case CONFIG_MODE_DRAINS_TABLE:
+        return config_drains_table(out);
     case CONFIG_MODE_VERSION:
         return buf_addf(out, "logtrain %s\n", logtrain_version);
     case CONFIG_MODE_CHECK:

@@ -112,15 +112,17 @@ def test_help_lists_everything():
     assert missing == []
 
 
-def test_every_drain_and_option_is_in_the_readme():
+def test_every_drain_is_in_the_readme_and_every_option_in_its_table():
     help_text = run("--help").stdout
-    readme = (ROOT / "README.md").read_text()
+    readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs/drains.md").read_text()
     drains, options = help_text.split("\nDrains")[1].split("\nOptions of a drain")
     schemes = [s for s in re.findall(r"^  ([a-z+]+)://  (?!.*not in this build)", drains, re.MULTILINE)]
     names = re.findall(r"^  ([a-z]+)=", options, re.MULTILINE)
     assert "syslog+tls" in schemes and "framing" in names
     assert [s for s in schemes if f"`{s}://" not in readme] == []
-    assert [n for n in names if f"`{n}=" not in readme] == []
+    tables = run("--drains-table").stdout.split("\n\n")
+    assert len(tables) == 2 and all(t.strip() in page for t in tables)
+    assert [n for n in names if f"\n| `{n}=` |" not in tables[1]] == []
 
 
 def test_version_and_limits():

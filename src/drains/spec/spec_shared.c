@@ -81,7 +81,9 @@ static const struct drain_option options[] = {
     {.name = "format",
      .values = "rfc5424|json|gelf|raw",
      .fallback = "rfc5424 for syslog, json for http, gelf for redis, raw for ws, stdout and null",
-     .help = "how a record is written",
+     .help =
+         "how a record is written (es, elasticsearch and loki have one of their own, gelf+… has "
+         "gelf only)",
      .type = OPTION_OTHER,
      .set = set_format},
     {.name = "group",
@@ -105,7 +107,8 @@ static const struct drain_option options[] = {
      .traits = DRAIN_BATCH,
      .values = "record|ndjson|array",
      .fallback = "record",
-     .help = "what one request carries: one record; many, one per line; many as a JSON array",
+     .help = "what one request carries: one record; many, one per line; many as a JSON array "
+             "(format=json only)",
      .type = OPTION_WORD,
      .ours = true,
      FIELD(batch)},
@@ -179,7 +182,8 @@ static const struct drain_option options[] = {
     {.name = "servername",
      .values = "NAME",
      .fallback = "the host",
-     .help = "the name that the server's certificate must be for (schemes with TLS only)",
+     .help = "the name that the server's certificate must be for, and that it is asked for (SNI; "
+             "schemes with TLS only)",
      .type = OPTION_OTHER,
      .set = tls_set_servername},
     {.name = "sd",

@@ -445,6 +445,7 @@ static void printing_needs_no_environment(void **state)
     } rows[] = {{"--help", CONFIG_MODE_HELP},
                 {"--version", CONFIG_MODE_VERSION},
                 {"--limits", CONFIG_MODE_LIMITS},
+                {"--drains-table", CONFIG_MODE_DRAINS_TABLE},
                 {"--check=x", CONFIG_MODE_CHECK}};
     struct config c;
     struct err e = {0};
