@@ -253,7 +253,7 @@ def test_L09_a_receiver_that_refuses_everything(node, oracle, daemon, http, sche
     c.write(source.take(50))
     wait_for(lambda: len(web.requests) > 30, 60 * SLOW, "more tries")
     assert held(d) and counter(d, "rejected") == 0 and counter(d, "records_out") == 0
-    assert f"{status}" in d.drains()[0]["last_error"] and "has taken nothing yet" in d.drains()[0]["last_error"]
+    assert f"{status}" in d.drains()[0]["last_error"] and "has accepted nothing yet" in d.drains()[0]["last_error"]
     assert d.metric("logtrain_drain_state", state="held") == 1
     assert len(d.log_lines(" error .*drain suspended")) == 1
     if scheme in ("es+http", "gelf+http"):
@@ -291,7 +291,7 @@ def test_L09_the_first_line_ever_is_bad(node, oracle, daemon, http, options):
     c, source = node.container("web-0"), oracle.source("a")
     d = daemon(node, routes=[("*", web.url(options))])
     c.write([POISON])
-    wait_for(lambda: held(d), 20 * SLOW, "the drain to be held: it has taken nothing yet")
+    wait_for(lambda: held(d), 20 * SLOW, "the drain to be held: it has accepted nothing yet")
     c.write(source.take(20))
     wait_for(lambda: counter(d, "rejected") == 1, 20 * SLOW, "the bad line to be passed over")
     oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=1)
@@ -311,7 +311,7 @@ def test_L09_a_receiver_that_turns_bad(node, oracle, daemon, http):
     web.default = 400
     c.write(source.take(50))
     wait_for(lambda: held(d), 60 * SLOW, "the drain to be held")
-    assert "one record after the other" in d.drains()[0]["last_error"]
+    assert "it refuses all recent records" in d.drains()[0]["last_error"]
     passed = counter(d, "rejected")
     assert passed <= 8 and len(d.log_lines("record refused")) == passed
     web.default = 200

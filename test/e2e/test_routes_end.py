@@ -111,7 +111,7 @@ def test_L17_a_drain_that_lags_forgets_what_it_was_behind(node, oracle, api, kub
     wait_for(lambda: web.peer.requests, WAIT, "a try")
     api.deployment("web", "shop", drains="none")
     drained(d, 0)
-    assert d.log_lines("route ended, what its drain had not confirmed is not sent")
+    assert d.log_lines("route removed, unconfirmed lines are not sent")
     web.peer.default = 200
     before = len(web.peer.messages())
     api.deployment("web", "shop", drains=web.url)

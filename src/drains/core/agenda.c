@@ -1,19 +1,20 @@
 /*
- * What a worker does next: which drains have work this turn, which ones wait for a token to connect,
- * and which drains and cursors wait for a time.
+ * The worker's agenda: which drains have work this turn, which ones wait for a connection token,
+ * and which drains and cursors wait for a point in time.
  *
- *   work         drains with something to do       ─┐
- *   connecting   drains that wait for a token       ├─▶ the turn (worker.c)
- *   retrying     ... that were never reached       ─┘
- *   waiting      cursors, until wake_at            ───▶ wake()
- *   a timer      drains, after a failure or for linger=; then they have work
+ *   work         drains with something to do           ─┐
+ *   connecting   drains waiting for a token             ├─▶ the turn (worker.c)
+ *   retrying     ... that never had a connection       ─┘
+ *   waiting      cursors, until wake_at                ───▶ wake()
+ *   a timer      drains in backoff or linger=; when it fires, they go on <work>
  *
- * It calls no other file of the framework. Whoever has something to do puts itself on a list, and the
- * worker looks at the lists on its turn.
+ * This file calls no other file of the framework. Code that has something to do puts it on a list
+ * here, and the worker reads the lists on its turn.
  */
 #include "drains/core/worker_internal.h"
 
-#define LONG_DEAD 4 /* failures in a row: it may wait for others that were never reached */
+#define LONG_DEAD                                                                                  \
+    4 /* consecutive failures after which a drain may wait behind others that never connected */
 
 void worker_want(struct worker *wk, struct drain *d)
 {
@@ -22,10 +23,11 @@ void worker_want(struct worker *wk, struct drain *d)
     loop_task_post(&wk->loop, &wk->turn);
 }
 
-/* ---- a token to connect ---- */
+/* ---- connection tokens ---- */
 
-/* Those that were well come first, for all others to wait for; those that were never reached last,
- * and of these first the ones that have not tried for long. */
+/* Queues by priority. Drains that were healthy come first, because others may wait behind them.
+ * Drains that never connected come last; among these, the one with the oldest attempt comes
+ * first. */
 void worker_connect(struct worker *wk, struct drain *d)
 {
     if (!list_empty(&d->connect_node))
@@ -127,10 +129,10 @@ static void wait_timer_fired(void *arg)
 
 /* ---- waiting drains ---- */
 
-/* 0 … <below>-1. */
+/* A random number in [0, below). */
 static uint64_t random_below(struct worker *wk, uint64_t below)
 {
-    /* xorshift64: jitter needs no more. */
+    /* xorshift64: good enough for jitter. */
     wk->random ^= wk->random << 13;
     wk->random ^= wk->random >> 7;
     wk->random ^= wk->random << 17;
@@ -170,7 +172,7 @@ void drain_wait(struct drain *d, uint64_t ms)
     if (d->state == DRAIN_CLOSING)
         return;
     if (d->state == DRAIN_WAITING && loop_timer_left(timer_of(d)) >= ms)
-        return; /* the answer to another request asked for more */
+        return; /* another answer of the same drain has set a longer pause */
     d->state = DRAIN_WAITING;
     d->lingered = false;
     list_del(&d->connect_node);
@@ -191,7 +193,7 @@ void drain_timer_rest(struct drain *d)
     d->timer = NULL;
 }
 
-/* ---- what nobody needs any more ---- */
+/* ---- clean-up of unused drains and parked cursors ---- */
 
 void worker_tidy_in(struct worker *wk, uint64_t ms)
 {
@@ -199,7 +201,7 @@ void worker_tidy_in(struct worker *wk, uint64_t ms)
         loop_timer_start(wk->tidy_timer, ms);
 }
 
-/* ---- birth and end ---- */
+/* ---- open and close ---- */
 
 void agenda_open(struct worker *wk)
 {

@@ -1,18 +1,18 @@
 /*
- * A batch: its body, its ranges, what the peer said of each record. Bodies are few and used again by
- * all drains of the worker. fill.c fills it.
+ * A batch: its body, its ranges, and the peer's answer for each record. Batches and bodies are
+ * pooled per worker and reused by all its drains. fill.c fills them.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "drains/core/worker_internal.h"
 
-#define SPARE_BATCHES 64       /* kept for use again, without bodies */
-#define LARGE_BODY (64 * 1024) /* bytes of a body from which on its unused half is given back */
+#define SPARE_BATCHES 64       /* batches kept for reuse, without bodies */
+#define LARGE_BODY (64 * 1024) /* a body larger than this shrinks when less than half is used */
 
-/* ---- bodies: few, used again by all drains ---- */
+/* ---- bodies: pooled, shared by all drains of the worker ---- */
 
-/* A spare one that is not too large to be held for <want> bytes. */
+/* Takes a spare body, but none that is far larger than <want> bytes. */
 static struct buf body_take(struct worker *wk, size_t want)
 {
     size_t most = want <= SMALL_BODY ? SMALL_BODY : 2 * want > LARGE_BODY ? 2 * want : LARGE_BODY;
@@ -103,7 +103,7 @@ void batch_free(struct batch *b)
     wk->nspare++;
 }
 
-void batch_let_go(struct batch *b)
+void batch_release_cursors(struct batch *b)
 {
     for (unsigned i = 0; i < b->nranges; i++)
         if (b->ranges[i].cursor)

@@ -1,40 +1,41 @@
 /*
- * Memory for batches: one budget for all drains of a worker, shared by those who pay for it.
+ * Memory for batches: one budget per worker, shared by the parties that its drains belong to.
  *
- * A party is who a drain's memory is charged to: the namespace of the workload that asked for it,
- * with all its drains together, or an operator's drain by itself. A party may have as much as is
- * still free. So one that hoards ends at half of the budget, n of them at a share of n + 1, and
- * whoever has nothing always finds as much free as each of the others has.
+ * A party is the account that a drain's memory is charged to. All drains that workloads of one
+ * namespace asked for are one party; each operator's drain is a party of its own. A party may hold
+ * as much as is still free. So a single greedy party ends at half of the budget, n greedy parties
+ * at 1/(n+1) each, and a party that holds nothing finds as much free as each of the others holds.
  *
  *   INFLIGHT_MAX  |== party a ==|== party b ==|------ free ------|
- *                                     b may have more while b < free
+ *                                     b may take more while b < free
  *
- * Beyond INFLIGHT_MAX a reserve is left for small batches of parties that have nothing.
+ * Above INFLIGHT_MAX there is a reserve for small batches of parties that hold nothing.
  *
- * A request that is not answered cannot be made to give back what it takes beside its body. So
- * those of one party may have REQUESTS_PART of what is free, and a hundred parties whose receivers
- * hang leave enough for large batches of the others. One request each is always allowed.
+ * A request without an answer cannot be made to return the memory that it holds beside its body. So
+ * the requests of one party may hold REQUESTS_PART of what is free: a hundred parties with hanging
+ * receivers still leave room for large batches of the others. Each drain may always have one
+ * request.
  *
- * Answers that have to be read whole have a budget of their own, ANSWERS_MAX, shared in the same
- * way: a peer that sends one slowly keeps it from nobody who has less.
+ * Answers that must be read whole have a budget of their own, ANSWERS_MAX, shared by the same rule:
+ * a peer that sends its answer slowly takes no memory from parties that hold less.
  *
- * A body is charged while it is in memory, not while its answer is awaited: a member gives it back
- * when the kernel has all of it, and what stands still is shelved (shelf.c). So what is taken is
- * soon free again, whatever the receivers do.
+ * A body is charged while it is in memory, not while its answer is awaited. The member returns it
+ * when the kernel has taken all of it, and a body that makes no progress is shelved (shelf.c). So
+ * memory becomes free soon, whatever the receivers do.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "drains/core/worker_internal.h"
 
-#define WAKE_MAX 64 /* drains that look again when room was made: bounds the work of a turn */
+#define WAKE_MAX 64 /* drains woken at once when memory becomes free: bounds the work of one turn */
 
 struct party {
     unsigned refs;
-    unsigned unused; /* drains without a stream */
-    size_t bytes;    /* charged */
-    size_t fixed;    /* of these: what nobody can make it give back before an answer comes */
-    size_t answers;  /* of the peers', beside <bytes> */
+    unsigned unused; /* drains that have no stream */
+    size_t bytes;    /* charged in total */
+    size_t fixed;    /* of <bytes>: cannot be freed before an answer arrives */
+    size_t answers;  /* bytes of answers, not part of <bytes> */
     size_t len;
     char name[]; /* the namespace; "" for an operator's drain */
 };
@@ -77,7 +78,7 @@ void budget_leave(struct drain *d)
 
     budget_used(d, true);
     d->party = NULL;
-    list_del(&d->cramped_node);
+    list_del(&d->starved_node);
     if (!p || --p->refs)
         return;
     if (p->bytes || p->answers)
@@ -108,8 +109,8 @@ void budget_charge(struct batch *b, size_t bytes)
     struct worker *wk = b->drain->worker;
     struct party *p = b->drain->party;
 
-    if (bytes < b->charged && !list_empty(&wk->cramped)) {
-        wk->room_made = true;
+    if (bytes < b->charged && !list_empty(&wk->starved)) {
+        wk->memory_freed = true;
         loop_task_post(&wk->loop, &wk->turn);
     }
     wk->inflight_bytes = wk->inflight_bytes - b->charged + bytes;
@@ -148,20 +149,20 @@ void budget_wait(struct drain *d)
 {
     struct worker *wk = d->worker;
 
-    if (!list_empty(&d->cramped_node))
+    if (!list_empty(&d->starved_node))
         return;
-    list_add_tail(&wk->cramped, &d->cramped_node);
+    list_add_tail(&wk->starved, &d->starved_node);
     if (loop_timer_left(wk->shelf_timer) > SHELVE_CRAMPED_MS)
         loop_timer_start(wk->shelf_timer, SHELVE_CRAMPED_MS);
 }
 
 void budget_wake(struct worker *wk)
 {
-    wk->room_made = false;
-    for (unsigned n = 0; n < WAKE_MAX && !list_empty(&wk->cramped); n++) {
-        struct drain *d = list_entry(wk->cramped.next, struct drain, cramped_node);
+    wk->memory_freed = false;
+    for (unsigned n = 0; n < WAKE_MAX && !list_empty(&wk->starved); n++) {
+        struct drain *d = list_entry(wk->starved.next, struct drain, starved_node);
 
-        list_del(&d->cramped_node);
+        list_del(&d->starved_node);
         worker_want(wk, d);
     }
 }

@@ -1,7 +1,7 @@
 /*
- * The framework's half of a drain: its states (see drain.h), what its member says of the connection,
- * and its turn. Everything here runs on the worker's loop; drain_work() is called once per turn while
- * there is something to do and moves at most one batch. What a verdict means is verdict.c.
+ * The framework's half of a drain: its states (see drain.h), what its member reports about the
+ * connection, and its turn. Everything here runs on the worker's loop. drain_work() is called once
+ * per turn while there is work, and moves at most one batch. verdict.c acts on verdicts.
  */
 #include "drains/core/drain.h"
 
@@ -24,7 +24,7 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
     list_init(&d->cursors);
     list_init(&d->ready);
     list_init(&d->inflight);
-    list_init(&d->cramped_node);
+    list_init(&d->starved_node);
     list_init(&d->host_node);
 }
 
@@ -65,7 +65,7 @@ void drain_free(struct drain *d)
     d->ops->free(d);
 }
 
-/* ---- members' side ---- */
+/* ---- called by members ---- */
 
 void drain_opened(struct drain *d)
 {
@@ -109,7 +109,7 @@ void drain_confirm(struct drain *d, uint64_t end)
     worker_want(d->worker, d);
     list_for_each_safe (it, &d->cursors)
         drain_cursor_done(list_entry(it, struct drain_cursor, drain_node));
-    loop_task_post(&d->worker->loop, &d->worker->turn); /* positions may be saved */
+    loop_task_post(&d->worker->loop, &d->worker->turn); /* positions may be saved now */
 }
 
 uint64_t drain_seen_until(struct drain *d)
@@ -127,8 +127,8 @@ bool drain_confirm_old(struct drain *d, uint64_t seen_until)
     return d->ledger && !ledger_empty(d->ledger);
 }
 
-/* Back to CLOSED. False when that is not the end of it: it is being closed, or its batches, which
- * came back with the connection, have set the time of the next try. */
+/* Sets the state to CLOSED. Returns false if something else follows: the drain is closing, or its
+ * returned batches have already set the time of the next attempt. */
 static bool to_closed(struct drain *d)
 {
     d->opened_at = 0;
@@ -196,12 +196,12 @@ void drain_closed(struct drain *d)
 {
     drain_settle_now(d);
     d->closed = true;
-    if (!d->worker->stopping) /* it was unused: freed when the stack has unwound */
+    if (!d->worker->stopping) /* it is unused: freed later, not inside this call */
         list_add_tail(&d->worker->closed, &d->work_node);
-    loop_task_post(&d->worker->loop, &d->worker->turn); /* which frees it, or ends the worker */
+    loop_task_post(&d->worker->loop, &d->worker->turn); /* frees it, or ends the worker */
 }
 
-/* ---- the worker's side ---- */
+/* ---- called by the worker ---- */
 
 void drain_send(struct drain *d, struct batch *b)
 {
@@ -220,7 +220,7 @@ void drain_send(struct drain *d, struct batch *b)
     FAULT_POINT("after-send");
 }
 
-void drain_go(struct drain *d)
+void drain_connect(struct drain *d)
 {
     if (d->state != DRAIN_CLOSED)
         return;
@@ -231,7 +231,7 @@ void drain_go(struct drain *d)
         drain_opened(d);
 }
 
-/* Should what is ready wait for more to come? */
+/* Whether the ready cursors should wait for more data (linger=). */
 static bool lingering(struct drain *d)
 {
     if (!d->spec->linger_ms || d->lingered || d->record_limit || d->worker->stopping)
@@ -240,7 +240,7 @@ static bool lingering(struct drain *d)
     return true;
 }
 
-/* <b> was full before its cursors were through. */
+/* Whether <b> became full before all ready cursors were read. */
 static bool more_pending(const struct batch *b)
 {
     for (unsigned i = 0; i < b->nranges; i++)
@@ -273,7 +273,7 @@ bool drain_work(struct drain *d)
     if (alone && (sure ? drain_unconfirmed(d) : d->ninflight > 0))
         return false;
     b = batch_fill(d);
-    if (!b) { /* the next ones have waited with these: after a start most have nothing to read */
+    if (!b) { /* this wait covers the next cursors too: after a start most have nothing to read */
         d->lingered = !list_empty(&d->ready);
         return d->lingered;
     }
@@ -292,7 +292,7 @@ void drain_close(struct drain *d, bool flush)
     if (d->timer)
         loop_timer_stop(d->timer);
     list_del(&d->connect_node);
-    list_del(&d->cramped_node);
+    list_del(&d->starved_node);
     list_del(&d->work_node);
     d->state = DRAIN_CLOSING;
     d->ops->close(d, flush);

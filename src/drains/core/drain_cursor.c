@@ -1,6 +1,6 @@
 /*
- * A drain's cursors: when one is in its drain's turn, and what happens to it when its route goes
- * and comes back. Reading itself is streams/cursor.c.
+ * A drain's cursors: when a cursor is ready for its drain's turn, and what happens to it when its
+ * route goes away and comes back. streams/cursor.c does the reading.
  */
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 #include "drains/core/worker_internal.h"
 #include "formats/format.h"
 
-#define ASKED_MS 1000 /* between looks at whether what is behind a suspect was tried */
+#define ASKED_MS 1000 /* interval of checks whether the records behind a suspect were tried */
 
 void drain_cursor_ready(struct drain_cursor *c, bool first)
 {
@@ -32,7 +32,7 @@ void drain_cursor_rewind(struct drain_cursor *c)
     c->ended = false;
 }
 
-/* Its pause lasts until what is behind its suspects was tried. */
+/* Extends its pause until the records behind its suspects were tried. */
 static void extend(struct drain_cursor *c)
 {
     uint64_t now = loop_now(&c->drain->worker->loop);
@@ -52,7 +52,7 @@ void drain_wake_cursor(struct cursor *k)
     if (c->stuck_until && loop_now(&wk->loop) < c->stuck_until) {
         k->wake_at = c->stuck_until;
         worker_wait(wk, c);
-        drain_cursor_ready(c, false); /* if that is a reason to ask the peer sooner */
+        drain_cursor_ready(c, false); /* in case this is a reason to ask the peer sooner */
         return;
     }
     c->stuck_until = 0;
@@ -109,8 +109,8 @@ void drain_cursor_settle_idle(struct drain_cursor *c)
         count_cut(c);
 }
 
-/* The stream has lost bytes of this cursor's. One line each: they come with whole files, not with
- * lines. What was lost over a restart is said by who resumes, what was refused by refusal.c. */
+/* The stream has lost bytes of this cursor. One log line each, since losses come with whole files,
+ * not lines. Losses across a restart are logged by the code that resumes, refusals by refusal.c. */
 static void lost(struct cursor *k, const struct gap *g)
 {
     struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
@@ -141,7 +141,7 @@ static void resumed(struct cursor *k, enum resume_result how, const struct state
         missed += list_entry(it, struct gap, node)->bytes;
     log_error_for(identity_cause(id),
                   how == RESUME_GONE
-                      ? "log file is gone since the last run: what was unread of it is lost"
+                      ? "log file is gone since the last run, unread lines are lost"
                       : "log file was truncated since the last run, reading it from its start",
                   KV_CSTR("drain", container_of(k, struct drain_cursor, cursor)->drain->spec->name),
                   KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
@@ -157,7 +157,7 @@ struct formatter *drain_cursor_formatter(struct drain_cursor *c)
     if (c->formatter)
         return c->formatter;
     if (spec->scheme->flags & (DRAIN_UDP | DRAIN_FRAMED))
-        o.framing = FRAMING_OCTET; /* between us and the member: one frame is one datagram */
+        o.framing = FRAMING_OCTET; /* only between here and the member: one frame is one datagram */
     o.valid = spec->utf8 == UTF8_KEEP ? NULL : &c->drain->worker->valid;
     o.id_first = spec->scheme->flags & DRAIN_FRAMED;
     c->formatter = formatter_create(&o, c->cursor.stream->identity);
@@ -186,8 +186,8 @@ static void start(struct drain_cursor *c)
     drain_wake_cursor(&c->cursor);
 }
 
-/* Of the late cursors that have something to do, the one whose file is the oldest goes, when there
- * are too many; unless it is busy. */
+/* When there are too many late cursors with work, drops the one with the oldest file, unless it is
+ * busy. */
 static void drop_oldest_late(struct drain *d, const struct stream *s)
 {
     struct drain_cursor *oldest = NULL;
@@ -236,7 +236,7 @@ void drain_attach_late(struct drain_cursor *main, const struct state_record *r)
 
     cursor_init_nowhere(&c->cursor, &main->cursor, drain_wake_cursor);
     start(c);
-    (void)cursor_resume(&c->cursor, r); /* or when it is read */
+    (void)cursor_resume(&c->cursor, r); /* if it fails now, the next read resumes */
 }
 
 void drain_attach_late_like(struct drain_cursor *main, struct cursor *from)
@@ -252,7 +252,7 @@ void drain_attach_late_like(struct drain_cursor *main, struct cursor *from)
 void drain_cursor_rename(struct drain_cursor *c)
 {
     formatter_free(c->formatter);
-    c->formatter = NULL; /* it is made with the new name */
+    c->formatter = NULL; /* created again with the new name */
 }
 
 static void drop_late(struct cursor *main)
@@ -303,7 +303,7 @@ void drain_cursor_done(struct drain_cursor *c)
         return;
     drain_cursor_drop(c);
     if (main && s->finished)
-        main->wake(main); /* it ends after its late ones */
+        main->wake(main); /* it ends after its late cursors */
     if (s->finished && list_empty(&s->cursors))
         worker_stream_forget(wk, s);
 }

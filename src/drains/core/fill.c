@@ -1,31 +1,31 @@
 /*
- * Filling batches: ready cursors take turns, QUANTUM bytes each, and the format writes straight
- * into the batch's body. No allocation per record. Called by drain_work() once per turn and drain.
+ * Fills batches. Ready cursors take turns of QUANTUM bytes, and the format writes directly into the
+ * batch's body. No allocation per record. Called by drain_work() once per turn and drain.
  *
- * How much a batch holds follows the drain's health: BATCH_BYTES_PROBE while it has not answered
- * well, then twice as much with each good answer; and what its party may still have (budget.c). A
- * range is one cursor's turn, in the order of the body. What was not taken is given back: its
- * cursors are ready again.
+ * The size of a batch follows the drain's health: BATCH_BYTES_PROBE until it has answered well,
+ * then doubled with each good answer, within the budget of its party (budget.c). A range is one
+ * cursor's turn; ranges stand in the order of the body. When a batch was not taken, its cursors go
+ * back and are ready again.
  */
 #include "drains/core/worker_internal.h"
 #include "formats/format.h"
 
 #define QUANTUM (64 * 1024)
-#define TURNS_MAX 64      /* of cursors, in one batch: bounds the work of one turn of the loop */
-#define SLACK (16 * 1024) /* a batch with a record in it passes its target by so much at most */
+#define TURNS_MAX 64      /* cursors in one batch: bounds the work of one turn of the loop */
+#define SLACK (16 * 1024) /* most by which a batch with a record in it may exceed its target */
 
 struct filler {
     struct record_sink sink;
     struct batch *batch;
-    struct formatter *formatter; /* of the cursor whose turn it is */
+    struct formatter *formatter; /* of the current cursor */
     struct batch_range *range;
-    bool full; /* though the target is not reached */
+    bool full; /* stop, although the target is not reached */
     size_t target;
-    size_t begun; /* bytes of the body before its first record */
+    size_t begun; /* bytes in the body before its first record */
     uint32_t max_records;
 };
 
-/* ---- how much ---- */
+/* ---- size ---- */
 
 size_t batch_max(const struct drain *d)
 {
@@ -80,7 +80,8 @@ static int filler_add(struct record_sink *s, const struct record *r)
     bool cut = false;
 
     if (b->records >= f->max_records || len - (b->records ? 0 : f->begun) >= f->target) {
-        f->full = true; /* also when it is below the target again without the range's beginning */
+        /* It stays full even if removing the range's beginning brings it below the target. */
+        f->full = true;
         return -1;
     }
     b->body.max = b->records ? f->target + SLACK : BATCH_GROWTH_MAX;
@@ -88,12 +89,12 @@ static int filler_add(struct record_sink *s, const struct record *r)
         f->full = b->records;
         if (f->full)
             return -1;
-        k->rejected++; /* larger than a whole batch may be: there is no other way for it */
+        k->rejected++; /* larger than a whole batch may be: it can only be skipped */
         k->too_large++;
         return 0;
     }
     if (limit && b->records && b->body.len > limit) {
-        b->body.len = len; /* a target may be passed, a limit may not */
+        b->body.len = len; /* the target may be exceeded, the limit may not */
         f->full = true;
         return -1;
     }
@@ -123,7 +124,7 @@ static struct batch_range *range_add(struct batch *b, struct drain_cursor *c)
     return r;
 }
 
-/* One cursor's turn. */
+/* Reads one cursor's turn. */
 static void fill_from(struct filler *f, struct drain_cursor *c)
 {
     struct worker *wk = c->drain->worker;
@@ -136,7 +137,7 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
 
     f->formatter = drain_cursor_formatter(c);
     f->range = r;
-    b->body.max = BATCH_GROWTH_MAX; /* the cap is far from what begins and ends a range */
+    b->body.max = BATCH_GROWTH_MAX; /* what begins and ends a range is far below this cap */
     (void)formatter_begin_range(f->formatter, &b->body);
     f->begun = b->body.len;
     rc = cursor_read(&c->cursor, quantum, &f->sink);
@@ -180,7 +181,7 @@ struct batch *batch_fill(struct drain *d)
         struct drain_cursor *c = list_entry(d->ready.next, struct drain_cursor, ready_node);
 
         if (drain_cursor_doubted(c) && f.batch->records)
-            break; /* what is behind suspects goes alone */
+            break; /* records behind suspects are sent alone */
         if (drain_cursor_doubted(c))
             f.max_records = 1;
         list_del(&c->ready_node);
@@ -193,17 +194,17 @@ struct batch *batch_fill(struct drain *d)
     for (unsigned i = 0; i < f.batch->nranges && !d->pipelined; i++) {
         struct drain_cursor *c = f.batch->ranges[i].cursor;
 
-        c->busy = true; /* its next batch waits for the answer, or its lines could change places */
+        c->busy = true; /* its next batch waits for the answer; if not, lines could be reordered */
         list_del(&c->ready_node);
     }
     f.batch->body.max = BATCH_GROWTH_MAX;
     (void)formatter_end(drain_cursor_formatter(f.batch->ranges[0].cursor),
-                        &f.batch->body); /* one byte; the cap is far */
+                        &f.batch->body); /* one byte, far below the cap */
     batch_body_trim(f.batch);
     return f.batch;
 }
 
-/* ---- what was not taken ---- */
+/* ---- batches that were not taken ---- */
 
 void drain_give_back(struct drain *d, struct batch *b)
 {
@@ -214,7 +215,7 @@ void drain_give_back(struct drain *d, struct batch *b)
             continue;
         c->busy = false;
         if (d->pipelined)
-            continue; /* drain_disconnected() rewinds them all */
+            continue; /* drain_disconnected() rewinds all of them */
         drain_cursor_rewind(c);
         drain_cursor_ready(c, true);
     }

@@ -1,5 +1,5 @@
 /*
- * See gzip.h. The fastest level: log lines shrink to a tenth with it already, and the next levels
+ * See gzip.h. Uses the fastest level: it already shrinks log lines to a tenth, and the next levels
  * cost several times the CPU for a few percent more.
  */
 #include "drains/core/gzip.h"
@@ -13,12 +13,12 @@
 #include "base/mem.h"
 
 #define GZIP_LEVEL Z_BEST_SPEED
-#define GZIP_WINDOW (15 + 16) /* 32 KiB; + 16 asks zlib for gzip's header and trailer */
+#define GZIP_WINDOW (15 + 16) /* 32 KiB window; + 16 asks zlib for a gzip header and trailer */
 #define GZIP_MEMORY 8
 
 struct gzip {
     z_stream z;
-    bool ready; /* z was initialised */
+    bool ready; /* z is initialised */
 };
 
 struct gzip *gzip_create(void)
@@ -29,7 +29,8 @@ struct gzip *gzip_create(void)
 void gzip_free(struct gzip *g)
 {
     if (g && g->ready)
-        (void)deflateEnd(&g->z); /* only says whether output was left, and that is dropped */
+        (void)deflateEnd(
+            &g->z); /* its result only says whether output was pending, and that is dropped */
     free(g);
 }
 
@@ -50,12 +51,12 @@ int gzip_pack(struct gzip *g, struct str in, struct buf *out, struct err *e)
 
     buf_clear(out);
     if (in.len > UINT_MAX / 2)
-        return err_set(e, E2BIG, "gzip: %zu bytes are too many", in.len);
+        return err_set(e, E2BIG, "gzip: %zu bytes exceed the limit", in.len);
     if (prepare(g) != Z_OK)
         return err_set(e, ENOMEM, "gzip: out of memory");
     bound = deflateBound(&g->z, (uLong)in.len);
     if (buf_reserve(out, bound) < 0)
-        return err_set(e, ENOMEM, "gzip: no room for the compressed bytes");
+        return err_set(e, ENOMEM, "gzip: the compressed bytes exceed the limit");
     g->z.next_in = (const Bytef *)in.p;
     g->z.avail_in = (uInt)in.len;
     g->z.next_out = (Bytef *)out->p;

@@ -1,6 +1,6 @@
 /*
- * A buffer into a gzip member of its own. One struct gzip serves one caller after another: zlib's
- * 256 KiB of state are made with the first buffer and reset for the next ones.
+ * Compresses a buffer into one complete gzip member. One struct gzip serves many callers in turn:
+ * zlib's state of 256 KiB is allocated for the first buffer and reset for the next ones.
  */
 #ifndef DRAINS_GZIP_H
 #define DRAINS_GZIP_H
@@ -10,12 +10,12 @@
 
 struct gzip;
 
-/* No work and no zlib state until it is used. */
+/* Allocates no zlib state before the first use. */
 struct gzip *gzip_create(void);
 /* NULL is fine. */
 void gzip_free(struct gzip *g);
-/* Replaces <out>'s bytes by the compressed <in>. -1 with <e> set when <out>'s cap or memory does
- * not allow it. */
+/* Replaces the bytes of <out> by the compressed <in>. -1 with <e> set when the cap of <out> or the
+ * memory does not suffice. */
 int gzip_pack(struct gzip *g, struct str in, struct buf *out, struct err *e);
 
 #endif

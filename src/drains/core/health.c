@@ -1,13 +1,13 @@
 /*
- * How a drain is, and what is said of it: healthy, failing, suspended. The log and the owner's
- * notices say each change once; what it failed for last, and how often in a row, is kept for
- * /drains and for the next pause.
+ * A drain's health: healthy, failing or suspended. Each change is logged and reported to the owner
+ * once. The last error and the number of consecutive failures are kept for /drains and for the next
+ * backoff.
  */
 #include "base/log.h"
 #include "base/log_quota.h"
 #include "drains/core/worker_internal.h"
 
-#define REST_ATTEMPTS 3 /* so often in vain: it may take a while */
+#define REST_ATTEMPTS 3 /* failures after which a drain releases what it can create again */
 
 const char *drain_state_name(const struct drain *d)
 {
@@ -47,7 +47,7 @@ void drain_recovered(struct drain *d)
     worker_news(d->worker, d->spec, DRAIN_RECOVERED, 0);
 }
 
-void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e)
+void drain_mark_failing(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e)
 {
     d->last_error = *e;
     if (!d->failing || (hold && !d->suspended)) {
@@ -73,11 +73,11 @@ bool drain_fails_like_others(struct drain *d)
     if (!host_wait_known(d, &why))
         return false;
     if (!d->failing)
-        drain_ails(d, false, host_retry_in(d), &why);
+        drain_mark_failing(d, false, host_retry_in(d), &why);
     return true;
 }
 
-/* What is made again when it is needed goes. */
+/* Releases what can be created again. */
 static void rest(struct drain *d)
 {
     if (d->ops->rest)
@@ -100,9 +100,9 @@ void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const
              : ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS
                                        : ms;
     }
-    drain_ails(d, hold, ms, e);
+    drain_mark_failing(d, hold, ms, e);
     if (again && retry_after_ms < 0)
-        return; /* the answer to another request of the same try */
+        return; /* answers another request of the same attempt */
     d->attempts++;
     if (retry_after_ms >= 0 || !host_wait(d, e))
         drain_wait(d, ms);

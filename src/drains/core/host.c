@@ -1,21 +1,21 @@
 /*
- * Hosts that nobody has reached: their drains wait together. A drain whose connection was never
- * made has no timer of its own for the next try; all such drains of one host (of one namespace,
- * where workloads asked for them) share one backoff, and take turns:
+ * Hosts without a connection yet: their drains wait together. A drain that never connected has no
+ * retry timer of its own. All such drains of one host (and of one namespace, if workloads asked for
+ * them) share one backoff and take turns:
  *
  *   host ── ports: port ── waiting: drain ─ drain ─ drain …
  *                  port ── waiting: drain …
  *
- * What ends a try before there is a connection ends those of all: of the whole host when its name
- * has no address, of the port when nobody answers there. Then one drain tries in each turn, and the
- * others wait for what becomes of it, without any work. Whatever else it is (TLS, a refused login)
- * may be the drain's own: then each gets its turn, one in TURNS of them at a time, and a bad one
- * does not hold a good one for ever. When one is reached, those of the same port are let go at
- * once.
+ * A failure before the connection is made counts for all: for the whole host when its name has no
+ * address, for the port when nothing listens there. Then one drain tries in each turn, and the
+ * others wait for its result without doing any work. Any later failure (TLS, refused login) may be
+ * the drain's own. Then each drain gets its turn, one in TURNS of them at a time, so that a bad
+ * drain does not delay a good one for ever. When one drain connects, those of the same port may try
+ * at once.
  *
- * Tries of drains that were never reached have a pace of their own, RETRIES_PER_SECOND for all of a
- * worker (agenda.c): however many there are, looking after them costs next to nothing. A drain that
- * was ever reached has its own backoff (health.c), and waits for none of these.
+ * Attempts of drains that never connected have their own rate limit, RETRIES_PER_SECOND per worker
+ * (agenda.c), so that any number of them costs almost nothing. A drain that has connected once has
+ * its own backoff (health.c) and waits for none of these.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -24,17 +24,17 @@
 #include "drains/core/worker_internal.h"
 #include "loop/dns.h"
 
-#define TURNS 4 /* at the most, until each of those that wait was tried */
+#define TURNS 4 /* most turns until each waiting drain has tried */
 
 struct host {
     struct worker *worker;
-    struct loop_timer *timer; /* owned: the next turn; NULL while nobody waits */
-    struct list ports;        /* struct port, of those where somebody waits, in turn */
-    struct drain *probe;      /* if <nameless>: the one that may look the name up */
-    struct drain *last;       /* that has failed, and has said why; may be NULL */
-    bool nameless;            /* the last look-up found no address */
+    struct loop_timer *timer; /* owned: the next turn; NULL while no drain waits */
+    struct list ports;        /* of struct port, those with waiting drains, served round-robin */
+    struct drain *probe;      /* if <nameless>: the drain that may resolve the name */
+    struct drain *last;       /* drain that failed last and has the error; may be NULL */
+    bool nameless;            /* the last lookup found no address */
     unsigned refs, nwaiting;
-    unsigned attempts; /* turns in vain, in a row */
+    unsigned attempts; /* consecutive turns without success */
     size_t len;
     char name[]; /* namespace/host */
 };
@@ -42,17 +42,17 @@ struct host {
 struct port {
     struct host *host;   /* one reference */
     struct list node;    /* host->ports */
-    struct list waiting; /* struct drain.host_node */
-    struct drain *probe; /* if <shut>: the one that may try */
-    struct drain *last;  /* as the host's */
-    bool shut;           /* the last try found nobody there */
-    bool failed;         /* somebody has tried in vain since one was reached */
+    struct list waiting; /* of struct drain.host_node */
+    struct drain *probe; /* if <shut>: the drain that may try */
+    struct drain *last;  /* as in struct host */
+    bool shut;           /* the last attempt found nothing listening */
+    bool failed;         /* an attempt has failed since the last connection */
     unsigned refs, nwaiting;
     size_t len;
     char name[]; /* namespace/host:port */
 };
 
-/* ---- whom a drain waits with ---- */
+/* ---- joining a host ---- */
 
 static struct host *host_for(struct worker *wk, struct str name)
 {
@@ -165,7 +165,7 @@ static struct drain *first_of(const struct port *p)
     return list_entry(p->waiting.next, struct drain, host_node);
 }
 
-/* Lets one of <p> find out. */
+/* Lets one drain of <p> try. */
 static void probe(struct port *p, struct drain **which)
 {
     struct drain *d = first_of(p);
@@ -174,8 +174,8 @@ static void probe(struct port *p, struct drain **which)
     *which = d;
 }
 
-/* Lets up to <most> of <p> try. Returns how many have had their turn, by themselves or by another.
- */
+/* Lets up to <most> drains of <p> try. Returns how many have had their turn, by themselves or
+ * through another. */
 static unsigned port_turn(struct port *p, unsigned most)
 {
     unsigned n = p->nwaiting < most ? p->nwaiting : most;
@@ -200,14 +200,14 @@ static void next_turn(struct host *h)
     loop_timer_start(h->timer, ms);
 }
 
-/* Thousands of hosts may be in the queue for RETRIES_PER_SECOND. */
+/* Thousands of hosts may be queued for RETRIES_PER_SECOND. */
 static void nobody_waits(struct host *h)
 {
     loop_timer_free(h->timer);
     h->timer = NULL;
 }
 
-/* A port that was tried goes behind the others. */
+/* A port that was tried goes to the end of the list. */
 static void turn(void *host)
 {
     struct host *h = host;
@@ -258,14 +258,14 @@ static void wait_turn(struct drain *d)
     next_turn(h);
 }
 
-/* ---- what becomes of a try ---- */
+/* ---- results of an attempt ---- */
 
 static bool never_reached(const struct drain *d)
 {
     return d->port && !d->counters.connects;
 }
 
-/* Would it have been the same for any other of its port? */
+/* Whether any other drain of the port would have failed in the same way. */
 static bool of_all(const struct err *e)
 {
     switch (e->code) {
@@ -279,7 +279,7 @@ static bool of_all(const struct err *e)
     }
 }
 
-/* Others have reason to try soon. */
+/* There is a reason for the others to try soon. */
 static void hurry(struct host *h)
 {
     h->attempts = 0;
@@ -323,7 +323,7 @@ bool host_wait_known(struct drain *d, struct err *why)
     if (last)
         *why = last->last_error;
     else
-        (void)err_set(why, EHOSTUNREACH, "others of the same host do not reach it");
+        (void)err_set(why, EHOSTUNREACH, "another drain has just failed to reach this host");
     return true;
 }
 
@@ -342,7 +342,7 @@ void host_reached(struct drain *d, bool first)
     while (!list_empty(&p->waiting)) {
         struct drain *other = first_of(p);
 
-        other->attempts = 0; /* like a new one: before those that were never reached */
+        other->attempts = 0; /* as a new one: ahead of those that never connected */
         let_try(other);
     }
     if (list_empty(&p->host->ports))

@@ -6,10 +6,10 @@
 #include "base/list.h"
 #include "drains/core/worker_internal.h"
 
-#define LEDGER_SHARE 8 /* of what is unconfirmed, that one entry may cover */
+#define LEDGER_SHARE 8 /* most of the unconfirmed bytes that one entry may cover: 1/8 */
 
 struct ledger_line {
-    struct drain_cursor *cursor; /* NULL = forgotten */
+    struct drain_cursor *cursor; /* NULL = removed */
     struct mark to;
     uint64_t dry_at;
 };
@@ -18,14 +18,14 @@ struct ledger_entry {
     struct list node;
     uint64_t start, end;
     uint64_t since_ms;
-    uint64_t records, gaps, bytes; /* <records> without <gaps> */
+    uint64_t records, gaps, bytes; /* <records> does not count <gaps> */
     struct ledger_line *lines;     /* owned */
     uint32_t len, cap;
 };
 
 struct ledger {
     struct list entries; /* oldest first */
-    uint64_t end;        /* of all that was added */
+    uint64_t end;        /* position after all that was added */
 };
 
 struct ledger *ledger_create(void)
@@ -54,7 +54,7 @@ static struct ledger_line *line_of(struct ledger_entry *en, struct drain_cursor 
 
     if (hint < en->len && en->lines[hint].cursor == c)
         return &en->lines[hint];
-    return NULL; /* a cursor's hint is always that of the entry it was last added to */
+    return NULL; /* a cursor's hint always names the entry it was last added to */
 }
 
 static void entry_add(struct ledger_entry *en, const struct batch_range *r)
@@ -75,7 +75,7 @@ static void entry_add(struct ledger_entry *en, const struct batch_range *r)
     line->dry_at = r->dry_at;
 }
 
-/* Does <en>, the last one, cover as much as it may? */
+/* Whether <en>, the last entry, covers as much as it may. */
 static bool entry_full(const struct ledger *l, const struct ledger_entry *en, uint64_t now_ms)
 {
     const struct ledger_entry *first = list_entry(l->entries.next, struct ledger_entry, node);

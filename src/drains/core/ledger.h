@@ -1,10 +1,10 @@
 /*
- * What was handed over and is not confirmed yet, for drains whose confirmation comes later than the
- * hand-over (syslog over TCP and TLS, WebSocket: five seconds). It holds no bytes: an
- * entry is a place in the member's count of what it wrote, and for each cursor the mark that is
- * confirmed once that place is. Batches within LEDGER_SLOT_MS share an entry as long as it covers
- * less than an eighth of all that is unconfirmed, so its size depends on the number of cursors and
- * hardly on throughput, while a peer that takes little can still have it confirmed.
+ * Ranges that were handed over but are not confirmed yet, for drains whose confirmation comes later
+ * than the hand-over (syslog over TCP and TLS, WebSocket: five seconds). It holds no bytes. An
+ * entry is a position in the member's count of written data, and for each cursor the mark that is
+ * confirmed when that position is. Batches within LEDGER_SLOT_MS share an entry as long as it
+ * covers less than an eighth of all unconfirmed data. So the ledger's size depends on the number of
+ * cursors and hardly on throughput, and a peer that takes little still gets it confirmed.
  */
 #ifndef DRAINS_LEDGER_H
 #define DRAINS_LEDGER_H
@@ -22,20 +22,20 @@ struct mark;
 
 struct ledger *ledger_create(void);
 void ledger_free(struct ledger *l); /* NULL is fine */
-/* Takes the ranges of <b> over, up to b->end. */
+/* Adds the ranges of <b>, up to b->end. */
 void ledger_add(struct ledger *l, const struct batch *b, uint64_t now_ms);
-/* Takes out all up to <end>: <confirmed> gets each cursor's mark, and the records and message bytes
- * are counted. False when there was nothing. */
+/* Removes everything up to <end>: each cursor's mark goes to <confirmed>, and the records and
+ * message bytes are counted. False when there was nothing. */
 bool ledger_confirm(struct ledger *l, uint64_t end,
                     void (*confirmed)(struct drain_cursor *c, const struct mark *to),
                     struct drain_counters *counters);
-/* Forgets all; nothing is acknowledged. cursor->reached becomes what it has up to <reached>. */
+/* Removes everything; nothing is acknowledged. cursor->reached becomes its mark at <reached>. */
 void ledger_clear(struct ledger *l, uint64_t reached);
 void ledger_forget_cursor(struct ledger *l, const struct drain_cursor *c);
 bool ledger_empty(const struct ledger *l);
-/* The end of what was added before <ms> (loop time); 0 = there is no such thing. */
+/* The end of what was added before <ms> (loop time); 0 = nothing was. */
 uint64_t ledger_end_before(const struct ledger *l, uint64_t ms);
-/* Lines and gap records in it. */
+/* Number of lines and gap records in it. */
 uint64_t ledger_records(const struct ledger *l);
 
 #endif

@@ -1,36 +1,37 @@
 /*
- * A batch of which the peer said for each record what became of it (a bulk request). Nothing is
- * kept per record: a cursor goes to the first record of its that is not resolved, and from there on
- * everything comes again. So what was delivered behind it is sent twice, which is why the peer must
- * know a record that it has. Where the n-th record of a range ends is not remembered either,
- * because that is asked for seldom: the range is read once more.
+ * A batch for which the peer answered record by record (a bulk request). No state is kept per
+ * record. The cursor goes back to its first unresolved record, and everything from there is sent
+ * again. So records delivered behind that one are sent twice, which is why the peer must recognise
+ * duplicates. The offset of the n-th record of a range is not stored either, because it is needed
+ * seldom: the range is read once more.
  *
- *   range    r0 r1 r2 r3 r4 r5       d delivered, x rejected, ? to come again
+ *   range    r0 r1 r2 r3 r4 r5       d delivered, x rejected, ? to be sent again
  *             d  d  x  d  ?  d
- *                        ▲ acked and sent: r2 is counted and named, r4 and r5 come again
+ *                        ▲ acked and sent: r2 is counted and logged, r4 and r5 are sent again
  *
- * Such a cursor is stuck: it pauses, longer each time, while the drain's other streams go on, for
- * what one index refuses another may take. The drain counts as failing until none is stuck. A
- * stream of which all is rejected gets stuck, too.
+ * Such a cursor is stuck: it pauses, longer each time. The drain's other streams go on, because
+ * what one index refuses another may take. The drain counts as failing while a cursor is stuck. A
+ * stream of which every record is rejected gets stuck too.
  *
- * Called by drain_act_on() alone.
+ * Called by drain_act_on() only.
  */
 #include <string.h>
 
 #include "drains/core/worker_internal.h"
 
-/* What is passed over of a range: counts what was delivered, names what was refused. */
+/* State for walking over the resolved records of a range: counts delivered ones, logs refused
+ * ones. */
 struct passage {
     struct record_sink sink;
     const struct batch *batch;
     const struct batch_range *range;
-    const unsigned char *outcome; /* of the next record */
-    uint64_t bytes;               /* delivered, of message */
-    uint32_t gaps;                /* delivered */
+    const unsigned char *outcome; /* outcome of the next record */
+    uint64_t bytes;               /* delivered message bytes */
+    uint32_t gaps;                /* delivered gap records */
     uint32_t rejected;
-    uint64_t segment, offset; /* of the first of these ... */
-    uint32_t lines_lost;      /* ... which are so many lines ... */
-    uint64_t bytes_lost;      /* ... and bytes of message */
+    uint64_t segment, offset; /* place of the first rejected record ... */
+    uint32_t lines_lost;      /* ... number of rejected lines ... */
+    uint64_t bytes_lost;      /* ... and their message bytes */
 };
 
 static int pass(struct record_sink *s, const struct record *r)
@@ -60,7 +61,8 @@ static bool is_resolved(unsigned char outcome)
     return outcome == VERDICT_DELIVERED || outcome == VERDICT_REJECTED;
 }
 
-/* How many of <n> outcomes stand before the first that is not resolved; of these, *rejected. */
+/* How many of <n> outcomes stand before the first unresolved one; *rejected of them are
+ * rejected. */
 static uint32_t resolved(const unsigned char *outcome, uint32_t n, uint32_t *rejected)
 {
     uint32_t i = 0;
@@ -70,7 +72,7 @@ static uint32_t resolved(const unsigned char *outcome, uint32_t n, uint32_t *rej
     return i;
 }
 
-/* Something of the same cursor, before <r> in the batch, comes again: then so does <r>. */
+/* A range of the same cursor earlier in the batch is sent again, so <r> must be too. */
 static bool follows_stuck(const struct batch *b, const struct batch_range *r)
 {
     for (const struct batch_range *before = b->ranges; before < r; before++)
@@ -79,7 +81,7 @@ static bool follows_stuck(const struct batch *b, const struct batch_range *r)
     return false;
 }
 
-/* Moves <r>'s cursor. */
+/* Moves the cursor of <r>. */
 static void resolve(struct batch *b, struct batch_range *r, const unsigned char *outcome)
 {
     struct drain *d = b->drain;
@@ -98,9 +100,9 @@ static void resolve(struct batch *b, struct batch_range *r, const unsigned char 
     }
     r->stuck = n < r->records;
     if (r->stuck)
-        n = found; /* the rest comes again, and is answered again */
+        n = found; /* the rest is sent again and gets a new answer */
     else
-        for (; p.rejected < rejected; p.rejected++) /* the file is gone: nobody knows where */
+        for (; p.rejected < rejected; p.rejected++) /* the file is gone, so the offset is unknown */
             drain_refused(c, &(struct record){.offset = r->from.pos.off}, &b->refusal);
     cursor_ack(&c->cursor, &end);
     if (p.lines_lost) {
@@ -116,7 +118,7 @@ static void resolve(struct batch *b, struct batch_range *r, const unsigned char 
     d->counters.bytes_out += p.bytes;
 }
 
-/* HOLD before RETRY before nothing at all. */
+/* The worst outcome: HOLD, then RETRY, then 0. */
 static enum verdict worst(const unsigned char *outcome, uint32_t n)
 {
     enum verdict v = VERDICT_DELIVERED;
@@ -130,20 +132,21 @@ static enum verdict worst(const unsigned char *outcome, uint32_t n)
     return v;
 }
 
-/* Back to the first record that is not resolved, for a while; <moved>: some before it were. */
+/* Moves the cursor back to its first unresolved record and pauses it. <moved>: records before that
+ * were resolved. */
 static void stick(struct drain_cursor *c, enum verdict rest, bool moved)
 {
     if (moved)
         drain_cursor_unstick(c);
     drain_cursor_rewind(c);
-    c->pending = !c->probing; /* then it waits for something else to be tried */
+    c->pending = !c->probing; /* then it waits until something else can be tried */
     drain_cursor_stick(c,
                        worker_backoff(c->drain->worker, c->stuck_tries,
                                       rest == VERDICT_HOLD ? HOLD_MS : BACKOFF_CAP_MS),
                        false);
 }
 
-/* What of the batch comes again; the others may go on. */
+/* Returns the unresolved ranges of the batch; other cursors may go on. */
 static enum verdict give_back(struct batch *b)
 {
     const unsigned char *outcome = b->outcomes;
@@ -173,7 +176,7 @@ static uint32_t count(const unsigned char *outcome, uint32_t n, enum verdict v)
     return found;
 }
 
-/* What the peer said of all that <r>'s cursor has in the batch. */
+/* The outcomes of all ranges of one cursor in the batch. */
 struct tally {
     uint32_t delivered; /* lines */
     uint32_t rejected;
@@ -196,8 +199,8 @@ static struct tally tally(const struct batch *b, const struct batch_range *r)
     return t;
 }
 
-/* What is refused of a stream of which the peer takes nothing is not passed over without end (see
- * refusal.c): it waits. */
+/* If the peer takes nothing of a stream, its refused records are not skipped without limit (see
+ * refusal.c): the stream waits. */
 static void weigh(struct batch *b, const struct batch_range *r, unsigned char *outcome)
 {
     struct drain_cursor *c = r->cursor;
@@ -250,7 +253,7 @@ void drain_mixed(struct drain *d, struct batch *b)
         return;
     }
     d->counters.retries++;
-    drain_ails(d, rest == VERDICT_HOLD || d->suspended, BACKOFF_BASE_MS, &b->err);
+    drain_mark_failing(d, rest == VERDICT_HOLD || d->suspended, BACKOFF_BASE_MS, &b->err);
     d->healthy = memchr(b->outcomes, VERDICT_DELIVERED, b->records) != NULL;
     if (d->healthy)
         return;

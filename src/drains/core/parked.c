@@ -12,15 +12,15 @@ struct parked {
     struct cursor cursor;
     struct list node; /* worker->parked */
     struct drain_place place;
-    uint64_t at; /* loop time */
+    uint64_t at; /* loop time of parking */
 };
 
 static void wake_nobody(struct cursor *k)
 {
-    (void)k; /* it reads when it has a drain again */
+    (void)k; /* it reads again when it has a drain */
 }
 
-/* Is it one that somebody may go on at? Its late ones come along. */
+/* Whether a drain may continue at <k>. Its late cursors move with it. */
 static bool is_place(const struct cursor *k)
 {
     return k->wake == wake_nobody && !k->late;
@@ -36,11 +36,11 @@ struct drain_place worker_place(const struct worker *wk, const struct drain_spec
     return drain_spec_place(spec, wk->cfg.state_key);
 }
 
-/* Nobody's drain can count it: the node does. */
+/* No drain can count this loss: the node's counter does. */
 static void lost(struct cursor *k, const struct gap *g)
 {
     log_error_for(
-        identity_cause(k->stream->identity), "bytes were lost to a drain whose route is away",
+        identity_cause(k->stream->identity), "bytes were lost while the route was away",
         KV_STR("hostname", k->stream->identity->hostname), KV_STR("pod", k->stream->identity->pod),
         KV_CSTR("reason", gap_reason_name(g->reason)),
         KV_INT(g->at_least ? "bytes_at_least" : "bytes", g->bytes), KV_INT("segment", g->from.seg));
@@ -65,9 +65,9 @@ static void parked_free(struct worker *wk, struct parked *p)
         worker_stream_forget(wk, s);
 }
 
-/* ---- how many ---- */
+/* ---- limits ---- */
 
-/* The one that is parked longest, when there are so many of <s>. */
+/* The longest parked cursor of <s>, if <s> has reached its limit. */
 static struct parked *too_many_of_stream(struct stream *s)
 {
     struct parked *first = NULL;
@@ -118,7 +118,7 @@ static void make_room(struct worker *wk, struct stream *s, bool owner)
 
 /* ---- parking ---- */
 
-/* The one of <s> for that URL; 0 = there is none such URL. */
+/* The parked cursor of <s> for that URL; NULL = none. */
 static struct parked *find_url(struct stream *s, uint64_t drain, bool owner)
 {
     list_for_each (it, &s->cursors) {
@@ -174,20 +174,20 @@ void worker_park(struct worker *wk, struct drain_cursor *c)
     worker_tidy_in(wk, wk->cfg.route_grace_ms);
 }
 
-/* ---- coming back ---- */
+/* ---- unparking ---- */
 
 static bool is_over(struct worker *wk, const struct parked *p)
 {
     return loop_now(&wk->loop) - p->at >= wk->cfg.route_grace_ms;
 }
 
-/* How well it fits. */
+/* How well a parked cursor fits, worst first. */
 enum fit { FIT_NOT = 0, FIT_PLACE, FIT_PORT, FIT_URL, FIT_BEFORE };
 
 static enum fit fits(const struct parked *p, const struct drain_place *want, uint64_t before)
 {
     if (p->place.drain == before)
-        return FIT_BEFORE; /* the same route said so just now */
+        return FIT_BEFORE; /* the route itself has just named this URL */
     if (p->place.owner != want->owner)
         return FIT_NOT;
     if (p->place.drain == want->drain)
@@ -236,7 +236,7 @@ static void unpark_late(struct drain_cursor *c, const struct cursor *parked)
     }
 }
 
-/* One that was parked for another URL is kept for that: it may come back, too. */
+/* A cursor parked for another URL stays parked: that URL may come back too. */
 bool worker_unpark(struct worker *wk, struct drain_cursor *c, uint64_t before, uint32_t least)
 {
     struct stream *s = c->cursor.stream;
@@ -257,7 +257,7 @@ bool worker_unpark(struct worker *wk, struct drain_cursor *c, uint64_t before, u
     return true;
 }
 
-/* ---- all of them ---- */
+/* ---- all parked cursors ---- */
 
 bool worker_parked_expire(struct worker *wk)
 {

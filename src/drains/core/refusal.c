@@ -1,37 +1,38 @@
 /*
- * What a refusal (VERDICT_REJECTED, VERDICT_TOO_LARGE) means: is the record bad, or the drain? A
- * peer that refuses a record among others that it takes is right about it. One that has taken
- * nothing is most likely not the receiver that the URL should name, and to pass over what it
- * refuses would lose the whole log, record by record.
+ * Acts on a refusal (VERDICT_REJECTED, VERDICT_TOO_LARGE). It has to tell a bad record from a wrong
+ * receiver. If the peer takes other records and refuses one, the record is bad. A peer that has
+ * taken nothing is most likely not the receiver that the URL should name. Skipping what it refuses
+ * would lose the whole log, record by record.
  *
- * A refused batch is halved until one record stands alone, and that is tried REJECT_TRIES times.
- * Then it is passed over (counted, logged, told to the drain as a gap) if the peer has taken
- * something since the drain was made, and has not refused REFUSED_RUN records since, of this
- * stream or of all. Else it is a suspect: it stays unconfirmed, and the next ones are tried.
+ * A refused batch is halved until a single record remains. This record is tried REJECT_TRIES times.
+ * Then it is skipped (counted, logged, reported to the drain as a gap) if two things are true: the
+ * peer has taken something since the drain was created, and fewer than REFUSED_RUN records in a row
+ * have been refused, of this stream or of all. If not, the record is a suspect: it stays
+ * unconfirmed, and the records behind it are tried.
  *
  *     acked     sent
  *       ▼         ▼
- *       s1 s2 s3  a      s: suspects; a: the next one, alone
+ *       s1 s2 s3  a      s: suspects; a: the next record, alone
  *
- * When <a> is taken, the peer takes records: the cursor goes back to s1, and as many as there were
- * may be passed over, if they are refused again. When as many as the window holds were refused, or
- * nothing is left to read, all wait, with growing pauses as after a 404. Then they are tried from
- * s1 again, with a window twice as large, for the peer may take one of a thousand. What is written
- * while the window has room is tried at once.
+ * When <a> is taken, the peer does take records: the cursor goes back to s1, and as many records as
+ * there were suspects may be skipped if they are refused again. When the window is full of
+ * suspects, or nothing is left to read, all wait, with growing pauses as after a 404. Then they are
+ * tried from s1 again with a window twice as large, because the peer may take one record of a
+ * thousand. Lines written while the window has room are tried at once.
  *
- * A drain is made anew by a restart and by another URL: then it has taken nothing yet.
+ * A restart and a changed URL create a new drain, which has taken nothing yet.
  */
 #include "base/log.h"
 #include "drains/core/worker_internal.h"
 
-#define SKIP_PAUSE_MS 200 /* between tries of a record that was refused alone */
-#define LIMIT_LEAST 4096  /* bytes of a message that any peer takes */
+#define SKIP_PAUSE_MS 200 /* pause between attempts of a record that was refused alone */
+#define LIMIT_LEAST 4096  /* message size that every peer is assumed to take */
 #define WINDOW_DOUBLINGS 7
-#define WINDOW_DOUBLINGS_LAGS 3 /* when each costs a connection */
+#define WINDOW_DOUBLINGS_LAGS 3 /* when each attempt costs a connection */
 
 /* ---- what the peer takes ---- */
 
-/* Lines only: that it takes a gap's record says nothing of the lines around it. */
+/* Lines only: a peer that takes gap records need not take the lines around them. */
 
 void drain_accepted(struct drain *d)
 {
@@ -59,7 +60,7 @@ bool drain_may_pass(const struct drain_cursor *c, uint32_t records)
                                      c->refused_run + records <= REFUSED_RUN);
 }
 
-/* ---- passing over ---- */
+/* ---- skipping records ---- */
 
 static const struct segment *segment_of(const struct stream *s, uint64_t id_hash)
 {
@@ -72,7 +73,7 @@ static const struct segment *segment_of(const struct stream *s, uint64_t id_hash
     return NULL;
 }
 
-/* One more that is passed over. */
+/* One more record is skipped. */
 static void count_run(struct drain_cursor *c)
 {
     if (c->allowed) {
@@ -93,12 +94,12 @@ void drain_refused(struct drain_cursor *c, const struct record *r, const struct 
         return; /* no line is lost */
     d->counters.rejected++;
     log_warn_for(identity_cause(c->cursor.stream->identity),
-                 "record refused by the drain, passed over", KV_CSTR("drain", d->spec->name),
+                 "record refused by the receiver, skipped", KV_CSTR("drain", d->spec->name),
                  KV_CSTR("file", seg && seg->path ? seg->path : "(deleted)"),
                  KV_INT("offset", r->offset), KV_ERR(why));
 }
 
-/* Reads where a record lies; what it says is not kept. */
+/* Finds the place of a record in its file; its content is not kept. */
 struct located {
     struct record_sink sink;
     struct record record;
@@ -112,7 +113,7 @@ static int locate(struct record_sink *s, const struct record *r)
     return 0;
 }
 
-/* The only record of <b> is passed over. */
+/* Skips the only record of <b>. */
 static void pass_over(struct drain *d, const struct batch *b)
 {
     const struct batch_range *r = &b->ranges[0];
@@ -123,7 +124,7 @@ static void pass_over(struct drain *d, const struct batch *b)
     drain_refused(c, &at.record, &b->err);
     d->counters.too_large += b->verdict == VERDICT_TOO_LARGE && !r->gaps;
     if (d->lags && b->len < LIMIT_LEAST)
-        d->batch_limit = 0; /* it was not about the size */
+        d->batch_limit = 0; /* the size was not the cause */
     if (d->suspect)
         d->suspect--;
     if (!d->suspect)
@@ -150,12 +151,13 @@ static unsigned window(const struct drain *d, unsigned passes)
 void drain_explain_refusal(const struct drain *d, const struct err *refusal, struct err *out)
 {
     (void)err_set(out, refusal->code, "%s; %s", refusal->text,
-                  d->accepted ? "it refuses one record after the other"
-                              : "it has taken nothing yet, is this its address?");
+                  d->accepted ? "it refuses all recent records"
+                              : "it has accepted nothing yet, check the URL");
 }
 
-/* One more suspect, of <c>: is it time for the whole drain to pause? One that has taken something
- * does so for many streams only, because what one stream writes must not hold up the others. */
+/* After one more suspect of <c>: whether the whole drain should pause. If the drain has taken
+ * something, it pauses only when many streams have suspects, so that one stream cannot delay the
+ * others. */
 static bool refuses_all(struct drain *d, const struct drain_cursor *c)
 {
     if (!d->accepted)
@@ -164,7 +166,7 @@ static bool refuses_all(struct drain *d, const struct drain_cursor *c)
     return d->suspects >= REFUSED_RUN && d->nstuck >= REFUSED_RUN;
 }
 
-/* The only record of <b> is refused, and nobody knows whether the peer takes others. */
+/* The only record of <b> is refused, and it is unknown whether the peer takes others. */
 static void suspect(struct drain *d, struct batch *b)
 {
     struct drain_cursor *c = b->ranges[0].cursor;
@@ -180,7 +182,7 @@ static void suspect(struct drain *d, struct batch *b)
     drain_cursor_stick(c, pause, c->suspects > 1);
     c->probing = c->suspects < window(d, c->stuck_tries - 1);
     if (d->batch_limit && !d->accepted)
-        d->batch_limit = 0; /* it was no limit */
+        d->batch_limit = 0; /* the size was not the cause */
     d->healthy = false;
     if (refuses_all(d, c)) {
         uint64_t ms =
@@ -189,14 +191,14 @@ static void suspect(struct drain *d, struct batch *b)
         d->suspects = 0;
         drain_failed(d, VERDICT_HOLD, d->accepted ? (int64_t)ms : -1, &why);
     } else {
-        drain_ails(d, true, pause, &why);
+        drain_mark_failing(d, true, pause, &why);
     }
     drain_cursor_ready(c, false);
 }
 
-/* ---- what becomes of a refused batch ---- */
+/* ---- refused batches ---- */
 
-/* The one record of <b> is refused: is it tried again before anything is made of that? */
+/* Whether the single record of <b>, which was refused, is tried again first. */
 static bool try_again(struct drain_cursor *c, const struct batch *b)
 {
     const struct position *at = &b->ranges[0].from.pos;
@@ -207,8 +209,9 @@ static bool try_again(struct drain_cursor *c, const struct batch *b)
     return c->reject_tries < REJECT_TRIES && b->verdict != VERDICT_TOO_LARGE && !c->suspects;
 }
 
-/* Is it the record, or would the connection have ended at any other? When the peer has not said so,
- * it has to take another one between two refusals of this one, alone or among others. */
+/* Whether the record is the cause, or the connection would have ended at any other too. If the peer
+ * did not say so itself, it must take another record between two refusals of this one, alone or
+ * among others. */
 static bool proven(const struct drain_cursor *c, const struct batch *b)
 {
     uint64_t since = c->stuck_tries ? c->suspected_at : c->drain->sought_at;
@@ -234,7 +237,7 @@ static void refused_alone(struct drain *d, struct batch *b)
 
 void drain_rejected(struct drain *d, struct batch *b)
 {
-    if (!d->suspended) /* else the reason for that stays */
+    if (!d->suspended) /* if it is suspended, the reason for that is kept */
         d->last_error = b->err;
     if (b->records == 1) {
         refused_alone(d, b);
@@ -247,7 +250,7 @@ void drain_rejected(struct drain *d, struct batch *b)
             d->batch_target = d->batch_limit;
     }
     if (d->lags && b->verdict == VERDICT_TOO_LARGE && b->len >= LIMIT_LEAST) {
-        drain_give_back(d, b); /* most likely that will do */
+        drain_give_back(d, b); /* the smaller size will most likely do */
         return;
     }
     d->record_limit = d->lags ? drain_seek_limit(b->records) : b->records / 2;

@@ -1,12 +1,12 @@
 /*
- * The commit rule of pipelined drains, for the case that a connection ends in doubt
- * (docs/design.md#acknowledgement): all that was not confirmed is sent again. To go on nevertheless
- * with a peer that never stays for long, what it was given REWINDS_MAX times from one place, and
- * once more, is passed over and counted as unconfirmed, but only as far as the peer's kernel had
- * the bytes each of these times: what lay in our own buffers, or was written since, has not been
- * tried so often.
+ * The commit rule of pipelined drains for a connection that ends in doubt
+ * (docs/design.md#acknowledgement): everything unconfirmed is sent again. To make progress with a
+ * peer that never stays connected for long, data is skipped and counted as unconfirmed after it was
+ * sent REWINDS_MAX times from one position, and once more. This is done only as far as the peer's
+ * kernel had the bytes each of these times. Data that stayed in our own buffers, or was written
+ * later, has not been tried that often.
  *
- * A connection that ended within YOUNG_NEVER_MS is a failed connect: nothing is learned from it.
+ * A connection that ended within YOUNG_NEVER_MS counts as a failed connect: it shows nothing.
  */
 #include "base/log.h"
 #include "drains/core/ledger.h"
@@ -24,7 +24,7 @@ static void pass_over(struct drain *d, struct drain_cursor *c)
     cursor_ack(k, &c->rewind_to);
 }
 
-/* One more connection that could not keep what lies behind <acked>. */
+/* Counts one more connection that ended with the data behind <acked> unconfirmed. */
 static void count_rewind(struct drain *d, struct drain_cursor *c)
 {
     const struct position *acked = &c->cursor.acked.pos;
@@ -66,7 +66,7 @@ void drain_rewind(struct drain *d)
         }
         cursor_rewind(&c->cursor);
         if (c->suspects)
-            c->probing = false; /* they are tried again, too, when its pause is over */
+            c->probing = false; /* they are tried again, too, after its pause */
         c->suspects = 0;
         drain_cursor_ready(c, false);
     }

@@ -1,26 +1,28 @@
 /*
- * Which record makes the peer fail? For members that lag: the peer's library answers before its
- * program has processed what was sent, and when that fails at a record, the connection ends, with
- * all in doubt that is not confirmed (ws).
+ * Finds the record on which the peer fails. For members that lag (ws): the peer's library answers
+ * before its program has processed the data. When the program fails on a record, the connection
+ * ends with everything unconfirmed in doubt.
  *
- * After the first such end in a row everything is sent again as it was, for peers restart. After
- * the second the record is sought:
+ * After the first such end everything is sent again unchanged, because peers restart. After the
+ * second one in a row the record is searched for:
  *
  *     acked          sent again
  *       ▼            ▼
  *       ├────────────────────────┼────────┤   the records in doubt (drain->suspect)
  *        three of four                         (drain->record_limit)
  *
- * At first nothing tells of a record: a peer restarts twice, too. Each part follows when the
- * connection stayed healthy for STEP_MS after the answer to the one before, and all of it comes
- * within seconds. When the connection ends meanwhile, or again with nothing confirmed, there is a
- * record. Then nothing is unconfirmed beside a part. When the connection stays healthy for
- * COMMIT_LAG_MS, that part is confirmed, and the record is in the other one. When it ends again, the
- * record is in that part. A good part costs the lag, a bad one only a connection, so parts are larger
- * than halves. Each step comes SEEK_PAUSE_MS after the end before it: there are few, and a backoff
- * would make hours of them.
+ * First step: it is not known that a record is the cause, since a peer may also restart twice. Each
+ * part is sent when the connection has been healthy for STEP_MS after the answer to the previous
+ * part, so all data arrives within seconds. If the connection ends meanwhile, or ends again with
+ * nothing confirmed, a record is the cause.
  *
- * The record that stands alone is REJECTED, and refusal.c decides.
+ * Second step: a part is sent only when nothing else is unconfirmed. If the connection is healthy
+ * for COMMIT_LAG_MS, the part is confirmed and the record is in the other part. If it ends, the
+ * record is in this part. A good part costs the lag and a bad one only a connection, so a part is
+ * more than half. Each step starts SEEK_PAUSE_MS after the connection ended: there are few steps,
+ * and a backoff would make them last hours.
+ *
+ * When a single record remains, it is REJECTED, and refusal.c decides.
  */
 #include "drains/core/ledger.h"
 #include "drains/core/worker_internal.h"
@@ -44,8 +46,9 @@ static uint64_t records_in_doubt(const struct drain *d)
     return n;
 }
 
-/* Is what the peer says about a message said of the oldest batch? Its library says of what it is
- * reading that it is too large, but to pass a record over takes more. */
+/* Whether the peer's complaint about a message is about the oldest batch. The peer's library
+ * complains about the message that it is reading now. This is enough to search there, not to skip a
+ * record. */
 static bool is_meant(const struct drain *d, enum verdict said)
 {
     bool only = d->ninflight == 1 && (!d->ledger || ledger_empty(d->ledger));
@@ -64,14 +67,15 @@ static void limit(struct drain *d)
         d->record_limit = drain_seek_limit(d->suspect);
 }
 
-/* It is one of <n> records, if it is a record. When the peer has said so, then most likely of what
- * its library was reading: what the library had answered goes first, as ever, and is confirmed. */
+/* One of <n> records is the cause, if a record is. If the peer complained, it is most likely the
+ * message that its library was reading: what the library had answered is sent first and confirmed
+ * as usual. */
 static void seek(struct drain *d, uint64_t n, enum verdict said)
 {
     uint64_t answered = said != VERDICT_OFFLINE && d->ledger ? ledger_records(d->ledger) : 0;
 
     if (!d->alone) {
-        d->hasty = said == VERDICT_OFFLINE && (!d->searched || d->sought_at != d->accepted);
+        d->unproven = said == VERDICT_OFFLINE && (!d->searched || d->sought_at != d->accepted);
         d->searched = true;
         d->sought_at = d->accepted;
     }
@@ -98,7 +102,7 @@ bool drain_blame(struct drain *d, enum verdict said)
     if (!n)
         return false;
     d->blamed = true;
-    d->hasty = false;
+    d->unproven = false;
     if (only || is_meant(d, said)) {
         if (d->before)
             d->before = d->suspect = d->record_limit = 0;
@@ -122,7 +126,7 @@ enum verdict drain_seek_step(const struct drain *d, uint64_t for_ms)
 void drain_seek_on(struct drain *d, const struct err *e)
 {
     if (!d->failing)
-        drain_ails(d, false, SEEK_PAUSE_MS, e);
+        drain_mark_failing(d, false, SEEK_PAUSE_MS, e);
     drain_wait(d, SEEK_PAUSE_MS);
 }
 
@@ -140,6 +144,6 @@ bool drain_seeks(const struct drain *d)
 
 bool drain_seek_is_sure(const struct drain *d)
 {
-    return !d->hasty ||
+    return !d->unproven ||
            drain_cursor_doubted(list_entry(d->ready.next, struct drain_cursor, ready_node));
 }

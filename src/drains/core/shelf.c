@@ -1,18 +1,19 @@
 /*
- * Batches whose bodies are in the log file again. A peer that takes nothing leaves a drain with a
- * half-written batch, one that does not answer with a written one; the bytes need not be kept,
- * since reading the same ranges again gives the same bytes. So a stuck drain costs a few ranges,
- * whatever its batch held, and the budget of bodies in flight stays with those that move.
+ * Releases the bodies of batches and reads them again from the log file. A peer that takes nothing
+ * leaves a drain with a half-written batch; a peer that does not answer leaves it with a written
+ * one. Their bytes need not stay in memory, since reading the same ranges again gives the same
+ * bytes. So a stuck drain costs a few ranges, whatever the size of its batch, and the memory for
+ * bodies in flight is left to the drains that make progress.
  *
- * Bodies are let go after SHELVE_MS without progress, sooner while somebody waits for room. The
- * body made again is compared by length and hash: if the file has changed under it, the frame that
- * was begun cannot be ended, and the member must end the connection. What a batch says of lost
- * bytes is in no file: such a batch keeps its body.
+ * A body is released after SHELVE_MS without progress, or sooner when another drain waits for
+ * memory. A body that is read again is compared by length and hash. If the file has changed, the
+ * frame that was begun cannot be completed, and the member must close the connection. Gap records
+ * are in no file: a batch that has some keeps its body.
  */
 #include "drains/core/worker_internal.h"
 #include "formats/format.h"
 
-/* Stops after so many records. */
+/* A sink that stops after a number of records. */
 struct limited {
     struct record_sink sink;
     struct record_sink *to;
@@ -40,7 +41,7 @@ uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct 
     const struct segment *seg = stream_segment(r->cursor->cursor.stream, r->from.pos.seg);
     struct cursor again;
 
-    if (seg && seg->gen != r->from.pos.gen) { /* truncated since: these bytes are no more */
+    if (seg && seg->gen != r->from.pos.gen) { /* truncated since then: these bytes are gone */
         if (end)
             *end = r->from;
         return 0;
@@ -73,7 +74,7 @@ static void refill_range(struct batch *b, const struct batch_range *r)
     struct refill f = {.sink.add = refill_add, .batch = b, .range = r};
     const struct formatter *formatter = drain_cursor_formatter(r->cursor);
 
-    /* What is missing is seen by the body's length. */
+    /* a failure is seen by the length of the body */
     (void)formatter_begin_range(formatter, &b->body);
     (void)batch_range_read(r, r->records, &f.sink, NULL);
     (void)formatter_end_range(formatter, &b->body);
@@ -130,7 +131,7 @@ int drain_unshelve(struct drain *d, struct batch *b)
             refill_range(b, &b->ranges[i]);
     if (b->ranges[0].cursor)
         (void)formatter_end(drain_cursor_formatter(b->ranges[0].cursor),
-                            &b->body); /* seen by its length */
+                            &b->body); /* seen by the length */
     drain_charge(b);
     if (b->body.len != b->len ||
         (b->shelved_hash && hash_stable(b->body.p, b->len) != b->shelved_hash))
@@ -139,7 +140,7 @@ int drain_unshelve(struct drain *d, struct batch *b)
     return 0;
 }
 
-/* ---- when ---- */
+/* ---- when to shelve ---- */
 
 void drain_moved(struct drain *d, struct batch *b)
 {
@@ -163,13 +164,13 @@ void shelf_timer_fired(void *arg)
         struct batch *b = list_entry(wk->sending.next, struct batch, body_node);
         struct drain *d = b->drain;
 
-        age = list_empty(&wk->cramped) ? SHELVE_MS : SHELVE_CRAMPED_MS;
+        age = list_empty(&wk->starved) ? SHELVE_MS : SHELVE_CRAMPED_MS;
         if (now - b->moved_at < age) {
             loop_timer_start(wk->shelf_timer, b->moved_at + age - now);
             break;
         }
         if (!b->sent)
-            d->batch_target = BATCH_BYTES_PROBE; /* it does not take as much as it did */
+            d->batch_target = BATCH_BYTES_PROBE; /* it takes less than before */
         if (d->ops->shelve)
             d->ops->shelve(d, b);
         else

@@ -1,7 +1,7 @@
 /*
- * LOGTRAIN_TRACE=drain: a line for each batch handed to a member and for each verdict that comes
- * back, for whoever wonders where the lines stay. Facts only, never what the lines say. Called by
- * drain_send() and drain_act_on(); costs one test of spec->trace otherwise.
+ * LOGTRAIN_TRACE=drain: logs each batch handed to a member and each verdict, to find out where
+ * lines are delayed. Metadata only, never the content of a line. Called by drain_send() and
+ * drain_act_on(). When off, it costs one test of spec->trace.
  */
 #ifndef DRAINS_TRACE_H
 #define DRAINS_TRACE_H
@@ -9,7 +9,7 @@
 #include "drains/core/drain.h"
 
 void trace_send(const struct drain *d, const struct batch *b);
-/* <b>'s verdict and error are set. */
+/* The verdict and error of <b> are set. */
 void trace_settle(const struct drain *d, const struct batch *b);
 
 /* "delivered", "sent", "retry", … */

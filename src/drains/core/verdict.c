@@ -1,6 +1,6 @@
 /*
- * What a verdict means for the cursors of a batch: acknowledged, kept in the ledger, given back to
- * be read again, or refused (refusal.c). Called by the worker's turn for each settled batch.
+ * Acts on the verdict of a batch for its cursors: acknowledged, moved to the ledger, given back to
+ * be read again, or refused (refusal.c). Called in the worker's turn for each settled batch.
  */
 #include "base/fault.h"
 #include "drains/core/ledger.h"
@@ -19,7 +19,7 @@ static void delivered(struct drain *d, struct batch *b)
             continue;
         c->busy = false;
         c->reject_tries = 0;
-        if (c->suspects) { /* it is alone in its batch, and comes again */
+        if (c->suspects) { /* it is alone in its batch and is sent again */
             if (!r->gaps)
                 drain_cursor_accepted(c);
             drain_cursor_ready(c, true);
@@ -40,7 +40,7 @@ static void delivered(struct drain *d, struct batch *b)
     drain_recovered(d);
 }
 
-/* The ledger has it. */
+/* The ledger now holds the ranges. */
 static void sent(struct drain *d, const struct batch *b)
 {
     if (!d->pipelined)
@@ -57,7 +57,7 @@ static void sent(struct drain *d, const struct batch *b)
     }
 }
 
-/* <b> is one record, behind suspects: what the peer said of it is said of the batch. */
+/* <b> is one record behind suspects: the peer's answer for the record becomes that of the batch. */
 static void only_one(struct batch *b)
 {
     b->verdict = b->outcomes[0];
@@ -109,7 +109,7 @@ void drain_act_on(struct batch *b)
             drain_failed(d, b->verdict, b->retry_after_ms, &b->err);
         break;
     }
-    batch_let_go(b);
+    batch_release_cursors(b);
     for (unsigned i = 0; i < b->nranges; i++) {
         struct drain_cursor *c = b->ranges[i].cursor;
 

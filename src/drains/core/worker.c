@@ -1,6 +1,6 @@
 /*
- * The worker's turn: verdicts first, then a token to connect, then every drain that has work moves
- * one batch. Also its birth and its end. Mails from the control thread are in worker_mail.c.
+ * The worker's turn: first verdicts, then connection tokens, then one batch for every drain that
+ * has work. Also the worker's creation and end. Mail from the control thread is in worker_mail.c.
  */
 #include "drains/core/worker.h"
 
@@ -15,9 +15,9 @@ static void give_tokens(struct worker *wk)
 
     while ((d = worker_next_to_connect(wk))) {
         if (drain_fails_like_others(d))
-            continue; /* what it is about to try became known while it waited */
+            continue; /* it is known by now that this attempt would fail */
         wk->connect_tokens--;
-        drain_go(d);
+        drain_connect(d);
     }
     worker_connect_later(wk);
 }
@@ -42,7 +42,7 @@ static void worker_turn(struct loop_task *t)
         drain_act_on(b);
     }
     give_tokens(wk);
-    if (wk->room_made)
+    if (wk->memory_freed)
         budget_wake(wk);
     list_init(&now);
     list_move_all(&now, &wk->work);
@@ -65,17 +65,16 @@ static void worker_turn(struct loop_task *t)
         worker_check_stop(wk);
 }
 
-/* ---- what nobody needs any more ---- */
+/* ---- clean-up of unused drains ---- */
 
-/* It is kept for the sake of its connection, and not by anybody who can make as many as he likes.
- */
+/* An unused drain is kept for its connection, unless its owner can create any number of drains. */
 static bool worth_keeping(const struct drain *d, uint64_t now)
 {
     return d->state == DRAIN_OPEN && !d->failing &&
            (d->ninflight || (now - d->unused_since < DRAIN_UNUSED_MS && !budget_crowded(d)));
 }
 
-/* True while <d> is unused, but kept. */
+/* True while <d> is unused but kept. */
 static bool retire(struct worker *wk, struct drain *d, uint64_t now)
 {
     if (!list_empty(&d->cursors) || d->state == DRAIN_CLOSING)
@@ -83,7 +82,7 @@ static bool retire(struct worker *wk, struct drain *d, uint64_t now)
     if (worth_keeping(d, now))
         return true;
     budget_used(d, true);
-    (void)map_del(&wk->drains, str_of(d->spec->id)); /* who wants the URL again gets a new one */
+    (void)map_del(&wk->drains, str_of(d->spec->id)); /* a new route to the URL gets a new drain */
     drain_close(d, true);
     return false;
 }
@@ -107,7 +106,7 @@ static void tidy_timer_fired(void *arg)
         worker_tidy_in(wk, TIDY_MS);
 }
 
-/* ---- birth and end ---- */
+/* ---- creation and end ---- */
 
 static bool close_files(void *arg)
 {
@@ -148,15 +147,15 @@ static int worker_open(struct worker *wk, struct err *e)
     list_init(&wk->settled);
     list_init(&wk->closed);
     list_init(&wk->spare);
-    list_init(&wk->cramped);
+    list_init(&wk->starved);
     list_init(&wk->sending);
     map_init(&wk->parties);
-    list_init(&wk->unmade);
+    list_init(&wk->uncreated);
     list_init(&wk->parked);
     loop_task_init(&wk->turn, worker_turn);
     agenda_open(wk);
     wk->tidy_timer = loop_timer_create(&wk->loop, tidy_timer_fired, wk);
-    wk->make_timer = loop_timer_create(&wk->loop, worker_make_again, wk);
+    wk->create_timer = loop_timer_create(&wk->loop, worker_retry_create, wk);
     wk->shelf_timer = loop_timer_create(&wk->loop, shelf_timer_fired, wk);
     wk->stop_timer = NULL;
     return worker_shared_open(wk, e);
@@ -190,9 +189,9 @@ static void worker_release(struct worker *wk)
     agenda_close(wk);
     loop_timer_free(wk->tidy_timer);
     loop_timer_free(wk->stop_timer);
-    loop_timer_free(wk->make_timer);
+    loop_timer_free(wk->create_timer);
     loop_timer_free(wk->shelf_timer);
-    worker_drop_unmade(wk, NULL);
+    worker_drop_uncreated(wk, NULL);
     loop_task_cancel(&wk->turn);
     worker_shared_close(wk);
     buf_release(&wk->valid);
@@ -241,7 +240,7 @@ struct worker *worker_start(const struct worker_config *cfg, struct err *e)
     return wk;
 }
 
-/* After <done>: the thread has left its loop, and what it had is taken apart here. */
+/* After <done>: the thread has left its loop, so its data can be freed here. */
 void worker_free(struct worker *wk)
 {
     if (!wk)

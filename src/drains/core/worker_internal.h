@@ -1,17 +1,17 @@
 /*
- * Between the files of core/ only. All of it belongs to the worker's thread. The files stand in an
- * order, and each calls only those before it (scripts/layers fails on a circle):
+ * Shared by the files of core/ only. All of it belongs to the worker's thread. The files are in
+ * layers, and each calls only those above it in this list (scripts/layers fails on a circle):
  *
- *   what all others use       trace, worker_news, worker_shared, agenda
- *   what there is             batch, ledger, budget, host, drain_cursor, parked, health
- *   how a batch comes to be   shelf, rewind, seek, fill
- *   what becomes of it        refusal, mixed, verdict
+ *   used by all others        trace, worker_news, worker_shared, agenda
+ *   data                      batch, ledger, budget, host, drain_cursor, parked, health
+ *   filling a batch           shelf, rewind, seek, fill
+ *   results of a batch        refusal, mixed, verdict
  *   the drain                 drain
  *   the worker                worker_save, worker_pinned, worker_report, worker_where,
  *                             worker_mail, worker
  *
- * To have something done by a file that comes later, a file puts it on a list (agenda.c), and the
- * worker looks at the lists on its turn.
+ * To have work done by a file further down, a file puts it on a list (agenda.c). The worker reads
+ * the lists on its turn.
  */
 #ifndef DRAINS_WORKER_INTERNAL_H
 #define DRAINS_WORKER_INTERNAL_H
@@ -26,7 +26,7 @@
 
 #define SPARE_BODIES 16
 #define SMALL_BODY 4096               /* bytes of a body for one record */
-#define SPARE_BYTES (3 * 1024 * 1024) /* of bodies that are kept for use again */
+#define SPARE_BYTES (3 * 1024 * 1024) /* most bytes of bodies kept for reuse */
 
 struct worker {
     struct worker_config cfg;
@@ -38,68 +38,68 @@ struct worker {
     struct dns *dns;
     struct http_client *http;
     struct gzip *gzip;
-    struct tls_config *tls[2]; /* what drains without TLS options share: [insecure] */
+    struct tls_config *tls[2]; /* shared by drains without TLS options: [insecure] */
     struct buf scratch;
-    struct buf valid;       /* scratch of the formatters */
+    struct buf valid;       /* scratch memory of the formatters */
     struct map streams;     /* of struct stream, by id */
-    struct map drains;      /* of struct drain, by the spec's text */
-    struct list all;        /* drains */
-    struct list work;       /* drains with something to do this turn */
-    struct list connecting; /* drains that wait for a token to connect */
-    struct list retrying;   /* ... though they were never reached: after the others, and slowly */
+    struct map drains;      /* of struct drain, by the text of its spec */
+    struct list all;        /* all drains */
+    struct list work;       /* drains with work this turn */
+    struct list connecting; /* drains that wait for a connection token */
+    struct list retrying;   /* ... and have never connected: served last and slowly */
     struct map hosts;       /* of struct host, by namespace and name */
-    struct map ports;       /* of struct port, by these and the port */
-    uint64_t retry_at;      /* loop time before which none of <retrying> has its turn */
-    struct list waiting;    /* cursors to look at again at wake_at */
-    struct list settled;    /* batches with a verdict, not acted on yet */
+    struct map ports;       /* of struct port, by namespace, name and port */
+    uint64_t retry_at;      /* loop time before which <retrying> is not served */
+    struct list waiting;    /* cursors to wake at their wake_at */
+    struct list settled;    /* batches with a verdict that was not acted on yet */
     struct list closed;     /* unused drains, closed, to be freed */
-    struct list spare;      /* batches to use again, without bodies */
+    struct list spare;      /* batches for reuse, without bodies */
     unsigned nspare;
     struct buf spare_bodies[SPARE_BODIES];
     unsigned nspare_bodies;
-    struct list unmade;         /* struct attach_mail: the drain could not be made */
+    struct list uncreated;      /* of struct attach_mail whose drain could not be created */
     struct list parked;         /* see parked.h */
-    uint64_t parked_dropped;    /* ... to make room for others */
+    uint64_t parked_dropped;    /* ... dropped to stay within the limits */
     struct drain_counters past; /* of owners' drains that were freed */
-    size_t spare_bytes;         /* of <spare_bodies> */
+    size_t spare_bytes;         /* bytes of <spare_bodies> */
     size_t inflight_bytes;      /* charged: see budget.c */
     size_t answer_bytes;        /* likewise, of ANSWERS_MAX */
     struct map parties;         /* of struct party, by namespace */
-    struct list cramped;        /* drains that wait for room */
-    bool room_made;             /* ... and may look again */
-    struct list sending;        /* batches whose bodies may be shelved, by when they last moved */
-    struct loop_timer *shelf_timer; /* runs while there is one */
+    struct list starved;        /* drains that wait for memory */
+    bool memory_freed;          /* ... and may check again */
+    struct list sending;        /* batches whose bodies may be shelved, by time of last progress */
+    struct loop_timer *shelf_timer; /* runs while <sending> is not empty */
     struct loop_task turn;
     struct loop_timer *wait_timer;
     uint64_t wait_until; /* when wait_timer fires */
     struct loop_timer *connect_timer;
     struct loop_timer *tidy_timer; /* runs while there is a parked cursor or an unused drain */
     struct loop_timer *stop_timer;
-    struct loop_timer *make_timer; /* runs while there is one on <unmade> */
+    struct loop_timer *create_timer; /* runs while <uncreated> is not empty */
     unsigned connect_tokens;
     uint64_t connect_refilled;
-    uint64_t random;     /* state of the jitter's generator */
-    uint64_t saved_acks; /* reader.stats.acks when positions were last told */
+    uint64_t random;     /* state of the random generator for jitter */
+    uint64_t saved_acks; /* reader.stats.acks when positions were last reported */
     bool dirty_told;
-    uint64_t pinned_told; /* reader.pinned when what is held was last told */
-    uint64_t evictions;   /* the last one asked for */
+    uint64_t pinned_reported; /* reader.pinned when it was last reported */
+    uint64_t evictions;       /* number of the last eviction request */
     uint64_t turn_ms_max;
     bool stopping;
-    bool closing;     /* the second half of stopping: drains are being closed */
-    uint64_t stop_at; /* deadline of the first half */
+    bool closing;     /* second phase of stopping: drains are being closed */
+    uint64_t stop_at; /* deadline of the first phase */
     uint64_t stop_grace_ms;
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
 
 /* ---- worker_news.c ---- */
-/* <s>, which is finished, has no cursor any more: it is freed, and the control thread is told. */
+/* <s> is finished and has no cursor left: frees it and notifies the control thread. */
 void worker_stream_forget(struct worker *wk, struct stream *s);
-/* reader->passed */
+/* for reader->passed */
 void worker_passed(struct reader *r, const struct stream *s, uint32_t no);
-/* reader->unreadable */
+/* for reader->unreadable */
 void worker_unreadable(struct reader *r, const struct segment *seg, bool now);
-/* Tells the control thread, when <spec> is a workload's. */
+/* Notifies the control thread if a workload asked for <spec>. */
 void worker_news(struct worker *wk, struct drain_spec *spec, enum drain_news_kind what,
                  uint64_t amount);
 
@@ -110,138 +110,139 @@ void worker_shared_close(struct worker *wk);
 /* ---- agenda.c ---- */
 void agenda_open(struct worker *wk);
 void agenda_close(struct worker *wk);
-/* <d> has something to do. */
+/* Puts <d> on the list of drains with work. */
 void worker_want(struct worker *wk, struct drain *d);
-/* Queues <d> for a connection token (drain_go); drains that were healthy come first. */
+/* Queues <d> for a connection token (drain_connect); drains that were healthy come first. */
 void worker_connect(struct worker *wk, struct drain *d);
-/* Takes the next one that may connect from its list: NULL = nobody, or nobody yet. */
+/* Takes the next drain that may connect off its list; NULL = none, or none yet. */
 struct drain *worker_next_to_connect(struct worker *wk);
-/* The turn comes again for those that are left. */
+/* Schedules a turn for the drains that still wait for a token. */
 void worker_connect_later(struct worker *wk);
-/* <c> is to be woken at c->cursor.wake_at. */
+/* Wakes <c> at c->cursor.wake_at. */
 void worker_wait(struct worker *wk, struct drain_cursor *c);
-/* Looks for parked cursors and unused drains whose time is over in <ms>, or before. */
+/* Schedules a check of parked cursors and unused drains within <ms>. */
 void worker_tidy_in(struct worker *wk, uint64_t ms);
-/* A pause before the next try, of which <attempts> went before. */
+/* The pause before the next attempt, after <attempts> failures. */
 uint64_t worker_backoff(struct worker *wk, unsigned attempts, uint64_t cap_ms);
-/* Nothing is sent for so long. */
+/* Sends nothing for <ms>. */
 void drain_wait(struct drain *d, uint64_t ms);
-/* <d> has work in <ms>, or before: its d->lingered is set then. */
+/* <d> has work within <ms>; then its d->lingered is set. */
 void drain_linger(struct drain *d, uint64_t ms);
-/* Frees its timer, unless that runs. */
+/* Frees its timer if that is not running. */
 void drain_timer_rest(struct drain *d);
 
 /* ---- batch.c ---- */
-/* With a body for <want> bytes. */
+/* A batch with a body for <want> bytes. */
 struct batch *batch_take(struct drain *d, size_t want);
-/* Its body is not needed any more, or will be made again. */
+/* Releases a body that is not needed any more or can be read again. */
 void batch_body_release(struct batch *b);
-/* A body that is mostly empty does not keep what others could use. */
+/* Shrinks a body that is mostly empty, so that others can use the memory. */
 void batch_body_trim(struct batch *b);
-/* Its cursors have one thing less in flight. */
-void batch_let_go(struct batch *b);
+/* Its cursors have one item less in flight. */
+void batch_release_cursors(struct batch *b);
 void batch_free(struct batch *b);
 void batch_forget_cursor(struct batch *b, const struct drain_cursor *c);
 
 /* ---- budget.c ---- */
-/* Who causes lines of our log about <d> itself: the namespace that asked for it, or nobody. */
+/* For rate limits: who causes log lines about <d>, a namespace or (for an operator's drain)
+ * nobody. */
 struct log_cause drain_cause(const struct drain *d);
-/* Who pays for <d>: told by its first stream. */
+/* Sets the party that pays for <d>, from its first stream. */
 void budget_join(struct drain *d, const struct identity *id);
 void budget_leave(struct drain *d);
-/* Whether <d> has streams: those of a party that have none are counted. */
+/* Whether <d> has streams: the unused drains of a party are counted. */
 void budget_used(struct drain *d, bool used);
-/* <d> is one of more than DRAIN_UNUSED_MAX of its namespace that have none. */
+/* Whether <d> is one of more than DRAIN_UNUSED_MAX unused drains of its namespace. */
 bool budget_crowded(const struct drain *d);
-/* <b> has so many bytes in memory now. */
+/* <b> now has <bytes> in memory. */
 void budget_charge(struct batch *b, size_t bytes);
-/* Bytes that <d>'s next batch may have; 0 = it has to wait. */
+/* Bytes that the next batch of <d> may have; 0 = it must wait. */
 size_t budget_room(const struct drain *d);
-/* <d> waits until there is room. */
+/* <d> waits until memory is free. */
 void budget_wait(struct drain *d);
 void budget_wake(struct worker *wk);
 
 /* ---- host.c ---- */
-/* Which host <d> waits with. <id>: of its first stream. */
+/* Sets the port that <d> waits with. <id>: of its first stream. */
 void host_join(struct drain *d, const struct identity *id);
 void host_leave(struct drain *d);
-/* <d>, which has failed for <e>, waits for its host's turn. False when it was reached before: it
- * has its own backoff. */
+/* <d> has failed with <e> and waits for its host's turn. False when it has connected before: it has
+ * its own backoff. */
 bool host_wait(struct drain *d, const struct err *e);
-/* <d> is about to try what others know to be in vain: it waits like them. <why> is what they met. */
+/* If others have just shown that an attempt of <d> would fail, it waits with them. <why>: their
+ * error. */
 bool host_wait_known(struct drain *d, struct err *why);
 /* A connection of <d> was made; <first>: for the first time. */
 void host_reached(struct drain *d, bool first);
-/* Until the next try of <d>, which is WAITING. */
+/* Time until the next attempt of <d>, which is WAITING. */
 uint64_t host_retry_in(const struct drain *d);
 
 /* ---- drain_cursor.c ---- */
 struct formatter *drain_cursor_formatter(struct drain_cursor *c);
-/* cursor->wake: something was written, or its pause is over. */
+/* cursor->wake: data was written, or its pause is over. */
 void drain_wake_cursor(struct cursor *c);
-/* Of a stream's cursors, those that are drains' have this; NULL = it is parked. */
+/* The drain's cursor that contains <k>; NULL = <k> is parked. */
 struct drain_cursor *drain_cursor_of(struct cursor *k);
-/* Frees it if it has been read to its end and all is confirmed. */
+/* Frees it if it has been read to its end and everything is confirmed. */
 void drain_cursor_done(struct drain_cursor *c);
-/* Puts the cursor into its drain's turn if there is something to read and nothing stands against
- * it. */
+/* Marks the cursor as ready for its drain if there is data to read and nothing forbids it. */
 void drain_cursor_ready(struct drain_cursor *c, bool first);
-/* Back to what is confirmed. */
+/* Moves it back to what is confirmed. */
 void drain_cursor_rewind(struct drain_cursor *c);
-/* The peer refuses some of its records for now: it is left alone for <ms>. <again>: it is the same
- * try as the last time. */
+/* The peer refuses some of its records for now: it pauses for <ms>. <again>: the same attempt as
+ * before. */
 void drain_cursor_stick(struct drain_cursor *c, uint64_t ms, bool again);
 void drain_cursor_unstick(struct drain_cursor *c);
-/* The cursor has nothing in flight: where it has read to is where it is. */
+/* If the cursor has nothing in flight, what was read counts as acknowledged. */
 void drain_cursor_settle_idle(struct drain_cursor *c);
 
 /* ---- health.c ---- */
-/* Its last answer was good. */
+/* The last answer was good. */
 void drain_recovered(struct drain *d);
-/* Marks the drain, or some of its streams, as failing; reported when that is new. */
-void drain_ails(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e);
-/* One failure: says it when it is the first, and sets the time of the next try. <retry_after_ms>:
+/* Marks the drain, or some of its streams, as failing; logs it if that is new. */
+void drain_mark_failing(struct drain *d, bool hold, uint64_t retry_ms, const struct err *e);
+/* Counts one failure, logs it if it is the first, and schedules the next attempt. <retry_after_ms>:
  * -1 = the peer gave none. */
 void drain_failed(struct drain *d, enum verdict v, int64_t retry_after_ms, const struct err *e);
-/* <d> is about to try what others know to be in vain: it fails, and waits like them. */
+/* If others have just shown that an attempt of <d> would fail, it fails without one and waits. */
 bool drain_fails_like_others(struct drain *d);
 
 /* ---- shelf.c ---- */
-/* Reads the first <records> records of <r> once more, into <sink>. Returns how many there were:
- * less when the file is not what it was, or <sink> did not take one. <end> (may be NULL) becomes
- * the place behind them. */
+/* Reads the first <records> records of <r> once more into <sink>. Returns how many there were:
+ * fewer if the file has changed or <sink> refused one. <end> (may be NULL) becomes the position
+ * behind them. */
 uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct record_sink *sink,
                           struct mark *end);
 
-/* For loop_timer_create(): lets the bodies go that have not moved for long. <arg> is the worker. */
+/* For loop_timer_create(): releases bodies without recent progress. <arg> is the worker. */
 void shelf_timer_fired(void *arg);
 
 /* ---- rewind.c ---- */
-/* The connection of an pipelined drain ended in doubt. */
+/* The connection of a pipelined drain ended in doubt. */
 void drain_rewind(struct drain *d);
 
 /* ---- seek.c ---- */
-/* Does the next batch go alone? */
+/* Whether the next batch must be sent alone. */
 bool drain_seeks(const struct drain *d);
-/* ... and may nothing else be unconfirmed beside it? */
+/* ... and nothing else may be unconfirmed at the same time. */
 bool drain_seek_is_sure(const struct drain *d);
-/* How many of <n> records, one of which the peer fails at, are tried next. */
+/* How many of <n> records, of which the peer fails on one, are tried next. */
 uint32_t drain_seek_limit(uint64_t n);
-/* So many records are handed over. */
+/* <records> records were handed over. */
 void drain_seek_sent(struct drain *d, uint32_t records);
-/* The connection is gone, and the search goes on with the next one. */
+/* The connection has ended, and the search continues with the next one. */
 void drain_seek_on(struct drain *d, const struct err *e);
-/* Its next record was refused alone, or stands behind such a one. */
+/* Its next record was refused alone, or is behind such a record. */
 bool drain_cursor_doubted(const struct drain_cursor *c);
 
 /* ---- fill.c ---- */
-/* Fills a batch from the ready cursors. NULL when they had nothing. */
+/* Fills a batch from the ready cursors. NULL when they had no data. */
 struct batch *batch_fill(struct drain *d);
 size_t batch_max(const struct drain *d);
-/* The drain takes batches as large as the last one: the next ones may be larger. */
+/* The drain took a batch of this size: the next ones may be larger. */
 void drain_grow(struct drain *d, const struct batch *b);
-/* The cursors of a batch that was not taken: back to what is confirmed, and first in turn, in the
- * same order. */
+/* Returns the cursors of a batch that was not taken: each goes back to what is confirmed, and they
+ * come first in turn, in the same order. */
 void drain_give_back(struct drain *d, struct batch *b);
 
 /* ---- refusal.c ---- */
@@ -249,44 +250,45 @@ void drain_give_back(struct drain *d, struct batch *b);
 void drain_rejected(struct drain *d, struct batch *b);
 /* The peer has taken a line. */
 void drain_accepted(struct drain *d);
-/* ... of this stream. If it stood behind suspects, all of them come again. */
+/* ... of this stream. If it was behind suspects, all of these are sent again. */
 void drain_cursor_accepted(struct drain_cursor *c);
-/* Is the peer's word enough to pass over so many more records? */
+/* Whether the peer may be trusted to have <records> more records skipped. */
 bool drain_may_pass(const struct drain_cursor *c, uint32_t records);
-/* <r> is passed over: counts it, and says where it lies, never what it says. */
+/* <r> is skipped: counts it and logs its place, never its content. */
 void drain_refused(struct drain_cursor *c, const struct record *r, const struct err *why);
-/* Why everything is held, when it is for what the peer said of a record. */
+/* The reason for suspending everything, when it is a refused record. */
 void drain_explain_refusal(const struct drain *d, const struct err *refusal, struct err *out);
 
 /* ---- mixed.c ---- */
-/* VERDICT_MIXED: what the peer said of each record. */
+/* VERDICT_MIXED: acts on the outcome of each record. */
 void drain_mixed(struct drain *d, struct batch *b);
 
 /* ---- verdict.c ---- */
-/* The verdicts of <d> that wait are acted on now. */
+/* Acts on the verdicts of <d> that are waiting. */
 void drain_settle_now(struct drain *d);
 
 /* ---- drain.c ---- */
-/* A token to connect. */
-void drain_go(struct drain *d);
+/* The drain has got a connection token. */
+void drain_connect(struct drain *d);
 
 /* ---- worker_save.c ---- */
-/* Tells the control thread, once, that there are positions to save. */
+/* Notifies the control thread once that there are positions to save. */
 void worker_check_dirty(struct worker *wk);
-/* The worker stops: its positions go to the control thread. */
+/* The worker stops: posts its positions to the control thread. */
 void worker_save_last(struct worker *wk);
 
 /* ---- worker_pinned.c ---- */
-/* Tells what is held, when it has changed. */
+/* Reports the pinned files if they have changed. */
 void worker_check_pinned(struct worker *wk);
 
 /* ---- worker_mail.c ---- */
 struct attach_mail;
-/* Tries those on <unmade> again. */
-void worker_make_again(void *worker);
-/* Forgets the attachment of the same stream and drain as <like>'s; NULL = all. */
-void worker_drop_unmade(struct worker *wk, const struct attach_mail *like);
-/* If the worker is to stop: closes all when they have sent what they had, ends when all are closed. */
+/* Tries again to create the drains of <uncreated>. */
+void worker_retry_create(void *worker);
+/* Removes the attachment for the stream and drain of <like>; NULL = all. */
+void worker_drop_uncreated(struct worker *wk, const struct attach_mail *like);
+/* If the worker is to stop: closes each drain when it has sent its data, ends when all are
+ * closed. */
 void worker_check_stop(struct worker *wk);
 
 #endif

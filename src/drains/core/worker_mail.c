@@ -1,27 +1,27 @@
 /*
- * What the control thread tells a worker: streams and their segments (feed.h), which drains they go
- * to, and when to stop.
+ * Mail from the control thread to a worker: streams and their segments (feed.h), which drains they
+ * are sent to, and when to stop.
  */
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "drains/core/worker_internal.h"
 
-#define MAKE_AGAIN_MS 5000 /* a drain that could not be made is tried again this often */
+#define CREATE_RETRY_MS 5000 /* interval for creating a drain that could not be created */
 
 struct attach_mail {
     struct mail mail;
     uint64_t stream;
     struct drain_spec *spec; /* one reference */
     bool at_end;
-    struct position end; /* with <at_end> */
-    bool history;        /* all there is of it, from <since_s> on */
+    struct position end; /* if <at_end> */
+    bool history;        /* all data of the stream, from <since_s> on */
     int64_t since_s;
-    bool known; /* <resume> is where it was */
+    bool known; /* <resume> is its saved position */
     struct state_record resume;
-    struct drain_spec *before; /* it takes this one's place; one reference, NULL = nobody's */
-    uint32_t least;            /* ... but not before this segment */
-    struct list node;          /* worker->unmade */
+    struct drain_spec *before; /* it takes over this drain's position; one reference, NULL = none */
+    uint32_t least;            /* ... but not from before this segment */
+    struct list node;          /* worker->uncreated */
 };
 
 struct stop_mail {
@@ -103,8 +103,7 @@ void worker_feed(void *receiver, struct mail *m)
 
     if (f->kind == FEED_GREW) {
         atomic_store_explicit(&f->queued, false, memory_order_release);
-        /* From here on the control thread may post it again: nothing of it is looked at any more.
-         */
+        /* From here on the control thread may post it again: nothing in it is read any more. */
         s = stream_find(wk, id);
         if (s)
             stream_grew(s);
@@ -133,15 +132,15 @@ static struct drain *drain_for(struct worker *wk, struct drain_spec *spec)
         return d;
     d = drain_create(wk, spec, &e);
     if (!d) {
-        if (list_empty(&wk->unmade))
-            log_error("drain cannot be made, trying on", KV_CSTR("drain", spec->name), KV_ERR(&e));
+        if (list_empty(&wk->uncreated))
+            log_error("cannot create drain, will retry", KV_CSTR("drain", spec->name), KV_ERR(&e));
         return NULL;
     }
     (void)map_put(&wk->drains, str_of(d->spec->id), d);
     return d;
 }
 
-/* Looks through both lists at once, for one of them is short: of a drain's streams, or of a
+/* Walks both lists at once, since one of them is short: that of the drain's streams or of the
  * stream's drains. */
 static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
 {
@@ -159,7 +158,7 @@ static struct drain_cursor *cursor_of(struct drain *d, const struct stream *s)
     return NULL;
 }
 
-/* The drain whose place <a>'s takes, as long as it has a cursor of <s>; parks that. 0 = none. */
+/* The drain that <a> replaces, if it has a cursor of <s>: parks that cursor. 0 = none. */
 static uint64_t park_before(struct worker *wk, struct stream *s, const struct attach_mail *a)
 {
     struct drain *d = a->before ? map_get(&wk->drains, str_of(a->before->id)) : NULL;
@@ -178,9 +177,9 @@ static void attach_new(struct worker *wk, struct drain *d, struct stream *s,
     struct drain_cursor *c = drain_attach(d, s, a->at_end && !a->known && !parked ? &a->end : NULL);
 
     if (parked && worker_unpark(wk, c, before, a->least))
-        return; /* on from where it was */
+        return; /* continues where it was */
     if (a->known)
-        (void)cursor_resume(&c->cursor, &a->resume); /* or when it is read */
+        (void)cursor_resume(&c->cursor, &a->resume); /* if it fails now, the next read resumes */
     if (a->history && a->since_s)
         cursor_begin_since(&c->cursor, a->since_s);
 }
@@ -220,7 +219,7 @@ static int attach(struct worker *wk, const struct attach_mail *a)
     if (a->history)
         stream_recalled(s);
     if (a->at_end && !a->known)
-        stream_trim(s); /* of a journal, what lies before is held for nobody here */
+        stream_trim(s); /* of a journal, no cursor here needs what lies before */
     return 0;
 }
 
@@ -234,28 +233,28 @@ static void handle_attach(void *receiver, struct mail *m)
         attach_free(a);
         return;
     }
-    list_add_tail(&wk->unmade, &a->node);
-    if (!loop_timer_active(wk->make_timer))
-        loop_timer_start(wk->make_timer, MAKE_AGAIN_MS);
+    list_add_tail(&wk->uncreated, &a->node);
+    if (!loop_timer_active(wk->create_timer))
+        loop_timer_start(wk->create_timer, CREATE_RETRY_MS);
 }
 
-void worker_make_again(void *arg)
+void worker_retry_create(void *arg)
 {
     struct worker *wk = arg;
 
-    list_for_each_safe (it, &wk->unmade) {
+    list_for_each_safe (it, &wk->uncreated) {
         struct attach_mail *a = list_entry(it, struct attach_mail, node);
 
         if (attach(wk, a) == 0)
             attach_free(a);
     }
-    if (!list_empty(&wk->unmade))
-        loop_timer_start(wk->make_timer, MAKE_AGAIN_MS);
+    if (!list_empty(&wk->uncreated))
+        loop_timer_start(wk->create_timer, CREATE_RETRY_MS);
 }
 
-void worker_drop_unmade(struct worker *wk, const struct attach_mail *like)
+void worker_drop_uncreated(struct worker *wk, const struct attach_mail *like)
 {
-    list_for_each_safe (it, &wk->unmade) {
+    list_for_each_safe (it, &wk->uncreated) {
         struct attach_mail *a = list_entry(it, struct attach_mail, node);
 
         if (!like ||
@@ -270,10 +269,10 @@ static void drop_cursor(struct worker *wk, struct drain_cursor *c)
     uint64_t unread = cursor_lag(&c->cursor, &c->cursor.acked);
 
     if (unread)
-        log_info_for(
-            drain_cause(c->drain), "route ended, what its drain had not confirmed is not sent",
-            KV_CSTR("drain", c->drain->spec->name), KV_STR("hostname", s->identity->hostname),
-            KV_STR("pod", s->identity->pod), KV_INT("bytes", unread));
+        log_info_for(drain_cause(c->drain), "route removed, unconfirmed lines are not sent",
+                     KV_CSTR("drain", c->drain->spec->name),
+                     KV_STR("hostname", s->identity->hostname), KV_STR("pod", s->identity->pod),
+                     KV_INT("bytes", unread));
     drain_cursor_drop(c);
     if (s->finished && list_empty(&s->cursors))
         worker_stream_forget(wk, s);
@@ -285,7 +284,7 @@ static struct drain_cursor *take_detach(struct worker *wk, const struct attach_m
     struct stream *s = stream_find(wk, a->stream);
     struct drain *d = map_get(&wk->drains, str_of(a->spec->id));
 
-    worker_drop_unmade(wk, a);
+    worker_drop_uncreated(wk, a);
     return s && d ? cursor_of(d, s) : NULL;
 }
 
@@ -299,7 +298,7 @@ static void handle_detach(void *receiver, struct mail *m)
         drop_cursor(wk, c);
     drain_spec_unref(a->spec);
     free(a);
-    loop_task_post(&wk->loop, &wk->turn); /* the state has to know */
+    loop_task_post(&wk->loop, &wk->turn); /* the state must be saved */
 }
 
 static void handle_park(void *receiver, struct mail *m)
@@ -308,8 +307,8 @@ static void handle_park(void *receiver, struct mail *m)
     struct attach_mail *a = container_of(m, struct attach_mail, mail);
     struct drain_cursor *c = take_detach(wk, a);
 
-    /* A trusted name may be another tenant's until it is this one's again: what is received in between
-     * is not his. */
+    /* A trusted hostname may belong to another tenant before it comes back to this one: data
+     * received in between is not this tenant's. */
     if (c && c->cursor.stream->identity->trusted && c->drain->spec->owner)
         drop_cursor(wk, c);
     else if (c)
@@ -370,7 +369,7 @@ void worker_park_route(struct worker *wk, uint64_t stream, struct drain_spec *sp
     post_attach(wk, xcalloc(1, sizeof(struct attach_mail)), stream, spec, handle_park);
 }
 
-/* ---- stopping: healthy drains send what they have, then all connections are closed ---- */
+/* ---- stopping: healthy drains send their data, then all connections are closed ---- */
 
 static void tell_stopped(void *control, struct mail *m)
 {
@@ -394,8 +393,8 @@ static void ended(struct worker *wk)
     mailbox_post(wk->cfg.control, &s->mail);
 }
 
-/* A drain that is one pipe counts as failing until something is confirmed, seconds after it has
- * come back; what it takes in the meantime is not to be cut off. */
+/* A pipelined drain counts as failing until something is confirmed, seconds after it has recovered.
+ * What it takes in these seconds must not be cut off. */
 static bool takes_data(const struct drain *d)
 {
     return d->state == DRAIN_OPEN && (d->pipelined || !d->failing || (d->nstuck && d->healthy));

@@ -1,7 +1,7 @@
 /*
- * What a worker tells the control thread unasked: what becomes of the drains that workloads asked
- * for (as often as the log says it: when one begins to fail, when it has recovered, for each gap),
- * files that cannot be read, segments that all cursors are past, and streams that are forgotten.
+ * What a worker reports to the control thread unasked: changes of the drains that workloads asked
+ * for (as often as they are logged: first failure, recovery, each gap), files that cannot be read,
+ * segments that all cursors have passed, and streams that were freed.
  */
 #include <stdlib.h>
 

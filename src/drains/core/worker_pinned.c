@@ -1,6 +1,6 @@
 /*
- * Which deleted files a worker keeps on the disk, for the control thread, which alone knows what
- * the node holds: told by mail whenever that changes, and answered with the ones to give up.
+ * Which deleted files a worker keeps open, for the control thread, which alone knows the total of
+ * the node. The worker reports it by mail after each change; the answer names the files to give up.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static void add_segment(struct worker *wk, struct pinned_report *r, const struct
         s.drain = c ? worker_place(wk, c->drain->spec).drain : 0;
         add(r, &s);
     }
-    if (r->n == before) /* nobody's: it goes with the stream */
+    if (r->n == before) /* no drain needs it: it goes with the stream */
         add(r, &s);
 }
 
@@ -66,9 +66,9 @@ void worker_check_pinned(struct worker *wk)
     const struct stream *s;
     size_t i = 0;
 
-    if (wk->pinned_told == wk->reader.pinned || !wk->cfg.pinned)
+    if (wk->pinned_reported == wk->reader.pinned || !wk->cfg.pinned)
         return;
-    wk->pinned_told = wk->reader.pinned;
+    wk->pinned_reported = wk->reader.pinned;
     m = xcalloc(1, sizeof(*m));
     m->mail.handle = tell_pinned;
     m->pinned = wk->cfg.pinned;
@@ -93,7 +93,7 @@ static void handle_evict(void *receiver, struct mail *mail)
     wk->evictions = m->evictions;
     if (s)
         stream_evict(s, m->no, m->packed);
-    wk->reader.pinned++; /* answered also when there was nothing to give up any more */
+    wk->reader.pinned++; /* answered also when nothing was left to give up */
     worker_check_pinned(wk);
     free(m);
 }

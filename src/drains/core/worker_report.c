@@ -1,6 +1,6 @@
 /*
- * Copies of a worker's figures for the control thread. Asked for by mail, answered by mail:
- * counters are plain integers that only the worker touches.
+ * Copies of a worker's figures for the control thread, requested and answered by mail. Counters are
+ * plain integers that only the worker touches.
  */
 #include <stdlib.h>
 
@@ -14,8 +14,8 @@ struct ask_mail {
     struct worker_report *report;
 };
 
-/* How fast the lag grows: over the last GROWTH_WINDOW_MS or more between two looks; at first, since
- * the drain last had everything. */
+/* Growth of the lag: over the last GROWTH_WINDOW_MS or more between two reports; at first, since
+ * the drain had last caught up. */
 static uint64_t growth_of(struct drain *d, uint64_t lag, uint64_t lag_ms, uint64_t now)
 {
     uint64_t ms = now - d->sampled_at;
@@ -23,7 +23,7 @@ static uint64_t growth_of(struct drain *d, uint64_t lag, uint64_t lag_ms, uint64
     if (!d->sampled_at) {
         d->growth = lag_ms ? lag * 1000 / lag_ms : 0;
         if (!lag)
-            return 0; /* nothing to learn from yet */
+            return 0; /* no data yet */
     } else if (ms < GROWTH_WINDOW_MS) {
         return d->growth;
     } else {
@@ -47,7 +47,7 @@ static uint64_t pinned_by(const struct cursor *c)
     return bytes;
 }
 
-/* The one that all streams of <d> are of. */
+/* The namespace that all streams of <d> belong to. */
 static char *only_namespace(const struct drain *d)
 {
     struct str one = {NULL, 0};
@@ -155,7 +155,7 @@ static void ask(void *receiver, struct mail *m)
     struct ask_mail *a = container_of(m, struct ask_mail, mail);
 
     a->report = report(wk);
-    worker_check_pinned(wk); /* a look may have shown what nobody told */
+    worker_check_pinned(wk); /* the report may have found changes that were not notified */
     worker_check_dirty(wk);
     a->mail.handle = answer;
     mailbox_post(wk->cfg.control, &a->mail);

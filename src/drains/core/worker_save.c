@@ -1,6 +1,6 @@
 /*
- * Where the cursors of a worker stand, for the state. Asked for by mail at most once a second while
- * something is confirmed, and told unasked when the worker stops.
+ * The positions of a worker's cursors, for the state. Requested by mail at most once a second while
+ * data is confirmed, and sent unasked when the worker stops.
  */
 #include <stdlib.h>
 #include <string.h>

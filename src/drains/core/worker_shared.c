@@ -1,6 +1,6 @@
 /*
- * What the drains of a worker share: its loop, DNS, the HTTP client, gzip, TLS configurations, a
- * scratch buffer. Most of it is made when it is first asked for.
+ * Shared by the drains of a worker: loop, DNS, HTTP client, gzip, TLS configurations, a scratch
+ * buffer. Most of them are created when first needed.
  */
 #include "base/log.h"
 #include "drains/core/gzip.h"
@@ -42,7 +42,7 @@ struct http_client *worker_http(struct worker *wk)
     if (!wk->http) {
         wk->http = http_client_create(&wk->loop, wk->dns, &e);
         if (!wk->http)
-            log_error("HTTP client cannot be made", KV_ERR(&e));
+            log_error("cannot create HTTP client", KV_ERR(&e));
     }
     return wk->http;
 }

@@ -1,6 +1,6 @@
 /*
- * Where a worker's cursors of some streams stand, and how their drains do, for `logtrain explain`.
- * Asked by mail, answered by mail.
+ * Where a worker's cursors of some streams stand, and the health of their drains, for `logtrain
+ * explain`. Requested and answered by mail.
  */
 #include <stdlib.h>
 #include <string.h>

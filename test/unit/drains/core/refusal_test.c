@@ -121,7 +121,7 @@ static void check_nothing_was_passed_over(const struct peer *p)
     assert_int_equal(counters(p->f)->lost[GAP_REFUSED], 0);
     assert_int_equal(acked(p->f), 0);
     assert_string_equal(drain_state_name(&p->f->base), "held");
-    assert_non_null(strstr(p->f->base.last_error.text, "has taken nothing yet"));
+    assert_non_null(strstr(p->f->base.last_error.text, "has accepted nothing yet"));
 }
 
 static void check_all_taken(const struct peer *p, unsigned n)

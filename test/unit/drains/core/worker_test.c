@@ -367,7 +367,7 @@ static void test_drain_that_cannot_be_made_and_is_not_wanted_any_more(void **sta
     w.cannot = false;
     pass_ms(20000);
     assert_null(w.fakes[0]);
-    assert_false(loop_timer_active(w.wk->make_timer));
+    assert_false(loop_timer_active(w.wk->create_timer));
 }
 
 int main(void)
