@@ -1,6 +1,6 @@
 /*
  * Parses the command line and the environment by the tables of config_table.c. Defaults go through
- * the same setters as values that were given, so a default that is out of range fails every start.
+ * the same setters as given values, so a default that is out of range makes every start fail.
  */
 #include "config/config.h"
 
@@ -15,9 +15,9 @@
 #include "kube/names.h"
 #include "net/egress.h"
 
-#define QUOTE_MAX 48 /* bytes of a bad value that are shown */
+#define QUOTE_MAX 48 /* bytes of a bad value that are quoted */
 
-/* <value> for an error text: cut, and without anything that could drive a terminal. */
+/* Copies <value> for an error text: cut, and without control bytes. */
 static void quote(char out[QUOTE_MAX + 4], struct str value)
 {
     size_t n = value.len < QUOTE_MAX ? value.len : QUOTE_MAX;
@@ -53,7 +53,7 @@ static int bad_value(const struct config_var *v, struct str value, struct err *e
     int rc;
 
     quote(text, value);
-    (void)config_values_text(v, &values); /* what fits is enough for a message */
+    (void)config_values_text(v, &values); /* a cut list is good enough for a message */
     rc = err_set(e, EINVAL, "%s: '%s' is not %s%s", v->name, text, wanted(v->kind),
                  buf_cstr(&values));
     buf_release(&values);
@@ -71,7 +71,7 @@ static bool parse_bool(struct str s, bool *out)
     return *out || str_ieq(s, STR("false"));
 }
 
-/* Place of <word> in the comma separated <words>; -1 when it is not there. */
+/* Index of <word> in the comma-separated <words>; -1 = not found. */
 static int word_index(const char *words, struct str word)
 {
     struct str rest = str_of(words), w;
@@ -249,7 +249,7 @@ static const char *env_find(char *const *envp, const char *name)
     return NULL;
 }
 
-/* Programs differ in which of two values they use. */
+/* Refuses a variable that is set twice: programs differ in which value they use. */
 static bool is_set_again(char *const *envp, const char *name, const char *value)
 {
     size_t n = strlen(name);
@@ -271,8 +271,8 @@ static void split_roots(struct config *c)
             c->roots[n++] = str_dup(root);
 }
 
-/* With MAX_LINE set alone, a journal holds two such lines at least. With JOURNAL_BYTES_MAX set
- * alone, the share of one hostname is at most all of it. */
+/* If only MAX_LINE is set, a journal holds at least two such lines. If only JOURNAL_BYTES_MAX is
+ * set, one hostname may use at most all of it. */
 static void fit_journals(struct config *c, char *const *envp)
 {
     uint64_t least = 2 * (c->max_line + JOURNAL_OVERHEAD_MAX) + JOURNAL_SEGMENT_BYTES;
@@ -302,7 +302,7 @@ static int load_env(struct config *c, char *const *envp, struct err *e)
     return 0;
 }
 
-/* The flag that <arg> names, and its "=value" when it has one. */
+/* The flag named by <arg>, and its "=value" if it has one. */
 static const struct config_flag *flag_find(const char *arg, const char **value)
 {
     struct str name;
@@ -359,20 +359,20 @@ static int set_flag(struct config *c, const struct config_flag *f, const char *v
     BUG("config: flag '%s' without an action", f->name);
 }
 
-/* Quotes the flag's name only: what follows '=' may be a URL with a password, and so may all of an
- * argument that is no flag. */
+/* Quotes only the flag's name: the text after '=' may be a URL with a password, and so may an
+ * argument that is not a flag. */
 static int unknown_argument(struct str arg, struct err *e)
 {
     char text[QUOTE_MAX + 4];
     ptrdiff_t eq = str_find(arg, '=');
 
     if (!str_starts(arg, STR("-")))
-        return err_set(e, EINVAL, "takes no arguments but flags (--help lists them)");
+        return err_set(e, EINVAL, "unexpected argument (--help lists the flags)");
     quote(text, eq < 0 ? arg : str_head(arg, (size_t)eq));
     return err_set(e, EINVAL, "unknown flag %s (--help lists them)", text);
 }
 
-/* The commands that read the state use only STATE_PATH of the environment. */
+/* Commands that read the state use only STATE_PATH of the environment. */
 static char *state_dir_of(char *const *envp)
 {
     const char *dir = env_find(envp, "STATE_PATH");
@@ -380,7 +380,7 @@ static char *state_dir_of(char *const *envp)
     return str_dup(str_of(dir && *dir ? dir : "/var/lib/logtrain"));
 }
 
-/* `logtrain state ls|verify [DIR]`; without DIR what STATE_PATH says. */
+/* `logtrain state ls|verify [DIR]`; without DIR, STATE_PATH is used. */
 static int load_state_command(struct config *c, char *const *argv, char *const *envp, struct err *e)
 {
     if (argv[0] && strcmp(argv[0], "ls") == 0)
@@ -502,7 +502,7 @@ void config_scrub(char **argv)
         if (f->action != CONFIG_FLAG_DRAIN && f->action != CONFIG_FLAG_CHECK)
             continue;
         if (f->action == CONFIG_FLAG_DRAIN && strchr(secret, '='))
-            secret = strchr(secret, '=') + 1; /* the hostname may be seen */
+            secret = strchr(secret, '=') + 1; /* the hostname is not secret */
         memset(secret, '*', strlen(secret));
     }
 }

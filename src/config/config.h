@@ -1,11 +1,11 @@
 /*
- * What the command line and the environment say. Every variable and every flag is a row of a const
- * table (config_table.c), from which the parser, --help and the documentation's test are fed, so
- * that none can exist in one place only.
+ * The settings from the command line and the environment. Every variable and every flag is one row
+ * of a const table (config_table.c). The parser, --help and the test of the documentation all use
+ * these tables, so none of them can miss a setting.
  *
- * A value that does not parse, or is out of its range, is an error that names the variable: no
- * default is used instead. An empty value is a value. Values of --drain and --check never appear in
- * an error, because they hold credentials.
+ * A value that does not parse or is out of range is an error that names the variable: it never
+ * falls back to the default. An empty value is a value. Values of --drain and --check never appear
+ * in an error, because they hold credentials.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -32,7 +32,7 @@ enum config_mode {
     CONFIG_MODE_DRAINS,       /* drains */
 };
 
-#define CONFIG_NODE_DEFAULT "logtrain" /* NODE when it is not set */
+#define CONFIG_NODE_DEFAULT "logtrain" /* NODE if it is not set */
 
 /* In the order of their names in the table. */
 enum config_patterns { CONFIG_PATTERNS_NAME = 0, CONFIG_PATTERNS_HOSTNAME };
@@ -112,7 +112,7 @@ struct config {
 
     struct config_unknown { /* unknown variables that look like one of these */
         char *name;         /* owned */
-        const char *like;   /* which one is probably meant; NULL = no guess */
+        const char *like;   /* the variable that is probably meant; NULL = no guess */
     } * unknown;            /* owned */
     unsigned nunknown;
 
@@ -122,21 +122,21 @@ struct config {
     char **drains; /* --drain */
     unsigned ndrains;
     char *check;       /* --check */
-    char *state_dir;   /* state ls|verify, explain, drains: which one; never NULL then */
-    char *explain;     /* explain: of which pod; never NULL then */
+    char *state_dir;   /* state ls|verify, explain, drains: the directory; never NULL then */
+    char *explain;     /* explain: the pod; never NULL then */
     char *routes;      /* --routes */
     char *kube_config; /* --kube-config */
 };
 
-/* Reads <argv> and <envp> (both end in NULL). -1 with <e> naming the flag or the variable. Release
- * <c> in both cases. */
+/* Reads <argv> and <envp> (both end with NULL). -1 with <e> naming the flag or the variable.
+ * Release <c> in both cases. */
 int config_load(struct config *c, char *const *argv, char *const *envp, struct err *e);
 void config_release(struct config *c);
 /* Overwrites the values of --drain and --check in <argv>, so that /proc/PID/cmdline shows no
  * credential. */
 void config_scrub(char **argv);
 enum log_level config_log_level(const struct config *c);
-/* Names the unknown variables that look like one of these, in the log. */
+/* Logs the unknown variables that look like one of these. */
 void config_log_unknown(const struct config *c);
 /* Whether any network input is on. */
 bool config_has_network_inputs(const struct config *c);
@@ -164,7 +164,7 @@ enum config_kind {
     CONFIG_CHOICE,   /* unsigned: which of the comma separated <words> */
     CONFIG_SET,      /* unsigned: a bit for each of the <words> given */
     CONFIG_LATER,    /* true is refused: not in this build */
-    CONFIG_IGNORED,  /* known from the program's predecessor, without a meaning here */
+    CONFIG_IGNORED,  /* accepted for compatibility with the program's predecessor, without effect */
 };
 
 struct config_var {
@@ -197,7 +197,7 @@ struct config_flag {
 };
 const struct config_flag *config_flags(void); /* ended by a NULL name */
 
-/* How the default, and the range, read in --help and in the documentation. */
+/* The default, and the range, as shown in --help and in the documentation. */
 int config_default_text(const struct config_var *v, struct buf *out);
 int config_values_text(const struct config_var *v, struct buf *out);
 

@@ -1,7 +1,6 @@
 /*
- * Checks the words in lists, and what depends on several variables. A setting that restricts
- * somebody must not fail silently: a word that matches nothing, or a misspelt variable, refuses to
- * start.
+ * Checks the words in lists, and settings that depend on several variables. A restriction must not
+ * fail silently: a word that matches nothing, or a misspelt variable, makes the start fail.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -15,10 +14,10 @@
 #include "inputs/hostnames.h"
 #include "inputs/trusted.h"
 
-#define SHOWN 48 /* bytes of a bad word that are shown */
+#define SHOWN 48 /* bytes of a bad word that are quoted */
 #define PREFIX "LOGTRAIN_"
 #define LABEL_MAX 63
-#define UNKNOWN_MAX 32 /* that are named */
+#define UNKNOWN_MAX 32 /* names kept for the log */
 
 /* ---- lists ---- */
 
@@ -96,7 +95,7 @@ int config_check_list(const struct config_var *v, struct str value, struct err *
 
 /* ---- unknown variables ---- */
 
-/* If one of these is misspelt, something stays open. */
+/* If one of these is misspelt, access stays open by mistake. */
 static const char *const restricting[] = {
     "EXCLUDE_NAMESPACES",
     "HTTP_ADDRESS",
@@ -128,8 +127,8 @@ static bool same_letter(char a, char b)
     return toupper((unsigned char)a) == toupper((unsigned char)b);
 }
 
-/* Whether one letter more, less, other, or two exchanged, make <b> of <a>; capitals do not count.
- */
+/* Whether one insertion, deletion, replacement or exchange of letters turns <a> into <b>, ignoring
+ * case. */
 static bool one_edit(struct str a, struct str b)
 {
     size_t i = 0, from;
@@ -163,8 +162,8 @@ static bool is_ours(struct str name)
     return false;
 }
 
-/* The variable that <name> is probably meant to be, preferably one that restricts; NULL = none. The
- * name of the program may stand in front of it. */
+/* The variable that <name> probably means, preferably a restricting one; NULL = none. <name> may
+ * have the program's name as a prefix. */
 static const char *meant(struct str name)
 {
     const char *like = NULL;
@@ -208,9 +207,9 @@ void config_log_unknown(const struct config *c)
                  KV_CSTR("meant", c->unknown[i].like ? c->unknown[i].like : "?"));
 }
 
-/* ---- what depends on several ---- */
+/* ---- settings that depend on several variables ---- */
 
-/* A valid path of a request that no other page uses. */
+/* A valid request path that no other page uses. */
 static int check_path(const char *name, const char *path, const char *other, struct err *e)
 {
     static const char *const taken[] = {"/metrics", "/healthz", "/readyz", "/drains"};

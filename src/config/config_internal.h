@@ -1,4 +1,4 @@
-/* What config.c and config_check.c share. */
+/* Shared by config.c and config_check.c. */
 #ifndef CONFIG_CONFIG_INTERNAL_H
 #define CONFIG_CONFIG_INTERNAL_H
 

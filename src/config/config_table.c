@@ -1,6 +1,4 @@
-/*
- * The tables of variables and flags, and how their defaults and ranges read. No parsing here.
- */
+/* The tables of variables and flags, and the text of their defaults and ranges. No parsing here. */
 #include <inttypes.h>
 
 #include "base/limits.h"
@@ -34,8 +32,8 @@ static const struct config_var vars[] = {
     {"POD_NAMESPACE", CONFIG_NAME, TEXT("", 0, pod_namespace),
      "the namespace of that pod; empty means any"},
     {"OPERATOR_PATTERNS", CONFIG_CHOICE, WORDS("name,hostname", "name", operator_patterns),
-     "what a '*' in --drain, the routes file and the table is matched with: the workload's true "
-     "name, <owner>.<namespace>, or the hostname, which an annotation may change"},
+     "the name that a '*' in --drain, the routes file and the table is matched with: the "
+     "workload's true name, <owner>.<namespace>, or the hostname, which an annotation may change"},
     {"WORKERS", CONFIG_NUMBER, NUM(1, 1, WORKERS_MAX, workers),
      "threads that read and send; the streams are spread over them"},
     {"READ_FROM", CONFIG_CHOICE, WORDS("end,start", "end", read_from),
@@ -55,7 +53,7 @@ static const struct config_var vars[] = {
     {"HTTP_PORT", CONFIG_NUMBER, NUM(9000, 0, 65535, http_port),
      "port of /metrics, /healthz, /readyz and /drains; 0 takes any free one"},
     {"HTTP_ADDRESS", CONFIG_ADDRESS, TEXT("", 0, http_address),
-     "address it listens on; empty means all"},
+     "address that HTTP_PORT listens on; empty means all"},
     {"HTTP_PORT_FILE", CONFIG_TEXT, TEXT("", 0, http_port_file),
      "file to which the port is written once it is open"},
     {"DNS_SERVERS", CONFIG_SERVERS, TEXT("", 0, dns_servers),
@@ -64,10 +62,11 @@ static const struct config_var vars[] = {
      "addresses that workloads' own drains may reach although they would be refused: "
      "ADDRESS[/BITS][:PORT], separated by commas"},
     {"EGRESS_DENY", CONFIG_CIDRS, TEXT("", 0, egress_deny),
-     "addresses that they may not reach, besides loopback, link-local and the like"},
+     "addresses that workloads' own drains may not reach, besides loopback, link-local and the "
+     "like"},
     {"EGRESS_PRIVATE", CONFIG_CHOICE, WORDS("allow,deny", "allow", egress_private),
-     "whether they may reach private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, "
-     "100.64.0.0/10, 198.18.0.0/15, fc00::/7) that EGRESS_ALLOW does not name"},
+     "whether workloads' own drains may reach private networks (10.0.0.0/8, 172.16.0.0/12, "
+     "192.168.0.0/16, 100.64.0.0/10, 198.18.0.0/15, fc00::/7) that EGRESS_ALLOW does not name"},
     {"OWNER_SCHEMES", CONFIG_LIST, TEXT("*", 1, owner_schemes),
      "schemes that workloads' own drains may have, separated by commas or spaces; '*' stands for "
      "any characters"},
@@ -81,7 +80,7 @@ static const struct config_var vars[] = {
     {"POSTGRES", CONFIG_BOOL, TEXT("false", 0, postgres),
      "routes from the table `drains` of a Postgres database; `logtrain schema` prints its SQL"},
     {"DATABASE_URL", CONFIG_TEXT, TEXT("", 0, database_url),
-     "where it is: postgres://user:password@host/database?sslmode=verify-full, or libpq's "
+     "the database: postgres://user:password@host/database?sslmode=verify-full, or libpq's "
      "key=value form; needed with POSTGRES=true"},
     {"POSTGRES_RESYNC", CONFIG_DURATION,
      NUM(POSTGRES_RESYNC_MS, 1000, 86400000, postgres_resync_ms),
@@ -96,16 +95,16 @@ static const struct config_var vars[] = {
      "with SPOOL_PATH: an answer of success waits for the disk, so that it survives a power loss"},
     {"JOURNAL_BYTES_MAX", CONFIG_SIZE,
      NUM(JOURNAL_BYTES_MAX, 1024 * 1024, UINT64_C(1) << 40, journal_bytes_max),
-     "bytes of that, for all hostnames together; at the limit senders have to wait"},
+     "most bytes in journals, for all hostnames together; at the limit senders have to wait"},
     {"JOURNAL_HOST_BYTES_MAX", CONFIG_SIZE,
      NUM(JOURNAL_HOST_BYTES_MAX, 1024 * 1024, UINT64_C(1) << 40, journal_host_bytes_max),
-     "bytes of that, for one hostname; at least two records of MAX_LINE and 1m more"},
+     "most bytes in the journal of one hostname; at least two records of MAX_LINE and 1m more"},
     {"JOURNAL_HOSTS_MAX", CONFIG_NUMBER, NUM(JOURNAL_HOSTS_MAX, 1, 1000000, journal_hosts_max),
-     "hostnames received by network inputs at a time; above it the one that was idle for longest "
-     "is ended"},
+     "most journals at a time, one per hostname; above it the one that was idle for longest is "
+     "ended"},
     {"INPUT_HOSTNAMES", CONFIG_LIST, TEXT("", 0, input_hostnames),
-     "under which hostnames inputs may write: 'INPUT=PATTERN PATTERN; INPUT=...', inputs not "
-     "named may use any"},
+     "hostnames that inputs may write under: 'INPUT=PATTERN PATTERN; INPUT=...'; inputs that are "
+     "not named may use any"},
     {"INPUT_OWNERS", CONFIG_LIST, TEXT("", 0, input_owners),
      "inputs, separated by commas or spaces, whose hostnames are trusted to name workloads: the "
      "workload's own drains get what they receive under its name; needs "
@@ -126,7 +125,7 @@ static const struct config_var vars[] = {
      "only pods with a label whose key begins with akkeris.io; needs the API"},
     {"KUBERNETES_SERVICE_HOST", CONFIG_TEXT, TEXT("", 0, kube_host),
      "the API server, set by Kubernetes in every pod; with it, or --kube-config, the API is used"},
-    {"KUBERNETES_SERVICE_PORT", CONFIG_TEXT, TEXT("", 0, kube_port), "its port"},
+    {"KUBERNETES_SERVICE_PORT", CONFIG_TEXT, TEXT("", 0, kube_port), "port of the API server"},
     {"KUBERNETES_SERVICEACCOUNT", CONFIG_TEXT, TEXT(KUBE_SERVICEACCOUNT, 1, kube_account),
      "directory of the service account's token and ca.crt; both are read again when they change"},
     {"KUBERNETES_WATCH", CONFIG_DURATION, NUM(KUBE_WATCH_MS, 1000, 3600000, kubernetes_watch_ms),
@@ -136,11 +135,11 @@ static const struct config_var vars[] = {
     {"INPUT_PORTS_FILE", CONFIG_TEXT, TEXT("", 0, input_ports_file),
      "file to which the ports of network inputs are written once they are open"},
     {"SYSLOG_TCP", CONFIG_BOOL, TEXT("false", 0, syslog_tcp), "syslog over TCP as an input"},
-    {"SYSLOG_TCP_PORT", CONFIG_NUMBER, NUM(9002, 0, 65535, syslog_tcp_port), "its port"},
+    {"SYSLOG_TCP_PORT", CONFIG_NUMBER, NUM(9002, 0, 65535, syslog_tcp_port), "port of SYSLOG_TCP"},
     {"SYSLOG_UDP", CONFIG_BOOL, TEXT("false", 0, syslog_udp), "syslog over UDP as an input"},
-    {"SYSLOG_UDP_PORT", CONFIG_NUMBER, NUM(9003, 0, 65535, syslog_udp_port), "its port"},
+    {"SYSLOG_UDP_PORT", CONFIG_NUMBER, NUM(9003, 0, 65535, syslog_udp_port), "port of SYSLOG_UDP"},
     {"SYSLOG_TLS", CONFIG_BOOL, TEXT("false", 0, syslog_tls), "syslog over TLS as an input"},
-    {"SYSLOG_TLS_PORT", CONFIG_NUMBER, NUM(9004, 0, 65535, syslog_tls_port), "its port"},
+    {"SYSLOG_TLS_PORT", CONFIG_NUMBER, NUM(9004, 0, 65535, syslog_tls_port), "port of SYSLOG_TLS"},
     {"SYSLOG_TLS_CERT_PEM", CONFIG_TEXT, TEXT("", 0, tls_cert),
      "its certificate and the chain above it; needed with SYSLOG_TLS=true, or the next one"},
     {"SYSLOG_TLS_CERT_PEM_FILE", CONFIG_TEXT, TEXT("", 0, tls_cert_file),
@@ -148,7 +147,7 @@ static const struct config_var vars[] = {
     {"SYSLOG_TLS_KEY_PEM", CONFIG_TEXT, TEXT("", 0, tls_key), "the certificate's private key"},
     {"SYSLOG_TLS_KEY_PEM_FILE", CONFIG_TEXT, TEXT("", 0, tls_key_file), "file that holds it"},
     {"SYSLOG_TLS_CA_PEM", CONFIG_TEXT, TEXT("", 0, tls_ca),
-     "further certificates of the chain, for those who keep them apart"},
+     "further certificates of the chain, if they are kept apart"},
     {"SYSLOG_TLS_CA_PEM_FILE", CONFIG_TEXT, TEXT("", 0, tls_ca_file), "file that holds them"},
     {"SYSLOG_TLS_CLIENT_CA_PEM", CONFIG_TEXT, TEXT("", 0, tls_client_ca),
      "certificate authorities of clients: with it, only clients with a certificate of one of them "
@@ -159,13 +158,13 @@ static const struct config_var vars[] = {
      "a name that the certificate must be for, or logtrain does not start"},
     {"HTTP_EVENTS", CONFIG_BOOL, TEXT("false", 0, http_events),
      "events over HTTP, on HTTP_PORT, as an input: packets in JSON"},
-    {"HTTP_EVENTS_PATH", CONFIG_TEXT, TEXT("/events", 2, http_events_path), "its path"},
+    {"HTTP_EVENTS_PATH", CONFIG_TEXT, TEXT("/events", 2, http_events_path), "path of HTTP_EVENTS"},
     {"HTTP_SYSLOG", CONFIG_BOOL, TEXT("false", 0, http_syslog),
      "syslog over HTTP, on HTTP_PORT, as an input"},
-    {"HTTP_SYSLOG_PATH", CONFIG_TEXT, TEXT("/syslog", 2, http_syslog_path), "its path"},
+    {"HTTP_SYSLOG_PATH", CONFIG_TEXT, TEXT("/syslog", 2, http_syslog_path), "path of HTTP_SYSLOG"},
     {"HTTP_TOKEN_FILE", CONFIG_TEXT, TEXT("", 0, http_token_file),
-     "file with the bearer token that senders to these must send; empty requires none. While both "
-     "are off it gives the access that HTTP_ADMIN_TOKEN_FILE gives"},
+     "file with the bearer token that senders to these inputs must send; empty requires none. "
+     "While both are off it gives the access that HTTP_ADMIN_TOKEN_FILE gives"},
     {"HTTP_ADMIN_TOKEN_FILE", CONFIG_TEXT, TEXT("", 0, http_admin_token_file),
      "file with the bearer token for /drains, /explain and all of /metrics"},
     {"HTTP_KUBERNETES_AUTH", CONFIG_BOOL, TEXT("false", 0, http_kubernetes_auth),
@@ -174,9 +173,9 @@ static const struct config_var vars[] = {
      "API"},
     {"ENVOY", CONFIG_BOOL, TEXT("false", 0, envoy),
      "access logs of Envoy over gRPC (ALS, v3 and v2) as an input"},
-    {"ENVOY_PORT", CONFIG_NUMBER, NUM(9001, 0, 65535, envoy_port), "its port"},
+    {"ENVOY_PORT", CONFIG_NUMBER, NUM(9001, 0, 65535, envoy_port), "port of ENVOY"},
     {"ENVOY_FORMAT", CONFIG_CHOICE, WORDS("text,json", "text", envoy_format),
-     "what a line says of a request: key=value words, or every field in JSON"},
+     "format of a line: key=value words, or every field in JSON"},
     {"ENVOY_TLS_CERT_PEM", CONFIG_TEXT, TEXT("", 0, envoy_cert),
      "its certificate and the chain above it; with it, or the next one, it speaks TLS"},
     {"ENVOY_TLS_CERT_PEM_FILE", CONFIG_TEXT, TEXT("", 0, envoy_cert_file),

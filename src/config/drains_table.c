@@ -1,6 +1,6 @@
 /*
- * --drains-table: the tables of docs/drains.md, from the descriptors of the drains. Its test fails
- * when that page has other ones.
+ * --drains-table: the tables of docs/drains.md, made from the drains' descriptors. Its test fails
+ * when the page differs.
  */
 #include <ctype.h>
 
@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "drains/members/members.h"
 
-#define SCHEMES_MAX 4096 /* bytes of the names of those that have an option */
+#define SCHEMES_MAX 4096 /* most bytes of the schemes of one option */
 
 static const char *framing(const struct drain_scheme *s)
 {
@@ -46,7 +46,7 @@ static int add_scheme(const struct drain_scheme *s, struct buf *out)
                              STR_ARG(str_head(promise, (size_t)str_find(promise, ':'))));
 }
 
-/* Words to write as they are look like code; "NAME" and "1..256" do not. */
+/* Literal words are set as code; "NAME" and "1..256" are not. */
 static int add_values(struct str values, struct buf *out)
 {
     const char *sep = "";
@@ -61,7 +61,7 @@ static int add_values(struct str values, struct buf *out)
     return 0;
 }
 
-/* "all", or the names with a space behind each comma. */
+/* "all", or the schemes with a space after each comma. */
 static int add_schemes_of(unsigned i, struct buf *out)
 {
     struct buf schemes = BUF_INIT(SCHEMES_MAX);

@@ -1,6 +1,4 @@
-/*
- * --help: everything there is to set, from the tables that the parsers use.
- */
+/* --help: all settings, from the tables that the parsers use. */
 #include "config/config.h"
 #include "drains/members/members.h"
 
@@ -11,12 +9,13 @@ static const char head[] =
     "\n"
     "  logtrain --drain 'web.default=syslog+tls://logs.example.com:6514'\n"
     "  logtrain --routes /etc/logtrain/routes\n"
-    "  logtrain schema | psql    (makes the table for POSTGRES=true)\n"
+    "  logtrain schema | psql    (creates the table for POSTGRES=true)\n"
     "  logtrain state ls [DIR]     (shows where each cursor is)\n"
     "  logtrain state verify [DIR] (checks the state; exit status 1: damaged)\n"
-    "  logtrain explain NAMESPACE/POD (asks the running daemon where its "
+    "  logtrain explain NAMESPACE/POD (asks the daemon where the pod's "
     "lines go, and why)\n"
-    "  logtrain drains             (asks it how its drains are, as JSON)\n"
+    "  logtrain drains             (asks the daemon for the state of drains, "
+    "as JSON)\n"
     "\n"
     "Flags (--name value or --name=value):\n";
 
@@ -26,7 +25,7 @@ static const char foot[] =
     "second one exits at once), HUP reads the routes file again.\n"
     "HTTP: /metrics (Prometheus), /healthz, /readyz; at the socket STATE_PATH/api.sock, and with\n"
     "credentials, also /drains and /explain?pod=NAMESPACE/POD.\n"
-    "Exit status: 0 stopped as asked, 1 could not start or had to give up, 2 bad configuration.\n";
+    "Exit status: 0 stopped as asked, 1 could not start or had to stop, 2 bad configuration.\n";
 
 static int add_flags(struct buf *out)
 {

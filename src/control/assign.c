@@ -1,7 +1,7 @@
 /*
  * Invariant: while a worker or the router may still ask for a URL, its spec is the one in the map.
- * A stream that ends causes no detach (the workers finish it), so uses are not counted here: a spec
- * that only the map references is unused, and the next sweep frees it.
+ * When a stream ends there is no detach (the workers finish it), so uses are not counted here. A
+ * spec that only the map references is unused, and the next sweep frees it.
  */
 #include "control/assign.h"
 
@@ -37,7 +37,7 @@ void assign_release(struct assign *a)
     buf_release(&a->id);
 }
 
-/* No other thread takes a reference of a spec that only the map holds, so 1 stays 1. */
+/* No other thread can take a reference to a spec that only the map holds, so 1 stays 1. */
 static bool unused(const struct drain_spec *spec)
 {
     return atomic_load_explicit(&spec->refs, memory_order_acquire) == 1;
@@ -127,7 +127,7 @@ static uint64_t place_hash(const struct drain_spec *spec)
 
 unsigned assign_worker(unsigned nworkers, const struct drain_spec *spec, uint64_t stream)
 {
-    /* Other members than streams count connections= for each worker. */
+    /* Members other than stream drains count connections= per worker. */
     bool limited = spec->batch == BATCH_STREAM && spec->connections < nworkers;
     unsigned n = limited ? spec->connections : nworkers;
 
@@ -147,7 +147,7 @@ static void trace(const char *what, const struct origin *o, const struct drain_s
                  KV_CSTR("drain", spec->name), KV_INT("worker", worker));
 }
 
-/* Where the stream ends now, before the worker has opened it: what is written from here on is
+/* Where the stream ends now, although no worker has opened it yet: what is written from here on is
  * delivered. */
 static bool end_of(const struct origin *o, struct position *end)
 {
@@ -157,7 +157,7 @@ static bool end_of(const struct origin *o, struct position *end)
     if (list_empty(&o->segments))
         return false; /* no file yet: all of it will be written later */
     if (o->identity->network && o->input)
-        (void)journal_flush(o->input); /* so that what was received is before the end */
+        (void)journal_flush(o->input); /* received data must be before the end */
     last = list_entry(o->segments.prev, struct origin_segment, node);
     *end = (struct position){.seg = last->no};
     end->off = UINT64_MAX;
@@ -168,11 +168,11 @@ static bool end_of(const struct origin *o, struct position *end)
         segment_id_same_inode(&st.id, &last->id))
         end->off = st.size;
     else
-        end->off = UINT64_MAX; /* renamed just now: the worker uses the size that it finds */
+        end->off = UINT64_MAX; /* it was just renamed: the worker uses the size that it finds */
     return true;
 }
 
-/* Where <o> ended in a run before this one, if that file is still there. */
+/* The end of <o> when it was found in an earlier run, if that file still exists. */
 static bool was_found_at(struct origin *o, const struct state_stream *st)
 {
     const struct origin_segment *s = origin_segment_find(o, &st->id);
@@ -193,8 +193,8 @@ static bool ends_at(struct origin *o)
     return true;
 }
 
-/* With READ_FROM=end, older logs are not delivered: at the first start all that exist, later those
- * that were routed in an earlier run. All others appeared since. */
+/* With READ_FROM=end, older logs are not delivered: at the first start, all that exist; later,
+ * those that were routed in an earlier run. All others appeared since then. */
 static bool begins_later(const struct assign *a, struct origin *o, bool existing)
 {
     struct state_stream st;
@@ -237,7 +237,7 @@ static void gone(void *arg, struct origin *o)
         checkpoint_stream_gone(a->checkpoint, o);
 }
 
-/* The position that <from> means; false: the first byte. <owned>: not before this segment, unless
+/* The position that <from> means; false = the first byte. <owned>: not before this segment, unless
  * 0. */
 static bool place_of(const struct origin *o, enum attach_from from, uint32_t owned,
                      struct position *end)
@@ -258,7 +258,8 @@ static const char *trace_text(enum attach_from from)
     return from == ATTACH_END ? "attach at the end" : "attach where it was found";
 }
 
-/* From which segment on <o> is an owner's (origin_owned_from()); operators have all of it. */
+/* The segment from which on <o> belongs to an owner (origin_owned_from()); operators have all of
+ * it. */
 static uint32_t owned_from(const struct origin *o, enum route_trust trust, enum attach_from from)
 {
     if (trust != ROUTE_OWNER || !o->identity->trusted)
@@ -266,8 +267,8 @@ static uint32_t owned_from(const struct origin *o, enum route_trust trust, enum 
     return origin_owned_from(o, from == ATTACH_START);
 }
 
-/* Whether the state has a position to resume from. Not when another tenant's records lie behind it.
- */
+/* Whether the state has a position to resume from. Not if another tenant's records come after
+ * it. */
 static bool is_known(const struct assign *a, struct origin *o, const struct drain_spec *spec,
                      uint32_t owned, struct state_record *resume)
 {

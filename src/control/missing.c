@@ -16,8 +16,8 @@ static bool is_here(const struct missing *m, uint64_t key)
     return false;
 }
 
-/* A pod with unread lines is gone. A stream without a file, which has ended, notifies its drains;
- * without drains, only the log says it. */
+/* A pod with unread lines is gone. A stream that has ended and has no file is created to notify its
+ * drains. If it has no drains, the loss is only logged. */
 static bool pod_gone(void *arg, struct identity *id, uint64_t bytes)
 {
     const struct missing *m = arg;

@@ -1,4 +1,4 @@
-/* Streams of the last run that had unread bytes and were deleted since: declares their loss. */
+/* Streams of the last run that had unread bytes and were deleted since then: reports their loss. */
 #ifndef CONTROL_MISSING_H
 #define CONTROL_MISSING_H
 

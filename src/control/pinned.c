@@ -12,7 +12,7 @@ struct pinned {
     struct {
         struct pinned_segment *list;
         size_t n;
-        uint64_t evictions; /* asked for */
+        uint64_t evictions; /* number of the last eviction */
     } of[WORKERS_MAX];
 };
 
@@ -71,7 +71,7 @@ static const struct pinned_segment *largest_packed(const struct pinned_segment *
     return best;
 }
 
-/* The stream that holds most; *bytes is what it holds, *total what all do. */
+/* The stream that pins most; *bytes is how much, *total is the sum over all streams. */
 static const struct pinned_segment *largest_stream(const struct pinned_segment *list, size_t n,
                                                    uint64_t *bytes, uint64_t *total)
 {
@@ -115,7 +115,8 @@ static uint64_t largest_drain(const struct pinned_segment *list, size_t n)
     return best;
 }
 
-/* The oldest file of the stream of which <drain> holds most; <alone>: that nobody else holds. */
+/* The oldest file of the stream of which <drain> pins most; <alone>: only files that no other drain
+ * pins. */
 static const struct pinned_segment *oldest_of(const struct pinned_segment *list, size_t n,
                                               uint64_t drain, bool alone)
 {
@@ -159,7 +160,7 @@ const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n
     return found ? found : oldest_of(list, n, drain, false);
 }
 
-/* ---- giving up ---- */
+/* ---- evicting ---- */
 
 /* What all workers reported. Heap. */
 static struct pinned_segment *all_of(const struct pinned *h, size_t *n)
@@ -177,7 +178,7 @@ static struct pinned_segment *all_of(const struct pinned *h, size_t *n)
     return all;
 }
 
-/* Takes the entries of <file> out. True when there was one. */
+/* Removes the entries of <file>. True when there was one. */
 static bool take_out(struct pinned_segment *list, size_t *n, const struct pinned_segment *file)
 {
     size_t left = 0, had = *n;

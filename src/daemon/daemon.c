@@ -6,10 +6,10 @@
  *      └──grew, segments──▶ origins ──mail─────────────────────────┤
  *   status (HTTP) ──ask────────────────────────────────────────────┘
  *
- * Opening: whatever can refuse the configuration comes before the first thread. Routes come before
- * streams, so that the streams that exist at start meet all their routes at once.
+ * Opening: everything that can refuse the configuration comes before the first thread. Routes come
+ * before streams, so that streams that exist at start get all their routes at once.
  *
- * Stopping: inputs and datasources are closed first, so that no worker gets mail any more; then the
+ * Stopping: inputs and datasources are closed first, so that workers get no more mail. Then the
  * workers deliver what they can, while HTTP still answers (/healthz, "stopping"). Nothing is freed
  * before the loop has ended.
  */
@@ -52,7 +52,7 @@ struct daemon {
     struct turns turns;
     struct notify *notify;
     struct signals *signals;
-    struct systemd *systemd; /* NULL: nobody wants to know */
+    struct systemd *systemd; /* NULL: not run by systemd */
     struct loop_timer *stop_deadline;
     struct worker *workers[WORKERS_MAX];
     unsigned nworkers;
@@ -73,7 +73,7 @@ struct daemon {
     struct network network;
     struct status *status;
     struct api_socket *api; /* NULL: STATE_PATH is empty */
-    struct access *access;  /* NULL: no credentials are good */
+    struct access *access;  /* NULL: no credentials are accepted */
     struct explain *explain;
     uint64_t started_ms;
     bool stopping;
@@ -109,7 +109,7 @@ static void stop_hangs(void *arg)
 {
     struct daemon *d = arg;
 
-    log_error("worker does not stop", KV_INT("grace_ms", d->cfg->stop_grace_ms));
+    log_error("worker shutdown timed out", KV_INT("grace_ms", d->cfg->stop_grace_ms));
     _exit(DAEMON_FAILED);
 }
 
@@ -124,7 +124,7 @@ static void stop(struct daemon *d)
         status_stopping(d->status);
     explain_stop(d->explain);
     access_stop(d->access);
-    /* inotify may not have reported the last writes yet. */
+    /* The input may not have reported the last writes yet. */
     list_for_each (it, &d->origins.all)
         origin_grew(list_entry(it, struct origin, node));
     close_sources(d);
@@ -161,7 +161,7 @@ static void take_signal(void *arg, int signo)
     stop(d);
 }
 
-/* ---- what the parts need of each other ---- */
+/* ---- callbacks between the parts ---- */
 
 static int check_url(struct str url, struct err *e)
 {
@@ -189,7 +189,7 @@ static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
     if (o && o->finished)
         checkpoint_notified(d->checkpoint, o->identity);
     if (o)
-        (void)origin_forgotten(o, worker); /* <o> is not used after this, freed or not */
+        (void)origin_forgotten(o, worker); /* <o> is not used after this; it may have been freed */
 }
 
 static void segment_passed(void *control, unsigned worker, uint64_t stream, uint32_t no)
@@ -305,7 +305,7 @@ static void status_explain(void *arg, struct str query, bool plain, struct http_
     explain_ask(d->explain, query, plain, r);
 }
 
-/* Workers can free descriptors, but do so a little later. */
+/* Workers can close files, but do so a little later. */
 static bool ask_for_room(void *arg)
 {
     struct daemon *d = arg;
@@ -365,7 +365,7 @@ static void open_explain(struct daemon *d)
     d->explain = explain_create(&env);
 }
 
-/* A sender has the token of HTTP_TOKEN_FILE, and must not see what an operator sees. */
+/* A sender has the token of HTTP_TOKEN_FILE and must not see what an operator sees. */
 static int open_access(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
@@ -437,7 +437,8 @@ static const char *self_pod(const struct config *c)
     return *c->pod_name || !host || !getenv("KUBERNETES_SERVICE_HOST") ? c->pod_name : host;
 }
 
-/* A file that cannot be read is not gone: after any error, records are kept for their grace. */
+/* Finds streams of the last run that are gone. A file that cannot be read is not gone: after any
+ * error, records are kept for their grace period. */
 static void find_missing(struct daemon *d)
 {
     struct input_stats stats;
@@ -476,7 +477,7 @@ static int open_inputs(struct daemon *d, struct err *e)
     return network_open(&d->network, &d->input_env, c, status_http(d->status), e);
 }
 
-/* No part of it is NULL afterwards, so that all can be released. */
+/* Afterwards no base part is NULL, so that all can be released. */
 static void open_base(struct daemon *d)
 {
     d->started_ms = (uint64_t)(clock_wall_ns() / 1000000);
@@ -525,7 +526,7 @@ static void release(struct daemon *d)
 {
     for (unsigned w = 0; w < d->nworkers; w++)
         worker_free(d->workers[w]);
-    mailbox_close(&d->mailbox); /* handles the last mails, which use what is released below */
+    mailbox_close(&d->mailbox); /* handles the last mail, which uses what is released below */
     checkpoint_close(d->checkpoint);
     pinned_free(d->pinned);
     unreadable_free(d->unreadable);

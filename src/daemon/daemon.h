@@ -1,6 +1,6 @@
 /*
- * The program: everything wired together, from a configuration to an exit status. cmd/logtrain
- * does nothing but call daemon_main().
+ * The program: all parts connected, from a configuration to an exit status. cmd/logtrain only calls
+ * daemon_main().
  */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
@@ -9,11 +9,11 @@
 
 enum daemon_exit {
     DAEMON_OK = 0,     /* did what was asked, or stopped as asked */
-    DAEMON_FAILED = 1, /* could not start, or had to give up */
+    DAEMON_FAILED = 1, /* could not start, or had to stop */
     DAEMON_USAGE = 2,  /* the configuration is wrong */
 };
 
-/* Reads the configuration, then runs or prints. <argv> is scrubbed of credentials. */
+/* Reads the configuration, then runs or prints. Overwrites credentials in <argv>. */
 int daemon_main(char **argv, char *const *envp);
 /* Runs until it is told to stop. */
 int daemon_run(const struct config *cfg);

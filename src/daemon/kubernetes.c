@@ -12,7 +12,7 @@
 #include "kube/endpoints.h"
 #include "report/notices.h"
 
-/* The egress policy of the client: it refuses nothing, and records each address that it connects
+/* The egress policy of the API client: it refuses nothing and records each address that it connects
  * to. */
 struct witness {
     struct egress base;
@@ -31,7 +31,7 @@ struct kubernetes {
     bool needed;                /* see kube_cluster_stats */
 };
 
-/* 1: <kc> is filled in. 0: the API is not to be used. */
+/* Returns 1 with <kc> filled in. 0: the API is not used. */
 static int find_config(const struct config *c, struct kube_config *kc, struct err *e)
 {
     bool named = strcmp(c->node, CONFIG_NODE_DEFAULT) != 0;
@@ -99,8 +99,8 @@ static void learn(void *arg, const struct sockaddr *sa)
              KV_CSTR("address", text));
 }
 
-/* A proxy to the API server on the loopback is no reason to refuse what else is there, when the
- * operator has opened that. */
+/* A loopback address is not learned. The API server may be reached through a proxy there, and if the
+ * operator has opened the loopback, drains may use it. */
 static int on_connect(const struct egress *p, const struct sockaddr *sa, struct err *e)
 {
     const struct witness *w = container_of(p, const struct witness, base);

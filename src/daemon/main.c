@@ -1,6 +1,4 @@
-/*
- * From the command line to what is to be done.
- */
+/* Chooses what to do from the command line. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -11,7 +9,7 @@
 #include "report/version.h"
 #include "state/print.h"
 
-/* Configuration errors are for a person who just typed it: plain text, not a log line. */
+/* Configuration errors are for a person who has just typed them: plain text, not a log line. */
 static int usage(const struct err *e)
 {
     (void)fprintf(stderr, "logtrain: %s\n", e->text);
@@ -43,7 +41,7 @@ static int check(const char *url, struct buf *out, struct err *e)
     return rc;
 }
 
-/* <rc>: the exit code when the text can be made. */
+/* <rc>: the exit code when the text could be made. */
 static int make_text(const struct config *c, struct buf *out, int *rc, struct err *e)
 {
     bool whole = true;
@@ -81,7 +79,7 @@ static int make_text(const struct config *c, struct buf *out, int *rc, struct er
 int daemon_main(char **argv, char *const *envp)
 {
     struct buf out = BUF_INIT(CLI_TEXT_MAX);
-    struct err e = {0, "cannot print that much"};
+    struct err e = {0, "the output is too long"};
     struct config c;
     int rc, said = DAEMON_OK;
 

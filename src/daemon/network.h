@@ -13,7 +13,7 @@
 #include "report/snapshot.h"
 
 struct network_input {
-    const char *name; /* "syslog_tcp"; NULL ends a list that is not full */
+    const char *name; /* "syslog_tcp"; a NULL name ends a list that is not full */
     struct input *input;
 };
 
@@ -24,15 +24,15 @@ struct network {
     bool envoy_tls;
 };
 
-/* Opens what <cfg> asks for, HTTP on <server>; sets env->journals. -1 with <e> naming the variable.
- */
+/* Opens what <cfg> asks for, HTTP on <server>; sets env->journals. -1 with <e> naming the
+ * variable. */
 int network_open(struct network *n, struct input_env *env, const struct config *cfg,
                  struct http_server *server, struct err *e);
-/* Stops receiving; what was received is written, and the workers are notified. */
+/* Stops receiving. Received data is written, and the workers are notified. */
 void network_stop(struct network *n);
-/* Call it after the workers have stopped. */
+/* Call after the workers have stopped. */
 void network_close(struct network *n);
-/* For the memory bound: how many inputs of each kind. */
+/* For the memory bound: the number of inputs of each kind. */
 void network_load(const struct network *n, struct bound_input *out);
 void network_facts(const struct network *n, struct network_facts *out);
 

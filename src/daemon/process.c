@@ -1,7 +1,7 @@
 /*
- * Credentials are in the memory and the environment of the process: it writes no core file, and
- * other processes of its user cannot read it. Open files are its queue: it raises its limit as far
- * as it may.
+ * Credentials are in the memory and the environment of the process, so it writes no core file, and
+ * other processes of its user cannot read its memory. Open files are its queue, so it raises its
+ * limit of open files as far as allowed.
  */
 #include "daemon/process.h"
 
@@ -29,7 +29,7 @@ static void raise_open_files(void)
         complain("RLIMIT_NOFILE");
         return;
     }
-    /* Not to an unlimited hard limit: there are libraries that keep a table of that size. */
+    /* Not to an unlimited hard limit: some libraries keep a table of that size. */
     if (r.rlim_cur >= OPEN_FILES_MAX || r.rlim_cur == r.rlim_max)
         return;
     r.rlim_cur = r.rlim_max < OPEN_FILES_MAX ? r.rlim_max : OPEN_FILES_MAX;
@@ -43,7 +43,8 @@ void process_harden(void)
 
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         complain("SIGPIPE");
-    if (signal(SIGIO, SIG_IGN) == SIG_ERR) /* somebody opened a file while we had a lease on it */
+    /* Sent when another process opens a file on which we have a lease. */
+    if (signal(SIGIO, SIG_IGN) == SIG_ERR)
         complain("SIGIO");
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         complain("PR_SET_DUMPABLE");
@@ -52,7 +53,7 @@ void process_harden(void)
     if (setrlimit(RLIMIT_CORE, &none) < 0)
         complain("RLIMIT_CORE");
     raise_open_files();
-    /* Threads share two arenas, and what is free at the top goes back to the system. */
+    /* Threads share two arenas, and free memory at the top goes back to the system. */
     (void)mallopt(M_ARENA_MAX, 2); /* 0 would mean an unknown parameter */
     (void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);

@@ -6,9 +6,10 @@
 
 #include <stdint.h>
 
-/* Before any thread is started. A setting that the system refuses is logged, and is no failure. */
+/* Call before any thread is started. A setting that the system refuses is logged, and is not an
+ * error. */
 void process_harden(void);
-/* How many segments each of <workers> may have open, so that connections find descriptors, too. */
+/* How many segments each of <workers> may keep open, so that descriptors remain for connections. */
 uint64_t process_open_segments(uint64_t workers);
 
 #endif

@@ -20,7 +20,7 @@ static void ready(void *arg, int events, int error)
     struct signals *s = arg;
     struct signalfd_siginfo info;
 
-    (void)events, (void)error; /* a signalfd has no other state than readable */
+    (void)events, (void)error; /* a signalfd can only be readable */
     while (read(s->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
         s->fn(s->arg, (int)info.ssi_signo);
 }

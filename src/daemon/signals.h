@@ -11,7 +11,7 @@
 
 struct signals;
 
-/* Blocks them in this thread: call it before other threads start, which inherit that. */
+/* Blocks them in this thread. Call it before other threads start, because they inherit this. */
 struct signals *signals_open(struct loop *l, void (*fn)(void *arg, int signo), void *arg,
                              struct err *e);
 void signals_close(struct signals *s); /* NULL is fine */

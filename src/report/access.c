@@ -1,9 +1,9 @@
 /*
- * See access.h. A review lives from its question until the API has answered both requests. Tokens
- * are kept as hashes only, and the text of a request that holds one is overwritten.
+ * See access.h. A review exists from the request until the API has answered both questions. Tokens
+ * are kept only as hashes, and the text of a request that holds one is overwritten.
  *
- * Any client of HTTP_PORT can cause requests to the API, so few are in flight at once, and their
- * rate is limited for each address.
+ * Any client of HTTP_PORT can cause requests to the API, so few run at once, and each client
+ * address has a rate limit.
  */
 #include "report/access.h"
 
@@ -24,11 +24,11 @@
 
 #define KEY_SIZE 32
 #define CACHED 64
-#define PEERS 64 /* whose rate is remembered */
+#define PEERS 64 /* addresses with a rate limit in memory */
 #define PEER_BURST 10
 #define PEER_REFILL_MS 200
 #define COMPLAIN_MS 60000
-#define REVIEW_MAX (16 * 1024) /* of a request */
+#define REVIEW_MAX (16 * 1024) /* bytes of a request */
 #define TARGET_TOKEN "/apis/authentication.k8s.io/v1/tokenreviews"
 #define TARGET_ACCESS "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
@@ -44,7 +44,7 @@ struct access {
     struct bearer bearer;
     struct kube_client *kube;
     struct cached cache[CACHED];
-    unsigned next; /* of <cache>, to be overwritten */
+    unsigned next; /* slot of <cache> to overwrite next */
     struct kube_event_rate peers[PEERS];
     struct list reviews;
     unsigned nreviews;
@@ -57,14 +57,14 @@ struct review {
     struct kube_call *call;
     unsigned char key[KEY_SIZE];
     struct buf body;
-    struct buf narrow; /* the question about one namespace, if there is one, when the first is no */
+    struct buf narrow; /* the request about one namespace, for when the first is denied */
     char *namespace;   /* "" = there is none */
     bool narrowed;
     access_done *done;
     void *arg;
 };
 
-/* ---- the end of a review ---- */
+/* ---- end of a review ---- */
 
 static void clear_body(struct review *v)
 {
@@ -116,7 +116,7 @@ static yajl_val get(yajl_val in, const char *one, const char *two, yajl_type typ
     return in ? yajl_tree_get(in, path, type) : NULL;
 }
 
-/* Copies <v>. What the API says of a user has a depth of two. */
+/* Copies <v>. The user object of the API is two levels deep. */
 static void write_value(yajl_gen g, yajl_val v, unsigned depth)
 {
     if (YAJL_IS_STRING(v)) {
@@ -145,7 +145,7 @@ static void write_text(yajl_gen g, const char *text)
     (void)yajl_gen_string(g, (const unsigned char *)text, strlen(text));
 }
 
-/* All that the API said of the user is passed back: "extra" may restrict a token. */
+/* The whole user object is passed back: "extra" may restrict a token. */
 static void write_user(yajl_gen g, yajl_val user)
 {
     static const char *const fields[][2] = {
@@ -269,7 +269,7 @@ static void token_reviewed(void *arg, const struct http_answer *answer, const st
     yajl_tree_free(tree);
 }
 
-/* ---- questions ---- */
+/* ---- access_ask() ---- */
 
 /* RFC 6750 §2.1. */
 static bool is_token(struct str s)
@@ -288,7 +288,7 @@ static void make_key(unsigned char key[KEY_SIZE], struct str token, struct str n
 {
     struct buf both = BUF_INIT(ACCESS_TOKEN_MAX + 512);
 
-    (void)buf_addf(&both, "%.*s/", STR_ARG(namespace)); /* they fit, and tokens have no NUL */
+    (void)buf_addf(&both, "%.*s/", STR_ARG(namespace)); /* they fit, and tokens contain no NUL */
     (void)buf_add_str(&both, token);
     if (EVP_Digest(both.p, both.len, key, NULL, EVP_sha256(), NULL) != 1)
         BUG("access: no SHA-256");
@@ -330,8 +330,8 @@ static void review(struct access *a, struct str token, const unsigned char key[K
     v->arg = arg;
     list_add_tail(&a->reviews, &v->node);
     a->nreviews++;
-    (void)buf_reserve(&v->body, REVIEW_MAX / 2); /* at once: growing would leave a copy of the token
-                                                    behind */
+    /* All at once: growing would leave a copy of the token. */
+    (void)buf_reserve(&v->body, REVIEW_MAX / 2);
     (void)buf_addf(&v->body,
                    "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\","
                    "\"spec\":{\"token\":\"%.*s\"}}",
@@ -365,7 +365,7 @@ void access_ask(struct access *a, struct str authorization, struct str peer, str
         review(a, token, key, namespace, done, arg);
 }
 
-/* ---- life ---- */
+/* ---- open and close ---- */
 
 int access_open(struct access **out, struct loop *l, const struct access_config *cfg, struct err *e)
 {

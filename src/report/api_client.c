@@ -9,7 +9,7 @@
 #include "report/api_socket.h"
 
 #define ANSWER_MAX (64 * 1024 * 1024)
-#define ASK_WAIT_S 15 /* for each read and write */
+#define ASK_WAIT_S 15 /* seconds, for each read and write */
 
 static int send_all(int fd, struct str s, struct err *e)
 {
@@ -25,7 +25,7 @@ static int send_all(int fd, struct str s, struct err *e)
     return 0;
 }
 
-/* To the end of the connection, which was asked for. */
+/* Reads until the server closes the connection, as the request asks it to. */
 static int receive_all(int fd, struct buf *in, struct err *e)
 {
     for (;;) {
@@ -80,10 +80,10 @@ int api_client_get(const char *dir, const char *target, struct buf *out, struct 
 
     if (fd >= 0) {
         rc = ask(fd, target, &in, e);
-        (void)close(fd); /* all was said */
+        (void)close(fd); /* everything was sent and received */
     }
     if (rc < 0)
-        (void)err_wrap(e, "no daemon with that STATE_PATH answers");
+        (void)err_wrap(e, "no daemon answers for this STATE_PATH");
     else
         rc = take_answer(buf_str(&in), out, e);
     buf_release(&in);

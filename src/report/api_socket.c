@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "net/local.h"
 
-#define SETTLE_MS 500 /* after a change: does not disturb a removal of the directory */
+/* Delay after a change, so that a removal of the directory is not disturbed. */
+#define SETTLE_MS 500
 #define RETRY_MS 2000
 #define COMPLAIN_MS 600000
 
@@ -18,7 +19,7 @@ struct api_socket {
     struct http_server *server;
     struct notify_watch *watch; /* of <dir>; NULL = there is no socket in it */
     struct loop_timer *timer;
-    struct stat id; /* of the socket's file, with <there> */
+    struct stat id; /* of the socket file, if <there> */
     bool there;
     struct log_limit complaint;
 };
@@ -62,7 +63,7 @@ static void look(void *arg)
         watch(a);
         return;
     }
-    notify_watch_free(a->watch); /* it may watch a directory that was removed */
+    notify_watch_free(a->watch); /* it may be for a directory that was removed */
     a->watch = NULL;
     a->there = listen_anew(a, &e) == 0;
     if (a->there) {

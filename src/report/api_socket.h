@@ -1,7 +1,7 @@
 /*
  * The Unix socket API_SOCKET_NAME in STATE_PATH. It serves pages about tenants without credentials:
- * a process that may open it (mode 0600) may read all logs anyway. When the directory is missing,
- * read-only, or was replaced, the socket is created again as soon as that is possible.
+ * a process that can open it (mode 0600) can read all logs anyway. If the directory is missing,
+ * read-only or was replaced, the socket is created again as soon as possible.
  */
 #ifndef REPORT_API_SOCKET_H
 #define REPORT_API_SOCKET_H
@@ -14,10 +14,10 @@
 
 struct api_socket;
 
-/* <dir>: STATE_PATH, borrowed. <server>: without a listener; it gets one. */
+/* <dir>: STATE_PATH, borrowed. <server>: has no listener; gets this one. */
 struct api_socket *api_socket_open(struct loop *l, struct notify *n, const char *dir,
                                    struct http_server *server);
-/* Before <server> and <n> are freed. NULL is fine. */
+/* Call before <server> and <n> are freed. NULL is fine. */
 void api_socket_close(struct api_socket *a);
 
 #endif

@@ -2,47 +2,47 @@
  * The memory bound:
  *
  *     BASE                          program, libraries, control thread
- *   + 2 x HTTP_HELD_MAX             half requests, unread answers: of HTTP_PORT, of the socket
- *   + drains x PAGE                 a page that is longer than that
- *   + workers x ( WORKER            stack, event loop, DNS, libcurl, what the allocator keeps
+ *   + 2 x HTTP_HELD_MAX             partial requests and unread answers: HTTP_PORT, the socket
+ *   + drains x PAGE                 a page longer than that
+ *   + workers x ( WORKER            stack, event loop, DNS, libcurl, memory kept by the allocator
  *               + READ_CHUNK        one pread
- *               + 4 x LINE          a long line, the pieces of a joined one, the joined one, and
- *                                   docker's unescaped one; LINE = MAX_LINE + READ_CHUNK
+ *               + 4 x LINE          a long line, the pieces of a joined line, the joined line, and
+ *                                   docker's unescaped line; LINE = MAX_LINE + READ_CHUNK
  *               + INFLIGHT_MAX + INFLIGHT_RESERVE
- *                                   batches and requests of all its drains: one budget, so that it
- *                                   does not matter how many they are, or what their peers do
- *               + ANSWERS_MAX       what their peers answer, where that has to be read
- *               + SCRATCH_KEPT      what they encode in
- *               + 6 x MAX_LINE      the one batch that may pass it to take a long record whole
- *               + SPARE )           bodies kept for use again
- *   + workers x drains x DRAIN      connection, TLS; of those that wait and were never reached only
- *                                   DEAD: there is nothing else of them
+ *                                   batches and requests of all its drains: one budget, whatever
+ *                                   their number, and whatever their peers do
+ *               + ANSWERS_MAX       answers of their peers that must be read
+ *               + SCRATCH_KEPT      scratch memory for encoding
+ *               + 6 x MAX_LINE      the one batch that may exceed the budget for a long record
+ *               + SPARE )           bodies kept for reuse
+ *   + workers x drains x DRAIN      connection, TLS; for drains that wait and never connected only
+ *                                   DEAD: they have nothing else
  *   + workers x min(requests, IDLE) x IDLE_BYTES
- *                                   HTTP connections that are kept for the next request
- *   + streams x STREAM              control's and worker's view, names, segments
+ *                                   HTTP connections kept for the next request
+ *   + streams x STREAM              control thread's and worker's data, names, segments
  *   + cursors x CURSOR
  *   + routes  x ROUTE
- *   + JOURNAL_BYTES_MAX             without SPOOL_PATH: memory, though not of the heap
- *   + tcp x ( INPUT_KEPT_MAX        read, and not yet taken by journals
+ *   + JOURNAL_BYTES_MAX             without SPOOL_PATH: memory, but not of the heap
+ *   + tcp x ( INPUT_KEPT_MAX        read, and not yet written to journals
  *           + MAX_LINE              a chunk to read into
  *           + INPUT_CONNECTIONS_MAX x TCP )
  *   + udp x ( UDP                   datagrams of one call
  *           + 2 x SYSLOG_UDP_BUFFER_BYTES )
- *                                   waiting in the kernel, which doubles what it is asked for, and
- *                                   charges it to the container if it allows so much
- *   + http x ( HTTP_BODIES_MAX      records of requests, not yet taken
+ *                                   socket buffer; the kernel doubles the requested size and may
+ *                                   charge it to the container
+ *   + http x ( HTTP_BODIES_MAX      records of requests, not yet written to journals
  *            + HTTP_SPARE_MAX + HTTP )
- *                                   kept for use again; the entries made of one request
+ *                                   kept for reuse; the entries made of one request
  *   + HTTP_CONNECTIONS_MAX x INFLATE
- *                                   with any of these: bodies that are gzip
- *   + grpc x ( GRPC_KEPT_MAX        messages, not yet taken
- *            + ENVOY_UNPACK_MAX     the one that is being read
+ *                                   if any of these is on: gzip bodies
+ *   + grpc x ( GRPC_KEPT_MAX        messages, not yet written to journals
+ *            + ENVOY_UNPACK_MAX     the one that is being parsed
  *            + INPUT_CONNECTIONS_MAX x GRPC )
  *   + tls x INPUT_CONNECTIONS_MAX x TLS
- *   + watches x WATCH               connection, TLS, one object's annotations while it is read
+ *   + watches x WATCH               connection, TLS, annotations of one object while it is parsed
  *   + objects x OBJECT + their annotations
  *
- * DRAIN to ROUTE are rounded up from measurements.
+ * The constants from DRAIN to ROUTE are rounded up from measurements.
  */
 #include "report/bound.h"
 
@@ -58,10 +58,11 @@
 #define STREAM_BYTES (4 * 1024)
 #define CURSOR_BYTES (2 * 1024) /* with its format, and one gap: 1.7 KB when all are busy */
 #define ROUTE_BYTES (1024)
-#define TCP_BYTES (8 * 1024)         /* a connection's parser */
-#define GRPC_BYTES (16 * 1024)       /* ... of HTTP/2, its tables of headers, its calls */
-#define TLS_BYTES (64 * 1024)        /* of TLS beside: 59 KiB in a handshake, later 15 to 32 */
-#define PAGE_BYTES (8 * 1024)        /* a drain's lines in /metrics, twice while they are written */
+#define TCP_BYTES (8 * 1024)   /* parser of a connection */
+#define GRPC_BYTES (16 * 1024) /* ... HTTP/2: header tables, calls */
+#define TLS_BYTES (64 * 1024)  /* TLS: 59 KiB during a handshake, later 15 to 32 */
+/* Lines of one drain in /metrics, twice while they are written. */
+#define PAGE_BYTES (8 * 1024)
 #define UDP_BYTES (3 * 1024 * 1024)  /* 32 datagrams */
 #define HTTP_BYTES (4 * 1024 * 1024) /* HTTP_RECORDS_MAX entries */
 #define INFLATE_BYTES (48 * 1024)    /* zlib's window and tables */

@@ -1,6 +1,6 @@
 /*
- * /drains: a snapshot as JSON, for people and scripts. Names are masked by construction, and error
- * texts never hold a credential (base/err.h).
+ * /drains: a snapshot as JSON. Names are masked when they are made, and error texts never contain a
+ * credential (base/err.h).
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ static const struct field counters[] = {
 _Static_assert(ARRAY_LEN(counters) == sizeof(struct drain_counters) / sizeof(uint64_t),
                "a counter is missing");
 
-/* Bytes outside printable ASCII become escapes: the answer is valid JSON whatever a peer said. */
+/* Escapes bytes outside printable ASCII: the output is valid JSON whatever a peer sent. */
 static int add_string(struct buf *out, const char *text)
 {
     if (!text)
@@ -86,7 +86,7 @@ static int add_seconds(struct buf *out, const char *key, uint64_t ms)
     return buf_addf(out, ",\"%s\":%" PRIu64 ".%03u", key, ms / 1000, (unsigned)(ms % 1000));
 }
 
-/* A tenant does not see counters that depend on how a peer answers. */
+/* A tenant does not see counters that depend on a peer's answers. */
 static bool is_plain(const struct field *f)
 {
     static const size_t fields[] = {
@@ -106,7 +106,7 @@ static bool is_plain(const struct field *f)
     return false;
 }
 
-/* <plain>: only those for a tenant. */
+/* <plain>: only the counters that a tenant may see. */
 static int add_counters(struct buf *out, const struct drain_counters *c, bool plain)
 {
     bool more = false;

@@ -7,8 +7,8 @@
 
 /* -1: it does not fit into <out>. */
 int drains_json_render(const struct snapshot *s, struct buf *out);
-/* The same for who may see <namespace>: the drains that its workloads, and nobody else's, asked
- * for, without what tells how a peer answers. */
+/* As drains_json_render(), for a client that may see <namespace>: only drains that its workloads
+ * and nobody else asked for, and without data that shows how a peer answers. */
 int drains_json_render_namespace(const struct snapshot *s, const char *namespace, struct buf *out);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * See explain.h. A question lives until every worker has answered it, also when the daemon stops
- * meanwhile. What is printed is looked up when the last answer is there, so that it fits together.
+ * See explain.h. A question exists until every worker has answered it, also when the daemon stops
+ * meanwhile. Everything is looked up when the last answer has arrived, so that the page is
+ * consistent.
  *
  * URLs are shown by the name of their drain, or masked. Hostnames, annotations and texts of peers
- * come from others: control bytes are replaced.
+ * are foreign data: control bytes are replaced.
  */
 #include "report/explain.h"
 
@@ -21,7 +22,7 @@
 #define EXPLAIN_MAX 16
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TEXT_MAX (4 * 1024 * 1024)
-#define PAIRS_MAX 256 /* routes of one stream that are shown */
+#define PAIRS_MAX 256 /* most routes of one stream that are shown */
 
 struct explain {
     struct explain_env env;
@@ -32,14 +33,14 @@ struct explain {
 struct question {
     struct list node; /* explain->questions */
     struct explain *explain;
-    struct http_reply *reply; /* NULL: it was answered already */
+    struct http_reply *reply; /* NULL: already answered */
     char *namespace, *pod;
     bool plain;    /* see explain_ask() */
     unsigned left; /* workers that have not answered */
     struct where_report *reports[WORKERS_MAX];
 };
 
-/* A route that attaches the stream that is looked at. */
+/* A route to which the stream is attached. */
 struct pair {
     const char *source;
     struct str url; /* borrowed from the router */
@@ -49,10 +50,10 @@ struct pair {
 
 struct page {
     const struct question *question;
-    struct buf out; /* what does not fit is cut */
+    struct buf out; /* text that does not fit is cut */
     struct pair pairs[PAIRS_MAX];
     unsigned npairs;
-    struct str url; /* whose annotation is searched */
+    struct str url; /* the URL to find in annotations */
     bool found;     /* the API knows the pod */
 };
 
@@ -106,7 +107,7 @@ static void add_cursor(struct page *p, struct origin *o, const struct cursor_rep
     add_file(p, o, c->acked.seg);
     (void)buf_addf(&p->out, ": confirmed up to byte %" PRIu64 ", %" PRIu64 " bytes behind\n",
                    c->acked.off, c->lag_bytes);
-    if (c->lost_bytes && !plain) /* the loss may be of another namespace */
+    if (c->lost_bytes && !plain) /* the loss may concern another namespace */
         (void)buf_addf(&p->out, "    %-9s %" PRIu64 " bytes by this drain on this node\n", "lost",
                        c->lost_bytes);
 }
@@ -158,7 +159,7 @@ static void add_refusals(struct page *p, const struct kube_drains *d)
 
         if (datasource_kubernetes_check(env, url, nth++, &e) == 0)
             continue;
-        (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* what fits of it */
+        (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* cut to what fits */
         (void)buf_addf(&p->out, "  refused ");
         add_plain(p, str_head(buf_str(&shown), 200));
         (void)buf_addf(&p->out, "\n    %-9s annotation of %s ", "from", d->kind);
@@ -175,7 +176,7 @@ static void add_workload(void *arg, const struct kube_workload *w, bool known)
 
     p->found = true;
     if (!known)
-        (void)buf_addf(&p->out, "  pending: the API has not said yet what owns it\n");
+        (void)buf_addf(&p->out, "  pending: waits for the API to name its owner\n");
     for (unsigned i = 0; i < w->ndrains; i++)
         add_refusals(p, &w->drains[i]);
 }
@@ -245,7 +246,7 @@ static void add_orphans(struct page *p, struct origin *o)
             (void)buf_addf(&p->out, "  drain %s\n", c->spec ? c->spec->name : "none");
             add_line(p, "from",
                      c->spec ? STR("the container has ended; what is unread is still sent")
-                             : STR("no route any more; kept for it to come back"));
+                             : STR("its route is gone; the cursor is kept in case it comes back"));
             add_cursor(p, o, c);
         }
     }
@@ -282,7 +283,7 @@ static void add_stream(struct page *p, const struct explain *x, struct origin *o
     add_plain(p, id->container);
     if (router_stream_pending(o)) {
         (void)buf_addf(&p->out,
-                       "\n  pending: the API has not said yet whose it is; nothing is lost\n");
+                       "\n  pending: waits for the API to name its pod; nothing is lost\n");
         return;
     }
     (void)buf_addf(&p->out, ", called ");
@@ -418,7 +419,7 @@ void explain_ask(struct explain *x, struct str query, bool plain, struct http_re
         return;
     }
     if (x->n == EXPLAIN_MAX) {
-        http_reply_send(r, 503, TYPE_TEXT, STR("too many questions at once\n"));
+        http_reply_send(r, 503, TYPE_TEXT, STR("too many requests at once\n"));
         return;
     }
     q = xcalloc(1, sizeof(*q));
@@ -432,7 +433,7 @@ void explain_ask(struct explain *x, struct str query, bool plain, struct http_re
     ask_workers(q);
 }
 
-/* ---- life ---- */
+/* ---- open and close ---- */
 
 struct explain *explain_create(const struct explain_env *env)
 {

@@ -1,7 +1,7 @@
 /*
  * /explain?pod=NAMESPACE/POD: where the lines of a pod go, which route sends them there, and how
- * far each drain is, as text for a person. The control thread knows streams, routes and
- * annotations; the workers are asked for the cursors of just these streams.
+ * far each drain is, as text. The control thread knows streams, routes and annotations. The workers
+ * are asked for the cursors of these streams only.
  */
 #ifndef REPORT_EXPLAIN_H
 #define REPORT_EXPLAIN_H
@@ -20,19 +20,19 @@ struct explain_env {
     struct assign *assign;
     struct worker **workers;
     unsigned nworkers;
-    const struct kube_cluster *cluster; /* NULL: the API is not used */
+    const struct kube_cluster *cluster; /* NULL: the API is not in use */
 };
 
 struct explain *explain_create(const struct explain_env *env);
 /* Answers <r>: 200 with the text, 404 when the pod is not known here, 400 when <query> names none,
- * 503 when too many wait already. <plain>: for who may see that namespace only: without the
- * operator's drains, and without what tells how a peer answers. */
+ * 503 when too many requests wait. <plain>: for a client that may see only this namespace: without
+ * the operator's drains and without data that shows how a peer answers. */
 void explain_ask(struct explain *x, struct str query, bool plain, struct http_reply *r);
-/* The namespace that <query> is about; empty when it names no pod. */
+/* The namespace that <query> names; empty when it names no pod. */
 struct str explain_namespace(struct str query);
-/* All requests that wait get 503; reports that come later are dropped. NULL is fine, as below. */
+/* All waiting requests get 503; later reports are dropped. NULL is fine, as below. */
 void explain_stop(struct explain *x);
-/* No worker may report after this. */
+/* After this, no worker may report. */
 void explain_free(struct explain *x);
 
 #endif

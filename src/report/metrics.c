@@ -1,12 +1,12 @@
 /*
- * /metrics: a snapshot in Prometheus' text format. Each family is a row of a table, and a family
- * with several values of a label is several rows with one name, one after the other.
+ * /metrics: a snapshot in Prometheus' text format. Each metric family is a row of a table. A family
+ * with several values of one label has several rows with the same name, next to each other.
  *
- * The only label that stands for something a tenant makes is `drain`, which is scheme, host, port
- * and a short hash: never a credential, never one per stream, and not for anybody to see. Counters
- * end in _total, units are in the names. The program's predecessor had histograms named
- * logtrain_packets_sent, logtrain_errors and logtrain_connections; the names are kept where the
- * meaning is.
+ * The only label whose values come from tenants is `drain`: scheme, host, port and a short hash. It
+ * contains no credential, has no value per stream, and is not shown to everybody. Counters end in
+ * _total; names contain the unit. The program's predecessor had histograms named
+ * logtrain_packets_sent, logtrain_errors and logtrain_connections; names are kept where the meaning
+ * is the same.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -18,11 +18,11 @@
 
 struct family {
     const char *name;
-    const char *labels; /* besides the drain; "" = none */
+    const char *labels; /* labels besides the drain; "" = none */
     const char *type;
     const char *help;
-    size_t offset; /* of a uint64_t in struct drain_row or struct snapshot */
-    unsigned per;  /* 1000: the field is in thousandths */
+    size_t offset; /* offset of a uint64_t in struct drain_row or struct snapshot */
+    unsigned per;  /* divisor: 1000 = the field is in thousandths */
 };
 
 #define GAUGE "gauge"
@@ -60,7 +60,7 @@ static const struct family drain_families[] = {
     {"logtrain_drain_unsubscribed_records_total", "", COUNTER,
      "Records published to a Redis channel without subscribers", COUNT(unsubscribed), 1},
     {"logtrain_drain_lost_bytes_total", "reason=\"evicted\"", COUNTER,
-     "Bytes of log files that the drain will never get, from when that is known",
+     "Bytes of log files that the drain will never get, counted when this is known",
      COUNT(lost[GAP_EVICTED]), 1},
     {"logtrain_drain_lost_bytes_total", "reason=\"deleted\"", COUNTER, "", COUNT(lost[GAP_DELETED]),
      1},
@@ -76,7 +76,7 @@ static const struct family drain_families[] = {
      COUNT(lost[GAP_COMPRESSED]), 1},
     {"logtrain_drain_lost_bytes_total", "reason=\"cut\"", COUNTER, "", COUNT(cut), 1},
     {"logtrain_drain_gap_records_total", "", COUNTER,
-     "Records confirmed that are no lines, but say what was lost", COUNT(gaps), 1},
+     "Gap records confirmed: not lines, they say what was lost", COUNT(gaps), 1},
     {"logtrain_drain_truncated_records_total", "", COUNTER,
      "Records cut by the drain's max=", COUNT(truncated), 1},
     {"logtrain_drain_unconfirmed_bytes_total", "", COUNTER,
@@ -89,7 +89,7 @@ static const struct family drain_families[] = {
     {"logtrain_drain_streams", "", GAUGE, "Streams routed to the drain", ROW(streams), 1},
     {"logtrain_drain_lag_bytes", "", GAUGE, "Bytes of log files not yet confirmed", ROW(lag_bytes),
      1},
-    {"logtrain_drain_lag_seconds", "", GAUGE, "Time since the drain had everything", ROW(lag_ms),
+    {"logtrain_drain_lag_seconds", "", GAUGE, "Time since everything had been sent", ROW(lag_ms),
      1000},
     {"logtrain_drain_seconds_to_loss", "", GAUGE,
      "Time until HELD_BYTES_MAX would cost lines if the lag goes on growing as it does",
@@ -211,7 +211,7 @@ static const struct family node_families[] = {
     {"logtrain_postgres_up", "", GAUGE, "1 if the routes are those of the database's table",
      NODE(postgres.up), 1},
     {"logtrain_postgres_rows", "", GAUGE, "Rows of the last read of all", NODE(postgres.rows), 1},
-    {"logtrain_postgres_refused_rows", "", GAUGE, "Of these: bad ones, which are no routes",
+    {"logtrain_postgres_refused_rows", "", GAUGE, "Of these: invalid ones, which are ignored",
      NODE(postgres.refused), 1},
     {"logtrain_postgres_reads_total", "", COUNTER, "Reads of all rows", NODE(postgres.reads), 1},
     {"logtrain_postgres_changes_total", "", COUNTER, "Rows read because they were changed",
@@ -236,8 +236,8 @@ static const struct family node_families[] = {
     {"logtrain_kubernetes_annotation_bytes", "", GAUGE,
      "Annotations and labels that are kept of what the pods of this node need",
      NODE(kube.note_bytes), 1},
-    {"logtrain_kubernetes_object_bytes", "", GAUGE, "Bytes kept of objects besides these",
-     NODE(kube.record_bytes), 1},
+    {"logtrain_kubernetes_object_bytes", "", GAUGE,
+     "Bytes of objects kept besides annotations and labels", NODE(kube.record_bytes), 1},
     {"logtrain_kubernetes_refused_annotations_total", "", COUNTER,
      "Times that the annotations of an object were over their namespace's share",
      NODE(kube.refused_notes), 1},
@@ -270,11 +270,11 @@ static const struct family node_families[] = {
     {"logtrain_journal_bytes", "", GAUGE,
      "Bytes that network inputs received and some drain has not confirmed yet",
      NODE(network.journals.bytes), 1},
-    {"logtrain_journal_segments", "", GAUGE, "Segments that hold them",
+    {"logtrain_journal_segments", "", GAUGE, "Segments of journals",
      NODE(network.journals.segments), 1},
     {"logtrain_journal_hostnames", "", GAUGE, "Hostnames that have a journal",
      NODE(network.journals.hostnames), 1},
-    {"logtrain_journal_full_total", "", COUNTER, "Records that found no room",
+    {"logtrain_journal_full_total", "", COUNTER, "Records refused because journals were full",
      NODE(network.journals.full), 1},
     {"logtrain_journal_evicted_total", "", COUNTER, "Journals ended to make room for others",
      NODE(network.journals.evicted), 1},
@@ -329,8 +329,8 @@ static uint64_t field(const void *base, size_t offset)
     return *(const uint64_t *)(const void *)((const char *)base + offset);
 }
 
-/* Of all owners' drains together these may be seen by anybody: how much, and not how it is
- * answered. */
+/* The families that anybody may see of all owners' drains together: amounts, not how peers
+ * answer. */
 static bool is_public(const struct family *f)
 {
     static const size_t fields[] = {
@@ -387,7 +387,8 @@ static int add_states(struct buf *out, const struct snapshot *s)
     return 0;
 }
 
-/* Whose a drain is, to join with the families below. Of all owners' drains together nothing is told. */
+/* Who asked for a drain, to join with the families below. Nothing is shown for the owners' drains,
+ * which are one row here. */
 static int add_info(struct buf *out, const struct snapshot *s)
 {
     if (add_head(out, "logtrain_drain_info",
@@ -454,9 +455,9 @@ static const struct family kube_families[] = {
     {"logtrain_kubernetes_failures_total", "", COUNTER, "Requests that failed",
      KIND(watch.failures), 1},
     {"logtrain_kubernetes_skipped_objects_total", "", COUNTER,
-     "Objects that were over a limit or made no sense", KIND(watch.skipped), 1},
-    {"logtrain_kubernetes_silent_seconds", "", GAUGE,
-     "Time since the API server last said anything on it", KIND(watch.silent_ms), 1000},
+     "Objects that were over a limit or malformed", KIND(watch.skipped), 1},
+    {"logtrain_kubernetes_silent_seconds", "", GAUGE, "Time since anything was received on it",
+     KIND(watch.silent_ms), 1000},
 };
 
 static int add_kube_sample(struct buf *out, const struct family *f, const struct kube_kind_stats *k)

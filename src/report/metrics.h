@@ -7,9 +7,9 @@
 
 /* -1: it does not fit into <out>. */
 int metrics_render(const struct snapshot *s, struct buf *out);
-/* The same for anybody: the drains of owners are one, "owners", without what tells how a peer
- * answers. An owner could else have logtrain try addresses for him, and read here what came of it.
- */
+/* As metrics_render(), for anybody: the drains of owners are one, "owners", without data that shows
+ * how peers answer. If not, an owner could probe addresses through logtrain and read the result
+ * here. */
 int metrics_render_public(const struct snapshot *s, struct buf *out);
 
 #endif

@@ -12,7 +12,7 @@
 #include "datasources/datasource.h"
 
 #define NOTICES_MAX 1024       /* drains in trouble */
-#define NOTICE_LOSSES_MS 10000 /* losses are added up for so long */
+#define NOTICE_LOSSES_MS 10000 /* losses of this time are reported together */
 
 struct trouble {
     struct list node;
@@ -20,7 +20,7 @@ struct trouble {
     uint64_t workers;        /* bit w: it fails on worker w */
     uint64_t since;
     bool held; /* on some worker the receiver refuses everything */
-    bool told; /* an Event said that it fails */
+    bool told; /* an Event has reported that it fails */
     uint64_t lost, refused, lost_since;
 };
 
@@ -34,14 +34,14 @@ struct notices {
     struct loop_timer *due;
 };
 
-/* An Event for each object that lists the drain. */
+/* Posts an Event for each object that lists the drain. */
 struct telling {
     struct notices *n;
     const struct drain_spec *spec;
     bool warning;
     const char *reason;
     struct str text;
-    uint64_t told[16]; /* objects that have it, for many pods share one */
+    uint64_t told[16]; /* objects already reported to, since many pods share one */
     unsigned ntold;
 };
 
@@ -90,12 +90,13 @@ static void tell_lost(struct notices *n, struct trouble *t)
 
     if (t->lost) {
         (void)snprintf(what, sizeof(what),
-                       "%" PRIu64 " bytes of the log were lost before it took them", t->lost);
+                       "%" PRIu64 " bytes of the log were lost before they were delivered",
+                       t->lost);
         (void)tell(n, t, true, "LinesLost", what);
     }
     if (t->refused) {
-        (void)snprintf(what, sizeof(what),
-                       "refuses %" PRIu64 " lines that logtrain has passed over", t->refused);
+        (void)snprintf(what, sizeof(what), "refuses %" PRIu64 " lines, which were skipped",
+                       t->refused);
         (void)tell(n, t, true, "LinesRefused", what);
     }
     t->lost = t->refused = 0;
@@ -106,10 +107,10 @@ static void tell_fails(struct notices *n, struct trouble *t)
     t->told = true;
     if (!tell(n, t, true, "DrainFailing",
               t->held
-                  ? "is held, for its receiver refuses everything: is its URL right? Its lines are "
+                  ? "is suspended: its receiver refuses everything, check its URL; its lines are "
                     "kept as long as their log files are"
                   : "fails; its lines are kept as long as their log files are"))
-        t->workers = 0; /* its route is gone, so no worker will report that it recovered */
+        t->workers = 0; /* its route is gone, so no worker will report that it has recovered */
 }
 
 static bool has_losses(const struct trouble *t)
@@ -173,7 +174,7 @@ static struct trouble *find(struct notices *n, struct drain_spec *spec)
     list_for_each (it, &n->all)
         if (list_entry(it, struct trouble, node)->spec == spec)
             return list_entry(it, struct trouble, node);
-    if (n->n == NOTICES_MAX) /* the oldest was reported, or does not exist any more */
+    if (n->n == NOTICES_MAX) /* the oldest was reported, or no longer exists */
         drop(n, list_entry(n->all.next, struct trouble, node));
     t = xcalloc(1, sizeof(*t));
     t->spec = drain_spec_ref(spec);
@@ -189,7 +190,7 @@ static void recovered(struct notices *n, struct trouble *t, uint64_t bit)
     if (t->workers)
         return;
     if (t->told)
-        (void)tell(n, t, false, "DrainRecovered", "takes lines again");
+        (void)tell(n, t, false, "DrainRecovered", "accepts lines again");
     t->told = t->held = false;
     if (!has_losses(t))
         drop(n, t);
@@ -224,7 +225,7 @@ void notices_take(struct notices *n, const struct drain_news *news)
     arm(n);
 }
 
-/* ---- logs that cannot be read ---- */
+/* ---- unreadable logs ---- */
 
 struct unread_log {
     const struct notices *n;

@@ -1,7 +1,7 @@
 /*
- * Makes Events on workloads of what the workers report of their drains: a drain that fails for a
- * while, that has recovered, that lost bytes. An Event does not say why a drain fails: an owner
- * could probe the addresses of the cluster with that.
+ * Posts Events on workloads from the workers' reports about their drains: a drain that fails for
+ * some time, that has recovered, that has lost bytes. An Event does not say why a drain fails: an
+ * owner could use this to probe addresses of the cluster.
  */
 #ifndef REPORT_NOTICES_H
 #define REPORT_NOTICES_H

@@ -17,10 +17,11 @@ static uint64_t count_fds(void)
     for (const struct dirent *entry; (entry = readdir(d)) != NULL;)
         n += entry->d_name[0] != '.';
     (void)closedir(d); /* only read */
-    return n - 1;      /* the directory's own */
+    return n - 1;      /* minus the descriptor of the directory itself */
 }
 
-/* The fields of /proc/self/stat from the third on; the second holds a name of any bytes. */
+/* Reads the fields of /proc/self/stat from the third on; the second is a name with arbitrary
+ * bytes. */
 static void read_stat(struct process_facts *out)
 {
     char text[1024];

@@ -1,6 +1,4 @@
-/*
- * Adds the workers' reports up.
- */
+/* Adds up the reports of the workers. */
 #include "report/snapshot.h"
 
 #include <stdlib.h>
@@ -10,7 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-/* From what needs no attention to what does. */
+/* Ordered from states that need no attention to those that do. */
 static const char *const by_concern[] = {"open", "closed", "closing", "opening", "waiting", "held"};
 
 static size_t concern(const char *state)
@@ -115,7 +113,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* Owners' drains without a stream have no row, for an owner may list any number of URLs. */
+/* Owners' drains without a stream get no row, because an owner may list any number of URLs. */
 static void drop_unused(struct snapshot *s)
 {
     unsigned n = 0;

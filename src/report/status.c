@@ -1,6 +1,6 @@
 /*
- * See status.h. While requests wait, reports are gathered: the slot of each worker holds its
- * report, or NULL.
+ * See status.h. While requests wait, reports are collected: each worker has a slot that holds its
+ * report or NULL.
  */
 #include "report/status.h"
 
@@ -37,19 +37,19 @@ struct waiting {
 
 struct slot {
     struct status *status;
-    struct worker_report *report; /* owned; NULL = not there yet */
-    bool asked;                   /* and not answered */
+    struct worker_report *report; /* owned; NULL = not received yet */
+    bool asked;                   /* and has not answered */
 };
 
 struct status {
     struct http_server *http;  /* HTTP_PORT */
     struct http_server *local; /* the Unix socket */
-    struct access *access;     /* NULL: nothing is shown to credentials */
+    struct access *access;     /* NULL: credentials give no access */
     struct list asking;        /* of struct asker */
     struct status_source source;
     struct list waiting;         /* of struct waiting */
-    struct loop_timer *deadline; /* running while anybody waits */
-    struct loop_timer *report;   /* until suppressed log lines are reported next */
+    struct loop_timer *deadline; /* runs while a request waits */
+    struct loop_timer *report;   /* until suppressed log lines are reported again */
     enum phase phase;
     unsigned workers;
     struct slot slots[WORKERS_MAX];
@@ -60,7 +60,7 @@ static void reply_text(struct http_reply *r, int code, const char *text)
     http_reply_send(r, code, TYPE_TEXT, str_of(text));
 }
 
-/* ---- gathering ---- */
+/* ---- collecting reports ---- */
 
 static void drop_reports(struct status *st)
 {
@@ -96,7 +96,7 @@ static void answer(struct waiting *q, struct http_body *body)
     free(q);
 }
 
-/* Requests for the same page share its text; that of a namespace is short. */
+/* Requests for the same page share its text; a page about one namespace is short. */
 static void answer_all(struct status *st, const struct snapshot *s, struct list *waiting)
 {
     struct http_body *bodies[ASK_NAMESPACE + 1] = {NULL};
@@ -120,7 +120,7 @@ static void answer_all(struct status *st, const struct snapshot *s, struct list 
         http_body_unref(bodies[i]);
 }
 
-/* Answers all waiting requests with the reports so far. */
+/* Answers all waiting requests with the reports received so far. */
 static void finish(struct status *st)
 {
     struct worker_report *reports[WORKERS_MAX] = {NULL};
@@ -156,7 +156,7 @@ static void reported(void *arg, struct worker_report *r)
     struct status *st = slot->status;
 
     slot->asked = false;
-    if (list_empty(&st->waiting)) { /* too late, or the daemon stops */
+    if (list_empty(&st->waiting)) { /* too late, or the daemon is stopping */
         worker_report_free(r);
         return;
     }
@@ -222,8 +222,8 @@ static void add_kube(struct buf *body, const struct kube_cluster_stats *k)
     }
 }
 
-/* Which source of routes was never read; NULL = all were. Flags and the routes file are read before
- * the server listens. */
+/* Names a source of routes that was never read; NULL = all were. Flags and the routes file are read
+ * before the server listens. */
 static const char *never_read(const struct node_facts *f)
 {
     bool any = false;
@@ -302,7 +302,7 @@ static void front_page(struct http_reply *r)
     buf_release(&out);
 }
 
-/* Pages for any client. False: it is none of them. */
+/* Serves pages for any client. False: there is no such page. */
 static bool public_page(struct status *st, struct str path, struct http_reply *r)
 {
     if (str_eq(path, STR("/metrics")))
@@ -323,7 +323,7 @@ static bool is_private(const struct status *st, struct str path)
     return str_eq(path, STR("/drains")) || (st->source.explain && str_eq(path, STR("/explain")));
 }
 
-/* Pages for clients that may see everything. Only /explain reads the query; others ignore it. */
+/* Serves pages for clients that may see everything. Only /explain reads the query. */
 static void private_page(struct status *st, struct str path, struct str query, struct http_reply *r)
 {
     if (str_eq(path, STR("/metrics")))
@@ -336,7 +336,7 @@ static void private_page(struct status *st, struct str path, struct str query, s
         reply_text(r, 404, "not found\n");
 }
 
-/* Pages for clients that may see <namespace>. */
+/* Serves pages for clients that may see <namespace>. */
 static void namespace_page(struct status *st, struct str path, struct str query,
                            const char *namespace, struct http_reply *r)
 {
@@ -346,7 +346,7 @@ static void namespace_page(struct status *st, struct str path, struct str query,
         explain(st, query, true, r);
 }
 
-/* The namespace that a request is about: "namespace=shop", or that of the pod. "" = none. */
+/* The namespace of a request: "namespace=shop", or that of the pod. "" = none. */
 static struct str namespace_of(struct str path, struct str query)
 {
     struct str one;
@@ -406,7 +406,7 @@ static void decided(void *arg, enum access_verdict v)
     free(a);
 }
 
-/* Until this is decided, the answer does not depend on the page. */
+/* Until access is decided, the answer does not depend on the page. */
 static void ask_access(struct status *st, const struct http_incoming *q, struct http_reply *r)
 {
     struct asker *a;
@@ -437,7 +437,7 @@ static void handle(void *arg, const struct http_incoming *q, struct http_reply *
         reply_text(r, 404, "not found\n");
 }
 
-/* ---- life ---- */
+/* ---- open and close ---- */
 
 struct status *status_open(struct loop *l, struct str address, uint16_t port,
                            const struct status_source *source, struct err *e)

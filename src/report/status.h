@@ -1,11 +1,12 @@
 /*
- * The HTTP side: /metrics, /healthz, /readyz for any client of HTTP_PORT; pages about tenants
- * (/drains, /explain, each drain of an owner in /metrics) on the Unix socket, and for clients with
- * credentials (access.h). Runs on the control loop.
+ * The HTTP pages. /metrics, /healthz and /readyz are for any client of HTTP_PORT. Pages about
+ * tenants (/drains, /explain, single drains of owners in /metrics) are served on the Unix socket
+ * and to clients with credentials (access.h). Runs on the control loop.
  *
  * A request for /metrics or /drains asks every worker. It is answered when all have reported, or
- * after SCRAPE_TIMEOUT_MS with the reports so far. Requests that come meanwhile share the answer,
- * and a worker is not asked again before it has reported, so a slow worker causes no queue.
+ * after SCRAPE_TIMEOUT_MS with the reports received so far. Requests that arrive meanwhile share
+ * the answer, and a worker is not asked again before it has reported, so a slow worker causes no
+ * queue.
  */
 #ifndef REPORT_STATUS_H
 #define REPORT_STATUS_H
@@ -21,12 +22,12 @@ struct status;
 
 /* Where the figures come from. */
 struct status_source {
-    /* Asks worker <w>: <done> is called with its report, which it owns, now or later. */
+    /* Asks worker <w> for a report: <done> is called with it, now or later, and owns it. */
     void (*ask)(void *arg, unsigned w, void (*done)(void *darg, struct worker_report *r),
                 void *darg);
-    /* Fills in the control thread's own. */
+    /* Fills in the figures of the control thread. */
     void (*facts)(void *arg, struct node_facts *out);
-    /* Answers /explain: now or later, but before it is over. NULL = there is no such page. */
+    /* Answers /explain, now or later, but before the daemon has stopped. NULL = no such page. */
     void (*explain)(void *arg, struct str query, bool plain, struct http_reply *r);
     void *arg;
 };
@@ -35,13 +36,13 @@ struct status_source {
 struct status *status_open(struct loop *l, struct str address, uint16_t port,
                            const struct status_source *source, struct err *e);
 uint16_t status_port(const struct status *st);
-/* ... as a line of the file <path>: HTTP_PORT_FILE. */
+/* ... and writes the port as a line to the file <path>: HTTP_PORT_FILE. */
 int status_write_port(const struct status *st, const char *path, struct err *e);
 /* For the inputs on the same port. */
 struct http_server *status_http(const struct status *st);
-/* Listens nowhere yet. Its clients see everything. */
+/* A server without a listener. Its clients see everything. */
 struct http_server *status_local(const struct status *st);
-/* Without this, no credentials are good. Call access_stop() before status_free(). */
+/* Without this, no credentials are accepted. Call access_stop() before status_free(). */
 void status_set_access(struct status *st, struct access *a);
 void status_ready(struct status *st, unsigned workers);
 /* From now on no worker is asked; /readyz says "stopping". */

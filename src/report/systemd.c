@@ -31,7 +31,7 @@ static void tell(struct systemd *s, const char *what)
     if (sendto(s->fd, what, strlen(what), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&s->to,
                s->to_len) < 0) {
         (void)err_sys(&e, errno, "NOTIFY_SOCKET");
-        log_warn("cannot tell systemd", KV_CSTR("what", what), KV_ERR(&e));
+        log_warn("cannot notify systemd", KV_CSTR("what", what), KV_ERR(&e));
     }
 }
 
@@ -43,7 +43,7 @@ static void still_turning(void *arg)
     loop_timer_start(s->watchdog, s->every_ms);
 }
 
-/* A path, or with @ a name that is in no directory. */
+/* A path, or an abstract name that begins with @. */
 static bool take_address(struct systemd *s, const char *text)
 {
     size_t len = strlen(text);
@@ -58,7 +58,7 @@ static bool take_address(struct systemd *s, const char *text)
     return true;
 }
 
-/* Half of what systemd waits for, if it is us whom it means. */
+/* Half of WATCHDOG_USEC, if it is set for this process. */
 static uint64_t watchdog_ms(void)
 {
     const char *pid = getenv("WATCHDOG_PID"), *usec = getenv("WATCHDOG_USEC");
@@ -111,6 +111,6 @@ void systemd_close(struct systemd *s)
         return;
     loop_timer_free(s->watchdog);
     if (s->fd >= 0)
-        (void)close(s->fd); /* a datagram is sent or not */
+        (void)close(s->fd); /* no data can be left: a datagram is sent or not */
     free(s);
 }

@@ -30,7 +30,7 @@ static struct str key_of(const struct entry *f)
     return str_make((const char *)&f->key, sizeof(f->key));
 }
 
-/* Its workload was notified because of another file. */
+/* Whether its workload was notified because of another file. */
 static bool knows(const struct unreadable *u, const struct identity *id)
 {
     const struct entry *f;

@@ -38,8 +38,8 @@ static bool has_news(const struct checkpoint *c)
     return c->changed || c->known.changed;
 }
 
-/* Time between writes for what was confirmed. Each write holds all records, so the time grows with
- * their number: ten thousand failing drains must not take the CPU from one that works. */
+/* Time between writes while data is confirmed. Each write holds all records, so the interval grows
+ * with their number: ten thousand failing drains must not take the CPU from one that works. */
 static uint64_t interval_ms(const struct checkpoint *c)
 {
     uint64_t ms = (uint64_t)c->nentries * 1000 / CHECKPOINT_RECORDS_PER_SECOND;
@@ -58,7 +58,7 @@ static void ask_again(struct checkpoint *c)
     loop_timer_start(c->timer, ms);
 }
 
-/* <en> as it is written: the time away of an unclaimed record goes on. */
+/* The record of <en> as it is written: the away time of an unclaimed record continues. */
 static struct state_record record_of(const struct checkpoint *c, const struct entry *en)
 {
     struct state_record r = en->record;
@@ -241,7 +241,7 @@ void checkpoint_dirty(struct checkpoint *c, unsigned worker)
     ask_again(c);
 }
 
-/* ---- streams of which nothing is left ---- */
+/* ---- streams that no longer exist ---- */
 
 static uint64_t unread(const struct state_record *r)
 {
@@ -279,7 +279,7 @@ void checkpoint_notified(struct checkpoint *c, const struct identity *id)
     ask_again(c);
 }
 
-/* ---- which streams there are ---- */
+/* ---- known streams ---- */
 
 bool checkpoint_stream(const struct checkpoint *c, const struct origin *o, struct state_stream *out)
 {
@@ -333,7 +333,7 @@ void checkpoint_stats(const struct checkpoint *c, struct checkpoint_stats *out)
     out->pending = c->dirty || c->asked || has_news(c) || c->writing;
 }
 
-/* ---- life ---- */
+/* ---- open and close ---- */
 
 static int load(struct checkpoint *c, struct err *e)
 {
@@ -408,9 +408,9 @@ void checkpoint_close(struct checkpoint *c)
 {
     if (!c)
         return;
-    c->nworkers = 0; /* no worker is asked any more */
+    c->nworkers = 0; /* workers are not asked any more */
     loop_timer_stop(c->look);
-    while (is_busy(c)) /* a write in progress is waited for, however long it takes */
+    while (is_busy(c)) /* waits for a write in progress, however long it takes */
         loop_turn(c->loop, 100);
     if (known_ask(&c->known)) /* the last reports of the workers have arrived */
         known_answered(&c->known);

@@ -1,14 +1,14 @@
 /*
- * The state on the control thread: what was loaded at start, what the workers report since, and
- * when it is written. A worker notifies once that something was confirmed; CHECKPOINT_MS later (or
- * more, where there are more than CHECKPOINT_RECORDS_PER_SECOND) all that did are asked where their
- * cursors stand, and one slot is written on the thread pool. While nothing is confirmed, and no
- * stream comes or goes, nothing is written; but twice a second STATE_PATH is checked, and files
- * that were removed or replaced are written anew.
+ * The state on the control thread: what was loaded at start, what the workers have reported since,
+ * and when it is written. A worker notifies once that something was confirmed. CHECKPOINT_MS later
+ * (or more, above CHECKPOINT_RECORDS_PER_SECOND) all workers that did are asked for the positions
+ * of their cursors, and one slot is written on the thread pool. While nothing is confirmed and no
+ * stream comes or goes, nothing is written. STATE_PATH is checked twice a second, and files that
+ * were removed or replaced are written again.
  *
  * A record without a cursor is kept for STREAM_GRACE_MS while its stream is not found or not all
- * routes were read, and for ROUTE_GRACE after that (checkpoint_claim.c). Only time in which a
- * daemon ran counts, by the monotonic clock.
+ * routes were read, and then for ROUTE_GRACE (checkpoint_claim.c). Only time in which a daemon ran
+ * counts, by the monotonic clock.
  */
 #ifndef STATE_CHECKPOINT_H
 #define STATE_CHECKPOINT_H
@@ -31,65 +31,65 @@ struct checkpoint_stats {
     uint64_t errors;  /* writes that failed */
     uint64_t resets;  /* 1 = both slots were damaged at start */
     uint64_t pending; /* 1 = something was confirmed that is not written yet */
-    uint64_t failing; /* 1 = the last write failed, the directory cannot be used, or it was replaced
-                         since */
+    /* 1 = the last write failed, or the directory cannot be used or was replaced. */
+    uint64_t failing;
 };
 
-/* <path>: STATE_PATH; "" = keep nothing. Refuses when another daemon has the directory, or for a
- * newer version. */
+/* <path>: STATE_PATH; "" = keep no state. Fails when another daemon has locked the directory, or
+ * when a newer version wrote it. */
 struct checkpoint *checkpoint_open(struct loop *l, const char *path, struct worker **workers,
                                    struct err *e);
 /* The number of workers is known only later. <route_grace_ms>: ROUTE_GRACE. */
 void checkpoint_start(struct checkpoint *c, unsigned nworkers, uint64_t route_grace_ms);
 
-/* With which workers hash URLs: two numbers. */
+/* The key with which workers hash URLs: two numbers. */
 const uint64_t *checkpoint_key(const struct checkpoint *c);
-/* Where the pair was; or an unclaimed pair of the same stream and place, for its URL may have been
- * changed while logtrain was down. False = the state has no record of it. */
+/* Finds the saved record of the pair, or an unclaimed one of the same stream and place, because the
+ * URL may have been changed while logtrain was down. False = there is none. */
 bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_spec *spec,
                      struct state_record *out);
-/* Where the pair was in the last report of any worker. */
+/* Finds the pair in the last report of any worker. */
 bool checkpoint_last(const struct checkpoint *c, const struct origin *o,
                      const struct drain_spec *spec, struct state_record *out);
-/* The places of <main>'s pair in files that it has left, where something may have been written
- * since (streams/late.c): the next one; <at> is 0 at first. */
+/* The records of <main>'s pair in files that it has left but that may have grown since
+ * (streams/late.c): returns the next one; <at> is 0 at first. */
 bool checkpoint_next_late(struct checkpoint *c, const struct state_record *main, unsigned *at,
                           struct state_record *out);
-/* The route was ended on purpose: the record of the pair is removed soon. */
+/* The route was removed by decision: the record of the pair is removed soon. */
 void checkpoint_ended(struct checkpoint *c, const struct origin *o, const struct drain_spec *spec);
 /* The state was damaged: every log is read from its start. */
 bool checkpoint_was_reset(const struct checkpoint *c);
-/* There was no state: this is the first start, and the logs that exist are older than it. */
+/* There was no state: this is the first start, and the existing logs are older than it. */
 bool checkpoint_is_first(const struct checkpoint *c);
 
-/* Whether <o>, which was just found, was known in the last run, see known_look_up(). */
+/* Whether <o>, which was just found, was known in the last run; see known_look_up(). */
 bool checkpoint_stream(const struct checkpoint *c, const struct origin *o,
                        struct state_stream *out);
 /* See known_found() and those after it. */
 void checkpoint_stream_found(struct checkpoint *c, struct origin *o, const struct position *at);
 void checkpoint_stream_routed(struct checkpoint *c, const struct origin *o);
 void checkpoint_stream_gone(struct checkpoint *c, const struct origin *o);
-/* The daemon stops: a stream that is removed from now on still exists. <c> may be NULL. */
+/* The daemon stops: streams that are removed from now on still exist. <c> may be NULL. */
 void checkpoint_stop(struct checkpoint *c);
-/* The first scan is done: writes both slots and waits until they are on the disk, unless they are
- * whole. So the next start of a daemon that was ready is not its first. */
+/* The first scan is done. Writes both slots and waits until they are on the disk, unless both are
+ * good. So a daemon that was ready is never started as for the first time again. */
 void checkpoint_settle(struct checkpoint *c);
 
-/* Calls <gone> for each stream of the last run that had unread bytes and has no cursor attached
- * yet. <bytes>: how many at least, of the drain that had fewest. It returns true when the drains of
+/* Calls <gone> for each stream of the last run that had unread bytes and has no cursor yet.
+ * <bytes>: at least this many, of the drain with the fewest. <gone> returns true if the drains of
  * the stream are being notified; checkpoint_notified() follows. */
 void checkpoint_missing(struct checkpoint *c,
                         bool (*gone)(void *arg, struct identity *id, uint64_t bytes), void *arg);
-/* The drains of such a stream have been notified of what they have missed. */
+/* The drains of such a stream have been notified of their loss. */
 void checkpoint_notified(struct checkpoint *c, const struct identity *id);
 
-/* Mails of the workers (worker_config.dirty, .saved). Takes <records>. */
+/* Mail of the workers (worker_config.dirty, .saved). Takes <records>. */
 void checkpoint_dirty(struct checkpoint *c, unsigned worker);
 void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,
                       uint32_t n);
 
 void checkpoint_stats(const struct checkpoint *c, struct checkpoint_stats *out);
-/* Writes what there is to write and frees. The loop has ended. */
+/* Writes what is left to write, and frees. The loop has ended. */
 void checkpoint_close(struct checkpoint *c);
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * Records without a cursor. A cursor that is attached for the same URL resumes from one; so does a
- * cursor for another URL of the same place, for the URL may have been changed while logtrain was
- * down. A record is dropped when its route is ended. It is also dropped when all routes of its
- * stream are known and none has claimed it: an owner's at once, for the annotations have been read
- * and do not list it; an operator's after ROUTE_GRACE.
+ * Records without a cursor. A cursor that is attached for the same URL resumes from one. So does a
+ * cursor for another URL of the same place, because the URL may have been changed while logtrain
+ * was down. A record is dropped when its route is removed by decision. It is also dropped when all
+ * routes of its stream are known and none has claimed it: an owner's at once, because the
+ * annotations have been read and do not list it; an operator's after ROUTE_GRACE.
  */
 #include "state/checkpoint_internal.h"
 
-/* The record of that pair; one whose file exists is preferred. */
+/* The record of that pair, preferably one whose file exists. */
 static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint64_t key[2])
 {
     struct entry *first = map_get(&c->by_pair, checkpoint_pair_key(key)), *en = first;
@@ -19,7 +19,7 @@ static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint
         bool here = origin_segment_find(o, &en->record.id) != NULL;
 
         en->ended =
-            en->ended && en->worker == NOBODY; /* the next report of it is of a new cursor */
+            en->ended && en->worker == NOBODY; /* the next report for it comes from a new cursor */
         if (en->worker == NOBODY && !en->record.late && !checkpoint_is_over(c, en) &&
             (here || !best))
             best = en;
@@ -28,7 +28,7 @@ static struct entry *find_url(struct checkpoint *c, struct origin *o, const uint
     return best;
 }
 
-/* An unclaimed record of another URL of the same place; one with the same port is preferred. */
+/* An unclaimed record of another URL of the same place, preferably with the same port. */
 static struct entry *find_place(struct checkpoint *c, uint64_t stream, const struct drain_place *p)
 {
     const struct known_stream *s = known_find(&c->known, stream);

@@ -20,10 +20,11 @@ struct entry {
     struct known_stream *stream;
     struct state_record record;
     uint32_t worker;
-    bool found;     /* a cursor was begun from it, ... */
-    bool taken;     /* ... for another URL of the same place */
-    bool ended;     /* its route was ended: it is not written, and no cursor resumes from it */
-    uint64_t round; /* the worker's report it was last in */
+    bool found; /* a cursor was started from it, ... */
+    bool taken; /* ... for another URL of the same place */
+    /* Its route was removed by decision: not written, and no cursor resumes from it. */
+    bool ended;
+    uint64_t round; /* number of the worker's report that last listed it */
 };
 
 struct checkpoint {
@@ -32,26 +33,26 @@ struct checkpoint {
     unsigned nworkers;
     struct state_dir dir;
     bool on;            /* STATE_PATH is set */
-    bool found, reset;  /* what was loaded */
-    uint64_t loaded_ms; /* loop time of our start: a long stop must not use up anybody's grace */
+    bool found, reset;  /* result of loading */
+    uint64_t loaded_ms; /* loop time of our start: time in which no daemon ran must not count */
     uint64_t route_grace_ms;
     struct known known;
-    struct map by_pair; /* of struct entry: the first of its ring */
+    struct map by_pair; /* of struct entry: the first of each ring */
     struct list entries;
     uint64_t nentries;
     uint64_t generation;
     uint64_t rounds[WORKERS_MAX];
-    uint64_t dirty, asked; /* bits of workers */
-    uint64_t asked_ms;     /* loop time of the last time */
+    uint64_t dirty, asked; /* bit sets of workers */
+    uint64_t asked_ms;     /* loop time of the last request */
     struct loop_timer *timer;
-    struct loop_timer *look; /* at the directory */
+    struct loop_timer *look; /* timer of directory checks */
     bool writing, looking;   /* <dir>, <text> and <error> belong to the pool's thread */
     bool changed;
     bool stopping;
-    unsigned taken;    /* entries that are */
-    uint64_t ended_ms; /* loop time at which one was ended last */
+    unsigned taken;    /* entries with <taken> set */
+    uint64_t ended_ms; /* loop time at which a route was last removed */
     struct buf text;
-    struct err error; /* of the last write or look; code 0 = it went well */
+    struct err error; /* of the last write or check; code 0 = success */
     struct log_limit complaint;
     struct checkpoint_stats stats;
 };

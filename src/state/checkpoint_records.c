@@ -1,8 +1,8 @@
 /*
- * The records of the state in memory, by pair of stream and drain, and what a worker's report does
- * to them. A pair may have more than one: a cursor's places in files that it has left
- * (streams/late.c), and records of more than one worker. They are a ring of entries, whose first is
- * in the map.
+ * The records of the state in memory, by pair of stream and drain, and how a worker's report
+ * changes them. A pair may have more than one: places in files that the cursor has left
+ * (streams/late.c), and records of several workers. The entries of a pair form a ring, whose first
+ * is in the map.
  */
 #include <stdlib.h>
 
@@ -55,7 +55,7 @@ bool checkpoint_is_over(const struct checkpoint *c, const struct entry *en)
 
     if (en->worker != NOBODY || en->found)
         return en->ended;
-    if (!s->settled_ms) /* what is configured has not been read, or the stream not found */
+    if (!s->settled_ms) /* not all routes have been read, or the stream was not found */
         return en->record.away_ms + (now - c->loaded_ms) > STREAM_GRACE_MS;
     return en->record.owner || en->record.away_ms + (now - s->settled_ms) > c->route_grace_ms;
 }
@@ -97,8 +97,8 @@ static void drop_taken_over(struct checkpoint *c, const struct state_record *r)
     }
 }
 
-/* It was given to a worker together with the main record of its pair. The worker has reported that
- * one and not this, so nothing is left to read there. */
+/* It was given to a worker together with the main record of its pair. The worker has reported the
+ * main record and not this one, so nothing is left to read there. */
 static bool is_settled_late(const struct entry *late)
 {
     if (late->worker != NOBODY || !late->record.late || !late->found)

@@ -26,7 +26,7 @@ static void close_all(struct state_dir *d)
 {
     for (unsigned i = 0; i < STATE_SLOTS; i++) {
         if (d->slots[i] >= 0)
-            (void)close(d->slots[i]); /* what was written was synced, or its failure was reported */
+            (void)close(d->slots[i]); /* the data was synced, or the failure was reported */
         d->slots[i] = -1;
     }
     if (d->lock >= 0)
@@ -51,7 +51,7 @@ static int make_path(const char *path, struct err *e)
         if (*p != '/')
             continue;
         *p = '\0';
-        (void)mkdir(part, 0755); /* the last mkdir tells */
+        (void)mkdir(part, 0755); /* the last mkdir() reports the error */
         *p = '/';
     }
     free(part);
@@ -70,8 +70,9 @@ static int make_key(struct state_dir *d, struct err *e)
     return 0;
 }
 
-/* Workers hash with one key for the whole run: a directory that appears later with another key is
- * written anew. Its slots fit its own key until both are overwritten, and stay valid until then. */
+/* Workers hash with one key for the whole run. A directory that appears later with another key
+ * is overwritten. Its slots fit its own key until both are overwritten, so they stay valid until
+ * then. */
 static void compare_key(struct state_dir *d, int fd)
 {
     char text[STATE_KEY_SIZE], want[STATE_KEY_SIZE];
@@ -117,13 +118,14 @@ int state_dir_open(struct state_dir *d, struct err *e)
         (void)err_set(e, errno, "%s is in use by another logtrain", d->path);
     else
         rc = open_slots(d, dir, e);
-    (void)fsync(dir); /* for the new names; not every file system can, and the files themselves are
-                         synced */
+    /* Makes the new names durable; not every file system supports this, and the files themselves
+     * are synced. */
+    (void)fsync(dir);
     (void)close(dir);
     if (rc == 0)
         compare_key(d, fd);
     if (rc < 0 && fd >= 0)
-        (void)close(fd); /* this unlocks it; nothing was written */
+        (void)close(fd); /* this also unlocks it; nothing was written */
     else
         d->lock = fd;
     return rc;
@@ -163,7 +165,7 @@ int state_dir_load(struct state_dir *d, struct state_slot *out, enum state_found
         memcpy(d->key, look.key, sizeof(d->key));
         d->has_key = true;
         *out = look.slots[look.best];
-        look.good[look.best] = false; /* the records are the caller's */
+        look.good[look.best] = false; /* the records now belong to the caller */
         *found = STATE_FOUND;
     } else if (look.fresh) {
         *found = STATE_NONE;
@@ -270,7 +272,7 @@ int state_dir_check(struct state_dir *d, struct err *e)
     for (unsigned i = 0; rc == 0 && i < STATE_SLOTS; i++)
         rc = check_file(d, dir, d->slots[i], state_slot_names[i], d->allocated[i], e);
     if (dir >= 0)
-        (void)close(dir); /* only read from */
+        (void)close(dir); /* only read */
     if (rc < 0)
         close_all(d);
     return rc;

@@ -129,7 +129,7 @@ bool known_look_up(const struct known *k, const struct origin *o, struct state_s
 
     if (!s || !s->line.begin)
         return false;
-    /* Without a UID the name may be another container's by now. */
+    /* Without a UID, the name may belong to another container by now. */
     if (!o->identity->uid.len && !origin_segment_find((struct origin *)(uintptr_t)o, &s->line.id))
         return false;
     *out = s->line;
@@ -150,13 +150,14 @@ void known_found(struct known *k, struct origin *o, const struct position *at)
 
         if (at && seg->no == at->seg) {
             s->line.id = seg->id;
-            s->line.off = at->off == UINT64_MAX ? 0 : at->off; /* nobody could look: rather all */
+            /* The end could not be measured: read all of it. */
+            s->line.off = at->off == UINT64_MAX ? 0 : at->off;
         }
     }
     k->changed = true;
 }
 
-/* <o>'s, unless another container has its name by now. */
+/* The known stream of <o>, unless another container has its name by now. */
 static struct known_stream *of_origin(const struct known *k, const struct origin *o)
 {
     struct known_stream *s = known_find(k, identity_key(o->identity));
@@ -242,13 +243,13 @@ void known_answered(struct known *k)
 
 /* ---- writing ---- */
 
-/* A record says as much as a line of STATE_BEGIN_LATER, if the key is used only once. */
+/* A record tells as much as a STATE_BEGIN_LATER line, if its key is never reused. */
 static bool needs_line(const struct known_stream *s)
 {
     return s->line.begin && (s->line.begin != STATE_BEGIN_LATER || !s->records || !s->uid);
 }
 
-/* Those of the last run that nobody has found for long, while we were there to see it. */
+/* Forgets streams of the last run that were not found for a long time while a daemon ran. */
 static void forget_old(struct known *k)
 {
     struct known_stream **old = xcalloc(k->by_key.len + 1, sizeof(struct known_stream *)), *s;

@@ -1,10 +1,10 @@
 /*
- * The streams that the state knows, their names, and where a drain without a record begins. A
- * stream that is not known appeared after the state was written: all of it is read.
+ * The streams that the state knows, their names, and where a drain without a record starts to read.
+ * A stream that is not known appeared after the state was written: all of it is read.
  *
- * Invariant: a stream becomes STATE_BEGIN_LATER only when each drain that it met at first has its
- * record in the checkpoint, so that no slot holds a stream without these records: after a kill at
- * any moment, a stream is either begun anew or resumed.
+ * Invariant: a stream becomes STATE_BEGIN_LATER only when every drain that it had at first has a
+ * record in the checkpoint. So no slot holds a stream without these records, and after a kill at
+ * any moment a stream is either read from its beginning or resumed.
  *
  * Streams of network inputs are here only for their records: they end with the run.
  */
@@ -18,45 +18,45 @@
 #include "streams/stream.h"
 
 struct known_stream {
-    uint64_t key;             /* identity_key(), and its key in the map */
+    uint64_t key;             /* identity_key(); the key in the map */
     struct identity *id;      /* one reference; NULL = nothing was attached yet */
     struct origin *origin;    /* borrowed; NULL = it does not exist in this run */
     struct state_stream line; /* begin 0: no input found it in this run or the last */
-    bool uid;                 /* its key is used once only: no pod has the UID again */
-    bool loaded;              /* from the last run, and not found in this one */
-    bool routed;              /* its first routes are attached, ... */
-    bool asked;               /* ... and their workers have been asked for the records since */
+    bool uid;                 /* its key is never reused: no other pod gets the UID */
+    bool loaded;              /* from the last run, and not found in this one yet */
+    bool routed;              /* its first routes are attached ... */
+    bool asked;               /* ... and their workers have been asked for their records since */
     bool attached;            /* in this run */
-    uint64_t settled_ms;      /* loop time since which all its routes are known; 0 = they are not */
+    uint64_t settled_ms;      /* loop time at which all its routes became known; 0 = they are not */
     bool left;                /* known_left() */
     bool missing;             /* its drains are being notified that it is gone */
-    unsigned records;         /* records that the checkpoint has of it */
+    unsigned records;         /* number of its records in the checkpoint */
 };
 
 struct known {
     struct loop *loop;
     struct map by_key;
-    bool changed; /* the next slot differs from the last */
+    bool changed; /* the next slot will differ from the last */
     bool routed;  /* known_ask() has streams to ask about */
     uint64_t loaded_ms;
 };
 
 void known_init(struct known *k, struct loop *l);
 void known_release(struct known *k);
-/* Takes what the last run left, without the records. */
+/* Takes what the last run saved, without the records. */
 void known_load(struct known *k, const struct state_slot *s);
 
-/* A record of stream <key> was added to the checkpoint, or dropped; the latter may free <s>. */
+/* A record of stream <key> was added to the checkpoint or dropped; dropping may free <s>. */
 struct known_stream *known_record_added(struct known *k, uint64_t key);
 void known_record_dropped(struct known *k, struct known_stream *s);
 
 struct known_stream *known_find(const struct known *k, uint64_t key);
-/* Something is attached to <o>: its name is kept for as long as there are records. */
+/* Something is attached to <o>: its name is kept while there are records. */
 void known_attached(struct known *k, struct origin *o);
-/* Its drains are being notified that it is gone (true), or have been (false). */
+/* Its drains are being notified that it is gone (true), or have been notified (false). */
 void known_set_missing(struct known *k, struct known_stream *s, bool missing);
 
-/* Whether <o>, just found, was known; if so, <out> says where a drain without a record begins. */
+/* Whether <o>, just found, was known; if so, <out> says where a drain without a record starts. */
 bool known_look_up(const struct known *k, const struct origin *o, struct state_stream *out);
 /* An input has found <o>. A drain without a record begins at <at>, or with NULL at its first byte.
  */

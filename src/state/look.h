@@ -1,11 +1,11 @@
 /*
- * Reads a state directory without disturbing a daemon that writes it: takes no lock, creates
- * nothing. For the daemon's start, which may find the directory read-only, and for `logtrain
+ * Reads a state directory without disturbing a daemon that writes to it: takes no lock, creates
+ * nothing. Used at the daemon's start, where the directory may be read-only, and by `logtrain
  * state`.
  *
- * A directory is fresh, whole, or damaged. The first write makes both slots and then the key, so
- * where there is anything at all, all three are there and fit each other; a crash tears one slot at
- * most. Version 1 made the key first, and the second slot with its second write.
+ * A directory is fresh, whole or damaged. The first write creates both slots and then the key. So
+ * if there is anything, all three must exist and fit each other; a crash tears at most one slot.
+ * Version 1 created the key first, and the second slot with its second write.
  */
 #ifndef STATE_LOOK_H
 #define STATE_LOOK_H

@@ -1,6 +1,6 @@
 /*
- * Records name streams and drains by hashes, so that is what there is to show; the same stream has
- * the same hash on every run, a file is named by device and inode.
+ * Prints a state directory. Records name streams and drains by hashes, so hashes are shown. A
+ * stream has the same hash in every run; a file is named by device and inode.
  */
 #include "state/print.h"
 
@@ -12,9 +12,10 @@
 #include "state/look.h"
 
 #define LOOKS 5
-#define LOOK_AGAIN_NS 200000000 /* a slot is written in less, and the next one a second later */
+/* Longer than it takes to write a slot; the next write comes a second later. */
+#define LOOK_AGAIN_NS 200000000
 
-/* Torn only because the daemon is at it? Then it is whole a moment later. */
+/* Is a slot torn only because a daemon is writing it? Then it is whole a moment later. */
 static int look_until_whole(struct state_look *look, const char *dir, struct err *e)
 {
     const struct timespec pause = {0, LOOK_AGAIN_NS};
@@ -25,7 +26,7 @@ static int look_until_whole(struct state_look *look, const char *dir, struct err
         if (look->fresh || state_look_is_whole(look) || i == LOOKS - 1)
             return 0;
         state_look_release(look);
-        (void)nanosleep(&pause, NULL); /* sooner is fine, too */
+        (void)nanosleep(&pause, NULL); /* an earlier wake-up is fine */
     }
 }
 

@@ -1,10 +1,10 @@
 /*
- * Encoding of the state's slots. The layout is written down by the order of the put and get calls
- * below, which mirror each other. Records are padded, so that fields can be added within a
- * version: what is not there is 0.
+ * Encodes and decodes the slots of the state. The order of the put and get calls below defines the
+ * layout; they mirror each other. Records are padded, so that fields can be added within a version:
+ * a missing field is 0.
  *
- * In a header of version 2 and later the last four bytes are a checksum of those before: a version
- * that this program does not know is told from a damaged one.
+ * From version 2 on, the last four bytes of the header are a checksum of the header. It tells an
+ * unknown version from a damaged header.
  */
 #include "state/slot.h"
 
@@ -34,7 +34,7 @@ static uint64_t get(const char **p, unsigned bytes)
     return v;
 }
 
-/* Goes on from <before>, the sum of what comes before; 0 = nothing does. */
+/* Continues from <before>, the sum of the bytes before; 0 = none. */
 static uint32_t checksum(uint32_t before, const char *p, size_t n)
 {
     return n ? (uint32_t)crc32(before, (const Bytef *)p, (uInt)n) : before;
@@ -105,7 +105,7 @@ static void get_record(const char *p, struct state_record *r, uint64_t version)
     r->restart = (uint32_t)get(&p, 4);
     r->away_ms = get(&p, 8);
     if (version == 1)
-        r->away_ms = 0; /* it was a wall time there */
+        r->away_ms = 0; /* version 1 had a wall time here */
     r->skip_line = get(&p, 1);
     for (unsigned i = 0; i < 2; i++) {
         get_id(&p, &r->part[i].id);
@@ -199,11 +199,11 @@ bool state_name_next(struct str *names, struct identity *out)
 
 /* ---- slots ---- */
 
-/* What a header says of the rest. */
+/* What a header says about the rest. */
 struct header {
     uint64_t version;
     uint64_t names_len;
-    uint32_t body_sum, names_sum; /* the former with the header's first bytes, in version 1 */
+    uint32_t body_sum, names_sum; /* in version 1, <body_sum> includes the header's first bytes */
     size_t body;                  /* bytes of records and streams */
 };
 
@@ -257,7 +257,7 @@ int state_slot_encode(struct buf *out, const struct state_slot *s)
     return 0;
 }
 
-/* Behind the version; 1 had its checksum of header and records in the middle of it. */
+/* Reads what follows the version; version 1 had a checksum of header and records in the middle. */
 static void get_header_1(const char *p, struct state_slot *s, struct header *h)
 {
     *s = (struct state_slot){.version = 1, .generation = get(&p, 8)};
@@ -279,7 +279,7 @@ static void get_header(const char *p, struct state_slot *s, struct header *h)
     h->names_sum = (uint32_t)get(&p, 4);
 }
 
-#define HEADER_1_SUMMED 36 /* bytes of a header of version 1 before its checksum */
+#define HEADER_1_SUMMED 36 /* bytes of a version 1 header before its checksum */
 
 static int bad_sum(struct err *e)
 {
@@ -315,7 +315,7 @@ static int check(struct str data, struct state_slot *s, struct header *h, struct
     return 0;
 }
 
-/* The names behind the records, if they are whole (version 1 has no checksum of them). Without them
+/* The names behind the records, if undamaged (version 1 has no checksum of them). Without them,
  * only names are missing in reports. */
 static struct str names_of(struct str data, const struct header *h)
 {

@@ -72,7 +72,7 @@ def test_without_a_drain_without_an_identity_and_unknown(node, api, kube, oracle
         c.write(oracle.source(c.pod.name).take(1))
     d = kube()
     wait_for(lambda: "no drain: " in said(d, "shop/plain-7d9c8b6f5d-bcdfg"), WAIT, "it has a name")
-    assert "pending: the API has not said yet whose it is" in said(d, "shop/strange-7d9c8b6f5d-bcdfg")
+    assert "pending: waits for the API to name its pod" in said(d, "shop/strange-7d9c8b6f5d-bcdfg")
     unknown = explain(d, "shop/nobody")
     assert unknown.returncode == 1 and unknown.stdout == ""
     assert "pod shop/nobody: not known on this node" in unknown.stderr and "the API has no pod" in unknown.stderr
