@@ -25,7 +25,7 @@
 #define LOG_SENDER_REFILL_MS 30000
 #define LOG_ALL_BURST 500 /* all namespaces together, and all senders together */
 #define LOG_ALL_REFILL_MS 100
-#define LOG_SURE 5          /* of its burst, guaranteed to each whatever the others log */
+#define LOG_GUARANTEED 5    /* of its burst, guaranteed to each whatever the others log */
 #define LOG_REPORT_MS 30000 /* interval of the reports about suppressed lines ... */
 #define LOG_REPORTS_MAX 20  /* ... that many parties are reported by name */
 
@@ -40,13 +40,13 @@
 #define RESUME_LOOK_MS 1000             /* after a restart, how long a missing file is looked for */
 #define GZ_SETTLE_MS 2000               /* a truncated .gz may still be written for this long */
 #define LATE_QUIET_MS 60000 /* a renamed file without a writer is watched this long after it grew */
-#define LATE_UNKNOWN_MS 600000   /* ... the same where the kernel does not report writers */
-#define LATE_FILES_MAX 8         /* renamed files of one log watched for a drain */
-#define UNREADABLE_TELL_MS 10000 /* a log unreadable for this long is reported to its workload */
-#define PARTIAL_TIMEOUT_MS 60000 /* an unterminated line is sent after this long without growth */
-#define MISSED_AFTER_MS 5000     /* a link without a log counts as a missed log after this long */
-#define MISSED_MAX 4096          /* links that came and went, remembered until they are checked */
-#define RESCAN_MS 5000           /* interval of rescans while inotify is unreliable */
+#define LATE_UNKNOWN_MS 600000     /* ... the same where the kernel does not report writers */
+#define LATE_FILES_MAX 8           /* renamed files of one log watched for a drain */
+#define UNREADABLE_REPORT_MS 10000 /* a log unreadable for this long is reported to its workload */
+#define PARTIAL_TIMEOUT_MS 60000   /* an unterminated line is sent after this long without growth */
+#define MISSED_AFTER_MS 5000       /* a link without a log counts as a missed log after this long */
+#define MISSED_MAX 4096            /* links that came and went, remembered until they are checked */
+#define RESCAN_MS 5000             /* interval of rescans while inotify is unreliable */
 #define HELD_BYTES_DEFAULT (1024 * 1024 * 1024) /* HELD_BYTES_MAX: deleted files kept open */
 #define HELD_BYTES_LIMIT (1024ULL * 1024 * 1024 * 1024 * 1024)
 #define PINNED_STREAM_PART 2 /* one stream may pin 1/this of it */
@@ -66,7 +66,7 @@
 #define INFLIGHT_RESERVE (1024 * 1024)  /* ... and beyond, for a party without a batch */
 #define ANSWERS_MAX (4 * 1024 * 1024)   /* bytes of unread answers of one worker */
 #define SHELVE_MS 1000 /* a body that the peer accepts nothing of is shelved after this ... */
-#define SHELVE_CRAMPED_MS 100 /* ... while others wait for room */
+#define SHELVE_STARVED_MS 100 /* ... while others wait for room */
 #define LINGER_HTTP_MS 100
 #define CONNECTIONS_HTTP 40
 #define CONNECTIONS_MANY 4 /* of drains whose requests carry many records */
@@ -80,7 +80,7 @@
 #define DRAIN_TIMEOUT_MS 30000 /* timeout=: connect, answer, or a write without progress */
 #define DNS_TIMEOUT_MS 10000   /* one name, all servers and search domains */
 #define CONNECT_TIMEOUT_MS 10000
-#define GOODBYE_TIMEOUT_MS 5000 /* after our close_notify and FIN, wait for the peer's */
+#define CLOSE_TIMEOUT_MS 5000 /* after our close_notify and FIN, wait for the peer's */
 #define HAPPY_EYEBALLS_MS 250
 #define ADDRESSES_MAX 16        /* of one name that are tried */
 #define CONNECTS_PER_SECOND 200 /* new connections of one worker, all drains together */
@@ -169,14 +169,14 @@
 #define KUBE_OBJECT_MAX (4 * 1024 * 1024) /* as the API server sends it; longer ones are skipped */
 #define KUBE_RECORDS_MAX (12 * 1024 * 1024) /* bytes of objects without annotations, labels */
 #define KUBE_RECORDS_NAMESPACE_MAX (3 * 1024 * 1024) /* ... of one namespace */
-#define KUBE_RECORDS_SURE (8 * 1024)                 /* ... guaranteed to each namespace */
+#define KUBE_RECORDS_GUARANTEED (8 * 1024)           /* ... guaranteed to each namespace */
 #define KUBE_NOTES_MAX (4 * 1024 * 1024) /* bytes of annotations and labels that are kept ... */
 #define KUBE_NOTES_NAMESPACE_MAX (512 * 1024) /* ... of one namespace ... */
-#define KUBE_NOTES_SURE (16 * 1024)           /* ... guaranteed to each namespace */
+#define KUBE_NOTES_GUARANTEED (16 * 1024)     /* ... guaranteed to each namespace */
 #define KUBE_NOTES_RETRY_MS 10000             /* interval of retries to keep what exceeded these */
 #define KUBE_PODS_MAX 2048                    /* of this node ... */
 #define KUBE_PODS_NAMESPACE_MAX 512           /* ... and one namespace ... */
-#define KUBE_PODS_SURE 32                     /* ... guaranteed to each namespace */
+#define KUBE_PODS_GUARANTEED 32               /* ... guaranteed to each namespace */
 #define KUBE_RETRY_AFTER_MAX_MS 300000        /* a longer Retry-After is capped */
 #define KUBE_REQUEST_MS 60000                 /* a list page, answer included */
 #define KUBE_ENDPOINTS_MAX 32                 /* API server addresses in one answer */
@@ -210,7 +210,7 @@
 #define GRPC_CALLS_MAX 1024                /* concurrent calls */
 #define GRPC_CONNECTION_CALLS_MAX 64       /* ... of one connection */
 #define GRPC_HEADERS_MAX 16384             /* bytes of the headers of one call */
-#define GRPC_GOODBYE_MS 1000               /* least time for a client to read why it is refused */
+#define GRPC_CLOSE_MS 1000                 /* least time for a client to read why it is refused */
 #define ENVOY_UNPACK_MAX (8 * 1024 * 1024) /* memory of one decoded message */
 #define GRPC_IDLE_FRAMES_MAX 500           /* frames per second that bring no message */
 

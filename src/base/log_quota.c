@@ -106,7 +106,7 @@ static bool pass(struct quota *q, struct bucket *b, uint64_t now)
 {
     refill(b, q->each, now);
     refill(&q->common, q->all, now);
-    if (b->tokens && (q->common.tokens || b->tokens + LOG_SURE > q->each.burst)) {
+    if (b->tokens && (q->common.tokens || b->tokens + LOG_GUARANTEED > q->each.burst)) {
         b->tokens--;
         q->common.tokens -= q->common.tokens > 0;
         return true;

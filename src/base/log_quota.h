@@ -4,7 +4,7 @@
  * line that finds both empty is counted instead of written. So no party can fill the node's disk or
  * hide an important line among a thousand of its own.
  *
- * No party can silence another either: LOG_SURE lines of each bucket do not need the common one.
+ * No party can silence another either: LOG_GUARANTEED lines of each bucket do not need the common one.
  * Namespaces and senders have separate common buckets.
  *
  * Lines that the operator causes (start, state, his routes) always pass. Thread-safe.

@@ -333,7 +333,7 @@ static bool record_fits(struct kube_store *s, const struct kube_object *o)
     const struct kube_namespace *ns = map_get(&s->namespaces, o->namespace);
     size_t theirs = (ns ? ns->record_bytes : 0) + size;
 
-    if (theirs <= KUBE_RECORDS_SURE ||
+    if (theirs <= KUBE_RECORDS_GUARANTEED ||
         (theirs <= KUBE_RECORDS_NAMESPACE_MAX && s->record_bytes + size <= KUBE_RECORDS_MAX))
         return true;
     s->is_short = true;

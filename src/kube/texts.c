@@ -50,7 +50,7 @@ void kube_notes_unref(struct kube_notes *n)
  * share. */
 static bool fits(const struct kube_store *s, const struct kube_namespace *ns, size_t size)
 {
-    return ns->note_bytes + size <= KUBE_NOTES_SURE ||
+    return ns->note_bytes + size <= KUBE_NOTES_GUARANTEED ||
            (ns->note_bytes + size <= KUBE_NOTES_NAMESPACE_MAX &&
             s->note_bytes + size <= KUBE_NOTES_MAX);
 }

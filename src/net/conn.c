@@ -474,7 +474,7 @@ void conn_shutdown(struct conn *c)
     }
     send_fin(c);
     c->timer = loop_timer_create(c->loop, on_deadline, c);
-    loop_timer_start(c->timer, GOODBYE_TIMEOUT_MS);
+    loop_timer_start(c->timer, CLOSE_TIMEOUT_MS);
     watch_more(c);
 }
 

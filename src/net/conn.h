@@ -64,7 +64,7 @@ size_t conn_write(struct conn *c, const void *p, size_t n);
 /* Bytes read, 0 = nothing now (or ended). */
 size_t conn_read(struct conn *c, void *p, size_t n);
 /* Closes gracefully (close_notify, FIN); what was written is still sent. <ended> follows when the
- * peer has closed too, or after GOODBYE_TIMEOUT_MS (ABNORMAL). Reading continues meanwhile. */
+ * peer has closed too, or after CLOSE_TIMEOUT_MS (ABNORMAL). Reading continues meanwhile. */
 void conn_shutdown(struct conn *c);
 /* Bytes that conn_write put on the wire, in the units of conn_unacked (under TLS: ciphertext). */
 uint64_t conn_written(const struct conn *c);

@@ -79,7 +79,7 @@ static void sweep_fired(void *arg)
     list_for_each_safe (it, &s->conns) {
         struct grpc_conn *c = list_entry(it, struct grpc_conn, node);
 
-        if (c->broken ? loop_now(s->loop) >= c->pending_since + GRPC_GOODBYE_MS
+        if (c->broken ? loop_now(s->loop) >= c->pending_since + GRPC_CLOSE_MS
                       : c->out.len && is_late(s, c->pending_since, &more)) {
             conn_close(c); /* it has had time to read why */
         } else if (c->broken) {

@@ -59,7 +59,7 @@ static void on_due(void *arg)
     struct entry *f;
 
     for (size_t i = 0; (f = map_next(&u->entries, &i));) {
-        uint64_t at = f->since + UNREADABLE_TELL_MS;
+        uint64_t at = f->since + UNREADABLE_REPORT_MS;
 
         if (f->told)
             continue;
@@ -97,7 +97,7 @@ void unreadable_take(struct unreadable *u, unsigned worker, uint64_t stream, uin
     f->since = loop_now(u->loop);
     (void)map_put(&u->entries, key_of(f), f); /* there was none */
     if (!loop_timer_active(u->due))
-        loop_timer_start(u->due, UNREADABLE_TELL_MS);
+        loop_timer_start(u->due, UNREADABLE_REPORT_MS);
 }
 
 uint64_t unreadable_count(const struct unreadable *u)

@@ -11,7 +11,7 @@
 
 struct unreadable;
 
-/* <tell> is called once for a workload when its logs were unreadable for UNREADABLE_TELL_MS, and
+/* <tell> is called once for a workload when its logs were unreadable for UNREADABLE_REPORT_MS, and
  * again if that happens after they became readable. <origins> is borrowed. */
 struct unreadable *unreadable_create(struct loop *l, struct origins *origins,
                                      void (*tell)(void *arg, const struct identity *id), void *arg);

@@ -152,8 +152,8 @@ void budget_wait(struct drain *d)
     if (!list_empty(&d->starved_node))
         return;
     list_add_tail(&wk->starved, &d->starved_node);
-    if (loop_timer_left(wk->shelf_timer) > SHELVE_CRAMPED_MS)
-        loop_timer_start(wk->shelf_timer, SHELVE_CRAMPED_MS);
+    if (loop_timer_left(wk->shelf_timer) > SHELVE_STARVED_MS)
+        loop_timer_start(wk->shelf_timer, SHELVE_STARVED_MS);
 }
 
 void budget_wake(struct worker *wk)

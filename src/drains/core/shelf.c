@@ -164,7 +164,7 @@ void shelf_timer_fired(void *arg)
         struct batch *b = list_entry(wk->sending.next, struct batch, body_node);
         struct drain *d = b->drain;
 
-        age = list_empty(&wk->starved) ? SHELVE_MS : SHELVE_CRAMPED_MS;
+        age = list_empty(&wk->starved) ? SHELVE_MS : SHELVE_STARVED_MS;
         if (now - b->moved_at < age) {
             loop_timer_start(wk->shelf_timer, b->moved_at + age - now);
             break;

@@ -3,7 +3,7 @@
  * peer's stack answers a Ping when it has read what stands before it, so the Pong with that number
  * (or a later one: a peer may answer the latest Ping only) says that the batch has arrived. The
  * program behind the stack may fail at it nevertheless, which ends the connection: it is confirmed
- * when the connection stayed healthy for COMMIT_LAG_MS after the Pong, or ended with a goodbye. No
+ * when the connection stayed healthy for COMMIT_LAG_MS after the Pong, or was closed in order. No
  * Pong within timeout=: the connection ends, and what it left unconfirmed is sent again.
  *
  * By default what a zlogs receiver expects: binary messages, each a gzip member of its own with

@@ -11,12 +11,12 @@
 
 static const struct ws_verdict_row rows[] = {
     /* code            first               hold   clean  blames reason */
-    {1000, 1000, VERDICT_OFFLINE, false, true, false, "goodbye"},
+    {1000, 1000, VERDICT_OFFLINE, false, true, false, "normal close"},
     {1001, 1001, VERDICT_OFFLINE, false, true, false, "it is going away"},
     {1002, 1002, VERDICT_OFFLINE, false, false, true, "protocol error"},
     {1003, 1003, VERDICT_OFFLINE, true, false, false,
      "it takes no such messages (see compression=)"},
-    {1005, 1005, VERDICT_OFFLINE, false, true, false, "goodbye"},
+    {1005, 1005, VERDICT_OFFLINE, false, true, false, "normal close"},
     {1007, 1007, VERDICT_REJECTED, false, false, true, "bad data"},
     {1008, 1008, VERDICT_OFFLINE, true, false, false, "against its policy"},
     {1009, 1009, VERDICT_TOO_LARGE, false, false, true, "message too large"},

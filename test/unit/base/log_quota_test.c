@@ -100,13 +100,14 @@ static void test_T13_nobody_takes_anothers(void **state)
     (void)state;
     for (unsigned i = 0; i < LOG_PARTIES_MAX - 1; i++)
         (void)passed_by(LOG_NAMESPACE, "evil", i, 1000, NOW);
-    assert_true(passed_by(LOG_NAMESPACE, "victim", 0, 1000, NOW) >= LOG_SURE);
+    assert_true(passed_by(LOG_NAMESPACE, "victim", 0, 1000, NOW) >= LOG_GUARANTEED);
     /* nor do outsiders, however many they are, and whatever names they claim */
     for (unsigned i = 0; i < MANY; i++) {
         (void)passed_by(LOG_SENDER, "evil", i, 2 * LOG_SENDER_BURST, NOW);
         (void)passed_by(LOG_HOSTNAME, "victim", i, 2 * LOG_SENDER_BURST, NOW);
     }
-    assert_true(passed_by(LOG_NAMESPACE, "evil", 0, 1, NOW + LOG_TENANT_REFILL_MS * LOG_SURE));
+    assert_true(
+        passed_by(LOG_NAMESPACE, "evil", 0, 1, NOW + LOG_TENANT_REFILL_MS * LOG_GUARANTEED));
     log_quota_reset();
     for (unsigned i = 0; i < MANY; i++)
         (void)passed_by(LOG_SENDER, "evil", i, 2 * LOG_SENDER_BURST, NOW);
@@ -120,7 +121,7 @@ static void test_T13_all_together_are_bounded(void **state)
     (void)state;
     for (unsigned i = 0; i < 10 * MANY; i++)
         lines += passed_by(LOG_SENDER, "evil", i, 2, NOW);
-    assert_true(lines <= LOG_ALL_BURST + (LOG_PARTIES_MAX + 1) * LOG_SURE);
+    assert_true(lines <= LOG_ALL_BURST + (LOG_PARTIES_MAX + 1) * LOG_GUARANTEED);
     assert_int_equal(log_quota_suppressed().outsiders, 20 * MANY - lines);
 }
 

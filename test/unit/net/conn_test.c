@@ -344,11 +344,11 @@ static void test_shutdown_unanswered(void **state)
 
     clock_fake(now, 0);
     owner_shutdown(&o);
-    clock_fake(now + GOODBYE_TIMEOUT_MS - 1, 0);
+    clock_fake(now + CLOSE_TIMEOUT_MS - 1, 0);
     for (int i = 0; i < 5; i++)
         loop_turn(&f->loop, 1);
     assert_int_equal(o.ended, 0);
-    clock_fake(now + GOODBYE_TIMEOUT_MS, 0);
+    clock_fake(now + CLOSE_TIMEOUT_MS, 0);
     UNTIL(&f->loop, o.ended);
     assert_int_equal(o.how, CONN_END_ABNORMAL);
     assert_int_equal(o.err.code, ETIMEDOUT);

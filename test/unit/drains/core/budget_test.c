@@ -107,7 +107,7 @@ static void test_sooner_while_somebody_waits(void **state)
     w.wk->inflight_bytes += INFLIGHT_MAX + INFLIGHT_RESERVE;
     waits = busy_drain(1);
     assert_null(waits->batch);
-    pass_ms(SHELVE_CRAMPED_MS);
+    pass_ms(SHELVE_STARVED_MS);
     assert_true(f->batch->shelved);
     w.wk->inflight_bytes -= INFLIGHT_MAX + INFLIGHT_RESERVE;
     budget_wake(w.wk);
