@@ -23,6 +23,8 @@ struct limit {
 static const struct limit limits[] = {
     ROW(URL_MAX, "bytes"),
     ROW(OWNER_URL_MAX, "bytes"),
+    ROW(DRAIN_HEADERS_MAX, "headers"),
+    ROW(DRAIN_HEADERS_BYTES_MAX, "bytes"),
     ROW(OWNER_DRAINS_MAX, "drains"),
     ROW(EGRESS_RULES_MAX, "rules"),
     ROW(EGRESS_LEARNED_MAX, "addresses"),

@@ -31,6 +31,7 @@ void http_client_free(struct http_client *c);
 struct http_origin_config {
     /* Borrowed until http_origin_free(). Userinfo becomes Basic auth unless a header overrides it. */
     const struct url *url;
+    bool anonymous; /* ... or this: userinfo is not sent */
     bool tls;
     struct tls_config *tls_config; /* borrowed; needed when <tls> */
     const struct egress *egress;   /* borrowed, may be NULL */

@@ -94,7 +94,7 @@ struct http_origin *http_origin_create(struct http_client *c, const struct http_
     free(connect_to);
     if (!o->connect_to)
         BUG("http: out of memory");
-    o->authorization = basic_auth(cfg->url);
+    o->authorization = cfg->anonymous ? NULL : basic_auth(cfg->url);
     list_init(&o->waiting);
     list_init(&o->sockets);
     list_init(&o->idle);

@@ -140,6 +140,8 @@ def test_version_and_limits():
      ["port +443", "index +a-%Y", "user +given, sent as API key", "promise +effectively once"]),
     (f"redis://u:{CANARY}@logs.example.com/c?mode=stream&maxlen=5&db=3", ["port +6379", "mode +stream", "db +3", "promise +confirmed"]),
     (f"wss://logs.example.com/x?token={CANARY}&servername=a.example", ["port +443", "message +binary, gzipped", "server name +a.example"]),
+    (f"https://:{CANARY}@logs.example.com/?auth=bearer&header=X-A:{CANARY}&header={CANARY}:b",
+     ["user +given, sent as bearer token", "header +2 given", "header=\\*\\*\\*"]),
     ("syslog+http://logs.example.com", ["port +80", "framing +lf", "linger +100 ms", "promise +confirmed"]),
     (f"https://u:{CANARY}@logs.example.com/in?token={CANARY}&batch=ndjson",
      ["scheme +https", "host +logs.example.com", "port +443", "batch +ndjson", "promise +confirmed", "\\*\\*\\*"]),
@@ -156,6 +158,8 @@ def test_check_describes_a_drain(url, expected):
     (f"gopher://u:{CANARY}@h", "gopher"), (f"http://u:{CANARY}@h?compression={CANARY}", "compression"),
     (f"http://u:{CANARY}@h?frobnicate=1&batch=no{CANARY}", "batch"), (f"gelf+udp://u:{CANARY}@h", "gelf+udp"),
     (f"redis://u@h/{CANARY}", "password"), (f"redis://u:{CANARY}@h?key={CANARY}", "key"), (f"ws://u:{CANARY}@h?token={CANARY}", "token"),
+    (f"http://h?header={CANARY}", "NAME:VALUE"), (f"http://h?header=Host:{CANARY}", "header"),
+    (f"http://h?header={CANARY}:a%0d%0ab", "header"), (f"http://:{CANARY}%20@h?auth=splunk", "token"),
     ("http://", "host"), ("", ""),
 ])
 def test_check_says_what_is_wrong(url, reason):

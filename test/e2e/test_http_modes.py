@@ -122,6 +122,24 @@ def test_userinfo_becomes_basic(node, oracle, daemon, http, userinfo, plain):
     assert secret not in request.target
 
 
+@pytest.mark.parametrize("scheme", ["", "syslog+", "gelf+", "loki+"])
+@pytest.mark.parametrize("auth, user, wanted", [("bearer", "", "Bearer {}"), ("splunk", "", "Splunk {}"), ("apikey", "", "ApiKey {}"),
+                                                ("bearer", "not-sent", "Bearer {}")])
+def test_auth_and_headers(node, daemon, http, scheme, auth, user, wanted):
+    """Sent as asked for, kept over a refusal and a new connection, shown nowhere."""
+    web = http(answers=[Answer(503, cut="after", counts=False)], default=Answer(counts=False))
+    d = daemon(node, routes=True, env={"LOG_LEVEL": "debug", "LOGTRAIN_TRACE": "drain,route"})
+    secret, other = d.secret(), d.secret()
+    d.set_routes([("*", scheme + web.url(f"auth={auth}&header=X-Key:{other}&header=x-note:a%20b", userinfo=f"{user}:{secret}"))])
+    d.hup()
+    node.container().write([b"hello"])
+    wait_for(lambda: len(web.requests) == 2, 60 * SLOW, "the line, twice")
+    for request in web.requests:
+        assert request.headers["authorization"] == wanted.format(secret)
+        assert (request.headers["x-key"], request.headers["x-note"]) == (other, "a b")
+    d.check_canaries()
+
+
 @pytest.mark.parametrize("cert, reason", [
     ("expired", "expired"), ("wronghost", "name|host"), ("unknown", "issuer|unable"), ("selfsigned", "self.signed"),
 ])

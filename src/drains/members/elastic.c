@@ -9,9 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/limits.h"
-#include "base/mem.h"
 #include "drains/core/drain.h"
 #include "drains/members/bulk_answer.h"
 #include "drains/members/http_internal.h"
@@ -21,12 +19,8 @@
 #define FILTER "filter_path"
 #define FILTERED "=items.*._id,items.*.status,items.*.error.type"
 
-/* How the server is told who we are. */
-enum auth { AUTH_BASIC = 0, AUTH_APIKEY, AUTH_BEARER };
-
 struct elastic_options {
     char *index; /* index=; format.index is a view of it */
-    enum auth auth;
 };
 
 static const struct elastic_options *own(const struct drain_spec *s)
@@ -60,37 +54,7 @@ static enum verdict elastic_verdict(const struct http_answer *a, const struct er
 
 /* ---- birth ---- */
 
-/* Basic is what the client makes of a URL's userinfo anyway. */
-static char *authorization(const struct drain_spec *s)
-{
-    struct buf both = BUF_INIT(URL_MAX), header = BUF_INIT(2 * URL_MAX);
-    enum auth auth = own(s)->auth;
-    char *text = NULL;
-    int rc;
-
-    if (auth == AUTH_BEARER) {
-        rc = buf_addf(&header, "authorization: Bearer %.*s", STR_ARG(s->url.password));
-    } else if (auth == AUTH_APIKEY) {
-        rc = buf_addf(&header, "authorization: ApiKey ");
-        rc |= buf_add_str(&both, s->url.user) | buf_add_ch(&both, ':');
-        rc |= buf_add_str(&both, s->url.password);
-        rc |= base64_encode(buf_str(&both), &header);
-    } else {
-        return NULL;
-    }
-    if (rc < 0)
-        BUG("elastic: credentials longer than a url");
-    text = str_dup(buf_str(&header));
-    explicit_bzero(header.p, header.len);
-    if (both.p)
-        explicit_bzero(both.p, both.len);
-    buf_release(&both);
-    buf_release(&header);
-    return text;
-}
-
-static const struct http_kind kind = {
-    .want_body = true, .verdict = elastic_verdict, .header = authorization};
+static const struct http_kind kind = {.want_body = true, .verdict = elastic_verdict};
 
 static struct drain *elastic_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
@@ -136,33 +100,14 @@ static const struct drain_option options[] = {
      .max = URL_MAX,
      .fits = format_index_valid,
      .must_be = "a legal index name (lower case), in which %Y, %m and %d may stand"},
-    {.name = "auth",
-     .values = "basic|apikey|bearer",
-     .fallback = "basic",
-     .help = "what user and password of the URL are: a login, an API key's id and key, or (the "
-             "password alone) a token",
-     .type = OPTION_WORD,
-     DRAIN_FIELD(elastic_options, auth)},
     {.name = NULL},
 };
 
-/* Whether auth= has what it needs. */
 static int settle(struct drain_spec *s, struct err *e)
 {
-    struct str password = s->url.password;
-    enum auth auth = own(s)->auth;
-
+    (void)e;
     s->format.index = str_of(own(s)->index);
     s->format.index_namespace = s->owner;
-    if (auth == AUTH_BASIC)
-        return 0;
-    if (password.len == 0)
-        return err_set(e, EINVAL, "option 'auth': %s needs a password in the URL",
-                       auth == AUTH_APIKEY ? "apikey" : "bearer");
-    for (size_t i = 0; i < password.len; i++)
-        if (auth == AUTH_BEARER &&
-            ((unsigned char)password.p[i] <= ' ' || (unsigned char)password.p[i] >= 0x7f))
-            return err_set(e, EINVAL, "option 'auth': the password is no bearer token");
     return 0;
 }
 
@@ -187,15 +132,6 @@ static bool addresses(const struct drain_spec *s)
     return !own(s)->index;
 }
 
-static const char *login(const struct drain_spec *s)
-{
-    static const char *const texts[] = {[AUTH_BASIC] = "as basic authentication",
-                                        [AUTH_APIKEY] = "as API key",
-                                        [AUTH_BEARER] = "as bearer token"};
-
-    return texts[own(s)->auth];
-}
-
 static int describe(const struct drain_spec *s, enum drain_section section, struct buf *out)
 {
     if (section != SECTION_FORMAT)
@@ -216,6 +152,5 @@ const struct drain_member drain_elastic = {
     .settle = settle,
     .add_target = add_target,
     .addresses = addresses,
-    .login = login,
     .describe = describe,
 };

@@ -97,6 +97,7 @@ static int set_up(struct drain_http *h, struct worker *wk, struct err *e)
     struct http_origin_config cfg = {
         .url = &s->url,
         .tls = s->scheme->flags & DRAIN_TLS,
+        .anonymous = s->auth != AUTH_BASIC,
         .egress = drain_egress(&h->base),
         .connections = s->connections,
         .timeout_ms = s->timeout_ms,
@@ -127,7 +128,7 @@ struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind
     h->gzip = spec->gzip ? worker_gzip(wk) : NULL;
     list_init(&h->idle);
     list_init(&h->busy);
-    http_headers_init(&h->headers, spec, kind->header ? kind->header(spec) : NULL);
+    http_headers_init(&h->headers, spec, kind->add_headers);
     return &h->base;
 }
 

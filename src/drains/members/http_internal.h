@@ -1,10 +1,11 @@
 /*
  * What members that post share, and the parts of the http member that need no network, apart for
- * their tests: what an answer means, and what a request says of its body.
+ * their tests: what an answer means, and the headers of a request.
  */
 #ifndef DRAINS_HTTP_INTERNAL_H
 #define DRAINS_HTTP_INTERNAL_H
 
+#include "base/limits.h"
 #include "drains/core/drain.h"
 #include "net/http_client.h"
 
@@ -13,9 +14,8 @@ struct http_kind {
     bool want_body; /* of the answer, which is held against the body that was sent */
     /* What the answer, or the lack of one, means for <b>. Fills b->err unless it is DELIVERED. */
     enum verdict (*verdict)(const struct http_answer *a, const struct err *e, struct batch *b);
-    /* A header of its own, "name: value", for each request; a heap string, NULL = none. The client
-     * sends the URL's login, unless this is another "authorization". */
-    char *(*header)(const struct drain_spec *s);
+    /* Appends a line "name: value\n" for each header of its own; NULL = none. */
+    int (*add_headers)(const struct drain_spec *s, struct buf *out);
 };
 /* For the ops of such a member: its create() calls the first, the others are as they are. */
 struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
@@ -39,14 +39,18 @@ const struct http_verdict_row *http_verdict_rows(void);
  * DELIVERED. */
 enum verdict http_verdict(const struct http_answer *a, const struct err *e, struct err *why);
 
-#define HTTP_HEADERS_MAX 3
+/* ---- http_headers.c ---- */
+
+/* Type and encoding, authorization, a member's own, and those of header=. */
+#define HTTP_HEADERS_MAX (3 + 4 + DRAIN_HEADERS_MAX)
 struct http_headers {
-    char type[64];                          /* "content-type: application/json" */
-    char *own;                              /* owned, the member's; NULL = none */
-    const char *list[HTTP_HEADERS_MAX + 1]; /* into these; NULL-terminated */
+    char *text;                             /* owned, wiped: all of them, each ended by NUL */
+    size_t len;                             /* of it */
+    const char *list[HTTP_HEADERS_MAX + 1]; /* into it; NULL-terminated */
 };
-/* In place: <h> must not move afterwards. Takes <own>, which may be NULL. */
-void http_headers_init(struct http_headers *h, const struct drain_spec *s, char *own);
+/* <add> is a member's (struct http_kind), NULL = none. */
+void http_headers_init(struct http_headers *h, const struct drain_spec *s,
+                       int (*add)(const struct drain_spec *s, struct buf *out));
 void http_headers_release(struct http_headers *h);
 
 #endif

@@ -8,12 +8,7 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/limits.h"
-#include "base/mem.h"
 #include "drains/members/http_internal.h"
 
 static const struct http_verdict_row rows[] = {
@@ -84,28 +79,4 @@ enum verdict http_verdict(const struct http_answer *a, const struct err *e, stru
     if (r->verdict != VERDICT_DELIVERED)
         (void)err_set(why, EPROTO, "http status %d: %s", a->status, r->reason);
     return r->verdict;
-}
-
-void http_headers_release(struct http_headers *h)
-{
-    if (h->own)
-        explicit_bzero(h->own, strlen(h->own));
-    free(h->own);
-    h->own = NULL;
-}
-
-void http_headers_init(struct http_headers *h, const struct drain_spec *s, char *own)
-{
-    const char *type = format_content_type(s->format.format, s->format.framing);
-    unsigned n = 0;
-
-    if (snprintf(h->type, sizeof(h->type), "content-type: %s", type) >= (int)sizeof(h->type))
-        BUG("http: content type '%s' is too long", type);
-    h->list[n++] = h->type;
-    if (s->gzip)
-        h->list[n++] = "content-encoding: gzip";
-    h->own = own;
-    if (own)
-        h->list[n++] = own;
-    h->list[n] = NULL;
 }

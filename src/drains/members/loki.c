@@ -6,10 +6,8 @@
  * after a lost answer, or a refusal of a part, makes no second one.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "drains/core/drain.h"
 #include "drains/members/http_internal.h"
 #include "drains/members/members.h"
@@ -33,18 +31,14 @@ static enum verdict loki_verdict(const struct http_answer *a, const struct err *
     return http_verdict(a, e, &b->err);
 }
 
-static char *tenant_header(const struct drain_spec *s)
+static int add_tenant(const struct drain_spec *s, struct buf *out)
 {
     const struct loki_options *own = s->own;
-    char header[TENANT_MAX + 32];
 
-    if (!own->tenant)
-        return NULL;
-    (void)snprintf(header, sizeof(header), "x-scope-orgid: %s", own->tenant);
-    return str_dup(str_of(header));
+    return own->tenant ? buf_addf(out, "x-scope-orgid: %s\n", own->tenant) : 0;
 }
 
-static const struct http_kind kind = {.verdict = loki_verdict, .header = tenant_header};
+static const struct http_kind kind = {.verdict = loki_verdict, .add_headers = add_tenant};
 
 static struct drain *loki_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
@@ -122,5 +116,6 @@ const struct drain_member drain_loki = {
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct loki_options),
+    .headers = "x-scope-orgid",
     .settle = settle,
 };

@@ -47,11 +47,13 @@ enum drain_scheme_flags {
     DRAIN_FRAMING = 1 << 14,     /* ... framing= */
     DRAIN_BATCH = 1 << 15,       /* ... batch= */
     DRAIN_UTF8 = 1 << 16,        /* ... utf8= */
+    DRAIN_AUTH = 1 << 17,        /* ... auth= */
 };
 
 /* What schemes of a server that is asked by http have in common. */
 #define DRAIN_HTTP                                                                                 \
-    (DRAIN_REQUESTS | DRAIN_LOGIN | DRAIN_PATH | DRAIN_QUERY | DRAIN_GZIP | DRAIN_CONNECTIONS)
+    (DRAIN_REQUESTS | DRAIN_LOGIN | DRAIN_AUTH | DRAIN_PATH | DRAIN_QUERY | DRAIN_GZIP |           \
+     DRAIN_CONNECTIONS)
 #define DRAIN_HTTP_MANY (DRAIN_HTTP | DRAIN_MANY | DRAIN_LINGER)
 
 struct drain_scheme {
@@ -91,6 +93,7 @@ struct drain_option {
     const char *fallback; /* what it is when not given, for people */
     const char *help;
     enum drain_option_type type;
+    bool many;           /* may be given several times */
     bool ours;           /* never left to a server, also where it is not for the scheme */
     size_t offset, size; /* of the field: DRAIN_FIELD() */
     uint64_t min, max;
@@ -107,6 +110,7 @@ struct drain_member {
     const struct drain_option *options; /* its own, ended by a NULL name; NULL = none */
     size_t own_size;                    /* of the struct that these are in: spec->own */
     const char *reserved;               /* a parameter of the server that we set; NULL = none */
+    const char *headers; /* ... headers, with '|' between; header= does not set them */
 
     /* NULL = nothing to do, for each of these. */
 
@@ -119,7 +123,7 @@ struct drain_member {
                       struct buf *target);
     /* Each record goes to an index, channel or key that its stream gives the name of. */
     bool (*addresses)(const struct drain_spec *s);
-    /* --check: how user and password are sent; NULL = "as basic authentication". */
+    /* --check: how user and password are sent; NULL = as auth= says. */
     const char *(*login)(const struct drain_spec *s);
     /* --check: its lines of a section. */
     int (*describe)(const struct drain_spec *s, enum drain_section section, struct buf *out);

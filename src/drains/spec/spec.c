@@ -190,7 +190,7 @@ struct drain_spec *drain_spec_ref(struct drain_spec *s)
     return s;
 }
 
-static void secret_free(char *z)
+void spec_secret_free(char *z)
 {
     if (z)
         explicit_bzero(z, strlen(z));
@@ -205,13 +205,14 @@ void drain_spec_unref(struct drain_spec *s)
         drain_options_release(member_of(s)->options, s->own);
     free(s->own);
     url_release(&s->url);
-    secret_free(s->id);
-    secret_free(s->target);
+    spec_secret_free(s->id);
+    spec_secret_free(s->target);
+    spec_secret_free(s->headers);
     free(s->group);
     free(s->name);
     free(s->ca);
     free(s->client_cert);
-    secret_free(s->client_key);
+    spec_secret_free(s->client_key);
     free(s->servername);
     free(s);
 }
@@ -311,8 +312,9 @@ static int describe_place(const struct drain_spec *s, struct buf *out)
         rc = drain_spec_line(out, "client", "shows a certificate of its own");
     if (rc == 0 && s->url.has_user)
         rc = drain_spec_line(out, "user", "given, sent %s",
-                             member_of(s)->login ? member_of(s)->login(s)
-                                                 : "as basic authentication");
+                             member_of(s)->login ? member_of(s)->login(s) : http_login(s));
+    if (rc == 0)
+        rc = http_describe(s, out);
     return rc == 0 ? describe_own(s, SECTION_PLACE, out) : rc;
 }
 

@@ -22,6 +22,10 @@ enum drain_batch { BATCH_RECORD = 0, BATCH_NDJSON, BATCH_ARRAY, BATCH_STREAM, BA
 /* What is not UTF-8. UTF8_UNSET: the URL does not say. */
 enum drain_utf8 { UTF8_VALID = 0, UTF8_KEEP, UTF8_UNSET };
 
+/* auth=: what user and password of the URL are for a server that gets requests. AUTH_OWN: the
+ * member's own header says it. */
+enum drain_auth { AUTH_BASIC = 0, AUTH_BEARER, AUTH_APIKEY, AUTH_SPLUNK, AUTH_NONE, AUTH_OWN };
+
 /* What a drain is known by where there is none. */
 struct drain_place {
     uint64_t drain; /* hash of its URL */
@@ -52,13 +56,15 @@ struct drain_spec {
     bool gzip;         /* compression=gzip */
     enum drain_utf8 utf8; /* utf8= */
     bool insecure;
-    bool trace;        /* LOGTRAIN_TRACE=drain: set by the daemon before anybody else has it */
-    char *ca;          /* ca=: PEM, decoded; NULL = none */
-    char *client_cert; /* cert=: the same */
-    char *client_key;  /* key=: the same */
-    char *servername;  /* servername=; NULL = the host */
-    char *group;       /* group=; format.group is a view of it */
-    char *target;      /* path and query to request, our own options taken out; "/" at least */
+    bool trace;           /* LOGTRAIN_TRACE=drain: set by the daemon before anybody else has it */
+    char *ca;             /* ca=: PEM, decoded; NULL = none */
+    char *client_cert;    /* cert=: the same */
+    char *client_key;     /* key=: the same */
+    char *servername;     /* servername=; NULL = the host */
+    enum drain_auth auth; /* auth= */
+    char *headers;        /* header=: a line "name: value" for each; NULL = none. A secret */
+    char *group;          /* group=; format.group is a view of it */
+    char *target;         /* path and query to request, our own options taken out; "/" at least */
 };
 
 /* As drain_spec_create() and drain_spec_create_owner() (members.h), of these members. */

@@ -40,4 +40,15 @@ int tls_set_servername(struct drain_spec *s, struct str v, struct err *e);
 /* After all options: certificate and key go together. */
 int tls_settle(struct drain_spec *s, struct err *e);
 
+/* spec_http.c: auth= and header=. */
+int http_set_header(struct drain_spec *s, struct str v, struct err *e);
+/* After all options: whether user, password, auth= and header= go together. */
+int http_settle(const struct drain_spec *s, struct err *e);
+/* --check: how user and password are sent, and how many headers are. */
+const char *http_login(const struct drain_spec *s);
+int http_describe(const struct drain_spec *s, struct buf *out);
+
+/* spec.c: wipes and frees <z>, which may be NULL. */
+void spec_secret_free(char *z);
+
 #endif

@@ -168,7 +168,7 @@ static int take_option(struct drain_spec *s, const struct drain_member *const *a
 
     if (!drain_members_have(all, i, s->scheme))
         return err_set(e, EINVAL, "option '%s' is not for this scheme", o->name);
-    if (*seen & bit)
+    if (*seen & bit && !o->many)
         return err_set(e, EINVAL, "option '%s' is given twice", o->name);
     *seen |= bit;
     if (url_query_next(&rest, &name, &value) != 1)
@@ -195,7 +195,7 @@ static int settle(struct drain_spec *s, struct err *e)
     s->format.group = s->group ? str_of(s->group) : STR("");
     if (s->gzip && !(s->scheme->flags & DRAIN_GZIP))
         return err_set(e, EINVAL, "option 'compression': gzip is not for this scheme");
-    if (tls_settle(s, e) < 0)
+    if (tls_settle(s, e) < 0 || http_settle(s, e) < 0)
         return -1;
     if (s->scheme->member->settle && s->scheme->member->settle(s, e) < 0)
         return -1;

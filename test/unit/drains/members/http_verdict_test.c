@@ -1,5 +1,4 @@
-/* What an http server's answer means (docs/faults.md D10-D16, each status), and what a request says
- * of its body. */
+/* What an http server's answer means (docs/faults.md D10-D16, each status). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -110,37 +109,6 @@ static void no_answer(void **state)
     }
 }
 
-static void headers(void **state)
-{
-    static const struct {
-        enum format format;
-        enum framing framing;
-        const char *want;
-    } rows[] = {
-        {FORMAT_JSON, FRAMING_NONE, "content-type: application/json"},
-        {FORMAT_JSON, FRAMING_LF, "content-type: application/x-ndjson"},
-        {FORMAT_JSON, FRAMING_ARRAY, "content-type: application/json"},
-        {FORMAT_RFC5424, FRAMING_NONE, "content-type: application/syslog"},
-        {FORMAT_RFC5424, FRAMING_LF, "content-type: application/syslog"},
-        {FORMAT_RAW, FRAMING_NONE, "content-type: text/plain"},
-        {FORMAT_RAW, FRAMING_LF, "content-type: text/plain"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
-        struct drain_spec s = {
-            .format = {.format = rows[i / 2].format, .framing = rows[i / 2].framing},
-            .gzip = i % 2};
-        struct http_headers h;
-
-        http_headers_init(&h, &s, NULL);
-        assert_string_equal(h.list[0], rows[i / 2].want);
-        if (s.gzip)
-            assert_string_equal(h.list[1], "content-encoding: gzip");
-        assert_null(h.list[1 + s.gzip]);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,7 +116,6 @@ int main(void)
         cmocka_unit_test(every_row_can_be_met),
         cmocka_unit_test(texts),
         cmocka_unit_test(no_answer),
-        cmocka_unit_test(headers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
