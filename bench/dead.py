@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What drains cost that nobody can reach, 10,000 of them: a healthy drain's rate with and without them in
-turn, CPU while nothing is written, memory for each, and look-ups.
+"""The cost of 10,000 unreachable drains: the rate of a healthy drain with and without them in turn, CPU while nothing is
+written, memory for each, and lookups.
 
   host       all of one port that refuses
   name       all of one name that does not exist
@@ -8,9 +8,9 @@ turn, CPU while nothing is written, memory for each, and look-ups.
   hosts      each of an address of its own that refuses
   blackhole  each of an address of its own that does not answer
 
-They want one log, that the healthy drain does not have; with --all they want its ten, too. What counts is how much the
-healthy one's receiver gets after a rotation has put large files in place, for each second of CPU and for each second.
-To reach: 95 % of it, 4 KiB for each.
+They are routed one log, which the healthy drain does not get; with --all they get its ten logs, too. A rotation puts large
+files in place; then the healthy drain's receiver counts lines per CPU-second and per second.
+Target: 95 % of the rate without them, 4 KiB for each.
 """
 import argparse
 import contextlib
@@ -40,7 +40,7 @@ KINDS = {
 
 
 def port_of_nobody(stack, backlog):
-    """A port of all addresses that refuses, or with <backlog> does not answer."""
+    """A port that refuses at all addresses, or with <backlog> does not answer."""
     s = stack.enter_context(socket.socket())
     s.bind(("0.0.0.0", 0))
     port = s.getsockname()[1]
@@ -60,14 +60,14 @@ def dead_urls(args, stack, kind):
 
 
 def errors(p):
-    """Tries in vain of all drains."""
+    """Failed attempts of all drains."""
     with open(p.port_file, encoding="ascii") as f:
         text = urllib.request.urlopen(f"http://127.0.0.1:{f.read().strip()}/metrics", timeout=60).read().decode()
     return sum(float(n) for n in re.findall(r"^logtrain_drain_connect_errors_total\S* (\S+)$", text, re.MULTILINE))
 
 
 def wait_settled(p, args, kind):
-    """Until each is known to be dead: those that share a host or a name after a few tries."""
+    """Waits until each is known to be dead: those that share a host or a name after a few attempts."""
     tries = 20 if kind in ("host", "name") else args.dead
     end = time.monotonic() + 600
     while errors(p) < tries:

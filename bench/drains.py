@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """What each drain costs: lines per CPU-second of the sender, and the same work by rsyslog's omfwd, omelasticsearch and omhiredis.
-
-All rows are of one run, in turn, over the same lines, so that their ratios count and not the figures. Redis is the real one;
-the other receivers only count (bench_sink, receivers.py). "gzip alone" is zlib at logtrain's level over the same records, in
-pieces as large as a request: nothing that compresses can be faster than that.
-"""
+All rows are measured in one run, in turn, over the same lines, so that their ratios count and not the figures. Redis is the
+real one; the other receivers only count (bench_sink, receivers.py). "gzip alone" is zlib at logtrain's level over the same
+records, in pieces as large as a request: nothing that compresses can be faster than that."""
 import argparse
 import glob
 import json
@@ -78,7 +76,7 @@ template(name="gelf" type="list") {
 
 
 class Receiver(Sink):
-    """receivers.py, asked as bench_sink is."""
+    """receivers.py, used like bench_sink."""
 
     def __init__(self, kind):  # pylint: disable=super-init-not-called
         self.proc = subprocess.Popen([sys.executable, f"{HERE}/receivers.py", kind], stdin=subprocess.PIPE,
@@ -119,7 +117,7 @@ class Redis:
 
 
 class Self:
-    """Nobody counts: logtrain's own count of what it has handed over. <tcp>: somebody must read it."""
+    """Logtrain's own count of what it has handed over. <tcp>: a reader is needed."""
 
     def __init__(self, args, tcp):
         self.sink = Sink(args.tools, "syslog")
@@ -189,7 +187,7 @@ def receiver(args, kind):
 
 
 def measure(name, start, there, lines):
-    """One sender from its start until everything is there."""
+    """One sender from its start until everything has arrived."""
     began = time.monotonic()
     p = start(there.port)
     try:
@@ -220,7 +218,7 @@ def tree(args, work, lines):
 
 
 def gzip_alone(args, work, fmt):
-    """zlib over what stdout:// says of the lines, and nothing else."""
+    """zlib over the lines as stdout:// formats them, and nothing else."""
     lines = min(args.lines, 500_000)
     node = tree(args, work, lines)
     env = dict(os.environ, KUBERNETES="true", KUBERNETES_LOG_PATH=f"{node}/containers", READ_FROM="start", HTTP_PORT="0",

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What hearing costs.
+"""The cost of network inputs.
 
 TCP:  syslog over TCP in, syslog over TCP out: lines per CPU-second of the program between, beside rsyslog's imtcp and imptcp
       doing the same in the same run, in turn.
 HTTP: NDJSON to /events in, NDJSON by the http drain out: lines per CPU-second.
-UDP:  how many datagrams per second are taken before the first is lost, beside rsyslog's imudp.
+UDP:  how many datagrams per second are received before the first is lost, beside rsyslog's imudp.
 
     bench/inputs.py [--tools build/release/bench] [--logtrain build/release/logtrain] [--lines 1000000] [--only tcp,http,udp]
 """
@@ -36,7 +36,7 @@ ruleset(name="r") {{ action(type="omfwd" target="127.0.0.1" port="{out}" protoco
     template="RSYSLOG_SyslogProtocol23Format") }}
 input(type="{module}" address="127.0.0.1" port="{port}" ruleset="r" {options})
 """
-FIRST_RATE, LAST_RATE = 10_000, 2_000_000  # datagrams per second: where the search begins, and gives up
+FIRST_RATE, LAST_RATE = 10_000, 2_000_000  # datagrams per second: where the search begins and ends
 SEARCH_STEPS = 5  # of halving the distance between a rate without loss and one with: to 3 %
 
 
@@ -47,13 +47,13 @@ def free_port(kind):
 
 
 class Logtrain:
-    """One that hears by <transport> (tcp, udp, http) and sends all to <url>."""
+    """A logtrain that receives by <transport> (tcp, udp, http) and sends everything to <url>."""
 
     def __init__(self, args, work, url, transport):
         self.ports = os.path.join(work, "ports")
         self.http = os.path.join(work, "http")
         env = {"PATH": os.environ["PATH"], "KUBERNETES": "false", "HTTP_PORT": "0", "HTTP_PORT_FILE": self.http, "STATE_PATH": "",
-               "JOURNAL_BYTES_MAX": "2g", "JOURNAL_HOST_BYTES_MAX": "2g"}  # what syslog over TCP has not confirmed yet lies there
+               "JOURNAL_BYTES_MAX": "2g", "JOURNAL_HOST_BYTES_MAX": "2g"}  # what syslog over TCP has not confirmed yet is there
         if transport == "http":
             env["HTTP_EVENTS"] = "true"
         else:
@@ -66,7 +66,7 @@ class Logtrain:
             self.port = int(f.read().split()[-1])
 
     def lost(self):
-        """Datagrams that the kernel, or a full journal, dropped."""
+        """Datagrams that the kernel dropped, or that found journals full."""
         with open(self.http, encoding="ascii") as f:
             page = urllib.request.urlopen(f"http://127.0.0.1:{int(f.read())}/metrics").read().decode()
         found = re.findall(r'^logtrain_input_dropped_records_total\{[^}]*reason="(\w+)"\} (\d+)', page, re.M)
@@ -122,7 +122,7 @@ def send_http(port):
 
 
 def touch_memory(size):
-    """What a journal will lie in, given by the host of a virtual machine before, for all alike."""
+    """Makes the host of a virtual machine provide the memory of a journal beforehand, for all alike."""
     got = bytearray(size)
     for at in range(0, size, 4096):
         got[at] = 1
@@ -150,7 +150,7 @@ def run_stream(name, start, sender, kind, lines):
 
 
 def settled(sink, want):
-    """What has arrived, once it is all or nothing more comes."""
+    """What has arrived, when it is complete or nothing more arrives."""
     got, since = sink.records(), time.monotonic()
     while got < want and time.monotonic() < since + 1.5:
         time.sleep(0.05)
@@ -167,7 +167,7 @@ class Udp:
         self.name, self.start, self.seconds, self.tries = name, start, seconds, []
 
     def try_once(self, program, sink, rate):
-        """Sends at <rate>: (how many are missing, the rate that came of it)."""
+        """Sends at <rate>: (number missing, the rate achieved)."""
         before = sink.records()
         out = subprocess.run([f"{tools}/bench_blast", str(program.port), str(rate), str(int(self.seconds * 1000))], check=True,
                              capture_output=True, text=True).stdout.split()
@@ -177,7 +177,7 @@ class Udp:
         return lost, real
 
     def takes(self, program, sink, rate):
-        """The rate when all arrives, 0 when not. Of three tries two have to lose: the machine does other things, too."""
+        """The rate when all arrive, 0 when not. Two of three attempts must lose, because the machine does other work too."""
         for _ in range(3):
             lost, real = self.try_once(program, sink, rate)
             if not lost:
@@ -196,7 +196,7 @@ class Udp:
                 while rate <= LAST_RATE and bad is None:
                     real = self.takes(program, sink, rate)
                     good = max(good, real)
-                    if real and real < 0.8 * rate:  # more cannot be sent from here
+                    if real and real < 0.8 * rate:  # this machine cannot send more
                         return self.result(program, good, True)
                     bad, rate = (None if real else rate), rate * 2
                 for _ in range(SEARCH_STEPS if good and bad else 0):
@@ -222,12 +222,12 @@ def table(rows):
 
 
 def middle(runs):
-    """Of several runs the one in the middle, by CPU."""
+    """The run in the middle of several, by CPU."""
     return sorted(runs, key=lambda r: r["lines_per_cpu_second"])[len(runs) // 2]
 
 
 def streams(args, rsyslog, result):
-    """TCP and HTTP, in turn, so that a noisy minute hits all alike."""
+    """TCP and HTTP, in turn, so that a noisy minute affects all alike."""
     kinds = []
     if "tcp" in args.only:
         kinds.append(("logtrain syslog_tcp -> syslog+tcp", send_tcp, "syslog", args.lines,

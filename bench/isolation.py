@@ -1,22 +1,21 @@
 #!/usr/bin/env python3
-"""What others cost a healthy drain (docs/faults.md X01): the same load with and without them, in turn, and the ratio of each pair.
+"""What other drains cost a healthy drain (docs/faults.md X01): the same load with and without them, in turn, and the ratio of
+each pair.
 
   dead      1,000 drains that never answered: a quarter each refused, SYN unanswered, accepted and never read, TLS handshake
             that stalls. Every line goes to all of them.
   hang      one workload with four HTTP receivers that answer well at first and then hang.
-  hang100   100 HTTP receivers that were well and hang, for lines of their own.
-  WHAT.THEN.N[.tls]   N receivers of WHAT (http, es, redis, ws, syslog) that were well and then are THEN: deaf, silent, half, drip,
+  hang100   100 HTTP receivers that were healthy and hang, for lines of their own.
+  WHAT.THEN.N[.tls]   N receivers of WHAT (http, es, redis, ws, syslog) that were healthy and then are THEN: deaf, silent, half, drip,
             slow, busy, ends, shake (see test/e2e/lib/hung.py), as `redis.deaf.100` or `syslog.shake.20.tls`.
   flood     a workload that writes 100 times what the neighbour writes, to a receiver that takes it.
 
-In all but `flood` the neighbour's load is there at once (a rotation puts large files in place), and what counts is how fast its
-receiver has it. In `flood` it writes at a steady rate, and what counts is when the last line has come. `lines/request` and
-`CPU %` are without and with them: the first says whether the neighbour's share of what may be in flight is whole, and a busy
-machine does not move it; cursors that stand still cost a share of the time (the state's saves), not of each line. `waited` is how
-long the daemon's threads were ready and had no CPU, for each second that they had one: above 0.5 the machine is busy with other
-things, and `kept` says more about these.
-To reach: 95 % in each.
-"""
+In all scenarios but `flood` the neighbour's load exists at once (a rotation puts large files in place), and the time counts
+until its receiver has it. In `flood` it writes at a steady rate, and the time counts until the last line has arrived.
+`lines/request` and `CPU %` are without and with the others. The first shows whether the neighbour keeps its share of the bytes
+in flight, and does not depend on how busy the machine is. Cursors that stand still cost a share of the time (saves of the
+state), not of each line. `waited` is how long the daemon's threads were ready and had no CPU, per second of CPU: above 0.5 the
+machine is busy with other work, and `kept` mostly measures that. Target: 95 % in each. """
 import argparse
 import contextlib
 import glob
@@ -41,14 +40,14 @@ from lib.kapi import Kapi  # noqa: E402
 
 FILES = 10
 EVIL_FILES = 80  # so many streams keep all connections of a drain busy
-SEED_LINES = 20000  # more than what the kernel takes for a drain that reads nothing
+SEED_LINES = 20000  # more than the kernel takes for a drain that does not read
 OWNER_DRAINS = 10  # of one Deployment
 SETTLE_S = 12  # longer than a connect may take, so that each has failed
-PACED_S, PACED_RATE = 5, 20000  # flood: what the neighbour writes, lines a second
+PACED_S, PACED_RATE = 5, 20000  # flood: lines a second of the neighbour
 
 
 class Logtrain:
-    """With a routes file, because a thousand URLs are too many for a command line; <config>: of the Kubernetes API instead."""
+    """With a routes file, because a thousand URLs are too many for a command line; <config>: for the Kubernetes API instead."""
 
     def __init__(self, args, work, node, routes, config=None):
         path, self.port_file = os.path.join(work, "routes"), os.path.join(work, "port")
@@ -71,7 +70,7 @@ class Logtrain:
         return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])
 
     def requests(self, port):
-        """To that port; /metrics tells of operators' drains only."""
+        """Requests to that port; /metrics shows only operators' drains."""
         return 0 if self.config else self.metric(rf"logtrain_drain_batches_total\{{[^}}]*:{port}[^}}]*\}}")
 
     def close(self):
@@ -124,7 +123,7 @@ def server_context(stack):
 
 
 class Attack:
-    """What a scenario is about: routes beside the neighbour's, and when it has begun."""
+    """A scenario: routes besides the neighbour's, and when it has begun."""
 
     def __init__(self, args, stack):
         self.routes = []
@@ -162,7 +161,7 @@ class Attack:
 
 
 def annotate(api, namespace, pods, uid, urls):
-    """<urls> asked for by Deployments of <namespace>, OWNER_DRAINS each, which share its <pods>."""
+    """<urls> requested by Deployments of <namespace>, OWNER_DRAINS each, which share its <pods>."""
     parts = [urls[i:i + OWNER_DRAINS] for i in range(0, len(urls), OWNER_DRAINS)]
     owners = []
     for i, part in enumerate(parts):
@@ -188,7 +187,7 @@ def once(args, loads, attacked):
         genlog(args, tree, FILES, SEED_LINES)
         attack = Attack(args, stack) if attacked else None
         if args.scenario != "dead":
-            add_workload(tree, "evil", loads["evil"])  # without the attack, too: the number of streams decides which worker has one
+            add_workload(tree, "evil", loads["evil"])  # without the attack, too: the number of streams decides which worker serves one
         sink = Sink(args.tools, args.neighbour, args.delay)
         stack.callback(sink.close)
         scheme = {"http": "http://127.0.0.1:%d/?batch=ndjson", "syslog": "syslog+tcp://127.0.0.1:%d"}[args.neighbour]
@@ -229,7 +228,7 @@ def once(args, loads, attacked):
 
 def run_scenario(args, loads):
     rows = {"without": [], "with": []}
-    for _ in range(args.repeat):  # in turn, so that a noisy minute hits both alike
+    for _ in range(args.repeat):  # in turn, so that a noisy minute affects both alike
         rows["without"].append(once(args, loads, False))
         rows["with"].append(once(args, loads, True))
     ratios = [b["lines_per_second"] / a["lines_per_second"] for a, b in zip(rows["without"], rows["with"])]

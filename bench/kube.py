@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What watching a cluster costs: prints one line of JSON for each number of annotated Deployments (default 1500 and 10000),
+"""The cost of watching a cluster: prints one line of JSON for each number of annotated Deployments (default 1500 and 10000),
 with 52 pods on the node, each with a drain of its own.
 
     LOGTRAIN_BUILD=release bench/kube.py [DEPLOYMENTS...]

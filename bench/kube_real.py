@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 """Benchmark of annotations, with a real kube-apiserver: a node of 52 pods in a cluster of 1,500 annotated Deployments (and of
-10,000), under the shipped role. How long from the start to the first line, and from a change to the first line on the new drain;
-memory; CPU and requests at rest; CPU with 100 changed annotations a second.
+10,000), under the shipped role. It measures the time from the start to the first line, and from a change to the first line on
+the new drain; memory; CPU and requests at rest; CPU with 100 changed annotations a second.
 
-Build first: scripts/build release; scripts/kube-apiserver. The last line of the output is the result as JSON.
-"""
+Build first: scripts/build release; scripts/kube-apiserver. The last line of the output is the result as JSON."""
 
 import argparse
 import http.client
@@ -57,7 +56,7 @@ def annotate(api, namespace, name, **notes):
 
 
 class Drain:
-    """Takes everything; notes when the first byte came. One for all: each workload has an address of its own."""
+    """Takes everything; notes when the first byte arrived. One for all: each workload has an address of its own."""
 
     def __init__(self):
         self.sock = socket.create_server(("0.0.0.0", 0), backlog=512)
@@ -157,7 +156,7 @@ def measure(api, work, count, changes):
         d.port = int((d.tmp / "port").read_text())
         wait_for(lambda: d.metric("logtrain_kubernetes_synced") == KINDS, 60, d.tail)
         wait_for(lambda: len([r for r in d.drains() if r["state"] == "open"]) == PODS, 60, lambda: str(d.drains())[:2000])
-        time.sleep(15)  # what is confirmed is written, and then it is at rest
+        time.sleep(15)  # confirmed positions are written, and then it is at rest
         asked, cpu = requests(d), bench.cpu_seconds(d.process.pid)
         time.sleep(REST_S)
         cpu = 100 * (bench.cpu_seconds(d.process.pid) - cpu) / REST_S

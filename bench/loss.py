@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Lines lost and lines sent twice by logtrain and by rsyslog (imfile -> omfwd) in the same run: one log, written at a steady
-rate, rotated as kubelet does, while the shipper is killed (SIGKILL) and started again. Both send to the same kind of receiver.
-"""
+rate, rotated as kubelet does, while the shipper is killed (SIGKILL) and started again. Both send to the same kind of receiver."""
 import argparse
 import json
 import os
@@ -37,9 +36,9 @@ class Logtrain:
 
 
 class Rsyslog:
-    """The best settings that were found. A rotated file is an input of its own, or what is written to it after the rename is lost; no
-    queue is in memory, since the place is saved when a line enters it; the place is saved after each batch that was handed over;
-    a receiver that is away is tried for ever. One directory for all starts."""
+    """The best settings that were found. A rotated file is an input of its own; if not, lines written to it after the rename are
+    lost. No queue is in memory, because the position is saved when a line enters it. The position is saved after each batch
+    that was handed over. A receiver that is down is retried for ever. All starts use the same directory."""
 
     def __init__(self, work, node, port):
         self.conf, self.pid = work / "rsyslog.conf", work / "pid"
@@ -84,7 +83,7 @@ def run(args, name, receiver, make):
                         shipper.start()
                 writer.stop()
             last, still = -1, 0
-            while still < args.quiet:  # nothing new for so long: what is not there is lost
+            while still < args.quiet:  # nothing new for so long: what has not arrived is lost
                 count = receiver.count()
                 still = still + 0.25 if count == last else 0
                 last = count

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
-"""What a full load takes of the memory bound, which has to hold and to be within three times of it.
-
-Drains of every protocol, each with all streams: a third is well, a third was well and says nothing any more, a third reads nothing
-any more. Lines hardly compress. Prints the bound that the program exports, its peak RSS and their ratio, for a few sizes of node.
-"""
+"""How much of the memory bound a full load uses; the bound must hold and be at most three times the use. Drains of every
+protocol, each with all streams: a third is healthy, a third was healthy and stops answering, a third stops reading. Lines
+hardly compress. Prints the exported bound, the peak RSS and their ratio, for a few sizes of node."""
 import argparse
 import base64
 import contextlib

@@ -1,9 +1,8 @@
 #!/usr/bin/python3
-"""Benchmark of routes from Postgres, with a real server in a scratch directory: how long after a commit the first line is on
-the new drain; how long 100,000 rows take to load and how much memory; and whether they cost anything per line.
+"""Benchmark of routes from Postgres, with a real server in a scratch directory: the time from a commit to the first line on the
+new drain; how long 100,000 rows take to load and how much memory; and whether they cost anything per line.
 
-Build first: scripts/build release. The last line of the output is the result as JSON.
-"""
+Build first: scripts/build release. The last line of the output is the result as JSON."""
 
 import argparse
 import json
@@ -47,7 +46,7 @@ class Session:
 
 
 class Drain:
-    """A receiver that notes when its first byte came."""
+    """A receiver that notes when its first byte arrived."""
 
     def __init__(self):
         self.sock = socket.create_server(("127.0.0.1", 0))
@@ -86,7 +85,7 @@ def database(server, rows):
 
 
 def until(d, name, value):
-    """Waits for a metric; the longest turn of a loop meanwhile, in seconds."""
+    """Waits for a metric; returns the longest turn of a loop meanwhile, in seconds."""
     longest = 0
 
     def asked():
@@ -170,7 +169,7 @@ def load(server, work, rows):
 
 
 def throughput(server, work, rows, args):
-    """Lines per CPU-second once the rows are there. The files are linked in when they are."""
+    """Lines per CPU-second when the rows are loaded. The files are linked in then."""
     node = work / "throughput"
     if not node.exists():
         subprocess.run([f"{args.tools}/bench_genlog", node, "10", str(args.lines), "200"], check=True)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Receivers that only count, for bench/drains.py: what bench_sink does, for protocols whose answers take more than a constant.
+"""Receivers that only count, for bench/drains.py: like bench_sink, for protocols whose answers are not constant.
 
   receivers.py http|elastic|loki|websocket
 
-Prints the port it listens on, then a line "records bytes" for each line on stdin, until stdin ends. Their own speed matters
-to the seconds only: what is compared is CPU time of the senders.
+Prints the port it listens on, then a line "records bytes" for each line on stdin, until stdin ends. Their own speed
+affects only the seconds: the CPU time of the senders is compared.
 """
 import base64
 import hashlib
@@ -54,7 +54,7 @@ class Stream:
 
 
 def requests(stream):
-    """Bodies, inflated, of each request; of one without a body b""."""
+    """The decompressed body of each request; b"" for one without a body."""
     while True:
         _, headers = stream.head()
         if headers.get("expect"):
@@ -68,14 +68,14 @@ def answer(stream, body):
 
 
 def http(stream):
-    """A record a line, or one record without any."""
+    """One record per line, or one record without LF."""
     for body in requests(stream):
         count(max(body.count(b"\n"), 1), len(body))
         answer(stream, b"")
 
 
 def elastic(stream):
-    """Every item is made; what is no bulk request (a question about health) gets an empty object."""
+    """Every item is created; any other request (a question about health) gets an empty object."""
     for body in requests(stream):
         items = [b'{"%s":{"_id":"%s","status":201}}' % m for m in ACTION.findall(body)] if body else []
         count(len(items), len(body))
@@ -96,7 +96,7 @@ def unmask(data, key):
 
 
 def websocket(stream):
-    """Counts LFs of messages, inflated if binary; answers Pings."""
+    """Counts LFs of messages, decompressed if binary; answers Pings."""
     _, headers = stream.head()
     digest = hashlib.sha1(headers["sec-websocket-key"].encode() + GUID).digest()
     stream.sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
-"""Benchmarks: throughput per CPU-second, memory, latency, and the same work by others in the same run.
-
-Everything is a ratio measured in one run on one machine: figures of different runs do not compare.
-"""
+"""Benchmarks: throughput per CPU-second, memory, latency, and the same work by other programs in the same run. Everything is a
+ratio measured in one run on one machine: figures of different runs cannot be compared."""
 import argparse
 import glob
 import json
@@ -30,7 +28,7 @@ def cpu_seconds(pid):
 
 
 def waited_seconds(pid):
-    """Time for which threads of a process were ready to run and had no CPU: what a busy machine takes from a run."""
+    """Time for which threads of a process were ready to run and had no CPU: the influence of a busy machine on a run."""
     waited = 0.0
     for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
         with open(path, encoding="ascii") as f:
@@ -135,12 +133,12 @@ def floor(args, node, lines):
 
 
 def middle(runs):
-    """Of several runs the one in the middle, by CPU."""
+    """The run in the middle of several, by CPU."""
     return sorted(runs, key=lambda r: r["cpu_seconds"])[len(runs) // 2]
 
 
 def ratio(runs, floors):
-    """What <runs> reach of the floor that was measured just before each: the median, and the two ends."""
+    """What <runs> reach of the floor that was measured just before each: the median, and both ends."""
     found = sorted(r["lines_per_cpu_second"] / f["lines_per_cpu_second"] for r, f in zip(runs, floors))
     return {"of_floor": round(statistics.median(found), 3), "of_floor_range": [round(found[0], 3), round(found[-1], 3)]}
 
@@ -155,7 +153,7 @@ def throughput(args, work):
     kinds = [("logtrain syslog+tcp", "syslog", "syslog+tcp://127.0.0.1:{port}"),
              ("logtrain http ndjson", "http", "http://127.0.0.1:{port}/?batch=ndjson")]
     floors, runs = [], {name: [] for name, _, _ in kinds}
-    for _ in range(args.repeat):  # in turn, so that a noisy minute hits all alike
+    for _ in range(args.repeat):  # in turn, so that a noisy minute affects both alike
         floors.append(floor(args, node, args.lines))
         for name, kind, url in kinds:
             sink = Sink(args.tools, kind)

@@ -1,8 +1,7 @@
-"""Fixtures of the end-to-end tests (e2e) and of the family suite (family). Everything a test starts is stopped at its end, and
-a daemon that was not stopped by the test must stop cleanly.
+"""Fixtures of the end-to-end tests (e2e) and of the family suite (family).
 
-When a test fails, the end of each daemon's stderr is printed with it.
-"""
+Everything that a test starts is stopped at its end, and a daemon that the test did not stop must stop cleanly. When a test
+fails, the end of each daemon's stderr is printed with it."""
 
 import resource
 import sys
@@ -31,7 +30,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """The slow ones first, dealt to the heads of the chunks that xdist hands out at the start: else the last worker runs alone."""
+    """Puts the slow tests first, at the heads of the chunks that xdist hands out at the start: if not, the last worker would run
+    alone."""
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow")]
     rest = [item for item in items if not item.get_closest_marker("slow")]
@@ -117,7 +117,7 @@ STREAMS = [("tcp", "lf"), ("tcp", "octet"), ("tls", "lf"), ("tls", "octet")]
 
 @pytest.fixture(params=STREAMS, ids="-".join)
 def syslog_stream(request, closing, certs):
-    """syslog_stream(options, cert=…, SyslogTcp's) gives (peer, URL). A test that has it runs over TCP and TLS, with both
+    """syslog_stream(options, cert=…, SyslogTcp's) returns (peer, URL). A test that uses it runs over TCP and TLS, with both
     framings; parametrize("syslog_stream", […], indirect=True) for fewer."""
     kind, framing = request.param
 
@@ -245,7 +245,7 @@ def table(db):
 
 @pytest.fixture
 def pg(daemon, node):
-    """pg(url, **env): a daemon with routes from there, its rows read unless wait=False."""
+    """pg(url, **env): a daemon with routes from there; its rows have been read, unless wait=False."""
     def go(url, wait=True, drains=(), routes=None, **env):
         d = daemon(node, drains=drains, routes=routes, env=postgres_module.settings(url, **env))
         if wait:

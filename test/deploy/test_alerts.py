@@ -1,5 +1,5 @@
-"""The alerts: their rules are valid, each fires when it should and only then, each has its section in the runbook, and each series
-that they ask for is one that the daemon has."""
+"""The alerts: their rules are valid, each fires when it should and only then, each has a section in the runbook, and the daemon
+exports each series that they use."""
 
 import re
 import shutil
@@ -58,6 +58,6 @@ def test_each_series_exists(rule):
 
 @needs_promtool
 def test_the_page_passes_promtool(daemon, node, syslog_tcp):
-    """Only what the predecessor named otherwise is allowed to."""
+    """Only names kept from the predecessor are exempt."""
     d = daemon(node, drains=[("*", syslog_tcp().url())])
     promtool("check", "metrics", stdin=d.metrics().text)

@@ -1,5 +1,5 @@
-"""The Helm chart: it renders with each set of values in its ci/, its schema refuses what it does not know, it makes the same objects as the
-kustomizations beside it, and a real API server takes them."""
+"""The Helm chart: it renders with each set of values in its ci/, its schema refuses unknown values, it produces the same objects
+as the kustomizations, and a real API server accepts them."""
 
 import json
 import os
@@ -70,12 +70,12 @@ def test_its_version_is_the_program_s():
 
 
 def test_each_variable_is_a_setting_or_set_by_the_chart():
-    """Whatever the daemon's table has can be given: in `config`, or by a value of its own (the templates name it)."""
+    """Every variable of the daemon's table can be set: in `config`, or by a value of its own (the templates name it)."""
     text = (ROOT / "docs/configuration.md").read_text().partition("## Environment")[2].partition("\nAccepted and ignored")[0]
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]["properties"]
     templates = "".join(p.read_text() for p in (CHART / "templates").iterdir())
     elsewhere = {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICEACCOUNT",  # Kubernetes sets these
-                 "HTTP_ADDRESS", "HTTP_PORT_FILE", "INPUT_PORTS_FILE"}  # no use in a pod
+                 "HTTP_ADDRESS", "HTTP_PORT_FILE", "INPUT_PORTS_FILE"}  # useless in a pod
     for name in re.findall(r"^\| `([A-Z_]+)`", text, re.M):
         by_input = re.fullmatch(r"(SYSLOG_(TCP|UDP|TLS)|ENVOY)(_PORT|_(TLS_)?(CERT|KEY|CLIENT_CA|CA)_PEM(_FILE)?)?", name)
         assert name in schema or name in elsewhere or by_input or re.search(rf"name: {name}\b", templates), name
@@ -192,7 +192,7 @@ def test_the_one_file_is_the_kustomization():
     assert objects == kustomize(ROOT / "deployments/kubernetes"), "kubectl kustomize deployments/kubernetes >deployments/logtrain.yaml"
 
 
-# --- what single values do --------------------------------------------------------------------------------------------
+# --- single values ---------------------------------------------------------------------------------------------------
 
 @needs_helm
 def test_an_image_by_tag_or_digest():
@@ -203,7 +203,7 @@ def test_an_image_by_tag_or_digest():
 
 @needs_helm
 def test_numbers_stay_numbers():
-    """A large number of a values file is a float to helm."""
+    """A large number in a values file is a float to helm."""
     env = env_of(template("-f", CHART / "ci/full-values.yaml"), "logs")
     assert env["HELD_BYTES_MAX"] == "20000000" and env["WORKERS"] == "2" and env["DEBUG"] == "true"
 
@@ -269,7 +269,7 @@ def test_the_alerts_of_the_rule():
 
 # --- on a real API server ---------------------------------------------------------------------------------------------
 
-NOT_THERE = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}  # other projects' resources
+NOT_THERE = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}  # resources of other projects
 
 
 @needs_helm
@@ -285,7 +285,8 @@ def test_a_real_api_server_takes_all_of_it(kube_api):
 @needs_helm
 @pytest.mark.timeout(600)
 def test_its_role_is_what_the_daemon_uses(kube_api, node, daemon):
-    """The API server's audit log has each list and watch, and the Event for a refused drain; nothing that it asked for was refused."""
+    """The API server's audit log has each list and watch, and the Event for a refused drain; no request of the daemon was
+    refused."""
     kube_api.make({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "chart-role"}})
     objects = template(namespace="chart-role")
     kube_api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
@@ -305,7 +306,7 @@ def test_its_role_is_what_the_daemon_uses(kube_api, node, daemon):
 @needs_helm
 @pytest.mark.timeout(600)
 def test_it_is_installed_upgraded_and_taken_away(kube_api, tmp_path):
-    """And says what to do next, for the values that it was given."""
+    """The notes after the installation match the values."""
     def go(*args):
         done = subprocess.run([HELM, "--kubeconfig", kube_api.kubeconfig, "-n", "logs", *map(str, args)], capture_output=True, text=True,
                               timeout=300, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})

@@ -1,4 +1,4 @@
-"""The dashboard: a file that Grafana can load, whose every query a real Prometheus answers with series of a daemon that it scraped."""
+"""The dashboard: Grafana can load the file, and a real Prometheus that scrapes a daemon answers each of its queries with series."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ from lib.wait import wait_for
 BOARD = json.loads((ROOT / "deployments/helm/logtrain/files/dashboard.json").read_text())
 PANELS = [p for p in BOARD["panels"] if p["type"] != "row"]
 SOURCES = "".join(p.read_text() for p in (ROOT / "src").rglob("metrics*.c"))
-# What has no series in the test below: nothing fails, nothing is behind, and there is neither a cluster nor a database.
+# Series that the test below does not have: nothing fails, nothing lags, and there is neither a cluster nor a database.
 MAY_BE_EMPTY = re.compile(r"kubernetes|postgres|> 0|seconds_to_loss|lost_records|state=")
 
 
@@ -53,7 +53,7 @@ def test_each_series_exists():
 
 @pytest.fixture
 def prometheus(tmp_path):
-    """prometheus(port): one that scrapes that port every second. ask(query) gives its answer."""
+    """prometheus(port): a Prometheus that scrapes that port every second. ask(query) returns its answer."""
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not installed (Debian: prometheus)")
     running = []

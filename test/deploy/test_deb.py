@@ -1,5 +1,6 @@
-"""The Debian package: built as scripts/deb does it, clean to lintian, then installed, run, upgraded, removed and purged in a bare Debian.
-Minutes, and packages from the network, so only when it is asked for. The unit and the man pages are looked at always."""
+"""The Debian package: built by scripts/deb, checked with lintian, then installed, run, upgraded, removed and purged in a bare
+Debian. This takes minutes and needs packages from the network, so it runs only when it is asked for. The unit and the man
+pages are always checked."""
 
 import os
 import re
@@ -24,7 +25,7 @@ def run(*args, **options):
     return done.stdout
 
 
-# --- the unit and what is beside it -----------------------------------------------------------------------------------
+# --- the unit and the man pages --------------------------------------------------------------------------------------
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed (Debian: systemd)")
 def test_the_unit_is_hardened():
@@ -57,11 +58,11 @@ def test_each_variable_and_flag_has_its_place_in_the_man_pages(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
 def test_the_capabilities_of_the_unit_are_enough(tmp_path, oracle, syslog_tcp):
-    """Nobody, with what the unit gives him, reads a log that only root may, and keeps his state over a restart."""
+    """The user nobody, with the unit's capabilities, reads a log that only root may read, and keeps its state over a restart."""
     unit = (SYSTEMD / "logtrain.service").read_text()
     given = re.search(r"^AmbientCapabilities=(.*)$", unit, re.M)[1].lower().replace("cap_", "+").split()
     assert ",".join(given) == CAPABILITIES
-    top = Path("/var/tmp") / tmp_path.name  # pytest's own directories are closed to others
+    top = Path("/var/tmp") / tmp_path.name  # pytest's own directories are not accessible to others
     shutil.rmtree(top, ignore_errors=True)
     logs, state = top / "log", top / "state"
     logs.mkdir(parents=True)
@@ -100,7 +101,7 @@ def test_the_capabilities_of_the_unit_are_enough(tmp_path, oracle, syslog_tcp):
 
 @pytest.mark.parametrize("abstract", [False, True])
 def test_systemd_is_told(daemon, node, tmp_path, abstract):
-    """Type=notify: ready when it is, stopping when it stops, and the watchdog's word in between."""
+    """Type=notify: READY when it is ready, STOPPING when it stops, and WATCHDOG in between."""
     name = f"@logtrain-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(name.replace("@", "\0"))
@@ -123,7 +124,7 @@ asked = pytest.mark.skipif("LOGTRAIN_DEB" not in os.environ, reason="the package
 
 
 class Bare:
-    """A Debian with nothing in it, unpacked at <root>."""
+    """An empty Debian, unpacked at <root>."""
 
     def __init__(self, suite, root):
         self.root = root
@@ -157,7 +158,7 @@ def suite_of_this_machine():
 
 
 def build(bare, suite, version, out):
-    """On this machine where it is that Debian, else in it."""
+    """On this machine if it is that Debian, else inside of it."""
     if suite == suite_of_this_machine():
         return Path(run(ROOT / "scripts/deb", out, env={**os.environ, "LOGTRAIN_DEB_VERSION": version}).split()[-1])
     tree = bare.root / "src"
@@ -181,7 +182,7 @@ def test_the_package_in_a_bare_debian(suite, tmp_path):
     try:
         first, second = (build(bare, suite, version, tmp_path / version) for version in ("0.1.0", "0.1.1"))
         if shutil.which("lintian") and suite == suite_of_this_machine():
-            # whose address this is depends on who packages it
+            # the address depends on who packages it
             out = run("lintian", "--fail-on", "error,warning", "--suppress-tags", "bogus-mail-host,bogus-mail-host-in-debian-changelog,"
                       "initial-upload-closes-no-bugs", "--allow-root", next(first.parent.glob("*.changes")))
             assert not re.search(r"^[EW]:", out, re.M), out
@@ -196,7 +197,7 @@ def test_the_package_in_a_bare_debian(suite, tmp_path):
         assert units and (fresh.root / "etc/systemd/system/multi-user.target.wants/logtrain.service").is_symlink()
         assert (fresh.root / "etc/logtrain/routes").stat().st_mode & 0o777 == 0o600
 
-        # It runs with the settings that it ships with, and delivers; an upgrade keeps place and settings.
+        # It runs with the settings that it ships with, and delivers; an upgrade keeps positions and settings.
         (fresh.root / "etc/logtrain/routes").write_text("web stdout://\n")
         log = fresh.root / "var/log/web.log"
         log.touch()

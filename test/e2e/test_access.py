@@ -1,5 +1,5 @@
-"""Who sees what over HTTP_PORT and at the Unix socket in STATE_PATH: anybody sees nothing of a tenant, and nobody can read there
-what became of an address that he had logtrain try."""
+"""Who sees what over HTTP_PORT and over the Unix socket in STATE_PATH. Without credentials nobody sees data about a tenant, and
+nobody can use the pages to learn the result of connections that he made logtrain try."""
 
 import json
 import os
@@ -38,18 +38,18 @@ def sock(d):
 
 
 def asked(d):
-    """What the socket says; None when there is nobody."""
+    """The answer over the Unix socket; None when nothing listens there."""
     if not sock(d).exists():
         return None
     done = run("drains", env={"STATE_PATH": d.env["STATE_PATH"]})
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
-# --- what anybody sees -----------------------------------------------------------------------------------------------------
+# --- pages without credentials -----------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def tenant(node, api, kube, oracle, http):
-    """A workload with a drain that answers, one that refuses, one that may not be, and one that has no address."""
+    """A workload with four drains: one that answers, one that refuses, one that the policy forbids, one without an address."""
     def start(**options):
         web = http()
         port = free_port()
@@ -136,7 +136,8 @@ def test_T06_a_state_path_of_any_length(daemon, tmp_path, length):
 
 
 def test_T06_the_socket_follows_its_directory(daemon, tmp_path):
-    """Removed alone, removed with the directory, moved away, and not there yet: it comes back where STATE_PATH is."""
+    """The socket's file is removed, its directory is removed or renamed, or does not exist yet: the socket comes back in
+    STATE_PATH."""
     (tmp_path / "file").write_text("not a directory")
     state = tmp_path / "file" / "state"
     d = plain(daemon, STATE_PATH=state)
@@ -166,7 +167,7 @@ def test_T06_the_socket_follows_its_directory(daemon, tmp_path):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A file system of its own; remount("ro") and remount("rw")."""
+    """A file system of its own; remount("ro") and remount("rw") change it."""
     path = tmp_path / "disk"
     path.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "logtrain-test", path], capture_output=True, text=True, check=False)
@@ -177,7 +178,8 @@ def disk(tmp_path):
 
 
 def test_T06_a_state_path_that_is_read_only(node, oracle, daemon, http, disk):
-    """Nothing can be written there, no socket either: said, with the reason; lines go on, and the socket comes when it can."""
+    """Nothing can be written there, so there is no socket. This is logged with the reason, delivery goes on, and the socket is
+    created as soon as that is possible."""
     (state, remount), web = disk, http()
     remount("ro")
     d = daemon(node, routes=[("*", web.url("batch=ndjson"))], env={"STATE_PATH": state, "HTTP_ADMIN_TOKEN_FILE": token_file(state.parent, "adm1n")})
@@ -227,7 +229,7 @@ def token_file(tmp_path, token):
 @pytest.mark.parametrize("on", [{"HTTP_EVENTS": "true"}, {"HTTP_SYSLOG": "true"}])
 @pytest.mark.parametrize("admin", [True, False])
 def test_T06_a_senders_token_opens_nothing(tenant, tmp_path, on, admin):
-    """Whoever may send may not see other tenants' drains, and who may see them may not send."""
+    """A sender's token does not show other tenants' drains, and an admin token does not permit sending."""
     env = {**on, "HTTP_TOKEN_FILE": token_file(tmp_path, "s3nder")}
     if admin:
         env["HTTP_ADMIN_TOKEN_FILE"] = token_file(tmp_path, "adm1n")
@@ -258,7 +260,7 @@ def test_T06_access_fails_closed(daemon, tmp_path):
 
 
 def test_T06_tokens_of_kubernetes(tenant, api, tmp_path):
-    """The API says whose a token is and whether he may read all pods' logs; for 30 s it is not asked again."""
+    """The API decides whose token it is and whether he may read the logs of all pods. The answer is cached for 30 s."""
     clock = Clock(tmp_path)
     d, theirs = tenant(env={"HTTP_KUBERNETES_AUTH": "true", **clock.env})
     user = {"username": "ann", "uid": "u-1", "groups": ["ops", 'a"b'], "extra": {"scopes.example/x": ["user:info"]}}
@@ -285,8 +287,8 @@ def test_T06_tokens_of_kubernetes(tenant, api, tmp_path):
 
 
 def test_T06_a_token_for_one_namespace(tenant, node, api, oracle, http):
-    """Who may read the logs of one namespace sees the drains that its workloads asked for, and how far they have come; not how
-    a peer answers, nothing of other namespaces, and nothing of the operator's."""
+    """Who may read the logs of one namespace sees the drains that its workloads asked for and their positions. He sees neither
+    how a peer answers, nor other namespaces, nor the operator's drains."""
     operator, bank = http(), http()
     c = node.container("till-7d9c8b6f5d-bcdfg", "bank")
     api.workload(c, "till", drains=f"http://127.0.0.1:{bank.port}/till")
@@ -317,13 +319,13 @@ def test_T06_a_token_for_one_namespace(tenant, node, api, oracle, http):
         "/explain?pod=bank/till-7d9c8b6f5d-bcdfg", "/explain?pod=bank/nobody", "/explain", "/explain?pod=shop", "/explain?namespace=shop&pod=bank/x")}
     assert refused == {(403, "the token's user may not see this\n")}
     assert get(d, "/metrics", "bobs.token")[0] == 403
-    # who may read all sees all, whatever he asks about
+    # who may read all sees all, whichever namespace he asks for
     assert {r["name"] for r in json.loads(get(d, "/drains?namespace=shop", "anns.token")[2])} == {r["name"] for r in asked(d)}
     assert str(operator.port) in get(d, "/explain?pod=shop/web-7d9c8b6f5d-bcdfg", "anns.token")[2]
 
 
 def test_T06_a_drain_of_two_namespaces_is_shown_to_neither(node, api, kube, oracle, http):
-    """The same URL: one drain. Its figures would tell each how much the other writes."""
+    """The same URL in two namespaces is one drain. Its figures would show each how much the other writes."""
     web = http()
     for ns in ("shop", "bank"):
         c = node.container("web-7d9c8b6f5d-bcdfg", ns)
@@ -354,7 +356,7 @@ def test_T06_whatever_goes_wrong_with_a_review_is_a_no(tenant, api):
 
 
 def test_T06_guesses_do_not_become_a_flood_of_the_api(tenant, api):
-    """One address guesses tokens: the API is asked for a few of them, and another address's token is looked at meanwhile."""
+    """One address guesses tokens. The API is asked about a few of them only, and the token of another address is still checked."""
     d, _ = tenant(env={"HTTP_KUBERNETES_AUTH": "true"})
     api.users["anns.token"] = {"username": "ann"}
     api.readers.add(("ann", ""))

@@ -1,4 +1,4 @@
-"""The command line and the HTTP pages of the program, as a person meets them."""
+"""The command line and the HTTP pages of the program, as a user sees them."""
 
 import json
 import os
@@ -16,7 +16,7 @@ CANARY = "cnry5ecretPa55"
 
 
 def refused(*args, env=None):
-    """A start that must be refused as bad configuration: what it says."""
+    """Starts the daemon with a bad configuration, which must fail; returns what it prints."""
     done = run(*args, env=env)
     assert done.returncode == 2, done
     assert done.stdout == ""
@@ -226,7 +226,7 @@ def test_lines_show_in_metrics(logs, tmp_path):
 
 
 def test_credentials_show_nowhere(logs, tmp_path):
-    """X05, as far as the command line goes."""
+    """X05 for the command line."""
     with Daemon(start=False, env=logs | {"LOG_LEVEL": "debug", "LOGTRAIN_TRACE": "drain,route"}) as d:
         one, two = d.secret(), d.secret()
         d.drain_args = [("*", f"http://u:{one}@127.0.0.1:1/?token={two}")]
@@ -255,7 +255,7 @@ def test_signals_stop_cleanly(logs, number):
 
 
 def test_second_signal_stops_at_once(logs, tmp_path):
-    """With a peer that accepts and never reads, a stop takes its whole grace."""
+    """With a peer that accepts and never reads, a stop takes its whole grace; a second signal ends it at once."""
     with socket.create_server(("127.0.0.1", 0)) as peer:
         url = f"http://127.0.0.1:{peer.getsockname()[1]}/"
         with Daemon(drains=[("*", url)], env=logs | {"STOP_GRACE": "60"}) as d:
@@ -270,7 +270,7 @@ def test_second_signal_stops_at_once(logs, tmp_path):
 
 
 def test_dead_drain_does_not_hold_up_a_stop(logs, tmp_path):
-    """S11: what cannot be handed over does not keep us longer than the grace."""
+    """S11: lines that cannot be delivered do not delay the stop beyond the grace."""
     with Daemon(drains=[("*", "syslog+tcp://127.0.0.1:1")], env=logs | {"STOP_GRACE": "2"}) as d:
         (tmp_path / "containers" / "app.log").write_text("one\n")
         wait_for(lambda: d.metric("logtrain_drain_connect_errors_total"), 10, "a failed connect")
@@ -279,7 +279,7 @@ def test_dead_drain_does_not_hold_up_a_stop(logs, tmp_path):
 
 
 def test_the_process_is_closed(logs):
-    """No core, no new privileges, no ptrace by others; SIGPIPE and the descriptor limit are taken care of."""
+    """No core file, no new privileges, no ptrace by others. SIGPIPE is ignored and the descriptor limit is raised."""
     with Daemon(drains=[("*", "null://")], env=logs) as d:
         status = dict(re.findall(r"^(\w+):\s+(.*)$", d._proc("status").read_text(), re.MULTILINE))
         assert status["NoNewPrivs"] == "1"

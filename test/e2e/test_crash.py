@@ -1,4 +1,5 @@
-"""S02: the daemon ends by SIGKILL at a named point (src/base/fault.h), twice, under rotation; a start after that needs no help."""
+"""S02: the daemon is killed (SIGKILL) at a named point of the code (src/base/fault.h), twice, while files rotate. It starts again
+without any help."""
 
 import signal
 
@@ -10,7 +11,7 @@ from lib.wait import wait_for
 
 BIN = daemon_module.BIN
 FRESH = "on the first start ever"
-POINTS = {  # which passing of it, of each run; on a second start unless said
+POINTS = {  # at which passing of the point each run is killed; the second run starts from a state, unless noted
     "state-locked": ((1, 1), FRESH),
     "key-written": ((1,), FRESH),
     "slot-allocated": ((1, 1), FRESH),
@@ -55,7 +56,7 @@ def test_S02_killed_at(node, oracle, daemon, http, point):
             oracle.wait_complete(peer, 60)
         d.wait_saved()
         d.kill()
-        for _ in range(3):  # so that it goes on inside a .gz
+        for _ in range(3):  # so that reading continues inside a .gz
             c.write(source.take(100))
             c.rotate(reopen_delay=0)
     with Rotator(c, every=0.2), Writer(c, source, rate=1000) as writer:
@@ -76,7 +77,7 @@ def test_S02_killed_at(node, oracle, daemon, http, point):
 
 
 def test_a_long_stop_uses_up_no_grace(node, oracle, daemon, http, tmp_path):
-    """A route that comes late after a stop longer than the grace still finds its place."""
+    """A route that appears late, after a stop longer than the grace, still finds its saved position."""
     clock = Clock(tmp_path)
     web, other = http(), http()
     a, b = node.container("web-0"), node.container("api-0")

@@ -1,4 +1,4 @@
-"""docs/faults.md#state, S08: file descriptors are a budget. Files and connections share it, and neither takes it all."""
+"""docs/faults.md#state, S08: file descriptors are a budget. Files and connections share it, and neither takes all."""
 
 import pytest
 from lib.daemon import SLOW
@@ -9,7 +9,7 @@ DRAINS = 50
 
 
 def urls(tcp, web):
-    """One receiver of each kind, and so many drains: the option makes a drain of its own."""
+    """One receiver of each kind, and drains with different options: each option makes a drain of its own."""
     for i in range(DRAINS // 2):
         yield tcp.url(f"framing=octet&timeout={31 + i}s")
         yield web.url(f"batch=ndjson&connections=1&timeout={31 + i}s")
@@ -17,7 +17,7 @@ def urls(tcp, web):
 
 @pytest.mark.parametrize("limit", [100, 90])
 def test_S08_more_files_and_drains_than_descriptors(node, oracle, daemon, syslog_tcp, http, limit):
-    """Every line comes once, to the drain it is for; and the daemon can be asked how it is."""
+    """Each line arrives once at the right drain, and the daemon still answers requests."""
     tcp, web = syslog_tcp(), http()
     names = [f"pod{i}" for i in range(PODS)]
     for name in names:

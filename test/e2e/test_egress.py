@@ -1,5 +1,5 @@
-"""D24: where the drain of a workload may lead is decided when it connects, on the address that it connects to. In these tests
-127.0.0.2 is the world outside, and 127.0.0.1 is what nobody may reach."""
+"""D24: whether a workload's drain may connect is decided at each connect, by the address that is connected to. In these tests
+127.0.0.2 stands for the outside world, and 127.0.0.1 is forbidden."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ SCHEMES = ["syslog+tcp://{}/", "syslog+tls://{}/?insecure=true", "syslog+udp://{
 
 
 class Forbidden:
-    """Hears whoever comes to 127.0.0.1, by TCP or UDP."""
+    """Records every connection and datagram to 127.0.0.1."""
 
     def __init__(self):
         self.port = free_port()
@@ -52,7 +52,7 @@ def forbidden(closing):
 
 @pytest.fixture
 def kube(closing, daemon, node, dns, tmp_path):
-    """kube(…): the daemon, with annotations. Its api is kube.api."""
+    """kube(…): the daemon with annotations. Its API is kube.api."""
     api = closing(Kapi())
 
     def start(drains=(), env=None):
@@ -71,7 +71,7 @@ def refused(d, port, n=1):
 
 
 def test_D24_no_scheme_gets_through(kube, node, oracle, dns, forbidden):
-    """By name, and by the address in five ways of writing it."""
+    """By name, and by the address written in five ways."""
     dns.set(NAME, ["127.0.0.1"])
     dns.set("mapped.example.test", ["::ffff:127.0.0.1", "64:ff9b::7f00:1"])
     urls = [scheme.format(f"{NAME}:{forbidden.port}") for scheme in SCHEMES]
@@ -79,7 +79,7 @@ def test_D24_no_scheme_gets_through(kube, node, oracle, dns, forbidden):
                                                       "[64:ff9b::7f00:1]")]
     urls += ["http://" + p for p in places] + ["syslog+tcp://" + p for p in places]
     c = node.container("web-7d9c8b6f5d-abcde", "shop")
-    for i in range(0, len(urls), 8):  # a workload may have ten
+    for i in range(0, len(urls), 8):  # a workload may have ten drains
         one = node.container(f"web{i}-7d9c8b6f5d-abcde", "shop")
         kube.api.workload(one, f"web{i}", drains=";".join(urls[i:i + 8]))
         one.write([b"x"])
@@ -91,7 +91,8 @@ def test_D24_no_scheme_gets_through(kube, node, oracle, dns, forbidden):
 
 
 def test_T12_no_way_of_writing_an_address_gets_through(kube, node, forbidden):
-    """What is connected to decides: a text that some parsers take for 127.0.0.1 is a name that nobody has, or the address."""
+    """The address that is connected to decides. A text that some parsers read as 127.0.0.1 is either a name that does not exist,
+    or that address."""
     hosts = ["127.1", "127.0.1", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "2130706433", "017700000001", "0", "0.0.0.0", "127.0.0.1.",
              "localhost", "localhost.", "[::1]", "[::]", "[::127.0.0.1]", "[::ffff:0:127.0.0.1]", "[2002:7f00:1::]",
              "[64:ff9b:1::7f00:1]", "[::ffff:0.0.0.0]", "[fec0::1]", "[2001:db8::5efe:127.0.0.1]"]
@@ -101,7 +102,7 @@ def test_T12_no_way_of_writing_an_address_gets_through(kube, node, forbidden):
         one = node.container(f"web{i}-7d9c8b6f5d-abcde", "shop")
         kube.api.workload(one, f"web{i}", drains=";".join(urls[i:i + 8]))
         one.write([b"x"])
-    d = kube(env={"EGRESS_DENY": "177.0.0.1"})  # what 0177.0.0.1 may be as well
+    d = kube(env={"EGRESS_DENY": "177.0.0.1"})  # what 0177.0.0.1 may also mean
     wait_for(lambda: len(d.drains()) == len(urls) and all(r["last_error"] for r in d.drains()), WAIT,
              lambda: (len(urls), [(r["name"], r["last_error"]) for r in d.drains() if not r["last_error"]],
                       d.log_lines("drain refused")))
@@ -110,7 +111,7 @@ def test_T12_no_way_of_writing_an_address_gets_through(kube, node, forbidden):
 
 
 def test_T12_ports_of_the_control_plane_and_the_nodes_own_addresses(kube, node):
-    """At any address, be it one that is allowed; and an address that NODE_IP has."""
+    """The ports are refused at any address, even one that is allowed. So are the addresses in NODE_IP."""
     c = node.container("web-7d9c8b6f5d-abcde", "shop")
     places = ["127.0.0.2:6443", "127.0.0.2:2379", "127.0.0.2:10250", "127.0.0.2:10257", "192.0.2.7:443", "[2001:db8::7]:443"]
     kube.api.workload(c, "web", drains=";".join(f"http://{p}/" for p in places))
@@ -127,7 +128,8 @@ LEARNED = "drains of workloads may not reach the API server's address"
 
 
 def test_T12_the_api_servers_real_addresses(kube, node, oracle, closing, forbidden):
-    """Behind its Service: those of its EndpointSlice, at any port, though their network is opened. An operator may."""
+    """The API server's Service has endpoints: the addresses in its EndpointSlice are refused at every port, even if their network
+    is allowed. An operator's drain may reach them."""
     outside, server = pair(closing, SyslogTcp, "127.0.0.3")
     kube.api.endpoints = ["127.0.0.3", "192.0.2.9", "2001:db8::9", "::ffff:198.51.100.9"]
     c, trusted = node.container("web-7d9c8b6f5d-abcde", "shop"), node.container("api-7d9c8b6f5d-abcde", "shop")
@@ -150,7 +152,8 @@ def test_T12_the_api_servers_real_addresses(kube, node, oracle, closing, forbidd
 
 @pytest.mark.parametrize("scheme", ["syslog+tcp://{}/", "syslog+udp://{}/", "http://{}/?batch=ndjson"])
 def test_T12_an_address_is_learned_while_a_drain_is_connected(kube, node, oracle, closing, scheme):
-    """Its connection ends, and it gets no other. (A datagram's peer sees no end.)"""
+    """When an address is learned while a drain is connected to it, the connection ends and no other is made. (A datagram's peer
+    sees no end.)"""
     kind = {"s": SyslogUdp if "udp" in scheme else SyslogTcp, "h": Http}[scheme[0]]
     inside, mine = closing(kind(address="127.0.0.3")), closing(SyslogTcp(address="127.0.0.2"))
     known = threading.Event()
@@ -167,7 +170,7 @@ def test_T12_an_address_is_learned_while_a_drain_is_connected(kube, node, oracle
     oracle.wait_complete(inside, WAIT)
     kube.api.endpoints = ["127.0.0.3"]
     known.set()
-    wait_for(lambda: d.log_lines(LEARNED), 150 * SLOW, d.tail)  # a request that timed out is made again
+    wait_for(lambda: d.log_lines(LEARNED), 150 * SLOW, d.tail)  # a request that timed out is sent again
 
     def goes_on():
         c.write(source.take(1))
@@ -198,7 +201,7 @@ def test_T12_without_the_api_servers_addresses_it_goes_on(kube, node, oracle, sy
 
 
 def test_T12_more_addresses_than_are_kept(kube, node, oracle, syslog_tcp):
-    """Of a thousand the first 32 count, and the rest is named. Nothing else suffers."""
+    """Of a thousand addresses the first 32 count, and the excess is logged. Nothing else is affected."""
     kube.api.endpoints = [f"192.0.2.{i}" if i < 250 else f"198.51.{i // 250}.{i % 250}" for i in range(1000)]
     c, peer = node.container("web-7d9c8b6f5d-abcde", "shop"), syslog_tcp(address="127.0.0.2")
     kube.api.workload(c, "web", drains=f"{peer.url()}; http://192.0.2.31/")
@@ -211,7 +214,7 @@ def test_T12_more_addresses_than_are_kept(kube, node, oracle, syslog_tcp):
 
 
 def test_EGRESS_PRIVATE(kube, node, oracle, syslog_tcp):
-    """deny: private networks are closed, but for what EGRESS_ALLOW names."""
+    """deny: private networks are closed, except for what EGRESS_ALLOW names."""
     c = node.container("web-7d9c8b6f5d-abcde", "shop")
     peer = syslog_tcp(address="127.0.0.2")
     kube.api.workload(c, "web", drains=f"http://10.1.2.3/; http://192.168.1.1/; http://[fd00::1]/; {peer.url()}")
@@ -222,12 +225,12 @@ def test_EGRESS_PRIVATE(kube, node, oracle, syslog_tcp):
 
 
 def pair(closing, kind, inside="127.0.0.1"):
-    """Two receivers on one port: where a name may lead, and where it may not."""
+    """Two receivers on one port: one at an allowed address, one at a forbidden address."""
     return same_port(lambda address, port: closing(kind(address=address, port=port)), "127.0.0.2", inside)
 
 
 def test_D24_a_name_that_leads_elsewhere_later(kube, node, oracle, dns, closing):
-    """Allowed when it was first connected to; then the name is bound to an address that is not, and the connection ends."""
+    """The name resolved to an allowed address at the first connect. Then it resolves to a forbidden one, and the connection ends."""
     outside, inside = pair(closing, SyslogTcp)
     web_out, web_in = pair(closing, Http)
     dns.set(NAME, ["127.0.0.2"])
@@ -242,7 +245,7 @@ def test_D24_a_name_that_leads_elsewhere_later(kube, node, oracle, dns, closing)
         peer.end_all("fin")
     c.write(source.take(50))
     wait_for(lambda: refused(d, outside.port), WAIT, lambda: d.drains())
-    oracle.wait_complete(web_out, WAIT)  # HTTP keeps an address that was allowed for half a minute
+    oracle.wait_complete(web_out, WAIT)  # HTTP keeps an allowed address for half a minute
     assert not inside.connections and not web_in.connections
     dns.set(NAME, ["127.0.0.2"])
     oracle.wait_complete(outside, 90 * SLOW)
@@ -250,7 +253,7 @@ def test_D24_a_name_that_leads_elsewhere_later(kube, node, oracle, dns, closing)
 
 
 def test_D24_an_operators_drain_may_lead_anywhere(kube, node, oracle, syslog_tcp):
-    """And the same URL on a workload is refused beside it: trust is not shared with the connection."""
+    """The same URL on a workload is refused at the same time: the two drains share no connection and no trust."""
     peer = syslog_tcp()
     trusted, other = node.container("web-7d9c8b6f5d-abcde", "shop"), node.container("api-7d9c8b6f5d-abcde", "shop")
     kube.api.workload(trusted, "web")

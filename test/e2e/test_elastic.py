@@ -1,5 +1,5 @@
-"""Elasticsearch drains: every byte of the bulk protocol, every item's status (D18), answers that say nothing (D19), and the
-promise that the index holds each line once, whatever happens."""
+"""Elasticsearch drains: every byte of the bulk protocol, the status of each item (D18), invalid answers (D19), and the promise
+that the index holds each line once, whatever happens."""
 
 import base64
 import json
@@ -32,13 +32,13 @@ def elastic(closing, certs):
 
 
 def assert_each_once(oracle, es, **allowed):
-    """Documents may come in another order than they were written: a record that waits does not hold up others."""
+    """Documents may arrive in another order than the lines were written: a record that waits does not delay others."""
     report = oracle.check(sorted(es.messages(), key=lambda m: (parse(m) or ("", 0))[:2]))
     report.assert_exact(**allowed)
     return report
 
 
-# --- what is sent ----------------------------------------------------------------------------------------------------
+# --- requests --------------------------------------------------------------------------------------------------------
 
 def test_every_byte(node, daemon, elastic):
     es = elastic()
@@ -80,7 +80,7 @@ def test_index(node, daemon, elastic, options, wanted):
     ("", "Basic {both}"), ("auth=basic", "Basic {both}"), ("auth=apikey", "ApiKey {both}"), ("auth=bearer", "Bearer {password}"),
 ], ids=["default", "basic", "apikey", "bearer"])
 def test_auth(node, oracle, daemon, elastic, options, wanted):
-    """Right credentials pass, and show nowhere; when they are refused everything is held."""
+    """Valid credentials work and are shown nowhere; if they are refused, the drain is suspended."""
     es = elastic()
     d = daemon(node, routes=True)
     secret = d.secret()
@@ -141,14 +141,14 @@ def offset_of(container, needle):
 
 
 def seq(document):
-    """-1: it is no line of ours but says what was lost."""
+    """-1: not one of our lines, but a gap record."""
     line = parse(document["message"].encode())
     return line[1] if line else -1
 
 
 @pytest.mark.slow
 def test_D18_mixed_items(node, oracle, daemon, elastic):
-    """201 and 409 are delivered, 429 and 503 come again, 400 is passed over and named, each exactly."""
+    """201 and 409 are delivered, 429 and 503 are sent again, 400 is skipped and logged, each exactly."""
     tries = {}
 
     def decide(document, id_):
@@ -184,7 +184,7 @@ def test_D18_mixed_items(node, oracle, daemon, elastic):
 
 
 def test_D18_cursor_is_at_the_first_item_that_waits(node, oracle, daemon, elastic):
-    """What follows it was stored, and is not stored again; what stands before it is confirmed and not sent again."""
+    """Items behind the waiting one were stored and are not stored again; items before it are confirmed and not sent again."""
     waits = []
     es = elastic(lambda document, id_: 429 if seq(document) == 40 and not waits.append(id_) and len(waits) < 4 else None)
     c, source = node.container(), oracle.source("a")
@@ -229,7 +229,7 @@ def test_D18_bad_requests_that_are_the_indexs_fault(node, oracle, daemon, elasti
 
 
 def test_D18_refused_records_across_rotation_and_pieces(node, oracle, daemon, elastic):
-    """A refused line that was written in pieces, and ones in files that are rotated away meanwhile, are named exactly."""
+    """A refused line that was written in pieces, and refused lines in files that are rotated away meanwhile, are logged exactly."""
     es = elastic(lambda document, id_: 400 if "poison" in document["message"] else None)
     es.refuse()
     c, source = node.container(max_files=100), oracle.source("a")
@@ -251,7 +251,7 @@ def test_D18_refused_records_across_rotation_and_pieces(node, oracle, daemon, el
 
 
 def test_D18_one_index_that_is_busy_does_not_stop_the_rest(node, oracle, daemon, elastic):
-    """Records for one index are refused for a while; those of other streams in the same requests are confirmed."""
+    """Records for one index are refused for a while; records of other streams in the same requests are confirmed."""
     busy = [True]
     es = elastic(lambda document, id_: 429 if busy[0] and document["hostname"] == "busy.default" else None)
     slow, fast = node.container("busy-7d4b9c6f5-x2x4z"), node.container("fast-7d4b9c6f5-x2x4z")
@@ -267,7 +267,7 @@ def test_D18_one_index_that_is_busy_does_not_stop_the_rest(node, oracle, daemon,
     assert_each_once(oracle, es)
 
 
-# --- D19: answers that say nothing -----------------------------------------------------------------------------------
+# --- D19: invalid answers --------------------------------------------------------------------------------------------
 
 def body(items):
     return json.dumps({"items": items}).encode()
@@ -297,9 +297,8 @@ MANGLED = {
 @pytest.mark.parametrize("how", MANGLED)
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "half stored"])
 def test_D19_an_answer_that_says_nothing(node, oracle, daemon, elastic, how, stored):
-    """Whether the server has stored the records or not: nothing is lost, nothing is there twice. Half of them, the
-    first among them, it refuses with 429 the first time, so that an answer whose items were taken for others' would lose
-    lines."""
+    """Whether or not the server has stored the records, nothing is lost and nothing is stored twice. It refuses half of them, the
+    first one included, with 429 at first. So an answer whose items were assigned to the wrong records would lose lines."""
     left, seen = [3], set()
 
     def decide(document, id_):
@@ -326,8 +325,8 @@ def test_D19_an_answer_that_says_nothing(node, oracle, daemon, elastic, how, sto
 
 @pytest.mark.parametrize("what", ["truncated", "route"])
 def test_D19_an_answer_to_lines_that_are_no_more(node, oracle, daemon, elastic, what):
-    """It comes so late that the request was let go, and the request cannot be made again: the file was truncated, or nobody wants
-    its lines any more. The daemon goes on, and so do the lines that come later."""
+    """The answer comes so late that the request was released and cannot be read again: the file was truncated, or the route has
+    ended. The daemon goes on, and so do later lines."""
     said, asked = threading.Event(), []
 
     def late(data):
@@ -360,7 +359,7 @@ def test_D19_an_answer_to_lines_that_are_no_more(node, oracle, daemon, elastic, 
 
 
 def test_D19_answers_too_long_to_read_make_requests_smaller(node, oracle, daemon, elastic):
-    """A server that does not honour filter_path and says a lot of each item: progress all the same."""
+    """The server does not support filter_path and writes much about each item. Delivery makes progress all the same."""
     es = elastic(mangle=lambda items: body([{"create": i["create"] | {"x": "y" * 8000}} for i in items]))
     node.container().write(oracle.source("a").take(3000))
     daemon(node, drains=[("*", es.url())])
@@ -368,7 +367,7 @@ def test_D19_answers_too_long_to_read_make_requests_smaller(node, oracle, daemon
     assert_each_once(oracle, es)
 
 
-# --- L10: servers that name no ids -----------------------------------------------------------------------------------
+# --- L10: servers that return no ids ---------------------------------------------------------------------------------
 
 def without_ids(items):
     return [{"create": {k: v for k, v in i["create"].items() if k != "_id"}} for i in items]
@@ -383,7 +382,7 @@ def without_ids(items):
     lambda items: body(without_ids(items[:1]) + items[1:]),
 ], ids=["without", "victorialogs", "empty", "null", "index", "mixed"])
 def test_L10_statuses_in_order_are_an_answer(node, oracle, daemon, elastic, how):
-    """Each row once, and none of it sent again; what one item refuses is that record."""
+    """Each row is stored once and none is sent again; an item's error refuses that record."""
     es = elastic(lambda document, id_: 400 if seq(document) == 7 else None, mangle=how)
     node.container().write(oracle.source("a").take(40))
     d = daemon(node, drains=[("*", es.url())])
@@ -397,7 +396,7 @@ def test_L10_statuses_in_order_are_an_answer(node, oracle, daemon, elastic, how)
     (b'{"errors":false}', "no items"), (b'{"took":1}', "no items"), (b"{}", "no items"), (b"", "empty"), (b"OK", "not JSON"),
 ], ids=["no items", "without", "errors only", "took only", "nothing", "empty", "text"])
 def test_L10_no_statuses_hold_the_drain(node, oracle, daemon, elastic, answer, why):
-    """The server may have taken the rows; nobody knows. So they are not sent again and again, and it is said."""
+    """The server may have stored the rows, but does not say so. So they are not sent again and again, and this is logged."""
     es = elastic(mangle=lambda items: answer)
     node.container().write(oracle.source("a").take(20))
     d = daemon(node, drains=[("*", es.url())])
@@ -431,7 +430,7 @@ def test_whole_requests_refused(node, oracle, daemon, elastic, status):
 
 
 def test_a_web_server_is_no_elasticsearch(node, daemon, http):
-    """200 and "It works!" confirm nothing."""
+    """200 with "It works!" confirms nothing."""
     web = http(default=Answer(200, {}, b"It works!", counts=False))
     c = node.container()
     c.write([b"a line"])
@@ -441,7 +440,7 @@ def test_a_web_server_is_no_elasticsearch(node, daemon, http):
     assert "not JSON" in state(d)["last_error"]
 
 
-# --- each line once --------------------------------------------------------------------------------------------------
+# --- each line is stored once ----------------------------------------------------------------------------------------
 
 def test_killed_and_started_over(node, oracle, daemon, elastic):
     """Killed in the middle, positions lost, read again from the start: the index holds each line once."""
@@ -461,7 +460,7 @@ def test_killed_and_started_over(node, oracle, daemon, elastic):
 
 
 def test_killed_and_resumed(node, oracle, daemon, elastic):
-    """With its positions, it goes on from there; what it sends again is little, and known."""
+    """It resumes at its saved positions; only a few documents are sent again, and the index recognises them."""
     es = elastic()
     c, source = node.container(max_files=100), oracle.source("a")
     d = daemon(node, drains=[("*", es.url("linger=5ms"))])
@@ -477,7 +476,7 @@ def test_killed_and_resumed(node, oracle, daemon, elastic):
 
 
 def test_lost_answers(node, oracle, daemon, elastic):
-    """The server stores and the connection is cut before its answer: sent again, and known."""
+    """The server stores the documents, and the connection is cut before its answer: they are sent again and recognised."""
     n = [0]
 
     def mangle(items):
@@ -494,7 +493,7 @@ def test_lost_answers(node, oracle, daemon, elastic):
 
 
 def test_truncated_in_place(node, oracle, daemon, elastic):
-    """After copytruncate offsets begin again: other lines at the same place are other documents."""
+    """After copytruncate, offsets start at 0 again: other lines at the same offset are other documents."""
     es = elastic()
     f, source = node.plain("app.log"), oracle.source("a", size=100)
     daemon(node, drains=[("*", es.url("linger=5ms"))])

@@ -1,5 +1,5 @@
-"""The real Elasticsearch: what it takes, what it refuses, and that its index holds each line once. Skipped where there is
-none; scripts/elasticsearch fetches one."""
+"""A real Elasticsearch: what it accepts, what it refuses, and that its index holds each line once. Skipped where it is not
+installed; scripts/elasticsearch fetches it."""
 
 import pytest
 from lib.daemon import SLOW
@@ -23,7 +23,7 @@ def server():
 
 @pytest.fixture
 def es(server):
-    """Empty."""
+    """An empty server."""
     for name in server.ask("/_cat/indices?format=json&expand_wildcards=all"):
         server.ask("/" + name["index"], "DELETE")
     return server
@@ -78,13 +78,13 @@ def test_killed_and_started_over(node, oracle, daemon, es):
 
 
 def test_bad_records_and_a_block(node, oracle, daemon, es):
-    """What the mapping refuses is passed over and named; a read-only index holds its lines until it is not."""
+    """Records that the mapping refuses are skipped and logged; with a read-only index, lines wait until it is writable."""
     es.ask("/logs", "PUT", {"mappings": {"properties": {"message": {"type": "keyword"}}}})
     es.ask("/logs/_mapping", "PUT", {"properties": {"severity": {"type": "byte"}}})
     c, source = node.container(), oracle.source("a")
     c.write(source.take(100))
     at = c.live.stat().st_size
-    c.write([b"x" * 40000])  # an immense term
+    c.write([b"x" * 40000])  # a term that is too long
     c.write(source.take(100))
     d = daemon(node, drains=[("*", es.url("index=logs"))])
     wait_count(es, 200)
@@ -119,7 +119,7 @@ def test_a_closed_index_and_one_that_must_not_be_made(node, oracle, daemon, es):
 
 
 def test_restarted_while_lines_come(node, oracle, daemon, closing):
-    """The server goes away and comes back, its data kept."""
+    """The server goes away and comes back with its data."""
     why = RealElastic.available()
     if why:
         pytest.skip(why)

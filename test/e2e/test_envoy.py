@@ -1,5 +1,5 @@
-"""Envoy's access logs as an input: what becomes of an entry, and docs/faults.md#inputs, N05, N09, N10, N12 as far as they concern it. The
-client is made of bytes (lib/als.py)."""
+"""Envoy's access logs as an input: how an entry becomes a record, and rows N05, N09, N10, N12 of docs/faults.md#inputs as far as
+they apply to it. The client writes bytes by hand (lib/als.py)."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def records(web):
 
 
 class Heard:
-    """A daemon with the input on and no containers, and the receiver of all its lines."""
+    """A daemon with this input and no containers, and the receiver of all its lines."""
 
     def __init__(self, daemon, web, tmp_path, drains=None, **env):
         ports = tmp_path / "envoy-ports"
@@ -50,7 +50,7 @@ def client(closing):
 
 
 def send_one(client, h, *messages, path=als.V3):
-    """One call with these messages, ended well."""
+    """One call with these messages, ended in order."""
     c = client(h)
     stream = c.request(path)
     for message in messages:
@@ -79,11 +79,11 @@ def test_text_is_what_the_original_wrote(heard, client, path):
 @pytest.mark.parametrize("akkeris, cluster, expected", [
     (False, "outbound|80||web.shop.svc.cluster.local", "web.shop"),
     (True, "outbound|80||web.shop.svc.cluster.local", "web-shop"),
-    (False, "outbound_.8080_.v1_.web.shop", "outbound_.8080_.v1_.web.shop"),  # no '|': as it is
+    (False, "outbound_.8080_.v1_.web.shop", "outbound_.8080_.v1_.web.shop"),  # no '|': used as it is
     (False, "inbound|8080|http|api.shop.svc.cluster.local", "api.shop"),
-    (False, "outbound|443||web.shop.evil.example", "web.shop.evil.example"),  # no service of ours, whatever it begins with
+    (False, "outbound|443||web.shop.evil.example", "web.shop.evil.example"),  # not one of our services, whatever its prefix
     (False, "InboundPassthroughClusterIpv4", "node.ns"),
-    (False, "inbound|8080||", "node.ns"),  # the workload that the proxy stands before
+    (False, "inbound|8080||", "node.ns"),  # the workload behind the proxy
     (True, "inbound|8080||", "node-ns"),
     (False, "", "node.ns"),
     (False, "a b", "node.ns"),
@@ -96,7 +96,7 @@ def test_hostnames(heard, client, akkeris, cluster, expected):
 
 
 def test_N10_missing_identifier_and_nobody_to_blame(heard, client):
-    """Without an identifier entries with a cluster are fine; one of which nobody can tell whose it is, is counted, not sent."""
+    """Without an identifier, entries with a cluster are accepted. An entry that names no origin at all is counted and not sent."""
     h = heard()
     send_one(client, h, als.http_logs(als.http_entry("/1"), als.http_entry("/2", "inbound|80||"), als.http_entry("/3")))
     assert [r["message"][-2:] for r in h.wait_records(2)] == ["/1", "/3"]
@@ -161,7 +161,7 @@ def test_json_has_every_field(heard, client):
 
 @pytest.mark.parametrize("depth", [100, 10000])
 def test_N10_nesting(heard, client, depth):
-    """What nests deeper than anybody means it is cut there; nothing recurses with it."""
+    """Fields that nest too deeply are cut; nothing recurses into them."""
     h = heard(ENVOY_FORMAT="json")
     deep = als.pb((1, als.pb((1, "f"), (2, struct_value(depth)))))
     send_one(client, h, als.http_logs(als.http_entry("/deep", "web.shop", (17, deep)), als.http_entry("/next", "web.shop")))
@@ -186,7 +186,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_N10_broken_messages(heard, client, how):
-    """The call ends with the right status; another call of the same connection goes on, and so does the next."""
+    """The call ends with the right status. Another call on the same connection goes on, and so does the next one."""
     h = heard()
     data, status = BROKEN[how]
     c = client(h)
@@ -245,7 +245,7 @@ def test_N10_call_that_ends_inside_of_a_message(heard, client):
 
 
 def test_messages_in_pieces_of_every_size(heard, client):
-    """Frames have nothing to do with messages."""
+    """Frames need not fit messages."""
     h = heard()
     c = client(h)
     stream = c.request()
@@ -260,7 +260,7 @@ def test_messages_in_pieces_of_every_size(heard, client):
 
 @pytest.mark.slow
 def test_N10_a_stream_that_stays_open(heard, client):
-    """As many messages as a proxy sends in days: memory does not grow with them."""
+    """One call with as many messages as a proxy sends in days: memory does not grow with them."""
     h = heard(drains=[("*", "null://")])
     c = client(h)
     stream = c.request()
@@ -305,7 +305,7 @@ def continuation_flood(c):
 
 
 def hpack_bomb(c):
-    """A field in the dynamic table, and references to it, a byte each."""
+    """A field in the dynamic table and many references to it, one byte each."""
     name, value = b"x" * 10, b"y" * 4000
     block = als.request_headers() + b"\x40" + bytes([len(name)]) + name + b"\x7f" + als.varint(len(value) - 127) + value
     c.send(als.frame(als.HEADERS, als.END_HEADERS, 1, block + b"\xbe" * 10000))
@@ -335,7 +335,7 @@ def data_on_idle_stream(c):
     c.send(als.frame(als.DATA, 0, 7, b"x" * 100))
 
 
-NASTY = {  # what is sent, and which GOAWAY or RST_STREAM may come (None: the connection is just closed)
+NASTY = {  # what is sent, and the GOAWAY or RST_STREAM that may follow (None: the connection is just closed)
     "bad_preface": (lambda c: c.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"), None),
     "junk": (lambda c: c.send(bytes(range(256)) * 40), None),
     "settings_flood": (flood(als.frame(als.SETTINGS, 0, 0, b"\0\x04\0\1\0\0")), {als.ENHANCE_YOUR_CALM}),
@@ -357,7 +357,7 @@ NASTY = {  # what is sent, and which GOAWAY or RST_STREAM may come (None: the co
 
 @pytest.mark.parametrize("how", NASTY)
 def test_N09_nasty_frames(heard, client, how):
-    """Refused, with the error that says why, and a healthy connection does not notice."""
+    """Refused with the right error code, and another connection is not affected."""
     h = heard()
     good = client(h)
     stream = good.request()
@@ -368,7 +368,7 @@ def test_N09_nasty_frames(heard, client, how):
         send(nasty)
         nasty.wait(lambda: nasty.goaway is not None or nasty.resets, 30 * SLOW)
     except (ConnectionError, als.Closed):
-        pass  # it hung up while we were sending: its goodbye may be lost on the way
+        pass  # the server closed while the client was sending: its GOAWAY may be lost
     said = {nasty.goaway, *nasty.resets.values()} - {None}
     assert not errors or not said or said & errors, said
     assert said or how not in ("window_overflow", "data_on_idle_stream", "ping_flood", "even_stream")
@@ -390,7 +390,7 @@ def test_N09_pings_and_settings_are_answered(heard, client):
 # --- windows ---------------------------------------------------------------------------------------------------------
 
 def test_N05_full_journals_close_the_window(heard, client):
-    """Without room the proxy is made to wait, not answered; when there is room again, all of it arrives, once."""
+    """When journals are full, the proxy waits and gets no error. When there is room again, all of it arrives, once."""
     h = heard(JOURNAL_BYTES_MAX="4m", JOURNAL_HOST_BYTES_MAX="4m", MAX_LINE="64k")
     h.web.refuse("reset")
     c = client(h)
@@ -407,13 +407,13 @@ def test_N05_full_journals_close_the_window(heard, client):
 
     looks = []
 
-    def is_closed():  # twenty times in a row, each time after the daemon has said something
+    def is_closed():  # twenty times in a row, each time after the daemon has answered
         looks.append(not goes_on() and h.metric("stalls_total"))
         return len(looks) >= 20 and all(looks[-20:])
 
     wait_for(is_closed, 60 * SLOW, "the window to close, and to stay so")
     assert data and h.daemon.metric("logtrain_journal_bytes") <= 4 << 20
-    other = client(h)  # and others wait, too, but the connection lives
+    other = client(h)  # the others wait too, but the connection stays open
     other.send(als.frame(als.PING, 0, 0, b"12345678"))
     other.wait(lambda: other.pings)
     h.web.resume()
@@ -500,7 +500,7 @@ def test_N11_tls_with_client_certificates(heard, client, certs):
 
 
 def test_N01_a_stalled_handshake_costs_nothing(heard, certs, closing):
-    """What there is to say waits for the handshake, without a spin."""
+    """Data waits for the handshake to end, without using CPU."""
     h = heard(**tls_variables(certs))
     stalled = [closing(socket.create_connection(("127.0.0.1", h.port), 10)) for _ in range(5)]
     stalled[0].sendall(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a ClientHello
@@ -534,7 +534,7 @@ def test_N01_too_many_of_one_address(heard, client, closing):
     good.message(stream, als.http_logs(als.http_entry("/good")))
     h.wait_records(1)
     idle = [closing(socket.create_connection(("127.0.0.1", h.port), 10)) for _ in range(limit + 10)]
-    wait_for(lambda: h.metric("connections") == limit, 20 * SLOW, "as many connections as there may be")  # silent ones make room
+    wait_for(lambda: h.metric("connections") == limit, 20 * SLOW, "as many connections as there may be")  # silent connections are evicted
     assert good.finish(stream) == 0
     for s in idle:
         s.close()

@@ -1,4 +1,5 @@
-"""What a client of the Envoy input may cost: memory, the CPU, and other clients' lines. docs/faults.md#inputs, N05, N09, N10."""
+"""How much memory, CPU, and delay of other clients' lines a hostile client of the Envoy input can cause. docs/faults.md#inputs,
+N05, N09, N10."""
 
 import os
 import socket
@@ -21,7 +22,8 @@ FULL = {"JOURNAL_BYTES_MAX": "4m", "JOURNAL_HOST_BYTES_MAX": "4m", "MAX_LINE": "
 
 
 def test_N09_who_does_not_read_is_not_kept(heard, client):  # noqa: F811
-    """Our settings are not acknowledged, so each call above the limit is answered by a RST_STREAM, which nobody reads."""
+    """The client does not acknowledge our settings, so each call above the limit is answered with RST_STREAM, which it never
+    reads."""
     h = heard(drains=[("*", "null://")])
     before = h.daemon.rss()
     with socket.socket() as sock:
@@ -46,7 +48,7 @@ def test_N09_who_does_not_read_is_not_kept(heard, client):  # noqa: F811
     als.PREFACE + als.frame(als.SETTINGS, 0, 0) + als.frame(als.DATA, 0, 7, b"x" * 100),
 ], ids=["preface", "flood", "protocol"])
 def test_N09_what_is_refused_is_counted(heard, client, data):  # noqa: F811
-    """Once each; and what is said before the end arrives, also when the client had more to send."""
+    """Each call is counted once. Data sent before the end arrives, also when the client had more to send."""
     h = heard()
     c = client(h, preface=False)
     c.send(data + b"\0" * 100000)
@@ -57,7 +59,7 @@ def test_N09_what_is_refused_is_counted(heard, client, data):  # noqa: F811
 
 
 def test_N05_many_proxies_wait(heard, client):  # noqa: F811
-    """Journals are full: each of 400 calls is made to wait, and none is ended."""
+    """Journals are full: all of 400 calls have to wait, and none is ended."""
     h = full(heard(**FULL))
     message = als.grpc_message(als.http_logs(*[als.http_entry("/" + "x" * 1000) for _ in range(12)]))
     conns = [client(h) for _ in range(8)]
@@ -80,8 +82,8 @@ def test_N05_many_proxies_wait(heard, client):  # noqa: F811
 
 @pytest.mark.slow
 def test_N05_one_dead_drain_does_not_stop_the_others(heard, client, http):  # noqa: F811
-    """A gateway's stream has the entries of all. What the hostname of a dead drain has no room for is dropped and counted; the
-    others arrive; and the end of such a call is no success."""
+    """One gateway's call carries the entries of all hostnames. Entries for the hostname of a dead drain that do not fit are
+    dropped and counted; the others arrive. Such a call does not end with success."""
     dead, web = http(), http()
     dead.refuse("reset")
     h = heard(drains=[("dead.*", dead.url("batch=ndjson")), ("web.*", web.url("batch=ndjson"))],
@@ -127,7 +129,7 @@ def _expand_label(secret, label, length):
 
 
 class Records:
-    """Seals records with the client's traffic secret."""
+    """Encrypts records with the client's traffic secret."""
 
     def __init__(self, secret):
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -142,7 +144,7 @@ class Records:
 
 
 def test_N09_a_key_update_cut_in_two_does_not_spin(heard, certs, closing, tmp_path):  # noqa: F811
-    """While half of a handshake message is there, TLS can write nothing, and wants to read."""
+    """While half of a handshake message has arrived, TLS can write nothing and waits for input."""
     pytest.importorskip("cryptography")
     h = heard(SPOOL_PATH=tmp_path / "spool", SPOOL_SYNC="true", **tls_variables(certs))
     context = tls_client(certs)
@@ -159,7 +161,7 @@ def test_N09_a_key_update_cut_in_two_does_not_spin(heard, certs, closing, tmp_pa
     raw.sendall(records.seal(23, call))
     message = als.grpc_message(als.http_logs(als.http_entry("/")))
     raw.sendall(records.seal(23, als.frame(als.DATA, als.END_STREAM, 1, message)) +
-                records.seal(22, b"\x18\0\0\1"))  # a KeyUpdate without its byte
+                records.seal(22, b"\x18\0\0\1"))  # a KeyUpdate message without its last byte
     h.wait_records(1)
     before = h.daemon.cpu()
     stays(lambda: h.daemon.cpu() - before < 0.7, 2, "idle")

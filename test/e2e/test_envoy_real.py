@@ -1,5 +1,5 @@
-"""Envoy's access logs from Envoy itself, and from a client made of grpc-go and Envoy's published protos. Skipped where they are not
-(scripts/envoy, scripts/grpc-client)."""
+"""Envoy's access logs from a real Envoy, and from a client made with grpc-go and Envoy's published protos. Skipped where they are
+missing (scripts/envoy, scripts/grpc-client)."""
 
 import http.client
 import json
@@ -57,7 +57,7 @@ def test_grpc_go_json(heard):
 
 @pytest.fixture
 def proxied(heard, closing, tmp_path):
-    """proxied(**env): (the daemon, an Envoy that logs to it, the server behind that)."""
+    """proxied(**env): (the daemon, an Envoy that logs to it, the server behind the Envoy)."""
     def start(**env):
         h = heard(**env)
         upstream = closing(http_peer.Http())
@@ -102,7 +102,8 @@ def test_envoy_tcp_and_json(proxied):
 
 @needs("envoy")
 def test_envoy_goes_on_after_a_restart(proxied):
-    """What it logs while nobody hears is its own to keep or drop; from the next connection on it is there again."""
+    """Envoy decides whether to keep or drop what it logs while the daemon is down; from its next connection on, lines arrive
+    again."""
     h, proxy, _ = proxied()
     assert post(proxy.http_port, "/before") == 200
     h.wait_records(1)

@@ -1,4 +1,4 @@
-"""`logtrain explain NAMESPACE/POD`: what the owner of a pod, or the operator, asks first when lines are missing."""
+"""`logtrain explain NAMESPACE/POD`: the first question of a pod's owner or of the operator when lines are missing."""
 
 import re
 
@@ -27,8 +27,8 @@ def confirmed(size):
 
 
 def test_drains_their_annotations_and_their_cursors(node, oracle, api, kube, syslog_tcp, http):
-    """The path on which each drain came: a workload's annotation, by kind and name, or an operator's source of routes.
-    A refused URL is there with the option that is wrong, and no credential anywhere."""
+    """The source of each drain is shown: a workload's annotation by kind and name, or an operator's source of routes. A refused
+    URL is shown with its invalid option, and no credential anywhere."""
     peer, operator = http(), syslog_tcp()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     good = f"http://u:{CANARY}@127.0.0.1:{peer.port}/in"

@@ -1,5 +1,5 @@
-"""Compressed rotated files that are damaged: what cannot be trusted is lost, and said; everything else comes, and no line that
-nobody wrote. Under READ_FROM=end: what the daemon knew before it was killed is read on."""
+"""Compressed rotated files that are damaged. Data that cannot be trusted is lost and declared; everything else arrives, and no
+line that nobody wrote. Under READ_FROM=end: what the daemon knew before it was killed is read on."""
 
 import gzip
 
@@ -33,7 +33,7 @@ DAMAGE = {
 
 
 def killed_and_rotated(node, oracle, daemon, sinks, lines=1000, format="cri", **options):
-    """A log of which the daemon knows the beginning, and of which the rest lies in a .gz, a rotated file and the live one."""
+    """A log whose beginning the daemon knows; the rest is in a .gz, a rotated file and the live file."""
     c = node.container("web-0", format=format, max_files=20)
     d = daemon(node, drains=sinks.drains(), **options)
     c.write(oracle.source("a").take(100))
@@ -86,14 +86,14 @@ def test_L06_whole_in_another_way(node, oracle, daemon, sinks, kind):
         "garbage behind": data + b"what is that",
     }[kind])
     d.start()
-    sinks.exact(dup_max=100)  # syslog confirms late
+    sinks.exact(dup_max=100)  # syslog confirms later
     sinks.quiet()
     sinks.exact(dup_max=100)
     assert d.metric("logtrain_drain_lost_bytes_total") == 0
 
 
 def test_L06_second_member_is_damaged(node, oracle, daemon, sinks):
-    """The first one is good: its lines come, but for the one that goes on in the second."""
+    """The first member is intact: its lines arrive, except for the line that continues in the second."""
     c, d, packed = killed_and_rotated(node, oracle, daemon, sinks, env=END)
     text = gzip.decompress(packed.read_bytes())
     at = len(text) * 3 // 4
@@ -107,7 +107,7 @@ def test_L06_second_member_is_damaged(node, oracle, daemon, sinks):
 
 @pytest.mark.parametrize("damage", ["crc", "data", "data late", "cut"])
 def test_L06_a_large_one_in_the_middle(node, oracle, daemon, sinks, damage):
-    """The look at it takes more than one turn, and it is come to from the file before."""
+    """Checking it takes more than one turn, and reading reaches it from the file before."""
     c, d, _ = killed_and_rotated(node, oracle, daemon, sinks, env=END, lines=10)
     c.write(oracle.source("large").take(30000))
     packed = c.rotate(reopen_delay=0)
@@ -116,7 +116,7 @@ def test_L06_a_large_one_in_the_middle(node, oracle, daemon, sinks, damage):
     packed = packed.with_name(packed.name + ".gz")
     packed.write_bytes(DAMAGE[damage](packed.read_bytes()))
     d.start()
-    sinks.complete(streams=["a", "b", "last"])  # those of c begin the damaged file
+    sinks.complete(streams=["a", "b", "last"])  # the lines of c begin in the damaged file
     for report in sinks.reports():
         assert not report.corrupt and not report.invented and report.reorder == 0, report
         assert report.lost_ranges["large"][-1][1] == 29999 and len(report.lost_ranges["large"]) == 1, f"one hole\n{report}"
@@ -125,8 +125,8 @@ def test_L06_a_large_one_in_the_middle(node, oracle, daemon, sinks, damage):
 
 @pytest.mark.parametrize("damage", ["data", "crc", "cut", "nuls in the middle"])
 def test_L06_damaged_while_it_is_read(node, oracle, daemon, http, damage):
-    """It was whole when it was looked at, and half of it is sent."""
-    away = []  # after how many lines
+    """It was intact when it was checked, and half of it is sent."""
+    away = []  # after this many lines
     peer = http(answers=lambda request: 503 if away and peer.count() > away[0] else None)
     c = node.container("web-0", max_files=20)
     d = daemon(node, drains=[("*", peer.url("batch=ndjson&linger=10ms&connections=1"))], env=END)
@@ -155,7 +155,7 @@ def test_L06_damaged_while_it_is_read(node, oracle, daemon, http, damage):
 
 
 def test_L06_still_being_compressed(node, oracle, daemon, sinks):
-    """Not renamed when it is whole, as logrotate and dockerd do it: it is waited for."""
+    """It is complete but not yet renamed, as with logrotate and dockerd: reading waits for it."""
     c, d, packed = killed_and_rotated(node, oracle, daemon, sinks, env=END)
     data = packed.read_bytes()
     packed.write_bytes(data[:1000])
@@ -170,7 +170,7 @@ def test_L06_still_being_compressed(node, oracle, daemon, sinks):
 
 @pytest.mark.parametrize("packed", [True, False], ids=["gz", "live"])
 def test_L06_lag_of_what_cannot_be_read(node, oracle, daemon, sinks, tmp_path, packed):
-    """EIO for as long as it lasts: its bytes count as lag, and the time does not begin anew with each try."""
+    """EIO for as long as it lasts: the bytes count as lag, and the lag's time does not restart with each attempt."""
     files = Files(tmp_path)
     c, d, gz = killed_and_rotated(node, oracle, daemon, sinks, env={**END, **files.env})
     files.fail("read", "EIO", gz.name if packed else c.dir)

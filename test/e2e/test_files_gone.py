@@ -1,5 +1,5 @@
-"""docs/faults.md#files: what is left of containers that are gone: nothing, in whichever order kubelet and the runtimes remove what
-there was of them. Counted in /proc and /metrics."""
+"""docs/faults.md#files: nothing is left over of containers that are gone, in whichever order kubelet and the runtimes remove
+their files. Counted in /proc and /metrics."""
 
 import os
 import re
@@ -14,7 +14,7 @@ PODS = 200 if SANITIZED else 1000
 
 
 def watches(d):
-    """How many directories the kernel watches for the daemon."""
+    """The number of directories that the kernel watches for the daemon."""
     found = 0
     for info in d._proc("fdinfo").iterdir():
         try:
@@ -25,7 +25,7 @@ def watches(d):
 
 
 def open_logs(d, node):
-    """The files of the node that the daemon has open, and the blocks of those that have no name any more."""
+    """The node's files that the daemon has open, and the disk blocks of those that have no name any more."""
     logs, blocks = 0, 0
     for fd in d._proc("fd").iterdir():
         try:
@@ -43,7 +43,7 @@ def records(d):
 
 
 def remove(node, c, order):
-    """What kubelet does in the order in which it does it, and what others have been seen to do."""
+    """Removes a pod in the order in which kubelet does it, or in other orders that were seen."""
     c.close()
     steps = {
         "file": lambda: [path.unlink() for path in c.files()] + ([c.live.unlink()] if c.live.exists() else []),
@@ -63,7 +63,7 @@ ORDERS = ["file link dir", "link file dir", "file dir link", "dir link", "link d
 
 
 def nothing_is_left(d, node, before):
-    """Descriptors and blocks at once, all else as soon as it is certain that it is not coming back."""
+    """Descriptors and blocks are freed at once; everything else when it is certain that the pod will not come back."""
     wait_for(lambda: open_logs(d, node) == before[0], 150 * SLOW, lambda: f"the logs to be closed: {open_logs(d, node)}")
     wait_for(lambda: watches(d) == before[1], 150 * SLOW, lambda: f"the watches to go: {watches(d)}, {before[1]} before")
     wait_for(lambda: d.metric("logtrain_streams") == before[2], 150 * SLOW,
@@ -79,7 +79,7 @@ def held_now(d, node):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("two_hops", [False, True], ids=["cri", "docker"])
 def test_L19_nothing_is_left_of_a_deleted_pod(node, oracle, daemon, http, two_hops):
-    """In each order, with a drain that takes everything, with none, and with a dead one, for which files are held within the
+    """In each order, with a drain that takes everything, with none, and with a dead one, for which files are pinned within the
     budget."""
     live, dead = http(), http()
     d = daemon(node, drains=[("live*", live.url("batch=ndjson")), ("dead*", dead.url("batch=ndjson"))],

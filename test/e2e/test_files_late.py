@@ -1,5 +1,5 @@
-"""docs/faults.md#files: what is written to a file after it was renamed and the next one was begun. It is delivered late, in its order
-within the file, however late that is."""
+"""docs/faults.md#files: lines that are written to a file after it was renamed and the next one was begun. They are delivered
+late, in the order of the file, however late that is."""
 
 import os
 
@@ -14,7 +14,7 @@ LATE = [0.1, 0.3, 0.6, 2, 8]
 
 
 class Old:
-    """The file that a container's writer had open when it was renamed: some process goes on writing to it."""
+    """The file that a container's writer had open when it was renamed; some process still writes to it."""
 
     def __init__(self, container):
         self.container = container
@@ -28,7 +28,7 @@ class Old:
 
 
 def rotated(c, layout):
-    """As who rotates there does it: away, and a new file; what the container writes goes there from now on."""
+    """Rotates as the runtime does: rename, and a new file to which the container writes from now on."""
     if layout == "docker":
         c.rotate_docker(max_file=5)
     else:
@@ -40,7 +40,7 @@ def container(node, layout, pod="web-7d4b9c6f5-x2x1z"):
 
 
 def left_open(c, source, sinks, layout):
-    """Lines of <source> are delivered, and their file is renamed while somebody has it open."""
+    """Lines of <source> are delivered, and their file is renamed while a process has it open."""
     c.write(source.take(20))
     sinks.complete()
     old = Old(c)
@@ -50,7 +50,7 @@ def left_open(c, source, sinks, layout):
 
 @pytest.mark.parametrize("layout", ["cri", "docker"])
 def test_L16_one_writer_writes_on_for_a_while(node, oracle, daemon, sinks, layout):
-    """Until it is told to open the new file, which is empty until then: nothing changes places."""
+    """It is told later to open the new file, which is empty until then: the order of lines does not change."""
     d = daemon(node, drains=sinks.drains(), env=END)
     pods = [container(node, layout, f"web-{i}") for i in range(len(LATE))]
     for c in pods:
@@ -72,7 +72,7 @@ def test_L16_one_writer_writes_on_for_a_while(node, oracle, daemon, sinks, layou
 
 @pytest.mark.parametrize("layout", ["cri", "docker"])
 def test_L16_two_writers(node, oracle, daemon, sinks, layout):
-    """One has the new file already, the other writes to the old one: each file in its own order."""
+    """One process writes to the new file, another to the old one: each file is delivered in its own order."""
     d = daemon(node, drains=sinks.drains(), env=END)
     c = container(node, layout)
     new, slow = oracle.source("new"), oracle.source("old")
@@ -83,7 +83,7 @@ def test_L16_two_writers(node, oracle, daemon, sinks, layout):
         stays(d.running, 0.5, "the daemon")
         old.write(slow.take(20))
         sinks.complete()
-    rotated(c, layout)  # the old one has another name now
+    rotated(c, layout)  # the old file has another name now
     c.write(new.take(20))
     old.write(slow.take(20))
     sinks.exact()
@@ -96,7 +96,7 @@ def test_L16_two_writers(node, oracle, daemon, sinks, layout):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_L16_over_a_restart(node, oracle, daemon, sinks, how):
-    """What is written to the old file while nobody runs is found, too, and nothing of it is read twice that was confirmed."""
+    """Lines written to the old file while no daemon runs are found too, and nothing confirmed is read twice."""
     d = daemon(node, drains=sinks.drains(), env=END)
     c = node.container()
     new, slow = oracle.source("new"), oracle.source("old")
@@ -144,7 +144,7 @@ def test_L16_deleted_and_compressed_while_it_is_written_to(node, oracle, daemon,
 
 
 def test_L16_opened_again_under_its_new_name(node, oracle, daemon, sinks):
-    """Nobody had it open when it was left."""
+    """No process had it open when reading moved to the next file."""
     d = daemon(node, drains=sinks.drains(), env=END)
     c = node.container()
     slow = oracle.source("old")
@@ -185,7 +185,7 @@ def test_L16_renamed_back_over_the_new_one(node, oracle, daemon, sinks):
 
 
 class Plain:
-    """A server's log straight in the log path, which logrotate renames (`create`)."""
+    """The log of a server, directly in the log path, which logrotate renames (`create`)."""
 
     encode = staticmethod(encode_plain)
 
@@ -197,7 +197,7 @@ class Plain:
         os.write(self.fd, b"".join(encode_plain(messages)))
 
     def rotate(self):
-        """.1 → .2, the log → .1, and a new one, which nobody writes to yet."""
+        """.1 → .2, the log → .1, and a new file to which nobody writes yet."""
         for i in (2, 1, 0):
             name = self.live.with_name(f"{self.live.name}.{i}") if i else self.live
             if name.exists():
@@ -210,7 +210,7 @@ class Plain:
 
 
 def test_L16_logrotate_create(node, oracle, daemon, sinks):
-    """The server is told to reopen its log some time after it was renamed; one of its processes does so much later."""
+    """The server is told to reopen its log some time after the rename; one of its processes does so much later."""
     d = daemon(node, drains=sinks.drains(), env=END)
     log = Plain(node)
     source, slow = oracle.source("a"), oracle.source("slow")
@@ -234,7 +234,7 @@ def test_L16_logrotate_create(node, oracle, daemon, sinks):
 @pytest.mark.slow
 @pytest.mark.parametrize("restart", [False, True], ids=["", "restart"])
 def test_L16_the_url_is_changed_meanwhile(node, oracle, daemon, sinks, restart):
-    """Who comes for the same place goes on in the old file, too; on another worker, and in another run."""
+    """A drain that takes over the position continues in the old file too; also on another worker, and in another run."""
     d = daemon(node, routes=sinks.drains(), env={**END, "WORKERS": "4"})
     c = node.container()
     new, slow = oracle.source("new"), oracle.source("old")
@@ -251,13 +251,13 @@ def test_L16_the_url_is_changed_meanwhile(node, oracle, daemon, sinks, restart):
         if restart:
             d.start()
         old.write(slow.take(20))
-    sinks.exact(timeout=60, dup_max=0 if restart else 1000)  # what is in flight at a change comes again
+    sinks.exact(timeout=60, dup_max=0 if restart else 1000)  # what is in flight during a change is sent again
     assert d.metric("logtrain_lost_bytes_total") == 0
     old.close()
 
 
 def test_L16_the_route_is_away_meanwhile(node, oracle, api, kube, http):
-    """Nobody decided that it ends: when it is back, what came to the old file is there as well."""
+    """The route did not end by decision: when it is back, lines written to the old file meanwhile arrive as well."""
     peer = http()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     api.workload(c, "web", drains=peer.url("batch=ndjson"))
@@ -270,7 +270,7 @@ def test_L16_the_route_is_away_meanwhile(node, oracle, api, kube, http):
     c.write(new.take(20))
     oracle.wait_complete(peer, 60 * SLOW)
     for _ in range(2):
-        d.wait_confirmed(peer.port)  # or what is on its way comes again
+        d.wait_confirmed(peer.port)  # or what is in flight is sent again
         api.deployment("web", "shop", drains=peer.url("timeout=soon"))
         wait_for(lambda: d.metric("logtrain_parked_cursors") == 1, 60 * SLOW, "the route to go")
         old.write(slow.take(20))
@@ -284,7 +284,7 @@ def test_L16_the_route_is_away_meanwhile(node, oracle, api, kube, http):
 
 @pytest.mark.slow
 def test_L16_a_container_ends_while_its_receiver_is_down(node, oracle, daemon, sinks):
-    """Its log is read to its end by the one and the other, and nothing is left behind."""
+    """Its log is read to the end by both drains, and nothing is left over."""
     d = daemon(node, drains=sinks.drains(), env=END)
     c = node.container()
     new, slow = oracle.source("new"), oracle.source("old")

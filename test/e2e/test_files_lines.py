@@ -1,5 +1,5 @@
-"""docs/faults.md#files: what is in the files. Lines in pieces, without an end, of any length and any bytes; both drains have exactly
-what was written, or what is documented in its place."""
+"""docs/faults.md#files: the content of files. Lines in pieces, without an end, of any length and with any bytes. Both drains get
+exactly what was written, or what is documented instead."""
 
 import re
 
@@ -18,13 +18,13 @@ HTTP = re.compile("^http")
 
 
 def pieces(message, n):
-    """<message> in <n> pieces of about one size."""
+    """<message> in <n> pieces of similar size."""
     step = len(message) // n
     return [message[i * step:(i + 1) * step if i < n - 1 else None] for i in range(n)]
 
 
 def interleaved(out, err, record):
-    """The bytes of a file that has <out> in three pieces and <err> in two, one among the other."""
+    """The bytes of a file with <out> in three pieces and <err> in two, interleaved."""
     a, b = pieces(out, 3), pieces(err, 2)
     order = [(a[0], False, "stdout"), (b[0], False, "stderr"), (a[1], False, "stdout"), (b[1], True, "stderr"),
              (a[2], True, "stdout")]
@@ -39,7 +39,8 @@ RECORDS = {
 
 @pytest.mark.parametrize("format", RECORDS)
 def test_F14_split_at_every_byte(node, oracle, daemon, sinks, format):
-    """As many containers as the file has bytes: the first is written in two parts, split after its first byte, and so on."""
+    """One container for each byte of the file: the first container's file is written in two parts, split after its first byte,
+    and so on."""
     def content(i):
         return interleaved(make(f"out{i:04}", 0, 60), make(f"err{i:04}", 0, 60), RECORDS[format])
 
@@ -64,7 +65,7 @@ def test_F14_split_at_every_byte(node, oracle, daemon, sinks, format):
 
 
 def test_F14_connection_lost_before_the_end(node, oracle, daemon, sinks):
-    """Cursors go back, and not to a place behind the beginning of a line that has no end yet."""
+    """Cursors go back, but not to a position inside a line whose end is not there yet."""
     c = node.container()
     out, err = oracle.source("out", 60000), oracle.source("err", 300)
     d = daemon(node, drains=sinks.drains())
@@ -84,12 +85,12 @@ def test_F14_connection_lost_before_the_end(node, oracle, daemon, sinks):
         sinks.complete()
     tcp, web = sinks.reports()
     web.assert_exact()
-    tcp.assert_exact(dup_max=20)  # nothing is confirmed so soon
+    tcp.assert_exact(dup_max=20)  # nothing is confirmed this soon
 
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_F15_beginning_in_the_old_file_end_in_the_new(node, oracle, daemon, sinks, deleted):
-    """The beginning's file may be deleted by the time the end is written: it is held until then."""
+    """The file with the line's beginning may be deleted before its end is written: it is kept open until then."""
     c = node.container(max_files=2)
     out, err, other = oracle.source("out", 40000), oracle.source("err", 20000), oracle.source("other")
     d = daemon(node, drains=sinks.drains())
@@ -109,7 +110,7 @@ def test_F15_beginning_in_the_old_file_end_in_the_new(node, oracle, daemon, sink
 
 
 def test_F15_no_end_after_a_restart(node, oracle, daemon, sinks):
-    """What the end of the container left unfinished is sent as it is, and not glued to what its successor says."""
+    """The unfinished line of a container that ended is sent as it is, and not joined with the next container's line."""
     c = node.container()
     daemon(node, drains=sinks.drains())
     for stream in ("stdout", "stderr"):
@@ -123,7 +124,7 @@ def test_F15_no_end_after_a_restart(node, oracle, daemon, sinks):
 
 
 def test_F16_endless_partial_line(node, oracle, daemon, sinks):
-    """64 MiB of P without an F. Its head is sent with a mark, the rest is passed over, and others are not held up."""
+    """64 MiB of P without an F. Its start is sent with a mark, the rest is skipped, and other streams are not delayed."""
     c = node.container()
     err, out = oracle.source("err"), oracle.source("out")
     d = daemon(node, drains=sinks.drains())
@@ -201,8 +202,8 @@ NASTY = [
 
 
 def test_F18_any_bytes(node, oracle, daemon, sinks, syslog_tcp):
-    """Byte for byte over TCP with octet counting; with LF framing a NUL becomes a space; in JSON what is not UTF-8 becomes
-    U+FFFD, and the body is always valid."""
+    """Over TCP with octet counting: byte for byte. With LF framing a NUL becomes a space. In JSON, invalid UTF-8 becomes U+FFFD,
+    and the body is always valid."""
     c = node.container()
     lf = syslog_tcp()
     daemon(node, drains=[*sinks.drains(), ("*", lf.url("framing=lf"))])
@@ -220,7 +221,7 @@ def test_F18_any_bytes(node, oracle, daemon, sinks, syslog_tcp):
 
 
 def test_F18_any_escapes(node, daemon, sinks):
-    """Docker's files: what the escapes stand for, U+FFFD for half a surrogate pair."""
+    """Docker's files: the characters that the escapes stand for, U+FFFD for half a surrogate pair."""
     cases = [("\\u0000 \\u001b[1m", b"\0 \x1b[1m"), ("\\ud83d\\ude00", "\U0001f600".encode()), ("\\ud83d alone", "\ufffd alone".encode()),
              ("\\ude00 low", "\ufffd low".encode()), ("\\u2028\\u2029", "\u2028\u2029".encode()), ("\\ufffd", "\ufffd".encode()),
              ("\\\\ \\\" \\/ \\t \\r", b"\\ \" / \t \r"), ("", b""), ("\\u003c\\u003e\\u0026", b"<>&")]
@@ -263,7 +264,7 @@ def test_F19_malformed_lines_pass_whole(node, oracle, daemon, sinks):
 
 
 def test_L15_an_empty_message_without_its_blank(node, oracle, daemon, sinks):
-    """Somebody stripped the blanks at the ends of lines: the message is empty, and no header becomes one."""
+    """A tool has stripped the blanks at line ends: the message is empty, and no header becomes a message."""
     c = node.container()
     source = oracle.source("a")
     d = daemon(node, drains=sinks.drains())
@@ -282,7 +283,7 @@ def test_L15_an_empty_message_without_its_blank(node, oracle, daemon, sinks):
 
 
 def nuls_in_a_log(source, format):
-    """What a node that lost its power has: (bytes, messages that must come of them)."""
+    """The content after a power loss of the node: (bytes, messages that must be delivered)."""
     encode = ENCODERS[format]
     out, messages = b"", []
 
@@ -313,8 +314,8 @@ def nuls_in_a_log(source, format):
 
 @pytest.mark.parametrize("format", ["cri", "docker"])
 def test_L08_nuls_of_a_power_loss(node, oracle, daemon, sinks, format):
-    """They are a hole, however many: no line is delivered inside of them, joined over them, or cut for them. At once, and again
-    with a daemon that looks while they are written."""
+    """They are a hole, however many: no line starts inside it, is joined across it, or is cut because of it. Once for a daemon
+    that starts later, once for one that runs while they are written."""
     c = node.container(format=format)
     source = oracle.source("a")
     d = daemon(node, drains=sinks.drains())
@@ -331,8 +332,8 @@ def test_L08_nuls_of_a_power_loss(node, oracle, daemon, sinks, format):
 
 
 def test_F19_any_time(node, daemon, sinks):
-    """The time is the runtime's, whatever it is. RFC 5424 takes six digits of a fraction; neither drain is given a second 60,
-    which many cannot parse."""
+    """The time is the runtime's, whatever it is. RFC 5424 allows six digits of a fraction; no drain gets a second 60, which many
+    receivers cannot parse."""
     c = node.container()
     d = daemon(node, drains=sinks.drains())
     for time in TIMES:
@@ -349,7 +350,7 @@ def test_F19_any_time(node, daemon, sinks):
 
 @pytest.mark.parametrize("rest", [b"\n", b" and more\n"])
 def test_F20_last_line_without_newline(node, oracle, daemon, sinks, rest):
-    """Sent once nothing has been written for long. What comes after all is no damage to anything else."""
+    """It is sent when nothing was written for some time. Text written to it later damages no other line."""
     c = node.container()
     source = oracle.source("a")
     d = daemon(node, drains=sinks.drains(), env={"PARTIAL_TIMEOUT": "300ms"})
@@ -370,7 +371,7 @@ def test_F20_last_line_without_newline(node, oracle, daemon, sinks, rest):
 
 @pytest.mark.parametrize("end", ["restart", "delete", "rotate"])
 def test_F20_last_line_of_a_container(node, oracle, daemon, sinks, tmp_path, end):
-    """Without waiting for a timeout, when there is nothing that could still come."""
+    """Sent without waiting for the timeout, if nothing more can be written."""
     clock = Clock(tmp_path)
     c = node.container()
     source = oracle.source("a")

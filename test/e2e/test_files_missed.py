@@ -1,5 +1,6 @@
-"""L5: containers that came and went while the daemon got no time (SIGSTOP). What is there when it goes on is read; what is not is
-declared, once, to whoever gets the logs of such containers; and nothing is declared of which every line was delivered."""
+"""L5: containers that started and ended while the daemon was stopped (SIGSTOP). Files that still exist afterwards are read. Files
+that do not are declared missing, once, to the drains of such containers. Nothing is declared for containers whose lines were
+all delivered."""
 
 import shutil
 import time
@@ -19,7 +20,7 @@ def container(node, layout, pod):
 
 
 def remove(c):
-    """All of the pod, docker's directory included."""
+    """Removes the whole pod, including docker's directory."""
     live = c.live
     c.pod.delete()
     if c.two_hops:
@@ -35,7 +36,7 @@ def told(peer):
 
 
 def declared(d, sinks, n):
-    """<n> containers, by the metric, the log and at each receiver; then no more."""
+    """<n> containers, by the metric, the log and at each receiver; and no more after that."""
     wait_for(lambda: missed(d) >= n, WAIT, lambda: f"{n} missed containers; {missed(d)} are counted")
     for peer in sinks.peers:
         wait_for(lambda: len(told(peer)) >= n, WAIT, lambda: f"{n} gap records; {len(told(peer))} are there\n{d.tail()}")
@@ -73,8 +74,8 @@ def test_L05_came_and_went(node, oracle, daemon, sinks, layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_L05_kubelet_keeps_the_files_for_a_while(node, oracle, daemon, sinks, layout):
-    """Pods of a second, all within five in which nobody looks; their files are still there after that. Then they go, the link
-    last, the directory last, or all at once."""
+    """Pods that live for a second, all within five seconds in which the daemon is stopped. Their files still exist after that.
+    Then they are removed: the link last, the directory last, or all at once."""
     d, _ = start(node, oracle, daemon, sinks, layout)
     d.pause()
     pods = []
@@ -82,7 +83,7 @@ def test_L05_kubelet_keeps_the_files_for_a_while(node, oracle, daemon, sinks, la
         pods.append(container(node, layout, f"job-{i}"))
         pods[-1].write(oracle.source(f"job-{i}").take(20))
         pods[-1].close()
-    time.sleep(5)  # that is what is tested
+    time.sleep(5)  # this is what is tested
     d.resume()
     sinks.complete(timeout=90)
     for i, c in enumerate(pods):
@@ -101,7 +102,7 @@ def test_L05_kubelet_keeps_the_files_for_a_while(node, oracle, daemon, sinks, la
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("left", ["link", "directory"])
 def test_L05_only_the_log_is_gone(node, oracle, daemon, sinks, layout, left):
-    """What is left when somebody looks is the link, or the directory behind it, too; and that goes later."""
+    """When the daemon looks, only the link is left, or also the directory behind it; and these are removed later."""
     d, _ = start(node, oracle, daemon, sinks, layout)
     d.pause()
     c = container(node, layout, "job-0")
@@ -124,7 +125,7 @@ def test_L05_only_the_log_is_gone(node, oracle, daemon, sinks, layout, left):
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_L05_who_was_away_is_told_after_a_restart(node, oracle, daemon, sinks, how):
-    """How many bytes is not known, so that none are counted: it is in the state all the same."""
+    """How many bytes were lost is unknown, so none are counted. The state keeps the notice all the same."""
     d, _ = start(node, oracle, daemon, sinks, "cri")
     sinks.refuse()
     d.pause()
@@ -143,7 +144,7 @@ def test_L05_who_was_away_is_told_after_a_restart(node, oracle, daemon, sinks, h
 
 
 def test_L05_the_same_pod_again_and_again(node, oracle, daemon, sinks):
-    """A StatefulSet's pod: the one before was read, the next one came and went, the third is there."""
+    """A StatefulSet's pod: the first was read, the second started and ended unseen, the third exists."""
     d, c = start(node, oracle, daemon, sinks, "cri")
     d.pause()
     remove(c)
@@ -158,7 +159,7 @@ def test_L05_the_same_pod_again_and_again(node, oracle, daemon, sinks):
 
 @pytest.mark.parametrize("gone", [False, True], ids=["kept", "gone"])
 def test_L05_a_container_restarts_twice(node, oracle, daemon, sinks, gone):
-    """Its second run has left no link; and its log, or not."""
+    """Its second run has left no link; its log still exists, or not."""
     d, c = start(node, oracle, daemon, sinks, "cri")
     d.pause()
     c.restart()
@@ -174,7 +175,7 @@ def test_L05_a_container_restarts_twice(node, oracle, daemon, sinks, gone):
 
 
 def test_L05_links_that_nobody_follows(node, oracle, daemon, sinks):
-    """An excluded namespace, our own pod, and links that led nowhere before we came."""
+    """An excluded namespace, our own pod, and links that were dangling before the start."""
     old = node.container("old-0")
     old.close()
     shutil.rmtree(old.pod.dir)
@@ -190,7 +191,8 @@ def test_L05_links_that_nobody_follows(node, oracle, daemon, sinks):
 
 
 def test_L05_gone_before_it_was_named(node, oracle, api, kube, http):
-    """The API says nothing of the pod; until names are taken from paths its file is not open, and goes, while its directory stays."""
+    """The API does not answer about the pod. Until names are taken from paths, its file is not open; it disappears, while its
+    directory stays."""
     peer = http()
     d = kube(env={**END, "IDENTITY_WAIT": "25s"}, drains=[("*", peer.url("batch=ndjson"))])
     c = node.container("job-0")

@@ -1,5 +1,5 @@
-"""docs/faults.md#files, #state: what becomes of the node. inotify that overflows or is used up, files that cannot be read, links that
-lead where they should not, clocks that step. The other files go on, and nothing is lost."""
+"""docs/faults.md#files, #state: faults of the node. inotify overflows or is exhausted, files cannot be read, links lead to
+forbidden places, clocks step. Other files are not affected, and nothing is lost."""
 
 import email.utils
 import os
@@ -17,12 +17,12 @@ from lib.sinks import sinks  # noqa: F401
 from lib.wait import wait_for
 
 QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-RESCAN = 5  # seconds between rescans while inotify cannot be relied on
+RESCAN = 5  # seconds between rescans while inotify is not reliable
 
 
 @pytest.mark.skipif(QUEUE > 1 << 20, reason="the queue of inotify events is too large to be filled")
 def test_F21_inotify_queue_overflows(node, oracle, daemon, sinks):
-    """While the daemon is stopped more happens than the kernel remembers; the end of it can only be found by looking."""
+    """While the daemon is stopped, more events happen than the kernel keeps; the rest can only be found by a scan."""
     old = [node.container(f"old-{i}") for i in range(20)]
     for c in old:
         c.write(oracle.source(c.pod.name).take(20))
@@ -30,7 +30,7 @@ def test_F21_inotify_queue_overflows(node, oracle, daemon, sinks):
     sinks.complete()
     d.pause()
     a, b = (os.open(node.containers / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND) for name in ("x.txt", "y.txt"))
-    for _ in range(QUEUE // 2 + 100):  # one after the other, for the same event twice counts once
+    for _ in range(QUEUE // 2 + 100):  # on different files, because identical consecutive events are merged
         os.write(a, b"x")
         os.write(b, b"y")
     os.close(a)
@@ -46,7 +46,7 @@ def test_F21_inotify_queue_overflows(node, oracle, daemon, sinks):
         node.container(f"new-{i}").write(oracle.source(f"new-{i}").take(5))
     d.resume()
     sinks.complete()
-    for c in old:  # and from there on it is told of changes again
+    for c in old:  # and from then on it gets events again
         c.rotate(reopen_delay=0)
         c.write(oracle.sources[c.pod.name].take(20))
     sinks.exact()
@@ -56,7 +56,7 @@ def test_F21_inotify_queue_overflows(node, oracle, daemon, sinks):
 
 @pytest.mark.parametrize("kind, error, after", [("instance", "EMFILE", 0), ("watch", "ENOSPC", 0), ("watch", "ENOSPC", 5)])
 def test_F22_inotify_is_used_up(node, oracle, daemon, sinks, tmp_path, kind, error, after):
-    """Changes are found by looking, every few seconds, and that is said; when watches are to be had again, they are taken."""
+    """Changes are found by scans every few seconds, and this is logged; when watches are available again, they are used."""
     files = Files(tmp_path)
     files.fail(kind, error, after=after)
     pods = [node.container(f"web-{i}") for i in range(10)]
@@ -86,7 +86,7 @@ def test_F22_inotify_is_used_up(node, oracle, daemon, sinks, tmp_path, kind, err
 @pytest.mark.parametrize("kinds, error", [("open", "EACCES"), ("open", "EIO"), ("open stat list", "ESTALE"), ("stat list", "EACCES"),
                                           ("stat", "EIO"), ("read", "EIO"), ("read", "ESTALE")])
 def test_F23_unreadable_is_not_deleted(node, oracle, daemon, sinks, tmp_path, kinds, error):
-    """One container's files cannot be read for a while: said once, tried again, nothing lost; the others are not touched."""
+    """One container's files cannot be read for a while: logged once, retried, nothing lost; other containers are not affected."""
     files = Files(tmp_path)
     bad, good = node.container("bad-0"), node.container("good-0")
     d = daemon(node, drains=sinks.drains(), env=files.env)
@@ -111,7 +111,7 @@ def test_F23_unreadable_is_not_deleted(node, oracle, daemon, sinks, tmp_path, ki
 
 
 def test_F23_beginning_of_a_line_unreadable(node, oracle, daemon, sinks, tmp_path):
-    """The line's end has come, the file of its beginning cannot be read just now: it waits, and comes whole."""
+    """The line's end was written, but the file with its beginning cannot be read just now: the line waits and is delivered whole."""
     files = Files(tmp_path)
     c, other = node.container("bad-0"), node.container("good-0")
     out, err = oracle.source("out", 40000), oracle.source("err")
@@ -135,7 +135,7 @@ def test_F23_beginning_of_a_line_unreadable(node, oracle, daemon, sinks, tmp_pat
 
 
 def test_F23_directory_goes_away_and_comes_back(node, oracle, daemon, sinks):
-    """As when a mount is lost: nothing is there for a while, and then it all is."""
+    """As when a mount is lost: there are no files for a while, and then they are all back."""
     c = node.container()
     source = oracle.source("a")
     d = daemon(node, drains=sinks.drains())
@@ -156,7 +156,8 @@ def test_F23_directory_goes_away_and_comes_back(node, oracle, daemon, sinks):
 
 
 def test_F25_links_that_lead_out(node, oracle, daemon, sinks, tmp_path):
-    """What a tenant might put into the tree: nothing of it is opened, each is named once, and the daemon is not held up."""
+    """Links that a tenant might put into the tree: none of the targets is opened, each is logged once, and the daemon is not
+    blocked."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"the secret\n")
     (tmp_path / "other").mkdir()
@@ -184,7 +185,7 @@ def test_F25_links_that_lead_out(node, oracle, daemon, sinks, tmp_path):
     c.write(source.take(50))
     d = daemon(node, drains=sinks.drains())
     sinks.complete()
-    for name, target in bad.items():  # once more, and under another name, while it runs
+    for name, target in bad.items():  # once more, under another name, while the daemon runs
         (node.root / "new").symlink_to(target)
         (node.root / "new").replace(node.containers / name)
         (node.containers / f"again-{name}").symlink_to(target)
@@ -198,14 +199,14 @@ def test_F25_links_that_lead_out(node, oracle, daemon, sinks, tmp_path):
                    for path in d.fds())
     refused = [re.search(r"(?:link|file)=(\S+)", line)[1] for line in d.log_lines("log refused")]
     assert len(set(refused)) == len(refused), "each once"
-    followed = {"fifo_ns_c.log", "by-way_ns_c.log"}  # to the container's directory; what is there is refused on its own
+    followed = {"fifo_ns_c.log", "by-way_ns_c.log"}  # into the container's directory; files in it are checked on their own
     assert set(bad) - followed <= set(refused)
     assert {"1.log", "2.log", "straight_ns_c.log", "s.log", "d.log", "last_ns_c.log", "0.log.20261120-101500", "0.log.20261120-101501"} <= set(refused)
     assert d.metric("logtrain_refused_files_total") == len(refused)
 
 
 def test_F25_live_file_becomes_a_link(node, oracle, daemon, sinks, tmp_path):
-    """What was a log when it was looked at is a link to a secret when it is opened, or later."""
+    """A log file is replaced by a link to a secret after the check and before the open, or later."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"the secret\n" * 100)
     c = node.container()
@@ -231,7 +232,7 @@ HOUR, DAY = 3600, 86400
 
 
 def test_S13_wall_clock_steps(node, oracle, daemon, sinks, tmp_path):
-    """Nothing waits for the wall clock. Lines, retries and unfinished lines take as long as they always do."""
+    """No delay depends on the wall clock. Lines, retries and unfinished lines take as long as usual."""
     clock = Clock(tmp_path)
     c = node.container()
     source = oracle.source("a")
@@ -262,7 +263,7 @@ def test_S13_wall_clock_steps(node, oracle, daemon, sinks, tmp_path):
 
 @pytest.mark.parametrize("ahead", [-DAY, -HOUR, HOUR, DAY])
 def test_S13_retry_after_is_clamped(node, oracle, daemon, http, tmp_path, ahead):
-    """The receiver says when to come again, as a date by its clock; ours is <ahead> of it."""
+    """The receiver's Retry-After is a date by its own clock, which is <ahead> of ours."""
     clock = Clock(tmp_path)
     clock.step(wall=ahead)
     when = email.utils.formatdate(time.time() + 2, usegmt=True)
@@ -283,7 +284,7 @@ def test_S13_retry_after_is_clamped(node, oracle, daemon, http, tmp_path, ahead)
 @pytest.mark.parametrize("env", [{"POD_NAME": "logtrain-x1", "POD_NAMESPACE": "ops"},
                                  {"HOSTNAME": "logtrain-x1", "KUBERNETES_SERVICE_HOST": "127.0.0.1"}])
 def test_our_own_log_is_not_read(node, oracle, daemon, sinks, env):
-    """Or a drain to standard output, and a complaint about a line, would go round and round."""
+    """If not, a drain to standard output, or a log message about a line, would loop for ever."""
     node.container("logtrain-x1", namespace="ops").write(oracle.source("own").take(20))
     other = node.container("web-0")
     daemon(node, drains=sinks.drains(), env=env)

@@ -1,4 +1,4 @@
-"""docs/faults.md#files: what becomes of the files. Rotation, compression, truncation, restarts, deletion; both drains always have
+"""docs/faults.md#files: changes of the files. Rotation, compression, truncation, restarts, deletion; both drains always get
 exactly what was written."""
 
 import gzip
@@ -18,13 +18,13 @@ def lost_bytes(d):
 
 
 def held(d, node):
-    """Files without a name that the daemon still holds open."""
+    """Deleted files that the daemon still has open."""
     return [path for path in d.fds() if path.startswith(str(node.root)) and path.endswith(" (deleted)")]
 
 
 @pytest.mark.slow
 def test_L20_truncated_within_a_linger(node, oracle, daemon, http):
-    """What was written and truncated before anybody read it is lost, and each byte of it is declared."""
+    """Lines written and truncated before they were read are lost, and each byte of them is declared."""
     peer = http()
     c = node.container()
     d = daemon(node, drains=[("*", peer.url("batch=ndjson&linger=45s"))], env={"READ_FROM": "end"})
@@ -47,8 +47,8 @@ def test_L20_truncated_within_a_linger(node, oracle, daemon, http):
 
 @pytest.mark.parametrize("late", [0, 0.05])
 def test_F01_rotation_in_a_burst_with_late_writes(node, oracle, daemon, sinks, late):
-    """50 MB/s, a rotation each 200 ms. For 50 ms after each the writer goes on in the renamed file, and for 50 more when the
-    new one is there already."""
+    """50 MB/s, a rotation every 200 ms. For 50 ms after each, the writer uses the renamed file, and for 50 ms more while the new
+    file already exists."""
     c = node.container()
     d = daemon(node, drains=sinks.drains())
     with Writer(c, oracle.source("a", size=1000), rate=50000) as writer, \
@@ -65,7 +65,7 @@ def test_F03_compressed_while_it_is_held(node, oracle, daemon, sinks):
     source = oracle.source("a")
     sinks.refuse()
     d = daemon(node, drains=sinks.drains())
-    for _ in range(5):  # each compresses, and so deletes, what the one before left
+    for _ in range(5):  # each rotation compresses, and so deletes, what the previous one left
         c.write(source.take(300))
         with Writer(c, source, rate=2000):
             c.rotate()
@@ -84,7 +84,7 @@ def test_F03_compressed_while_it_is_held(node, oracle, daemon, sinks):
 
 
 def test_F03_compressed_beside_its_original(node, oracle, daemon, sinks):
-    """Each step of the compression is looked at on its own: .tmp, .gz beside the file, .gz alone. None is a new log."""
+    """The daemon sees each step of the compression: .tmp, .gz beside the file, .gz alone. None of them is a new log."""
     c = node.container()
     source = oracle.source("a")
     d = daemon(node, drains=sinks.drains())
@@ -108,7 +108,7 @@ def test_F05_rename_back(node, oracle, daemon, sinks):
     with Writer(c, oracle.source("a"), rate=5000):
         for _ in range(10):
             c.rotate(fail_reopen=True)
-            c.rotate(reopen_delay=0, fail_reopen=True)  # over before anybody looks
+            c.rotate(reopen_delay=0, fail_reopen=True)  # finished before the daemon looks
     sinks.exact()
     c.rotate()
     c.write(oracle.sources["a"].take(100))
@@ -120,7 +120,7 @@ def test_F05_rename_back(node, oracle, daemon, sinks):
 
 @pytest.mark.parametrize("suffix", [".1", ".20261120-101500", "-20261120"])
 def test_F06_copytruncate(node, oracle, daemon, sinks, suffix):
-    """Everything was read before the truncate, so nothing is lost; and the copy, whatever its name, is not read."""
+    """Everything was read before the truncation, so nothing is lost; and the copy is not read, whatever its name is."""
     c = node.container()
     source = oracle.source("a")
     daemon(node, drains=sinks.drains())
@@ -135,7 +135,7 @@ def test_F06_copytruncate(node, oracle, daemon, sinks, suffix):
 
 
 def test_F06_copytruncate_loses_what_was_not_read(node, oracle, daemon, sinks):
-    """What was written after the last read is gone, and nothing else is, in whichever order things are noticed."""
+    """Lines written after the last read are gone, and nothing else, in whichever order the events are noticed."""
     c = node.container()
     source = oracle.source("a")
     d = daemon(node, drains=sinks.drains())
@@ -153,7 +153,7 @@ def test_F06_copytruncate_loses_what_was_not_read(node, oracle, daemon, sinks):
 
 
 def test_F06_copytruncate_loss_is_counted(node, oracle, daemon, sinks):
-    """The drains lag when the file is truncated: what they had not been given yet is lost, and said."""
+    """The drains lag when the file is truncated: lines that they had not got yet are lost and declared."""
     c = node.container()
     source = oracle.source("a", size=1000)
     d = daemon(node, drains=sinks.drains())
@@ -178,7 +178,7 @@ def test_F06_copytruncate_loss_is_counted(node, oracle, daemon, sinks):
 
 @pytest.mark.parametrize("regrown", [50, 500])
 def test_F07_truncated_and_regrown_unseen(node, oracle, daemon, sinks, regrown):
-    """Between two looks at it the file was emptied, and is shorter or longer than it was."""
+    """Between two checks the file was truncated, and is now shorter or longer than it was."""
     c = node.container()
     source = oracle.source("a")
     d = daemon(node, drains=sinks.drains())
@@ -196,7 +196,7 @@ def test_F07_truncated_and_regrown_unseen(node, oracle, daemon, sinks, regrown):
 
 
 def test_F07_truncated_and_regrown_while_the_drains_are_down(node, oracle, daemon, sinks, tmp_path):
-    """Their cursors have gone back to what is confirmed. What they find there is another file's middle."""
+    """Their cursors have gone back to the confirmed position. The bytes that they find there are in the middle of another file."""
     clock = Clock(tmp_path)
     c = node.container()
     d = daemon(node, drains=sinks.drains(), env=clock.env)
@@ -221,7 +221,7 @@ def test_F07_truncated_and_regrown_while_the_drains_are_down(node, oracle, daemo
 
 @pytest.mark.parametrize("lines", [5, 1000])
 def test_F08_hole_after_truncate(node, oracle, daemon, sinks, lines):
-    """A writer that does not append goes on at its old offset: there are NULs before it, or a hole that reads like them."""
+    """A writer without O_APPEND continues at its old offset: before it there are NULs, or a hole that reads as NULs."""
     c = node.container(append=False)
     source = oracle.source("a")
     d = daemon(node, drains=sinks.drains())
@@ -238,7 +238,7 @@ def test_F08_hole_after_truncate(node, oracle, daemon, sinks, lines):
 
 @pytest.mark.parametrize("how", ["retarget", "new link", "docker"])
 def test_F10_thirty_restarts(node, oracle, daemon, sinks, how):
-    """Every 10 ms another <n>.log, and the link led there. The rest of each is read all the same."""
+    """Every 10 ms a new <n>.log to which the link points. The rest of each file is read all the same."""
     docker = how == "docker"
     c = node.container(format="docker" if docker else "cri", two_hops=docker)
     daemon(node, drains=sinks.drains())
@@ -247,12 +247,12 @@ def test_F10_thirty_restarts(node, oracle, daemon, sinks, how):
         for _ in range(30):
             assert pacer.due(1)
             c.restart(retarget=how == "retarget")
-    sinks.exact(foreign=None)  # a run of which only the link was seen may have had lines, for all that is known
+    sinks.exact(foreign=None)  # a run of which only the link was seen may have had lines
     assert c.restarts == 30
 
 
 def test_F11_deleted_with_unread_bytes(node, oracle, daemon, tmp_path, syslog_tcp, http):
-    """Pod, files and links are deleted while slow drains have most of them before them."""
+    """Pod, files and links are deleted while slow drains still have to read most of them."""
     clock = Clock(tmp_path)
     tcp, slow = syslog_tcp(mode=peer.Mode(bytes_per_s=100000), rcvbuf=65536), [True]
     web = http(lambda request: http_peer.Answer(delay=2 if slow else 0))
@@ -278,6 +278,6 @@ def test_F11_deleted_with_unread_bytes(node, oracle, daemon, tmp_path, syslog_tc
     assert lost_bytes(d) == 0
 
     def let_go():
-        clock.step(mono=1)  # nothing may come back for a minute before it is over
+        clock.step(mono=1)  # nothing may be sent again for a minute before it is over
         return d.metric("logtrain_streams") == 0 and not held(d, node)
     wait_for(let_go, 20 * SLOW, "the deleted files to be let go")

@@ -1,5 +1,5 @@
-"""Rotated and compressed under every name that docker, logrotate and kubelet give: what is on the node is found again and read in
-order, and what cannot be read is named. Under READ_FROM=end: what the daemon knew before it was killed is read on."""
+"""Files rotated and compressed under every naming scheme of docker, logrotate and kubelet: they are found again and read in
+order, and files that cannot be read are logged. Under READ_FROM=end: what the daemon knew before it was killed is read on."""
 
 import bz2
 import gzip
@@ -22,7 +22,7 @@ FORMS = {
 
 
 class Logrotate:
-    """A plain file in the log path, and what logrotate does to it."""
+    """A plain file in the log path, and what logrotate does with it."""
 
     def __init__(self, node, form="number", compress=False, delay=False, copytruncate=False, name="app.log"):
         self.live = node.containers / name
@@ -93,7 +93,7 @@ def test_L07_logrotate_while_down(node, oracle, daemon, http, form, compress, ho
     log = Logrotate(node, form, compress != "plain", compress == "delaycompress", how == "copytruncate")
     log.write(oracle.source("before").take(50))
     log.rotate()
-    oracle.sources.pop("before")  # it was there before the daemon
+    oracle.sources.pop("before")  # it existed before the daemon started
     d = begin(oracle, daemon, node, peer, log)
     for rotations in (1, 3):
         d.kill()
@@ -123,7 +123,7 @@ def test_L07_docker_compresses_while_down(node, oracle, daemon, http, rotations)
 @pytest.mark.parametrize("rotations", [1, 3])
 @pytest.mark.parametrize("kind", ["docker", "kubelet", *FORMS])
 def test_L07_compressed_between_two_looks(node, oracle, daemon, http, kind, rotations):
-    """The daemon is stopped meanwhile. What it has not seen of them is in compressed files alone."""
+    """The daemon is stopped meanwhile. Lines that it has not seen are only in compressed files."""
     peer = http()
     if kind == "docker":
         log = node.container(format="docker", two_hops=True)
@@ -147,7 +147,7 @@ def test_L07_compressed_between_two_looks(node, oracle, daemon, http, kind, rota
 
 @pytest.mark.parametrize("docker", [True, False], ids=["docker", "kubelet"])
 def test_L07_more_files_than_descriptors(node, oracle, daemon, http, docker):
-    """A file that is closed for want of descriptors is renamed and compressed, again and again, while its drain takes nothing."""
+    """A file that was closed to free descriptors is renamed and compressed, again and again, while its drain takes nothing."""
     peer = http()
     options = {"format": "docker", "two_hops": True} if docker else {"max_files": 20}
     pods = [node.container(f"pod{i}", **options) for i in range(80)]
@@ -186,7 +186,7 @@ def test_L07_what_cannot_be_read_is_named(node, oracle, daemon, http, end, down)
     away = log.rotate()
     if not down:
         log.write(oracle.source("lost").take(200))
-        away = log.rotate()  # never seen by its name
+        away = log.rotate()  # never seen under its name
     away.with_name(away.name + end).write_bytes(PACK[end](away.read_bytes()))
     size = away.stat().st_size
     away.unlink()
@@ -203,8 +203,8 @@ def test_L07_what_cannot_be_read_is_named(node, oracle, daemon, http, end, down)
 
 @pytest.mark.parametrize("known_bytes", ["banner", "more"])
 def test_L07_siblings_that_begin_alike(node, oracle, daemon, http, known_bytes):
-    """Each file begins with the same 1,200 bytes. Where nothing else tells them apart both may be it: nothing is lost then, and it
-    is said that lines may come twice."""
+    """All files begin with the same 1,200 bytes. Where nothing else distinguishes them, both candidates are read: nothing is
+    lost, and the log says that lines may arrive twice."""
     banner = b"this program starts, as it always does\n" * 30
     peer = http()
     log = Logrotate(node, compress=True)

@@ -1,4 +1,5 @@
-"""Files and directories that cannot be read: counted, said, their bytes lag, and it all goes on by itself when they can be."""
+"""Files and directories that cannot be read: counted and logged, their bytes are lag, and reading resumes by itself when they
+become readable."""
 
 import contextlib
 import os
@@ -9,13 +10,13 @@ from lib.preload import Files
 from lib.wait import wait_for
 
 END = {"READ_FROM": "end"}
-# Root without the right to pass over a file's mode.
+# Root without the capability to ignore file modes.
 NO_OVERRIDE = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 
 
 @contextlib.contextmanager
 def unreadable():
-    """What is made meanwhile nobody may read."""
+    """Files created meanwhile are readable by nobody."""
     old = os.umask(0o777)
     try:
         yield
@@ -44,7 +45,7 @@ def lag(d):
 @pytest.mark.parametrize("kind", ["cri", "docker", "plain"])
 @pytest.mark.parametrize("when", ["at start", "while running"])
 def test_L14_mode(node, oracle, daemon, http, kind, when):
-    """Its lines since the start are lag, though it was never open; they come when the mode is put right."""
+    """Its lines since the start are lag, although it was never open; they arrive when the mode is fixed."""
     peer = http()
     good = node.container("good")
 
@@ -93,7 +94,7 @@ def test_L14_two_workers_count_a_file_once(node, oracle, daemon, http):
     wait_said(d, 3)
     pods[0].live.chmod(0o640)
     wait_said(d, 2)
-    pods[1].pod.delete()  # what is gone is unreadable no more
+    pods[1].pod.delete()  # a deleted file is not unreadable
     wait_said(d, 1)
     pods[2].live.chmod(0o640)
     wait_said(d, 0)

@@ -1,4 +1,4 @@
-"""The main way of a line, without faults: from container files through a rotation and a restart to every kind of receiver."""
+"""The normal path of a line, without faults: from container files through a rotation and a restart to every kind of receiver."""
 
 import pytest
 from lib.node import Writer
@@ -84,7 +84,7 @@ def test_nginx_in_front(node, oracle, daemon, nginx, http, certs):
 
 
 def test_credentials_show_nowhere(node, oracle, daemon, http):
-    """X05: here while all is well; every test that uses daemon.secret() asks again when it stops."""
+    """X05: here without faults; every test that uses daemon.secret() checks it again when the daemon stops."""
     web = http()
     d = daemon(node, routes=True)
     d.set_routes([("*", web.url("batch=ndjson", userinfo=f"user:{d.secret()}"))])

@@ -1,5 +1,5 @@
-"""The harness tests itself: the oracle notices every kind of fault, the simulated node does what kubelet does, and the
-daemon's runner sees through a stand-in that lies. See test_harness_peers.py for the receivers."""
+"""Tests of the harness: the oracle notices every kind of fault, the simulated node does what kubelet does, and the daemon's
+runner notices a broken stand-in. Receivers: see test_harness_peers.py."""
 
 import gzip
 import json
@@ -62,7 +62,7 @@ def test_messages_have_about_the_size_asked_for_and_parse(size):
     ([0, 1, 2, 3, 1, 2, 1, 2, 3, 4, 5, 6, 7, 8, 9], 0, 5, 0),     # one in another
     ([0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9], 0, 1, 0),                 # one line again
     ([0, 2, 1, 3, 4, 5, 6, 7, 8, 9], 0, 0, 2),                    # two swapped
-    ([0, 1, 2, 3, 4, 1, 5, 6, 7, 8, 9], 0, 1, 1),                 # an old line out of the blue
+    ([0, 1, 2, 3, 4, 1, 5, 6, 7, 8, 9], 0, 1, 1),                 # an old line, repeated alone
     ([0, 1, 2, 3, 4, 1, 3, 4, 5, 6, 7, 8, 9], 0, 3, 1),           # a rewind with a hole
     ([0, 1, 3, 4, 0, 1, 3, 4, 5, 6, 7, 8, 9], 1, 4, 0),           # a rewind over a line that was lost
 ])
@@ -79,13 +79,13 @@ def test_oracle_counts(seqs, lost, dup, reorder):
 
 
 @pytest.mark.parametrize("seqs,gone,reorder", [
-    ([0, 1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3, 4}, 0),        # what a rewind would have led back over is gone
-    ([0, 1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3}, 1),           # not all of it
+    ([0, 1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3, 4}, 0),        # lines that the rewind would have repeated are gone
+    ([0, 1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3}, 1),           # not all of them
     ([0, 1, 2, 3, 4, 1, 2, 5, 6, 7, 8, 9], {4}, 1),
-    ([0, 1, 2, 3, 4, 1, 2, 7, 8, 9], {3, 4}, 0),              # and what came next as well
-    ([0, 1, 2, 3, 4, 1, 4, 5, 6, 7, 8, 9], {2, 3}, 0),        # in the middle of it
-    ([0, 1, 3, 4, 1, 5, 6, 7, 8, 9], {3, 4}, 0),              # behind one that never came
-    ([0, 1, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3, 4}, 1),           # ... and that comes after a later one
+    ([0, 1, 2, 3, 4, 1, 2, 7, 8, 9], {3, 4}, 0),              # and the next line too
+    ([0, 1, 2, 3, 4, 1, 4, 5, 6, 7, 8, 9], {2, 3}, 0),        # in the middle of the rewind
+    ([0, 1, 3, 4, 1, 5, 6, 7, 8, 9], {3, 4}, 0),              # behind a line that never came
+    ([0, 1, 3, 4, 1, 2, 5, 6, 7, 8, 9], {3, 4}, 1),           # ... and one that comes after a later line
 ])
 def test_oracle_takes_a_rewind_over_what_is_gone(seqs, gone, reorder):
     oracle = Oracle()
@@ -285,7 +285,7 @@ def standin(monkeypatch, daemon):
 
 
 def forward(standin, node, oracle, syslog_tcp, http, bug=None):
-    """Forwards through a rotation and a restart; the daemon and both receivers."""
+    """Forwards across a rotation and a restart; returns the daemon and both receivers."""
     tcp, web = syslog_tcp(), http()
     c = node.container(max_files=100)
     source = oracle.source("a")

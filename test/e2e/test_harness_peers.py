@@ -1,4 +1,4 @@
-"""The harness tests itself: the receivers misbehave as told, and the real ones understand what we say."""
+"""Tests of the harness: the receivers misbehave as they are told, and the real receivers understand our messages."""
 
 import gzip
 import select
@@ -19,7 +19,7 @@ def dial(p, tls=None):
 
 
 def ending(sock):
-    """How the other side ended: "reset" or "fin"."""
+    """How the other side closed: "reset" or "fin"."""
     try:
         while sock.recv(65536):
             pass
@@ -264,7 +264,7 @@ def test_http_cuts(http):
             post(p, body)
     start = time.monotonic()
     assert post(p, body)[0] == 200 and time.monotonic() - start >= 0.1
-    assert p.count() == 5  # the receiver had them all; what it answered is another matter
+    assert p.count() == 5  # the receiver has got them all; its answer is another matter
 
 
 def test_http_endless_never_and_reset_in_the_request(http):

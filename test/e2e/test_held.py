@@ -1,4 +1,4 @@
-"""Deleted files that are held for slow drains: the budget, what it costs and whom, and how everybody learns of it. Rows of
+"""Deleted files that are pinned for slow drains: the budget, whose lines it costs, and how that is reported. Rows of
 docs/faults.md#files and #state."""
 
 import re
@@ -21,18 +21,18 @@ def lost(d, **labels):
 
 
 def wait_rotated(d, c):
-    """The last rotation is known: the new file is open."""
+    """Waits until the daemon knows the last rotation: it has opened the new file."""
     wait_for(lambda: str(c.live) in d.fds(), 20 * SLOW, "the live file to be opened")
 
 
 def settled(d, peer, n):
-    """<peer> has <n> lines, and that is known. Before they are read there is no lag either."""
+    """Waits until <peer> has <n> lines and the daemon knows it. Before lines are read they are not lag."""
     wait_for(lambda: peer.count() == n, 20 * SLOW, lambda: f"{n} lines; {peer.count()} are there")
     d.wait_confirmed(peer.port)
 
 
 def declared(report):
-    """Bytes that the gap records in <report> speak of."""
+    """The number of bytes that the gap records in <report> declare."""
     return sum(int(GAP.search(m)[1]) for m in report.foreign)
 
 
@@ -47,7 +47,7 @@ def test_F02_twenty_rotations_within_the_budget(node, oracle, daemon, http):
     for _ in range(20):
         c.write(source.take(50))
         c.rotate(reopen_delay=0)
-        wait_rotated(d, c)  # kubelet looks every 10 s; what is rotated twice between two looks is in a .gz
+        wait_rotated(d, c)  # kubelet checks every 10 s; a file rotated twice between two checks is in a .gz
     c.write(source.take(50))
     wait_for(lambda: d.metric("logtrain_held_bytes") > 10 * 50 * 500, 20 * SLOW, "the deleted files to be held")
     web.resume()
@@ -57,7 +57,7 @@ def test_F02_twenty_rotations_within_the_budget(node, oracle, daemon, http):
 
 
 def test_F02_twenty_rotations_over_the_budget(node, oracle, daemon, http):
-    """Exactly what was evicted is lost: the oldest, and the drain is told where and when."""
+    """Exactly the evicted files are lost, the oldest ones, and the drain is told where and when."""
     web = http()
     c = node.container("web-0", max_files=5)
     source = oracle.source("a", size=500)
@@ -79,19 +79,19 @@ def test_F02_twenty_rotations_over_the_budget(node, oracle, daemon, http):
     wait_for(lambda: lost(d, reason="evicted") == sum(sizes[:evicted()]) - read, 20 * SLOW,
              lambda: f"the oldest to be lost, to the byte: {lost(d)}, {sizes}")
     web.resume()
-    gone = 50 * evicted()  # the first file had ten more, which were delivered
+    gone = 50 * evicted()  # the first file had ten more lines, which were delivered
     wait_for(lambda: oracle.progress(web).distinct() == source.written - gone, 60 * SLOW, "the rest")
     d.wait_confirmed(web.port)
     report = oracle.check(web.messages()).assert_exact(lost=gone, foreign=None)
     assert report.lost_ranges["a"] == [(10, 9 + gone)], "not the oldest"
     assert declared(report) == lost(d)
-    assert all(GAP.search(m)[2] for m in report.foreign)  # a batch that was tried meanwhile has one of its own
+    assert all(GAP.search(m)[2] for m in report.foreign)  # a batch in flight meanwhile has a gap record of its own
     assert d.metric("logtrain_drain_gap_records_total") == len(report.foreign) >= 1
     assert d.metric("logtrain_packets_sent_total") == source.written - gone
 
 
 def test_S14_only_the_offending_drain_pays(node, oracle, daemon, http):
-    """One drain is dead, the other one well; and a quiet stream keeps its place."""
+    """One drain is dead, the other healthy; and a quiet stream keeps its position."""
     well, dead = http(), http()
     noisy, quiet = node.container("noisy-0", max_files=3), node.container("quiet-0", max_files=3)
     a, b = oracle.source("a", size=500), oracle.source("b", size=500)
@@ -102,9 +102,9 @@ def test_S14_only_the_offending_drain_pays(node, oracle, daemon, http):
         settled(d, peer, 20)
     dead.refuse("reset")
     progress = oracle.progress(well)
-    for i in range(20):  # compressed, 18 deleted files are twice what one stream may hold
+    for i in range(20):  # compressed, 18 deleted files are twice the share of one stream
         noisy.write(a.take(50))
-        wait_for(progress.complete, 20 * SLOW, progress.text)  # it is well: kubelet gives it 10 s
+        wait_for(progress.complete, 20 * SLOW, progress.text)  # this drain is healthy: kubelet gives it 10 s
         noisy.rotate(reopen_delay=0)
         wait_rotated(d, noisy)
         if i < 4:
@@ -126,7 +126,7 @@ def test_S14_only_the_offending_drain_pays(node, oracle, daemon, http):
 
 @pytest.mark.parametrize("routed", [True, False])
 def test_F12_deleted_with_unread_bytes_and_killed(node, oracle, daemon, http, routed):
-    """Nothing is left of the pod after the restart: its drain learns how much it missed, or at least the log says so."""
+    """Nothing is left of the pod after the restart: its drain is told how much it missed, or at least the log says so."""
     web = http()
     c = node.container("short-0")
     d = daemon(node, routes=[("*", web_url(web))])
@@ -148,7 +148,7 @@ def test_F12_deleted_with_unread_bytes_and_killed(node, oracle, daemon, http, ro
         d.set_routes([("other", web_url(web))])
     d.start()
     named = rf"error .*gone since the last run.*pod=short-0 .*lost_bytes_at_least={unread}\b"
-    wait_for(lambda: d.log_lines(named), 20 * SLOW, "the loss to be named")  # that is after "ready"
+    wait_for(lambda: d.log_lines(named), 20 * SLOW, "the loss to be named")  # this is after "ready"
     assert len(d.log_lines(named)) == 1
     if not routed:
         return
@@ -164,7 +164,7 @@ def test_F12_deleted_with_unread_bytes_and_killed(node, oracle, daemon, http, ro
 
 
 def test_F13_pod_of_a_moment(node, oracle, daemon, http):
-    """A pod of 200 ms: its file is gone before anybody could have asked an API."""
+    """A pod of 200 ms: its file is gone before the API could be asked about it."""
     web = http()
     d = daemon(node, drains=[("*", web_url(web))])
     c = node.container("moment-7d4b9c6f5-x2x1z")
@@ -176,7 +176,7 @@ def test_F13_pod_of_a_moment(node, oracle, daemon, http):
 
 
 def test_S15_reload_and_upgrade_keep_all_cursors(node, oracle, daemon, http):
-    """1,000 cursors: the routes are read again in another order, the daemon is replaced; none is lost, none begins anew."""
+    """1,000 cursors: the routes are read again in another order, then the daemon is replaced; none is lost and none starts anew."""
     web = http()
     containers = [node.container(f"web-{i}") for i in range(100)]
     routes = [("*", web_url(web))] + [("*", f"null://{i}") for i in range(9)]
@@ -201,7 +201,7 @@ def test_S15_reload_and_upgrade_keep_all_cursors(node, oracle, daemon, http):
 
 
 def test_F24_one_noisy_among_many_quiet(node, oracle, daemon, http):
-    """2,000 files on one drain: every quiet line is there while most of the noisy one's backlog is not."""
+    """2,000 files for one drain: every quiet line arrives while most of the noisy stream's backlog is still waiting."""
     web = http(lambda request: http_peer.Answer(delay=0.02))
     noisy = node.container("noisy-0")
     quiet = [node.container(f"quiet-{i}") for i in range(1999)]

@@ -1,8 +1,6 @@
-"""What an HTTP receiver's answers do: when to come back, what to halve, what to pass over, what to hold (D10 to D15).
-
-A line counts as received when the answer to its request was a 2xx; so `exact` means that whatever was refused came again,
-and that nothing that was taken came twice.
-"""
+"""How an HTTP receiver's answers are handled: when to retry, what to halve, what to skip, when to suspend (D10 to D15). A line
+counts as received when its request was answered with 2xx. So `exact` means that every refused line was sent again, and that no
+accepted line was sent twice."""
 
 import email.utils
 import re
@@ -20,7 +18,7 @@ TEN_YEARS = 315360000
 
 
 def state(d):
-    """The one drain of a daemon, as /drains shows it."""
+    """The only drain of a daemon, as /drains shows it."""
     (drain,) = wait_for(d.drains, 10, "the drain")
     return drain
 
@@ -44,7 +42,7 @@ def http_date(seconds):
     (429, lambda: http_date(-60), 1, 2.5),
 ], ids=["seconds", "503", "zero", "date", "past"])
 def test_D10_retry_after_is_honoured(node, oracle, daemon, http, status, after, least, most):
-    def answer(_):  # a date is one of the moment of the answer
+    def answer(_):  # a date is relative to the moment of the answer
         return None if web.requests else Answer(status, {"Retry-After": after() if callable(after) else after})
 
     web = http(answers=answer)
@@ -76,7 +74,7 @@ def test_D10_garbage_is_as_if_it_were_not_there(node, oracle, daemon, http, afte
 
 
 def test_D10_no_other_request_meanwhile(node, oracle, daemon, http):
-    """Forty connections, many pods: all keep still. A record that is refused on its own at that time does not shorten it."""
+    """Forty connections, many pods: none sends anything. A record that is refused alone at that time does not shorten the pause."""
     def answer(request):
         if not limited and len(web.requests) > 30 and "a" in streams_in(request):
             limited.append(time.monotonic())
@@ -87,7 +85,7 @@ def test_D10_no_other_request_meanwhile(node, oracle, daemon, http):
         return Answer(200, delay=0.005)
 
     def when_refused():
-        """So that a refusal is on its way when the pause begins."""
+        """Makes sure that a refusal is on its way when the pause begins."""
         wait_for(lambda: refused, 60 * SLOW, "a record to be refused")
         limited[0] = time.monotonic()
         yield b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 8\r\nContent-Length: 0\r\n\r\n"
@@ -109,7 +107,7 @@ def test_D10_no_other_request_meanwhile(node, oracle, daemon, http):
 
 @pytest.mark.parametrize("mode", ["batch=array&linger=20ms", ""], ids=["array", "record"])
 def test_D11_error_storm(node, oracle, daemon, http, mode):
-    """Three in ten succeed: everything arrives, and what was taken is not sent again."""
+    """Three in ten requests succeed: everything arrives, and accepted lines are not sent again."""
     pattern = [500, 502, None, 504, 408, 500, None, 503, None, 500] * 2
     web = http(answers=lambda _: pattern.pop() if pattern else None)
     d = daemon(node, routes=[("*", web.url(mode))])
@@ -133,7 +131,7 @@ def test_D12_learned_limit_is_kept(node, oracle, daemon, http, batch):
     refused = [len(r.body) for r in web.requests if r.answer.status == 413]
     assert 1 <= len(refused) <= 3
     learned, count = min(refused) // 2, len(web.requests)
-    c.write(b"x" * 3 * limit)  # a single one over the limit, counted and passed over...
+    c.write(b"x" * 3 * limit)  # a single line over the limit, counted and skipped...
     c.write(source.take(2000))
     oracle.wait_complete(web, 30).assert_exact()
     assert counter(d, "rejected") == counter(d, "too_large") == 1
@@ -141,7 +139,7 @@ def test_D12_learned_limit_is_kept(node, oracle, daemon, http, batch):
     assert f"file={c.live}" in line and "413" in line and "xxx" not in line
     before = web.statuses().count(413)
     began = time.monotonic()
-    c.write(source.take(5000))  # ... without a change to what was learned; full batches do not linger
+    c.write(source.take(5000))  # ... without changing the learned limit; full batches do not linger
     oracle.wait_complete(web, 30).assert_exact()
     assert time.monotonic() - began < 60 * SLOW
     assert web.statuses().count(413) == before == len(refused) + 1
@@ -158,7 +156,7 @@ def test_D12_halved_down_to_one_line(node, oracle, daemon, http):
 
 
 def test_D12_by_nginx(node, oracle, daemon, http, nginx, certs):
-    """A proxy that answers before it has read the body."""
+    """A proxy that answers before it has read the whole body."""
     web = http()
     proxy = nginx(web, body_max="64k")
     d = daemon(node, routes=[("*", proxy.url("batch=ndjson&ca=" + certs.option()))])
@@ -205,7 +203,7 @@ def test_D13_poison_in_a_large_batch(node, oracle, daemon, http, status, place):
 
 
 def test_D13_poison_among_many_streams(node, oracle, daemon, http):
-    """In the default mode a poison line holds up nobody but itself."""
+    """In the default mode a bad line delays only itself."""
     web = http(answers=poison(POISON))
     d = daemon(node, routes=[("*", web.url())])
     pods = [node.container(f"web-{i}") for i in range(4)]
@@ -219,8 +217,8 @@ def test_D13_poison_among_many_streams(node, oracle, daemon, http):
 
 
 def test_L15_the_file_of_the_first_record_is_named(node, oracle, daemon, http):
-    """The first record of all, and the first behind a rotation: the file is there, and it is that one. (Nothing was taken before
-    the first one: what is behind it is tried, and comes again.)"""
+    """The very first record, and the first one after a rotation: the log names the right file, which exists. (Nothing was
+    accepted before the first one: the records behind it are tried and then sent again.)"""
     web = http(answers=poison(POISON))
     d = daemon(node, routes=[("*", web.url())])
     c, source = node.container("web-0"), oracle.source("a")
@@ -244,7 +242,8 @@ def held(d):
                                              ("syslog+http", ""), ("gelf+http", ""), ("es+http", "")])
 @pytest.mark.parametrize("status", [400, 422, 413])
 def test_L09_a_receiver_that_refuses_everything(node, oracle, daemon, http, scheme, options, status):
-    """It is another one than the URL should name: nothing is passed over, all is held, and said. Put right, it gets all."""
+    """It is not the receiver that the URL should name: nothing is skipped, the drain is suspended, and this is logged. After a
+    correction everything arrives."""
     web = http(default=status)
     d = daemon(node, routes=[("*", web.url(options).replace("http", scheme, 1))])
     c, source = node.container("web-0"), oracle.source("a")
@@ -257,7 +256,7 @@ def test_L09_a_receiver_that_refuses_everything(node, oracle, daemon, http, sche
     assert d.metric("logtrain_drain_state", state="held") == 1
     assert len(d.log_lines(" error .*drain suspended")) == 1
     if scheme in ("es+http", "gelf+http"):
-        return  # what these say when they are well is not this receiver's
+        return  # their normal answer is not that of this receiver
     web.default = 200
     oracle.wait_complete(web, 120 * SLOW)
     wait_for(lambda: d.drains()[0]["state"] == "open", 60 * SLOW, "the drain to recover")
@@ -265,7 +264,7 @@ def test_L09_a_receiver_that_refuses_everything(node, oracle, daemon, http, sche
 
 
 def test_L09_a_restart_forgets_that_it_took_something_and_loses_nothing(node, oracle, daemon, http):
-    """The receiver is changed while the daemon is down; and the first line after the start is bad."""
+    """The receiver is replaced while the daemon is down, and the first line after the start is a bad one."""
     web = http()
     c, source = node.container("web-0"), oracle.source("a")
     d = daemon(node, routes=[("*", web.url())], wait=False)
@@ -302,7 +301,7 @@ def test_L09_the_first_line_ever_is_bad(node, oracle, daemon, http, options):
 
 
 def test_L09_a_receiver_that_turns_bad(node, oracle, daemon, http):
-    """After successes: not more than REFUSED_RUN lines are passed over, each counted, logged and told; the rest is held."""
+    """After successes: at most REFUSED_RUN lines are skipped, each counted, logged and reported to the drain; the rest waits."""
     web = http()
     c, source = node.container("web-0"), oracle.source("a")
     d = daemon(node, routes=[("*", web.url())])

@@ -1,5 +1,5 @@
-"""HTTP receivers whose answers are broken (D16) or cut off (D17): the status line decides, what is read is bounded, and
-the next answer is never mistaken."""
+"""HTTP receivers whose answers are malformed (D16) or cut off (D17): the status line decides, the bytes read are bounded, and an
+answer is never taken for that of another request."""
 
 import gzip
 import socket
@@ -13,11 +13,11 @@ from lib.wait import wait_for
 NDJSON = "batch=ndjson&linger=20ms"
 OK = b"HTTP/1.1 200 OK\r\n"
 FALSE_END = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
-GONE_ON = 8 << 20  # a sender that stopped reading cannot have taken so much: its limit and the sockets' buffers are less
+GONE_ON = 8 << 20  # a sender that stopped reading cannot have received this much: its limit and the socket buffers are smaller
 
 
 class Counted:
-    """An iterable of bytes that knows how much of it was sent."""
+    """An iterable of bytes that counts how much of it was sent."""
 
     def __init__(self, pieces):
         self.pieces = pieces
@@ -40,7 +40,7 @@ def bomb():
     return OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
-# name: (what is sent, whether the connection then ends, whether the lines count as taken)
+# name: (what is sent, whether the connection then ends, whether the lines count as received)
 BROKEN = {
     "truncated body": (lambda: OK + b"Content-Length: 100\r\n\r\nshort", "fin", True),
     "truncated body, reset": (lambda: OK + b"Content-Length: 100\r\n\r\nshort", "reset", True),
@@ -70,7 +70,7 @@ BROKEN = {
 
 
 def three_slices(node, oracle, web):
-    """Lines at three times, so that there is a good answer between two broken ones."""
+    """Lines at three times, so that there is a good answer between two malformed ones."""
     c, source = node.container("web-0"), oracle.source("a")
     for _ in range(3):
         c.write(source.take(20))
@@ -80,7 +80,7 @@ def three_slices(node, oracle, web):
 @pytest.mark.parametrize("name", BROKEN)
 def test_D16_broken_answer(node, oracle, daemon, http, name):
     what, how, counts = BROKEN[name]
-    prepared, sent = [what(), what()], []  # now, for a bomb takes its time
+    prepared, sent = [what(), what()], []  # counted here, because decompressing takes time
 
     def answer(_):
         if len(web.requests) not in (0, 2):
@@ -95,7 +95,7 @@ def test_D16_broken_answer(node, oracle, daemon, http, name):
     assert len(sent) == 2
     assert all(s.sent < GONE_ON for s in sent if isinstance(s, Counted)), [s.sent for s in sent]
     (drain,) = d.drains()
-    retries = drain["counters"]["retries"]  # curl itself tries again when a kept-alive connection ends without a word
+    retries = drain["counters"]["retries"]  # curl itself retries when a kept-alive connection closes without an answer
     assert retries == 0 if counts else 1 <= retries <= 2
     assert drain["counters"]["rejected"] == 0
     if not SANITIZED:
@@ -103,7 +103,7 @@ def test_D16_broken_answer(node, oracle, daemon, http, name):
 
 
 def test_D16_body_that_ends_with_the_connection(node, oracle, daemon, http):
-    """HTTP/1.0: no length, the end is the end of the connection; and Connection: close is obeyed."""
+    """HTTP/1.0 without a length: the body ends with the connection. Connection: close is honoured."""
     plain = Answer(raw=b"HTTP/1.0 200 OK\r\n\r\nthanks", cut="after", how="fin")
     closing = Answer(200, {"Connection": "close"}, cut="after", how="fin")
     web = http(answers=[plain, closing, plain, closing])
@@ -113,7 +113,7 @@ def test_D16_body_that_ends_with_the_connection(node, oracle, daemon, http):
 
 
 def test_D16_unasked_words_are_not_an_answer(node, oracle, daemon, http):
-    """Answers to questions nobody asked, long after the real one: they must not be taken for that to the next request."""
+    """Unrequested answers, long after the real one: they must not be taken for the answer to the next request."""
     web = http()
     d = daemon(node, routes=[("*", web.url(NDJSON + "&connections=1"))])
     c, source = node.container("web-0"), oracle.source("a")
@@ -131,8 +131,8 @@ def test_D16_unasked_words_are_not_an_answer(node, oracle, daemon, http):
 @pytest.mark.parametrize("how", ["reset", "fin"])
 @pytest.mark.parametrize("cut, dup", [("before", True), ("body", False), ("after", False)])
 def test_D17_cut_after_the_verdict(node, oracle, daemon, http, how, cut, dup):
-    """The receiver has taken the lines and the connection ends before, in, or after its answer: at most that one batch
-    comes twice."""
+    """The receiver has accepted the lines, and the connection ends before, in or after its answer: at most that one batch arrives
+    twice."""
     def answer(request):
         n = len(web.requests)
         if n % 4 == 1 and n < 14:
@@ -153,7 +153,7 @@ def test_D17_cut_after_the_verdict(node, oracle, daemon, http, how, cut, dup):
 
 
 def test_D17_kill_of_the_receiver_between_batches(node, oracle, daemon, http):
-    """Kept-alive connections that are found dead when the next request goes out cost nothing but a new one."""
+    """A kept-alive connection that turns out to be dead at the next request only costs a new connection."""
     web = http()
     d = daemon(node, routes=[("*", web.url(NDJSON))])
     c, source = node.container("web-0"), oracle.source("a")

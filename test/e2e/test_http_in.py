@@ -1,5 +1,5 @@
-"""The HTTP inputs: /events and /syslog, from curl, and from the daemon's own drains. What was answered 200 arrives; what was
-refused has left nothing."""
+"""The HTTP inputs /events and /syslog, used by curl and by the daemon's own drains. Records of a request that was answered 200
+arrive; of a refused request nothing is kept."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ def ndjson(packets):
 
 
 def curl(d, path, body, *options):
-    """(status, answer) of a POST with curl."""
+    """A POST with curl: (status, answer)."""
     done = subprocess.run(["curl", "-sS", "-m", "60", "-w", "\n%{http_code}", *options, "--data-binary", "@-",
                            f"http://127.0.0.1:{d.port}{path}"], input=body, capture_output=True, timeout=90, check=True)
     text, _, status = done.stdout.rpartition(b"\n")
@@ -35,7 +35,7 @@ def received(web):
 
 @pytest.fixture
 def heard(daemon, http):
-    """heard(env=…): a daemon with the inputs on, and the receiver that all its lines go to."""
+    """heard(env=…): a daemon with the inputs, and the receiver of all its lines."""
     def start(env=None, **options):
         web = http(**options)
         return daemon(routes=[("*", web.url("batch=ndjson&sd=true"))], env={**ON, **(env or {})}), web
@@ -115,7 +115,7 @@ def test_N07_bodies_that_are_too_much(heard, oracle):
 
 
 def test_T10_a_request_behind_a_bare_lf_is_not_delivered(heard, oracle):
-    """A proxy that ends a head at CR LF CR LF only passes all of it on as one request."""
+    """A proxy that ends a head only at CR LF CR LF would forward both as one request."""
     d, web = heard()
     hidden = ndjson([packet("hidden")])
     post = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(hidden), hidden)
@@ -156,10 +156,10 @@ def test_a_token_file_that_is_missing_refuses_to_start(daemon, tmp_path):
     d.process = None
 
 
-# --- back-pressure, and clients that are bad -----------------------------------------------------------------------------
+# --- backpressure, and bad clients -----------------------------------------------------------------------------------
 
 def test_N05_full_journals_answer_503_and_lose_nothing(heard, oracle):
-    """With the drain away, requests are taken up to the share of the hostname, and then refused whole."""
+    """While the drain is away, requests are accepted up to the hostname's share, and then refused as a whole."""
     d, web = heard(env={"JOURNAL_HOST_BYTES_MAX": "4m", "MAX_LINE": "64k"})
     web.refuse()
     source, refused, taken = oracle.source("s", 1000), 0, 0

@@ -1,5 +1,5 @@
-"""HTTP drains as they are meant to be used: one object per request, NDJSON, arrays, gzip, TLS, credentials, and nginx in
-front. Many connections, and still every stream in order."""
+"""HTTP drains in normal use: one object per request, NDJSON, arrays, gzip, TLS, credentials, and nginx in front. Many
+connections, and still every stream in order."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ def counters(d):
 
 
 def uneven(seed=7):
-    """answers=: good ones that take between 0 and 30 ms, so that requests overtake each other."""
+    """answers=: success after 0 to 30 ms, so that requests overtake each other."""
     def answer(request):
         return Answer(200, delay=(hash((seed, len(request.body), request.conn)) % 31) / 1000)
     return answer
@@ -71,7 +71,7 @@ def test_batches(node, oracle, daemon, http, batch, kind, compression):
 
 
 def test_linger_collects(node, oracle, daemon, http):
-    """Lines that trickle in within linger= go together; a full batch does not wait."""
+    """Lines that arrive one by one within linger= are sent together; a full batch does not wait."""
     web = http()
     daemon(node, routes=[("*", web.url("batch=ndjson&linger=1s"))])
     began = time.monotonic()
@@ -104,7 +104,7 @@ def test_bytes_that_are_no_text(node, daemon, http):
     assert records[1]["message"] == "snow \u2603 \u2028"
 
 
-# --- who we are, and who they are ------------------------------------------------------------------------------------
+# --- authentication of both sides ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("userinfo, plain", [("logs:{}", "logs:{}"), ("l%40gs:{}%3a%2f%c3%bc", "l@gs:{}:/ü"), (":{}", ":{}")])
 def test_userinfo_becomes_basic(node, oracle, daemon, http, userinfo, plain):
@@ -185,7 +185,7 @@ def test_https_with_ca(node, oracle, daemon, https, certs, options):
 @pytest.mark.parametrize("options", ["", "batch=ndjson&linger=10ms"], ids=["record", "ndjson"])
 @pytest.mark.parametrize("proxy_options", [{"per_connection": 5}, {"http2": True, "per_connection": 7}], ids=["http1", "http2"])
 def test_nginx_that_closes_kept_connections(node, oracle, daemon, http, nginx, certs, options, proxy_options):
-    """nginx ends each connection after a few requests, in the middle of everything: no line is lost or comes twice."""
+    """nginx ends each connection after a few requests: no line is lost or arrives twice."""
     web = http()
     proxy = nginx(web, **proxy_options)
     d = daemon(node, routes=[("*", proxy.url("&".join(filter(None, ["ca=" + certs.option(), options]))))])
@@ -210,14 +210,14 @@ def test_nginx_restarts(node, oracle, daemon, http, nginx, certs):
         wait_for(lambda: len(web.requests) > before + 5, 20 * SLOW, "lines again")
         writer.stop()
     report = oracle.wait_complete(web, 30)
-    report.assert_exact(dup_max=report.written)  # what nginx had passed on and not answered for
+    report.assert_exact(dup_max=report.written)  # requests that nginx had forwarded and not answered
 
 
-# --- what it costs ---------------------------------------------------------------------------------------------------
+# --- resources -------------------------------------------------------------------------------------------------------
 
 @pytest.mark.skipif(SANITIZED, reason="memory under a sanitizer says nothing")
 def test_fifty_gzip_drains_cost_little(node, oracle, daemon, http):
-    """zlib's state is shared: it would be 13 MB."""
+    """zlib's state is shared; separate states would take 13 MB."""
     web = http()
     d = daemon(node, routes=[("*", web.url("batch=ndjson&compression=gzip", path=f"/{i}")) for i in range(50)])
     node.container("web-0").write(oracle.source("a").take(300))
@@ -236,7 +236,7 @@ def test_idle_connections_are_kept_and_used_again(node, oracle, daemon, http):
     stays(lambda: web.open_connections(), 0.5, "the connection is kept")
 
 
-# --- D30: URLs that are none -----------------------------------------------------------------------------------------
+# --- D30: invalid URLs -----------------------------------------------------------------------------------------------
 
 BAD = ["http://", "http://:80/", "http://h:0/", "http://h:70000/", "http://h:port/", "htp://h/", "http://h:80:80/",
        "http://a@b#@c/", "http://h/%0d%0aX:1?batch=no", "http://[::1", "http://[fe80::1%25eth0]/", "http://h\\x/", "http://h/?batch=",

@@ -1,5 +1,5 @@
-"""HTTP drains whose network fails: refused, silent, reset in the middle of a request, slow (D01 to D04), and names that
-do not resolve as one would like (D23)."""
+"""HTTP drains with a failing network: refused, silent, reset in the middle of a request, slow (D01 to D04), and names that fail
+to resolve (D23)."""
 
 import contextlib
 import select
@@ -14,11 +14,11 @@ from lib.peer import Mode, NEVER_READ, NORMAL, ONE_BYTE, same_port
 from lib.wait import stays, wait_for
 
 NDJSON = "batch=ndjson&linger=20ms"
-HELD_UP_S = 9  # less than a name or a connect may take before it is given up
+HELD_UP_S = 9  # shorter than the time limit of a lookup or a connect
 
 
 def named(d, url):
-    """The drain of that URL, as /drains shows it; waits until it is there."""
+    """The drain with that URL, as /drains shows it; waits until it exists."""
     start = url.split("?")[0].rstrip("/") + "#"
     def find():
         return [r for r in d.drains() if r["name"].startswith(start)]
@@ -49,7 +49,7 @@ def test_D01_refused_then_up(node, oracle, daemon, http, https, certs, tls, opti
 
 
 def test_D01_backoff_is_jittered_and_capped(node, oracle, daemon, http):
-    """Twenty dead hosts are not tried all at once."""
+    """Twenty dead hosts are not all tried at the same time."""
     web = http()
     web.refuse()
     d = daemon(node, routes=[("*", web.url(host=f"127.0.1.{i}")) for i in range(1, 21)])
@@ -64,7 +64,7 @@ def test_D01_backoff_is_jittered_and_capped(node, oracle, daemon, http):
 # --- D02: accepts, never reads ---------------------------------------------------------------------------------------
 
 def test_D02_never_reads(node, oracle, daemon, http):
-    """The time limit ends it, what was sent is sent again, and memory stays where it was."""
+    """The time limit ends the request, its lines are sent again, and memory does not grow."""
     web = http(mode=NEVER_READ, rcvbuf=4096)
     d = daemon(node, routes=[("*", web.url(f"batch=ndjson&timeout={SILENCE_S}s"))])
     c, source = node.container("web-0"), oracle.source("a")
@@ -78,11 +78,11 @@ def test_D02_never_reads(node, oracle, daemon, http):
     oracle.wait_complete(web, 30 * SLOW).assert_exact()
 
 
-# --- D06: nobody there -----------------------------------------------------------------------------------------------
+# --- D06: no answer --------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_D06_blackhole(node, oracle, daemon, http, https, certs, tls):
-    """SYNs go unanswered. Each try ends with its time, and the next one is not confused by what is left of it."""
+    """SYNs are not answered. Each attempt ends at its time limit, and leftovers do not disturb the next one."""
     web = https() if tls else http()
     web.blackhole()
     d = daemon(node, routes=[("*", web.url(f"batch=ndjson&timeout={SILENCE_S}s&ca={certs.option()}", path=f"/{i}")) for i in range(8)])
@@ -107,8 +107,8 @@ def test_D06_stop_while_connecting(node, oracle, daemon, http):
 
 @pytest.mark.slow
 def test_D03_reset_at_every_byte(node, oracle, daemon, http):
-    """As many drains as a request has bytes: the connection that the n-th opens is reset after n bytes. Each then sends its
-    request whole: nothing lost, nothing twice, no half request."""
+    """One drain for each byte of a request: the connection of the n-th drain is reset after n bytes. Then each sends its request
+    as a whole: nothing lost, nothing twice, no partial request."""
     size = 440
     web = http(script=lambda index: Mode(reset_after=index) if index < size else NORMAL)
     daemon(node, routes=[("*", web.url(NDJSON, path=f"/{i}")) for i in range(size)])
@@ -128,7 +128,7 @@ def test_D03_reset_at_every_byte(node, oracle, daemon, http):
 # --- D04: one byte a second ------------------------------------------------------------------------------------------
 
 def test_D04_one_byte_a_second(node, oracle, daemon, http):
-    """It is that drain's trouble alone, and costs no CPU."""
+    """It affects that drain only, and costs no CPU."""
     slow, good = http(mode=ONE_BYTE, rcvbuf=4096), http()
     d = daemon(node, routes=[("*", slow.url("batch=ndjson&timeout=20s")), ("*", good.url(NDJSON))], env={"STOP_GRACE": "1s"})
     c, source = node.container("web-0"), oracle.source("a")
@@ -151,7 +151,7 @@ def resolving(node, daemon, dns, routes):
 
 @pytest.mark.parametrize("answer", ["nxdomain", "servfail", None, []], ids=["nxdomain", "servfail", "silence", "no address"])
 def test_D23_name_that_does_not_resolve(node, oracle, daemon, http, dns, answer):
-    """The drain says which host, and the drain beside it notices nothing."""
+    """The drain's error names the host, and another drain is not affected."""
     good = http()
     dns.set("logs.test", answer)
     d = resolving(node, daemon, dns, [("*", f"http://logs.test:{good.port}/x?{NDJSON}"), ("*", good.url(NDJSON))])
@@ -170,7 +170,7 @@ def test_D23_name_that_does_not_resolve(node, oracle, daemon, http, dns, answer)
 def test_D23_cname_loop_and_a_thousand_addresses(node, oracle, daemon, http, dns):
     web = http()
     dns.set("loop.test", "loop.test")
-    dns.set("many.test", ["127.0.0.1"] * 1000)  # over TCP: it does not fit into a datagram
+    dns.set("many.test", ["127.0.0.1"] * 1000)  # over TCP: the answer does not fit into a datagram
     d = resolving(node, daemon, dns, [("*", f"http://{n}.test:{web.port}/{n}?{NDJSON}") for n in ("loop", "many")])
     node.container("web-0").write(oracle.source("a").take(50))
     oracle.wait_complete(web, 20 * SLOW).assert_exact()
@@ -180,7 +180,7 @@ def test_D23_cname_loop_and_a_thousand_addresses(node, oracle, daemon, http, dns
 
 
 def test_D23_address_changes(node, oracle, daemon, dns, closing):
-    """The name leads elsewhere now: when the old receiver goes, the next connection goes there."""
+    """The name has a new address: when the old receiver goes away, the next connection goes to the new one."""
     first, second = same_port(lambda address, port: closing(Http(address=address, port=port)), "127.0.0.1", "127.0.0.2")
     dns.set("logs.test", ["127.0.0.1"])
     resolving(node, daemon, dns, [("*", f"http://logs.test:{first.port}/?{NDJSON}")])
@@ -196,7 +196,7 @@ def test_D23_address_changes(node, oracle, daemon, dns, closing):
 
 @contextlib.contextmanager
 def blackhole_v6(port):
-    """Nobody answers a SYN to [::1]:port."""
+    """A SYN to [::1]:port is not answered."""
     held = [socket.socket(socket.AF_INET6)]
     held[0].bind(("::1", port))
     held[0].listen(0)
@@ -233,7 +233,7 @@ def test_D23_dead_ipv6_beside_a_live_ipv4(node, oracle, daemon, http, dns):
 
 
 def test_D23_silent_servers_hold_up_nobody(node, oracle, daemon, http, dns):
-    """Two hundred names that are never answered, and one drain that works."""
+    """Two hundred names without an answer, and one drain that works."""
     web = http()
     for i in range(200):
         dns.set(f"dead{i}.test", None)

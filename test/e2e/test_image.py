@@ -1,4 +1,5 @@
-"""The container image, built as scripts/image does it: minutes, and packages from the network, so only when it is asked for."""
+"""The container image, built by scripts/image. It takes minutes and needs packages from the network, so it runs only when it is
+asked for."""
 
 import os
 import shutil

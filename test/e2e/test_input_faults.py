@@ -1,5 +1,5 @@
-"""docs/faults.md#inputs for the syslog inputs: senders that are slow, silent, too many or malformed, datagrams faster than they can be
-read, and no descriptors left. Who sends as he should notices nothing of it."""
+"""docs/faults.md#inputs for the syslog inputs: senders that are slow, silent, too many or malformed, datagrams faster than they
+can be read, and no free descriptors. Well-behaved senders are not affected."""
 
 import contextlib
 import re
@@ -23,13 +23,13 @@ def kind(request):
 
 
 def over(sock):
-    """The daemon has ended that connection."""
+    """Whether the daemon has ended that connection."""
     sock.settimeout(0.01)
     try:
         return sock.recv(1) == b""
     except (TimeoutError, ssl.SSLWantReadError):
         return False
-    except OSError:  # a reset, or TLS that ended in the middle
+    except OSError:  # a reset, or an incomplete TLS record
         return True
 
 
@@ -38,8 +38,8 @@ def open_one(d, kind, certs, source=None):
 
 
 def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslog_tcp, tmp_path, certs, kind):
-    """Nobody gets more than a minute for a first byte, a handshake, or the rest of a message; between messages one may be
-    silent for as long as he likes."""
+    """A first byte, a handshake, or the rest of a message must come within a minute; between messages a sender may be silent for
+    any time."""
     clock, peer, slow_s = Clock(tmp_path), syslog_tcp(), limits()["INPUT_SLOW_MS"] / 1000
     d = Heard(daemon, [("*", peer.url())], tmp_path, **tls_settings(certs), **clock.env)
     with contextlib.ExitStack() as stack:
@@ -61,10 +61,10 @@ def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslo
         wait_for(lambda: d.metric("logtrain_input_connections", kind) == 41, 20 * SLOW, "all to be there")
         clock.step(mono=slow_s - 45)
         for s in dripping:
-            s.sendall(b"=")  # one more byte does not give more time
+            s.sendall(b"=")  # one more byte does not extend the time
         healthy.sendall(line(1))
         complete(peer, 2)
-        for s in quick:  # a handshake has less time
+        for s in quick:  # the limit of a handshake is shorter
             wait_for(lambda: d.daemon.metrics() and over(s), 20 * SLOW, "a handshake to be ended")
         wait_for(lambda: d.metric("logtrain_input_connections", kind) == 41 - len(quick), 20 * SLOW, "their places")
         assert not any(map(over, bad + dripping)), "too early"
@@ -79,21 +79,22 @@ def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslo
         healthy.settimeout(10 * SLOW)
         healthy.sendall(line(2))
         complete(peer, 3)
-        healthy.sendall(b"<13>1 - web app")  # the minute for this one begins now
+        healthy.sendall(b"<13>1 - web app")  # the minute for this one starts now
         clock.step(mono=slow_s - 20)
         stays(lambda: d.daemon.metrics() and not over(healthy), 0.3, "it is not ended")
 
 
 def fill(d, stack, kind, most, of_one):
-    """All places but one, of four addresses, by connections that say nothing (TLS: no handshake); the first is another's."""
+    """Takes all places but one from four addresses, with silent connections (TLS: without a handshake); the first place belongs
+    to another sender."""
     for i in range(1, most):
         stack.enter_context(d.connect(kind, f"127.0.0.{1 + i // of_one}"))
     wait_for(lambda: d.metric("logtrain_input_connections", kind) == most, 30 * SLOW, "all places to be taken")
 
 
 def test_T11_connections_that_have_sent_nothing_make_room(daemon, syslog_tcp, tmp_path, certs, kind):
-    """1,024 connections of 4 addresses, idle or with half a handshake: who comes next gets in at once and is heard, from
-    another address and from one of theirs, and whoever has sent something stays."""
+    """1,024 connections from 4 addresses, idle or with half a handshake. A new sender is accepted at once and its lines arrive,
+    from another address and from one of these. Connections that have sent data stay."""
     most, most_of_one = limits()["INPUT_CONNECTIONS_MAX"], limits()["INPUT_CONNECTIONS_PER_PEER"]
     peer = syslog_tcp()
     d = Heard(daemon, [("*", peer.url())], tmp_path, **tls_settings(certs))
@@ -119,7 +120,8 @@ def test_T11_connections_that_have_sent_nothing_make_room(daemon, syslog_tcp, tm
 
 
 def test_N01_connections_that_send_are_limited_for_each_address(daemon, syslog_tcp, tmp_path):
-    """Who has sent something does not make room: what is above the limit is closed at once, a place that gets free is had."""
+    """Connections that have sent data are not evicted: above the limit a new one is closed at once, and a place that becomes free
+    can be used."""
     most_of_one = limits()["INPUT_CONNECTIONS_PER_PEER"]
     peer = syslog_tcp()
     d = Heard(daemon, [("*", peer.url())], tmp_path)
@@ -142,7 +144,7 @@ def test_N01_connections_that_send_are_limited_for_each_address(daemon, syslog_t
 
 
 def test_N01_half_closed_and_reset(daemon, syslog_tcp, tmp_path):
-    """A sender that closes his side only, with a last line that has no end; and one that resets: neither stays."""
+    """A sender that closes only its side, with a last line that has no end, and one that resets: neither connection stays."""
     peer = syslog_tcp()
     d = Heard(daemon, [("*", peer.url())], tmp_path)
     with d.connect() as half, d.connect() as reset:
@@ -180,7 +182,7 @@ PARSED = [
 
 
 def malformed(start):
-    """(what is sent, what has to come out at the end, whether it is kept whole), numbered from <start>; good ones between."""
+    """(what is sent, the expected output, whether it is kept whole), numbered from <start>; valid ones between them."""
     for i, raw in enumerate(RAW):
         at = start + 2 * i
         yield raw + b" n=%d" % at, b" " + raw.removeprefix(b"<13>") + b" n=%d" % at, True
@@ -192,11 +194,11 @@ def malformed(start):
 
 @pytest.mark.parametrize("way", ["lf", "octet", "udp"])
 def test_N03_malformed_messages_are_kept_whole_and_counted(daemon, syslog_tcp, tmp_path, way):
-    """Byte for byte but for the priority, under the sender's address; and the good one behind each is there."""
+    """Byte for byte except for the priority, under the sender's address; and the valid message behind each one arrives."""
     peer = syslog_tcp()
     d = Heard(daemon, [("*", peer.url("framing=octet"))], tmp_path, SYSLOG_UDP="true")
     rows = list(malformed(0))
-    if way == "lf":  # a NUL ends a line (test_L12), and between lines it belongs to none
+    if way == "lf":  # a NUL ends a line (test_L12); between lines it belongs to none
         rows = [(sent.replace(b"\0", b""), sent[-10:], False) if b"\0" in sent else (sent, out, raw) for sent, out, raw in rows]
     if way == "udp":
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -220,7 +222,7 @@ def test_N03_malformed_messages_are_kept_whole_and_counted(daemon, syslog_tcp, t
 
 
 def test_N03_single_bytes_and_endless_structured_data(daemon, syslog_tcp, tmp_path):
-    """Every byte there is alone in a message; structured data of 10 MiB, and of all sizes about what a record may have."""
+    """Each possible byte as a message of its own; structured data of 10 MiB, and of sizes close to the limit of a record."""
     peer, max_sd = syslog_tcp(), limits()["JOURNAL_SD_MAX"]
     d = Heard(daemon, [("*", peer.url("framing=octet"))], tmp_path, MAX_LINE="64k")
     alone = [bytes([i]) for i in range(256)]
@@ -249,7 +251,8 @@ def test_N03_single_bytes_and_endless_structured_data(daemon, syslog_tcp, tmp_pa
 # --- N04: datagrams faster than they can be read -------------------------------------------------------------------------
 
 class Flood:
-    """Datagrams to the daemon; sent counts them. The kernel takes each: what it cannot keep, it drops at the receiver."""
+    """Sends datagrams to the daemon and counts them. The kernel accepts each; those that do not fit are dropped at the receiver's
+    socket."""
 
     def __init__(self, d, host="flood"):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -276,8 +279,8 @@ def taken(d):
 
 def test_N04_a_flood_of_datagrams_is_accounted_for_and_the_others_lose_nothing(node, oracle, daemon, syslog_tcp, http, tmp_path,
                                                                                closing):
-    """sent = taken + dropped, exactly, in a flood that never stops and with a daemon that does not read for a while; meanwhile
-    a sender over TCP and a container's file have all of their lines through, and in order."""
+    """sent = received + dropped, exactly, in a flood that never stops, while the daemon does not read for some time. Meanwhile a
+    sender over TCP and a container's file get all their lines through, in order."""
     flooded, tcp, web = http(), syslog_tcp(), http()
     c, source = node.container("web-0"), oracle.source("a")
     d = Heard(daemon, [("flood", flooded.url("batch=ndjson")), ("web", tcp.url()), ("web.default", web.url("batch=ndjson"))],
@@ -300,7 +303,7 @@ def test_N04_a_flood_of_datagrams_is_accounted_for_and_the_others_lose_nothing(n
         stop.set()
         thread.join()
         d.daemon.pause()
-        most = 2 * limits()["SYSLOG_UDP_BUFFER_BYTES"]  # that the kernel keeps for anybody
+        most = 2 * limits()["SYSLOG_UDP_BUFFER_BYTES"]  # that the kernel allows for any socket
         flood.send(most // 60000 + 1000, 60000)
         flood.send(1000)
         s.sendall(b"".join(line(i) for i in range(1000, 1500)))
@@ -318,7 +321,7 @@ def test_N04_a_flood_of_datagrams_is_accounted_for_and_the_others_lose_nothing(n
 
 
 def test_N04_datagrams_of_64_KiB(daemon, syslog_tcp, tmp_path, closing):
-    """As large as they can be: whole, and up to MAX_LINE."""
+    """The largest possible datagrams: delivered whole, up to MAX_LINE."""
     peer = syslog_tcp()
     d = Heard(daemon, [("*", peer.url("framing=octet"))], tmp_path, SYSLOG_UDP="true", MAX_LINE="64000")
     flood = closing(Flood(d, "web"))
@@ -335,15 +338,15 @@ def test_N04_datagrams_of_64_KiB(daemon, syslog_tcp, tmp_path, closing):
 # --- N14: no descriptors left ---------------------------------------------------------------------------------------------
 
 def test_N14_no_descriptor_for_a_connection(daemon, syslog_tcp, tmp_path):
-    """More connections than descriptors: those that wait cost no CPU, those that are there go on, and when some are free again
-    everybody gets his turn."""
+    """More connections than descriptors: waiting ones cost no CPU, open ones go on, and when descriptors are free again all are
+    accepted."""
     peer = syslog_tcp()
     d = Heard(daemon, [("*", peer.url())], tmp_path, descriptors=64)
     with contextlib.ExitStack() as stack:
         healthy = stack.enter_context(d.connect())
         healthy.sendall(line(0))
         complete(peer, 1)
-        waiting = [stack.enter_context(d.connect()) for _ in range(80)]  # the kernel has done its part of it for all
+        waiting = [stack.enter_context(d.connect()) for _ in range(80)]  # the kernel has completed the handshake for all of them
         for i, s in enumerate(waiting):
             s.sendall(line(2 + i))
         wait_for(lambda: len(d.daemon.fds()) >= 60, 20 * SLOW, "the descriptors to be used up")
@@ -355,6 +358,6 @@ def test_N14_no_descriptor_for_a_connection(daemon, syslog_tcp, tmp_path):
         healthy.sendall(line(1))
         wait_for(lambda: 1 in numbers(peer), 20 * SLOW, "the healthy one's line")
         for s in waiting:
-            s.close()  # each place that gets free is taken by one that waits: its line is in the kernel already
+            s.close()  # each free place goes to a waiting connection, whose line is already in the kernel
         complete(peer, 82)
     wait_for(lambda: d.metric("logtrain_input_connections") == 0, 20 * SLOW, "all places")

@@ -1,5 +1,5 @@
-"""What programs that log over the network really send: Python's SysLogHandler, Logplex, devices with a broken clock, and senders
-that stop in the middle of a message. Rows L12, L13 and L15."""
+"""What real programs send: Python's SysLogHandler, Logplex, devices with a wrong clock, and senders that stop in the middle of a
+message. Rows L12, L13 and L15."""
 
 import logging
 import logging.handlers
@@ -19,7 +19,7 @@ ON = {"KUBERNETES": "false", "HTTP_EVENTS": "true", "HTTP_SYSLOG": "true", "HTTP
 
 @pytest.mark.parametrize("how", ["tcp", "udp"])
 def test_L12_pythons_SysLogHandler(daemon, syslog_tcp, tmp_path, how):
-    """Over TCP it ends a message with NUL, and writes no header: each record comes out as soon as it was sent."""
+    """Over TCP it ends a message with NUL and writes no header: each record is delivered as soon as it is sent."""
     peer = syslog_tcp()
     d = Heard(daemon, [("*", peer.url())], tmp_path, SYSLOG_UDP="true")
     kind = socket.SOCK_STREAM if how == "tcp" else socket.SOCK_DGRAM
@@ -52,7 +52,7 @@ def test_L12_lines_that_end_in_LF_or_NUL(daemon, syslog_tcp, tmp_path, end, piec
 
 @pytest.mark.parametrize("framing", ["lf", "octet"])
 def test_L12_a_message_that_does_not_end_is_delivered_cut(daemon, syslog_tcp, tmp_path, framing):
-    """The sender stops in the middle, by a FIN, a reset or by silence: what came of the message comes out, and is counted."""
+    """The sender stops in the middle, by FIN, by reset or by silence: the received part is delivered and counted."""
     clock, peer = Clock(tmp_path), syslog_tcp()
     d = Heard(daemon, [("*", peer.url())], tmp_path, **clock.env)
     torn = 0
@@ -82,7 +82,7 @@ def counted(messages):
 
 
 def post(d, path, body, *headers):
-    """(status, text) of a POST."""
+    """A POST: (status, text)."""
     with socket.create_connection(("127.0.0.1", d.port), 30 * SLOW) as s:
         s.sendall(b"POST %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n%s\r\n"
                   % (path.encode(), len(body), b"".join(h + b"\r\n" for h in headers)) + body)
@@ -134,7 +134,7 @@ def test_L13_a_bad_packet_costs_no_other(http_in, bad, at):
 def test_L13_all_or_nothing_when_the_sender_asks_for_it(http_in, path, bad, good):
     d, peer = http_in
     assert post(d, path, good + bad, b"Prefer: respond-async, Handling=Strict")[0] == 400
-    assert post(d, path, bad)[0] == 400                 # nothing good in it
+    assert post(d, path, bad)[0] == 400                 # no valid record in it
     assert post(d, path, good, b"Prefer: handling=strict") == (200, "ok\n")
     complete(peer, 1)
     assert len(peer.messages()) == 1
@@ -147,7 +147,7 @@ def test_L13_a_count_that_is_none_costs_nothing_that_came_before_it(http_in):
     complete(peer, 5)
 
 
-# --- L15: what has no priority is no emergency ---------------------------------------------------------------------------
+# --- L15: a missing priority is not "emergency" ----------------------------------------------------------------------
 
 def test_L15_an_event_without_severity_is_a_notice(http_in):
     d, peer = http_in

@@ -1,5 +1,5 @@
-"""Row T5: what one sender, or one hostname whose drain is dead, cannot take from the others: places in the journals, and bytes. By
-each input, and with all of them sending from one address as well as from many."""
+"""Row T5: what one sender, or one hostname with a dead drain, cannot take from the others: places in the journals, and bytes. For
+each input, with all senders at one address as well as at many."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ ON = {"KUBERNETES": "false", "INPUT_ADDRESS": "127.0.0.1", "HTTP_ADDRESS": "127.
 
 
 class World:
-    """A daemon with all inputs on, a receiver that is well for *.live, and one that is not there for *.dead."""
+    """A daemon with all inputs, a healthy receiver for *.live, and a missing one for *.dead."""
 
     def __init__(self, daemon, peer, dead, tmp_path, **env):
         ports = tmp_path / "ports"
@@ -26,7 +26,7 @@ class World:
         self.ports = {name: int(port) for name, port in (entry.split() for entry in ports.read_text().splitlines())}
 
     def tcp(self, data, source=None, timeout=None):
-        """Sends it all; with a <timeout>, until neither the socket nor the journals have taken anything for so many seconds."""
+        """Sends all of it; with <timeout>, until neither the socket nor the journals have taken anything for that many seconds."""
         sent, held = 0, -1
         with socket.create_connection(("127.0.0.1", self.ports["syslog_tcp"]), 30 * SLOW, (source, 0) if source else None) as s:
             s.settimeout(timeout or 60 * SLOW)
@@ -48,7 +48,7 @@ class World:
                     time.sleep(1 / rate)
 
     def http(self, lines, host, source=None):
-        """The statuses of one request for each ten lines."""
+        """One request per ten lines; returns their statuses."""
         statuses = []
         for at in range(0, len(lines), 10):
             body = b"".join(json.dumps({"hostname": host, "message": one}).encode() + b"\n" for one in lines[at:at + 10])
@@ -78,7 +78,7 @@ def fill(w, sources):
     for i, source in enumerate(sources):
         w.tcp(b"".join(line(n, f"{i}.dead", 1000) for n in range(20000)), source, timeout=1)
     before = -1
-    while w.held() != before:  # what the kernel had taken is taken from it
+    while w.held() != before:  # data in kernel buffers also counts against its share
         before = w.held()
         time.sleep(0.2)
 
@@ -110,7 +110,7 @@ def test_T05_dead_hostnames_leave_the_others_their_room(world, sources):
 
 
 def test_T05_invented_hostnames_cost_nobody_a_line(world):
-    """Ten senders with a hostname of their own, while one invents a thousand and more; all names are routed."""
+    """Ten senders with a hostname each, while another one invents more than a thousand; all names have routes."""
     w = world(JOURNAL_HOSTS_MAX="200")
     for part in range(5):
         w.udp((line(i, f"made-up-{part}-{i}.{'dead' if i % 2 else 'live'}") for i in range(400)), "127.0.0.66", rate=4000)

@@ -1,6 +1,5 @@
-"""The syslog inputs with real senders: logger, rsyslog, the daemon itself; and docs/faults.md#inputs as far as it concerns them. See
-lib/heard.py; what is slow, too many or malformed is in test_input_faults.py.
-"""
+"""The syslog inputs with real senders: logger, rsyslog, the daemon itself; and docs/faults.md#inputs as far as it applies. See
+lib/heard.py; slow, too many or malformed senders are in test_input_faults.py."""
 
 import contextlib
 import json
@@ -73,7 +72,7 @@ def test_rsyslog_forwards(daemon, syslog_tcp, tmp_path, certs, closing, kind):
 
 
 def test_a_chain_of_three(daemon, syslog_tcp, tmp_path):
-    """Time, priority, ids, structured data and a long tag come out of the third as they went into the first."""
+    """Time, priority, ids, structured data and a long tag leave the third daemon as they entered the first."""
     peer = syslog_tcp()
     third = Heard(daemon, [("*", peer.url())], tmp_path, "p3")
     second = Heard(daemon, [("*", f"syslog+tcp://127.0.0.1:{third.port()}/?framing=octet")], tmp_path, "p2")
@@ -92,7 +91,7 @@ FORGED = b'[a@1 b="c"][logtrain@32473 namespace="payments" pod="pay-1"]'
 
 
 def test_T09_our_own_name_is_taken_from_a_stranger(daemon, syslog_tcp, http, tmp_path):
-    """What a sender says under logtrain@32473 reaches no receiver under that name, in no format, by no input."""
+    """Structured data that a sender sets under logtrain@32473 reaches no receiver under that name, in no format, by no input."""
     def bulk(request):
         return Answer(body=json.dumps({"items": [{"create": {"status": 201}}] * (request.body.count(b"\n") // 2)}).encode(), counts=False)
 
@@ -118,7 +117,7 @@ def test_T09_our_own_name_is_taken_from_a_stranger(daemon, syslog_tcp, http, tmp
     for text in texts[:4]:
         assert text.count(b"untrusted@32473 namespace=") == 4 and text.count(b'payments') == 4
         assert text.count(b"a@1 b=") == 4
-    assert texts[4].count(b"payments") == 0  # raw is the message alone
+    assert texts[4].count(b"payments") == 0  # raw is only the message
 
 
 @pytest.mark.slow
@@ -238,7 +237,7 @@ def test_N12_hostnames_that_nobody_wants_cost_nothing(daemon, syslog_tcp, tmp_pa
 
 
 def test_datagrams_that_the_kernel_dropped_are_counted(daemon, tmp_path):
-    """More than any buffer holds while nobody reads: each datagram was taken, or is counted as lost."""
+    """More than any buffer holds while the daemon does not read: each datagram is received or counted as lost."""
     d = Heard(daemon, [("*", "null://")], tmp_path, SYSLOG_UDP="true", JOURNAL_BYTES_MAX="1g", JOURNAL_HOST_BYTES_MAX="1g")
 
     def metric(name, **labels):

@@ -1,8 +1,6 @@
-"""What one drain may cost another: nothing (D26, X01). What anybody may learn of a drain's credentials: nothing (X05).
-
-How much throughput the healthy drain keeps is a figure of bench/isolation.py; here it is that it goes on, and what a
-thousand dead ones may take: tries, memory, descriptors, CPU.
-"""
+"""One drain costs another nothing (D26, X01). Nobody learns a drain's credentials (X05). bench/isolation.py measures how much
+throughput the healthy drain keeps. Here: it makes progress, and what a thousand dead drains may use: attempts, memory,
+descriptors, CPU."""
 
 import base64
 import os
@@ -23,7 +21,7 @@ from lib.websocket import websocket  # noqa: F401
 def tries(d):
     metrics = d.metrics()
     names = "logtrain_drain_connects_total", "logtrain_drain_connect_errors_total"
-    return sum(metrics.get(name) or 0 for name in names)  # none before there is a drain
+    return sum(metrics.get(name) or 0 for name in names)  # none before the first drain
 
 
 @pytest.mark.slow
@@ -35,12 +33,12 @@ def test_D26_a_thousand_dead_drains(node, oracle, daemon, closing, syslog_tcp):
     began = time.monotonic()
     with Writer(c, source, rate=2000) as writer:
         progress = oracle.progress(good)
-        # When all are new nobody knows which one is well: its turn to connect comes within that of all.
+        # When all are new, it is unknown which one is healthy: it connects within the time that all need.
         paced = (len(farm.urls) - limits()["CONNECTS_BURST"]) / limits()["CONNECTS_PER_SECOND"]
         wait_for(lambda: progress.distinct() > 0, (paced + 2) * SLOW, progress.text)
-        for turn in range(12):  # from then on a line takes no longer for all the others
+        for turn in range(12):  # from then on a line is as fast as without the others
             if turn == 6:
-                good.end_all("reset")  # and a new connection is not in their queue
+                good.end_all("reset")  # and a new connection does not wait behind them
             at = writer.source.written
             wait_for(lambda at=at: writer.source.written > at + 1000, 10, "half a second of lines")
             wanted = writer.source.written
@@ -56,7 +54,7 @@ def test_D26_a_thousand_dead_drains(node, oracle, daemon, closing, syslog_tcp):
     fds = len(d.fds())
     assert fds <= len(farm.urls) + 50
     cpu, since, before = d.cpu(), time.monotonic(), tries(d)
-    pacer = Pacer(0.2)  # five seconds in which nobody has anything new to say
+    pacer = Pacer(0.2)  # five seconds in which no state changes
     assert pacer.due(1)
     share = (d.cpu() - cpu) / (time.monotonic() - since)
     assert share <= 0.05 * SLOW * SLOW, f"{share:.1%} of a CPU for waiting"
@@ -95,7 +93,8 @@ def test_X01_with_and_without(node, oracle, daemon, closing, syslog_tcp):
 # --- X05 -------------------------------------------------------------------------------------------------------------
 
 def test_X05_credentials_show_nowhere(node, oracle, daemon, http, syslog_tcp, syslog_tls, certs, dns):
-    """In URLs that work, are refused by the server, by nobody, by name, by certificate, by the parser, while they change."""
+    """In URLs that work, that are refused by the server, by nobody, by name, by certificate, by the parser, and while they
+    change."""
     d = daemon(node, routes=True, env={"LOG_LEVEL": "debug", "LOGTRAIN_TRACE": "drain,route", "DNS_SERVERS": dns.address})
     good, denied, broken, gone = http(), http(default=401), http(default=Answer(raw=b"HTTP/1.1 bad\r\n\r\n")), http()
     redirect = http(default=Answer(302, {"Location": "http://127.0.0.1:1/?token=x"}))
@@ -126,10 +125,10 @@ def test_X05_credentials_show_nowhere(node, oracle, daemon, http, syslog_tcp, sy
              lambda: f"an error of each that cannot work: {d.drains()}")
     assert len(d.log_lines("route refused")) >= len(refused)
     d.check_canaries()
-    d.set_routes([("*", urls[0])])  # the others go
+    d.set_routes([("*", urls[0])])  # the others are removed
     d.hup()
     wait_for(lambda: len(d.log_lines("routes read")) >= 3, 10, "the new routes")
-    d.stop()  # looks once more
+    d.stop()  # scans once more
     check_command_line(d, urls, refused)
 
 
@@ -141,7 +140,7 @@ def check_command_line(d, urls, refused):
 
 
 def test_X05_the_command_line_is_wiped(node, oracle, daemon, http):
-    """--drain with a password: not in /proc/PID/cmdline once it runs, nor in anything it says."""
+    """--drain with a password: not in /proc/PID/cmdline once it runs, nor in any output."""
     web = http()
     secret = "cnry" + "5f" * 12
     d = daemon(node, drains=[("*", web.url("batch=ndjson", userinfo=f"user:{secret}"))])
@@ -153,7 +152,7 @@ def test_X05_the_command_line_is_wiped(node, oracle, daemon, http):
 
 
 def test_X05_state_holds_no_credential(node, oracle, daemon, http):
-    """What is kept over a restart names drains, and not by their URLs."""
+    """The state names drains, but not by their URLs."""
     web = http()
     d = daemon(node, routes=True)
     d.set_routes([("*", web.url("batch=ndjson&api_key=" + d.secret(), userinfo=f"user:{d.secret()}"))])
@@ -188,7 +187,7 @@ def test_L22_drains_of_one_host_share_their_tries(node, oracle, daemon, http):
 
 
 def test_L22_drains_of_one_name_share_a_look_up(node, oracle, daemon, http, dns):
-    """300 drains of a name that does not exist: one asks the name servers for all; when it exists, all get their lines."""
+    """300 drains with a name that does not exist: one lookup serves all; when the name exists, all get their lines."""
     web = http()
     urls = [web.url("batch=ndjson", path=f"/{i}", host="later.example.test") for i in range(200)]
     urls += [f"http://later.example.test:{10_000 + i}/?batch=ndjson" for i in range(100)]
@@ -206,7 +205,7 @@ def test_L22_drains_of_one_name_share_a_look_up(node, oracle, daemon, http, dns)
 
 
 def test_L22_its_own_fault(node, oracle, daemon, certs, syslog_tls):
-    """30 drains that trust another CA: the one of the same port that is right has its turn."""
+    """30 drains that trust another CA: the drain with the right one, on the same port, gets its turn."""
     good = syslog_tls()
     urls = [good.url(f"timeout={31 + i}s") for i in range(30)]
     d = daemon(node, routes=True)
@@ -223,7 +222,7 @@ def test_L22_its_own_fault(node, oracle, daemon, certs, syslog_tls):
 
 
 def test_L22_a_bad_port_does_not_hold_a_good_one(node, oracle, daemon, closing, http):
-    """The good port's first try is its own, however many of its host are known to be dead."""
+    """The first attempt at the good port does not wait, however many ports of the host are known to be dead."""
     farm = closing(DeadFarm(refused=300))
     d = daemon(node, routes=True)
     dead = [("*", url) for url in farm.urls]
@@ -242,7 +241,7 @@ def test_L22_a_bad_port_does_not_hold_a_good_one(node, oracle, daemon, closing, 
 
 @pytest.mark.slow
 def test_L22_a_dead_drain_costs_next_to_nothing(node, oracle, daemon, syslog_tcp):
-    """3,000 hosts that refuse: memory for each, and CPU while nothing is written."""
+    """3,000 hosts that refuse: memory per drain, and CPU while nothing is written."""
     if SANITIZED:
         pytest.skip("memory and speed under a sanitizer say nothing")
     good = syslog_tcp()
@@ -265,13 +264,13 @@ def test_L22_a_dead_drain_costs_next_to_nothing(node, oracle, daemon, syslog_tcp
     assert each < 6144 and share < 0.03
 
 
-# --- T3: receivers that were well and hang ---------------------------------------------------------------------------
+# --- T3: receivers that were healthy and then hang -------------------------------------------------------------------
 
 EVIL_PODS = 40
 
 
 def evil_pods(node):
-    """Enough streams, and enough in each, to keep all connections of a few drains busy with large batches. Hardly compresses."""
+    """Enough streams with enough data to keep all connections of a few drains busy with large batches. Hardly compressible."""
     lines = [base64.b64encode(os.urandom(750)) for _ in range(500)]
     for i in range(EVIL_PODS):
         node.container(f"evil-{i}", namespace="evil").write(lines)
@@ -283,7 +282,7 @@ def wait_hung(farm):
 
 @pytest.mark.parametrize("then", ["silent", "deaf", "half", "drip"])
 def test_T03_a_neighbour_keeps_its_batches(node, oracle, daemon, closing, http, then):
-    """Four receivers that answer well and then hang: the neighbour goes on with large requests, not with many small ones."""
+    """Four receivers that answer well and then hang: the neighbour still sends large requests, not many small ones."""
     farm = closing(HungFarm(4, answers=20, then=then, rcvbuf=4096 if then == "deaf" else None))
     web = http(default=Answer(delay=0.03))
     d = daemon(node, routes=[("*.default", web.url("batch=ndjson")), *[("*.evil", url) for url in farm.urls()]])
@@ -300,7 +299,7 @@ def test_T03_a_neighbour_keeps_its_batches(node, oracle, daemon, closing, http, 
 
 
 def test_T03_a_neighbour_keeps_its_connections(node, oracle, daemon, closing, http):
-    """The same to a neighbour with a request for each record, which needs many at once."""
+    """The same for a neighbour with one request per record, which needs many at once."""
     farm = closing(HungFarm(4, answers=20))
     web = http(default=Answer(delay=0.03))
     daemon(node, routes=[("*.default", web.url()), *[("*.evil", url) for url in farm.urls()]])
@@ -315,7 +314,7 @@ def test_T03_a_neighbour_keeps_its_connections(node, oracle, daemon, closing, ht
 
 @pytest.mark.parametrize("options", ["compression=gzip&batch=ndjson", "batch=array&timeout=2s", "timeout=2s"])
 def test_T03_what_was_let_go_is_sent_again_whole(node, oracle, daemon, http, options):
-    """A receiver that takes a request and says nothing: its body is let go, and is whole when it comes again."""
+    """A receiver accepts a request and does not answer: its body is released, and complete when it is sent again."""
     web = http(answers=[200] * 8 + [Answer(never=True)])
     d = daemon(node, routes=[("*", web.url(options))])
     c, source = node.container("web-0"), oracle.source("a", size=8000)
@@ -330,7 +329,7 @@ HANGS = [("http", "batch=ndjson&compression=gzip&connections=4"), ("es", "index=
 
 
 def wait_settled(d, most):
-    """In flight are no more than <most> bytes, and stay so."""
+    """Waits until at most <most> bytes are in flight, and stay so."""
     since = time.monotonic()
 
     def settled():
@@ -344,7 +343,7 @@ def wait_settled(d, most):
 @pytest.mark.slow
 @pytest.mark.parametrize("speaks, options", HANGS)
 def test_T03_who_reads_nothing_holds_nothing(node, oracle, daemon, closing, http, speaks, options):
-    """Forty receivers of each protocol that were well and read nothing any more: what they have in memory goes to others."""
+    """Forty receivers of each protocol that were healthy and stop reading: the memory of their drains goes to others."""
     farm = closing(HungFarm(40, answers=8, then="deaf", rcvbuf=4096, speaks=speaks))
     web = http(default=Answer(delay=0.03))
     urls = farm.urls("&".join(filter(None, [options, "timeout=300s"])))
@@ -354,7 +353,7 @@ def test_T03_who_reads_nothing_holds_nothing(node, oracle, daemon, closing, http
     oracle.wait_complete(web, 20 * SLOW)
     evil_pods(node)
     wait_hung(farm)
-    wait_settled(d, 5 << 20)  # requests, and no bodies
+    wait_settled(d, 5 << 20)  # requests without bodies
     assert not sum(row["counters"]["disconnects"] for row in d.drains()), "not by the kernel's giving up after a minute"
     before = len(web.requests)
     c.write(source.take(20_000))
@@ -363,7 +362,7 @@ def test_T03_who_reads_nothing_holds_nothing(node, oracle, daemon, closing, http
 
 
 def check_goes_on(node, oracle, daemon, closing, peer, port, url):
-    """Behind small buffers a receiver stops in the middle of a message: what was to be sent is let go and made again."""
+    """A receiver behind small buffers stops in the middle of a message: the rest is released and read again."""
     narrow = closing(Narrow(port))
     d = daemon(node, routes=[("*", url.replace(f":{port}", f":{narrow.port}", 1))])
     logs = [(node.container(f"web-{i}"), oracle.source(f"web-{i}", size=4000, noise=True)) for i in range(40)]

@@ -1,7 +1,5 @@
-"""T1: what tenants write into the API costs every node's logtrain a bounded part of its memory, and nobody else his lines.
-
-Each attack runs in a memory cgroup of the manifest's limit; the peak is printed.
-"""
+"""T1: what tenants write into the API costs each node's logtrain a bounded part of its memory, and costs nobody else a line. Each
+attack runs in a memory cgroup with the manifest's limit; the peak is printed."""
 
 import copy
 import threading
@@ -19,7 +17,8 @@ BIG = "http://192.0.2.7/" + "y" * 7450  # eight of them: 60,000 bytes
 
 @pytest.fixture
 def limited(closing, kube):
-    """limited(…): kube(…) in a cgroup of the manifest's limit, limited.cgroup. With a sanitizer: without one."""
+    """limited(…): kube(…) in a cgroup with the manifest's limit, limited.cgroup. If this build has a sanitizer, a build without
+    one is run."""
     def start(**options):
         if not SANITIZED:
             start.cgroup = closing(MemoryCgroup("kube", LIMIT))
@@ -67,7 +66,7 @@ def test_T01_a_thousand_annotated_objects_without_a_pod_here(node, oracle, api, 
 
 @pytest.mark.parametrize("namespaces", [1, 100])
 def test_T01_pods_of_this_node_with_large_annotations(node, oracle, api, limited, victim, namespaces):
-    """A hundred pods here, each with a Deployment of its own of 60,000 bytes: over the share is refused, and named."""
+    """A hundred pods here, each with its own Deployment of 60,000 bytes: what exceeds the share is refused and logged."""
     peer, source, c = victim
     for i in range(100):
         one = node.container(f"evil{i}-7d9c8b6f5d-bcdfg", f"evil-{i % namespaces}")
@@ -82,7 +81,7 @@ def test_T01_pods_of_this_node_with_large_annotations(node, oracle, api, limited
 
 
 def test_T01_a_pod_comes_whose_owners_text_was_a_hash(node, oracle, api, kube, syslog_tcp):
-    """The text is fetched, and the lines go where it says, from the first one; a ReplicaSet's copy does not count."""
+    """The text is fetched, and the lines go where it says, from the first one on; a ReplicaSet's copy does not count."""
     peer = syslog_tcp()
     api.deployment("web", "shop", drains=peer.url())
     api.namespace("plain", drains=peer.url())
@@ -98,7 +97,7 @@ def test_T01_a_pod_comes_whose_owners_text_was_a_hash(node, oracle, api, kube, s
 
 
 def test_T01_names_labels_and_references_of_60000_bytes(node, oracle, api, limited, victim):
-    """Of pods that name this node, and of what they say owns them: neither kept whole nor believed."""
+    """Of pods that name this node, and of their alleged owners: neither kept whole nor believed."""
     peer, source, c = victim
     long = "n" * 60000
     for i in range(300):
@@ -115,7 +114,7 @@ def test_T01_names_labels_and_references_of_60000_bytes(node, oracle, api, limit
 
 
 def test_T01_wanted_texts_that_change_all_the_time(node, oracle, api, limited, victim, syslog_tcp):
-    """The last one counts, and what came before leaves nothing."""
+    """The last change counts, and earlier ones leave nothing behind."""
     peer, source, c = victim
     last, ours = syslog_tcp(), oracle.source("last")
     one = node.container("evil-7d9c8b6f5d-bcdfg", "evil")
@@ -133,7 +132,7 @@ def test_T01_wanted_texts_that_change_all_the_time(node, oracle, api, limited, v
 
 
 def test_T01_an_answer_that_is_older_than_the_watch_is_not_taken(node, oracle, api, kube, syslog_tcp):
-    """The text is asked for; before the answer comes, the watch tells of a newer one."""
+    """The text is requested; before the answer arrives, the watch reports a newer one."""
     old, new = syslog_tcp(), syslog_tcp()
     w = api.deployment("web", "shop", drains=old.url())
     d = kube()
@@ -150,7 +149,7 @@ def test_T01_an_answer_that_is_older_than_the_watch_is_not_taken(node, oracle, a
     oracle.wait_complete(new, WAIT, ["a"])
     late.set()
     wait_for(lambda: api.count("deployments", "get") > 0 and d.metric("logtrain_pending_streams") == 0, WAIT, "the answer")
-    api.deployment("other", "shop")  # told after the answer was
+    api.deployment("other", "shop")  # reported after the answer
     wait_for(lambda: d.metric("logtrain_kubernetes_objects", resource="deployments") == 2, WAIT, "the other")
     c.write(oracle.source("b").take(100))
     oracle.wait_complete(new, WAIT, ["b"])
@@ -158,7 +157,7 @@ def test_T01_an_answer_that_is_older_than_the_watch_is_not_taken(node, oracle, a
 
 
 def test_T01_an_owner_whose_annotation_became_too_long(node, oracle, api, kube, syslog_tcp):
-    """It cannot be had any more: its pod has no drain of it, is named all the same, and the owner is told."""
+    """It can no longer be read: its pod has none of its drains but is still named, and the owner is notified."""
     own, operator = syslog_tcp(), syslog_tcp()
     w = api.deployment("web", "shop", drains=own.url())
     d = kube(drains=[("*.shop", operator.url())])

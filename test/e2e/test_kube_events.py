@@ -1,4 +1,4 @@
-"""What the owner of a workload sees of his drains: Kubernetes Events on the object whose annotation it is."""
+"""What the owner of a workload sees of his drains: Kubernetes Events on the object that has the annotation."""
 
 import pytest
 from lib.daemon import SLOW
@@ -27,7 +27,7 @@ def on_the_deployment(event, deployment):
 
 
 def test_a_refused_url_is_named_once_masked_with_its_option(node, oracle, api, kube, syslog_tcp):
-    """The good URL of the same annotation works meanwhile; another edit of the workload says nothing again."""
+    """The valid URL in the same annotation works; another edit of the workload posts nothing again."""
     peer = syslog_tcp()
     c = node.container(POD, "shop")
     bad = f"http://u:{CANARY}@127.0.0.1/?timeout=never"
@@ -44,7 +44,7 @@ def test_a_refused_url_is_named_once_masked_with_its_option(node, oracle, api, k
 
 
 def test_a_failing_drain_looks_the_same_whatever_is_wrong_and_recovers(node, oracle, api, kube, syslog_tcp):
-    """A port that refuses, and an address that the policy denies: nobody learns from an Event which of them it was."""
+    """A port that refuses, and an address that the policy denies: the Events do not differ."""
     peer = syslog_tcp()
     peer.refuse()
     c, other = node.container(POD, "shop"), node.container("api-7d9c8b6f5d-bcdfg", "shop")
@@ -141,7 +141,7 @@ def test_switched_off(node, api, kube):
 
 
 def test_L14_a_log_that_cannot_be_read_is_told_once(node, oracle, api, kube, http, tmp_path):
-    """Of two containers of one pod: what their workload is told, and their lines come when they can be read."""
+    """Both containers of one pod: one Event for their workload, and their lines arrive when they can be read."""
     files = Files(tmp_path)
     peer = http()
     files.fail("open", "EACCES", match=POD)

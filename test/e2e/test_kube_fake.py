@@ -1,4 +1,4 @@
-"""Annotations as routes and the names of pods, with an API server that obeys (lib/kapi.py). What it does wrong is in
+"""Annotations as routes, and the names of pods, with a well-behaved API server (lib/kapi.py). Its faults are in
 test_kube_fake_faults.py."""
 
 import re
@@ -27,7 +27,7 @@ def test_a_deployments_annotation_gets_its_lines_and_only_those(node, oracle, ap
 
 
 def test_every_kind_of_owner(node, oracle, api, kube, syslog_tcp):
-    """Pods of each kind of workload, under its name, to its drain; an unknown controller gives its name."""
+    """Pods of each kind of workload, under the workload's name, to its drain; an unknown controller gives its name."""
     peer = syslog_tcp()
     drains = peer.url()
     made = {}
@@ -72,8 +72,8 @@ def test_static_pods_are_known_by_their_mirror(node, oracle, api, kube, syslog_t
 @pytest.mark.parametrize("what", ["no owner", "an owner of ours", "another node", "a kind of that name", "an API's UID",
                                   "an API's UID in capitals"])
 def test_T08_a_mirror_that_is_none_gets_no_deleted_pods_log(node, oracle, api, kube, syslog_tcp, what):
-    """A pod of the same name was deleted while nobody looked, its log is still there. Whoever takes its name now, and says
-    to be its mirror, gets his own lines only."""
+    """A pod was deleted while the daemon was down, and its log still exists. A new pod with its name claims to be its mirror pod:
+    it gets only its own lines."""
     thief, operator = syslog_tcp(), syslog_tcp()
     claim = {"an API's UID": str(uuid.uuid4()), "an API's UID in capitals": str(uuid.uuid4()).upper()}.get(what, node.hex(32))
     victim = node.pod("web-0", "shop", uid=claim).container()
@@ -86,13 +86,13 @@ def test_T08_a_mirror_that_is_none_gets_no_deleted_pods_log(node, oracle, api, k
     api.pod_of(mine, annotations={MIRROR: claim}, owner_ref=owner, drains=thief.url())
     d = kube(env={"IDENTITY_WAIT": "300ms"}, drains=[("*", operator.url())])
     oracle.wait_complete(thief, WAIT, ["mine"]).assert_exact()
-    oracle.wait_complete(operator, WAIT, ["mine", "victim"]).assert_exact()  # the operator's route is another matter
+    oracle.wait_complete(operator, WAIT, ["mine", "victim"]).assert_exact()  # the operator's route is not restricted
     stays(lambda: thief.count() == 20, 0.3, "the thief has his own lines only")
     assert d.metric("logtrain_kubernetes_guessed_streams") == 1
 
 
 def test_hostname_and_tag_annotations(node, oracle, api, kube, syslog_tcp):
-    """They name the lines, and operators' routes match that hostname; an edit renames what follows."""
+    """They name the lines, and operators' routes match that hostname; an edit renames later lines."""
     peer, operator = syslog_tcp(), syslog_tcp()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     api.workload(c, "web", drains=peer.url(), hostname="www.example", tag="front")
@@ -108,7 +108,7 @@ def test_hostname_and_tag_annotations(node, oracle, api, kube, syslog_tcp):
 
 
 def test_the_namespace_is_a_default(node, oracle, api, kube, syslog_tcp):
-    """A workload's own annotation overrides it, `none` switches it off."""
+    """A workload's own annotation overrides it; `none` switches it off."""
     common, own = syslog_tcp(), syslog_tcp()
     api.namespace("shop", drains=common.url())
     plain, special, off = (node.container(f"{n}-7d9c8b6f5d-bcdfg", "shop") for n in ("plain", "special", "off"))
@@ -129,7 +129,7 @@ def test_the_namespace_is_a_default(node, oracle, api, kube, syslog_tcp):
 
 
 def test_a_deployments_copy_on_its_replicaset_does_not_count(node, oracle, api, kube, syslog_tcp):
-    """Kubernetes copies annotations to ReplicaSets and leaves them there."""
+    """Kubernetes copies annotations to ReplicaSets and never removes them there."""
     peer = syslog_tcp()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     d = api.deployment("web", "shop")
@@ -141,7 +141,7 @@ def test_a_deployments_copy_on_its_replicaset_does_not_count(node, oracle, api, 
 
 
 def test_annotations_come_change_and_go(node, oracle, api, kube, syslog_tcp):
-    """K09, K10: a drain is taken away and given back within a second: its cursor goes on, the other drain's connection stays."""
+    """K09, K10: a drain is removed and added again within a second: its cursor continues, the other drain's connection stays."""
     first, second = syslog_tcp(), syslog_tcp()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     api.workload(c, "web", drains=first.url())
@@ -184,7 +184,7 @@ def test_K10_a_deleted_owners_lines_still_arrive(node, oracle, api, kube, syslog
 
 
 def test_K10_a_bad_drain_among_good_ones(node, oracle, api, kube, syslog_tcp):
-    """It is named with its workload and its option, once, without its credentials; the good ones work."""
+    """It is logged once with its workload and its option, without credentials; the valid drains work."""
     good, after = syslog_tcp(), syslog_tcp()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     api.workload(c, "web", drains=f"{good.url()}, https://u:canary-one@collector.example/?batch=blue; gopher://x, {after.url()}")
@@ -210,7 +210,8 @@ def test_a_workload_has_ten_drains_at_most(node, oracle, api, kube, syslog_tcp):
 
 
 def test_K12_a_claimed_hostname_gets_nothing(node, oracle, api, kube, syslog_tcp):
-    """A tenant calls itself after another workload, and claims to be owned by it: neither gives it a line of the other's."""
+    """A tenant sets another workload's name as his hostname, and claims its owner reference: neither gives him a line of the
+    other."""
     victim_drain, thief_drain = syslog_tcp(), syslog_tcp()
     victim = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     d = api.workload(victim, "web", drains=victim_drain.url())
@@ -243,7 +244,7 @@ def test_K13_loops_and_unknown_owners(node, oracle, api, kube, syslog_tcp):
 
 
 def test_a_container_that_lived_a_moment_is_delivered(node, oracle, api, kube, syslog_tcp):
-    """The pod is known to the API only when its container is over."""
+    """The API learns of the pod only when its container has ended."""
     peer = syslog_tcp()
     d = kube()
     c = node.container("quick-7d9c8b6f5d-bcdfg", "shop")
@@ -255,7 +256,7 @@ def test_a_container_that_lived_a_moment_is_delivered(node, oracle, api, kube, s
 
 
 def test_an_order_of_events_that_is_the_wrong_way_round(node, oracle, api, kube, syslog_tcp):
-    """The pod first, then its ReplicaSet, then its Deployment: nothing is sent under a half-known name."""
+    """The pod first, then its ReplicaSet, then its Deployment: nothing is sent under an incomplete name."""
     peer, operator = syslog_tcp(), syslog_tcp()
     d = kube(routes=[("*", operator.url())])
     wait_for(lambda: d.metric("logtrain_kubernetes_watching") == 8, WAIT, "all watches")
@@ -274,8 +275,8 @@ def test_an_order_of_events_that_is_the_wrong_way_round(node, oracle, api, kube,
 
 
 def test_after_identity_wait_the_path_has_to_do(node, oracle, api, kube, syslog_tcp):
-    """Operators' routes get the lines under the path's name; when the API answers, name and owner's drain are right, and the
-    owner's drain gets everything."""
+    """Operators' routes get the lines under the name from the path. When the API answers, the name and the owner's drain are
+    right, and the owner's drain gets every line."""
     peer, operator = syslog_tcp(), syslog_tcp()
     api.stop()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
@@ -312,7 +313,7 @@ def test_akkeris_names_and_only_akkeris(node, oracle, api, kube, syslog_tcp):
 
 
 def test_OWNER_SCHEMES_of_annotations(node, oracle, api, kube, syslog_tcp, http):
-    """What is not named is refused, however its scheme is written, and the owner is told; an operator may have any."""
+    """Schemes that are not listed are refused, however they are written, and the owner is notified; an operator may use any."""
     peer, web, operator = syslog_tcp(), http(), syslog_tcp()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     api.workload(c, "web", drains=f"{peer.url()};{peer.url().replace('syslog', 'SysLog')};{web.url('batch=ndjson')};gelf+udp://h/")
@@ -354,7 +355,7 @@ def test_pods_of_this_node_only_and_metadata_only(node, api, kube):
     with api.lock:
         seen = list(api.requests)
     for _, resource, verb, query, auth, accept in seen:
-        if resource == "endpointslices":  # one object, of no workload, as a whole
+        if resource == "endpointslices":  # a single object, not of a workload, is read whole
             assert (verb, accept, auth) == ("get", "application/json", "Bearer secret-token")
             continue
         assert query.get("fieldSelector") == ("spec.nodeName=node-1" if resource == "pods" else None)

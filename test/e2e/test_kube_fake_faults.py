@@ -1,4 +1,4 @@
-"""What an API server can do wrong (docs/faults.md K01–K09, client-go's reflector cases), by lib/kapi.py's scripts."""
+"""Faults of an API server (docs/faults.md K01–K09, client-go's reflector cases), by scripts of lib/kapi.py."""
 
 import json
 import time
@@ -27,7 +27,7 @@ def watching(d, n=8):
 
 
 def moves(api, d, web, peer):
-    """The workload's drain is moved by an annotation, and that is heard of."""
+    """Changes the workload's drain by an annotation and waits until the daemon uses the new one."""
     api.deployment("web", "shop", drains=peer.url())
     wait_for(lambda: (web.container.write([b"after"]), peer.count())[1] > 0, WAIT, "lines at the new drain")
 
@@ -38,7 +38,7 @@ def gone(handler):
 
 @pytest.mark.parametrize("how", ["status", "event", "event-as-gone"])
 def test_K01_410_lists_again_and_changes_nothing(api, kube, web, oracle, syslog_tcp, how):
-    """FullListIfExpired: the drain keeps its connection; what was missed while away is found; what was deleted is gone."""
+    """FullListIfExpired: the drain keeps its connection; changes that were missed are found; deleted objects are gone."""
     other = syslog_tcp()
     extra = api.namespace("extra")
     d = kube()
@@ -62,7 +62,7 @@ def test_K01_410_lists_again_and_changes_nothing(api, kube, web, oracle, syslog_
 
 
 def test_K01_a_page_that_expired(node, api, kube, web, oracle):
-    """A continue token gets 410: the list is asked for again, in one piece and the latest."""
+    """A continue token gets 410: the list is requested again, in one piece and without a version."""
     api.pages = True
     for n in range(1200):
         api.deployment(f"d-{n}", "many", silent=True)
@@ -72,7 +72,7 @@ def test_K01_a_page_that_expired(node, api, kube, web, oracle):
         seen.append(handler.path)
         gone(handler)
 
-    def first(handler):  # one page, then its continuation is too old
+    def first(handler):  # one page, then its continuation has expired
         api.script("deployments", "list", expire)
         handler.list(api, "deployments", {"limit": "500"})
 
@@ -101,7 +101,7 @@ def test_pages_are_followed(api, kube, web, oracle):
 
 
 def test_K02_a_watch_is_resumed_where_it_was(api, kube, web, oracle, syslog_tcp):
-    """Ended in order, reset, cut in the middle of an event: what came meanwhile arrives, and nothing is listed again."""
+    """Ended in order, reset, cut in the middle of an event: missed events arrive, and nothing is listed again."""
     peers = [syslog_tcp() for _ in range(3)]
     d = kube()
     watching(d)
@@ -118,7 +118,7 @@ def test_K02_a_watch_is_resumed_where_it_was(api, kube, web, oracle, syslog_tcp)
 
 
 def test_K02_watches_that_end_at_once_are_not_a_storm(api, kube, web):
-    """Very short watches without an event count as failures: waits of 0.8 s and more between them, and no list."""
+    """Very short watches without an event count as failures: pauses of 0.8 s and more between them, and no list."""
     api.script("deployments", "watch", body(b""), times=1000)
     d = kube()
     wait_for(lambda: api.count("deployments", "watch") >= 3, WAIT, "three tries")
@@ -143,7 +143,7 @@ def test_K03_a_bookmark_moves_the_version(api, kube, web):
 
 
 def test_K04_a_version_that_is_too_large(api, kube, web, oracle, syslog_tcp):
-    """FullListIfTooLarge: the server was set back; the list is asked for without a version."""
+    """FullListIfTooLarge: the server was restored to an older state; the list is requested without a version."""
     other = syslog_tcp()
     d = kube()
     watching(d)
@@ -156,7 +156,7 @@ def test_K04_a_version_that_is_too_large(api, kube, web, oracle, syslog_tcp):
 
 
 def test_K04_deleted_while_we_were_away(api, kube, web, oracle):
-    """Found by the next list: a namespace that is no more is no default."""
+    """The next list finds it: a deleted namespace has no default."""
     plain = api.namespace("shop", drains="null://")
     d = kube()
     watching(d)
@@ -168,7 +168,7 @@ def test_K04_deleted_while_we_were_away(api, kube, web, oracle):
 
 
 def test_K05_a_token_that_was_replaced(node, api, kube, web, oracle, tmp_path, syslog_tcp):
-    """The old one gets 401: the file is read again at once; while it is missing the old one is used; neither is logged."""
+    """The old token gets 401: the file is read again at once. While it is missing, the old token is used. Neither is logged."""
     other, third = syslog_tcp(), syslog_tcp()
     token = tmp_path / "token"
     token.write_text("canary-first\n")
@@ -192,7 +192,7 @@ def test_K05_a_token_that_was_replaced(node, api, kube, web, oracle, tmp_path, s
 
 
 def test_K05_a_new_certificate_authority(node, api, daemon, kube, certs, closing, tmp_path, oracle, syslog_tcp):
-    """Only the CA of the configuration is believed; when its file changes, the new one is."""
+    """Only the CA of the configuration is trusted; when its file changes, the new one is."""
     peer = syslog_tcp()
     server = closing(Kapi(tls=certs.server("good")))
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
@@ -230,7 +230,7 @@ def test_client_certificates_and_tls_server_name(node, daemon, kube, certs, clos
 
 
 def test_in_a_pod_the_service_account_is_used(node, daemon, certs, closing, tmp_path, oracle, syslog_tcp):
-    """Asked for by an operator's route, for a workload may not send to where the API server is, which is here."""
+    """Requested by an operator's route, because a workload may not send to the API server's address, which is used here."""
     peer = syslog_tcp()
     server = closing(Kapi(tls=certs.server("good"), tokens={"canary-account"}))
     account = tmp_path / "account"
@@ -253,11 +253,11 @@ def test_in_a_pod_the_service_account_is_used(node, daemon, certs, closing, tmp_
     (reset, "closed the connection|reset by peer"),
 ], ids=["429", "500", "503", "reset"])
 def test_K06_a_watch_that_is_refused_for_now(api, kube, web, syslog_tcp, what, trouble):
-    """NoRelistOnTooManyRequests, RetryInternalError: the watch is tried again after a while, nothing is listed again."""
+    """NoRelistOnTooManyRequests, RetryInternalError: the watch is retried after a pause, nothing is listed again."""
     other = syslog_tcp()
     d = kube()
     watching(d)
-    times_refused = 4 if what is reset else 2  # a request on an idle connection that is reset goes out again at once
+    times_refused = 4 if what is reset else 2  # a request on an idle connection that was reset is sent again at once
     api.script("deployments", "watch", what, times=times_refused)
     since = time.monotonic()
     api.cut("deployments", "end")
@@ -270,7 +270,7 @@ def test_K06_a_watch_that_is_refused_for_now(api, kube, web, syslog_tcp, what, t
 
 
 def test_K06_a_list_that_is_refused_for_now(api, kube, web, oracle):
-    """And answers that are no lists."""
+    """Also answers that are not lists."""
     for resource, what in (("deployments", status(429, "TooManyRequests", retry_after=1)), ("deployments", status(500)),
                            ("pods", body(b'{"items":[{]')), ("pods", body(b"<html>")), ("replicasets", body(b"{}"))):
         api.script(resource, "list", what)
@@ -289,8 +289,8 @@ def test_K06_retry_after_is_honoured(api, kube, web):
 
 
 def test_K06_a_watch_of_which_nothing_is_heard(api, kube, web, syslog_tcp):
-    """Headers, then silence for longer than the watch was to take: given up for dead, and resumed. KUBERNETES_WATCH is what
-    makes it quick here."""
+    """Headers, then silence for longer than the watch should last: it is given up and resumed. KUBERNETES_WATCH makes that quick
+    here."""
     other = syslog_tcp()
     api.script("deployments", "watch", silence)
     d = kube(env={"KUBERNETES_WATCH": "1s"})
@@ -301,7 +301,7 @@ def test_K06_a_watch_of_which_nothing_is_heard(api, kube, web, syslog_tcp):
 
 
 def test_K07_the_api_is_down_at_the_start(api, kube, web, oracle):
-    """Files are neither read past nor skipped."""
+    """Files are neither read early nor skipped."""
     api.stop()
     web.container.write(oracle.source("a").take(100))
     d = kube()
@@ -313,7 +313,7 @@ def test_K07_the_api_is_down_at_the_start(api, kube, web, oracle):
 
 
 def test_K07_the_api_goes_down_later(api, kube, web, oracle, syslog_tcp):
-    """What is known goes on to work; what was changed meanwhile is found afterwards, without a new list."""
+    """Known routes keep working; changes made meanwhile are found afterwards, without a new list."""
     other = syslog_tcp()
     d = kube()
     watching(d)
@@ -337,7 +337,7 @@ BIG = {"huge": {"metadata": {"name": "huge", "namespace": "shop", "uid": "u-huge
 
 
 def test_K08_what_makes_no_sense_is_skipped_by_name(api, kube, web, syslog_tcp):
-    """Each in an open watch, which goes on; memory stays where it was."""
+    """Each in an open watch, which goes on; memory does not grow."""
     other = syslog_tcp()
     d = kube()
     watching(d)
@@ -356,7 +356,7 @@ def test_K08_what_makes_no_sense_is_skipped_by_name(api, kube, web, syslog_tcp):
 
 
 def test_K09_a_storm_of_annotations(api, kube, web, oracle):
-    """A thousand updates a second of a hundred objects: the drain that does not change keeps its connection and its cursor."""
+    """A thousand updates a second of a hundred objects: the unchanged drain keeps its connection and its cursor."""
     d = kube()
     watching(d)
     with Writer(web.container, oracle.source("a"), rate=1000) as writer:
@@ -386,12 +386,12 @@ def test_a_missing_permission_is_named_and_the_rest_works(node, api, kube, web, 
     assert ("web.shop", "web-7d9c8b6f5d-bcdfg") in names(web.peer)
 
 
-# --- L18: ready when something can be delivered -----------------------------------------------------------------------
+# --- L18: ready when something can be delivered ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("forbidden", ["all", "pods", "all but pods"])
 def test_L18_without_permissions_it_is_not_ready(api, kube, web, forbidden):
-    """503 until pods and one kind of owner were read; a later outage of the API changes nothing."""
+    """503 until pods and one kind of owner were read; a later outage of the API does not change it."""
     kinds = {"deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "namespaces"}
     api.forbidden |= {"all": kinds | {"pods"}, "pods": {"pods"}, "all but pods": kinds}[forbidden]
     d = kube()
@@ -408,7 +408,7 @@ def test_L18_without_permissions_it_is_not_ready(api, kube, web, forbidden):
 
 
 def test_L18_names_alone_do_not_keep_it_from_being_ready(api, kube, node, oracle, syslog_tcp):
-    """Without KUBERNETES_DATASOURCE pods are called what their paths say."""
+    """Without KUBERNETES_DATASOURCE pods are named by their paths."""
     peer = syslog_tcp()
     api.stop()
     node.container("web-7d9c8b6f5d-bcdfg", "shop").write(oracle.source("a").take(20))

@@ -1,5 +1,5 @@
-"""INPUT_OWNERS: what a trusted network input hears under a workload's name goes to the workload's own drains, from any node of
-the cluster; what another input says under it never does. /events is trusted here, /syslog is not."""
+"""INPUT_OWNERS: lines that a trusted network input receives under a workload's name go to the workload's own drains, from any
+node of the cluster. Lines of other inputs under that name do not. Here /events is trusted and /syslog is not."""
 
 import json
 import threading
@@ -16,12 +16,12 @@ ON = {"KUBERNETES": "false", "HTTP_EVENTS": "true", "HTTP_SYSLOG": "true", "HTTP
 
 
 def heard(d, messages, hostname="web.shop"):
-    """By the trusted input."""
+    """Sends through the trusted input."""
     assert curl(d, "/events", ndjson([packet(m, hostname, tag="router") for m in messages])) == (200, "ok\n")
 
 
 def claimed(d, messages, hostname="web.shop"):
-    """By the other one."""
+    """Sends through the other input."""
     body = b"".join(b"<14>1 2026-11-20T10:15:00Z %s router - - - %s\n" % (hostname.encode(), m) for m in messages)
     assert curl(d, "/syslog", body) == (200, "ok\n")
 
@@ -42,18 +42,18 @@ def synced(d):
 
 @pytest.fixture
 def router(kube):
-    """router(env=…): the daemon, with both inputs on."""
+    """router(env=…): the daemon with both inputs."""
     return lambda env=None, **options: kube(env={**ON, **(env or {})}, **options)
 
 
 def test_a_workloads_drain_gets_what_is_heard_under_its_name(oracle, api, router, syslog_tcp):
-    """Of every kind, with no pod of it on this node, in whatever order its name was heard and it was annotated."""
+    """Of every kind, with no pod of it on this node, whether its name was received first or its annotation."""
     peer, early = syslog_tcp(), oracle.source("early")
     for kind in ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs"):
         api.put(kind, kind, "shop", drains=peer.url())
     api.put("deployments", "with.dots", "shop", drains=peer.url())
     d = router()
-    heard(d, early.take(100), "deployments.shop")  # waits for the API, if it has to
+    heard(d, early.take(100), "deployments.shop")  # waits for the API if necessary
     synced(d)
     for kind in ("statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs", "with.dots"):
         heard(d, oracle.source(kind).take(100), f"{kind}.shop")
@@ -93,7 +93,7 @@ def test_K12_a_claimed_hostname_hears_nothing(node, oracle, api, router, syslog_
 
 
 def test_another_input_is_not_believed(oracle, api, router, syslog_tcp):
-    """Not even while the trusted one writes under the same hostname; the operator's route gets both."""
+    """Not even while the trusted input uses the same hostname; the operator's route gets both."""
     owner, operator = syslog_tcp(), syslog_tcp()
     api.deployment("web", "shop", drains=owner.url())
     d = synced(router())
@@ -154,7 +154,7 @@ def test_annotations_come_change_and_go(oracle, api, router, syslog_tcp):
 
 
 def test_the_namespace_is_a_default(oracle, api, router, syslog_tcp):
-    """For workloads that say nothing; `none` is nothing; and what is no workload is none of the namespace's."""
+    """For workloads without an annotation; `none` means no drain; and a hostname that is no workload belongs to no namespace."""
     common, own = syslog_tcp(), syslog_tcp()
     api.namespace("shop", drains=common.url())
     api.deployment("plain", "shop")
@@ -187,7 +187,7 @@ def test_two_kinds_of_one_name_both_have_a_right_to_it(oracle, api, router, sysl
     for peer in one, two:
         oracle.wait_complete(peer, WAIT).assert_exact()
     assert default.count() == 0
-    api.put("daemonsets", "web", "shop")  # which says nothing itself
+    api.put("daemonsets", "web", "shop")  # which has no annotation itself
     until(d, oracle.source("b"), lambda: default.count() > 0)
 
 
@@ -208,7 +208,7 @@ def test_limits_and_the_egress_policy_apply(api, router, syslog_tcp):
 
 
 def test_elasticsearch_writes_to_the_namespaces_index(api, router, http):
-    """As it does for pods' lines; the hostname is not believed where an index is made of it."""
+    """As for lines of pods. Where an index name is made from the hostname, the hostname is not trusted."""
     es = http()
     api.deployment("web", "shop", drains=f"es+http://127.0.0.1:{es.port}/")
     heard(synced(router()), [b"hello"])
@@ -237,7 +237,7 @@ def test_envoys_lines_about_a_workload_are_its_own(api, kube, syslog_tcp, closin
 
 
 def test_akkeris_names(oracle, api, router, syslog_tcp):
-    """`<name>-<namespace>`; labels claim nothing; what may be read in two ways is nobody's."""
+    """`<name>-<namespace>`; labels claim nothing; an ambiguous name belongs to no workload."""
     peer, other = syslog_tcp(), syslog_tcp()
     api.deployment("web", "shop", drains=peer.url())
     api.deployment("other", "shop", drains=other.url(),
@@ -250,7 +250,7 @@ def test_akkeris_names(oracle, api, router, syslog_tcp):
     heard(d, oracle.source("b").take(20), "my-app-my-space")
     oracle.wait_complete(peer, WAIT).assert_exact()
     assert other.count() == 0
-    api.deployment("my", "app-my-space")  # needs no annotation to be what is meant
+    api.deployment("my", "app-my-space")  # it is meant even without an annotation
     wait_for(lambda: d.metric("logtrain_routes") == 1, WAIT, "the route to go")
     heard(d, [b"x"], "my-app-my-space")
     assert unrouted(d) == 2
@@ -276,7 +276,8 @@ def test_what_is_spooled_is_still_the_workloads(oracle, api, router, syslog_tcp,
 
 @pytest.mark.parametrize("owners", ["", "http_syslog"])
 def test_what_is_spooled_is_nobodys_when_its_input_is_trusted_no_more(oracle, api, router, syslog_tcp, tmp_path, owners):
-    """Operators' routes get it, with what others write under that hostname; given back, the trust is there again."""
+    """Operators' routes get the lines, with those of other inputs under that hostname. When the input is trusted again, so are
+    they."""
     peer, operator = syslog_tcp(), syslog_tcp()
     peer.refuse()
     api.deployment("web", "shop", drains=peer.url())
@@ -296,7 +297,7 @@ def test_what_is_spooled_is_nobodys_when_its_input_is_trusted_no_more(oracle, ap
 
 
 def test_lines_wait_until_the_api_has_answered(oracle, api, router, syslog_tcp):
-    """A list that comes late: what is heard waits, as a container's log does, and then goes where it should."""
+    """A list that arrives late: received lines wait, as those of a container do, and then go to the right drain."""
     peer, operator = syslog_tcp(), syslog_tcp()
     api.deployment("web", "shop", drains=peer.url())
     late = threading.Event()
@@ -314,7 +315,7 @@ def test_lines_wait_until_the_api_has_answered(oracle, api, router, syslog_tcp):
 
 
 def test_without_an_answer_operators_routes_go_on(oracle, api, router, syslog_tcp):
-    """IDENTITY_WAIT after the start, no more is waited for; with the answer, what was kept goes to the workload, too."""
+    """IDENTITY_WAIT after the start nothing waits any longer; when the API answers, the kept lines go to the workload too."""
     peer, operator = syslog_tcp(), syslog_tcp()
     api.deployment("web", "shop", drains=peer.url())
     api.stop()
@@ -343,7 +344,8 @@ def test_a_bad_list_refuses_to_start(daemon, api, tmp_path):
 
 
 def test_K12_what_is_heard_while_a_name_is_anothers_is_not_given_later(api, router, syslog_tcp):
-    """Akkeris: the name becomes ambiguous, and then its first workload's again; what was heard in between was for another."""
+    """Akkeris: the name becomes ambiguous, and then belongs to its first workload again. Lines received in between belonged to
+    another."""
     peer, archive = syslog_tcp(), syslog_tcp()
     api.deployment("my", "app-my-space", drains=peer.url())
     d = synced(router({"AKKERIS": "true"}, drains=[("*", archive.url())]))
@@ -358,13 +360,13 @@ def test_K12_what_is_heard_while_a_name_is_anothers_is_not_given_later(api, rout
 
 
 def until_seen(d, peer, hostname="my-app-my-space"):
-    """The drain has new lines again, and none of the secret ones."""
+    """The drain gets new lines again, and none of the secret ones."""
     wait_for(lambda: (heard(d, [b"after"], hostname), any(b"after" in m for m in peer.messages()))[1], WAIT, "a new line")
     assert not [m for m in peer.messages() if b"secret" in m]
 
 
 def test_K12_what_was_spooled_for_one_is_not_given_to_the_next(api, router, syslog_tcp, tmp_path):
-    """The name is another namespace's when the daemon comes back; operators have all of it."""
+    """The name belongs to another namespace when the daemon comes back; operators get all lines."""
     peer, archive = syslog_tcp(), syslog_tcp()
     archive.refuse()
     victim = api.deployment("my-app", "my-space")
@@ -382,7 +384,8 @@ def test_K12_what_was_spooled_for_one_is_not_given_to_the_next(api, router, sysl
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_K12_a_kept_position_does_not_lead_past_anothers_lines(api, router, syslog_tcp, tmp_path, killed):
-    """The state knows where the drain was when the name was its workload's; it is again, now or after another start."""
+    """The state has the drain's position from when the name belonged to its workload; it belongs to it again, now or after
+    another start."""
     peer, archive = syslog_tcp(), syslog_tcp()
     archive.refuse()
     api.namespace("app-my-space")
@@ -404,7 +407,7 @@ def test_K12_a_kept_position_does_not_lead_past_anothers_lines(api, router, sysl
 
 
 def test_what_is_spooled_for_it_in_the_same_namespace_is_its_own(oracle, api, router, syslog_tcp, tmp_path):
-    """Also behind what was for somebody else; a namespace of the same name that was made anew is another."""
+    """Also behind lines that belonged to another; a namespace that was deleted and created with the same name is another one."""
     peer = syslog_tcp()
     peer.refuse()
     ns = api.namespace("shop")

@@ -1,4 +1,4 @@
-"""Against a real kube-apiserver: what kubectl applies is what the daemon does, under the shipped RBAC and no more."""
+"""Against a real kube-apiserver: the daemon does what kubectl applies, with the shipped RBAC and nothing more."""
 
 import itertools
 import uuid
@@ -13,11 +13,11 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_deployments_apply_as_they_are(kube_api):
-    """All of it is valid to a server that knows every field; and what the examples make of it."""
+    """All of it is valid for a server that knows every field; and the effect of the examples."""
     examples = DEPLOYMENTS / "examples"
     for what in ("-k", examples / "routes"), ("-k", examples / "inputs"), ("-f", examples / "workload.yaml"), \
             ("-f", examples / "network-policy.yaml"):
-        if "workload" in str(what[1]):  # its namespace exists only then
+        if "workload" in str(what[1]):  # its namespace exists only from then on
             kube_api.kubectl("apply", *what)
         else:
             kube_api.kubectl("apply", "--dry-run=server", *what)
@@ -33,7 +33,7 @@ def test_deployments_apply_as_they_are(kube_api):
 
 
 def test_the_shipped_role_only_reads(kube_api):
-    """Asked as the ServiceAccount itself: it may list what it must, and can neither write nor read a secret."""
+    """As the ServiceAccount itself: it may list what it needs, and can neither write nor read a secret."""
     def may(verb, resource):
         status, got = kube_api.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
             "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
@@ -96,7 +96,7 @@ def hostnames(peer):
 
 
 def unrouted(d):
-    """No stream is waiting, and nothing is attached."""
+    """No stream is waiting, and no drain is attached."""
     return d.metric("logtrain_pending_streams") == 0 and d.metric("logtrain_cursors") == d.metric("logtrain_parked_cursors")
 
 
@@ -121,7 +121,7 @@ def test_kubectl_annotates_and_lines_start_and_stop(kube_api, workloads, start, 
     count = len(peer.messages())
     container.write([b"written without an annotation"] * 10)
     stays(lambda: len(peer.messages()) == count, 0.5, "no line without an annotation")
-    annotate(f"{kube_real.DRAINS}={peer.url()}")  # what was written meanwhile is not sent
+    annotate(f"{kube_real.DRAINS}={peer.url()}")  # lines written meanwhile are not sent
     wait_for(lambda: not unrouted(d), WAIT, lambda: f"the route: {d.tail()}")
     write(oracle, container, "web")
     oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
@@ -132,7 +132,7 @@ def test_kubectl_annotates_and_lines_start_and_stop(kube_api, workloads, start, 
 
 
 def test_every_kind_of_workload(workloads, start, oracle, syslog_tcp):
-    """A drain for each; each has its own lines and no others."""
+    """One drain for each; each gets only its own lines."""
     w, peers = workloads(), {}
     for kind in "StatefulSet", "DaemonSet", "Job", "ReplicaSet", "Pod":
         peers[kind] = syslog_tcp()
@@ -179,7 +179,7 @@ def test_K12_a_claimed_hostname_reads_nothing(workloads, start, oracle, syslog_t
 
 
 def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, oracle, syslog_tcp):
-    """What is known goes on; what is new waits, and nothing of it is lost."""
+    """Known workloads go on; new ones wait, and none of their lines is lost."""
     w, peer = workloads(), syslog_tcp()
     web, container = w.deployment("web", drains=peer.url())
     late = w.deployment("late", drains=peer.url())[0]
@@ -191,7 +191,7 @@ def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, orac
     kube_api.kill()
     try:
         write(oracle, container, "web")
-        new = w.container_of(pod)  # known from the watch, or not: both are fine
+        new = w.container_of(pod)  # known from the watch or not: both are allowed
         write(oracle, new, "late")
         oracle.wait_complete(peer, WAIT, ["web"])
     finally:
@@ -209,7 +209,7 @@ def test_K07_the_api_server_dies_and_comes_back(kube_api, workloads, start, orac
 
 
 def test_T12_the_addresses_behind_the_service_are_read_by_the_shipped_role(kube_api, workloads, start, oracle):
-    """The slice that API servers write of themselves (this one is told not to, and has none at first)."""
+    """The EndpointSlice that API servers write themselves (this one is told not to, and has none at first)."""
     w = workloads()
     container = w.deployment("web", drains="syslog+tcp://192.0.2.9:443/")[1]
     slice_ = kube_api.make({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -226,7 +226,7 @@ def test_T12_the_addresses_behind_the_service_are_read_by_the_shipped_role(kube_
 
 
 def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, oracle, syslog_tcp):
-    """And goes on trying: the role is granted, and the annotation counts from then on."""
+    """It keeps trying: when the role is granted, the annotation counts from then on."""
     w, peer = workloads(), syslog_tcp()
     container = w.deployment("web", drains=peer.url())[1]
     kube_api.kubectl("delete", "clusterrolebinding", "logtrain")
@@ -241,7 +241,7 @@ def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, or
 
 
 def test_the_owner_is_told_of_a_refused_drain(kube_api, workloads, start, oracle):
-    """The server takes the Event as it is, by the shipped permission, and has it under the Deployment."""
+    """The server accepts the Event with the shipped permission, and stores it for the Deployment."""
     w = workloads()
     container = w.deployment("web")[1]
     write(oracle, container, "web")

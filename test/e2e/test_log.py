@@ -1,5 +1,5 @@
-"""T13: the daemon's own log. What tenants and outsiders cause is bounded for each of them, counted and summed up; nobody
-silences another; what the operator causes is always said."""
+"""T13: the daemon's own log. Lines that tenants and outsiders cause are limited for each of them, counted and summed up. None can
+suppress another's lines, and lines that the operator causes are always written."""
 
 import socket
 
@@ -15,7 +15,7 @@ METRIC = "logtrain_log_lines_suppressed_total"
 
 
 def test_T13_an_annotation_that_flaps(node, oracle, api, kube, syslog_tcp):
-    """300 updates, each with drains that are gone with the next one and some that are refused."""
+    """300 updates; the drains of each are gone with the next one, and some are refused."""
     peer = syslog_tcp()
     pods = [node.container(f"web-7d9c8b6f5d-{i:05}", "shop") for i in range(4)]
     other = node.container("api-7d9c8b6f5d-bcdfg", "bank")
@@ -35,7 +35,7 @@ def test_T13_an_annotation_that_flaps(node, oracle, api, kube, syslog_tcp):
         api.deployment("web", "shop", drains=f"syslog+tcp://127.0.0.1:{dead}?max={2000 + i},{refused}")
         for c in pods:
             c.write([b"unread"])
-        if i < 15:  # later ones are looked at together
+        if i < 15:  # later ones are handled together
             wait_for(lambda: d.metric("logtrain_kubernetes_refused_drains_total") > before, WAIT, "the update to be seen")
     api.deployment("web", "shop", drains=peer.url())
     pods[0].write(oracle.source("web").take(10))
@@ -78,7 +78,8 @@ def test_T13_a_sender_of_rubbish_silences_no_other(daemon, http):
 
 @pytest.mark.slow
 def test_T13_a_stream_whose_records_are_refused_silences_no_other(node, oracle, daemon, http):
-    """One drain of the operator's for all. What one namespace writes is refused, record by record; the other's line is said."""
+    """One operator's drain for all. Records of one namespace are refused, one by one; the line about the other namespace is still
+    logged."""
     web = http(answers=poison(b"poison", 400))
     d = daemon(node, routes=[("*", web.url("batch=ndjson&linger=5ms"))])
     evil, calm = node.container("evil-0", "evil"), node.container("calm-0", "calm")

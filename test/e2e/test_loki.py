@@ -1,4 +1,4 @@
-"""Loki drains: every byte of a push, labels and tenant, and what its answers mean."""
+"""Loki drains: every byte of a push, labels and tenant, and how its answers are handled."""
 
 import pytest
 from lib.daemon import SLOW

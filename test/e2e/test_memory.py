@@ -1,4 +1,4 @@
-"""docs/faults.md#state, S09: what a node's memory limit would see, with dead drains, many files, and journals that fill up."""
+"""docs/faults.md#state, S09: what counts against a node's memory limit, with dead drains, many files, and journals that fill up."""
 
 import socket
 
@@ -13,7 +13,7 @@ JOURNALS = 16 * MIB
 
 
 def journal_memory(daemon):
-    """Bytes of the memfds: they are ours, though no page of them need be mapped."""
+    """Bytes of the memfds: they are charged to the daemon even if no page of them is mapped."""
     total = 0
     for entry in daemon._proc("fd").iterdir():
         try:
@@ -25,8 +25,8 @@ def journal_memory(daemon):
 
 
 def test_S09_dead_drains_and_full_journals_within_the_memory_limit(node, oracle, daemon, syslog_tcp, http, tmp_path):
-    """1,000 files and 200 drains that are down, and a sender who fills the journals: the memory stays below the limit of the
-    pod, the sender is stopped rather than dropped, and the drain that is up has every line."""
+    """1,000 files, 200 drains that are down, and a sender who fills the journals: memory stays below the pod's limit, the sender
+    is slowed and no line is dropped, and the healthy drain gets every line."""
     dead, healthy, ports = syslog_tcp(), http(), tmp_path / "ports"
     dead.refuse()
     names = [f"pod{i}" for i in range(PODS)]
@@ -44,7 +44,7 @@ def test_S09_dead_drains_and_full_journals_within_the_memory_limit(node, oracle,
             while sent < 4 * JOURNALS:
                 sent += sender.send(data[sent % len(data):])
         except socket.timeout:
-            pass  # it does not read any more
+            pass  # it has stopped reading
         assert JOURNALS // 4 < sent < 4 * JOURNALS, f"{sent} bytes were taken"
         for name in names:
             node.pods[("default", name)].all["main"].write(oracle.sources[name].take(3))

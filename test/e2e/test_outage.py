@@ -1,6 +1,5 @@
-"""A long outage of a drain while lines come in by TCP and HTTP: senders are slowed, nothing that was accepted is missing, memory
-stays within its bound. Ten seconds of it here; LOGTRAIN_OUTAGE_SECONDS=600 for all of it, which prints what it saw.
-"""
+"""A long outage of a drain while lines arrive over TCP and HTTP: senders are slowed, no accepted line is lost, memory stays
+within its bound. It lasts ten seconds here; LOGTRAIN_OUTAGE_SECONDS=600 runs the long version, which prints figures."""
 
 import http.client
 import json
@@ -19,14 +18,14 @@ PAD = "x" * 400
 
 
 class Sender(threading.Thread):
-    """Sends numbered lines at RATE until stop(); <accepted> of them were taken."""
+    """Sends numbered lines at RATE until stop(); <accepted> of them were accepted."""
 
     def __init__(self):
         super().__init__(daemon=True)
         self.pacer = Pacer(RATE)
         self.accepted = 0
         self.refused = 0
-        self.ended = threading.Event()  # of the outage: from then on whatever is due is sent, without a pace
+        self.ended = threading.Event()  # of the outage: from then on all due lines are sent at once
 
     def stop(self):
         self.pacer.stopped.set()
@@ -46,7 +45,7 @@ class Tcp(Sender):
 
     def send(self, n):
         lines = "".join(f"<14>1 - tcp.shop app - - - {PAD} n={self.accepted + i}\n" for i in range(n))
-        self.sock.sendall(lines.encode())  # blocks while nobody reads
+        self.sock.sendall(lines.encode())  # blocks while the daemon does not read
         self.accepted += n
 
     def stop(self):
@@ -99,7 +98,7 @@ def test_N05_a_long_outage(daemon, http, tmp_path):
     for sender in (tcp, post):
         sender.start()
     wait_for(lambda: numbers(web, "tcp.shop") and numbers(web, "http.shop"), 20 * SLOW, "the first lines")
-    web.default = 503  # first, so that no answer to what was taken is lost with its connection
+    web.default = 503  # stopped first, so that no answer for accepted lines is lost with its connection
     wait_for(lambda: d.drain(web.port)["counters"]["records_out"] == web.count(), 20 * SLOW, "what was taken to be confirmed")
     web.refuse("reset")
     web.default = 200

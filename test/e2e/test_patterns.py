@@ -1,5 +1,5 @@
-"""T7: an operator's pattern means what is true of a workload, `<owner>.<namespace>`; an exact name means what its hostname
-annotation says."""
+"""T7: an operator's pattern matches a workload's true name, `<owner>.<namespace>`; an exact hostname matches its hostname
+annotation."""
 
 import pytest
 from lib.daemon import SLOW
@@ -13,7 +13,7 @@ WAIT = 30 * SLOW
 
 @pytest.fixture
 def tenants(node, api):
-    """A workload of shop that calls itself as payments' is called, and one of payments that calls itself otherwise."""
+    """A workload of shop that takes a name of payments, and one of payments that takes another name."""
     def make(liar="card.payments", hidden="www.example"):
         evil, card = node.container("evil-7d9c8b6f5d-bcdfg", "shop"), node.container("card-7d9c8b6f5d-bcdfg", "payments")
         api.workload(evil, "evil", hostname=liar)
@@ -28,7 +28,7 @@ def write(oracle, containers, n=20):
 
 
 def test_T07_a_pattern_takes_no_annotations_word(oracle, kube, tenants, syslog_tcp):
-    """No annotation takes a workload out of *.payments, and none brings one in; the wire has the annotation's hostname."""
+    """No annotation takes a workload out of *.payments or brings one in; the receiver sees the annotation's hostname."""
     pattern, exact = syslog_tcp(), syslog_tcp()
     evil, card = tenants()
     write(oracle, {"evil": evil, "card": card})
@@ -42,7 +42,7 @@ def test_T07_a_pattern_takes_no_annotations_word(oracle, kube, tenants, syslog_t
 
 
 def test_T07_an_annotation_that_changes_moves_nothing(oracle, api, kube, tenants, syslog_tcp):
-    """The hostname is edited while lines are written: the pattern's drain has them all, over one connection."""
+    """The hostname is edited while lines are written: the pattern's drain gets them all, over one connection."""
     pattern = syslog_tcp()
     _, card = tenants()
     source = oracle.source("card")
@@ -58,7 +58,7 @@ def test_T07_an_annotation_that_changes_moves_nothing(oracle, api, kube, tenants
 
 
 def test_T07_an_index_under_a_pattern_is_the_true_name(oracle, kube, tenants, closing):
-    """With an exact name it is what the annotation says, also at the same server."""
+    """With an exact hostname the index is named by the annotation, also on the same server."""
     server = closing(Elastic())
     evil, card = tenants(hidden="secrets")
     write(oracle, {"evil": evil, "card": card})

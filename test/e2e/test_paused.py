@@ -1,4 +1,4 @@
-"""docs/faults.md#state, S12: a process that gets no time for a while has missed nothing when it goes on."""
+"""docs/faults.md#state, S12: a process that is stopped for a while loses nothing."""
 
 from lib.daemon import SILENCE_S, SLOW
 from lib.node import Writer
@@ -6,8 +6,8 @@ from lib.wait import stays, wait_for
 
 
 def test_S12_stopped_for_longer_than_every_timeout(node, oracle, daemon, syslog_tcp, http):
-    """It wakes up to timers that are all due. Nothing is lost; what was under way may come twice (libcurl counts the time that
-    passed against the answer that has come meanwhile), and there is no storm: a drain fails at most once for each stop."""
+    """When it continues, all timers are due. Nothing is lost. What was in flight may arrive twice (libcurl counts the pause
+    against an answer that has arrived meanwhile). There is no storm: a drain fails at most once per pause."""
     tcp, web = syslog_tcp(), http()
     d = daemon(node, routes=[("*", tcp.url(f"timeout={SILENCE_S}s")), ("*", web.url(f"batch=ndjson&linger=1ms&timeout={SILENCE_S}s"))])
     with Writer(node.container("web-0"), oracle.source("a"), rate=2000) as writer:

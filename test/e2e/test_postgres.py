@@ -1,5 +1,5 @@
-"""Rows of a table as routes, with a real PostgreSQL: what works. What goes wrong is in test_postgres_faults.py, the table
-itself in test_postgres_schema.py."""
+"""Rows of a table as routes, with a real PostgreSQL: normal use. Faults are in test_postgres_faults.py, the table itself in
+test_postgres_schema.py."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from lib.wait import stays, wait_for
 
 
 def test_rows_come_change_and_go(node, oracle, db, pg, syslog_tcp):
-    """The table is made at start; a row is a route within a moment, for lines written from then on."""
+    """The table is created at start; a row becomes a route within a moment, for lines written from then on."""
     first, second = syslog_tcp(), syslog_tcp()
     d = pg(db.url())
     assert d.log_lines(r"info created table drains")
@@ -37,7 +37,7 @@ def test_rows_come_change_and_go(node, oracle, db, pg, syslog_tcp):
 
 
 def test_wildcards_and_other_routes_meet_in_one_drain(node, oracle, db, pg, syslog_tcp):
-    """A row, a wildcard row and a line of the routes file, all for one URL: every line once."""
+    """A row, a wildcard row and a line of the routes file with the same URL: every line arrives once."""
     peer = syslog_tcp()
     db.sql(schema(), "owner")
     for pattern in ("*.shop", "web.shop", "web.shop", "w*b.*op"):
@@ -57,7 +57,7 @@ def test_wildcards_and_other_routes_meet_in_one_drain(node, oracle, db, pg, sysl
 
 @pytest.mark.slow
 def test_lines_written_before_the_first_read_are_not_passed_over(node, oracle, db, pg, syslog_tcp, closing):
-    """The database is away at start; what a new container writes meanwhile belongs to its routes, too."""
+    """The database is down at start; lines that a new container writes meanwhile go to its routes too."""
     peer = syslog_tcp()
     db.sql(schema(), "owner")
     db.put("*", peer.url())
@@ -75,7 +75,7 @@ def test_lines_written_before_the_first_read_are_not_passed_over(node, oracle, d
     assert code == 200 and "postgres" not in text, text
     relay.freeze()
     wait_for(lambda: "degraded: postgres is away" in d.get("/readyz")[1], 60 * SLOW, "the outage to be named")
-    assert d.get("/readyz")[0] == 200  # L18: an outage later
+    assert d.get("/readyz")[0] == 200  # L18: a later outage
 
 
 def test_P04_bad_rows_are_named_and_the_others_work(db, pg):
@@ -94,7 +94,7 @@ def test_P04_bad_rows_are_named_and_the_others_work(db, pg):
     }
     rows = {why: db.sql(f"INSERT INTO drains (hostname, endpoint) VALUES ({values}) RETURNING drain", "owner")
             for why, values in bad.items()}
-    good = [db.put("web.shop", "null://") for _ in range(3)]  # the same thrice is no fault
+    good = [db.put("web.shop", "null://") for _ in range(3)]  # three identical rows are no fault
     d = pg(db.url(), POSTGRES_RESYNC="1s")
     d.secrets.append(secret)
     assert d.metric("logtrain_routes") == len(good)
@@ -113,7 +113,7 @@ def test_P04_bad_rows_are_named_and_the_others_work(db, pg):
 
 
 def test_P04_rows_without_an_id_of_their_own(db, pg):
-    """Where the id is no key: each such row is named, the others work."""
+    """The id is not a key here: each such row is logged, the others work."""
     db.sql("CREATE TABLE drains (drain uuid, hostname text, endpoint text)", "owner")
     twice = "8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0"
     db.sql(f"INSERT INTO drains VALUES (NULL, 'a', 'null://'), ('{twice}', 'b', 'null://'), ('{twice}', 'c', 'null://'),"
@@ -126,7 +126,7 @@ def test_P04_rows_without_an_id_of_their_own(db, pg):
 
 
 def test_P04_rows_that_are_no_text_in_any_encoding(postgres_server, pg):
-    """Bytes that are not UTF-8, where the database takes them."""
+    """Bytes that are not UTF-8, in a database that accepts them."""
     db = postgres_server.database("ENCODING 'SQL_ASCII' TEMPLATE template0")
     db.sql(schema(), "owner")
     db.put("web.shop", "null://")
@@ -161,7 +161,7 @@ def test_places_of_the_database(node, db, pg, tmp_path, closing):
 
 
 def test_unchanged_routes_keep_their_connection(node, oracle, db, pg, syslog_tcp):
-    """However often all rows are read, and the session is killed."""
+    """However often all rows are read and the session is killed."""
     peer = syslog_tcp()
     db.sql(schema(), "owner")
     db.put("web.shop", peer.url())
@@ -193,7 +193,7 @@ def test_credentials_show_nowhere(node, db, pg, http):
 
 
 def test_P02_behind_a_pooler_rows_are_read_now_and_then(db, pg, closing):
-    """pgbouncer in transaction mode forgets the LISTEN; nothing is notified, and the table is followed all the same."""
+    """pgbouncer in transaction mode forgets the LISTEN: no notification arrives, and changes are found all the same."""
     if Bouncer.missing():
         pytest.skip(Bouncer.missing())
     db.sql(schema(), "owner")

@@ -1,4 +1,4 @@
-"""Rows P01 to P07 of the fault list: the database goes away, keeps silent, forgets, denies, lies."""
+"""Rows P01 to P07 of the fault list: the database is down, silent, forgets a LISTEN, refuses, or answers wrongly."""
 
 import re
 import signal
@@ -15,17 +15,17 @@ from lib.postgres import (AUTH_CLEARTEXT, AUTH_OK, LIVE_S, PASSWORD, READY, Fake
                           routes_become, schema)
 from lib.wait import stays, wait_for
 
-BACK_S = 15 * SLOW  # a pause of the backoff included
+BACK_S = 15 * SLOW  # including a pause of the backoff
 
 
 def fails(d, pattern, seconds=LIVE_S):
     wait_for(lambda: d.log_lines(f"(warn|info) .*{pattern}"), seconds, lambda: f"{pattern!r}:\n{d.tail()}")
 
 
-# --- P01: gone, and back ---------------------------------------------------------------------------------------------
+# --- P01: down, and back ---------------------------------------------------------------------------------------------
 
 def test_P01_restart(node, oracle, table, pg, syslog_tcp):
-    """Routes stay while it is away, each line arrives once, and what changed before it went is known after."""
+    """Routes stay during the outage, each line arrives once, and changes made just before it are found afterwards."""
     peer = syslog_tcp()
     table.put("web.shop", peer.url())
     d = pg(table.url())
@@ -53,7 +53,7 @@ def test_P01_the_reason_is_told(table, pg, how):
 
 
 def test_P01_pg_terminate_backend(table, pg):
-    """What is committed while there is no session is not notified to anybody; it is found all the same."""
+    """Changes committed while there is no session are notified to nobody; they are found all the same."""
     d = pg(table.url())
     for n in range(1, 4):
         table.sql("BEGIN; SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'logtrain'"
@@ -63,7 +63,7 @@ def test_P01_pg_terminate_backend(table, pg):
 
 
 def test_P01_silence(table, pg, closing):
-    """The network swallows everything: noticed by a query that gets no answer, in POSTGRES_TIMEOUT."""
+    """The network drops everything: a query without an answer shows it within POSTGRES_TIMEOUT."""
     relay = closing(Relay(table.server.port))
     d = pg(table.url(port=relay.port), POSTGRES_RESYNC="1s")
     relay.freeze()
@@ -75,7 +75,7 @@ def test_P01_silence(table, pg, closing):
 
 
 def test_P01_silence_while_nothing_is_to_be_done(table, pg, closing):
-    """A query now and then: nobody has to wait for the next read of all to learn that the peer is gone."""
+    """A query is sent from time to time, so a dead peer is noticed before the next read of all rows."""
     relay = closing(Relay(table.server.port))
     d = pg(table.url(port=relay.port), POSTGRES_TIMEOUT=f"{SILENCE_S}s")
     relay.freeze()
@@ -91,7 +91,7 @@ def test_P01_pauses_between_connects_grow(pg, closing):
 
 
 def test_P01_failover(table, pg, closing):
-    """The standby is promoted: routes stay, and what is written there is followed. Before, it can be read, though not LISTENed to."""
+    """The standby is promoted: routes stay, and changes there are followed. Before that it can be read, but not LISTENed to."""
     primary, standby = table.server, closing(Standby(table.server))
     follower = pg(table.url(port=standby.port), POSTGRES_RESYNC="1s", wait=False)
     both = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
@@ -113,7 +113,7 @@ def test_P01_failover(table, pg, closing):
 
 
 def test_P01_a_locked_table(table, pg):
-    """Somebody migrates it for hours: no session is left behind on the server, waiting, with every try."""
+    """A migration locks it for hours: the attempts leave no waiting sessions behind on the server."""
     table.put("web.shop", "null://")
     d = pg(table.url(), POSTGRES_RESYNC="1s", POSTGRES_TIMEOUT="500ms")
     with table.session("BEGIN; LOCK TABLE drains") as migration:
@@ -125,7 +125,7 @@ def test_P01_a_locked_table(table, pg):
     wait_for(lambda: d.metric("logtrain_postgres_up") == 1, BACK_S, "the rows")
 
 
-# --- P02: not told ---------------------------------------------------------------------------------------------------
+# --- P02: no notification --------------------------------------------------------------------------------------------
 
 def test_P02_changes_that_are_not_notified(table, pg):
     d = pg(table.url(), POSTGRES_RESYNC="1s")
@@ -139,7 +139,7 @@ def test_P02_changes_that_are_not_notified(table, pg):
 
 
 def test_P02_a_table_without_triggers(db, pg):
-    """It is read now and then, and that is said."""
+    """It is read at intervals, and this is logged."""
     db.sql("CREATE TABLE drains (drain uuid, hostname text, endpoint text)", "owner")
     d = pg(db.url(), POSTGRES_RESYNC="1s")
     fails(d, "no notifications for changes of the table, polling it .*no triggers")
@@ -148,7 +148,7 @@ def test_P02_a_table_without_triggers(db, pg):
 
 
 def test_P02_between_the_read_and_the_listen(table, pg):
-    """Rows that come and go while sessions begin: after each, what is known is what is there."""
+    """Rows come and go while sessions start: after each start the known rows are the existing ones."""
     stop = threading.Event()
 
     def churn():
@@ -172,7 +172,7 @@ def test_P02_between_the_read_and_the_listen(table, pg):
 
 
 def test_P02_it_listens_before_it_reads(pg, closing):
-    """In one session: what is committed after the read began is notified."""
+    """In one session: a change that is committed after the read began is notified."""
     asked = []
 
     def script(sock):
@@ -189,17 +189,17 @@ def test_P02_it_listens_before_it_reads(pg, closing):
 
 
 def test_P02_the_triggers_are_dropped(table, pg):
-    """While it runs: it is said, and the table is read now and then."""
+    """While the daemon runs: it is logged, and the table is read at intervals."""
     d = pg(table.url(), POSTGRES_TIMEOUT="500ms")
     table.sql("".join(f"DROP TRIGGER {t} ON drains;" for t in ("touch_drains", *(f"notify_drains_{w}" for w in (
         "insert", "update", "delete", "truncate")))), "owner")
     fails(d, "no notifications for changes of the table, polling it .*no triggers", 5 * SLOW)
 
 
-# --- P03: not there, not allowed -------------------------------------------------------------------------------------
+# --- P03: missing table or permission --------------------------------------------------------------------------------
 
 def test_P03_no_table_and_no_right_to_make_it(node, oracle, db, pg, syslog_tcp):
-    """It says what to run; another datasource works meanwhile; once it was run, so does this one."""
+    """The log says what to run; another datasource works meanwhile; when that was run, this one works too."""
     peer = syslog_tcp()
     d = pg(db.url("reader"), wait=False, routes=[("web.shop", peer.url())])
     node.container("web-0", "shop").write(oracle.source("a").take(100))
@@ -210,12 +210,13 @@ def test_P03_no_table_and_no_right_to_make_it(node, oracle, db, pg, syslog_tcp):
     db.sql("GRANT SELECT ON drains TO reader", "owner")
     db.put("db.shop", "null://")
     routes_become(d, 2, BACK_S)
-    db.put("other.shop", "null://")  # a role that may only read is notified like any other
+    db.put("other.shop", "null://")  # a role that may only read is notified too
     routes_become(d, 3)
 
 
 def test_P03_the_table_is_replaced(table, pg):
-    """Dropped: the routes stay, and nobody makes it anew under the administrator's hands. Back: they are its rows."""
+    """Dropped: the routes stay, and the daemon does not create the table while an administrator works on it. When it is back, its
+    rows are the routes."""
     table.put("web.shop", "null://")
     d = pg(table.url(), POSTGRES_RESYNC="1s")
     table.sql("DROP TABLE drains", "owner")
@@ -241,7 +242,7 @@ def test_P03_a_column_is_missing(table, pg):
 
 
 def test_P03_ids_need_not_be_uuids(db, pg):
-    """Another table of ours, with another key: each notification is a read of all."""
+    """Another table with another key: each notification causes a read of all rows."""
     db.sql("CREATE TABLE drains (drain bigserial PRIMARY KEY, hostname varchar(80), endpoint varchar(200))", "owner")
     db.sql("CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
            " PERFORM pg_notify('drains.insert', row_to_json(NEW)::text); RETURN NEW; END $$;"
@@ -252,7 +253,7 @@ def test_P03_ids_need_not_be_uuids(db, pg):
         routes_become(d, n, 5 * SLOW)
 
 
-# --- P05: notifications that say nothing, or lie ---------------------------------------------------------------------
+# --- P05: notifications without content, or false ones ---------------------------------------------------------------
 
 @pytest.mark.parametrize("payload", ["", "{", "[]", "{}", "null", '{"drain":"x"}', '{"drain":1}', '{"old":{}}', '{"a":' * 900,
                                      '{"drain":"00000000-0000-0000-0000-000000000000"} and more'])
@@ -276,7 +277,7 @@ def test_P05_other_channels_are_other_peoples(table, pg):
 
 
 def test_P05_a_notification_makes_no_routes(table, pg):
-    """Whoever may connect may notify: what counts is in the table."""
+    """Whoever may connect may notify: only the table counts."""
     there = table.put("web.shop", "null://")
     d = pg(table.url())
     fake = '{"drain":"8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0","hostname":"*","endpoint":"null://?format=json"}'
@@ -287,10 +288,10 @@ def test_P05_a_notification_makes_no_routes(table, pg):
     assert d.metric("logtrain_routes") == 1
 
 
-# --- P06: much -------------------------------------------------------------------------------------------------------
+# --- P06: large amounts ----------------------------------------------------------------------------------------------
 
 def test_P06_a_thousand_notifications_a_second(table, pg):
-    """They are coalesced: a few queries, little CPU, and in the end all is known."""
+    """They are coalesced: a few queries, little CPU, and in the end all changes are known."""
     n, seconds = 3000, 3
     d = pg(table.url(), LOG_LEVEL="debug")
     before = d.cpu()
@@ -323,7 +324,7 @@ def test_P06_notifications_that_cannot_be_read_do_not_read_all_the_time(table, p
 
 
 def test_P06_a_hundred_thousand_rows(table, pg):
-    """They are loaded in bounded memory and bounded turns; a change among them is one row; deleting them is a read."""
+    """They are loaded in bounded memory and bounded turns. One change reads one row; deleting them is one read."""
     rows = 20_000 if SANITIZED else 100_000
     table.sql("ALTER TABLE drains DISABLE TRIGGER ALL; INSERT INTO drains (hostname, endpoint) SELECT 'app-' || i || '.space',"
               f" 'syslog+tls://logs.example.com:6514/?max=' || i + 1000 FROM generate_series(1, {rows}) i;"
@@ -345,7 +346,7 @@ def test_P06_a_hundred_thousand_rows(table, pg):
 
 
 def test_P06_large_rows_over_tls(table, pg):
-    """TLS hands libpq more than it asks the socket for: nothing may be left lying there."""
+    """TLS gives libpq more data than it asks the socket for: nothing may be left in its buffer."""
     table.sql("INSERT INTO drains (hostname, endpoint) SELECT 'h' || i, 'http://h/' || repeat('x', 200 * (i % 80))"
               " FROM generate_series(1, 400) i", "owner")
     d = pg(table.url("tls", sslmode="require"), wait=False, POSTGRES_RESYNC="1s")
@@ -356,7 +357,7 @@ def test_P06_large_rows_over_tls(table, pg):
     assert not d.log_lines("no answer")
 
 
-# --- P07: in and out -------------------------------------------------------------------------------------------------
+# --- P07: connections ------------------------------------------------------------------------------------------------
 
 def canaries(d, role):
     d.secrets += [PASSWORD % 99, role]
@@ -383,7 +384,8 @@ def test_P07_tls_required(table, pg, certs):
 
 
 def test_P07_wrong_password_in_a_file(table, pg, tmp_path):
-    """A password file is read for every connect: once it is right, so are we. What is in it is as secret as what is in the URL."""
+    """The password file is read for every connect: when it is corrected, the connection works. Its content is as secret as the
+    URL."""
     wrong = PASSWORD % 78
     passfile = tmp_path / "pgpass"
     passfile.touch(mode=0o600)
@@ -465,7 +467,7 @@ def endless(kind, size):
 
 
 def answers(*replies):
-    """One for each query; then nothing."""
+    """One answer per query; then nothing."""
     def script(sock):
         sock.sendall(AUTH_OK + READY)
         for reply in replies:
@@ -504,7 +506,7 @@ UUID = b"8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0"
     (lambda s: s.shutdown(socket.SHUT_RDWR), "closed the connection unexpectedly"),
 ])
 def test_P07_a_server_that_is_none(pg, closing, script, says):
-    """Garbage, giants and silence: an error, bounded memory, and the daemon goes on."""
+    """Garbage, huge messages and silence: an error, bounded memory, and the daemon goes on."""
     server = closing(FakeServer(script))
     d = pg(server.url(), wait=False)
     before = d.rss()
@@ -517,7 +519,7 @@ def test_P07_a_server_that_is_none(pg, closing, script, says):
 
 
 def test_P07_rows_that_were_not_asked_for(pg, closing):
-    """A notification names one row, and the answer is another."""
+    """A notification names one row, and the answer contains another."""
     notified = message(b"A", struct.pack("!i", 1) + b'drains.insert\0{"drain":"' + UUID + b'"}\0')
     head = columns(b"a", b"b", b"c")
     server = closing(FakeServer(answers(LOOKED, LISTENED, NO_ROWS + notified,

@@ -1,4 +1,5 @@
-"""The table, with a real PostgreSQL: who makes it, which ones are taken as they are, and what its triggers keep and tell."""
+"""The table, with a real PostgreSQL: who creates it, which existing tables work as they are, and what its triggers store and
+notify."""
 
 from lib.daemon import SLOW
 from lib.postgres import LIVE_S, routes_become, schema, settings
@@ -81,7 +82,7 @@ def test_schema_says_nothing_about_changes_that_are_none(db, pg):
 
 
 def test_P05_schema_on_a_table_of_three_columns_no_writer_fails(db, pg):
-    """What the triggers keep is added, too."""
+    """The columns that the triggers use are added too."""
     db.sql("CREATE TABLE drains (drain uuid, hostname text, endpoint text)", "owner")
     db.sql("INSERT INTO drains VALUES (gen_random_uuid(), 'a', 'null://')", "owner")
     d = pg(db.url())
@@ -94,7 +95,7 @@ def test_P05_schema_on_a_table_of_three_columns_no_writer_fails(db, pg):
 
 
 def test_P05_triggers_never_fail_a_writer(table):
-    """Whatever is written, by whomever: as large as Postgres takes it, and NULL where it may be."""
+    """Whatever is written, by any role: as large as Postgres allows, and NULL where that is allowed."""
     table.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON drains TO plain", "owner")
     table.sql("ALTER TABLE drains ALTER hostname DROP NOT NULL, ALTER endpoint DROP NOT NULL", "owner")
     table.sql("INSERT INTO drains (hostname, endpoint, tag) SELECT repeat(h, 9000), repeat('e', 2000000), repeat(h, 9000)"
@@ -105,7 +106,7 @@ def test_P05_triggers_never_fail_a_writer(table):
 
 
 def test_many_nodes_make_the_table_at_once(db, daemon, tmp_path):
-    """Five daemons find no table: one makes it, and all are content."""
+    """Five daemons find no table: one creates it, and all use it."""
     (tmp_path / "logs").mkdir()
     env = settings(db.url(), KUBERNETES_LOG_PATH=tmp_path / "logs") | {"POSTGRES_TIMEOUT": "20s"}
     daemons = [daemon(env=env, wait=False) for _ in range(5)]
@@ -119,7 +120,7 @@ def test_many_nodes_make_the_table_at_once(db, daemon, tmp_path):
 
 
 def test_P03_no_schema_to_make_it_in(db, pg):
-    """It is said; and once there is one, the table is made."""
+    """This is logged; when the schema exists, the table is created."""
     db.sql("DROP SCHEMA public")
     d = pg(db.url(), wait=False)
     wait_for(lambda: d.log_lines("the table drains is missing and could not be created: no schema"), LIVE_S, d.tail)

@@ -1,4 +1,4 @@
-"""redis and rediss against a real redis-server: every mode, credentials, and what a server answers in its bad hours (D20)."""
+"""redis and rediss against a real redis-server: every mode, credentials, and the errors of a server in trouble (D20)."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from lib.wait import stays, wait_for
 
 
 def state(d):
-    """The one drain of a daemon, as /drains shows it; waits until it is there."""
+    """The only drain of a daemon, as /drains shows it; waits until it exists."""
     (drain,) = wait_for(d.drains, 10 * SLOW, "the drain")
     return drain
 
@@ -81,7 +81,7 @@ def test_formats(node, oracle, daemon, redis, fmt, begin):
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_L11_bytes_are_bytes_where_they_are_kept(node, daemon, redis, keep):
-    """CR LF, NUL, what looks like the protocol, and an empty line."""
+    """CR LF, NUL, text that looks like the protocol, and an empty line."""
     server = redis()
     lines = [b"a\r", b"\x00\xff\xfe", b"$3\r", b"*1\r $4", b"", b"+OK", "täglich ☃".encode()]
     daemon(node, routes=[("*", server.url("mode=list&key=k&format=raw" + ("&utf8=keep" if keep else "")))])
@@ -152,7 +152,7 @@ def test_D08_bad_certificates(node, oracle, daemon, redis, certs, cert, why):
 
 
 def test_password_and_acl_user(node, oracle, daemon, redis):
-    """A user that may do nothing but publish to its channel."""
+    """A user that may only publish to its channel."""
     server = redis()
     page = server.subscribe("app:*")
     d = daemon(node, routes=True)
@@ -210,7 +210,7 @@ def test_D20_not_permitted_is_held(node, oracle, daemon, redis):
 
 
 def test_D20_a_password_nobody_asked_for_is_held(node, oracle, daemon, redis):
-    """The default user has none: AUTH answers with an error that is no WRONGPASS."""
+    """The default user has no password: AUTH is answered with an error other than WRONGPASS."""
     server = redis()
     d = daemon(node, routes=[("*", server.url(userinfo=":pw"))])
     node.container("web-0").write(oracle.source("a").take(10))
@@ -236,7 +236,7 @@ def test_D20_wrong_type_is_held(node, oracle, daemon, redis, mode):
     oracle.wait_complete(server.list("k") if mode == "list" else server.stream("k"), 30 * SLOW).assert_exact()
 
 
-# --- bad hours -------------------------------------------------------------------------------------------------------
+# --- errors of a running server --------------------------------------------------------------------------------------
 
 def waits(d, word):
     wait_for(lambda: word in error(d), 20 * SLOW, lambda: f"{word}; {state(d)}")
@@ -297,7 +297,7 @@ def test_D20_busy(node, oracle, daemon, redis):
     c.write(source.take(500))
     waits(d, "BUSY")
     server.call("SCRIPT", "KILL")
-    wait_for(lambda: not _busy(server), 10 * SLOW, "the script to end")  # SCRIPT KILL is answered before it has
+    wait_for(lambda: not _busy(server), 10 * SLOW, "the script to end")  # SCRIPT KILL is answered before the script has ended
     recovers(oracle, d, server)
 
 
@@ -333,7 +333,7 @@ def test_D20_cluster_down(node, oracle, daemon, redis):
 
 
 def test_larger_than_the_server_takes(node, oracle, daemon, redis):
-    """proto-max-bulk-len: the server hangs up in the middle; only the long line is passed over."""
+    """proto-max-bulk-len: the server closes in the middle; only the long line is skipped."""
     server = redis(proto_max_bulk_len="1mb")
     d = daemon(node, routes=[("*", server.url("mode=list&key=k&format=raw"))], env={"MAX_LINE": "4m"})
     c, source = node.container("web-0"), oracle.source("a")
@@ -346,7 +346,7 @@ def test_larger_than_the_server_takes(node, oracle, daemon, redis):
 
 @pytest.mark.parametrize("mode", ["list", "stream"])
 def test_killed_and_back(node, oracle, daemon, redis, mode):
-    """Three times, while lines come. Nothing is lost; twice comes at most what was under way."""
+    """Three times while lines are sent. Nothing is lost; at most what was in flight arrives twice."""
     server = redis()
     d = daemon(node, routes=[("*", server.url(f"mode={mode}&key=k"))])
     with Writer(node.container("web-0"), oracle.source("a"), rate=2000) as writer:
@@ -358,7 +358,7 @@ def test_killed_and_back(node, oracle, daemon, redis, mode):
     view = server.list("k") if mode == "list" else server.stream("k")
     report = oracle.wait_complete(view, 60 * SLOW)
     report.assert_exact(dup_max=3 * 2000)
-    if mode == "stream":  # whoever reads can tell: the id field is the record's
+    if mode == "stream":  # a reader can tell: the id field is the record's
         lines = {}
         for i, record in view.entries:
             lines.setdefault(i, set()).add(record)

@@ -1,4 +1,4 @@
-"""redis against one that says what no real server says when asked: every error (D20), and what is no reply at all (D21)."""
+"""redis against a fake that sends what no real server sends on request: every error (D20), and invalid replies (D21)."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from lib.wait import stays, wait_for
 
 
 def state(d):
-    """The one drain of a daemon, as /drains shows it; waits until it is there."""
+    """The only drain of a daemon, as /drains shows it; waits until it exists."""
     (drain,) = wait_for(d.drains, 10 * SLOW, "the drain")
     return drain
 
@@ -31,7 +31,7 @@ def for_a_while(reply, connections=2, name=b"PUBLISH"):
 
 
 def once(reply, connections=2):
-    """answer=: on the first connections <reply>, and then not a word."""
+    """answer=: on the first connections <reply>, and then nothing."""
     said = set()
 
     def answer(_, conn):
@@ -54,7 +54,7 @@ def once(reply, connections=2):
     "TRYAGAIN Multiple keys request during rehashing of slot", "ERR a proxy's own words", "upstream failure",
 ], ids=lambda t: t.split(" ")[0])
 def test_D20_passes(node, oracle, daemon, fake_redis, text):
-    """Nothing is skipped, one line in the log says so, and what was taken before does not come again."""
+    """Nothing is skipped, one log line says so, and accepted records are not sent again."""
     peer = fake_redis(for_a_while(b"-%s\r\n" % text.encode()))
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(1))
@@ -73,7 +73,7 @@ def test_D20_passes(node, oracle, daemon, fake_redis, text):
     "DENIED Redis is running in protected mode",
 ], ids=lambda t: t.split(" ")[0])
 def test_D20_D21_held(node, oracle, daemon, fake_redis, text):
-    """Held, not skipped; a cluster's redirection is not followed; what the server quotes is not shown."""
+    """Suspended, nothing skipped. A cluster's redirection is not followed; text quoted by the server is not shown."""
     elsewhere = fake_redis()
     text = text.format(f"127.0.0.1:{elsewhere.port}")
     peer = fake_redis(for_a_while(b"-%s\r\n" % text.encode()))
@@ -95,7 +95,7 @@ def test_D20_D21_held(node, oracle, daemon, fake_redis, text):
     (b"SELECT", "ERR DB index is out of range"), (b"SELECT", "NOPERM this user"),
 ])
 def test_D20_greeting_refused(node, oracle, daemon, fake_redis, command, text):
-    """No record goes out before both are answered well."""
+    """No record is sent before both have a good answer."""
     d = daemon(node, routes=True)
     secret = d.secret()
     peer = fake_redis(for_a_while(b"-%s\r\n" % text.format(secret).encode(), name=command))
@@ -120,7 +120,7 @@ def test_greeting_answered_oddly(node, oracle, daemon, fake_redis, reply):
 # --- D21: in the middle of a pipeline --------------------------------------------------------------------------------
 
 def spoil(seqs, reply, times=1):
-    """answer=: <reply> for the lines of <seqs>, so many times each."""
+    """answer=: <reply> for the lines of <seqs>, this many times each."""
     left = {s: times for s in seqs}
 
     def answer(command, _):
@@ -133,7 +133,7 @@ def spoil(seqs, reply, times=1):
 
 
 def grown(oracle, node, peer):
-    """A container whose drain takes large batches by now, and its source."""
+    """A container whose drain already takes large batches, and its source."""
     c, source = node.container("web-0"), oracle.source("a")
     for _ in range(6):
         c.write(source.take(400))
@@ -142,7 +142,7 @@ def grown(oracle, node, peer):
 
 
 def test_D21_error_in_the_middle(node, oracle, daemon, fake_redis):
-    """What stands before it is delivered and does not come again; it and what stands behind it do."""
+    """Records before the error are delivered and not sent again; it and the records behind it are."""
     peer = fake_redis(spoil([2600], b"-OOM no\r\n"))
     d = daemon(node, routes=[("*", peer.url("mode=list&format=raw"))])
     c, source = grown(oracle, node, peer)
@@ -158,7 +158,7 @@ def test_D21_error_in_the_middle(node, oracle, daemon, fake_redis):
 
 
 def test_D21_several_errors_of_both_kinds(node, oracle, daemon, fake_redis):
-    """A record that is too large for the server is passed over wherever it stands; nothing else is."""
+    """A record that is too large for the server is skipped wherever it stands; nothing else is."""
     large = spoil([2450, 2451, 2700], b"-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n", times=99)
     busy = spoil([2500, 2650], b"-BUSY no\r\n", times=2)
     peer = fake_redis(lambda *asked: large(*asked) or busy(*asked))
@@ -174,7 +174,7 @@ def test_D21_several_errors_of_both_kinds(node, oracle, daemon, fake_redis):
 
 
 def test_D21_two_streams_in_a_pipeline(node, oracle, daemon, fake_redis):
-    """An error in one does not touch the other."""
+    """An error in one does not affect the other."""
     failed = []
 
     def answer(command, _):
@@ -193,7 +193,7 @@ def test_D21_two_streams_in_a_pipeline(node, oracle, daemon, fake_redis):
 
 
 def test_trim_refused(node, oracle, daemon, fake_redis):
-    """The records are delivered; but lists that grow without end are held."""
+    """The records are delivered; but because the lists would grow without limit, the drain is suspended."""
     peer = fake_redis(lambda command, _: b"-NOPERM this user\r\n" if command[0] == b"LTRIM" else None)
     d = daemon(node, routes=[("*", peer.url("mode=list&maxlen=10&format=raw"))])
     c, source = node.container("web-0"), oracle.source("a")
@@ -205,7 +205,7 @@ def test_trim_refused(node, oracle, daemon, fake_redis):
     oracle.wait_complete(peer, 30 * SLOW).assert_exact()
 
 
-# --- D21: no replies at all ------------------------------------------------------------------------------------------
+# --- D21: invalid replies --------------------------------------------------------------------------------------------
 
 NONSENSE = {
     "push": b">3\r\n+message\r\n+lines\r\n+x\r\n", "array": b"*2\r\n:1\r\n:1\r\n", "huge array": b"*1000000000\r\n",
@@ -216,7 +216,7 @@ NONSENSE = {
 
 @pytest.mark.parametrize("what", NONSENSE)
 def test_D21_nonsense(node, oracle, daemon, fake_redis, what):
-    """The connection ends, all that has no reply comes again."""
+    """The connection is closed, and everything without a reply is sent again."""
     peer = fake_redis(once(NONSENSE[what]))
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(20))
@@ -227,7 +227,7 @@ def test_D21_nonsense(node, oracle, daemon, fake_redis, what):
 
 
 def test_D21_half_a_gigabyte(node, oracle, daemon, fake_redis):
-    """It is not read, let alone kept."""
+    """It is not read, let alone stored."""
     peer = fake_redis(once(b"$536870912\r\n" + b"x" * 1000000, connections=1))
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(20))
@@ -236,7 +236,7 @@ def test_D21_half_a_gigabyte(node, oracle, daemon, fake_redis):
 
 
 def test_one_reply_too_many(node, oracle, daemon, fake_redis):
-    """A reply that nobody asked for: from here on none could be trusted."""
+    """A reply that was not requested: none of the following could be trusted."""
     peer = fake_redis(for_a_while(b":1\r\n:1\r\n", connections=1))
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(1))
@@ -271,7 +271,7 @@ def test_the_server_says_why_it_hangs_up(node, oracle, daemon, closing, text, ke
 
 @pytest.mark.parametrize("how", ["reset_after", "close_after"])
 def test_D03_cut_at_every_place_of_a_command(node, oracle, daemon, fake_redis, how):
-    """A drain for each place: after it nothing goes on in the middle of a command, or the fake could not read it."""
+    """One drain for each position: afterwards nothing continues in the middle of a command, or the fake could not parse it."""
     peers = [fake_redis(script=[Mode(**{how: n})]) for n in range(1, 80)]
     daemon(node, routes=[("*", " ".join(peer.url() for peer in peers))])
     node.container("web-0").write(oracle.source("a", size=60).take(3))
@@ -303,7 +303,7 @@ def test_reads_but_never_replies(node, oracle, daemon, fake_redis):
 
 
 def test_dripping_is_no_progress(node, oracle, daemon, closing):
-    """A byte now and then, and never a reply."""
+    """Single bytes, and never a complete reply."""
     class Dripping(FakeRedis):
         def serve(self, conn):
             conn.read()
@@ -321,7 +321,7 @@ def test_dripping_is_no_progress(node, oracle, daemon, closing):
 
 
 def test_D05_swallowed(node, oracle, daemon, fake_redis):
-    """Takes everything, answers nothing, says goodbye: nothing is confirmed."""
+    """Takes everything, answers nothing, closes in order: nothing is confirmed."""
     swallowing = [True]
 
     def answer(*_):
@@ -340,7 +340,7 @@ def test_D05_swallowed(node, oracle, daemon, fake_redis):
 
 
 def test_pipelined(node, oracle, daemon, fake_redis):
-    """Many commands go out before the first reply; with a slow server that is what keeps it fast."""
+    """Many commands are sent before the first reply; this keeps it fast with a slow server."""
     peer = fake_redis()
     d = daemon(node, routes=[("*", peer.url("mode=list&format=raw"))])
     c, source = grown(oracle, node, peer)

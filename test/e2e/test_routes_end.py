@@ -1,5 +1,5 @@
-"""L17: what is written while nobody wants it is not sent later. L4: a changed URL goes on where the old one was. Under the
-default READ_FROM=end; numbered lines in, exactly that set out."""
+"""L17: lines written while no route wants them are not sent later. L4: a changed URL continues at the position of the old one.
+Under the default READ_FROM=end; numbered lines in, exactly that set out."""
 
 from types import SimpleNamespace
 
@@ -22,12 +22,12 @@ def web(node, api, http):
 
 @pytest.fixture
 def daemon(daemon):
-    """As people run it."""
+    """The daemon with default settings."""
     return lambda *args, env=None, **options: daemon(*args, env={"READ_FROM": "end", **(env or {})}, **options)
 
 
 def drained(d, n):
-    """So many streams have a drain, as far as the daemon has heard."""
+    """Waits until that many streams have a drain."""
     wait_for(lambda: d.metric("logtrain_cursors") - d.metric("logtrain_parked_cursors") == n, WAIT, lambda: f"{n} cursors:\n{d.tail()}")
 
 
@@ -50,7 +50,7 @@ ENDS = {"none": {"drains": "none"}, "empty": {"drains": ""}, "removed": {}}
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("restart", ["", "kill", "stop"])
 def test_L17_what_is_written_under_none_is_not_sent(node, oracle, api, kube, web, end, restart):
-    """Twice over; and the daemon is killed or stopped in between."""
+    """Twice in a row, and the daemon is killed or stopped in between."""
     d = kube()
     public(oracle, web, "public0")
     for i in range(1, 3):
@@ -86,7 +86,7 @@ def test_L17_killed_as_soon_as_it_is_seen(node, oracle, api, kube, web):
 
 
 def test_L17_none_while_the_daemon_is_away(node, oracle, api, kube, web):
-    """The annotation was read: it says nothing of the drain, whatever the state has of it."""
+    """The annotation was read and does not list the drain, so a position in the state does not count."""
     d = kube()
     public(oracle, web, "public0")
     d.wait_saved()
@@ -103,7 +103,7 @@ def test_L17_none_while_the_daemon_is_away(node, oracle, api, kube, web):
 
 
 def test_L17_a_drain_that_lags_forgets_what_it_was_behind(node, oracle, api, kube, web, http):
-    """503 since the start: the owner takes the drain back, so what it held is not wanted any more."""
+    """503 since the start: the owner removes the drain, so its backlog is not wanted any more."""
     web.peer.default = 503
     d = kube()
     drained(d, 1)
@@ -146,11 +146,11 @@ def test_L17_a_deleted_row_or_line(node, oracle, daemon, table, http, how):
     assert not told(web)
 
 
-# --- what nobody decided ----------------------------------------------------------------------------------------------
+# --- routes that disappear without a decision ------------------------------------------------------------------------
 
 
 def test_L17_a_reapplied_object_keeps_the_place(node, oracle, api, kube, http):
-    """A StatefulSet is deleted without its pod and made again: pods lose their owner and get another one."""
+    """A StatefulSet is deleted without its pod and created again: pods lose their owner and get another one."""
     peer = http()
     c = node.container("db-0", "shop")
     url = peer.url("batch=ndjson")
@@ -268,7 +268,7 @@ def test_L04_rows_and_lines(node, oracle, daemon, table, http, how):
 
 
 def test_L04_several_drains_of_one_host_and_one_of_another_path(node, oracle, api, kube, http):
-    """One of three is changed: it goes on, the others stay as they are, and another path begins anew."""
+    """One of three is changed: it continues, the others are not affected, and another path starts anew."""
     peers = [http() for _ in range(3)]
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     urls = [p.url("batch=ndjson", userinfo="u:1") for p in peers]
@@ -295,7 +295,7 @@ def test_L04_several_drains_of_one_host_and_one_of_another_path(node, oracle, ap
 
 
 def test_L04_changed_again_and_again_under_load(node, oracle, api, kube, web):
-    """With batches in flight: gaps are fatal, some lines come twice."""
+    """With batches in flight: gaps are fatal, some lines arrive twice."""
     kube()
     with Writer(web.container, oracle.source("a"), rate=500) as writer:
         for i in range(10):

@@ -1,5 +1,5 @@
-"""HTTP_PORT under clients that do not read, do not end, or are many: kubelet's probes are answered all the while, and the
-memory stays within the manifest's limit."""
+"""HTTP_PORT with clients that do not read, do not finish, or are many: kubelet's probes are answered all the time, and memory
+stays within the manifest's limit."""
 
 import http.client
 import selectors
@@ -14,7 +14,7 @@ from lib.wait import wait_for
 
 MIB = 1 << 20
 MANIFEST_LIMIT = 64 * MIB
-PROBE_S = 5  # of the manifest: readiness 5 s, liveness 10 s
+PROBE_S = 5  # from the manifest: readiness 5 s, liveness 10 s
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n"
 
@@ -24,8 +24,8 @@ def from_address(i):
 
 
 class Flood:
-    """<n> connections from <addresses> addresses, each of which sends <first> at once and <then> again and again, as fast as it
-    is taken or each <pace> seconds, and never reads. One that is closed is opened anew."""
+    """<n> connections from <addresses> addresses. Each sends <first> at once and <then> repeatedly, as fast as it is accepted or
+    every <pace> seconds, and never reads. A closed connection is opened again."""
 
     def __init__(self, port, n, addresses, first, then=b"", pace=0):
         self.port, self.first, self.then, self.pace = port, first, then, pace
@@ -52,7 +52,7 @@ class Flood:
         return True
 
     def _turn(self, selector):
-        """Sends to all that take something; gives the addresses whose connections are gone."""
+        """Sends to all that accept data; returns the addresses whose connections are gone."""
         gone = []
         for key, _ in selector.select(0.05):
             try:
@@ -87,7 +87,7 @@ class Flood:
 
 
 FLOODS = {
-    # what the issue saw, and its neighbours
+    # the attacks that were seen, and similar ones
     "pipelines that are not read": dict(n=320, addresses=5, first=GET * 200, then=GET * 200),
     "pipelines of the probe's address": dict(n=320, addresses=1, first=GET * 200, then=GET * 200),
     "pipelines of many addresses": dict(n=400, addresses=400, first=GET * 200, then=GET * 200),
@@ -102,7 +102,7 @@ FLOODS = {
 
 
 def probe(port, path, source):
-    """(status, seconds) of a GET as kubelet does it: a connection of its own."""
+    """A GET as kubelet does it, on a connection of its own: (status, seconds)."""
     began = time.monotonic()
     conn = http.client.HTTPConnection("127.0.0.1", port, timeout=2 * PROBE_S * SLOW, source_address=(source, 0))
     try:
@@ -116,7 +116,7 @@ def probe(port, path, source):
 
 @pytest.fixture
 def limited(daemon, monkeypatch, closing):
-    """A daemon in a memory cgroup of the manifest's limit. Under a sanitizer it is the release that runs in there."""
+    """A daemon in a memory cgroup with the manifest's limit. If this build has a sanitizer, the release build is run."""
     run_the_release(monkeypatch)
     group = closing(MemoryCgroup("floods", MANIFEST_LIMIT))
 
@@ -135,7 +135,7 @@ def test_T04_probes_are_answered_whatever_others_do(limited, closing, name):
     for i in range(20):
         for path, source in [("/healthz", from_address(0)), ("/readyz", "127.0.0.1"), ("/healthz", "127.0.0.1"),
                              ("/readyz", from_address(0)), ("/metrics", "127.0.0.1")]:
-            # of an address that floods: kubelet restarts after three failures in a row
+            # from an address that floods: kubelet restarts after three failures in a row
             for _ in range(3 if source == from_address(0) else 1):
                 status, seconds = probe(d.port, path, source)
                 if status == 200:

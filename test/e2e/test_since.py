@@ -1,4 +1,4 @@
-"""since= in a drain's URL: a new drain begins in what the node still has."""
+"""since= in a drain's URL: a new drain starts with lines that the node still has."""
 
 import os
 import time
@@ -16,7 +16,7 @@ def web_url(peer, more=""):
 
 
 def write_at(c, messages, age):
-    """Lines that are <age> seconds old."""
+    """Writes lines that are <age> seconds old."""
     now = time.time_ns() - int(age * 1e9)
     c.write_raw(b"".join(cri_record(m, ns=now + i) for i, m in enumerate(messages)))
 
@@ -33,7 +33,7 @@ def history(node, oracle):
     for name, age in (("a", 3 * HOUR), ("b", HOUR), ("c", 300)):
         write_at(c, oracle.source(name).take(100), age)
         if name != "c":
-            c.rotate(reopen_delay=0)  # which compresses what the rotation before it left
+            c.rotate(reopen_delay=0)  # this compresses what the rotation before it left
     packed, rotated = c.files()[:2]
     assert packed.suffix == ".gz" and rotated.suffix != ".gz"
     age_file(rotated, HOUR)
@@ -69,7 +69,7 @@ def test_since_in_the_middle_of_a_large_file(node, oracle, daemon, http):
 
 
 def test_since_of_a_drain_added_later(node, history, oracle, daemon, http):
-    """What every other drain has passed is found again."""
+    """Segments that every other drain has read are found again."""
     first, second, third = http(), http(), http()
     d = daemon(node, routes=[("*", web_url(first))], env={"READ_FROM": "start"})
     oracle.wait_complete(first, 20 * SLOW).assert_exact()
@@ -84,13 +84,13 @@ def test_since_of_a_drain_added_later(node, history, oracle, daemon, http):
 
 
 def test_since_counts_once(node, history, oracle, daemon, http):
-    """A position that is kept goes before it, when the route comes back and over a restart."""
+    """A saved position has precedence, when the route comes back and after a restart."""
     web = http()
     routes = [("*", web_url(web, "&since=start"))]
     d = daemon(node, routes=routes, env={"READ_FROM": "end"})
     oracle.wait_complete(web, 20 * SLOW).assert_exact()
     d.wait_confirmed(web.port)
-    d.set_routes([("*", web_url(web, "&since=start&timeout=soon"))])  # a mistake ends nothing
+    d.set_routes([("*", web_url(web, "&since=start&timeout=soon"))])  # an invalid URL does not end the route
     d.hup()
     wait_for(lambda: d.metric("logtrain_parked_cursors") == 1, 20 * SLOW, "the route to be gone")
     d.set_routes(routes)

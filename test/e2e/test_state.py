@@ -1,4 +1,4 @@
-"""Restarts: kill -9, rotation behind our back, torn and unwritable state. Rows of docs/faults.md#files and #state."""
+"""Restarts: kill -9, rotation while the daemon is down, a torn or unwritable state. Rows of docs/faults.md#files and #state."""
 
 import os
 import random
@@ -30,7 +30,7 @@ def test_S01_killed_again_and_again_under_rotation(node, oracle, daemon, http, c
         writer.stop()
     for peer in (web, other):
         report = oracle.wait_complete(peer, 30)
-        # per kill: what was in flight, and a second between two checkpoints and its slack
+        # per kill: lines in flight, and those of a second between two checkpoints plus slack
         report.assert_exact(dup_max=cycles * 3000 * 3)
 
 
@@ -58,8 +58,8 @@ def test_F04_rotated_compressed_and_deleted_while_down(node, oracle, daemon, htt
     wait_for(lambda: oracle.progress(web).distinct() == 500, 20, "the first lines")
     d.wait_saved()
     d.kill()
-    c.write(source.take(500))   # unread, in the file that the cursor stands in
-    for _ in range(3):          # which is compressed by the second rotation
+    c.write(source.take(500))   # unread, in the file of the cursor
+    for _ in range(3):          # compressed by the second rotation
         c.rotate(reopen_delay=0)
         c.write(source.take(500))
     assert len([f for f in c.files() if str(f).endswith(".gz")]) == 2
@@ -98,7 +98,7 @@ def test_F09_inode_given_to_another_file(node, oracle, daemon, http):
     c.reuse_inode()
     c.write(oracle.source("b").take(200))
     d.start()
-    oracle.wait_complete(web, 30).assert_exact(dup_max=100, foreign=1)  # nobody knows what the old one had at last
+    oracle.wait_complete(web, 30).assert_exact(dup_max=100, foreign=1)  # the end of the old one is unknown
 
 
 def test_F15_partial_line_over_a_kill_and_a_rotation(node, oracle, daemon, http):
@@ -191,7 +191,7 @@ def test_S05_state_that_can_only_be_read_is_resumed(node, oracle, daemon, http, 
     d.start()
     assert "not durable" in d.get("/readyz")[1]
     oracle.wait_complete(web, 20).assert_exact(dup_max=100)
-    files.clear()  # writable again: what is kept from now on is good for the next start
+    files.clear()  # writable again: positions saved from now on are valid for the next start
     c.write(source.take(100))
     wait_for(lambda: "not durable" not in d.get("/readyz")[1], 20, "the state to be written after all")
     d.wait_saved()
@@ -215,7 +215,7 @@ def test_S05_state_that_could_not_be_read_is_read_again(node, oracle, daemon, ht
     files.fail("open", "EIO", str(d.tmp / "state"))
     d.start()
     oracle.wait_complete(web, 20).assert_exact(dup_max=100)
-    files.clear()  # there it is, with another key than that of this run
+    files.clear()  # now it exists, with another key than that of this run
     c.write(source.take(100))
     wait_for(lambda: "not durable" not in d.get("/readyz")[1], 20, "the state to be written after all")
     d.wait_saved()

@@ -1,4 +1,4 @@
-"""STATE_PATH removed or replaced while it is in use (L2), and damaged while nobody runs (L3)."""
+"""STATE_PATH is removed or replaced while it is in use (L2), or damaged while no daemon runs (L3)."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ class Run:
         self.oracle.wait_complete(self.web, WAIT)
 
     def after_a_kill(self, dup_max=0):
-        """What was confirmed is in the state that a start finds."""
+        """What was confirmed is in the state that the next start reads."""
         self.d.wait_saved()
         self.d.kill()
         self.c.write(self.source.take(100))
@@ -116,7 +116,7 @@ def test_L02_gone_while_running(node, oracle, daemon, http, tmp_path, change):
     state = tmp_path / "mnt" / "state"
     r = Run(node, oracle, daemon, http, state=state)
     writes = r.d.metric("logtrain_state_writes_total")
-    r.d.pause()  # or it is there again before the change is done
+    r.d.pause()  # or it exists again before the change is complete
     change(state)
     r.d.resume()
     wait_for(lambda: r.d.log_lines(SAID), 2 * SLOW, "to be told")
@@ -128,7 +128,7 @@ def test_L02_gone_while_running(node, oracle, daemon, http, tmp_path, change):
 
 
 def test_L02_not_durable_until_it_can_be_made(node, oracle, daemon, http, tmp_path):
-    """What stands in its way is a file; delivery goes on."""
+    """A file with its name prevents that; delivery goes on."""
     state = tmp_path / "state"
     r = Run(node, oracle, daemon, http, state=state)
     r.d.pause()
@@ -145,7 +145,7 @@ def test_L02_not_durable_until_it_can_be_made(node, oracle, daemon, http, tmp_pa
 
 
 def test_L02_another_daemon_has_it_now(node, oracle, daemon, http, tmp_path):
-    """It was moved away, and another started in its place: that one keeps it."""
+    """The directory was moved away, and another daemon has started in its place: that one keeps the lock."""
     state = tmp_path / "state"
     r = Run(node, oracle, daemon, http, state=state)
     r.d.pause()
@@ -178,7 +178,7 @@ def mount(tmp_path):
 
 
 def test_L02_unmounted_or_mounted_over(node, oracle, daemon, http, mount):
-    """A lazy unmount and a mount on top of it leave the open files as they were."""
+    """A lazy unmount, or a mount on top, leaves the open files unchanged."""
     where = mount()
     r = Run(node, oracle, daemon, http, state=where / "state")
     for n, change in ((1, lambda: mount(where)), (2, lambda: subprocess.run(["umount", "--lazy", where], check=True)),
@@ -191,7 +191,7 @@ def test_L02_unmounted_or_mounted_over(node, oracle, daemon, http, mount):
     r.after_a_kill()
 
 
-# --- L3: while nobody runs -------------------------------------------------------------------------------------------
+# --- L3: while no daemon runs ----------------------------------------------------------------------------------------
 
 def zero(path):
     path.write_bytes(bytes(path.stat().st_size))
@@ -202,7 +202,7 @@ def empty(path):
 
 
 def cut(path):
-    os.truncate(path, min(path.stat().st_size - 1, 100))  # inside of what was written
+    os.truncate(path, min(path.stat().st_size - 1, 100))  # inside the written part
 
 
 def cut_short(path):
@@ -232,7 +232,7 @@ def flip(path, bit):
 
 
 def swapped(path):
-    """The file of another daemon's state, whole in itself."""
+    """The file of another daemon's state, intact in itself."""
     path.write_bytes((path.parent.parent / "other" / path.name).read_bytes())
 
 
@@ -253,7 +253,7 @@ def damaged(tmp_path, r, files, damage):
 @pytest.mark.parametrize("damage, read_from", BOTH)
 @pytest.mark.parametrize("files", [["lock"], SLOTS, [*SLOTS, "lock"]], ids=lambda f: "+".join(f))
 def test_L03_never_a_first_start(node, oracle, daemon, http, tmp_path, files, damage, read_from):
-    """A key or slots that are there, or were, and are not good: all on the node is read again, loudly."""
+    """A key or slots exist, or once did, and are not valid: everything on the node is read again, and this is logged as an error."""
     if len(files) == 3 and damage in (empty, missing, swapped):
         pytest.skip("nothing is left of it, or all of another's: see test_L03_a_directory_without_a_state_is_new")
     if files == ["lock"] and damage is cut_short:
@@ -274,7 +274,7 @@ def test_L03_never_a_first_start(node, oracle, daemon, http, tmp_path, files, da
     r.node.container("more-0").write(oracle.source("more").take(100))
     oracle.wait_complete(r.web, WAIT)
     r.d.wait_saved()
-    r.d.kill()  # and the next start is one like any other
+    r.d.kill()  # and the next start is a normal one
     r.c.write(r.source.take(100))
     r.d.start()
     assert r.d.metric("logtrain_state_resets_total") == 0
@@ -285,7 +285,7 @@ def test_L03_never_a_first_start(node, oracle, daemon, http, tmp_path, files, da
 @pytest.mark.parametrize("which", ["newer", "older"])
 def test_L03_one_slot_is_enough(node, oracle, daemon, http, tmp_path, which, damage, read_from):
     r = Run(node, oracle, daemon, http, read_from)
-    for _ in range(2):  # each slot knows the stream
+    for _ in range(2):  # each slot lists the stream
         r.lines(10)
         r.d.wait_saved()
     slots = sorted((r.state / name for name in SLOTS), key=lambda p: p.stat().st_mtime_ns)
@@ -337,7 +337,7 @@ def test_L03_a_newer_version_refuses_to_start(node, daemon, tmp_path):
 @pytest.mark.parametrize("read_from", ["end", "start"])
 @pytest.mark.parametrize("left", ["nothing", "directory"])
 def test_L03_a_directory_without_a_state_is_new(node, oracle, daemon, http, read_from, left):
-    """Nothing says that there ever was a daemon: a first start, as documented."""
+    """Nothing shows that a daemon ever ran: a first start, as documented."""
     r = Run(node, oracle, daemon, http, read_from)
     r.d.kill()
     r.c.write([b"while down"] * 10)

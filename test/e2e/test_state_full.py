@@ -1,4 +1,5 @@
-"""The state on a disk without room: a tmpfs of its own, full to the last byte. Row S06 of docs/faults.md, as far as the state goes."""
+"""The state on a full disk: a tmpfs of its own, filled to the last byte. Row S06 of docs/faults.md, as far as it concerns the
+state."""
 
 import contextlib
 import errno
@@ -15,7 +16,7 @@ PODS = 60
 
 
 class Disk:
-    """A tmpfs of 1 MiB. fill() leaves not one byte free, room() gives all of that back."""
+    """A tmpfs of 1 MiB. fill() leaves no free byte, room() frees all of it again."""
 
     def __init__(self, path):
         self.path = path
@@ -61,7 +62,7 @@ def is_durable(d):
 
 
 def wait_fails(d):
-    """Two writes have been tried, and failed."""
+    """Waits until two writes have failed."""
     wait_for(lambda: d.metric("logtrain_state_errors_total") >= 2, 20 * SLOW, "the state not to be written, twice")
 
 
@@ -75,7 +76,7 @@ def test_S06_disk_fills_up_and_checkpoints_go_on(node, oracle, daemon, http, dis
         wait_for(lambda: d.metric("logtrain_state_writes_total") >= 2, 20 * SLOW, "both slots to have been written")
         disk.fill()
         writes = d.metric("logtrain_state_writes_total")
-        for i in range(PODS):  # their records are on pages of the slots that nothing was written to yet
+        for i in range(PODS):  # their records are on pages of the slots that were never written
             node.container(f"late-{i}").write(oracle.source(f"late-{i}").take(1))
         wait_for(lambda: d.metric("logtrain_state_records") > PODS, 20 * SLOW, "records of all")
         wait_for(lambda: d.metric("logtrain_state_writes_total") >= writes + 3, 20 * SLOW, "checkpoints on a full disk")
@@ -90,10 +91,10 @@ def test_S06_disk_fills_up_and_checkpoints_go_on(node, oracle, daemon, http, dis
     c.rotate(reopen_delay=0)
     c.write(source.take(500))
     d.start()
-    oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=0)  # all was saved: nothing comes twice, and nothing is skipped
+    oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=0)  # all was saved: nothing arrives twice, and nothing is skipped
     assert before == 0 and disk.free() == 0 and is_durable(d)
     d.wait_saved()
-    d.kill()  # and what the second run saved is good, too
+    d.kill()  # and the state of the second run is valid too
     c.write(source.take(500))
     d.start()
     oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=0)
@@ -111,7 +112,7 @@ def test_S06_disk_is_full_before_the_first_start(node, oracle, daemon, http, dis
     assert not is_durable(d)
     assert d.get("/readyz")[0] == 200
     assert "No space left on device" in d.log()
-    d.kill()  # with nothing saved: all comes twice, nothing is lost
+    d.kill()  # nothing was saved: all lines arrive twice, none is lost
     c.write(source.take(500))
     d.start()
     oracle.wait_complete(web, 20 * SLOW).assert_exact(dup_max=500)

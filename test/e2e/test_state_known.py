@@ -1,5 +1,5 @@
 """Which streams were known before a start (L1): one that was not is read from its first byte, whatever the clocks say. Under
-READ_FROM=end, where what is taken for old is passed over without a word."""
+READ_FROM=end, where a stream that is taken for old is skipped silently."""
 
 import random
 import signal
@@ -23,14 +23,15 @@ def web_url(peer):
 
 
 def begin(d, container, source, peer, oracle, n=100):
-    """Lines that are delivered, and that is in the state."""
+    """Lines that are delivered, with their position in the state."""
     container.write(source.take(n))
     oracle.wait_complete(peer, WAIT)
     d.wait_saved(peer.port)
 
 
 def write_on(d, container, source, seconds=3):
-    """So that the state is written some time after what was made before: no slack in comparing times hides a fault."""
+    """Writes so that the state is saved some time after earlier files were made: no tolerance in comparing times can hide a
+    fault."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         writes = d.metric("logtrain_state_writes_total")
@@ -48,7 +49,7 @@ def restart(d, how):
 
 
 def test_L01_born_in_the_grace_of_a_stop(node, oracle, daemon, http):
-    """The stop takes its grace, because a drain does not answer; the state is written at its end."""
+    """The stop takes its full grace because a drain does not answer; the state is written at its end."""
     web, dead = http(), http(default=Answer(never=True))
     a, source = node.container("a-0"), oracle.source("a")
     d = daemon(node, drains=[("*", web_url(web)), ("a.*", web_url(dead))], env={**END, "STOP_GRACE": "10s"})
@@ -66,7 +67,7 @@ def test_L01_born_in_the_grace_of_a_stop(node, oracle, daemon, http):
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_L01_born_while_the_api_is_away(node, oracle, api, kube, http, how):
-    """Pending streams, attached to nothing in any run but the last; one was there before the first start."""
+    """Pending streams, attached to nothing in any run except the last; one existed before the first start."""
     web = http()
     old, source = node.container("old-0", "shop"), oracle.source("old")
     old.write([b"from before the first start"] * 10)
@@ -92,7 +93,7 @@ def test_L01_born_while_the_api_is_away(node, oracle, api, kube, http, how):
 
 
 def test_L01_born_while_the_database_is_away(node, oracle, db, pg, http, closing):
-    """The stream is named and attached to another drain; what the table says of it is known in the next run only."""
+    """The stream is named and attached to another drain; its row of the table is known only in the next run."""
     web, other = http(), http()
     db.sql(schema(), "owner")
     relay = closing(Relay(db.server.port))
@@ -131,7 +132,7 @@ def test_L01_the_clock_is_wrong_and_set_right(node, oracle, daemon, http, tmp_pa
 
 @pytest.mark.parametrize("steps", [(7200, 0), (0, 7200), (-7200, 7200), (86400 * 365, 0)])
 def test_L01_the_clock_steps_while_a_cursor_waits_for_its_route(node, oracle, api, kube, http, tmp_path, steps):
-    """A day by the wall clock, a moment by the monotonic one: the grace is not over, in this run or the next."""
+    """A day by the wall clock, a moment by the monotonic clock: the grace has not passed, in this run or the next."""
     web, other, clock = http(), http(), Clock(tmp_path)
     c, busy = node.container("web-0", "shop"), node.container("busy-0", "shop")
     api.pod_of(c, drains=web_url(web))
@@ -139,7 +140,7 @@ def test_L01_the_clock_steps_while_a_cursor_waits_for_its_route(node, oracle, ap
     begin(d, c, oracle.source("a"), web, oracle)
     d.kill()
     api.stop()
-    d.env["IDENTITY_WAIT"] = "1s"  # so that the operator's drain goes on, by a guessed name
+    d.env["IDENTITY_WAIT"] = "1s"  # so that the operator's drain goes on, under a provisional name
     for step in steps:
         d.start()
         c.write(oracle.sources["a"].take(50))
@@ -155,7 +156,7 @@ def test_L01_the_clock_steps_while_a_cursor_waits_for_its_route(node, oracle, ap
 
 
 def test_L01_the_grace_is_counted_over_restarts(node, oracle, daemon, http, tmp_path):
-    """And by the monotonic clock: three quarters of an hour in each of two runs are more than an hour."""
+    """By the monotonic clock: three quarters of an hour in each of two runs are more than an hour."""
     web, other, clock = http(), http(), Clock(tmp_path)
     c, busy = node.container("web-0"), node.container("busy-0")
     d = daemon(node, routes=[("web.*", web_url(web)), ("busy.*", web_url(other))],
@@ -176,7 +177,7 @@ def test_L01_the_grace_is_counted_over_restarts(node, oracle, daemon, http, tmp_
 
 
 def test_L01_lines_of_a_quiet_stream_with_since(node, oracle, daemon, http):
-    """A cursor that has passed over what is too old, and nothing else, has a place, too."""
+    """A cursor that has only skipped lines that are too old has a position too."""
     web = http()
     c = node.container("a-0")
     c.write_raw(b"".join(b"2020-01-01T00:00:%02dZ stdout F old\n" % i for i in range(60)))
@@ -185,14 +186,14 @@ def test_L01_lines_of_a_quiet_stream_with_since(node, oracle, daemon, http):
     d.wait_saved()
     d.kill()
     c.write(oracle.source("a").take(100))
-    time.sleep(1.5)  # what is tested is that they are older than `since` at the next start
+    time.sleep(1.5)  # the test needs them to be older than `since` at the next start
     d.start()
     oracle.wait_complete(web, WAIT).assert_exact()
 
 
 @pytest.mark.parametrize("restarts", [0, 1])
 def test_L01_the_clock_is_set_right_after_a_drain_with_since_began(node, oracle, daemon, http, tmp_path, restarts):
-    """It was two hours ahead, so that what is written from then on is older than what was wanted of what was there."""
+    """It was two hours ahead, so later lines have times before the start of `since`."""
     web, clock = http(), Clock(tmp_path)
     c = node.container("a-0")
     c.write([b"older than that"] * 100)
@@ -221,7 +222,7 @@ def test_L01_another_container_of_the_same_name(node, oracle, daemon, http, how)
         d.kill()
     else:
         d.stop()
-    first.path.rename(first.path.with_suffix(".old"))  # so that its inode is not used again
+    first.path.rename(first.path.with_suffix(".old"))  # so that its inode is not reused
     node.plain("app.log").write(oracle.source("b").take(100))
     d.set_routes([("app", web_url(web))])
     d.start()
@@ -229,7 +230,7 @@ def test_L01_another_container_of_the_same_name(node, oracle, daemon, http, how)
 
 
 def test_L01_a_route_that_comes_later_begins_at_the_end(node, oracle, daemon, http):
-    """A known stream that no drain wanted: what it had before the route came is not wanted now. A restart changes nothing."""
+    """A known stream without a drain: lines from before the route came are not wanted. A restart does not change this."""
     web, other = http(), http()
     c, busy = node.container("quiet-0"), node.container("busy-0")
     d = daemon(node, routes=[("busy.*", web_url(other))], env=END)
@@ -250,7 +251,7 @@ def test_L01_a_route_that_comes_later_begins_at_the_end(node, oracle, daemon, ht
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_L01_pods_are_born_under_kills(node, oracle, daemon, http, seed):
-    """At any moment, around every kill and stop: nothing is known that has no record, and no line is passed over."""
+    """At any moment, around every kill and stop: no stream is known without a record, and no line is skipped."""
     web, rng = http(), random.Random(seed)
     a = node.container("a-0")
     d = daemon(node, drains=[("*", web_url(web))], env=END)
@@ -262,7 +263,7 @@ def test_L01_pods_are_born_under_kills(node, oracle, daemon, http, seed):
             born += 1
             time.sleep(rng.random() * 0.06)
         if cycle % 4 == 3:
-            d.wait_ready()  # before that SIGTERM just kills it
+            d.wait_ready()  # before this point SIGTERM just kills it
             d.stop()
         else:
             d.kill()
@@ -273,7 +274,7 @@ def test_L01_pods_are_born_under_kills(node, oracle, daemon, http, seed):
 
 
 def test_L01_a_state_of_version_1_is_taken_over(node, oracle, daemon, http):
-    """Its records are used; a stream that has none is read whole."""
+    """Its records are used; a stream without one is read whole."""
     web = http()
     a, source = node.container("a-0"), oracle.source("a")
     d = daemon(node, drains=[("*", web_url(web))], env=END)
@@ -295,7 +296,7 @@ def test_L01_a_state_of_version_1_is_taken_over(node, oracle, daemon, http):
 
 
 def make_version_1(state):
-    """What the version before would have written: the newest slot's records, the key without its checksum."""
+    """What version 1 would have written: the records of the newest slot, the key without its checksum."""
     slots = sorted(state.glob("cursors.?"), key=lambda p: struct.unpack_from("<Q", p.read_bytes(), 16)[0])
     data = slots[-1].read_bytes()
     n, streams = struct.unpack_from("<II", data, 32)

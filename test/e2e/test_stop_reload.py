@@ -1,5 +1,5 @@
-"""S11: SIGTERM hands over what healthy drains can take and leaves the dead ones within the grace. SIGHUP: routes that did
-not change notice nothing, routes that come back go on where they were."""
+"""S11: on SIGTERM, healthy drains get everything they can take, and dead ones are left behind within the grace. SIGHUP: unchanged
+routes are not affected, routes that come back continue at their position."""
 
 import signal
 import time
@@ -32,12 +32,12 @@ def receiver(syslog_tcp, syslog_tls, http, certs):
     return start
 
 
-LONG = {"STOP_GRACE": "90s"}  # of which nothing should be used up
-END_S = 10 * SLOW  # to end after the grace
+LONG = {"STOP_GRACE": "90s"}  # none of this should be used up
+END_S = 10 * SLOW  # the daemon ends after the grace
 
 
 def terminate(d, grace):
-    """SIGTERM; the seconds until it had ended."""
+    """Sends SIGTERM; returns the seconds until the end."""
     began = time.monotonic()
     d.signal(signal.SIGTERM)
     assert d.wait_exit(grace + 60 * SLOW) == 0, d.tail()
@@ -48,7 +48,7 @@ def terminate(d, grace):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_S11_healthy_drain_gets_everything(node, oracle, daemon, receiver, kind):
-    """The last lines are written in the moment before the signal: not read, not sent, not known of by anyone."""
+    """The last lines are written just before the signal: not read, not sent, and no event has been received."""
     peer, url = receiver(kind)
     d = daemon(node, routes=[("*", url)], env=LONG)
     pods = [node.container(f"web-{i}") for i in range(3)]
@@ -66,7 +66,7 @@ def test_S11_healthy_drain_gets_everything(node, oracle, daemon, receiver, kind)
 @pytest.mark.parametrize("kind", ["tcp", "ndjson"])
 @pytest.mark.parametrize("attempt", range(4))
 def test_S11_last_words(node, oracle, daemon, receiver, kind, attempt):
-    """A line that was written before the signal is sent, though no event has told of it yet."""
+    """A line that was written before the signal is sent, although its event has not been received yet."""
     peer, url = receiver(kind)
     d = daemon(node, routes=[("*", url)], env=LONG)
     pods = [node.container(f"web-{i}") for i in range(3)]
@@ -88,7 +88,7 @@ def test_S11_linger_is_cut_short(node, oracle, daemon, http):
 
 
 def test_S11_answers_are_waited_for(node, oracle, daemon, http):
-    """What is on its way when the signal comes is not given up: no answer is cut off."""
+    """Requests in flight at the signal are not given up: no answer is cut off."""
     web = http(answers=lambda _: Answer(200, delay=1.0))
     d = daemon(node, routes=[("*", web.url(path=f"/{i}")) for i in range(4)], env=LONG)
     node.container("web-0").write(oracle.source("a").take(2))
@@ -99,7 +99,7 @@ def test_S11_answers_are_waited_for(node, oracle, daemon, http):
 
 
 def test_S11_dead_drains_do_not_hold_it_up(node, oracle, daemon, http, syslog_tcp, receiver):
-    """Refused, silent, full, failing: it leaves within its grace, and the healthy ones have everything."""
+    """Refused, silent, full, failing: the daemon ends within its grace, and the healthy drains have everything."""
     refused, silent, full, failing = http(), syslog_tcp(), syslog_tcp(mode=NEVER_READ, rcvbuf=4096), http(default=503)
     stuck = http(answers=lambda _: Answer(never=True))
     refused.refuse()
@@ -113,14 +113,14 @@ def test_S11_dead_drains_do_not_hold_it_up(node, oracle, daemon, http, syslog_tc
     c.write(source.take(3000))
     assert terminate(d, 15) < 15 + END_S
     for peer, _ in good:
-        if peer is not good[KINDS.index("http")][0]:  # three thousand requests, one at a time: as many as the grace allows
+        if peer is not good[KINDS.index("http")][0]:  # three thousand requests, one at a time: as many as fit into the grace
             oracle.check(peer.messages()).assert_exact()
     assert d.log_lines("stopping")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_S11_in_the_middle_of_everything(node, oracle, daemon, receiver, kind):
-    """While lines are written. What the receiver has is whole, in order, and without a gap."""
+    """While lines are written. The receiver has whole lines, in order, without a gap."""
     peer, url = receiver(kind)
     d = daemon(node, routes=[("*", url)], env={"STOP_GRACE": "3s"})
     with Writer(node.container("web-0"), oracle.source("a"), rate=3000) as writer:
@@ -156,8 +156,8 @@ def test_reload_leaves_the_unchanged_alone(node, oracle, daemon, receiver, http)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_route_given_back_goes_on_where_it_was(node, oracle, daemon, receiver, kind):
-    """Refused for a mistake in its line in the middle of everything, given back later: what was written meanwhile comes, too, and
-    twice what was on its way at most."""
+    """Its line in the file becomes invalid under load and is corrected later: lines written meanwhile arrive too, and at most
+    those in flight arrive twice."""
     peer, url = receiver(kind)
     other, other_url = receiver("ndjson")
     d = daemon(node, routes=[("*", url), ("*", other_url)])
@@ -180,7 +180,7 @@ def test_route_given_back_goes_on_where_it_was(node, oracle, daemon, receiver, k
 
 
 def test_a_bad_routes_file_shows(node, daemon, receiver):
-    """A mistake in a line, and a file that is not there: in /readyz, which stays 200, and in /metrics; gone when it is mended."""
+    """A mistake in a line, and a missing file: shown in /readyz, which stays 200, and in /metrics; gone after correction."""
     _, url = receiver("ndjson")
     d = daemon(node, routes=[("*", url)])
 

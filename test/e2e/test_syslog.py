@@ -1,8 +1,6 @@
-"""docs/faults.md#drains for syslog over TCP and TLS: receivers that refuse, stall, swallow, die, flap; URLs that are wrong.
-
-Frames are in test_syslog_frames.py, certificates in test_syslog_tls.py, what counts as delivered in test_syslog_commit.py,
-UDP and names in test_syslog_udp.py and test_syslog_dns.py.
-"""
+"""docs/faults.md#drains for syslog over TCP and TLS: receivers that refuse, stall, swallow, die, flap; invalid URLs. Frames are
+in test_syslog_frames.py, certificates in test_syslog_tls.py, the rules of confirmation in test_syslog_commit.py, UDP and names
+in test_syslog_udp.py and test_syslog_dns.py."""
 
 import re
 import socket
@@ -37,7 +35,7 @@ def test_D01_refused_then_up(node, oracle, daemon, syslog_stream):
     assert len(d.log_lines("drain failing")) == 1, "one line per change of state, not per try"
     peer.resume()
     oracle.wait_complete(peer, 30).assert_exact()
-    if syslog_stream.framing == "lf":  # once is enough: it takes as long as a connection is young
+    if syslog_stream.framing == "lf":  # once is enough: it lasts as long as a connection counts as young
         wait_for(lambda: d.log_lines("drain recovered"), 15, "the line that says it is well again")
         assert len(d.log_lines("drain recovered")) == 1
     assert len(d.log_lines("drain failing")) == 1
@@ -80,8 +78,8 @@ def test_D02_never_reads(node, oracle, daemon, syslog_stream):
 @pytest.mark.slow
 @BOTH
 def test_D02_what_the_peer_never_took_is_not_given_up(node, oracle, daemon, syslog_stream):
-    """After three rewinds to one offset it is passed (docs/design.md#acknowledgement), but only as far as the peer's kernel had the bytes:
-    what lay in our own send buffer is sent. What is passed is declared, to the byte."""
+    """After three rewinds to one position the data there is skipped (docs/design.md#acknowledgement), but only as far as the
+    peer's kernel had the bytes: data in our own send buffer is sent again. Skipped data is declared, to the byte."""
     peer, url = syslog_stream(f"timeout={SILENCE_S}s", script=[NEVER_READ] * 4, rcvbuf=16384)
     d = daemon(node, routes=[("*", url)])
     c = node.container("web-0")
@@ -111,7 +109,7 @@ def test_D04_slow_reader_holds_up_nobody(node, oracle, daemon, syslog_stream, sy
     oracle.wait_complete(good, 30).assert_exact()
     begin = d.cpu()
     pacer = Pacer(1)
-    assert pacer.due(1) and pacer.due(1) and pacer.due(1)  # three seconds, as the question is what happens in a time
+    assert pacer.due(1) and pacer.due(1) and pacer.due(1)  # three seconds: the test is about the amount per time
     assert d.cpu() - begin <= 0.1 * SLOW, "waiting for a slow reader costs nothing"
     c.write(oracle.source("b").take(10))
     oracle.wait_complete(good, 5).assert_exact()
@@ -122,7 +120,7 @@ def test_D04_slow_reader_holds_up_nobody(node, oracle, daemon, syslog_stream, sy
 
 @BOTH
 def test_D05_swallowed_lines_are_not_passed(node, oracle, daemon, syslog_stream):
-    """Takes everything and says goodbye in order after 0.3 s, for ever: none of it counts."""
+    """Takes everything and closes in order after 0.3 s, for ever: nothing of it is confirmed."""
     peer, url = syslog_stream(script=[SWALLOW] * 4)
     d = daemon(node, routes=[("*", url)])
     c = node.container("web-0")
@@ -142,7 +140,7 @@ def test_D05_swallowed_lines_are_not_passed(node, oracle, daemon, syslog_stream)
 # --- D06: the peer dies, or its host does ----------------------------------------------------------------------------
 
 def test_D06_killed_receiver(node, oracle, daemon, rsyslog):
-    """rsyslogd, kill -9 in the middle of the lines, started again."""
+    """rsyslogd, killed with kill -9 while it receives lines, and started again."""
     r = rsyslog("tcp")
     daemon(node, routes=[("*", r.url())])
     with Writer(node.container("web-0"), oracle.source("a"), rate=1000) as writer:
@@ -161,7 +159,7 @@ SO_ATTACH_FILTER = 26
 
 
 def vanish(conn):
-    """From now on the kernel drops every segment for this socket: no ACK, no RST, as when the host is gone."""
+    """From now on the kernel drops every segment for this socket: no ACK, no RST, as if the host had disappeared."""
     import ctypes
     code = ctypes.create_string_buffer(BPF_DROP)
     socket.socket.setsockopt(conn.sock, socket.SOL_SOCKET, SO_ATTACH_FILTER,
@@ -184,7 +182,7 @@ def test_D06_host_vanishes(node, oracle, daemon, syslog_stream):
 
 @TCP
 def test_D06_idle_connections_are_probed(node, oracle, daemon, syslog_stream):
-    """Nothing to send and the host is gone: keepalive notices within a minute, so the kernel's timer for it runs."""
+    """There is nothing to send and the host is gone: keepalive shows it within a minute, so the kernel's keepalive timer is on."""
     peer, url = syslog_stream()
     daemon(node, routes=[("*", url)])
     node.container("web-0").write(oracle.source("a").take(10))
@@ -204,7 +202,7 @@ def test_D06_idle_connections_are_probed(node, oracle, daemon, syslog_stream):
 
 @BOTH
 def test_D07_half_close(node, oracle, daemon, syslog_stream):
-    """The peer says FIN and reads on. What follows goes over a new connection; nothing is missing."""
+    """The peer sends FIN and goes on reading. Later lines use a new connection; nothing is missing."""
     peer, url = syslog_stream(script=[Mode(half_close=0.5)])
     d = daemon(node, routes=[("*", url)])
     c, source = node.container("web-0"), oracle.source("a")
@@ -217,8 +215,8 @@ def test_D07_half_close(node, oracle, daemon, syslog_stream):
 
 @BOTH
 def test_D07_idle_close(node, oracle, daemon, syslog_stream):
-    """A load balancer closes what is idle, in order, when the connection is no longer young: no duplicate, no complaint, and
-    no new connection before there is something to send."""
+    """A load balancer closes an idle connection in order when it is no longer young: no duplicate, no warning, and no new
+    connection before there is data."""
     peer, url = syslog_stream(script=[Mode(fin_after=13.5)])
     d = daemon(node, routes=[("*", url)])
     c, source = node.container("web-0"), oracle.source("a")
@@ -226,7 +224,7 @@ def test_D07_idle_close(node, oracle, daemon, syslog_stream):
     wait_for(lambda: peer.connections and peer.connections[0].messages, 10 * SLOW, "the connection")
     conn = peer.connections[0]
     wait_for(lambda: time.monotonic() > conn.opened + 10, 20, "it to be no longer young")
-    c.write(source.take(100))  # younger than the commit lag when the end comes
+    c.write(source.take(100))  # younger than the commit lag when it ends
     wait_for(lambda: not peer.connections[0].open, 10, "the idle close")
     stays(lambda: len(peer.connections) == 1, 1, "no connection without lines")
     assert d.drain(peer.port)["lag_bytes"] == 0
@@ -241,9 +239,9 @@ def test_D07_idle_close(node, oracle, daemon, syslog_stream):
 @pytest.mark.slow
 @BOTH
 def test_D28_flapping(node, oracle, daemon, syslog_stream):
-    """Ends every 2 s, now with a reset, now in order, while lines are written: they all arrive, each a few times at most,
-    and the log does not fill with it. What a reset takes out of the receiver's hands comes again, because it had not been
-    sent as often as what is given up (rewind.c)."""
+    """The connection ends every 2 s, by reset or in order, while lines are written: they all arrive, each a few times at most,
+    and the log is not flooded. Lines that the receiver lost by a reset are sent again, because they had been sent fewer times
+    than the limit (rewind.c)."""
     peer, url = syslog_stream(script=lambda i: Mode(fin_after=2) if i % 2 else None)
     d = daemon(node, routes=[("*", url)])
     with Writer(node.container("web-0"), oracle.source("a"), rate=200) as writer:
@@ -259,7 +257,7 @@ def test_D28_flapping(node, oracle, daemon, syslog_stream):
     assert len(d.log_lines("drain failing")) == 1 and len(d.log_lines(" warn | error ")) <= 4, d.tail()
 
 
-# --- D30: bad URLs ---------------------------------------------------------------------------------------------------
+# --- D30: invalid URLs -----------------------------------------------------------------------------------------------
 
 BAD = [
     ("syslog+tcp://", "host"),

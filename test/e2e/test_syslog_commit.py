@@ -1,8 +1,7 @@
-"""What counts as delivered over a connection that has no answers (docs/design.md#acknowledgement).
-
-Bytes count when the peer's kernel has had them for COMMIT_LAG_MS and the connection is still well. One that ends before it is
-YOUNG_CONNECTION_MS old, or not in order, takes back what was not confirmed; three times from one place, and it is given up.
-"""
+"""When lines count as delivered over a connection without answers (docs/design.md#acknowledgement). Bytes are confirmed when the
+peer's kernel has had them for COMMIT_LAG_MS and the connection is still healthy. If a connection ends before it is
+YOUNG_CONNECTION_MS old, or not in order, its unconfirmed data is sent again. After three times from one position that data is
+given up."""
 
 import time
 
@@ -17,7 +16,7 @@ TLS = pytest.mark.parametrize("syslog_stream", [("tls", "octet")], indirect=True
 
 @pytest.fixture(scope="module")
 def limit():
-    """Seconds of a limit."""
+    """A limit, in seconds."""
     table = limits()
     return lambda name: table[name] / 1000
 
@@ -25,7 +24,7 @@ def limit():
 @pytest.mark.slow
 @BOTH
 def test_commit_lags_behind(node, oracle, daemon, syslog_stream, limit):
-    """First the connection must grow old enough, then each line."""
+    """First the connection must be old enough, then each line."""
     peer, url = syslog_stream()
     d = daemon(node, routes=[("*", url)])
     c = node.container("web-0")
@@ -69,8 +68,8 @@ def test_abnormal_end_goes_back_to_what_is_confirmed(node, oracle, daemon, syslo
 @TLS
 @pytest.mark.parametrize("notify", [True, False], ids=["close_notify", "no_close_notify"])
 def test_tls_must_say_goodbye(node, oracle, daemon, syslog_stream, notify, limit):
-    """An old connection, everything acknowledged: with close_notify that is an orderly end; without, somebody may have cut
-    the connection, and what is not confirmed is sent again."""
+    """An old connection with everything acknowledged: close_notify makes it an orderly end. Without it, a third party may have
+    cut the connection, and unconfirmed data is sent again."""
     age = limit("YOUNG_CONNECTION_MS") + 3  # the peer counts from the accept, the daemon from the end of the handshake
     peer, url = syslog_stream(script=[Mode(fin_after=age, notify=notify)])
     d = daemon(node, routes=[("*", url)])
@@ -95,8 +94,8 @@ def test_tls_must_say_goodbye(node, oracle, daemon, syslog_stream, notify, limit
 @pytest.mark.slow
 @BOTH
 def test_three_rewinds_to_one_offset_and_it_is_given_up(node, oracle, daemon, syslog_stream, limit):
-    """Four times the peer took all and left after more than a second: the lines are passed, counted and named, and the next
-    ones are sent."""
+    """Four times the peer took everything and closed after more than a second: the lines are skipped, counted and logged, and the
+    next ones are sent."""
     tries = int(limit("REWINDS_MAX") * 1000) + 1
     young = limit("YOUNG_NEVER_MS") + 2  # the peer counts from the accept, the daemon from the end of the handshake
     peer, url = syslog_stream(script=[Mode(fin_after=young)] * tries)

@@ -1,5 +1,5 @@
-"""D23: names that do not resolve, resolve slowly, to many addresses, to dead ones, to others each time. Over every kind of
-syslog drain, beside one that is well and must not notice."""
+"""D23: names that do not resolve, resolve slowly, to many addresses, to dead ones, to others each time. For every kind of syslog
+drain, next to a healthy drain that must not be affected."""
 
 import time
 
@@ -9,13 +9,13 @@ from lib.peer import SyslogTcp, SyslogUdp, same_port
 from lib.wait import stays, wait_for
 
 NAME = "logs.example.test"
-HELD_UP_S = 9  # less than a connect may take before it is given up
+HELD_UP_S = 9  # shorter than the time limit of a connect
 SOME = pytest.mark.parametrize("kind", ["tcp", "tls", "udp"])
 
 
 @pytest.fixture
 def named(closing, certs, dns):
-    """named(kind, address=…) gives (peer, URL with NAME); with also=…, (peer, another at that address, URL)."""
+    """named(kind, address=…) gives (peer, URL with NAME); with also=…, (peer, another one at that address, URL)."""
     def make(kind, options="", address="127.0.0.1", also=None):
         def one(at, port):
             return closing(SyslogTcp(tls=certs.server() if kind == "tls" else None, address=at, port=port))
@@ -50,7 +50,7 @@ def test_D23_no_address(node, oracle, daemon, dns, named, syslog_tcp, kind, answ
 
 @SOME
 def test_D23_silence(node, oracle, daemon, dns, named, syslog_tcp, kind):
-    """The name server does not answer at all: its drain waits, nobody else does, and the loop turns."""
+    """The name server does not answer at all: its drain waits, no other does, and the loop keeps turning."""
     peer, url = named(kind, f"timeout={SILENCE_S}s" if kind != "udp" else "")
     good = syslog_tcp()
     dns.set(NAME, None)
@@ -70,8 +70,8 @@ def test_D23_silence(node, oracle, daemon, dns, named, syslog_tcp, kind):
 
 @pytest.mark.parametrize("kind", ["tcp", "tls"])
 def test_D23_dead_address_first(node, oracle, daemon, dns, named, kind):
-    """Nobody answers at the first address: the second is tried a quarter of a second later, and it is not waited for the
-    first one's timeout."""
+    """The first address does not answer: the second is tried a quarter of a second later, without waiting for the first one's
+    timeout."""
     good, dead, url = named(kind, address="127.0.0.3", also="127.0.0.2")
     dead.blackhole()
     dns.set(NAME, ["127.0.0.2", "127.0.0.3"])
@@ -84,7 +84,7 @@ def test_D23_dead_address_first(node, oracle, daemon, dns, named, kind):
 
 
 def test_D23_refusing_addresses_first(node, oracle, daemon, dns, named):
-    """Ten addresses where nobody listens, then one: all of that is one try."""
+    """Ten addresses that refuse, then one that accepts: all this is one attempt."""
     good, url = named("tcp", address="127.0.0.30")
     dns.set(NAME, [f"127.0.0.{i}" for i in range(20, 31)])
     d = daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})
@@ -96,7 +96,7 @@ def test_D23_refusing_addresses_first(node, oracle, daemon, dns, named):
 
 
 def test_D23_a_thousand_addresses(node, oracle, daemon, dns, named):
-    """A first answer that needs TCP; ADDRESSES_MAX of them are tried."""
+    """A first answer that needs TCP; ADDRESSES_MAX of the addresses are tried."""
     good, url = named("tcp")
     dns.set(NAME, ["127.0.0.1", *(f"127.1.{i // 250}.{i % 250 + 1}" for i in range(1000))])
     daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})
@@ -106,8 +106,8 @@ def test_D23_a_thousand_addresses(node, oracle, daemon, dns, named):
 
 @pytest.mark.parametrize("kind", ["tcp", "tls"])
 def test_D23_address_changes_between_connects(node, oracle, daemon, dns, named, kind):
-    """The service moves: the old one ends its connections, and the name says where it is now. TTL or not, it is asked
-    again for each connection."""
+    """The service moves: the old receiver closes its connections, and the name has a new address. It is resolved for each
+    connection, whatever its TTL."""
     old, new, url = named(kind, address="127.0.0.2", also="127.0.0.3")
     dns.set(NAME, ["127.0.0.2"])
     d = daemon(node, routes=[("*", url)], env={"DNS_SERVERS": dns.address})

@@ -1,4 +1,4 @@
-"""D03: a connection that is reset at any byte of a frame. And real receivers, which understand what we write."""
+"""D03: a connection that is reset at any byte of a frame. And real receivers, which must understand our frames."""
 
 import pytest
 from lib.daemon import SLOW
@@ -12,13 +12,13 @@ SECOND = 1_700_000_000_000_000_000
 
 
 def write(c, source, n=LINES):
-    """Lines whose frames have the same length every time."""
+    """Lines whose frames all have the same length."""
     c.write_raw(b"".join(cri_record(m, ns=SECOND + 123456789) for m in source.take(n)))
 
 
 def test_D03_reset_at_every_byte_of_a_frame(node, oracle, daemon, syslog_stream):
-    """One receiver for each offset of the second frame. Its first connection is reset there; the next begins with a frame,
-    not with the rest of one, and nothing is missing."""
+    """One receiver for each offset of the second frame. Its first connection is reset there; the next one starts with a whole
+    frame, and nothing is missing."""
     reference, url = syslog_stream()
     d = daemon(node, routes=[("*", url)])
     c = node.container("web-0")

@@ -1,5 +1,5 @@
-"""D08: certificates and handshakes that are not as they should be. Refused, unless `insecure=true` says otherwise; never in
-plain text; and the message says which drain, why, and whose certificate."""
+"""D08: invalid certificates and handshakes. They are refused unless `insecure=true` is set; data is never sent in plain text; and
+the message contains the drain, the reason and the certificate's subject."""
 
 import re
 import ssl
@@ -54,14 +54,14 @@ def test_D08_old_versions(node, oracle, daemon, closing, certs, most, options):
                                      ["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"]],
                          ids=["1.2", "1.3", "alpn", "no_ticket", "chacha"])
 def test_D08_openssl_takes_the_lines(node, oracle, daemon, openssl_server, certs, options):
-    """A real s_server: both versions, one that knows other protocols only (ALPN), no tickets."""
+    """A real s_server: both versions, one with other protocols only (ALPN), one without tickets."""
     server = openssl_server(options=options)
     daemon(node, routes=[("*", server.url("ca=" + certs.option()))])
     node.container("web-0").write(oracle.source("a").take(100))
 
     def frames():
         output = server.output()
-        first = re.search(rb"\d+ <14>1 ", output)  # before it, it complains about whoever asked whether it is there
+        first = re.search(rb"\d+ <14>1 ", output)  # before it, s_server writes errors about the test's own probe
         return Deframer().feed(output[first.start():]) if first else []
 
     wait_for(lambda: len(frames()) >= 100, 20 * SLOW, server.text)
@@ -69,7 +69,7 @@ def test_D08_openssl_takes_the_lines(node, oracle, daemon, openssl_server, certs
 
 
 def test_D08_openssl_wants_a_certificate(node, oracle, daemon, openssl_server, certs):
-    """It asks for one of ours, which there is not: refused by the server, said so, tried again."""
+    """The server requires a client certificate that is not configured: refused by the server, logged, retried."""
     server = openssl_server(options=["-Verify", "1", "-verify_return_error"])
     d = daemon(node, routes=[("*", server.url("ca=" + certs.option()))])
     node.container("web-0").write(oracle.source("a").take(10))
@@ -87,7 +87,7 @@ def test_D08_openssl_with_an_old_certificate(node, oracle, daemon, openssl_serve
 
 @pytest.mark.parametrize("options", ["ca", "insecure=true"], ids=["strict", "insecure"])
 def test_D08_no_tls_there(node, oracle, daemon, syslog_tcp, certs, options):
-    """The port speaks plain syslog: it sees a ClientHello and never a line."""
+    """The port speaks plain syslog: it receives a ClientHello and never a line."""
     peer = syslog_tcp()
     url = peer.url("ca=" + certs.option() if options == "ca" else options).replace("syslog+tcp", "syslog+tls")
     d = daemon(node, routes=[("*", url + "&timeout=1s")])
@@ -103,7 +103,7 @@ def test_D08_no_tls_there(node, oracle, daemon, syslog_tcp, certs, options):
 @pytest.mark.parametrize("banner", [b"220 mail.example ESMTP\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x16\x03\x01\xff\xff" * 20000],
                          ids=["smtp", "http", "garbage"])
 def test_D08_something_else_there(node, oracle, daemon, closing, certs, banner):
-    """Bytes that are no TLS, from a server that speaks first."""
+    """Bytes that are not TLS, from a server that speaks first."""
     class Talker(StreamPeer):
         def serve(self, conn):
             conn.write(banner)
@@ -129,7 +129,7 @@ def test_D08_handshake_stalls(node, oracle, daemon, syslog_tls, syslog_tcp, cert
 
 
 def test_D08_certificate_rotated(node, oracle, daemon, syslog_tls, certs):
-    """A new one is used at the next handshake; a bad one stops the drain, and the next good one lets it go on."""
+    """A new certificate is used at the next handshake; a bad one stops the drain, and the next good one lets it continue."""
     peer = syslog_tls("good")
     d = daemon(node, routes=[("*", peer.url("ca=" + certs.option()))])
     c, source = node.container("web-0"), oracle.source("a")
@@ -152,7 +152,7 @@ def test_D08_certificate_rotated(node, oracle, daemon, syslog_tls, certs):
 
 
 def test_D08_another_ca(node, oracle, daemon, syslog_tls, certs):
-    """ca= is what this drain trusts beside the system's roots: a certificate of yet another CA is refused."""
+    """ca= is trusted by this drain besides the system's roots: a certificate of another CA is refused."""
     peer = syslog_tls("good")
     d = daemon(node, routes=[("*", peer.url("ca=" + certs.option("otherca")))])
     node.container("web-0").write(oracle.source("a").take(10))

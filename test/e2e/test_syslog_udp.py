@@ -1,4 +1,4 @@
-"""syslog over UDP: best effort, but never a storm, and what is known to be lost is counted (D01, D25)."""
+"""syslog over UDP: best effort, but never a storm, and known losses are counted (D01, D25)."""
 
 import re
 
@@ -14,8 +14,8 @@ def peer(syslog_udp):
 
 
 def test_D01_nobody_listens_then_somebody_does(node, oracle, daemon, peer):
-    """Refusals that come back hold the drain; the log keeps the lines, and they arrive when there is somebody. Only what was
-    on its way at the very first is lost."""
+    """Refusals by the host make the drain wait; the lines stay in their files and arrive when a receiver listens. Only what was
+    in flight at the first refusal is lost."""
     peer.refuse()
     d = daemon(node, routes=[("*", peer.url())])
     c, source = node.container("web-0"), oracle.source("a")
@@ -36,7 +36,7 @@ def test_D01_nobody_listens_then_somebody_does(node, oracle, daemon, peer):
 
 
 def test_D25_refused_in_the_middle(node, oracle, daemon, peer):
-    """The receiver goes away for a while, under load: no storm of tries, no storm of log lines, and few lines are lost."""
+    """The receiver is away for a while under load: no storm of attempts, no storm of log lines, and few lines are lost."""
     d = daemon(node, routes=[("*", peer.url())])
     with Writer(node.container("web-0"), oracle.source("a"), rate=1000) as writer:
         progress = oracle.progress(peer)
@@ -58,7 +58,7 @@ def test_D25_refused_in_the_middle(node, oracle, daemon, peer):
 
 @pytest.mark.parametrize("most, options", [(1024, ""), (480, "max=480"), (9000, "max=9000"), (65507, "max=65507")])
 def test_D25_large_lines(node, daemon, syslog_udp, most, options):
-    """A datagram holds so much: longer ones are cut to it, and counted. Fragments (above 1500 bytes) arrive whole."""
+    """A datagram has a maximum: longer lines are cut to it and counted. Fragmented datagrams (above 1500 bytes) arrive whole."""
     peer = syslog_udp()
     d = daemon(node, routes=[("*", peer.url(options))])
     c = node.container("web-0")

@@ -1,5 +1,5 @@
-"""What one tenant can make of his own annotations, and what it may cost: memory within the manifest's limit, in a cgroup (T2,
-T15); his changes are paced (T2)."""
+"""What one tenant can cause with his own annotations, and its cost: memory within the manifest's limit, in a cgroup (T2, T15);
+the rate of his changes is limited (T2)."""
 
 import re
 import time
@@ -19,7 +19,7 @@ POD = "web-7d9c8b6f5d-bcdfg"
 
 @pytest.fixture
 def limited(kube, monkeypatch, closing):
-    """kube() in a memory cgroup of the manifest's limit. Under a sanitizer it is the release that runs in there."""
+    """kube() in a memory cgroup with the manifest's limit. If this build has a sanitizer, the release build is run."""
     run_the_release(monkeypatch)
     group = closing(MemoryCgroup("tenants", manifest_limit()))
 
@@ -48,7 +48,7 @@ def wait_paced(d):
 
 @pytest.mark.parametrize("scheme", ["http", "ws", "redis", "syslog+tcp"])
 def test_T02_a_flapping_annotation(node, oracle, api, limited, http, scheme):
-    """1,500 times eight new URLs that nobody answers: few of them ever are drains, none of them stays one."""
+    """1,500 times eight new URLs that do not answer: few of them become drains, and none stays."""
     web, other = http(), http()
     c, calm = node.container(POD, "evil"), node.container(POD, "calm")
     api.workload(c, "web")
@@ -62,20 +62,20 @@ def test_T02_a_flapping_annotation(node, oracle, api, limited, http, scheme):
         if i % 100 == 0:
             c.write(source.take(1))
     api.deployment("web", "evil", drains=web.url("batch=ndjson"))
-    api.deployment("web", "calm", drains=other.url("batch=ndjson", path="/new"))  # others do not wait for that
+    api.deployment("web", "calm", drains=other.url("batch=ndjson", path="/new"))  # others do not wait for it
     wait_for(lambda: calm.write(calm_source.take(1)) or any(r.target.startswith("/new") for r in other.requests), WAIT,
              "the other namespace's change")
     wait_paced(d)
     wait_for(lambda: c.write(source.take(1)) or web.count(), WAIT, "the last change to count")
     wait_for(lambda: len(d.drains()) == 2, WAIT, lambda: f"drains that have streams, and no others: {len(d.drains())}")
     assert len(d.metrics().text) < 100_000 and len(d.get("/metrics")[1]) < 100_000
-    assert len(d.log_lines("change too often")) <= 1  # what its drains had to say may have used up its share of the log
+    assert len(d.log_lines("change too often")) <= 1  # messages about its drains may have used up its share of the log
     check()
 
 
 @pytest.mark.parametrize("note", ["hostname", "drains of the namespace", "drains or none", "drains of a pod"])
 def test_T02_other_flapping_annotations(node, oracle, api, kube, http, note):
-    """Whatever makes a pod's routes or name change has the same pace, and the last change counts."""
+    """All changes of a pod's routes or name have the same rate limit, and the last change counts."""
     web, old = http(), http()
     c = node.container(POD, "evil")
     deployment = api.workload(c, "web")
@@ -126,7 +126,7 @@ def test_T02_a_workload_of_many_pods_changes_at_once(node, oracle, api, kube, ht
 
 
 def test_T02_a_drain_without_streams_is_in_no_page(node, oracle, api, kube, http):
-    """It may keep its connection for a while; what it did stays in what anybody may see of all owners' drains."""
+    """It may keep its connection for a while; its counters stay in the public sum over all owners' drains."""
     web, other = http(), http()
     c, source = node.container(POD, "shop"), oracle.source("a")
     c.write(source.take(50))
@@ -151,8 +151,8 @@ def almost_a_mib():
 
 
 def test_T15_answers_that_hang_have_a_bound(node, oracle, api, limited, closing, http):
-    """160 es:// drains of four namespaces, whose receivers send most of a MiB and then a byte now and then: they share one
-    budget, and an Elasticsearch of somebody else is read."""
+    """160 es:// drains of four namespaces, whose receivers send most of a MiB and then single bytes: they share one budget, and
+    answers of another tenant's Elasticsearch are read."""
     good = closing(Elastic())
     evil = [http(answers=lambda _: Answer(raw=almost_a_mib(), counts=False)) for _ in range(4)]
     calm = node.container(POD, "calm")

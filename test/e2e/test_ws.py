@@ -1,4 +1,4 @@
-"""ws and wss against Python's websockets: the contract of zlogs, text, credentials, and receivers that come and go."""
+"""ws and wss against Python's websockets: the contract of zlogs, text messages, credentials, and receivers that come and go."""
 
 import base64
 import gzip
@@ -15,7 +15,7 @@ from lib.websocket import libwebsockets, websocket  # noqa: F401
 
 
 def state(d):
-    """The one drain of a daemon, as /drains shows it; waits until it is there."""
+    """The only drain of a daemon, as /drains shows it; waits until it exists."""
     (drain,) = wait_for(d.drains, 10 * SLOW, "the drain")
     return drain
 
@@ -30,7 +30,7 @@ def error(d):
 
 @pytest.mark.tsan
 def test_zlogs_receiver_gets_exactly_the_lines(node, oracle, daemon, websocket):
-    """Binary messages, each a gzip member of its own with whole lines; gunzipped and appended, they are the log."""
+    """Binary messages, each a separate gzip member with whole lines; decompressed and appended, they are the log."""
     peer = websocket()
     d = daemon(node, routes=[("*", peer.url())])
     source = oracle.source("a")
@@ -71,7 +71,7 @@ def test_text_is_utf8_whatever_the_log_holds(node, daemon, websocket):
 
 @pytest.mark.parametrize("options, fixed", [("", True), ("format=rfc5424", True), ("utf8=valid", True), ("utf8=keep", False)])
 def test_L11_text_for_people_is_utf8(node, daemon, websocket, options, fixed):
-    """A receiver decodes each message: one byte that is no UTF-8 would make it hang up, and lose what it has not processed."""
+    """A receiver decodes each message: one byte that is not UTF-8 would make it close and lose what it has not processed."""
     peer = websocket()
     bad = [b"a\xffb", b"half \xe2\x98", b"\xc0\xaf", b"\xed\xa0\x80", b"\x80" * 500, "\u2603 ok".encode()]
     daemon(node, routes=[("*", peer.url(options))])
@@ -85,7 +85,7 @@ BAD = b"7f3ad99c the line at which it fails"
 
 
 def received(oracle, peer, d, rejected):
-    """All but the bad lines have come, those were passed over, and nothing waits any more."""
+    """All but the bad lines have arrived, the bad ones were skipped, and nothing is waiting."""
     wait_for(lambda: counter(d, "rejected") == rejected and state(d)["lag_bytes"] == 0, 400, lambda: f"the end of it: {d.drains()}")
     report = oracle.wait_complete(peer, 60 * SLOW)
     assert report.lost == 0 and not report.corrupt and report.refused >= rejected
@@ -96,8 +96,8 @@ def received(oracle, peer, d, rejected):
 @pytest.mark.parametrize("how, place, lines", [(how, 583, 1000) for how in ("raise", "reset")] + [("raise", 0, 1000)] +
                          [(how, 23, 40) for how in ("end", 1002, 1007, 1009, 4000)])
 def test_L11_a_receiver_that_fails_at_a_line(node, oracle, daemon, websocket, how, place, lines):
-    """Its library has sent the Pongs; its program has not processed what they were for. All of that comes again, in smaller and
-    smaller messages, until the line that it fails at stands alone: that one is passed over, counted and told."""
+    """Its library has sent the Pongs, but its program has not processed the messages. All of that is sent again in smaller and
+    smaller messages, until the line on which it fails is alone: this line is skipped, counted and reported."""
     peer = websocket(fails=(how, BAD))
     c, source = node.container("web-0"), oracle.source("a")
     d = daemon(node, routes=[("*", peer.url())])
@@ -120,8 +120,8 @@ def test_L11_several_such_lines_of_several_streams(node, oracle, daemon, websock
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["raise", "reset"])
 def test_L11_a_receiver_that_fails_at_everything(node, oracle, daemon, websocket, how):
-    """It has taken nothing behind what it fails at: then it is the receiver, and nothing is passed over. When it is mended, all
-    comes."""
+    """It has taken nothing behind the line on which it fails: then the receiver is at fault, and nothing is skipped. When it is
+    repaired, everything arrives."""
     peer = websocket(fails=(how, b"lt a "))
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(100))
@@ -134,7 +134,7 @@ def test_L11_a_receiver_that_fails_at_everything(node, oracle, daemon, websocket
 
 
 def test_L11_a_line_with_nothing_behind_it_waits(node, oracle, daemon, websocket):
-    """The peer has taken nothing since it failed at it for the first time: it stays until something is there to be taken."""
+    """The peer has taken nothing since it first failed on the line: the line waits until another one can be sent."""
     peer = websocket(fails=("raise", BAD))
     d = daemon(node, routes=[("*", peer.url())])
     c, source = node.container("web-0"), oracle.source("a")
@@ -148,7 +148,7 @@ def test_L11_a_line_with_nothing_behind_it_waits(node, oracle, daemon, websocket
 
 
 def test_L11_a_pong_alone_confirms_nothing(node, oracle, daemon, websocket):
-    """Lines that the library answered and the program never processed come again after the connection has broken."""
+    """Lines that the library acknowledged and the program never processed are sent again after the connection has broken."""
     peer = websocket(hangs=True)
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(20))
@@ -161,7 +161,7 @@ def test_L11_a_pong_alone_confirms_nothing(node, oracle, daemon, websocket):
 
 
 def test_binary_is_byte_exact(node, daemon, websocket):
-    """But for LF and NUL inside a line, which stand for its end elsewhere."""
+    """Except for LF and NUL inside a line, which are replaced because they end lines elsewhere."""
     peer = websocket()
     daemon(node, routes=[("*", peer.url("utf8=keep"))])
     lines = [b"a\xffb", b"\r", b"", b"\x01\x02\x7f", bytes(range(1, 10)) + bytes(range(11, 256))]
@@ -248,7 +248,7 @@ def test_D01_down_and_back(node, oracle, daemon, websocket):
 
 
 def test_receiver_restarts(node, oracle, daemon, websocket):
-    """Closed with 1001 while lines come, gone for a moment, back. Twice comes at most what was not confirmed yet."""
+    """Closed with 1001 while lines are sent, gone for a moment, back. At most what was not confirmed arrives twice."""
     peer = websocket()
     d = daemon(node, routes=[("*", peer.url())])
     with Writer(node.container("web-0"), oracle.source("a"), rate=2000) as writer:
@@ -264,7 +264,7 @@ def test_receiver_restarts(node, oracle, daemon, websocket):
 
 @pytest.mark.parametrize("code", [1000, 1001])
 def test_D22_goodbye_while_idle(node, oracle, daemon, websocket, code):
-    """Nothing was under way: no failure, and the next lines go out on a new connection."""
+    """Nothing was in flight: this is no failure, and the next lines use a new connection."""
     peer = websocket()
     d = daemon(node, routes=[("*", peer.url())])
     c, source = node.container("web-0"), oracle.source("a")
@@ -278,12 +278,12 @@ def test_D22_goodbye_while_idle(node, oracle, daemon, websocket, code):
 
 @pytest.mark.slow
 def test_D22_message_too_large(node, oracle, daemon, websocket):
-    """The receiver's limit is learned from its 1009, and kept; the line that is too long alone is passed over."""
+    """The receiver's limit is learned from its 1009 and remembered; a line that alone is too long is skipped."""
     peer = websocket(max_size=20000)
     d = daemon(node, routes=[("*", peer.url("compression=none"))])
     c, source = node.container("web-0"), oracle.source("a")
     c.write(source.take(2000))
-    report = oracle.wait_complete(peer, 60 * SLOW)  # what it had read a moment before the 1009 comes again
+    report = oracle.wait_complete(peer, 60 * SLOW)  # messages that it had read just before the 1009 are sent again
     assert report.lost == 0 and not report.corrupt
     learned = peer.closed.count(1009)
     assert 0 < learned <= 8 and counter(d, "rejected") == 0
@@ -299,7 +299,7 @@ def test_D22_message_too_large(node, oracle, daemon, websocket):
 
 
 def test_slow_receiver_holds_up_nobody_else(node, oracle, daemon, websocket, http):
-    """It takes a message in half a second: the drain beside it notices nothing."""
+    """It takes half a second per message: another drain is not affected."""
     peer, witness = websocket(delay=0.5), http()
     daemon(node, routes=[("*", peer.url()), ("*", witness.url("batch=ndjson&linger=10ms"))], env={"STOP_GRACE": "1s"})
     c, source = node.container("web-0"), oracle.source("a")
@@ -346,7 +346,7 @@ def test_many_streams_over_one_connection(node, oracle, daemon, websocket):
 @pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
 @pytest.mark.parametrize("options", ["", "compression=none&format=json"], ids=["gzip", "text"])
 def test_libwebsockets_confirms_every_line(node, oracle, daemon, libwebsockets, tls, options):
-    """Its Pongs come in order behind what it has read, over one connection, and again after it was killed."""
+    """Its Pongs arrive in order after what it has read, over one connection, and again after it was killed."""
     server = libwebsockets(tls)
     d = daemon(node, routes=[("*", server.url(options))])
     c, source = node.container("web-0"), oracle.source("a")

@@ -1,4 +1,4 @@
-"""ws against one that misbehaves frame by frame (D22): at the opening, in its frames, in its goodbyes, and by saying nothing."""
+"""ws against a peer that misbehaves frame by frame (D22): in the handshake, in its frames, when it closes, and by being silent."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from lib.websocket import (BINARY, CLOSE, PING, PONG, TEXT, FakeWebSocket, accep
 
 
 def state(d):
-    """The one drain of a daemon, as /drains shows it; waits until it is there."""
+    """The only drain of a daemon, as /drains shows it; waits until it exists."""
     (drain,) = wait_for(d.drains, 10 * SLOW, "the drain")
     return drain
 
@@ -31,7 +31,7 @@ def first(n, what):
     return lambda op, payload, conn: what(op, payload) if conn.index < n else None
 
 
-# --- the opening -----------------------------------------------------------------------------------------------------
+# --- the handshake ---------------------------------------------------------------------------------------------------
 
 OPENINGS = {
     "wrong Sec-WebSocket-Accept": lambda h: accept(h, key="dGhlIHNhbXBsZSBub25jZQ=="),
@@ -49,7 +49,7 @@ OPENINGS = {
 
 @pytest.mark.parametrize("what", OPENINGS)
 def test_D22_bad_openings(node, oracle, daemon, fake_websocket, what):
-    """No line goes out before the answer is a faultless 101."""
+    """No line is sent before the answer is a valid 101."""
     peer = fake_websocket(upgrade=lambda h, conn: OPENINGS[what](h) if conn.index < 2 else None)
     d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     node.container("web-0").write(oracle.source("a").take(50))
@@ -113,7 +113,7 @@ BAD_FRAMES = {
 
 @pytest.mark.parametrize("what", BAD_FRAMES)
 def test_D22_bad_frames(node, oracle, daemon, fake_websocket, what):
-    """Answered with a Close that says so; what had no Pong comes again."""
+    """Answered with a Close that has the right code; everything without a Pong is sent again."""
     bad, code = BAD_FRAMES[what]
     peer = fake_websocket(on=first(2, lambda op, _: bad if op == PING else None))
     d = daemon(node, routes=[("*", peer.url())])
@@ -125,19 +125,19 @@ def test_D22_bad_frames(node, oracle, daemon, fake_websocket, what):
 
 
 def test_messages_from_the_peer_are_thrown_away(node, oracle, daemon, fake_websocket):
-    """Whole or in pieces, text or not, UTF-8 or not: nobody reads them. Pongs that nobody asked for, too."""
+    """Whole or fragmented, text or binary, valid UTF-8 or not: they are ignored. So are Pongs that were not requested."""
     chat = (frame(TEXT, b"hello \xff\xfe") + frame(TEXT, b"in ", fin=False) + frame(PONG, b"999999999") + frame(0, b"pieces") +
             frame(BINARY, b"\0" * 70000) + frame(PONG, b"what") + frame(PONG))
     peer = fake_websocket(on=lambda op, payload, _: chat + frame(PONG, payload) + chat if op == PING else None)
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(500))
-    # The fake counts by its first byte, which is the chat's here: so ask the daemon.
+    # The fake reads its counter from the first byte, which is a message's here: so ask the daemon.
     wait_for(lambda: counter(d, "records_out") == 500, 20 * SLOW, "the pongs")
     assert counter(d, "retries") == 0 and len(peer.connections) == 1
 
 
 def test_D22_ping_flood(node, oracle, daemon, fake_websocket):
-    """Its Pings are answered as the socket takes it; nothing is kept of them, and lines go on."""
+    """Its Pings are answered as fast as the socket takes it; they are not queued, and lines go on."""
     flood = frame(PING, b"p" * 125) * 20000
     peer = fake_websocket(on=lambda op, payload, _: frame(PONG, payload) + flood if op == PING and payload.isdigit() else None)
     d = daemon(node, routes=[("*", peer.url())])
@@ -151,10 +151,10 @@ def test_D22_ping_flood(node, oracle, daemon, fake_websocket):
         assert d.rss_peak() < 40 << 20
 
 
-# --- the barrier -----------------------------------------------------------------------------------------------------
+# --- Ping and Pong ---------------------------------------------------------------------------------------------------
 
 def test_D22_no_pong(node, oracle, daemon, fake_websocket):
-    """It takes the lines and confirms none: reconnected, and sent again."""
+    """It takes the lines and confirms none: the drain reconnects and sends them again."""
     peer = fake_websocket(on=first(2, lambda op, _: b"" if op == PING else None))
     d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s"))])
     c = node.container("web-0")
@@ -175,7 +175,7 @@ def test_D22_pongs_that_confirm_nothing(node, oracle, daemon, fake_websocket, po
 
 
 def test_a_later_pong_confirms_what_stands_before_it(node, oracle, daemon, fake_websocket):
-    """A peer may answer the latest Ping only."""
+    """A peer may answer only the latest Ping."""
     seen = []
 
     def on(op, payload, _):
@@ -206,11 +206,11 @@ def test_each_message_has_its_ping(node, oracle, daemon, fake_websocket):
     assert [int(payload) for op, payload in frames if op == PING] == list(range(1, len(frames) // 2 + 1))
 
 
-# --- goodbyes --------------------------------------------------------------------------------------------------------
+# --- Close frames ----------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1011, 1012, 1013, 4000, None])
 def test_D22_closed_before_the_pong(node, oracle, daemon, fake_websocket, code):
-    """Its Close is answered, and the lines come again."""
+    """Its Close is answered, and the lines are sent again."""
     bye = frame(CLOSE) if code is None else close_frame(code, b"so long")
     peer = fake_websocket(on=first(2, lambda op, _: bye if op == PING else None))
     d = daemon(node, routes=[("*", peer.url())])
@@ -234,7 +234,7 @@ def test_D22_closed_for_good_is_held(node, oracle, daemon, fake_websocket, code)
 
 
 def test_D22_bad_data_is_bisected(node, oracle, daemon, fake_websocket):
-    """1007: the one line that the peer will not have is found and passed over."""
+    """1007: the one line that the peer rejects is found and skipped."""
     taken = {}
 
     def on(op, payload, conn):
@@ -253,7 +253,7 @@ def test_D22_bad_data_is_bisected(node, oracle, daemon, fake_websocket):
 
 
 def test_D22_1009_halves(node, oracle, daemon, fake_websocket):
-    """As 413: the limit is learned and kept."""
+    """Like 413: the limit is learned and remembered."""
     large = {}
 
     def on(op, payload, conn):
@@ -274,7 +274,7 @@ def test_D22_1009_halves(node, oracle, daemon, fake_websocket):
 
 
 def test_closing_at_once_and_for_ever_is_a_failure(node, oracle, daemon, fake_websocket):
-    """An end in order right after the opening, again and again: tried with growing pauses, not in a circle."""
+    """An orderly close right after the handshake, again and again: retried with growing pauses, not in a tight loop."""
     class Bouncer(FakeWebSocket):
         bounce = True
 
@@ -293,11 +293,11 @@ def test_closing_at_once_and_for_ever_is_a_failure(node, oracle, daemon, fake_we
     peer.close()
 
 
-# --- the bytes below -------------------------------------------------------------------------------------------------
+# --- cut connections -------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("how", ["reset_after", "close_after"])
 def test_D03_cut_at_every_place(node, oracle, daemon, fake_websocket, how):
-    """In the request, in the message, in the Ping: a drain for each place. After it everything begins anew."""
+    """In the request, in the message, in the Ping: one drain for each position. Afterwards everything is sent anew."""
     places = [*range(1, 240, 12), *range(240, 300, 2)]
     peers = [fake_websocket(script=[Mode(**{how: n})]) for n in places]
     daemon(node, routes=[("*", " ".join(peer.url() for peer in peers))])
@@ -325,7 +325,7 @@ def test_D02_never_reads(node, oracle, daemon, fake_websocket):
 
 
 def test_D05_swallowed(node, oracle, daemon, fake_websocket):
-    """Takes everything, confirms nothing, ends without a word."""
+    """Takes everything, confirms nothing, closes without a Close frame."""
     swallowing = [True]
 
     def on(op, payload, _):
@@ -343,7 +343,7 @@ def test_D05_swallowed(node, oracle, daemon, fake_websocket):
 
 
 def test_slow_but_taking(node, oracle, daemon, fake_websocket):
-    """A peer that needs longer than timeout= for a message is not cut off as long as it takes some of it."""
+    """A peer that needs longer than timeout= for a message is not cut off while it takes some of it."""
     peer = fake_websocket(mode=Mode(bytes_per_s=100000), rcvbuf=4096)
     d = daemon(node, routes=[("*", peer.url(f"timeout={SILENCE_S}s&compression=none"))], env={"STOP_GRACE": "1s", "MAX_LINE": "4m"})
     c, source = node.container("web-0"), oracle.source("a", size=200)

@@ -1,14 +1,14 @@
-"""The members of the drain family, as the suite needs them: a receiver for each, how to put it into a URL, and how to make
-it misbehave. A new drain is one more row in MEMBERS, and a class when its receiver is of a new kind.
+"""The members of the drain family, for the suite: a receiver for each, its URL, and how to make it misbehave. A new drain is
+one more row in MEMBERS, and a class if its receiver is of a new kind.
 
 What every member has:
   start(tools, **options)   a receiver (lib/peer.py, lib/http_peer.py); <options> are its own
   url(tools, peer, more)    the drain's URL, with the options <more> added
-  silent()                  options for start(): a receiver that takes connections and never confirms a line...
-  heal(peer)                ... and what makes it a good one
-  unknown()                 options for start(): ... and answers that no table knows, in the words of its protocol
-  garbage(tools)            a receiver that speaks nonsense; heal() works for it, too
-  half_sent(peer)           how many frames or requests broke off
+  silent()                  options for start(): a receiver that accepts connections and never confirms a line...
+  heal(peer)                ... and the call that makes it a good one
+  unknown()                 options for start(): ... and sends valid answers of its protocol that are in no table
+  garbage(tools)            a receiver that sends garbage; heal() works for it too
+  half_sent(peer)           the number of incomplete frames or requests
 """
 
 import random
@@ -30,8 +30,8 @@ class Tools:
     def __init__(self, closing, certs):
         self.closing = closing
         self.certs = certs
-        self.shown = "good"     # the certificate that receivers show
-        self.demanding = False  # receivers want one, too
+        self.shown = "good"     # the certificate of the receivers
+        self.demanding = False  # receivers require a client certificate, too
 
 
 def nonsense(size=3000):
@@ -40,11 +40,11 @@ def nonsense(size=3000):
 
 class Member:
     stream = True      # it has connections, which can be refused, reset, counted
-    confirmed = True   # a line counts when the peer says so; else: when the kernel took it
+    confirmed = True   # a line counts when the peer confirms it; else: when the kernel took it
     tls = False
     userinfo = False   # its URL may hold user and password
     cuts = (3100, 5000)  # bytes after which its first connections are cut: in the middle of a batch
-    piecemeal = False  # parts of a batch count by themselves, so a cut connection may have brought some
+    piecemeal = False  # parts of a batch are confirmed separately, so a cut connection may have delivered some
 
     def __init__(self, name, options="", one_connection=""):
         self.name = name
@@ -65,7 +65,7 @@ class Member:
         peer.mode = sim.NORMAL
 
     def half_sent(self, peer):
-        """Frames or requests of which not everything came."""
+        """Number of incomplete frames or requests."""
         return 0
 
     def address(self, peer):
@@ -73,7 +73,7 @@ class Member:
 
 
 class SyslogSpeaker(sim.SyslogTcp):
-    """Says nonsense, all the time, while it receives."""
+    """Sends garbage all the time while it receives."""
 
     def serve(self, conn):
         deframer = sim.Deframer()
@@ -83,7 +83,7 @@ class SyslogSpeaker(sim.SyslogTcp):
 
 
 class Mumbler(sim.StreamPeer):
-    """Speaks no protocol at all, and listens."""
+    """Speaks no protocol, and only listens."""
 
     def __init__(self):
         self.heard = []
@@ -115,7 +115,7 @@ class Syslog(Member):
 
 
 class UdpSpeaker(sim.SyslogUdp):
-    """Answers each datagram with nonsense."""
+    """Answers each datagram with garbage."""
 
     def _run(self):
         poll = select.poll()
@@ -193,7 +193,7 @@ class Http(Member):
 
 
 class SyslogOverHttp(Http):
-    """The same receiver; the URL says what is posted."""
+    """The same receiver; the URL decides what is posted."""
 
     def url(self, tools, peer, more="", userinfo=""):
         return "syslog+" + super().url(tools, peer, more, userinfo)
@@ -205,7 +205,7 @@ class GelfOverHttp(Http):
 
 
 class ElasticSearch(Http):
-    """The strict fake: messages() fails on a byte out of place, and knows what it has already."""
+    """The strict fake: messages() fails on a wrong byte, and it recognises documents that it already has."""
 
     def receiver(self):
         return Elastic

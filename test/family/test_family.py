@@ -1,4 +1,4 @@
-"""One suite for every drain: whatever it speaks, this much holds. members.py says who takes part."""
+"""One suite for every drain: what every member must do, whatever its protocol. members.py lists the members."""
 
 import re
 import signal
@@ -22,12 +22,12 @@ def tools(closing, certs):
 
 @pytest.fixture
 def witness(http):
-    """A healthy drain beside the one under test: whatever becomes of that, this one notices nothing."""
+    """A healthy drain beside the one under test, which must never be affected."""
     return http()
 
 
 def shown(d, member, peer):
-    """The drain as /drains shows it; waits until it is there."""
+    """The drain as /drains shows it; waits until it exists."""
     at = member.address(peer)
     return wait_for(lambda: [r for r in d.drains() if at in r["name"]], 10 * SLOW, f"the drain to {at}")[0]
 
@@ -37,11 +37,11 @@ def run_with_witness(daemon, node, member, tools, peer, witness, more="", **opti
 
 
 def in_time(oracle, peer):
-    """Everything written so far is there within a second or so."""
+    """Everything written so far arrives within a second or so."""
     oracle.wait_complete(peer, 2 * SLOW).assert_exact()
 
 
-# --- taking ----------------------------------------------------------------------------------------------------------
+# --- delivery --------------------------------------------------------------------------------------------------------
 
 @each
 def test_accept(node, oracle, daemon, tools, member):
@@ -64,7 +64,7 @@ def test_accept(node, oracle, daemon, tools, member):
 
 @each_stream
 def test_refuse_for_ever(node, oracle, daemon, tools, member, witness):
-    """The cursor does not move, one line in the log says so, and the drain beside it has everything at once."""
+    """The cursor does not move, one log line says so, and the other drain gets everything at once."""
     peer = member.start(tools)
     peer.refuse()
     d = run_with_witness(daemon, node, member, tools, peer, witness)
@@ -81,7 +81,7 @@ def test_refuse_for_ever(node, oracle, daemon, tools, member, witness):
 
 @pytest.mark.parametrize("member", [m for m in MEMBERS if not m.stream], ids=lambda m: m.name)
 def test_refusal_without_connections(node, oracle, daemon, tools, member, witness):
-    """Best effort: one batch may be gone before the refusal is heard; the rest is kept."""
+    """Best effort: one batch may be gone before the refusal arrives; the rest is kept."""
     peer = member.start(tools)
     peer.close()
     d = run_with_witness(daemon, node, member, tools, peer, witness)
@@ -109,11 +109,11 @@ def test_refuse_once(node, oracle, daemon, tools, member):
     oracle.wait_complete(peer, 20 * SLOW).assert_exact()
 
 
-# --- not answering, breaking off -------------------------------------------------------------------------------------
+# --- no answer, broken connections -----------------------------------------------------------------------------------
 
 @each_stream
 def test_time_out(node, oracle, daemon, tools, member, witness):
-    """It takes the connection and no line: the time runs out, the cursor stays, and when it behaves all lines come."""
+    """It accepts the connection and reads no line: the time limit passes, the cursor stays, and when it behaves all lines arrive."""
     peer = member.start(tools, **member.silent())
     d = run_with_witness(daemon, node, member, tools, peer, witness, f"timeout={SILENCE_S}s")
     c, source = node.container("web-0"), oracle.source("a", size=2000)
@@ -131,7 +131,7 @@ def test_time_out(node, oracle, daemon, tools, member, witness):
 
 @each_stream
 def test_D04_one_byte_a_second(node, oracle, daemon, tools, member, witness):
-    """It reads so slowly that it may as well be dead: the drain beside it notices nothing, and nothing is given up."""
+    """It reads so slowly that it is as good as dead: the other drain is not affected, and no line is given up."""
     peer = member.start(tools, mode=Mode(bytes_per_s=1), rcvbuf=4096)
     d = run_with_witness(daemon, node, member, tools, peer, witness, env={"STOP_GRACE": "1s"})
     c, source = node.container("web-0"), oracle.source("a", size=2000)
@@ -144,7 +144,7 @@ def test_D04_one_byte_a_second(node, oracle, daemon, tools, member, witness):
 
 @each_stream
 def test_D06_blackhole(node, oracle, daemon, tools, member, witness):
-    """No answer to a connect: said once, tried again, and all is there when it is back."""
+    """No answer to a connect: logged once, retried, and everything arrives when it is back."""
     peer = member.start(tools)
     peer.blackhole()
     d = run_with_witness(daemon, node, member, tools, peer, witness, f"timeout={SILENCE_S}s")
@@ -162,7 +162,7 @@ def test_D06_blackhole(node, oracle, daemon, tools, member, witness):
 @each_stream
 @pytest.mark.parametrize("how", ["reset_after", "close_after"])
 def test_dropped_in_the_middle_of_a_batch(node, oracle, daemon, tools, member, how, witness):
-    """Nothing is lost; twice comes at most what the broken connections had brought."""
+    """Nothing is lost; at most what the broken connections had delivered arrives twice."""
     peer = member.start(tools, script=[Mode(**{how: n}) for n in member.cuts])
     d = run_with_witness(daemon, node, member, tools, peer, witness, member.one_connection)
     c, source = node.container("web-0"), oracle.source("a")
@@ -177,7 +177,7 @@ def test_dropped_in_the_middle_of_a_batch(node, oracle, daemon, tools, member, h
 
 @each
 def test_close_while_sending(node, oracle, daemon, tools, member):
-    """SIGTERM in the middle: exit code 0 within the grace, and what arrived is the beginning, whole and in order."""
+    """SIGTERM while lines are sent: exit code 0 within the grace, and what arrived is the beginning, whole and in order."""
     peer = member.start(tools)
     d = daemon(node, routes=[("*", member.url(tools, peer, member.one_connection))], env={"STOP_GRACE": "3s"})
     with Writer(node.container("web-0"), oracle.source("a"), rate=2000) as writer:
@@ -194,11 +194,11 @@ def test_close_while_sending(node, oracle, daemon, tools, member):
     assert member.half_sent(peer) == 0
 
 
-# --- nonsense --------------------------------------------------------------------------------------------------------
+# --- garbage ---------------------------------------------------------------------------------------------------------
 
 @each
 def test_garbage_from_the_peer(node, oracle, daemon, tools, member, witness):
-    """Whatever it says, it is read, bounded, and believed only if it makes sense."""
+    """Whatever the peer sends is read, bounded, and believed only if it is valid."""
     peer = member.garbage(tools)
     d = run_with_witness(daemon, node, member, tools, peer, witness)
     c, source = node.container("web-0"), oracle.source("a")
@@ -216,7 +216,7 @@ def test_garbage_from_the_peer(node, oracle, daemon, tools, member, witness):
 
 @pytest.mark.parametrize("member", CONFIRMED, ids=lambda m: m.name)
 def test_unknown_answers(node, oracle, daemon, tools, member, witness):
-    """An answer in the protocol's words that no table knows delivers nothing, and costs no line: it is asked again."""
+    """A valid answer that is in no table confirms nothing and loses no line: the batch is sent again."""
     peer = member.start(tools, **member.unknown())
     d = run_with_witness(daemon, node, member, tools, peer, witness)
     c, source = node.container("web-0"), oracle.source("a")
@@ -232,7 +232,7 @@ def test_unknown_answers(node, oracle, daemon, tools, member, witness):
 
 @pytest.mark.parametrize("member", [m for m in MEMBERS if m.tls], ids=lambda m: m.name)
 def test_garbage_instead_of_tls(node, oracle, daemon, tools, member, witness):
-    """No line, and no credential, goes to one who does not prove who he is."""
+    """No line and no credential is sent to a peer that does not prove its identity."""
     peer, mumbler = member.start(tools), tools.closing(Mumbler())
     url = member.url(tools, peer).replace(f":{peer.port}", f":{mumbler.port}")
     d = daemon(node, routes=[("*", url), ("*", witness.url("batch=ndjson&linger=10ms"))])
@@ -251,7 +251,7 @@ each_tls = pytest.mark.parametrize("member", [m for m in MEMBERS if m.tls], ids=
 
 @each_tls
 def test_certificate_of_ours(node, oracle, daemon, tools, member, certs):
-    """cert= is shown to a receiver that wants one; without it, and with another CA's, no line arrives."""
+    """cert= is shown to a receiver that requires one; without it, and with another CA's, no line arrives."""
     tools.demanding = True
     peers = [member.start(tools) for _ in range(3)]
     mores = ["cert=" + certs.both("good2"), "", "cert=" + certs.both("unknown")]
@@ -266,7 +266,7 @@ def test_certificate_of_ours(node, oracle, daemon, tools, member, certs):
 
 @each_tls
 def test_servername(node, oracle, daemon, tools, member, certs):
-    """servername= is the name that the certificate must be for, whatever the URL calls the host."""
+    """servername= is the name that the certificate must be for, whatever the URL's host is."""
     tools.shown = "wronghost"
     peer, other = member.start(tools), member.start(tools)
     d = daemon(node, routes=[("*", member.url(tools, peer, "servername=elsewhere.example")), ("*", member.url(tools, other))])
@@ -280,7 +280,8 @@ def test_servername(node, oracle, daemon, tools, member, certs):
 
 @each
 def test_credentials_show_nowhere(node, oracle, daemon, tools, member, witness):
-    """With user and password where the scheme knows them; where it does not, the URL is refused, and says nothing of them."""
+    """With user and password where the scheme has them; where it does not, the URL is refused, and the error does not contain
+    them."""
     peer = member.start(tools)
     d = daemon(node, routes=True, env={"LOG_LEVEL": "debug", "LOGTRAIN_TRACE": "drain,route"})
     secret = d.secret()
@@ -318,7 +319,7 @@ def test_same_url_shares_a_connection(node, oracle, daemon, tools, member):
 
 @each_stream
 def test_noisy_pod_does_not_starve_a_quiet_one(node, oracle, daemon, tools, member):
-    """A receiver that takes a megabyte a second, a backlog for many seconds, and a pod that says one line now and then: its
+    """A receiver that takes a megabyte a second, a backlog of many seconds, and a pod that writes a line from time to time: its
     lines overtake the backlog."""
     peer = member.start(tools, mode=Mode(bytes_per_s=1 << 20), rcvbuf=65536)
     noisy, quiet = node.container("noisy-0"), node.container("quiet-0")

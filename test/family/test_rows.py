@@ -1,9 +1,9 @@
-"""Which test holds which row of the fault list for which drain. What stands here must exist, so the table cannot age.
+"""Which test covers which row of the fault list for which drain. Every test named here must exist, so the table cannot become
+outdated.
 
-Members of one transport share its tests: syslog+http(s), gelf+http(s), Loki and Elasticsearch are requests (http.c), gelf+tcp, gelf+tls
-are syslog's connections, gelf+udp its datagrams; redis and ws use the same connections (net/conn.c) as syslog, where names,
-addresses and TLS are concerned. "family" is a test that runs over every member.
-"""
+Members of one transport share its tests: syslog+http(s), gelf+http(s), Loki and Elasticsearch use requests (http.c); gelf+tcp
+and gelf+tls use syslog's connections, gelf+udp its datagrams; redis and ws use the same connections (net/conn.c) as syslog, as
+far as names, addresses and TLS are concerned. "family" is a test that runs over every member."""
 
 import re
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""The end-to-end harness: an oracle of numbered lines, a simulated node, scriptable receivers, the daemon under test."""
+"""The end-to-end harness: an oracle of numbered lines, a simulated node, scripted receivers, and the daemon under test."""

@@ -1,6 +1,5 @@
-"""A client for Envoy's access log service that is made of bytes: HTTP/2 frames and protobuf by hand, so that it can break every
-rule. Envoy itself, and a client made from Envoy's own protos, are in test_envoy_real.py.
-"""
+"""A client for Envoy's access log service that builds HTTP/2 frames and protobuf by hand, so that it can break every rule. Envoy
+itself, and a client made from Envoy's own protos, are in test_envoy_real.py."""
 
 import socket
 import struct
@@ -26,7 +25,7 @@ def varint(n):
 
 
 def pb(*fields):
-    """(number, value) pairs: an int is a varint, a float a double, bytes and str are length-delimited."""
+    """(number, value) pairs: an int is encoded as a varint, a float as a double, bytes and str are length-delimited."""
     out = b""
     for number, value in fields:
         if isinstance(value, float):
@@ -48,7 +47,7 @@ def common(cluster="outbound|80||web.shop.svc.cluster.local", start=1604400000, 
 
 
 def http_entry(path="/", cluster="outbound|80||web.shop.svc.cluster.local", *more):
-    """A POST of 300 bytes that was answered 200 with as many."""
+    """A POST of 300 bytes that was answered with 200 and 300 bytes."""
     request = pb((1, 3), (3, "authority"), (5, path), (8, "1.1.1.1"), (9, "x-request-id"), (11, 100), (12, 200))
     response = pb((1, pb((1, 200))), (2, 100), (3, 200))
     return pb((1, common(cluster, 1604400000, *more)), (2, 3), (3, request), (4, response))
@@ -99,7 +98,7 @@ class Closed(Exception):
 
 
 class Client:
-    """One connection. After each call that waits, what the server said is in `answers` (stream → dict of its headers and
+    """One connection. After each call that waits, what the server has sent is in `answers` (stream → dict of its headers and
     trailers), `resets` (stream → error) and `goaway` (error)."""
 
     def __init__(self, port, tls=None, preface=True, host="127.0.0.1"):
@@ -129,7 +128,7 @@ class Client:
         return self.stream
 
     def message(self, stream, payload, end=False):
-        """Sends it as the windows allow."""
+        """Sends a message as far as the windows allow."""
         self.data(stream, grpc_message(payload), end)
 
     def data(self, stream, data, end=False):
@@ -137,7 +136,7 @@ class Client:
             self.step()
 
     def push(self, stream, data, end=False):
-        """Sends as much as the windows allow now; the rest."""
+        """Sends as much as the windows allow now; returns the rest."""
         while data and (room := min(self.room(stream), 16384)) > 0:
             piece, data = data[:room], data[room:]
             self.windows[0] -= len(piece)
@@ -149,7 +148,7 @@ class Client:
         return min(self.windows[0], self.windows[stream])
 
     def finish(self, stream):
-        """Ends the call; its grpc-status."""
+        """Ends the call; returns its grpc-status."""
         self.send(frame(DATA, END_STREAM, stream))
         return self.status(stream)
 
@@ -167,7 +166,7 @@ class Client:
             self.step()
 
     def wait_closed(self, timeout=60):
-        """Until the server hangs up; what it said before is read."""
+        """Waits until the server closes; everything it sent before is read."""
         self.sock.settimeout(timeout)
         try:
             while True:
@@ -176,7 +175,7 @@ class Client:
             pass
 
     def drain(self):
-        """Reads what is there now."""
+        """Reads what has arrived."""
         self.sock.settimeout(0.05)
         try:
             while True:

@@ -1,4 +1,4 @@
-"""Certificates for the TLS receivers, made with the openssl program into a directory: good ones and every kind of bad one."""
+"""Certificates for the TLS receivers, created in a directory with the openssl program: good ones and every kind of bad one."""
 
 import base64
 import ssl
@@ -61,7 +61,7 @@ class Certs:
         return urllib.parse.quote(base64.b64encode(pem).decode(), safe="")
 
     def demanding(self, name="good"):
-        """A server context that wants a certificate signed by ca."""
+        """A server context that requires a client certificate signed by ca."""
         context = self.server(name)
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(self.pem("ca"))
@@ -70,7 +70,7 @@ class Certs:
     def server(self, name="good", most=None, least=None, alpn=None):
         """A server context with that certificate. <most>, <least>: ssl.TLSVersion bounds."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # an end without close_notify is to be told apart
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # an end without close_notify must be reported
         if name == "sha1" or most in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
             context.set_ciphers("DEFAULT:@SECLEVEL=0")
         if least or most:

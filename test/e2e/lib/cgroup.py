@@ -1,5 +1,5 @@
-"""A memory cgroup of the tests' own, for what has to live within a limit as a container does. Version 1 or 2; tests skip where
-none can be made."""
+"""A memory cgroup for tests that run the daemon within a limit, as in a container. Version 1 or 2; tests skip where none can be
+created."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ def manifest_limit():
 
 
 def run_the_release(monkeypatch):
-    """Under a sanitizer memory says nothing: it is the release that runs."""
+    """With a sanitizer, memory figures mean nothing: run the release build instead."""
     if not SANITIZED:
         return
     release = ROOT / "build" / "release" / "logtrain"
@@ -31,7 +31,7 @@ def run_the_release(monkeypatch):
 
 
 class MemoryCgroup:
-    """<limit> in bytes. run_in() is a command's prefix that starts it in there."""
+    """<limit> in bytes. run_in() is a command prefix that starts the command in the cgroup."""
 
     def __init__(self, name, limit):
         v1 = _ROOT / "memory"
@@ -51,7 +51,7 @@ class MemoryCgroup:
         return ["sh", "-c", f'echo $$ >{self.path}/cgroup.procs && exec "$@"', "sh"]
 
     def peak(self):
-        """Most bytes so far; the kernel's buffers of sockets count where they are charged (version 2)."""
+        """Maximum of bytes so far; includes socket buffers of the kernel where these are charged (version 2)."""
         if self._v1:
             return int((self.path / "memory.max_usage_in_bytes").read_text())
         peak = self.path / "memory.peak"
@@ -62,6 +62,6 @@ class MemoryCgroup:
         return int(dict(line.split() for line in events.splitlines())["oom_kill"])
 
     def close(self):
-        """Nothing may run in it any more."""
+        """No process may be left in it."""
         with contextlib.suppress(OSError):
             self.path.rmdir()

@@ -1,9 +1,6 @@
-"""Runs the daemon under test and asks it questions.
-
-The program is $LOGTRAIN_BIN, else build/$LOGTRAIN_BUILD/logtrain (LOGTRAIN_BUILD: a preset, default release). Nothing of the
-caller's environment reaches it but PATH. Its stderr goes to a file that log() reads; a sanitizer report in it, or an exit
-code other than 0 after SIGTERM, fails the test.
-"""
+"""Runs the daemon under test and asks it questions. The program is $LOGTRAIN_BIN, else build/$LOGTRAIN_BUILD/logtrain
+(LOGTRAIN_BUILD: a preset, default release). Of the caller's environment it gets only PATH. Its stderr goes to a file that
+log() reads; a sanitizer report in it, or an exit code other than 0 after SIGTERM, fails the test."""
 
 import functools
 import http.client
@@ -23,10 +20,10 @@ from .wait import wait_for
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = os.environ.get("LOGTRAIN_BUILD", "release")
 BIN = Path(os.environ.get("LOGTRAIN_BIN") or ROOT / "build" / BUILD / "logtrain")
-ALL_FROM_END = os.environ.get("LOGTRAIN_READ_FROM") == "end"  # all tests but those that set READ_FROM run under the default
+ALL_FROM_END = os.environ.get("LOGTRAIN_READ_FROM") == "end"  # all tests that do not set READ_FROM themselves run under the default
 SANITIZED = "asan" in BUILD or "tsan" in BUILD
-SLOW = 3 if SANITIZED else 1  # deadlines are that much longer under a sanitizer
-SILENCE_S = 2 * SLOW  # timeout= of a drain whose receiver is to be silent first, and well then: however busy, it answers in that
+SLOW = 3 if SANITIZED else 1  # deadlines are this much longer with a sanitizer
+SILENCE_S = 2 * SLOW  # timeout= of a drain whose receiver is silent first and healthy later: on a busy machine it still answers in time
 
 _READY = re.compile(r"^\S+ info ready\b", re.MULTILINE)
 _SANITIZER = re.compile(r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error: ")
@@ -56,8 +53,7 @@ class Metrics:
                 self.samples.append((m[1], dict(_LABEL.findall(m[2] or "")), float(m[3])))
 
     def get(self, name, **labels):
-        """The sum of the samples <name> that have those labels; None when there is none. A label value may be a
-        compiled pattern."""
+        """The sum of the samples <name> with those labels; None when there is none. A label value may be a compiled pattern."""
         found = [v for n, have, v in self.samples if n == name and all(_fits(have.get(k), w) for k, w in labels.items())]
         return sum(found) if found else None
 
@@ -72,7 +68,7 @@ def _fits(value, wanted):
 
 
 class _Local(http.client.HTTPConnection):
-    """To the socket in the directory <state>, however long its path is. OSError when there is none."""
+    """A connection to the socket in the directory <state>, however long its path is. OSError when there is none."""
 
     def __init__(self, state, timeout):
         super().__init__("localhost", timeout=timeout)
@@ -93,8 +89,9 @@ class _Local(http.client.HTTPConnection):
 
 @functools.cache
 def _empty_state():
-    """The state of a daemon that ran and saw no log: whatever is there now appeared since, and is read from its first byte."""
-    _empty_state.tmp = tempfile.TemporaryDirectory(prefix="logtrain-empty-")  # goes with this process
+    """The state of a daemon that ran and found no log: every log that exists now appeared since then and is read from its first
+    byte."""
+    _empty_state.tmp = tempfile.TemporaryDirectory(prefix="logtrain-empty-")  # removed with this process
     containers = Path(_empty_state.tmp.name) / "containers"
     containers.mkdir()
     one = Daemon(drains=[("*", "null://")], tmp=_empty_state.tmp.name,
@@ -104,9 +101,9 @@ def _empty_state():
 
 
 class Daemon:
-    """One run. <drains>: (hostname pattern, URL) pairs given with --drain; <routes>: the same as a routes file (True: an
-    empty one). <env> and <args> are added. <descriptors>: how many it may have open. <prefix>: a command that starts it.
-    Started by the constructor unless start=False."""
+    """One run. <drains>: (hostname pattern, URL) pairs given with --drain; <routes>: the same as a routes file (True: an empty
+    one). <env> and <args> are added. <descriptors>: limit of open files. <prefix>: a command that starts it. Started by the
+    constructor unless start=False."""
 
     def __init__(self, node=None, drains=(), routes=None, env=None, args=(), tmp=None, start=True, wait=True, descriptors=None,
                  prefix=()):
@@ -136,7 +133,7 @@ class Daemon:
         if start:
             self.start(wait)
 
-    # life
+    # start and stop
 
     def command(self):
         command = [*self.prefix, str(BIN)]
@@ -151,7 +148,7 @@ class Daemon:
         (self.tmp / "port").unlink(missing_ok=True)
         with open(self.stderr_path, "ab") as err:
             self._from = err.tell()
-            with open(self.tmp / "stdout", "ab") as out:  # a group of its own: Ctrl-C is for the tests, not for it
+            with open(self.tmp / "stdout", "ab") as out:  # a process group of its own: Ctrl-C must not reach it
                 self.process = subprocess.Popen(self.command(), env=self.env, stdin=subprocess.DEVNULL, stdout=out,
                                                 stderr=err, process_group=0)
         self.returncode = None
@@ -177,14 +174,14 @@ class Daemon:
         self.signal(signal.SIGHUP)
 
     def pause(self):
-        """Stopped, each of its threads."""
+        """Stops each of its threads (SIGSTOP)."""
         self.signal(signal.SIGSTOP)
 
         def stopped():
             try:
                 return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in self._proc("task").glob("*/stat"))
             except (FileNotFoundError, ProcessLookupError):
-                return False  # a thread that ended meanwhile
+                return False  # a thread that has ended meanwhile
         wait_for(stopped, 10, "the daemon to stand still")
 
     def resume(self):
@@ -211,13 +208,13 @@ class Daemon:
         self.check_canaries()
 
     def kill(self):
-        """SIGKILL, and gone."""
+        """SIGKILL, and waits."""
         if self.process is not None and self.returncode is None:
             self.process.kill()
             self.returncode = self.process.wait(10)
 
     def close(self):
-        """Whatever happened: no process is left, no directory of ours."""
+        """In any case: leaves no process and no temporary directory."""
         self.kill()
         if self._tmp:
             self._tmp.cleanup()
@@ -235,7 +232,7 @@ class Daemon:
     # routes
 
     def set_routes(self, routes):
-        """Replaces the routes file in one step. <routes>: (pattern, URL…) or whole lines."""
+        """Replaces the routes file atomically. <routes>: (pattern, URL…) or whole lines."""
         lines = [r if isinstance(r, str) else "  ".join(r) for r in routes]
         new = self.routes_path.with_name("routes.new")
         new.write_text("".join(line + "\n" for line in lines))
@@ -265,7 +262,7 @@ class Daemon:
     # HTTP
 
     def get(self, path, timeout=30):
-        """(status, text) of a GET."""
+        """GET: (status, text)."""
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
         try:
             conn.request("GET", path)
@@ -275,7 +272,7 @@ class Daemon:
             conn.close()
 
     def ask(self, path, timeout=30):
-        """(status, text) of a GET over the Unix socket in STATE_PATH."""
+        """GET over the Unix socket in STATE_PATH: (status, text)."""
         return self._ask(path, timeout) or (0, "there is no socket")
 
     def _ask(self, path, timeout=30):
@@ -292,7 +289,7 @@ class Daemon:
             conn.close()
 
     def metrics(self):
-        status, text = self._ask("/metrics") or self.get("/metrics")  # STATE_PATH is empty, or cannot be used now
+        status, text = self._ask("/metrics") or self.get("/metrics")  # STATE_PATH is empty, or not usable now
         assert status == 200, text
         return Metrics(text)
 
@@ -300,13 +297,13 @@ class Daemon:
         return self.metrics().get(name, **labels)
 
     def drains(self):
-        # a directory that could not be used at first gets its socket soon after it can be
+        # a directory that was not usable at first gets its socket soon after it is
         status, text = wait_for(lambda: self._ask("/drains"), 10 * SLOW, "the socket in STATE_PATH")
         assert status == 200, text
         return json.loads(text)
 
     def drain(self, port):
-        """The row of /drains whose URL has that port; waits until there is one."""
+        """The row of /drains whose URL has that port; waits until it exists."""
         return wait_for(lambda: next((r for r in self.drains() if f":{port}#" in r["name"]), None), 10 * SLOW,
                         lambda: f"a drain with port {port}: {[r['name'] for r in self.drains()]}")
 
@@ -316,18 +313,18 @@ class Daemon:
                  lambda: f"/{pattern}/ as the drain's error: {self.drain(port)}\n{self.tail(20)}")
 
     def wait_counter(self, port, name, least, timeout=20):
-        """Waits until that counter of that drain has reached <least>."""
+        """Waits until that counter of that drain is at least <least>."""
         wait_for(lambda: self.drain(port)["counters"][name] >= least, timeout * SLOW,
                  lambda: f"{name} >= {least}: {self.drain(port)}\n{self.tail(20)}")
 
     def wait_confirmed(self, port, timeout=20):
-        """Waits until that drain has everything, and that is known."""
+        """Waits until that drain has everything and the daemon knows it."""
         wait_for(lambda: self.drain(port)["lag_bytes"] == 0, timeout * SLOW,
                  lambda: f"all lines to be confirmed: {self.drain(port)}\n{self.tail(20)}")
 
     def wait_saved(self, *ports, records=0):
-        """Waits until those drains (all, if none is named) have everything, and the state on the disk says so. <records>: at least
-        so many cursors are in it, and it was written."""
+        """Waits until those drains (all, if none is given) have everything and the state on the disk says so. <records>: the
+        state has at least this many cursors and was written."""
         def saved():
             m = self.metrics()
             lags = [m.get("logtrain_drain_lag_bytes", drain=re.compile(f":{port}#")) for port in ports]
@@ -336,7 +333,7 @@ class Daemon:
             return known and confirmed and m.get("logtrain_state_pending") == 0
         wait_for(saved, 20 * SLOW, lambda: f"everything to be confirmed and written: {self.drains()}\n{self.tail(20)}")
 
-    # what it costs
+    # resources
 
     def _proc(self, name):
         return Path(f"/proc/{self.process.pid}/{name}")
@@ -345,14 +342,14 @@ class Daemon:
         return int(re.search(rf"^{field}:\s+(\d+) kB", self._proc("status").read_text(), re.MULTILINE)[1])
 
     def rss(self):
-        """Resident bytes now. Under a sanitizer this says nothing; look at SANITIZED first."""
+        """Resident bytes now. With a sanitizer the figure means nothing; check SANITIZED first."""
         return self._status_kib("VmRSS") * 1024
 
     def rss_peak(self):
         return self._status_kib("VmHWM") * 1024
 
     def fds(self):
-        """What its descriptors lead to."""
+        """The targets of its descriptors."""
         found = []
         for entry in self._proc("fd").iterdir():
             try:
@@ -362,20 +359,20 @@ class Daemon:
         return found
 
     def cpu(self):
-        """CPU seconds used so far, by all of its threads."""
+        """CPU seconds of all its threads so far."""
         fields = self._proc("stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     # credentials (X05)
 
     def secret(self):
-        """A random password that must never show; put it into a URL of a routes file."""
+        """A random password that must never be shown; put it into a URL of a routes file."""
         value = "cnry" + secrets.token_hex(12)
         self.secrets.append(value)
         return value
 
     def check_canaries(self):
-        """Greps everything the daemon shows for the secrets handed out."""
+        """Searches all output of the daemon for the passwords of secret()."""
         if not self.secrets:
             return
         shown = {"stderr": self.log(), "stdout": (self.tmp / "stdout").read_text(errors="replace")}
@@ -395,7 +392,7 @@ def _around(text, value):
 
 def run(*args, env=None, timeout=90):
     """Runs the program to its end (--check, --help, a refused start): the CompletedProcess, as text."""
-    with tempfile.TemporaryDirectory(prefix="logtrain-") as state:  # there is one logtrain to a state
+    with tempfile.TemporaryDirectory(prefix="logtrain-") as state:  # a state directory can have one daemon only
         env = {"PATH": "/usr/bin:/bin", "STATE_PATH": state, **SANITIZER_ENV, **(env or {})}
         done = subprocess.run([str(BIN), *args], env=env, text=True, capture_output=True, timeout=timeout * SLOW,
                               stdin=subprocess.DEVNULL, check=False)
@@ -404,6 +401,6 @@ def run(*args, env=None, timeout=90):
 
 
 def limits():
-    """The table that --limits prints: {name: number}."""
+    """The table printed by --limits: {name: number}."""
     rows = (line.split() for line in run("--limits").stdout.splitlines())
     return {row[0]: int(row[1]) for row in rows}

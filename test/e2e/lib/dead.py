@@ -1,4 +1,4 @@
-"""Destinations that never take a line."""
+"""Destinations that never accept a line."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import threading
 
 
 class DeadFarm:
-    """Hundreds of destinations that never take a line (D26), for the price of one thread. `urls` lists them."""
+    """Hundreds of destinations that never accept a line (D26), with one thread. `urls` lists them."""
 
     def __init__(self, refused=0, blackhole=0, never_read=0, tls_stall=0):
         self.urls = []
@@ -43,7 +43,7 @@ class DeadFarm:
     def _full(self):
         sock = self._bound()
         sock.listen(0)
-        for _ in range(2):  # a backlog of 0 holds one; the second waits for ever, as the sender will
+        for _ in range(2):  # a backlog of 0 holds one connection; the second waits for ever, as the sender's will
             filler = socket.socket()
             filler.setblocking(False)
             filler.connect_ex(sock.getsockname())

@@ -1,5 +1,5 @@
-"""A DNS server on loopback, UDP and TCP on one port. What a name is answered is told with set(): addresses (a list of
-text), a name (CNAME), "nxdomain", "servfail", or None for silence. A name that was not set does not exist."""
+"""A DNS server on loopback, UDP and TCP on one port. set() defines the answer for a name: addresses (a list of text), a name
+(CNAME), "nxdomain", "servfail", or None for silence. A name that was not set does not exist."""
 
 import ipaddress
 import select
@@ -41,7 +41,7 @@ class Dns:
             try:
                 self._tcp.bind(self._udp.getsockname())
                 break
-            except OSError:  # taken for TCP: another one
+            except OSError:  # in use for TCP: try another port
                 self._udp.close()
                 self._tcp.close()
         self._tcp.listen(16)
@@ -51,7 +51,7 @@ class Dns:
 
     @property
     def address(self):
-        """For DNS_SERVERS."""
+        """The value for DNS_SERVERS."""
         return "%s:%d" % self._udp.getsockname()
 
     def set(self, name, answer):
@@ -73,7 +73,7 @@ class Dns:
                         sock.sendto(answer, source)
                 elif sock is self._tcp:
                     conns.append(sock.accept()[0])
-                else:  # small enough to come at once, and from the daemon only
+                else:  # small enough to arrive at once, and only from the daemon
                     packet = sock.recv(4096)
                     answer = self._answer(packet[2:], 65535) if packet else None
                     if answer:
@@ -94,7 +94,7 @@ class Dns:
         whole = head + question + b"".join(records)
         if len(whole) <= most:
             return whole
-        return struct.pack(">2sHHHHH", packet[:2], 0x8380, 1, 0, 0, 0) + question  # truncated: ask over TCP
+        return struct.pack(">2sHHHHH", packet[:2], 0x8380, 1, 0, 0, 0) + question  # truncated: the client must ask over TCP
 
     def _records(self, wanted, kind):
         if isinstance(wanted, str):

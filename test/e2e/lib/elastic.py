@@ -1,8 +1,7 @@
 """Elasticsearch: a strict fake that checks every byte of the bulk protocol, and the real server.
 
-Elastic is an Http receiver (http_peer.py) that keeps documents by index and id, as `create` does, and answers item by item. A
-request that is not exactly as it should be is written down in `violations`, which messages() asserts to be empty.
-"""
+Elastic is an Http receiver (http_peer.py) that stores documents by index and id, as `create` does, and answers item by item. A
+request that is not exactly right is recorded in `violations`; messages() asserts that this is empty."""
 
 import json
 import os
@@ -28,7 +27,7 @@ _TYPES = {400: "mapper_parsing_exception", 403: "cluster_block_exception", 409: 
 
 
 def item(id_, status, kind=None, full=False):
-    """One item of an answer, as filter_path leaves it, or whole."""
+    """One item of an answer, as filter_path reduces it, or whole."""
     result = {"_id": id_, "status": status}
     if status >= 300:
         result["error"] = {"type": kind or _TYPES.get(status, "some_exception")}
@@ -40,9 +39,9 @@ def item(id_, status, kind=None, full=False):
 
 
 class Elastic(Http):
-    """<decide>(document, id) gives the status of an item, or (status, error type), or None for what `create` does; only a 2xx is
-    kept. <mangle>(items) gives the answer's body (bytes) or an Answer in place of what it should be, or None. <whole>
-    (request) answers for the request, before anything is looked at."""
+    """<decide>(document, id) gives the status of an item, or (status, error type), or None for the result of `create`; only a 2xx
+    is stored. <mangle>(items) gives the answer's body (bytes) or an Answer instead of the right one, or None. <whole>(request)
+    answers the request before anything is parsed."""
 
     def __init__(self, decide=None, mangle=None, whole=None, full=False, path="/_bulk", **options):
         self.decide = decide
@@ -51,8 +50,8 @@ class Elastic(Http):
         self.full = full
         self.path = path
         self.violations = []
-        self.documents = {}     # (index, id) -> document, in the order in which they came
-        self.conflicts = 0      # items that were there already
+        self.documents = {}     # (index, id) -> document, in order of arrival
+        self.conflicts = 0      # items that existed already
         self.statuses_said = []  # of items, in order
         self._messages = []
         super().__init__(answers=self._bulk, **options)
@@ -147,10 +146,11 @@ _NOBODY = 65534
 
 
 class RealElastic(Program):
-    """A node of its own, on any port, as an unprivileged user: it refuses to run as root. scripts/elasticsearch fetches it."""
+    """A node of its own, on any port, as an unprivileged user, because it refuses to run as root. scripts/elasticsearch fetches
+    it."""
 
     def __init__(self):
-        self.tmp = Path(tempfile.mkdtemp(prefix="logtrain-es-"))  # not pytest's, which nobody else may enter
+        self.tmp = Path(tempfile.mkdtemp(prefix="logtrain-es-"))  # not pytest's, which other users may not enter
         super().__init__(self.tmp / "run")
         self.port = free_port()
         home = _HOME
@@ -163,7 +163,7 @@ class RealElastic(Program):
                "ES_TMPDIR": str(self.tmp), "HOME": str(self.tmp), "ES_JAVA_HOME": _java_home()}
         self.as_user = {}
         if os.geteuid() == 0:
-            home = self.tmp / "home"  # root's cache may be closed to others
+            home = self.tmp / "home"  # root's cache may not be readable by others
             shutil.copytree(_HOME, home)
             subprocess.run(["chown", "-R", f"{_NOBODY}:{_NOBODY}", self.tmp], check=True)
             self.as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}

@@ -1,5 +1,5 @@
-"""Envoy itself, and a client made of grpc-go and Envoy's published protos: scripts/envoy and scripts/grpc-client put them into a
-cache. Each says why it is not there."""
+"""Envoy itself, and a client made with grpc-go and Envoy's published protos: scripts/envoy and scripts/grpc-client put them into
+a cache. Each can say why it is missing."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def missing(script):
 
 
 def grpc_client(port, *args):
-    """Runs it to its end; what it says."""
+    """Runs it to its end; returns its output."""
     done = subprocess.run([_path("grpc-client"), "-addr", f"127.0.0.1:{port}", *map(str, args)], capture_output=True, text=True,
                           timeout=90, check=False)
     return done.stdout.strip() + done.stderr.strip()
@@ -42,7 +42,7 @@ def _typed(kind, **fields):
 
 
 class Envoy(Program):
-    """A proxy: <http_port> and <tcp_port> lead to <upstream>, whose cluster is named as Istio names it; both are logged to
+    """A proxy: <http_port> and <tcp_port> lead to <upstream>, whose cluster has a name as Istio gives it; both are logged to
     <als>."""
 
     CLUSTER = "outbound|80||web.shop.svc.cluster.local"
@@ -54,7 +54,7 @@ class Envoy(Program):
         config.write_text(json.dumps(self._config(upstream, als)))
         self.spawn(_path("envoy"), "-c", config, "--concurrency", "1", "--log-level", "warn", "--disable-hot-restart",
                    "--use-dynamic-base-id")
-        self.wait_listening(self.http_port)  # a look at the other one would be logged
+        self.wait_listening(self.http_port)  # a probe of the other port would be logged
 
     def _log(self, kind):
         name = "Tcp" if kind == "tcp" else "Http"

@@ -1,5 +1,5 @@
-"""GELF receivers: NUL-ended objects over TCP, a datagram each over UDP, a POST each. messages() are the short messages, and
-every object is checked: valid JSON of version 1.1 with host, timestamp and level, on one line."""
+"""GELF receivers: NUL-ended objects over TCP, one datagram each over UDP, one POST each. messages() are the short messages. Every
+object is checked: valid JSON of version 1.1 with host, timestamp and level, on one line."""
 
 import json
 
@@ -18,7 +18,7 @@ def message_of(data):
 class GelfTcp(SyslogTcp):
     """gelf+tcp, and with tls= gelf+tls."""
 
-    said = None  # what it says before each read
+    said = None  # bytes that it sends before each read
 
     def url(self, options="", host=None):
         return super().url(options, host).replace("syslog+", "gelf+", 1)
@@ -36,7 +36,7 @@ class GelfTcp(SyslogTcp):
 
 
 class _Datagrams:
-    """The socket of a GelfUdp: what it receives is the message."""
+    """The socket of a GelfUdp: each datagram is a message."""
 
     def __init__(self, sock):
         self._sock = sock

@@ -1,5 +1,5 @@
-"""A daemon that listens for syslog, on free ports, and what is sent to it: messages that end in `n=<number>`, so that what was
-sent is told from what arrived by these numbers."""
+"""A daemon with syslog inputs on free ports, and messages for it that end in `n=<number>`: the numbers tell which of the messages
+sent have arrived."""
 
 import re
 import socket
@@ -22,7 +22,7 @@ def complete(peer, n, timeout=40):
 
 
 class Heard:
-    """A daemon with syslog inputs on free ports, and with the containers of <node>, if there is one."""
+    """A daemon with syslog inputs on free ports, and with the containers of <node> if given."""
 
     def __init__(self, daemon, drains, tmp_path, name="ports", node=None, descriptors=None, **env):
         self.ports_file = tmp_path / name
@@ -39,11 +39,11 @@ class Heard:
         return int(self.ports[f"syslog_{kind}"])
 
     def connect(self, kind="tcp", source=None):
-        """A connection, from <source> (any of 127.0.0.0/8) when it is given; to "tls" without a handshake."""
+        """A connection, from <source> (any of 127.0.0.0/8) if given; for "tls" without a handshake."""
         return socket.create_connection(("127.0.0.1", self.port(kind)), 90, (source, 0) if source else None)
 
     def secure(self, certs, source=None):
-        """As connect(), and TLS is spoken."""
+        """As connect(), with TLS."""
         context = ssl.create_default_context(cafile=certs.pem("ca"))
         return context.wrap_socket(self.connect("tls", source), server_hostname="localhost")
 
@@ -52,7 +52,7 @@ class Heard:
 
 
 def tls_settings(certs):
-    """What SYSLOG_TLS needs."""
+    """The variables that SYSLOG_TLS needs."""
     return {"SYSLOG_TLS": "true", "SYSLOG_TLS_CERT_PEM_FILE": certs.pem("good"), "SYSLOG_TLS_KEY_PEM_FILE": certs.key("good")}
 
 

@@ -1,4 +1,4 @@
-"""An HTTP receiver that answers as told (peer.py has what connections do), and the answers that tests give more than once."""
+"""An HTTP receiver that answers as the test says (connections: see peer.py), and answers that several tests use."""
 
 import dataclasses
 import gzip
@@ -13,7 +13,7 @@ from .peer import Deframer, Ended, StreamPeer
 
 @dataclasses.dataclass
 class Answer:
-    """How one request is answered."""
+    """The answer to one request."""
 
     status: int = 200
     headers: dict = dataclasses.field(default_factory=dict)
@@ -21,15 +21,15 @@ class Answer:
     delay: float = 0            # seconds before it is sent
     cut: Optional[str] = None   # "before" the answer, in the "body", or "after" it: then the connection ends…
     how: str = "reset"          # … in this way ("reset" or "fin")
-    length: Optional[int] = None  # a Content-Length that is not true
-    raw: Any = None             # bytes or an iterable of bytes, sent in place of all that
+    length: Optional[int] = None  # a false Content-Length
+    raw: Any = None             # bytes or an iterable of bytes, sent instead of all that
     never: bool = False         # no answer at all; the connection stays open
     counts: Optional[bool] = None  # whether the lines count as received; by default those of a 2xx do
 
 
 @dataclasses.dataclass
 class Request:
-    """One whole request, as it was received."""
+    """One complete request, as it was received."""
 
     conn: int
     at: float
@@ -41,7 +41,7 @@ class Request:
     answer: Optional[Answer] = None
 
     def records(self):
-        """The body as JSON objects: one, an array, or a line each."""
+        """The body as JSON objects: one, an array, or one per line."""
         text = self.body.strip()
         if text.startswith(b"["):
             return json.loads(text)
@@ -50,7 +50,7 @@ class Request:
         return [json.loads(text)] if text else []
 
     def messages(self):
-        """The messages in it: of JSON the "message", of anything else each line (octet-counted frames are taken apart)."""
+        """The messages in it: of JSON the "message", of anything else each line (octet-counted frames are split)."""
         if "json" in self.headers.get("content-type", ""):
             return [r["message"].encode("utf-8", "surrogatepass") for r in self.records()]
         deframer = Deframer()
@@ -59,15 +59,15 @@ class Request:
 
 
 class Http(StreamPeer):
-    """An HTTP/1.1 receiver. <answers> is a list of Answer (or a status), used up in order, then <default>; or a function of
-    the request that gives an Answer, a status, or None for the default."""
+    """An HTTP/1.1 receiver. <answers> is a list of Answer (or a status), used in order, then <default>; or a function of the
+    request that returns an Answer, a status, or None for the default."""
 
     def __init__(self, answers=(), default=200, **options):
         self.requests = []
         self.answers = answers if callable(answers) else list(answers)
         self.default = default
-        self.cut_requests = 0   # requests of which not everything came
-        self.busy = 0           # requests being answered now, and the most at a time
+        self.cut_requests = 0   # requests that did not arrive completely
+        self.busy = 0           # requests being answered now, and the maximum
         self.busy_max = 0
         self._accepted = []
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class Http(StreamPeer):
         buffer = bytearray()
         while True:
             request = self._request(conn, buffer)
-            with self._lock:  # one at a time, so that "in order of arrival" means something
+            with self._lock:  # one at a time, so that there is an order of arrival
                 request.answer = self._decide(request)
                 self.requests.append(request)
                 if _counts(request.answer):

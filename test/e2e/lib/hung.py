@@ -1,4 +1,4 @@
-"""Receivers that are well for a while, and then are not."""
+"""Receivers that are healthy for a while and then fail."""
 
 import base64
 import contextlib
@@ -14,7 +14,7 @@ import time
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-PIECE = 64 * 1024  # of what has no answers of its own: so many bytes count as one request
+PIECE = 64 * 1024  # for protocols without answers: this many bytes count as one request
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _KEY = re.compile(rb"sec-websocket-key: *(\S+)", re.IGNORECASE)
 _ID = re.compile(rb'"_id":"([^"]+)"')
@@ -24,7 +24,7 @@ PING, PONG = 9, 10
 
 
 class _Http:
-    """Takes bytes; gives the answer to each request that is whole."""
+    """Parses bytes; returns the answer to each complete request."""
 
     def __init__(self):
         self.head, self.body, self.left = b"", [], 0
@@ -57,7 +57,7 @@ class _Elastic(_Http):
 
 
 class _Pieces:
-    """No answers (syslog): PIECE bytes are as good as a request."""
+    """No answers (syslog): each PIECE bytes count as a request."""
 
     def __init__(self):
         self.got = 0
@@ -69,7 +69,7 @@ class _Pieces:
 
 
 class _Redis(_Pieces):
-    """Each PUBLISH is answered; PIECE bytes of them are as good as a request."""
+    """Each PUBLISH is answered; each PIECE bytes of them count as a request."""
 
     def __init__(self):
         super().__init__()
@@ -85,7 +85,7 @@ class _Redis(_Pieces):
 
 
 class _WebSocket:
-    """Answers each Ping, which is as good as a request."""
+    """Answers each Ping, which counts as a request."""
 
     def __init__(self):
         self.open, self.data = False, b""
@@ -127,11 +127,11 @@ class _Conn:
 
 
 class HungFarm:
-    """<n> receivers that speak <speaks>, for the price of one thread. Each answers <answers> requests well, all its connections
-    together; then it is hung: `silent` reads what comes and says nothing, `deaf` reads nothing either, `slow` reads 2 KiB a
-    second, `half` stops in the middle of an answer, `drip` answers a byte a second, `busy` answers 503, `ends` accepts and
-    closes, `shake` lets new connections wait in the TLS handshake and closes the old ones. `hung` counts the receivers that have
-    come so far. <tls>: a server's ssl.SSLContext."""
+    """<n> receivers for protocol <speaks>, with one thread. Each answers <answers> requests well, over all its connections. Then
+    it hangs: `silent` reads and answers nothing, `deaf` reads nothing either, `slow` reads 2 KiB a second, `half` stops in the
+    middle of an answer, `drip` answers one byte a second, `busy` answers 503, `ends` accepts and closes, `shake` lets new
+    connections wait in the TLS handshake and closes the old ones. `hung` counts the receivers that have reached this point.
+    <tls>: a server's ssl.SSLContext."""
 
     def __init__(self, n, answers=10, then="silent", rcvbuf=None, speaks="http", tls=None):
         self.answers, self.then, self.speaks, self.tls = answers, then, speaks, tls
@@ -145,7 +145,7 @@ class HungFarm:
             sock = socket.socket()
             if rcvbuf:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # the sender's kernel keeps little, too
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # the sender's kernel buffers little, too
             sock.bind(("127.0.0.1", 0))
             sock.listen(256)
             sock.setblocking(False)
@@ -168,7 +168,7 @@ class HungFarm:
         return self.requests[place] >= self.answers
 
     def _answer(self, conn, text):
-        if isinstance(text, tuple):  # of no request
+        if isinstance(text, tuple):  # bytes outside any request
             if not self._is_hung(conn.place):
                 conn.sock.send(text[0])
             return
@@ -277,8 +277,8 @@ class HungFarm:
 
 
 class Narrow:
-    """Passes TCP connections on to <port>, through small buffers, so that the sender's kernel keeps little. stop(): it reads
-    nothing from the sender, until go()."""
+    """Forwards TCP connections to <port> through small buffers, so that the sender's kernel holds little. stop(): reads nothing
+    from the sender until go()."""
 
     def __init__(self, port):
         self.to = port

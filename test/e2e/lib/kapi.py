@@ -1,12 +1,12 @@
-"""kapi: an API server that does what a real one won't do on demand. Lists with pages and watches of metadata, with resource
-versions, bookmarks, a history that can be compacted; and faults: answers by script, cut and silent watches, bytes of any
-kind in an open watch, tokens that expire, an outage.
+"""kapi: a fake API server with faults that a real one does not show on demand. It has lists with pages and watches of metadata,
+with resource versions, bookmarks, and a history that can be compacted. Faults: scripted answers, cut and silent watches,
+arbitrary bytes in an open watch, tokens that expire, an outage.
 
     api = Kapi()
     web = api.deployment("web", "shop", drains="syslog+tcp://…")
     api.pod("web-7d9c-abcde", "shop", owner=web)
     api.script("deployments", "watch", status(410, "Expired"))   # the next request of that kind
-    api.raw("deployments", b"{nonsense\n")                       # into the watches that are open
+    api.raw("deployments", b"{nonsense\n")                       # into the open watches
 """
 
 import json
@@ -39,7 +39,7 @@ RESOURCE = {kind: resource for resource, (kind, _, _) in KINDS.items()}
 
 
 def status(code, reason="", message="as scripted", retry_after=None, cause=None):
-    """An answer that is a Status, with that code."""
+    """An answer that is a Status object with that code."""
     body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code}
     details = {}
     if cause:
@@ -50,12 +50,12 @@ def status(code, reason="", message="as scripted", retry_after=None, cause=None)
 
 
 def body(data, code=200):
-    """An answer of these bytes."""
+    """An answer with these bytes."""
     return lambda handler: handler.answer_raw(code, data)
 
 
 def silence(handler):
-    """Headers, then nothing until the client goes away."""
+    """Headers, then nothing until the client closes."""
     handler.begin()
     handler.wait_gone()
 
@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
 
     @staticmethod
     def find(path):
-        """The resource of a path, and the namespace if it is one's."""
+        """The resource of a path, and the namespace if it names one."""
         m = re.fullmatch(r"(/.*/v1/)namespaces/([^/]+)/([^/]+)", path)
         cluster = m[1] + m[3] if m else path
         return next((r for r, (_, _, p) in KINDS.items() if p == cluster), None), m[2] if m else None
@@ -158,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def do_POST(self):
-        """Events are kept, in api.events; whatever else is not allowed."""
+        """Events are stored in api.events; nothing else is allowed."""
         api = self.server.api
         url = urlsplit(self.path)
         what = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -178,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(201, what)
 
     def review(self, api, resource, what):
-        """api.users: what a token's user is; api.readers: (username, namespace) of those who may get pods/log there."""
+        """api.users: the user of each token; api.readers: (username, namespace) of those who may get pods/log there."""
         script = api.note(resource, "create", {}, self.headers.get("Authorization", ""), self.headers.get("Accept", ""))
         with api.lock:
             api.reviews.append(what)
@@ -196,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(201, {**what, "status": {"allowed": (spec["user"], wanted["namespace"]) in api.readers}})
 
     def endpoints(self, api):
-        """Where the API server is, as it says itself: api.endpoints; None: it does not say."""
+        """The API server's own endpoints: api.endpoints; None: it does not publish any."""
         if api.endpoints is None:
             status(404, "NotFound", 'endpointslices.discovery.k8s.io "kubernetes" not found')(self)
         else:
@@ -234,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
             api.watches.append(w)
         deadline = time.monotonic() + min(int(query.get("timeoutSeconds", 3600)), api.watch_s)
         try:
-            self.begin()  # there may be nobody any more
+            self.begin()  # there may be no client any more
             while True:
                 with w.ready:
                     if not w.queue and not w.ended:
@@ -261,7 +261,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def shutdown_request(self, request):
-        """A connection that was to be reset must not be shut down in an orderly way first."""
+        """A connection that is to be reset must not be shut down in order first."""
         try:
             self.close_request(request)
         except OSError:
@@ -272,7 +272,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Kapi:
-    """Listens at once, on a port of its own. <tls>: an ssl.SSLContext. <tokens>: a set of those accepted, None for any."""
+    """Listens at once, on a port of its own. <tls>: an ssl.SSLContext. <tokens>: the set of accepted tokens, None for any."""
 
     def __init__(self, tls=None, tokens=None, watch_s=3600, pages=False, node="node-1"):
         self.lock = threading.RLock()
@@ -292,7 +292,7 @@ class Kapi:
         self.port = free_port()
         self.start()
 
-    # life
+    # start and stop
 
     def start(self):
         self.server = Server(("127.0.0.1", self.port), Handler)
@@ -344,7 +344,7 @@ class Kapi:
                        if resource in (None, r) and verb in (None, v) and at >= since)
 
     def cut(self, resource=None, how="cut"):
-        """Ends the open watches: in order ("end") or with a reset ("cut"). They have ended when it returns."""
+        """Ends the open watches: in order ("end") or with a reset ("cut"). When it returns, they have ended."""
         with self.lock:
             found = [w for w in self.watches if resource in (None, w.resource)]
         for w in found:
@@ -352,7 +352,7 @@ class Kapi:
         wait_for(lambda: not any(w in self.watches for w in found), 30, "the watches to end")
 
     def raw(self, resource, data):
-        """Into the open watches; waits until there is one."""
+        """Writes bytes into the open watches; waits until there is one."""
         def pushed():
             with self.lock:
                 found = [w for w in self.watches if w.resource == resource]
@@ -362,7 +362,7 @@ class Kapi:
         wait_for(pushed, 30, f"an open watch of {resource}")
 
     def compact(self):
-        """What came before is forgotten: older versions are 410."""
+        """Forgets older events: older versions get 410."""
         with self.lock:
             self.version += 1
             self.oldest = self.version
@@ -377,7 +377,7 @@ class Kapi:
         self.raw(resource, json.dumps(event).encode() + b"\n")
 
     def error(self, resource, code, reason, message="as scripted", cause=None):
-        """An ERROR event in the open watches."""
+        """Sends an ERROR event to the open watches."""
         details = {"causes": [{"reason": cause}]} if cause else {}
         event = {"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                                              "message": message, "reason": reason, "details": details, "code": code}}

@@ -1,8 +1,7 @@
-"""A real Kubernetes API: etcd and kube-apiserver, with RBAC and ServiceAccounts, and kubectl to talk to it.
+"""A real Kubernetes API: etcd and kube-apiserver, with RBAC and ServiceAccounts, and kubectl to use it.
 
-There are no controllers and no kubelet: a test makes the ReplicaSets and Pods itself, with owner references as controllers
-write them, and the files of their containers with lib/node.py. kube-apiserver comes out of scripts/kube-apiserver's cache.
-"""
+There are no controllers and no kubelet: a test creates the ReplicaSets and Pods itself, with owner references as controllers write
+them, and the files of their containers with lib/node.py. kube-apiserver comes from the cache of scripts/kube-apiserver."""
 
 import base64
 import http.client
@@ -51,7 +50,7 @@ def available():
 
 
 class KubeApi(Program):
-    """Started by the constructor. kill() and start() leave etcd, and so everything in it, alone."""
+    """Started by the constructor. kill() and start() do not touch etcd, so all objects stay."""
 
     def __init__(self, directory):
         super().__init__(directory)
@@ -107,10 +106,10 @@ class KubeApi(Program):
         self.stop()
         self.etcd.stop()
 
-    # asking it, as its administrator
+    # requests, as its administrator
 
     def call(self, method, path, body=None, kind="application/json", timeout=30):
-        """(status, what it answered, parsed)."""
+        """(status, parsed answer)."""
         context = ssl.create_default_context(cafile=self.certs.pem("ca"))
         context.load_cert_chain(self.certs.pem("admin"), self.certs.key("admin"))
         conn = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout * SLOW, context=context)
@@ -123,7 +122,7 @@ class KubeApi(Program):
             conn.close()
 
     def make(self, body):
-        """Creates the object; gives it as the server has it."""
+        """Creates the object; returns it as the server stores it."""
         meta = body["metadata"]
         path = PATHS[body["kind"]].format(ns=meta.get("namespace", "default"))
         status, got = self.call("POST", path, body)
@@ -131,7 +130,7 @@ class KubeApi(Program):
         return got
 
     def annotate(self, obj, **annotations):
-        """Merges annotations into <obj>'s; None takes one away. Names without a domain are ours."""
+        """Merges annotations into those of <obj>; None removes one. Names without a domain get ours."""
         meta = obj["metadata"]
         full = {(k if "/" in k else f"logtrain.akkeris.io/{k}"): v for k, v in annotations.items()}
         path = f"{PATHS[obj['kind']].format(ns=meta.get('namespace', 'default'))}/{meta['name']}"
@@ -168,7 +167,7 @@ class KubeApi(Program):
         return done.stdout
 
     def audited(self, namespace="logtrain", name="logtrain"):
-        """{(verb, "group/resource")} that the ServiceAccount asked for, and was allowed."""
+        """{(verb, "group/resource")} that the ServiceAccount requested and was allowed."""
         asked = set()
         for line in (self.dir / "audit").read_text().splitlines():
             event = json.loads(line)
@@ -181,7 +180,7 @@ class KubeApi(Program):
     # what a pod of a DaemonSet gets
 
     def account_dir(self, namespace="logtrain", name="logtrain"):
-        """What kubelet mounts for that ServiceAccount: token, ca.crt, namespace."""
+        """The files that kubelet mounts for that ServiceAccount: token, ca.crt, namespace."""
         directory = self.dir / f"account-{namespace}-{name}"
         directory.mkdir(exist_ok=True)
         status, got = self.call("POST", f"{PATHS['ServiceAccount'].format(ns=namespace)}/{name}/token",
@@ -200,7 +199,7 @@ class KubeApi(Program):
 
 
 class Workloads:
-    """Objects in one namespace of a real API, and the containers on one node that belong to them."""
+    """Objects in one namespace of a real API, and their containers on one node."""
 
     def __init__(self, api, node, node_name, namespace):
         self.api, self.node, self.node_name, self.namespace = api, node, node_name, namespace

@@ -1,4 +1,5 @@
-"""A strict fake of Grafana Loki's push API: it takes what Loki takes, keeps an entry (stream, time, line) once, and answers 204."""
+"""A strict fake of Grafana Loki's push API: it accepts what Loki accepts, stores each entry (stream, time, line) once, and
+answers 204."""
 
 import json
 import re
@@ -10,13 +11,13 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class Loki(Http):
-    """loki+http, and with tls= loki+https. <whole>(request) answers for a request, before anything is looked at."""
+    """loki+http, and with tls= loki+https. <whole>(request) answers a request before anything is parsed."""
 
     def __init__(self, whole=None, path="/loki/api/v1/push", **options):
         self.whole = whole
         self.path = path
         self.violations = []
-        self.entries = {}    # (labels, ns, line) -> None, in the order in which they came
+        self.entries = {}    # (labels, ns, line) -> None, in order of arrival
         self.repeated = 0
         self._messages = []
         super().__init__(answers=self._push, **options)

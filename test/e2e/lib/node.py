@@ -4,8 +4,8 @@
   <root>/containers/<pod>_<ns>_<container>-<64 hex>.log           symlinks to them: KUBERNETES_LOG_PATH
   <root>/docker/<id>/<id>-json.log                                only with two_hops (cri-dockerd)
 
-A Container is written through its own open file, as a runtime does: after a rename it goes on writing to the renamed file
-until it is told to reopen. Writing is safe beside rotating from another thread. docs/formats.md#rotation describes what is imitated.
+A Container writes through its own open file, as a runtime does: after a rename it goes on writing to the renamed file until it
+is told to reopen. Another thread may rotate while it writes. docs/formats.md#rotation describes the behaviour of the originals.
 """
 
 import gzip
@@ -28,7 +28,7 @@ _HEX = "0123456789abcdef"
 # --- time stamps and lines -------------------------------------------------------------------------------------------
 
 class Clock:
-    """Formats nanoseconds as the runtimes do; the part that changes once a second is kept."""
+    """Formats nanoseconds as the runtimes do; the part that changes once a second is cached."""
 
     def __init__(self):
         self._last = (-1, b"")  # replaced as a whole: several writers share one clock
@@ -75,7 +75,7 @@ def encode_cri(messages, stream="stdout", most=CONTAINERD_MAX):
 
 
 def encode_conmon(messages, stream="stdout"):
-    """CRI-O: P at the end of every 8192-byte read that does not end in a newline; all lines of a read share one time."""
+    """CRI-O: P at the end of every 8192-byte read that does not end with a newline; all lines of a read have the same time."""
     data = b"".join(m + b"\n" for m in messages)
     out = []
     for at in range(0, len(data), CONMON_READ):
@@ -98,7 +98,7 @@ def _escape(data):
 
 
 def docker_record(log, stream="stdout", ns=None, newline=True):
-    """One line of dockerd's json-file. A partial has no newline at the end of "log"."""
+    """One line of dockerd's json-file. A partial line has no newline at the end of "log"."""
     stamp = _clock.go(time.time_ns() if ns is None else ns)
     return b'{"log":"%s%s","stream":"%s","time":"%s"}\n' % (_escape(log), b"\\n" if newline else b"", stream.encode(), stamp)
 
@@ -147,12 +147,12 @@ class Node:
         return pod
 
     def container(self, pod="web-7d4b9c6f5-x2x1z", namespace="default", name="main", **options):
-        """A container in a pod of its own name (made when it is new)."""
+        """A container in a pod of its own name (created if new)."""
         found = self.pods.get((namespace, pod)) or self.pod(pod, namespace)
         return found.container(name, **options)
 
     def plain(self, name):
-        """A plain file straight in the log path: no symlink, no CRI."""
+        """A plain file directly in the log path: no symlink, no CRI."""
         return PlainFile(self.containers / name)
 
     def close(self):
@@ -213,18 +213,18 @@ class Container:
 
     @property
     def live(self):
-        """The live file, where it really lies."""
+        """The real path of the live file."""
         if self.two_hops:
             return self.node.docker_dir / self.id / f"{self.id}-json.log"
         return self.dir / f"{self.restarts}.log"
 
     def link_path(self):
-        """Truncated as kubelet does it: 251 bytes before `.log`, whatever becomes of the id."""
+        """Truncated as kubelet does it: 251 bytes before `.log`, even if this cuts the id."""
         name = f"{self.pod.name}_{self.pod.namespace}_{self.name}-{self.id}"
         return self.node.containers / (name[:251] + ".log")
 
     def files(self, pattern="*"):
-        """The files of this container, oldest first; the live one, when it is there, last."""
+        """The files of this container, oldest first; the live file, if it exists, is last."""
         return sorted((p for p in self.dir.glob(pattern) if p != self.live)) + [p for p in [self.live] if p.exists()]
 
     def rotated(self):
@@ -260,12 +260,12 @@ class Container:
             self._put(data)
 
     def write(self, messages, stream="stdout"):
-        """Messages (bytes, or a list of them) in this container's format, with as few write() calls as is natural."""
+        """Messages (bytes, or a list of them) in this container's format, with as few write() calls as a runtime makes."""
         records = self.encode([messages] if isinstance(messages, bytes) else messages, stream)
         self.write_raw(b"".join(records))
 
     def write_chunks(self, messages, stream="stdout"):
-        """As write(), but one write() per record, so that a rotation can fall between a P and its F."""
+        """As write(), with one write() per record, so that a rotation can fall between a P and its F."""
         for record in self.encode([messages] if isinstance(messages, bytes) else messages, stream):
             self.write_raw(record)
 
@@ -276,8 +276,8 @@ class Container:
             self._fd = -1
 
     def reopen(self, late=0, stop=None):
-        """The runtime's ReopenContainerLog: from here on the writer uses a new live file; what it was just writing may still
-        go to the old one, for <late> seconds."""
+        """The runtime's ReopenContainerLog: from now on the writer uses a new live file; writes in progress may go to the old one
+        for <late> seconds."""
         new = self._open()
         if late:
             (stop or threading.Event()).wait(late * self.node.scale)
@@ -285,15 +285,16 @@ class Container:
             os.close(self._fd)
             self._fd = new
 
-    # what happens to files
+    # changes of the files
 
     def _timestamp(self):
-        """kubelet's suffix. Real rotations are 10 s apart; here the clock is pushed so that names never collide."""
+        """kubelet's suffix. Real rotations are 10 s apart; here the clock is advanced so that names never collide."""
         self._stamp = max(int(time.time()), self._stamp + 1)
         return time.strftime("%Y%m%d-%H%M%S", time.localtime(self._stamp))
 
     def clean_rotated(self):
-        """kubelet, before it rotates: leftovers, then the oldest down to MaxFiles - 2, then gzip what is left."""
+        """What kubelet does before it rotates: removes leftovers, then the oldest files down to MaxFiles - 2, then compresses the
+        rest."""
         for path in self.rotated():
             if path.suffix == ".tmp" or path.with_name(path.name + ".gz").exists():
                 path.unlink(missing_ok=True)
@@ -312,8 +313,8 @@ class Container:
         path.unlink()
 
     def rotate(self, reopen_delay=0.05, fail_reopen=False, stop=None, clean=True, late=0):
-        """One kubelet rotation. During <reopen_delay> writers go on in the renamed file, and for <late> more seconds when the
-        new one is there. Returns where it went, or None when reopening failed and the rename was undone. <clean>=False: older
+        """One kubelet rotation. During <reopen_delay> writers continue in the renamed file, and for <late> more seconds while the
+        new one exists. Returns the new path, or None when reopening failed and the rename was undone. <clean>=False: older
         files stay as they are."""
         if clean:
             self.clean_rotated()
@@ -328,7 +329,7 @@ class Container:
         return away
 
     def rotate_docker(self, max_file=3, compress=False):
-        """dockerd's own rotation: shift .i, live to .1, a new live file (max_file 1: unlink and recreate)."""
+        """dockerd's own rotation: shift .i, live to .1, a new live file (max_file 1: unlink and create)."""
         live = self.live
         with self.lock:
             if max_file == 1:
@@ -363,8 +364,8 @@ class Container:
         return copy
 
     def restart(self, retarget=False, unlink_old=True):
-        """The container restarts: N+1.log. Its id is new and so is its symlink; <retarget> keeps the id, so that one
-        symlink is led elsewhere. The old file stays, as kubelet keeps the last dead container."""
+        """The container restarts: N+1.log. It gets a new id and so a new symlink; <retarget> keeps the id, so that the same
+        symlink gets a new target. The old file stays, as kubelet keeps the last dead container."""
         with self.lock:
             os.close(self._fd)
             old = self.link
@@ -377,7 +378,7 @@ class Container:
             old.unlink(missing_ok=True)
 
     def reuse_inode(self, tries=2000):
-        """Deletes the live file and makes new ones until one has its inode (F09). True when that worked."""
+        """Deletes the live file and creates new ones until one has its inode (F09). True if that worked."""
         wanted = self.live.stat().st_ino
         self.close()
         self.live.unlink()
@@ -392,7 +393,7 @@ class Container:
 
 
 class PlainFile:
-    """A file straight in the log path."""
+    """A file directly in the log path."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -405,10 +406,10 @@ class PlainFile:
         self._file.write(data)
 
 
-# --- things that go on in the background -----------------------------------------------------------------------------
+# --- background threads ----------------------------------------------------------------------------------------------
 
 class Background:
-    """A thread that is stopped at the end of a `with`, and whose exception is raised there."""
+    """A thread that is stopped at the end of a `with`, where its exception is raised."""
 
     def __init__(self):
         self.stop_event = threading.Event()

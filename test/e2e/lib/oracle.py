@@ -1,4 +1,4 @@
-"""The record oracle: numbered lines with a checksum go in, and what came out is compared with them.
+"""The record oracle: numbered lines with a checksum are written, and the received messages are compared with them.
 
 A message is `lt <stream> <seq> <len> <crc32> <padding>`: <len> is the size of the padding, <crc32> (8 hex digits) covers
 "<stream> <seq> <len> <padding>". Each stream counts from 0. The checker takes the messages of one drain in the order in
@@ -8,11 +8,11 @@ which they were received and accounts for every line:
   dup       received again, as part of a       reorder   received after a later line of its stream had been received,
             contiguous rewind (I2)                       or a rewind that is not contiguous (I2)
   gap       a hole that was filled later (part of reorder) or never (lost); kept as ranges for the message
-  foreign   no line of ours (gap records, the daemon's own words): kept apart, for the test to look at
-  refused   lines that gap records say the receiver refuses
+  foreign   not one of our lines (gap records, the daemon's own messages): kept apart, for the test to check
+  refused   lines that the receiver refused, according to gap records
 
 I1 is `written = distinct + lost`, where the test says how many lost lines were declared and how many are still pending.
-Cost: a few microseconds per line, memory for the holes only, so a million lines are no trouble.
+Cost: a few microseconds per line, and memory only for the holes, so a million lines are no problem.
 """
 
 import base64
@@ -40,7 +40,7 @@ def padding(seq, size):
 
 
 def make(stream, seq, size, noise=False):
-    """The message <seq> of <stream>, about <size> bytes long (never shorter than its head). <noise>: it hardly compresses."""
+    """Message <seq> of <stream>, about <size> bytes long (never shorter than its head). <noise>: hardly compressible."""
     name = stream.encode()
     n = max(0, size - len(name) - 26 - len(str(seq)))
     pad = base64.b64encode(os.urandom(n))[:n] if noise else padding(seq, n)
@@ -68,21 +68,21 @@ class Source:
 
 
 class Account:
-    """What one drain received of one stream. Feed it in any order for counts; in order of arrival for reorder."""
+    """What one drain received of one stream. Counts do not depend on the order of add(); reorder needs the order of arrival."""
 
     def __init__(self, name, gone=()):
         self.name = name
-        self.gone = gone     # lines that their node does not have any more: a rewind leaves them out, too
+        self.gone = gone     # lines that their node no longer has: a rewind leaves them out too
         self.high = -1       # highest sequence number seen
-        self.last = -1       # the one before this
+        self.last = -1       # the one before it
         self.distinct = 0
         self.dup = 0
         self.reorder = 0
         self.corrupt = 0
         self.rewinds = 0
-        self.shortened = 0   # rewinds that did not lead back to where they began, for what they left out was gone by then
+        self.shortened = 0   # rewinds that did not lead back to where they began, because the lines in between were gone by then
         self.notes = []
-        self.breaks = []     # the first ones out of order: which message of all, and what is wrong with its place
+        self.breaks = []     # the first ones out of order: the number of the message, and what is wrong with its place
         self._from = []      # holes below high: starts and ends (exclusive), sorted, disjoint
         self._to = []
 
@@ -96,13 +96,13 @@ class Account:
             self.breaks.append((at, text))
 
     def _broken_off(self, last, seq, at):
-        if self._hole(last + 1, self.high + 1):  # as far as what it has left out is still there
+        if self._hole(last + 1, self.high + 1):  # as far as the left-out lines still exist
             self.shortened += 1
         else:
             self._break(at, f"rewind broken off at {last}, next {seq}, after {self.high} was the highest")
 
     def add(self, seq, at=None):
-        """<at>: which of all messages it is."""
+        """<at>: the number of the message among all."""
         last, self.last = self.last, seq
         if seq > self.high:
             if seq > self.high + 1:
@@ -138,7 +138,7 @@ class Account:
         return True
 
     def _hole(self, first, end):
-        """Is all of [first, end) one hole, or gone? A rewind over lines that were lost leaves them out again."""
+        """Whether all of [first, end) is one hole, or gone. A rewind over lost lines leaves them out again."""
         i = bisect.bisect_right(self._from, first) - 1
         if i >= 0 and end <= self._to[i]:
             return True
@@ -149,7 +149,7 @@ class Account:
         return i >= 0 and seq < self._to[i]
 
     def missing(self, written):
-        """Ranges (first, last) of the lines below <written> that never came."""
+        """Ranges (first, last) of the lines below <written> that never arrived."""
         holes = [(a, b - 1) for a, b in zip(self._from, self._to)]
         if self.high + 1 < written:
             holes.append((self.high + 1, written - 1))
@@ -157,7 +157,7 @@ class Account:
 
 
 class Report:
-    """The outcome for one drain. Fields are totals over the streams; `accounts` has each stream's own."""
+    """The result for one drain. Fields are totals over the streams; `accounts` has each stream's own."""
 
     def __init__(self, accounts, written, corrupt, foreign, refused):
         self.accounts = accounts
@@ -174,7 +174,7 @@ class Report:
         self.invented = [n for n, a in accounts.items() if a.high >= written.get(n, 0)]
 
     def breaks(self):
-        """Lines out of order: (which message, of which stream, what is wrong), in the order in which they came."""
+        """Lines out of order: (number of the message, stream, what is wrong), in order of arrival."""
         return sorted((at, name, text) for name, a in self.accounts.items() for at, text in a.breaks)
 
     def __str__(self):
@@ -191,8 +191,8 @@ class Report:
         return "\n".join(lines)
 
     def assert_exact(self, dup_max=0, lost=0, pending=0, foreign=0):
-        """I1, I2, I3: everything there, in order, intact. <lost> and <pending> are exact numbers of lines that the
-        daemon declared lost, or that are still on their way; <foreign> may be None for any number."""
+        """I1, I2, I3: all lines, in order, intact. <lost> and <pending> are exact numbers of lines that the daemon declared lost,
+        or that are still in flight; <foreign> may be None for any number."""
         assert not self.corrupt, f"corrupt lines\n{self}"
         assert not self.invented, f"lines that nobody wrote, of {self.invented}\n{self}"
         assert self.reorder == 0, f"lines out of order\n{self}"
@@ -203,7 +203,7 @@ class Report:
 
 
 def parse(message):
-    """(stream, seq, intact) of one message, whatever stands before it (a syslog header); None when it is not ours."""
+    """(stream, seq, intact) of one message, whatever precedes it (a syslog header); None when it is not ours."""
     m = _LINE.search(message)
     if not m:
         return None
@@ -215,7 +215,7 @@ def parse(message):
 
 
 class Oracle:
-    """The lines written in one test, and the judge of what each drain received."""
+    """The lines written in one test; checks what each drain received."""
 
     def __init__(self):
         self.sources = {}
@@ -229,8 +229,8 @@ class Oracle:
         return {n: s.written for n, s in self.sources.items() if streams is None or n in streams}
 
     def check(self, messages, streams=None, gone=None):
-        """Judges <messages> (bytes, in order of arrival) of one drain that was to get <streams> (None: all). <gone>: which
-        lines of a stream cannot be read again."""
+        """Checks <messages> (bytes, in order of arrival) of one drain that should get <streams> (None: all). <gone>: which lines
+        of a stream cannot be read again."""
         written = self.written(streams)
         accounts = {n: Account(n, (gone or {}).get(n, ())) for n in written}
         corrupt, foreign, refused = [], [], 0
@@ -244,7 +244,7 @@ class Oracle:
                 corrupt.append(message)
             else:
                 account = accounts.get(found[0])
-                if account is None:  # a line of a stream that this drain should not have seen
+                if account is None:  # a line of a stream that this drain should not get
                     account = accounts[found[0]] = Account(found[0])
                 account.add(found[1], at)
         return Report(accounts, written, corrupt, foreign, refused)
@@ -253,14 +253,14 @@ class Oracle:
         return Progress(self, peer, streams)
 
     def wait_complete(self, peer, timeout, streams=None):
-        """Waits until <peer> has received every line written so far to <streams>, then judges what it has."""
+        """Waits until <peer> has received every line written so far to <streams>, then checks what it has."""
         progress = self.progress(peer, streams)
         wait_for(progress.complete, timeout, progress.text)
         return self.check(peer.messages(), streams)
 
 
 class Progress:
-    """How much of what was written a receiver has by now, without judging order; cheap to ask again and again."""
+    """How many of the written lines a receiver has now, without checking order; cheap to call repeatedly."""
 
     def __init__(self, oracle, peer, streams=None):
         self.oracle = oracle

@@ -1,11 +1,12 @@
-"""drainsim: receivers that behave as told, on free loopback ports.
+"""drainsim: receivers that behave as the test says, on free loopback ports.
 
 A stream receiver (SyslogTcp, and Http in http_peer.py, both with tls=) has one thread that accepts and one per connection.
-How a connection behaves is its Mode, taken from peer.script (a list, used up in order, or a function of the connection's
-number) and then peer.mode. Whether connections come about at all is up to the listener: refuse(), blackhole(), resume().
+The Mode of a connection says how it behaves. It is taken from peer.script (a list, used in order, or a function of the
+connection's number), and then from peer.mode. The listener decides whether connections are accepted: refuse(), blackhole(),
+resume().
 
-What was received is kept per connection. messages() puts the connections after one another in the order they were opened,
-which is the order in which the sender sent, whatever the threads did.
+Received data is stored per connection. messages() joins the connections in the order in which they were opened; this is the
+order in which the sender sent, whatever the threads did.
 """
 
 import collections
@@ -29,14 +30,14 @@ _LINGER_RESET = struct.pack("ii", 1, 0)
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """How one connection behaves. Everything off: reads all there is until the other side closes."""
+    """How one connection behaves. With everything off it reads until the other side closes."""
 
     never_read: bool = False
     bytes_per_s: Optional[float] = None  # reads no faster
-    reset_after: Optional[int] = None    # RST once so many bytes were read
-    close_after: Optional[int] = None    # FIN once so many bytes were read
+    reset_after: Optional[int] = None    # RST after so many bytes were read
+    close_after: Optional[int] = None    # FIN after so many bytes were read
     fin_after: Optional[float] = None    # FIN so many seconds after the accept
-    half_close: Optional[float] = None   # FIN so many seconds after the accept, but reads on
+    half_close: Optional[float] = None   # FIN so many seconds after the accept, but goes on reading
     stall_tls: bool = False              # accepts, never answers the ClientHello
     notify: bool = True                  # TLS: close_notify before the FIN
 
@@ -53,7 +54,7 @@ class Ended(Exception):
 
 
 class Deframer:
-    """Syslog frames out of a byte stream, octet counting or LF as the first byte of the connection tells."""
+    """Syslog frames from a byte stream, octet counting or LF according to the first byte of the connection."""
 
     def __init__(self):
         self.framing = None
@@ -90,7 +91,7 @@ class Deframer:
 
 
 class Conn:
-    """One accepted connection, driven by its own thread; told what to do from outside through order()."""
+    """One accepted connection with its own thread; other threads control it by order()."""
 
     def __init__(self, index, sock, mode):
         self.index = index
@@ -103,7 +104,7 @@ class Conn:
         self.received = 0           # bytes, after TLS
         self._next_read = self.opened + (1 / mode.bytes_per_s if mode.bytes_per_s else 0)
         self.framing = None
-        self.rest = b""             # an unfinished frame at the end
+        self.rest = b""             # an incomplete frame at the end
         self.error = None           # a broken frame, a failed handshake
         self._order = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
@@ -115,7 +116,7 @@ class Conn:
         return self.ended is None
 
     def order(self, what):
-        """"reset" or "fin": ends the connection so."""
+        """"reset" or "fin": ends the connection in this way."""
         with self._lock:
             self._order = what
             if self._wake >= 0:
@@ -124,7 +125,7 @@ class Conn:
     # for the connection's thread
 
     def _due(self):
-        """The next moment at which the mode wants something, or None."""
+        """The next time at which the mode has something to do, or None."""
         times = [self.mode.fin_after, None if self._half_closed else self.mode.half_close]
         times = [self.opened + t for t in times if t is not None]
         return min(times) if times else None
@@ -160,7 +161,7 @@ class Conn:
                 return True
 
     def handshake(self, context):
-        """Turns the connection into TLS."""
+        """Starts TLS on the connection."""
         self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False,
                                          suppress_ragged_eofs=False)
         self.sock.setblocking(False)
@@ -229,7 +230,7 @@ class Conn:
         try:
             self.sock.unwrap()
         except (ssl.SSLError, OSError, ValueError):
-            pass  # sent as far as that was possible; nobody waits for the answer
+            pass  # sent as far as possible; nobody waits for the answer
 
     def finish(self, how):
         """Closes as <how> says."""
@@ -248,10 +249,10 @@ class Conn:
 
 
 class Cursor:
-    """Reads a receiver's messages bit by bit; see Progress in oracle.py."""
+    """Reads a receiver's messages step by step; see Progress in oracle.py."""
 
     def __init__(self, lists):
-        self._lists = lists  # a function giving all lists of messages
+        self._lists = lists  # a function that returns all lists of messages
         self._at = collections.defaultdict(int)
 
     def fresh(self):
@@ -262,7 +263,7 @@ class Cursor:
 
 
 def same_port(make, *addresses):
-    """One receiver for each address, all on one port: make(address, port) gives one, and fails when somebody else has it."""
+    """One receiver for each address, all on one port: make(address, port) creates one, and fails when the port is in use."""
     for _ in range(20):
         made = [make(addresses[0], 0)]
         try:
@@ -273,7 +274,7 @@ def same_port(make, *addresses):
 
 
 class StreamPeer:
-    """What TCP receivers have in common: the listener and the connections."""
+    """Common to TCP receivers: the listener and the connections."""
 
     scheme = "tcp"
 
@@ -319,7 +320,7 @@ class StreamPeer:
         self._accepting.set()
 
     def refuse(self, end=None):
-        """Connections are refused from now on; the port stays ours. <end>: "reset" or "fin" for those that are open."""
+        """Connections are refused from now on; the port stays reserved. <end>: "reset" or "fin" for open ones."""
         if self._sock is not None:
             self._stop_listening()
             self._bind(self.port)
@@ -335,11 +336,11 @@ class StreamPeer:
         sock.close()
 
     def blackhole(self):
-        """Connections are neither accepted nor refused: the accept queue is full and SYNs go unanswered."""
+        """Connections are neither accepted nor refused: the accept queue is full and SYNs are not answered."""
         self._accepting.clear()
         self._sock.listen(0)
         unanswered = 0
-        while unanswered < 2:  # loopback answers at once or never; twice, for accept() may still have been taking one
+        while unanswered < 2:  # loopback answers at once or never; twice, because accept() may still have been taking one
             sock = socket.socket()
             sock.setblocking(False)
             sock.bind((self.address, 0))
@@ -403,7 +404,7 @@ class StreamPeer:
     def serve(self, conn):
         raise NotImplementedError
 
-    # what tests ask
+    # what tests read
 
     @property
     def host(self):
@@ -425,7 +426,7 @@ class StreamPeer:
         return sum(len(m) for m in self.message_lists())
 
     def received(self):
-        """Bytes read, frames or not."""
+        """Bytes read, in frames or not."""
         return sum(c.received for c in list(self.connections))
 
     def cursor(self):
@@ -476,7 +477,7 @@ class SyslogUdp:
         """Listens (again, on the same port)."""
         self._sock = self._socket()
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
-        with contextlib.suppress(PermissionError):  # root may have more than the system's limit
+        with contextlib.suppress(PermissionError):  # root may exceed the system's limit
             self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
         self._sock.bind((self.address, self.port))
         self._stop = os.eventfd(0)

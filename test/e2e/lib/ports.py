@@ -1,8 +1,6 @@
-"""Ports for receivers that cannot be given a listening socket, or that go away for a while and come back on the same port.
-
-They come from below the range that the kernel gives to whoever asks for any port, so nobody gets one by chance between two
-uses. Each process of the tests has a block of them to itself: a name of an abstract socket says so, and is gone with it.
-"""
+"""Ports for receivers that cannot be given a listening socket, or that go away for a while and come back on the same port. They
+are below the range from which the kernel assigns ports, so nobody gets one by chance between two uses. Each process of the
+tests has a block of its own, marked by the name of an abstract socket, which disappears with the process."""
 
 import itertools
 import os
@@ -14,7 +12,7 @@ _LEAST = 10000
 
 
 def _block():
-    """The sockets' names that hold it are never closed. Raises OSError when none is left."""
+    """The sockets whose names reserve the block are never closed. Raises OSError when no block is left."""
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     blocks = range(_LEAST, low - _SIZE + 1, _SIZE)
     for i in range(len(blocks)):
@@ -39,13 +37,13 @@ def _is_free(port, kind, address):
     with socket.socket(socket.AF_INET, kind) as sock:
         try:
             sock.bind((address, port))
-        except OSError:  # one of ours is there, or somebody's service
+        except OSError:  # a receiver of ours, or somebody's service
             return False
     return True
 
 
 def free_port(kind=socket.SOCK_STREAM, address="127.0.0.1"):
-    """A port that nobody has, and that nobody else will take."""
+    """A free port that nobody else will take."""
     while True:
         for _ in range(len(_ports)):
             port = _ports[next(_next) % len(_ports)]

@@ -1,8 +1,7 @@
-"""A real PostgreSQL server in a scratch directory, pgbouncer in front of it, and servers that are none.
+"""A real PostgreSQL server in a scratch directory, pgbouncer in front of it, and fake servers.
 
-PostgreSQL refuses to run as root: as root it is run as the user "postgres", who comes with Debian's package. The cluster is
-made for speed (no fsync). Who may come in how is decided by the role (HBA below); every role but admin has a password.
-"""
+PostgreSQL refuses to run as root: then it runs as the user "postgres" of Debian's package. The cluster is tuned for speed (no
+fsync). HBA below defines how each role may log in; every role but admin has a password."""
 
 import contextlib
 import glob
@@ -22,9 +21,9 @@ from .ports import free_port
 from .real import _accepts
 from .wait import wait_for
 
-LIVE_S = 2 * SLOW  # generous: what a change takes is measured by bench/postgres.py
+LIVE_S = 2 * SLOW  # generous: bench/postgres.py measures how long a change takes
 
-PASSWORD = "cnryPg9x%d"  # one for each role, so that its place in the list tells which
+PASSWORD = "cnryPg9x%d"  # one port for each role, so that its place in the list identifies it
 ROLES = ("plain", "tls", "clear", "reader", "owner")
 HBA = """\
 local   all  all               trust
@@ -61,14 +60,14 @@ def routes_become(d, n, seconds=LIVE_S):
 
 
 def schema():
-    """What `logtrain schema` prints."""
+    """The output of `logtrain schema`."""
     done = run("schema")
     assert done.returncode == 0 and done.stderr == ""
     return done.stdout
 
 
 def programs():
-    """The directory of initdb and postgres, the newest; None when there is none."""
+    """The directory of the newest initdb and postgres; None when there is none."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda p: int(p.split("/")[4]))
     return Path(found[-1]).parent if found else None
 
@@ -90,7 +89,7 @@ def _user():
 
 
 class Postgres:
-    """One cluster. sql() is run as the superuser admin, over the Unix socket, in <database>."""
+    """One cluster. sql() runs as the superuser admin, over the Unix socket, in <database>."""
 
     def __init__(self, certs):
         self._prepare(certs)
@@ -120,7 +119,7 @@ class Postgres:
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as f:
             f.write(CONF.format(port=self.port, dir=self.dir))
 
-    # life
+    # start and stop
 
     def _give_away(self):
         if self.root:
@@ -147,7 +146,7 @@ class Postgres:
         return _accepts(self.port) and self._psql("postgres", "SELECT 1", check=False).returncode == 0
 
     def stop(self, how=signal.SIGQUIT):
-        """SIGQUIT: at once, connections are cut; SIGINT: they are told."""
+        """SIGQUIT: at once, connections are cut; SIGINT: they are closed in order."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
             self.process.wait(20)
@@ -169,17 +168,17 @@ class Postgres:
         return done
 
     def sql(self, text, database="postgres", role="admin"):
-        """What psql prints: a row per line, columns with | between them."""
+        """The output of psql: one row per line, columns separated by |."""
         return self._psql(database, text, role=role).stdout.strip()
 
     def fails(self, text, database="postgres", role="admin"):
-        """What psql says of a statement that must fail."""
+        """The error output of psql for a statement that must fail."""
         done = self._psql(database, text, check=False, role=role)
         assert done.returncode != 0, f"works: {text}"
         return done.stderr
 
     def database(self, options=""):
-        """A new database of the role owner's."""
+        """A new database of the role owner."""
         self.databases += 1
         name = f"db{self.databases}"
         self.sql(f"CREATE DATABASE {name} OWNER owner {options}")
@@ -222,18 +221,18 @@ class Database:
     # the table
 
     def put(self, hostname, endpoint):
-        """Adds a drain; its id."""
+        """Adds a drain; returns its id."""
         return self.sql(f"INSERT INTO drains (hostname, endpoint) VALUES ('{hostname}', '{endpoint}') RETURNING drain",
                         "owner")
 
     def kill_sessions(self):
-        """pg_terminate_backend for those of logtrain: how many."""
+        """pg_terminate_backend for the sessions of logtrain: returns how many."""
         return self.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                         f" WHERE datname = '{self.name}' AND application_name = 'logtrain'")
 
     @contextlib.contextmanager
     def session(self, begin):
-        """psql of the admin's that has begun with <begin> and stays; its stdin takes more."""
+        """psql as admin, started with <begin> and left running; its stdin takes more."""
         server = self.server
         with subprocess.Popen([server.bin / "psql", "-qAtX", "-h", server.dir, "-p", str(server.port), "-U", "admin", "-d",
                                self.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
@@ -277,7 +276,7 @@ class Bouncer:
 
 
 class Relay:
-    """Passes TCP connections on to <port>; freeze() and it swallows everything, without a word to either side."""
+    """Forwards TCP connections to <port>; after freeze() it drops everything silently."""
 
     def __init__(self, port):
         self.to = port
@@ -315,7 +314,7 @@ class Relay:
         self.frozen.set()
 
     def thaw(self):
-        """For new connections: the old ones have lost bytes, and stay as they are."""
+        """For new connections: old ones have lost bytes and stay broken."""
         self.frozen.clear()
 
     def close(self):
@@ -324,7 +323,7 @@ class Relay:
             sock.close()
 
 
-# --- servers that are none -------------------------------------------------------------------------------------------
+# --- fake servers ----------------------------------------------------------------------------------------------------
 
 def message(kind, body=b""):
     return kind + struct.pack("!i", len(body) + 4) + body
@@ -336,8 +335,8 @@ READY = message(b"Z", b"I")
 
 
 class FakeServer:
-    """Accepts, takes the startup packet (declining TLS) and then calls <script>(sock). What it receives after the startup
-    is in <received>."""
+    """Accepts, takes the startup packet (declining TLS) and then calls <script>(sock). What it receives after the startup is in
+    <received>."""
 
     def __init__(self, script):
         self.script = script

@@ -1,7 +1,5 @@
-"""Libraries preloaded into the daemon (test/preload): clocks that are stepped, calls on files that fail.
-
-Each has an `env` to start the daemon with, and is then told what to do while the daemon runs.
-"""
+"""Libraries preloaded into the daemon (test/preload): clocks that step, file calls that fail. Each has an `env` to start the
+daemon with, and is controlled while the daemon runs."""
 
 import errno
 import mmap
@@ -16,7 +14,7 @@ _NTH = struct.Struct("=iii8i")
 
 
 class Preload:
-    """One library and the file by which it is told. Tests preload one at a time."""
+    """One library and the file that controls it. Tests preload one at a time."""
 
     def __init__(self, tmp, name, variable, size):
         library = daemon.BIN.parent / "test" / "preload" / f"lt{name}.so"
@@ -30,7 +28,7 @@ class Preload:
 
 
 class Clock(Preload):
-    """The daemon's clocks, apart from ours by so many seconds."""
+    """The daemon's clocks, offset from ours by a number of seconds."""
 
     def __init__(self, tmp):
         super().__init__(tmp, "clock", "LT_CLOCK", _CLOCKS.size)
@@ -44,7 +42,7 @@ class Clock(Preload):
 
 
 class Files(Preload):
-    """Calls on files that fail."""
+    """File calls that fail."""
 
     KINDS = {"open": 1, "read": 2, "stat": 4, "list": 8, "watch": 16, "instance": 32, "change": 64, "write": 128}
 
@@ -89,5 +87,5 @@ class Nth(Preload):
         self.map[:] = _NTH.pack(number, n, error, *[0] * len(self.KINDS))
 
     def calls(self):
-        """How many there were since set(), by kind."""
+        """The number of calls since set(), by kind."""
         return dict(zip(self.KINDS, _NTH.unpack(self.map)[3:]))

@@ -1,8 +1,7 @@
-"""Real receivers, each in a directory of its own, unprivileged of system paths: rsyslogd, nginx, openssl s_server.
+"""Real receivers, each in a directory of its own, independent of system paths: rsyslogd, nginx, openssl s_server.
 
-Each has available() (why it cannot run here, or None) and waits until it answers. A receiver that is not installed skips the
-test loudly. rsyslog writes one message per line to a file through a template, so messages() gives what it understood.
-"""
+Each has available() (why it cannot run here, or None) and waits until it answers. A test whose receiver is not installed is skipped
+with a message. rsyslog writes one message per line to a file through a template, so messages() returns what it parsed."""
 
 import shutil
 import socket
@@ -178,7 +177,7 @@ http {{
 
 
 class Nginx(Program):
-    """TLS in front of an Http receiver (http_peer.py), which records what comes through."""
+    """TLS in front of an Http receiver (http_peer.py), which records what is forwarded."""
 
     def __init__(self, directory, upstream, certs, cert="good", http2=False, body_max="64m", per_connection=1000):
         super().__init__(directory)
@@ -207,7 +206,7 @@ class Nginx(Program):
 
 
 class OpensslServer(Program):
-    """openssl s_server with the options given (-tls1_2, -alpn …): prints what it receives, so messages() reads its output."""
+    """openssl s_server with the given options (-tls1_2, -alpn …): it prints what it receives, and messages() reads that."""
 
     def __init__(self, directory, certs, cert="good", options=()):
         super().__init__(directory)

@@ -1,7 +1,6 @@
-"""Redis: a small client, the real server, and a fake one that says what no real one would when asked.
+"""Redis: a small client, the real server, and a fake that sends what no real server would send on request.
 
-A receiver's messages() are the lines themselves: of a GELF or JSON record its message, of anything else the bytes.
-"""
+A receiver's messages() are the lines themselves: of a GELF or JSON record its message, of anything else the bytes."""
 
 import json
 import socket
@@ -29,13 +28,13 @@ def line_of(record):
 
 
 def encode(*parts):
-    """A command as Redis wants it."""
+    """A command in the Redis protocol."""
     parts = [p if isinstance(p, bytes) else str(p).encode() for p in parts]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
 
 
 class Client:
-    """One connection; call(…) gives the reply, or raises RedisError."""
+    """One connection; call(…) returns the reply, or raises RedisError."""
 
     def __init__(self, port, context=None, password=None):
         self.sock = socket.create_connection(("127.0.0.1", port), 90)
@@ -71,7 +70,7 @@ class Client:
 
 
 class Subscriber:
-    """Listens to channels (patterns) and keeps what comes: `received` as (channel, record)."""
+    """Subscribes to channels (patterns) and stores what arrives: `received` as (channel, record)."""
 
     def __init__(self, client, *patterns):
         self.client = client
@@ -110,7 +109,7 @@ class Subscriber:
 
 
 class RedisServer(Program):
-    """redis-server on a port of its own. <tls>: Certs, then it speaks TLS only. <config> are settings by name, dashes as
+    """redis-server on a port of its own. <tls>: Certs, then it speaks TLS only. <config>: settings by name, dashes as
     underscores; appendonly is on with fsync always, so that a kill loses nothing that was answered."""
 
     def __init__(self, directory, tls=None, cert="good", **config):
@@ -133,14 +132,14 @@ class RedisServer(Program):
             ports = [("port", 0), ("tls_port", self.port), ("tls_cert_file", self.tls.pem(self.cert)),
                      ("tls_key_file", self.tls.key(self.cert)), ("tls_ca_cert_file", self.tls.pem("ca")),
                      ("tls_auth_clients", "no")]
-        if "cluster_enabled" in self.config:  # else it is the port's number and 10,000, which there may not be
+        if "cluster_enabled" in self.config:  # else it would be the port's number plus 10,000, which may not exist
             ports.append(("cluster_port", free_port()))
         settings = [("bind", "127.0.0.1"), ("dir", self.dir), *ports, *self.config.items(), *more.items()]
         self.spawn(_program("redis-server"), *[a for k, v in settings for a in ("--" + k.replace("_", "-"), v)])
         self.wait_listening(self.port)
 
     def restart(self, loaded=True, **more):
-        """Killed, and back on the same port with the same files. <loaded>: waits until they are read."""
+        """Killed, and back on the same port with the same files. <loaded>: waits until they are loaded."""
         self.kill()
         self.clients = []
         self.start(**more)
@@ -175,11 +174,11 @@ class RedisServer(Program):
             (f"?{query}" if query else "")
 
     def list(self, key):
-        """A receiver's view of a list."""
+        """A receiver that reads a list."""
         return Keep(lambda start: self.call("LRANGE", key, start, -1))
 
     def stream(self, key):
-        """A receiver's view of a stream; `entries` has (id field, record)."""
+        """A receiver that reads a stream; `entries` has (id field, record)."""
         return Stream(self, key)
 
     def stop(self):
@@ -192,7 +191,7 @@ class RedisServer(Program):
 
 
 class Keep:
-    """A list that only grows, read bit by bit."""
+    """A list that only grows, read step by step."""
 
     def __init__(self, fetch):
         self._fetch = fetch
@@ -225,14 +224,14 @@ class Stream(Keep):
         super().__init__(fetch)
 
 
-# --- one that lies ---------------------------------------------------------------------------------------------------
+# --- the fake --------------------------------------------------------------------------------------------------------
 
 OK = b"+OK\r\n"
 
 
 class FakeRedis(StreamPeer):
-    """Takes any command. <answer>(command, conn): bytes to say instead of what a Redis says; None: as usual; or raise Ended.
-    A record counts as received when a good reply to it was written. `commands` has all."""
+    """Accepts any command. <answer>(command, conn): bytes to reply instead of what a Redis replies; None: as usual; or raise
+    Ended. A record counts as received when a good reply to it was written. `commands` has all commands."""
 
     def __init__(self, answer=None, **options):
         self.answer = answer

@@ -1,5 +1,5 @@
-"""Two drains beside each other that confirm in different ways, syslog over TCP and HTTP: what happens to a file must not
-show at either of them. Import the fixture `sinks` where it is used."""
+"""Two drains that confirm in different ways, syslog over TCP and HTTP: both must be unaffected by what happens to a file. Import
+the fixture `sinks` where it is used."""
 
 import pytest
 
@@ -34,13 +34,13 @@ class Sinks:
             wait_for(progress.complete, timeout * SLOW, progress.text)
 
     def exact(self, timeout=30, streams=None, **allowed):
-        """Waits, and then both have exactly what was written (lib/oracle.py: assert_exact); of <streams>, when given."""
+        """Waits until both have exactly what was written (lib/oracle.py: assert_exact); of <streams>, if given."""
         self.complete(timeout, streams)
         for report in self.reports(streams):
             report.assert_exact(**allowed)
 
     def reports(self, streams=None):
-        """What the oracle says of each; lines of streams other than <streams> are left out."""
+        """The oracle's report for each; lines of streams other than <streams> are left out."""
         for peer in self.peers:
             found = [(m, parse(m)) for m in peer.messages()]
             yield self.oracle.check([m for m, p in found if not p or streams is None or p[0] in streams], streams)
@@ -51,7 +51,7 @@ class Sinks:
             wait_for(lambda: peer.count() >= n, timeout * SLOW, lambda: f"{n} messages; {peer.count()} are there")
 
     def quiet(self, seconds=0.5):
-        """Nothing more comes: no duplicate, no stray copy."""
+        """Nothing more arrives: no duplicate, no extra copy."""
         counts = [peer.count() for peer in self.peers]
         stays(lambda: [peer.count() for peer in self.peers] == counts, seconds, "a message came that nobody wrote")
 

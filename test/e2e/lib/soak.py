@@ -7,13 +7,13 @@
 
 Every fault is printed when it is injected. Lines count from the daemon's first start. At the end, for each drain:
 
-    written = delivered + declared lost + unexplained, and how many came twice
+    written = delivered + declared lost + unexplained, and how many arrived twice
 
-Declared lost is what the node does not have any more (kubelet's rotation, a deleted pod, a damaged .gz) and of which the
-daemon's log says, for that drain and that pod, that bytes were lost; the harness knows which lines were in those files. After
-the state was damaged, it cannot know what it had not read of files that were gone by then; nor of a pod that came less than a
-checkpoint before a SIGKILL, and went before the next start. Everything else that is missing is
-unexplained, and fails the run.
+Lines are declared lost if two things are true: the node no longer has them (kubelet's rotation, a deleted pod, a damaged .gz),
+and the daemon's log says, for that drain and that pod, that bytes were lost. The harness knows which lines were in those files.
+In two cases the daemon cannot know that lines were lost: the state was damaged and the files were gone by then; or a pod started
+less than a checkpoint before a SIGKILL and was deleted before the next start. Every other missing line is unexplained, and fails
+the run.
 """
 
 import argparse
@@ -64,15 +64,15 @@ class Soak:
         self.drains = [kind(self.rng, self.tmp) for kind in kinds]
         self.counts = collections.Counter()
         self.deaths = 0          # of the daemon
-        self.removed = collections.defaultdict(set)  # stream: lines in files that are no more
-        self.forgiven = collections.defaultdict(set)  # ... that were no more when the state was found damaged
-        self.mistaken = {}       # drains whose route was refused: until when the daemon may not know that it is good again
+        self.removed = collections.defaultdict(set)  # stream: lines in files that no longer exist
+        self.forgiven = collections.defaultdict(set)  # ... that no longer existed when the state was found damaged
+        self.mistaken = {}       # drains whose route was refused: until when the daemon may not know that it is valid again
         self.downs = []          # (killed, ready again)
         self.unwritable = []     # (from, until): the state could not be written
         self.damaged = set()     # compressed files
-        self.damages = 0         # of the state, so that all there is was read again
-        self.pods = 0            # that came, and went
-        self.lives = {}          # of each of them: from when until when
+        self.damages = 0         # of the state, after which everything was read again
+        self.pods = 0            # that were created and deleted
+        self.lives = {}          # for each of them: from when until when
         self.healing = []        # (when, what)
         self.events = Events()
         self.arrivals = {d: Arrivals(d.peer) for d in self.drains}
@@ -92,7 +92,7 @@ class Soak:
 
     def _note_removed(self, name, path):
         if path in self.damaged:
-            return  # it was noted then
+            return  # recorded then
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as f:
             found = (parse(line.rstrip(b"\n")) for line in f)
             self.removed[name].update(seq for stream, seq, _ in filter(None, found) if stream == name)
@@ -104,7 +104,7 @@ class Soak:
             c.removing(path)
         c.rotate(reopen_delay=0.02, late=0.02)
 
-    # faults: each says what it does, and heals by itself
+    # faults: each prints what it does, and ends by itself
 
     def _later(self, seconds, what):
         self.healing.append((time.monotonic() + seconds, what))
@@ -133,7 +133,7 @@ class Soak:
         self.downs.append((self.killed_at, time.monotonic()))
 
     def _unsaved(self, name):
-        """Did a pod come so shortly before a SIGKILL that no state has it, and go before the next start could see it?"""
+        """Was a pod created so shortly before a SIGKILL that no state has it, and deleted before the next start could see it?"""
         born, gone = self.lives.get(name, (0, None))
         return gone and any(born < killed < born + CHECKPOINT_S + self._unwritable_s(born, killed) and gone < ready
                             for killed, ready in self.downs)
@@ -143,7 +143,7 @@ class Soak:
         return sum(max(0, min(end, until) - max(start, since)) for since, until in self.unwritable)
 
     def fault_stop(self):
-        """A pod is born while it stops."""
+        """A pod is created while the daemon stops."""
         born = threading.Timer(self.rng.uniform(0, 0.3), self._pod)
         born.start()
         self.daemon.stop()
@@ -177,12 +177,12 @@ class Soak:
         self.removed[name].update(lines)
         now = time.monotonic()
         for drain in [d for d, until in self.mistaken.items() if now < until]:
-            drain.forgiven[name].update(lines)  # it had no route there, and when that comes back the pod is no more
+            drain.forgiven[name].update(lines)  # it had no route there, and when the route comes back the pod no longer exists
         self.lives[name] = self.lives[name][0], now
         c.pod.delete()
 
     def fault_gz(self):
-        """Damages the newest compressed file that there is."""
+        """Damages the newest compressed file."""
         packed = sorted(((p.stat().st_mtime, f"s{i}", p) for i, c in enumerate(self.live) for p in c.rotated()
                          if p.suffix == ".gz" and p not in self.damaged))
         if not packed:
@@ -228,7 +228,7 @@ class Soak:
         return f"wall clock steps by {step} s"
 
     def fault_pause(self):
-        """SIGSTOP, and pods that come meanwhile; some of them go, too."""
+        """SIGSTOP, and pods created meanwhile; some of them are deleted too."""
         seconds = self.rng.choice([0.2, 1, 5])
         self.daemon.pause()
         for _ in range(self.rng.randrange(3)):
@@ -241,13 +241,13 @@ class Soak:
         return f"SIGSTOP for {seconds} s"
 
     def fault_damage(self):
-        """The state is damaged while nobody runs, or taken away while it is in use."""
+        """The state is damaged while no daemon runs, or removed while it is in use."""
         state = self.daemon.tmp / "state"
         how = self.rng.choice(["one slot zeroed", "both slots zeroed", "both slots cut", "a bit of both flipped", "removed"])
         if how == "removed":
             said = "state was removed or replaced while in use"
             before = len(self.daemon.log_lines(said))
-            self.daemon.pause()  # or it is there again before all of it is gone
+            self.daemon.pause()  # or it exists again before all of it is removed
             shutil.rmtree(state)
             self.daemon.resume()
             wait_for(lambda: len(self.daemon.log_lines(said)) > before, 30 * SLOW, "the daemon to notice")
@@ -267,7 +267,7 @@ class Soak:
         return f"kill -9, state: {how}"
 
     def _start_after_damage(self):
-        """What is gone from the node by now, nobody can know of when the cursors are gone, too."""
+        """What the node no longer has is known to nobody when the cursors are gone too."""
         for name, gone in self.removed.items():
             self.forgiven[name] |= gone
         self.damages += 1
@@ -366,14 +366,14 @@ class Soak:
         return any(drain.mine(line) for line in self.daemon.log_lines(said))
 
     def _unexplained(self, drain, name, missing):
-        """Those of the <missing> lines of which nothing says that they were lost."""
+        """Those of the <missing> lines for which no loss was declared."""
         left = missing - self.forgiven[name] - drain.forgiven[name]
         if left and (self._declared(drain, name) or self._unsaved(name)):
             left -= self.removed[name]
         return left
 
     def _wait_explained(self, drain):
-        """A file that went before it was opened is looked for under other names, for a minute: then it is declared."""
+        """A file that was deleted before it was opened is searched under other names for a minute; then it is declared."""
         seen = Seen(drain.receiver())
 
         def explained():
@@ -421,7 +421,7 @@ class Soak:
 
     @staticmethod
     def _foreign(report):
-        """Gap records are the daemon's own words."""
+        """Gap records are the daemon's own messages."""
         return [m for m in report.foreign if b"lost" not in m]
 
     def close(self):
@@ -438,7 +438,7 @@ class Soak:
 
 
 class Seen:
-    """Which lines a receiver has by now."""
+    """Which lines a receiver has now."""
 
     def __init__(self, receiver):
         self.cursor = receiver.cursor()

@@ -1,4 +1,4 @@
-"""The soak's receivers, and what can go wrong with each of them."""
+"""The soak's receivers, and the faults of each of them."""
 
 import collections
 
@@ -6,12 +6,12 @@ from . import http_peer, peer
 from .elastic import Elastic
 from .redis import RedisServer
 
-CHECKPOINT_S = 3  # CHECKPOINT_MS, the write itself, and a machine that is busy
-COMMIT_S = 15     # syslog over TCP: a young connection and COMMIT_LAG_MS behind
+CHECKPOINT_S = 3  # CHECKPOINT_MS, the write itself, and a busy machine
+COMMIT_S = 15     # syslog over TCP: a young connection, plus COMMIT_LAG_MS
 
 
 class HttpDrain:
-    """A receiver and what can go wrong with it. <again>: seconds of lines that may come twice per fault that hits it."""
+    """A receiver and its faults. <again>: seconds of lines that may arrive twice per fault that affects it."""
 
     name = "http"
     again = CHECKPOINT_S
@@ -20,12 +20,12 @@ class HttpDrain:
     def __init__(self, rng, tmp):
         self.rng = rng
         self.sick = None
-        self.timeout = 30  # s; a changed one makes another URL, and leaves the route what it is
-        self.forgiven = collections.defaultdict(set)  # lines that it cannot have, by stream
+        self.timeout = 30  # s; a changed value makes another URL, and the route stays the same
+        self.forgiven = collections.defaultdict(set)  # lines that it cannot get, by stream
         self.peer = self.make(tmp)
 
     def mine(self, log_line):
-        """Is it this drain that a line of the daemon's log is about?"""
+        """Is a line of the daemon's log about this drain?"""
         return f":{self.peer.port}#" in log_line
 
     def make(self, tmp):
@@ -38,7 +38,7 @@ class HttpDrain:
         if self.sick == "errors":
             return self.rng.choice([500, 502, 503, 429, None, None])
         if self.sick == "answers cut" and self.rng.random() < 0.3:
-            return http_peer.Answer(200, cut="before")  # taken, and nobody hears of it
+            return http_peer.Answer(200, cut="before")  # accepted, but the answer is lost
         if self.sick == "slow":
             return http_peer.Answer(200, delay=0.3)
         return None
@@ -73,7 +73,7 @@ class HttpDrain:
 class ElasticDrain(HttpDrain):
     name = "elasticsearch"
     again = 0
-    ordered = False  # what is answered with 429 comes later than what stood behind it
+    ordered = False  # lines answered with 429 arrive later than those behind them
 
     def make(self, tmp):
         return Elastic(decide=self.decide, whole=self.whole)

@@ -1,4 +1,4 @@
-"""Where and when lines came out of order in a soak: which connection, at what time, and what had happened before."""
+"""Where and when lines came out of order in a soak: the connection, the time, and the events before it."""
 
 import bisect
 import collections
@@ -8,7 +8,7 @@ BEFORE_S = 20  # events this long before one are printed with it
 
 
 class Arrivals:
-    """When a receiver's messages came, as exactly as look() is called often. Of a receiver without connections: nothing."""
+    """When a receiver's messages arrived, as precisely as look() is called often. For a receiver without connections: nothing."""
 
     def __init__(self, peer):
         self._peer = peer
@@ -21,7 +21,7 @@ class Arrivals:
                 looks.append((len(messages), now))
 
     def where(self, at):
-        """(connection, which of its messages, time) of message <at> of all, or None."""
+        """(connection, index of its message, time) of message <at> of all, or None."""
         for i, messages in enumerate(getattr(self._peer, "message_lists", list)()):
             if at < len(messages):
                 looks = self._looks[i]
@@ -32,7 +32,7 @@ class Arrivals:
 
 
 class Events:
-    """What happened when, and how long the daemon's log was then."""
+    """What happened when, and the size of the daemon's log then."""
 
     def __init__(self):
         self.all = []  # (time, text, size of the log)
@@ -51,7 +51,7 @@ class Events:
 
 
 def explain(drain, report, arrivals, events, log):
-    """Lines to print: each break in the order, where it was, what happened before, what the daemon said about that drain."""
+    """Lines to print: each break in the order, where it was, what happened before, what the daemon logged about that drain."""
     said = []
     for at, stream, text in report.breaks()[:SHOWN]:
         said.append(f"  out of order: {stream}: {text}")

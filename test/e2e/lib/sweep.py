@@ -1,8 +1,8 @@
 """S10: the same short script again and again, and each time another call fails: the n-th malloc, open, pread, …
 
-A script is a start, lines, a rotation, more lines, and a stop. The daemon may carry on, say why it cannot start, or (where
-memory or the loop's own calls fail) end by abort; it may not crash otherwise. A start without the fault then has every line.
-"""
+A script is a start, lines, a rotation, more lines, and a stop. The daemon may carry on, log why it cannot start, or (where
+memory or the loop's own calls fail) abort; it may not crash otherwise. The next start without the fault then delivers every
+line."""
 
 import signal
 import tempfile
@@ -24,7 +24,7 @@ class Sweep:
         self.outcomes = {}
 
     def script(self, kind, n):
-        """One run; how it went, as a word. Gives the numbers of calls when <kind> is None."""
+        """One run; returns its result as a word. Returns the numbers of calls when <kind> is None."""
         with tempfile.TemporaryDirectory(prefix="logtrain-sweep-") as tmp, http_peer.Http() as web:
             node, oracle = Node(Path(tmp) / "node"), Oracle()
             nth = Nth(Path(tmp))

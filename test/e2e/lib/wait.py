@@ -1,8 +1,8 @@
-"""Waiting. Nothing in the tests sleeps for a guessed time: it waits for a condition, with a deadline.
+"""Waiting. No test sleeps for a guessed time: it waits for a condition, with a deadline.
 
-wait_for() polls about every 10 ms, and is patient: a busy machine is no fault. stays() is its opposite: something must
-*not* change for a while, which is the one question that only time can answer. Pacer spreads work over time for writers; its waits end at once when it is stopped.
-"""
+wait_for() polls about every 10 ms, with long deadlines, since a busy machine is no fault. stays() is the opposite: something must
+*not* change for a while, which only time can show. Pacer spreads work over time for writers; its waits end at once when it is
+stopped."""
 
 import threading
 import time
@@ -20,9 +20,8 @@ def _text(what):
 
 
 def wait_for(cond, timeout, what):
-    """Polls until cond() is true and returns its value. <what> (text, or a callable giving it) names it in the failure.
-
-    <timeout> is in seconds; where it is less than PATIENCE_S, that is waited for."""
+    """Polls until cond() is true and returns its value. <what> (text, or a callable that returns it) names it in the failure.
+    <timeout> is in seconds, at least PATIENCE_S."""
     timeout = max(timeout, PATIENCE_S)
     deadline = time.monotonic() + timeout
     while True:

@@ -1,8 +1,6 @@
-"""WebSocket receivers: one on Python's websockets, which does what the zlogs documentation says (gunzip each message, append
-it to a file), and a fake that misbehaves frame by frame.
-
-A receiver's messages() are lines; of JSON and GELF records the message in them.
-"""
+"""WebSocket receivers: one with Python's websockets, which does what the zlogs documentation says (gunzip each message, append it
+to a file), and a fake that misbehaves frame by frame. A receiver's messages() are lines; of JSON and GELF records the message
+in them."""
 
 import asyncio
 import base64
@@ -26,8 +24,8 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 class WebSocketReceiver:
-    """<answers>(path, headers): None, or an HTTP status to refuse with. `wire` has each message as it came (bytes or str),
-    `requests` (path, headers) of each opening. The file `received` is what zlogs' receiver would have."""
+    """<answers>(path, headers): None, or an HTTP status to refuse with. `wire` has each message as received (bytes or str),
+    `requests` (path, headers) of each handshake. The file `received` is what zlogs' receiver would have."""
 
     def __init__(self, path, tls=None, port=0, answers=None, max_size=1 << 20, delay=0.0, fails=None, hangs=False):
         self.received = path
@@ -35,14 +33,14 @@ class WebSocketReceiver:
         self.port = port or free_port()
         self.answers = answers
         self.max_size = max_size
-        self.delay = delay  # seconds before each message is looked at
-        # (how, bytes): at a line that holds them its program fails: "raise" (so that the library closes with 1011), "reset", "end"
+        self.delay = delay  # seconds before each message is processed
+        # (how, bytes): its program fails on a line that contains them: "raise" (the library closes with 1011), "reset", "end"
         # (no close frame), or a close code
         self.fails = fails
-        self.hangs = hangs  # its program looks at nothing
+        self.hangs = hangs  # its program processes nothing
         self.wire = []
         self.requests = []
-        self.closed = []    # close codes, ours first, with which connections ended; None: without a close frame
+        self.closed = []    # close codes of ended connections, ours first; None: without a close frame
         self._lines = []
         self._open = set()
         self._dropped = set()
@@ -129,7 +127,7 @@ class WebSocketReceiver:
         sock.transport.abort()
 
     def reset(self):
-        """Resets what is open; what its program has not looked at by then it never will."""
+        """Resets what is open; what its program has not processed by then is lost."""
         async def reset():
             for sock in list(self._open):
                 self._dropped.add(sock)
@@ -137,11 +135,11 @@ class WebSocketReceiver:
         self._do(reset())
 
     def pongs(self):
-        """Messages whose Ping the library has answered, of those that came: the open connections have read so much."""
+        """Messages whose Ping the library has answered, of those received: this much the open connections have read."""
         return sum(self._pongs.values())
 
     def refuse(self, code=None):
-        """Gone: no one listens. The open connections are closed with 1001."""
+        """Nothing listens any more. The open connections are closed with 1001."""
         async def stop():
             self._server.close()
             await self._server.wait_closed()
@@ -170,7 +168,7 @@ class WebSocketReceiver:
 
 
 class LibwebsocketsServer(Program):
-    """The test server of libwebsockets: a peer of another make. It keeps nothing; its Pongs say what it has read."""
+    """The test server of libwebsockets: another implementation. It stores nothing; its Pongs show what it has read."""
 
     def __init__(self, directory, certs=None):
         super().__init__(directory)
@@ -194,7 +192,7 @@ class LibwebsocketsServer(Program):
         return f"ws://127.0.0.1:{self.port}/?{options}"
 
 
-# --- one that lies ---------------------------------------------------------------------------------------------------
+# --- the fake --------------------------------------------------------------------------------------------------------
 
 def frame(op, payload=b"", fin=True, rsv=0, mask=None, length=None):
     """A frame as a server sends it, or as none may."""
