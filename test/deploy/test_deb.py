@@ -100,7 +100,7 @@ def test_the_capabilities_of_the_unit_are_enough(tmp_path, oracle, syslog_tcp):
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_systemd_is_told(daemon, node, tmp_path, abstract):
+def test_systemd_is_notified(daemon, node, tmp_path, abstract):
     """Type=notify: READY when it is ready, STOPPING when it stops, and WATCHDOG in between."""
     name = f"@logtrain-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:

@@ -338,7 +338,7 @@ def test_T06_a_drain_of_two_namespaces_is_shown_to_neither(node, api, kube, orac
     assert len(asked(d)) == 1 and json.loads(get(d, "/drains?namespace=shop", "bobs.token")[2]) == []
 
 
-def test_T06_whatever_goes_wrong_with_a_review_is_a_no(tenant, api):
+def test_T06_an_error_in_a_review_denies_access(tenant, api):
     d, _ = tenant(env={"HTTP_KUBERNETES_AUTH": "true"})
     api.users |= {f"t{i}": {"username": "ann"} for i in range(9)}
     api.readers.add(("ann", ""))
@@ -355,7 +355,7 @@ def test_T06_whatever_goes_wrong_with_a_review_is_a_no(tenant, api):
     assert get(d, "/drains", "t8")[0] == 200
 
 
-def test_T06_guesses_do_not_become_a_flood_of_the_api(tenant, api):
+def test_T06_guessed_tokens_do_not_flood_the_api(tenant, api):
     """One address guesses tokens. The API is asked about a few of them only, and the token of another address is still checked."""
     d, _ = tenant(env={"HTTP_KUBERNETES_AUTH": "true"})
     api.users["anns.token"] = {"username": "ann"}

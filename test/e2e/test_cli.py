@@ -45,7 +45,7 @@ def test_bad_variable_is_named(name, value):
     ("EGRESS_PRIVATE", "no", "no"), ("EGRESS_DENY", "intranet", "intranet"), ("EXCLUDE_NAMESPACE", "a", "EXCLUDE_NAMESPACES"),
     ("EGRESS_DENNY", "10.0.0.0/8", "EGRESS_DENY"), ("LOGTRAIN_EGRESS_DENY", "10.0.0.0/8", "mean EGRESS_DENY"),
 ])
-def test_T14_what_restricts_nothing_does_not_start(name, value, word):
+def test_T14_a_restriction_without_effect_refuses_to_start(name, value, word):
     said = refused("--drain", "a=null://", env={name: value})
     assert said.startswith(f"logtrain: {name}: ") and word in said
 
@@ -269,7 +269,7 @@ def test_second_signal_stops_at_once(logs, tmp_path):
                 assert d.wait_exit(50) == 1
 
 
-def test_dead_drain_does_not_hold_up_a_stop(logs, tmp_path):
+def test_dead_drain_does_not_delay_a_stop(logs, tmp_path):
     """S11: lines that cannot be delivered do not delay the stop beyond the grace."""
     with Daemon(drains=[("*", "syslog+tcp://127.0.0.1:1")], env=logs | {"STOP_GRACE": "2"}) as d:
         (tmp_path / "containers" / "app.log").write_text("one\n")
@@ -278,7 +278,7 @@ def test_dead_drain_does_not_hold_up_a_stop(logs, tmp_path):
         assert d.wait_exit(40) == 0
 
 
-def test_the_process_is_closed(logs):
+def test_the_process_is_hardened(logs):
     """No core file, no new privileges, no ptrace by others. SIGPIPE is ignored and the descriptor limit is raised."""
     with Daemon(drains=[("*", "null://")], env=logs) as d:
         status = dict(re.findall(r"^(\w+):\s+(.*)$", d._proc("status").read_text(), re.MULTILINE))

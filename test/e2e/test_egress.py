@@ -31,7 +31,7 @@ class Forbidden:
         for sock in self.tcp, self.udp:
             sock.setblocking(False)
 
-    def heard(self):
+    def received(self):
         for ask in self.tcp.accept, lambda: self.udp.recv(100):
             try:
                 ask()
@@ -87,7 +87,7 @@ def test_D24_no_scheme_gets_through(kube, node, oracle, dns, forbidden):
     d = kube()
     wait_for(lambda: refused(d, forbidden.port, len(urls)), WAIT, lambda: "\n".join(
         f"{r['name']}: {r['last_error']}" for r in d.drains()))
-    assert not forbidden.heard()
+    assert not forbidden.received()
 
 
 def test_T12_no_way_of_writing_an_address_gets_through(kube, node, forbidden):
@@ -107,7 +107,7 @@ def test_T12_no_way_of_writing_an_address_gets_through(kube, node, forbidden):
              lambda: (len(urls), [(r["name"], r["last_error"]) for r in d.drains() if not r["last_error"]],
                       d.log_lines("drain refused")))
     assert all("address not allowed" in r["last_error"] or "resolve" in r["last_error"] for r in d.drains()), d.drains()
-    assert not forbidden.heard()
+    assert not forbidden.received()
 
 
 def test_T12_ports_of_the_control_plane_and_the_nodes_own_addresses(kube, node):

@@ -200,7 +200,7 @@ def test_D18_cursor_is_at_the_first_item_that_waits(node, oracle, daemon, elasti
     assert "item status 429" in "".join(d.log_lines("drain failing"))
 
 
-def test_D18_a_block_holds(node, oracle, daemon, elastic):
+def test_D18_a_block_suspends(node, oracle, daemon, elastic):
     blocked = [True]
     es = elastic(lambda document, id_: 403 if blocked[0] and seq(document) >= 50 else None)
     c, source = node.container(), oracle.source("a")
@@ -296,7 +296,7 @@ MANGLED = {
 
 @pytest.mark.parametrize("how", MANGLED)
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "half stored"])
-def test_D19_an_answer_that_says_nothing(node, oracle, daemon, elastic, how, stored):
+def test_D19_an_invalid_answer(node, oracle, daemon, elastic, how, stored):
     """Whether or not the server has stored the records, nothing is lost and nothing is stored twice. It refuses half of them, the
     first one included, with 429 at first. So an answer whose items were assigned to the wrong records would lose lines."""
     left, seen = [3], set()
@@ -324,7 +324,7 @@ def test_D19_an_answer_that_says_nothing(node, oracle, daemon, elastic, how, sto
 
 
 @pytest.mark.parametrize("what", ["truncated", "route"])
-def test_D19_an_answer_to_lines_that_are_no_more(node, oracle, daemon, elastic, what):
+def test_D19_an_answer_for_lines_that_are_gone(node, oracle, daemon, elastic, what):
     """The answer comes so late that the request was released and cannot be read again: the file was truncated, or the route has
     ended. The daemon goes on, and so do later lines."""
     said, asked = threading.Event(), []
@@ -395,7 +395,7 @@ def test_L10_statuses_in_order_are_an_answer(node, oracle, daemon, elastic, how)
     (b'{"took":1,"errors":false,"items":[]}', "fewer items"), (b'{"took":1,"errors":false}', "no items"),
     (b'{"errors":false}', "no items"), (b'{"took":1}', "no items"), (b"{}", "no items"), (b"", "empty"), (b"OK", "not JSON"),
 ], ids=["no items", "without", "errors only", "took only", "nothing", "empty", "text"])
-def test_L10_no_statuses_hold_the_drain(node, oracle, daemon, elastic, answer, why):
+def test_L10_no_statuses_suspend_the_drain(node, oracle, daemon, elastic, answer, why):
     """The server may have stored the rows, but does not say so. So they are not sent again and again, and this is logged."""
     es = elastic(mangle=lambda items: answer)
     node.container().write(oracle.source("a").take(20))

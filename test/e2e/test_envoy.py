@@ -19,7 +19,7 @@ def records(web):
     return [r for request in web.accepted() for r in request.records()]
 
 
-class Heard:
+class Listener:
     """A daemon with this input and no containers, and the receiver of all its lines."""
 
     def __init__(self, daemon, web, tmp_path, drains=None, **env):
@@ -40,8 +40,8 @@ class Heard:
 
 
 @pytest.fixture
-def heard(daemon, http, tmp_path):
-    return lambda drains=None, answer=None, **env: Heard(daemon, http(*([answer] if answer else [])), tmp_path, drains, **env)
+def listener(daemon, http, tmp_path):
+    return lambda drains=None, answer=None, **env: Listener(daemon, http(*([answer] if answer else [])), tmp_path, drains, **env)
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def send_one(client, h, *messages, path=als.V3):
 # --- entries ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("path", [als.V3, als.V2], ids=["v3", "v2"])
-def test_text_is_what_the_original_wrote(heard, client, path):
-    h = heard()
+def test_text_is_what_the_original_wrote(listener, client, path):
+    h = listener()
     tls = als.pb((1, 3), (3, "www.example.com"))
     times = [(n, als.duration(1000)) for n in (8, 10, 12)]
     send_one(client, h, als.identifier() + als.http_logs(als.http_entry("/fee", "outbound|80||web.shop.svc.cluster.local",
@@ -88,30 +88,30 @@ def test_text_is_what_the_original_wrote(heard, client, path):
     (False, "", "node.ns"),
     (False, "a b", "node.ns"),
 ])
-def test_hostnames(heard, client, akkeris, cluster, expected):
-    h = heard(AKKERIS=str(akkeris).lower())
+def test_hostnames(listener, client, akkeris, cluster, expected):
+    h = listener(AKKERIS=str(akkeris).lower())
     send_one(client, h, als.identifier(node_id="", cluster="node.ns") + als.http_logs(als.http_entry("/", cluster)))
     [r] = h.wait_records(1)
     assert r["hostname"] == expected and r["tag"] == ("akkeris/router" if akkeris else "envoy")
 
 
-def test_N10_missing_identifier_and_nobody_to_blame(heard, client):
+def test_N10_missing_identifier(listener, client):
     """Without an identifier, entries with a cluster are accepted. An entry that names no origin at all is counted and not sent."""
-    h = heard()
+    h = listener()
     send_one(client, h, als.http_logs(als.http_entry("/1"), als.http_entry("/2", "inbound|80||"), als.http_entry("/3")))
     assert [r["message"][-2:] for r in h.wait_records(2)] == ["/1", "/3"]
     assert h.metric("malformed_total", kind="unparsed") == 1
     assert h.daemon.log_lines("access log entry skipped .*peer=127.0.0.1 .*whose it is")
 
 
-def test_the_nodes_id_goes_before_its_cluster(heard, client):
-    h = heard()
+def test_the_nodes_id_goes_before_its_cluster(listener, client):
+    h = listener()
     send_one(client, h, als.identifier(cluster="other.shop") + als.http_logs(als.http_entry("/", "inbound|80||")))
     assert h.wait_records(1)[0]["hostname"] == "web.shop"
 
 
-def test_tcp_entries(heard, client):
-    h = heard()
+def test_tcp_entries(listener, client):
+    h = listener()
     address = als.pb((1, als.pb((2, "10.1.2.3"), (3, 4321))))
     entry = als.pb((1, als.common("outbound|5432||db.shop.svc.cluster.local", 1604400000, (2, address))),
                    (2, als.pb((1, 40), (2, 2))))
@@ -122,8 +122,8 @@ def test_tcp_entries(heard, client):
                             "service=1.00ms total=1.00ms")
 
 
-def test_status_when_the_client_hung_up(heard, client):
-    h = heard()
+def test_status_when_the_client_hung_up(listener, client):
+    h = listener()
     gone = als.pb((1, als.common("web.shop", 1, (16, als.pb((15, 1))))), (3, b""), (4, b""))
     nothing = als.pb((1, als.common("web.shop", 1)))
     send_one(client, h, als.http_logs(gone, nothing))
@@ -138,8 +138,8 @@ def struct_value(depth):
     return als.pb((1, als.pb((1, "k"), (2, value))))
 
 
-def test_json_has_every_field(heard, client):
-    h = heard(ENVOY_FORMAT="json")
+def test_json_has_every_field(listener, client):
+    h = listener(ENVOY_FORMAT="json")
     metadata = als.pb((1, als.pb((1, "istio"), (2, als.pb(
         (1, als.pb((1, "n"), (2, als.pb((2, 1.5))))), (1, als.pb((1, "l"), (2, als.pb((6, als.pb((1, als.pb((4, 1))))))))))))))
     more = [(1, 0.25), (6, als.duration(1)), (16, als.pb((2, 1), (13, als.pb((1, 1))))), (17, metadata),
@@ -160,9 +160,9 @@ def test_json_has_every_field(heard, client):
 
 
 @pytest.mark.parametrize("depth", [100, 10000])
-def test_N10_nesting(heard, client, depth):
+def test_N10_nesting(listener, client, depth):
     """Fields that nest too deeply are cut; nothing recurses into them."""
-    h = heard(ENVOY_FORMAT="json")
+    h = listener(ENVOY_FORMAT="json")
     deep = als.pb((1, als.pb((1, "f"), (2, struct_value(depth)))))
     send_one(client, h, als.http_logs(als.http_entry("/deep", "web.shop", (17, deep)), als.http_entry("/next", "web.shop")))
     first, second = h.wait_records(2)
@@ -185,9 +185,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_N10_broken_messages(heard, client, how):
+def test_N10_broken_messages(listener, client, how):
     """The call ends with the right status. Another call on the same connection goes on, and so does the next one."""
-    h = heard()
+    h = listener()
     data, status = BROKEN[how]
     c = client(h)
     other = c.request()
@@ -205,15 +205,15 @@ def test_N10_broken_messages(heard, client, how):
     assert h.metric("connection_errors_total") >= 1 and h.metric("malformed_total", kind="framing") == 1
 
 
-def test_N10_bad_entry_among_good_ones(heard, client):
-    h = heard()
+def test_N10_bad_entry_among_good_ones(listener, client):
+    h = listener()
     send_one(client, h, als.http_logs(als.http_entry("/1"), b"\xff\xff", als.http_entry("/2")))
     assert [r["message"][-2:] for r in h.wait_records(2)] == ["/1", "/2"]
     assert h.metric("malformed_total", kind="unparsed") == 1
 
 
-def test_N10_compressed_with_an_encoding(heard, client):
-    h, c = heard(), None
+def test_N10_compressed_with_an_encoding(listener, client):
+    h, c = listener(), None
     c = client(h)
     stream = c.request(grpc_encoding="gzip")
     c.data(stream, als.grpc_message(b"x", flag=1))
@@ -226,8 +226,8 @@ def test_N10_compressed_with_an_encoding(heard, client):
     ({"path": "/"}, 200, 12), ({"path": als.V3 + "x"}, 200, 12), ({"path": als.V3[:-1]}, 200, 12),
     ({"content_type": "application/grpc+proto"}, 200, 0), ({"content_type": "application/grpc;x=y"}, 200, 0),
 ])
-def test_N10_requests_that_are_no_calls(heard, client, headers, status, grpc):
-    h = heard()
+def test_N10_invalid_requests(listener, client, headers, status, grpc):
+    h = listener()
     c = client(h)
     stream = c.request(end=True, **headers)
     assert c.http_status(stream) == status
@@ -235,8 +235,8 @@ def test_N10_requests_that_are_no_calls(heard, client, headers, status, grpc):
         assert c.status(stream) == grpc
 
 
-def test_N10_call_that_ends_inside_of_a_message(heard, client):
-    h = heard()
+def test_N10_call_that_ends_inside_of_a_message(listener, client):
+    h = listener()
     c = client(h)
     stream = c.request()
     c.data(stream, als.grpc_message(als.identifier())[:-1])
@@ -244,9 +244,9 @@ def test_N10_call_that_ends_inside_of_a_message(heard, client):
     assert h.metric("malformed_total", kind="framing") == 1
 
 
-def test_messages_in_pieces_of_every_size(heard, client):
+def test_messages_in_pieces_of_every_size(listener, client):
     """Frames need not fit messages."""
-    h = heard()
+    h = listener()
     c = client(h)
     stream = c.request()
     data = b"".join(als.grpc_message(als.http_logs(als.http_entry(f"/{i}"))) for i in range(200))
@@ -259,9 +259,9 @@ def test_messages_in_pieces_of_every_size(heard, client):
 
 
 @pytest.mark.slow
-def test_N10_a_stream_that_stays_open(heard, client):
+def test_N10_a_stream_that_stays_open(listener, client):
     """One call with as many messages as a proxy sends in days: memory does not grow with them."""
-    h = heard(drains=[("*", "null://")])
+    h = listener(drains=[("*", "null://")])
     c = client(h)
     stream = c.request()
     message = als.http_logs(*[als.http_entry(f"/{i}") for i in range(100)])
@@ -356,9 +356,9 @@ NASTY = {  # what is sent, and the GOAWAY or RST_STREAM that may follow (None: t
 
 
 @pytest.mark.parametrize("how", NASTY)
-def test_N09_nasty_frames(heard, client, how):
+def test_N09_nasty_frames(listener, client, how):
     """Refused with the right error code, and another connection is not affected."""
-    h = heard()
+    h = listener()
     good = client(h)
     stream = good.request()
     good.message(stream, als.http_logs(als.http_entry("/before")))
@@ -379,8 +379,8 @@ def test_N09_nasty_frames(heard, client, how):
         assert h.daemon.rss() < 64 << 20
 
 
-def test_N09_pings_and_settings_are_answered(heard, client):
-    h = heard()
+def test_N09_pings_and_settings_are_answered(listener, client):
+    h = listener()
     c = client(h)
     c.send(als.frame(als.PING, 0, 0, b"12345678") * 20)
     c.wait(lambda: c.pings == 20)
@@ -389,9 +389,9 @@ def test_N09_pings_and_settings_are_answered(heard, client):
 
 # --- windows ---------------------------------------------------------------------------------------------------------
 
-def test_N05_full_journals_close_the_window(heard, client):
+def test_N05_full_journals_close_the_window(listener, client):
     """When journals are full, the proxy waits and gets no error. When there is room again, all of it arrives, once."""
-    h = heard(JOURNAL_BYTES_MAX="4m", JOURNAL_HOST_BYTES_MAX="4m", MAX_LINE="64k")
+    h = listener(JOURNAL_BYTES_MAX="4m", JOURNAL_HOST_BYTES_MAX="4m", MAX_LINE="64k")
     h.web.refuse("reset")
     c = client(h)
     stream = c.request()
@@ -424,8 +424,8 @@ def test_N05_full_journals_close_the_window(heard, client):
     assert h.metric("dropped_records_total") == 0
 
 
-def test_a_stop_says_so(heard, client):
-    h = heard()
+def test_a_stop_sends_goaway(listener, client):
+    h = listener()
     c = client(h)
     stream = c.request()
     c.message(stream, als.http_logs(als.http_entry("/last")))
@@ -435,8 +435,8 @@ def test_a_stop_says_so(heard, client):
     assert c.answers[stream]["grpc-status"] == "14" and c.goaway == als.NO_ERROR
 
 
-def test_a_success_waits_for_the_disk(heard, client, tmp_path):
-    h = heard(SPOOL_PATH=tmp_path / "spool", SPOOL_SYNC="true")
+def test_success_waits_for_the_disk(listener, client, tmp_path):
+    h = listener(SPOOL_PATH=tmp_path / "spool", SPOOL_SYNC="true")
     h.web.refuse("reset")
     send_one(client, h, als.http_logs(als.http_entry("/spooled")))
     h.daemon.kill()
@@ -445,9 +445,9 @@ def test_a_success_waits_for_the_disk(heard, client, tmp_path):
     assert h.wait_records(1)[0]["message"].endswith("/spooled")
 
 
-def test_forbidden_and_unrouted_hostnames_are_counted(heard, client, http):
+def test_forbidden_and_unrouted_hostnames_are_counted(listener, client, http):
     web = http()
-    h = heard(drains=[("*.shop", web.url("batch=ndjson"))], INPUT_HOSTNAMES="envoy=*.shop *.elsewhere")
+    h = listener(drains=[("*.shop", web.url("batch=ndjson"))], INPUT_HOSTNAMES="envoy=*.shop *.elsewhere")
     h.web = web
     send_one(client, h, als.http_logs(*[als.http_entry("/", f"outbound|80||{host}.svc") for host in
                                         ("web.shop", "web.elsewhere", "web.payments")]))
@@ -456,8 +456,8 @@ def test_forbidden_and_unrouted_hostnames_are_counted(heard, client, http):
     assert h.metric("dropped_records_total", reason="unrouted") == 1
 
 
-def test_N12_many_hostnames(heard, client):
-    h = heard(drains=[("known.*", "null://")])
+def test_N12_many_hostnames(listener, client):
+    h = listener(drains=[("known.*", "null://")])
     c = client(h)
     stream = c.request()
     for i in range(20):
@@ -482,8 +482,8 @@ def tls_client(certs, cert=None, alpn=("h2",)):
     return context
 
 
-def test_N11_tls_with_client_certificates(heard, client, certs):
-    h = heard(**tls_variables(certs, ENVOY_TLS_CLIENT_CA_PEM_FILE=certs.pem("ca")))
+def test_N11_tls_with_client_certificates(listener, client, certs):
+    h = listener(**tls_variables(certs, ENVOY_TLS_CLIENT_CA_PEM_FILE=certs.pem("ca")))
     c = client(h, tls=tls_client(certs, "good2"))
     assert c.sock.selected_alpn_protocol() == "h2"
     stream = c.request()
@@ -499,9 +499,9 @@ def test_N11_tls_with_client_certificates(heard, client, certs):
     wait_for(lambda: h.metric("connection_errors_total") >= 4, 20 * SLOW, "the refused ones to be counted")
 
 
-def test_N01_a_stalled_handshake_costs_nothing(heard, certs, closing):
+def test_N01_a_stalled_handshake_costs_nothing(listener, certs, closing):
     """Data waits for the handshake to end, without using CPU."""
-    h = heard(**tls_variables(certs))
+    h = listener(**tls_variables(certs))
     stalled = [closing(socket.create_connection(("127.0.0.1", h.port), 10)) for _ in range(5)]
     stalled[0].sendall(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a ClientHello
     wait_for(lambda: h.metric("connections") == 5, 20 * SLOW, "the connections")
@@ -526,8 +526,8 @@ def test_port_in_use_refuses_to_start():
     assert done.returncode != 0 and re.search(r"ENVOY: .*in use", done.stderr), done.stderr
 
 
-def test_N01_too_many_of_one_address(heard, client, closing):
-    h = heard()
+def test_N01_too_many_of_one_address(listener, client, closing):
+    h = listener()
     limit = 256  # INPUT_CONNECTIONS_PER_PEER
     good = client(h)
     stream = good.request()

@@ -10,7 +10,7 @@ import pytest
 from lib import als
 from lib.daemon import SANITIZED, SLOW
 from lib.wait import stays, wait_for
-from test_envoy import client, heard, tls_client, tls_variables  # noqa: F401
+from test_envoy import client, listener, tls_client, tls_variables  # noqa: F401
 
 
 def full(h):
@@ -21,10 +21,10 @@ def full(h):
 FULL = {"JOURNAL_BYTES_MAX": "4m", "JOURNAL_HOST_BYTES_MAX": "4m", "MAX_LINE": "64k"}
 
 
-def test_N09_who_does_not_read_is_not_kept(heard, client):  # noqa: F811
+def test_N09_a_client_that_does_not_read_is_closed(listener, client):  # noqa: F811
     """The client does not acknowledge our settings, so each call above the limit is answered with RST_STREAM, which it never
     reads."""
-    h = heard(drains=[("*", "null://")])
+    h = listener(drains=[("*", "null://")])
     before = h.daemon.rss()
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -47,9 +47,9 @@ def test_N09_who_does_not_read_is_not_kept(heard, client):  # noqa: F811
     als.PREFACE + als.frame(als.SETTINGS, 0, 0) + als.frame(als.PING, 0, 0, b"12345678") * 600,
     als.PREFACE + als.frame(als.SETTINGS, 0, 0) + als.frame(als.DATA, 0, 7, b"x" * 100),
 ], ids=["preface", "flood", "protocol"])
-def test_N09_what_is_refused_is_counted(heard, client, data):  # noqa: F811
+def test_N09_refused_calls_are_counted(listener, client, data):  # noqa: F811
     """Each call is counted once. Data sent before the end arrives, also when the client had more to send."""
-    h = heard()
+    h = listener()
     c = client(h, preface=False)
     c.send(data + b"\0" * 100000)
     c.wait_closed(30 * SLOW)
@@ -58,9 +58,9 @@ def test_N09_what_is_refused_is_counted(heard, client, data):  # noqa: F811
     assert c.goaway not in (None, als.NO_ERROR)
 
 
-def test_N05_many_proxies_wait(heard, client):  # noqa: F811
+def test_N05_many_proxies_wait(listener, client):  # noqa: F811
     """Journals are full: all of 400 calls have to wait, and none is ended."""
-    h = full(heard(**FULL))
+    h = full(listener(**FULL))
     message = als.grpc_message(als.http_logs(*[als.http_entry("/" + "x" * 1000) for _ in range(12)]))
     conns = [client(h) for _ in range(8)]
     rest = {}
@@ -81,12 +81,12 @@ def test_N05_many_proxies_wait(heard, client):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_N05_one_dead_drain_does_not_stop_the_others(heard, client, http):  # noqa: F811
+def test_N05_one_dead_drain_does_not_stop_the_others(listener, client, http):  # noqa: F811
     """One gateway's call carries the entries of all hostnames. Entries for the hostname of a dead drain that do not fit are
     dropped and counted; the others arrive. Such a call does not end with success."""
     dead, web = http(), http()
     dead.refuse("reset")
-    h = heard(drains=[("dead.*", dead.url("batch=ndjson")), ("web.*", web.url("batch=ndjson"))],
+    h = listener(drains=[("dead.*", dead.url("batch=ndjson")), ("web.*", web.url("batch=ndjson"))],
               JOURNAL_BYTES_MAX="64m", JOURNAL_HOST_BYTES_MAX="4m", MAX_LINE="64k")
     h.web = web
     c = client(h)
@@ -103,8 +103,8 @@ def test_N05_one_dead_drain_does_not_stop_the_others(heard, client, http):  # no
 
 
 @pytest.mark.skipif(SANITIZED, reason="memory under a sanitizer says nothing")
-def test_calls_are_in_the_bound(heard, client):  # noqa: F811
-    h = heard(drains=[("*", "null://")], ENVOY_FORMAT="json")
+def test_calls_are_in_the_bound(listener, client):  # noqa: F811
+    h = listener(drains=[("*", "null://")], ENVOY_FORMAT="json")
     first = als.grpc_message(als.identifier(log_name="x" * 3900))
     before = h.daemon.rss()
     for _ in range(20):
@@ -143,10 +143,10 @@ class Records:
         return head + self.aead.encrypt(nonce, inner, head)
 
 
-def test_N09_a_key_update_cut_in_two_does_not_spin(heard, certs, closing, tmp_path):  # noqa: F811
+def test_N09_a_key_update_cut_in_two_does_not_spin(listener, certs, closing, tmp_path):  # noqa: F811
     """While half of a handshake message has arrived, TLS can write nothing and waits for input."""
     pytest.importorskip("cryptography")
-    h = heard(SPOOL_PATH=tmp_path / "spool", SPOOL_SYNC="true", **tls_variables(certs))
+    h = listener(SPOOL_PATH=tmp_path / "spool", SPOOL_SYNC="true", **tls_variables(certs))
     context = tls_client(certs)
     context.keylog_filename = str(tmp_path / "keys")
     context.minimum_version = ssl.TLSVersion.TLSv1_3

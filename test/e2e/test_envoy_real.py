@@ -9,7 +9,7 @@ import pytest
 from lib import envoy, http_peer
 from lib.daemon import SLOW
 from lib.wait import wait_for
-from test_envoy import TEXT, Heard, records
+from test_envoy import TEXT, Listener, records
 
 VECTOR = TEXT.format(origin="origin=https://www.example.com ", tls="tls=TLSv1_2 ", t="1000.00ms")
 
@@ -20,14 +20,14 @@ def needs(script):
 
 
 @pytest.fixture
-def heard(daemon, http, tmp_path):
-    return lambda **env: Heard(daemon, http(), tmp_path, **env)
+def listener(daemon, http, tmp_path):
+    return lambda **env: Listener(daemon, http(), tmp_path, **env)
 
 
 @needs("grpc-client")
 @pytest.mark.parametrize("version", ["v3", "v2"])
-def test_grpc_go_with_envoys_protos(heard, version):
-    h = heard()
+def test_grpc_go_with_envoys_protos(listener, version):
+    h = listener()
     assert envoy.grpc_client(h.port, "-version", version, "-messages", 50, "-entries", 40) == "ok"
     got = h.wait_records(2000)
     assert [r["message"] for r in got] == [f"{VECTOR} n={i}" for i in range(2000)]
@@ -35,8 +35,8 @@ def test_grpc_go_with_envoys_protos(heard, version):
 
 
 @needs("grpc-client")
-def test_grpc_go_is_told_what_is_wrong(heard):
-    h = heard()
+def test_grpc_go_gets_the_reason(listener):
+    h = listener()
     said = envoy.grpc_client(h.port, "-version", "v1")
     assert "Unimplemented" in said and "there is no such method" in said
     said = envoy.grpc_client(h.port, "-entries", 20000)  # a message of more than 4 MiB
@@ -44,8 +44,8 @@ def test_grpc_go_is_told_what_is_wrong(heard):
 
 
 @needs("grpc-client")
-def test_grpc_go_json(heard):
-    h = heard(ENVOY_FORMAT="json")
+def test_grpc_go_json(listener):
+    h = listener(ENVOY_FORMAT="json")
     assert envoy.grpc_client(h.port) == "ok"
     message = json.loads(h.wait_records(1)[0]["message"])
     assert message["node"] == {"id": "node", "cluster": "web.shop"} and message["log_name"] == "grpc-go"
@@ -56,10 +56,10 @@ def test_grpc_go_json(heard):
 
 
 @pytest.fixture
-def proxied(heard, closing, tmp_path):
+def proxied(listener, closing, tmp_path):
     """proxied(**env): (the daemon, an Envoy that logs to it, the server behind the Envoy)."""
     def start(**env):
-        h = heard(**env)
+        h = listener(**env)
         upstream = closing(http_peer.Http())
         return h, closing(envoy.Envoy(tmp_path / "envoy", upstream.port, h.port)), upstream
     return start

@@ -124,7 +124,7 @@ def test_L05_only_the_log_is_gone(node, oracle, daemon, sinks, layout, left):
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
-def test_L05_who_was_away_is_told_after_a_restart(node, oracle, daemon, sinks, how):
+def test_L05_a_loss_is_reported_after_a_restart(node, oracle, daemon, sinks, how):
     """How many bytes were lost is unknown, so none are counted. The state keeps the notice all the same."""
     d, _ = start(node, oracle, daemon, sinks, "cri")
     sinks.refuse()
@@ -174,7 +174,7 @@ def test_L05_a_container_restarts_twice(node, oracle, daemon, sinks, gone):
     declared(d, sinks, 1 if gone else 0)
 
 
-def test_L05_links_that_nobody_follows(node, oracle, daemon, sinks):
+def test_L05_links_that_are_not_followed(node, oracle, daemon, sinks):
     """An excluded namespace, our own pod, and links that were dangling before the start."""
     old = node.container("old-0")
     old.close()

@@ -60,7 +60,7 @@ def test_F01_rotation_in_a_burst_with_late_writes(node, oracle, daemon, sinks, l
     assert lost_bytes(d) == 0
 
 
-def test_F03_compressed_while_it_is_held(node, oracle, daemon, sinks):
+def test_F03_compressed_while_it_is_pinned(node, oracle, daemon, sinks):
     c = node.container(max_files=20)
     source = oracle.source("a")
     sinks.refuse()

@@ -176,7 +176,7 @@ PACK = {".xz": lzma.compress, ".bz2": bz2.compress, ".zst": lambda data: b"\x28\
 
 @pytest.mark.parametrize("end", PACK)
 @pytest.mark.parametrize("down", [True, False], ids=["down", "running"])
-def test_L07_what_cannot_be_read_is_named(node, oracle, daemon, http, end, down):
+def test_L07_unreadable_files_are_logged(node, oracle, daemon, http, end, down):
     peer = http()
     log = Logrotate(node)
     d = begin(oracle, daemon, node, peer, log)
@@ -202,7 +202,7 @@ def test_L07_what_cannot_be_read_is_named(node, oracle, daemon, http, end, down)
 
 
 @pytest.mark.parametrize("known_bytes", ["banner", "more"])
-def test_L07_siblings_that_begin_alike(node, oracle, daemon, http, known_bytes):
+def test_L07_files_that_begin_alike(node, oracle, daemon, http, known_bytes):
     """All files begin with the same 1,200 bytes. Where nothing else distinguishes them, both candidates are read: nothing is
     lost, and the log says that lines may arrive twice."""
     banner = b"this program starts, as it always does\n" * 30

@@ -55,7 +55,7 @@ def test_D10_retry_after_is_honoured(node, oracle, daemon, http, status, after, 
 
 
 @pytest.mark.parametrize("after", [str(TEN_YEARS), "9" * 40, lambda: http_date(TEN_YEARS)], ids=["seconds", "huge", "date"])
-def test_D10_ten_years_are_fifteen_minutes(node, oracle, daemon, http, after):
+def test_D10_retry_after_is_capped(node, oracle, daemon, http, after):
     web = http(default=Answer(503, {"Retry-After": after() if callable(after) else after}))
     d = daemon(node, routes=[("*", web.url(NDJSON))])
     node.container("web-0").write(oracle.source("a").take(1))
@@ -65,7 +65,7 @@ def test_D10_ten_years_are_fifteen_minutes(node, oracle, daemon, http, after):
 
 
 @pytest.mark.parametrize("after", ["soon", "-5", "1e3", "", "3 parsecs", "Fri, 99 Nov 2026 99:99:99 GMT"])
-def test_D10_garbage_is_as_if_it_were_not_there(node, oracle, daemon, http, after):
+def test_D10_an_invalid_retry_after_is_ignored(node, oracle, daemon, http, after):
     web = http(answers=[Answer(429, {"Retry-After": after})])
     daemon(node, routes=[("*", web.url(NDJSON))])
     node.container("web-0").write(oracle.source("a").take(20))
@@ -263,7 +263,7 @@ def test_L09_a_receiver_that_refuses_everything(node, oracle, daemon, http, sche
     assert oracle.check(web.messages()).refused == 0 and counter(d, "rejected") == 0
 
 
-def test_L09_a_restart_forgets_that_it_took_something_and_loses_nothing(node, oracle, daemon, http):
+def test_L09_a_restart_loses_nothing(node, oracle, daemon, http):
     """The receiver is replaced while the daemon is down, and the first line after the start is a bad one."""
     web = http()
     c, source = node.container("web-0"), oracle.source("a")
@@ -285,7 +285,7 @@ def test_L09_a_restart_forgets_that_it_took_something_and_loses_nothing(node, or
 
 
 @pytest.mark.parametrize("options", ["", "batch=ndjson"])
-def test_L09_the_first_line_ever_is_bad(node, oracle, daemon, http, options):
+def test_L09_the_very_first_line_is_bad(node, oracle, daemon, http, options):
     web = http(answers=poison(POISON))
     c, source = node.container("web-0"), oracle.source("a")
     d = daemon(node, routes=[("*", web.url(options))])
@@ -322,7 +322,7 @@ def test_L09_a_receiver_that_turns_bad(node, oracle, daemon, http):
 # --- D14: the configuration is wrong ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_D14_held_and_never_skipped(node, oracle, daemon, http, status):
+def test_D14_suspended_and_nothing_skipped(node, oracle, daemon, http, status):
     web = http(default=status)
     d = daemon(node, routes=True)
     d.set_routes([("*", web.url(NDJSON, userinfo=f"logs:{d.secret()}"))])

@@ -112,7 +112,7 @@ def test_D16_body_that_ends_with_the_connection(node, oracle, daemon, http):
     assert len(web.connections) >= 3
 
 
-def test_D16_unasked_words_are_not_an_answer(node, oracle, daemon, http):
+def test_D16_unrequested_answers_are_ignored(node, oracle, daemon, http):
     """Unrequested answers, long after the real one: they must not be taken for the answer to the next request."""
     web = http()
     d = daemon(node, routes=[("*", web.url(NDJSON + "&connections=1"))])
@@ -125,7 +125,7 @@ def test_D16_unasked_words_are_not_an_answer(node, oracle, daemon, http):
     oracle.wait_complete(web, 30).assert_exact()
     assert web.statuses().count(500) == 1
     (drain,) = d.drains()
-    assert drain["counters"]["retries"] == 1, "the 500 was heard, not the 200 before it"
+    assert drain["counters"]["retries"] == 1, "the 500 was listener, not the 200 before it"
 
 
 @pytest.mark.parametrize("how", ["reset", "fin"])

@@ -34,8 +34,8 @@ def received(web):
 
 
 @pytest.fixture
-def heard(daemon, http):
-    """heard(env=…): a daemon with the inputs, and the receiver of all its lines."""
+def listener(daemon, http):
+    """listener(env=…): a daemon with the inputs, and the receiver of all its lines."""
     def start(env=None, **options):
         web = http(**options)
         return daemon(routes=[("*", web.url("batch=ndjson&sd=true"))], env={**ON, **(env or {})}), web
@@ -45,8 +45,8 @@ def heard(daemon, http):
 # --- curl ------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("form", ["object", "array", "ndjson", "gzip", "chunked"])
-def test_events_from_curl(heard, oracle, form):
-    d, web = heard()
+def test_events_from_curl(listener, oracle, form):
+    d, web = listener()
     lines = [packet(m) for m in oracle.source("events").take(1 if form == "object" else 500)]
     body, options = ndjson(lines), []
     if form == "array":
@@ -67,8 +67,8 @@ def test_events_from_curl(heard, oracle, form):
 
 
 @pytest.mark.parametrize("framing", ["lf", "octet"])
-def test_syslog_from_curl(heard, oracle, framing):
-    d, web = heard()
+def test_syslog_from_curl(listener, oracle, framing):
+    d, web = listener()
     frames = [b"<14>1 2026-11-20T10:15:00Z db.shop db-1 7 ID - " + m for m in oracle.source("frames").take(300)]
     body = b"".join(f + b"\n" if framing == "lf" else b"%d %s" % (len(f), f) for f in frames)
     assert curl(d, "/syslog", body) == (200, "ok\n")
@@ -76,8 +76,8 @@ def test_syslog_from_curl(heard, oracle, framing):
     assert received(web)[0]["hostname"] == "db.shop"
 
 
-def test_requests_without_a_good_record_are_refused_with_the_reason(heard, oracle):
-    d, web = heard()
+def test_requests_without_a_good_record_are_refused_with_the_reason(listener, oracle):
+    d, web = listener()
     good = [packet(m) for m in oracle.source("good").take(20)]
     for body, why in [
         (b'{"hostname":"db.shop","time":"yesterday"}', "record 0: time: not a time of RFC 3339"),
@@ -102,8 +102,8 @@ def test_requests_without_a_good_record_are_refused_with_the_reason(heard, oracl
     assert d.metric("logtrain_input_records_total", input="http_events") == 20
 
 
-def test_N07_bodies_that_are_too_much(heard, oracle):
-    d, web = heard()
+def test_N07_bodies_too_large(listener, oracle):
+    d, web = listener()
     bomb = gzip.compress(b'{"hostname":"db.shop","message":"' + b"x" * (64 << 20))
     status, why = curl(d, "/events", bomb, "-H", "Content-Encoding: gzip")
     assert (status, why) == (413, "decompressed body is too large\n")
@@ -114,9 +114,9 @@ def test_N07_bodies_that_are_too_much(heard, oracle):
     oracle.wait_complete(web, 30).assert_exact()
 
 
-def test_T10_a_request_behind_a_bare_lf_is_not_delivered(heard, oracle):
+def test_T10_a_request_behind_a_bare_lf_is_not_delivered(listener, oracle):
     """A proxy that ends a head only at CR LF CR LF would forward both as one request."""
-    d, web = heard()
+    d, web = listener()
     hidden = ndjson([packet("hidden")])
     post = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(hidden), hidden)
     for head in (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\n", b"GET /healthz HTTP/1.1\nHost: x\n\n", b"\n"):
@@ -129,9 +129,9 @@ def test_T10_a_request_behind_a_bare_lf_is_not_delivered(heard, oracle):
     assert d.metric("logtrain_input_records_total", input="http_events") == 1
 
 
-def test_the_bearer_token(heard, oracle, tmp_path):
+def test_the_bearer_token(listener, oracle, tmp_path):
     (tmp_path / "token").write_text("s3cret-of-ours\n")
-    d, web = heard(env={"HTTP_TOKEN_FILE": tmp_path / "token"})
+    d, web = listener(env={"HTTP_TOKEN_FILE": tmp_path / "token"})
     body = ndjson([packet(m) for m in oracle.source("s").take(3)])
     for options in [(), ("-H", "Authorization: Bearer wrong"), ("-u", "a:s3cret-of-ours")]:
         assert curl(d, "/events", body, *options)[0] == 401
@@ -142,8 +142,8 @@ def test_the_bearer_token(heard, oracle, tmp_path):
     assert "s3cret-of-ours" not in d.log()
 
 
-def test_hostnames_that_an_input_may_not_use(heard):
-    d, web = heard(env={"INPUT_HOSTNAMES": "http*=*.shop"})
+def test_hostnames_that_an_input_may_not_use(listener):
+    d, web = listener(env={"INPUT_HOSTNAMES": "http*=*.shop"})
     assert curl(d, "/events", ndjson([packet("no", "db.bank")])) == (403, "hostname not allowed\n")
     assert curl(d, "/events", ndjson([packet("no", "db.bank"), packet("yes")]))[0] == 200
     wait_for(lambda: [r["message"] for r in received(web)] == ["yes"], 30, "the one that is allowed")
@@ -158,9 +158,9 @@ def test_a_token_file_that_is_missing_refuses_to_start(daemon, tmp_path):
 
 # --- backpressure, and bad clients -----------------------------------------------------------------------------------
 
-def test_N05_full_journals_answer_503_and_lose_nothing(heard, oracle):
+def test_N05_full_journals_answer_503_and_lose_nothing(listener, oracle):
     """While the drain is away, requests are accepted up to the hostname's share, and then refused as a whole."""
-    d, web = heard(env={"JOURNAL_HOST_BYTES_MAX": "4m", "MAX_LINE": "64k"})
+    d, web = listener(env={"JOURNAL_HOST_BYTES_MAX": "4m", "MAX_LINE": "64k"})
     web.refuse()
     source, refused, taken = oracle.source("s", 1000), 0, 0
     batch = [packet(m) for m in source.take(400)]
@@ -182,8 +182,8 @@ def test_N05_full_journals_answer_503_and_lose_nothing(heard, oracle):
     oracle.wait_complete(web, 90).assert_exact()
 
 
-def test_N08_a_client_that_dies_in_the_body_leaves_nothing(heard, oracle):
-    d, web = heard()
+def test_N08_a_client_that_dies_in_the_body_leaves_nothing(listener, oracle):
+    d, web = listener()
     body = ndjson([packet("half")] * 50)
     for cut in (0, 1, len(body) // 2, len(body) - 1):
         with socket.create_connection(("127.0.0.1", d.port)) as s:
@@ -193,8 +193,8 @@ def test_N08_a_client_that_dies_in_the_body_leaves_nothing(heard, oracle):
     assert [r for r in received(web) if r["message"] == "half"] == []
 
 
-def test_N06_a_request_in_anothers_body_is_not_seen(heard, oracle):
-    d, web = heard()
+def test_N06_a_request_in_anothers_body_is_not_seen(listener, oracle):
+    d, web = listener()
     inner = ndjson([packet("smuggled")])
     inner = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner
     for head in (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", b"Content-Length : 4\r\n", b"Transfer-Encoding: xchunked\r\n",
@@ -216,8 +216,8 @@ def test_N06_a_request_in_anothers_body_is_not_seen(heard, oracle):
     ("http", "/events", ""), ("http", "/events", "batch=ndjson&compression=gzip"), ("http", "/events", "batch=array"),
     ("syslog+http", "/syslog", ""), ("syslog+http", "/syslog", "framing=octet&compression=gzip"),
 ])
-def test_our_own_drains_into_our_own_input(daemon, heard, node, oracle, scheme, path, options):
-    d, web = heard()
+def test_our_own_drains_into_our_own_input(daemon, listener, node, oracle, scheme, path, options):
+    d, web = listener()
     daemon(node, drains=[("*", f"{scheme}://127.0.0.1:{d.port}{path}?{options}")])
     node.container("web-1", "shop").write(oracle.source("s", lambda i: 40 + i % 4000).take(400))
     oracle.wait_complete(web, 60).assert_exact()

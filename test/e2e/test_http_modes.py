@@ -94,7 +94,7 @@ def test_other_formats(node, oracle, daemon, http, url_format, kind, shape):
     assert re.match(shape, web.messages()[0])
 
 
-def test_bytes_that_are_no_text(node, daemon, http):
+def test_bytes_that_are_not_utf8(node, daemon, http):
     web = http()
     daemon(node, routes=[("*", web.url("batch=array"))])
     node.container("web-0").write([b'\xff\xfe"quoted" \\ \x00\x1b[31m', "snow \u2603 \u2028".encode()])
@@ -143,7 +143,7 @@ def test_auth_and_headers(node, daemon, http, scheme, auth, user, wanted):
 @pytest.mark.parametrize("cert, reason", [
     ("expired", "expired"), ("wronghost", "name|host"), ("unknown", "issuer|unable"), ("selfsigned", "self.signed"),
 ])
-def test_D08_certificates_that_are_no_good(node, oracle, daemon, https, certs, cert, reason):
+def test_D08_bad_certificates_of_https(node, oracle, daemon, https, certs, cert, reason):
     web = https(cert=cert)
     d = daemon(node, routes=[("*", web.url("batch=ndjson&ca=" + certs.option()))])
     node.container("web-0").write(oracle.source("a").take(5))

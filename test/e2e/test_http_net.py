@@ -232,7 +232,7 @@ def test_D23_dead_ipv6_beside_a_live_ipv4(node, oracle, daemon, http, dns):
         assert d.drains()[0]["counters"]["retries"] == 0
 
 
-def test_D23_silent_servers_hold_up_nobody(node, oracle, daemon, http, dns):
+def test_D23_silent_name_servers_delay_no_other_drain(node, oracle, daemon, http, dns):
     """Two hundred names without an answer, and one drain that works."""
     web = http()
     for i in range(200):

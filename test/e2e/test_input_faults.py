@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from lib.daemon import SLOW, limits
-from lib.heard import MIB, NUMBER, Heard, complete, line, numbers, tls_settings
+from lib.listener import MIB, NUMBER, Listener, complete, line, numbers, tls_settings
 from lib.node import Writer
 from lib.preload import Clock
 from lib.wait import stays, wait_for
@@ -41,7 +41,7 @@ def test_N01_slow_and_silent_senders_end_and_a_healthy_one_goes_on(daemon, syslo
     """A first byte, a handshake, or the rest of a message must come within a minute; between messages a sender may be silent for
     any time."""
     clock, peer, slow_s = Clock(tmp_path), syslog_tcp(), limits()["INPUT_SLOW_MS"] / 1000
-    d = Heard(daemon, [("*", peer.url())], tmp_path, **tls_settings(certs), **clock.env)
+    d = Listener(daemon, [("*", peer.url())], tmp_path, **tls_settings(certs), **clock.env)
     with contextlib.ExitStack() as stack:
         def some(n, what=b"", make=lambda: open_one(d, kind, certs)):
             made = [stack.enter_context(make()) for _ in range(n)]
@@ -97,7 +97,7 @@ def test_T11_connections_that_have_sent_nothing_make_room(daemon, syslog_tcp, tm
     from another address and from one of these. Connections that have sent data stay."""
     most, most_of_one = limits()["INPUT_CONNECTIONS_MAX"], limits()["INPUT_CONNECTIONS_PER_PEER"]
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path, **tls_settings(certs))
+    d = Listener(daemon, [("*", peer.url())], tmp_path, **tls_settings(certs))
     with contextlib.ExitStack() as stack:
         healthy = stack.enter_context(open_one(d, kind, certs))
         healthy.sendall(line(0))
@@ -124,7 +124,7 @@ def test_N01_connections_that_send_are_limited_for_each_address(daemon, syslog_t
     can be used."""
     most_of_one = limits()["INPUT_CONNECTIONS_PER_PEER"]
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path)
+    d = Listener(daemon, [("*", peer.url())], tmp_path)
     with contextlib.ExitStack() as stack:
         there = [stack.enter_context(d.connect()) for _ in range(most_of_one)]
         for i, s in enumerate(there):
@@ -146,7 +146,7 @@ def test_N01_connections_that_send_are_limited_for_each_address(daemon, syslog_t
 def test_N01_half_closed_and_reset(daemon, syslog_tcp, tmp_path):
     """A sender that closes only its side, with a last line that has no end, and one that resets: neither connection stays."""
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path)
+    d = Listener(daemon, [("*", peer.url())], tmp_path)
     with d.connect() as half, d.connect() as reset:
         half.sendall(line(0) + line(1)[:-1])
         half.shutdown(socket.SHUT_WR)
@@ -196,7 +196,7 @@ def malformed(start):
 def test_N03_malformed_messages_are_kept_whole_and_counted(daemon, syslog_tcp, tmp_path, way):
     """Byte for byte except for the priority, under the sender's address; and the valid message behind each one arrives."""
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url("framing=octet"))], tmp_path, SYSLOG_UDP="true")
+    d = Listener(daemon, [("*", peer.url("framing=octet"))], tmp_path, SYSLOG_UDP="true")
     rows = list(malformed(0))
     if way == "lf":  # a NUL ends a line (test_L12); between lines it belongs to none
         rows = [(sent.replace(b"\0", b""), sent[-10:], False) if b"\0" in sent else (sent, out, raw) for sent, out, raw in rows]
@@ -224,7 +224,7 @@ def test_N03_malformed_messages_are_kept_whole_and_counted(daemon, syslog_tcp, t
 def test_N03_single_bytes_and_endless_structured_data(daemon, syslog_tcp, tmp_path):
     """Each possible byte as a message of its own; structured data of 10 MiB, and of sizes close to the limit of a record."""
     peer, max_sd = syslog_tcp(), limits()["JOURNAL_SD_MAX"]
-    d = Heard(daemon, [("*", peer.url("framing=octet"))], tmp_path, MAX_LINE="64k")
+    d = Listener(daemon, [("*", peer.url("framing=octet"))], tmp_path, MAX_LINE="64k")
     alone = [bytes([i]) for i in range(256)]
     forged, stamp = b'[input@32473 peer="1.2.3.4"]', b'[input@32473 peer="127.0.0.1"]'
     sizes = [1000, max_sd - len(stamp), max_sd - len(stamp) + 1, max_sd, max_sd + 1, max_sd + 20000]
@@ -283,7 +283,7 @@ def test_N04_a_flood_of_datagrams_is_accounted_for_and_the_others_lose_nothing(n
     sender over TCP and a container's file get all their lines through, in order."""
     flooded, tcp, web = http(), syslog_tcp(), http()
     c, source = node.container("web-0"), oracle.source("a")
-    d = Heard(daemon, [("flood", flooded.url("batch=ndjson")), ("web", tcp.url()), ("web.default", web.url("batch=ndjson"))],
+    d = Listener(daemon, [("flood", flooded.url("batch=ndjson")), ("web", tcp.url()), ("web.default", web.url("batch=ndjson"))],
               tmp_path, node=node, SYSLOG_UDP="true")
     flood = closing(Flood(d))
     stop = threading.Event()
@@ -323,7 +323,7 @@ def test_N04_a_flood_of_datagrams_is_accounted_for_and_the_others_lose_nothing(n
 def test_N04_datagrams_of_64_KiB(daemon, syslog_tcp, tmp_path, closing):
     """The largest possible datagrams: delivered whole, up to MAX_LINE."""
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url("framing=octet"))], tmp_path, SYSLOG_UDP="true", MAX_LINE="64000")
+    d = Listener(daemon, [("*", peer.url("framing=octet"))], tmp_path, SYSLOG_UDP="true", MAX_LINE="64000")
     flood = closing(Flood(d, "web"))
     for size in (60000, 65000, 65507 - len(line(2)) + 1, 1):
         flood.send(1, size)
@@ -341,7 +341,7 @@ def test_N14_no_descriptor_for_a_connection(daemon, syslog_tcp, tmp_path):
     """More connections than descriptors: waiting ones cost no CPU, open ones go on, and when descriptors are free again all are
     accepted."""
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path, descriptors=64)
+    d = Listener(daemon, [("*", peer.url())], tmp_path, descriptors=64)
     with contextlib.ExitStack() as stack:
         healthy = stack.enter_context(d.connect())
         healthy.sendall(line(0))

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 from lib.daemon import SLOW, limits
-from lib.heard import NUMBER, Heard, complete, line, numbers
+from lib.listener import NUMBER, Listener, complete, line, numbers
 from lib.preload import Clock
 from lib.wait import wait_for
 
@@ -21,7 +21,7 @@ ON = {"KUBERNETES": "false", "HTTP_EVENTS": "true", "HTTP_SYSLOG": "true", "HTTP
 def test_L12_pythons_SysLogHandler(daemon, syslog_tcp, tmp_path, how):
     """Over TCP it ends a message with NUL and writes no header: each record is delivered as soon as it is sent."""
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path, SYSLOG_UDP="true")
+    d = Listener(daemon, [("*", peer.url())], tmp_path, SYSLOG_UDP="true")
     kind = socket.SOCK_STREAM if how == "tcp" else socket.SOCK_DGRAM
     handler = logging.handlers.SysLogHandler(("127.0.0.1", d.port(how)), "local3", kind)
     log = logging.Logger("sender")
@@ -41,7 +41,7 @@ def test_L12_pythons_SysLogHandler(daemon, syslog_tcp, tmp_path, how):
 @pytest.mark.parametrize("pieces", [1, 7, 100000])
 def test_L12_lines_that_end_in_LF_or_NUL(daemon, syslog_tcp, tmp_path, end, pieces):
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path)
+    d = Listener(daemon, [("*", peer.url())], tmp_path)
     data = b"".join(line(i)[:-1] + end for i in range(10))
     with d.connect() as s:
         for at in range(0, len(data), pieces):
@@ -54,7 +54,7 @@ def test_L12_lines_that_end_in_LF_or_NUL(daemon, syslog_tcp, tmp_path, end, piec
 def test_L12_a_message_that_does_not_end_is_delivered_cut(daemon, syslog_tcp, tmp_path, framing):
     """The sender stops in the middle, by FIN, by reset or by silence: the received part is delivered and counted."""
     clock, peer = Clock(tmp_path), syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path, **clock.env)
+    d = Listener(daemon, [("*", peer.url())], tmp_path, **clock.env)
     torn = 0
     for i, how in enumerate(["fin", "reset", "silence"]):
         with d.connect() as s:
@@ -140,7 +140,7 @@ def test_L13_all_or_nothing_when_the_sender_asks_for_it(http_in, path, bad, good
     assert len(peer.messages()) == 1
 
 
-def test_L13_a_count_that_is_none_costs_nothing_that_came_before_it(http_in):
+def test_L13_an_invalid_count_loses_nothing_before_it(http_in):
     d, peer = http_in
     body = counted(LOGPLEX % i for i in range(5)) + b"99999999 <14>x"
     assert post(d, "/syslog", body) == (200, "ok, without 1 bad of 6 records: record 5: invalid octet count\n")

@@ -8,7 +8,7 @@ import time
 import pytest
 from lib import als
 from lib.daemon import SLOW
-from lib.heard import NUMBER, line
+from lib.listener import NUMBER, line
 from lib.wait import wait_for
 
 ON = {"KUBERNETES": "false", "INPUT_ADDRESS": "127.0.0.1", "HTTP_ADDRESS": "127.0.0.1", "HTTP_EVENTS": "true", "SYSLOG_TCP": "true",
@@ -86,7 +86,7 @@ def fill(w, sources):
 @pytest.mark.parametrize("sources", [["127.0.0.1"] * 2, ["127.0.0.1"] * 8, ["127.0.0.2", "127.0.0.3"],
                                      [f"127.0.0.{i}" for i in range(2, 10)]],
                          ids=["2 of one", "8 of one", "2 senders", "8 senders"])
-def test_T05_dead_hostnames_leave_the_others_their_room(world, sources):
+def test_T05_dead_hostnames_leave_room_for_others(world, sources):
     w = world()
     fill(w, sources)
     assert w.held() > 8 << 20, "they hold much"

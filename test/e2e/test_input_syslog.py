@@ -1,5 +1,5 @@
 """The syslog inputs with real senders: logger, rsyslog, the daemon itself; and docs/faults.md#inputs as far as it applies. See
-lib/heard.py; slow, too many or malformed senders are in test_input_faults.py."""
+lib/listener.py; slow, too many or malformed senders are in test_input_faults.py."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 from lib.daemon import SLOW
-from lib.heard import MIB, Heard, complete, line
+from lib.listener import MIB, Listener, complete, line
 from lib.http_peer import Answer
 from lib.wait import stays, wait_for
 
@@ -22,7 +22,7 @@ def test_logger(daemon, syslog_tcp, tmp_path, how):
     if not shutil.which("logger"):
         pytest.skip("logger (bsdutils) is not installed")
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path, SYSLOG_UDP="true")
+    d = Listener(daemon, [("*", peer.url())], tmp_path, SYSLOG_UDP="true")
     port = d.port("udp" if "-d" in how else "tcp")
     for i in range(3):
         subprocess.run(["logger", "-n", "127.0.0.1", "-P", str(port), *how, "-t", "app", "-p", "local3.warning",
@@ -54,7 +54,7 @@ def test_rsyslog_forwards(daemon, syslog_tcp, tmp_path, certs, closing, kind):
         tls = (f'defaultNetstreamDriverCAFile="{certs.pem("ca")}" defaultNetstreamDriverCertFile="{certs.pem("good2")}" '
                f'defaultNetstreamDriverKeyFile="{certs.key("good2")}"')
         options = 'TCP_Framing="octet-counted" StreamDriver="ossl" StreamDriverMode="1" StreamDriverAuthMode="x509/certvalid"'
-    d = Heard(daemon, [("*", peer.url())], tmp_path, **env)
+    d = Listener(daemon, [("*", peer.url())], tmp_path, **env)
     conf = tmp_path / "rsyslog.conf"
     conf.write_text(_OMFWD.format(dir=tmp_path, port=d.port("tls" if kind == "tls" else "tcp"), tls=tls, options=options))
     with open(tmp_path / "rsyslog.log", "wb") as log:
@@ -74,9 +74,9 @@ def test_rsyslog_forwards(daemon, syslog_tcp, tmp_path, certs, closing, kind):
 def test_a_chain_of_three(daemon, syslog_tcp, tmp_path):
     """Time, priority, ids, structured data and a long tag leave the third daemon as they entered the first."""
     peer = syslog_tcp()
-    third = Heard(daemon, [("*", peer.url())], tmp_path, "p3")
-    second = Heard(daemon, [("*", f"syslog+tcp://127.0.0.1:{third.port()}/?framing=octet")], tmp_path, "p2")
-    first = Heard(daemon, [("*", f"syslog+tcp://127.0.0.1:{second.port()}/")], tmp_path, "p1")
+    third = Listener(daemon, [("*", peer.url())], tmp_path, "p3")
+    second = Listener(daemon, [("*", f"syslog+tcp://127.0.0.1:{third.port()}/?framing=octet")], tmp_path, "p2")
+    first = Listener(daemon, [("*", f"syslog+tcp://127.0.0.1:{second.port()}/")], tmp_path, "p1")
     tag = b"t" * 60
     with first.connect() as s:
         s.sendall(b'<165>1 2003-10-11T22:14:15.003Z web %s 12 ID47 [a@1 b="c \\" d"] hello n=0\n' % tag)
@@ -90,13 +90,13 @@ def test_a_chain_of_three(daemon, syslog_tcp, tmp_path):
 FORGED = b'[a@1 b="c"][logtrain@32473 namespace="payments" pod="pay-1"]'
 
 
-def test_T09_our_own_name_is_taken_from_a_stranger(daemon, syslog_tcp, http, tmp_path):
+def test_T09_senders_cannot_use_our_structured_data(daemon, syslog_tcp, http, tmp_path):
     """Structured data that a sender sets under logtrain@32473 reaches no receiver under that name, in no format, by no input."""
     def bulk(request):
         return Answer(body=json.dumps({"items": [{"create": {"status": 201}}] * (request.body.count(b"\n") // 2)}).encode(), counts=False)
 
     tcp, web, gelf, raw, es = syslog_tcp(), http(), http(), http(), http(bulk)
-    d = Heard(daemon, [("*", tcp.url("sd=true")), ("*", web.url("batch=ndjson&sd=true")), ("*", gelf.url("format=gelf&batch=ndjson")),
+    d = Listener(daemon, [("*", tcp.url("sd=true")), ("*", web.url("batch=ndjson&sd=true")), ("*", gelf.url("format=gelf&batch=ndjson")),
                        ("*", raw.url("format=raw&batch=ndjson")), ("*", es.url().replace("http", "es+http"))], tmp_path, SYSLOG_UDP="true", HTTP_EVENTS="true",
               HTTP_SYSLOG="true", HTTP_ADDRESS="127.0.0.1")
     message = b"<14>1 - web app - - " + FORGED + b" hello n=%d"
@@ -124,7 +124,7 @@ def test_T09_our_own_name_is_taken_from_a_stranger(daemon, syslog_tcp, http, tmp
 def test_N05_a_dead_drain_stops_senders_and_loses_nothing(daemon, syslog_tcp, tmp_path):
     peer = syslog_tcp()
     peer.refuse()
-    d = Heard(daemon, [("*", peer.url())], tmp_path, MAX_LINE="64k", JOURNAL_BYTES_MAX="4m", JOURNAL_HOST_BYTES_MAX="3m")
+    d = Listener(daemon, [("*", peer.url())], tmp_path, MAX_LINE="64k", JOURNAL_BYTES_MAX="4m", JOURNAL_HOST_BYTES_MAX="3m")
     total, sent = 8000, 0
     with d.connect() as s:
         s.settimeout(0.5)
@@ -148,7 +148,7 @@ def test_N13_what_is_spooled_survives_a_kill(daemon, syslog_tcp, tmp_path):
     peer = syslog_tcp()
     peer.refuse()
     env = {"SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
-    d = Heard(daemon, [("*", peer.url())], tmp_path, **env)
+    d = Listener(daemon, [("*", peer.url())], tmp_path, **env)
     with d.connect() as s:
         s.sendall(b"".join(line(i, host=f"h{i % 7}") for i in range(1000)))
         wait_for(lambda: d.metric("logtrain_input_records_total") == 1000, 20 * SLOW, "1,000 records taken")
@@ -157,14 +157,14 @@ def test_N13_what_is_spooled_survives_a_kill(daemon, syslog_tcp, tmp_path):
         with open(f, "ab") as torn:
             torn.write(b"\x40\0\0\0torn")
     peer.resume()
-    again = Heard(daemon, [("*", peer.url())], tmp_path, **env)
+    again = Listener(daemon, [("*", peer.url())], tmp_path, **env)
     complete(peer, 1000)
     assert again.daemon.metrics().get("logtrain_journal_torn_bytes_total") == 7 * 8
 
 
 def test_N02_a_bad_count_ends_its_connection_only(daemon, syslog_tcp, tmp_path):
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path, MAX_LINE="1k")
+    d = Listener(daemon, [("*", peer.url())], tmp_path, MAX_LINE="1k")
     with d.connect() as healthy:
         for i, bad in enumerate([b"99999999999999999999 <13>x", b"0 <13>x", b"00000010 <13>aaaaaa"]):
             with d.connect() as s:
@@ -189,7 +189,7 @@ def test_N11_client_certificates_and_a_new_one_of_ours(daemon, syslog_tcp, tmp_p
             new.replace(to)
 
     install("good")
-    d = Heard(daemon, [("*", peer.url())], tmp_path, SYSLOG_TLS="true", SYSLOG_TLS_CERT_PEM_FILE=pem,
+    d = Listener(daemon, [("*", peer.url())], tmp_path, SYSLOG_TLS="true", SYSLOG_TLS_CERT_PEM_FILE=pem,
               SYSLOG_TLS_KEY_PEM_FILE=key, SYSLOG_TLS_CLIENT_CA_PEM_FILE=certs.pem("ca"))
 
     def connect(name):
@@ -227,7 +227,7 @@ def test_N11_client_certificates_and_a_new_one_of_ours(daemon, syslog_tcp, tmp_p
 
 def test_N12_hostnames_that_nobody_wants_cost_nothing(daemon, syslog_tcp, tmp_path):
     peer = syslog_tcp()
-    d = Heard(daemon, [("web", peer.url())], tmp_path)
+    d = Listener(daemon, [("web", peer.url())], tmp_path)
     with d.connect() as s:
         s.sendall(b"".join(line(0, host=f"h{i}") for i in range(20000)) + line(0))
         complete(peer, 1)
@@ -238,7 +238,7 @@ def test_N12_hostnames_that_nobody_wants_cost_nothing(daemon, syslog_tcp, tmp_pa
 
 def test_datagrams_that_the_kernel_dropped_are_counted(daemon, tmp_path):
     """More than any buffer holds while the daemon does not read: each datagram is received or counted as lost."""
-    d = Heard(daemon, [("*", "null://")], tmp_path, SYSLOG_UDP="true", JOURNAL_BYTES_MAX="1g", JOURNAL_HOST_BYTES_MAX="1g")
+    d = Listener(daemon, [("*", "null://")], tmp_path, SYSLOG_UDP="true", JOURNAL_BYTES_MAX="1g", JOURNAL_HOST_BYTES_MAX="1g")
 
     def metric(name, **labels):
         return d.daemon.metrics().get(name, input="syslog_udp", **labels) or 0

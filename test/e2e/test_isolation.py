@@ -204,7 +204,7 @@ def test_L22_drains_of_one_name_share_a_look_up(node, oracle, daemon, http, dns)
     wait_for(lambda: web.count() == 2000, 120 * SLOW, lambda: f"{web.count()} lines")
 
 
-def test_L22_its_own_fault(node, oracle, daemon, certs, syslog_tls):
+def test_L22_a_drain_with_a_fault_of_its_own(node, oracle, daemon, certs, syslog_tls):
     """30 drains that trust another CA: the drain with the right one, on the same port, gets its turn."""
     good = syslog_tls()
     urls = [good.url(f"timeout={31 + i}s") for i in range(30)]
@@ -221,7 +221,7 @@ def test_L22_its_own_fault(node, oracle, daemon, certs, syslog_tls):
     wait_for(lambda: good.count() >= 10, 60 * SLOW, "the lines of the one that is right")
 
 
-def test_L22_a_bad_port_does_not_hold_a_good_one(node, oracle, daemon, closing, http):
+def test_L22_a_bad_port_does_not_delay_a_good_one(node, oracle, daemon, closing, http):
     """The first attempt at the good port does not wait, however many ports of the host are known to be dead."""
     farm = closing(DeadFarm(refused=300))
     d = daemon(node, routes=True)
@@ -313,7 +313,7 @@ def test_T03_a_neighbour_keeps_its_connections(node, oracle, daemon, closing, ht
 
 
 @pytest.mark.parametrize("options", ["compression=gzip&batch=ndjson", "batch=array&timeout=2s", "timeout=2s"])
-def test_T03_what_was_let_go_is_sent_again_whole(node, oracle, daemon, http, options):
+def test_T03_a_released_body_is_sent_again_whole(node, oracle, daemon, http, options):
     """A receiver accepts a request and does not answer: its body is released, and complete when it is sent again."""
     web = http(answers=[200] * 8 + [Answer(never=True)])
     d = daemon(node, routes=[("*", web.url(options))])
@@ -342,7 +342,7 @@ def wait_settled(d, most):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("speaks, options", HANGS)
-def test_T03_who_reads_nothing_holds_nothing(node, oracle, daemon, closing, http, speaks, options):
+def test_T03_receivers_that_do_not_read_hold_no_memory(node, oracle, daemon, closing, http, speaks, options):
     """Forty receivers of each protocol that were healthy and stop reading: the memory of their drains goes to others."""
     farm = closing(HungFarm(40, answers=8, then="deaf", rcvbuf=4096, speaks=speaks))
     web = http(default=Answer(delay=0.03))

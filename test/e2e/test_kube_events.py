@@ -63,7 +63,7 @@ def test_a_failing_drain_looks_the_same_whatever_is_wrong_and_recovers(node, ora
     assert event["type"] == "Normal" and on_the_deployment(event, deployment)
 
 
-def test_lost_bytes_are_told(node, oracle, api, kube, http):
+def test_lost_bytes_are_reported(node, oracle, api, kube, http):
     peer = http()
     c = node.container(POD, "shop")
     deployment = api.workload(c, "web", drains=f"http://127.0.0.1:{peer.port}/")
@@ -79,7 +79,7 @@ def test_lost_bytes_are_told(node, oracle, api, kube, http):
     assert on_the_deployment(event, deployment) and " bytes of the log were lost" in event["message"]
 
 
-def test_a_namespaces_default_is_told_on_the_pod(node, api, kube):
+def test_a_namespaces_default_is_reported_on_the_pod(node, api, kube):
     c = node.container(POD, "shop")
     api.namespace("shop", drains="gopher://x")
     api.workload(c, "web")
@@ -90,7 +90,7 @@ def test_a_namespaces_default_is_told_on_the_pod(node, api, kube):
     assert event["message"].startswith("drains of the namespace: ")
 
 
-def test_a_drain_of_two_namespaces_is_told_in_both(node, api, kube, syslog_tcp):
+def test_a_drain_of_two_namespaces_is_reported_in_both(node, api, kube, syslog_tcp):
     peer = syslog_tcp()
     peer.refuse()
     for namespace in ("shop", "bank"):
@@ -108,7 +108,7 @@ def bad_drains(node, api, n):
         api.workload(c, f"w{i}", drains="gopher://x")
 
 
-def test_without_the_permission_it_is_said_once_and_asked_once(node, oracle, api, kube, syslog_tcp):
+def test_without_the_permission_it_is_logged_once_and_tried_once(node, oracle, api, kube, syslog_tcp):
     api.forbidden.add("events")
     bad_drains(node, api, 5)
     d = kube()
@@ -140,7 +140,7 @@ def test_switched_off(node, api, kube):
     stays(lambda: not api.count("events"), 1, "no Event")
 
 
-def test_L14_a_log_that_cannot_be_read_is_told_once(node, oracle, api, kube, http, tmp_path):
+def test_L14_an_unreadable_log_is_reported_once(node, oracle, api, kube, http, tmp_path):
     """Both containers of one pod: one Event for their workload, and their lines arrive when they can be read."""
     files = Files(tmp_path)
     peer = http()

@@ -71,7 +71,7 @@ def test_static_pods_are_known_by_their_mirror(node, oracle, api, kube, syslog_t
 
 @pytest.mark.parametrize("what", ["no owner", "an owner of ours", "another node", "a kind of that name", "an API's UID",
                                   "an API's UID in capitals"])
-def test_T08_a_mirror_that_is_none_gets_no_deleted_pods_log(node, oracle, api, kube, syslog_tcp, what):
+def test_T08_a_false_mirror_pod_gets_no_old_log(node, oracle, api, kube, syslog_tcp, what):
     """A pod was deleted while the daemon was down, and its log still exists. A new pod with its name claims to be its mirror pod:
     it gets only its own lines."""
     thief, operator = syslog_tcp(), syslog_tcp()
@@ -243,7 +243,7 @@ def test_K13_loops_and_unknown_owners(node, oracle, api, kube, syslog_tcp):
     oracle.wait_complete(peer, WAIT).assert_exact()
 
 
-def test_a_container_that_lived_a_moment_is_delivered(node, oracle, api, kube, syslog_tcp):
+def test_a_short_lived_container_is_delivered(node, oracle, api, kube, syslog_tcp):
     """The API learns of the pod only when its container has ended."""
     peer = syslog_tcp()
     d = kube()
@@ -255,7 +255,7 @@ def test_a_container_that_lived_a_moment_is_delivered(node, oracle, api, kube, s
     assert names(peer) == {("quick.shop", "quick-7d9c8b6f5d-bcdfg")}
 
 
-def test_an_order_of_events_that_is_the_wrong_way_round(node, oracle, api, kube, syslog_tcp):
+def test_events_in_reverse_order(node, oracle, api, kube, syslog_tcp):
     """The pod first, then its ReplicaSet, then its Deployment: nothing is sent under an incomplete name."""
     peer, operator = syslog_tcp(), syslog_tcp()
     d = kube(routes=[("*", operator.url())])
@@ -274,7 +274,7 @@ def test_an_order_of_events_that_is_the_wrong_way_round(node, oracle, api, kube,
         assert names(one) == {("web.shop", "web-7d9c8b6f5d-bcdfg")}
 
 
-def test_after_identity_wait_the_path_has_to_do(node, oracle, api, kube, syslog_tcp):
+def test_after_identity_wait_names_come_from_the_path(node, oracle, api, kube, syslog_tcp):
     """Operators' routes get the lines under the name from the path. When the API answers, the name and the owner's drain are
     right, and the owner's drain gets every line."""
     peer, operator = syslog_tcp(), syslog_tcp()

@@ -288,7 +288,7 @@ def test_K06_retry_after_is_honoured(api, kube, web):
     assert times[1] - times[0] > 3.9
 
 
-def test_K06_a_watch_of_which_nothing_is_heard(api, kube, web, syslog_tcp):
+def test_K06_a_silent_watch(api, kube, web, syslog_tcp):
     """Headers, then silence for longer than the watch should last: it is given up and resumed. KUBERNETES_WATCH makes that quick
     here."""
     other = syslog_tcp()
@@ -296,7 +296,7 @@ def test_K06_a_watch_of_which_nothing_is_heard(api, kube, web, syslog_tcp):
     d = kube(env={"KUBERNETES_WATCH": "1s"})
     watching(d)
     api.deployment("web", "shop", drains=other.url())
-    stays(lambda: other.count() == 0, 0.3, "not heard of")
+    stays(lambda: other.count() == 0, 0.3, "no request")
     wait_for(lambda: (web.container.write([b"x"]), other.count())[1] > 0, WAIT, "the new drain")
 
 
@@ -336,7 +336,7 @@ BIG = {"huge": {"metadata": {"name": "huge", "namespace": "shop", "uid": "u-huge
        "nameless": {"metadata": {"namespace": "shop"}}}
 
 
-def test_K08_what_makes_no_sense_is_skipped_by_name(api, kube, web, syslog_tcp):
+def test_K08_invalid_objects_are_skipped_and_logged(api, kube, web, syslog_tcp):
     """Each in an open watch, which goes on; memory does not grow."""
     other = syslog_tcp()
     d = kube()

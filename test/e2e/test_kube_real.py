@@ -240,7 +240,7 @@ def test_without_the_role_it_says_what_is_missing(kube_api, workloads, start, or
     oracle.wait_complete(peer, WAIT, ["web"]).assert_exact()
 
 
-def test_the_owner_is_told_of_a_refused_drain(kube_api, workloads, start, oracle):
+def test_a_refused_drain_is_reported_to_the_owner(kube_api, workloads, start, oracle):
     """The server accepts the Event with the shipped permission, and stores it for the Deployment."""
     w = workloads()
     container = w.deployment("web")[1]

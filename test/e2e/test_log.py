@@ -50,7 +50,7 @@ def test_T13_an_annotation_that_flaps(node, oracle, api, kube, syslog_tcp):
     assert said and not d.log_lines(f"{SUPPRESSED}.*bank")
 
 
-def test_T13_a_route_of_the_operators_is_always_said(node, daemon):
+def test_T13_a_route_of_the_operators_is_always_logged(node, daemon):
     d = daemon(node, routes=[("*", f"gopher://x/{i}") for i in range(300)])
     wait_for(lambda: len(d.log_lines("route refused")) == 300, WAIT, "all lines")
     assert d.metric(METRIC, by="namespaces") == d.metric(METRIC, by="outsiders") == 0
@@ -63,7 +63,7 @@ def bad_request(d, source):
             pass
 
 
-def test_T13_a_sender_of_rubbish_silences_no_other(daemon, http):
+def test_T13_a_malformed_sender_suppresses_no_other(daemon, http):
     d = daemon(routes=[("*", http().url())], env={"KUBERNETES": "false", "HTTP_EVENTS": "true", "HTTP_ADDRESS": "127.0.0.1"})
     for _ in range(200):
         bad_request(d, "127.0.0.2")
@@ -77,7 +77,7 @@ def test_T13_a_sender_of_rubbish_silences_no_other(daemon, http):
 
 
 @pytest.mark.slow
-def test_T13_a_stream_whose_records_are_refused_silences_no_other(node, oracle, daemon, http):
+def test_T13_refused_records_suppress_no_other_line(node, oracle, daemon, http):
     """One operator's drain for all. Records of one namespace are refused, one by one; the line about the other namespace is still
     logged."""
     web = http(answers=poison(b"poison", 400))

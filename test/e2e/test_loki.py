@@ -45,7 +45,7 @@ def test_labels_path_tls_and_gzip(node, oracle, daemon, loki, certs):
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_comes_again(node, oracle, daemon, loki, status):
+def test_sent_again(node, oracle, daemon, loki, status):
     answers = [status, status]
     peer = loki(lambda request: answers.pop() if answers else None)
     d = daemon(node, drains=[("*", peer.url())])
@@ -55,7 +55,7 @@ def test_comes_again(node, oracle, daemon, loki, status):
 
 
 @pytest.mark.parametrize("status", [260, 401, 404])
-def test_held(node, oracle, daemon, loki, status):
+def test_suspended(node, oracle, daemon, loki, status):
     peer = loki(lambda request: status)
     d = daemon(node, drains=[("*", peer.url())])
     node.container().write(oracle.source("a").take(50))
@@ -63,7 +63,7 @@ def test_held(node, oracle, daemon, loki, status):
     assert str(status) in state(d)["last_error"]
 
 
-def test_a_line_too_long_for_it_is_passed_over(node, oracle, daemon, loki):
+def test_a_line_too_long_for_it_is_skipped(node, oracle, daemon, loki):
     peer = loki()
     d = daemon(node, drains=[("*", peer.url("linger=10ms"))], env={"MAX_LINE": "1m"})
     c, source = node.container(), oracle.source("a")

@@ -27,7 +27,7 @@ def write(oracle, containers, n=20):
         container.write(oracle.source(name).take(n))
 
 
-def test_T07_a_pattern_takes_no_annotations_word(oracle, kube, tenants, syslog_tcp):
+def test_T07_a_pattern_ignores_annotations(oracle, kube, tenants, syslog_tcp):
     """No annotation takes a workload out of *.payments or brings one in; the receiver sees the annotation's hostname."""
     pattern, exact = syslog_tcp(), syslog_tcp()
     evil, card = tenants()

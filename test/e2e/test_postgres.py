@@ -136,7 +136,7 @@ def test_P04_rows_that_are_no_text_in_any_encoding(postgres_server, pg):
     assert d.metric("logtrain_postgres_refused_rows") == 2
 
 
-def test_places_of_the_database(node, db, pg, tmp_path, closing):
+def test_addresses_of_the_database(node, db, pg, tmp_path, closing):
     """Unix socket, a service file, names, several hosts of which one is dead and one silent."""
     db.sql(schema(), "owner")
     db.put("a", "null://")
@@ -192,7 +192,7 @@ def test_credentials_show_nowhere(node, db, pg, http):
     d.check_canaries()
 
 
-def test_P02_behind_a_pooler_rows_are_read_now_and_then(db, pg, closing):
+def test_P02_behind_a_pooler_rows_are_read_at_intervals(db, pg, closing):
     """pgbouncer in transaction mode forgets the LISTEN: no notification arrives, and changes are found all the same."""
     if Bouncer.missing():
         pytest.skip(Bouncer.missing())

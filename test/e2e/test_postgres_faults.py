@@ -44,7 +44,7 @@ def test_P01_restart(node, oracle, table, pg, syslog_tcp):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
-def test_P01_the_reason_is_told(table, pg, how):
+def test_P01_the_reason_is_logged(table, pg, how):
     d = pg(table.url())
     table.server.stop(how)
     table.server.start()
@@ -257,7 +257,7 @@ def test_P03_ids_need_not_be_uuids(db, pg):
 
 @pytest.mark.parametrize("payload", ["", "{", "[]", "{}", "null", '{"drain":"x"}', '{"drain":1}', '{"old":{}}', '{"a":' * 900,
                                      '{"drain":"00000000-0000-0000-0000-000000000000"} and more'])
-def test_P05_payloads_that_say_nothing_cause_a_read(table, pg, payload):
+def test_P05_invalid_payloads_cause_a_read(table, pg, payload):
     table.sql("ALTER TABLE drains DISABLE TRIGGER ALL")
     d = pg(table.url())
     table.put("web.shop", "null://")
@@ -505,7 +505,7 @@ UUID = b"8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0"
     (lambda s: None, "connect to '127.0.0.1': timeout"),
     (lambda s: s.shutdown(socket.SHUT_RDWR), "closed the connection unexpectedly"),
 ])
-def test_P07_a_server_that_is_none(pg, closing, script, says):
+def test_P07_a_broken_server(pg, closing, script, says):
     """Garbage, huge messages and silence: an error, bounded memory, and the daemon goes on."""
     server = closing(FakeServer(script))
     d = pg(server.url(), wait=False)

@@ -59,7 +59,7 @@ def test_publish_to_the_hostname_and_what_a_page_reads(node, oracle, daemon, red
         assert isinstance(fields["timestamp"], (int, float)) and "\n" not in record.decode().rstrip("\n")
 
 
-def test_nobody_listens(node, oracle, daemon, redis):
+def test_no_subscribers(node, oracle, daemon, redis):
     server = redis()
     d = daemon(node, routes=[("*", server.url(path="/void"))])
     node.container("web-0").write(oracle.source("a").take(300))
@@ -181,7 +181,7 @@ def held(d, word):
 
 
 @pytest.mark.parametrize("userinfo, word", [("logs:{}", "WRONGPASS"), ("nobody:{}", "WRONGPASS"), ("", "NOAUTH")])
-def test_D20_wrong_password_is_held(node, oracle, daemon, redis, userinfo, word):
+def test_D20_wrong_password_suspends(node, oracle, daemon, redis, userinfo, word):
     server = redis(requirepass="right")
     server.password = "right"
     server.call("ACL", "SETUSER", "logs", "on", ">another", "~*", "&*", "+@all")
@@ -199,7 +199,7 @@ def test_D20_wrong_password_is_held(node, oracle, daemon, redis, userinfo, word)
     oracle.wait_complete(server.list("k"), 30 * SLOW).assert_exact()
 
 
-def test_D20_not_permitted_is_held(node, oracle, daemon, redis):
+def test_D20_not_permitted_suspends(node, oracle, daemon, redis):
     server = redis()
     server.call("ACL", "SETUSER", "logs", "on", ">pw", "~other", "+@all")
     d = daemon(node, routes=[("*", server.url("mode=list&key=k", userinfo="logs:pw"))])
@@ -209,7 +209,7 @@ def test_D20_not_permitted_is_held(node, oracle, daemon, redis):
     oracle.wait_complete(server.list("k"), 30 * SLOW).assert_exact()
 
 
-def test_D20_a_password_nobody_asked_for_is_held(node, oracle, daemon, redis):
+def test_D20_a_needless_password_suspends(node, oracle, daemon, redis):
     """The default user has no password: AUTH is answered with an error other than WRONGPASS."""
     server = redis()
     d = daemon(node, routes=[("*", server.url(userinfo=":pw"))])
@@ -218,7 +218,7 @@ def test_D20_a_password_nobody_asked_for_is_held(node, oracle, daemon, redis):
     assert counter(d, "records_out") == 0
 
 
-def test_D20_no_such_database_is_held(node, oracle, daemon, redis):
+def test_D20_no_such_database_suspends(node, oracle, daemon, redis):
     server = redis()
     d = daemon(node, routes=[("*", server.url("db=99"))])
     node.container("web-0").write(oracle.source("a").take(10))
@@ -226,7 +226,7 @@ def test_D20_no_such_database_is_held(node, oracle, daemon, redis):
 
 
 @pytest.mark.parametrize("mode", ["list", "stream"])
-def test_D20_wrong_type_is_held(node, oracle, daemon, redis, mode):
+def test_D20_wrong_type_suspends(node, oracle, daemon, redis, mode):
     server = redis()
     server.call("SET", "k", "a string")
     d = daemon(node, routes=[("*", server.url(f"mode={mode}&key=k"))])

@@ -72,7 +72,7 @@ def test_D20_passes(node, oracle, daemon, fake_redis, text):
     "MOVED 866 {}", "ASK 866 {}", "ERR unknown command 'PUBLISH', with args beginning with: 'lines' '{}'",
     "DENIED Redis is running in protected mode",
 ], ids=lambda t: t.split(" ")[0])
-def test_D20_D21_held(node, oracle, daemon, fake_redis, text):
+def test_D20_D21_suspended(node, oracle, daemon, fake_redis, text):
     """Suspended, nothing skipped. A cluster's redirection is not followed; text quoted by the server is not shown."""
     elsewhere = fake_redis()
     text = text.format(f"127.0.0.1:{elsewhere.port}")
@@ -215,7 +215,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("what", NONSENSE)
-def test_D21_nonsense(node, oracle, daemon, fake_redis, what):
+def test_D21_garbage(node, oracle, daemon, fake_redis, what):
     """The connection is closed, and everything without a reply is sent again."""
     peer = fake_redis(once(NONSENSE[what]))
     d = daemon(node, routes=[("*", peer.url())])

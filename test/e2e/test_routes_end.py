@@ -228,7 +228,7 @@ def test_L17_a_lost_watch_ends_nothing(node, oracle, api, kube, web):
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["", "restart"])
-def test_L04_a_corrected_password_gets_what_was_held(node, oracle, api, kube, http, restart):
+def test_L04_a_corrected_password_gets_the_backlog(node, oracle, api, kube, http, restart):
     peer = http()
     c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
     api.workload(c, "web", drains=peer.url("batch=ndjson", userinfo="u:wrong"))

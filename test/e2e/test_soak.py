@@ -7,7 +7,7 @@ from lib.sweep import Sweep
 pytestmark = pytest.mark.slow
 
 
-def test_X02_soup_of_faults(tmp_path):
+def test_X02_faults_of_all_kinds(tmp_path):
     Soak(seed=1, seconds=20, tmp=tmp_path).run()
 
 

@@ -226,7 +226,7 @@ def test_S05_state_that_could_not_be_read_is_read_again(node, oracle, daemon, ht
     assert d.metric("logtrain_state_resets_total") == 0
 
 
-def test_state_is_shown_to_a_person(node, oracle, daemon, http):
+def test_state_ls_and_verify(node, oracle, daemon, http):
     web = http()
     c = node.container("web-0")
     d = daemon(node, drains=[("*", web_url(web))])

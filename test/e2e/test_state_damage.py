@@ -127,7 +127,7 @@ def test_L02_gone_while_running(node, oracle, daemon, http, tmp_path, change):
     r.after_a_kill()
 
 
-def test_L02_not_durable_until_it_can_be_made(node, oracle, daemon, http, tmp_path):
+def test_L02_not_durable_until_it_can_be_created(node, oracle, daemon, http, tmp_path):
     """A file with its name prevents that; delivery goes on."""
     state = tmp_path / "state"
     r = Run(node, oracle, daemon, http, state=state)

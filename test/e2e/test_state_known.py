@@ -273,7 +273,7 @@ def test_L01_pods_are_born_under_kills(node, oracle, daemon, http, seed):
     oracle.wait_complete(web, WAIT).assert_exact(dup_max=100 * 20 * 8)
 
 
-def test_L01_a_state_of_version_1_is_taken_over(node, oracle, daemon, http):
+def test_L01_a_state_of_version_1_is_used(node, oracle, daemon, http):
     """Its records are used; a stream without one is read whole."""
     web = http()
     a, source = node.container("a-0"), oracle.source("a")

@@ -65,7 +65,7 @@ def test_S11_healthy_drain_gets_everything(node, oracle, daemon, receiver, kind)
 
 @pytest.mark.parametrize("kind", ["tcp", "ndjson"])
 @pytest.mark.parametrize("attempt", range(4))
-def test_S11_last_words(node, oracle, daemon, receiver, kind, attempt):
+def test_S11_a_line_just_before_the_signal(node, oracle, daemon, receiver, kind, attempt):
     """A line that was written before the signal is sent, although its event has not been received yet."""
     peer, url = receiver(kind)
     d = daemon(node, routes=[("*", url)], env=LONG)
@@ -98,7 +98,7 @@ def test_S11_answers_are_waited_for(node, oracle, daemon, http):
     assert all(c.ended == "eof" for c in web.connections)
 
 
-def test_S11_dead_drains_do_not_hold_it_up(node, oracle, daemon, http, syslog_tcp, receiver):
+def test_S11_dead_drains_do_not_delay_it(node, oracle, daemon, http, syslog_tcp, receiver):
     """Refused, silent, full, failing: the daemon ends within its grace, and the healthy drains have everything."""
     refused, silent, full, failing = http(), syslog_tcp(), syslog_tcp(mode=NEVER_READ, rcvbuf=4096), http(default=503)
     stuck = http(answers=lambda _: Answer(never=True))
@@ -204,7 +204,7 @@ def test_a_bad_routes_file_shows(node, daemon, receiver):
     assert d.get("/readyz") == (200, "ready\n")
 
 
-def test_withdrawn_route_gets_nothing(node, oracle, daemon, receiver):
+def test_removed_route_gets_nothing(node, oracle, daemon, receiver):
     gone, url = receiver("ndjson")
     stays_, stays_url = receiver("tcp")
     d = daemon(node, routes=[("*", url), ("*", stays_url)])

@@ -77,7 +77,7 @@ def test_D02_never_reads(node, oracle, daemon, syslog_stream):
 
 @pytest.mark.slow
 @BOTH
-def test_D02_what_the_peer_never_took_is_not_given_up(node, oracle, daemon, syslog_stream):
+def test_D02_data_the_peer_never_took_is_not_skipped(node, oracle, daemon, syslog_stream):
     """After three rewinds to one position the data there is skipped (docs/design.md#acknowledgement), but only as far as the
     peer's kernel had the bytes: data in our own send buffer is sent again. Skipped data is declared, to the byte."""
     peer, url = syslog_stream(f"timeout={SILENCE_S}s", script=[NEVER_READ] * 4, rcvbuf=16384)
@@ -100,7 +100,7 @@ def test_D02_what_the_peer_never_took_is_not_given_up(node, oracle, daemon, sysl
 # --- D04: reads one byte a second ------------------------------------------------------------------------------------
 
 @BOTH
-def test_D04_slow_reader_holds_up_nobody(node, oracle, daemon, syslog_stream, syslog_tcp):
+def test_D04_slow_reader_delays_no_other(node, oracle, daemon, syslog_stream, syslog_tcp):
     slow, url = syslog_stream(mode=ONE_BYTE, rcvbuf=4096)
     good = syslog_tcp()
     d = daemon(node, routes=[("*", url), ("*", good.url())])

@@ -67,7 +67,7 @@ def test_abnormal_end_goes_back_to_what_is_confirmed(node, oracle, daemon, syslo
 @pytest.mark.slow
 @TLS
 @pytest.mark.parametrize("notify", [True, False], ids=["close_notify", "no_close_notify"])
-def test_tls_must_say_goodbye(node, oracle, daemon, syslog_stream, notify, limit):
+def test_tls_end_without_close_notify(node, oracle, daemon, syslog_stream, notify, limit):
     """An old connection with everything acknowledged: close_notify makes it an orderly end. Without it, a third party may have
     cut the connection, and unconfirmed data is sent again."""
     age = limit("YOUNG_CONNECTION_MS") + 3  # the peer counts from the accept, the daemon from the end of the handshake
@@ -93,7 +93,7 @@ def test_tls_must_say_goodbye(node, oracle, daemon, syslog_stream, notify, limit
 
 @pytest.mark.slow
 @BOTH
-def test_three_rewinds_to_one_offset_and_it_is_given_up(node, oracle, daemon, syslog_stream, limit):
+def test_three_rewinds_to_one_offset_then_it_is_skipped(node, oracle, daemon, syslog_stream, limit):
     """Four times the peer took everything and closed after more than a second: the lines are skipped, counted and logged, and the
     next ones are sent."""
     tries = int(limit("REWINDS_MAX") * 1000) + 1

@@ -191,7 +191,7 @@ def test_credentials(node, oracle, daemon, websocket, userinfo, token, expected)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 302])
-def test_D22_refused_upgrades_are_held(node, oracle, daemon, websocket, status):
+def test_D22_refused_upgrades_suspend(node, oracle, daemon, websocket, status):
     refusing = [True]
     peer = websocket(answers=lambda *_: status if refusing[0] else None)
     d = daemon(node, routes=True)
@@ -263,7 +263,7 @@ def test_receiver_restarts(node, oracle, daemon, websocket):
 
 
 @pytest.mark.parametrize("code", [1000, 1001])
-def test_D22_goodbye_while_idle(node, oracle, daemon, websocket, code):
+def test_D22_closed_while_idle(node, oracle, daemon, websocket, code):
     """Nothing was in flight: this is no failure, and the next lines use a new connection."""
     peer = websocket()
     d = daemon(node, routes=[("*", peer.url())])
@@ -298,7 +298,7 @@ def test_D22_message_too_large(node, oracle, daemon, websocket):
     assert peer.closed.count(1009) == before
 
 
-def test_slow_receiver_holds_up_nobody_else(node, oracle, daemon, websocket, http):
+def test_slow_receiver_delays_no_other(node, oracle, daemon, websocket, http):
     """It takes half a second per message: another drain is not affected."""
     peer, witness = websocket(delay=0.5), http()
     daemon(node, routes=[("*", peer.url()), ("*", witness.url("batch=ndjson&linger=10ms"))], env={"STOP_GRACE": "1s"})
@@ -319,7 +319,7 @@ def test_linger_makes_messages_larger(node, oracle, daemon, websocket):
     assert len(peer.wire) <= time.monotonic() - began + 4
 
 
-def test_stop_says_goodbye(node, oracle, daemon, websocket):
+def test_stop_sends_close(node, oracle, daemon, websocket):
     peer = websocket()
     d = daemon(node, routes=[("*", peer.url())])
     with Writer(node.container("web-0"), oracle.source("a"), rate=5000) as writer:

@@ -223,7 +223,7 @@ def test_D22_closed_before_the_pong(node, oracle, daemon, fake_websocket, code):
 
 
 @pytest.mark.parametrize("code", [1003, 1008, 1010])
-def test_D22_closed_for_good_is_held(node, oracle, daemon, fake_websocket, code):
+def test_D22_closed_for_good_suspends(node, oracle, daemon, fake_websocket, code):
     peer = fake_websocket(on=first(1, lambda op, _: close_frame(code) if op == PING else None))
     d = daemon(node, routes=[("*", peer.url())])
     node.container("web-0").write(oracle.source("a").take(50))

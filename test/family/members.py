@@ -86,12 +86,12 @@ class Mumbler(sim.StreamPeer):
     """Speaks no protocol, and only listens."""
 
     def __init__(self):
-        self.heard = []
+        self.received = []
         super().__init__()
 
     def serve(self, conn):
         conn.write(nonsense())
-        self.heard.append(conn.read())
+        self.received.append(conn.read())
 
 
 class Syslog(Member):

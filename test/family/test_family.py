@@ -238,10 +238,10 @@ def test_garbage_instead_of_tls(node, oracle, daemon, tools, member, witness):
     d = daemon(node, routes=[("*", url), ("*", witness.url("batch=ndjson&linger=10ms"))])
     node.container("web-0").write(oracle.source("a").take(30))
     in_time(oracle, witness)
-    wait_for(lambda: len(mumbler.heard) >= 2, 20 * SLOW, "two tries")
+    wait_for(lambda: len(mumbler.received) >= 2, 20 * SLOW, "two tries")
     (one,) = [r for r in d.drains() if str(mumbler.port) in r["name"]]
     assert one["counters"]["connects"] == one["counters"]["records_out"] == 0
-    assert b"lt a" not in b"".join(mumbler.heard)
+    assert b"lt a" not in b"".join(mumbler.received)
 
 
 # --- certificates ----------------------------------------------------------------------------------------------------

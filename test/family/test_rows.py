@@ -29,11 +29,11 @@ ROWS = {
             REDIS: "e2e/test_redis.py::test_killed_and_back", WS: "e2e/test_ws.py::test_receiver_restarts",
             ELASTIC: "e2e/test_elastic_real.py::test_restarted_while_lines_come"},
     "D07": {STREAM: "e2e/test_syslog.py::test_D07_idle_close", REQUEST: "e2e/test_http_modes.py::test_nginx_that_closes_kept_connections",
-            REDIS: "e2e/test_redis.py::test_idle_connection_closed_by_the_server", WS: "e2e/test_ws.py::test_D22_goodbye_while_idle"},
+            REDIS: "e2e/test_redis.py::test_idle_connection_closed_by_the_server", WS: "e2e/test_ws.py::test_D22_closed_while_idle"},
     "D08": {ALL: "family/test_family.py::test_garbage_instead_of_tls", STREAM: "e2e/test_syslog_tls.py::test_D08_bad_certificates",
-            REQUEST: "e2e/test_http_modes.py::test_D08_certificates_that_are_no_good",
+            REQUEST: "e2e/test_http_modes.py::test_D08_bad_certificates_of_https",
             REDIS: "e2e/test_redis.py::test_D08_bad_certificates", WS: "e2e/test_ws.py::test_D08_bad_certificates"},
-    "D09": {STREAM: "e2e/test_syslog_commit.py::test_tls_must_say_goodbye"},
+    "D09": {STREAM: "e2e/test_syslog_commit.py::test_tls_end_without_close_notify"},
     "D10": {REQUEST: "e2e/test_http_answers.py::test_D10_retry_after_is_honoured", WS: "e2e/test_ws_broken.py::test_D10_retry_after"},
     "D11": {REQUEST: "e2e/test_http_answers.py::test_D11_error_storm", ELASTIC: "e2e/test_elastic.py::test_whole_requests_refused"},
     "D12": {REQUEST: "e2e/test_http_answers.py::test_D12_halved_down_to_one_line",
@@ -41,14 +41,14 @@ ROWS = {
             REDIS: "e2e/test_redis.py::test_larger_than_the_server_takes", WS: "e2e/test_ws_broken.py::test_D22_1009_halves"},
     "D13": {REQUEST: "e2e/test_http_answers.py::test_D13_poison_in_a_large_batch", ELASTIC: "e2e/test_elastic.py::test_D18_mixed_items",
             WS: "e2e/test_ws_broken.py::test_D22_bad_data_is_bisected"},
-    "D14": {REQUEST: "e2e/test_http_answers.py::test_D14_held_and_never_skipped", ELASTIC: "e2e/test_elastic.py::test_D18_a_block_holds",
-            REDIS: "e2e/test_redis.py::test_D20_wrong_password_is_held", WS: "e2e/test_ws.py::test_D22_refused_upgrades_are_held"},
+    "D14": {REQUEST: "e2e/test_http_answers.py::test_D14_suspended_and_nothing_skipped", ELASTIC: "e2e/test_elastic.py::test_D18_a_block_suspends",
+            REDIS: "e2e/test_redis.py::test_D20_wrong_password_suspends", WS: "e2e/test_ws.py::test_D22_refused_upgrades_suspend"},
     "D15": {REQUEST: "e2e/test_http_answers.py::test_D15_redirects_are_not_followed",
-            REDIS: "e2e/test_redis_broken.py::test_D20_D21_held", WS: "e2e/test_ws_broken.py::test_D15_redirects_are_not_followed"},
-    "D16": {REQUEST: "e2e/test_http_broken.py::test_D16_broken_answer", ELASTIC: "e2e/test_elastic.py::test_D19_an_answer_that_says_nothing"},
+            REDIS: "e2e/test_redis_broken.py::test_D20_D21_suspended", WS: "e2e/test_ws_broken.py::test_D15_redirects_are_not_followed"},
+    "D16": {REQUEST: "e2e/test_http_broken.py::test_D16_broken_answer", ELASTIC: "e2e/test_elastic.py::test_D19_an_invalid_answer"},
     "D17": {REQUEST: "e2e/test_http_broken.py::test_D17_cut_after_the_verdict", ELASTIC: "e2e/test_elastic.py::test_lost_answers"},
     "D18": {ELASTIC: "e2e/test_elastic.py::test_D18_cursor_is_at_the_first_item_that_waits"},
-    "D19": {ELASTIC: "e2e/test_elastic.py::test_D19_an_answer_that_says_nothing"},
+    "D19": {ELASTIC: "e2e/test_elastic.py::test_D19_an_invalid_answer"},
     "D20": {REDIS: "e2e/test_redis_broken.py::test_D20_passes"},
     "D21": {REDIS: "e2e/test_redis_broken.py::test_D21_error_in_the_middle"},
     "D22": {WS: "e2e/test_ws_broken.py::test_D22_bad_frames"},
@@ -64,7 +64,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_the_row_is_held(row):
+def test_the_row_has_a_test(row):
     for kind, place in ROWS[row].items():
         assert kind in [ALL, *KINDS]
         path, _, name = place.partition("::")

@@ -289,7 +289,7 @@ static void test_the_peer_is_stamped(void **state)
 }
 
 /* What only we may say of a line, a sender says in vain, unless he is trusted. */
-static void test_T09_our_own_name_is_taken_from_a_stranger(void **state)
+static void test_T09_senders_cannot_use_our_structured_data(void **state)
 {
     static const struct {
         const char *in, *out;
@@ -379,7 +379,7 @@ int main(void)
         cmocka_unit_test(test_every_byte_of_a_header_is_looked_at),
         cmocka_unit_test(test_a_time_in_a_second_that_was_seen),
         cmocka_unit_test(test_the_peer_is_stamped),
-        cmocka_unit_test(test_T09_our_own_name_is_taken_from_a_stranger),
+        cmocka_unit_test(test_T09_senders_cannot_use_our_structured_data),
         cmocka_unit_test(test_long_structured_data_goes_and_the_stamp_stays),
         cmocka_unit_test(test_a_long_tag_is_whole_again),
     };

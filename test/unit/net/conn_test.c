@@ -250,7 +250,7 @@ static void test_write_after_reset(void **state)
     owner_release(&o);
 }
 
-static void test_nobody_listens(void **state)
+static void test_no_subscribers(void **state)
 {
     struct fixture *f = *state;
     static char data[100000];
@@ -512,7 +512,7 @@ int main(void)
         CASE(test_turn_is_bounded),
         CASE(test_reset),
         CASE(test_write_after_reset),
-        CASE(test_nobody_listens),
+        CASE(test_no_subscribers),
         CASE(test_slow_reader),
         CASE(test_shutdown),
         CASE(test_shutdown_unanswered),

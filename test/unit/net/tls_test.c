@@ -261,7 +261,7 @@ static void expect_hello_then(struct tls_fixture *t, enum act act, enum conn_end
     expect_end(t, how, text);
 }
 
-static void test_goodbye(void **state)
+static void test_close_notify(void **state)
 {
     expect_hello_then(*state, ACT_GOODBYE, CONN_END_CLEAN, "closed by 127.0.0.1:");
 }
@@ -507,7 +507,7 @@ int main(void)
         CASE(test_insecure),
         CASE(test_old_protocol),
         CASE(test_system_roots),
-        CASE(test_goodbye),
+        CASE(test_close_notify),
         CASE(test_fin_alone),
         CASE(test_reset),
         CASE(test_key_updates),

@@ -155,7 +155,7 @@ static void frames_both_ways(void **state)
     finish(&u);
 }
 
-static void our_goodbye(void **state)
+static void our_close(void **state)
 {
     struct buf got = BUF_INIT(1000);
     struct user u;
@@ -356,7 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(frames_both_ways),
-        CASE(our_goodbye),
+        CASE(our_close),
         CASE(test_D22_the_peers_goodbye),
         CASE(test_D22_nonsense_is_answered_with_1002),
         CASE(cut_off),

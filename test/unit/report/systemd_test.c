@@ -68,7 +68,7 @@ static void listen_at(struct fixture *f, char first)
 }
 
 /* "" when nothing was said. */
-static const char *heard(struct fixture *f)
+static const char *received(struct fixture *f)
 {
     static char text[64];
     ssize_t n = recv(f->fd, text, sizeof(text) - 1, 0);
@@ -94,12 +94,12 @@ static void said_at(struct fixture *f, char first)
     listen_at(f, first);
     s = systemd_open(&f->loop);
     assert_non_null(s);
-    assert_string_equal(heard(f), "");
+    assert_string_equal(received(f), "");
     systemd_ready(s);
-    assert_string_equal(heard(f), "READY=1");
+    assert_string_equal(received(f), "READY=1");
     systemd_stopping(s);
-    assert_string_equal(heard(f), "STOPPING=1");
-    assert_string_equal(heard(f), "");
+    assert_string_equal(received(f), "STOPPING=1");
+    assert_string_equal(received(f), "");
     systemd_close(s);
 }
 
@@ -139,14 +139,14 @@ static void the_watchdog_hears_twice_in_its_time(void **state)
     clock_fake(1000, 0);
     s = systemd_open(&f->loop);
     systemd_ready(s);
-    assert_string_equal(heard(f), "READY=1");
+    assert_string_equal(received(f), "READY=1");
     for (uint64_t t = 1000; t < 1000 + 90000; t += 30000) {
         clock_fake(t + 29999, 0);
         loop_turn(&f->loop, 0);
-        assert_string_equal(heard(f), "");
+        assert_string_equal(received(f), "");
         clock_fake(t + 30000, 0);
         loop_turn(&f->loop, 0);
-        assert_string_equal(heard(f), "WATCHDOG=1");
+        assert_string_equal(received(f), "WATCHDOG=1");
     }
     systemd_close(s);
 }
@@ -169,10 +169,10 @@ static void no_watchdog(void **state)
         clock_fake(1000, 0);
         s = systemd_open(&f->loop);
         systemd_ready(s);
-        assert_string_equal(heard(f), "READY=1");
+        assert_string_equal(received(f), "READY=1");
         clock_fake(1000 + 86400000, 0);
         loop_turn(&f->loop, 0);
-        assert_string_equal(heard(f), "");
+        assert_string_equal(received(f), "");
         systemd_close(s);
     }
 }

@@ -287,7 +287,7 @@ static void test_L11_what_was_answered_goes_first(void **state)
     assert_in_range(w.now - since, 0, 40000);
 }
 
-static void test_L11_a_goodbye_confirms(void **state)
+static void test_L11_an_orderly_close_confirms(void **state)
 {
     struct peer p = start(nothing, VERDICT_OFFLINE, 10);
 
@@ -328,7 +328,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_L11_too_large_it_says, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_the_first_end_is_no_search, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_what_was_answered_goes_first, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_L11_a_goodbye_confirms, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_L11_an_orderly_close_confirms, setup, teardown),
         cmocka_unit_test_setup_teardown(test_L11_who_fails_at_everything_loses_nothing, setup,
                                         teardown),
     };

@@ -74,7 +74,7 @@ static void refused(struct str in)
     redis_reader_free(r);
 }
 
-static void test_D21_nonsense(void **state)
+static void test_D21_garbage(void **state)
 {
     (void)state;
     refused(STR(">2\r\n+message\r\n+x\r\n")); /* a push of RESP3 */
@@ -114,7 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cut),
         cmocka_unit_test(long_errors_are_cut),
-        cmocka_unit_test(test_D21_nonsense),
+        cmocka_unit_test(test_D21_garbage),
         cmocka_unit_test(test_D21_huge_bulk),
     };
 

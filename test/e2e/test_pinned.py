@@ -163,7 +163,7 @@ def test_F12_deleted_with_unread_bytes_and_killed(node, oracle, daemon, http, ro
     assert web.count() == 11 and len(d.log_lines("gone since the last run")) == 1, "said twice"
 
 
-def test_F13_pod_of_a_moment(node, oracle, daemon, http):
+def test_F13_short_lived_pod(node, oracle, daemon, http):
     """A pod of 200 ms: its file is gone before the API could be asked about it."""
     web = http()
     d = daemon(node, drains=[("*", web_url(web))])

@@ -15,12 +15,12 @@ WAIT = 30 * SLOW
 ON = {"KUBERNETES": "false", "HTTP_EVENTS": "true", "HTTP_SYSLOG": "true", "HTTP_ADDRESS": "127.0.0.1", "INPUT_OWNERS": "http_events"}
 
 
-def heard(d, messages, hostname="web.shop"):
+def send_trusted(d, messages, hostname="web.shop"):
     """Sends through the trusted input."""
     assert curl(d, "/events", ndjson([packet(m, hostname, tag="router") for m in messages])) == (200, "ok\n")
 
 
-def claimed(d, messages, hostname="web.shop"):
+def send_untrusted(d, messages, hostname="web.shop"):
     """Sends through the other input."""
     body = b"".join(b"<14>1 2026-11-20T10:15:00Z %s router - - - %s\n" % (hostname.encode(), m) for m in messages)
     assert curl(d, "/syslog", body) == (200, "ok\n")
@@ -32,7 +32,7 @@ def unrouted(d, name="http_events"):
 
 def until(d, source, wanted, hostname="web.shop"):
     """Sends a line, again and again, until <wanted>."""
-    wait_for(lambda: (heard(d, [source.next()], hostname), wanted())[1], WAIT, "a line to make the difference")
+    wait_for(lambda: (send_trusted(d, [source.next()], hostname), wanted())[1], WAIT, "a line to make the difference")
 
 
 def synced(d):
@@ -46,29 +46,29 @@ def router(kube):
     return lambda env=None, **options: kube(env={**ON, **(env or {})}, **options)
 
 
-def test_a_workloads_drain_gets_what_is_heard_under_its_name(oracle, api, router, syslog_tcp):
+def test_a_workloads_drain_gets_what_is_received_under_its_name(oracle, api, router, syslog_tcp):
     """Of every kind, with no pod of it on this node, whether its name was received first or its annotation."""
     peer, early = syslog_tcp(), oracle.source("early")
     for kind in ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs"):
         api.put(kind, kind, "shop", drains=peer.url())
     api.put("deployments", "with.dots", "shop", drains=peer.url())
     d = router()
-    heard(d, early.take(100), "deployments.shop")  # waits for the API if necessary
+    send_trusted(d, early.take(100), "deployments.shop")  # waits for the API if necessary
     synced(d)
     for kind in ("statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs", "with.dots"):
-        heard(d, oracle.source(kind).take(100), f"{kind}.shop")
+        send_trusted(d, oracle.source(kind).take(100), f"{kind}.shop")
     oracle.wait_complete(peer, WAIT).assert_exact()
     assert names(peer) == {(f"{kind}.shop", "router") for kind in
                            ("deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs", "with.dots")}
     rows = d.drains()
     assert len(rows) == 1 and rows[0]["streams"] == 7 and rows[0]["counters"]["records_in"] == 700
     assert d.metric("logtrain_routes") == 7 and d.metric("logtrain_journal_hostnames") == 7
-    heard(d, [b"nobody's"] * 5, "nobody.shop")
-    heard(d, [b"nobody's"] * 5, "deployments")
+    send_trusted(d, [b"nobody's"] * 5, "nobody.shop")
+    send_trusted(d, [b"nobody's"] * 5, "deployments")
     assert unrouted(d) == 10
 
 
-def test_K12_a_claimed_hostname_hears_nothing(node, oracle, api, router, syslog_tcp):
+def test_K12_a_claimed_hostname_receives_nothing(node, oracle, api, router, syslog_tcp):
     """By annotation, by an owner that does not exist, in another namespace, with and without a pod here."""
     victim, thief = syslog_tcp(), syslog_tcp()
     api.deployment("web", "shop", drains=victim.url())
@@ -82,44 +82,44 @@ def test_K12_a_claimed_hostname_hears_nothing(node, oracle, api, router, syslog_
     api.workload(c, "pod-thief", drains=thief.url(), hostname="web.shop")
     c.write(oracle.source("thief").take(5))
     d = synced(router({"KUBERNETES": "true"}))
-    heard(d, oracle.source("router").take(100))
+    send_trusted(d, oracle.source("router").take(100))
     oracle.wait_complete(victim, WAIT, ["router"]).assert_exact()
     oracle.wait_complete(thief, WAIT, ["thief"]).assert_exact()
     api.delete(next(o for o in api.objects["deployments"].values()
                     if o["object"]["metadata"]["name"] == "web" and o["object"]["metadata"]["namespace"] == "shop"))
     seen = victim.count()
-    wait_for(lambda: (heard(d, [b"x"]), unrouted(d))[1] > 0, WAIT, "the name to be nobody's")
+    wait_for(lambda: (send_trusted(d, [b"x"]), unrouted(d))[1] > 0, WAIT, "the name to be nobody's")
     assert thief.count() == 5 and victim.count() >= seen
 
 
-def test_another_input_is_not_believed(oracle, api, router, syslog_tcp):
+def test_another_input_is_not_trusted(oracle, api, router, syslog_tcp):
     """Not even while the trusted input uses the same hostname; the operator's route gets both."""
     owner, operator = syslog_tcp(), syslog_tcp()
     api.deployment("web", "shop", drains=owner.url())
     d = synced(router())
-    claimed(d, [b"claimed"] * 3)
+    send_untrusted(d, [b"claimed"] * 3)
     assert unrouted(d, "http_syslog") == 3
-    heard(d, oracle.source("true").take(50))
-    claimed(d, [b"claimed"] * 3)
+    send_trusted(d, oracle.source("true").take(50))
+    send_untrusted(d, [b"claimed"] * 3)
     oracle.wait_complete(owner, WAIT).assert_exact()
     assert unrouted(d, "http_syslog") == 6
     assert d.metric("logtrain_journal_hostnames") == 1
     d.stop()
     both = synced(router(drains=[("web.*", operator.url())]))
     for i in range(20):
-        heard(both, oracle.source(f"true{i}").take(5))
-        claimed(both, oracle.source(f"false{i}").take(5))
+        send_trusted(both, oracle.source(f"true{i}").take(5))
+        send_untrusted(both, oracle.source(f"false{i}").take(5))
     true = [f"true{i}" for i in range(20)]
     oracle.wait_complete(operator, WAIT, true + [f"false{i}" for i in range(20)]).assert_exact()
     oracle.wait_complete(owner, WAIT, ["true", *true]).assert_exact()
     assert both.metric("logtrain_journal_hostnames") == 2
 
 
-def test_without_the_switch_nothing_is_believed(api, router, syslog_tcp):
+def test_without_the_setting_nothing_is_trusted(api, router, syslog_tcp):
     peer = syslog_tcp()
     api.deployment("web", "shop", drains=peer.url())
     d = synced(router({"INPUT_OWNERS": ""}))
-    heard(d, [b"x"] * 10)
+    send_trusted(d, [b"x"] * 10)
     assert unrouted(d) == 10 and d.metric("logtrain_journal_hostnames") == 0 and peer.count() == 0
 
 
@@ -127,7 +127,7 @@ def test_annotations_come_change_and_go(oracle, api, router, syslog_tcp):
     first, second, source = syslog_tcp(), syslog_tcp(), oracle.source("a")
     api.deployment("web", "shop")
     d = synced(router())
-    heard(d, [source.next()])
+    send_trusted(d, [source.next()])
     assert unrouted(d) == 1
     api.deployment("web", "shop", drains=first.url())
     until(d, source, lambda: first.count() > 0)
@@ -135,20 +135,20 @@ def test_annotations_come_change_and_go(oracle, api, router, syslog_tcp):
     until(d, source, lambda: second.count() > 0)
     wait_for(lambda: first.count() + second.count() >= source.written - unrouted(d), WAIT, "what went to the first drain")
     have = first.count()
-    heard(d, source.take(20))
+    send_trusted(d, source.take(20))
     wait_for(lambda: second.count() >= 20, WAIT, "lines at the second drain")
     assert first.count() == have
     w = api.deployment("web", "shop")
     wait_for(lambda: d.metric("logtrain_routes") == 0, WAIT, "the drains to go")
     before, have = unrouted(d), second.count()
-    heard(d, source.take(20))
+    send_trusted(d, source.take(20))
     assert unrouted(d) == before + 20
     api.deployment("web", "shop", drains=second.url())
     until(d, source, lambda: second.count() > have)
     api.delete(w)
     wait_for(lambda: d.metric("logtrain_routes") == 0, WAIT, "the workload to go")
     before = unrouted(d)
-    heard(d, source.take(20))
+    send_trusted(d, source.take(20))
     assert unrouted(d) == before + 20
     assert not oracle.check(second.messages()).dup
 
@@ -161,16 +161,16 @@ def test_the_namespace_is_a_default(oracle, api, router, syslog_tcp):
     api.deployment("special", "shop", drains=own.url())
     api.deployment("off", "shop", drains="none")
     d = synced(router())
-    heard(d, oracle.source("plain").take(20), "plain.shop")
-    heard(d, oracle.source("special").take(20), "special.shop")
-    heard(d, [b"x"] * 20, "off.shop")
-    heard(d, [b"x"] * 20, "nobody.shop")
+    send_trusted(d, oracle.source("plain").take(20), "plain.shop")
+    send_trusted(d, oracle.source("special").take(20), "special.shop")
+    send_trusted(d, [b"x"] * 20, "off.shop")
+    send_trusted(d, [b"x"] * 20, "nobody.shop")
     oracle.wait_complete(common, WAIT, ["plain"]).assert_exact()
     oracle.wait_complete(own, WAIT, ["special"]).assert_exact()
     assert unrouted(d) == 40
     api.namespace("shop")
     wait_for(lambda: d.metric("logtrain_routes") == 1, WAIT, "the default to go")
-    heard(d, [b"x"] * 20, "plain.shop")
+    send_trusted(d, [b"x"] * 20, "plain.shop")
     assert unrouted(d) == 60 and common.count() == 20
     api.namespace("shop", drains=common.url())
     until(d, oracle.source("again"), lambda: common.count() > 20, "plain.shop")
@@ -183,7 +183,7 @@ def test_two_kinds_of_one_name_both_have_a_right_to_it(oracle, api, router, sysl
     api.put("statefulsets", "web", "shop", drains=two.url() + ";" + one.url())
     api.put("jobs", "web", "shop", drains="none")
     d = synced(router())
-    heard(d, oracle.source("a").take(50))
+    send_trusted(d, oracle.source("a").take(50))
     for peer in one, two:
         oracle.wait_complete(peer, WAIT).assert_exact()
     assert default.count() == 0
@@ -196,8 +196,8 @@ def test_limits_and_the_egress_policy_apply(api, router, syslog_tcp):
     api.deployment("web", "shop", drains="\n".join(peer.url(f"timeout={n}s") for n in range(1, 13)))
     api.deployment("bad", "shop", drains="gopher://x; " + peer.url())
     d = synced(router({"EGRESS_ALLOW": ""}))
-    heard(d, [b"x"])
-    heard(d, [b"x"], "bad.shop")
+    send_trusted(d, [b"x"])
+    send_trusted(d, [b"x"], "bad.shop")
     wait_for(lambda: d.metric("logtrain_routes") == 11, WAIT, lambda: f"the routes: {d.tail()}")
     assert "a workload may have 10 drains" in d.log()
     line, = [one for one in d.log_lines("drain refused") if "gopher" in one]
@@ -211,7 +211,7 @@ def test_elasticsearch_writes_to_the_namespaces_index(api, router, http):
     """As for lines of pods. Where an index name is made from the hostname, the hostname is not trusted."""
     es = http()
     api.deployment("web", "shop", drains=f"es+http://127.0.0.1:{es.port}/")
-    heard(synced(router()), [b"hello"])
+    send_trusted(synced(router()), [b"hello"])
     wait_for(lambda: es.requests, WAIT, "a request")
     action, document = es.requests[0].body.splitlines()
     assert json.loads(action)["create"]["_index"] == "logtrain-shop"
@@ -244,15 +244,15 @@ def test_akkeris_names(oracle, api, router, syslog_tcp):
                    labels={"akkeris.io/app-name": "web", "akkeris.io/dyno-type": "web"})
     api.deployment("my-app", "my-space", drains=peer.url())
     d = synced(router({"AKKERIS": "true"}))
-    heard(d, [b"x"], "web.shop")
+    send_trusted(d, [b"x"], "web.shop")
     assert unrouted(d) == 1
-    heard(d, oracle.source("a").take(20), "web-shop")
-    heard(d, oracle.source("b").take(20), "my-app-my-space")
+    send_trusted(d, oracle.source("a").take(20), "web-shop")
+    send_trusted(d, oracle.source("b").take(20), "my-app-my-space")
     oracle.wait_complete(peer, WAIT).assert_exact()
     assert other.count() == 0
     api.deployment("my", "app-my-space")  # it is meant even without an annotation
     wait_for(lambda: d.metric("logtrain_routes") == 1, WAIT, "the route to go")
-    heard(d, [b"x"], "my-app-my-space")
+    send_trusted(d, [b"x"], "my-app-my-space")
     assert unrouted(d) == 2
     assert d.metric("logtrain_kubernetes_ambiguous_hostnames_total") == 1
     line, = d.log_lines("names of workloads in two namespaces") or d.log_lines("is the name of workloads in two namespaces")
@@ -265,17 +265,17 @@ def test_what_is_spooled_is_still_the_workloads(oracle, api, router, syslog_tcp,
     api.deployment("web", "shop", drains=peer.url())
     env = {"SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
     d = synced(router(env))
-    heard(d, oracle.source("a").take(100))
+    send_trusted(d, oracle.source("a").take(100))
     d.kill()
     peer.resume()
     again = router(env)
     oracle.wait_complete(peer, WAIT).assert_exact()
-    heard(again, oracle.source("b").take(10))
+    send_trusted(again, oracle.source("b").take(10))
     oracle.wait_complete(peer, WAIT).assert_exact()
 
 
 @pytest.mark.parametrize("owners", ["", "http_syslog"])
-def test_what_is_spooled_is_nobodys_when_its_input_is_trusted_no_more(oracle, api, router, syslog_tcp, tmp_path, owners):
+def test_spooled_lines_of_an_input_that_is_not_trusted_any_more(oracle, api, router, syslog_tcp, tmp_path, owners):
     """Operators' routes get the lines, with those of other inputs under that hostname. When the input is trusted again, so are
     they."""
     peer, operator = syslog_tcp(), syslog_tcp()
@@ -283,7 +283,7 @@ def test_what_is_spooled_is_nobodys_when_its_input_is_trusted_no_more(oracle, ap
     api.deployment("web", "shop", drains=peer.url())
     env = {"SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
     d = synced(router(env))
-    heard(d, oracle.source("a").take(100))
+    send_trusted(d, oracle.source("a").take(100))
     d.kill()
     peer.resume()
     off = synced(router({**env, "INPUT_OWNERS": owners}, drains=[("web.shop", operator.url())]))
@@ -303,14 +303,14 @@ def test_lines_wait_until_the_api_has_answered(oracle, api, router, syslog_tcp):
     late = threading.Event()
     api.script("statefulsets", "list", lambda handler: (late.wait(WAIT), handler.list(api, "statefulsets", {})))
     d = router(drains=[("web.shop", operator.url())])
-    heard(d, oracle.source("a").take(50))
-    heard(d, [b"x"] * 50, "nobody.shop")
+    send_trusted(d, oracle.source("a").take(50))
+    send_trusted(d, [b"x"] * 50, "nobody.shop")
     assert d.metric("logtrain_pending_streams") == 2 and peer.count() == operator.count() == 0
     late.set()
     for one in peer, operator:
         oracle.wait_complete(one, WAIT).assert_exact()
     assert d.metric("logtrain_pending_streams") == 0
-    heard(d, [b"x"] * 7, "nobody.shop")
+    send_trusted(d, [b"x"] * 7, "nobody.shop")
     assert unrouted(d) == 7
 
 
@@ -320,10 +320,10 @@ def test_without_an_answer_operators_routes_go_on(oracle, api, router, syslog_tc
     api.deployment("web", "shop", drains=peer.url())
     api.stop()
     d = router({"IDENTITY_WAIT": "500ms"}, drains=[("web.shop", operator.url())])
-    heard(d, oracle.source("a").take(50))
+    send_trusted(d, oracle.source("a").take(50))
     oracle.wait_complete(operator, WAIT).assert_exact()
     assert peer.count() == 0
-    heard(d, [b"x"] * 5, "other.shop")
+    send_trusted(d, [b"x"] * 5, "other.shop")
     assert unrouted(d) == 5
     api.start()
     synced(d)
@@ -343,17 +343,17 @@ def test_a_bad_list_refuses_to_start(daemon, api, tmp_path):
     assert "INPUT_OWNERS: needs KUBERNETES_DATASOURCE=true" in log_of({})
 
 
-def test_K12_what_is_heard_while_a_name_is_anothers_is_not_given_later(api, router, syslog_tcp):
+def test_K12_lines_of_another_owner_of_the_name_are_not_delivered(api, router, syslog_tcp):
     """Akkeris: the name becomes ambiguous, and then belongs to its first workload again. Lines received in between belonged to
     another."""
     peer, archive = syslog_tcp(), syslog_tcp()
     api.deployment("my", "app-my-space", drains=peer.url())
     d = synced(router({"AKKERIS": "true"}, drains=[("*", archive.url())]))
-    heard(d, [b"mine"], "my-app-my-space")
+    send_trusted(d, [b"mine"], "my-app-my-space")
     wait_for(lambda: peer.count() == 1, WAIT, "the first line")
     other = api.deployment("my-app", "my-space")
     wait_for(lambda: d.metric("logtrain_kubernetes_ambiguous_hostnames_total") == 1, WAIT, "the name to be nobody's")
-    heard(d, [b"secret"] * 3, "my-app-my-space")
+    send_trusted(d, [b"secret"] * 3, "my-app-my-space")
     wait_for(lambda: archive.count() == 4, WAIT, "the operator's copy")
     api.delete(other)
     until_seen(d, peer)
@@ -361,18 +361,18 @@ def test_K12_what_is_heard_while_a_name_is_anothers_is_not_given_later(api, rout
 
 def until_seen(d, peer, hostname="my-app-my-space"):
     """The drain gets new lines again, and none of the secret ones."""
-    wait_for(lambda: (heard(d, [b"after"], hostname), any(b"after" in m for m in peer.messages()))[1], WAIT, "a new line")
+    wait_for(lambda: (send_trusted(d, [b"after"], hostname), any(b"after" in m for m in peer.messages()))[1], WAIT, "a new line")
     assert not [m for m in peer.messages() if b"secret" in m]
 
 
-def test_K12_what_was_spooled_for_one_is_not_given_to_the_next(api, router, syslog_tcp, tmp_path):
+def test_K12_spooled_lines_do_not_go_to_the_next_owner(api, router, syslog_tcp, tmp_path):
     """The name belongs to another namespace when the daemon comes back; operators get all lines."""
     peer, archive = syslog_tcp(), syslog_tcp()
     archive.refuse()
     victim = api.deployment("my-app", "my-space")
     env = {"AKKERIS": "true", "SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
     d = synced(router(env, drains=[("*", archive.url())]))
-    heard(d, [b"secret"] * 3, "my-app-my-space")
+    send_trusted(d, [b"secret"] * 3, "my-app-my-space")
     d.kill()
     api.delete(victim)
     api.deployment("my", "app-my-space", drains=peer.url())
@@ -383,7 +383,7 @@ def test_K12_what_was_spooled_for_one_is_not_given_to_the_next(api, router, sysl
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_K12_a_kept_position_does_not_lead_past_anothers_lines(api, router, syslog_tcp, tmp_path, killed):
+def test_K12_a_saved_position_skips_no_line_of_another(api, router, syslog_tcp, tmp_path, killed):
     """The state has the drain's position from when the name belonged to its workload; it belongs to it again, now or after
     another start."""
     peer, archive = syslog_tcp(), syslog_tcp()
@@ -392,12 +392,12 @@ def test_K12_a_kept_position_does_not_lead_past_anothers_lines(api, router, sysl
     api.deployment("my", "app-my-space", drains=peer.url())
     env = {"AKKERIS": "true", "SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
     d = synced(router(env, drains=[("*", archive.url())]))
-    heard(d, [b"mine"], "my-app-my-space")
+    send_trusted(d, [b"mine"], "my-app-my-space")
     wait_for(lambda: peer.count() == 1, WAIT, "the first line")
     d.stop()
     other = api.deployment("my-app", "my-space")
     d = synced(router(env, drains=[("*", archive.url())]))
-    heard(d, [b"secret"] * 3, "my-app-my-space")
+    send_trusted(d, [b"secret"] * 3, "my-app-my-space")
     if killed:
         d.kill()
     api.delete(other)
@@ -414,14 +414,14 @@ def test_what_is_spooled_for_it_in_the_same_namespace_is_its_own(oracle, api, ro
     web = api.deployment("web", "shop", drains=peer.url())
     env = {"SPOOL_PATH": tmp_path / "spool", "STATE_PATH": tmp_path / "state"}
     d = synced(router(env))
-    heard(d, [b"secret"] * 3)
+    send_trusted(d, [b"secret"] * 3)
     d.kill()
     api.delete(web)
     api.delete(ns)
     api.namespace("shop", uid="another-one")
     api.deployment("web", "shop", drains=peer.url())
     d = synced(router(env))
-    heard(d, oracle.source("a").take(100))
+    send_trusted(d, oracle.source("a").take(100))
     d.kill()
     peer.resume()
     d = synced(router(env))

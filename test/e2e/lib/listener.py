@@ -21,7 +21,7 @@ def complete(peer, n, timeout=40):
     assert set(numbers(peer)) == set(range(n))
 
 
-class Heard:
+class Listener:
     """A daemon with syslog inputs on free ports, and with the containers of <node> if given."""
 
     def __init__(self, daemon, drains, tmp_path, name="ports", node=None, descriptors=None, **env):
