@@ -13,6 +13,7 @@
 
 static _Atomic uint64_t fake_mono_ms; /* 0 = real clocks */
 static _Atomic int64_t fake_wall_ns;
+static _Atomic uint64_t fake_cpu_ns, fake_cpu_step_ns;
 
 uint64_t clock_mono_ns(void)
 {
@@ -40,10 +41,25 @@ int64_t clock_wall_ns(void)
     return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
+uint64_t clock_cpu_ns(void)
+{
+    struct timespec ts;
+
+    if (clock_is_fake())
+        return atomic_fetch_add(&fake_cpu_ns, atomic_load(&fake_cpu_step_ns));
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts); /* cannot fail for this clock */
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
 void clock_fake(uint64_t mono_ms, int64_t wall_ns)
 {
     atomic_store_explicit(&fake_wall_ns, wall_ns, memory_order_relaxed);
     atomic_store_explicit(&fake_mono_ms, mono_ms, memory_order_release);
+}
+
+void clock_fake_cpu(uint64_t step_ns)
+{
+    atomic_store(&fake_cpu_step_ns, step_ns);
 }
 
 bool clock_is_fake(void)

@@ -99,10 +99,11 @@
 #define UDP_MAX_LIMIT 65507
 #define HTTP_RESPONSE_HEADERS_MAX (64 * 1024)
 #define HTTP_RESPONSE_BODY_MAX (1024 * 1024)
-#define GROWTH_WINDOW_MS 10000              /* least time over which lag growth is measured */
-#define CHECKPOINT_FIRST_MS 100             /* ... the first after an idle period */
-#define CHECKPOINT_MS 1000                  /* interval of checkpoints ... */
-#define CHECKPOINT_RECORDS_PER_SECOND 20000 /* ... longer with many records */
+#define GROWTH_WINDOW_MS 10000    /* least time over which lag growth is measured */
+#define CHECKPOINT_FIRST_MS 100   /* ... the first after an idle period */
+#define CHECKPOINT_MS 1000        /* least interval of checkpoints ... */
+#define CHECKPOINT_CPU_SHARE 100  /* ... or so many times the CPU that the last one used */
+#define CHECKPOINT_MAX_MS 5000    /* ... but not longer than this */
 #define ROUTE_GRACE_MS 60000      /* ROUTE_GRACE: a cursor waits for its missing route this long */
 #define STREAM_GRACE_MS 3600000   /* a stream that a restart did not find is forgotten */
 #define STATE_CHECK_MS 500        /* interval of checks that STATE_PATH is still what we opened */

@@ -207,11 +207,11 @@ static void worker_dirty(void *control, unsigned worker)
     checkpoint_dirty(d->checkpoint, worker);
 }
 
-static void worker_saved(void *control, unsigned worker, struct state_record *records, uint32_t n)
+static void worker_saved(void *control, const struct worker_positions *p)
 {
     struct daemon *d = control;
 
-    checkpoint_saved(d->checkpoint, worker, records, n);
+    checkpoint_saved(d->checkpoint, p);
 }
 
 static void worker_pinned(void *control, struct pinned_report *r)

@@ -15,6 +15,7 @@
 
 #define STATE_TEXT_MAX (1024 * 1024 * 1024)
 #define COMPLAIN_MS 60000
+#define NS_PER_MS 1000000
 
 bool checkpoint_was_reset(const struct checkpoint *c)
 {
@@ -39,12 +40,15 @@ static bool has_news(const struct checkpoint *c)
 }
 
 /* Time between writes while data is confirmed. Each write holds all records, so the interval grows
- * with their number: ten thousand failing drains must not take the CPU from one that works. */
+ * with what the last one cost: ten thousand failing drains must not take the CPU from one that
+ * works. */
 static uint64_t interval_ms(const struct checkpoint *c)
 {
-    uint64_t ms = (uint64_t)c->nentries * 1000 / CHECKPOINT_RECORDS_PER_SECOND;
+    uint64_t ms = c->cpu_ns * CHECKPOINT_CPU_SHARE / NS_PER_MS;
 
-    return ms > CHECKPOINT_MS ? ms : CHECKPOINT_MS;
+    if (ms < CHECKPOINT_MS)
+        return CHECKPOINT_MS;
+    return ms < CHECKPOINT_MAX_MS ? ms : CHECKPOINT_MAX_MS;
 }
 
 static void ask_again(struct checkpoint *c)
@@ -87,6 +91,7 @@ static int encode(struct checkpoint *c)
                            .written_ns = clock_wall_ns(),
                            .key_check = state_key_check(c->dir.key)};
     struct buf names = BUF_INIT(STATE_TEXT_MAX);
+    uint64_t began = clock_cpu_ns();
     int rc;
 
     take_entries(c, &s);
@@ -99,19 +104,23 @@ static int encode(struct checkpoint *c)
     free(s.records);
     if (rc < 0)
         log_error("state is too large to write", KV_INT("records", c->nentries));
+    c->cpu_ns += clock_cpu_ns() - began;
     return rc;
 }
 
 static void write_run(void *arg)
 {
     struct checkpoint *c = arg;
+    uint64_t began = clock_cpu_ns();
 
     c->error = (struct err){0};
     (void)state_dir_write(&c->dir, buf_str(&c->text), &c->error);
+    c->pool_cpu_ns = clock_cpu_ns() - began;
 }
 
 static void write_result(struct checkpoint *c)
 {
+    c->cpu_ns += c->pool_cpu_ns;
     if (!c->error.code) {
         if (c->stats.failing)
             log_info("state is writable again", KV_CSTR("path", c->dir.path));
@@ -202,12 +211,12 @@ static void look_due(void *arg)
 
 /* ---- the workers' reports ---- */
 
-static void save_reply(void *arg, unsigned worker, struct state_record *records, uint32_t n)
+static void save_reply(void *arg, const struct worker_positions *p)
 {
     struct checkpoint *c = arg;
 
-    checkpoint_saved(c, worker, records, n);
-    c->asked &= ~(UINT64_C(1) << worker);
+    checkpoint_saved(c, p);
+    c->asked &= ~(UINT64_C(1) << p->worker);
     if (c->asked)
         return;
     known_answered(&c->known);
@@ -224,6 +233,7 @@ static void timer_fired(void *arg)
     struct checkpoint *c = arg;
 
     c->asked_ms = loop_now(c->loop);
+    c->cpu_ns = 0;
     c->asked = known_ask(&c->known) ? all_workers(c) : c->dirty;
     c->dirty = 0;
     for (unsigned w = 0; w < c->nworkers; w++)

@@ -1,10 +1,10 @@
 /*
  * The state on the control thread: what was loaded at start, what the workers have reported since,
  * and when it is written. A worker notifies once that something was confirmed. CHECKPOINT_MS later
- * (or more, above CHECKPOINT_RECORDS_PER_SECOND) all workers that did are asked for the positions
- * of their cursors, and one slot is written on the thread pool. While nothing is confirmed and no
- * stream comes or goes, nothing is written. STATE_PATH is checked twice a second, and files that
- * were removed or replaced are written again.
+ * (or more, where a write costs much CPU) all workers that did are asked for the positions of their
+ * cursors, and one slot is written on the thread pool. While nothing is confirmed and no stream
+ * comes or goes, nothing is written. STATE_PATH is checked twice a second, and files that were
+ * removed or replaced are written again.
  *
  * A record without a cursor is kept for STREAM_GRACE_MS while its stream is not found or not all
  * routes were read, and then for ROUTE_GRACE (checkpoint_claim.c). Only time in which a daemon ran
@@ -83,10 +83,9 @@ void checkpoint_missing(struct checkpoint *c,
 /* The drains of such a stream have been notified of their loss. */
 void checkpoint_notified(struct checkpoint *c, const struct identity *id);
 
-/* Mail of the workers (worker_config.dirty, .saved). Takes <records>. */
+/* Mail of the workers (worker_config.dirty, .saved). Takes the records of <p>. */
 void checkpoint_dirty(struct checkpoint *c, unsigned worker);
-void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,
-                      uint32_t n);
+void checkpoint_saved(struct checkpoint *c, const struct worker_positions *p);
 
 void checkpoint_stats(const struct checkpoint *c, struct checkpoint_stats *out);
 /* Writes what is left to write, and frees. The loop has ended. */

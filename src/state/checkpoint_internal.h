@@ -44,15 +44,17 @@ struct checkpoint {
     uint64_t rounds[WORKERS_MAX];
     uint64_t dirty, asked; /* bit sets of workers */
     uint64_t asked_ms;     /* loop time of the last request */
+    uint64_t cpu_ns;       /* used for the state since then: by workers, this thread, the pool */
     struct loop_timer *timer;
     struct loop_timer *look; /* timer of directory checks */
-    bool writing, looking;   /* <dir>, <text> and <error> belong to the pool's thread */
+    bool writing, looking;   /* <dir>, <text>, <error>, <pool_cpu_ns> belong to the pool's thread */
     bool changed;
     bool stopping;
     unsigned taken;    /* entries with <taken> set */
     uint64_t ended_ms; /* loop time at which a route was last removed */
     struct buf text;
-    struct err error; /* of the last write or check; code 0 = success */
+    struct err error;     /* of the last write or check; code 0 = success */
+    uint64_t pool_cpu_ns; /* of the last write */
     struct log_limit complaint;
     struct checkpoint_stats stats;
 };

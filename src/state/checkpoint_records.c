@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "state/checkpoint_internal.h"
@@ -112,30 +113,31 @@ static bool is_settled_late(const struct entry *late)
     return false;
 }
 
-void checkpoint_saved(struct checkpoint *c, unsigned worker, struct state_record *records,
-                      uint32_t n)
+void checkpoint_saved(struct checkpoint *c, const struct worker_positions *p)
 {
-    uint64_t round = ++c->rounds[worker];
+    uint64_t round = ++c->rounds[p->worker], began = clock_cpu_ns();
 
     FAULT_POINT("positions-told");
-    for (uint32_t i = 0; i < n; i++) {
-        struct entry *en = entry_for(c, &records[i], worker, round);
+    for (uint32_t i = 0; i < p->n; i++) {
+        const struct state_record *r = &p->records[i];
+        struct entry *en = entry_for(c, r, p->worker, round);
 
         if (!en) {
-            checkpoint_entry_add(c, &records[i], worker, round);
-            drop_taken_over(c, &records[i]);
+            checkpoint_entry_add(c, r, p->worker, round);
+            drop_taken_over(c, r);
             continue;
         }
-        en->record = records[i];
-        en->worker = worker;
+        en->record = *r;
+        en->worker = p->worker;
         en->round = round;
     }
     list_for_each_safe (it, &c->entries) {
         struct entry *en = list_entry(it, struct entry, node);
 
-        if ((en->worker == worker && en->round != round) || is_settled_late(en))
+        if ((en->worker == p->worker && en->round != round) || is_settled_late(en))
             checkpoint_entry_drop(c, en); /* the cursor has finished, or its grace is over */
     }
     c->changed = true;
-    free(records);
+    free(p->records);
+    c->cpu_ns += p->cpu_ns + (clock_cpu_ns() - began);
 }

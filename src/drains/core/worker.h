@@ -45,6 +45,14 @@ struct drain_news {
     uint64_t amount; /* bytes lost, records refused */
 };
 
+/* The positions of a worker's cursors. */
+struct worker_positions {
+    unsigned worker;
+    struct state_record *records; /* the receiver's to free */
+    uint32_t n;
+    uint64_t cpu_ns; /* what the worker used to collect them */
+};
+
 struct worker_config {
     unsigned index; /* number of this worker */
     size_t max_line;
@@ -57,8 +65,8 @@ struct worker_config {
     struct mailbox *control;     /* where answers are posted */
     /* Something was confirmed since the last worker_save(): called once. */
     void (*dirty)(void *control, unsigned worker);
-    /* All final positions, when the worker stops. The receiver frees <records>. */
-    void (*saved)(void *control, unsigned worker, struct state_record *records, uint32_t n);
+    /* All final positions, when the worker stops. */
+    void (*saved)(void *control, const struct worker_positions *p);
     /* The deleted files that it keeps open, when the list has changed. */
     void (*pinned)(void *control, struct pinned_report *r);
     void (*forgotten)(void *control, unsigned worker, uint64_t stream); /* on the control thread */
@@ -108,9 +116,8 @@ void worker_free(struct worker *wk);
 /* The process has run out of descriptors: the worker soon closes some of its files. */
 void worker_make_room(struct worker *wk);
 
-/* Asks for the positions of all cursors. <done> runs on the control thread and owns <records>. */
-void worker_save(struct worker *wk,
-                 void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n),
+/* Asks for the positions of all cursors. <done> runs on the control thread. */
+void worker_save(struct worker *wk, void (*done)(void *arg, const struct worker_positions *p),
                  void *arg);
 
 /* Gives up a deleted file if it is still pinned: see stream_evict(). The next pinned_report repeats

@@ -5,16 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "drains/core/worker_internal.h"
 
 struct save_mail {
     struct mail mail;
-    unsigned worker;
-    void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n);
+    void (*done)(void *arg, const struct worker_positions *p);
     void *arg;
-    struct state_record *records;
-    uint32_t n, cap;
+    struct worker_positions positions;
+    uint32_t cap; /* of its records */
 };
 
 struct dirty_mail {
@@ -26,6 +25,7 @@ struct dirty_mail {
 static void save_cursor(struct save_mail *m, struct cursor *k, const struct drain_place *p,
                         uint64_t away_ms)
 {
+    struct worker_positions *to = &m->positions;
     struct state_record r = {0};
 
     if (!cursor_save(k, &r))
@@ -36,11 +36,11 @@ static void save_cursor(struct save_mail *m, struct cursor *k, const struct drai
     r.port = p->port;
     r.owner = p->owner;
     r.away_ms = away_ms;
-    if (m->n == m->cap) {
+    if (to->n == m->cap) {
         m->cap = m->cap ? 2 * m->cap : 64;
-        m->records = xrealloc(m->records, m->cap * sizeof(*m->records));
+        to->records = xrealloc(to->records, m->cap * sizeof(*to->records));
     }
-    m->records[m->n++] = r;
+    to->records[to->n++] = r;
 }
 
 static void save_parked(void *arg, struct cursor *k, const struct drain_place *p, uint64_t away_ms)
@@ -50,9 +50,11 @@ static void save_parked(void *arg, struct cursor *k, const struct drain_place *p
 
 static void save_all(struct worker *wk, struct save_mail *m)
 {
+    uint64_t began = clock_cpu_ns();
+
     wk->dirty_told = false;
     wk->saved_acks = wk->reader.stats.acks;
-    m->worker = wk->cfg.index;
+    m->positions.worker = wk->cfg.index;
     list_for_each (d_it, &wk->all) {
         struct drain *d = list_entry(d_it, struct drain, node);
         struct drain_place place = worker_place(wk, d->spec);
@@ -61,13 +63,14 @@ static void save_all(struct worker *wk, struct save_mail *m)
             save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &place, 0);
     }
     worker_parked_each(wk, save_parked, m);
+    m->positions.cpu_ns = clock_cpu_ns() - began;
 }
 
 static void answer(void *control, struct mail *mail)
 {
     struct save_mail *m = container_of(mail, struct save_mail, mail);
 
-    m->done(m->arg ? m->arg : control, m->worker, m->records, m->n);
+    m->done(m->arg ? m->arg : control, &m->positions);
     free(m);
 }
 
@@ -81,8 +84,7 @@ static void save(void *receiver, struct mail *mail)
     mailbox_post(wk->cfg.control, &m->mail);
 }
 
-void worker_save(struct worker *wk,
-                 void (*done)(void *arg, unsigned worker, struct state_record *records, uint32_t n),
+void worker_save(struct worker *wk, void (*done)(void *arg, const struct worker_positions *p),
                  void *arg)
 {
     struct save_mail *m = xcalloc(1, sizeof(*m));
