@@ -8,6 +8,7 @@
  */
 #include "state/slot.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <zlib.h>
@@ -19,10 +20,12 @@ static const char magic[8] = {'L', 'T', 'S', 'T', 'A', 'T', 'E', '\n'};
 
 /* ---- bytes ---- */
 
-static void put(char **p, uint64_t v, unsigned bytes)
+/* A single store where <bytes> is a constant: there may be ten thousand records. */
+static inline void put(char **p, uint64_t v, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++)
-        *(*p)++ = (char)(v >> (8 * i) & 0xff);
+    v = htole64(v);
+    memcpy(*p, &v, bytes);
+    *p += bytes;
 }
 
 static uint64_t get(const char **p, unsigned bytes)

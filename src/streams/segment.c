@@ -218,7 +218,7 @@ void segment_settle_id(struct segment *seg)
     if (space <= 0 || !decode_time_valid(str_head(first, (size_t)space)))
         return; /* its lines may begin like another file's */
     parts[0] = hash_stable(first.p, first.len);
-    parts[1] = identity_key(seg->stream->identity);
+    parts[1] = seg->stream->key;
     seg->id_hash = hash_stable(parts, sizeof(parts));
 }
 

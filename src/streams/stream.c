@@ -39,12 +39,19 @@ void reader_release(struct reader *r)
     buf_release(&r->scratch);
 }
 
+void stream_rename(struct stream *s, struct identity *identity)
+{
+    identity_unref(s->identity);
+    s->identity = identity;
+    s->key = identity_key(identity);
+}
+
 struct stream *stream_create(struct reader *r, uint64_t id, struct identity *identity)
 {
     struct stream *s = xcalloc(1, sizeof *s);
 
     s->id = id;
-    s->identity = identity;
+    stream_rename(s, identity);
     s->reader = r;
     list_init(&s->segments);
     list_init(&s->cursors);

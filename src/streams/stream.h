@@ -196,6 +196,7 @@ struct cursor {
 struct stream {
     uint64_t id;
     struct identity *identity; /* one reference */
+    uint64_t key;              /* its identity_key() */
     struct reader *reader;
     struct list segments;
     struct list cursors;
@@ -259,6 +260,8 @@ bool reader_may_open(struct reader *r);
 
 /* Takes a reference of <id> over. */
 struct stream *stream_create(struct reader *r, uint64_t id, struct identity *identity);
+/* It is called <identity> from now on; the reference is taken over. */
+void stream_rename(struct stream *s, struct identity *identity);
 /* No cursor may be left. */
 void stream_free(struct stream *s);
 /* Takes <path> over; NULL = its file is gone, and its content unknown. */

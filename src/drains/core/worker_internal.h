@@ -78,8 +78,9 @@ struct worker {
     struct loop_timer *create_timer; /* runs while <uncreated> is not empty */
     unsigned connect_tokens;
     uint64_t connect_refilled;
-    uint64_t random;     /* state of the random generator for jitter */
-    uint64_t saved_acks; /* reader.stats.acks when positions were last reported */
+    uint64_t random;        /* state of the random generator for jitter */
+    uint64_t saved_acks;    /* reader.stats.acks when positions were last reported */
+    uint32_t saved_records; /* how many these were */
     bool dirty_told;
     uint64_t pinned_reported; /* reader.pinned when it was last reported */
     uint64_t evictions;       /* number of the last eviction request */

@@ -49,8 +49,7 @@ static void feed_stream(struct worker *wk, struct feed_mail *f)
 
 static void feed_identity(struct stream *s, struct feed_mail *f)
 {
-    identity_unref(s->identity);
-    s->identity = f->identity;
+    stream_rename(s, f->identity);
     f->identity = NULL;
     list_for_each (it, &s->cursors) {
         struct drain_cursor *c = drain_cursor_of(list_entry(it, struct cursor, stream_node));

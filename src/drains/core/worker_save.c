@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "drains/core/worker_internal.h"
 
+#define SAVED_MIN 64 /* records for which there is room at first */
+
 struct save_mail {
     struct mail mail;
     void (*done)(void *arg, const struct worker_positions *p);
@@ -30,14 +32,14 @@ static void save_cursor(struct save_mail *m, struct cursor *k, const struct drai
 
     if (!cursor_save(k, &r))
         return;
-    r.stream = identity_key(k->stream->identity);
+    r.stream = k->stream->key;
     r.drain = p->drain;
     r.place = p->place;
     r.port = p->port;
     r.owner = p->owner;
     r.away_ms = away_ms;
     if (to->n == m->cap) {
-        m->cap = m->cap ? 2 * m->cap : 64;
+        m->cap *= 2;
         to->records = xrealloc(to->records, m->cap * sizeof(*to->records));
     }
     to->records[to->n++] = r;
@@ -55,6 +57,8 @@ static void save_all(struct worker *wk, struct save_mail *m)
     wk->dirty_told = false;
     wk->saved_acks = wk->reader.stats.acks;
     m->positions.worker = wk->cfg.index;
+    m->cap = wk->saved_records + wk->saved_records / 8 + SAVED_MIN;
+    m->positions.records = xmalloc(m->cap * sizeof(struct state_record));
     list_for_each (d_it, &wk->all) {
         struct drain *d = list_entry(d_it, struct drain, node);
         struct drain_place place = worker_place(wk, d->spec);
@@ -63,6 +67,7 @@ static void save_all(struct worker *wk, struct save_mail *m)
             save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &place, 0);
     }
     worker_parked_each(wk, save_parked, m);
+    wk->saved_records = m->positions.n;
     m->positions.cpu_ns = clock_cpu_ns() - began;
 }
 
