@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "../../lib/unit.h"
 #include "datasources/postgres_internal.h"
 
 static void options_are_libpqs(void **state)
@@ -114,7 +115,7 @@ static void names_become_addresses(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    FOR_ROWS (i, rows) {
         const struct pg_options o = {.host = (char *)rows[i].host,
                                      .hostaddr = (char *)rows[i].hostaddr,
                                      .port = (char *)rows[i].port};

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "datasources/postgres_payload.h"
 
 #define A "8b4ff3f0-4f6b-4c0e-9d5e-0c3f8b4ff3f0"
@@ -32,7 +33,7 @@ static void ids_are_found(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    FOR_ROWS (i, rows) {
         unsigned want = rows[i].ids[1] ? 2 : 1;
         struct pg_id ids[2];
         char text[PG_ID_TEXT_SIZE];

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "datasources/postgres_internal.h"
 
 static void secrets_are_masked_and_lines_joined(void **state)
@@ -27,7 +28,7 @@ static void secrets_are_masked_and_lines_joined(void **state)
     const struct pg_secrets spaced = {{NULL, "a b\nc"}};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    FOR_ROWS (i, rows) {
         struct err e = {0, ""};
 
         assert_int_equal(
@@ -67,7 +68,7 @@ static void what_libpq_quotes_is_left_out(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    FOR_ROWS (i, rows) {
         struct err e = {0, ""};
 
         assert_int_equal(pg_err_set_unquoted(&e, rows[i].url, rows[i].text), -1);

@@ -1,4 +1,5 @@
 /* The HTTP client's calls: cancelled, kept apart, resolved, streamed. docs/faults.md: D23, D24. */
+#include "../../lib/unit.h"
 #include "http_client_world.h"
 
 /* ---- cancelling ---- */
@@ -251,7 +252,7 @@ static void test_request_cannot_be_smuggled(void **state)
         {.method = "POST /x", .target = STR("/ok")},
     };
 
-    for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+    FOR_ROWS (i, bad) {
         struct result r = {.calls = 0};
 
         (void)http_send(f->origin, &bad[i], on_done, &r);

@@ -1,4 +1,5 @@
 /* What the HTTP client makes of answers, good and bad ones. docs/faults.md: D10, D15, D16, D17. */
+#include "../../lib/unit.h"
 #include "http_client_world.h"
 
 /* ---- plain answers ---- */
@@ -96,7 +97,7 @@ static void test_broken_bodies_keep_the_status(void **state)
     static const char *const targets[] = {"/short", "/reset", "/bad-chunk"};
     struct fixture *f = *state;
 
-    for (unsigned i = 0; i < ARRAY_LEN(targets); i++) {
+    FOR_ROWS (i, targets) {
         struct result r = post(f, targets[i]);
 
         assert_int_equal(r.status, 200);

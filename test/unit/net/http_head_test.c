@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../lib/unit.h"
 #include "base/limits.h"
 #include "net/http_internal.h"
 
@@ -30,7 +31,7 @@ static void test_status_lines(void **state)
     };
 
     (void)state;
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    FOR_ROWS (i, rows) {
         struct http_head h;
         int rc;
 
@@ -101,7 +102,7 @@ static void test_retry_after(void **state)
     };
 
     (void)state;
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    FOR_ROWS (i, rows) {
         int64_t ms = http_retry_after(str_of(rows[i].value), 1795169700); /* 10:15:00 that day */
 
         if (ms != rows[i].ms)

@@ -1,4 +1,5 @@
 /* The HTTP server: bodies, and requests that could be read in two ways. */
+#include "../../lib/unit.h"
 #include "http_server_world.h"
 
 static void test_bodies_with_a_length_and_in_chunks(void **state)
@@ -192,7 +193,7 @@ static void test_N06_N07_what_can_be_read_in_two_ways_is_refused(void **state)
     struct fixture *f = *state;
 
     open_sink(f);
-    for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+    FOR_ROWS (i, bad) {
         int fd = connect_to(http_server_port(f->server));
         char status[32];
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../../lib/unit.h"
 #include "base/base64.h"
 #include "base/limits.h"
 #include "drains/members/members.h"
@@ -202,7 +203,7 @@ static void base64(void **state)
     struct buf out = BUF_INIT(64);
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    FOR_ROWS (i, rows) {
         buf_clear(&out);
         assert_int_equal(base64_encode(rows[i].bytes, &out), 0);
         assert_true(str_eq(buf_str(&out), rows[i].text));
