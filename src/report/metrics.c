@@ -10,93 +10,11 @@
  */
 #include <inttypes.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 #include "report/metrics.h"
+#include "report/metrics_internal.h"
 #include "report/version.h"
-
-struct family {
-    const char *name;
-    const char *labels; /* labels besides the drain; "" = none */
-    const char *type;
-    const char *help;
-    size_t offset; /* offset of a uint64_t in struct drain_row or struct snapshot */
-    unsigned per;  /* divisor: 1000 = the field is in thousandths */
-};
-
-#define GAUGE "gauge"
-#define COUNTER "counter"
-#define ROW(field) offsetof(struct drain_row, field)
-#define COUNT(field) offsetof(struct drain_row, counters.field)
-
-static const struct family drain_families[] = {
-    {"logtrain_connections", "", GAUGE, "Workers on which the drain is open", ROW(open), 1},
-    {"logtrain_packets_sent_total", "", COUNTER,
-     "Records confirmed by the drain, or for a best effort drain taken by the kernel",
-     COUNT(records_out), 1},
-    {"logtrain_errors_total", "", COUNTER,
-     "Failed connects, lost connections, batches to send again and records refused, added up",
-     ROW(errors), 1},
-    {"logtrain_drain_read_records_total", "", COUNTER,
-     "Records read for the drain, those read again included", COUNT(records_in), 1},
-    {"logtrain_drain_read_bytes_total", "", COUNTER, "Message bytes of the records read",
-     COUNT(bytes_in), 1},
-    {"logtrain_drain_sent_bytes_total", "", COUNTER,
-     "Message bytes of the records in logtrain_packets_sent_total", COUNT(bytes_out), 1},
-    {"logtrain_drain_wire_bytes_total", "", COUNTER,
-     "Formatted bytes handed to the connection, before compression and TLS", COUNT(wire_bytes), 1},
-    {"logtrain_drain_batches_total", "", COUNTER, "Batches handed over", COUNT(batches), 1},
-    {"logtrain_drain_retries_total", "", COUNTER, "Batches that had to be sent again",
-     COUNT(retries), 1},
-    {"logtrain_drain_rewinds_total", "", COUNTER,
-     "Connections after whose end unconfirmed records were sent again", COUNT(rewinds), 1},
-    {"logtrain_drain_rejected_records_total", "reason=\"refused\"", COUNTER,
-     "Records skipped because the peer will not take them", ROW(refused), 1},
-    {"logtrain_drain_rejected_records_total", "reason=\"too_large\"", COUNTER, "", COUNT(too_large),
-     1},
-    {"logtrain_drain_lost_records_total", "reason=\"not_sent\"", COUNTER,
-     "Records of a best effort drain that are known to be lost", COUNT(lost_known), 1},
-    {"logtrain_drain_unsubscribed_records_total", "", COUNTER,
-     "Records published to a Redis channel without subscribers", COUNT(unsubscribed), 1},
-    {"logtrain_drain_lost_bytes_total", "reason=\"evicted\"", COUNTER,
-     "Bytes of log files that the drain will never get, counted when this is known",
-     COUNT(lost[GAP_EVICTED]), 1},
-    {"logtrain_drain_lost_bytes_total", "reason=\"deleted\"", COUNTER, "", COUNT(lost[GAP_DELETED]),
-     1},
-    {"logtrain_drain_lost_bytes_total", "reason=\"truncated\"", COUNTER, "",
-     COUNT(lost[GAP_TRUNCATED]), 1},
-    {"logtrain_drain_lost_bytes_total", "reason=\"restart\"", COUNTER, "", COUNT(lost[GAP_RESTART]),
-     1},
-    {"logtrain_drain_lost_bytes_total", "reason=\"refused\"", COUNTER, "", COUNT(lost[GAP_REFUSED]),
-     1},
-    {"logtrain_drain_lost_bytes_total", "reason=\"damaged\"", COUNTER, "", COUNT(lost[GAP_DAMAGED]),
-     1},
-    {"logtrain_drain_lost_bytes_total", "reason=\"compressed\"", COUNTER, "",
-     COUNT(lost[GAP_COMPRESSED]), 1},
-    {"logtrain_drain_lost_bytes_total", "reason=\"cut\"", COUNTER, "", COUNT(cut), 1},
-    {"logtrain_drain_gap_records_total", "", COUNTER,
-     "Gap records confirmed: not lines, they say what was lost", COUNT(gaps), 1},
-    {"logtrain_drain_truncated_records_total", "", COUNTER,
-     "Records cut by the drain's max=", COUNT(truncated), 1},
-    {"logtrain_drain_unconfirmed_bytes_total", "", COUNTER,
-     "Bytes of log files passed after rewinds without ever being confirmed", COUNT(unconfirmed), 1},
-    {"logtrain_drain_connects_total", "", COUNTER, "Connections made", COUNT(connects), 1},
-    {"logtrain_drain_connect_errors_total", "", COUNTER, "Connections that could not be made",
-     COUNT(connect_errors), 1},
-    {"logtrain_drain_disconnects_total", "", COUNTER, "Connections that ended abnormally",
-     COUNT(disconnects), 1},
-    {"logtrain_drain_streams", "", GAUGE, "Streams routed to the drain", ROW(streams), 1},
-    {"logtrain_drain_lag_bytes", "", GAUGE, "Bytes of log files not yet confirmed", ROW(lag_bytes),
-     1},
-    {"logtrain_drain_lag_seconds", "", GAUGE, "Time since everything had been sent", ROW(lag_ms),
-     1000},
-    {"logtrain_drain_seconds_to_loss", "", GAUGE,
-     "Time until HELD_BYTES_MAX would cost lines if the lag goes on growing as it does",
-     ROW(to_loss_ms), 1000},
-    {"logtrain_drain_retry_in_seconds", "", GAUGE, "Time until the drain is tried again, 0 if now",
-     ROW(retry_in_ms), 1000},
-};
 
 #define INPUT(field) offsetof(struct network_row, counters.field)
 
@@ -295,118 +213,11 @@ static const struct family node_families[] = {
      1000},
 };
 
-static int add_head(struct buf *out, const char *name, const char *help, const char *type)
-{
-    return buf_addf(out, "# HELP %s %s.\n# TYPE %s %s\n", name, help, name, type);
-}
-
-/* Label values escape backslash, quote and newline. */
-static int add_label(struct buf *out, const char *key, const char *value)
-{
-    if (buf_addf(out, "%s=\"", key) < 0)
-        return -1;
-    for (; *value; value++) {
-        int rc = *value == '\n'                    ? buf_addf(out, "\\n")
-                 : *value == '"' || *value == '\\' ? buf_addf(out, "\\%c", *value)
-                                                   : buf_add_ch(out, *value);
-        if (rc < 0)
-            return -1;
-    }
-    return buf_add_ch(out, '"');
-}
-
-static int add_value(struct buf *out, uint64_t v, unsigned per)
-{
-    if (v == UINT64_MAX)
-        return buf_addf(out, " +Inf\n");
-    if (per == 1000)
-        return buf_addf(out, " %" PRIu64 ".%03u\n", v / 1000, (unsigned)(v % 1000));
-    return buf_addf(out, " %" PRIu64 "\n", v);
-}
-
-static uint64_t field(const void *base, size_t offset)
-{
-    return *(const uint64_t *)(const void *)((const char *)base + offset);
-}
-
-/* The families that anybody may see of all owners' drains together: amounts, not how peers
- * answer. */
-static bool is_public(const struct family *f)
-{
-    static const size_t fields[] = {
-        COUNT(records_out),
-        COUNT(records_in),
-        COUNT(bytes_in),
-        COUNT(bytes_out),
-        COUNT(lost[GAP_EVICTED]),
-        COUNT(lost[GAP_DELETED]),
-        COUNT(lost[GAP_TRUNCATED]),
-        COUNT(lost[GAP_RESTART]),
-        COUNT(cut),
-        ROW(streams),
-        ROW(lag_bytes),
-        ROW(lag_ms),
-        ROW(to_loss_ms),
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (f->offset == fields[i])
-            return true;
-    return false;
-}
-
-static int add_drain_sample(struct buf *out, const struct family *f, const struct drain_row *row)
-{
-    if (row->folded && !is_public(f))
-        return 0;
-    if (buf_addf(out, "%s{", f->name) < 0 || add_label(out, "drain", row->name) < 0 ||
-        buf_addf(out, "%s%s}", *f->labels ? "," : "", f->labels) < 0)
-        return -1;
-    return add_value(out, field(row, f->offset), f->per);
-}
-
 static int add_node_sample(struct buf *out, const struct family *f, const struct snapshot *s)
 {
     if (buf_addf(out, *f->labels ? "%s{%s}" : "%s%s", f->name, f->labels) < 0)
         return -1;
-    return add_value(out, field(s, f->offset), f->per);
-}
-
-static int add_states(struct buf *out, const struct snapshot *s)
-{
-    if (add_head(out, "logtrain_drain_state", "Workers on which the drain is in this state",
-                 GAUGE) < 0)
-        return -1;
-    for (unsigned i = 0; i < s->nrows; i++)
-        for (unsigned k = 0; k < SNAPSHOT_STATES && s->rows[i].states[k].name; k++)
-            if (buf_addf(out, "logtrain_drain_state{") < 0 ||
-                add_label(out, "drain", s->rows[i].name) < 0 || buf_add_ch(out, ',') < 0 ||
-                add_label(out, "state", s->rows[i].states[k].name) < 0 ||
-                buf_addf(out, "} %" PRIu64 "\n", s->rows[i].states[k].workers) < 0)
-                return -1;
-    return 0;
-}
-
-/* Who asked for a drain, to join with the families below. Nothing is shown for the owners' drains,
- * which are one row here. */
-static int add_info(struct buf *out, const struct snapshot *s)
-{
-    if (add_head(out, "logtrain_drain_info",
-                 "Always 1: who asked for the drain, and what it promises", GAUGE) < 0)
-        return -1;
-    for (unsigned i = 0; i < s->nrows; i++) {
-        const struct drain_row *row = &s->rows[i];
-
-        if (row->folded)
-            continue;
-        if (buf_addf(out, "logtrain_drain_info{") < 0 || add_label(out, "drain", row->name) < 0 ||
-            buf_addf(out, ",source=\"%s\",", row->owner ? "workload" : "operator") < 0 ||
-            add_label(out, "namespace", row->namespace ? row->namespace : "") < 0 ||
-            buf_add_ch(out, ',') < 0 || add_label(out, "promise", row->promise) < 0 ||
-            buf_addf(out, "} 1\n") < 0)
-            return -1;
-    }
-    return 0;
+    return metrics_add_value(out, metrics_field(s, f), f->per);
 }
 
 static int add_input_families(struct buf *out, const struct network_facts *n)
@@ -414,26 +225,12 @@ static int add_input_families(struct buf *out, const struct network_facts *n)
     for (size_t i = 0; i < ARRAY_LEN(input_families) && n->nrows; i++) {
         const struct family *f = &input_families[i];
 
-        if (*f->help && add_head(out, f->name, f->help, f->type) < 0)
+        if (*f->help && metrics_add_head(out, f->name, f->help, f->type) < 0)
             return -1;
         for (unsigned k = 0; k < n->nrows; k++)
             if (buf_addf(out, "%s{input=\"%s\"%s%s}", f->name, n->rows[k].name,
                          *f->labels ? "," : "", f->labels) < 0 ||
-                add_value(out, field(&n->rows[k], f->offset), f->per) < 0)
-                return -1;
-    }
-    return 0;
-}
-
-static int add_drain_families(struct buf *out, const struct snapshot *s)
-{
-    for (size_t i = 0; i < ARRAY_LEN(drain_families); i++) {
-        const struct family *f = &drain_families[i];
-
-        if (*f->help && add_head(out, f->name, f->help, f->type) < 0)
-            return -1;
-        for (unsigned k = 0; k < s->nrows; k++)
-            if (add_drain_sample(out, f, &s->rows[k]) < 0)
+                metrics_add_value(out, metrics_field(&n->rows[k], f), f->per) < 0)
                 return -1;
     }
     return 0;
@@ -464,7 +261,7 @@ static int add_kube_sample(struct buf *out, const struct family *f, const struct
 {
     if (buf_addf(out, "%s{resource=\"%s\"}", f->name, k->resource) < 0)
         return -1;
-    return add_value(out, field(k, f->offset), f->per);
+    return metrics_add_value(out, metrics_field(k, f), f->per);
 }
 
 static int add_kube_families(struct buf *out, const struct snapshot *s)
@@ -474,7 +271,7 @@ static int add_kube_families(struct buf *out, const struct snapshot *s)
     for (size_t i = 0; i < ARRAY_LEN(kube_families); i++) {
         const struct family *f = &kube_families[i];
 
-        if (add_head(out, f->name, f->help, f->type) < 0)
+        if (metrics_add_head(out, f->name, f->help, f->type) < 0)
             return -1;
         for (unsigned k = 0; k < KUBE_KINDS; k++)
             if (c->kinds[k].resource && add_kube_sample(out, f, &c->kinds[k]) < 0)
@@ -485,7 +282,7 @@ static int add_kube_families(struct buf *out, const struct snapshot *s)
 
 int metrics_render(const struct snapshot *s, struct buf *out)
 {
-    if (add_head(out, "logtrain_build_info", "Always 1", GAUGE) < 0 ||
+    if (metrics_add_head(out, "logtrain_build_info", "Always 1", GAUGE) < 0 ||
         buf_addf(out, "logtrain_build_info{version=\"%s\"} 1\n", logtrain_version) < 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(node_families); i++) {
@@ -497,52 +294,14 @@ int metrics_render(const struct snapshot *s, struct buf *out)
             continue;
         if (!s->node.uses_kube && str_starts(str_of(f->name), STR("logtrain_kubernetes_")))
             continue;
-        if (*f->help && add_head(out, f->name, f->help, f->type) < 0)
+        if (*f->help && metrics_add_head(out, f->name, f->help, f->type) < 0)
             return -1;
         if (add_node_sample(out, f, s) < 0)
             return -1;
     }
     if (s->node.uses_kube && add_kube_families(out, s) < 0)
         return -1;
-    if (add_info(out, s) < 0 || add_states(out, s) < 0 ||
-        add_input_families(out, &s->node.network) < 0)
+    if (add_input_families(out, &s->node.network) < 0)
         return -1;
-    return add_drain_families(out, s);
-}
-
-static void fold(struct drain_row *all, const struct drain_row *row)
-{
-    drain_counters_add(&all->counters, &row->counters);
-    all->streams += row->streams;
-    all->lag_bytes += row->lag_bytes;
-    if (row->lag_ms > all->lag_ms)
-        all->lag_ms = row->lag_ms;
-    if (row->to_loss_ms < all->to_loss_ms)
-        all->to_loss_ms = row->to_loss_ms;
-}
-
-int metrics_render_public(const struct snapshot *s, struct buf *out)
-{
-    struct snapshot shown = *s;
-    struct drain_row all = {
-        .name = "owners", .owner = true, .folded = true, .to_loss_ms = UINT64_MAX};
-    bool any = s->past.connects || s->past.connect_errors || s->past.records_in;
-    int rc;
-
-    all.counters = s->past;
-    shown.rows = xcalloc(s->nrows + 1, sizeof(*shown.rows));
-    shown.nrows = 0;
-    for (unsigned i = 0; i < s->nrows; i++) {
-        if (!s->rows[i].owner) {
-            shown.rows[shown.nrows++] = s->rows[i];
-            continue;
-        }
-        fold(&all, &s->rows[i]);
-        any = true;
-    }
-    if (any)
-        shown.rows[shown.nrows++] = all;
-    rc = metrics_render(&shown, out);
-    free(shown.rows);
-    return rc;
+    return metrics_add_drains(out, s);
 }

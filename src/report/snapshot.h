@@ -33,11 +33,14 @@ struct network_facts {
     struct journal_stats journals;
 };
 
+/* A row that is several drains, added up. */
+enum row_folded { FOLDED_NOT = 0, FOLDED_OWNERS, FOLDED_OTHERS };
+
 struct drain_row {
     const char *name; /* like all texts here, borrowed from the reports */
     /* A workload asked for it; an operator's drain with the same URL is another row. */
     bool owner;
-    bool folded; /* all owners' drains, added up */
+    enum row_folded folded;
     /* Namespace of all streams of an owner's drain; NULL = several, or no stream. */
     const char *namespace;
     const char *promise;

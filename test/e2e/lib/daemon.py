@@ -53,8 +53,11 @@ class Metrics:
                 self.samples.append((m[1], dict(_LABEL.findall(m[2] or "")), float(m[3])))
 
     def get(self, name, **labels):
-        """The sum of the samples <name> with those labels; None when there is none. A label value may be a compiled pattern."""
+        """The sum of the samples <name> with those labels; None when there is none, but 0 for a drain's counter, which
+        has no sample until it moves. A label value may be a compiled pattern."""
         found = [v for n, have, v in self.samples if n == name and all(_fits(have.get(k), w) for k, w in labels.items())]
+        if not found and name.startswith("logtrain_drain_") and self.types.get(name) == "counter":
+            return 0
         return sum(found) if found else None
 
     def names(self):

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "../../lib/unit.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "report/drains_json.h"
 #include "report/metrics.h"
@@ -299,7 +300,6 @@ static void drains_are_added_up(void **state)
         "logtrain_drain_lag_bytes{drain=\"syslog+tcp://b:601#000002\"} 100",
         "logtrain_drain_lag_seconds{drain=\"syslog+tcp://b:601#000002\"} 61.001",
         "logtrain_drain_seconds_to_loss{drain=\"syslog+tcp://b:601#000002\"} 990.000",
-        "logtrain_drain_seconds_to_loss{drain=\"http://a:80#000001\"} +Inf",
         "logtrain_held_bytes_max 20000",
         "logtrain_drain_retry_in_seconds{drain=\"syslog+tcp://b:601#000002\"} 0.400",
         "logtrain_drain_state{drain=\"syslog+tcp://b:601#000002\",state=\"open\"} 2",
@@ -411,6 +411,112 @@ static void drains_and_routes_are_described(void **state)
     buf_release(&text);
 }
 
+/* ---- what drains cost ---- */
+
+static unsigned samples_of(const struct buf *text, const char *containing)
+{
+    struct str rest = buf_str(text), line;
+    unsigned n = 0;
+
+    while (str_cut(&rest, '\n', &line)) {
+        char *z = str_dup(line);
+
+        n += *z != '#' && strstr(z, containing) != NULL;
+        free(z);
+    }
+    return n;
+}
+
+/* <n> drains, of which the first <operators> are operators', the last one a small namespace's, and
+ * all others one namespace's. */
+static struct worker_report *many(unsigned n, unsigned operators, struct drain_counters c)
+{
+    struct worker_report *r = xcalloc(1, sizeof(*r));
+
+    r->drains = xcalloc(n, sizeof(*r->drains));
+    r->ndrains = n;
+    for (unsigned i = 0; i < n; i++) {
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "https://logs.example:443#%06x", i);
+        r->drains[i] = (struct drain_report){
+            .name = str_dup(str_of(name)),
+            .promise = "confirmed",
+            .state = i % 2 ? "open" : "waiting",
+            .streams = 1,
+            .lag_bytes = 10,
+            .owner = i >= operators,
+            .namespace = i >= operators ? str_dup(i == n - 1 ? STR("small") : STR("large")) : NULL,
+            .counters = c,
+        };
+    }
+    return r;
+}
+
+static void an_idle_drain_costs_few_series(void **state)
+{
+    struct drain_report idle[] = {
+        {.name = "https://a:443#000001", .promise = "p", .state = "idle", .streams = 1},
+        {.name = "https://a:443#000001", .promise = "p", .state = "open", .streams = 1},
+    };
+    struct worker_report reports[] = {{.drains = &idle[0], .ndrains = 1},
+                                      {.drains = &idle[1], .ndrains = 1}};
+    struct buf out = print((struct worker_report *[]){&reports[0], &reports[1]}, 2, metrics_render);
+
+    (void)state;
+    assert_in_range(samples_of(&out, "#000001"), 6, 12);
+    assert_null(strstr(out.p, "state=\"idle\""));
+    has_line(&out, "logtrain_packets_sent_total{drain=\"https://a:443#000001\"} 0");
+    has_line(&out, "logtrain_errors_total{drain=\"https://a:443#000001\"} 0");
+    assert_true(read_strictly(&out) > 50);
+    buf_release(&out);
+    out = print((struct worker_report *[]){&reports[0]}, 1, metrics_render);
+    has_line(&out, "logtrain_drain_state{drain=\"https://a:443#000001\",state=\"idle\"} 1");
+    buf_release(&out);
+}
+
+/* They are well, and lines go through all of them. */
+static void five_hundred_busy_drains_are_below_8000_series(void **state)
+{
+    struct drain_counters c = {.records_in = 7,
+                               .bytes_in = 7,
+                               .records_out = 7,
+                               .bytes_out = 7,
+                               .wire_bytes = 7,
+                               .batches = 7,
+                               .connects = 1};
+    struct worker_report *r = many(500, 500, c);
+    struct buf out = print(&r, 1, metrics_render);
+
+    (void)state;
+    assert_in_range(samples_of(&out, ""), 500, 8000);
+    buf_release(&out);
+    worker_report_free(r);
+}
+
+static void ten_thousand_drains_make_a_short_page(void **state)
+{
+    struct worker_report *r = many(10000, 10, (struct drain_counters)COUNTERS(1));
+    struct buf out = print(&r, 1, metrics_render);
+
+    (void)state;
+    assert_in_range(out.len, 1024, 8 * 1024 * 1024);
+    has_line(&out, "logtrain_drains 10000");
+    assert_int_equal(samples_of(&out, "logtrain_drain_lag_bytes"), METRICS_DRAINS_MAX + 1);
+    has_line(&out, "logtrain_drain_lag_bytes{drain=\"https://logs.example:443#000009\"} 10");
+    has_line(&out, "logtrain_drain_lag_bytes{drain=\"https://logs.example:443#00270f\"} 10");
+    has_line(&out, "logtrain_drain_lag_bytes{drain=\"others\"} 80000");
+    has_line(&out, "logtrain_drain_state{drain=\"others\",state=\"open\"} 4000");
+    assert_null(strstr(out.p, "logtrain_packets_sent_total{drain=\"others\"}"));
+    assert_null(strstr(out.p, "logtrain_drain_info{drain=\"others\""));
+    buf_release(&out);
+    out = print(&r, 1, metrics_render_public);
+    assert_int_equal(samples_of(&out, "logtrain_drain_lag_bytes"), 11);
+    has_line(&out, "logtrain_drain_lag_bytes{drain=\"owners\"} 99900");
+    buf_release(&out);
+    worker_report_free(r);
+}
+
 static void a_silent_worker_is_admitted(void **state)
 {
     struct worker_report *const half[] = {&one, NULL};
@@ -491,6 +597,9 @@ int main(void)
         cmocka_unit_test(drains_page_is_as_it_was),
         cmocka_unit_test(the_process_is_measured),
         cmocka_unit_test(drains_and_routes_are_described),
+        cmocka_unit_test(an_idle_drain_costs_few_series),
+        cmocka_unit_test(five_hundred_busy_drains_are_below_8000_series),
+        cmocka_unit_test(ten_thousand_drains_make_a_short_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
