@@ -99,6 +99,8 @@
 #define UDP_MAX_LIMIT 65507
 #define HTTP_RESPONSE_HEADERS_MAX (64 * 1024)
 #define HTTP_RESPONSE_BODY_MAX (1024 * 1024)
+#define READ_TALLIES_MAX 1000     /* namespaces whose bytes are counted apart between two scrapes */
+#define METRICS_NAMESPACES_MAX 50 /* ... and that have a series of their own */
 #define METRICS_DRAINS_MAX 2000   /* drains with series of their own in /metrics */
 #define GROWTH_WINDOW_MS 10000    /* least time over which lag growth is measured */
 #define CHECKPOINT_FIRST_MS 100   /* ... the first after an idle period */

@@ -108,6 +108,8 @@ static const struct limit limits[] = {
     ROW(UDP_MAX_LIMIT, "bytes"),
     ROW(HTTP_RESPONSE_HEADERS_MAX, "bytes"),
     ROW(HTTP_RESPONSE_BODY_MAX, "bytes"),
+    ROW(READ_TALLIES_MAX, "namespaces"),
+    ROW(METRICS_NAMESPACES_MAX, "namespaces"),
     ROW(METRICS_DRAINS_MAX, "drains"),
     ROW(GROWTH_WINDOW_MS, "ms"),
     ROW(CHECKPOINT_FIRST_MS, "ms"),

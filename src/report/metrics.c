@@ -138,8 +138,10 @@ static const struct family node_families[] = {
      NODE(postgres.notifications), 1},
     {"logtrain_postgres_failures_total", "", COUNTER, "Connections that failed or were lost",
      NODE(postgres.failures), 1},
-    {"logtrain_postgres_read_time_seconds", "", GAUGE,
+    {"logtrain_postgres_read_timestamp_seconds", "", GAUGE,
      "Time of the last read of all, since the epoch", NODE(postgres.read_at_ms), 1000},
+    {"logtrain_postgres_read_time_seconds", "", GAUGE,
+     "The same by its old name, until the next release", NODE(postgres.read_at_ms), 1000},
     {"logtrain_kubernetes_pods", "", GAUGE, "Pods of this node", NODE(kube.pods), 1},
     {"logtrain_kubernetes_guessed_streams", "", GAUGE,
      "Streams that are named by their path until the API answers", NODE(kube.guessed), 1},
@@ -302,6 +304,8 @@ int metrics_render(const struct snapshot *s, struct buf *out)
     if (s->node.uses_kube && add_kube_families(out, s) < 0)
         return -1;
     if (add_input_families(out, &s->node.network) < 0)
+        return -1;
+    if (metrics_add_namespaces(out, s) < 0 || metrics_add_schemes(out, s) < 0)
         return -1;
     return metrics_add_drains(out, s);
 }

@@ -116,6 +116,9 @@ static const struct drain_family drain_families[] = {
     {{"logtrain_drain_disconnects_total", "", COUNTER, "Connections that ended abnormally",
       COUNT(disconnects), 1},
      SHOW_MOVED},
+    {{"logtrain_drain_last_success_timestamp_seconds", "", GAUGE,
+      "When the peer last took something, since the epoch", ROW(succeeded_at_ms), 1000},
+     SHOW_MOVED},
     {{"logtrain_drain_streams", "", GAUGE, "Streams routed to the drain", ROW(streams), 1},
      SHOW_ALWAYS},
     {{"logtrain_drain_lag_bytes", "", GAUGE, "Bytes of log files not yet confirmed", ROW(lag_bytes),
@@ -378,6 +381,9 @@ int metrics_render_public(const struct snapshot *s, struct buf *out)
     }
     if (any)
         shown.rows[shown.nrows++] = all;
+    shown.namespaces = NULL;
+    while (shown.nschemes && s->schemes[shown.nschemes - 1].owner)
+        shown.nschemes--;
     rc = metrics_render(&shown, out);
     free(shown.rows);
     return rc;

@@ -31,6 +31,13 @@ int metrics_add_label(struct buf *out, const char *key, const char *value);
 int metrics_add_value(struct buf *out, uint64_t v, unsigned per);
 uint64_t metrics_field(const void *base, const struct family *f);
 
+/* ---- metrics_schemes.c ---- */
+/* What all drains of a scheme do. */
+int metrics_add_schemes(struct buf *out, const struct snapshot *s);
+
+/* ---- metrics_namespaces.c ---- */
+int metrics_add_namespaces(struct buf *out, const struct snapshot *s);
+
 /* ---- metrics_drains.c ---- */
 /* All families with the label `drain`. */
 int metrics_add_drains(struct buf *out, const struct snapshot *s);

@@ -20,6 +20,7 @@ static size_t concern(const char *state)
 }
 
 _Static_assert(sizeof(struct reader_stats) % sizeof(uint64_t) == 0, "counters_add()");
+_Static_assert(sizeof(struct scheme_counters) % sizeof(uint64_t) == 0, "counters_add()");
 
 static void count_state(struct drain_row *row, const char *state)
 {
@@ -56,6 +57,8 @@ static void add_drain(struct drain_row *row, const struct drain_report *d)
     row->lag_bytes += d->lag_bytes;
     if (d->lag_ms > row->lag_ms)
         row->lag_ms = d->lag_ms;
+    if (d->succeeded_at_ms > row->succeeded_at_ms)
+        row->succeeded_at_ms = d->succeeded_at_ms;
     if (d->retry_in_ms && (!row->retry_in_ms || d->retry_in_ms < row->retry_in_ms))
         row->retry_in_ms = d->retry_in_ms;
     row->growth += d->growth;
@@ -65,6 +68,24 @@ static void add_drain(struct drain_row *row, const struct drain_report *d)
     row->refused = row->counters.rejected - row->counters.too_large;
     row->errors = row->counters.connect_errors + row->counters.disconnects + row->counters.retries +
                   row->counters.rejected;
+}
+
+static void add_scheme(struct snapshot *s, const struct scheme_report *r)
+{
+    unsigned i = 0;
+
+    while (i < s->nschemes &&
+           (s->schemes[i].owner != r->owner || strcmp(s->schemes[i].scheme, r->scheme) != 0))
+        i++;
+    if (i == s->nschemes)
+        s->schemes[s->nschemes++] = (struct scheme_report){.scheme = r->scheme, .owner = r->owner};
+    counters_add(&s->schemes[i].counters, &r->counters, sizeof(r->counters));
+}
+
+static int by_scheme(const void *a, const void *b)
+{
+    const struct scheme_report *x = a, *y = b;
+    return x->owner != y->owner ? x->owner - y->owner : strcmp(x->scheme, y->scheme);
 }
 
 /* <rows>: operators', owners'. */
@@ -81,6 +102,8 @@ static void add_report(struct snapshot *s, struct map rows[2], const struct work
         }
         add_drain(row, &r->drains[i]);
     }
+    for (unsigned i = 0; i < r->nschemes; i++)
+        add_scheme(s, &r->schemes[i]);
     counters_add(&s->reader, &r->reader, sizeof(s->reader));
     s->segments += r->segments;
     s->cursors += r->cursors;
@@ -131,11 +154,14 @@ void snapshot_init(struct snapshot *s, struct worker_report *const *reports, uns
                    const struct node_facts *node)
 {
     struct map rows[2];
-    size_t most = 0;
+    size_t most = 0, schemes = 0;
 
     *s = (struct snapshot){.workers = n, .node = *node, .turn_ms_max = node->turn_ms_max};
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         most += reports[i] ? reports[i]->ndrains : 0;
+        schemes += reports[i] ? reports[i]->nschemes : 0;
+    }
+    s->schemes = xcalloc(schemes + 1, sizeof(*s->schemes));
     s->rows = xcalloc(most + 1, sizeof(*s->rows));
     map_init(&rows[0]);
     map_init(&rows[1]);
@@ -151,12 +177,15 @@ void snapshot_init(struct snapshot *s, struct worker_report *const *reports, uns
     for (unsigned i = 0; i < s->nrows; i++)
         s->rows[i].to_loss_ms = to_loss_ms(s, &s->rows[i]);
     qsort(s->rows, s->nrows, sizeof(*s->rows), by_name);
+    qsort(s->schemes, s->nschemes, sizeof(*s->schemes), by_scheme);
 }
 
 void snapshot_release(struct snapshot *s)
 {
     free(s->rows);
+    free(s->schemes);
     s->rows = NULL;
+    s->schemes = NULL;
 }
 
 uint64_t snapshot_dead(struct worker_report *const *reports, unsigned n)

@@ -18,6 +18,8 @@
 #include "router/router.h"
 #include "state/checkpoint.h"
 
+struct namespaces;
+
 #define SNAPSHOT_STATES 8
 #define SNAPSHOT_TEXT_MAX (64 * 1024 * 1024) /* bytes of a page made from it */
 #define SNAPSHOT_INPUTS_MAX 8
@@ -54,11 +56,12 @@ struct drain_row {
     uint64_t open; /* workers on which it is open */
     uint64_t streams;
     uint64_t lag_bytes;
-    uint64_t lag_ms;      /* the longest */
-    uint64_t retry_in_ms; /* the shortest; 0 = no worker waits */
-    uint64_t growth;      /* growth of the lag, bytes a second */
-    uint64_t pinned_most; /* bytes pinned of one stream, at most */
-    uint64_t to_loss_ms;  /* until the budget is used up at this growth; UINT64_MAX = never */
+    uint64_t succeeded_at_ms; /* the last time, since the epoch; 0 = never */
+    uint64_t lag_ms;          /* the longest */
+    uint64_t retry_in_ms;     /* the shortest; 0 = no worker waits */
+    uint64_t growth;          /* growth of the lag, bytes a second */
+    uint64_t pinned_most;     /* bytes pinned of one stream, at most */
+    uint64_t to_loss_ms;      /* until the budget is used up at this growth; UINT64_MAX = never */
     struct drain_counters counters;
     uint64_t refused; /* records rejected for a reason other than size */
     uint64_t errors;  /* failed connects, abnormal disconnects, refused batches and records */
@@ -89,6 +92,9 @@ struct node_facts {
 struct snapshot {
     struct drain_row *rows; /* owned; sorted by name */
     unsigned nrows;
+    struct scheme_report *schemes; /* owned; operators' first, then workloads' */
+    unsigned nschemes;
+    const struct namespaces *namespaces; /* set by the caller; NULL = not to be shown */
     struct reader_stats reader;
     struct drain_counters past; /* of owners' drains that have no row (any more) */
     uint64_t segments, cursors, parked, parked_dropped;

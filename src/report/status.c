@@ -17,6 +17,7 @@
 #include "report/drains_json.h"
 #include "report/explain.h"
 #include "report/metrics.h"
+#include "report/namespaces.h"
 #include "report/version.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -47,7 +48,8 @@ struct status {
     struct access *access;     /* NULL: credentials give no access */
     struct list asking;        /* of struct asker */
     struct status_source source;
-    struct list waiting;         /* of struct waiting */
+    struct list waiting; /* of struct waiting */
+    struct namespaces namespaces;
     struct loop_timer *deadline; /* runs while a request waits */
     struct loop_timer *report;   /* until suppressed log lines are reported again */
     enum phase phase;
@@ -137,6 +139,7 @@ static void finish(struct status *st)
     st->source.facts(st->source.arg, &facts);
     facts.suppressed = log_quota_suppressed();
     snapshot_init(&snap, reports, st->workers, &facts);
+    snap.namespaces = &st->namespaces;
     answer_all(st, &snap, &now);
     snapshot_release(&snap);
     drop_reports(st);
@@ -156,6 +159,7 @@ static void reported(void *arg, struct worker_report *r)
     struct status *st = slot->status;
 
     slot->asked = false;
+    namespaces_add(&st->namespaces, r);
     if (list_empty(&st->waiting)) { /* too late, or the daemon is stopping */
         worker_report_free(r);
         return;
@@ -446,6 +450,7 @@ struct status *status_open(struct loop *l, struct str address, uint16_t port,
 
     st->source = *source;
     list_init(&st->waiting);
+    namespaces_init(&st->namespaces);
     list_init(&st->asking);
     for (unsigned w = 0; w < WORKERS_MAX; w++)
         st->slots[w].status = st;
@@ -525,5 +530,6 @@ void status_free(struct status *st)
     loop_timer_free(st->deadline);
     loop_timer_free(st->report);
     log_quota_report();
+    namespaces_release(&st->namespaces);
     free(st);
 }

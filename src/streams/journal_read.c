@@ -103,6 +103,7 @@ int journal_step(struct cursor *c, struct segment *seg, size_t max_bytes, struct
         taken = take(c, seg, str_make(r->big.p, (size_t)n), sink, &got, &need);
     }
     r->stats.bytes_read += c->sent.pos.off - from;
+    seg->stream->bytes_read += c->sent.pos.off - from;
     c->sent.marker_len = 0; /* records have their own check */
     if (got == JOURNAL_DAMAGED)
         return damaged(c, seg);

@@ -202,9 +202,10 @@ struct stream {
     struct list cursors;
     struct list
         dry; /* those of them that wait for more: a stream without readers costs nothing here */
-    unsigned nlate; /* of the cursors: late ones */
-    bool finished;  /* no further byte or segment will come */
-    bool was_read;  /* has had a cursor */
+    unsigned nlate;      /* of the cursors: late ones */
+    bool finished;       /* no further byte or segment will come */
+    bool was_read;       /* has had a cursor */
+    uint64_t bytes_read; /* by all cursors; whoever adds them up sets it to 0 */
 };
 
 /* Shared by all streams of a worker: buffers, open files, counters. */

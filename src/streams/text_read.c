@@ -74,6 +74,7 @@ static void advance(struct cursor *c, const struct view *v, uint64_t off)
     if (off > v->base) {
         c->idle_since = 0;
         v->seg->stream->reader->stats.bytes_read += off - v->base;
+        v->seg->stream->bytes_read += off - v->base;
     }
     c->sent.marker = hash_stable(v->p + (off - v->base) - n, n);
     c->sent.marker_len = (uint16_t)n;

@@ -56,6 +56,12 @@ def test_each_series_exists(rule):
         assert f'"{name}"' in SOURCES, name
 
 
+def test_the_reference_is_made_of_the_tables():
+    subprocess.run([ROOT / "scripts/metrics-table", "--check"], check=True)
+    page = (ROOT / "docs/metrics.md").read_text()
+    assert all(f"`{name}`" in page for r in RULES for name in series(r["expr"]))
+
+
 @needs_promtool
 def test_the_page_passes_promtool(daemon, node, syslog_tcp):
     """Only names kept from the predecessor are exempt."""

@@ -16,6 +16,7 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
     d->ops = ops;
     d->worker = wk;
     d->spec = drain_spec_ref(spec);
+    d->stats = scheme_stats_of(wk, spec);
     d->slots = 1;
     d->batch_target = BATCH_BYTES_PROBE;
     list_init(&d->node);
@@ -146,6 +147,7 @@ void drain_disconnected_for(struct drain *d, enum verdict v, int64_t retry_after
     drain_settle_now(d);
     soon = d->soon;
     d->soon = false;
+    scheme_failed(d, v, e);
     if (was_open)
         d->counters.disconnects++;
     else
@@ -213,6 +215,7 @@ void drain_send(struct drain *d, struct batch *b)
     d->counters.bytes_in += b->bytes;
     d->counters.wire_bytes += b->body.len;
     b->retry_after_ms = -1;
+    b->handed_at = loop_now(&d->worker->loop);
     list_add_tail(&d->inflight, &b->node);
     if (d->spec->trace)
         trace_send(d, b);

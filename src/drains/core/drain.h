@@ -73,6 +73,7 @@ struct batch {
     size_t charged; /* total charged to the budget ... */
     size_t charged_fixed;  /* ... of which for <fixed> */
     struct list body_node; /* worker->sending */
+    uint64_t handed_at;    /* loop time at which the member got it */
     uint64_t moved_at;     /* loop time at which the peer last took bytes of it */
     size_t answer;         /* bytes of the peer's answer in memory */
     bool sent;             /* the kernel has taken all of the body */
@@ -121,6 +122,38 @@ struct drain_ops {
 };
 
 enum drain_state { DRAIN_CLOSED = 0, DRAIN_OPENING, DRAIN_OPEN, DRAIN_WAITING, DRAIN_CLOSING };
+
+/* Why sending failed, as far as the error tells. */
+enum drain_error {
+    DRAIN_ERROR_DNS = 0,
+    DRAIN_ERROR_UNREACHABLE,  /* nobody listens, no way there, no answer to a connect */
+    DRAIN_ERROR_NOT_ALLOWED,  /* by the egress policy, or the kernel */
+    DRAIN_ERROR_TIMEOUT,      /* an answer, a handshake, or a write */
+    DRAIN_ERROR_DISCONNECTED, /* the connection ended */
+    DRAIN_ERROR_PROTOCOL,     /* TLS, a certificate, an answer that makes no sense */
+    DRAIN_ERROR_HELD,         /* 401, 403, 404, ...: the drain's configuration is refused */
+    DRAIN_ERROR_BUSY,         /* 429, 5xx: to be sent again */
+    DRAIN_ERROR_REJECTED,     /* records: the peer will not take them */
+    DRAIN_ERROR_OTHER,
+    DRAIN_ERRORS
+};
+
+#define SEND_BUCKETS 8
+/* What all drains of one scheme and asker did on one worker, those that are no more included. */
+struct scheme_counters {
+    uint64_t sends[SEND_BUCKETS]; /* batches that were taken, by how long that took */
+    uint64_t send_ms;             /* ... added up */
+    uint64_t errors[DRAIN_ERRORS];
+};
+/* Upper bounds of the buckets in ms; the last one has none. */
+extern const uint64_t scheme_bucket_ms[SEND_BUCKETS - 1];
+const char *drain_error_name(enum drain_error error);
+struct scheme_stats {
+    struct list node;
+    const struct drain_scheme *scheme;
+    bool owner; /* of workloads' drains */
+    struct scheme_counters counters;
+};
 
 /* Counters of one drain on one worker; the control thread gets copies. "Records" are lines. Gap
  * records are counted apart, so that lines written = confirmed + lost + pending. */
@@ -188,17 +221,18 @@ struct drain_cursor {
 struct drain {
     const struct drain_ops *ops;
     struct worker *worker;
-    struct drain_spec *spec;  /* one reference */
-    struct list node;         /* worker->drains */
-    struct list work_node;    /* worker->work, while there is work this turn */
-    struct list connect_node; /* worker->connecting, while it waits for a connection token */
-    struct list cursors;      /* of struct drain_cursor */
-    struct list ready;        /* cursors with data to read, served round-robin */
-    struct list inflight;     /* batches that the member has */
-    struct party *party;      /* account for its memory; NULL before its first stream */
-    struct port *port;        /* the port it waits with while it never connected; NULL = none */
-    struct list host_node;    /* port->waiting */
-    struct list starved_node; /* worker->starved, while it waits for memory */
+    struct drain_spec *spec;    /* one reference */
+    struct scheme_stats *stats; /* the worker's, shared with others of its scheme */
+    struct list node;           /* worker->drains */
+    struct list work_node;      /* worker->work, while there is work this turn */
+    struct list connect_node;   /* worker->connecting, while it waits for a connection token */
+    struct list cursors;        /* of struct drain_cursor */
+    struct list ready;          /* cursors with data to read, served round-robin */
+    struct list inflight;       /* batches that the member has */
+    struct party *party;        /* account for its memory; NULL before its first stream */
+    struct port *port;          /* the port it waits with while it never connected; NULL = none */
+    struct list host_node;      /* port->waiting */
+    struct list starved_node;   /* worker->starved, while it waits for memory */
     /* VERDICT_SENT: ranges that wait for drain_confirm(); NULL until needed. */
     struct ledger *ledger;
     enum drain_state state;
@@ -240,6 +274,7 @@ struct drain {
     uint32_t suspects;
     struct loop_timer *timer; /* backoff, linger; NULL until needed */
     uint64_t failing_since;
+    int64_t succeeded_at; /* wall time in ms at which the peer last took something; 0 = never */
     uint64_t opened_at;
     uint64_t looked_at;    /* see drain_seen_until() */
     uint64_t unused_since; /* loop time at which its last cursor was removed */

@@ -253,6 +253,7 @@ void drain_mixed(struct drain *d, struct batch *b)
         return;
     }
     d->counters.retries++;
+    scheme_failed(d, rest, &b->err);
     drain_mark_failing(d, rest == VERDICT_HOLD || d->suspended, BACKOFF_BASE_MS, &b->err);
     d->healthy = memchr(b->outcomes, VERDICT_DELIVERED, b->records) != NULL;
     if (d->healthy)

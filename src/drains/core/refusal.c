@@ -37,6 +37,7 @@
 void drain_accepted(struct drain *d)
 {
     d->accepted++;
+    d->succeeded_at = clock_wall_ns() / 1000000;
     d->refused_run = 0;
     d->suspects = 0;
 }
@@ -93,6 +94,7 @@ void drain_refused(struct drain_cursor *c, const struct record *r, const struct 
     if (r->flags & RECORD_GAP)
         return; /* no line is lost */
     d->counters.rejected++;
+    scheme_failed(d, VERDICT_REJECTED, why);
     log_warn_for(identity_cause(c->cursor.stream->identity),
                  "record refused by the receiver, skipped", KV_CSTR("drain", d->spec->name),
                  KV_CSTR("file", seg && seg->path ? seg->path : "(deleted)"),

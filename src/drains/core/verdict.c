@@ -71,6 +71,9 @@ void drain_act_on(struct batch *b)
     struct worker *wk = d->worker;
     bool taken = true;
 
+    if (b->verdict == VERDICT_DELIVERED || b->verdict == VERDICT_SENT ||
+        b->verdict == VERDICT_MIXED)
+        scheme_took(d, loop_now(&wk->loop) - b->handed_at);
     d->ninflight--;
     d->alone = false;
     b->extra = b->fixed = 0;
@@ -104,6 +107,8 @@ void drain_act_on(struct batch *b)
     case VERDICT_OFFLINE:
         taken = false;
         d->counters.retries++;
+        if (b->verdict != VERDICT_OFFLINE || !d->ops->open) /* else its connection's end counts */
+            scheme_failed(d, b->verdict, &b->err);
         drain_give_back(d, b);
         if (!d->pipelined && !d->soon)
             drain_failed(d, b->verdict, b->retry_after_ms, &b->err);

@@ -142,6 +142,8 @@ static int worker_open(struct worker *wk, struct err *e)
     map_init(&wk->streams);
     map_init(&wk->drains);
     list_init(&wk->all);
+    list_init(&wk->schemes);
+    map_init(&wk->read_by);
     map_init(&wk->hosts);
     map_init(&wk->ports);
     list_init(&wk->settled);
@@ -171,6 +173,8 @@ static void worker_release(struct worker *wk)
         drain_free(d);
     }
     worker_parked_release(wk);
+    scheme_stats_release(wk);
+    read_tally_release(wk);
     while ((s = map_next(&wk->streams, &i)))
         stream_free(s);
     while (!list_empty(&wk->spare)) {

@@ -131,7 +131,8 @@ struct drain_report {
     char *namespace; /* namespace of all its streams; NULL = several, or no stream */
     const char *promise;
     const char *state;
-    char *error; /* last error or NULL; never contains a credential */
+    char *error;              /* last error or NULL; never contains a credential */
+    uint64_t succeeded_at_ms; /* since the epoch; 0 = never */
     unsigned streams;
     uint64_t lag_bytes; /* not yet confirmed */
     uint64_t lag_ms;    /* since everything had been sent */
@@ -140,8 +141,23 @@ struct drain_report {
     uint64_t pinned_most; /* the most that it pins of one stream, in bytes of deleted files */
     struct drain_counters counters;
 };
+struct scheme_report {
+    const char *scheme;
+    bool owner;
+    struct scheme_counters counters;
+};
+/* Bytes read of a namespace's files since the last report. */
+struct read_report {
+    char *namespace; /* "" = of streams that have none */
+    uint64_t bytes;
+};
 struct worker_report {
     unsigned worker;
+    struct read_report *read;
+    unsigned nread;
+    uint64_t read_others; /* of namespaces over READ_TALLIES_MAX */
+    struct scheme_report *schemes;
+    unsigned nschemes;
     struct drain_report *drains;
     unsigned ndrains;
     struct reader_stats reader;

@@ -2,7 +2,8 @@
  * Shared by the files of core/ only. All of it belongs to the worker's thread. The files are in
  * layers, and each calls only those above it in this list (scripts/layers fails on a circle):
  *
- *   used by all others        trace, worker_news, worker_shared, agenda
+ *   used by all others        trace, read_tally, worker_news, worker_shared, scheme_stats,
+ *                             agenda
  *   data                      batch, ledger, budget, host, drain_cursor, parked, health
  *   filling a batch           shelf, rewind, seek, fill
  *   results of a batch        refusal, mixed, verdict
@@ -40,20 +41,23 @@ struct worker {
     struct gzip *gzip;
     struct tls_config *tls[2]; /* shared by drains without TLS options: [insecure] */
     struct buf scratch;
-    struct buf valid;       /* scratch memory of the formatters */
-    struct map streams;     /* of struct stream, by id */
-    struct map drains;      /* of struct drain, by the text of its spec */
-    struct list all;        /* all drains */
-    struct list work;       /* drains with work this turn */
-    struct list connecting; /* drains that wait for a connection token */
-    struct list retrying;   /* ... and have never connected: served last and slowly */
-    struct map hosts;       /* of struct host, by namespace and name */
-    struct map ports;       /* of struct port, by namespace, name and port */
-    uint64_t retry_at;      /* loop time before which <retrying> is not served */
-    struct list waiting;    /* cursors to wake at their wake_at */
-    struct list settled;    /* batches with a verdict that was not acted on yet */
-    struct list closed;     /* unused drains, closed, to be freed */
-    struct list spare;      /* batches for reuse, without bodies */
+    struct buf valid;        /* scratch memory of the formatters */
+    struct map streams;      /* of struct stream, by id */
+    struct map drains;       /* of struct drain, by the text of its spec */
+    struct list all;         /* all drains */
+    struct map read_by;      /* of struct tally, by namespace: see read_tally.c */
+    uint64_t read_by_others; /* ... over READ_TALLIES_MAX */
+    struct list schemes;     /* of struct scheme_stats: those that a drain had */
+    struct list work;        /* drains with work this turn */
+    struct list connecting;  /* drains that wait for a connection token */
+    struct list retrying;    /* ... and have never connected: served last and slowly */
+    struct map hosts;        /* of struct host, by namespace and name */
+    struct map ports;        /* of struct port, by namespace, name and port */
+    uint64_t retry_at;       /* loop time before which <retrying> is not served */
+    struct list waiting;     /* cursors to wake at their wake_at */
+    struct list settled;     /* batches with a verdict that was not acted on yet */
+    struct list closed;      /* unused drains, closed, to be freed */
+    struct list spare;       /* batches for reuse, without bodies */
     unsigned nspare;
     struct buf spare_bodies[SPARE_BODIES];
     unsigned nspare_bodies;
@@ -107,6 +111,22 @@ void worker_news(struct worker *wk, struct drain_spec *spec, enum drain_news_kin
 /* ---- worker_shared.c ---- */
 int worker_shared_open(struct worker *wk, struct err *e);
 void worker_shared_close(struct worker *wk);
+
+/* ---- scheme_stats.c ---- */
+/* Those that <spec>'s drain counts in. */
+struct scheme_stats *scheme_stats_of(struct worker *wk, const struct drain_spec *spec);
+void scheme_stats_release(struct worker *wk);
+/* The peer has taken a batch, after so long. */
+void scheme_took(struct drain *d, uint64_t ms);
+/* ... or has not, for <e>. */
+void scheme_failed(struct drain *d, enum verdict v, const struct err *e);
+
+/* ---- read_tally.c ---- */
+/* What was read of <s> so far counts for the namespace that it is of now. */
+void read_tally_add(struct worker *wk, struct stream *s);
+/* All that was read since the last time, into a report. */
+void read_tally_take(struct worker *wk, struct worker_report *r);
+void read_tally_release(struct worker *wk);
 
 /* ---- agenda.c ---- */
 void agenda_open(struct worker *wk);

@@ -47,8 +47,9 @@ static void feed_stream(struct worker *wk, struct feed_mail *f)
         BUG("worker: stream %llu twice", (unsigned long long)s->id);
 }
 
-static void feed_identity(struct stream *s, struct feed_mail *f)
+static void feed_identity(struct worker *wk, struct stream *s, struct feed_mail *f)
 {
+    read_tally_add(wk, s);
     stream_rename(s, f->identity);
     f->identity = NULL;
     list_for_each (it, &s->cursors) {
@@ -83,7 +84,7 @@ static void feed_known(struct worker *wk, struct stream *s, struct feed_mail *f)
         stream_grew(s);
         break;
     case FEED_IDENTITY:
-        feed_identity(s, f);
+        feed_identity(wk, s, f);
         break;
     case FEED_FINISHED:
         stream_finish(s);

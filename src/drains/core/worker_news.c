@@ -125,6 +125,7 @@ void worker_stream_forget(struct worker *wk, struct stream *s)
     f->forgotten = wk->cfg.forgotten;
     f->worker = wk->cfg.index;
     f->stream = s->id;
+    read_tally_add(wk, s);
     (void)map_del(&wk->streams, str_make((const char *)&s->id, sizeof s->id));
     stream_free(s);
     mailbox_post(wk->cfg.control, &f->mail);

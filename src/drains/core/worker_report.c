@@ -73,6 +73,7 @@ static void report_drain(struct worker *wk, struct drain *d, struct drain_report
         .namespace = d->spec->owner ? only_namespace(d) : NULL,
         .promise = drain_promise_text(d->spec->scheme->promise),
         .state = drain_state_name(d),
+        .succeeded_at_ms = (uint64_t)d->succeeded_at,
         .counters = d->counters,
     };
     if (d->last_error.text[0])
@@ -91,6 +92,21 @@ static void report_drain(struct worker *wk, struct drain *d, struct drain_report
             r->pinned_most = held;
     }
     r->growth = growth_of(d, r->lag_bytes, r->lag_ms, now);
+}
+
+static void report_schemes(struct worker *wk, struct worker_report *r)
+{
+    unsigned n = 0;
+
+    list_for_each (it, &wk->schemes)
+        n++;
+    r->schemes = xcalloc(n + 1, sizeof *r->schemes);
+    list_for_each (it, &wk->schemes) {
+        const struct scheme_stats *st = list_entry(it, struct scheme_stats, node);
+
+        r->schemes[r->nschemes++] =
+            (struct scheme_report){st->scheme->name, st->owner, st->counters};
+    }
 }
 
 static void report_streams(struct worker *wk, struct worker_report *r)
@@ -132,6 +148,8 @@ static struct worker_report *report(struct worker *wk)
     r->cursors += r->parked;
     r->parked_dropped = wk->parked_dropped;
     r->past = wk->past;
+    report_schemes(wk, r);
+    read_tally_take(wk, r);
     report_streams(wk, r);
     r->reader = wk->reader.stats;
     r->inflight_bytes = wk->inflight_bytes;
@@ -182,5 +200,9 @@ void worker_report_free(struct worker_report *r)
         free(r->drains[i].namespace);
     }
     free(r->drains);
+    free(r->schemes);
+    for (unsigned i = 0; i < r->nread; i++)
+        free(r->read[i].namespace);
+    free(r->read);
     free(r);
 }

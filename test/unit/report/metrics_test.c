@@ -147,8 +147,8 @@ static struct buf print(struct worker_report *const *reports, unsigned n,
 
 struct text_reader {
     char family[128];
-    char type[16];
-    char seen[256][160]; /* families, then whole series, each only once */
+    char type[16];       /* "histogram" has three suffixes */
+    char seen[512][160]; /* families, then whole series, each only once */
     unsigned nseen;
 };
 
@@ -192,8 +192,13 @@ static void take_sample(struct text_reader *r, const char *line)
     const char *p = line + name_len(line);
     char *end;
 
-    assert_int_equal(p - line, strlen(r->family)); /* samples stand with their family */
-    assert_memory_equal(line, r->family, (size_t)(p - line));
+    assert_memory_equal(line, r->family, strlen(r->family)); /* samples stand with their family */
+    if (strcmp(r->type, "histogram") == 0)
+        assert_true(str_ends(str_make(line, (size_t)(p - line)), STR("_bucket")) ||
+                    str_ends(str_make(line, (size_t)(p - line)), STR("_sum")) ||
+                    str_ends(str_make(line, (size_t)(p - line)), STR("_count")));
+    else
+        assert_int_equal(p - line, strlen(r->family));
     if (*p == '{')
         p = labels(p);
     (void)snprintf(series, sizeof(series), "%.*s", (int)(p - line), line);
@@ -214,7 +219,8 @@ static void take_line(struct text_reader *r, const char *line)
         assert_int_equal(line[strlen(line) - 1], '.');
     } else if (sscanf(line, "# TYPE %127s %15s", name, r->type) == 2) {
         assert_string_equal(name, r->family);
-        assert_true(strcmp(r->type, "gauge") == 0 || strcmp(r->type, "counter") == 0);
+        assert_true(strcmp(r->type, "gauge") == 0 || strcmp(r->type, "counter") == 0 ||
+                    strcmp(r->type, "histogram") == 0);
         assert_int_equal(str_ends(str_of(name), STR("_total")), strcmp(r->type, "counter") == 0);
         once(r, line);
     } else {
@@ -485,13 +491,56 @@ static void five_hundred_busy_drains_are_below_8000_series(void **state)
                                .wire_bytes = 7,
                                .batches = 7,
                                .connects = 1};
+    struct scheme_report schemes[] = {{.scheme = "https"}, {.scheme = "syslog+tls"}};
     struct worker_report *r = many(500, 500, c);
-    struct buf out = print(&r, 1, metrics_render);
+    struct buf out;
 
     (void)state;
+    for (unsigned i = 0; i < r->ndrains; i++)
+        r->drains[i].succeeded_at_ms = 1234;
+    r->schemes = xcalloc(2, sizeof(schemes[0]));
+    memcpy(r->schemes, schemes, sizeof(schemes));
+    r->nschemes = 2;
+    out = print(&r, 1, metrics_render);
     assert_in_range(samples_of(&out, ""), 500, 8000);
     buf_release(&out);
     worker_report_free(r);
+}
+
+static void schemes_are_added_up(void **state)
+{
+    struct scheme_report of_one[] = {
+        {.scheme = "redis",
+         .owner = true,
+         .counters = {.sends = {1}, .send_ms = 1, .errors = {[DRAIN_ERROR_DNS] = 5}}},
+        {.scheme = "https",
+         .counters = {.sends = {3, 0, 1}, .send_ms = 1234, .errors = {[DRAIN_ERROR_BUSY] = 2}}},
+    };
+    struct scheme_report of_two[] = {
+        {.scheme = "https", .counters = {.sends = {[7] = 2}, .send_ms = 200000}}};
+    struct worker_report reports[] = {{.schemes = of_one, .nschemes = 2},
+                                      {.schemes = of_two, .nschemes = 1}};
+    struct worker_report *const all[] = {&reports[0], &reports[1]};
+    struct buf out = print(all, 2, metrics_render);
+
+#define SEND "logtrain_send_duration_seconds_"
+#define OF_HTTPS "{scheme=\"https\",source=\"operator\""
+    (void)state;
+    has_line(&out, SEND "bucket" OF_HTTPS ",le=\"0.005\"} 3");
+    has_line(&out, SEND "bucket" OF_HTTPS ",le=\"0.1\"} 4");
+    has_line(&out, SEND "bucket" OF_HTTPS ",le=\"60\"} 4");
+    has_line(&out, SEND "bucket" OF_HTTPS ",le=\"+Inf\"} 6");
+    has_line(&out, SEND "sum" OF_HTTPS "} 201.234");
+    has_line(&out, SEND "count" OF_HTTPS "} 6");
+    has_line(&out, "logtrain_errors_by_class_total" OF_HTTPS ",class=\"busy\"} 2");
+    has_line(&out, "logtrain_errors_by_class_total" OF_HTTPS ",class=\"dns\"} 0");
+    has_line(&out, SEND "count{scheme=\"redis\",source=\"workload\"} 1");
+    assert_true(read_strictly(&out) > 50);
+    buf_release(&out);
+    out = print(all, 2, metrics_render_public);
+    has_line(&out, SEND "count" OF_HTTPS "} 6");
+    assert_null(strstr(out.p, "workload")); /* how their peers answer is not for anybody */
+    buf_release(&out);
 }
 
 static void ten_thousand_drains_make_a_short_page(void **state)
@@ -600,6 +649,7 @@ int main(void)
         cmocka_unit_test(an_idle_drain_costs_few_series),
         cmocka_unit_test(five_hundred_busy_drains_are_below_8000_series),
         cmocka_unit_test(ten_thousand_drains_make_a_short_page),
+        cmocka_unit_test(schemes_are_added_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
