@@ -4,6 +4,7 @@ runner notices a broken stand-in. Receivers: see test_harness_peers.py."""
 import gzip
 import json
 import os
+import runpy
 import time
 from pathlib import Path
 
@@ -338,3 +339,16 @@ def test_a_sanitizer_report_is_noticed(standin, node, syslog_tcp):
         f.write("==1==ERROR: AddressSanitizer: heap-use-after-free\n")
     with pytest.raises(AssertionError, match="heap-use-after-free"):
         d.stop()
+
+
+# --- scripts/test NAME -----------------------------------------------------------------------------------------------
+
+def test_one_test_is_found_by_its_name():
+    """Every unit file, in folders of any depth, and cases of them."""
+    one = runpy.run_path(str(daemon_module.ROOT / "scripts/test_one"))
+    units, folder = one["units"], one["UNIT"]
+    for path in folder.rglob("*_test.c"):
+        assert units(str(path.relative_to(folder).with_suffix(""))) == [(path, None)]
+    (path, case), = units("drains/members/ws_verdict_test:refused_upgrades")
+    assert (path.name, case) == ("ws_verdict_test.c", "refused_upgrades")
+    assert units("no_such_test") == []
