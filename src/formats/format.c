@@ -32,6 +32,9 @@ static const struct format_row {
     {FORMAT_GELF, true, false, "gelf", format_gelf_lay_out, JSON, NDJSON},
     {FORMAT_ELASTIC, false, false, "elastic", format_elastic_lay_out, NDJSON, NDJSON},
     {FORMAT_LOKI, false, false, "loki", format_loki_lay_out, JSON, JSON},
+    {FORMAT_DATADOG, false, false, "datadog", format_datadog_lay_out, JSON, JSON},
+    {FORMAT_NEWRELIC, false, false, "newrelic", format_newrelic_lay_out, JSON, JSON},
+    {FORMAT_SPLUNK, false, false, "splunk", format_splunk_lay_out, JSON, JSON},
 };
 
 static const struct format_row *row_of(enum format f)
@@ -63,7 +66,9 @@ static struct formatter *create_sized(const struct format_options *o, const stru
     f->network = id->network;
     f->bytes = row->bytes;
     *used = (size_t)(row->lay_out(f, id) - f->text);
-    f->o.index = f->o.group = (struct str){NULL, 0}; /* copied; the caller's bytes may be freed */
+    /* copied; the caller's bytes may be freed */
+    f->o.index = f->o.group = f->o.source = (struct str){NULL, 0};
+    f->o.sourcetype = f->o.service = f->o.tags = (struct str){NULL, 0};
     return f;
 }
 
@@ -83,8 +88,9 @@ struct formatter *formatter_create(const struct format_options *o, const struct 
 
     /* Runs once to measure, then writes into memory of that size: there is a formatter for every
      * cursor. */
-    sum += fields.hostname.len + o->index.len + o->group.len;
-    formatter_free(create_sized(o, &fields, FORMAT_TEXT_FIXED + 6 * sum, &used));
+    sum += o->index.len + o->group.len + o->source.len + o->sourcetype.len + o->service.len +
+           o->tags.len;
+    formatter_free(create_sized(o, &fields, FORMAT_TEXT_FIXED + 12 * sum, &used));
     return create_sized(o, &fields, used, &used);
 }
 

@@ -21,7 +21,10 @@ enum format {
     FORMAT_RAW,
     FORMAT_GELF,
     FORMAT_ELASTIC,
-    FORMAT_LOKI
+    FORMAT_LOKI,
+    FORMAT_DATADOG,
+    FORMAT_NEWRELIC,
+    FORMAT_SPLUNK
 };
 
 enum framing {
@@ -31,7 +34,7 @@ enum framing {
     FRAMING_OCTET, /* "<length> " before each (RFC 6587 §3.4.1, RFC 5425 §4.3) */
     FRAMING_ARRAY, /* "[" before the first, "," between, "]" at the end */
     FRAMING_NUL, /* NUL after each (GELF over TCP); not for formats whose records may contain NUL */
-    FRAMING_STREAMS, /* the records of each stream together (FORMAT_LOKI) */
+    FRAMING_STREAMS, /* the records of each stream together (FORMAT_LOKI, FORMAT_NEWRELIC) */
 };
 
 struct format_options {
@@ -42,12 +45,17 @@ struct format_options {
     size_t max;
     bool id_first; /* "<record id> " before each frame, internal, for a member that needs it */
     /* FORMAT_ELASTIC: where records go, with %Y, %m and %d of the record's time; empty = the
-     * hostname made a legal name. */
+     * hostname made a legal name. FORMAT_SPLUNK: as it is; empty = the token's. */
     struct str index;
     bool index_namespace; /* ... or, where the hostname is not trusted, logtrain-<namespace> */
     bool index_name;      /* ... or, where patterns match it, identity.name */
     uint32_t labels;      /* FORMAT_LOKI: a bit for each of FORMAT_LABELS; 0 = all but pod */
     struct str group;     /* FORMAT_GELF: `_group`; empty = none */
+    /* Of the intakes (intake.c); empty = of what is known of the stream, or none. */
+    struct str source;     /* FORMAT_DATADOG, FORMAT_SPLUNK */
+    struct str sourcetype; /* FORMAT_SPLUNK */
+    struct str service;    /* FORMAT_DATADOG, FORMAT_NEWRELIC */
+    struct str tags;       /* FORMAT_DATADOG: "key:value,…", added to ours */
     /* FORMAT_RAW, FORMAT_RFC5424: replace invalid UTF-8 by U+FFFD, with this scratch buffer of
      * the caller; NULL = bytes are sent as they are. */
     struct buf *valid;

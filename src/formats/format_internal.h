@@ -32,8 +32,8 @@ struct formatter {
 };
 
 /* The encoders. lay_out() sets f->add and the views, and writes to f->text. That has
- * FORMAT_TEXT_FIXED bytes, and six for each byte of the identity (twice that for the hostname) and
- * of the options' texts. Returns the end of the text. */
+ * FORMAT_TEXT_FIXED bytes, and twelve for each byte of the identity and of the options' texts: each
+ * may be there twice. Returns the end of the text. */
 #define FORMAT_TEXT_FIXED 1024
 char *format_rfc5424_lay_out(struct formatter *f, const struct identity *id);
 char *format_json_lay_out(struct formatter *f, const struct identity *id);
@@ -41,6 +41,9 @@ char *format_raw_lay_out(struct formatter *f, const struct identity *id);
 char *format_gelf_lay_out(struct formatter *f, const struct identity *id);
 char *format_elastic_lay_out(struct formatter *f, const struct identity *id);
 char *format_loki_lay_out(struct formatter *f, const struct identity *id);
+char *format_datadog_lay_out(struct formatter *f, const struct identity *id);
+char *format_newrelic_lay_out(struct formatter *f, const struct identity *id);
+char *format_splunk_lay_out(struct formatter *f, const struct identity *id);
 
 static inline char *format_put(char *d, struct str s)
 {
@@ -72,6 +75,10 @@ char *format_json_put(char *d, struct str s);
  * their escaped length. */
 size_t format_json_fit(const struct formatter *f, struct str *msg, size_t *mark, size_t fixed,
                        bool *cut);
+/* The owner's name is "<workload>.<namespace>". */
+struct str format_workload(const struct identity *id);
+/* gelf.c: whether receivers take <s> for an empty message. */
+bool format_is_blank(struct str s);
 /* `,"key":"value"`, unless the value is unknown. */
 char *format_put_known(char *d, const char *key, struct str value);
 /* Escaped length of the longest prefix of <s> that does not exceed <limit>; the prefix' own length

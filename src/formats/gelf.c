@@ -62,7 +62,7 @@ static size_t blank_len(struct str s)
     return 0;
 }
 
-static bool is_blank(struct str s)
+bool format_is_blank(struct str s)
 {
     size_t n;
 
@@ -100,7 +100,7 @@ static int gelf_add(const struct formatter *f, struct buf *out, const struct rec
     size_t stamp_len = put_timestamp(stamp, format_time(r, now));
     size_t id_len = f->o.sd ? format_id(id, r) : 0;
     size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0, fixed, len;
-    struct str msg = is_blank(r->msg) ? STR("-") : r->msg;
+    struct str msg = format_is_blank(r->msg) ? STR("-") : r->msg;
 
     fixed = f->head.len + TIME_KEY.len + stamp_len + LEVEL_KEY.len + 1 + f->tail.len +
             stream_len(r) + (f->o.sd ? ID_KEY.len + id_len : 0) + 2;

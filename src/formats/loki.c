@@ -15,17 +15,6 @@
 #define ALL_BUT_POD (~(1U << 2))
 #define NS_DIGITS 9
 
-/* The owner's name is "<workload>.<namespace>". */
-static struct str workload(const struct identity *id)
-{
-    struct str name = id->name, space = id->namespace;
-
-    if (space.len && name.len > space.len + 1 && str_ends(name, space) &&
-        name.p[name.len - space.len - 1] == '.')
-        name.len -= space.len + 1;
-    return name;
-}
-
 static int begin_range(const struct formatter *f, struct buf *out)
 {
     if (buf_add_str(out, out->len ? STR(",") : STR("{\"streams\":[")) < 0)
@@ -81,7 +70,7 @@ char *format_loki_lay_out(struct formatter *f, const struct identity *id)
         const char *name;
         struct str value;
     } labels[] = {{"namespace", id->namespace},
-                  {"workload", workload(id)},
+                  {"workload", format_workload(id)},
                   {"pod", id->pod},
                   {"container", id->container},
                   {"node", id->node}}; /* in the order of FORMAT_LABELS */

@@ -35,6 +35,8 @@ struct input {
 
 static bool read_input(struct input *in, struct str data)
 {
+    static const enum format grouped[] = {FORMAT_LOKI, FORMAT_DATADOG, FORMAT_NEWRELIC,
+                                          FORMAT_SPLUNK};
     const unsigned char *b = (const unsigned char *)data.p;
     struct str part;
 
@@ -46,7 +48,7 @@ static bool read_input(struct input *in, struct str data)
     if (b[1] & 32)
         in->o.format = b[1] & 64 ? FORMAT_GELF : FORMAT_ELASTIC;
     else if (b[1] & 64)
-        in->o.format = FORMAT_LOKI;
+        in->o.format = grouped[b[0] / 12 % ARRAY_LEN(grouped)];
     if (b[1] & 128)
         in->o.framing = FRAMING_NUL;
     in->o.sd = b[1] & 1;
@@ -206,6 +208,25 @@ static void check_loki(const struct input *in, struct str text, const struct rec
     buf_release(&want);
 }
 
+/* An object for each record; Splunk's has a message that is not blank. */
+static void check_intake(const struct input *in, struct str text, const struct record *r, bool cut)
+{
+    const char *key = in->o.format == FORMAT_SPLUNK ? "event" : "message";
+    struct buf got = BUF_INIT(SIZE_MAX - 1), want = BUF_INIT(SIZE_MAX - 1);
+
+    FUZZ_CHECK(json_valid(text) && json_get(text, key, &got));
+    FUZZ_CHECK(utf8_sanitize(r->msg, &want) == 0);
+    if (r->flags & RECORD_CUT)
+        FUZZ_CHECK(buf_add_str(&want, STR(MARK)) == 0);
+    if (in->o.format == FORMAT_SPLUNK && str_starts(buf_str(&got), STR("-")))
+        FUZZ_CHECK(got.len > 0);
+    else
+        FUZZ_CHECK(cut ? in->o.max && str_starts(buf_str(&want), buf_str(&got))
+                       : str_eq(buf_str(&want), buf_str(&got)));
+    buf_release(&got);
+    buf_release(&want);
+}
+
 /* A whole push of two ranges, the second of one record, is valid JSON. */
 static void check_push(const struct input *in)
 {
@@ -249,6 +270,8 @@ static void check_alone(const struct input *in, const struct record *r, struct b
         check_elastic(buf_str(out), r, cut);
     else if (o.format == FORMAT_LOKI)
         check_loki(in, buf_str(out), r, cut);
+    else if (o.format >= FORMAT_DATADOG)
+        check_intake(in, buf_str(out), r, cut);
     else
         check_text(in, buf_str(out), r, cut);
     if (o.max && (o.format == FORMAT_RFC5424 || o.format == FORMAT_RAW))
@@ -369,9 +392,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     for (size_t i = 0; i < in.count; i++)
         check_alone(&in, &in.records[i], &out);
-    if (in.o.format == FORMAT_LOKI && in.count)
+    if ((in.o.format == FORMAT_LOKI || in.o.format == FORMAT_NEWRELIC) && in.count)
         check_push(&in);
-    else if (in.o.format != FORMAT_ELASTIC) /* whose records are two lines each */
+    else if (in.o.format != FORMAT_ELASTIC &&
+             in.o.format != FORMAT_NEWRELIC) /* whose records are two lines each */
         check_stream(&in);
     if (in.count)
         check_full(&in, in.piece);

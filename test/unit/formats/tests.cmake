@@ -1,3 +1,3 @@
-foreach(file elastic gelf loki rfc5424 json raw)
+foreach(file elastic gelf intake loki rfc5424 json raw)
     logtrain_unit(formats/${file}_test formats)
 endforeach()
