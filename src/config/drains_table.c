@@ -24,7 +24,7 @@ static const char *framing(const struct drain_scheme *s)
     case FRAMING_OCTET:
         return "octet";
     case FRAMING_ARRAY:
-        return "array";
+        return many ? "array, many a request" : "array";
     case FRAMING_NUL:
         return "NUL";
     case FRAMING_STREAMS:

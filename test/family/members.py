@@ -19,6 +19,7 @@ from lib import http_peer
 from lib import peer as sim
 from lib.elastic import Elastic
 from lib.gelf import GelfHttp, GelfTcp, GelfUdp
+from lib.intake import ClickHouse, Datadog, NewRelic, Splunk, VictoriaLogs
 from lib.loki import Loki
 from lib.redis import FakeRedis
 from lib.websocket import PING, FakeWebSocket, close_frame
@@ -224,9 +225,19 @@ class ElasticSearch(Http):
         peer.whole = peer.decide = None
 
 
-class LokiPush(Http):
+class Intake(Http):
+    """A strict fake that has whole() and violations, as those of lib/intake.py."""
+
+    def __init__(self, name, fake, options="", tls=False, key=""):
+        super().__init__(name, options, tls)
+        self.fake = fake
+        self.key = key  # its userinfo, where it must have one
+
+    def url(self, tools, peer, more="", userinfo=""):
+        return super().url(tools, peer, more, userinfo or self.key)
+
     def receiver(self):
-        return Loki
+        return self.fake
 
     def silent(self):
         return {"whole": lambda _: http_peer.Answer(never=True, counts=False)}
@@ -311,8 +322,14 @@ MEMBERS = [
     SyslogOverHttp("syslog+https-octet", "linger=20ms&framing=octet&compression=gzip", tls=True),
     ElasticSearch("es+http", "linger=20ms"),
     ElasticSearch("es-gzip", "linger=20ms&compression=gzip", tls=True),
-    LokiPush("loki+http", "linger=20ms"),
-    LokiPush("loki+https-gzip", "linger=20ms&compression=gzip", tls=True),
+    Intake("loki+http", Loki, "linger=20ms"),
+    Intake("loki+https-gzip", Loki, "linger=20ms&compression=gzip", tls=True),
+    Intake("victorialogs+http", VictoriaLogs, "linger=20ms"),
+    Intake("clickhouse+https-gzip", ClickHouse, "linger=20ms&table=logs&compression=gzip", tls=True),
+    Intake("splunk+http", Splunk, "linger=20ms", key=":token"),
+    Intake("splunk+https-gzip", Splunk, "linger=20ms&compression=gzip", tls=True, key=":token"),
+    Intake("datadog+https", Datadog, "linger=20ms", tls=True, key=":key"),
+    Intake("newrelic+https", NewRelic, "linger=20ms", tls=True, key=":key"),
     Gelf("gelf+tcp"),
     Gelf("gelf+tls", tls=True),
     GelfDatagrams("gelf+udp"),

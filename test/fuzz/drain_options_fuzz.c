@@ -31,7 +31,8 @@ static void check_usable(const struct drain_spec *s)
     FUZZ_CHECK((s->port != 0) == place && (s->url.host.len || !place));
     FUZZ_CHECK(s->format.format != FORMAT_NONE);
     FUZZ_CHECK(s->format.framing >= FRAMING_NONE && s->format.framing <= FRAMING_STREAMS);
-    FUZZ_CHECK(s->format.framing != FRAMING_ARRAY || s->format.format == FORMAT_JSON);
+    FUZZ_CHECK(s->format.framing != FRAMING_ARRAY || s->format.format == FORMAT_JSON ||
+               s->format.format == FORMAT_DATADOG);
     FUZZ_CHECK(s->format.max == 0 || s->format.max >= RECORD_CUT_MIN);
     FUZZ_CHECK(s->format.max <= (s->scheme->flags & DRAIN_UDP ? UDP_MAX_LIMIT : MAX_LINE_LIMIT));
     FUZZ_CHECK(s->connections >= 1 && s->connections <= CONNECTIONS_MAX);

@@ -33,7 +33,7 @@ size_t batch_max(const struct drain *d)
     case BATCH_NDJSON:
     case BATCH_ARRAY:
     case BATCH_MANY:
-        return BATCH_BYTES_HTTP;
+        return d->spec->batch_bytes ? d->spec->batch_bytes : BATCH_BYTES_HTTP;
     case BATCH_RECORD:
     case BATCH_STREAM:
         break;
@@ -173,7 +173,9 @@ struct batch *batch_fill(struct drain *d)
 
     f.batch = batch_take(d, d->spec->batch == BATCH_RECORD ? SMALL_BODY : f.target);
     f.batch->now = str_make(f.batch->now_text, clock_format(f.batch->now_text, clock_wall_ns()));
-    f.max_records = d->spec->batch == BATCH_RECORD ? 1 : BATCH_RECORDS_MAX;
+    f.max_records = d->spec->batch == BATCH_RECORD ? 1
+                    : d->spec->batch_records       ? d->spec->batch_records
+                                                   : BATCH_RECORDS_MAX;
     if (d->record_limit && d->record_limit < f.max_records)
         f.max_records = d->record_limit;
     while (turns-- && !list_empty(&d->ready) && f.batch->body.len < f.target &&

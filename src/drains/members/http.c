@@ -319,13 +319,7 @@ void http_close(struct drain *d, bool flush)
 
 /* ---- http:// and https:// themselves ---- */
 
-static enum verdict status_verdict(const struct http_answer *a, const struct err *e,
-                                   struct batch *b)
-{
-    return http_verdict(a, e, &b->err);
-}
-
-static const struct http_kind status_alone = {.verdict = status_verdict};
+static const struct http_kind status_alone = {.verdict = http_status_verdict};
 
 static struct drain *http_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {

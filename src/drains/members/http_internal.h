@@ -38,6 +38,8 @@ const struct http_verdict_row *http_verdict_rows(void);
 /* The verdict on <a>, an answer or the lack of one (then <e> says why). Fills <why> unless it is
  * DELIVERED. */
 enum verdict http_verdict(const struct http_answer *a, const struct err *e, struct err *why);
+/* For members to whom the status says all. */
+enum verdict http_status_verdict(const struct http_answer *a, const struct err *e, struct batch *b);
 
 /* ---- http_headers.c ---- */
 

@@ -80,3 +80,8 @@ enum verdict http_verdict(const struct http_answer *a, const struct err *e, stru
         (void)err_set(why, EPROTO, "http status %d: %s", a->status, r->reason);
     return r->verdict;
 }
+
+enum verdict http_status_verdict(const struct http_answer *a, const struct err *e, struct batch *b)
+{
+    return http_verdict(a, e, &b->err);
+}

@@ -16,6 +16,11 @@
     MEMBER(drain_ws)                                                                               \
     MEMBER(drain_elastic)                                                                          \
     MEMBER(drain_loki)                                                                             \
+    MEMBER(drain_victorialogs)                                                                     \
+    MEMBER(drain_clickhouse)                                                                       \
+    MEMBER(drain_splunk)                                                                           \
+    MEMBER(drain_datadog)                                                                          \
+    MEMBER(drain_newrelic)                                                                         \
     MEMBER(drain_stdout)                                                                           \
     MEMBER(drain_null)
 

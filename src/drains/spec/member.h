@@ -109,8 +109,8 @@ struct drain_member {
     const struct drain_scheme *schemes; /* ended by a NULL name */
     const struct drain_option *options; /* its own, ended by a NULL name; NULL = none */
     size_t own_size;                    /* of the struct that these are in: spec->own */
-    const char *reserved;               /* a parameter of the server that we set; NULL = none */
-    const char *headers; /* ... headers, with '|' between; header= does not set them */
+    const char *reserved; /* parameters of the server that we set, with '|' between; NULL = none */
+    const char *headers;  /* ... headers, with '|' between; header= does not set them */
 
     /* NULL = nothing to do, for each of these. */
 

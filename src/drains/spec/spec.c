@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -364,19 +365,19 @@ static int describe_sending(const struct drain_spec *s, struct buf *out)
 static int describe_passed(const struct drain_spec *s, struct buf *out)
 {
     struct str rest = str_of(s->target), path, pair;
-    const char *sep = "";
+    char key[32];
+    const char *sep = key;
 
+    (void)snprintf(key, sizeof(key), "%-12s ", "passed on");
     (void)str_cut(&rest, '?', &path); /* the target is never empty */
-    if (member_of(s)->reserved && str_starts(rest, str_of(member_of(s)->reserved)))
-        (void)str_cut(&rest, '&', &pair); /* what we ask for ourselves */
-    if (rest.len == 0)
-        return 0;
-    if (buf_addf(out, "%-12s ", "passed on") < 0)
-        return -1;
-    for (; str_cut(&rest, '&', &pair); sep = ", ")
+    while (str_cut(&rest, '&', &pair)) {
+        if (drain_option_reserved(s, pair)) /* what we set ourselves */
+            continue;
         if (buf_addf(out, "%s%.*s", sep, STR_ARG(drain_option_shown(pair))) < 0)
             return -1;
-    return buf_addf(out, " (to the server)\n");
+        sep = ", ";
+    }
+    return sep == key ? 0 : buf_addf(out, " (to the server)\n");
 }
 
 int drain_spec_describe(const struct drain_spec *s, struct buf *out)

@@ -48,9 +48,12 @@ struct drain_spec {
     uint16_t port; /* the URL's or the scheme's */
     struct format_options format;
     enum drain_batch batch; /* batch= */
-    unsigned connections;   /* connections= */
-    uint64_t linger_ms;     /* linger= */
-    uint64_t timeout_ms;    /* timeout= */
+    /* BATCH_MANY: of one request, when its receiver takes less than others; 0 = it does not. */
+    size_t batch_bytes;
+    uint32_t batch_records;
+    unsigned connections; /* connections= */
+    uint64_t linger_ms;   /* linger= */
+    uint64_t timeout_ms;  /* timeout= */
     uint64_t since_ms; /* since=: so long before it is attached; 0 = not given, or <since_start> */
     bool since_start;  /* since=start */
     bool gzip;         /* compression=gzip */

@@ -157,18 +157,19 @@ int http_set_header(struct drain_spec *s, struct str v, struct err *e)
 int http_settle(const struct drain_spec *s, struct err *e)
 {
     const struct url *u = &s->url;
-    bool token = s->auth == AUTH_BEARER || s->auth == AUTH_SPLUNK ||
+    bool token = s->auth == AUTH_BEARER || s->auth == AUTH_SPLUNK || s->auth == AUTH_OWN ||
                  (s->auth == AUTH_APIKEY && u->user.len == 0);
 
     if (s->auth == AUTH_NONE && u->has_user)
         return err_set(e, EINVAL, "option 'auth': none, but there are user and password");
-    if (s->auth != AUTH_BASIC && s->auth != AUTH_NONE && s->auth != AUTH_OWN &&
-        u->password.len == 0)
+    if (s->auth == AUTH_OWN && u->password.len == 0)
+        return err_set(e, EINVAL, "the key is missing, as the URL's password");
+    if (s->auth != AUTH_BASIC && s->auth != AUTH_NONE && u->password.len == 0)
         return err_set(e, EINVAL, "option 'auth': %s needs a password in the URL",
                        auth_names[s->auth]);
     if (token && !is_printable(u->password, false))
         return err_set(e, EINVAL, "option 'auth': the password is no %s",
-                       s->auth == AUTH_APIKEY ? "API key" : "token");
+                       s->auth == AUTH_APIKEY || s->auth == AUTH_OWN ? "API key" : "token");
     if (u->has_user && has_header(s, STR("authorization")))
         return err_set(e, EINVAL,
                        "option 'header': there is an authorization already, of user and "

@@ -19,6 +19,8 @@ void drain_options_default(struct drain_spec *s);
  * written, for schemes that hand it to their server. -1 with <e> set. */
 int drain_options_parse(struct drain_spec *s, const struct drain_member *const *all,
                         struct buf *passed, struct err *e);
+/* Whether <pair> is a parameter of the server that the member sets. */
+bool drain_option_reserved(const struct drain_spec *s, struct str pair);
 /* A query parameter's name fit for people: "***" when it may be a secret itself ("?dG9rZW4=").
  * <pair> is "name=value". */
 struct str drain_option_shown(struct str pair);

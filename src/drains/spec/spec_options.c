@@ -137,15 +137,25 @@ static const struct drain_option *find_near(const struct drain_member *const *al
 
 /* ---- the query ---- */
 
+bool drain_option_reserved(const struct drain_spec *s, struct str pair)
+{
+    struct str rest = str_of(s->scheme->member->reserved), one;
+
+    while (str_cut(&rest, '|', &one))
+        if (str_eq(pair_name(pair), one))
+            return true;
+    return false;
+}
+
 /* A parameter that is not one of our options. */
 static int take_unknown(struct drain_spec *s, const struct drain_member *const *all,
                         struct str pair, struct buf *passed, struct err *e)
 {
     const struct drain_option *near = find_near(all, pair_name(pair), s->scheme);
-    const char *reserved = s->scheme->member->reserved;
 
-    if (reserved && str_eq(pair_name(pair), str_of(reserved)))
-        return err_set(e, EINVAL, "parameter '%s' is logtrain's own for this scheme", reserved);
+    if (drain_option_reserved(s, pair))
+        return err_set(e, EINVAL, "parameter '%.*s' is logtrain's own for this scheme",
+                       STR_ARG(pair_name(pair)));
     if (near)
         return err_set(e, EINVAL, "unknown option '%.*s', did you mean '%s'",
                        STR_ARG(drain_option_shown(pair)), near->name);

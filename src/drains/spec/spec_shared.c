@@ -80,10 +80,12 @@ static int set_framing(struct drain_spec *s, struct str v, struct err *e)
 static const struct drain_option options[] = {
     {.name = "format",
      .values = "rfc5424|json|gelf|raw",
-     .fallback = "rfc5424 for syslog, json for http, gelf for redis, raw for ws, stdout and null",
+     .fallback =
+         "rfc5424 for syslog, json for http, victorialogs and clickhouse, gelf for redis, raw "
+         "for ws, stdout and null",
      .help =
-         "how a record is written (es, elasticsearch and loki have one of their own, gelf+… has "
-         "gelf only)",
+         "how a record is written (es, elasticsearch, loki, splunk, datadog and newrelic have one "
+         "of their own; gelf+…, victorialogs and clickhouse have only theirs)",
      .type = OPTION_OTHER,
      .set = set_format},
     {.name = "group",
@@ -207,7 +209,7 @@ static const struct drain_option options[] = {
      .set = http_set_header},
     {.name = "sd",
      .values = "true|false",
-     .fallback = "false",
+     .fallback = "true for victorialogs and clickhouse, else false",
      .help = "adds namespace, pod, container, node and the record's id (as structured data in "
              "rfc5424)",
      .type = OPTION_BOOL,
@@ -222,7 +224,8 @@ static const struct drain_option options[] = {
      FIELD(utf8)},
     {.name = "max",
      .values = "SIZE 480..16m (udp: 480..65507)",
-     .fallback = "1024 for syslog over udp, 8192 for gelf+udp, else no limit",
+     .fallback = "1024 for syslog over udp, 8192 for gelf+udp, 256k for victorialogs, 1000000 for "
+                 "datadog, else no limit",
      .help = "records are cut to so many bytes",
      .type = OPTION_OTHER,
      .set = set_max},

@@ -53,6 +53,22 @@ static void the_rows_of_this_build(void **state)
          FRAMING_STREAMS},
         {"loki+https", &drain_loki, 443, true, false, true, PROMISE_CONFIRMED, FORMAT_LOKI,
          FRAMING_STREAMS},
+        {"victorialogs+http", &drain_victorialogs, 9428, false, false, true, PROMISE_CONFIRMED,
+         FORMAT_JSON, FRAMING_LF},
+        {"victorialogs+https", &drain_victorialogs, 443, true, false, true, PROMISE_CONFIRMED,
+         FORMAT_JSON, FRAMING_LF},
+        {"clickhouse+http", &drain_clickhouse, 8123, false, false, true, PROMISE_CONFIRMED,
+         FORMAT_JSON, FRAMING_LF},
+        {"clickhouse+https", &drain_clickhouse, 8443, true, false, true, PROMISE_CONFIRMED,
+         FORMAT_JSON, FRAMING_LF},
+        {"splunk+http", &drain_splunk, 8088, false, false, true, PROMISE_CONFIRMED, FORMAT_SPLUNK,
+         FRAMING_LF},
+        {"splunk+https", &drain_splunk, 8088, true, false, true, PROMISE_CONFIRMED, FORMAT_SPLUNK,
+         FRAMING_LF},
+        {"datadog+https", &drain_datadog, 443, true, false, true, PROMISE_CONFIRMED, FORMAT_DATADOG,
+         FRAMING_ARRAY},
+        {"newrelic+https", &drain_newrelic, 443, true, false, true, PROMISE_CONFIRMED,
+         FORMAT_NEWRELIC, FRAMING_STREAMS},
         {"gelf+tcp", &drain_syslog, 12201, false, false, false, PROMISE_TRANSPORT, FORMAT_GELF,
          FRAMING_NUL},
         {"gelf+tls", &drain_syslog, 12201, true, false, false, PROMISE_TRANSPORT, FORMAT_GELF,
@@ -118,7 +134,7 @@ static void lookup(void **state)
         assert_int_not_equal(s->format, FORMAT_NONE);
         assert_non_null(s->member->ops->send);
     }
-    assert_int_equal(n, 27);
+    assert_int_equal(n, 35);
 }
 
 int main(void)

@@ -113,6 +113,25 @@ static void described(void **state)
         "promise      confirmed: nothing lost, duplicates only after a crash or a lost "
         "answer\n"
         "url          loki+http://h?tenant=***&labels=***\n");
+    assert_described(
+        "clickhouse+http://u:" SECRET "@h?table=db.logs&database=x",
+        "scheme       clickhouse+http\n"
+        "host         h\n"
+        "port         8123 (default)\n"
+        "tls          no\n"
+        "user         given, sent as basic authentication\n"
+        "format       json, with sd=true\n"
+        "framing      lf, a line for each record\n"
+        "table        db.logs\n"
+        "batch        many\n"
+        "linger       100 ms\n"
+        "compression  none\n"
+        "connections  4 for each worker\n"
+        "timeout      30000 ms\n"
+        "promise      confirmed: nothing lost, duplicates only after a crash or a lost "
+        "answer\n"
+        "passed on    database (to the server)\n"
+        "url          clickhouse+http://***@h?table=***&database=***\n");
     assert_described("es+http://id:" SECRET "@h?index=logs-%25Y&auth=apikey&pipeline=p",
                      "scheme       es+http\n"
                      "host         h\n"

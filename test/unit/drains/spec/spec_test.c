@@ -186,6 +186,46 @@ static void option_values(void **state)
         {"loki+http://h?tenant=a%00b", "loki+http: option 'tenant' must be a name that Loki takes"},
         {"loki+https://h?format=json", "loki+https: option 'format' is not for this scheme"},
         {"syslog+tcp://h?tenant=a", "syslog+tcp: option 'tenant' is not for this scheme"},
+        {"victorialogs+http://h?streams=pod,namespace&x=y", NULL},
+        {"victorialogs+http://h?streams=id",
+         "victorialogs+http: option 'streams' must be some of hostname, namespace, pod, container, "
+         "node, tag and stream"},
+        {"victorialogs+http://h?format=raw",
+         "victorialogs+http: option 'format' must be json for this scheme"},
+        {"victorialogs+https://h?_msg_field=x",
+         "victorialogs+https: parameter '_msg_field' is logtrain's own for this scheme"},
+        {"victorialogs+https://h?_stream_fields=x",
+         "victorialogs+https: parameter '_stream_fields' is logtrain's own for this scheme"},
+        {"clickhouse+http://h?table=logs", NULL},
+        {"clickhouse+https://u:p@h?table=db_1.Logs&database=x", NULL},
+        {"clickhouse+http://h", "clickhouse+http: option 'table' must be given"},
+#define NO_TABLE                                                                                   \
+    "clickhouse+http: option 'table' must be a table, or database.table, in letters, digits and "  \
+    "'_'"
+        {"clickhouse+http://h?table=", NO_TABLE},
+        {"clickhouse+http://h?table=.a", NO_TABLE},
+        {"clickhouse+http://h?table=a.", NO_TABLE},
+        {"clickhouse+http://h?table=a.b.c", NO_TABLE},
+        {"clickhouse+http://h?table=1a", NO_TABLE},
+        {"clickhouse+http://h?table=a.1", NO_TABLE},
+        {"clickhouse+http://h?table=a%20b", NO_TABLE},
+        {"clickhouse+http://h?table=a%3bDROP", NO_TABLE},
+        {"clickhouse+http://h?table=a%60", NO_TABLE},
+        {"clickhouse+http://h?table=%c3%a4", NO_TABLE},
+        {"clickhouse+http://h?table=a&query=DROP",
+         "clickhouse+http: parameter 'query' is logtrain's own for this scheme"},
+        {"splunk+http://:token@h?index=main&source=a&sourcetype=b", NULL},
+        {"splunk+http://h", "splunk+http: option 'auth': splunk needs a password in the URL"},
+        {"splunk+https://h?auth=none", NULL},
+        {"splunk+https://:t@h?index=",
+         "splunk+https: option 'index' must be a name of 1 to 200 bytes"},
+        {"datadog+https://:key@h?tags=a:b,c:d&service=x&source=y", NULL},
+        {"datadog+https://h", "datadog+https: the key is missing, as the URL's password"},
+        {"datadog+https://:a%20b@h", "datadog+https: option 'auth': the password is no API key"},
+        {"datadog+https://:key@h?header=DD-API-KEY:x",
+         "datadog+https: option 'header': that one is logtrain's own for this scheme"},
+        {"newrelic+https://:key@h?service=x", NULL},
+        {"newrelic+https://key@h", "newrelic+https: the key is missing, as the URL's password"},
         {"elasticsearch://h?linger=1s&connections=2&compression=gzip&max=64k", NULL},
         {"syslog+tcp://h?index=a", "syslog+tcp: option 'index' is not for this scheme"},
         {"syslog+tcp://h?servername=a",
@@ -447,6 +487,10 @@ static void requests_of_many_records(void **state)
     }
 }
 
+#define FIELDS "_time_field=time&_msg_field=message&_stream_fields="
+#define SETTINGS                                                                                   \
+    "&input_format_skip_unknown_fields=1&date_time_input_format=best_effort&"                      \
+    "wait_for_async_insert=1"
 #define FILTER "filter_path=items.*._id,items.*.status,items.*.error.type"
 
 static void the_rest_of_the_query_is_the_servers(void **state)
@@ -460,6 +504,16 @@ static void the_rest_of_the_query_is_the_servers(void **state)
         {"es://h/a/?pipeline=p&index=x", "/a/_bulk?" FILTER "&pipeline=p"},
         {"es://h/_bulk", "/_bulk?" FILTER},
         {"es://h/_bulk/x", "/_bulk/x?" FILTER},
+        {"victorialogs+http://h", "/insert/jsonline?" FIELDS "hostname,namespace,pod,container"},
+        {"victorialogs+http://h/vl?streams=stream,pod&a=b", "/vl?" FIELDS "pod,stream&a=b"},
+        {"clickhouse+http://h?table=db.logs",
+         "/?query=INSERT%20INTO%20db.logs%20FORMAT%20JSONEachRow" SETTINGS},
+        {"clickhouse+http://h/p?table=logs&database=x",
+         "/p?query=INSERT%20INTO%20logs%20FORMAT%20JSONEachRow" SETTINGS "&database=x"},
+        {"splunk+https://:t@h", "/services/collector/event"},
+        {"splunk+https://:t@h/services/collector", "/services/collector"},
+        {"datadog+https://:k@h", "/api/v2/logs"},
+        {"newrelic+https://:k@h", "/log/v1"},
         {"loki+http://h", "/loki/api/v1/push"},
         {"loki+http://h/?a=b", "/loki/api/v1/push?a=b"},
         {"loki+http://h/behind/push", "/behind/push"},

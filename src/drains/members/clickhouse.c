@@ -1,0 +1,129 @@
+/*
+ * clickhouse+http, clickhouse+https: INSERT INTO table= FORMAT JSONEachRow. http.c posts,
+ * formats/json.c writes a row for each record, with the keys of the table's columns.
+ *
+ * There is no insert_deduplication_token: a request that is sent again seldom has the same records
+ * in it. Each row has the record's id, by which a ReplacingMergeTree keeps it once.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "drains/core/drain.h"
+#include "drains/members/http_internal.h"
+#include "drains/members/members.h"
+
+#define TABLE_MAX 200
+
+struct clickhouse_options {
+    char *table;
+};
+
+static const struct http_kind kind = {.verdict = http_status_verdict};
+
+static struct drain *clickhouse_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    (void)e;
+    return http_create_as(drain_clickhouse.ops, &kind, wk, spec);
+}
+
+static const struct drain_ops ops = {
+    .name = "clickhouse",
+    .create = clickhouse_create,
+    .send = http_post,
+    .shelve = http_shelve,
+    .rest = http_rest,
+    .close = http_close,
+    .free = http_free,
+};
+
+/* ---- the URL ---- */
+
+#define ROWS (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
+
+static const struct drain_scheme schemes[] = {
+    {"clickhouse+http", &drain_clickhouse, 8123, ROWS, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_LF,
+     NULL},
+    {"clickhouse+https", &drain_clickhouse, 8443, ROWS | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_JSON,
+     FRAMING_LF, NULL},
+    {.name = NULL},
+};
+
+/* Only what needs no quotes in SQL: "table", "database.table". */
+static bool is_table(struct str v)
+{
+    bool begins = true;
+
+    for (size_t i = 0; i < v.len; i++) {
+        char c = v.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+
+        if (!letter && (begins || !((c >= '0' && c <= '9') || c == '.')))
+            return false;
+        begins = c == '.';
+    }
+    return !begins && str_find(v, '.') == str_rfind(v, '.');
+}
+
+static const struct drain_option options[] = {
+    {.name = "table",
+     .values = "NAME",
+     .fallback = "must be given",
+     .help = "the table to insert into, or database.table",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(clickhouse_options, table),
+     .max = TABLE_MAX,
+     .fits = is_table,
+     .must_be = "a table, or database.table, in letters, digits and '_'"},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->format.sd = true;
+}
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    const struct clickhouse_options *own = s->own;
+
+    return own->table ? 0 : err_set(e, EINVAL, "option 'table' must be given");
+}
+
+/* Keys without a column are left out, times are read as RFC 3339 has them, and the answer comes when
+ * the rows are in the table. */
+static int add_target(const struct drain_spec *s, struct str path, struct str passed,
+                      struct buf *target)
+{
+    const struct clickhouse_options *own = s->own;
+    int rc = buf_add_str(target, path);
+
+    rc |= buf_addf(target,
+                   "?query=INSERT%%20INTO%%20%s%%20FORMAT%%20JSONEachRow&"
+                   "input_format_skip_unknown_fields=1&date_time_input_format=best_effort&"
+                   "wait_for_async_insert=1",
+                   own->table);
+    if (passed.len)
+        rc |= buf_add_ch(target, '&') | buf_add_str(target, passed);
+    return rc < 0 ? -1 : 0;
+}
+
+static int describe(const struct drain_spec *s, enum drain_section section, struct buf *out)
+{
+    const struct clickhouse_options *own = s->own;
+
+    return section == SECTION_FORMAT ? drain_spec_line(out, "table", "%s", own->table) : 0;
+}
+
+const struct drain_member drain_clickhouse = {
+    .ops = &ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct clickhouse_options),
+    .reserved = "query|input_format_skip_unknown_fields|date_time_input_format|"
+                "wait_for_async_insert",
+    .set_defaults = set_defaults,
+    .settle = settle,
+    .add_target = add_target,
+    .describe = describe,
+};

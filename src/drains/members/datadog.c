@@ -1,0 +1,110 @@
+/*
+ * datadog+https: Datadog's logs intake, v2. http.c posts, formats/intake.c writes.
+ *
+ * A request has 1,000 records at most. Datadog cuts a record above 1 MB and says nothing, so records
+ * are cut to that here, where it is marked and counted.
+ */
+#include "drains/core/drain.h"
+#include "drains/members/http_internal.h"
+#include "drains/members/members.h"
+
+#define ITEMS_MAX 1000
+#define ITEM_BYTES_MAX 1000000
+#define NAME_MAX_BYTES 100
+#define TAGS_MAX_BYTES 1000
+
+struct datadog_options {
+    char *source, *service, *tags;
+};
+
+static int add_key(const struct drain_spec *s, struct buf *out)
+{
+    return buf_addf(out, "dd-api-key: %.*s\n", STR_ARG(s->url.password));
+}
+
+static const struct http_kind kind = {.verdict = http_status_verdict, .add_headers = add_key};
+
+static struct drain *datadog_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    (void)e;
+    return http_create_as(drain_datadog.ops, &kind, wk, spec);
+}
+
+static const struct drain_ops ops = {
+    .name = "datadog",
+    .create = datadog_create,
+    .send = http_post,
+    .shelve = http_shelve,
+    .rest = http_rest,
+    .close = http_close,
+    .free = http_free,
+};
+
+/* ---- the URL ---- */
+
+#define ITEMS ((DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | DRAIN_TLS) & ~DRAIN_AUTH)
+
+static const struct drain_scheme schemes[] = {
+    {"datadog+https", &drain_datadog, 443, ITEMS, PROMISE_CONFIRMED, FORMAT_DATADOG, FRAMING_ARRAY,
+     "/api/v2/logs"},
+    {.name = NULL},
+};
+
+static const struct drain_option options[] = {
+    {.name = "source",
+     .values = "NAME",
+     .fallback = "logtrain",
+     .help = "the source of the lines (`ddsource`), which chooses a pipeline",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(datadog_options, source),
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .shown = SECTION_FORMAT},
+    {.name = "service",
+     .values = "NAME",
+     .fallback = "the workload",
+     .help = "the service that the lines are of",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(datadog_options, service),
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .shown = SECTION_FORMAT},
+    {.name = "tags",
+     .values = "TAGS",
+     .fallback = "none",
+     .help = "tags beside those of namespace, pod and container: key:value, with commas between",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(datadog_options, tags),
+     .min = 1,
+     .max = TAGS_MAX_BYTES,
+     .shown = SECTION_FORMAT},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->auth = AUTH_OWN;
+    s->batch_records = ITEMS_MAX;
+    s->format.max = ITEM_BYTES_MAX;
+}
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    const struct datadog_options *own = s->own;
+
+    (void)e;
+    s->format.source = str_of(own->source);
+    s->format.service = str_of(own->service);
+    s->format.tags = str_of(own->tags);
+    return 0;
+}
+
+const struct drain_member drain_datadog = {
+    .ops = &ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct datadog_options),
+    .headers = "dd-api-key",
+    .set_defaults = set_defaults,
+    .settle = settle,
+};

@@ -1,0 +1,85 @@
+/*
+ * newrelic+https: New Relic's Log API. http.c posts, formats/intake.c writes the records of a stream
+ * together, under what they have in common. A request may have 1 MB.
+ */
+#include "drains/core/drain.h"
+#include "drains/members/http_internal.h"
+#include "drains/members/members.h"
+
+#define BYTES_MAX (900 * 1024) /* and what a batch may exceed its target by */
+#define NAME_MAX_BYTES 100
+
+struct newrelic_options {
+    char *service;
+};
+
+static int add_key(const struct drain_spec *s, struct buf *out)
+{
+    return buf_addf(out, "api-key: %.*s\n", STR_ARG(s->url.password));
+}
+
+static const struct http_kind kind = {.verdict = http_status_verdict, .add_headers = add_key};
+
+static struct drain *newrelic_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    (void)e;
+    return http_create_as(drain_newrelic.ops, &kind, wk, spec);
+}
+
+static const struct drain_ops ops = {
+    .name = "newrelic",
+    .create = newrelic_create,
+    .send = http_post,
+    .shelve = http_shelve,
+    .rest = http_rest,
+    .close = http_close,
+    .free = http_free,
+};
+
+/* ---- the URL ---- */
+
+#define LOGS ((DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | DRAIN_TLS) & ~DRAIN_AUTH)
+
+static const struct drain_scheme schemes[] = {
+    {"newrelic+https", &drain_newrelic, 443, LOGS, PROMISE_CONFIRMED, FORMAT_NEWRELIC,
+     FRAMING_STREAMS, "/log/v1"},
+    {.name = NULL},
+};
+
+static const struct drain_option options[] = {
+    {.name = "service",
+     .values = "NAME",
+     .fallback = "the workload",
+     .help = "the service that the lines are of",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(newrelic_options, service),
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .shown = SECTION_FORMAT},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->auth = AUTH_OWN;
+    s->batch_bytes = BYTES_MAX;
+}
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    const struct newrelic_options *own = s->own;
+
+    (void)e;
+    s->format.service = str_of(own->service);
+    return 0;
+}
+
+const struct drain_member drain_newrelic = {
+    .ops = &ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct newrelic_options),
+    .headers = "api-key|x-license-key|x-insert-key",
+    .set_defaults = set_defaults,
+    .settle = settle,
+};

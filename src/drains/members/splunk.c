@@ -1,0 +1,146 @@
+/*
+ * splunk+http, splunk+https: Splunk's HTTP Event Collector, its event form. http.c posts,
+ * formats/intake.c writes the events one behind the other.
+ *
+ * A 200 says that the collector has the events in its queue. Indexer acknowledgement is not asked
+ * for: a token that demands it answers "channel missing", which holds the drain.
+ */
+#include <errno.h>
+
+#include "drains/core/drain.h"
+#include "drains/members/http_internal.h"
+#include "drains/members/members.h"
+
+#define NAME_MAX_BYTES 200
+
+struct splunk_options {
+    char *source, *sourcetype, *index;
+};
+
+/* Of the answer's codes those that a 400 has, and that are no fault of an event. */
+static const struct {
+    uint64_t code;
+    const char *reason;
+} held[] = {
+    {7, "incorrect index"},
+    {10, "the token wants acknowledgement (channel missing)"},
+    {11, "invalid channel"},
+    {14, "acknowledgement is disabled"},
+    {16, "query string authorization is disabled"},
+};
+
+/* The number behind "code": 0 = there is none. */
+static uint64_t code_of(struct str body)
+{
+    static const char key[] = "\"code\":";
+    const char *at = body.len ? memmem(body.p, body.len, key, sizeof(key) - 1) : NULL;
+    struct str rest = at ? str_skip(body, (size_t)(at - body.p) + sizeof(key) - 1) : body;
+    uint64_t code = 0;
+    size_t n = 0;
+
+    while (rest.len && rest.p[0] == ' ')
+        rest = str_skip(rest, 1);
+    while (n < rest.len && rest.p[n] >= '0' && rest.p[n] <= '9')
+        n++;
+    return at && str_to_u64(str_head(rest, n), 1000, &code) ? code : 0;
+}
+
+static enum verdict splunk_verdict(const struct http_answer *a, const struct err *e,
+                                   struct batch *b)
+{
+    uint64_t code = a->status == 400 ? code_of(a->body) : 0;
+
+    for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++)
+        if (code && code == held[i].code) {
+            (void)err_set(&b->err, EPROTO, "http status 400: %s", held[i].reason);
+            return VERDICT_HOLD;
+        }
+    return http_verdict(a, e, &b->err);
+}
+
+static const struct http_kind kind = {.want_body = true, .verdict = splunk_verdict};
+
+static struct drain *splunk_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    (void)e;
+    return http_create_as(drain_splunk.ops, &kind, wk, spec);
+}
+
+static const struct drain_ops ops = {
+    .name = "splunk",
+    .create = splunk_create,
+    .send = http_post,
+    .shelve = http_shelve,
+    .rest = http_rest,
+    .close = http_close,
+    .free = http_free,
+};
+
+/* ---- the URL ---- */
+
+#define EVENTS (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
+#define COLLECTOR "/services/collector/event"
+
+static const struct drain_scheme schemes[] = {
+    {"splunk+http", &drain_splunk, 8088, EVENTS, PROMISE_CONFIRMED, FORMAT_SPLUNK, FRAMING_LF,
+     COLLECTOR},
+    {"splunk+https", &drain_splunk, 8088, EVENTS | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_SPLUNK,
+     FRAMING_LF, COLLECTOR},
+    {.name = NULL},
+};
+
+static const struct drain_option options[] = {
+    {.name = "source",
+     .values = "NAME",
+     .fallback = "the hostname",
+     .help = "the source of the events",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(splunk_options, source),
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .shown = SECTION_FORMAT},
+    {.name = "sourcetype",
+     .values = "NAME",
+     .fallback = "kube:container: and the container's name, else syslog",
+     .help = "how the events are read",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(splunk_options, sourcetype),
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .shown = SECTION_FORMAT},
+    {.name = "index",
+     .values = "NAME",
+     .fallback = "the token's",
+     .help = "the index that the events go to",
+     .type = OPTION_TEXT,
+     DRAIN_FIELD(splunk_options, index),
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .shown = SECTION_FORMAT},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->auth = AUTH_SPLUNK;
+}
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    const struct splunk_options *own = s->own;
+
+    (void)e;
+    s->format.source = str_of(own->source);
+    s->format.sourcetype = str_of(own->sourcetype);
+    s->format.index = str_of(own->index);
+    return 0;
+}
+
+const struct drain_member drain_splunk = {
+    .ops = &ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct splunk_options),
+    .set_defaults = set_defaults,
+    .settle = settle,
+};

@@ -1,0 +1,98 @@
+/*
+ * victorialogs+http, victorialogs+https: VictoriaLogs' JSON lines. http.c posts, formats/json.c
+ * writes; here is what VictoriaLogs has to be told of the fields.
+ *
+ * It leaves out a line above its own limit and answers 200 all the same, so records are cut to that
+ * limit unless max= says otherwise.
+ */
+#include "drains/core/drain.h"
+#include "drains/members/http_internal.h"
+#include "drains/members/members.h"
+
+#define FIELDS "hostname|namespace|pod|container|node|tag|stream"
+#define FIELDS_DEFAULT (1U << 0 | 1U << 1 | 1U << 2 | 1U << 3)
+#define LINE_MAX_DEFAULT (256 * 1024) /* -insert.maxLineSizeBytes */
+
+struct victorialogs_options {
+    uint32_t streams; /* a bit for each of FIELDS; 0 = FIELDS_DEFAULT */
+};
+
+static const struct http_kind kind = {.verdict = http_status_verdict};
+
+static struct drain *victorialogs_create(struct worker *wk, struct drain_spec *spec, struct err *e)
+{
+    (void)e;
+    return http_create_as(drain_victorialogs.ops, &kind, wk, spec);
+}
+
+static const struct drain_ops ops = {
+    .name = "victorialogs",
+    .create = victorialogs_create,
+    .send = http_post,
+    .shelve = http_shelve,
+    .rest = http_rest,
+    .close = http_close,
+    .free = http_free,
+};
+
+/* ---- the URL ---- */
+
+#define LINES (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
+#define INSERT "/insert/jsonline"
+
+static const struct drain_scheme schemes[] = {
+    {"victorialogs+http", &drain_victorialogs, 9428, LINES, PROMISE_CONFIRMED, FORMAT_JSON,
+     FRAMING_LF, INSERT},
+    {"victorialogs+https", &drain_victorialogs, 443, LINES | DRAIN_TLS, PROMISE_CONFIRMED,
+     FORMAT_JSON, FRAMING_LF, INSERT},
+    {.name = NULL},
+};
+
+static const struct drain_option options[] = {
+    {.name = "streams",
+     .values = FIELDS,
+     .fallback = "hostname, namespace, pod and container",
+     .help = "the fields that make a stream, with commas between",
+     .type = OPTION_WORDS,
+     DRAIN_FIELD(victorialogs_options, streams),
+     .shown = SECTION_FORMAT},
+    {.name = NULL},
+};
+
+static void set_defaults(struct drain_spec *s)
+{
+    s->format.sd = true;
+    s->format.max = LINE_MAX_DEFAULT;
+}
+
+/* <path>, which of our keys are the time, the message and the stream, and <passed>. */
+static int add_target(const struct drain_spec *s, struct str path, struct str passed,
+                      struct buf *target)
+{
+    const struct victorialogs_options *own = s->own;
+    uint32_t set = own->streams ? own->streams : FIELDS_DEFAULT;
+    struct str rest = STR(FIELDS), field;
+    const char *sep = "";
+    int rc = buf_add_str(target, path);
+
+    rc |= buf_add_str(target, STR("?_time_field=time&_msg_field=message&_stream_fields="));
+    for (unsigned i = 0; str_cut(&rest, '|', &field); i++) {
+        if (!(set & 1U << i))
+            continue;
+        rc |= buf_addf(target, "%s%.*s", sep, STR_ARG(field));
+        sep = ",";
+    }
+    if (passed.len)
+        rc |= buf_add_ch(target, '&') | buf_add_str(target, passed);
+    return rc < 0 ? -1 : 0;
+}
+
+const struct drain_member drain_victorialogs = {
+    .ops = &ops,
+    .schemes = schemes,
+    .options = options,
+    .own_size = sizeof(struct victorialogs_options),
+    .reserved = "_time_field|_msg_field|_stream_fields",
+    .set_defaults = set_defaults,
+    .add_target = add_target,
+};
