@@ -59,6 +59,16 @@ def test_publish_to_the_hostname_and_what_a_page_reads(node, oracle, daemon, red
         assert isinstance(fields["timestamp"], (int, float)) and "\n" not in record.decode().rstrip("\n")
 
 
+def test_a_channel_made_of_the_stream(node, oracle, daemon, redis):
+    server = redis()
+    page = server.subscribe("*")
+    daemon(node, routes=[("*", server.url(path="/%25h.viewer"))])
+    for name in ("shop-7d4b9c6f5-x2x4z", "web-7d4b9c6f5-x2x4z"):
+        node.container(name).write(oracle.source(name).take(20))
+    oracle.wait_complete(page, 60 * SLOW).assert_exact()
+    assert {channel for channel, _ in page.received} == {"shop.default.viewer", "web.default.viewer"}
+
+
 def test_no_subscribers(node, oracle, daemon, redis):
     server = redis()
     d = daemon(node, routes=[("*", server.url(path="/void"))])

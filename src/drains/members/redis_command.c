@@ -5,7 +5,8 @@
  */
 #include "drains/members/redis_internal.h"
 
-#define PREFIX_MAX 4096 /* of one record's command: names and numbers, but for its bytes */
+#define KEY_MADE_MAX (16 * 1024)         /* of a template, with the longest names in it */
+#define PREFIX_MAX (KEY_MADE_MAX + 4096) /* of one record's command, but for its bytes */
 
 /* ---- the protocol ---- */
 
@@ -124,14 +125,50 @@ static int add_trim(struct buf *out, const struct redis_options *own, struct str
     return rc;
 }
 
+/* Under a pattern nothing that an annotation can change: the workload's true name, the pod. */
+static struct str part_of(char letter, const struct drain_spec *s, const struct identity *whose)
+{
+    switch (letter) {
+    case 'h':
+        return s->names ? whose->name : whose->hostname;
+    case 't':
+        return s->names && whose->pod.len ? whose->pod : whose->tag;
+    case 'n':
+        return whose->namespace;
+    case 'p':
+        return whose->pod;
+    case 'c':
+        return whose->container;
+    default:
+        return STR("%");
+    }
+}
+
+int redis_key(struct buf *out, const struct drain_spec *s, const struct identity *whose)
+{
+    struct str rest = str_of(redis_options_of(s)->key), literal;
+
+    while (str_cut(&rest, '%', &literal)) {
+        if (buf_add_str(out, literal) < 0)
+            return -1;
+        if (!rest.len)
+            break;
+        if (buf_add_str(out, part_of(rest.p[0], s, whose)) < 0)
+            return -1;
+        rest = str_skip(rest, 1);
+    }
+    return out->len ? 0 : buf_add_str(out, part_of('h', s, whose));
+}
+
 static int add_range(struct buf *out, const struct drain_spec *s, const struct batch_range *r,
                      struct str *frames)
 {
     const struct redis_options *own = s->own;
-    const struct identity *whose = r->cursor->cursor.stream->identity;
-    struct str key = own->key ? str_of(own->key) : s->names ? whose->name : whose->hostname;
-    struct buf prefix = BUF_INIT(PREFIX_MAX);
-    int rc = begin_command(&prefix, own, key);
+    struct buf prefix = BUF_INIT(PREFIX_MAX), key = BUF_INIT(KEY_MADE_MAX);
+    int rc = redis_key(&key, s, r->cursor->cursor.stream->identity);
+
+    if (rc == 0)
+        rc = begin_command(&prefix, own, buf_str(&key));
 
     for (uint32_t i = 0; i < r->records && rc == 0; i++) {
         struct str id, bytes;
@@ -144,8 +181,9 @@ static int add_range(struct buf *out, const struct drain_spec *s, const struct b
             rc = add_part(out, bytes);
     }
     if (rc == 0 && redis_trims(s))
-        rc = add_trim(out, own, key);
+        rc = add_trim(out, own, buf_str(&key));
     buf_release(&prefix);
+    buf_release(&key);
     return rc;
 }
 

@@ -16,7 +16,7 @@ enum redis_mode { REDIS_PUBLISH = 0, REDIS_LIST, REDIS_STREAM };
 
 struct redis_options {
     enum redis_mode mode;
-    char *key;       /* key=, or the path decoded; NULL = each record's hostname */
+    char *key;       /* key=, or the path decoded: a template; NULL = each record's hostname */
     uint64_t maxlen; /* 0 = none */
     unsigned db;
 };
@@ -38,6 +38,9 @@ int redis_greet(struct buf *out, const struct drain_spec *s);
 /* All commands of <b>: for each record one, and behind each range an LTRIM if there is a limit.
  * -1 when <out> cannot hold them; then it is as it was. */
 int redis_encode(struct buf *out, const struct batch *b);
+/* The channel or key of a stream; its hostname, where there is none or nothing is known of what the
+ * template names. <out> is empty. */
+int redis_key(struct buf *out, const struct drain_spec *s, const struct identity *whose);
 /* There is an LTRIM behind each range. */
 bool redis_trims(const struct drain_spec *s);
 

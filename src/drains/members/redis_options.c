@@ -5,6 +5,7 @@
  * Errors name the option, never its value.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "drains/core/drain.h"
@@ -14,6 +15,7 @@
 #define MAXLEN_MAX 1000000000000ULL
 #define DB_MAX 65535 /* servers have 16 unless told otherwise */
 #define KEY_MAX 1024
+#define PARTS_MAX 8 /* of a template */
 
 /* Any bytes but control characters, which only a mistake would put there. */
 static bool is_name(struct str s)
@@ -22,6 +24,21 @@ static bool is_name(struct str s)
         if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
             return false;
     return s.len > 0 && s.len <= KEY_MAX;
+}
+
+/* A name in which %h, %t, %n, %p and %c stand for what the stream has there, and %% for itself. */
+static bool is_template(struct str s)
+{
+    unsigned parts = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.p[i] != '%')
+            continue;
+        if (++i == s.len || !memchr("htnpc%", s.p[i], 6))
+            return false;
+        parts++;
+    }
+    return is_name(s) && parts <= PARTS_MAX;
 }
 
 static const struct drain_option options[] = {
@@ -34,12 +51,14 @@ static const struct drain_option options[] = {
     {.name = "key",
      .values = "NAME",
      .fallback = "the path, else each record's hostname",
-     .help = "where records go with mode=list or stream",
+     .help = "where records go with mode=list or stream; %h, %t, %n, %p and %c in it are the "
+             "hostname, tag, namespace, pod and container",
      .type = OPTION_TEXT,
      DRAIN_FIELD(redis_options, key),
      .min = 1,
      .max = KEY_MAX,
-     .fits = is_name},
+     .fits = is_template,
+     .must_be = "a name of 1 to 1024 bytes, in which %h, %t, %n, %p, %c and %% may stand"},
     {.name = "maxlen",
      .values = "N",
      .fallback = "none",
@@ -67,6 +86,10 @@ static int take_path(struct drain_spec *s, struct err *e)
 
     if (rc < 0 || !is_name(buf_str(&name)))
         rc = err_set(e, EINVAL, "the path must be a name of 1 to %d bytes", KEY_MAX);
+    else if (!is_template(buf_str(&name)))
+        rc = err_set(e, EINVAL,
+                     "a '%%' in the path must be one of %%h, %%t, %%n, %%p, %%c and %%%%"
+                     " (in a URL: %%25h)");
     else
         own->key = str_dup(buf_str(&name));
     buf_release(&name);
@@ -97,7 +120,9 @@ static int settle(struct drain_spec *s, struct err *e)
 
 static bool addresses(const struct drain_spec *s)
 {
-    return !redis_options_of(s)->key;
+    const char *key = redis_options_of(s)->key;
+
+    return !key || strchr(key, '%');
 }
 
 static const char *login(const struct drain_spec *s)

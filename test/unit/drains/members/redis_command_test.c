@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../../lib/unit.h"
 #include "base/mem.h"
 #include "drains/members/members.h"
 #include "drains/members/redis_internal.h"
@@ -106,11 +107,69 @@ static void records(void **state)
             "1-2\r\n$7\r\nmessage\r\n$1\r\nz\r\n");
 }
 
+/* <pattern>: the route has a `*` in its hostname. */
+static void makes_key(const char *url, bool pattern, const struct identity *id, const char *want)
+{
+    struct drain_spec *s = spec(url);
+    struct buf out = BUF_INIT(10000);
+
+    if (pattern)
+        drain_spec_use_names(s);
+    assert_int_equal(redis_key(&out, s, id), 0);
+    assert_string_equal(buf_cstr(&out), want);
+    buf_release(&out);
+    drain_spec_unref(s);
+}
+
+static void templates(void **state)
+{
+    const struct identity pod = {.hostname = STR("said.shop"),
+                                 .name = STR("web.shop"),
+                                 .tag = STR("said"),
+                                 .namespace = STR("shop"),
+                                 .pod = STR("web-1"),
+                                 .container = STR("app")},
+                          network = {.hostname = STR("fw"), .name = STR("fw"), .network = true};
+
+    (void)state;
+    makes_key("redis://h", false, &pod, "said.shop");
+    makes_key("redis://h", true, &pod, "web.shop");
+    makes_key("redis://h/a%25%25b", false, &pod, "a%b");
+    makes_key("redis://h/%25h.viewer", false, &pod, "said.shop.viewer");
+    makes_key("redis://h/%25h.viewer", true, &pod, "web.shop.viewer");
+    makes_key("redis://h/%25t", false, &pod, "said");
+    makes_key("redis://h/%25t", true, &pod, "web-1");
+    makes_key("redis://h?mode=list&key=logs/%25n/%25p/%25c", true, &pod, "logs/shop/web-1/app");
+    makes_key("redis://h/%25n%25p", false, &network, "fw");
+    makes_key("redis://h/%25h%25h%25h%25h%25h%25h%25h%25h", false, &network, "fwfwfwfwfwfwfwfw");
+}
+
+static void templates_that_are_none(void **state)
+{
+    static const char *const urls[] = {
+        "redis://h/%25",
+        "redis://h/a%25x",
+        "redis://h/%25%25%25",
+        "redis://h?mode=list&key=%25H",
+        "redis://h/%25h%25h%25h%25h%25h%25h%25h%25h%25h", /* nine of them */
+    };
+
+    (void)state;
+    FOR_ROWS (i, urls) {
+        struct err e = {0, ""};
+
+        assert_null(drain_spec_create(str_of(urls[i]), &e));
+        assert_non_null(strstr(e.text, "%h, %t, %n, %p"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greetings),
         cmocka_unit_test(records),
+        cmocka_unit_test(templates),
+        cmocka_unit_test(templates_that_are_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

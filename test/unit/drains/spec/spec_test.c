@@ -330,8 +330,10 @@ static void redis_options(void **state)
         {"redis://h?mode=queue", "redis: option 'mode' must be publish, list or stream"},
         {"redis://h?mode=list&key=lines&maxlen=1", NULL},
         {"redis://h?mode=stream&key=a%20b", NULL},
-        {"redis://h?mode=list&key=", "redis: option 'key' must be a name of 1 to 1024 bytes"},
-        {"redis://h?mode=list&key=a%0ab", "redis: option 'key' must be a name of 1 to 1024 bytes"},
+        {"redis://h?mode=list&key=", "redis: option 'key' must be a name of 1 to 1024 bytes, in "
+                                     "which %h, %t, %n, %p, %c and %% may stand"},
+        {"redis://h?mode=list&key=a%0ab", "redis: option 'key' must be a name of 1 to 1024 bytes, "
+                                          "in which %h, %t, %n, %p, %c and %% may stand"},
         {"redis://h/a%00b", "url: bad percent-encoding in the path"},
         {"redis://h?key=lines",
          "redis: option 'key' goes with mode=list or stream; a channel is the path"},
