@@ -1,4 +1,6 @@
-/* Lines that tenants and outsiders cause: each has his own, nobody can take another's (T13). */
+/*
+ * Log lines that tenants and outsiders cause: each has a share, and none can use another's (T13).
+ */
 #include "base/log_quota.h"
 
 #include <setjmp.h>
@@ -42,7 +44,7 @@ static unsigned passed_by(enum log_party party, const char *form, unsigned i, un
     return passed((struct log_cause){party, str_of(name)}, tries, now);
 }
 
-/* What a report says, in <out>. */
+/* Writes the text of a report to <out>. */
 static unsigned reported(char *out, size_t size)
 {
     int fd = memfd_create("log", MFD_CLOEXEC);

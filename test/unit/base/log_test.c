@@ -1,5 +1,7 @@
-/* Our own log: what a line looks like, and that no value can forge one, overrun one or show a
- * password. */
+/*
+ * Our own log: the form of a line, and that no value can forge a line, exceed the limit or show a
+ * password.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

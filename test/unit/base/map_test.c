@@ -96,7 +96,7 @@ static void replacing_keeps_the_new_key(void **state)
     map_init(&m);
     assert_null(map_put(&m, str_of(old_key), &a));
     assert_ptr_equal(map_put(&m, str_of(new_key), &b), &a);
-    old_key[0] = 'x'; /* its owner is gone */
+    old_key[0] = 'x'; /* the key's memory is gone */
     assert_ptr_equal(map_get(&m, STR("k")), &b);
     assert_int_equal(m.len, 1);
     map_release(&m);

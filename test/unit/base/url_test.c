@@ -1,4 +1,4 @@
-/* The URL parser (docs/faults.md D30) and what of a URL may be shown (X05). */
+/* The URL parser (docs/faults.md D30), and which parts of a URL may be shown (X05). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,7 +95,7 @@ static void addresses(void **state)
     assert_str(u.host, "192.0.2.1");
     assert_int_equal(u.port, 65535);
     url_release(&u);
-    u = parsed("http://2130706433/"); /* text: what it resolves to is checked at connect time */
+    u = parsed("http://2130706433/"); /* text: the resolved address is checked at connect time */
     assert_str(u.host, "2130706433");
     url_release(&u);
 }

@@ -1,5 +1,7 @@
-/* The environment and the command line: each variable's good and bad values, and nothing
- * undocumented. */
+/*
+ * The environment and the command line: valid and invalid values of each variable, and no
+ * undocumented variable.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,7 +53,8 @@ static void refuse_args(char *const *argv, const char *text)
     assert_string_equal(e.text, text);
 }
 
-/* Neither MAX_LINE nor JOURNAL_BYTES_MAX alone refuses to start; what was set is left as it is. */
+/* Neither MAX_LINE nor JOURNAL_BYTES_MAX alone makes the start fail; the value that was set is
+ * kept. */
 static void journals_hold_two_lines(void **state)
 {
     struct config c;
@@ -257,7 +260,7 @@ static void bad_values_name_the_variable(void **state)
         refuse_env(rows[i].var, rows[i].text);
 }
 
-/* T14: what restricts somebody restricts him, or does not start. */
+/* T14: a restriction takes effect, or the start fails. */
 static void what_can_mean_nothing_is_refused(void **state)
 {
     static const struct {

@@ -1,4 +1,6 @@
-/* Which deleted file is given up. A list is written as "stream.no drain bytes[p]", one entry each.
+/*
+ * Which deleted file is given up first. A list is written as "stream.no drain bytes[p]", one entry
+ * each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +15,7 @@
 #include "base/mem.h"
 #include "control/pinned.h"
 
-/* Gives up what is chosen until it fits, and writes down "stream.no " for each. */
+/* Gives up the chosen files until the rest fits, and records "stream.no " for each. */
 static void expect(const char *list, uint64_t max, const char *given_up)
 {
     struct pinned_segment all[32];
@@ -73,7 +75,7 @@ static void test_S14_a_stream_has_a_share(void **state)
 static void test_S14_the_drain_that_holds_most_pays(void **state)
 {
     (void)state;
-    /* stream 5 holds most, but its drain does not */
+    /* stream 5 pins most, but its drain does not */
     expect("1.1 7 40, 2.1 7 40, 3.1 7 39, 4.1 7 39, 5.1 8 60", 200, "1.1 ");
     /* a file that another drain waits for is the last to go */
     expect("1.1 7 60, 1.1 8 60, 2.4 7 50, 2.5 7 10, 3.1 7 40, 3.2 7 45", 200, "3.1 ");

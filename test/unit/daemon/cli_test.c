@@ -1,4 +1,4 @@
-/* --check: what it says of good and bad URLs, and that it never repeats a credential. */
+/* --check: its output for valid and invalid URLs; it never repeats a credential. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
-/* The routes file: its lines, and that it is followed through writes, renames, a ConfigMap's swap
- * and trouble. */
+/*
+ * The routes file: its lines, and that changes are found after writes, renames, a ConfigMap's swap
+ * and errors.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -165,7 +167,7 @@ static void followed_through_write_and_rename(void **state)
     wait_attached(&w, "web=http://a db=http://c ");
     write_text(w.path, "web http://a\ndb http://d\n"); /* in place */
     wait_attached(&w, "web=http://a db=http://d ");
-    assert_int_equal(w.f.changes, 4); /* web's was left alone */
+    assert_int_equal(w.f.changes, 4); /* web's route was not touched */
     in_dir(&w, "routes.new", tmp);
     write_text(tmp, "web http://b\n");
     assert_int_equal(rename(tmp, w.path), 0);
@@ -204,7 +206,7 @@ static void followed_through_a_configmap_swap(void **state)
     world_close(&w);
 }
 
-/* An editor truncates, then writes: what is between is not read. On the faked clock. */
+/* An editor truncates, then writes: the state in between is not read. With a faked clock. */
 static void half_written_is_waited_for(void **state)
 {
     struct world w;
@@ -239,7 +241,7 @@ static void gone_file_leaves_the_routes(void **state)
     datasource_reload(w.d);
     datasource_reload(w.d);
     assert_string_equal(w.f.attached, "web=http://a ");
-    assert_logged(&w, "cannot read routes", 1); /* said once */
+    assert_logged(&w, "cannot read routes", 1); /* logged once */
     write_text(w.path, "web http://a\n");       /* the same text: still it is read */
     datasource_reload(w.d);
     assert_logged(&w, "routes read", 2);
@@ -249,7 +251,7 @@ static void gone_file_leaves_the_routes(void **state)
     world_close(&w);
 }
 
-/* What else happens in its directory is looked at, and nothing is read. */
+/* Other changes in its directory are checked, and nothing is read. */
 static void unchanged_file_is_not_read_again(void **state)
 {
     uint64_t now = 1000000;
@@ -272,7 +274,7 @@ static void unchanged_file_is_not_read_again(void **state)
     clock_fake(0, 0);
 }
 
-/* Without events it is looked at every RESCAN_MS. */
+/* Without events it is checked every RESCAN_MS. */
 static void polled_while_its_directory_is_away(void **state)
 {
     char away[256];

@@ -1,5 +1,4 @@
-/* A router whose attachments the tests can ask for: one stream per hostname, made on first asking.
- */
+/* A router whose attachments the tests can read: one stream per hostname, created at first use. */
 #ifndef TEST_DATASOURCES_FIXTURE_H
 #define TEST_DATASOURCES_FIXTURE_H
 
@@ -16,7 +15,7 @@ struct fixture {
     struct origins set;
     struct datasource_env env;
     char attached[2048]; /* "hostname=url " for each attachment now, in order */
-    unsigned changes;    /* attaches and detaches told */
+    unsigned changes;    /* attaches and detaches reported */
 };
 
 static void fixture_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
@@ -46,7 +45,7 @@ static void fixture_detach(void *arg, struct origin *o, struct str url, enum rou
         memmove(at, at + len, strlen(at + len) + 1);
 }
 
-/* Refuses what has "bad" in it. */
+/* Refuses URLs that contain "bad". */
 static int fixture_check(struct str url, struct err *e)
 {
     for (size_t i = 0; i + 3 <= url.len; i++)

@@ -1,6 +1,6 @@
 /*
- * Which workloads' drains a trusted hostname has: a cluster whose watches are the test's, the
- * datasource of annotations, and a router. That a stream under a name exists is what the test says.
+ * Which workloads' drains a trusted hostname has: a cluster whose watches the test controls, the
+ * datasource of annotations, and a router. The test says which streams exist.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@ struct world {
     struct fixture f;
     struct kube_cluster cluster;
     struct datasource *source;
-    struct object objects[16]; /* that were put: what the API would answer */
+    struct object objects[16]; /* objects that were put: what the API would answer */
     unsigned nobjects;
 };
 
@@ -136,7 +136,7 @@ static struct origin *hear(struct world *w, const char *hostname)
         router_stream_add(w->f.router, o, false);
         return o;
     }
-    assert_true(o->identity->tenant.len > 0); /* whose it is, is known before any text */
+    assert_true(o->identity->tenant.len > 0); /* the owner is known before any text */
     router_stream_add_pending(w->f.router, o, false);
     answer(w);
     return o;
@@ -184,7 +184,7 @@ static void a_name_is_its_workloads(void **state)
     put(&w, KUBE_DEPLOYMENT, "shop", "web", "u1");
     put(&w, KUBE_DEPLOYMENT, "shop", "other", "u2");
     put(&w, KUBE_DEPLOYMENT, "evil", "web", "u3");
-    assert_int_equal(routes(&w), 0); /* none for what nobody has received */
+    assert_int_equal(routes(&w), 0); /* none for a hostname that was not received */
     assert_true(wanted(&w, "web.shop"));
     assert_false(wanted(&w, "claimed.shop"));
     assert_false(wanted(&w, "web"));
@@ -219,24 +219,24 @@ static void changes_are_seen(void **state)
     put(&w, KUBE_STATEFULSET, "shop", "web", "u2;u3");
     assert_string_equal(w.f.attached, "web.shop=u1 web.shop=u2 web.shop=u3 ");
     assert_int_equal(w.f.changes, 1);
-    put(&w, KUBE_NAMESPACE, "", "shop", "u4"); /* no default for those who say something */
+    put(&w, KUBE_NAMESPACE, "", "shop", "u4"); /* no default for those that have an annotation */
     assert_int_equal(w.f.changes, 1);
     put(&w, KUBE_STATEFULSET, "shop", "web", NULL);
     assert_string_equal(w.f.attached, "web.shop=u1 web.shop=u2 web.shop=u4 ");
     put(&w, KUBE_STATEFULSET, "shop", "web", "none");
     assert_string_equal(w.f.attached, "web.shop=u1 web.shop=u2 ");
     drop(&w, KUBE_STATEFULSET, "shop", "web");
-    drop(&w, KUBE_DEPLOYMENT, "shop", "web"); /* then nobody is there to have the default */
+    drop(&w, KUBE_DEPLOYMENT, "shop", "web"); /* then no workload is left to have the default */
     assert_string_equal(w.f.attached, "");
     generation = w.cluster.identify.generation;
     put(&w, KUBE_DEPLOYMENT, "shop", "web", NULL);
-    assert_true(w.cluster.identify.generation > generation); /* "nobody wants it" holds no more */
+    assert_true(w.cluster.identify.generation > generation); /* "not wanted" is no longer valid */
     assert_string_equal(w.f.attached, "web.shop=u4 ");
     unhear(&w, o);
     world_close(&w);
 }
 
-/* What a watched object owns comes and goes all the time, and has no name. */
+/* Objects owned by a watched object come and go all the time, and have no name. */
 static void owned_objects_change_nothing(void **state)
 {
     uint64_t generation;
@@ -259,8 +259,8 @@ static void owned_objects_change_nothing(void **state)
     world_close(&w);
 }
 
-/* "my-app-my-space": whoever may make a workload in the one namespace must not get what is meant
- * for the other's. */
+/* "my-app-my-space": whoever may create a workload in one namespace must not get lines meant for
+ * the other. */
 static void akkeris_names_of_two_namespaces_are_nobodys(void **state)
 {
     struct origin *o;
@@ -278,7 +278,8 @@ static void akkeris_names_of_two_namespaces_are_nobodys(void **state)
     assert_false(wanted(&w, "my-app-my-space"));
     assert_int_equal(w.cluster.ambiguous, 1);
     drop(&w, KUBE_JOB, "space", "my-app-my");
-    put(&w, KUBE_JOB, "app-my-space", "my", NULL); /* which says nothing is as much meant */
+    /* Without an annotation it is meant just as much. */
+    put(&w, KUBE_JOB, "app-my-space", "my", NULL);
     assert_string_equal(w.f.attached, "");
     assert_int_equal(w.cluster.ambiguous, 2);
     drop(&w, KUBE_JOB, "app-my-space", "my");

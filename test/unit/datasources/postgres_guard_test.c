@@ -1,4 +1,4 @@
-/* What a server that has proved nothing may ask for. */
+/* What an unverified server may request. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,8 @@ static void requests_are_told_apart(void **state)
     assert_int_equal(pg_guard_bytes(&g, BYTES(SCRAM("99999999999999999999")), &e), PG_GUARD_REFUSE);
 }
 
-/* Half a message is not given to libpq: the rest could come between the look and its reading. */
+/* Half a message is not passed to libpq: the rest could arrive between the check and libpq's
+ * read. */
 static void halves_are_waited_for(void **state)
 {
     static const char both[] = MD5 CLEARTEXT;
@@ -49,7 +50,7 @@ static void halves_are_waited_for(void **state)
     }
 }
 
-/* Records of TLS cannot be waited for; what they say together is found. */
+/* TLS records cannot be waited for; a request spread over several is found. */
 static void requests_in_pieces_are_found(void **state)
 {
     static const char text[] = MD5 CLEARTEXT;

@@ -1,4 +1,4 @@
-/* What DATABASE_URL comes to, and the places that libpq is given: names, addresses, sockets. */
+/* How DATABASE_URL is interpreted, and the addresses that libpq gets: names, addresses, sockets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +35,7 @@ static void options_are_libpqs(void **state)
     assert_string_equal(o.password, "x y");
     assert_false(o.verified);
     pg_options_release(&o);
-    /* Its own value of the option that is used for asking is not in the way. */
+    /* A value in the URL for the option that is used internally does no harm. */
     assert_int_equal(pg_options_read(&o, "host=a target_session_attrs=read-write", &e), 0);
     pg_options_release(&o);
 }
@@ -195,7 +195,7 @@ static void assert_option(const char *url, const char *keyword, const char *want
     pg_options_release(&o);
 }
 
-/* P01: a peer that is gone is noticed by the kernel, unless the URL says otherwise. */
+/* P01: the kernel notices a dead peer, unless the URL says otherwise. */
 static void P01_dead_peers_are_noticed(void **state)
 {
     (void)state;
@@ -205,7 +205,7 @@ static void P01_dead_peers_are_noticed(void **state)
     assert_option("host=h hostaddr=127.0.0.1 port=1 application_name=x", "application_name", "x");
 }
 
-/* P07: libpq 16 and later is told itself; before, it has no such option (postgres_guard.c). */
+/* P07: libpq 16 and later has an option for this; before, it does not (postgres_guard.c). */
 static void P07_no_password_in_clear(void **state)
 {
     bool has = PQlibVersion() >= 160000;

@@ -1,4 +1,4 @@
-/* What notifications say: the original's three forms, ours, and everything that is none. */
+/* Payloads of notifications: the predecessor's three forms, ours, and invalid ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

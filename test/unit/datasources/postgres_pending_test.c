@@ -1,4 +1,4 @@
-/* Rows that were named and not read yet: each once, in batches, and an end to how many. */
+/* Rows that were notified and not read yet: each once, in batches, and with a limit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

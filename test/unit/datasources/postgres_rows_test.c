@@ -1,4 +1,4 @@
-/* Rows to routes: full reads, reads by id, reads that break off, and what is said of bad rows. */
+/* Rows to routes: full reads, reads by id, reads that break off, and log lines about bad rows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,7 +89,7 @@ static void full_reads_are_compared(void **state)
     assert_non_null(strstr(w.f.attached, "web=http://a "));
     assert_non_null(strstr(w.f.attached, "web=http://b "));
     pg_rows_begin(&w.r, true);
-    assert_int_equal(take(&w, ID(3), "web", "http://a"), 0); /* the table was made anew */
+    assert_int_equal(take(&w, ID(3), "web", "http://a"), 0); /* the table was created again */
     assert_int_equal(take(&w, ID(2), "db", "http://b"), 0);
     pg_rows_commit(&w.r);
     assert_string_equal(w.f.attached, "web=http://a db=http://b ");
@@ -154,7 +154,7 @@ static void bad_rows_are_named_once(void **state)
         assert_int_equal(take(&w, ID(2), "web", NULL), 0);
         assert_int_equal(take(&w, ID(3), "a b", "http://a"), 0);
         assert_int_equal(take(&w, ID(4), "web", "bad://u:secret@h"), 0);
-        assert_int_equal(take(&w, ID(5), "web", ""), 0); /* the fixture takes it */
+        assert_int_equal(take(&w, ID(5), "web", ""), 0); /* the fixture accepts it */
         pg_rows_commit(&w.r);
         assert_int_equal(w.r.refused, 4);
     }
@@ -162,7 +162,7 @@ static void bad_rows_are_named_once(void **state)
     assert_int_equal(logged(&w, "row=" ID(1)), 1);
     assert_int_equal(logged(&w, "secret"), 0);
     ask_for(&w, ID(4));
-    pg_rows_begin(&w.r, false); /* bad in another way */
+    pg_rows_begin(&w.r, false); /* bad for another reason */
     assert_int_equal(take(&w, ID(4), "", "bad://u:secret@h"), 0);
     pg_rows_commit(&w.r);
     assert_int_equal(logged(&w, "row=" ID(4)), 2);
@@ -197,7 +197,7 @@ static void rows_that_are_none_end_the_read(void **state)
     (void)state;
     world_open(&w);
     pg_rows_begin(&w.r, true);
-    assert_int_equal(take(&w, "17", "web", "http://a"), -1); /* the column is said to be a UUID */
+    assert_int_equal(take(&w, "17", "web", "http://a"), -1); /* the column is declared as UUID */
     w.r.ids = false;
     assert_int_equal(take(&w, "17", "web", "http://a"), 0);
     w.r.rows = POSTGRES_ROWS_MAX - 1;
@@ -236,7 +236,8 @@ static void rows_without_an_id_are_refused(void **state)
     world_close(&w);
 }
 
-/* Where the id is no key: the first of those that are not the same works, and that is told. */
+/* Where the id is not a key, the first of several different rows works, and the others are
+ * logged. */
 static void rows_with_the_same_id_are_refused(void **state)
 {
     struct world w;
@@ -246,7 +247,7 @@ static void rows_with_the_same_id_are_refused(void **state)
     for (int read = 0; read < 2; read++) {
         pg_rows_begin(&w.r, true);
         assert_int_equal(take(&w, ID(1), "web", "http://a"), 0);
-        assert_int_equal(take(&w, ID(1), "web", "http://a"), 0); /* says nothing else */
+        assert_int_equal(take(&w, ID(1), "web", "http://a"), 0); /* logs nothing more */
         assert_int_equal(take(&w, ID(1), "web", "http://b"), 0);
         assert_int_equal(take(&w, ID(2), "db", "http://c"), 0);
         pg_rows_commit(&w.r);

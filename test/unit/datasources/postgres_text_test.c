@@ -1,4 +1,4 @@
-/* No password in what is shown, whoever wrote it. */
+/* No password in any text that is shown, whoever wrote it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

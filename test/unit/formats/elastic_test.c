@@ -1,5 +1,4 @@
-/* elastic: action and document, index names, and ids that are the same the next time and nobody
- * else's. */
+/* elastic: action and document, index names, and ids that are stable and unique. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,7 +61,7 @@ static void two_lines_each(void **state)
                                                    "\\\"create\\\":{}}\\n{} [logtrain: line cut]\","
                                                    "\"severity\":3,\"facility\":1," NAMES
                                                    ",\"stream\":\"stderr\"}\n"));
-    /* a plain file does not say which of the streams it is */
+    /* a plain file does not tell the streams apart */
     r = (struct record){.msg = STR(""), .flags = RECORD_RAW};
     encode(&o, &(struct identity){.pod = STR("p")}, &r, &out);
     expect(buf_str(&out),
@@ -89,7 +88,7 @@ static void index_of(const struct format_options *o, struct str hostname, struct
     buf_release(&out);
 }
 
-/* A hostname is what an annotation says; the namespace is not. */
+/* The hostname may come from an annotation; the namespace does not. */
 static void index_of_the_namespace(void **state)
 {
     struct format_options o = plain;
@@ -198,8 +197,8 @@ static void id_of(const struct record *r, struct buf *got)
     buf_release(&out);
 }
 
-/* The same record has the same id, whenever it is sent; any difference is another id: the place, or
- * what stands there now that the file was truncated. */
+/* The same record has the same id whenever it is sent; any difference gives another id: in the
+ * position, or in the content after a truncation. */
 static void ids(void **state)
 {
     struct record base = fixture_record(STR("hello world, hello")), others[8];
@@ -267,8 +266,8 @@ static void max_and_full_buffers(void **state)
     buf_release(&whole);
 }
 
-/* Neither the stream's name nor a tag of its own, but those of each record; also of one that tells
- * of a gap, which nobody sent. */
+/* Not the stream's name and tag, but those of each record; also for a gap record, which has no
+ * sender. */
 static void received(void **state)
 {
     const struct record_syslog syslog = {.tag = STR("router"), .procid = STR("7"), .pri = 86};
@@ -294,7 +293,7 @@ static void received(void **state)
     buf_release(&out);
 }
 
-/* What was received for a workload has its namespace's index, and is else as any that was received. */
+/* Received for a workload: the namespace's index; otherwise as any received record. */
 static void received_for_a_workload(void **state)
 {
     const struct record_syslog syslog = {.tag = STR("router"), .pri = 86};

@@ -1,4 +1,4 @@
-/* gelf: a valid GELF 1.1 object whatever the record holds. */
+/* gelf: a valid GELF 1.1 object whatever the record contains. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -181,7 +181,7 @@ static void max_and_full_buffers(void **state)
     buf_release(&got);
 }
 
-/* What was received has its own tag and facility, and no stream; so has what tells of a gap. */
+/* A received record has its own tag and facility, and no stream; so has a gap record. */
 static void received(void **state)
 {
     const struct record_syslog syslog = {.tag = STR("router"), .pri = 86};

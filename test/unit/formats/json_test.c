@@ -1,4 +1,4 @@
-/* json: the packet object, and that it is valid whatever the message holds. */
+/* json: the packet object; it is valid whatever the message contains. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,8 +134,7 @@ static void f18_escapes(void **state)
     buf_release(&want);
 }
 
-/* Read back by a strict reader, the message is the one put in, with U+FFFD for what is not UTF-8.
- */
+/* A strict reader gets the original message, with U+FFFD for bytes that are not UTF-8. */
 static void f18_round_trip(void **state)
 {
     struct identity id = fixture_identity();
@@ -215,8 +214,8 @@ static void empty_array_is_valid(void **state)
     formatter_free(f);
 }
 
-/* The worst case (six bytes for one) need not fit, only what is really written. Small messages and
- * large ones. */
+/* The worst case (six bytes for one) need not fit, only what is really written. Small and large
+ * messages. */
 static void full_buffer_is_left_alone(void **state)
 {
     struct identity id = fixture_identity();
@@ -311,7 +310,7 @@ static void max_never_breaks_the_object(void **state)
     buf_release(&out);
 }
 
-/* The reader that the tests rely on says no. */
+/* The reader that the tests use refuses invalid JSON. */
 static void reader_refuses_what_is_not_json(void **state)
 {
     const struct str wrong[] = {

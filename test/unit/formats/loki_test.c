@@ -1,4 +1,4 @@
-/* loki: what is pushed, by stream, and which labels a stream has. */
+/* loki: the body of a push, by stream, and the labels of a stream. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

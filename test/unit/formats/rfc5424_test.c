@@ -1,4 +1,4 @@
-/* rfc5424: what is written, and that a strict reader gets back what was put in. */
+/* rfc5424: the encoded record; a strict reader gets the original values back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -354,7 +354,7 @@ static void max_cuts_the_record(void **state)
     buf_release(&out);
 }
 
-/* Whatever the limit: never above it, and a frame says its own length. */
+/* Any limit: never exceeded, and a frame has the right length. */
 static void max_holds_for_every_size(void **state)
 {
     struct identity id = fixture_identity();
@@ -378,7 +378,7 @@ static void max_holds_for_every_size(void **state)
         assert_true(str_to_u64(frame_len, 1000, &len));
         assert_int_equal(len, text.len);
         assert_true(text.len <= max);
-        /* Structured data gives way before the header does. */
+        /* Structured data is dropped before the header is cut. */
         if (max >= 55)
             assert_true(rfc5424_read(text, &m));
         assert_int_equal(cut, max < whole);
@@ -386,8 +386,8 @@ static void max_holds_for_every_size(void **state)
     buf_release(&out);
 }
 
-/* What a network input received: the same in each framing, however many digits its length has, with
- * its priority, its fields made fit, and a time of any form. */
+/* A record of a network input: the same in each framing, with any number of digits in its length,
+ * with its priority, its fields made valid, and a time of any form. */
 static void received_in_each_framing(void **state)
 {
     static const struct {

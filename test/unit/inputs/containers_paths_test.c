@@ -1,4 +1,7 @@
-/* Where logs lie and where we do not go: two hops, plain files, escapes; and when watches fail. */
+/*
+ * The paths of logs, and paths that are not followed: two hops, plain files, escapes; and failing
+ * watches.
+ */
 #include "../../lib/unit.h"
 #include "containers_world.h"
 
@@ -111,7 +114,7 @@ static void links_to_files_elsewhere_have_one_name(void **state)
     make_link(&w, "log/other/b.txt", "log/containers/shop-0_ns_c-" HEX64 ".log");
     assert_received(&w, "1+3:b.txt ");
     move(&w, "log/other/a.txt", "log/other/a.txt.older");
-    append(&w, "log/other/a.txt", "x\n"); /* nobody leads there any more */
+    append(&w, "log/other/a.txt", "x\n"); /* no link leads there any more */
     assert_received(&w, "1=2:a.txt.older ");
     assert_int_equal(unlink(path(&w, "log/other/b.txt")), 0); /* and it does not come back to it */
     move(&w, "log/other/a.txt", "log/other/a.txt.even-older");
@@ -150,7 +153,7 @@ static void test_F25_escapes_are_refused(void **state)
     assert_int_equal(stats_of(&w).refused, 11);
     assert_logged(&w, "log refused", 11);
     make_link(&w, "/etc/shadow", "log/containers/shadow.log");
-    append(&w, POD "/2.log", "x\n"); /* another look at the refused ones */
+    append(&w, POD "/2.log", "x\n"); /* another check of the refused ones */
     assert_received(&w, "1+1:2.log ");
     assert_logged(&w, "log refused", 11);                     /* each once */
     make_link(&w, POD "/2.log", "log/containers/shadow.log"); /* mended */
@@ -219,7 +222,7 @@ static void follow_without_watches(void)
     MUST(strstr(w.grew, "1 "));
     w.received[0] = w.grew[0] = '\0';
     pass(&w, RESCAN_MS);
-    MUST(strstr(w.grew, "1 ") && strstr(w.grew, "2 ")); /* written or not, they are looked at */
+    MUST(strstr(w.grew, "1 ") && strstr(w.grew, "2 ")); /* checked, whether written to or not */
     MUST(w.received[0] == '\0');
     world_close(&w);
 }
@@ -244,7 +247,7 @@ static void test_F22_without_watches_it_polls(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* More events than the kernel keeps; then a file that none of those left tells of. */
+/* More events than the kernel keeps; then a file that none of the remaining events names. */
 static void test_F21_overflow_is_made_up_for(void **state)
 {
     unsigned long most = 0;

@@ -1,6 +1,7 @@
-/* Names that go while a directory is looked at: what was read of it is no longer true when the
- * files in it are looked at. statx(2) is ours here, so that it happens at just that moment, and
- * always. */
+/*
+ * Names that disappear while a directory is scanned: the listing is outdated when its files are
+ * checked. This test replaces statx(2), so that the change happens exactly then, and always.
+ */
 #include "../../lib/unit.h"
 #include "containers_world.h"
 
@@ -9,8 +10,8 @@
 #define OLD POD "/0.log.20261120-101500"
 #define NEW POD "/0.log.20261120-111500"
 
-/* At the <nth> look at the file called <name>, it is renamed to <to>; NULL: deleted. <anew>: and a
- * new one made. */
+/* At the <nth> statx of the file <name>, it is renamed to <to>; NULL: deleted. <anew>: and a new
+ * one is created. */
 struct race {
     const char *name;
     unsigned nth;
@@ -58,8 +59,8 @@ static void calm(void)
     nraces = 0;
 }
 
-/* kubelet compresses the file before and then renames the live one. Each goes while we look, in two
- * looks after one another; neither is without a name. */
+/* kubelet compresses the previous file and then renames the live one. Each changes during a scan,
+ * in two consecutive scans; neither file is lost from view. */
 static void test_F02_two_names_go_while_we_look(void **state)
 {
     static const struct race two[] = {{OLD, 1, NULL, false}, {POD "/0.log", 2, NEW, false}};
@@ -118,7 +119,8 @@ static void test_F02_a_name_is_anothers_while_we_look(void **state)
     world_start(&w, NULL, NULL);
     assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log.20261120-101500 1+2:0.log ");
     append(&w, OLD ".gz", "z");
-    assert_int_equal(unlink(path(&w, OLD)), 0); /* gone for good, so that we look twice */
+    /* Deleted for good, so that a second scan is needed. */
+    assert_int_equal(unlink(path(&w, OLD)), 0);
     race(&w, one, ARRAY_LEN(one));
     settle(&w);
     calm();
@@ -145,7 +147,7 @@ static void test_F02_a_name_is_anothers_while_we_look_first(void **state)
     world_close(&w);
 }
 
-/* docker shifts its files while we look. (Each look at the live one is two, the first behind the
+/* docker shifts its files during a scan. (Each check of the live file is two, the first through the
  * link.) */
 static void test_F02_dockers_names_go_while_we_look(void **state)
 {
@@ -163,7 +165,7 @@ static void test_F02_dockers_names_go_while_we_look(void **state)
     make_link(&w, POD "/0.log", LINK);
     world_start(&w, NULL, w.dir);
     assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:abc-json.log.1 1+2:abc-json.log ");
-    append(&w, POD "/x", ""); /* makes us look */
+    append(&w, POD "/x", ""); /* causes a scan */
     race(&w, two, ARRAY_LEN(two));
     settle(&w);
     calm();
@@ -172,7 +174,7 @@ static void test_F02_dockers_names_go_while_we_look(void **state)
     world_close(&w);
 }
 
-/* ---- renamed and compressed between two looks ---- */
+/* ---- renamed and compressed between two scans ---- */
 
 static void rename_gz(struct world *w, const char *from, const char *to)
 {
@@ -210,7 +212,7 @@ static void test_L07_docker_compresses_at_once(void **state)
     world_close(&w);
 }
 
-/* One of them was there and gone within the time: it is new, and in its place. */
+/* One of them was created and deleted in that time: it is new, and in the right order. */
 static void test_L07_two_rotations_between_two_looks(void **state)
 {
     struct world w;

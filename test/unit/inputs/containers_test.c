@@ -1,7 +1,7 @@
 /* Containers as streams: found, named, rotated, restarted, deleted. */
 #include "containers_world.h"
 
-/* ---- who says what they are called ---- */
+/* ---- naming ---- */
 
 struct namer {
     struct identify identify;
@@ -40,7 +40,7 @@ static void an_unnamed_container_waits(void **state)
     make_dir(&w, POD);
     append(&w, POD "/0.log", "x\n");
     make_link(&w, POD "/0.log", LINK);
-    append(&w, "log/containers/plain.log", ""); /* no pod's: nobody is asked */
+    append(&w, "log/containers/plain.log", ""); /* not a pod's: no identity is requested */
     world_start(&w, NULL, NULL);
     settle(&w);
     assert_int_equal(n.found, 1);
@@ -102,7 +102,7 @@ static void what_is_there_at_start_is_read_in_order(void **state)
     append(&w, POD "/2.log.20261120-091500", "");
     append(&w, POD "/2.log", "");
     append(&w, POD "/2.log.20261120-081500.gz", "");
-    append(&w, POD "/2.log.20261120-101500.gz", ""); /* just being made of its twin */
+    append(&w, POD "/2.log.20261120-101500.gz", ""); /* its compressed twin is just being written */
     append(&w, POD "/2.log.20261120-081500.tmp", "");
     append(&w, POD "/2.log.1", "");
     append(&w, POD "/x.log", "");
@@ -194,7 +194,7 @@ static void test_F06_copytruncate_copies_are_not_read(void **state)
     settle(&w);
     assert_string_equal(w.grew, "1 ");
     assert_received(&w, "");
-    /* nor later, when what it was older than is gone */
+    /* nor later, when the older file is gone */
     assert_int_equal(unlink(path(&w, POD "/0.log")), 0);
     assert_received(&w, "1=1:- ");
     append(&w, POD "/0.log", "y\n");
@@ -279,8 +279,8 @@ static void deleted_pod_ends_its_stream(void **state)
     world_close(&w);
 }
 
-/* A deleted file that somebody has open keeps the kernel from telling that its directory was
- * removed. <order>: f = file, l = link, d = directory. */
+/* A deleted file that is still open keeps the kernel from reporting that its directory was removed.
+ * <order>: f = file, l = link, d = directory. */
 static void nobody_tells_of_the_directory(const char *order)
 {
     struct world w;
@@ -316,7 +316,7 @@ static void test_L19_nobody_tells_of_the_directory(void **state)
     nobody_tells_of_the_directory("fdl");
 }
 
-/* The tree goes away and comes back, as with a remount: the same files, nothing is told. */
+/* The tree disappears and comes back, as with a remount: the same files, nothing is reported. */
 static void test_F23_directory_comes_back(void **state)
 {
     struct world w;
@@ -394,7 +394,8 @@ static void names_are_cut_excluded_or_static(void **state)
     append(&w, POD "/0.log", "");
     append(&w, "log/pods/kube-system_etcd-node-1_77/etcd/0.log", "");
     append(&w, "log/pods/secret_a-0_78/c/0.log", "");
-    (void)snprintf(cut, sizeof(cut), "log/containers/%0251d.log", 7); /* nothing of it says who */
+    /* Nothing in it names the pod. */
+    (void)snprintf(cut, sizeof(cut), "log/containers/%0251d.log", 7);
     make_link(&w, POD "/0.log", cut);
     world_start(&w, " other , secret ", NULL);
     assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");

@@ -1,8 +1,8 @@
 /*
- * For the tests of the containers input, on a node's layout in a temporary directory:
+ * For the tests of the containers input, with a node's layout in a temporary directory:
  * <dir>/log/containers with links into <dir>/log/pods, and <dir>/docker for the second hop. A
- * worker's ear on the same loop writes down what it is told; the clock is faked, so that nothing
- * waits. Included by one file per program, which need not use all of it.
+ * worker's mailbox on the same loop records the mail; the clock is faked, so that nothing waits.
+ * Included by one file per program, which need not use all of it.
  */
 #ifndef TEST_UNIT_INPUTS_CONTAINERS_WORLD_H
 #define TEST_UNIT_INPUTS_CONTAINERS_WORLD_H
@@ -44,8 +44,8 @@ struct world {
     struct input_env env;
     struct input *in;
     char dir[64];
-    char text[512];      /* what path() returns */
-    char received[8192]; /* what the worker was told, but for grew; paths below <dir> */
+    char text[512];      /* result of path() */
+    char received[8192]; /* mail to the worker, except grew; paths below <dir> */
     char grew[256];      /* hostnames, one for each GREW */
     bool from_start;     /* of the last attach */
     uint64_t now;
@@ -183,7 +183,7 @@ static inline void move(struct world *w, const char *from, const char *to)
     assert_int_equal(rename(old, path(w, to)), 0);
 }
 
-/* As kubelet does it: over what was there. <target> below <dir>. */
+/* As kubelet does it: replaces an existing one. <target> below <dir>. */
 static inline void make_link(struct world *w, const char *target, const char *name)
 {
     char to[512], tmp[300];
@@ -260,7 +260,7 @@ static inline void world_close(struct world *w)
     clock_fake(0, 0);
 }
 
-/* Lets <ms> pass: more than the pause between two readings of inotify, so that what was done is
+/* Advances the clock by <ms>: more than the pause between two reads of inotify, so that changes are
  * seen. */
 static inline void pass(struct world *w, uint64_t ms)
 {

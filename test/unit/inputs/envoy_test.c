@@ -1,5 +1,7 @@
-/* Envoy's entries → text and JSON, whose they are, and the memory that reading them may take. Each
- * message is what protobuf-c itself packs; the end-to-end tests have Envoy's. */
+/*
+ * Envoy's entries → text and JSON, their hostnames, and the memory for parsing them. protobuf-c
+ * packs each message; the end-to-end tests use Envoy's own.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

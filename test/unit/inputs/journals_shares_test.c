@@ -1,12 +1,14 @@
-/* Nobody takes all of the journals: what senders and hostnames may hold, in bytes and in names (row
- * T5). Nothing is read here, so all that was taken stays. */
+/*
+ * Nobody can use all of the journals: limits of senders and hostnames, in bytes and in names (row
+ * T5). Nothing is read here, so all accepted records stay.
+ */
 #include "journals_world.h"
 
 #define RECORD 10000
 
 static char line[RECORD];
 
-/* Bytes of records that are taken until there is no room. */
+/* Bytes of records that are accepted until there is no room. */
 static uint64_t fill(struct world *w, const char *sender, const char *host)
 {
     uint64_t n = 0;
@@ -92,8 +94,7 @@ static void test_T05_a_hostname_is_shared_by_its_senders(void **state)
     assert_in_range(fill(w, "192.0.2.2", "web"), 100 * RECORD, first / 4);
 }
 
-/* More senders than a segment tells apart: those it does not are one to it, and all can be freed.
- */
+/* More senders than a segment can tell apart: the others count as one, and all can be freed. */
 static void test_T05_many_senders_of_one_hostname(void **state)
 {
     struct world *w = *state;

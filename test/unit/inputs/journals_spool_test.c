@@ -1,5 +1,4 @@
-/* Journals under SPOOL_PATH: what is safe, what a restart and a crash leave (docs/faults.md N13,
- * S07). */
+/* Journals under SPOOL_PATH: what survives a restart and a crash (docs/faults.md N13, S07). */
 #include "journals_world.h"
 
 static void safe(struct journal_safe *s, bool ok)
@@ -66,14 +65,14 @@ static void test_N13_spooled_records_survive(void **state)
     turn(w);
     read_all(w, true);
     assert_int_equal(w->records, 100);
-    assert_int_equal(append(w, "odd", STR("y")), JOURNAL_OK); /* goes on in a segment of its own */
+    assert_int_equal(append(w, "odd", STR("y")), JOURNAL_OK); /* continues in a new segment */
     turn(w);
     assert_int_equal(files_in(w, path, sizeof(path)), 3);
     read_all(w, true);
     read_all(w, true);
     turn(w);
     assert_int_equal(w->records, 101);
-    assert_int_equal(files_in(w, path, sizeof(path)), 2); /* what was passed is gone */
+    assert_int_equal(files_in(w, path, sizeof(path)), 2); /* passed segments are deleted */
 }
 
 /* S07: whatever a crash leaves of the last record, those before it are read and it is not. */
@@ -105,7 +104,7 @@ static void test_S07_torn_tail_is_cut(void **state)
     struct stat after;
     assert_int_equal(stat(path, &after), 0);
     assert_int_equal(after.st_size, whole);
-    int fd = open(path, O_WRONLY | O_APPEND); /* what a power loss leaves */
+    int fd = open(path, O_WRONLY | O_APPEND); /* as after a power loss */
     assert_int_equal(write(fd, (char[64]){0}, 64), 64);
     assert_int_equal(close(fd), 0);
     restart(w);

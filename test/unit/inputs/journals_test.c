@@ -1,4 +1,4 @@
-/* What journals take, keep and refuse (docs/faults.md N05, N12). */
+/* What journals accept, keep and refuse (docs/faults.md N05, N12). */
 #include "journals_world.h"
 
 static void test_record_passes_whole(void **state)
@@ -78,7 +78,7 @@ static void test_N05_full_is_told_and_ends(void **state)
         n++;
     assert_in_range(n, 120, 140); /* the share of one hostname */
     assert_in_range(bytes_held(w), 1, SHARE);
-    assert_int_equal(append(w, "other", STR("x")), JOURNAL_OK); /* takes nobody else's */
+    assert_int_equal(append(w, "other", STR("x")), JOURNAL_OK); /* uses no other's space */
     journals_wait(w->js, &w->waiter);
     turn(w);
     assert_int_equal(w->room_told, 0);
@@ -90,7 +90,7 @@ static void test_N05_full_is_told_and_ends(void **state)
     assert_int_equal(more, 100);
     turn(w);
     read_all(w, true);
-    assert_int_equal(w->records, n + 1 + more); /* nothing that was taken is missing */
+    assert_int_equal(w->records, n + 1 + more); /* no accepted record is missing */
 }
 
 static void test_full_of_read_ones_makes_room(void **state)
@@ -166,7 +166,7 @@ static void test_a_journal_that_ended_is_not_found(void **state)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         assert_int_equal(append(w, names[i], STR("x")), JOURNAL_OK);
     journals_stats(w->js, &s);
-    assert_int_equal(s.evicted, 2); /* "c" takes the first one's place, which takes that of "b" */
+    assert_int_equal(s.evicted, 2); /* "c" replaces the first one, which had replaced "b" */
     turn(w);
     read_all(w, true);
     assert_int_equal(w->records, 5);
@@ -213,7 +213,7 @@ static void test_all_or_nothing(void **state)
     assert_int_equal(w->counters.dropped_full, 0);
 }
 
-/* A request under a hostname that is new needs one place, however many records it has. */
+/* A request under a new hostname needs one place, however many records it has. */
 static void test_many_records_of_a_new_hostname(void **state)
 {
     enum { N = 20000 };

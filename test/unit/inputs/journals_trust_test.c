@@ -1,14 +1,16 @@
-/* What is received by a trusted input, and by others under the same hostname: two journals, of which
- * only one has an owner; in memory, and found again under SPOOL_PATH. */
+/*
+ * Records of a trusted input, and of others under the same hostname: two journals, of which only
+ * one has an owner; in memory, and loaded again from SPOOL_PATH.
+ */
 #include "../../lib/unit.h"
 #include "journals_world.h"
 
-/* Who knows names: an owner has a drain for "web.shop", and for whatever else <wants> says. */
+/* Knows names: an owner has a drain for "web.shop", and for other names in <wants>. */
 struct names {
     struct identify identify;
     enum identify_wants wants;
     bool known;
-    unsigned asked, there; /* look-ups; streams found and not gone */
+    unsigned asked, there; /* lookups; streams that exist */
 };
 
 static void name_for(struct origin *o, struct str tenant)
@@ -130,7 +132,7 @@ static void test_what_nobody_wants_is_asked_for_once(void **state)
     close_journals(w);
 }
 
-/* While nobody can say whose it is, it is kept; when it turns out to be nobody's, it makes room. */
+/* While the owner is unknown, it is kept; when it has no owner, it is evicted. */
 static void test_what_may_be_wanted_waits(void **state)
 {
     struct world *w = *state;
@@ -161,7 +163,7 @@ static void test_what_may_be_wanted_waits(void **state)
     read_all(w, true);
     assert_int_equal(w->records, 100); /* from the first */
     assert_int_equal(append(w, "nobody.shop", STR("x")), JOURNAL_UNROUTED);
-    route(w, "full.*"); /* which needs what the other holds */
+    route(w, "full.*"); /* needs the space that the other has */
     for (int h = 0; h < 3; h++)
         for (int i = 0; i < 60; i++)
             assert_int_equal(append(w, h ? h == 1 ? "full.1" : "full.2" : "full.0",
@@ -171,13 +173,13 @@ static void test_what_may_be_wanted_waits(void **state)
     while (append(w, "full.3", str_make(line, sizeof(line))) == JOURNAL_OK)
         ;
     journals_stats(w->js, &s);
-    assert_int_equal(s.hostnames, 5); /* nobody.shop has gone */
+    assert_int_equal(s.hostnames, 5); /* nobody.shop was removed */
     close_journals(w);
     assert_int_equal(n.there, 0);
 }
 
-/* SPOOL_PATH: what a trusted input wrote is trusted at the next start if all its writers still are.
- */
+/* SPOOL_PATH: records of a trusted input are trusted at the next start if all its writers still
+ * are. */
 static void test_trust_survives_a_restart(void **state)
 {
     static const struct {
@@ -202,7 +204,7 @@ static void test_trust_survives_a_restart(void **state)
         turn(w);
         read_all(w, false);
         assert_int_equal(n.there, rows[i].trusted);
-        assert_int_equal(w->records, rows[i].trusted); /* an owner's alone, or nobody's */
+        assert_int_equal(w->records, rows[i].trusted); /* only an owner's, or no owner's */
     }
     forget(w);
 }
@@ -214,8 +216,8 @@ static struct origin *only_origin(const struct world *w)
     return list_entry(w->set.all.next, struct origin, node);
 }
 
-/* SPOOL_PATH: a segment says whose the name was, from the first record on, and holds nothing that
- * was received for another. */
+/* SPOOL_PATH: a segment records the owner of the name from its first record on, and contains no
+ * record of another owner. */
 static void test_segments_say_whose_they_are(void **state)
 {
     struct world *w = *state;
@@ -246,7 +248,7 @@ static void test_segments_say_whose_they_are(void **state)
     forget(w);
 }
 
-/* ... and what was received when nobody knew is, at the next start, nobody's. */
+/* ... and records received while the owner was unknown have no owner at the next start. */
 static void test_what_nobody_knew_is_nobodys_at_the_next_start(void **state)
 {
     struct world *w = *state;
@@ -266,7 +268,7 @@ static void test_what_nobody_knew_is_nobodys_at_the_next_start(void **state)
     forget(w);
 }
 
-/* What others wrote is not made trusted by a restart. */
+/* A restart does not make records of other inputs trusted. */
 static void test_trust_is_not_given_by_a_restart(void **state)
 {
     struct world *w = *state;
@@ -285,7 +287,7 @@ static void test_trust_is_not_given_by_a_restart(void **state)
     forget(w);
 }
 
-/* JOURNAL_HOSTS_MAX while the API has not answered: nothing that was taken makes place. */
+/* JOURNAL_HOSTS_MAX while the API has not answered: accepted records are not evicted. */
 static void test_waiting_is_not_evicted(void **state)
 {
     static const char *const names[] = {"web.shop", "b.shop", "c.shop"};

@@ -1,7 +1,7 @@
 /*
- * Journals from the input's hand-over to the reader's sink: a router with routes, a worker's ear on
- * the same loop that keeps real streams and reads them with real cursors. What is confirmed is what
- * the test says is confirmed. Included by one file per program, which need not use all of it.
+ * Journals from the input's call to the reader's sink: a router with routes, and a worker's mailbox
+ * on the same loop that keeps real streams and reads them with real cursors. The test decides what
+ * is confirmed. Included by one file per program, which need not use all of it.
  */
 #ifndef TEST_UNIT_INPUTS_JOURNALS_WORLD_H
 #define TEST_UNIT_INPUTS_JOURNALS_WORLD_H
@@ -323,7 +323,7 @@ static inline uint64_t bytes_held(const struct world *w)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-/* The daemon ends: what is kept is in the spool. */
+/* The daemon ends: only the spool is kept. */
 static inline void forget(struct world *w)
 {
     close_journals(w);

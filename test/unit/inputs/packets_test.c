@@ -1,4 +1,4 @@
-/* What bodies of HTTP inputs become: packets in JSON, gzip within limits, and the bearer token. */
+/* Parsing of HTTP bodies: packets in JSON, gzip within limits, and the bearer token. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@
 #define LINE_MAX_HERE 16
 
 /* The records of <in>, fed in pieces of <piece>, one "pri host tag time procid msgid sd msg|" each,
- * then what is wrong with the first bad one, and how many are. */
+ * then the error of the first bad one, and how many are bad. */
 static void read_in_pieces(struct str in, size_t piece, struct buf *out)
 {
     const struct syslog_peer peer = {STR("192.0.2.1"), ELEMENT, false};

@@ -1,4 +1,4 @@
-/* The records of one request: what is kept of them comes back, and costs what it says. */
+/* The records of one request: they are stored and read back, and cost what is counted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@ static void entries_cost_while_they_are_there(void **state)
     for (int i = 0; i < 100; i++)
         assert_int_equal(received_add(&h, &r), 0);
     assert_int_equal(received_add(&h, &r), -1);
-    cost = received_cost(&h); /* what HTTP_BODIES_MAX counts */
+    cost = received_cost(&h); /* counted against HTTP_BODIES_MAX */
     for (int i = 0; i < 2; i++) {
         e = received_entries(&h, STR("192.0.2.1"), STR("[x]"));
         assert_true(str_eq(e[99].hostname, STR("web.shop")) && str_eq(e[99].msg, STR("hello")));

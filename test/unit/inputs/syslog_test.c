@@ -1,4 +1,4 @@
-/* The framer, whatever the pieces are, and the parser, row by row. */
+/* The framer, for any pieces, and the parser, row by row. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -145,7 +145,7 @@ static const struct {
      "3 14 |192.0.2.1|||||1 99999-01-01T00:00:00Z h a - - - m"},
     {"<14>1 - h a - -", "3 14 |192.0.2.1|||||1 - h a - -"},
     {"<14>1 -  a - - - m", "3 14 |192.0.2.1|||||1 -  a - - - m"},
-    /* no structured data, or something else in its place: message */
+    /* no structured data, or something else at its position: message */
     {"<45>1 2012-11-30T06:45:26+00:00 host heroku web.3 - State changed",
      "1 45 2012-11-30T06:45:26+00:00|host|heroku|web.3|||State changed"},
     {"<14>1 - h a - - -m", "1 14 |h|a||||-m"},
@@ -210,8 +210,8 @@ static void test_N03_messages(void **state)
     syslog_parser_release(&p);
 }
 
-/* Each place of a header takes visible ASCII and nothing else, wherever it lies: fields are found
- * 64 bytes at a time, and what is left of them in another way. */
+/* Each field of a header accepts visible ASCII and nothing else, at any offset: fields are scanned
+ * 64 bytes at a time, and the rest in another way. */
 static void test_every_byte_of_a_header_is_looked_at(void **state)
 {
     const struct syslog_peer peer = {STR("192.0.2.1"), STR(""), false};
@@ -242,7 +242,7 @@ static void test_every_byte_of_a_header_is_looked_at(void **state)
     syslog_parser_release(&p);
 }
 
-/* A second that was seen is not looked at again; what follows it is. */
+/* A second that was parsed is cached; what follows it is parsed. */
 static void test_a_time_in_a_second_that_was_seen(void **state)
 {
     static const struct {
@@ -272,7 +272,7 @@ static void test_a_time_in_a_second_that_was_seen(void **state)
     syslog_parser_release(&p);
 }
 
-/* What the peer claims of itself does not stand; what else it says does. */
+/* What the peer claims about itself is replaced; its other elements are kept. */
 static void test_the_peer_is_stamped(void **state)
 {
     const struct syslog_peer peer = {STR("::1"), STR("[E]"), false};
@@ -288,7 +288,7 @@ static void test_the_peer_is_stamped(void **state)
     buf_release(&out);
 }
 
-/* What only we may say of a line, a sender says in vain, unless he is trusted. */
+/* A sender cannot use logtrain's own structured data, unless he is trusted. */
 static void test_T09_senders_cannot_use_our_structured_data(void **state)
 {
     static const struct {
@@ -326,7 +326,7 @@ static void test_T09_senders_cannot_use_our_structured_data(void **state)
     buf_release(&out);
 }
 
-/* However long its structured data is, a sender does not get what it claims past the stamp. */
+/* However long its structured data is, a sender cannot get his claim past the stamp. */
 static void test_long_structured_data_goes_and_the_stamp_stays(void **state)
 {
     static const char forged[] = "[input@32473 peer=\"1.2.3.4\"]";

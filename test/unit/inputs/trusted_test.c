@@ -1,4 +1,4 @@
-/* INPUT_OWNERS: which inputs a list means, and which is no list. */
+/* INPUT_OWNERS: the inputs that a list names, and invalid lists. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ static void lists(void **state)
     }
 }
 
-/* A journal stays trusted when all who may have written to it still are. */
+/* A journal stays trusted when all inputs that may have written to it still are. */
 static void what_covers_what(void **state)
 {
     const struct str now = STR("syslog_tls envoy");
@@ -53,7 +53,7 @@ static void what_covers_what(void **state)
     assert_true(trusted_inputs_cover(now, STR("envoy")));
     assert_true(trusted_inputs_cover(now, STR("envoy syslog_tls")));
     assert_false(trusted_inputs_cover(now, STR("envoy http_events")));
-    assert_false(trusted_inputs_cover(now, STR(""))); /* nobody who was trusted */
+    assert_false(trusted_inputs_cover(now, STR(""))); /* no trusted input */
     assert_false(trusted_inputs_cover(STR(""), STR("")));
 }
 

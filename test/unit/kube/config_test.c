@@ -1,4 +1,4 @@
-/* kube/config.c and kubeconfig.c: what is read, and what is refused by name. */
+/* kube/config.c and kubeconfig.c: supported settings, and settings that are refused by name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -101,7 +101,7 @@ static void json_is_yaml(void **state)
     kube_config_release(&c);
 }
 
-/* L15: what kubectl takes. */
+/* L15: what kubectl accepts. */
 static void blocks_and_contexts_without_a_user(void **state)
 {
     static const char *const users[] = {"{cluster: c}", "{cluster: c, user: ''}"};

@@ -1,4 +1,4 @@
-/* endpoints.h: the addresses in an EndpointSlice, however it is cut in pieces. */
+/* endpoints.h: the addresses in an EndpointSlice, at every split. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,7 +114,7 @@ static void T12_what_is_no_slice_tells_nothing(void **state)
     }
     assert_int_equal(read_slice(STR("no such page"), 3, &t, &n), JSON_BAD);
     assert_int_equal(read_slice(STR("{\"endpoints\":[{\"addresses\":[\"10.0.0.5\""), 3, &t, &n),
-                     JSON_MORE); /* what is known is known */
+                     JSON_MORE); /* known addresses stay */
     assert_int_equal(n, 1);
 }
 

@@ -1,4 +1,4 @@
-/* The text of an Event, and what its limits let through. */
+/* The text of an Event, and its rate limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* kube/json.c: tokens, whatever the splits; what is no JSON; caps, depth and skipping.
- * docs/faults.md: K08.
+/*
+ * kube/json.c: tokens at every split; invalid JSON; caps, depth and skipping. docs/faults.md: K08.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -173,7 +173,7 @@ static void a_long_text_is_cut_at_the_cap(void **state)
             assert_int_equal(feed(&l, text, step), JSON_DONE);
             (void)snprintf(text, sizeof(text), "[s:%.*s%s ] ", n < 8 ? n : 8, "abcdefghi",
                            n > 8 ? "~" : "");
-            /* whole in what was fed, it is told whole up to the cap only */
+            /* complete in the input, but emitted only up to the cap */
             assert_string_equal(buf_cstr(&l.text), text);
         }
     assert_true(l.json.text.cap <= 64);
@@ -205,8 +205,8 @@ static void K08_deep_nesting_is_counted_only(void **state)
     log_close(&l);
 }
 
-/* In a string of any length each byte is itself, or ends it, or is none: its inside is taken eight
- * bytes at a time. */
+/* In a string of any length each byte is data, the end, or invalid: strings are scanned eight bytes
+ * at a time. */
 static void every_byte_of_a_string_is_looked_at(void **state)
 {
     struct log l;

@@ -1,4 +1,4 @@
-/* How many changes of a namespace are acted on, and when the next one is. */
+/* How many changes of a namespace are acted on at once, and when the next one is. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

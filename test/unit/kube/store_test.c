@@ -1,5 +1,7 @@
-/* kube/store.c: what is kept of objects; what a new list forgets. And kube/object.c's kinds and
- * UIDs; the waits of kube/reflector.c. */
+/*
+ * kube/store.c: what is stored of objects; what a new list removes. And kube/object.c's kinds and
+ * UIDs; the pauses of kube/reflector.c.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,7 +66,7 @@ static void objects_come_change_and_go(void **state)
     kube_store_release(&s);
 }
 
-/* T1: what nobody wants costs a hash; what is wanted is fetched, and put again. */
+/* T1: an unneeded text costs a hash; a needed one is fetched, and put again. */
 static void texts_are_kept_of_what_is_wanted(void **state)
 {
     struct kube_object o = object("shop", "web", "u-1");
@@ -134,7 +136,7 @@ static void texts_have_a_budget(void **state)
     kube_store_release(&s);
 }
 
-/* T1: objects, too; what a pod needs is known whatever there is. */
+/* T1: objects, too; objects that a pod needs are always known. */
 static void objects_have_a_budget(void **state)
 {
     struct kube_uid wanted = kube_uid_of(STR("u-wanted"));
@@ -180,7 +182,7 @@ static void a_list_forgets_what_it_does_not_hold(void **state)
     kube_store_end(&s, KUBE_JOB);
     kube_store_begin(&s, KUBE_JOB);
     kube_store_begin(&s, KUBE_NAMESPACE);
-    bad.fault = "it makes no sense"; /* there, and what was known of it stays */
+    bad.fault = "it makes no sense"; /* it exists, and its known data stays */
     assert_false(kube_store_put(&s, KUBE_JOB, &bad));
     kube_store_end(&s, KUBE_JOB);
     kube_store_end(&s, KUBE_NAMESPACE);
@@ -218,7 +220,7 @@ static void objects_are_found_by_name(void **state)
     owned.owner.api_version = STR("apps/v1");
     owned.owner.uid = STR("u-1");
     (void)kube_store_put(&s, KUBE_REPLICASET, &owned);
-    odd.owner.kind = STR("Rollout"); /* which nobody watches */
+    odd.owner.kind = STR("Rollout"); /* a kind that is not watched */
     odd.owner.api_version = STR("argoproj.io/v1");
     odd.owner.name = STR("web");
     odd.owner.uid = STR("u-9");
@@ -228,7 +230,7 @@ static void objects_are_found_by_name(void **state)
     assert_int_equal(named(&s, "shop", "web-1"), 0);
     assert_int_equal(named(&s, "shop", "odd"), 1);
     assert_int_equal(named(&s, "shopweb", ""), 0);
-    owned.owner.uid = STR(""); /* nobody's any more */
+    owned.owner.uid = STR(""); /* without an owner now */
     (void)kube_store_put(&s, KUBE_REPLICASET, &owned);
     assert_int_equal(named(&s, "shop", "web-1"), 1);
     (void)kube_store_del(&s, KUBE_DEPLOYMENT, &web);
@@ -239,7 +241,7 @@ static void objects_are_found_by_name(void **state)
     kube_store_release(&s);
 }
 
-/* What it costs to find 10,000 workloads by name, and that it costs nothing when nobody asks. */
+/* The cost of finding 10,000 workloads by name; no cost when this is not used. */
 static void names_are_small(void **state)
 {
     size_t used[2], before;

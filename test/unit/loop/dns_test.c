@@ -1,6 +1,6 @@
 /*
- * dns.c against a DNS server of ours on 127.0.0.1, UDP and TCP, on the same loop. What it answers
- * depends on the name (see answer()).
+ * dns.c with a DNS server on 127.0.0.1, UDP and TCP, on the same loop. Its answer depends on the
+ * name (see answer()).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -107,7 +107,7 @@ static int answer(const char *q, size_t n, unsigned type, struct buf *out)
     return 1;
 }
 
-/* Turns the query <q> into the reply. False: say nothing. */
+/* Turns the query <q> into the reply. False: no reply. */
 static bool reply_to(const char *q, size_t n, bool over_udp, struct buf *reply)
 {
     struct buf records = BUF_INIT(1 << 16);
@@ -423,7 +423,7 @@ static void test_no_cache(void **state)
     assert_int_equal(f->server.queries, 2 * once);
 }
 
-/* L22: who asks for a name that is being looked up waits for that answer, each with his port. */
+/* L22: a lookup of a name that is already being resolved shares the answer, with its own port. */
 static void test_L22_one_look_up(void **state)
 {
     struct fixture *f = *state;
@@ -459,7 +459,7 @@ static void test_L22_one_look_up(void **state)
     assert_int_equal(f->server.queries, 3 * once);
 }
 
-/* A name that does not exist is told to all who asked, and who asks then asks anew. */
+/* Each waiting lookup gets the error for a name that does not exist; a later lookup asks again. */
 static void test_L22_one_refusal(void **state)
 {
     struct fixture *f = *state;
@@ -478,8 +478,8 @@ static void test_L22_one_refusal(void **state)
     assert_int_equal(f->server.queries, 2 * once);
 }
 
-/* A look-up without an answer is nobody's once all were told that it takes too long; it ends with
- * the channel. Each waits for as long as he would alone. */
+/* A query without an answer has no users when all their time limits have passed; it ends with the
+ * channel. Each lookup waits as long as it would alone. */
 static void test_L22_late_for_one(void **state)
 {
     struct fixture *f = *state;
@@ -526,8 +526,8 @@ static void test_dead_server(void **state)
     assert_string_equal(dead.err.text, "resolve 'dead.test': timeout");
 }
 
-/* A resolver that drops AAAA queries: the A answer comes, though late. c-ares has its own clock, so
- * this takes 3 s. */
+/* A resolver that drops AAAA queries: the A answer arrives, though late. c-ares has its own clock,
+ * so this takes 3 s. */
 static void test_half_dead(void **state)
 {
     struct result r;
@@ -550,7 +550,7 @@ static void test_no_server(void **state)
 
     assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-    assert_int_equal(close(fd), 0); /* nobody is there now */
+    assert_int_equal(close(fd), 0); /* nothing listens now */
     dns_addr_format((struct sockaddr *)&sa, address, sizeof(address));
     mine = dns_create(&f->loop, address, &e);
     assert_non_null(mine);
@@ -577,7 +577,7 @@ static void test_cancel(void **state)
     dns_cancel(NULL);
     start(f, &early, "a.test");
     dns_cancel(early.query);
-    start(f, &literal, "192.0.2.7"); /* answered already, not told yet */
+    start(f, &literal, "192.0.2.7"); /* answered already, not delivered yet */
     dns_cancel(literal.query);
     start(f, &dead, "dead.test"); /* c-ares keeps it until dns_free */
     loop_turn(&f->loop, 0);

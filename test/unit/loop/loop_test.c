@@ -1,5 +1,7 @@
-/* The loop: timers, tasks and descriptors, freed at the worst moments. Every test ends by closing
- * the loop empty. */
+/*
+ * The loop: timers, tasks and descriptors, freed at the worst moments. Every test ends by closing
+ * the loop empty.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +32,7 @@ struct fixture {
     int fds[2];
     uint64_t fired_at;
     int fired, ran, ready, events, error;
-    char order[16]; /* who was called, in order */
+    char order[16]; /* calls, in order */
 };
 
 static struct fixture *fixture;
@@ -209,7 +211,7 @@ static void timers_follow_the_fake_clock(void **state)
     assert_int_equal(loop_now(&f->loop), 31000);
     loop_turn(&f->loop, 0);
     assert_string_equal(f->order, "o");
-    loop_timer_start(f->other, 10000); /* started later, due earlier: goes first */
+    loop_timer_start(f->other, 10000); /* started later, due earlier: runs first */
     clock_fake(500000, 0);
     loop_turn(&f->loop, 0);
     assert_string_equal(f->order, "oot");

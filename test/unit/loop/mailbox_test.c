@@ -134,7 +134,7 @@ static void close_handles_what_is_left(void **state)
     mailbox_close(&r->box);
     assert_int_equal(r->total, 10);
     assert_int_equal(r->out_of_order, 0);
-    loop_turn(&r->loop, 0); /* the wake-up that is still on its way finds nobody */
+    loop_turn(&r->loop, 0); /* the pending wake-up finds nothing */
 }
 
 static void on_again(void *receiver, struct mail *m)
@@ -157,7 +157,7 @@ static void handler_may_post_its_mail_again(void **state)
     assert_int_equal(r->total, 3);
     r->total = 0;
     mailbox_post(&r->box, &m);
-    mailbox_close(&r->box); /* also what is posted while closing */
+    mailbox_close(&r->box); /* also mail posted during the close */
     assert_int_equal(r->total, 3);
 }
 

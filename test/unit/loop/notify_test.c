@@ -1,5 +1,7 @@
-/* The watches on a real inotify: events, gone directories, overflow, and what happens without
- * watches or instances. */
+/*
+ * The watches with a real inotify: events, deleted directories, overflow, and behaviour without
+ * watches or instances.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,7 +149,7 @@ static void removed_and_moved_directories_are_gone(void **state)
     wait_for(&w, &removed.count[NOTIFY_GONE], 1);
     wait_for(&w, &moved.count[NOTIFY_GONE], 1);
     assert_false(notify_watch_live(on_moved));
-    assert_false(notify_degraded(w.notify)); /* gone is not missing */
+    assert_false(notify_degraded(w.notify)); /* a deleted directory is not degraded */
     notify_watch_free(on_moved);
     world_close(&w);
 }
@@ -169,13 +171,13 @@ static void owners_share_a_directory(void **state)
     touch(&w, "two");
     wait_for(&w, &a.count[NOTIFY_CHANGE], 2);
     assert_int_equal(b.count[NOTIFY_CHANGE], 1);
-    touch(&w, "three"); /* the kernel's watch stays for the one that is left */
+    touch(&w, "three"); /* the kernel's watch stays for the remaining one */
     wait_for(&w, &a.count[NOTIFY_CHANGE], 3);
     notify_watch_free(wa);
     world_close(&w);
 }
 
-/* Fills the kernel's queue while nobody reads. */
+/* Fills the kernel's queue while nothing reads. */
 static void overflow_asks_everybody_to_rescan(void **state)
 {
     struct seen a = {{0}, "", NULL}, b = {{0}, "", NULL};

@@ -1,4 +1,4 @@
-/* For tests: certificates made on the spot. */
+/* For tests: certificates generated at run time. */
 #ifndef TEST_UNIT_NET_CERTS_H
 #define TEST_UNIT_NET_CERTS_H
 

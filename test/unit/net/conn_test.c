@@ -33,7 +33,7 @@ static void reset(int fd)
     assert_int_equal(close(fd), 0);
 }
 
-/* Reads what is there; true at the FIN. */
+/* Reads what has arrived; true at the FIN. */
 static bool drain(int fd, struct buf *into)
 {
     char part[65536];
@@ -171,8 +171,7 @@ static void test_egress(void **state)
     owner_release(&o);
 }
 
-/* What came before the FIN is delivered before the end is told, also when it takes several turns.
- */
+/* Data before the FIN is delivered before the end is reported, also over several turns. */
 static void test_fin_after_data(void **state)
 {
     struct fixture *f = *state;
@@ -235,7 +234,8 @@ static void test_reset(void **state)
     owner_release(&o);
 }
 
-/* Writing into a connection the peer has reset raises no SIGPIPE, and is told as an end. */
+/* Writing into a connection that the peer has reset raises no SIGPIPE, and is reported as an
+ * end. */
 static void test_write_after_reset(void **state)
 {
     struct fixture *f = *state;
@@ -264,8 +264,8 @@ static void test_no_subscribers(void **state)
     owner_release(&o);
 }
 
-/* The peer does not read: conn_write takes less, then nothing; later <writable>, and every byte
- * arrives once. */
+/* The peer does not read: conn_write takes less, then nothing; later <writable> is called, and
+ * every byte arrives once. */
 static void test_slow_reader(void **state)
 {
     struct fixture *f = *state;
@@ -435,7 +435,7 @@ static void test_free_in_each_state(void **state)
     while ((peer = accept_one(f->listener)) >= 0)
         assert_int_equal(close(peer), 0);
 
-    peer = connected(f, &o, &owner_ops); /* ended, not told yet */
+    peer = connected(f, &o, &owner_ops); /* ended, not reported yet */
     owner_shutdown(&o);
     owner_free(&o);
     assert_int_equal(close(peer), 0);

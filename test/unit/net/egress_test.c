@@ -1,5 +1,7 @@
-/* The policy for owner routes: what is refused without being told to, what rules change, and that
- * no way of writing an address gets around it (docs/faults.md D24). */
+/*
+ * The policy for owner routes: what is refused by default, what rules change; no way of writing an
+ * address gets around it (docs/faults.md D24).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -324,7 +326,7 @@ static void the_rule_that_says_most_decides(void **state)
         {"10.3.0.1", 514, "EGRESS_DENY"}, /* both; deny */
         {"127.0.0.1", 80, NULL},
         {"127.9.9.9", 80, "loopback"},
-        {"10.1.0.1", 10250, "kubelet's port"}, /* a port says more than a network */
+        {"10.1.0.1", 10250, "kubelet's port"}, /* a port is more specific than a network */
         {"10.1.0.2", 10250, NULL},
         {"fd00:1::1", 25, "EGRESS_DENY"},
         {"fd00:1::1", 26, NULL},
@@ -448,10 +450,10 @@ static void T12_the_api_servers_addresses_are_learned(void **state)
         {"::ffff:10.9.0.5", 443, "the Kubernetes API server"},
         {"64:ff9b::a09:5", 443, "the Kubernetes API server"},
         {"2002:a09:5::", 443, "the Kubernetes API server"},
-        {"10.9.0.6", 443, "the Kubernetes API server"}, /* told as ::ffff:10.9.0.6 */
-        {"10.9.0.7", 443, "the Kubernetes API server"}, /* told as 64:ff9b::10.9.0.7 */
+        {"10.9.0.6", 443, "the Kubernetes API server"}, /* learned as ::ffff:10.9.0.6 */
+        {"10.9.0.7", 443, "the Kubernetes API server"}, /* learned as 64:ff9b::10.9.0.7 */
         {"64:ff9b::a09:7", 443, "the Kubernetes API server"},
-        {"10.9.0.8", 443, NULL}, /* the operator says so */
+        {"10.9.0.8", 443, NULL}, /* the operator's rule */
         {"127.0.0.5", 443, "the Kubernetes API server"},
         {"127.0.0.6", 443, NULL},
         {"2001:db8::5", 443, "the Kubernetes API server"},
@@ -476,7 +478,8 @@ static void T12_the_api_servers_addresses_are_learned(void **state)
     egress_free(p);
 }
 
-/* The table has an end. What is told again stays, what was not told of for the longest goes. */
+/* The table is bounded. An address that is reported again stays; the one not reported for longest
+ * is dropped. */
 static void T12_what_is_learned_is_bounded(void **state)
 {
     struct egress *p = policy(NULL, NULL);

@@ -1,5 +1,7 @@
-/* The gRPC server's clock, its windows, and services that answer late or not at all. The client is
- * raw frames on the same loop; what HTTP/2 itself may be sent is in the end-to-end tests. */
+/*
+ * The gRPC server's clock, its windows, and services that answer late or never. The client sends
+ * raw frames on the same loop; HTTP/2 violations are in the end-to-end tests.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +36,7 @@ struct fixture {
     unsigned begun, messages, ended, gone;
     bool full;      /* the service has no room */
     bool asked;     /* it was offered a message */
-    struct buf in;  /* what the client got */
+    struct buf in;  /* bytes that the client received */
     bool hung_up;   /* the server did */
     size_t granted; /* window of stream 1 */
 };
@@ -119,7 +121,7 @@ static void later(struct fixture *f, uint64_t ms)
     some_turns(f);
 }
 
-/* Looks for a frame; its payload. The window of stream 1 is added up on the way. */
+/* Searches for a frame; returns its payload. Adds up the window of stream 1 on the way. */
 static bool find_frame(struct fixture *f, enum frame type, struct str *payload)
 {
     bool found = false;
@@ -297,7 +299,7 @@ static void a_window_is_given_back_when_there_is_room(void **state)
     later(f, HOUR);
     (void)find_frame(f, WINDOW_UPDATE, &payload);
     assert_int_equal(f->granted, 0);
-    assert_int_equal(f->gone, 0); /* it is we who are late */
+    assert_int_equal(f->gone, 0); /* the delay is ours */
     f->full = false;
     grpc_call_resume(f->call);
     WAIT_FOR(f, f->messages == 4);

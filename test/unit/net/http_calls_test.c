@@ -268,7 +268,7 @@ static void test_request_cannot_be_smuggled(void **state)
 /* ---- bodies that are streamed ---- */
 
 struct streamed {
-    struct result result; /* first: it is what on_done takes */
+    struct result result; /* first member: on_done casts it */
     size_t bytes, pieces, enough;
 };
 

@@ -1,4 +1,4 @@
-/* What the HTTP client makes of answers, good and bad ones. docs/faults.md: D10, D15, D16, D17. */
+/* How the HTTP client handles answers, good and bad ones. docs/faults.md: D10, D15, D16, D17. */
 #include "../../lib/unit.h"
 #include "http_client_world.h"
 
@@ -155,7 +155,7 @@ static void test_no_answer_times_out(void **state)
     struct result r;
 
     http_origin_free(f->origin);
-    f->cfg.timeout_ms = 2000; /* a head takes less, however busy it is here */
+    f->cfg.timeout_ms = 2000; /* a head takes less, however busy the machine is */
     f->origin = origin(f);
     r = post(f, "/silent");
     assert_int_equal(r.status, 0);

@@ -1,6 +1,6 @@
 /*
- * For the tests of http_client.c and its files: a client, and a server that answers by the book and
- * otherwise (http_peer.h). Included by one file per program, which need not use all of it.
+ * For the tests of http_client.c and its files: a client, and a server that follows the protocol or
+ * breaks it (http_peer.h). Included by one file per program, which need not use all of it.
  */
 #ifndef TEST_UNIT_NET_HTTP_CLIENT_WORLD_H
 #define TEST_UNIT_NET_HTTP_CLIENT_WORLD_H

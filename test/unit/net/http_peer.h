@@ -1,6 +1,6 @@
 /*
- * A scriptable HTTP/1 server on a raw socket, on the test's own loop: what it answers depends on
- * the path. It reads whole requests (headers, then Content-Length bytes) and is as rude as the
+ * A scriptable HTTP/1 server on a raw socket, on the test's own loop: its answer depends on the
+ * path. It reads whole requests (headers, then Content-Length bytes) and breaks the protocol as the
  * script says.
  */
 #ifndef TEST_HTTP_PEER_H
@@ -24,7 +24,7 @@ enum peer_then {
     PEER_CLOSE,
     PEER_RESET,
     PEER_ENDLESS, /* repeat <bytes> for ever (after <head>) */
-    PEER_EARLY    /* answers when it has the headers, and throws away what else comes */
+    PEER_EARLY    /* answers after the headers, and discards what follows */
 };
 
 struct peer_answer {
@@ -78,7 +78,7 @@ static inline void peer_push(struct peer_conn *pc, const char *bytes)
         ssize_t n = send(pc->fd, bytes, len, MSG_NOSIGNAL);
 
         if (n <= 0)
-            return; /* the client has gone or does not read: small answers always fit */
+            return; /* the client is gone or does not read: small answers always fit */
         bytes += n;
         len -= (size_t)n;
     }

@@ -1,6 +1,6 @@
 /*
- * Heads and bodies as bytes. Each row is read at once, and byte by byte, as the server does it, and
- * has to come to the same end: how many requests were taken, and whether what follows was refused.
+ * Heads and bodies as bytes. Each row is parsed at once and byte by byte, as the server does it,
+ * with the same result: how many requests were accepted, and whether the rest was refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* The HTTP server: bodies, and requests that could be read in two ways. */
+/* The HTTP server: bodies, and requests that can be read in two ways. */
 #include "../../lib/unit.h"
 #include "http_server_world.h"
 
@@ -136,7 +136,7 @@ static void test_expect_continue(void **state)
     close(fd);
 }
 
-/* Each is answered once, with 400 or what is given, and nothing behind it is looked at. */
+/* Each is answered once, with 400 or the given status, and nothing behind it is parsed. */
 static void test_N06_N07_what_can_be_read_in_two_ways_is_refused(void **state)
 {
     static const struct {
@@ -211,7 +211,7 @@ static void test_N06_N07_what_can_be_read_in_two_ways_is_refused(void **state)
     }
 }
 
-/* A client that sends nothing but empty lines does not hold its place with them. */
+/* A client that sends only empty lines does not keep its place. */
 static void test_T10_one_empty_line_before_a_request(void **state)
 {
     struct fixture *f = *state;
@@ -239,7 +239,7 @@ static void test_N06_a_nul_in_a_header(void **state)
     ASSERT_HAS(f->in.p, "HTTP/1.1 400 ");
 }
 
-/* <n> times <text> behind <begin>: what comes back is <status>. */
+/* <n> times <text> after <begin>: the answer is <status>. */
 static void flood(struct fixture *f, const char *begin, const char *text, size_t n,
                   const char *status)
 {

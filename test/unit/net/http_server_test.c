@@ -178,7 +178,7 @@ static void test_big_headers_are_refused(void **state)
     close(fd);
 }
 
-/* Its own oldest connection makes room, so that a probe from there gets through, too. */
+/* Its own oldest connection is evicted, so that a probe from there gets through, too. */
 static void test_N01_one_address_does_not_get_all_places(void **state)
 {
     struct fixture *f = *state;
@@ -212,7 +212,7 @@ static int connect_from(uint32_t source, uint16_t port)
     return fd;
 }
 
-/* Many addresses take all places and say nothing, or half a request: who comes after them is
+/* Many addresses take all places with silent connections, or half a request: a later client is
  * served. */
 static void test_N01_who_asks_nothing_makes_place(void **state)
 {
@@ -248,8 +248,8 @@ static void expect_now(struct fixture *f, uint32_t source)
     close(fd);
 }
 
-/* Answers that nobody reads take all places: they make room, for others and for the same address,
- * and together they hold no more than their bound. A client that reads is served all the while. */
+/* Unread answers take all places: they are evicted, for others and for the same address, and
+ * together they stay within their bound. A client that reads is always served. */
 static void test_T04_who_does_not_read_makes_room(void **state)
 {
     struct fixture *f = *state;
@@ -297,8 +297,8 @@ static void test_T04_an_answer_has_a_total_time(void **state)
     clock_fake(0, 0);
 }
 
-/* Bodies that are being sent make no room for their own address: it gets a guest's place, for a
- * GET. For an address that has less they do. */
+/* Bodies that are being sent are not evicted for their own address: it gets a guest's place, for a
+ * GET. They are for an address with fewer connections. */
 static void test_T04_bodies_leave_room_for_probes(void **state)
 {
     struct fixture *f = *state;
@@ -313,7 +313,7 @@ static void test_T04_bodies_leave_room_for_probes(void **state)
     }
     WAIT_FOR(f, f->begun == HTTP_CONNECTIONS_MAX);
     for (unsigned i = 0; i < 2 * HTTP_GUESTS_MAX; i++) {
-        fd = connect_from(INADDR_LOOPBACK + 1, http_server_port(f->server)); /* says nothing */
+        fd = connect_from(INADDR_LOOPBACK + 1, http_server_port(f->server)); /* sends nothing */
         expect_now(f, INADDR_LOOPBACK + 1);
         close(fd);
     }

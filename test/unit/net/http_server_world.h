@@ -1,6 +1,6 @@
 /*
- * For the tests of http_server.c and its files: a server, seen from the client's side with raw
- * sockets on the same loop. Included by one file per program, which need not use all of it.
+ * For the tests of http_server.c and its files: a server, seen from clients with raw sockets on the
+ * same loop. Included by one file per program, which need not use all of it.
  */
 #ifndef TEST_UNIT_NET_HTTP_SERVER_WORLD_H
 #define TEST_UNIT_NET_HTTP_SERVER_WORLD_H
@@ -35,7 +35,7 @@ struct fixture {
     unsigned requests;
     char path[256], query[256];
     struct http_reply *held; /* of /later */
-    struct buf in;           /* what read_more() has got */
+    struct buf in;           /* bytes from read_more() */
     struct http_sink sink;
     struct buf body, headers; /* that the sink got */
     unsigned begun, ended, gone;

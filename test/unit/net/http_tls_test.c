@@ -1,6 +1,6 @@
 /*
- * https: what http_tls.c hands to curl, against a TLS server of ours in a thread. docs/faults.md
- * D08: what must be refused is refused, by name.
+ * https: http_tls.c and curl with a TLS server in a thread. docs/faults.md D08: what must be
+ * refused is refused, with the reason.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,8 +37,8 @@ struct server {
     uint16_t port;
     SSL_CTX *ctx;           /* NULL = speaks no TLS */
     bool stall;             /* never answers the handshake */
-    bool babbles;           /* sends more than was asked, when told to */
-    atomic_uint babble_now; /* 1 = told; 0 again when it has */
+    bool babbles;           /* sends more than was requested, on command */
+    atomic_uint babble_now; /* 1 = command; 0 again when done */
     atomic_uint connections;
     char sni[64], request[1024]; /* of the last request; read only after it was answered */
 };
@@ -162,7 +162,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
-    http_client_free(f->client); /* closes what is kept alive, so the server's thread ends */
+    http_client_free(f->client); /* closes idle connections, so the server's thread ends */
     server_close(&f->server);
     dns_free(f->dns);
     loop_release(&f->loop);
@@ -428,8 +428,8 @@ static void test_trust_is_not_shared(void **state)
     tls_config_free(strict);
 }
 
-/* Nor are roots: what one origin believes in is not believed by another of the same client, whoever
- * came first. */
+/* Nor are roots shared: what one origin trusts is not trusted by another of the same client,
+ * whichever came first. */
 static void test_roots_are_not_shared(void **state)
 {
     struct fixture *f = *state;

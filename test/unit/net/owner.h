@@ -1,7 +1,7 @@
 /*
- * For the tests of conn.c: a conn's owner that records what it is told, checks that it is never
- * told from inside one of its own calls, and turns the loop until a condition holds. Included by
- * one file per program.
+ * For the tests of conn.c: an owner that records the callbacks, checks that none is called from
+ * inside one of its own calls, and turns the loop until a condition is true. Included by one file
+ * per program.
  */
 #ifndef TEST_UNIT_NET_OWNER_H
 #define TEST_UNIT_NET_OWNER_H
@@ -241,7 +241,7 @@ static inline int fixture_setup(void **state)
     struct fixture *f = xcalloc(1, sizeof(*f));
     struct err e = {0};
 
-    loop_init(&f->loop); /* the first one of a process opens what libuv keeps */
+    loop_init(&f->loop); /* the first one of a process opens what libuv keeps open */
     loop_release(&f->loop);
     f->fds = count_fds();
     loop_init(&f->loop);

@@ -93,7 +93,7 @@ static void test_first(void **state)
     start(f, &r, &a, &w.egress);
     UNTIL(&f->loop, r.calls);
     assert_int_equal(winner_port(&r), f->port);
-    assert_int_equal(w.checks, 1); /* the second was not even looked at */
+    assert_int_equal(w.checks, 1); /* the second was not even checked */
     assert_memory_equal(&w.seen[0], &a.list[0], sizeof(struct sockaddr_in));
     assert_int_equal(close(r.fd), 0);
     race_free(r.race);
@@ -186,7 +186,7 @@ static void test_policy(void **state)
     for (unsigned i = 0; i < 2; i++)
         assert_memory_equal(&w.seen[i], &a.list[i], sizeof(struct sockaddr_in));
     race_free(r.race);
-    assert_int_equal(accept_one(f->listener), -1); /* nobody was connected to */
+    assert_int_equal(accept_one(f->listener), -1); /* nothing was connected to */
 
     add(&a, "127.0.0.1", f->port); /* refused ones are skipped */
     w.checks = 0;
@@ -196,7 +196,7 @@ static void test_policy(void **state)
     assert_int_equal(close(r.fd), 0);
     race_free(r.race);
 
-    a.len = 0; /* what a connect said is worth more than what the policy says after it */
+    a.len = 0; /* the error of a connect is preferred to that of the policy after it */
     add(&a, "127.0.0.1", closed_port());
     add(&a, "127.0.0.2", f->port);
     w.checks = 0;

@@ -1,6 +1,6 @@
 /*
- * For tls_test.c: a TLS server in a thread that takes one connection, blocking, and does what its
- * act says; and the fixture around it. The certificates are made at the start of each test.
+ * For tls_test.c: a TLS server in a thread that accepts one connection, blocking, and does what its
+ * act says; and the fixture for it. The certificates are created at the start of each test.
  */
 #ifndef TEST_UNIT_NET_TLS_PEER_H
 #define TEST_UNIT_NET_TLS_PEER_H
@@ -21,15 +21,15 @@
 #include "net/tls.h"
 
 enum act {
-    ACT_ECHO = 1,     /* echoes until close_notify, then says goodbye */
+    ACT_ECHO = 1,     /* echoes until close_notify, then sends its own */
     ACT_GOODBYE,      /* "hello", close_notify, and waits for the end */
     ACT_FIN,          /* "hello", then FIN without close_notify */
     ACT_RESET,        /* "hello", then RST */
-    ACT_STALL,        /* takes the connection and says nothing */
+    ACT_STALL,        /* accepts the connection and sends nothing */
     ACT_HANG_UP,      /* FIN in the middle of the handshake */
     ACT_PLAIN,        /* no TLS at all */
-    ACT_SINK,         /* reads only after <may_read>, then everything; says goodbye */
-    ACT_KEY_UPDATES,  /* asks for very many key updates, then "hello" and goodbye */
+    ACT_SINK,         /* reads only after <may_read>, then everything; sends close_notify */
+    ACT_KEY_UPDATES,  /* asks for very many key updates, then sends "hello" and close_notify */
     ACT_LATE_GOODBYE, /* reads until close_notify, then FIN without one of its own */
 };
 
@@ -232,7 +232,7 @@ static inline struct tls_config *config_with(const struct tls_options *o)
     return c;
 }
 
-/* Starts the conn; <name> is what the certificate has to be for, NULL = the address. */
+/* Starts the conn; <name> is the name that the certificate must be for, NULL = the address. */
 static inline void connect_tls(struct tls_fixture *t, const char *name, bool with_ca, bool insecure)
 {
     struct buf pem = BUF_INIT(10000);

@@ -218,7 +218,8 @@ static void test_old_protocol(void **state)
     }
 }
 
-/* Roots come from the hashed directory, one at a time. main() made it, with <hashed_root> in it. */
+/* Roots are read from the hashed directory, one at a time. main() created it, with <hashed_root> in
+ * it. */
 static struct cert hashed_root;
 
 static void test_system_roots(void **state)
@@ -256,7 +257,7 @@ static void expect_hello_then(struct tls_fixture *t, enum act act, enum conn_end
     connect_tls(t, "logs.test", true, false);
     expect_opened(t);
     UNTIL(&t->f->loop, t->owner.ended);
-    if (act != ACT_RESET) /* a reset may overtake what was not read yet */
+    if (act != ACT_RESET) /* a reset may overtake unread data */
         assert_int_equal(t->owner.got_at_end, 5);
     expect_end(t, how, text);
 }
@@ -321,7 +322,7 @@ static void test_hang_up(void **state)
     expect_end(t, CONN_END_FAILED, "closed during the tls handshake");
 }
 
-/* A server without TLS: refused, and not a byte of ours goes out in the clear. */
+/* A server without TLS: refused, and not a byte of ours is sent in the clear. */
 static void test_no_tls(void **state)
 {
     struct tls_fixture *t = *state;
@@ -345,8 +346,8 @@ static void test_free_in_handshake(void **state)
 
 /* ---- bytes ---- */
 
-/* The peer does not read: less is taken, what is taken arrives once and in order, and after a short
- * write other bytes may follow than the ones that were not taken. */
+/* The peer does not read: less is accepted, accepted bytes arrive once and in order, and after a
+ * short write other bytes may follow than those that were not accepted. */
 static void test_slow_reader(void **state)
 {
     struct tls_fixture *t = *state;

@@ -56,7 +56,7 @@ static void hear(struct pair *p)
         assert_int_equal(buf_add(&p->received, part, (size_t)k), 0);
 }
 
-/* Bytes that tell their place. */
+/* Bytes that encode their position. */
 static void fill(char *p, size_t n, size_t from)
 {
     for (size_t i = 0; i < n; i++)
@@ -80,7 +80,7 @@ static void test_bio_order_and_bound(void **state)
             written += (size_t)k;
             continue;
         }
-        assert_true(BIO_should_write(p->bio)); /* full: nothing of it was taken */
+        assert_true(BIO_should_write(p->bio)); /* full: nothing was accepted */
         assert_true(p->wire.out.len > 64 * 1024 - sizeof(record));
         was_full = true;
         while (!wire_flush(&p->wire))
@@ -97,7 +97,7 @@ static void test_bio_order_and_bound(void **state)
     assert_memory_equal(p->received.p, want, written);
 }
 
-/* More than a record at once: then a part is taken, and said so. */
+/* More than a record at once: a part is accepted, and the result says so. */
 static void test_bio_part(void **state)
 {
     struct pair *p = *state;

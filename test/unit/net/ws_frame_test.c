@@ -1,5 +1,4 @@
-/* WebSocket frames: what we make, and everything that a server may not send (docs/faults.md D22).
- */
+/* WebSocket frames: those that we send, and all that a server may not send (docs/faults.md D22). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,7 +148,7 @@ static void pieces_count_as_one_message(void **state)
     assert_int_equal(p.failed, WS_CLOSE_TOO_BIG);
 }
 
-/* A Ping between the pieces of a message, a Pong, and a Close, cut at every place. */
+/* A Ping between the fragments of a message, a Pong, and a Close, cut at every position. */
 static void control_frames_are_told(void **state)
 {
     static const uint8_t bytes[] = {0x01, 2,    'a', 'b',  0x89, 3,    'x', 'y',  'z',  0x80, 1,

@@ -1,4 +1,4 @@
-/* The opening handshake: the request as it is sent, and every answer that is not one. */
+/* The handshake: the request as it is sent, and every invalid answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -73,7 +73,7 @@ static void a_good_answer(void **state)
     assert_int_equal(e.code, 0);
 }
 
-/* RFC 9110 §15.2: any number of 1xx may come before the answer, whatever they say. */
+/* RFC 9110 §15.2: any number of 1xx answers may precede the final one, with any content. */
 static void test_L15_interim_answers_are_passed_over(void **state)
 {
     static const char *const interim[] = {

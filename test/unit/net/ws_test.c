@@ -1,4 +1,5 @@
-/* ws.c against a socket that says what a test wants: opening, frames both ways, every kind of end.
+/*
+ * ws.c with a socket that sends what a test wants: handshake, frames both ways, every kind of end.
  */
 #include "owner.h"
 
@@ -15,7 +16,7 @@ struct user {
     struct ws_end end;
     int peer;
     struct buf received; /* by the peer */
-    struct str give;     /* the message that was put by, when the socket takes more */
+    struct str give;     /* the shelved message, for when the socket accepts more */
 };
 
 static void on_ws_opened(void *arg)
@@ -104,7 +105,7 @@ static void upgrade(struct user *u, struct str behind)
     assert_int_equal(u->opened, 1);
 }
 
-/* The next frame that the peer received, unmasked in place; taken off. */
+/* Takes the next frame that the peer received, unmasked in place. */
 static struct str frame(struct user *u, unsigned *op, struct buf *into)
 {
     const uint8_t *p;
@@ -275,7 +276,8 @@ static void a_full_backlog_refuses(void **state)
     finish(&u);
 }
 
-/* T3: what the socket does not take is let go, and goes on in the middle when it is given again. */
+/* T3: a message that the socket does not accept is released, and continues in the middle when it is
+ * given again. */
 static void T03_a_message_put_by(void **state)
 {
     static char big[8 << 20];

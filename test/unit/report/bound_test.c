@@ -1,4 +1,4 @@
-/* The memory bound: it grows with what there is, and an ordinary node stays small. */
+/* The memory bound: it grows with streams, drains and inputs, and is small for an ordinary node. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ static void each_part_counts(void **state)
     assert_true(bound_bytes(&in) >= base + MAX_LINE_LIMIT - MAX_LINE_DEFAULT);
     in = node, in.drains++;
     assert_true(bound_bytes(&in) >= base + BATCH_BYTES_PROBE);
-    in = node, in.requests = 40 * 80; /* T15: no sum of what each could take */
+    in = node, in.requests = 40 * 80; /* T15: not the sum of what each could use */
     assert_in_range(bound_bytes(&in), base + 1, base + 8 * MIB);
     in = node, in.drains += 10000, in.dead = 10000;
     assert_in_range(bound_bytes(&in), base + 10000 * 6000, base + 10000 * 16384);

@@ -28,7 +28,7 @@ struct fixture {
     void (*done[WORKERS])(void *darg, struct worker_report *r);
     void *darg[WORKERS];
     bool degraded;
-    struct node_facts facts; /* what else the node says */
+    struct node_facts facts; /* other facts of the node */
 };
 
 static struct worker_report *report_of(unsigned w)
@@ -109,7 +109,7 @@ static int get_local(struct fixture *f, const char *path)
     local_remove(dir, "s", &id);
     assert_int_equal(rmdir(dir), 0);
     ask_page(fd, path);
-    for (int i = 0; i < 5; i++) /* it is accepted before another takes the listener's place */
+    for (int i = 0; i < 5; i++) /* it is accepted before another takes over the listener */
         loop_turn(&f->loop, 1);
     return fd;
 }
@@ -183,8 +183,7 @@ static void readiness_follows_the_life(void **state)
     expect(f, get(f, "/healthz"), "HTTP/1.1 200", "ok");
 }
 
-/* L18: not before all that routes come from was read once; what goes away later is named, no more.
- */
+/* L18: not before all sources of routes were read once; later outages are only listed. */
 static void L18_not_ready_before_the_first_read(void **state)
 {
     struct fixture *f = *state;
@@ -209,7 +208,7 @@ static void L18_not_ready_before_the_first_read(void **state)
     f->facts.uses_file = false;
     f->facts.file.refused = 0;
 
-    f->facts.uses_kube = true; /* for names only: paths tell them as well */
+    f->facts.uses_kube = true; /* only for names: paths give them as well */
     expect(f, get(f, "/readyz"), "HTTP/1.1 200", "ready\n");
     f->facts.kube.needed = true;
     expect(f, get(f, "/readyz"), "HTTP/1.1 503", "not ready: the pods of this node");

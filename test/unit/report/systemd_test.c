@@ -1,4 +1,4 @@
-/* What systemd hears: a datagram socket stands in for it. */
+/* Notifications to systemd: a datagram socket stands in for it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,7 +67,7 @@ static void listen_at(struct fixture *f, char first)
     assert_int_equal(setenv("NOTIFY_SOCKET", f->path, 1), 0);
 }
 
-/* "" when nothing was said. */
+/* "" when there is none. */
 static const char *received(struct fixture *f)
 {
     static char text[64];

@@ -144,7 +144,7 @@ static void model_commit(struct model *m, struct route_source *s, unsigned si)
     route_commit(s);
 }
 
-/* The sink forgets a removed stream's pairs without being told, as the workers do. */
+/* The sink drops the pairs of a removed stream by itself, as the workers do. */
 static void forget_stream(struct told *t, uint64_t id)
 {
     for (unsigned i = 0; i < t->n;)

@@ -1,4 +1,4 @@
-/* Streams that belong to somebody, and such as nobody has named yet. */
+/* Streams with an owner, and streams without a name yet. */
 #include "router_world.h"
 
 static bool goes_to(const struct world *w, const struct origin *o, const char *url)
@@ -32,7 +32,7 @@ static void K12_a_claimed_hostname_reads_nothing(void **state)
     world_close(&w);
 }
 
-/* One URL, one delivery; an operator's word counts more. */
+/* One URL, one delivery; an operator's route has precedence. */
 static void an_operators_route_takes_an_owners_place(void **state)
 {
     struct route_source *owners, *operators;
@@ -72,8 +72,8 @@ static void call(struct origin *o, const char *hostname, const char *owner)
     origin_set_identity(o, identity_create(&id));
 }
 
-/* docs/faults.md K07: while nobody knows what it is called it goes nowhere; then it begins where it
- * stood when it was found. */
+/* docs/faults.md K07: while its name is unknown it goes nowhere; then it starts where it ended when
+ * it was found. */
 static void K07_a_pending_stream_waits_at_its_place(void **state)
 {
     struct route_source *owners, *operators;
@@ -103,7 +103,7 @@ static void K07_a_pending_stream_waits_at_its_place(void **state)
     router_stream_identified(w.router, old);
     assert_told(&w, 2, 0);
     assert_int_equal(w.told.from, ATTACH_FOUND);
-    router_stream_guessed(w.router, new); /* nobody has answered for long */
+    router_stream_guessed(w.router, new); /* no answer for a long time */
     assert_told(&w, 1, 0);
     assert_int_equal(w.told.from, ATTACH_START);
     call(new, "real", "d");
@@ -134,7 +134,7 @@ static void pending_streams_may_go(void **state)
     router_stream_add_pending(w.router, o = stream_called(&w, "a"), false);
     router_stream_add_pending(w.router, stream_called(&w, "b"), false);
     router_stream_remove(w.router, o);
-    router_stream_identified(w.router, o); /* nobody knows it */
+    router_stream_identified(w.router, o); /* its name is unknown */
     router_stats(w.router, &st);
     assert_int_equal(st.pending, 1);
     assert_int_equal(st.streams, 1);
@@ -150,8 +150,8 @@ static struct origin *stream_received(struct world *w, const char *hostname, boo
     return origin_create(&w->set, identity_create(&id));
 }
 
-/* K12 once more: of what is received under a hostname, an owner has what is marked as his, and nothing
- * of what others say under it, nor of a pod that calls itself so; operators have all. */
+/* K12 once more: of lines received under a hostname, an owner gets only those marked as his, none
+ * from other senders under it, and none of a pod that takes this name; operators get all. */
 static void K12_an_owner_has_only_what_is_trusted(void **state)
 {
     struct origin *trusted, *claimed, *pod;
@@ -192,7 +192,7 @@ static struct origin *stream_named(struct world *w, const char *hostname, const 
     return origin_create(&w->set, identity_create(&id));
 }
 
-/* T7: a pattern means what is true; an exact name means what the annotation says. */
+/* T7: a pattern matches the true name; an exact name matches the annotation. */
 static void T07_patterns_mean_the_true_name(void **state)
 {
     struct origin *liar, *hidden, *honest;

@@ -35,8 +35,8 @@ static void many_routes_are_small(void **state)
     world_close(&w);
 }
 
-/* A change of one costs the same among a hundred thousand; would each look at all, this took an
- * hour. */
+/* A change of one route costs the same among a hundred thousand; if each were checked, this would
+ * take an hour. */
 static void many_owner_routes_cost_no_more(void **state)
 {
     struct route_source *s;

@@ -1,4 +1,4 @@
-/* What the sink is told, and where attachments begin. */
+/* The calls to the sink, and where attachments start. */
 #include "router_world.h"
 
 static void exact_and_wildcard_meet_in_one_attachment(void **state)
@@ -23,7 +23,7 @@ static void exact_and_wildcard_meet_in_one_attachment(void **state)
     route_commit(a);
     assert_told(&w, 2, 0);
     route_begin(b);
-    put(b, "1", "*.shop", "u2"); /* there already, by another way */
+    put(b, "1", "*.shop", "u2"); /* already attached through another route */
     put(b, "2", "*", "u4");
     route_commit(b);
     assert_told(&w, 1, 0);
@@ -32,7 +32,7 @@ static void exact_and_wildcard_meet_in_one_attachment(void **state)
     assert_int_equal(st.attachments, 3);
     assert_int_equal(st.unrouted, 0);
     route_begin(a);
-    route_commit(a); /* all gone; u2 stays through the wildcard */
+    route_commit(a); /* all removed; u2 stays through the wildcard */
     assert_told(&w, 0, 1);
     assert_int_equal(pair_find(&w.told, web->id, STR("u1")), -1);
     route_begin(b);
@@ -109,7 +109,7 @@ static void where_attachments_begin(void **state)
     assert_int_equal(w.told.from, ATTACH_END);
     assert_told(&w, 5, 0);
     assert_int_equal(w.told.routed, 4);
-    router_stream_remove(w.router, o); /* the workers finish it: no detach is told */
+    router_stream_remove(w.router, o); /* the workers finish it: no detach is reported */
     router_stream_remove(w.router, o);
     assert_told(&w, 0, 0);
     assert_int_equal(w.told.gone, 1);

@@ -1,4 +1,4 @@
-/* For router_*_test.c: a router with streams, whose sink keeps the pairs it was told of. */
+/* For router_*_test.c: a router with streams, whose sink records the pairs. */
 #ifndef TEST_ROUTER_WORLD_H
 #define TEST_ROUTER_WORLD_H
 
@@ -15,7 +15,7 @@
 
 #define PAIRS_MAX 4096
 
-/* What the sink believes is attached, and what it was told since the last look. */
+/* What the sink knows to be attached, and its calls since the last check. */
 struct told {
     struct {
         uint64_t stream;
@@ -26,7 +26,7 @@ struct told {
     unsigned attached, detached, changed, parked;
     unsigned routed, gone;
     enum attach_from from;  /* of the last attach */
-    enum attach_from found; /* what to say of streams that existed */
+    enum attach_from found; /* value for streams that existed */
 };
 
 struct world {
@@ -156,7 +156,7 @@ static inline void put(struct route_source *s, const char *key, const char *patt
     route_put(s, str_of(key), str_of(pattern), &u, 1);
 }
 
-/* The sink was told exactly so much since the last time. */
+/* The sink was called exactly so many times since the last check. */
 static inline void assert_told(struct world *w, unsigned attached, unsigned detached)
 {
     assert_int_equal(w->told.attached, attached);

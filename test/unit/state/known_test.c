@@ -1,4 +1,4 @@
-/* Which streams the state knows: what is written of them, and what the next run makes of it. */
+/* Which streams the state knows: what is written about them, and how the next run uses it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,7 @@ static struct origin *pod(struct world *w, const char *name, const char *uid, ui
     return o;
 }
 
-/* What this run writes is what the next one has loaded. */
+/* What this run writes is what the next run loads. */
 static void next_run(struct world *w, const struct state_record *records, uint32_t n)
 {
     struct buf names = BUF_INIT(4096);
@@ -130,7 +130,7 @@ static void where_it_was_found_is_kept(void **state)
     close_world(&w);
 }
 
-/* A record says that its stream is known, under the name that it had. */
+/* A record shows that its stream is known, under the same name. */
 static void streams_of_records_are_known(void **state)
 {
     struct world w;
@@ -159,7 +159,7 @@ static void streams_of_records_are_known(void **state)
     close_world(&w);
 }
 
-/* Of what has no UID another may come under the same name. */
+/* Without a UID, another stream may have the same name. */
 static void without_a_uid_the_file_counts(void **state)
 {
     struct world w;
@@ -185,7 +185,7 @@ static void without_a_uid_the_file_counts(void **state)
     close_world(&w);
 }
 
-/* By the monotonic clock, over all runs; the wall clock may say what it likes. */
+/* By the monotonic clock, over all runs; the wall clock does not matter. */
 static void what_is_not_found_is_forgotten(void **state)
 {
     struct world w;

@@ -1,4 +1,4 @@
-/* The state's slots: what is written is read; whatever is torn or flipped is noticed. */
+/* The state's slots: what is written is read back; every torn or flipped slot is noticed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -143,7 +143,7 @@ static void test_S03_every_bit_flipped(void **state)
 
         b.p[i / 8] = (char)(b.p[i / 8] ^ 1 << i % 8);
         assert_int_equal(state_slot_decode(buf_str(&b), &s, &e), -1);
-        assert_int_equal(e.code, EBADMSG); /* no newer version, whatever the bit says */
+        assert_int_equal(e.code, EBADMSG); /* not a newer version, whatever the bit is */
         b.p[i / 8] = (char)(b.p[i / 8] ^ 1 << i % 8);
     }
     buf_release(&b);
@@ -196,7 +196,7 @@ static void version_1_is_read(void **state)
     assert_int_equal(s.len, 2);
     assert_int_equal(s.nstreams, 0);
     assert_int_equal(s.records[1].off, record(2).off);
-    assert_int_equal(s.records[1].away_ms, 0); /* what stood there was a wall time */
+    assert_int_equal(s.records[1].away_ms, 0); /* it contained a wall time */
     free(s.records);
     old.p[36]++;
     assert_int_equal(state_slot_decode(buf_str(&old), &s, &e), -1);

@@ -1,4 +1,6 @@
-/* Reading a stream whose files are truncated, have holes, are renamed, deleted, closed for others.
+/*
+ * Reading a stream whose files are truncated, have holes, are renamed, deleted, or closed to save
+ * descriptors.
  */
 #include "cursor_world.h"
 
@@ -110,7 +112,7 @@ static void test_F06_what_was_not_read_is_counted(void **state)
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], unread);
 }
 
-/* 44 bytes that one look has seen and nobody has read. */
+/* 44 bytes that one check has seen and nothing has read. */
 static void seen_one(struct world *w)
 {
     append(w, "0.log", "");
@@ -120,7 +122,7 @@ static void seen_one(struct world *w)
     stream_grew(w->stream);
 }
 
-/* Within a linger nobody reads: what one look has seen is known. */
+/* Nothing is read during a linger: bytes seen by a check are known. */
 static void test_L20_seen_once_and_truncated(void **state)
 {
     struct world *w = *state;
@@ -136,7 +138,7 @@ static void test_L20_seen_once_and_truncated(void **state)
     assert_int_equal(w->reader.stats.truncated, 1);
 }
 
-/* The next look finds it larger than before, with other lines in it. */
+/* The next check finds it larger than before, with other lines in it. */
 static void test_L20_truncated_and_grown_past_what_was_seen(void **state)
 {
     struct world *w = *state;
@@ -150,7 +152,7 @@ static void test_L20_truncated_and_grown_past_what_was_seen(void **state)
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 44);
 }
 
-/* The next look finds it as large as before, with another line in it. */
+/* The next check finds it as large as before, with another line in it. */
 static void test_L20_truncated_and_grown_to_what_was_seen(void **state)
 {
     struct world *w = *state;
@@ -167,7 +169,7 @@ static void test_L20_truncated_and_grown_to_what_was_seen(void **state)
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 88);
 }
 
-/* It was there when it was found, and gone with its pod before anybody opened it. */
+/* It existed when it was found, and was deleted with its pod before it was opened. */
 static void test_L05_gone_before_it_was_opened(void **state)
 {
     struct world *w = *state;
@@ -321,7 +323,7 @@ static void test_L19_read_on_while_somebody_writes(void **state)
     cursor_ack(&w->cursor, &w->cursor.sent);
     assert_int_equal(w->reader.stats.open_segments, 1);
     assert_int_equal(close(fd), 0);
-    stream_grew(w->stream); /* inotify tells of the close */
+    stream_grew(w->stream); /* inotify reports the close */
     assert_int_equal(w->reader.stats.open_segments, 0);
 }
 
@@ -342,7 +344,7 @@ static void test_F23_other_file_under_the_name_is_not_read(void **state)
     expect(w, READ_DRY, "o:right|");
 }
 
-/* The drain is down, so nobody reads: by the time that somebody does it may be deleted. */
+/* The drain is down, so nothing is read; by the time of the next read it may be deleted. */
 static void test_F03_opened_as_soon_as_its_name_is_known(void **state)
 {
     struct world *w = *state;
@@ -375,8 +377,8 @@ static void test_S08_file_closed_for_another_is_opened_again(void **state)
     expect(w, READ_DRY, "o:two|");
 }
 
-/* The file could not be opened when the cursor came, and then it was gone: what follows it is new.
- */
+/* The file could not be opened when the cursor was created, and then it was deleted: the next file
+ * is new. */
 static void test_at_end_of_a_file_that_is_gone(void **state)
 {
     struct world *w = *state;

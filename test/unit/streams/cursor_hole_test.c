@@ -1,4 +1,6 @@
-/* NULs in a log, and lines that are no pieces of a line: what a power loss and a truncation leave.
+/*
+ * NULs in a log, and lines that are no pieces of a line: the result of a power loss or a
+ * truncation.
  */
 #include "../../lib/unit.h"
 #include "cursor_world.h"
@@ -26,7 +28,7 @@ static const size_t lengths[] = {1,
                                  4096 + READ_CHUNK,
                                  3 * 1024 * 1024 + 7};
 
-/* Each hole between two records, and once more with the file written in between looks. */
+/* Each hole between two records, and once more with the file written between two checks. */
 static void test_L08_nuls_before_a_record(void **state)
 {
     struct world *w = *state;
@@ -168,7 +170,7 @@ static void test_F18_nuls_of_the_message(void **state)
     assert_int_equal(w->got.len, 32);
 }
 
-/* The file ends in a hole: what the container had begun has no end. */
+/* The file ends with a hole: the container's last line has no end. */
 static void test_L08_nuls_at_the_end(void **state)
 {
     struct world *w = *state;

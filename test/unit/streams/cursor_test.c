@@ -104,7 +104,7 @@ static void test_F15_partial_across_rotation(void **state)
     expect(w, READ_DRY, "e:late|o:head-tail|");
     assert_int_equal(w->cursor.acked.pos.seg, 0);
     cursor_ack(&w->cursor, &w->cursor.sent);
-    assert_null(stream_segment(w->stream, 1)); /* let go only now */
+    assert_null(stream_segment(w->stream, 1)); /* released only now */
 }
 
 static void test_F10_restart_ends_a_partial(void **state)

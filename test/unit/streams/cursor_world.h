@@ -1,5 +1,5 @@
 /*
- * For the tests of cursor.c: one stream of real files, one cursor, a sink that writes down what it
+ * For the tests of cursor.c: one stream of real files, one cursor, a sink that records what it
  * gets, a faked clock. Included by one file per program, which need not use all of it.
  */
 #ifndef TEST_UNIT_STREAMS_CURSOR_WORLD_H
@@ -29,7 +29,7 @@ struct world {
     struct cursor cursor;
     struct record_sink sink;
     struct buf got; /* "<o|e>[C][R]:<message>|" per record */
-    unsigned room;  /* records the sink takes before it is full */
+    unsigned room;  /* records that the sink accepts before it is full */
     unsigned wakes;
     uint64_t now;
     char dir[64];

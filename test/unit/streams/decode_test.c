@@ -1,5 +1,7 @@
-/* Lines of log files: CRI, docker's JSON, and everything that is neither. Runs each vector in
- * memory of just its size, so that a sanitizer sees a read outside the line. */
+/*
+ * Lines of log files: CRI, docker's JSON, and others. Runs each vector in memory of exactly its
+ * size, so that a sanitizer sees a read outside the line.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,11 +106,11 @@ static void f19_wrong_times_are_refused(void **state)
     assert_false(decode_time_valid(str_make("2026-11-20T10:15:00\0", 20)));
 }
 
-/* Every position takes the byte it should and no other: found by trying all 256. */
+/* Every position accepts the right bytes and no other: tries all 256. */
 static void every_byte_of_a_time_is_checked(void **state)
 {
     static const char *const text = "2026-11-20T10:15:00.123456789Z";
-    /* how many bytes each position takes, the rest being as above */
+    /* number of bytes that each position accepts, with the others as above */
     static const int taken[] = {10, 10, 10, 10, 1, 2,  3,  1,  3,  10, 1,  3,  10, 1,  6,
                                 10, 1,  7,  10, 1, 10, 10, 10, 10, 10, 10, 10, 10, 10, 1};
     char copy[40];
@@ -169,7 +171,7 @@ static void cri_lines(void **state)
         {TIME, " stdout P hel", "hel", RECORD_STDOUT, RECORD_PARTIAL},
         {TIME, " stdout F ", "", RECORD_STDOUT, 0},
         {TIME, " stderr P ", "", RECORD_STDERR, RECORD_PARTIAL},
-        {TIME, " stdout F", "", RECORD_STDOUT, 0}, /* whose blank somebody stripped */
+        {TIME, " stdout F", "", RECORD_STDOUT, 0}, /* a tool has stripped its blank */
         {TIME, " stderr P", "", RECORD_STDERR, RECORD_PARTIAL},
         {TIME, " stdout F:x", "", RECORD_STDOUT, 0},
         {"2026-11-20T10:15:00Z", " stdout F", "", RECORD_STDOUT, 0},

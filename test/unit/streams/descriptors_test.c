@@ -1,4 +1,4 @@
-/* Which files are closed when descriptors are short, and that none is lost by it. */
+/* Which files are closed when descriptors are short, and that none is lost because of it. */
 #include "cursor_world.h"
 
 #include <sys/resource.h>
@@ -112,7 +112,7 @@ static void test_S08_files_that_must_be_kept_pass_the_share_by_half(void **state
     assert_null(opened(w, 7));
     pass_ms(w, ROTATE_GRACE_MS);
     assert_int_equal(read_all(w), READ_STUCK);
-    cursor_ack(&w->cursor, &w->cursor.sent); /* the first ones are let go */
+    cursor_ack(&w->cursor, &w->cursor.sent); /* the first ones are released */
     stream_trim(w->stream);
     pass_ms(w, w->cursor.wake_at - w->now);
     expect(w, READ_DRY, "o:line|o:line|o:line|o:line|o:line|o:line|o:line|o:line|");
@@ -140,7 +140,7 @@ static void test_S08_room_for_others_is_kept_for_a_while(void **state)
     assert_int_equal(w->reader.stats.open_segments, OPEN_SEGMENTS_MIN);
 }
 
-/* Nothing is left in the whole process: a file is closed for the one that is read. */
+/* The whole process has none left: a file is closed for the one that is read. */
 static void test_S08_without_any_descriptor_left(void **state)
 {
     struct world *w = *state;
@@ -159,7 +159,7 @@ static void test_S08_without_any_descriptor_left(void **state)
     assert_int_equal(w->reader.stats.open_segments, 1);
 }
 
-/* Its new name is on its way, or never comes: it is not looked for every time. */
+/* Its new name may come later, or never: it is not searched for every time. */
 static void test_a_file_that_is_not_there_is_tried_less_and_less_often(void **state)
 {
     struct world *w = *state;

@@ -1,5 +1,7 @@
-/* What is lost: declared once and exactly, told in its place, again after a rewind. Real files, a
- * faked clock. */
+/*
+ * Losses: declared once and exactly, reported at their position, again after a rewind. Real files,
+ * a faked clock.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +29,7 @@ struct world {
     struct cursor cursor;
     struct record_sink sink;
     struct buf got; /* messages, '|' behind each */
-    unsigned room;  /* records the sink takes before it is full */
+    unsigned room;  /* records that the sink accepts before it is full */
     uint64_t declared;
     unsigned declarations;
     char dir[64];
@@ -366,7 +368,7 @@ static void test_F12_what_was_held_is_known_after_a_crash(void **state)
     assert_int_equal(r.pinned, 5 * LINE);
     assert_int_equal(r.size, r.off);
     segment(w, "4", "h");  /* all that is there later */
-    r.id.ino = UINT64_MAX; /* and nothing of what was */
+    r.id.ino = UINT64_MAX; /* and nothing of the old file */
     cursor_init(&again, w->stream, woken, NULL);
     assert_int_equal(cursor_resume(&again, &r), RESUME_LATER);
     clock_fake(2000000, 1700000000000000000);

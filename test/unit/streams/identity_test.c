@@ -1,4 +1,4 @@
-/* What the names of files and pods say. Vectors from docs/formats.md#paths and #names. */
+/* Names from the paths of files and pods. Vectors from docs/formats.md#paths and #names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,7 +127,7 @@ static void link_names_that_were_cut(void **state)
     cut_name(name, 251 - 14, "_default_my-main-" HEX64); /* inside the container's name */
     assert_true(identity_from_link_name(str_of(name), &id));
     assert_str(id.container, "my-ma");
-    cut_name(name, 251 - 5, "_default_my-main-" HEX64); /* no container left */
+    cut_name(name, 251 - 5, "_default_my-main-" HEX64); /* no room for the container */
     assert_false(identity_from_link_name(str_of(name), &id));
 }
 
@@ -167,7 +167,7 @@ static void hostnames_are_guessed(void **state)
                      0);
     assert_string_equal(buf_cstr(&b), "alamotest2112.default");
     buf_clear(&b);
-    /* a static pod; without the rule "-1" would be taken for a StatefulSet's number */
+    /* a static pod; without this rule "-1" would be taken for a StatefulSet's number */
     assert_int_equal(
         identity_guess_hostname(STR("etcd-node-1"), STR("kube-system"), STR("node-1"), &b), 0);
     assert_string_equal(buf_cstr(&b), "etcd.kube-system");
@@ -180,7 +180,7 @@ static void hostnames_are_guessed(void **state)
     buf_release(&b);
 }
 
-/* A hostname is another stream when it is trusted, but whose it is found to be changes nothing. */
+/* A trusted hostname is another stream, but its owner changes nothing. */
 static void keys_of_network_streams(void **state)
 {
     struct identity plain = {.hostname = STR("web.shop"), .network = true}, trusted = plain, named;

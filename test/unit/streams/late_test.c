@@ -1,8 +1,10 @@
-/* What is written to a file after a cursor left it: a second cursor reads it, behind the first.
- * Real files, a faked clock. */
+/*
+ * Lines written to a file after a cursor left it: a second cursor reads it, behind the first. Real
+ * files, a faked clock.
+ */
 #include "cursor_world.h"
 
-static struct cursor late; /* the one that leaves() made; .stream NULL = none was */
+static struct cursor late; /* the one that leaves() created; .stream NULL = none */
 
 static void woken_late(struct cursor *c)
 {
@@ -51,7 +53,7 @@ static void expect_late(struct world *w, enum read_result rc, const char *record
     buf_clear(&w->got);
 }
 
-/* One log, read and renamed, whose writer is still there; the new one is empty. */
+/* One log, read and renamed, whose writer still exists; the new one is empty. */
 static int begin(struct world *w)
 {
     char path[128];
@@ -114,7 +116,7 @@ static void test_L16_reads_on_behind_what_is_confirmed(void **state)
 
     put(fd, T "stdout F late\n");
     expect_late(w, READ_DRY, "");
-    cursor_rewind(&w->cursor); /* and what comes again is what was there */
+    cursor_rewind(&w->cursor); /* and the same data is read again */
     assert_int_equal(cursor_lag(&w->cursor, &w->cursor.sent), 2 * (strlen(T) + 13));
     expect(w, READ_DRY, "o:one|o:new|");
     cursor_ack(&w->cursor, &w->cursor.sent);
@@ -135,7 +137,7 @@ static void test_L16_ends_when_it_was_quiet_for_long(void **state)
 
     cursor_ack(&w->cursor, &w->cursor.sent);
     expect_late(w, READ_WAIT, "");
-    for (int i = 0; i < 3; i++) { /* never, while somebody can write to it */
+    for (int i = 0; i < 3; i++) { /* never, while a process can write to it */
         pass_ms(w, 100 * LATE_QUIET_MS);
         expect_late(w, READ_WAIT, "");
     }
@@ -215,7 +217,7 @@ static void test_L16_goes_on_after_a_restart(void **state)
     assert_string_equal(buf_cstr(&w->got), "o:later|");
     cursor_release(&again_late);
     cursor_release(&again);
-    /* Killed before the state knew that the file was left: there is nothing to make up for. */
+    /* Killed before the state knew that the file was left: there is nothing to catch up. */
     cursor_init(&again, w->stream, woken, NULL);
     cursor_init_nowhere(&again_late, &again, woken_late);
     main_at = late_at;

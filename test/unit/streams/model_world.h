@@ -1,6 +1,6 @@
 /*
- * The world of model_test.c: real files in a directory, what happens to them, and the lines that
- * were written with what has become of them.
+ * The world of model_test.c: real files in a directory, operations on them, and the lines that were
+ * written, with their state.
  */
 #ifndef MODEL_WORLD_H
 #define MODEL_WORLD_H
@@ -72,18 +72,19 @@ struct world {
     struct stream *stream; /* NULL = down */
     struct reading readers[CURSORS];
     struct record_sink sink;
-    struct reading *reading; /* whose turn it is */
+    struct reading *reading; /* the reading whose turn it is */
     unsigned room;
     struct line lines[LINES_MAX];
     uint32_t nlines;
-    bool torn[LINES_MAX]; /* by id: a piece of that line is gone; others may come as they are */
+    /* By id: a piece of that line is lost; the others may arrive as they are. */
+    bool torn[LINES_MAX];
     struct file files[FILES_MAX];
     uint32_t joined_into; /* number of files when a line that began in an earlier one ended */
     uint32_t nfiles, oldest, segments, ids, graves;
     bool live; /* the last file has the live name */
     struct open_line open[2];
     struct buf rest; /* of a line that is half written */
-    bool lossy;      /* something was lost that the process must have said */
+    bool lossy;      /* something was lost that the process must have reported */
     uint64_t now;
     char dir[64];
     jmp_buf out;
@@ -107,7 +108,7 @@ fail_run(struct world *w, const char *fmt, ...)
             fail_run(w, "line %d: not so: %s", __LINE__, #condition);                              \
     } while (0)
 
-/* ---- what is written ---- */
+/* ---- writing ---- */
 
 static inline struct file *last_file(struct world *w)
 {
@@ -121,7 +122,7 @@ static inline void append(struct world *w, const char *p, size_t n)
     CHECK(w, fd >= 0 && write(fd, p, n) == (ssize_t)n && close(fd) == 0);
 }
 
-/* The line is complete with what was just appended. */
+/* The line is complete with the last append. */
 static inline void line_done(struct world *w, uint32_t first, uint32_t id, struct str text)
 {
     CHECK(w, w->nlines < LINES_MAX);
@@ -188,7 +189,7 @@ static inline void write_half(struct world *w, uint32_t size)
     buf_release(&text);
 }
 
-/* ---- what happens to files ---- */
+/* ---- operations on files ---- */
 
 /* What is in the file now cannot be read any more. */
 static inline void contents_gone(struct world *w, uint32_t f)
@@ -323,7 +324,7 @@ static inline void delete_oldest(struct world *w)
 
 static inline void truncate_last(struct world *w)
 {
-    /* Whose end would seem another's, unless somebody noticed: cursor_test.c. */
+    /* Whose end would look like another's, unless that was noticed: cursor_test.c. */
     if (w->open[0].open || w->open[1].open || w->joined_into == w->nfiles)
         return;
     finish_half(w);

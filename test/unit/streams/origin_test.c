@@ -1,5 +1,7 @@
-/* The mails that workers get about a stream, and when it is freed. Two workers' mailboxes on one
- * loop. */
+/*
+ * The mail that workers get about a stream, and when it is freed. Two workers' mailboxes on one
+ * loop.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +16,7 @@
 
 struct ear {
     struct mailbox box;
-    char log[1024]; /* what came, as text */
+    char log[1024]; /* the mail, as text */
 };
 
 struct world {
@@ -116,7 +118,7 @@ static void workers_hear_all_from_their_introduction_on(void **state)
     world_open(&w);
     o = origin_create(&w.set, called("web"));
     assert_int_equal(origin_segment_add(o, "/l/0.log", &a, 0), 1);
-    origin_grew(o); /* nobody listens */
+    origin_grew(o); /* no worker has it */
     origin_introduce(o, 0);
     assert_received(&w, 0, "stream(web) seg(1,/l/0.log,0) ");
     assert_int_equal(origin_segment_add(o, "/l/1.log", &b, 1), 2);
@@ -126,7 +128,7 @@ static void workers_hear_all_from_their_introduction_on(void **state)
     assert_null(origin_segment_find(o, &a));
     origin_set_identity(o, called("shop"));
     assert_received(&w, 0, "path(1,-) identity(shop) ");
-    origin_introduce(o, 1); /* hears of what there is, not of what there was */
+    origin_introduce(o, 1); /* gets existing segments, not earlier ones */
     origin_introduce(o, 1);
     assert_received(&w, 1, "stream(shop) seg(2,/l/1.log,1) ");
     assert_int_equal(origin_segment_add(o, "/l/2.log", &c, 2), 3);
@@ -169,7 +171,7 @@ static void finished_is_freed_with_the_last_that_knows_it(void **state)
     origin_finish(o);
     origin_finish(o);
     origin_grew(o);
-    origin_introduce(o, 1); /* late, but it is told so */
+    origin_introduce(o, 1); /* late, but it is notified */
     assert_received(&w, 0, "stream(web) finished ");
     assert_received(&w, 1, "stream(web) finished ");
     assert_ptr_equal(origins_find(&w.set, id), o);
@@ -180,7 +182,7 @@ static void finished_is_freed_with_the_last_that_knows_it(void **state)
     o = origin_create(&w.set, called("nobody's"));
     id = o->id;
     (void)origin_segment_add(o, "/l/0.log", &a, 0);
-    origin_finish(o); /* nobody knows it: gone at once */
+    origin_finish(o); /* no worker has it: freed at once */
     assert_null(origins_find(&w.set, id));
     assert_true(list_empty(&w.set.all));
     world_close(&w);
@@ -215,7 +217,7 @@ static void owners_begin_behind_what_was_received_for_others(void **state)
     world_open(&w);
     o = origin_create(&w.set, identity_create(&id));
     assert_int_equal(origin_owned_from(o, true), 0);
-    (void)origin_journal_add(o, NULL, 7, &a, STR("")); /* received when nobody knew */
+    (void)origin_journal_add(o, NULL, 7, &a, STR("")); /* received while the owner was unknown */
     id.tenant = STR("shop/1");
     origin_set_identity(o, identity_create(&id));
     assert_int_equal(origin_owned_from(o, true), 0);

@@ -1,6 +1,6 @@
 #include "worker_world.h"
 
-/* A worker whose budget somebody else has used up. */
+/* A worker whose budget another party has used up. */
 
 static char lines[300 * 1024];
 
@@ -57,12 +57,12 @@ static void test_beyond_the_reserve_all_wait_and_are_woken(void **state)
     f = busy_drain(0);
     assert_null(f->batch);
     w.wk->inflight_bytes -= INFLIGHT_MAX + INFLIGHT_RESERVE;
-    drain_shelve(&other->base, other->batch); /* makes room */
+    drain_shelve(&other->base, other->batch); /* frees memory */
     turns(3);
     assert_non_null(f->batch);
 }
 
-/* What one has is taken off what it may have: two thirds for two. */
+/* What a party holds reduces what it may have: two parties get two thirds together. */
 static void test_a_party_leaves_as_much_as_it_has(void **state)
 {
     struct fake *f, *other;
@@ -115,7 +115,7 @@ static void test_sooner_while_somebody_waits(void **state)
     assert_non_null(waits->batch);
 }
 
-/* T3: a copy that a member makes of a body stands still like a body. */
+/* T3: a copy that a member makes of a body is released like a body when it makes no progress. */
 static void T03_a_copy_that_stands_still_is_asked_for(void **state)
 {
     struct fake *f;
@@ -139,7 +139,7 @@ static void T03_a_copy_that_stands_still_is_asked_for(void **state)
     f->batch->extra = 0;
 }
 
-/* T15: whoever has answers in memory leaves as much to others as he has. */
+/* T15: a party with answers in memory leaves as much to others as it holds. */
 static void T15_answers_are_shared(void **state)
 {
     struct fake *f, *other;

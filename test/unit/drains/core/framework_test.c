@@ -1,4 +1,6 @@
-/* What each verdict means for the cursors, the pauses and the counters; and who comes next. */
+/*
+ * The effect of each verdict on the cursors, the pauses and the counters; and the order of turns.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,7 +154,7 @@ static unsigned refuse(struct fake *f, const char *needle, enum verdict v, struc
             return alone;
         if (strstr(f->batch->body.p, needle)) {
             alone += f->batch->records == 1;
-            assert_true(++refused <= 16); /* it is halved, not gone through one by one */
+            assert_true(++refused <= 16); /* it is halved, not tried one by one */
             reply(f, v);
             continue;
         }
@@ -174,7 +176,7 @@ static void rejected_skips_exactly_the_poison(void **state)
     (void)state;
     write_lines(text, sizeof(text), LINES);
     f = drain_with(T "F first\n", false);
-    reply(f, VERDICT_DELIVERED); /* it takes something */
+    reply(f, VERDICT_DELIVERED); /* it accepts something */
     put("0.log", text, O_APPEND);
     feed_grew();
     for (unsigned bad = 0; bad < LINES; bad++) {
@@ -204,7 +206,7 @@ static void rejected_skips_exactly_the_poison(void **state)
     buf_release(&wanted);
 }
 
-/* A peer that takes <limit> bytes and no more. Returns the largest batch after the first. */
+/* A peer that accepts at most <limit> bytes. Returns the largest batch after the first. */
 static size_t take_up_to(struct fake *f, size_t limit, struct buf *taken)
 {
     size_t largest = 0;
@@ -249,7 +251,7 @@ static void too_large_learns_the_limit(void **state)
     feed_grew();
     assert_true(f->batch->body.len <= LIMIT);
     assert_true(take_up_to(f, LIMIT, &taken) <= LIMIT);
-    /* One that is too large alone is passed over at once. */
+    /* A record that alone is too large is skipped at once. */
     big = xcalloc(1, 2 * LIMIT);
     memset(big, 'x', 2 * LIMIT - 1);
     put("0.log", T "F ", O_APPEND);
@@ -267,7 +269,7 @@ static void too_large_learns_the_limit(void **state)
     buf_release(&taken);
 }
 
-/* ---- whose turn it is ---- */
+/* ---- turns ---- */
 
 static void deliver(struct fake *f)
 {
@@ -331,7 +333,7 @@ static void quiet_stream_is_not_starved_in_one_pipe(void **state)
 }
 
 /* After a start all cursors are ready, and most find nothing to read. They linger once together,
- * not once for each bunch that a turn of the loop looks at. */
+ * not once for each group that a turn of the loop checks. */
 static void quiet_cursors_linger_together(void **state)
 {
     enum { STREAMS = 200, LINGER_MS = 100 };
@@ -358,7 +360,7 @@ static void quiet_cursors_linger_together(void **state)
     reply(f, VERDICT_DELIVERED);
 }
 
-/* A drain with two slots: what one stream has in flight keeps its later lines back, not others'. */
+/* A drain with two slots: what one stream has in flight delays only its own later lines. */
 static void order_in_each_stream(void **state)
 {
     struct fake *f;
@@ -440,7 +442,7 @@ static void parked_cursor_keeps_its_place(void **state)
     assert_got(f, "one\ntwo\nthree\n");
 }
 
-/* L17: what somebody has ended is not parked. */
+/* L17: a route ended by decision is not parked. */
 static void L17_an_ended_cursor_is_forgotten(void **state)
 {
     struct fake *f = drain_with(T "F one\n", false);
@@ -450,7 +452,7 @@ static void L17_an_ended_cursor_is_forgotten(void **state)
     reply(f, VERDICT_DELIVERED);
     assert_int_equal(worker_parked_count(w.wk), 0);
     buf_clear(&f->got);
-    (void)attach(0, false); /* the control thread says where: here from the start */
+    (void)attach(0, false); /* the control thread gives the position: here from the start */
     assert_got(f, "one\n");
     reply(f, VERDICT_DELIVERED);
 }
@@ -468,7 +470,7 @@ static void change(struct fake *before, unsigned now)
         open_fake(now);
 }
 
-/* L4: another URL goes on where the first was, also with a batch in flight. */
+/* L4: another URL continues where the first was, also with a batch in flight. */
 static void L04_a_changed_url_takes_the_place_over(void **state)
 {
     struct fake *f = drain_with(T "F one\n" T "F two\n", false);
@@ -489,7 +491,7 @@ static void L04_a_changed_url_takes_the_place_over(void **state)
     reply(w.fakes[1], VERDICT_DELIVERED);
 }
 
-/* The drain of the new URL cannot be made yet: the place waits for it. */
+/* The drain of the new URL cannot be created yet: the position waits for it. */
 static void L04_the_place_waits_for_the_drain(void **state)
 {
     struct fake *f = drain_with(T "F one\n", false);
@@ -507,8 +509,8 @@ static void L04_the_place_waits_for_the_drain(void **state)
     reply(w.fakes[1], VERDICT_DELIVERED);
 }
 
-/* Parked, and who comes has the same place under another URL: it goes on there, and the place is
- * kept for the URL that went. */
+/* A parked cursor has the same place under another URL: the new drain continues there, and the
+ * position is also kept for the old URL. */
 static void L04_a_parked_place_is_shared(void **state)
 {
     struct fake *f = drain_with(T "F one\n", false);
@@ -528,7 +530,7 @@ static void L04_a_parked_place_is_shared(void **state)
     assert_int_equal(worker_parked_count(w.wk), 0);
 }
 
-/* T2: the drain goes long before the place does. */
+/* T2: the drain is freed long before the position. */
 static void T02_a_parked_cursor_keeps_no_drain(void **state)
 {
     struct fake *f = drain_with(T "F one\n", false);
@@ -588,7 +590,7 @@ static void T02_a_stream_parks_so_many(void **state)
         park_one(n, n % 2);
     assert_int_equal(worker_parked_count(w.wk), PARKED_STREAM_MAX);
     assert_int_equal(w.wk->parked_dropped, 0);
-    park_one(PARKED_STREAM_MAX, true); /* the longest parked one makes room */
+    park_one(PARKED_STREAM_MAX, true); /* the longest parked one is dropped */
     assert_int_equal(worker_parked_count(w.wk), PARKED_STREAM_MAX);
     assert_int_equal(w.wk->parked_dropped, 1);
     assert_false(is_parked(0, false));
@@ -625,7 +627,7 @@ static void T02_a_namespace_parks_so_many(void **state)
     assert_true(is_parked(n, false));
 }
 
-/* T2: what fails or never was open has nothing worth keeping. */
+/* T2: a drain that fails or was never open is not worth keeping. */
 static void T02_an_unused_drain_that_fails_is_freed(void **state)
 {
     struct fake *f = drain_with(T "F one\n", false);

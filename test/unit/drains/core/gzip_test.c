@@ -1,4 +1,7 @@
-/* Compressed bodies: every buffer is a gzip member of its own, however often the state is used. */
+/*
+ * Compressed bodies: every buffer becomes a separate gzip member, however often the state is
+ * reused.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
-/* Drains of hosts that nobody reaches: who tries, who waits, and what they do when one gets
- * through. */
+/*
+ * Drains of hosts without a connection: which ones try, which ones wait, and what happens when one
+ * connects.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,7 +66,7 @@ static void fail_one(struct fake *f, int code)
     turns(5);
 }
 
-/* All that try now, whose number in <tried> is counted up. */
+/* Fails all that try now, and adds their number to <tried>. */
 static void fail_all(int code, unsigned *tried)
 {
     bool now[DRAINS_MAX];
@@ -80,7 +82,7 @@ static void fail_all(int code, unsigned *tried)
     }
 }
 
-/* Until somebody tries. Returns how many do, after all who may with him. */
+/* Waits until a drain tries. Returns how many do, including those that may try with it. */
 static unsigned next_turn(void)
 {
     for (uint64_t ms = 0; ms < 2 * BACKOFF_CAP_MS && !trying(); ms += 50)
@@ -139,8 +141,8 @@ static void L22_all_come_back(void **state)
     assert_int_equal(trying(), MANY - 1);
 }
 
-/* A name without an address: one look-up in a turn, whatever the ports; when it has one, each port
- * is tried. */
+/* A name without an address: one lookup per turn, for all ports; when it has one, each port is
+ * tried. */
 static void L22_one_looks_the_name_up(void **state)
 {
     unsigned ports = 0, tried[DRAINS_MAX] = {0};
@@ -197,7 +199,7 @@ static void L22_another_port(void **state)
     add_all(MANY, 514);
     fail_all(ECONNREFUSED, NULL);
     add(MANY, 515);
-    assert_true(w.fakes[MANY]->opening); /* nobody knows better */
+    assert_true(w.fakes[MANY]->opening); /* it has no information from others */
     fail_all(ECONNREFUSED, NULL);
     for (unsigned i = 0; i < 10; i++) {
         (void)next_turn();
@@ -206,7 +208,7 @@ static void L22_another_port(void **state)
     assert_true(tried[MANY] > 0);
 }
 
-/* Who is new does not try what is known to be in vain, and says why. */
+/* A new drain does not repeat an attempt that has just failed, and gives the same error. */
 static void L22_a_new_one_waits(void **state)
 {
     (void)state;
@@ -219,7 +221,7 @@ static void L22_a_new_one_waits(void **state)
     assert_string_equal(w.fakes[2]->base.last_error.text, "in vain");
 }
 
-/* The one that tries goes away before it knows: another one tries. */
+/* The drain that tries is removed before it has a result: another one tries. */
 static void L22_the_one_that_tries_goes(void **state)
 {
     struct drain_spec *spec;

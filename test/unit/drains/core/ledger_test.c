@@ -1,4 +1,5 @@
-/* What was handed over and is not confirmed: exactly so much is acknowledged, and it stays small.
+/*
+ * Ranges handed over and not confirmed: exactly these are acknowledged, and the ledger stays small.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,14 +16,14 @@
 #define CURSORS 3
 #define KIB 1024
 
-/* Cursors of a stream without files: marks are all that a ledger looks at. */
+/* Cursors of a stream without files: a ledger only uses marks. */
 struct world {
     struct loop loop;
     struct reader reader;
     struct stream *stream;
     struct drain_cursor cursors[CURSORS];
     struct ledger *ledger;
-    uint64_t end; /* of what was added */
+    uint64_t end; /* end of what was added */
 };
 
 static int setup(void **state)
@@ -205,7 +206,8 @@ static void forgotten_cursors_are_not_touched(void **state)
     add(w, 3, 10, 2000);
     ledger_forget_cursor(w->ledger, &w->cursors[0]);
     w->cursors[0].inflight = 77;
-    assert_int_equal(confirm(w, 10), 2); /* the lines were confirmed, whoever had them */
+    /* The lines were confirmed, although their cursor is gone. */
+    assert_int_equal(confirm(w, 10), 2);
     ledger_clear(w->ledger, 20);
     assert_int_equal(w->cursors[0].inflight, 77);
     assert_int_equal(acked(w, 0), 0);

@@ -1,5 +1,4 @@
-/* Is the record bad, or the drain? What a peer refuses of all that it gets, and what is made of it
- * (L9). */
+/* Is the record bad, or the drain? What happens when a peer refuses records (L9). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -94,7 +93,7 @@ static void answer_one(struct peer *p)
     turns(3);
 }
 
-/* Answers what comes until <ms> have passed, or nothing is left unconfirmed. */
+/* Answers batches until <ms> have passed, or nothing is left unconfirmed. */
 static void serve(struct peer *p, uint64_t ms)
 {
     uint64_t end = w.now + ms, step = ms > HOLD_MS ? 500 : 50;
@@ -173,7 +172,7 @@ static void test_L09_nothing_taken_yet_each_item(void **state)
     refuses_everything(VERDICT_MIXED);
 }
 
-/* The first record ever is the bad one. It waits until something else was taken. */
+/* The very first record is bad. It waits until another one was accepted. */
 static void bad_one_first(enum verdict how, bool alone)
 {
     struct peer p = {.refuses = the_first, .how = how};
@@ -275,7 +274,7 @@ static void test_L09_it_turns_too_small(void **state)
     turns_bad(VERDICT_TOO_LARGE);
 }
 
-/* It is asked for longer and longer runs, until one is taken: that is no hold for ever. */
+/* It gets longer and longer runs until it accepts one: it is not suspended for ever. */
 static void one_of_a_thousand(enum verdict how)
 {
     struct peer p = {.refuses = but_one_of_a_thousand, .how = how};
@@ -327,7 +326,7 @@ static void another_stream(enum verdict how)
         w.stream = 1;
         add_lines("0.log", i, 1);
         serve(&p, 1000);
-        assert_int_equal(p.taken[i], 1); /* not held up */
+        assert_int_equal(p.taken[i], 1); /* not delayed */
     }
     assert_true(counters(p.f)->rejected <= REFUSED_RUN);
     assert_string_equal(drain_state_name(&p.f->base), "held");
@@ -350,7 +349,8 @@ static void test_L09_a_stream_is_held_alone_items(void **state)
     another_stream(VERDICT_MIXED);
 }
 
-/* What was refused while it was wrong, and is taken when it is right, is not lost in between. */
+/* Records refused while the receiver was wrong, and accepted when it is right, are not lost in
+ * between. */
 static unsigned right_from;
 
 static bool until_then(unsigned n)

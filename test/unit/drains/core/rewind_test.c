@@ -1,4 +1,6 @@
-/* The commit rule: what SENT, a confirmation, and the end of a connection mean for the cursors. */
+/*
+ * The commit rule: the effect of SENT, a confirmation, and the end of a connection on the cursors.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,7 +73,7 @@ static void lost_goes_back_to_what_is_confirmed(void **state)
     assert_got(f, "two\nthree\n");
     assert_int_equal(counters(f)->rewinds, 1);
     assert_int_equal(counters(f)->disconnects, 1);
-    /* In order: what it had is confirmed. */
+    /* In order: what it had received is confirmed. */
     reply(f, VERDICT_SENT);
     f->written = 0;
     drain_disconnected(&f->base, true, &(struct err){0});
@@ -80,7 +82,7 @@ static void lost_goes_back_to_what_is_confirmed(void **state)
     assert_int_equal(f->base.state, DRAIN_CLOSED);
 }
 
-/* A connection of <age_ms> takes what there is, of which the peer's kernel has <reached> bytes. */
+/* A connection of <age_ms> takes everything, of which the peer's kernel has <reached> bytes. */
 static void take_and_lose(struct fake *f, uint64_t age_ms, uint64_t reached)
 {
     reply(f, VERDICT_SENT);
@@ -130,7 +132,7 @@ static void young_losses_never_count(void **state)
     assert_int_equal(counters(f)->records_out, 1);
 }
 
-/* Lines that came later, and what the peer's kernel did not have each time, are not passed over. */
+/* Later lines, and data that the peer's kernel did not have each time, are not skipped. */
 static void only_what_was_tried_each_time_is_passed_over(void **state)
 {
     struct fake *f = drain_with(T "F one\n", true);
@@ -147,7 +149,7 @@ static void only_what_was_tried_each_time_is_passed_over(void **state)
     buf_clear(&f->got);
     reopen(f);
     assert_got(f, "two\n");
-    /* A peer that takes nothing at all is tried for ever. */
+    /* A peer that accepts nothing at all is tried for ever. */
     for (unsigned i = 0; i < 5 * REWINDS_MAX; i++) {
         take_and_lose(f, YOUNG_NEVER_MS, 3);
         reopen(f);

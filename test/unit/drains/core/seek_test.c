@@ -1,5 +1,7 @@
-/* A peer whose library answers before its program has processed what came, and that ends the
- * connection at some lines: which ones are passed over, and what comes twice (L11). */
+/*
+ * A peer whose library answers before its program has processed the data, and that closes the
+ * connection at some lines: which lines are skipped, and which are sent twice (L11).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +61,7 @@ static bool some(unsigned n)
     return n == 3 || n == 4 || n == 700 || n == 998;
 }
 
-/* Its program takes what it can of the batch that is there. */
+/* Its program processes what it can of the current batch. */
 static void process(struct peer *p)
 {
     struct str line;
@@ -180,7 +182,7 @@ static void test_L11_a_line_in_the_middle(void **state)
     assert_in_range(w.now - since, 0, 120000); /* of the faked clock */
 }
 
-/* A program that does not fail at once is sought in steps that become as long as it takes. */
+/* If the program fails late, the steps of the search become as long as it takes. */
 static void test_L11_it_fails_late(void **state)
 {
     static const unsigned delays[] = {400, 900, 1700, 2600, 4400};
@@ -199,7 +201,7 @@ static void test_L11_it_fails_late(void **state)
     }
 }
 
-/* Two ends in a row, and then all is well: nobody waits for the search. */
+/* Two ends in a row, and then the connection is healthy: the search delays nothing. */
 static void test_L11_it_was_not_a_line(void **state)
 {
     struct peer p = start(nothing, VERDICT_OFFLINE, 1000);
@@ -254,7 +256,7 @@ static void test_L11_too_large_it_says(void **state)
     assert_int_equal(p.f->base.batch_limit, 0); /* it was not about the size */
 }
 
-/* One end proves nothing, peers restart: all comes again as it was. */
+/* One end proves nothing, since peers restart: everything is sent again unchanged. */
 static void test_L11_the_first_end_is_no_search(void **state)
 {
     struct peer p = start(nothing, VERDICT_OFFLINE, 10);
@@ -272,8 +274,8 @@ static void test_L11_the_first_end_is_no_search(void **state)
         assert_int_equal(p.taken[i], 1);
 }
 
-/* What the library had answered when the peer said that something is too large goes again as ever,
- * not a part at a time. */
+/* What the library had answered when the peer reported a message as too large is sent again as
+ * usual, not in parts. */
 static void test_L11_what_was_answered_goes_first(void **state)
 {
     struct peer p = start(the_last, VERDICT_TOO_LARGE, 1000);
@@ -298,7 +300,7 @@ static void test_L11_an_orderly_close_confirms(void **state)
     assert_int_equal(counters(p.f)->records_out, 10);
 }
 
-/* Then it is the peer, and nothing is passed over; once it is mended all comes. */
+/* Then the peer is at fault, and nothing is skipped; when it is repaired, everything arrives. */
 static void test_L11_who_fails_at_everything_loses_nothing(void **state)
 {
     struct peer p = start(everything, VERDICT_OFFLINE, 200);

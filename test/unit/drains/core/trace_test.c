@@ -1,4 +1,4 @@
-/* LOGTRAIN_TRACE=drain: facts about batches, only when asked, never what the lines say. */
+/* LOGTRAIN_TRACE=drain: metadata of batches, only when enabled, never the content of lines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

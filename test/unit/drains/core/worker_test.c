@@ -1,5 +1,7 @@
-/* The worker and the framework around a member that does what the test says. One thread, a faked
- * clock, real files. */
+/*
+ * The worker and the framework with a member that does what the test says. One thread, a faked
+ * clock, real files.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +18,8 @@
 
 /* ---- tests ---- */
 
-/* The end of a joined line is made up when the stream ends: the position does not move any more,
- * yet the record is not confirmed. */
+/* The end of a joined line is added when the stream ends: the position does not move any more, but
+ * the record is not confirmed. */
 static void test_last_partial_is_sent_again(void **state)
 {
     struct fake *f;
@@ -183,8 +185,8 @@ static void test_group_that_is_over_the_target(void **state)
     assert_got(f, "{\"streams\":[" WEB ONE "]}]}");
 }
 
-/* The file is truncated while a batch of it is on the shelf: that batch cannot be made again, and
- * looking at its old place is no reason for the others to start again. */
+/* The file is truncated while a batch of it is shelved: that batch cannot be read again. Reading
+ * its old position must not make other streams start again. */
 static void test_shelved_batch_of_truncated_file(void **state)
 {
     struct fake *stuck, *well;
@@ -239,7 +241,7 @@ static void test_shelved_batch_that_does_not_fit(void **state)
     f->batch->body.max = BATCH_GROWTH_MAX;
 }
 
-/* A drain that was away and is back is not cut off while it takes what it missed. */
+/* A drain that has recovered is not cut off while it takes its backlog. */
 static void test_stop_waits_for_what_came_back(void **state)
 {
     struct fake *f;

@@ -1,8 +1,7 @@
 /*
- * A worker without its thread, around a member that does what the test says: fake_send() keeps the
+ * A worker without its thread, with a member that does what the test says: fake_send() keeps the
  * batch until answer(). One thread, a faked clock, real files in a directory of their own. For
- * worker_test.c, framework_test.c and
- * rewind_test.c; setup() and teardown() go around each test.
+ * worker_test.c, framework_test.c and rewind_test.c; setup() and teardown() run for each test.
  */
 #ifndef TEST_WORKER_H
 #define TEST_WORKER_H
@@ -28,7 +27,7 @@
 #define REFUSED(n) "logtrain: 1 line with " #n " bytes were lost: the receiver refuses them\n"
 #define DRAINS_MAX 32
 
-/* A member that takes a batch, writes down what is in it, and waits for the test to answer. */
+/* A member that accepts a batch, records its content, and waits for the test to answer. */
 struct fake {
     struct drain base;
     struct batch *batch;  /* unsettled */
@@ -96,7 +95,7 @@ static inline void fake_send(struct drain *d, struct batch *b)
     assert_int_equal(buf_add_str(&f->got, buf_str(&b->body)), 0);
 }
 
-/* Answers the older of its batches; what is to be done about it is done with the next turn. */
+/* Answers the older of its batches; the verdict is acted on in the next turn. */
 static inline void answer(struct fake *f, enum verdict v)
 {
     struct batch *b = f->batch;
@@ -281,7 +280,7 @@ static inline void feed_finished(void)
     turns(5);
 }
 
-/* A URL of fake number <n>; all have the same place. */
+/* A URL with fake number <n>; all have the same place. */
 static inline struct drain_spec *numbered_spec(unsigned n)
 {
     char url[32];

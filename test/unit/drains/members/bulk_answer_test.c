@@ -1,5 +1,6 @@
-/* What a _bulk answer says of each record (docs/faults.md D18), and every way in which it can say
- * nothing (D19). */
+/*
+ * What a _bulk answer says about each record (docs/faults.md D18), and all invalid answers (D19).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +34,7 @@ struct answered {
     struct err why, refusal;
 };
 
-/* d delivered, x rejected, r retry, h hold, - not said */
+/* d delivered, x rejected, r retry, h hold, - missing */
 static struct answered ask(const char *answer, unsigned records)
 {
     static const char letters[] = {[VERDICT_DELIVERED] = 'd',
@@ -91,7 +92,7 @@ static void test_D18_each_record_has_its_own(void **state)
     assert_string_equal(a.outcomes, "x");
     assert_int_equal(a.why.code, 0);
 
-    /* the first one that waits is named, unless another one holds */
+    /* the error of the first waiting record is used, unless another one is HOLD */
     a = ask("{\"items\":[" ERROR(0, 503, "one") "," ERROR(1, 429, "two") "]}", 2);
     assert_string_equal(a.why.text, "item status 503: server error (one)");
 }
@@ -123,7 +124,7 @@ static void items_in_all_their_forms(void **state)
     assert_int_equal(ask("{\"items\":[]}", 0).verdict, VERDICT_DELIVERED);
 }
 
-/* Nothing is known of any record, and it is said why. */
+/* The result of every record is unknown, and the error says why. */
 static void test_D19_no_answer_to_this_request(void **state)
 {
     static const struct {
@@ -346,7 +347,7 @@ static void test_D18_every_status(void **state)
         (void)outcome_of(status, NULL);
 }
 
-/* What the peer says is not repeated unless it looks like the name of an error. */
+/* The peer's text is not quoted unless it looks like the name of an error. */
 static void what_is_quoted(void **state)
 {
     struct answered a;

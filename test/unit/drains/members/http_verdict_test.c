@@ -1,4 +1,4 @@
-/* What an http server's answer means (docs/faults.md D10-D16, each status). */
+/* The meaning of an HTTP server's answers (docs/faults.md D10-D16, each status). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,4 @@
-/* The members without a peer, against a framework of a few lines that only takes down what they
- * say. */
+/* The members without a peer, with a minimal framework that only records their calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +19,7 @@
 #include "drains/members/members.h"
 
 #define DEADLINE_MS 60000
-#define BODY_SIZE (300 * 1024) /* more than a pipe holds */
+#define BODY_SIZE (300 * 1024) /* more than a pipe buffers */
 
 struct worker {
     struct loop loop;
@@ -140,7 +139,7 @@ static void close_and_free(struct drain *d)
     assert_int_equal(wk.created, 0);
 }
 
-/* Reads what is in the pipe, turning the loop, until <total> bytes have come. */
+/* Reads from the pipe, turning the loop, until <total> bytes have arrived. */
 static void read_all(struct buf *got, size_t total)
 {
     uint64_t deadline = clock_mono_ms() + DEADLINE_MS;

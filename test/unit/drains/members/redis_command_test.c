@@ -1,4 +1,4 @@
-/* Commands as they stand on the wire. */
+/* Commands as bytes on the wire. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

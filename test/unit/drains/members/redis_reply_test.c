@@ -1,4 +1,4 @@
-/* Replies cut at every place, and what the reader is kept from (docs/faults.md D21). */
+/* Replies cut at every position, and the reader's limits (docs/faults.md D21). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

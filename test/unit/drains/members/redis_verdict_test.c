@@ -1,5 +1,4 @@
-/* Every row of the table of errors (docs/faults.md D20, D21), and that the server is never quoted.
- */
+/* Every row of the table of errors (docs/faults.md D20, D21); the server's text is never quoted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

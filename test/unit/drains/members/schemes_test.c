@@ -1,4 +1,4 @@
-/* The scheme table: what is in it, and that a row without a member says so. */
+/* The scheme table: its content, and the error for a row without a member. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

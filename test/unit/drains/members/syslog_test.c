@@ -1,4 +1,4 @@
-/* The syslog member over a real connection, with a faked clock: what the time that passed confirms. */
+/* The syslog member over a real connection, with a faked clock: what is confirmed by time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,8 +92,8 @@ static void write_unread(struct peer *p)
         pass_ms(POLL_MS); /* the worker has seen that they were acknowledged */
 }
 
-/* Unread bytes make it a reset. The worker is told when it next looks, which is after its timers:
- * <ms> have passed by then. */
+/* Unread bytes make it a reset. The worker learns of it in its next poll, which comes after its
+ * timers: <ms> have passed by then. */
 static void end_unseen(struct peer *p, uint64_t ms)
 {
     assert_int_equal(close(p->fd), 0);
@@ -153,7 +153,7 @@ static void a_pause_confirms_nothing(void **state)
     end(&p);
 }
 
-/* Nor does it make a young connection an old one, of which a goodbye would be believed. */
+/* Nor does it make a young connection an old one, whose orderly close would confirm. */
 static void a_pause_makes_nothing_old(void **state)
 {
     struct peer p;

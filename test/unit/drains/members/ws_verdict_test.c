@@ -1,4 +1,4 @@
-/* What a Close, a refused upgrade and a Pong mean; credentials. */
+/* The meaning of a Close, a refused upgrade and a Pong; credentials. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* What a drain is called in logs and metrics, and what --check says of it: no secret in either. */
+/* The name of a drain in logs and metrics, and the output of --check: no secret in either. */
 #include "spec_fixture.h"
 
 /* ---- names ---- */

@@ -16,7 +16,7 @@
 
 #define SECRET "hunter2secret"
 
-/* Of a URL that has to be taken. */
+/* The spec of a URL that must be valid. */
 static inline struct drain_spec *spec(const char *text)
 {
     struct err e = {0, ""};

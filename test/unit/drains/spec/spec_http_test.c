@@ -1,4 +1,4 @@
-/* auth= and header=: what is taken, and what is refused without quoting it. */
+/* auth= and header=: valid values, and values that are refused without being quoted. */
 #include "../../../lib/unit.h"
 #include "spec_fixture.h"
 
@@ -21,7 +21,7 @@ static void refused(const char *url, const char *why)
 static void taken_and_refused(void **state)
 {
     static const struct {
-        const char *url, *why; /* NULL = taken */
+        const char *url, *why; /* NULL = valid */
     } rows[] = {
         {"es+http://u:p@h?auth=basic", NULL},
         {"es+http://h?auth=basic", NULL},

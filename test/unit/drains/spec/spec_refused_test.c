@@ -1,4 +1,4 @@
-/* URLs that are no drain's, whatever the scheme's options (docs/faults.md D30). */
+/* URLs that are invalid for any scheme (docs/faults.md D30). */
 #include "../../../lib/unit.h"
 #include "spec_fixture.h"
 
@@ -71,7 +71,7 @@ static void test_D30_lengths(void **state)
     assert_string_equal(e.text, "url: longer than 16384 bytes");
     buf_release(&url);
 
-    /* masking makes it longer: the name must not fail for that */
+    /* masking makes it longer; the name must not fail because of that */
     assert_int_equal(buf_add_str(&url, STR("http://h/?")), 0);
     while (url.len + 4 <= URL_MAX)
         assert_int_equal(buf_add_str(&url, STR("a=b&")), 0);

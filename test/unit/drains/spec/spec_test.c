@@ -1,4 +1,4 @@
-/* A drain's URL: every option at its bounds, and whose it is. */
+/* A drain's URL: every option at its bounds, and which schemes have it. */
 #include <stdlib.h>
 
 #include "../../../lib/unit.h"
@@ -6,7 +6,7 @@
 #include "drains/members/ws_internal.h"
 #include "spec_fixture.h"
 
-/* Any certificate; the text before it makes its base64 hold a '+'. */
+/* Any certificate; the text before it makes its base64 contain a '+'. */
 #define PEM_TEXT                                                                                   \
     "~~>\n-----BEGIN CERTIFICATE-----\n"                                                           \
     "MIIBezCCASGgAwIBAgIUUuIR1Au1zgodY3hvj9PyjM7o6gwwCgYIKoZIzj0EAwIw\n"                           \
@@ -31,7 +31,7 @@ static void refused(const char *text, const char *want)
     assert_int_not_equal(e.code, 0);
 }
 
-/* ---- whose it is ---- */
+/* ---- which schemes have an option ---- */
 
 static void a_workload_may_use_less(void **state)
 {
@@ -75,7 +75,7 @@ static void the_same_url_by_another_is_another(void **state)
     drain_spec_unref(theirs);
 }
 
-/* ---- what the URL says ---- */
+/* ---- values from the URL ---- */
 
 static void defaults(void **state)
 {
@@ -148,7 +148,7 @@ static void all_of_http(void **state)
     drain_spec_unref(s);
 }
 
-/* <want> NULL: taken. */
+/* <want> NULL: valid. */
 static void option_values(void **state)
 {
     static const struct {

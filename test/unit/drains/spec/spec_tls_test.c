@@ -1,4 +1,4 @@
-/* cert=, key= and servername=: PEMs that go together or do not, and base64 itself. */
+/* cert=, key= and servername=: PEMs that match or do not, and base64 itself. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,7 +104,7 @@ static void client_certificates(void **state)
     release_pems(&p);
 }
 
-/* OpenSSL says why, in words that are not ours. */
+/* The reason is OpenSSL's, in its own words. */
 static void a_key_of_another_certificate(void **state)
 {
     struct buf url = BUF_INIT(URL_MAX);
@@ -212,7 +212,7 @@ static void base64(void **state)
         assert_true(str_eq(buf_str(&out), rows[i].bytes));
     }
     buf_clear(&out);
-    assert_int_equal(base64_decode(STR("AP/  w"), &out), 0); /* what a query makes of '+' */
+    assert_int_equal(base64_decode(STR("AP/  w"), &out), 0); /* a query turns '+' into this */
     assert_int_equal(base64_decode(STR("Zg==="), &out), -1);
     assert_int_equal(base64_decode(STR("Z"), &out), -1);
     assert_int_equal(base64_decode(STR("Zm9*"), &out), -1);
