@@ -1,8 +1,8 @@
 /*
  * A sender of datagrams that is not the bottleneck: blast PORT RATE MILLISECONDS. Sends the same
- * syslog message to 127.0.0.1 at <RATE> per second, up to BURST with one call, which the kernel
- * cuts up where it hands them to the receiver's socket (UDP_SEGMENT). Prints how many it sent and
- * the milliseconds that took: when it could not keep up, the rate was a lower one.
+ * syslog message to 127.0.0.1 at <RATE> per second, up to BURST with one call; the kernel splits it
+ * at the receiver's socket (UDP_SEGMENT). Prints how many it sent and the milliseconds that this
+ * took: if it could not keep up, the rate was lower.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WARM_UP 200 /* lines that do not count: the connection is being made */
+#define WARM_UP 200 /* lines that do not count, while the connection is made */
 
 static uint64_t *samples;
 static size_t nsamples, cap;
@@ -81,7 +81,7 @@ static void write_line(int log, uint64_t *written)
         (*written)++;
 }
 
-/* Takes what has come; a line's time follows "at=". */
+/* Reads what has arrived; a line's time follows "at=". */
 static bool receive(int peer, char *buf, size_t size, size_t *have)
 {
     ssize_t n = recv(peer, buf + *have, size - *have, MSG_DONTWAIT);
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
     cap = total;
     samples = calloc(cap, sizeof *samples);
     listener = listen_any();
-    write_line(log, &written); /* something to connect for */
+    write_line(log, &written); /* a reason to connect */
     peer = accept(listener, NULL, NULL);
     if (peer < 0 || !samples)
         return 1;

@@ -1,7 +1,7 @@
 /*
- * What Elasticsearch may answer to a bulk request of three records. What must hold: each record has
- * an outcome that the table knows, or nothing is known of any; DELIVERED and MIXED mean that every
- * item was there; the reasons are of our own words but for the error's type.
+ * Answers of Elasticsearch to a bulk request of three records. Invariants: each record has an
+ * outcome from the table, or the result of all is unknown; DELIVERED and MIXED mean that every item
+ * was present; reasons are our own text, except for the error's type.
  */
 #include "fuzz.h"
 

@@ -1,7 +1,7 @@
 /*
- * The line decoders. The first byte is the hint, the rest the line. Whatever it is: views lie
- * inside the line or the scratch buffer, a time is one that can be written, a CRI message is the
- * end of the line, and the hint only decides which decoder is asked first.
+ * The line decoders. The first byte is the hint, the rest the line. Invariants: views are inside
+ * the line or the scratch buffer, a time is valid, a CRI message is the end of the line, and the
+ * hint only decides which decoder is tried first.
  */
 #include "fuzz.h"
 #include "streams/decode.h"

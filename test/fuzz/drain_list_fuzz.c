@@ -1,9 +1,9 @@
 /*
- * Any bytes as an annotation's list of drains. What must hold:
+ * Any bytes as an annotation's list of drains. Invariants:
  *
- *  - the parts lie in the list one behind the other, are not empty, and have no space around them;
- *  - no part holds a separator: ';', a newline, or a ',' before another URL;
- *  - put together again with ';', the list has the same parts.
+ *   - the parts are in the list in order, not empty, and without space around them;
+ *   - no part contains a separator: ';', a newline, or a ',' before another URL;
+ *   - joined again with ';', the list has the same parts.
  */
 #include <stdlib.h>
 #include <string.h>

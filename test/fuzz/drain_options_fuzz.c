@@ -1,11 +1,11 @@
 /*
- * Any text as a drain's URL. What must hold:
+ * Any text as a drain's URL. Invariants:
  *
- *  - a spec that exists is usable: a member, a host and a port where one is needed, every figure
- * within its bounds, a target to request, a name, and --check has something to say;
- *  - a refusal says why;
- *  - a secret planted as userinfo, as any value, or as a bare token is in neither the error, nor
- * the name, nor what --check says.
+ *   - a spec is usable: a member, a host and a port where needed, every figure within its bounds, a
+ *     request target, a name, and output for --check;
+ *   - a refusal has a reason;
+ *   - a secret planted as userinfo, as any value, or as a bare token is in neither the error, nor
+ *     the name, nor the output of --check.
  */
 #include <string.h>
 
@@ -43,7 +43,7 @@ static void check_usable(const struct drain_spec *s)
     FUZZ_CHECK(path || strcmp(s->target, "/") == 0);
 }
 
-/* With <planted>, the text holds the canary where a secret would be. */
+/* With <planted>, the text contains the canary where a secret would be. */
 static void check(struct str text, bool planted)
 {
     struct err e = {0, ""};

@@ -1,12 +1,12 @@
 /*
- * The egress policy under arbitrary rules and addresses. The input is two lists, a line each, and
- * then addresses of 18 bytes. What must hold:
+ * The egress policy with arbitrary rules and addresses. The input is two lists, a line each, and
+ * then addresses of 18 bytes. Invariants:
  *
- *  - a list that is taken when checked is taken when used, and the other way round;
- *  - without an EGRESS_ALLOW no list opens what is refused by itself, in whatever form it is
- * written;
- *  - an IPv4 address and the same one mapped into IPv6 have one answer;
- *  - a refusal has a reason.
+ *   - a list that is valid when checked is accepted when used, and the other way round;
+ *   - without an EGRESS_ALLOW no list opens what is refused by default, in whatever form it is
+ *     written;
+ *   - an IPv4 address and the same one mapped into IPv6 have the same answer;
+ *   - a refusal has a reason.
  */
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -50,7 +50,7 @@ static int ask_v4(const struct egress *p, const uint8_t addr[4], uint16_t port)
     return p->check(p, (const struct sockaddr *)&sa, &e);
 }
 
-/* By hand, what must never be reached unless it is asked for. */
+/* Addresses that must never be reached unless allowed, checked by hand. */
 static bool forbidden_v4(const uint8_t a[4])
 {
     return a[0] == 0 || a[0] == 127 || (a[0] == 169 && a[1] == 254) || (a[0] >= 224 && a[0] <= 239);

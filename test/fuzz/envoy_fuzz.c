@@ -1,11 +1,12 @@
 /*
- * What comes in by gRPC. The first byte says which part:
+ * Input over gRPC. The first byte selects the part:
  *
- * 0: a StreamAccessLogsMessage, as text and as JSON. No crash, no more memory than is allowed; what
- *    is under a hostname is under a valid one, and what is text is one line.
- * 1: bytes of a connection after HTTP/2's preface, in pieces (the second byte says how long), to a
- *    server on a socket. No crash, and no more is kept than is allowed.
- * 2: what one call sends, in one frame and in frames of that length: the same messages either way.
+ *   0: a StreamAccessLogsMessage, as text and as JSON. No crash, no more memory than allowed;
+ *      hostnames are valid, and text is one line.
+ *   1: bytes of a connection after HTTP/2's preface, in pieces (the second byte gives their
+ *      length), to a server on a socket. No crash, and no more is kept than allowed.
+ *   2: the data of one call, in one frame and in frames of that length: the same messages either
+ *      way.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ static void entries(struct str in, enum envoy_format format)
     envoy_decoder_release(&d);
 }
 
-/* ---- a server that notes what it hears ---- */
+/* ---- a server that records what it receives ---- */
 
 static const char *const methods[] = {"/m", NULL};
 

@@ -74,7 +74,7 @@ static bool read_input(struct input *in, struct str data)
     return true;
 }
 
-/* What <got> must be, or with `max` a beginning of. */
+/* <got> must equal this, or with `max` a prefix of it. */
 static void check_text(const struct input *in, struct str got, const struct record *r, bool cut)
 {
     struct buf want = BUF_INIT(SIZE_MAX - 1);

@@ -1,11 +1,11 @@
 /*
- * What a hostile server may answer, against the real HTTP client over loopback. The first byte of
- * the input says how it is sent (enum how), the rest are the server's bytes. Whatever they are:
- * <done> comes once, with a status of 0 or 200..999, a body within its limit, an error exactly when
- * there is no status, and the next request is not confused by what is left over.
+ * Answers of a hostile server, for the real HTTP client over loopback. The first byte of the input
+ * says how it is sent (enum how), the rest are the server's bytes. Invariants: <done> is called
+ * once, with a status of 0 or 200..999, a body within its limit, an error exactly when there is no
+ * status, and leftover bytes do not affect the next request.
  *
- * Each input gets a client and a loop of its own, so nothing is carried over and a loop that does
- * not close empty is found at once.
+ * Each input gets its own client and loop, so nothing is carried over, and a loop that does not
+ * close empty is found at once.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -83,7 +83,7 @@ static void on_connection(void *arg, int events, int error)
     loop_fd_set(s->reads, LOOP_READ);
 }
 
-/* Sends the next piece once something was asked; after the last one it hangs up. */
+/* Sends the next piece when something was requested; closes after the last one. */
 static void feed(struct server *s)
 {
     size_t n = s->piece < s->left ? s->piece : s->left;

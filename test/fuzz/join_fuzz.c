@@ -30,10 +30,10 @@ struct file {
     char path[64];
     struct buf content;
     uint32_t restart;
-    size_t written; /* of content, in the run that is on */
+    size_t written; /* bytes of content in the current run */
     int fd;
     bool linked;
-    uint64_t hash; /* what records call it */
+    uint64_t hash; /* the name in records */
 };
 
 struct input {
@@ -135,7 +135,7 @@ static void make_content(struct input *in, struct bytes b)
     }
 }
 
-/* ---- what must come out ---- */
+/* ---- expected output ---- */
 
 static void put(struct buf *out, unsigned file, uint64_t offset, struct str time, enum record_fd fd,
                 unsigned flags, struct str msg)
@@ -174,7 +174,7 @@ static void naive_flush(struct naive *n, enum record_fd fd, unsigned flags)
 {
     struct naive_part *p = &n->part[fd];
 
-    if (p->open && !(flags && !p->text.len)) /* of one that is cut there is something, or nothing */
+    if (p->open && !(flags && !p->text.len)) /* a cut line may have nothing left */
         naive_put(n, p->file, p->offset, str_make(p->time, p->time_len), fd, flags,
                   buf_str(&p->text));
     p->open = p->skipping = false;
@@ -189,7 +189,7 @@ static void naive_end(struct naive *n)
 static void naive_line(struct naive *n, unsigned file, uint64_t offset, struct str line,
                        unsigned flags)
 {
-    size_t room = n->in->max_line + READ_CHUNK - MARKER_SIZE; /* more of a line is not looked at */
+    size_t room = n->in->max_line + READ_CHUNK - MARKER_SIZE; /* the rest of a line is not read */
     struct naive_part *p;
     struct record r;
 
@@ -235,7 +235,7 @@ static void naive_torn(struct naive *n, unsigned file, uint64_t offset, struct s
         naive_line(n, file, offset, head, RECORD_CUT);
 }
 
-/* What stands between two LFs, or behind the last one: a line, unless there are holes in it. */
+/* The bytes between two LFs, or after the last one: a line, unless there are holes in it. */
 static void naive_bytes(struct naive *n, unsigned file, uint64_t offset, struct str line, bool last)
 {
     size_t room = n->in->max_line + READ_CHUNK - MARKER_SIZE, at = 0;
@@ -298,7 +298,7 @@ static void naive_read(const struct input *in, struct buf *out)
     buf_release(&n.part[1].text);
 }
 
-/* ---- what does come out ---- */
+/* ---- actual output ---- */
 
 struct run {
     struct input *in;
@@ -309,7 +309,7 @@ struct run {
     struct buf out;
     size_t acked; /* of out */
     unsigned room;
-    unsigned added; /* files that the stream knows */
+    unsigned added; /* files that were added to the stream */
     uint64_t now;
     bool ended;
 };
@@ -378,7 +378,7 @@ static void file_unlink(struct run *r, unsigned file)
     stream_segment_path(r->stream, file + 1, NULL, NULL);
 }
 
-/* What is written so late that nobody waits for it is lost: so it comes first. */
+/* Bytes written too late are lost: so the grace passes first. */
 static void pass_grace(struct run *r)
 {
     for (unsigned i = 0; i + 1 < r->added; i++)
@@ -463,7 +463,7 @@ static void run_free(struct run *r)
     for (unsigned i = 0; i < r->added; i++) {
         struct file *f = &r->in->files[i];
 
-        (void)close(f->fd); /* it goes now */
+        (void)close(f->fd); /* it is deleted now */
         if (f->linked)
             FUZZ_CHECK(unlink(f->path) == 0);
     }
@@ -502,10 +502,10 @@ static void real_read(struct input *in, struct loop *loop, struct str schedule,
 
 static void remove_dir(void)
 {
-    (void)rmdir(dir); /* left over only when a check failed */
+    (void)rmdir(dir); /* only after a failed check */
 }
 
-/* Made once: the directory of the files, in memory where there is such a place. */
+/* Created once: the directory of the files, in memory if possible. */
 static struct loop *prepare(void)
 {
     static struct loop loop;

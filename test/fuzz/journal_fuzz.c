@@ -1,6 +1,6 @@
 /*
- * The reader of journals on bytes that anybody may have written: nothing outside them is looked at,
- * a length never leads backwards or beyond, and what is said to be valid reads back.
+ * The reader of journals with arbitrary bytes: it reads nothing outside them, a length never leads
+ * backwards or beyond the end, and valid records read back.
  */
 #include "fuzz.h"
 #include "streams/journal_record.h"

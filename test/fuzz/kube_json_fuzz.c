@@ -1,9 +1,9 @@
 /*
- * Any bytes as JSON. What must hold:
+ * Any bytes as JSON. Invariants:
  *
- *  - the tokens do not depend on how the bytes are split;
- *  - what is taken for an object or an array, and what is refused, is what yajl takes or refuses;
- *  - objects and arrays that were told begin and end in pairs, and no text is longer than its cap.
+ *   - the tokens do not depend on how the bytes are split;
+ *   - yajl accepts and refuses the same objects and arrays;
+ *   - emitted objects and arrays begin and end in pairs, and no text is longer than its cap.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static enum json_result feed(struct log *l, const uint8_t *data, size_t size, si
     return rc;
 }
 
-/* Does yajl take the first <n> bytes for a whole value? */
+/* Whether yajl accepts the first <n> bytes as a whole value. */
 static bool yajl_takes(const uint8_t *data, size_t n)
 {
     yajl_handle h = yajl_alloc(NULL, NULL, NULL);

@@ -1,9 +1,10 @@
 /*
- * Any bytes as a watch's events, or as a list; the first byte says which. What must hold:
+ * Any bytes as a watch's events, or as a list; the first byte selects which. Invariants:
  *
- *  - what is told does not depend on how the bytes are split;
- *  - an object without a fault has a name and a UID, and all its texts are UTF-8 and within limits;
- *  - a watch is never given up.
+ *   - the output does not depend on how the bytes are split;
+ *   - an object without a fault has a name and a UID, and all its texts are UTF-8 and within
+ *     limits;
+ *   - a watch is never given up.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
  * The bodies of /events, and heads and chunks of requests: no crash, and the same result whole and
- * in pieces. The first byte says which, the second how long the pieces are.
+ * in pieces. The first byte selects which, the second gives the length of the pieces.
  */
 #include <stdlib.h>
 

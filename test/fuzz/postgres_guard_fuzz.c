@@ -1,13 +1,11 @@
 /*
- * What a server that has proved nothing sends before it lets us in. The first byte says how it is
- * cut. What must hold:
+ * Data of an unverified server before the login. The first byte says how it is cut. Invariants:
  *
- *  - under TLS (bytes): a request for the password in clear is refused, however it is cut, and
- *    whatever came before;
- *  - without (plain): none of what is let read at once asks for the password in clear; and when a
- *    reader of message after message would come to such a request, it is refused, whenever the
- *    looks are;
- *  - both are of one mind about what lies there all at once; and what is refused is explained.
+ *   - with TLS (bytes): a request for the password in clear is refused, however it is cut, and
+ *     whatever preceded it;
+ *   - without (plain): nothing that is passed on at once requests the password in clear; and if a
+ *     reader of the messages would reach such a request, it is refused, whenever the checks are;
+ *   - both agree about data that arrives at once; and a refusal has a reason.
  */
 #include <string.h>
 
@@ -29,7 +27,7 @@ static size_t number(const uint8_t *p)
     return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
 }
 
-/* Does a reader of messages, who gives up at the first that is none, come to the request? */
+/* Whether a reader of messages, which stops at the first invalid one, reaches the request. */
 static bool reaches_request(const uint8_t *p, size_t n)
 {
     while (n >= 5 && memchr("RENSKvZ", *p, 7)) {
@@ -56,8 +54,8 @@ static enum pg_guard_verdict records(const uint8_t *p, size_t n, size_t step, st
     return verdict;
 }
 
-/* What arrived is looked at after every <step> bytes; what passes is read, and lies there no more.
- * True: it was refused. */
+/* The data is checked after every <step> bytes; data that passes is read and removed. True: it was
+ * refused. */
 static bool stream(const uint8_t *p, size_t n, size_t step)
 {
     struct pg_guard g = {.len = 0};

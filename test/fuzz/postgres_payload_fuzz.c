@@ -1,9 +1,9 @@
 /*
- * Any bytes as a notification's payload. What must hold:
+ * Any bytes as a notification's payload. Invariants:
  *
- *  - one or two ids, and different ones when two; or none, which means a read of all;
- *  - each id found stands in the payload, as text;
- *  - what is found does not change when space is put around the payload.
+ *   - one or two ids, and different ones when two; or none, which means a read of all rows;
+ *   - each id found is in the payload, as text;
+ *   - the result does not change when space is added around the payload.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * What a Redis may answer. What must hold: how the bytes are cut changes nothing that was read; a
- * text ends within its bounds; a failure says what is wrong; no verdict quotes the server.
+ * Replies of a Redis. Invariants: the result does not depend on how the bytes are split; a text
+ * ends within its bounds; a failure has a reason; no verdict quotes the server.
  */
 #include "fuzz.h"
 

@@ -1,7 +1,7 @@
 /*
- * Stands in for libFuzzer where it is not built: runs the target once on every file of the
- * directories given, and on every prefix of the small ones, each in memory of just its size. Fails
- * when a directory holds no file.
+ * Replaces libFuzzer where it is not built: runs the target once on every file of the given
+ * directories, and on every prefix of the small ones, each in memory of exactly its size. Fails
+ * when a directory has no file.
  */
 #include <dirent.h>
 #include <fcntl.h>

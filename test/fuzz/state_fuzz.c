@@ -1,11 +1,11 @@
 /*
- * Any bytes as a slot of the state. What must hold:
+ * Any bytes as a slot of the state. Invariants:
  *
- *  - refused with a reason, or taken; never read beyond its end;
- *  - what was taken and is written again is the same set of records.
+ *   - refused with a reason, or accepted; never read beyond its end;
+ *   - an accepted slot that is written again is the same set of records.
  *
- * Damage never passes the checksum, so most inputs would end there: a second run gives the same
- * bytes their right checksums, as somebody who makes a slot up would.
+ * Damage never passes the checksum, so most inputs would end there: a second run adds the right
+ * checksums to the same bytes, as somebody who forges a slot would.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -71,8 +71,8 @@ static uLong sum_of(uLong from, const char *p, size_t n)
     return crc32(from, (const Bytef *)p, (uInt)n);
 }
 
-/* The number of records is cut to what is there, then the checksums made to fit, as each version
- * has them. */
+/* The number of records is limited to the available ones, then the checksums are corrected, as each
+ * version has them. */
 static void decode_forged(const uint8_t *data, size_t size, int version)
 {
     char *copy = xmalloc(size), *body = copy + STATE_HEADER_SIZE;

@@ -1,7 +1,7 @@
 /*
- * The parser of one syslog message: what it says holds (a time that is one, a hostname that can be
- * one, structured data that reads as such), every view is into the message or the parser, what is
- * unparsed is kept whole but for its priority, and the record survives a journal byte for byte.
+ * The parser of one syslog message: its result is valid (time, hostname, structured data), every
+ * view is in the message or the parser, an unparsed message is kept whole except for its priority,
+ * and the record survives a journal byte for byte.
  */
 #include "base/limits.h"
 #include "fuzz.h"

@@ -1,12 +1,13 @@
 /*
- * The URL parser, the mask and the query walk under arbitrary bytes. What must hold:
+ * The URL parser, the mask and the query walk with arbitrary bytes. Invariants:
  *
- *  - what parses is within its limits, and the host is plain: what policy sees is connected to;
- *  - the masked URL parses again to the same scheme, host and port;
- *  - the masked URL does not depend on user, password or values of options that are not public:
- *    stronger than "does not contain them", which a one-letter password breaks by chance;
- *  - a secret planted as userinfo, as a value or as a bare token is shown by neither url_mask(),
- *    url_mask_text() nor the error.
+ *   - a parsed URL is within its limits, and the host is plain: the policy sees what is connected
+ *     to;
+ *   - the masked URL parses again to the same scheme, host and port;
+ *   - the masked URL does not depend on user, password or values of options that are not public.
+ *     This is stronger than "does not contain them", which a one-letter password breaks by chance;
+ *   - a secret planted as userinfo, as a value or as a bare token is shown by neither url_mask(),
+ *     url_mask_text() nor the error.
  */
 #include <arpa/inet.h>
 #include <stddef.h>
@@ -68,7 +69,7 @@ static void check_mask_keeps_target(const struct url *u, struct str mask)
     url_release(&again);
 }
 
-/* The list of url.c once more, written apart on purpose. */
+/* The list of url.c again, written separately on purpose. */
 static bool is_public(struct str name)
 {
     static const char list[] = " format compression insecure framing batch connections linger max "
@@ -98,7 +99,7 @@ static void query_with_other_secrets(struct buf *out, struct str query)
             value = str_skip(value, 1);
         if (pair.len == 0 || is_public(name))
             MUST(buf_add_str(out, pair) == 0);
-        else if (value.len == 0) /* a bare token is all secret */
+        else if (value.len == 0) /* a bare token is secret */
             MUST(buf_add_str(out, STR(CANARY)) == 0);
         else
             MUST(buf_addf(out, "%.*s=" CANARY, STR_ARG(name)) == 0);
@@ -156,7 +157,7 @@ static void check(struct str text)
     url_release(&u);
 }
 
-/* <text> holds the canary where a secret would be. */
+/* <text> contains the canary where a secret would be. */
 static void check_hidden(struct str text)
 {
     struct url u;

@@ -1,7 +1,7 @@
 /*
- * What a WebSocket server may say: frames and the answer to the handshake. What must hold: how the
- * bytes are cut changes nothing; an event's payload is at most a control frame's; a failure names
- * what to close with; nothing is kept of messages.
+ * Data of a WebSocket server: frames and the answer to the handshake. Invariants: the result does
+ * not depend on how the bytes are split; an event's payload is at most a control frame's; a failure
+ * has the code to close with; nothing of messages is kept.
  */
 #include "fuzz.h"
 

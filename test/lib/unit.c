@@ -13,8 +13,8 @@
 
 #define RUNNING_MAX 64
 
-/* Loops that have begun and not ended. A failed assertion jumps out of its test, so that its loops
- * never end: what is left here when the program does was left by a failure. */
+/* Loops that have begun and not ended. A failed assertion jumps out of its test, so its loops never
+ * end: those that are left when the program ends were left by a failure. */
 static struct {
     const char *file, *function, *table;
     int line;

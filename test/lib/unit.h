@@ -15,9 +15,9 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Begins a loop over <table> of <n> rows; how many others are running. */
+/* Begins a loop over <table> with <n> rows; returns the number of enclosing loops. */
 size_t rows_begin(const char *file, int line, const char *function, const char *table, size_t n);
-/* Whether there is a row <i>; false ends the loop. */
+/* Whether row <i> exists; false ends the loop. */
 bool rows_at(size_t level, size_t i);
 
 #define FOR_ROWS(i, rows_)                                                                         \
@@ -31,14 +31,13 @@ bool rows_at(size_t level, size_t i);
             fail_msg("'%s' does not contain '%s'", (text), (part));                                \
     } while (0)
 
-/* How often <text> stands in the file <fd>, where the log goes. */
+/* How often <text> occurs in the file <fd>, the log. */
 unsigned log_count(int fd, const char *text);
 void assert_log_count(int fd, const char *text, unsigned times);
 
 /* False: it cannot be written. */
 bool write_file(const char *path, const char *text);
-/* In a user namespace of our own from here on, where the limits on inotify are ours to set. False:
- * not allowed here. */
+/* Enters a new user namespace, where the limits of inotify can be set. False: not allowed here. */
 bool own_user_namespace(void);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * Steps the clocks of a program: LT_CLOCK names a file of two int64, nanoseconds to add to the wall
- * clock and to the monotonic one. Timers of the loop follow the latter the next time the loop wakes
- * up; nothing here wakes it. See test/e2e/lib/preload.py.
+ * clock and to the monotonic one. Timers of the loop follow the latter when the loop next wakes;
+ * nothing here wakes it. See test/e2e/lib/preload.py.
  */
 #include <stdint.h>
 #include <sys/time.h>

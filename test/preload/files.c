@@ -1,7 +1,7 @@
 /*
- * Makes calls on files fail: LT_FILES names a file with RULES rules, each an errno value for some
- * kinds of call on paths that contain a text, after it has let a number of them pass. See
- * test/e2e/lib/preload.py, which writes them.
+ * Makes file calls fail: LT_FILES names a file with RULES rules. Each is an errno value for some
+ * kinds of calls on paths that contain a text, after a number of them have passed.
+ * test/e2e/lib/preload.py writes them.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -31,8 +31,8 @@ enum kind {
 struct rule {
     volatile int32_t kinds; /* 0 = no rule */
     int32_t error;
-    volatile int32_t pass; /* so many are let through first */
-    volatile int32_t hits; /* so many have failed */
+    volatile int32_t pass; /* number of calls to let through first */
+    volatile int32_t hits; /* number of calls that have failed */
     char match[240];
 };
 

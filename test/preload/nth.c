@@ -1,8 +1,8 @@
 /*
- * Makes the n-th call of one kind fail, once (S10). LT_NTH names a file of a struct nth: which kind
- * and which of its calls, with which errno; and, for the test to read, how many calls of each kind
- * there were. See test/e2e/lib/preload.py. ltnthmalloc.so is the same with the allocator's calls,
- * which a sanitizer wants for itself.
+ * Makes the n-th call of one kind fail, once (S10). LT_NTH names a file with a struct nth: the kind
+ * and the number of the call, and the errno; and the number of calls of each kind, for the test.
+ * See test/e2e/lib/preload.py. ltnthmalloc.so is the same for the allocator's calls, which a
+ * sanitizer needs for itself.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,16 +1,16 @@
 /*
  * X04: a random sequence of everything that happens to a log and to its readers, and a small model
  * that says which line must come next. Two cursors read one stream of real files while it is
- * written, rotated, renamed back, compressed, deleted and truncated; their places are saved, the
- * process "crashes", things go on while it is down, and it starts again from what was saved.
+ * written, rotated, renamed back, compressed, deleted and truncated. Their positions are saved, the
+ * process "crashes", operations continue while it is down, and it resumes at the saved positions.
  *
- * The model: lines in the order of their ends, each in a file (a joined one from a file to a file).
- * A line is gone when its file was truncated, or deleted while no descriptor held it; what is left
- * of a line that lost a piece may come or not. A cursor must deliver the next line that is not
- * gone, whole, and no other; after a crash, the next one after those that were confirmed when the
- * place was saved.
+ * The model: lines in the order of their ends, each in a file (a joined one in several files). A
+ * line is lost when its file was truncated, or deleted while no descriptor kept it open; the rest
+ * of a line that lost a piece may arrive or not. A cursor must deliver the next line that is not
+ * lost, whole, and no other. After a crash this is the next one after those that were confirmed
+ * when the position was saved.
  *
- *   LT_MODEL_STEPS=1000000 LT_MODEL_SEED=7 streams_model_test    longer, or another sequence
+ *   LT_MODEL_STEPS=1000000 LT_MODEL_SEED=7 build/asan/test/unit/streams_model_test    longer, another seed
  *
  * A failure prints the seed and the shortest sequence of steps found that still fails.
  */
