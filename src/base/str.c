@@ -166,6 +166,25 @@ bool str_to_ms(struct str s, uint64_t max, uint64_t *out)
     return false;
 }
 
+bool str_is_near(struct str a, struct str b)
+{
+    size_t i = 0, from;
+
+    if (a.len > b.len)
+        return str_is_near(b, a);
+    if (b.len - a.len > 1)
+        return false;
+    while (i < a.len && lower(a.p[i]) == lower(b.p[i]))
+        i++;
+    from = i;
+    if (a.len == b.len && i + 1 < a.len && lower(a.p[i]) == lower(b.p[i + 1]) &&
+        lower(a.p[i + 1]) == lower(b.p[i]))
+        from = i + 2;
+    else if (a.len == b.len && i < a.len)
+        from = i + 1;
+    return str_ieq(str_skip(a, from), str_skip(b, from + (b.len - a.len)));
+}
+
 /* Only the last '*' needs to be remembered: when a later part fails to match, giving an earlier
  * star more bytes cannot help. So there is no recursion, and time is at most |pattern| x |text|. */
 bool str_glob(struct str pattern, struct str text)

@@ -83,6 +83,9 @@ bool str_to_ms(struct str s, uint64_t max, uint64_t *out);
 /* True when <text> matches <pattern>, in which '*' stands for any run of bytes. Case-sensitive,
  * linear memory. */
 bool str_glob(struct str pattern, struct str text);
+/* Whether one letter more, less, other, or two exchanged, make <b> of <a>; capitals do not count. True
+ * of equal ones, too. */
+bool str_is_near(struct str a, struct str b);
 /* Heap copy that ends in NUL (aborts when out of memory). */
 char *str_dup(struct str s);
 

@@ -2,7 +2,6 @@
  * Checks the words in lists, and settings that depend on several variables. A restriction must not
  * fail silently: a word that matches nothing, or a misspelt variable, makes the start fail.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,38 +121,6 @@ static bool restricts(const char *name)
     return false;
 }
 
-static bool same_letter(char a, char b)
-{
-    return toupper((unsigned char)a) == toupper((unsigned char)b);
-}
-
-/* Whether one insertion, deletion, replacement or exchange of letters turns <a> into <b>, ignoring
- * case. */
-static bool one_edit(struct str a, struct str b)
-{
-    size_t i = 0, from;
-
-    if (a.len > b.len) {
-        struct str longer = a;
-
-        a = b;
-        b = longer;
-    }
-    if (b.len - a.len > 1)
-        return false;
-    while (i < a.len && same_letter(a.p[i], b.p[i]))
-        i++;
-    if (a.len == b.len && i + 1 < a.len && same_letter(a.p[i], b.p[i + 1]) &&
-        same_letter(a.p[i + 1], b.p[i]))
-        from = i + 2;
-    else
-        from = a.len == b.len && i < a.len ? i + 1 : i;
-    for (; from < a.len; from++)
-        if (!same_letter(a.p[from], b.p[from + (b.len - a.len)]))
-            return false;
-    return true;
-}
-
 static bool is_ours(struct str name)
 {
     for (const struct config_var *v = config_vars(); v->name; v++)
@@ -174,7 +141,7 @@ static const char *meant(struct str name)
     for (const struct config_var *v = config_vars(); v->name; v++) {
         struct str ours = str_of(v->name);
 
-        if ((one_edit(name, ours) || one_edit(bare, ours)) && !restricts(like))
+        if ((str_is_near(name, ours) || str_is_near(bare, ours)) && !restricts(like))
             like = v->name;
     }
     return like;

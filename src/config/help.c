@@ -59,10 +59,10 @@ static int add_schemes(struct buf *out)
     return 0;
 }
 
-static int add_option(unsigned i, const struct drain_option *o, struct buf *out)
+static int add_option(const struct drain_option *o, struct buf *out)
 {
     struct buf schemes = BUF_INIT(HELP_SCHEMES_MAX);
-    int rc = drain_option_schemes(i, &schemes);
+    int rc = drain_option_schemes(o, ",", &schemes);
 
     if (rc == 0)
         rc = buf_addf(out, "  %s=%s%s%s%s\n        %s; default: %s\n", o->name, o->values,
@@ -77,7 +77,7 @@ static int add_options(struct buf *out)
     const struct drain_option *o;
 
     for (unsigned i = 0; (o = drain_option_at(i)); i++)
-        if (add_option(i, o, out) < 0)
+        if (add_option(o, out) < 0)
             return -1;
     return 0;
 }

@@ -42,10 +42,21 @@ static const struct drain_ops ops = {
 #define ROWS (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
 
 static const struct drain_scheme schemes[] = {
-    {"clickhouse+http", &drain_clickhouse, 8123, ROWS, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_LF,
-     NULL},
-    {"clickhouse+https", &drain_clickhouse, 8443, ROWS | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_JSON,
-     FRAMING_LF, NULL},
+    {.name = "clickhouse+http",
+     .member = &drain_clickhouse,
+     .port = 8123,
+     .flags = ROWS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_JSON,
+     .framing = FRAMING_LF,
+     .sends = "ClickHouse, a row for each record (`table=`)"},
+    {.name = "clickhouse+https",
+     .member = &drain_clickhouse,
+     .port = 8443,
+     .flags = ROWS | DRAIN_TLS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_JSON,
+     .framing = FRAMING_LF},
     {.name = NULL},
 };
 
@@ -67,6 +78,7 @@ static bool is_table(struct str v)
 
 static const struct drain_option options[] = {
     {.name = "table",
+     .common = true,
      .values = "NAME",
      .fallback = "must be given",
      .help = "the table to insert into, or database.table",

@@ -45,13 +45,22 @@ static const struct drain_ops ops = {
 #define ITEMS ((DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | DRAIN_TLS) & ~DRAIN_AUTH)
 
 static const struct drain_scheme schemes[] = {
-    {"datadog+https", &drain_datadog, 443, ITEMS, PROMISE_CONFIRMED, FORMAT_DATADOG, FRAMING_ARRAY,
-     "/api/v2/logs"},
+    {.name = "datadog+https",
+     .member = &drain_datadog,
+     .port = 443,
+     .flags = ITEMS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_DATADOG,
+     .framing = FRAMING_ARRAY,
+     .path = "/api/v2/logs",
+     .sends = "Datadog's logs intake (`service=`, `tags=`)",
+     .aliases = "dd"},
     {.name = NULL},
 };
 
 static const struct drain_option options[] = {
     {.name = "source",
+     .common = true,
      .values = "NAME",
      .fallback = "logtrain",
      .help = "the source of the lines (`ddsource`), which chooses a pipeline",
@@ -61,6 +70,7 @@ static const struct drain_option options[] = {
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
     {.name = "service",
+     .common = true,
      .values = "NAME",
      .fallback = "the workload",
      .help = "the service that the lines are of",
@@ -70,6 +80,7 @@ static const struct drain_option options[] = {
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
     {.name = "tags",
+     .common = true,
      .values = "TAGS",
      .fallback = "none",
      .help = "tags beside those of namespace, pod and container: key:value, with commas between",

@@ -74,24 +74,28 @@ static const struct drain_ops ops = {
 
 /* ---- the URL ---- */
 
-#define ELASTIC(name, port, tls)                                                                   \
-    {                                                                                              \
-        name, &drain_elastic, port, DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | (tls), PROMISE_ONCE,      \
-            FORMAT_ELASTIC, FRAMING_LF, NULL                                                       \
-    }
+#define ELASTIC(tls, port_) /* what its schemes have in common */                                  \
+    .member = &drain_elastic, .port = (port_),                                                     \
+    .flags = DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | (tls), .promise = PROMISE_ONCE,                  \
+    .format = FORMAT_ELASTIC, .framing = FRAMING_LF
+#define ALIASES "elastic|opensearch"
 
 static const struct drain_scheme schemes[] = {
-    ELASTIC("es", 443, DRAIN_TLS),
-    ELASTIC("es+https", 443, DRAIN_TLS),
-    ELASTIC("es+http", 80, 0),
-    ELASTIC("elasticsearch", 443, DRAIN_TLS),
-    ELASTIC("elasticsearch+https", 443, DRAIN_TLS),
-    ELASTIC("elasticsearch+http", 80, 0),
+    {.name = "es",
+     ELASTIC(DRAIN_TLS, 443),
+     .sends = "Elasticsearch's or OpenSearch's `_bulk`, every item's status read",
+     .aliases = ALIASES},
+    {.name = "es+https", ELASTIC(DRAIN_TLS, 443), .aliases = ALIASES},
+    {.name = "es+http", ELASTIC(0, 80), .aliases = ALIASES},
+    {.name = "elasticsearch", ELASTIC(DRAIN_TLS, 443)},
+    {.name = "elasticsearch+https", ELASTIC(DRAIN_TLS, 443)},
+    {.name = "elasticsearch+http", ELASTIC(0, 80)},
     {.name = NULL},
 };
 
 static const struct drain_option options[] = {
     {.name = "index",
+     .common = true,
      .values = "NAME",
      .fallback = "the hostname, made legal",
      .help = "where records go; %Y, %m and %d in it are of the record's time, in UTC",

@@ -62,9 +62,25 @@ static const struct drain_ops ops = {
 #define PUSH "/loki/api/v1/push"
 
 static const struct drain_scheme schemes[] = {
-    {"loki+http", &drain_loki, 3100, LOKI, PROMISE_CONFIRMED, FORMAT_LOKI, FRAMING_STREAMS, PUSH},
-    {"loki+https", &drain_loki, 443, LOKI | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_LOKI,
-     FRAMING_STREAMS, PUSH},
+    {.name = "loki+http",
+     .member = &drain_loki,
+     .port = 3100,
+     .flags = LOKI,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_LOKI,
+     .framing = FRAMING_STREAMS,
+     .path = PUSH,
+     .sends = "Grafana Loki's push API, records grouped by stream (`labels=`, `tenant=`)",
+     .aliases = "grafana"},
+    {.name = "loki+https",
+     .member = &drain_loki,
+     .port = 443,
+     .flags = LOKI | DRAIN_TLS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_LOKI,
+     .framing = FRAMING_STREAMS,
+     .path = PUSH,
+     .aliases = "grafana"},
     {.name = NULL},
 };
 

@@ -22,19 +22,12 @@ const struct drain_scheme *drain_scheme_at(unsigned i)
     return drain_members_scheme(members, i);
 }
 
-const struct drain_scheme *drain_scheme_find(struct str name)
-{
-    return drain_members_find(members, name);
-}
-
 const struct drain_option *drain_option_at(unsigned i)
 {
-    const struct drain_member *whose;
-
-    return drain_members_option(members, i, &whose);
+    return drain_members_option(members, i);
 }
 
-int drain_option_schemes(unsigned i, struct buf *out)
+int drain_option_schemes(const struct drain_option *o, const char *sep, struct buf *out)
 {
-    return drain_members_schemes_of(members, i, out);
+    return drain_members_schemes_of(members, str_of(o->name), o, sep, out);
 }

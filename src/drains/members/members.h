@@ -35,12 +35,11 @@ struct drain_spec *drain_spec_create_owner(struct str text, struct err *e);
 
 /* All schemes, in the order of --help; NULL behind the last. */
 const struct drain_scheme *drain_scheme_at(unsigned i);
-const struct drain_scheme *drain_scheme_find(struct str name);
 
 /* All options, those that are not a member's first; NULL behind the last. */
 const struct drain_option *drain_option_at(unsigned i);
-/* Appends the names of the schemes that have option <i>, with commas; nothing when all have it. A
+/* Appends the names of the schemes that have <o>, with <sep> between; nothing when all have it. A
  * name stands for what begins like it. */
-int drain_option_schemes(unsigned i, struct buf *out);
+int drain_option_schemes(const struct drain_option *o, const char *sep, struct buf *out);
 
 #endif

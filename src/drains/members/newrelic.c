@@ -41,13 +41,22 @@ static const struct drain_ops ops = {
 #define LOGS ((DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | DRAIN_TLS) & ~DRAIN_AUTH)
 
 static const struct drain_scheme schemes[] = {
-    {"newrelic+https", &drain_newrelic, 443, LOGS, PROMISE_CONFIRMED, FORMAT_NEWRELIC,
-     FRAMING_STREAMS, "/log/v1"},
+    {.name = "newrelic+https",
+     .member = &drain_newrelic,
+     .port = 443,
+     .flags = LOGS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_NEWRELIC,
+     .framing = FRAMING_STREAMS,
+     .path = "/log/v1",
+     .sends = "New Relic's Log API (`service=`)",
+     .aliases = "nr"},
     {.name = NULL},
 };
 
 static const struct drain_option options[] = {
     {.name = "service",
+     .common = true,
      .values = "NAME",
      .fallback = "the workload",
      .help = "the service that the lines are of",

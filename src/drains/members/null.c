@@ -43,7 +43,14 @@ static const struct drain_ops ops = {
 };
 
 static const struct drain_scheme schemes[] = {
-    {"null", &drain_null, 0, DRAIN_NO_HOST, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF, NULL},
+    {.name = "null",
+     .member = &drain_null,
+     .flags = DRAIN_NO_HOST,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_RAW,
+     .framing = FRAMING_LF,
+     .sends = "nowhere; for measuring",
+     .aliases = "devnull|none"},
     {.name = NULL},
 };
 

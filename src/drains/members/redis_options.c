@@ -43,12 +43,14 @@ static bool is_template(struct str s)
 
 static const struct drain_option options[] = {
     {.name = "mode",
+     .common = true,
      .values = "publish|list|stream",
      .fallback = "publish",
      .help = "what becomes of a record: PUBLISH, RPUSH or XADD",
      .type = OPTION_WORD,
      DRAIN_FIELD(redis_options, mode)},
     {.name = "key",
+     .common = true,
      .values = "NAME",
      .fallback = "the path, else each record's hostname",
      .help = "where records go with mode=list or stream; %h, %t, %n, %p and %c in it are the "
@@ -60,6 +62,7 @@ static const struct drain_option options[] = {
      .fits = is_template,
      .must_be = "a name of 1 to 1024 bytes, in which %h, %t, %n, %p, %c and %% may stand"},
     {.name = "maxlen",
+     .common = true,
      .values = "N",
      .fallback = "none",
      .help = "how many records the list or (approximately) the stream keeps",
@@ -68,6 +71,7 @@ static const struct drain_option options[] = {
      .min = 1,
      .max = MAXLEN_MAX},
     {.name = "db",
+     .common = true,
      .values = "0..65535",
      .fallback = "0",
      .help = "the database, chosen with SELECT",
@@ -159,9 +163,23 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
 #define REDIS (DRAIN_LOGIN | DRAIN_PATH | DRAIN_FRAMED | DRAIN_UTF8)
 
 static const struct drain_scheme schemes[] = {
-    {"redis", &drain_redis, 6379, REDIS, PROMISE_CONFIRMED, FORMAT_GELF, FRAMING_NONE, NULL},
-    {"rediss", &drain_redis, 6379, REDIS | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_GELF, FRAMING_NONE,
-     NULL},
+    {.name = "redis",
+     .member = &drain_redis,
+     .port = 6379,
+     .flags = REDIS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_GELF,
+     .framing = FRAMING_NONE,
+     .sends = "PUBLISH, a GELF object each; lists and streams with `mode=`",
+     .aliases = "valkey"},
+    {.name = "rediss",
+     .member = &drain_redis,
+     .port = 6379,
+     .flags = REDIS | DRAIN_TLS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_GELF,
+     .framing = FRAMING_NONE,
+     .aliases = "valkeys|redis+tls|redis+ssl"},
     {.name = NULL},
 };
 

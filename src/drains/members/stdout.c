@@ -198,8 +198,14 @@ static const struct drain_ops ops = {
 };
 
 static const struct drain_scheme schemes[] = {
-    {"stdout", &drain_stdout, 0, DRAIN_NO_HOST | DRAIN_DEV_ONLY, PROMISE_CONFIRMED, FORMAT_RAW,
-     FRAMING_LF, NULL},
+    {.name = "stdout",
+     .member = &drain_stdout,
+     .flags = DRAIN_NO_HOST | DRAIN_DEV_ONLY,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_RAW,
+     .framing = FRAMING_LF,
+     .sends = "plain lines on logtrain's standard output, for trying things out",
+     .aliases = "stderr|console"},
     {.name = NULL},
 };
 

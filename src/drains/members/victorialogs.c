@@ -41,10 +41,25 @@ static const struct drain_ops ops = {
 #define INSERT "/insert/jsonline"
 
 static const struct drain_scheme schemes[] = {
-    {"victorialogs+http", &drain_victorialogs, 9428, LINES, PROMISE_CONFIRMED, FORMAT_JSON,
-     FRAMING_LF, INSERT},
-    {"victorialogs+https", &drain_victorialogs, 443, LINES | DRAIN_TLS, PROMISE_CONFIRMED,
-     FORMAT_JSON, FRAMING_LF, INSERT},
+    {.name = "victorialogs+http",
+     .member = &drain_victorialogs,
+     .port = 9428,
+     .flags = LINES,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_JSON,
+     .framing = FRAMING_LF,
+     .path = INSERT,
+     .sends = "VictoriaLogs' JSON lines (`streams=`)",
+     .aliases = "vlogs|vl"},
+    {.name = "victorialogs+https",
+     .member = &drain_victorialogs,
+     .port = 443,
+     .flags = LINES | DRAIN_TLS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_JSON,
+     .framing = FRAMING_LF,
+     .path = INSERT,
+     .aliases = "vlogs|vl"},
     {.name = NULL},
 };
 

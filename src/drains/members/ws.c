@@ -433,11 +433,28 @@ static const struct drain_ops ops = {
 
 /* ---- the URL ---- */
 
-#define WS (DRAIN_LOGIN | DRAIN_PATH | DRAIN_QUERY | DRAIN_GZIP | DRAIN_LINGER | DRAIN_UTF8)
+#define WS                                                                                         \
+    (DRAIN_ANY_SERVER | DRAIN_LOGIN | DRAIN_PATH | DRAIN_QUERY | DRAIN_GZIP | DRAIN_LINGER |       \
+     DRAIN_UTF8)
 
 static const struct drain_scheme schemes[] = {
-    {"ws", &drain_ws, 80, WS, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF, NULL},
-    {"wss", &drain_ws, 443, WS | DRAIN_TLS, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF, NULL},
+    {.name = "ws",
+     .member = &drain_ws,
+     .port = 80,
+     .flags = WS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_RAW,
+     .framing = FRAMING_LF,
+     .sends = "WebSocket, gzipped lines; text with `compression=none`",
+     .aliases = "websocket"},
+    {.name = "wss",
+     .member = &drain_ws,
+     .port = 443,
+     .flags = WS | DRAIN_TLS,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_RAW,
+     .framing = FRAMING_LF,
+     .aliases = "websockets|ws+tls|ws+ssl|websocket"},
     {.name = NULL},
 };
 
@@ -452,6 +469,7 @@ static bool is_visible(struct str v)
 
 static const struct drain_option options[] = {
     {.name = "token",
+     .common = true,
      .values = "TOKEN",
      .fallback = "none",
      .help = "sent as a bearer token",

@@ -44,70 +44,165 @@ const char *drain_promise_text(enum drain_promise p)
 
 /* ---- options ---- */
 
-const struct drain_option *drain_members_option(const struct drain_member *const *all, unsigned i,
-                                                const struct drain_member **whose)
+static const struct drain_option *in_table(const struct drain_option *table, struct str name,
+                                           unsigned flags)
 {
-    *whose = NULL;
+    for (const struct drain_option *o = table; o && o->name; o++)
+        if ((!o->traits || flags & o->traits) && str_eq(name, str_of(o->name)))
+            return o;
+    return NULL;
+}
+
+const struct drain_option *drain_scheme_option(const struct drain_scheme *scheme, struct str name,
+                                               bool *own)
+{
+    const struct drain_option *o = in_table(scheme->member->options, name, scheme->flags);
+
+    *own = o != NULL;
+    return o ? o : in_table(drain_options_shared(), name, scheme->flags);
+}
+
+const struct drain_option *drain_members_option(const struct drain_member *const *all, unsigned i)
+{
     for (const struct drain_option *o = drain_options_shared(); o->name; o++)
         if (i-- == 0)
             return o;
     for (; *all; all++)
         for (const struct drain_option *o = (*all)->options; o && o->name; o++)
-            if (i-- == 0) {
-                *whose = *all;
+            if (i-- == 0)
                 return o;
-            }
     return NULL;
 }
 
-bool drain_members_have(const struct drain_member *const *all, unsigned i,
-                        const struct drain_scheme *scheme)
+const struct drain_option *drain_members_any_option(const struct drain_member *const *all,
+                                                    struct str name)
 {
-    const struct drain_member *whose;
-    const struct drain_option *o = drain_members_option(all, i, &whose);
+    const struct drain_option *any = in_table(drain_options_shared(), name, ~0U);
 
-    return (!whose || whose == scheme->member) && (!o->traits || scheme->flags & o->traits);
+    for (; *all && (!any || any->common); all++) {
+        const struct drain_option *o = in_table((*all)->options, name, ~0U);
+
+        if (!any || (o && !o->common))
+            any = o;
+    }
+    return any;
 }
 
-/* Its member has another option of this name. */
-static bool is_hidden(const struct drain_member *const *all, unsigned i,
-                      const struct drain_scheme *scheme)
+/* Whether it has <o>, or any option <name> when that is NULL. */
+static bool has(const struct drain_scheme *s, struct str name, const struct drain_option *o)
 {
-    const struct drain_member *whose;
-    const struct drain_option *o = drain_members_option(all, i, &whose);
+    bool own;
+    const struct drain_option *found = drain_scheme_option(s, name, &own);
 
-    for (const struct drain_option *own = scheme->member->options; own && own->name; own++)
-        if (own != o && str_eq(str_of(own->name), str_of(o->name)))
-            return true;
-    return false;
+    return o ? found == o : found != NULL;
 }
 
 /* A name before it in the list stands for it. */
-static bool is_covered(const struct drain_member *const *all, unsigned i,
-                       const struct drain_scheme *scheme)
+static bool is_covered(const struct drain_member *const *all, const struct drain_scheme *scheme,
+                       struct str name, const struct drain_option *o)
 {
     const struct drain_scheme *s;
 
     for (unsigned n = 0; (s = drain_members_scheme(all, n)) != scheme; n++)
-        if (drain_members_have(all, i, s) && !is_hidden(all, i, s) &&
-            str_starts(str_of(scheme->name), str_of(s->name)))
+        if (has(s, name, o) && str_starts(str_of(scheme->name), str_of(s->name)))
             return true;
     return false;
 }
 
-int drain_members_schemes_of(const struct drain_member *const *all, unsigned i, struct buf *out)
+int drain_members_schemes_of(const struct drain_member *const *all, struct str name,
+                             const struct drain_option *o, const char *sep, struct buf *out)
 {
-    const struct drain_member *whose;
-    const struct drain_option *o = drain_members_option(all, i, &whose);
     const struct drain_scheme *s;
-    const char *sep = "";
+    const char *between = "";
 
-    for (unsigned n = 0; (whose || o->traits) && (s = drain_members_scheme(all, n)); n++) {
-        if (!drain_members_have(all, i, s) || is_hidden(all, i, s) || is_covered(all, i, s))
+    if (o && !o->traits && in_table(drain_options_shared(), name, ~0U) == o)
+        return 0; /* all have it */
+    for (unsigned n = 0; (s = drain_members_scheme(all, n)); n++) {
+        if (!has(s, name, o) || is_covered(all, s, name, o))
             continue;
-        if (buf_addf(out, "%s%s", sep, s->name) < 0)
+        if (buf_addf(out, "%s%s", between, s->name) < 0)
             return -1;
-        sep = ",";
+        between = sep;
     }
     return 0;
+}
+
+/* ---- near names of schemes ---- */
+
+#define MEANT_MAX 5 /* names in an answer */
+#define NEAR_MIN 3  /* shorter names are near to too many */
+
+/* The next of the words that '+', '-' or '.' separate: "syslog", "tcp". */
+static bool next_word(struct str *rest, struct str *word)
+{
+    size_t n = 0;
+
+    if (!rest->len)
+        return false;
+    while (n < rest->len && !memchr("+-.", rest->p[n], 3))
+        n++;
+    *word = str_head(*rest, n);
+    *rest = str_skip(*rest, n + 1);
+    if (str_ieq(*word, STR("ssl")))
+        *word = STR("tls");
+    return true;
+}
+
+static bool has_word(const struct drain_scheme *s, struct str word)
+{
+    struct str rest = str_of(s->name), one;
+
+    while (next_word(&rest, &one))
+        if (str_ieq(one, word))
+            return true;
+    rest = str_of(s->aliases);
+    while (str_cut(&rest, '|', &one))
+        if (str_ieq(one, word))
+            return true;
+    return false;
+}
+
+/* Each word of <name> is one of its name, or what people call it. */
+static bool is_called(const struct drain_scheme *s, struct str name)
+{
+    struct str word;
+
+    if (has_word(s, name))
+        return true;
+    while (next_word(&name, &word))
+        if (!has_word(s, word))
+            return false;
+    return true;
+}
+
+static bool is_spelt_like(const struct drain_scheme *s, struct str name)
+{
+    return name.len >= NEAR_MIN && str_is_near(name, str_of(s->name));
+}
+
+static int add_meant(const struct drain_member *const *all, struct str name,
+                     bool (*is_meant)(const struct drain_scheme *s, struct str name),
+                     struct buf *out)
+{
+    const struct drain_scheme *s, *found[MEANT_MAX];
+    unsigned n = 0;
+
+    for (unsigned i = 0; n < MEANT_MAX && (s = drain_members_scheme(all, i)); i++)
+        if (is_meant(s, name))
+            found[n++] = s;
+    for (unsigned i = 0; i < n; i++)
+        if (buf_addf(out, "%s'%s://'",
+                     i == 0       ? ", did you mean "
+                     : i == n - 1 ? " or "
+                                  : ", ",
+                     found[i]->name) < 0)
+            return -1;
+    return 0;
+}
+
+int drain_members_meant(const struct drain_member *const *all, struct str name, struct buf *out)
+{
+    if (add_meant(all, name, is_called, out) < 0)
+        return -1;
+    return out->len ? 0 : add_meant(all, name, is_spelt_like, out);
 }

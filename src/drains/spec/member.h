@@ -48,6 +48,7 @@ enum drain_scheme_flags {
     DRAIN_BATCH = 1 << 15,       /* ... batch= */
     DRAIN_UTF8 = 1 << 16,        /* ... utf8= */
     DRAIN_AUTH = 1 << 17,        /* ... auth= */
+    DRAIN_ANY_SERVER = 1 << 18,  /* its server may be anybody's: see drain_option.common */
 };
 
 /* What schemes of a server that is asked by http have in common. */
@@ -65,6 +66,10 @@ struct drain_scheme {
     enum format format;   /* default */
     enum framing framing; /* default */
     const char *path;     /* requested when the URL has none; NULL = "/" */
+    /* README's table: what is sent. NULL = the same as the row before: one line for both. */
+    const char *sends;
+    /* What people call it, "a|b", where its own name does not have the word; NULL = nothing. */
+    const char *aliases;
 };
 
 /* The parts of what --check prints to which a member adds lines. */
@@ -93,8 +98,10 @@ struct drain_option {
     const char *fallback; /* what it is when not given, for people */
     const char *help;
     enum drain_option_type type;
-    bool many;           /* may be given several times */
-    bool ours;           /* never left to a server, also where it is not for the scheme */
+    bool many; /* may be given several times */
+    /* Servers have parameters of this name: where the server may be anybody's, and it is not for the
+     * scheme, it is passed on. Other options of other schemes are refused everywhere. */
+    bool common;
     size_t offset, size; /* of the field: DRAIN_FIELD() */
     uint64_t min, max;
     bool (*fits)(struct str v); /* OPTION_TEXT, OPTION_SECRET: is it one? NULL = anything is */
@@ -131,21 +138,30 @@ struct drain_member {
 
 const char *drain_promise_text(enum drain_promise p);
 
+/* The option <name> of <scheme>: one of its member, else one that is not a member's; NULL = none.
+ * *own says which. */
+const struct drain_option *drain_scheme_option(const struct drain_scheme *scheme, struct str name,
+                                               bool *own);
+
 /* ---- of several members: <all>, ended by NULL ---- */
 
 /* Scheme <i> of all; NULL behind the last. */
 const struct drain_scheme *drain_members_scheme(const struct drain_member *const *all, unsigned i);
 const struct drain_scheme *drain_members_find(const struct drain_member *const *all,
                                               struct str name);
-/* Option <i> of all, those that are not a member's first; NULL behind the last. *whose becomes the
- * member whose own it is, NULL = none's. */
-const struct drain_option *drain_members_option(const struct drain_member *const *all, unsigned i,
-                                                const struct drain_member **whose);
-/* Whether option <i> is for <scheme>. */
-bool drain_members_have(const struct drain_member *const *all, unsigned i,
-                        const struct drain_scheme *scheme);
-/* Appends the names of the schemes that have option <i>, with commas; nothing when all have it. A
- * name stands for what begins like it. */
-int drain_members_schemes_of(const struct drain_member *const *all, unsigned i, struct buf *out);
+/* Appends the schemes that <name>, which is none, is probably meant to be: ", did you mean 'a://'
+ * or 'b://'". Nothing when none is. */
+int drain_members_meant(const struct drain_member *const *all, struct str name, struct buf *out);
+
+/* Option <i> of all, those that are not a member's first; NULL behind the last. */
+const struct drain_option *drain_members_option(const struct drain_member *const *all, unsigned i);
+/* An option <name> of any scheme, rather one that is not <common>; NULL = none. */
+const struct drain_option *drain_members_any_option(const struct drain_member *const *all,
+                                                    struct str name);
+/* Appends the names of the schemes that have an option <name>, with <sep> between: the option <o>,
+ * or any when it is NULL. Nothing when <o> is one that all have. A name stands for what begins like
+ * it. */
+int drain_members_schemes_of(const struct drain_member *const *all, struct str name,
+                             const struct drain_option *o, const char *sep, struct buf *out);
 
 #endif

@@ -30,13 +30,24 @@ static const struct drain_member *member_of(const struct drain_spec *s)
     return s->scheme->member;
 }
 
+static int unknown_scheme(const struct drain_member *const *all, struct str name, struct err *e)
+{
+    struct buf meant = BUF_INIT(sizeof(e->text));
+
+    if (name.len > SCHEME_SHOWN_MAX)
+        return err_set(e, EINVAL, "unknown scheme");
+    if (drain_members_meant(all, name, &meant) < 0)
+        buf_clear(&meant);
+    (void)err_set(e, EINVAL, "unknown scheme '%.*s'%s", STR_ARG(name), buf_cstr(&meant));
+    buf_release(&meant);
+    return -1;
+}
+
 static int find_scheme(struct drain_spec *s, const struct drain_member *const *all, struct err *e)
 {
     s->scheme = drain_members_find(all, s->url.scheme);
-    if (!s->scheme && s->url.scheme.len > SCHEME_SHOWN_MAX)
-        return err_set(e, EINVAL, "unknown scheme");
     if (!s->scheme)
-        return err_set(e, EINVAL, "unknown scheme '%.*s'", STR_ARG(s->url.scheme));
+        return unknown_scheme(all, s->url.scheme, e);
     if (member_of(s)->own_size)
         s->own = xcalloc(1, member_of(s)->own_size);
     return 0;

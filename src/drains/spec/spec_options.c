@@ -2,9 +2,11 @@
  * The query of a drain's URL: which option each parameter is (spec_shared.c, or the member's own
  * table), and what all together can get wrong.
  *
- * An http server has a query of its own, so http and https hand on what is not ours; but a name one
- * slip away from one of ours is refused there too, because "?conections=4" sent to the server would
- * be a setting silently lost. Every other scheme refuses what it does not know.
+ * A server that is asked by http has a query of its own, so such schemes pass on what is no option.
+ * But a setting is never lost silently: a name that is one slip away from an option ("?conections=4")
+ * is refused, and so is an option of another scheme. The exception are names that servers use, too
+ * (drain_option.common), where the server may be anybody's. Every other scheme refuses what it does
+ * not know.
  *
  * Errors name the option, never its value: a value may hold a secret that somebody put in the wrong
  * place.
@@ -61,76 +63,35 @@ struct str drain_option_shown(struct str pair)
     return name;
 }
 
-/* One letter missing, too many, another one, or two swapped; or the same in other case. */
-static bool is_near(struct str a, struct str b)
+/* A parameter that is a server's, though some option is called like it. */
+static bool is_servers(const struct drain_scheme *scheme, const struct drain_option *o,
+                       struct str pair)
 {
-    size_t i = 0;
+    struct str value = str_skip(pair, pair_name(pair).len);
 
-    if (str_ieq(a, b))
-        return true;
-    if (a.len > b.len)
-        return is_near(b, a);
-    if (b.len - a.len > 1)
+    if (!(scheme->flags & DRAIN_ANY_SERVER) || !o->common)
         return false;
-    while (i < a.len && a.p[i] == b.p[i])
-        i++;
-    a = str_skip(a, i);
-    b = str_skip(b, i);
-    if (a.len < b.len)
-        return str_eq(a, str_skip(b, 1));
-    if (str_eq(str_skip(a, 1), str_skip(b, 1)))
-        return true;
-    return a.len >= 2 && a.p[0] == b.p[1] && a.p[1] == b.p[0] &&
-           str_eq(str_skip(a, 2), str_skip(b, 2));
-}
-
-static const struct drain_option *option_at(const struct drain_member *const *all, unsigned i)
-{
-    const struct drain_member *whose;
-
-    return drain_members_option(all, i, &whose);
-}
-
-/* Another scheme's option, in the query of a server: its own parameter, which may well be called
- * "key" or "token". But "framing" or "batch" would be a setting silently lost. */
-static bool is_servers(const struct drain_member *const *all, unsigned i,
-                       const struct drain_scheme *scheme)
-{
-    return scheme->flags & DRAIN_QUERY && !drain_members_have(all, i, scheme) &&
-           !option_at(all, i)->ours;
-}
-
-/* Which option <pair> sets for <scheme>, or the one of that name for other schemes; -1 = none, or
- * the server's. What is the member's own goes before what all have. */
-static int find(const struct drain_member *const *all, struct str pair,
-                const struct drain_scheme *scheme)
-{
-    struct str name = pair_name(pair);
-    const struct drain_option *o;
-    int found = -1;
-
-    for (unsigned i = 0; (o = option_at(all, i)); i++)
-        if (str_eq(name, str_of(o->name)) && (found < 0 || drain_members_have(all, i, scheme)))
-            found = (int)i;
-    if (found < 0 || is_servers(all, (unsigned)found, scheme))
-        return -1;
     /* "?key=" of a webhook is none of a certificate, which begins with "-----" or is a file's path
      */
-    if (option_at(all, (unsigned)found)->set == tls_set_key && scheme->flags & DRAIN_QUERY &&
-        !str_starts(str_skip(pair, name.len), STR("=LS0tLS1")) &&
-        !str_starts(str_skip(pair, name.len), STR("=/")))
-        return -1;
-    return found;
+    return o->set != tls_set_key ||
+           !(str_starts(value, STR("=LS0tLS1")) || str_starts(value, STR("=/")));
 }
 
-static const struct drain_option *find_near(const struct drain_member *const *all, struct str name,
+/* Which option <pair> sets for <scheme>; NULL = none. */
+static const struct drain_option *find(struct str pair, const struct drain_scheme *scheme,
+                                       bool *own)
+{
+    const struct drain_option *o = drain_scheme_option(scheme, pair_name(pair), own);
+
+    return o && !*own && is_servers(scheme, o, pair) ? NULL : o;
+}
+
+static const struct drain_option *find_near(const struct drain_option *table, struct str name,
                                             const struct drain_scheme *scheme)
 {
-    const struct drain_option *o;
-
-    for (unsigned i = 0; (o = option_at(all, i)); i++)
-        if (strlen(o->name) >= NEAR_MIN && drain_members_have(all, i, scheme) &&
-            is_near(name, str_of(o->name)))
+    for (const struct drain_option *o = table; o && o->name; o++)
+        if (strlen(o->name) >= NEAR_MIN && (!o->traits || scheme->flags & o->traits) &&
+            str_is_near(name, str_of(o->name)))
             return o;
     return NULL;
 }
@@ -147,15 +108,42 @@ bool drain_option_reserved(const struct drain_spec *s, struct str pair)
     return false;
 }
 
-/* A parameter that is not one of our options. */
+/* An option of other schemes. */
+static int refuse_others(const struct drain_spec *s, const struct drain_member *const *all,
+                         struct str name, struct err *e)
+{
+    struct buf schemes = BUF_INIT(sizeof(e->text));
+
+    /* a list that is too long ends early */
+    (void)drain_members_schemes_of(all, name, NULL, ", ", &schemes);
+    if (s->scheme->flags & DRAIN_QUERY)
+        (void)err_set(e, EINVAL,
+                      "option '%.*s' is not for this scheme, but for %s; to pass it on to the "
+                      "server write '%%%02x%.*s'",
+                      STR_ARG(name), buf_cstr(&schemes), (unsigned char)name.p[0],
+                      STR_ARG(str_skip(name, 1)));
+    else
+        (void)err_set(e, EINVAL, "option '%.*s' is not for this scheme, but for %s", STR_ARG(name),
+                      buf_cstr(&schemes));
+    buf_release(&schemes);
+    return -1;
+}
+
+/* A parameter that is no option of the scheme. */
 static int take_unknown(struct drain_spec *s, const struct drain_member *const *all,
                         struct str pair, struct buf *passed, struct err *e)
 {
-    const struct drain_option *near = find_near(all, pair_name(pair), s->scheme);
+    struct str name = pair_name(pair);
+    const struct drain_option *others = drain_members_any_option(all, name), *near;
 
     if (drain_option_reserved(s, pair))
         return err_set(e, EINVAL, "parameter '%.*s' is logtrain's own for this scheme",
-                       STR_ARG(pair_name(pair)));
+                       STR_ARG(name));
+    if (others && !is_servers(s->scheme, others, pair))
+        return refuse_others(s, all, name, e);
+    near = find_near(s->scheme->member->options, name, s->scheme);
+    if (!near)
+        near = find_near(drain_options_shared(), name, s->scheme);
     if (near)
         return err_set(e, EINVAL, "unknown option '%.*s', did you mean '%s'",
                        STR_ARG(drain_option_shown(pair)), near->name);
@@ -166,25 +154,31 @@ static int take_unknown(struct drain_spec *s, const struct drain_member *const *
     return 0;
 }
 
-static int take_option(struct drain_spec *s, const struct drain_member *const *all, unsigned i,
-                       struct str pair, uint64_t *seen, struct err *e)
+/* <pair> sets what an earlier one of the query has set. */
+static bool is_second(const struct drain_spec *s, struct str pair, const struct drain_option *o)
 {
-    const struct drain_member *whose;
-    const struct drain_option *o = drain_members_option(all, i, &whose);
+    struct str rest = s->url.query, earlier;
+    bool own;
+
+    while (str_cut(&rest, '&', &earlier) && earlier.p < pair.p)
+        if (find(earlier, s->scheme, &own) == o)
+            return true;
+    return false;
+}
+
+static int take_option(struct drain_spec *s, const struct drain_option *o, bool own,
+                       struct str pair, struct err *e)
+{
     struct buf value = BUF_INIT(URL_MAX);
     struct str rest = pair, name;
-    uint64_t bit = 1ULL << i;
     int rc;
 
-    if (!drain_members_have(all, i, s->scheme))
-        return err_set(e, EINVAL, "option '%s' is not for this scheme", o->name);
-    if (*seen & bit && !o->many)
+    if (!o->many && is_second(s, pair, o))
         return err_set(e, EINVAL, "option '%s' is given twice", o->name);
-    *seen |= bit;
     if (url_query_next(&rest, &name, &value) != 1)
         rc = err_set(e, EINVAL, "option '%s' is badly encoded", o->name);
     else
-        rc = drain_option_set(o, s, whose ? s->own : s, buf_str(&value), e);
+        rc = drain_option_set(o, s, own ? s->own : s, buf_str(&value), e);
     buf_release(&value);
     return rc;
 }
@@ -218,16 +212,16 @@ int drain_options_parse(struct drain_spec *s, const struct drain_member *const *
                         struct buf *passed, struct err *e)
 {
     struct str rest = s->url.query, pair;
-    uint64_t seen = 0;
 
     while (str_cut(&rest, '&', &pair)) {
-        int i, rc;
+        const struct drain_option *o;
+        bool own;
+        int rc;
 
         if (pair.len == 0)
             continue;
-        i = find(all, pair, s->scheme);
-        rc = i < 0 ? take_unknown(s, all, pair, passed, e)
-                   : take_option(s, all, (unsigned)i, pair, &seen, e);
+        o = find(pair, s->scheme, &own);
+        rc = o ? take_option(s, o, own, pair, e) : take_unknown(s, all, pair, passed, e);
         if (rc < 0)
             return -1;
     }

@@ -103,7 +103,6 @@ static const struct drain_option options[] = {
      .help = "what separates records: LF after each (LF and NUL inside become a space), or the "
              "length before each (RFC 6587)",
      .type = OPTION_OTHER,
-     .ours = true,
      .set = set_framing},
     {.name = "batch",
      .traits = DRAIN_BATCH,
@@ -112,7 +111,6 @@ static const struct drain_option options[] = {
      .help = "what one request carries: one record; many, one per line; many as a JSON array "
              "(format=json only)",
      .type = OPTION_WORD,
-     .ours = true,
      FIELD(batch)},
     {.name = "connections",
      .traits = DRAIN_CONNECTIONS,
@@ -176,6 +174,7 @@ static const struct drain_option options[] = {
      .set = tls_set_cert},
     {.name = "key",
      .traits = DRAIN_TLS,
+     .common = true,
      .values = "BASE64|FILE",
      .fallback = "none",
      .help = "the key of cert= in PEM, as base64 or (for operators) in a file",
@@ -196,7 +195,6 @@ static const struct drain_option options[] = {
              "an API key's id and key, or (without a user) the key as it is sent; (the password "
              "alone) Splunk's token",
      .type = OPTION_WORD,
-     .ours = true,
      FIELD(auth)},
     {.name = "header",
      .traits = DRAIN_REQUESTS,
@@ -205,7 +203,6 @@ static const struct drain_option options[] = {
      .help = "a header of each request; may be given several times",
      .type = OPTION_OTHER,
      .many = true,
-     .ours = true,
      .set = http_set_header},
     {.name = "sd",
      .values = "true|false",

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "../../lib/unit.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -184,6 +185,30 @@ static void wildcards(void **state)
     assert_false(glob("*a*a*a*a*a*a*a*a*a*a*a*b", text));
 }
 
+static void near(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool want;
+    } rows[] = {
+        {"batch", "batch", true},    {"batch", "BATCH", true},
+        {"bach", "batch", true},     {"batch", "bach", true},
+        {"bbatch", "batch", true},   {"batchs", "batch", true},
+        {"botch", "batch", true},    {"abtch", "batch", true},
+        {"bacth", "batch", true},    {"batcX", "batch", true},
+        {"batches", "batch", false}, {"botcx", "batch", false},
+        {"abthc", "batch", false},   {"", "a", true},
+        {"", "ab", false},           {"", "", true},
+        {"ab", "ba", true},          {"abc", "bca", false},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        assert_int_equal(str_is_near(str_of(rows[i].a), str_of(rows[i].b)), rows[i].want);
+        assert_int_equal(str_is_near(str_of(rows[i].b), str_of(rows[i].a)), rows[i].want);
+    }
+}
+
 static void dup(void **state)
 {
     char *z = str_dup(str_head(STR("abc"), 2)), *empty = str_dup(str_make(NULL, 0));
@@ -201,6 +226,7 @@ int main(void)
         cmocka_unit_test(compare), cmocka_unit_test(find),      cmocka_unit_test(trim),
         cmocka_unit_test(cut),     cmocka_unit_test(numbers),   cmocka_unit_test(sizes),
         cmocka_unit_test(times),   cmocka_unit_test(wildcards), cmocka_unit_test(dup),
+        cmocka_unit_test(near),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* docs/drains.md has the tables that --drains-table prints, word for word. */
+/* docs/drains.md and README.md have the tables that --drains-table prints, word for word. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,14 +6,17 @@
 
 #include <cmocka.h>
 
+#define DRAINS DOCS_DIR "/drains.md"
+#define README DOCS_DIR "/../README.md"
+
 #include <stdio.h>
 
 #include "config/config.h"
 #include "drains/members/members.h"
 
-static void read_docs(struct buf *out)
+static void read_docs(struct buf *out, const char *path)
 {
-    FILE *f = fopen(DOCS_DIR "/drains.md", "r");
+    FILE *f = fopen(path, "r");
     char part[4096];
     size_t n;
 
@@ -30,7 +33,8 @@ static void docs_have_the_tables(void **state)
     struct str rest, table, line;
 
     (void)state;
-    read_docs(&docs);
+    read_docs(&docs, DRAINS);
+    read_docs(&docs, README);
     assert_int_equal(config_drains_table(&tables), 0);
     for (rest = buf_str(&tables); rest.len; rest = str_skip(rest, table.len + 1)) {
         const char *end = memmem(rest.p, rest.len, "\n\n", 2);
@@ -41,7 +45,8 @@ static void docs_have_the_tables(void **state)
         while (str_cut(&table, '\n', &line))
             if (!memmem(docs.p, docs.len, line.p, line.len))
                 break;
-        fail_msg("docs/drains.md has not what logtrain --drains-table prints: %.*s", STR_ARG(line));
+        fail_msg("docs/drains.md or README.md has not what logtrain --drains-table prints: %.*s",
+                 STR_ARG(line));
     }
     buf_release(&docs);
     buf_release(&tables);
@@ -54,7 +59,7 @@ static void docs_have_no_other_options(void **state)
     struct str rest, line;
 
     (void)state;
-    read_docs(&docs);
+    read_docs(&docs, DRAINS);
     assert_int_equal(config_drains_table(&tables), 0);
     rest = buf_str(&docs);
     while (str_cut(&rest, '\n', &line)) {
@@ -64,6 +69,23 @@ static void docs_have_no_other_options(void **state)
             !memmem(tables.p, tables.len, line.p, line.len))
             fail_msg("logtrain --drains-table does not print: %.*s", STR_ARG(line));
     }
+    buf_release(&docs);
+    buf_release(&tables);
+}
+
+static void readme_has_no_other_schemes(void **state)
+{
+    struct buf docs = BUF_INIT(1 << 20), tables = BUF_INIT(1 << 20);
+    struct str rest, line;
+
+    (void)state;
+    read_docs(&docs, README);
+    assert_int_equal(config_drains_table(&tables), 0);
+    rest = buf_str(&docs);
+    while (str_cut(&rest, '\n', &line))
+        if (str_starts(line, STR("| `")) && memmem(line.p, line.len, "://", 3) &&
+            !memmem(tables.p, tables.len, line.p, line.len))
+            fail_msg("logtrain --drains-table does not print: %.*s", STR_ARG(line));
     buf_release(&docs);
     buf_release(&tables);
 }
@@ -86,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(docs_have_the_tables),
         cmocka_unit_test(docs_have_no_other_options),
+        cmocka_unit_test(readme_has_no_other_schemes),
         cmocka_unit_test(rows_are_whole),
     };
 

@@ -140,8 +140,12 @@ static const struct drain_ops fake_ops = {
     .free = fake_free,
 };
 static const struct drain_member fake_member = {.ops = &fake_ops};
-static const struct drain_scheme fake_scheme = {
-    "fake", &fake_member, 0, DRAIN_NO_HOST, PROMISE_TRANSPORT, FORMAT_RAW, FRAMING_LF, NULL};
+static const struct drain_scheme fake_scheme = {.name = "fake",
+                                                .member = &fake_member,
+                                                .flags = DRAIN_NO_HOST,
+                                                .promise = PROMISE_TRANSPORT,
+                                                .format = FORMAT_RAW,
+                                                .framing = FRAMING_LF};
 
 /* ---- fixture ---- */
 

@@ -30,8 +30,13 @@ static void taken_and_refused(void **state)
         {"syslog+http://:token@h?auth=bearer", NULL},
         {"gelf+http://:token@h?auth=splunk", NULL},
         {"loki+http://h?auth=none", NULL},
-        {"ws://h?auth=bearer", "option 'auth' is not for this scheme"},
-        {"redis://h?auth=bearer", "option 'auth' is not for this scheme"},
+        {"ws://h?auth=bearer",
+         "option 'auth' is not for this scheme, but for http, syslog+http, gelf+http, es, "
+         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, splunk+http; to pass it on "
+         "to the server write '%61uth'"},
+        {"redis://h?auth=bearer",
+         "option 'auth' is not for this scheme, but for http, syslog+http, gelf+http, es, "
+         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, splunk+http"},
         {"http://h?auth=token", "option 'auth' must be basic, bearer, apikey, splunk or none"},
         {"http://h?auth=bearer", AUTH "bearer needs a password in the URL"},
         {"http://u@h?auth=apikey", AUTH "apikey needs a password in the URL"},
@@ -44,7 +49,10 @@ static void taken_and_refused(void **state)
         {"es://h?header=authorization:Bearer%20x", NULL},
         {"es://u:p@h?header=Authorization:Bearer%20x",
          HEADER "there is an authorization already, of user and password"},
-        {"syslog+tcp://h?header=a:b", "option 'header' is not for this scheme"},
+        {"syslog+tcp://h?header=a:b",
+         "option 'header' is not for this scheme, but for http, syslog+http, gelf+http, es, "
+         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, splunk+http, "
+         "datadog+https, newrelic+https"},
         {"http://h?header=" SECRET, "option 'header' must be NAME:VALUE"},
         {"http://h?header=:" SECRET, NO_NAME},
         {"http://h?header=a%20b:" SECRET, NO_NAME},

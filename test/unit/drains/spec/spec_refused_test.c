@@ -2,6 +2,8 @@
 #include "../../../lib/unit.h"
 #include "spec_fixture.h"
 
+#include <stdio.h>
+
 static void test_D30_bad_urls(void **state)
 {
     const struct {
@@ -52,6 +54,60 @@ static void test_D30_bad_urls(void **state)
     drain_spec_unref(spec("syslog+tcp://[2001:db8::1]:601"));
 }
 
+/* What people type has an answer. */
+static void test_D30_near_schemes(void **state)
+{
+    static const struct {
+        const char *scheme, *want;
+    } rows[] = {
+        {"tcp", ", did you mean 'syslog+tcp://' or 'gelf+tcp://'"},
+        {"udp", ", did you mean 'syslog+udp://' or 'gelf+udp://'"},
+        {"tls", ", did you mean 'syslog+tls://' or 'gelf+tls://'"},
+        {"ssl", ", did you mean 'syslog+tls://' or 'gelf+tls://'"},
+        {"syslog+ssl", ", did you mean 'syslog+tls://'"},
+        {"syslogs", ", did you mean 'syslog+tls://'"},
+        {"syslog-tcp", ", did you mean 'syslog+tcp://'"},
+        {"tcp+syslog", ", did you mean 'syslog+tcp://'"},
+        {"sylog+tcp", ", did you mean 'syslog+tcp://'"},
+        {"elastic", ", did you mean 'es://', 'es+https://' or 'es+http://'"},
+        {"opensearch+https", ", did you mean 'es+https://'"},
+        {"https+es", ", did you mean 'es+https://'"},
+        {"elasticsaerch", ", did you mean 'elasticsearch://'"},
+        {"logstash", ", did you mean 'http://' or 'https://'"},
+        {"webhook", ", did you mean 'http://' or 'https://'"},
+        {"htpps", ", did you mean 'https://'"},
+        {"loki", ", did you mean 'loki+http://' or 'loki+https://'"},
+        {"grafana", ", did you mean 'loki+http://' or 'loki+https://'"},
+        {"graylog+udp", ", did you mean 'gelf+udp://'"},
+        {"gelf", ", did you mean 'gelf+tcp://', 'gelf+tls://', 'gelf+udp://', 'gelf+http://' or "
+                 "'gelf+https://'"},
+        {"valkey", ", did you mean 'redis://'"},
+        {"redis+tls", ", did you mean 'rediss://'"},
+        {"redisss", ", did you mean 'rediss://'"},
+        {"websocket", ", did you mean 'ws://' or 'wss://'"},
+        {"ws+tls", ", did you mean 'wss://'"},
+        {"wws", ", did you mean 'ws://' or 'wss://'"},
+        {"console", ", did you mean 'stdout://'"},
+        {"gopher", ""},
+        {"e", ""},
+        {"ex", ""},
+        {"tcp+tls", ""},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct err e = {0, ""};
+        char url[64], want[256];
+
+        (void)snprintf(url, sizeof(url), "%s://h", rows[i].scheme);
+        (void)snprintf(want, sizeof(want), "unknown scheme '%s'%s", rows[i].scheme, rows[i].want);
+        assert_null(drain_spec_create(str_of(url), &e));
+        assert_string_equal(e.text, want);
+        assert_null(drain_spec_create_owner(str_of(url), &e));
+        assert_string_equal(e.text, want);
+    }
+}
+
 static void test_D30_lengths(void **state)
 {
     struct buf url = BUF_INIT(70000);
@@ -83,6 +139,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_D30_bad_urls),
+        cmocka_unit_test(test_D30_near_schemes),
         cmocka_unit_test(test_D30_lengths),
     };
 

@@ -167,9 +167,12 @@ static void option_values(void **state)
         {"es://h?format=json", "es: option 'format' is not for this scheme"},
         {"gelf+tcp://h?format=gelf", NULL},
         {"gelf+http://h?format=json", "gelf+http: option 'format' must be gelf for this scheme"},
-        {"gelf+tcp://h?framing=lf", "gelf+tcp: option 'framing' is not for this scheme"},
+        {"gelf+tcp://h?framing=lf", "gelf+tcp: option 'framing' is not for this scheme, but for "
+                                    "syslog+tcp, syslog+tls, syslog+http"},
         {"syslog+http://h?framing=octet", NULL},
-        {"syslog+https://h?batch=ndjson", "syslog+https: option 'batch' is not for this scheme"},
+        {"syslog+https://h?batch=ndjson",
+         "syslog+https: option 'batch' is not for this scheme, but for http; to pass it on to the "
+         "server write '%62atch'"},
         {"es://h?index=logs-%25Y.%25m.%25d", NULL},
         {"es://h?index=Logs",
          "es: option 'index' must be a legal index name (lower case), in which %Y, %m and %d may "
@@ -185,7 +188,6 @@ static void option_values(void **state)
         {"loki+http://h?tenant=", "loki+http: option 'tenant' must be a name that Loki takes"},
         {"loki+http://h?tenant=a%00b", "loki+http: option 'tenant' must be a name that Loki takes"},
         {"loki+https://h?format=json", "loki+https: option 'format' is not for this scheme"},
-        {"syslog+tcp://h?tenant=a", "syslog+tcp: option 'tenant' is not for this scheme"},
         {"victorialogs+http://h?streams=pod,namespace&x=y", NULL},
         {"victorialogs+http://h?streams=id",
          "victorialogs+http: option 'streams' must be some of hostname, namespace, pod, container, "
@@ -226,8 +228,11 @@ static void option_values(void **state)
          "datadog+https: option 'header': that one is logtrain's own for this scheme"},
         {"newrelic+https://:key@h?service=x", NULL},
         {"newrelic+https://key@h", "newrelic+https: the key is missing, as the URL's password"},
+        {"syslog+tcp://h?tenant=a",
+         "syslog+tcp: option 'tenant' is not for this scheme, but for loki+http"},
         {"elasticsearch://h?linger=1s&connections=2&compression=gzip&max=64k", NULL},
-        {"syslog+tcp://h?index=a", "syslog+tcp: option 'index' is not for this scheme"},
+        {"syslog+tcp://h?index=a", "syslog+tcp: option 'index' is not for this scheme, but for es, "
+                                   "elasticsearch, splunk+http"},
         {"syslog+tcp://h?servername=a",
          "syslog+tcp: option 'servername' is for schemes with TLS only"},
         {"syslog+tls://h?servername=a", NULL},
@@ -237,11 +242,15 @@ static void option_values(void **state)
         {"syslog+tcp://h?framing=lf", NULL},
         {"syslog+tls://h?framing=octet", NULL},
         {"syslog+tls://h?framing=crlf", "syslog+tls: option 'framing' must be lf or octet"},
-        {"syslog+udp://h?framing=lf", "syslog+udp: option 'framing' is not for this scheme"},
-        {"http://h?framing=lf", "http: option 'framing' is not for this scheme"},
+        {"syslog+udp://h?framing=lf", "syslog+udp: option 'framing' is not for this scheme, but "
+                                      "for syslog+tcp, syslog+tls, syslog+http"},
+        {"http://h?framing=lf",
+         "http: option 'framing' is not for this scheme, but for syslog+tcp, syslog+tls, "
+         "syslog+http; to pass it on to the server write '%66raming'"},
         {"http://h?batch=record", NULL},
         {"http://h?batch=stream", "http: option 'batch' must be record, ndjson or array"},
-        {"syslog+tcp://h?batch=ndjson", "syslog+tcp: option 'batch' is not for this scheme"},
+        {"syslog+tcp://h?batch=ndjson",
+         "syslog+tcp: option 'batch' is not for this scheme, but for http"},
         {"http://h?batch=ndjson&format=raw", NULL},
         {"http://h?batch=array&format=raw",
          "http: option 'batch': array goes with format=json only"},
@@ -253,12 +262,17 @@ static void option_values(void **state)
         {"http://h?connections=257", "http: option 'connections' must be a number from 1 to 256"},
         {"http://h?connections=-1", "http: option 'connections' must be a number from 1 to 256"},
         {"syslog+tcp://h?connections=2", NULL},
-        {"syslog+udp://h?connections=2", "syslog+udp: option 'connections' is not for this scheme"},
+        {"syslog+udp://h?connections=2",
+         "syslog+udp: option 'connections' is not for this scheme, but for syslog+tcp, syslog+tls, "
+         "gelf+tcp, gelf+tls, http, syslog+http, gelf+http, es, elasticsearch, loki+http, "
+         "victorialogs+http, clickhouse+http, splunk+http, datadog+https, newrelic+https"},
         {"http://h?linger=0", NULL},
         {"http://h?linger=60s", NULL},
         {"http://h?linger=60001ms", "http: option 'linger' must be a duration from 0 to 60s"},
         {"http://h?linger=soon", "http: option 'linger' must be a duration from 0 to 60s"},
-        {"null://?linger=1s", "null: option 'linger' is not for this scheme"},
+        {"null://?linger=1s", "null: option 'linger' is not for this scheme, but for http, "
+                              "syslog+http, ws, es, elasticsearch, loki+http, victorialogs+http, "
+                              "clickhouse+http, splunk+http, datadog+https, newrelic+https"},
         {"http://h?compression=gzip", NULL},
         {"http://h?compression=none", NULL},
         {"http://h?compression=br", "http: option 'compression' must be none or gzip"},
@@ -308,6 +322,7 @@ static void option_values(void **state)
         {"http://h?lingre=4s", "http: unknown option 'lingre', did you mean 'linger'"},
         {"http://h?lunger=4s", "http: unknown option 'lunger', did you mean 'linger'"},
         {"http://h?iinsecure=1", "http: unknown option 'iinsecure', did you mean 'insecure'"},
+        {"http://h?Conections=4", "http: unknown option 'Conections', did you mean 'connections'"},
         {"http://h?bat", NULL},
         {"http://h?mix=1&cat=2&id=3", NULL}, /* short names are near to everything */
     };
@@ -350,10 +365,12 @@ static void redis_options(void **state)
         {"redis://h?group=ops", NULL},
         {"redis://h?group=", "redis: option 'group' must be a name of 1 to 64 bytes"},
         {"redis://h?group=ops&format=json", "redis: option 'group' goes with format=gelf only"},
-        {"redis://h?framing=lf", "redis: option 'framing' is not for this scheme"},
+        {"redis://h?framing=lf", "redis: option 'framing' is not for this scheme, but for "
+                                 "syslog+tcp, syslog+tls, syslog+http"},
         {"redis://h?compression=gzip", "redis: option 'compression': gzip is not for this scheme"},
         {"redis://h?chanel=x", "redis: unknown option 'chanel'"},
-        {"syslog+tcp://h?mode=list", "syslog+tcp: option 'mode' is not for this scheme"},
+        {"syslog+tcp://h?mode=list",
+         "syslog+tcp: option 'mode' is not for this scheme, but for redis"},
     };
 
     (void)state;
@@ -406,17 +423,135 @@ static void ws_options(void **state)
     refused("ws://h?token=", "ws: option 'token' must be visible ascii");
     refused("ws://u:p@h?token=" SECRET, "ws: option 'token': there is a user, too");
     refused("ws://h?tokem=" SECRET, "ws: unknown option 'tokem', did you mean 'token'");
-    refused("ws://h?framing=octet", "ws: option 'framing' is not for this scheme");
+    refused("ws://h?framing=octet",
+            "ws: option 'framing' is not for this scheme, but for syslog+tcp, syslog+tls, "
+            "syslog+http; to pass it on to the server write '%66raming'");
 }
 
-/* What another scheme calls an option may well be a parameter of a server. */
-static void other_schemes_options_are_the_servers(void **state)
+#define FILTER "filter_path=items.*._id,items.*.status,items.*.error.type"
+
+/* An option of another scheme is never passed on silently; only names that servers have, too, and only
+ * where the server may be anybody's. */
+static void other_schemes_options(void **state)
 {
-    struct drain_spec *s = spec("https://h/in?key=a&token=b&mode=c&db=d&maxlen=e");
+    static const struct {
+        const char *url, *want, *target;
+    } rows[] = {
+        {"https://h/in?key=a&token=b&mode=c&db=d&maxlen=e", NULL,
+         "/in?key=a&token=b&mode=c&db=d&maxlen=e"},
+        {"gelf+http://h/in?token=b&index=c", NULL, "/in?token=b&index=c"},
+        {"syslog+https://h/in?token=b&%61uth=c", NULL, "/in?token=b&%61uth=c"},
+        {"wss://h/in?key=a&index=b", NULL, "/in?key=a&index=b"},
+        {"https://h/in?%74enant=a&lab%65ls=b", NULL, "/in?%74enant=a&lab%65ls=b"},
+        {"es://h?%74enant=a", NULL, "/_bulk?" FILTER "&%74enant=a"},
+        {"https://h?tenant=a",
+         "https: option 'tenant' is not for this scheme, but for loki+http; to pass it on to the "
+         "server write '%74enant'",
+         NULL},
+        {"http://h?labels=a",
+         "http: option 'labels' is not for this scheme, but for loki+http; to pass it on to the "
+         "server write '%6cabels'",
+         NULL},
+        {"gelf+https://h?batch=ndjson",
+         "gelf+https: option 'batch' is not for this scheme, but for http; to pass it on to the "
+         "server write '%62atch'",
+         NULL},
+        {"wss://h?tenant=a",
+         "wss: option 'tenant' is not for this scheme, but for loki+http; to pass it on to the "
+         "server write '%74enant'",
+         NULL},
+        {"es://h?tenant=" SECRET,
+         "es: option 'tenant' is not for this scheme, but for loki+http; to pass it on to the "
+         "server write '%74enant'",
+         NULL},
+        {"es+http://h?token=" SECRET,
+         "es+http: option 'token' is not for this scheme, but for ws; to pass it on to the server "
+         "write '%74oken'",
+         NULL},
+        {"es://h?key=" SECRET, "es: option 'key' must be the base64 of a private key in PEM", NULL},
+        {"loki+https://h?index=a",
+         "loki+https: option 'index' is not for this scheme, but for es, elasticsearch, "
+         "splunk+http; to pass it on to the server write '%69ndex'",
+         NULL},
+        {"loki+http://h?maxlen=1",
+         "loki+http: option 'maxlen' is not for this scheme, but for redis; to pass it on to the "
+         "server write '%6daxlen'",
+         NULL},
+        {"redis://h?index=a",
+         "redis: option 'index' is not for this scheme, but for es, elasticsearch, splunk+http",
+         NULL},
+        {"rediss://h?token=" SECRET, "rediss: option 'token' is not for this scheme, but for ws",
+         NULL},
+        {"syslog+tls://h?mode=list",
+         "syslog+tls: option 'mode' is not for this scheme, but for redis", NULL},
+        {"gelf+udp://h?labels=pod",
+         "gelf+udp: option 'labels' is not for this scheme, but for loki+http", NULL},
+        {"stdout://?db=1", "stdout: option 'db' is not for this scheme, but for redis", NULL},
+        {"null://?token=a", "null: option 'token' is not for this scheme, but for ws", NULL},
+        {"wss://h?auth=bearer",
+         "wss: option 'auth' is not for this scheme, but for http, syslog+http, gelf+http, es, "
+         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, splunk+http; to pass it on "
+         "to the server write '%61uth'",
+         NULL},
+        {"redis://h?header=a:b",
+         "redis: option 'header' is not for this scheme, but for http, syslog+http, gelf+http, es, "
+         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, splunk+http, "
+         "datadog+https, newrelic+https",
+         NULL},
+    };
 
     (void)state;
-    assert_string_equal(s->target, "/in?key=a&token=b&mode=c&db=d&maxlen=e");
-    drain_spec_unref(s);
+    FOR_ROWS (i, rows) {
+        struct drain_spec *s;
+
+        if (rows[i].want) {
+            refused(rows[i].url, rows[i].want);
+            continue;
+        }
+        s = spec(rows[i].url);
+        assert_string_equal(s->target, rows[i].target);
+        drain_spec_unref(s);
+    }
+}
+
+/* A private key never goes to a server in the clear, as a parameter. */
+static void a_key_in_pem_is_no_parameter(void **state)
+{
+    static const char *const urls[] = {
+        "http://h?key=LS0tLS1CRUdJTg", "es+http://h?key=LS0tLS1CRUdJTg",
+        "http://h?key=/etc/key.pem", "ws://h?key=LS0tLS1CRUdJTg", "loki+http://h?key=a"};
+
+    (void)state;
+    FOR_ROWS (i, urls) {
+        struct err e = {0, ""};
+
+        assert_null(drain_spec_create(str_of(urls[i]), &e));
+        assert_non_null(
+            strstr(e.text, ": option 'key' is not for this scheme, but for syslog+tls, "));
+    }
+}
+
+/* Every option is known, and known when it is given twice, also when members have more than 64. */
+static void given_twice(void **state)
+{
+    static const struct {
+        const char *url, *want;
+    } rows[] = {
+        {"loki+http://h?tenant=a&labels=pod&tenant=b", "loki+http: option 'tenant' is given twice"},
+        {"redis://h?mode=list&key=a&key=b", "redis: option 'key' is given twice"},
+        {"es://h?index=a&index=b", "es: option 'index' is given twice"},
+        {"wss://h?token=a&token=b", "wss: option 'token' is given twice"},
+        {"http://h?a=1&a=2&sd=true&a=3&sd=true", "http: option 'sd' is given twice"},
+        {"http://h?a=1&a=2&key=a&key=b&token=1&token=2", NULL},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        if (rows[i].want)
+            refused(rows[i].url, rows[i].want);
+        else
+            drain_spec_unref(spec(rows[i].url));
+    }
 }
 
 static void base64(struct buf *out, struct str in)
@@ -493,8 +628,6 @@ static void requests_of_many_records(void **state)
 #define SETTINGS                                                                                   \
     "&input_format_skip_unknown_fields=1&date_time_input_format=best_effort&"                      \
     "wait_for_async_insert=1"
-#define FILTER "filter_path=items.*._id,items.*.status,items.*.error.type"
-
 static void the_rest_of_the_query_is_the_servers(void **state)
 {
     static const struct {
@@ -555,7 +688,9 @@ int main(void)
         cmocka_unit_test(redis_options),
         cmocka_unit_test(redis_values),
         cmocka_unit_test(ws_options),
-        cmocka_unit_test(other_schemes_options_are_the_servers),
+        cmocka_unit_test(other_schemes_options),
+        cmocka_unit_test(a_key_in_pem_is_no_parameter),
+        cmocka_unit_test(given_twice),
         cmocka_unit_test(certificates),
         cmocka_unit_test(requests_of_many_records),
         cmocka_unit_test(the_rest_of_the_query_is_the_servers),
