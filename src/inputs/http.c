@@ -22,6 +22,7 @@
 #define RETRY_FULL "5" /* seconds: there is room only after drains have read */
 #define RETRY_BUSY "1"
 #define TYPE "text/plain; charset=utf-8"
+#define TOO_MUCH "too many requests at a time"
 
 struct http_input {
     struct input base;
@@ -48,6 +49,7 @@ struct post {
     struct buf element;
     struct inflater inflater;
     bool gzip;
+    bool ended;             /* all of it was received */
     struct packets packets; /* /events */
     struct syslog_framer framer;
     struct buf rest; /* /syslog: an incomplete frame */
@@ -226,17 +228,57 @@ static bool end_frames(struct post *p)
 
 /* ---- a body ---- */
 
-/* Accounts the memory of the request. False: all requests together exceed the limit. */
+static uint64_t held_of(const struct http_input *in, struct str peer)
+{
+    uint64_t held = 0;
+
+    list_for_each (it, &in->posts) {
+        const struct post *p = list_entry(it, struct post, node);
+
+        held += str_eq(p->peer.address, peer) ? p->held : 0;
+    }
+    return held;
+}
+
+/* The largest request of the address that has most, of those that are still received. They are no
+ * more than the connections of the server. */
+static struct post *largest(const struct http_input *in)
+{
+    struct post *best = NULL;
+    uint64_t most = 0;
+
+    list_for_each (it, &in->posts) {
+        struct post *p = list_entry(it, struct post, node);
+        bool same = best && str_eq(p->peer.address, best->peer.address);
+        uint64_t held = p->ended ? 0 : same ? most : held_of(in, p->peer.address);
+
+        if (held > most || (held && same && p->held > best->held)) {
+            best = p;
+            most = held;
+        }
+    }
+    return best;
+}
+
+/* Accounts the memory of the request. When all together exceed the limit, the address that has most
+ * makes room; false: that is the one of <p>. */
 static bool count_held(struct post *p)
 {
+    struct http_input *in = p->in;
     uint64_t now = received_cost(&p->received) + p->rest.cap + p->packets.json.text.cap;
 
-    p->in->held += now - p->held;
+    in->held += now - p->held;
     p->held = now;
-    if (p->in->held <= HTTP_BODIES_MAX)
-        return true;
-    p->status = 503;
-    return false;
+    while (in->held > HTTP_BODIES_MAX) {
+        struct post *most = largest(in);
+
+        if (!most || most == p) {
+            p->status = 503;
+            return false;
+        }
+        come_again(most, RETRY_BUSY, TOO_MUCH);
+    }
+    return true;
 }
 
 static bool take_plain(void *arg, struct str piece)
@@ -274,7 +316,7 @@ static bool take_gzip(struct post *p, struct str piece)
 static void give_up(struct post *p)
 {
     if (p->status == 503)
-        come_again(p, RETRY_BUSY, "too many requests at a time");
+        come_again(p, RETRY_BUSY, TOO_MUCH);
     else
         refuse_err(p);
 }
@@ -400,6 +442,7 @@ static void end(void *arg, struct http_reply *r)
     bool ok;
 
     (void)arg;
+    p->ended = true;
     if (p->gzip && !inflater_ended(&p->inflater)) {
         p->status = 400;
         (void)err_set(&p->err, EINVAL, "the gzip body is truncated");

@@ -7,8 +7,8 @@
  * frame, or what journals had no room for) is kept with the sender, and put in front of the next
  * read. So an idle connection costs no buffer.
  *
- * Limits: connections, in total and of one address; bytes that all senders keep; the time to
- * complete a frame, and the time until the first byte.
+ * Limits: connections, in total and of one address; bytes that all senders keep, where the address
+ * that keeps most gives way; the time to complete a frame, and the time until the first byte.
  */
 #include "inputs/syslog.h"
 
@@ -30,6 +30,7 @@
 #define CHUNK (64 * 1024)
 #define READS_PER_TURN 4
 #define CERT_MAX 256
+#define REST_SLACK 4096 /* unused memory in what a sender keeps */
 
 struct syslog_input {
     struct input base;
@@ -47,7 +48,6 @@ struct syslog_input {
     struct loop_timer *sweep; /* runs while a sender has a deadline */
     char *chunk;              /* max_line + CHUNK */
     size_t max_line;
-    uint64_t kept; /* bytes that senders keep */
 };
 
 struct sender {
@@ -96,8 +96,6 @@ static void sender_close(struct sender *s)
 
     journal_wait_cancel(&s->waiter);
     accepted_pause(s->conn, true);
-    in->kept -= s->rest.len;
-    s->rest.len = 0;
     places_leave(&in->places, &s->place);
     in->counters.connections--;
     list_del(&s->node);
@@ -130,14 +128,23 @@ static bool take(struct sender *s, struct str msg, bool cut)
     return true;
 }
 
-/* Delivers the start of an incomplete message as cut. Nothing can wait for room any more. */
+/* Delivers what is kept, the start of an incomplete message as cut. Nothing can wait for room any
+ * more. */
 static void take_torn(struct sender *s)
 {
     struct input_counters *n = &s->in->counters;
-    struct str msg;
-    bool torn;
+    struct str left = buf_str(&s->rest), msg;
+    enum syslog_frame got;
+    size_t used;
+    bool torn, cut;
 
-    if (!syslog_frame_last(&s->framer, buf_str(&s->rest), &msg, &torn))
+    do {
+        got = syslog_frame_next(&s->framer, left, &msg, &cut, &used);
+        left = str_skip(left, used);
+        if (got == SYSLOG_FRAME)
+            n->dropped_full += !take(s, msg, cut);
+    } while (got == SYSLOG_FRAME);
+    if (got == SYSLOG_FRAME_BAD || !syslog_frame_last(&s->framer, left, &msg, &torn))
         return;
     n->framing++;
     n->dropped_full += !take(s, msg, true);
@@ -176,21 +183,27 @@ static enum taken take_frames(struct sender *s, struct str bytes, size_t *at)
     }
 }
 
-/* Keeps <left> until more arrives, or there is room. */
+/* Keeps <left>, of the chunk, until more arrives, or there is room. Who keeps most makes room for
+ * it; false: that is <s>, and it is closed. */
 static bool keep(struct sender *s, struct str left)
 {
-    struct syslog_input *in = s->in;
+    struct places *ps = &s->in->places;
+    bool fits = true;
 
-    in->kept -= s->rest.len;
-    if (left.p != s->rest.p) {
-        buf_clear(&s->rest);
-        if (buf_add_str(&s->rest, left) < 0)
-            left.len = 0; /* the cap is that of the chunk it comes from */
+    buf_clear(&s->rest);
+    if (s->rest.cap < left.len || s->rest.cap - left.len > REST_SLACK)
+        buf_release(&s->rest); /* so that no memory but for <left> is kept */
+    if (left.len && buf_add_str(&s->rest, left) < 0)
+        BUG("syslog: more is left over than was read");
+    places_have(ps, &s->place, PLACE_BYTES, s->rest.cap);
+    while (ps->has[PLACE_BYTES] > INPUT_KEPT_MAX) {
+        struct sender *most = container_of(places_richest(ps, PLACE_BYTES), struct sender, place);
+
+        fits &= most != s;
+        take_torn(most);
+        sender_fail(most, "unfinished messages of all senders are too many bytes");
     }
-    if (!left.len)
-        buf_release(&s->rest);
-    in->kept += s->rest.len;
-    return in->kept <= INPUT_KEPT_MAX;
+    return fits;
 }
 
 static void wait_for_room(struct sender *s)
@@ -220,21 +233,17 @@ static bool pass_on(struct sender *s, struct str bytes)
 {
     size_t at;
     enum taken how = take_frames(s, bytes, &at);
-    bool fits = keep(s, str_skip(bytes, at));
 
+    if (!keep(s, str_skip(bytes, at)))
+        return false;
     if (how == TAKEN_BAD) {
         s->in->counters.framing++;
         sender_fail(s, "bad octet count");
         return false;
     }
-    if (!fits) {
-        take_torn(s);
-        sender_fail(s, "unfinished messages of all senders are too many bytes");
-        return false;
-    }
     if (at) {
         s->due_since = 0;
-        places_set(&s->in->places, &s->place, PLACE_KEPT);
+        places_set(&s->in->places, &s->place, PLACE_BUSY);
     }
     set_due(s, how == TAKEN_ALL && s->rest.len);
     if (how == TAKEN_FULL)
@@ -337,10 +346,12 @@ static void secured(void *arg)
 static const struct accepted_ops sender_ops = {
     .readable = readable, .secured = secured, .ended = ended};
 
-/* It has not sent a message yet. */
 static void evict(struct place *p)
 {
-    sender_fail(container_of(p, struct sender, place), "evicted for another connection");
+    struct sender *s = container_of(p, struct sender, place);
+
+    take_torn(s);
+    sender_fail(s, "evicted for another connection");
 }
 
 static void refuse(struct sender *s, int fd)
@@ -367,7 +378,7 @@ static void accepted(void *arg, int fd)
     }
     list_init(&s->waiter.node);
     s->waiter.room = room;
-    buf_init(&s->rest, in->max_line + CHUNK);
+    buf_init(&s->rest, in->max_line + 2 * CHUNK); /* as the chunk */
     buf_init(&s->element, 4096);
     syslog_framer_init(&s->framer, in->max_line);
     (void)make_peer(s, "");

@@ -10,12 +10,15 @@
 #define PREFIX 5
 #define REST_SLACK (64 * 1024) /* unused memory in it that is not worth a copy */
 
+/* Counts what <conn> has: <less> of it goes, <more> comes. */
+static void have(struct grpc_conn *conn, enum place_good good, size_t less, size_t more)
+{
+    places_have(&conn->server->places, &conn->place, good, conn->place.has[good] - less + more);
+}
+
 static void count(struct grpc_call *c)
 {
-    struct grpc_server *s = c->conn->server;
-
-    s->kept += c->rest.cap;
-    s->kept -= c->counted;
+    have(c->conn, PLACE_BYTES, c->counted, c->rest.cap);
     c->counted = c->rest.cap;
 }
 
@@ -84,7 +87,7 @@ static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
         case GRPC_TAKEN:
             *done += PREFIX + len;
             c->conn->frames -= len && c->conn->frames; /* a message pays for one idle frame */
-            places_set(&c->conn->server->places, &c->conn->place, PLACE_KEPT);
+            places_set(&c->conn->server->places, &c->conn->place, PLACE_BUSY);
             break;
         case GRPC_WAIT:
             c->waiting = true;
@@ -96,35 +99,49 @@ static bool take_messages(struct grpc_call *c, struct str bytes, size_t *done)
     return true;
 }
 
-/* The call that buffers most. */
-static struct grpc_call *largest(struct grpc_server *s)
+/* The open call to end for others: of the address that has most of <good>, the one that buffers
+ * most. NULL: there is none. */
+static struct grpc_call *largest(struct grpc_server *s, enum place_good good)
 {
+    const struct place *p = places_richest(&s->places, good);
     struct grpc_call *found = NULL;
 
-    list_for_each (it, &s->conns) {
-        const struct grpc_conn *conn = list_entry(it, struct grpc_conn, node);
+    if (!p)
+        return NULL;
+    list_for_each (it,
+                   &container_of((struct place *)(uintptr_t)p, struct grpc_conn, place)->calls) {
+        struct grpc_call *c = list_entry(it, struct grpc_call, node);
 
-        list_for_each (at, &conn->calls) {
-            struct grpc_call *c = list_entry(at, struct grpc_call, node);
-
-            if (!found || c->counted > found->counted)
-                found = c;
-        }
+        if (!c->answered && (!found || c->counted > found->counted))
+            found = c;
     }
     return found;
 }
 
-/* Enforces the limit on buffered bytes of all calls by ending the largest ones. False: <c> was
- * among them. */
+bool grpc_call_fits(struct grpc_call *c)
+{
+    struct grpc_server *s = c->conn->server;
+    struct grpc_call *most;
+
+    if (s->places.has[PLACE_CALLS] <= GRPC_CALLS_MAX)
+        return true;
+    most = largest(s, PLACE_CALLS);
+    if (!most || most->conn->place.host == c->conn->place.host)
+        return false;
+    grpc_call_fail(most, GRPC_RESOURCE_EXHAUSTED, "too many calls of one address");
+    return true;
+}
+
+/* Enforces the limit on buffered bytes of all calls by ending some. False: <c> was among them. */
 static bool kept_fits(struct grpc_call *c)
 {
     struct grpc_server *s = c->conn->server;
 
-    while (s->kept > GRPC_KEPT_MAX) {
-        struct grpc_call *most = largest(s);
+    while (s->places.has[PLACE_BYTES] > GRPC_KEPT_MAX) {
+        struct grpc_call *most = largest(s, PLACE_BYTES);
 
         if (!most || !most->counted)
-            BUG("grpc: %zu bytes are kept by nobody", (size_t)s->kept);
+            BUG("grpc: %zu bytes are kept by nobody", s->places.has[PLACE_BYTES]);
         grpc_call_fail(most, GRPC_RESOURCE_EXHAUSTED, "messages of all calls are too many bytes");
     }
     return !c->answered;
@@ -217,6 +234,18 @@ void grpc_call_end(struct grpc_call *c, enum grpc_status status, const char *tex
     grpc_respond(c, "200", status, text);
 }
 
+struct grpc_call *grpc_call_create(struct grpc_conn *conn, int32_t id)
+{
+    struct grpc_call *c = xcalloc(1, sizeof(*c));
+
+    c->conn = conn;
+    c->id = id;
+    buf_init(&c->rest, GRPC_MESSAGE_MAX + GRPC_WINDOW + 64 * 1024);
+    list_add_tail(&conn->calls, &c->node);
+    have(conn, PLACE_CALLS, 0, 1);
+    return c;
+}
+
 void grpc_call_free(struct grpc_call *c)
 {
     const struct grpc_server *s = c->conn->server;
@@ -227,7 +256,7 @@ void grpc_call_free(struct grpc_call *c)
     list_del(&c->node);
     buf_release(&c->rest);
     count(c);
-    c->conn->server->ncalls--;
+    have(c->conn, PLACE_CALLS, 1, 0);
     free(c);
 }
 

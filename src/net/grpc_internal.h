@@ -33,8 +33,6 @@ struct grpc_server {
     struct list closed; /* freed at the end of the turn */
     struct loop_task reap;
     struct loop_timer *sweep; /* runs while a deadline is pending */
-    uint64_t kept;            /* bytes buffered by all calls */
-    unsigned ncalls;          /* open */
     struct grpc_server_stats stats;
     char *chunk; /* read buffer */
 };
@@ -64,7 +62,7 @@ struct grpc_call {
     void *data;
     int32_t id;
     struct buf rest;        /* an incomplete message, or messages that wait for the service */
-    size_t counted;         /* part of server->kept that <rest> accounts for */
+    size_t counted;         /* part of conn->place's bytes that <rest> accounts for */
     size_t held;            /* bytes not yet returned to the window */
     uint64_t pending_since; /* loop time at which an incomplete message began; 0 = none */
     size_t header_bytes;
@@ -92,7 +90,10 @@ void grpc_window(struct grpc_call *c, size_t n);
 void grpc_call_feed(struct grpc_call *c, struct str bytes);
 /* The client has sent everything. */
 void grpc_call_finish(struct grpc_call *c);
+struct grpc_call *grpc_call_create(struct grpc_conn *conn, int32_t id);
 void grpc_call_free(struct grpc_call *c);
+/* When there are too many calls, ends one of the address that has most. False: that is <c>'s. */
+bool grpc_call_fits(struct grpc_call *c);
 /* Ends the call because of a client error. */
 void grpc_call_fail(struct grpc_call *c, enum grpc_status status, const char *why);
 

@@ -36,13 +36,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return 0;
     if (conn->broken)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    c = xcalloc(1, sizeof(*c));
-    c->conn = conn;
-    conn->server->ncalls++;
-    c->id = frame->hd.stream_id;
-    buf_init(&c->rest, GRPC_MESSAGE_MAX + GRPC_WINDOW + 64 * 1024);
+    c = grpc_call_create(conn, frame->hd.stream_id);
     conn->used = true;
-    list_add_tail(&conn->calls, &c->node);
     return nghttp2_session_set_stream_user_data(session, c->id, c) == 0
                ? 0
                : NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -101,7 +96,7 @@ static void begin(struct grpc_call *c)
         refuse(c, "415", GRPC_INTERNAL, "the content type is not application/grpc");
     else if (!c->known)
         refuse(c, "200", GRPC_UNIMPLEMENTED, "there is no such method");
-    else if (s->ncalls > GRPC_CALLS_MAX)
+    else if (!grpc_call_fits(c))
         refuse(c, "200", GRPC_RESOURCE_EXHAUSTED, "too many calls at a time");
     if (c->answered)
         return;

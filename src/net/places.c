@@ -51,7 +51,7 @@ struct place *places_victim(struct places *ps, bool (*eligible)(void *arg, const
         bool better = !best || p->host->n > best->host->n ||
                       (p->host->n == best->host->n && p->use < best->use);
 
-        if (better && p->use != PLACE_KEPT && eligible(arg, p))
+        if (better && eligible(arg, p))
             best = p;
     }
     return best;
@@ -124,10 +124,35 @@ void places_set(struct places *ps, struct place *p, enum place_use use)
     list_add_tail(&ps->all, &p->node);
 }
 
+void places_have(struct places *ps, struct place *p, enum place_good good, size_t amount)
+{
+    ps->has[good] = ps->has[good] - p->has[good] + amount;
+    p->host->has[good] = p->host->has[good] - p->has[good] + amount;
+    p->has[good] = amount;
+}
+
+struct place *places_richest(const struct places *ps, enum place_good good)
+{
+    struct place *best = NULL;
+
+    list_for_each (it, &ps->all) {
+        struct place *p = list_entry(it, struct place, node);
+
+        if (!p->has[good])
+            continue;
+        if (!best || p->host->has[good] > best->host->has[good] ||
+            (p->host == best->host && p->has[good] > best->has[good]))
+            best = p;
+    }
+    return best;
+}
+
 void places_leave(struct places *ps, struct place *p)
 {
     if (!p->host)
         return;
+    for (unsigned good = 0; good < PLACE_GOODS; good++)
+        places_have(ps, p, good, 0);
     *(p->guest ? &ps->guests : &ps->n) -= 1;
     list_del(&p->node);
     host_leave(ps, p->host);

@@ -7,10 +7,12 @@
  *   SPARE  new, a partial request, an unfinished handshake, an unread answer: evicted for an
  *          address that has no more than its own
  *   BUSY   is at work: evicted for an address that has fewer
- *   KEPT   never evicted
  *
  * Beyond these there may be places for guests. The oldest guest is always evicted. So a new
  * connection is accepted whatever the others do, for as long as its owner allows.
+ *
+ * What connections have besides, bytes or calls, is counted by address, too. The owner takes it
+ * back from the address that has most when there is too much.
  */
 #ifndef NET_PLACES_H
 #define NET_PLACES_H
@@ -21,10 +23,12 @@
 #include "base/map.h"
 #include "net/listener.h"
 
-enum place_use { PLACE_IDLE = 0, PLACE_SPARE, PLACE_BUSY, PLACE_KEPT };
+enum place_use { PLACE_IDLE = 0, PLACE_SPARE, PLACE_BUSY };
+enum place_good { PLACE_BYTES = 0, PLACE_CALLS, PLACE_GOODS };
 
 struct place_host {
     unsigned n;
+    size_t has[PLACE_GOODS];
     char address[LISTENER_PEER_SIZE];
 };
 
@@ -33,6 +37,7 @@ struct place {
     struct list node; /* places->all: ordered by the last change of use */
     struct place_host *host;
     enum place_use use;
+    size_t has[PLACE_GOODS];
     bool guest;
 };
 
@@ -41,6 +46,7 @@ struct places {
     struct list all;
     unsigned n, guests; /* <n> does not count guests */
     unsigned max, per_host, guests_max;
+    size_t has[PLACE_GOODS]; /* of all places */
     /* Closes the connection. It must call places_leave() before it returns. */
     void (*evict)(struct place *p);
 };
@@ -55,9 +61,13 @@ void places_release(struct places *ps);
 bool places_enter(struct places *ps, struct place *p, int fd, char address[LISTENER_PEER_SIZE]);
 /* Sets the use. A place whose use changes becomes the youngest of that use. */
 void places_set(struct places *ps, struct place *p, enum place_use use);
-/* The next place to evict among those that <eligible> accepts; NULL = none. Never a KEPT one. */
+/* The next place to evict among those that <eligible> accepts; NULL = none. */
 struct place *places_victim(struct places *ps, bool (*eligible)(void *arg, const struct place *p),
                             void *arg);
+/* Sets how much of <good> it has. */
+void places_have(struct places *ps, struct place *p, enum place_good good, size_t amount);
+/* The place that has most of <good>, of the address that has most; NULL: nobody has any. */
+struct place *places_richest(const struct places *ps, enum place_good good);
 /* Call it once. A place that was never entered is fine. */
 void places_leave(struct places *ps, struct place *p);
 

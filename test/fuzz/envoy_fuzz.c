@@ -119,7 +119,7 @@ static void connection(struct str in, size_t piece)
 
         grpc_session_read(h.conn, part.p, part.len);
         grpc_session_write(h.conn);
-        FUZZ_CHECK(h.server->kept <= GRPC_KEPT_MAX);
+        FUZZ_CHECK(h.server->places.has[PLACE_BYTES] <= GRPC_KEPT_MAX);
     }
     received_close(&h);
     buf_release(&out);

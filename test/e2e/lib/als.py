@@ -101,8 +101,8 @@ class Client:
     """One connection. After each call that waits, what the server has sent is in `answers` (stream → dict of its headers and
     trailers), `resets` (stream → error) and `goaway` (error)."""
 
-    def __init__(self, port, tls=None, preface=True, host="127.0.0.1"):
-        self.sock = socket.create_connection((host, port), 60)
+    def __init__(self, port, tls=None, preface=True, host="127.0.0.1", source=None):
+        self.sock = socket.create_connection((host, port), 60, (source, 0) if source else None)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self.decoder = hpack.Decoder()

@@ -458,7 +458,7 @@ static void what_calls_keep_is_what_is_counted(void **state)
     WAIT_FOR(f, f->messages == 5);
     list_for_each (it, &list_entry(f->server->conns.next, struct grpc_conn, node)->calls)
         held += list_entry(it, struct grpc_call, node)->rest.cap;
-    assert_int_equal(held, f->server->kept);
+    assert_int_equal(held, f->server->places.has[PLACE_BYTES]);
     assert_true(held < 1 << 20);
 }
 
