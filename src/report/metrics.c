@@ -10,6 +10,7 @@
  */
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "report/metrics.h"
@@ -308,4 +309,18 @@ int metrics_render(const struct snapshot *s, struct buf *out)
     if (metrics_add_namespaces(out, s) < 0 || metrics_add_schemes(out, s) < 0)
         return -1;
     return metrics_add_drains(out, s);
+}
+
+int metrics_render_public(const struct snapshot *s, struct buf *out)
+{
+    struct snapshot shown;
+    int rc;
+
+    metrics_fold_owners(s, &shown);
+    shown.namespaces = NULL;
+    while (shown.nschemes && s->schemes[shown.nschemes - 1].owner)
+        shown.nschemes--;
+    rc = metrics_render(&shown, out);
+    free(shown.rows);
+    return rc;
 }

@@ -14,7 +14,6 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "report/metrics.h"
 #include "report/metrics_internal.h"
 
 #define ROW(field) offsetof(struct drain_row, field)
@@ -360,31 +359,24 @@ int metrics_add_drains(struct buf *out, const struct snapshot *s)
     return rc;
 }
 
-int metrics_render_public(const struct snapshot *s, struct buf *out)
+void metrics_fold_owners(const struct snapshot *s, struct snapshot *shown)
 {
-    struct snapshot shown = *s;
     struct drain_row all = {
         .name = DRAIN_OWNERS, .folded = FOLDED_OWNERS, .to_loss_ms = UINT64_MAX};
     bool any = s->past.connects || s->past.connect_errors || s->past.records_in;
-    int rc;
 
+    *shown = *s;
     all.counters = s->past;
-    shown.rows = xcalloc(s->nrows + 1, sizeof(*shown.rows));
-    shown.nrows = 0;
+    shown->rows = xcalloc(s->nrows + 1, sizeof(*shown->rows));
+    shown->nrows = 0;
     for (unsigned i = 0; i < s->nrows; i++) {
         if (!s->rows[i].owner) {
-            shown.rows[shown.nrows++] = s->rows[i];
+            shown->rows[shown->nrows++] = s->rows[i];
             continue;
         }
         fold(&all, &s->rows[i]);
         any = true;
     }
     if (any)
-        shown.rows[shown.nrows++] = all;
-    shown.namespaces = NULL;
-    while (shown.nschemes && s->schemes[shown.nschemes - 1].owner)
-        shown.nschemes--;
-    rc = metrics_render(&shown, out);
-    free(shown.rows);
-    return rc;
+        shown->rows[shown->nrows++] = all;
 }

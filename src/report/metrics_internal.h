@@ -39,6 +39,8 @@ int metrics_add_schemes(struct buf *out, const struct snapshot *s);
 int metrics_add_namespaces(struct buf *out, const struct snapshot *s);
 
 /* ---- metrics_drains.c ---- */
+/* A copy of <s> in which workloads' drains are one row. <shown>->rows is the caller's to free. */
+void metrics_fold_owners(const struct snapshot *s, struct snapshot *shown);
 /* All families with the label `drain`. */
 int metrics_add_drains(struct buf *out, const struct snapshot *s);
 
