@@ -189,9 +189,11 @@ static void check_loki(const struct input *in, struct str text, const struct rec
 {
     struct buf object = BUF_INIT(SIZE_MAX - 1), got = BUF_INIT(SIZE_MAX - 1),
                want = BUF_INIT(SIZE_MAX - 1);
-    size_t digits = strspn(text.p + 2, "0123456789");
+    size_t digits;
 
-    FUZZ_CHECK(str_starts(text, STR("[\"")) && digits >= 10);
+    FUZZ_CHECK(text.len > 2 && str_starts(text, STR("[\"")));
+    digits = strspn(text.p + 2, "0123456789");
+    FUZZ_CHECK(digits >= 10);
     text = str_skip(text, 2 + digits);
     FUZZ_CHECK(str_starts(text, STR("\",\"")) && str_ends(text, STR("\"]")));
     FUZZ_CHECK(buf_add_str(&object, STR("{\"line\":\"")) == 0);
