@@ -202,13 +202,6 @@ struct drain_spec *drain_spec_ref(struct drain_spec *s)
     return s;
 }
 
-void spec_secret_free(char *z)
-{
-    if (z)
-        explicit_bzero(z, strlen(z));
-    free(z);
-}
-
 void drain_spec_unref(struct drain_spec *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)

@@ -191,5 +191,5 @@ const char *http_login(const struct drain_spec *s)
 
 int http_describe(const struct drain_spec *s, struct buf *out)
 {
-    return s->headers ? drain_spec_line(out, "header", "%u given", count_headers(s)) : 0;
+    return s->headers ? buf_addf(out, "%-12s %u given\n", "header", count_headers(s)) : 0;
 }

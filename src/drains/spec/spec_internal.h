@@ -2,6 +2,9 @@
 #ifndef DRAINS_SPEC_INTERNAL_H
 #define DRAINS_SPEC_INTERNAL_H
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "drains/spec/member.h"
 #include "drains/spec/spec.h"
 
@@ -50,7 +53,12 @@ int http_settle(const struct drain_spec *s, struct err *e);
 const char *http_login(const struct drain_spec *s);
 int http_describe(const struct drain_spec *s, struct buf *out);
 
-/* spec.c: wipes and frees <z>, which may be NULL. */
-void spec_secret_free(char *z);
+/* Wipes and frees <z>, which may be NULL. */
+static inline void spec_secret_free(char *z)
+{
+    if (z)
+        explicit_bzero(z, strlen(z));
+    free(z);
+}
 
 #endif
