@@ -210,6 +210,7 @@ static void pod_entry(struct look *k, struct source *s, const struct dirent *d)
         !entry_stat(k, path, d, &st))
         return;
     like.stem = strlen(s->dir->path) + 1 + (size_t)str_find(name, '.') + strlen(".log");
+    like.mtime_ns = st.mtime_ns;
     if (st.regular)
         look_add(k, s, path, &st.id, &like);
     else if (like.as.kind == SIBLING_LIVE)
@@ -254,16 +255,17 @@ static struct origin_segment *segment_by_ino(const struct source *s, uint64_t in
     return NULL;
 }
 
-/* <seg> was found, under <path>, in whose last part <name> it may have no sibling's name: then it
- * stands where it stood. */
+/* <seg> was found under <path>, where it may have no sibling's name: then it stands where it
+ * stood. */
 static void add_known(struct look *k, const struct source *s, const struct origin_segment *seg,
-                      const char *path, struct str name)
+                      const char *path, int64_t mtime_ns)
 {
     struct file like;
 
-    if (!sibling_name(s, name, &like))
+    if (!sibling_name(s, str_of(strrchr(path, '/') + 1), &like))
         like.as = (struct sibling){.order = seg->no};
     like.restart = seg->restart;
+    like.mtime_ns = mtime_ns;
     look_add(k, s, path, &seg->id, &like);
 }
 
@@ -279,8 +281,9 @@ static void file_entry(struct look *k, struct source *s, const struct dirent *d)
     if ((!seg && !sibling) || !path_join(path, s->dir->path, name) || !entry_stat(k, path, d, &st))
         return;
     seg = st.regular ? origin_segment_find(s->stream->origin, &st.id) : NULL;
+    like.mtime_ns = st.mtime_ns;
     if (seg)
-        add_known(k, s, seg, path, name);
+        add_known(k, s, seg, path, st.mtime_ns);
     else if (sibling && st.regular)
         look_add(k, s, path, &st.id, &like);
     else if (sibling)
@@ -304,7 +307,7 @@ static bool names_hold(struct look *k, struct source *s, unsigned *mine)
             continue;
         ++*mine;
         if (segment_stat_path(seg->path, &st, &e) == 0 && segment_id_same_inode(&st.id, &seg->id))
-            add_known(k, s, seg, seg->path, str_of(strrchr(seg->path, '/') + 1));
+            add_known(k, s, seg, seg->path, st.mtime_ns);
         else
             hold = false;
     }
@@ -372,6 +375,42 @@ static int file_compare(const void *pa, const void *pb)
     return strcmp(a->path, b->path);
 }
 
+/* Merges the <dated> files at the start of <files> with the others, each in its order. */
+static void merge_by_time(struct file *files, size_t dated, size_t n)
+{
+    struct file *all = xcalloc(n, sizeof(*all));
+    size_t i = 0, j = dated;
+
+    for (size_t to = 0; to < n; to++)
+        all[to] = j == n || (i < dated && files[i].mtime_ns <= files[j].mtime_ns) ? files[i++]
+                                                                                  : files[j++];
+    memcpy(files, all, n * sizeof(*all));
+    free(all);
+}
+
+/* By name, the oldest first. When the way of rotation was changed, names do not say which of a
+ * dated and a numbered file is older. The one that was last written to earlier is. */
+static void sort(struct look *k)
+{
+    size_t end, numbered;
+
+    qsort(k->files, k->n, sizeof(*k->files), file_compare);
+    for (size_t i = 0; i < k->n; i = end) {
+        for (end = i, numbered = 0; end < k->n && k->files[end].restart == k->files[i].restart;
+             end++) {
+            struct file *f = &k->files[end];
+
+            if (f->as.kind == SIBLING_LIVE)
+                f->mtime_ns = INT64_MAX; /* the last one */
+            else if (end > i && f->as.order == f[-1].as.order)
+                f->mtime_ns = f[-1].mtime_ns; /* a copy of it, compressed: they stay together */
+            numbered += f->as.kind == SIBLING_NUMBERED || f->as.kind == SIBLING_LIVE;
+        }
+        if (numbered > 1 && numbered < end - i)
+            merge_by_time(&k->files[i], end - i - numbered, end - i);
+    }
+}
+
 /* A file wrongly taken for deleted is pinned and may be given up, or is read twice when its name is
  * found; and kubelet compresses one file and renames the next within microseconds. So a listing
  * during which something changed does not count, and a file is gone only when two listings in a row
@@ -390,5 +429,5 @@ void look_well(struct look *k, struct cstream *st)
     }
     look_release(&before);
     if (k->n)
-        qsort(k->files, k->n, sizeof(*k->files), file_compare);
+        sort(k);
 }

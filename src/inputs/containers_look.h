@@ -15,6 +15,7 @@ struct file {
     struct origin_segment *known; /* NULL = unknown */
     struct sibling as;            /* by its name; a known file may have any */
     uint32_t restart;
+    int64_t mtime_ns;
 };
 
 struct look {

@@ -22,11 +22,12 @@ static void stat_fill(struct segment_stat *st, const struct statx *x)
     if (x->stx_mask & STATX_BTIME)
         st->id.btime_ns = x->stx_btime.tv_sec * 1000000000 + x->stx_btime.tv_nsec;
     st->size = x->stx_size;
+    st->mtime_ns = x->stx_mtime.tv_sec * 1000000000 + x->stx_mtime.tv_nsec;
     st->regular = S_ISREG(x->stx_mode);
     st->linked = x->stx_nlink > 0;
 }
 
-#define STAT_WANTED (STATX_TYPE | STATX_NLINK | STATX_INO | STATX_SIZE | STATX_BTIME)
+#define STAT_WANTED (STATX_TYPE | STATX_NLINK | STATX_INO | STATX_SIZE | STATX_MTIME | STATX_BTIME)
 
 int segment_stat_fd(int fd, struct segment_stat *st, struct err *e)
 {

@@ -23,6 +23,7 @@ struct segment_id {
 struct segment_stat {
     struct segment_id id; /* without the prefix: segment_read_prefix() */
     uint64_t size;
+    int64_t mtime_ns;
     bool regular;
     bool linked; /* at least one name left */
 };

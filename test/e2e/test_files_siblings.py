@@ -39,6 +39,7 @@ class Logrotate:
     def pack(self, path):
         packed = path.with_name(path.name + ".gz")
         packed.write_bytes(gzip.compress(path.read_bytes()))
+        shutil.copystat(path, packed)
         path.unlink()
         return packed
 
@@ -102,6 +103,28 @@ def test_L07_logrotate_while_down(node, oracle, daemon, http, form, compress, ho
             log.rotate()
         log.write(oracle.sources["a"].take(100))
         d.start()
+        in_order_and_whole(d, oracle, peer)
+        d.wait_saved(records=1)
+
+
+@pytest.mark.parametrize("down", [True, False], ids=["down", "stopped"])
+@pytest.mark.parametrize("compress", [True, False], ids=["gz", "plain"])
+@pytest.mark.parametrize("forms", [("number", "date", "date"), ("date", "number", "number"), ("number", "date", "number")], ids="-".join)
+def test_L07_the_form_of_the_names_changes(node, oracle, daemon, http, forms, compress, down):
+    """`dateext` is put into logrotate's configuration, or taken out: what the names say holds among those of one form."""
+    peer = http()
+    log = Logrotate(node, "number", compress)
+    d = begin(oracle, daemon, node, peer, log)
+    written = log.live.stat().st_mtime - 100000
+    for _ in range(2):
+        d.kill() if down else d.pause()
+        for log.form in forms:
+            log.write(oracle.sources["a"].take(100))
+            written += 3600
+            os.utime(log.live, (written, written))
+            log.rotate()
+        log.write(oracle.sources["a"].take(100))
+        d.start() if down else d.resume()
         in_order_and_whole(d, oracle, peer)
         d.wait_saved(records=1)
 
