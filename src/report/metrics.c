@@ -66,7 +66,7 @@ static const struct family node_families[] = {
     {"logtrain_truncations_total", "", COUNTER,
      "Files found shorter than they were, or with other content", SNAP(reader.truncated), 1},
     {"logtrain_hole_bytes_total", "", COUNTER,
-     "NUL bytes where lines should begin, left by a truncation or a power loss, and skipped",
+     "Skipped: NUL bytes where lines should begin, and the start of a last line without a message",
      SNAP(reader.hole_bytes), 1},
     {"logtrain_lost_bytes_total", "reason=\"evicted\"", COUNTER,
      "Bytes of log files that some drain will never get, once for each such drain",

@@ -99,6 +99,8 @@ uint64_t hole_end(const struct segment *seg, uint64_t off, struct str bytes);
 size_t hole_within(enum codec hint, struct str line, struct buf *scratch);
 /* May <head>, which is no line, be how one began that a runtime wrote? */
 bool hole_cut_head(struct str head);
+/* ... and it ends before the message begins. */
+bool hole_bare_head(struct str head);
 /* The length of <bytes>, which have no LF, without the NULs at their end. <certain>: nothing will
  * follow them; else so few that they may be part of a line are left. */
 size_t hole_before_end(struct str bytes, bool certain);

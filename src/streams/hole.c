@@ -5,6 +5,9 @@
  * line is a byte of its message. A power loss may also leave the head of a line before the NULs,
  * and the next line then begins behind them, without an LF in between.
  *
+ * At the end of a file that lost its tail, the head of a line may be left without any of its
+ * message.
+ *
  * Finds them only; text_read.c passes over them.
  */
 #include <errno.h>
@@ -61,6 +64,31 @@ bool hole_cut_head(struct str head)
     return i == head.len || i == sizeof(cri) - 1 ||
            strncmp(head.p, docker, head.len < sizeof(docker) - 1 ? head.len : sizeof(docker) - 1) ==
                0;
+}
+
+/* How many of <s>'s first bytes may be in a time, RFC 3339. */
+static size_t time_chars(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.len && s.p[n] && strchr("0123456789-:.TZ+", s.p[n]))
+        n++;
+    return n;
+}
+
+bool hole_bare_head(struct str head)
+{
+    static const char docker[] = "{\"log\":\"", out[] = "stdout ", err[] = "stderr ";
+    size_t n = time_chars(head);
+    struct str rest = str_skip(head, n);
+
+    if (head.len < sizeof(docker) && memcmp(head.p, docker, head.len) == 0)
+        return true;
+    if (!rest.len)
+        return hole_cut_head(head);
+    rest = str_skip(rest, 1);
+    return head.p[n] == ' ' && decode_time_valid(str_head(head, n)) && rest.len < sizeof(out) &&
+           (memcmp(rest.p, out, rest.len) == 0 || memcmp(rest.p, err, rest.len) == 0);
 }
 
 size_t hole_before_end(struct str bytes, bool certain)

@@ -218,7 +218,7 @@ struct reader_stats {
     uint64_t lost[GAP_REASONS]; /* bytes in gaps, added up over the cursors */
     uint64_t acks;        /* times that a confirmed place moved, or a cursor was added or removed */
     uint64_t resume_gaps; /* cursors whose file was missing or another after a restart */
-    uint64_t hole_bytes;  /* NULs where a line should begin, skipped */
+    uint64_t hole_bytes;  /* skipped: see hole.c */
     uint64_t unreadable;  /* tries to open or to read a file that failed */
     uint64_t late_bytes;  /* written to a segment after every cursor had left it */
     uint64_t open_segments; /* current */

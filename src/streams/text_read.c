@@ -216,13 +216,37 @@ static int take_head(struct cursor *c, const struct view *v, struct record_sink 
     return READ_MORE;
 }
 
+/* The last line of a container's log ends before its message begins: the runtime or the node has
+ * failed. Elsewhere it may be text that only looks so. */
+static bool is_bare_head(const struct segment *seg, struct str tail)
+{
+    return seg->stream->identity->pod.len && tail.len && hole_bare_head(tail);
+}
+
+/* Nothing of its message is there. What it would have continued or ended has no end. */
+static int pass_bare_head(struct cursor *c, struct segment *seg, struct str tail,
+                          struct record_sink *sink)
+{
+    if (join_end(c, sink) < 0)
+        return -1;
+    log_warn_for(identity_cause(seg->stream->identity),
+                 "log file ends before the message of its last line, skipped",
+                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+                 KV_INT("offset", c->sent.pos.off), KV_INT("bytes", tail.len));
+    seg->stream->reader->stats.hole_bytes += tail.len;
+    return 0;
+}
+
 /* The last line, which has no LF. -1 = cursor_not_taken(). */
 static int take_tail(struct cursor *c, const struct view *v, struct record_sink *sink)
 {
-    size_t n = hole_before_end(str_make(v->p, v->len), true);
+    struct str tail = str_make(v->p, hole_before_end(str_make(v->p, v->len), true));
+    int rc = 0;
 
-    if (v->len && !c->sent.skip_line &&
-        take_line(c, v->seg, str_make(v->p, n), v->base + v->len, 0, sink) < 0)
+    if (v->len && !c->sent.skip_line)
+        rc = is_bare_head(v->seg, tail) ? pass_bare_head(c, v->seg, tail, sink)
+                                        : take_line(c, v->seg, tail, v->base + v->len, 0, sink);
+    if (rc < 0)
         return -1;
     advance(c, v, v->base + v->len);
     return 0;

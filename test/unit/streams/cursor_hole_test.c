@@ -187,6 +187,78 @@ static void test_L08_nuls_at_the_end(void **state)
     expect(w, READ_DRY, "");
 }
 
+static void of_a_container(const struct world *w)
+{
+    const struct identity id = {.hostname = STR("web.default"), .pod = STR("web-1")};
+
+    stream_rename(w->stream, identity_create(&id));
+}
+
+/* What a file ends with that is only the head of a line. */
+static void test_L06_a_last_line_without_its_message(void **state)
+{
+    static const char cri[] = T "stdout ", docker[] = "{\"log\":\"";
+    struct world *w = *state;
+    char name[16];
+    uint32_t no = 0;
+
+    of_a_container(w);
+    append(w, "0.log", T "stdout F one\n");
+    segment(w, "0.log", no);
+    attach(w, false);
+    expect(w, READ_DRY, "o:one|");
+    for (size_t n = 1; n < sizeof(cri) + sizeof(docker) - 1; n++) {
+        bool json = n >= sizeof(cri);
+        struct str head = json ? str_make(docker, n - sizeof(cri) + 1) : str_make(cri, n);
+
+        assert_true(snprintf(name, sizeof(name), "%u.log", no) > 0);
+        append(w, name, json ? D("begun", "") "\n" : T "stdout P begun\n");
+        write_at(w, name, head.p, head.len, O_APPEND);
+        assert_true(snprintf(name, sizeof(name), "%u.log", ++no) > 0);
+        append(w, name, json ? D("next", "\\n") "\n" : T "stdout F next\n");
+        segment(w, name, 0);
+        pass_ms(w, ROTATE_GRACE_MS);
+        expect(w, READ_DRY, "oC:begun|o:next|");
+    }
+    assert_int_equal(w->reader.stats.raw, 0);
+    assert_true(w->reader.stats.hole_bytes > 0);
+}
+
+/* ... and what is something else: all in a file that is no container's. */
+static void test_L06_other_last_lines_are_lines(void **state)
+{
+    static const struct {
+        const char *tail, *want;
+        bool container;
+    } rows[] = {
+        {"2", "oR:2|", false},
+        {"{", "oR:{|", false},
+        {"2026-11-20T10:15:00Z", "oR:2026-11-20T10:15:00Z|", false},
+        {T "stdout F", "o:|", true},
+        {T "stdout F t", "o:t|", true},
+        {"2026-11-20T10:15:00Z bad", "oR:2026-11-20T10:15:00Z bad|", true},
+        {"2026-11-20 10:15", "oR:2026-11-20 10:15|", true},
+        {"panic", "oR:panic|", true},
+        {"{\"log\":\"t", "oR:{\"log\":\"t|", true},
+    };
+    struct world *w = *state;
+    char name[16];
+
+    FOR_ROWS (i, rows) {
+        if (rows[i].container)
+            of_a_container(w);
+        assert_true(snprintf(name, sizeof(name), "%zu.log", i) > 0);
+        append(w, name, rows[i].tail);
+        segment(w, name, (uint32_t)i);
+        if (!i)
+            attach(w, false);
+        pass_ms(w, PARTIAL_TIMEOUT_MS);
+        (void)read_all(w);
+        pass_ms(w, PARTIAL_TIMEOUT_MS);
+        expect(w, READ_DRY, rows[i].want);
+    }
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -200,6 +272,8 @@ int main(void)
         CASE(test_L08_the_same_for_a_sink_that_is_full_again_and_again),
         CASE(test_F18_nuls_of_the_message),
         CASE(test_L08_nuls_at_the_end),
+        CASE(test_L06_a_last_line_without_its_message),
+        CASE(test_L06_other_last_lines_are_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
