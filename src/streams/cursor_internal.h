@@ -162,8 +162,9 @@ bool gap_is_news(const struct cursor *c, const struct segment *seg);
 void gap_declare_rest(struct cursor *c, const struct segment *seg, const struct gap *times);
 /* Declares the bytes of <seg> from `sent` on: they are damaged. */
 void gap_declare_damaged(struct cursor *c, const struct segment *seg, bool at_least);
-/* Declares what <c> has lost by the truncation of <seg>, whose gen and size are still the old ones. */
-void gap_declare_truncated(struct cursor *c, struct segment *seg);
+/* Declares what <c> has lost by the truncation of <seg>, whose gen and size are still the old ones.
+ * The first <kept> bytes are still there. */
+void gap_declare_truncated(struct cursor *c, struct segment *seg, uint64_t kept);
 /* Nothing of <seg> can be read any more: declares the rest for each cursor that has not read it. */
 void segment_lost(struct segment *seg, const struct gap *times);
 /* The first gap that `sent` has not passed; NULL = there is none. */

@@ -167,17 +167,23 @@ void gap_declare_damaged(struct cursor *c, const struct segment *seg, bool at_le
     gap_declare(c, &g);
 }
 
-void gap_declare_truncated(struct cursor *c, struct segment *seg)
+void gap_declare_truncated(struct cursor *c, struct segment *seg, uint64_t kept)
 {
     const struct position *sent = &c->sent.pos, *acked = &c->acked.pos;
     uint64_t from = sent->seg == seg->no ? sent->off : sent->seg < seg->no ? 0 : seg->sure;
     uint64_t sure = acked->seg == seg->no ? acked->off : acked->seg < seg->no ? 0 : seg->sure;
-    struct position start = {seg->no, seg->gen + 1, 0};
-    struct gap g = {.reason = GAP_TRUNCATED, .segment = seg->id_hash, .from = start, .to = start};
+    bool began = sent->seg == seg->no && sent->off, fits = began && mark_fits(&c->sent, seg);
+    struct position at = {seg->no, seg->gen + 1, fits ? sent->off : 0};
+    struct gap g = {.reason = GAP_TRUNCATED, .segment = seg->id_hash, .from = at, .to = at};
 
-    if (c->original || !cursor_reads(c, seg) ||
-        (sent->seg == seg->no && sent->off && mark_fits(&c->sent, seg)))
+    if (c->original || !cursor_reads(c, seg) || (fits && !kept))
         return; /* it has read the present content */
+    if (began && !fits)
+        kept = 0;
+    if (from < kept)
+        from = kept;
+    if (sure < kept)
+        sure = kept;
     if (sure < from) {
         c->doubt.seg = seg->no;
         c->doubt.gen = seg->gen;

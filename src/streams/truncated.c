@@ -1,4 +1,5 @@
-/* A file was truncated or overwritten: its cursors start again at its first byte. */
+/* A file was truncated or overwritten: its cursors start again at its first byte, unless what they
+ * have read is still there. */
 #include "base/log.h"
 #include "streams/cursor_internal.h"
 
@@ -34,15 +35,26 @@ static bool new_was_read(struct segment *seg)
     return false;
 }
 
+/* Bytes at the start of the file that are still the same; 0 = its content is another. */
+static uint64_t kept_of(struct segment *seg)
+{
+    struct segment_stat st;
+
+    if (!seg->id.prefix_len || segment_prefix_changed(seg) ||
+        segment_stat_fd(seg->fd, &st, NULL) < 0)
+        return 0;
+    return st.size < seg->size ? st.size : 0;
+}
+
 void segment_truncated(struct segment *seg)
 {
     struct reader *r = seg->stream->reader;
-    uint64_t before = r->stats.lost[GAP_TRUNCATED];
+    uint64_t before = r->stats.lost[GAP_TRUNCATED], kept = kept_of(seg);
 
-    if (new_was_read(seg))
+    if (!kept && new_was_read(seg))
         seg->sure = 0;
     list_for_each (it, &seg->stream->cursors)
-        gap_declare_truncated(list_entry(it, struct cursor, stream_node), seg);
+        gap_declare_truncated(list_entry(it, struct cursor, stream_node), seg, kept);
     seg->gen++;
     seg->size = seg->sure = 0;
     seg->id_settled = false;
@@ -58,7 +70,8 @@ void segment_truncated(struct segment *seg)
             c->late_from = 0;
     }
     r->stats.truncated++;
-    log_info("log file was truncated, reading it from its start",
+    log_info(kept ? "log file was truncated, its start is as it was"
+                  : "log file was truncated, reading it from its start",
              KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
              KV_INT("lost_bytes", r->stats.lost[GAP_TRUNCATED] - before));
 }

@@ -169,6 +169,43 @@ static void test_L20_truncated_and_grown_to_what_was_seen(void **state)
     assert_int_equal(w->reader.stats.lost[GAP_TRUNCATED], 88);
 }
 
+/* Its end is cut off, behind what was read or before it; what comes before the cut is still there. */
+static void test_L20_cut_off_at_any_place(void **state)
+{
+    struct world *w = *state;
+    char path[PATH_MAX], want[200];
+
+    append(w, "0.log", "");
+    segment(w, "0.log", 0);
+    attach(w, false);
+    for (unsigned i = 0; i < 40; i++)
+        append(w, "0.log", T "stdout F old\n");
+    assert_int_equal(read_all(w), READ_DRY);
+    buf_clear(&w->got);
+    (void)snprintf(path, sizeof(path), "%s/0.log", w->dir);
+    for (unsigned keep = 3; keep--;) {
+        for (unsigned i = 0; i < 3; i++)
+            append(w, "0.log", T "stdout F new\n");
+        stream_grew(w->stream);
+        assert_int_equal(truncate(path, (off_t)(40 + keep) * 44), 0);
+        stream_grew(w->stream);
+        (void)snprintf(
+            want, sizeof(want),
+            "e:logtrain: at least %u bytes were lost: their file was truncated before it "
+            "was read|%s",
+            (3 - keep) * 44,
+            keep == 2 ? "o:new|o:new|"
+            : keep    ? "o:new|"
+                      : "");
+        expect(w, READ_DRY, want);
+        assert_int_equal(truncate(path, (off_t)40 * 44), 0);
+        stream_grew(w->stream);
+        (void)read_all(w);
+        buf_clear(&w->got);
+        w->reader.stats.lost[GAP_TRUNCATED] = 0;
+    }
+}
+
 /* It existed when it was found, and was deleted with its pod before it was opened. */
 static void test_L05_gone_before_it_was_opened(void **state)
 {
@@ -425,6 +462,7 @@ int main(void)
         CASE(test_L20_seen_once_and_truncated),
         CASE(test_L20_truncated_and_grown_past_what_was_seen),
         CASE(test_L20_truncated_and_grown_to_what_was_seen),
+        CASE(test_L20_cut_off_at_any_place),
         CASE(test_L05_gone_before_it_was_opened),
         CASE(test_F06_truncated_to_nothing),
         CASE(test_F08_hole_left_by_truncation),
