@@ -166,23 +166,22 @@ bool str_to_ms(struct str s, uint64_t max, uint64_t *out)
     return false;
 }
 
-bool str_is_near(struct str a, struct str b)
+bool str_is_near(struct str a, struct str b, unsigned edits)
 {
-    size_t i = 0, from;
-
-    if (a.len > b.len)
-        return str_is_near(b, a);
-    if (b.len - a.len > 1)
+    while (a.len && b.len && lower(*a.p) == lower(*b.p)) {
+        a = str_skip(a, 1);
+        b = str_skip(b, 1);
+    }
+    if (!a.len && !b.len)
+        return true;
+    if (!edits--)
         return false;
-    while (i < a.len && lower(a.p[i]) == lower(b.p[i]))
-        i++;
-    from = i;
-    if (a.len == b.len && i + 1 < a.len && lower(a.p[i]) == lower(b.p[i + 1]) &&
-        lower(a.p[i + 1]) == lower(b.p[i]))
-        from = i + 2;
-    else if (a.len == b.len && i < a.len)
-        from = i + 1;
-    return str_ieq(str_skip(a, from), str_skip(b, from + (b.len - a.len)));
+    if (a.len > 1 && b.len > 1 && lower(a.p[0]) == lower(b.p[1]) &&
+        lower(a.p[1]) == lower(b.p[0]) && str_is_near(str_skip(a, 2), str_skip(b, 2), edits))
+        return true;
+    return (a.len && b.len && str_is_near(str_skip(a, 1), str_skip(b, 1), edits)) ||
+           (a.len && str_is_near(str_skip(a, 1), b, edits)) ||
+           (b.len && str_is_near(a, str_skip(b, 1), edits));
 }
 
 /* Only the last '*' needs to be remembered: when a later part fails to match, giving an earlier

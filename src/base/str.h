@@ -83,9 +83,9 @@ bool str_to_ms(struct str s, uint64_t max, uint64_t *out);
 /* True when <text> matches <pattern>, in which '*' stands for any run of bytes. Case-sensitive,
  * linear memory. */
 bool str_glob(struct str pattern, struct str text);
-/* Whether one letter more, less, other, or two exchanged, make <b> of <a>; capitals do not count. True
- * of equal ones, too. */
-bool str_is_near(struct str a, struct str b);
+/* Whether at most <edits> times one letter more, less, other, or two exchanged, make <b> of <a>;
+ * capitals do not count. True of equal ones, too. <edits> is 1 or 2: time grows with 4^<edits>. */
+bool str_is_near(struct str a, struct str b, unsigned edits);
 /* Heap copy that ends in NUL (aborts when out of memory). */
 char *str_dup(struct str s);
 

@@ -17,6 +17,7 @@
 #define PREFIX "LOGTRAIN_"
 #define LABEL_MAX 63
 #define UNKNOWN_MAX 32 /* names kept for the log */
+#define LONG_NAME 10   /* letters from which on two wrong ones are allowed */
 
 /* ---- lists ---- */
 
@@ -97,6 +98,7 @@ int config_check_list(const struct config_var *v, struct str value, struct err *
 /* If one of these is misspelt, access stays open by mistake. */
 static const char *const restricting[] = {
     "EXCLUDE_NAMESPACES",
+    "LOG_ROOTS",
     "HTTP_ADDRESS",
     "EGRESS_DENY",
     "EGRESS_PRIVATE",
@@ -141,10 +143,25 @@ static const char *meant(struct str name)
     for (const struct config_var *v = config_vars(); v->name; v++) {
         struct str ours = str_of(v->name);
 
-        if ((str_is_near(name, ours) || str_is_near(bare, ours)) && !restricts(like))
+        unsigned edits = restricts(v->name) && ours.len >= LONG_NAME ? 2 : 1;
+
+        if ((str_is_near(name, ours, edits) || str_is_near(bare, ours, edits)) && !restricts(like))
             like = v->name;
     }
     return like;
+}
+
+/* Whether it looks like one that restricts, and like none that Kubernetes makes for a Service. */
+static bool seems_to_restrict(struct str name)
+{
+    static const char *const families[] = {"EGRESS_", "EXCLUDE_", "OWNER_"};
+
+    if (memmem(name.p, name.len, "_SERVICE_", 9) || memmem(name.p, name.len, "_PORT", 5))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(families); i++)
+        if (str_starts(name, str_of(families[i])))
+            return true;
+    return false;
 }
 
 static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
@@ -159,6 +176,9 @@ static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
         if (restricts(like))
             return err_set(e, EINVAL, "%.*s: unknown variable, did you mean %s?",
                            STR_ARG(str_head(name, SHOWN)), like);
+        if (seems_to_restrict(name))
+            return err_set(e, EINVAL, "%.*s: unknown variable, see --help",
+                           STR_ARG(str_head(name, SHOWN)));
         if ((!like && !str_starts(name, STR(PREFIX))) || c->nunknown == UNKNOWN_MAX)
             continue;
         c->unknown = xrealloc(c->unknown, (c->nunknown + 1) * sizeof(*c->unknown));

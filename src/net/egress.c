@@ -214,6 +214,15 @@ static int parse_address(struct str s, unsigned char out[16], unsigned *most)
     return inet_pton(AF_INET6, text, out) == 1 ? 0 : -1;
 }
 
+/* "10.0.0.5/8" may mean one address or all of the network: nobody should have to guess. */
+static bool has_host_bits(const struct rule *r)
+{
+    for (unsigned bit = r->bits; bit < 128; bit++)
+        if (r->addr[bit / 8] & 0x80 >> bit % 8)
+            return true;
+    return false;
+}
+
 static int parse_rule(struct rule *r, struct str entry, struct err *e)
 {
     struct str s = entry, bits;
@@ -233,6 +242,9 @@ static int parse_rule(struct rule *r, struct str entry, struct err *e)
     if (slash >= 0 && !str_to_u64(bits, most, &n))
         return err_set(e, EINVAL, "'%.*s': a prefix has 0 to %u bits", STR_ARG(entry), most);
     r->bits = (unsigned)n + (most == 32 ? V4_BITS : 0);
+    if (has_host_bits(r))
+        return err_set(e, EINVAL, "'%.*s': there are bits of an address behind the prefix",
+                       STR_ARG(entry));
     return 0;
 }
 

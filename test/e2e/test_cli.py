@@ -44,6 +44,10 @@ def test_bad_variable_is_named(name, value):
     ("EXCLUDE_NAMESPACES", "kube_*", "kube_*"), ("INPUT_OWNERS", "envoi", "envoi"), ("OWNER_SCHEMES", "htps", "htps"),
     ("EGRESS_PRIVATE", "no", "no"), ("EGRESS_DENY", "intranet", "intranet"), ("EXCLUDE_NAMESPACE", "a", "EXCLUDE_NAMESPACES"),
     ("EGRESS_DENNY", "10.0.0.0/8", "EGRESS_DENY"), ("LOGTRAIN_EGRESS_DENY", "10.0.0.0/8", "mean EGRESS_DENY"),
+    ("EGRESS_ALLOW", "10.0.0.5/8", "10.0.0.5/8"), ("EGRESS_DENY", "[fd00::1/64]:443", "fd00::1/64"),
+    ("OWNER_SCHEMA", "https", "mean OWNER_SCHEMES"), ("EGRESS_DENIED", "10.0.0.0/8", "--help"),
+    ("EXCLUDED_NAMESPACE", "a", "mean EXCLUDE_NAMESPACES"),
+    ("LOG_ROOT", "/a", "mean LOG_ROOTS"), ("ONLY_AKERIS", "true", "mean ONLY_AKKERIS"),
 ])
 def test_T14_a_restriction_without_effect_refuses_to_start(name, value, word):
     said = refused("--drain", "a=null://", env={name: value})

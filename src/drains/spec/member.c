@@ -177,7 +177,7 @@ static bool is_called(const struct drain_scheme *s, struct str name)
 
 static bool is_spelt_like(const struct drain_scheme *s, struct str name)
 {
-    return name.len >= NEAR_MIN && str_is_near(name, str_of(s->name));
+    return name.len >= NEAR_MIN && str_is_near(name, str_of(s->name), 1);
 }
 
 static int add_meant(const struct drain_member *const *all, struct str name,

@@ -91,7 +91,7 @@ static const struct drain_option *find_near(const struct drain_option *table, st
 {
     for (const struct drain_option *o = table; o && o->name; o++)
         if (strlen(o->name) >= NEAR_MIN && (!o->traits || scheme->flags & o->traits) &&
-            str_is_near(name, str_of(o->name)))
+            str_is_near(name, str_of(o->name), 1))
             return o;
     return NULL;
 }
