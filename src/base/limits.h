@@ -63,9 +63,10 @@
 #define BATCH_GROWTH_MAX (2 * 1024 * 1024 + 6 * MAX_LINE_LIMIT) /* a record of MAX_LINE as JSON */
 #define SCRATCH_KEPT (512 * 1024)       /* bytes of a worker's encoding buffer that are kept */
 #define INFLIGHT_MAX (16 * 1024 * 1024) /* bytes of batches and requests of one worker */
-#define REQUESTS_PART 8                 /* requests of one party may take 1/this of what is free */
-#define REQUEST_BYTES (24 * 1024)       /* cost of a request beside its body until it is answered */
 #define INFLIGHT_RESERVE (1024 * 1024)  /* ... and beyond, for a party without a batch */
+#define REQUESTS_MAX (8 * 1024 * 1024)  /* of it for requests beside their bodies */
+#define REQUESTS_PART 2                 /* one party may take 1/this of what is left of these */
+#define REQUEST_BYTES (24 * 1024)       /* cost of a request beside its body until it is answered */
 #define ANSWERS_MAX (4 * 1024 * 1024)   /* bytes of unread answers of one worker */
 #define SHELVE_MS 1000 /* a body that the peer accepts nothing of is shelved after this ... */
 #define SHELVE_STARVED_MS 100 /* ... while others wait for room */

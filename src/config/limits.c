@@ -73,6 +73,7 @@ static const struct limit limits[] = {
     ROW(SCRATCH_KEPT, "bytes"),
     ROW(INFLIGHT_MAX, "bytes"),
     ROW(INFLIGHT_RESERVE, "bytes"),
+    ROW(REQUESTS_MAX, "bytes"),
     ROW(REQUESTS_PART, "parts"),
     ROW(REQUEST_BYTES, "bytes"),
     ROW(ANSWERS_MAX, "bytes"),

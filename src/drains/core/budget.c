@@ -12,9 +12,9 @@
  * Above INFLIGHT_MAX there is a reserve for small batches of parties that hold nothing.
  *
  * A request without an answer cannot be made to return the memory that it holds beside its body. So
- * the requests of one party may hold REQUESTS_PART of what is free: a hundred parties with hanging
- * receivers still leave room for large batches of the others. Each drain may always have one
- * request.
+ * all requests together may hold REQUESTS_MAX, and those of one party a part of what is left of
+ * that: a hundred parties with hanging receivers still leave room for large batches of the others.
+ * Each drain may always have one request.
  *
  * Answers that must be read whole have a budget of their own, ANSWERS_MAX, shared by the same rule:
  * a peer that sends its answer slowly takes no memory from parties that hold less.
@@ -116,6 +116,7 @@ void budget_charge(struct batch *b, size_t bytes)
     wk->inflight_bytes = wk->inflight_bytes - b->charged + bytes;
     p->bytes = p->bytes - b->charged + bytes;
     p->fixed = p->fixed - b->charged_fixed + b->fixed;
+    wk->request_bytes = wk->request_bytes - b->charged_fixed + b->fixed;
     b->charged = bytes;
     b->charged_fixed = b->fixed;
 }
@@ -132,13 +133,21 @@ bool drain_charge_answer(struct batch *b, size_t bytes)
     return less || wk->answer_bytes + p->answers <= ANSWERS_MAX;
 }
 
+static bool one_more_request(const struct drain *d)
+{
+    size_t used = d->worker->request_bytes;
+    size_t left = used < REQUESTS_MAX ? REQUESTS_MAX - used : 0;
+
+    return d->party->fixed + REQUEST_BYTES <= left / REQUESTS_PART;
+}
+
 size_t budget_room(const struct drain *d)
 {
     size_t used = d->worker->inflight_bytes, has = d->party->bytes;
     size_t left = used < INFLIGHT_MAX ? INFLIGHT_MAX - used : 0;
     size_t room = left > has ? left - has : 0;
 
-    if (d->ninflight && d->party->fixed > left / REQUESTS_PART)
+    if (d->ninflight && d->party->fixed && !one_more_request(d))
         return 0;
     if (room >= BATCH_BYTES_SMALL)
         return room;

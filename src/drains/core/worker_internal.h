@@ -67,6 +67,7 @@ struct worker {
     struct drain_counters past; /* of owners' drains that were freed */
     size_t spare_bytes;         /* bytes of <spare_bodies> */
     size_t inflight_bytes;      /* charged: see budget.c */
+    size_t request_bytes;       /* of these: requests beside their bodies */
     size_t answer_bytes;        /* likewise, of ANSWERS_MAX */
     struct map parties;         /* of struct party, by namespace */
     struct list starved;        /* drains that wait for memory */

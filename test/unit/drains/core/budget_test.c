@@ -139,6 +139,32 @@ static void T03_a_copy_that_stands_still_is_asked_for(void **state)
     f->batch->extra = 0;
 }
 
+/* T3: requests that hang, of many parties, leave half of the budget to bodies. */
+static void T03_requests_leave_room_for_bodies(void **state)
+{
+    struct fake *f, *other;
+    size_t bodies;
+
+    (void)state;
+    start();
+    f = busy_drain(0);
+    other = busy_drain(1);
+    bodies = w.wk->inflight_bytes;
+    w.wk->inflight_bytes += REQUESTS_MAX - 16 * REQUEST_BYTES; /* of others */
+    w.wk->request_bytes += REQUESTS_MAX - 16 * REQUEST_BYTES;
+    for (size_t n = 1; n <= 5; n++) { /* then 11 are left, and it has almost half of these */
+        assert_true(budget_room(&f->base) >= BATCH_BYTES_HTTP);
+        f->batch->fixed = n * REQUEST_BYTES;
+        drain_charge(f->batch);
+    }
+    assert_int_equal(budget_room(&f->base), 0);
+    assert_true(budget_room(&other->base) >= REQUESTS_MAX - 2 * bodies);
+    f->batch->fixed = 0;
+    drain_charge(f->batch);
+    w.wk->inflight_bytes -= REQUESTS_MAX - 16 * REQUEST_BYTES;
+    w.wk->request_bytes -= REQUESTS_MAX - 16 * REQUEST_BYTES;
+}
+
 /* T15: a party with answers in memory leaves as much to others as it holds. */
 static void T15_answers_are_shared(void **state)
 {
@@ -169,6 +195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_stands_still_is_let_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sooner_while_somebody_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(T03_a_copy_that_stands_still_is_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(T03_requests_leave_room_for_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(T15_answers_are_shared, setup, teardown),
     };
 
