@@ -204,7 +204,7 @@ def once(args, loads, attacked):
         stack.callback(p.close)
         sink.wait_for(SEED_LINES, 120, "the first lines")
         if attack:
-            wait_for(attack.began, 60, "the attack")
+            wait_for(attack.began, 300, "the attack")
         time.sleep(attack.settle if attack else 1)
         requests = p.requests(sink.port)
         cpu, waited, began = cpu_seconds(p.pid), waited_seconds(p.pid), time.monotonic()

@@ -17,6 +17,7 @@ MANIFEST_LIMIT = 64 * MIB
 PROBE_S = 5  # from the manifest: readiness 5 s, liveness 10 s
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n"
+CHUNKED = b"POST /events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def from_address(i):
@@ -97,6 +98,10 @@ FLOODS = {
     "keep-alive": dict(n=400, addresses=5, first=b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
     "bodies that do not end": dict(n=320, addresses=5, first=POST + b" ", then=b" " * 2000, pace=1),
     "bodies of the probe's address": dict(n=320, addresses=1, first=POST + b" ", then=b" " * 2000, pace=1),
+    "HEADs that are not read": dict(n=320, addresses=5, first=b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 300,
+                                    then=b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 300),
+    "trailers that do not end": dict(n=320, addresses=5, first=CHUNKED + b"0\r\n", then=b"X: x\r\n" * 300, pace=1),
+    "requests for what is private": dict(n=320, addresses=5, first=b"GET /drains HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n" * 200),
     "heads as long as they may be": dict(n=320, addresses=5, first=b"GET / HTTP/1.1\r\nX: " + b"x" * 16000, then=b"x", pace=1),
 }
 
