@@ -70,9 +70,7 @@ static struct journal *create(struct journals *js, struct str hostname, bool tru
     struct origin *o = origin_create(js->env->origins, identity_create(&like));
     struct journal *j = journal_create(&js->store, o);
 
-    j->maker = maker;
-    if (maker)
-        maker->names++;
+    journal_made_by(j, maker);
     hosts_add(&js->hosts, j);
     list_add_tail(&js->recent, &j->node);
     return j;
@@ -152,6 +150,8 @@ static bool over_share(const struct journals *js, const struct journal_share *s,
 {
     size_t left = places_left(js);
 
+    if (s && s->group)
+        left = journal_group_left(s->group->names, left);
     return s && (n > left || s->names + n > JOURNAL_SENDER_FACTOR * (left - n + 1));
 }
 
@@ -321,7 +321,7 @@ static enum journal_result gone(struct journal_source *src, enum journal_result 
 static enum journal_result append(struct journals *js, struct journal_source *src,
                                   const struct journal_entry *e)
 {
-    struct journal_share *share = senders_get(&js->senders, e->sender);
+    struct journal_share *share = senders_get(&js->senders, e->sender, e->forgeable);
     enum journal_result rc;
     bool fresh, known;
     struct journal *j = journal_for(js, src, share, e, &fresh, &rc);
@@ -369,7 +369,8 @@ enum journal_result journals_append(struct journals *js, struct journal_source *
 static bool all_fit(struct journals *js, struct journal_source *src,
                     const struct journal_entry *entries, size_t n)
 {
-    const struct journal_share *share = n ? senders_get(&js->senders, entries->sender) : NULL;
+    const struct journal_share *share =
+        n ? senders_get(&js->senders, entries->sender, entries->forgeable) : NULL;
     struct map fresh; /* hostnames that have no journal yet */
     uint64_t bytes = 0;
     bool fit = !js->store.failing;

@@ -20,11 +20,16 @@ static struct str address_of(const struct sender_entry *e)
     return str_make(e->address, e->len);
 }
 
+static size_t known(const struct senders *s)
+{
+    return s->by_address[0].len + s->by_address[1].len;
+}
+
 static void forget(struct senders *s, struct sender_entry *e)
 {
     if (s->last == e)
         s->last = NULL;
-    (void)map_del(&s->by_address, address_of(e));
+    (void)map_del(&s->by_address[e->share.group != NULL], address_of(e));
     list_del(&e->node);
     free(e);
 }
@@ -38,32 +43,33 @@ static void sweep(struct senders *s)
         if (!e->share.segments && !e->share.names)
             forget(s, e);
     }
-    s->sweep_at = s->by_address.len < SWEEP_FIRST / 2 ? SWEEP_FIRST : 2 * s->by_address.len;
+    s->sweep_at = known(s) < SWEEP_FIRST / 2 ? SWEEP_FIRST : 2 * known(s);
 }
 
-static struct sender_entry *add(struct senders *s, struct str address)
+static struct sender_entry *add(struct senders *s, struct str address, bool forgeable)
 {
     struct sender_entry *e = xcalloc(1, sizeof(*e) + address.len);
 
     e->len = address.len;
     memcpy(e->address, address.p, address.len);
-    (void)map_put(&s->by_address, address_of(e), e); /* no previous entry */
+    e->share.group = forgeable ? &s->forgeable : NULL;
+    (void)map_put(&s->by_address[forgeable], address_of(e), e); /* no previous entry */
     list_add_tail(&s->all, &e->node);
     return e;
 }
 
-struct journal_share *senders_get(struct senders *s, struct str address)
+struct journal_share *senders_get(struct senders *s, struct str address, bool forgeable)
 {
     struct sender_entry *e = s->last;
 
     if (!address.len)
         return NULL;
-    if (!e || !str_eq(address_of(e), address)) {
-        e = map_get(&s->by_address, address);
-        if (!e && s->by_address.len >= s->sweep_at)
+    if (!e || (e->share.group != NULL) != forgeable || !str_eq(address_of(e), address)) {
+        e = map_get(&s->by_address[forgeable], address);
+        if (!e && known(s) >= s->sweep_at)
             sweep(s);
         if (!e)
-            e = add(s, address);
+            e = add(s, address, forgeable);
         s->last = e;
     }
     return &e->share;
@@ -72,7 +78,8 @@ struct journal_share *senders_get(struct senders *s, struct str address)
 void senders_init(struct senders *s)
 {
     *s = (struct senders){.sweep_at = SWEEP_FIRST};
-    map_init(&s->by_address);
+    map_init(&s->by_address[0]);
+    map_init(&s->by_address[1]);
     list_init(&s->all);
 }
 
@@ -80,5 +87,6 @@ void senders_release(struct senders *s)
 {
     while (!list_empty(&s->all))
         forget(s, list_entry(s->all.next, struct sender_entry, node));
-    map_release(&s->by_address);
+    map_release(&s->by_address[0]);
+    map_release(&s->by_address[1]);
 }

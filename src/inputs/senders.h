@@ -1,6 +1,7 @@
 /*
  * The senders to the network inputs, by address, and their part of the journals (journal_share). A
- * sender is known from its first record until nothing of it is left. Control thread only.
+ * sender is known from its first record until nothing of it is left. Who sends datagrams in
+ * another's name has no part in what that one has over TCP. Control thread only.
  */
 #ifndef INPUTS_SENDERS_H
 #define INPUTS_SENDERS_H
@@ -12,7 +13,8 @@
 struct sender_entry;
 
 struct senders {
-    struct map by_address; /* of struct sender_entry */
+    struct map by_address[2];       /* of struct sender_entry. [1]: forgeable */
+    struct journal_share forgeable; /* all of these together */
     struct list all;
     struct sender_entry *last; /* the one found last, or NULL */
     size_t sweep_at;           /* at this number, senders without any share are removed */
@@ -23,6 +25,6 @@ void senders_init(struct senders *s);
 void senders_release(struct senders *s);
 /* The share of <address>, created if missing; NULL when the address is empty. Valid until the next
  * call, and as long as the sender has segments or names. */
-struct journal_share *senders_get(struct senders *s, struct str address);
+struct journal_share *senders_get(struct senders *s, struct str address, bool forgeable);
 
 #endif

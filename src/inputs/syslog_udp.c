@@ -103,6 +103,7 @@ static void take(struct udp_input *in, struct str datagram, const struct sockadd
     set_peer(in, from);
     form = syslog_parse(&in->parser, str_head(msg, in->max_line), &in->peer, e);
     e->cut |= msg.len > in->max_line;
+    e->forgeable = true;
     if (journals_append(in->base.env->journals, in->source, e) == JOURNAL_FULL)
         in->counters.dropped_full++;
     in->counters.unparsed += form == SYSLOG_UNPARSED;

@@ -56,6 +56,11 @@ static void count_part(struct journal_segment *seg, struct journal_share *share,
 
     if (!share)
         return;
+    if (share->group) {
+        seg->group = share->group;
+        seg->group_bytes += n;
+        seg->group->bytes += n;
+    }
     while (i < seg->nparts && seg->parts[i].share != share)
         i++;
     if (i == seg->nparts) {
@@ -79,6 +84,8 @@ static void drop_parts(struct journal_segment *seg)
         seg->parts[i].share->bytes -= seg->parts[i].bytes;
         seg->parts[i].share->segments--;
     }
+    if (seg->group)
+        seg->group->bytes -= seg->group_bytes;
 }
 
 /* The bytes of <share> in <j>. */
@@ -103,6 +110,13 @@ static uint64_t may_hold(uint64_t left, uint64_t reserve, uint64_t parts)
     return left > reserve + small ? left - reserve : small;
 }
 
+uint64_t journal_group_left(uint64_t has, uint64_t left)
+{
+    uint64_t most = JOURNAL_SENDER_FACTOR * left, rest = has < most ? most - has : 0;
+
+    return rest < left ? rest : left;
+}
+
 static bool sender_may(const struct journal_store *s, const struct journal_share *share,
                        uint64_t left, uint64_t cost, uint64_t n)
 {
@@ -124,15 +138,18 @@ static uint64_t host_may(const struct journal_store *s, uint64_t left)
 static bool within_shares(const struct journal_store *s, const struct journal *j,
                           const struct journal_share *share, uint64_t n)
 {
-    uint64_t allow, left, cost = j ? j->cost : 0;
+    uint64_t allow, left, left_for_it, cost = j ? j->cost : 0;
 
     if (s->failing || s->stats.bytes + n > s->bytes_max || cost + n > s->host_max)
         return false;
     left = s->bytes_max - s->stats.bytes - n;
+    left_for_it = share && share->group ? journal_group_left(share->group->bytes + n, left) : left;
+    if (!left_for_it)
+        return false;
     allow = host_may(s, left);
     if (cost + n > allow) /* others may have filled it */
         return share && j && part_of(j, share) + n <= left / JOURNAL_SENDER_PARTS;
-    if (share && left < s->bytes_max / 2 && !sender_may(s, share, left, cost, n))
+    if (share && left_for_it < s->bytes_max / 2 && !sender_may(s, share, left_for_it, cost, n))
         return false;
     /* The parts are added up only where they may matter. */
     return !share || !j || cost + n <= allow / 2 ||
@@ -463,6 +480,16 @@ struct journal *journal_create(struct journal_store *s, struct origin *o)
     return j;
 }
 
+void journal_made_by(struct journal *j, struct journal_share *maker)
+{
+    j->maker = maker;
+    if (!maker)
+        return;
+    maker->names++;
+    if (maker->group)
+        maker->group->names++;
+}
+
 void journal_close(struct journal *j)
 {
     (void)journal_flush(j);
@@ -481,8 +508,11 @@ void journal_free(struct journal *j, bool erase)
     list_del(&j->dirty);
     buf_release(&j->out);
     j->store->stats.hostnames--;
-    if (j->maker)
+    if (j->maker) {
         j->maker->names--;
+        if (j->maker->group)
+            j->maker->group->names--;
+    }
     identity_unref(j->name);
     identity_unref(j->head);
     free(j);

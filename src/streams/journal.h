@@ -24,6 +24,8 @@
  *                                may_hold(left, bytes_max / 4, 16)
  *   ... of a sender              then may_hold(3 * left - what the sender has, bytes_max / 2, 64)
  *   a sender in a hostname       7 times what that has left, or left / 64
+ *   all senders over UDP         3 * left, for anybody can send in the name of any of them; what is
+ *                                left of that is <left> for each of them
  *
  * So a single hostname gets half of all, a sender three quarters, and a newcomer still finds room
  * when others are stuck. What does not fit is refused; a refused sender may ask to be notified when
@@ -49,6 +51,9 @@ struct journal_share {
     uint64_t bytes;
     uint32_t segments; /* that contain bytes of it */
     uint32_t names;    /* journals created by its records */
+    /* All senders whose addresses may be forged (UDP), as one more sender; NULL = not one of these.
+     */
+    struct journal_share *group;
 };
 
 /* What one sender has in a segment. */
@@ -71,6 +76,8 @@ struct journal_segment {
     uint64_t cost; /* counted for it */
     struct journal_part parts[JOURNAL_PARTS];
     unsigned nparts;
+    struct journal_share *group; /* of some of its bytes; NULL = none */
+    uint64_t group_bytes;
 };
 
 /* Notified when there may be room. Its owner does list_init(&node) once. It is taken off its list
@@ -131,7 +138,7 @@ struct journal {
     struct list dirty; /* store->dirty */
     struct journal_store *store;
     struct origin *origin;       /* its <input> is this journal */
-    struct journal_share *maker; /* set by the owner; NULL = no sender */
+    struct journal_share *maker; /* journal_made_by(); NULL = no sender */
     struct identity
         *name;            /* a reference to its first one, whose hostname and trust do not change */
     struct list segments; /* the last one is live, unless <closed> */
@@ -160,6 +167,11 @@ void journal_store_release(struct journal_store *s);
 
 /* For a stream that <o> introduces; it has no segment yet. */
 struct journal *journal_create(struct journal_store *s, struct origin *o);
+/* What is left for one of a group of senders that has <has> together, where <left> are left for all.
+ */
+uint64_t journal_group_left(uint64_t has, uint64_t left);
+/* Counts its name for <maker>, the sender of its first record. NULL is fine. Call it once. */
+void journal_made_by(struct journal *j, struct journal_share *maker);
 /* JOURNAL_OK or JOURNAL_FULL. An accepted record is written at the end of this turn at the latest.
  * <share>: its sender's, or NULL. */
 enum journal_result journal_append(struct journal *j, struct journal_share *share,

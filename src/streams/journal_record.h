@@ -31,6 +31,7 @@
 struct journal_entry {
     struct str hostname; /* selects the journal; not stored with each record */
     struct str sender;   /* the peer's address, for its share; empty = none */
+    bool forgeable;      /* ... nobody has checked that it is the peer's (UDP) */
     struct str time;     /* RFC 3339, decode_time_valid(); empty = the present */
     struct record_syslog syslog;
     struct str msg;

@@ -123,3 +123,20 @@ def test_T05_invented_hostnames_cost_nobody_a_line(world):
         for kind in "uth":
             w.arrived(f"{kind}{k}.live", 100)
     assert w.daemon.metrics().get("logtrain_journal_hostnames") <= 400
+
+
+@pytest.mark.parametrize("size", [0, 8000], ids=["names", "bytes"])
+def test_T05_forged_datagrams_take_no_place_of_a_connections(world, size):
+    """Each datagram comes from another address, under another hostname, whose drain is dead. Who has a connection is heard, also
+    from an address in whose name datagrams came."""
+    w = world(JOURNAL_HOSTS_MAX="200")
+    for i in range(3000):
+        w.udp([line(i, f"{i % (40 if size else 3000)}.dead", size)], f"127.1.{i // 250}.{i % 250 + 1}")
+        if i % 50 == 0:
+            w.held()  # it has read what came before
+    lines = [f" n={i}" for i in range(20)]
+    for k, source in enumerate(["127.0.0.99", "127.1.0.1", "127.1.11.250"]):
+        w.tcp(b"".join(line(i, f"t{k}.live") for i in range(20)), source)
+        assert w.http(lines, f"h{k}.live", source) == [200] * 2
+        for kind in "th":
+            w.arrived(f"{kind}{k}.live", 20)

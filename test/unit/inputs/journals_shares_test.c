@@ -138,6 +138,50 @@ static void test_T05_invented_names_take_nobodys_place(void **state)
     assert_in_range(s.hostnames, 1, 40);
 }
 
+/* Datagrams of any number of senders, each in another's name: connections find a quarter. */
+static void test_T05_forged_senders_leave_a_quarter(void **state)
+{
+    struct world *w = *state;
+    char host[64], sender[32];
+    uint64_t all = 0;
+
+    open_for_all(w, 1000);
+    w->forgeable = true;
+    for (unsigned i = 0; i < 200; i++) {
+        (void)snprintf(host, sizeof(host), "dead%u", i);
+        (void)snprintf(sender, sizeof(sender), "192.0.2.%u", i);
+        all += fill(w, sender, host);
+    }
+    assert_in_range(all, w->cfg.bytes_max / 2, w->cfg.bytes_max / 4 * 3);
+    w->forgeable = false;
+    for (unsigned i = 0; i < 3; i++) { /* one of them is in a name that was forged */
+        (void)snprintf(host, sizeof(host), "live%u", i);
+        (void)snprintf(sender, sizeof(sender), "192.0.2.%u", 199 + i);
+        assert_in_range(fill(w, sender, host), w->cfg.bytes_max / 128, w->cfg.bytes_max / 4);
+    }
+    read_all(w, true);
+    turn(w);
+}
+
+static void test_T05_forged_senders_leave_names(void **state)
+{
+    struct world *w = *state;
+    char host[64], sender[32];
+
+    open_for_all(w, 20);
+    w->forgeable = true;
+    for (unsigned i = 0; i < 1000; i++) {
+        (void)snprintf(host, sizeof(host), "made-up%u", i);
+        (void)snprintf(sender, sizeof(sender), "192.0.2.%u", i);
+        (void)append_from(w, sender, host, STR("x"));
+    }
+    w->forgeable = false;
+    for (unsigned i = 0; i < 6; i++) {
+        (void)snprintf(host, sizeof(host), "good%u", i);
+        assert_int_equal(append_from(w, "192.0.2.1", host, STR("x")), JOURNAL_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +191,8 @@ int main(void)
         TEST(test_T05_a_hostname_is_shared_by_its_senders),
         TEST(test_T05_many_senders_of_one_hostname),
         TEST(test_T05_invented_names_take_nobodys_place),
+        TEST(test_T05_forged_senders_leave_a_quarter),
+        TEST(test_T05_forged_senders_leave_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ struct reading {
 };
 
 struct world {
+    bool forgeable; /* what is appended is from datagrams */
     struct loop loop;
     struct mailbox ear;
     struct mailbox control;
@@ -301,6 +302,7 @@ static inline enum journal_result append_from(struct world *w, const char *sende
 {
     struct journal_entry e = {.hostname = str_of(host),
                               .sender = str_of(sender),
+                              .forgeable = w->forgeable,
                               .time = STR("2026-11-20T10:15:00.5Z"),
                               .syslog = {STR("app"), STR("1"), STR("ID"), STR("[a b=\"c\"]"), 165},
                               .msg = msg};
