@@ -96,17 +96,47 @@ static const struct pinned_segment *largest_stream(const struct pinned_segment *
     return best;
 }
 
-static uint64_t largest_drain(const struct pinned_segment *list, size_t n)
+/* Has the party of entry <i> no entry before it for the same file? */
+static bool is_partys_first(const struct pinned_segment *list, size_t i)
+{
+    for (size_t k = i; k > 0 && same_file(&list[k - 1], &list[i]); k--)
+        if (list[k - 1].party == list[i].party)
+            return false;
+    return true;
+}
+
+/* The party that pins most: one with many drains does not make others pay. */
+static uint64_t largest_party(const struct pinned_segment *list, size_t n)
 {
     uint64_t best = 0, most = 0;
 
     for (size_t i = 0; i < n; i++) {
         uint64_t sum = 0;
 
-        if (list[i].drain == best)
+        if (list[i].party == best)
             continue;
         for (size_t k = 0; k < n; k++)
-            sum += list[k].drain == list[i].drain ? list[k].bytes : 0;
+            sum += list[k].party == list[i].party && is_partys_first(list, k) ? list[k].bytes : 0;
+        if (sum > most) {
+            most = sum;
+            best = list[i].party;
+        }
+    }
+    return best;
+}
+
+/* The drain of <party> that pins most. */
+static uint64_t largest_drain(const struct pinned_segment *list, size_t n, uint64_t party)
+{
+    uint64_t best = 0, most = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t sum = 0;
+
+        if (list[i].drain == best || list[i].party != party)
+            continue;
+        for (size_t k = 0; k < n; k++)
+            sum += list[k].drain == list[i].drain && list[k].party == party ? list[k].bytes : 0;
         if (sum > most) {
             most = sum;
             best = list[i].drain;
@@ -115,16 +145,16 @@ static uint64_t largest_drain(const struct pinned_segment *list, size_t n)
     return best;
 }
 
-/* The oldest file of the stream of which <drain> pins most; <alone>: only files that no other drain
+/* The oldest file of the stream of which <drain> of <party> pins most; <alone>: only files that no other drain
  * pins. */
 static const struct pinned_segment *oldest_of(const struct pinned_segment *list, size_t n,
-                                              uint64_t drain, bool alone)
+                                              uint64_t party, uint64_t drain, bool alone)
 {
     const struct pinned_segment *best = NULL, *oldest = NULL;
     uint64_t sum = 0, most = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (list[i].drain != drain || (alone && is_shared(list, n, i)))
+        if (list[i].party != party || list[i].drain != drain || (alone && is_shared(list, n, i)))
             continue;
         if (!oldest || oldest->stream != list[i].stream) {
             oldest = &list[i];
@@ -142,7 +172,7 @@ static const struct pinned_segment *oldest_of(const struct pinned_segment *list,
 const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n, uint64_t max)
 {
     const struct pinned_segment *stream, *found;
-    uint64_t most, total, drain;
+    uint64_t most, total, party, drain;
 
     if (n == 0)
         return NULL;
@@ -155,9 +185,10 @@ const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n
         return found;
     if (most > max / PINNED_STREAM_PART)
         return stream;
-    drain = largest_drain(list, n);
-    found = oldest_of(list, n, drain, true);
-    return found ? found : oldest_of(list, n, drain, false);
+    party = largest_party(list, n);
+    drain = largest_drain(list, n, party);
+    found = oldest_of(list, n, party, drain, true);
+    return found ? found : oldest_of(list, n, party, drain, false);
 }
 
 /* ---- evicting ---- */

@@ -25,6 +25,7 @@ struct dns;
 struct pinned_segment {
     uint64_t stream;
     uint64_t drain; /* hash of its URL; 0 = none */
+    uint64_t party; /* an owner's drain: hash of the namespace; an operator's: as <drain> */
     uint64_t bytes; /* disk space of the whole file */
     uint32_t no;
     bool packed; /* the data continues in a .gz */

@@ -30,6 +30,14 @@ static void add(struct pinned_report *r, const struct pinned_segment *s)
     r->list[r->n++] = *s;
 }
 
+/* Who pays for what <c> pins on <s>: a namespace for the drains of all its workloads together. */
+static uint64_t party_of(const struct drain_cursor *c, const struct stream *s, uint64_t drain)
+{
+    struct str namespace = s->identity->namespace;
+
+    return c && c->drain->spec->owner ? hash_stable(namespace.p, namespace.len) : drain;
+}
+
 static void add_segment(struct worker *wk, struct pinned_report *r, const struct segment *seg)
 {
     struct pinned_segment s = {.stream = seg->stream->id,
@@ -45,6 +53,7 @@ static void add_segment(struct worker *wk, struct pinned_report *r, const struct
         if (!cursor_holds(k, seg))
             continue;
         s.drain = c ? worker_place(wk, c->drain->spec).drain : 0;
+        s.party = party_of(c, seg->stream, s.drain);
         add(r, &s);
     }
     if (r->n == before) /* no drain needs it: it goes with the stream */

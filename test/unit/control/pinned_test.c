@@ -1,6 +1,6 @@
 /*
- * Which deleted file is given up first. A list is written as "stream.no drain bytes[p]", one entry
- * each.
+ * Which deleted file is given up first. A list is written as "stream.no drain bytes[p][@party]", one
+ * entry each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,6 +34,8 @@ static void expect(const char *list, uint64_t max, const char *given_up)
         all[n] = (struct pinned_segment){
             .stream = stream, .no = no, .drain = drain, .bytes = bytes, .packed = *p == 'p'};
         p += *p == 'p';
+        all[n].party = *p == '@' ? (uint64_t)(p[1] - '0') : drain;
+        p += *p == '@' ? 2 : 0;
         p += strspn(p, ", ");
     }
     while ((found = pinned_choose(all, n, max))) {
@@ -82,6 +84,17 @@ static void test_S14_the_drain_that_holds_most_pays(void **state)
     expect("1.1 7 90, 1.1 8 90, 2.1 7 90, 2.1 8 90, 3.1 7 40, 3.1 8 40", 190, "1.1 ");
 }
 
+/* One namespace has many drains, each of which holds less than its neighbour's only one. */
+static void test_T03_a_namespace_pays_for_all_its_drains(void **state)
+{
+    (void)state;
+    expect("1.1 7 60@1, 2.1 8 60@1, 3.1 9 60@1, 4.1 5 70@2", 200, "1.1 ");
+    expect("1.1 7 40@1, 2.1 8 40@1, 3.1 9 40@1, 4.1 5 45@2", 100, "1.1 2.1 ");
+    /* drains of one file hold it once; a drain of two namespaces pays where most is held */
+    expect("1.1 7 40@1, 1.1 8 40@1, 1.1 9 40@1, 2.1 5 45@2, 3.1 6 10@3", 90, "2.1 ");
+    expect("1.1 7 40@1, 2.1 7 40@2, 3.1 8 30@2", 80, "2.1 ");
+}
+
 static void test_F03_what_was_compressed_goes_before_anything_is_lost(void **state)
 {
     (void)state;
@@ -96,6 +109,7 @@ int main(void)
         cmocka_unit_test(test_F02_the_oldest_go_first),
         cmocka_unit_test(test_S14_a_stream_has_a_share),
         cmocka_unit_test(test_S14_the_drain_that_holds_most_pays),
+        cmocka_unit_test(test_T03_a_namespace_pays_for_all_its_drains),
         cmocka_unit_test(test_F03_what_was_compressed_goes_before_anything_is_lost),
     };
 
