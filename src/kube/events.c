@@ -15,6 +15,9 @@
 #define EVENT_TEXT_MAX 1000 /* the API takes 1,024 bytes */
 #define EVENTS_OBJECT_BURST 5
 #define EVENTS_OBJECT_MS 300000
+#define EVENTS_NAMESPACE_BURST 10
+#define EVENTS_NAMESPACE_SURE 3 /* of these, whatever other namespaces do */
+#define EVENTS_NAMESPACE_MS 20000
 #define EVENTS_BURST 25
 #define EVENTS_MS 2000
 #define EVENTS_DENIED_MS 600000
@@ -34,7 +37,7 @@ struct kube_events {
     bool paused, denied;
     struct waiting ring[EVENTS_WAITING];
     unsigned head, n;
-    struct kube_event_rate all, objects[EVENTS_OBJECTS];
+    struct kube_event_rate all, objects[EVENTS_OBJECTS], namespaces[EVENTS_OBJECTS];
 };
 
 /* ---- the text ---- */
@@ -149,19 +152,40 @@ bool kube_event_allowed(struct kube_event_rate *r, uint64_t now, unsigned burst,
     return true;
 }
 
-/* Objects that share a slot replace each other. */
+/* Those that share a slot replace each other. */
+static struct kube_event_rate *rate_in(struct kube_event_rate all[EVENTS_OBJECTS], uint64_t hash,
+                                       uint64_t now, unsigned burst)
+{
+    uint64_t h = hash | 1;
+    struct kube_event_rate *r = &all[(h >> 8) % EVENTS_OBJECTS];
+
+    if (r->object != h)
+        *r = (struct kube_event_rate){h, now, burst, 0};
+    return r;
+}
+
 static struct kube_event_rate *rate_of(struct kube_events *ev, const struct kube_workload *w,
                                        const struct kube_drains *d)
 {
     struct str name = is_namespace(d) ? w->name : d->name;
     uint64_t parts[2] = {hash_seeded(w->namespace.p, w->namespace.len),
                          hash_seeded(name.p, name.len) ^ (uintptr_t)d->kind};
-    uint64_t h = hash_seeded(parts, sizeof(parts)) | 1;
-    struct kube_event_rate *r = &ev->objects[(h >> 8) % EVENTS_OBJECTS];
 
-    if (r->object != h)
-        *r = (struct kube_event_rate){h, loop_now(ev->loop), EVENTS_OBJECT_BURST, 0};
-    return r;
+    return rate_in(ev->objects, hash_seeded(parts, sizeof(parts)), loop_now(ev->loop),
+                   EVENTS_OBJECT_BURST);
+}
+
+/* A namespace whose drains fail again and again takes no other's Events: each has some for sure. */
+static bool namespace_may(struct kube_events *ev, struct str namespace)
+{
+    uint64_t now = loop_now(ev->loop);
+    struct kube_event_rate *r = rate_in(ev->namespaces, hash_seeded(namespace.p, namespace.len),
+                                        now, EVENTS_NAMESPACE_BURST);
+
+    if (!kube_event_allowed(r, now, EVENTS_NAMESPACE_BURST, EVENTS_NAMESPACE_MS))
+        return false;
+    return r->tokens >= EVENTS_NAMESPACE_BURST - EVENTS_NAMESPACE_SURE ||
+           kube_event_allowed(&ev->all, now, EVENTS_BURST, EVENTS_MS);
 }
 
 /* ---- sending ---- */
@@ -257,7 +281,7 @@ void kube_events_post(struct kube_events *ev, const struct kube_workload *w,
         return;
     r = rate_of(ev, w, d);
     if (!kube_event_allowed(r, loop_now(ev->loop), EVENTS_OBJECT_BURST, EVENTS_OBJECT_MS) ||
-        !kube_event_allowed(&ev->all, loop_now(ev->loop), EVENTS_BURST, EVENTS_MS))
+        !namespace_may(ev, w->namespace))
         return;
     if (kube_event_render(&body, ev->node, w, d, warning, reason, message, r->held_back,
                           clock_wall_ns()) == 0)

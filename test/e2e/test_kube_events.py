@@ -133,6 +133,17 @@ def test_an_object_gets_five_at_once(node, api, kube):
     stays(lambda: len(api.events) == 5, 1, "no more")
 
 
+def test_T13_a_namespace_takes_nobody_elses_events(node, api, kube):
+    """Forty workloads of one namespace have something to be told of; then one of another has."""
+    for i in range(40):
+        c = node.container(f"w{i}-7d9c8b6f5d-bcdfg", "evil")
+        api.workload(c, f"w{i}", drains="gopher://x")
+    kube()
+    wait_for(lambda: len(api.events) >= 10, WAIT, lambda: str(len(api.events)))
+    api.workload(node.container(POD, "shop"), "web", drains="gopher://x")
+    wait_for(lambda: "shop" in {e["involvedObject"]["namespace"] for e in api.events}, WAIT, lambda: str(len(api.events)))
+
+
 def test_switched_off(node, api, kube):
     bad_drains(node, api, 1)
     d = kube({"KUBERNETES_EVENTS": "false"})
