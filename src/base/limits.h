@@ -153,7 +153,7 @@
 #define HTTP_CONNECTIONS_MAX 256     /* then idle and slow ones are closed for new ones */
 #define HTTP_PEER_CONNECTIONS_MAX 64 /* of one address; then its idle ones are closed */
 #define HTTP_GUESTS_MAX 32 /* beyond these: for one GET each, so that probes get through */
-#define HTTP_LOCAL_CONNECTIONS_MAX 32      /* of the Unix socket */
+#define HTTP_LOCAL_CONNECTIONS_MAX 96      /* of the Unix socket */
 #define HTTP_HELD_MAX (4 * 1024 * 1024)    /* partial requests and unread answers; or one answer */
 #define HTTP_SOCKET_BYTES (64 * 1024)      /* socket send buffer requested */
 #define ACCESS_CACHE_MS 30000              /* lifetime of a cached token review */

@@ -1,5 +1,6 @@
 /* Answers of the HTTP server: a status, headers and a body, laid out in the connection. */
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "net/http_session.h"
@@ -43,6 +44,15 @@ static int put_head(struct http_conn *c, int status, const char *type, struct st
     return buf_addf(
         &c->out, "HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\n%.*s%s\r\n", status,
         reason_of(status), type, len, STR_ARG(headers), c->close ? "connection: close\r\n" : "");
+}
+
+int http_reply_put_stream(struct http_reply *r, const char *type)
+{
+    struct http_conn *c = r->conn;
+
+    return buf_addf(&c->out, "HTTP/1.1 200 OK\r\ncontent-type: %s\r\n%s%.*s%s\r\n", type,
+                    c->old ? "" : "transfer-encoding: chunked\r\n", STR_ARG(buf_str(&r->headers)),
+                    c->close ? "connection: close\r\n" : "");
 }
 
 void http_reply_put(struct http_reply *r, int status, const char *type, struct str body,
@@ -100,6 +110,16 @@ void *http_reply_data(const struct http_reply *r)
 struct str http_reply_peer(const struct http_reply *r)
 {
     return str_of(r->peer);
+}
+
+uint32_t http_reply_process(const struct http_reply *r)
+{
+    struct ucred peer = {.pid = 0};
+    socklen_t len = sizeof(peer);
+
+    if (!r->conn || getsockopt(r->conn->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return 0;
+    return (uint32_t)peer.pid;
 }
 
 struct http_reply *http_reply_new(struct http_conn *c)

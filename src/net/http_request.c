@@ -207,7 +207,7 @@ int http_request_parse(struct http_incoming *r, struct str head, const char **wh
     rc = parse_line(r, line, why);
     if (rc)
         return rc;
-    seen.minor0 = !r->keep;
+    seen.minor0 = r->old = !r->keep;
     for (;;) {
         if (!cut_line(&head, &line))
             return refuse(400, "a line does not end in CR LF", why);

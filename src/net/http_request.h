@@ -22,6 +22,7 @@ struct http_incoming {
     bool chunked;
     bool has_length;
     uint64_t length;  /* of the body, with <has_length> */
+    bool old;         /* HTTP/1.0 */
     bool keep;        /* the connection can serve another request */
     bool expects;     /* wants "100 Continue" before the body */
     bool strict;      /* "Prefer: handling=strict" (RFC 7240 §4.4) */

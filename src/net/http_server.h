@@ -77,6 +77,26 @@ struct http_body *http_body_create(struct http_server *s, struct buf *text);
 void http_body_unref(struct http_body *b);
 /* Adds a header. Before http_reply_send(). */
 void http_reply_header(struct http_reply *r, const char *name, const char *value);
+/* An answer without an end of its own: a log that is followed. Sent in pieces, one at a time. */
+struct http_stream {
+    /* The kernel has all of the last piece: it may be freed, and another one written. */
+    void (*written)(void *arg);
+    /* The client has disconnected, or the server closes: the piece may be freed, <r> must not be
+     * used. */
+    void (*gone)(void *arg);
+    void *arg;
+};
+/* Instead of http_reply_send(). It has no timeout: a client that does not read occupies its own
+ * connection only. <s> is copied. False: the client has disconnected already, or wanted no body
+ * (HEAD); <r> must not be used. */
+bool http_reply_stream(struct http_reply *r, const char *content_type, const struct http_stream *s);
+/* <piece> is borrowed, and not empty; the last one was written. */
+void http_stream_write(struct http_reply *r, struct str piece);
+/* The last piece was written. <whole>: the answer ends in order; otherwise the connection is cut
+ * off, so that the client knows that lines are missing. Neither <r> nor <s> is used any more. */
+void http_stream_end(struct http_reply *r, bool whole);
+/* The process at the other end of a Unix socket; 0 = unknown, or no Unix socket. */
+uint32_t http_reply_process(const struct http_reply *r);
 /* A pointer for the sink's own use. */
 void http_reply_set_data(struct http_reply *r, void *data);
 void *http_reply_data(const struct http_reply *r);

@@ -2,9 +2,10 @@
  * One connection of the HTTP server. It repeats these phases:
  *
  *   HEAD ──▶ BODY ──▶ WAIT (for the answer) ──▶ WRITE ──▶ HEAD …, or LINGER ──▶ closed
+ *                         └──▶ STREAM ───────────▲
  *
- * It is read only in HEAD and BODY, so a client that pipelines requests waits in its own socket. In
- * each phase one timer runs.
+ * It is read only in HEAD and BODY, so a client that pipelines requests waits in its own socket; in
+ * STREAM only to see that the client disconnects. In each phase but STREAM one timer runs.
  */
 #include "net/http_session.h"
 
@@ -18,8 +19,6 @@
 
 #define LINGER_MS 2000         /* for the client to read why it was refused */
 #define LINGER_BYTES (1 << 20) /* of what it still sends meanwhile */
-
-static void run(struct http_conn *c);
 
 /* ---- end of a connection ---- */
 
@@ -47,7 +46,9 @@ void http_conn_close(struct http_conn *c)
     c->sink = NULL;
     if (r)
         r->conn = NULL;
-    if (sink) { /* its request was incomplete */
+    if (c->phase == STREAM) {
+        http_stream_gone(c, r);
+    } else if (sink) { /* its request was incomplete */
         sink->gone(sink->arg, r);
         http_reply_free(r);
     }
@@ -93,12 +94,12 @@ static void count_held(struct http_conn *c)
 
 /* ---- answers ---- */
 
-static void write_answer(struct http_conn *c)
+void http_conn_finish(struct http_conn *c)
 {
     c->phase = WRITE;
     loop_timer_start(c->timer, HTTP_WRITE_MS);
     places_set(&c->server->places, &c->place, PLACE_SPARE);
-    run(c);
+    http_conn_run(c);
 }
 
 /* Sends <b> or <body>. */
@@ -120,7 +121,7 @@ static void reply_send(struct http_reply *r, int status, const char *type, struc
     c->reply = NULL;
     http_reply_put(r, status, type, body, b);
     http_reply_free(r);
-    write_answer(c);
+    http_conn_finish(c);
 }
 
 void http_reply_send(struct http_reply *r, int status, const char *content_type, struct str body)
@@ -218,6 +219,7 @@ static void take_request(struct http_conn *c, const struct http_incoming *q)
     c->used = true;
     c->close = !q->keep || c->place.guest;
     c->head_only = str_eq(q->method, STR("HEAD"));
+    c->old = q->old;
     if (post && c->place.guest) {
         refuse_guest(c);
     } else if (sink && post) {
@@ -427,13 +429,24 @@ static bool step(struct http_conn *c)
         return run_body(c);
     case WRITE:
         return run_write(c);
+    case STREAM:
+        return http_stream_step(c);
     default:
         return false;
     }
 }
 
+static int events_of(const struct http_conn *c)
+{
+    if (c->phase == WAIT)
+        return 0;
+    if (c->phase == STREAM)
+        return LOOP_READ | (http_stream_pending(c) ? LOOP_WRITE : 0);
+    return c->phase == WRITE || c->more ? LOOP_WRITE : LOOP_READ;
+}
+
 /* Processes what was read, as far as possible. */
-static void run(struct http_conn *c)
+void http_conn_run(struct http_conn *c)
 {
     if (c->running)
         return;
@@ -445,15 +458,13 @@ static void run(struct http_conn *c)
     c->running = false;
     if (c->fd < 0)
         return;
-    if (c->ended && c->phase != WAIT && c->phase != WRITE && !c->more) {
+    if (c->ended && c->phase != WAIT && c->phase != WRITE && !c->more) { /* STREAM, too */
         http_conn_close(c);
         return;
     }
     buf_shrink(&c->in);
     count_held(c);
-    loop_fd_set(c->watch, c->phase == WAIT               ? 0
-                          : c->phase == WRITE || c->more ? LOOP_WRITE
-                                                         : LOOP_READ);
+    loop_fd_set(c->watch, events_of(c));
 }
 
 static void throw_away(struct http_conn *c, size_t n)
@@ -464,6 +475,16 @@ static void throw_away(struct http_conn *c, size_t n)
         http_conn_close(c);
 }
 
+/* In STREAM the client has nothing to say: what it sends is passed over, its end is the end. */
+static void hear(struct http_conn *c)
+{
+    char piece[1024];
+    ssize_t n = recv(c->fd, piece, sizeof(piece), 0);
+
+    c->ended |= n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    http_conn_run(c);
+}
+
 void http_conn_ready(void *arg, int events, int error)
 {
     struct http_conn *c = arg;
@@ -471,8 +492,12 @@ void http_conn_ready(void *arg, int events, int error)
     ssize_t n;
 
     (void)events, (void)error; /* recv and send report the cause */
+    if (c->phase == STREAM) {
+        hear(c);
+        return;
+    }
     if (c->phase == WRITE || c->more) {
-        run(c);
+        http_conn_run(c);
         return;
     }
     if (buf_reserve(&c->in, HTTP_READ_SIZE) < 0)
@@ -493,7 +518,7 @@ void http_conn_ready(void *arg, int events, int error)
         loop_timer_start(c->timer, HTTP_HEAD_MS);
         places_set(&c->server->places, &c->place, PLACE_SPARE);
     }
-    run(c);
+    http_conn_run(c);
 }
 
 void http_conn_timer(void *arg)

@@ -1,7 +1,7 @@
 /*
  * Shared by the files of the HTTP server: http_server.c accepts, http_session.c serves one
- * connection, http_reply.c makes the answers. Each uses those after it. No other file includes
- * this.
+ * connection, http_stream.c writes an answer without an end, http_reply.c makes the others. Each
+ * uses those after it. No other file includes this.
  */
 #ifndef NET_HTTP_SESSION_H
 #define NET_HTTP_SESSION_H
@@ -15,7 +15,7 @@
 #define HTTP_READ_SIZE (32 * 1024) /* per turn and connection */
 #define HTTP_ANSWER_MAX ((size_t)1 << 30)
 
-enum phase { HEAD = 0, BODY, WAIT, WRITE, LINGER };
+enum phase { HEAD = 0, BODY, WAIT, WRITE, STREAM, LINGER };
 
 struct http_conn {
     struct list node; /* server->dead */
@@ -34,6 +34,7 @@ struct http_conn {
     bool more;       /* <in> has input for the next turn */
     bool taken;      /* one request was served in this turn: the next waits */
     bool head_only;  /* the answer has no body: HEAD */
+    bool old;        /* HTTP/1.0, which knows no chunks */
     bool close;      /* after the answer */
     struct http_reply *reply;
     const struct http_sink *sink; /* of the body being read */
@@ -44,8 +45,10 @@ struct http_conn {
     uint64_t paced;         /* <got> at the last pace check; in LINGER the bytes discarded */
     struct buf out;         /* head of the answer, and its body unless it is shared */
     struct http_body *body; /* sent after <out>; NULL = none */
-    size_t off;             /* bytes sent of both */
-    size_t held;            /* part of server->held: memory of <in> and <out> */
+    struct http_stream stream; /* STREAM: who writes the answer */
+    struct str piece;          /* ... and what is being sent, borrowed; after <out> */
+    size_t off;                /* bytes sent of <out> and what follows it */
+    size_t held;               /* part of server->held: memory of <in> and <out> */
     char peer[LISTENER_PEER_SIZE];
 };
 
@@ -85,7 +88,22 @@ void http_reply_free(struct http_reply *r);
 void http_reply_put(struct http_reply *r, int status, const char *type, struct str body,
                     struct http_body *b);
 
+/* Its head, of an answer that ends with "chunked" or with the connection. -1: too many headers. */
+int http_reply_put_stream(struct http_reply *r, const char *type);
+
+/* ---- http_stream.c ---- */
+/* STREAM: writes on. False: the socket takes no more now, or there is nothing to write. */
+bool http_stream_step(struct http_conn *c);
+/* There is something to write. */
+bool http_stream_pending(const struct http_conn *c);
+/* The connection is gone. */
+void http_stream_gone(struct http_conn *c, struct http_reply *r);
+
 /* ---- http_session.c ---- */
+/* Goes on as far as it can. */
+void http_conn_run(struct http_conn *c);
+/* The answer in <out> is the last of it. */
+void http_conn_finish(struct http_conn *c);
 /* Waits for a request. */
 void http_conn_begin(struct http_conn *c);
 void http_conn_ready(void *arg, int events, int error);
