@@ -116,6 +116,13 @@
 #define TIDY_MS 60000             /* interval of sweeps for unused drains */
 #define TIDY_SOON_MS 1000         /* ... after one has lost its last stream */
 
+/* tails: lines as somebody looks at them */
+#define TAILS_MAX 64                 /* at a time ... */
+#define TAILS_CALLER_MAX 16          /* ... of one caller */
+#define TAIL_BATCH_BYTES (32 * 1024) /* formatted bytes of one batch */
+#define TAIL_RECORD_MAX (256 * 1024) /* ... of a record; a longer one is cut */
+#define TAIL_SINCE_MAX_DAYS 365      /* since= of a tail */
+
 /* datasources */
 #define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */
 #define POSTGRES_TIMEOUT_MS 10000 /* POSTGRES_TIMEOUT: a connect, a query without an answer */

@@ -147,9 +147,7 @@ static void trace(const char *what, const struct origin *o, const struct drain_s
                  KV_CSTR("drain", spec->name), KV_INT("worker", worker));
 }
 
-/* Where the stream ends now, although no worker has opened it yet: what is written from here on is
- * delivered. */
-static bool end_of(const struct origin *o, struct position *end)
+bool assign_end_of(const struct origin *o, struct position *end)
 {
     const struct origin_segment *last;
     struct segment_stat st;
@@ -186,7 +184,7 @@ static bool ends_at(struct origin *o)
 {
     struct position end;
 
-    if (!end_of(o, &end))
+    if (!assign_end_of(o, &end))
         return false;
     o->found_no = end.seg;
     o->found_off = end.off;
@@ -218,6 +216,8 @@ static enum attach_from found(void *arg, struct origin *o, bool existing)
 
     if (a->checkpoint && !o->identity->network)
         checkpoint_stream_found(a->checkpoint, o, later ? &at : NULL);
+    if (a->seen)
+        a->seen(a->seen_arg, o);
     return later ? ATTACH_FOUND : ATTACH_START;
 }
 
@@ -227,6 +227,8 @@ static void routed(void *arg, struct origin *o)
 
     if (a->checkpoint)
         checkpoint_stream_routed(a->checkpoint, o);
+    if (a->seen)
+        a->seen(a->seen_arg, o);
 }
 
 static void gone(void *arg, struct origin *o)
@@ -243,7 +245,7 @@ static bool place_of(const struct origin *o, enum attach_from from, uint32_t own
                      struct position *end)
 {
     if (from == ATTACH_END || owned > o->last_no)
-        return end_of(o, end);
+        return assign_end_of(o, end);
     *end = (struct position){.seg = owned};
     if (owned)
         return true;

@@ -26,6 +26,9 @@ struct assign {
     enum attach_from existing_from; /* READ_FROM: ATTACH_START, or the end */
     bool trace_drains;              /* LOGTRAIN_TRACE=drain */
     bool trace_routes;              /* LOGTRAIN_TRACE=route */
+    /* A stream was found, or has got its name; may be NULL. */
+    void (*seen)(void *arg, struct origin *o);
+    void *seen_arg;
 };
 
 extern const struct router_sink assign_sink; /* its <arg> is a struct assign */
@@ -40,5 +43,8 @@ const struct drain_spec *assign_find(struct assign *a, struct str url, enum rout
 /* The worker for a stream. All workers share a drain's streams, except that a pipelined drain has
  * as many workers as connections. Always gives the same answer. */
 unsigned assign_worker(unsigned nworkers, const struct drain_spec *spec, uint64_t stream);
+/* Where the stream ends now, before the worker has opened it: what is written from here on is
+ * delivered. False: it has no file yet. */
+bool assign_end_of(const struct origin *o, struct position *end);
 
 #endif

@@ -44,6 +44,7 @@
 #include "report/systemd.h"
 #include "report/unreadable.h"
 #include "report/version.h"
+#include "window/tails.h"
 
 struct daemon {
     const struct config *cfg;
@@ -75,6 +76,7 @@ struct daemon {
     struct api_socket *api; /* NULL: STATE_PATH is empty */
     struct access *access;  /* NULL: no credentials are accepted */
     struct explain *explain;
+    struct tails *tails;
     uint64_t started_ms;
     bool stopping;
     int exit;
@@ -123,6 +125,7 @@ static void stop(struct daemon *d)
     if (d->status)
         status_stopping(d->status);
     explain_stop(d->explain);
+    tails_stop(d->tails);
     access_stop(d->access);
     /* The input may not have reported the last writes yet. */
     list_for_each (it, &d->origins.all)
@@ -188,6 +191,7 @@ static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
         journals_forgotten(d->network.journals, o, worker);
     if (o && o->finished)
         checkpoint_notified(d->checkpoint, o->identity);
+    tails_forgotten(d->tails, worker, stream);
     if (o)
         (void)origin_forgotten(o, worker); /* <o> is not used after this; it may have been freed */
 }
@@ -305,6 +309,21 @@ static void status_explain(void *arg, struct str query, bool plain, struct http_
     explain_ask(d->explain, query, plain, r);
 }
 
+static void status_v1(void *arg, const struct http_incoming *q, struct http_reply *r)
+{
+    struct daemon *d = arg;
+
+    if (str_eq(q->path, STR("/v1/tail")))
+        tails_ask(d->tails, q->query, r);
+    else
+        http_reply_send(r, 404, "text/plain", STR("not found\n"));
+}
+
+static void stream_seen(void *arg, struct origin *o)
+{
+    tails_seen(((struct daemon *)arg)->tails, o);
+}
+
 /* Workers can close files, but do so a little later. */
 static bool ask_for_room(void *arg)
 {
@@ -365,6 +384,19 @@ static void open_explain(struct daemon *d)
     d->explain = explain_create(&env);
 }
 
+static void open_tails(struct daemon *d)
+{
+    const struct tails_env env = {.mailbox = &d->mailbox,
+                                  .origins = &d->origins,
+                                  .workers = d->workers,
+                                  .nworkers = d->nworkers,
+                                  .end_of = assign_end_of};
+
+    d->tails = tails_create(&env);
+    d->assign.seen = stream_seen;
+    d->assign.seen_arg = d;
+}
+
 /* A sender has the token of HTTP_TOKEN_FILE and must not see what an operator sees. */
 static int open_access(struct daemon *d, struct err *e)
 {
@@ -382,7 +414,7 @@ static int open_access(struct daemon *d, struct err *e)
 
 static int open_status(struct daemon *d, struct err *e)
 {
-    const struct status_source source = {status_ask, status_facts, status_explain, d};
+    const struct status_source source = {status_ask, status_facts, status_explain, status_v1, d};
     const struct config *c = d->cfg;
 
     d->status = status_open(&d->loop, str_of(c->http_address), (uint16_t)c->http_port, &source, e);
@@ -519,6 +551,7 @@ static int open_rest(struct daemon *d, struct err *e)
     if (start_workers(d, e) < 0)
         return -1;
     open_explain(d);
+    open_tails(d);
     return open_inputs(d, e);
 }
 
@@ -536,6 +569,7 @@ static void release(struct daemon *d)
     assign_release(&d->assign);
     origins_release(&d->origins);
     explain_free(d->explain);
+    tails_free(d->tails);
     api_socket_close(d->api);
     status_free(d->status);
     access_free(d->access);

@@ -365,7 +365,14 @@ static struct str namespace_of(struct str path, struct str query)
 
 static void handle_local(void *arg, const struct http_incoming *q, struct http_reply *r)
 {
-    private_page(arg, q->path, q->query, r);
+    struct status *st = arg;
+
+    if (!st->source.v1 || !str_starts(q->path, STR("/v1/")))
+        private_page(st, q->path, q->query, r);
+    else if (st->phase != READY)
+        reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
+    else
+        st->source.v1(st->source.arg, q, r);
 }
 
 /* ---- with credentials ---- */

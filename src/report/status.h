@@ -29,6 +29,8 @@ struct status_source {
     void (*facts)(void *arg, struct node_facts *out);
     /* Answers /explain, now or later, but before the daemon has stopped. NULL = no such page. */
     void (*explain)(void *arg, struct str query, bool plain, struct http_reply *r);
+    /* Answers the pages below /v1/. */
+    void (*v1)(void *arg, const struct http_incoming *q, struct http_reply *r);
     void *arg;
 };
 

@@ -96,8 +96,17 @@ struct batch {
     void *member; /* for the member's use while it has the batch */
 };
 
+/* Of a member that has a say in what is read for it. */
+struct drain_tap {
+    /* False: <r> is passed over, as if it had been delivered. */
+    bool (*wants)(struct drain *d, const struct drain_cursor *c, const struct record *r);
+    /* All that there was for <c> when it was last read has been delivered. May come again. */
+    void (*dry)(struct drain *d, const struct drain_cursor *c);
+};
+
 struct drain_ops {
     const char *name;
+    const struct drain_tap *tap; /* NULL = the member takes every record */
     /* Allocates a member for <spec>, which the base references. No I/O. NULL with <e> set on
      * failure. */
     struct drain *(*create)(struct worker *wk, struct drain_spec *spec, struct err *e);
@@ -379,6 +388,12 @@ void drain_attach_late_like(struct drain_cursor *main, struct cursor *from);
 void drain_cursor_drop(struct drain_cursor *c);
 /* The stream's identity has changed. */
 void drain_cursor_rename(struct drain_cursor *c);
+
+/* Nothing of it is saved, reported or logged: DRAIN_TRANSIENT. */
+static inline bool drain_is_transient(const struct drain *d)
+{
+    return d->spec->scheme->flags & DRAIN_TRANSIENT;
+}
 
 const char *drain_state_name(const struct drain *d);
 

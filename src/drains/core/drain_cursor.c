@@ -32,6 +32,18 @@ void drain_cursor_rewind(struct drain_cursor *c)
     c->ended = false;
 }
 
+/* A renamed file is read to its end before the next one is begun: more may still be written to it.
+ */
+void drain_cursor_tell_dry(struct drain_cursor *c)
+{
+    const struct drain_tap *tap = c->drain->ops->tap;
+    const struct list *segments = &c->cursor.stream->segments;
+
+    if (tap && (list_empty(segments) ||
+                list_entry(segments->prev, struct segment, node)->no <= c->cursor.sent.pos.seg))
+        tap->dry(c->drain, c);
+}
+
 /* Extends its pause until the records behind its suspects were tried. */
 static void extend(struct drain_cursor *c)
 {
@@ -95,6 +107,8 @@ static void count_cut(struct drain_cursor *c)
 
     c->cut = k->acked.cut;
     d->counters.cut += bytes;
+    if (drain_is_transient(d))
+        return;
     log_warn_for(identity_cause(k->stream->identity), "bytes beyond MAX_LINE were cut",
                  KV_CSTR("drain", d->spec->name), KV_STR("hostname", k->stream->identity->hostname),
                  KV_STR("pod", k->stream->identity->pod), KV_INT("bytes", bytes),
@@ -121,7 +135,7 @@ static void lost(struct cursor *k, const struct gap *g)
         worker_news(d->worker, d->spec, DRAIN_REFUSES, g->records);
     else
         worker_news(d->worker, d->spec, DRAIN_LOSES, g->bytes);
-    if (g->reason == GAP_RESTART || g->reason == GAP_REFUSED)
+    if (g->reason == GAP_RESTART || g->reason == GAP_REFUSED || drain_is_transient(d))
         return;
     log_error_for(
         identity_cause(k->stream->identity), "bytes were lost", KV_CSTR("drain", d->spec->name),

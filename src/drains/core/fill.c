@@ -16,6 +16,7 @@
 
 struct filler {
     struct record_sink sink;
+    const struct drain_tap *tap; /* NULL = everything is wanted */
     struct batch *batch;
     struct formatter *formatter; /* of the current cursor */
     struct batch_range *range;
@@ -84,6 +85,8 @@ static int filler_add(struct record_sink *s, const struct record *r)
         f->full = true;
         return -1;
     }
+    if (f->tap && !f->tap->wants(b->drain, f->range->cursor, r))
+        return 0;
     b->body.max = b->records ? f->target + SLACK : BATCH_GROWTH_MAX;
     if (formatter_add(f->formatter, &b->body, r, b->now, &cut) < 0) {
         f->full = b->records;
@@ -161,6 +164,8 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     b->body.len = before;
     if (r->dry_at && !c->inflight)
         c->caught_up_at = now;
+    if (r->dry_at)
+        drain_cursor_tell_dry(c);
     drain_cursor_settle_idle(c);
     drain_cursor_ready(c, false);
     drain_cursor_done(c);
@@ -168,7 +173,7 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
 
 struct batch *batch_fill(struct drain *d)
 {
-    struct filler f = {.sink.add = filler_add, .target = target_now(d)};
+    struct filler f = {.sink.add = filler_add, .tap = d->ops->tap, .target = target_now(d)};
     unsigned turns = TURNS_MAX;
 
     f.batch = batch_take(d, d->spec->batch == BATCH_RECORD ? SMALL_BODY : f.target);

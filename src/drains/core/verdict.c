@@ -31,6 +31,8 @@ static void delivered(struct drain *d, struct batch *b)
         FAULT_POINT("after-ack");
         if (r->dry_at)
             c->caught_up_at = r->dry_at;
+        if (r->dry_at)
+            drain_cursor_tell_dry(c);
         drain_cursor_unstick(c);
         drain_cursor_ready(c, false);
     }

@@ -70,7 +70,7 @@ static void worker_turn(struct loop_task *t)
 /* An unused drain is kept for its connection, unless its owner can create any number of drains. */
 static bool worth_keeping(const struct drain *d, uint64_t now)
 {
-    return d->state == DRAIN_OPEN && !d->failing &&
+    return d->state == DRAIN_OPEN && !d->failing && !drain_is_transient(d) &&
            (d->ninflight || (now - d->unused_since < DRAIN_UNUSED_MS && !budget_crowded(d)));
 }
 

@@ -209,6 +209,8 @@ struct drain_cursor *drain_cursor_of(struct cursor *k);
 void drain_cursor_done(struct drain_cursor *c);
 /* Marks the cursor as ready for its drain if there is data to read and nothing forbids it. */
 void drain_cursor_ready(struct drain_cursor *c, bool first);
+/* <c> was read to its end, and all of that is delivered: tells the member that asks for it. */
+void drain_cursor_tell_dry(struct drain_cursor *c);
 /* Moves it back to what is confirmed. */
 void drain_cursor_rewind(struct drain_cursor *c);
 /* The peer refuses some of its records for now: it pauses for <ms>. <again>: the same attempt as

@@ -133,12 +133,14 @@ static struct worker_report *report(struct worker *wk)
     unsigned n = 0;
 
     list_for_each (it, &wk->all)
-        r->ndrains++;
+        r->ndrains += !drain_is_transient(list_entry(it, struct drain, node));
     r->worker = wk->cfg.index;
     r->drains = xcalloc(r->ndrains + 1, sizeof *r->drains);
     list_for_each (it, &wk->all) {
         struct drain *d = list_entry(it, struct drain, node);
 
+        if (drain_is_transient(d))
+            continue;
         list_for_each (c_it, &d->cursors)
             r->cursors += !list_entry(c_it, struct drain_cursor, drain_node)->cursor.late;
         report_drain(wk, d, &r->drains[n++]);

@@ -63,6 +63,8 @@ static void save_all(struct worker *wk, struct save_mail *m)
         struct drain *d = list_entry(d_it, struct drain, node);
         struct drain_place place = worker_place(wk, d->spec);
 
+        if (drain_is_transient(d))
+            continue;
         list_for_each (it, &d->cursors)
             save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &place, 0);
     }

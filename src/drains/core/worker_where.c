@@ -49,8 +49,9 @@ static void report_stream(struct worker *wk, uint64_t id, struct where_report *r
     r->cursors = xrealloc(r->cursors, (r->n + n + 1) * sizeof(*r->cursors));
     list_for_each (it, &s->cursors) {
         struct cursor *k = list_entry(it, struct cursor, stream_node);
+        const struct drain_cursor *c = drain_cursor_of(k);
 
-        if (!k->late)
+        if (!k->late && !(c && drain_is_transient(c->drain)))
             r->cursors[r->n++] = report_cursor(k);
     }
 }

@@ -49,6 +49,9 @@ enum drain_scheme_flags {
     DRAIN_UTF8 = 1 << 16,        /* ... utf8= */
     DRAIN_AUTH = 1 << 17,        /* ... auth= */
     DRAIN_ANY_SERVER = 1 << 18,  /* its server may be anybody's: see drain_option.common */
+    /* It lives as long as its client: not saved, reported or logged, and deleted files that only it
+     * needs are given up first. */
+    DRAIN_TRANSIENT = 1 << 19,
 };
 
 /* What schemes of a server that is asked by http have in common. */
@@ -123,6 +126,8 @@ struct drain_member {
 
     /* What its schemes mean when the URL says nothing and it is not what others mean. */
     void (*set_defaults)(struct drain_spec *s);
+    /* Lets go of what is in <own> beside its options. */
+    void (*release)(void *own);
     /* After all options: what only all of them can get wrong. */
     int (*settle)(struct drain_spec *s, struct err *e);
     /* Appends what is requested of the server; NULL = <path>, and <passed> as the query. */

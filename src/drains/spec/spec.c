@@ -208,6 +208,8 @@ void drain_spec_unref(struct drain_spec *s)
         return;
     if (s->own)
         drain_options_release(member_of(s)->options, s->own);
+    if (s->own && member_of(s)->release)
+        member_of(s)->release(s->own);
     free(s->own);
     url_release(&s->url);
     spec_secret_free(s->id);

@@ -1,0 +1,177 @@
+#include "window/query.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/url.h"
+#include "drains/members/tail.h"
+#include "streams/decode.h"
+
+#define TEXT_MAX 253
+#define DAY_MS (24ULL * 60 * 60 * 1000)
+
+static const char *const text_names[WINDOW_TEXTS] = {
+    [WINDOW_NAMESPACE] = "namespace", [WINDOW_WORKLOAD] = "workload",
+    [WINDOW_POD] = "pod",             [WINDOW_CONTAINER] = "container",
+    [WINDOW_HOSTNAME] = "hostname",
+};
+
+static int set_text(struct window_query *q, enum window_text which, struct str v, struct err *e)
+{
+    if (!v.len || v.len > TEXT_MAX)
+        return err_set(e, EINVAL, "parameter '%s' must have 1 to %d bytes", text_names[which],
+                       TEXT_MAX);
+    free(q->texts[which]);
+    q->texts[which] = str_dup(v);
+    return 0;
+}
+
+static int set_bool(bool *out, const char *name, struct str v, struct err *e)
+{
+    *out = str_eq(v, STR("true"));
+    if (*out || str_eq(v, STR("false")))
+        return 0;
+    return err_set(e, EINVAL, "parameter '%s' must be true or false", name);
+}
+
+/* "2h", "3d": so long ago; or a time. */
+static int set_time(int64_t *out, const char *name, struct str v, int64_t now_s, struct err *e)
+{
+    uint64_t ms, days;
+
+    if (decode_time_valid(v)) {
+        *out = clock_parse(v.p, v.len);
+        return 0;
+    }
+    if (str_ends(v, STR("d")) &&
+        str_to_u64(str_head(v, v.len - 1), TAIL_SINCE_MAX_DAYS, &days)) {
+        *out = now_s - (int64_t)(days * DAY_MS / 1000);
+        return 0;
+    }
+    if (str_to_ms(v, TAIL_SINCE_MAX_DAYS * DAY_MS, &ms)) {
+        *out = now_s - (int64_t)(ms / 1000);
+        return 0;
+    }
+    return err_set(e, EINVAL,
+                   "parameter '%s' must be a duration of up to %dd, as in 15m, or a time as in "
+                   "2026-11-20T10:15:00Z",
+                   name, TAIL_SINCE_MAX_DAYS);
+}
+
+static int set_since(struct window_query *q, struct str v, int64_t now_s, struct err *e)
+{
+    q->past = true;
+    if (!str_eq(v, STR("start")))
+        return set_time(&q->since_s, "since", v, now_s, e);
+    q->since_s = 0;
+    return 0;
+}
+
+static int set_format(struct window_query *q, struct str v, struct err *e)
+{
+    q->format = str_eq(v, STR("json"))      ? FORMAT_JSON
+                : str_eq(v, STR("text"))    ? FORMAT_RAW
+                : str_eq(v, STR("rfc5424")) ? FORMAT_RFC5424
+                                            : FORMAT_NONE;
+    if (q->format != FORMAT_NONE)
+        return 0;
+    return err_set(e, EINVAL, "parameter 'format' must be json, text or rfc5424");
+}
+
+static int set_stream(struct window_query *q, struct str v, struct err *e)
+{
+    q->fds = str_eq(v, STR("stdout")) ? TAIL_STDOUT : str_eq(v, STR("stderr")) ? TAIL_STDERR : 0;
+    if (q->fds)
+        return 0;
+    return err_set(e, EINVAL, "parameter 'stream' must be stdout or stderr");
+}
+
+/* Parameters of /v1/tail alone. 1 = it is none of them. */
+static int set_tail(struct window_query *q, struct str name, struct str v, int64_t now_s,
+                    struct err *e)
+{
+    if (str_eq(name, STR("stream")))
+        return set_stream(q, v, e);
+    if (str_eq(name, STR("since")))
+        return set_since(q, v, now_s, e);
+    if (str_eq(name, STR("until")))
+        return set_time(&q->until_s, "until", v, now_s, e);
+    if (str_eq(name, STR("follow")))
+        return set_bool(&q->follow, "follow", v, e);
+    if (str_eq(name, STR("wait")))
+        return set_bool(&q->wait, "wait", v, e);
+    if (str_eq(name, STR("format")))
+        return set_format(q, v, e);
+    return 1;
+}
+
+static int set(struct window_query *q, struct str name, struct str v, bool tail, int64_t now_s,
+               struct err *e)
+{
+    int rc = 1;
+
+    for (unsigned i = 0; i < WINDOW_TEXTS; i++)
+        if (str_eq(name, str_of(text_names[i])))
+            return set_text(q, (enum window_text)i, v, e);
+    if (tail)
+        rc = set_tail(q, name, v, now_s, e);
+    if (rc > 0)
+        return err_set(e, EINVAL, "unknown parameter '%.*s'",
+                       (int)(name.len < TEXT_MAX ? name.len : TEXT_MAX), name.p);
+    return rc;
+}
+
+int window_query_parse(struct window_query *q, struct str query, bool tail, int64_t now_s,
+                       struct err *e)
+{
+    struct buf value = BUF_INIT(HTTP_HEAD_MAX);
+    struct str name;
+    int rc = 0, got;
+
+    *q = (struct window_query){.fds = TAIL_STDOUT | TAIL_STDERR,
+                               .follow = true,
+                               .until_s = INT64_MAX,
+                               .format = FORMAT_JSON};
+    while (rc == 0 && (got = url_query_next(&query, &name, &value)) != 0)
+        rc = got < 0 ? err_set(e, EINVAL, "a parameter is not well encoded")
+                     : set(q, name, buf_str(&value), tail, now_s, e);
+    buf_release(&value);
+    q->past |= !q->follow;
+    if (rc < 0)
+        window_query_release(q);
+    return rc;
+}
+
+void window_query_release(struct window_query *q)
+{
+    for (unsigned i = 0; i < WINDOW_TEXTS; i++) {
+        free(q->texts[i]);
+        q->texts[i] = NULL;
+    }
+}
+
+/* <name> is "<workload>.<namespace>". */
+static bool is_of(struct str name, const char *workload, struct str namespace)
+{
+    size_t n = strlen(workload);
+
+    return name.len == n + 1 + namespace.len && str_starts(name, str_of(workload)) &&
+           name.p[n] == '.' && str_eq(str_skip(name, n + 1), namespace);
+}
+
+bool window_query_fits(const struct window_query *q, const struct identity *id)
+{
+    const struct str have[WINDOW_TEXTS] = {
+        [WINDOW_NAMESPACE] = id->namespace, [WINDOW_POD] = id->pod,
+        [WINDOW_CONTAINER] = id->container, [WINDOW_HOSTNAME] = id->hostname,
+    };
+
+    for (unsigned i = 0; i < WINDOW_TEXTS; i++)
+        if (q->texts[i] && i != WINDOW_WORKLOAD && !str_eq(have[i], str_of(q->texts[i])))
+            return false;
+    return !q->texts[WINDOW_WORKLOAD] ||
+           is_of(id->name, q->texts[WINDOW_WORKLOAD], id->namespace);
+}

@@ -1,0 +1,149 @@
+"""/v1/tail on the Unix socket: the lines of some streams as they come, and what there was of them before."""
+
+import pytest
+
+from lib.daemon import SLOW, Daemon
+from lib.tail import Tail
+from lib.wait import wait_for
+
+WAIT = 60 * SLOW
+
+
+@pytest.fixture
+def tail(closing):
+    return lambda d, **options: closing(Tail(d, **options))
+
+
+def check(oracle, tail, stream):
+    return oracle.check(tail.messages(), [stream])
+
+
+def test_lines_of_a_pod_as_they_come(node, oracle, tail):
+    """From now on: what was there before is not shown. Each line once, in order, with what it is and where it came from."""
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    other = node.container("api-0", "shop")
+    c.write([b"before %d" % i for i in range(50)])
+    source = oracle.source("web")
+    with Daemon(node, routes=True) as d:
+        t = tail(d, namespace="shop", pod="web-7d9c8b6f5d-bcdfg")
+        assert t.status == 200
+        assert t.headers["content-type"] == "application/x-ndjson"
+        for _ in range(20):
+            c.write(source.take(100))
+            other.write([b"not wanted"] * 10)
+        t.wait(2000, WAIT)
+        check(oracle, t, "web").assert_exact()
+        first = t.events()[0]
+        assert {k: first[k] for k in ("namespace", "pod", "container", "stream")} == {
+            "namespace": "shop", "pod": "web-7d9c8b6f5d-bcdfg", "container": "main", "stream": "stdout"}
+        assert first["time"] and first["id"]
+        t.close()
+
+
+def test_what_there_is_and_no_more(node, oracle, tail):
+    """follow=false ends in order when all that was there has come, through rotated and compressed files."""
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    source = oracle.source("web")
+    for _ in range(4):
+        c.write(source.take(500))
+        c.rotate()
+    c.write(source.take(500))
+    with Daemon(node, routes=True) as d:
+        t = tail(d, namespace="shop", follow="false").wait_end(WAIT)
+        assert t.whole
+        check(oracle, t, "web").assert_exact()
+
+
+def test_a_pod_that_comes_later_is_shown_from_its_first_line(node, oracle, tail):
+    with Daemon(node, routes=True) as d:
+        assert tail(d, namespace="shop").status == 404
+        t = tail(d, namespace="shop", wait="true")
+        assert t.status == 200
+        c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+        source = oracle.source("web")
+        c.write(source.take(300))
+        t.wait(300, WAIT)
+        check(oracle, t, "web").assert_exact()
+        t.close()
+
+
+@pytest.mark.parametrize("query, why", [
+    ({"pot": "web"}, "unknown parameter 'pot'"),
+    ({"follow": "yes"}, "parameter 'follow' must be true or false"),
+    ({"since": "yesterday"}, "parameter 'since' must be a duration"),
+    ({"stream": "stdin"}, "parameter 'stream' must be stdout or stderr"),
+    ({"pod": ""}, "parameter 'pod' must have"),
+])
+def test_a_wrong_parameter_is_named(node, tail, query, why):
+    node.container("web-7d9c8b6f5d-bcdfg", "shop").write(b"x")
+    with Daemon(node, routes=True) as d:
+        t = tail(d, **query)
+        assert t.status == 400 and t.text.startswith(why), t.text
+
+
+def test_one_caller_has_16_tails(node, tail):
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    c.write(b"x")
+    with Daemon(node, routes=True) as d:
+        tails = [tail(d, namespace="shop") for _ in range(16)]
+        assert [t.status for t in tails] == [200] * 16
+        more = tail(d, namespace="shop")
+        assert more.status == 429 and int(more.headers["retry-after"]) > 0
+        tails[0].close()
+        wait_for(lambda: tail(d, namespace="shop").status == 200, WAIT, "a place")
+        for t in tails:
+            t.close()
+
+
+def test_a_tail_leaves_nothing_behind(node, oracle, syslog_tcp, tail):
+    """No record in the state, no row in /drains, no open file; a drain beside it has each line once."""
+    peer = syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    source = oracle.source("web")
+    c.write(source.take(10))
+    with Daemon(node, drains=[("*", peer.url())]) as d:
+        oracle.wait_complete(peer, WAIT).assert_exact()
+        d.wait_saved(peer.port)
+        records, files = d.metric("logtrain_state_records"), len(d.fds())
+        tails = [tail(d, namespace="shop", since="start") for _ in range(4)]
+        for t in tails:
+            t.wait(10, WAIT)
+        c.write(source.take(500))
+        for t in tails:
+            t.wait(510, WAIT)
+            check(oracle, t, "web").assert_exact()
+        oracle.wait_complete(peer, WAIT).assert_exact()
+        assert len(d.drains()) == 1
+        for t in tails:
+            t.close()
+        d.wait_saved(peer.port)
+        assert d.metric("logtrain_state_records") == records
+        wait_for(lambda: len(d.fds()) <= files, WAIT, lambda: f"no file of a tail: {d.fds()}")
+
+
+def test_a_client_that_does_not_read_holds_up_nobody(node, oracle, syslog_tcp, tail):
+    peer = syslog_tcp()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    source = oracle.source("web", 1000)
+    with Daemon(node, drains=[("*", peer.url())]) as d:
+        c.write(source.take(1))
+        oracle.wait_complete(peer, WAIT)
+        silent = [tail(d, namespace="shop", reading=False) for _ in range(8)]
+        t = tail(d, namespace="shop")
+        c.write(source.take(20000))
+        oracle.wait_complete(peer, WAIT).assert_exact()
+        t.wait(20000, WAIT)
+        for one in silent:
+            one.close()
+        t.close()
+
+
+def test_a_stop_ends_a_tail_at_once(node, tail):
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    c.write([b"x" * 1000] * 5000)
+    with Daemon(node, routes=True) as d:
+        silent = tail(d, namespace="shop", since="start", reading=False)
+        t = tail(d, namespace="shop", since="start").wait(5000, WAIT)
+        d.stop()
+        assert not t.wait_end(WAIT).whole
+        silent.close()
