@@ -44,6 +44,7 @@
 #include "report/systemd.h"
 #include "report/unreadable.h"
 #include "report/version.h"
+#include "window/streams.h"
 #include "window/tails.h"
 
 struct daemon {
@@ -315,6 +316,8 @@ static void status_v1(void *arg, const struct http_incoming *q, struct http_repl
 
     if (str_eq(q->path, STR("/v1/tail")))
         tails_ask(d->tails, q->query, r);
+    else if (str_eq(q->path, STR("/v1/streams")))
+        streams_ask(&d->origins, q->query, r);
     else
         http_reply_send(r, 404, "text/plain", STR("not found\n"));
 }

@@ -137,10 +137,23 @@ static int add_plain_row(struct buf *out, const struct drain_row *r)
     return buf_addf(out, "}}");
 }
 
-static int add_row(struct buf *out, const struct drain_row *r)
+/* What /v1/drains has beside what /drains has. */
+static int add_more(struct buf *out, const struct drain_row *r)
+{
+    if (buf_addf(out, ",\"asked_by\":\"%s\"", r->owner ? "workload" : "operator") < 0 ||
+        add_text(out, "namespace", r->namespace) < 0 ||
+        buf_addf(out, ",\"growth_bytes_per_second\":%" PRIu64, r->growth) < 0)
+        return -1;
+    return r->to_loss_ms == UINT64_MAX ? buf_addf(out, ",\"seconds_to_loss\":null")
+                                       : add_seconds(out, "seconds_to_loss", r->to_loss_ms);
+}
+
+static int add_row(struct buf *out, const struct drain_row *r, bool more)
 {
     if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
         add_text(out, "state", r->state) < 0 || add_text(out, "promise", r->promise) < 0)
+        return -1;
+    if (more && add_more(out, r) < 0)
         return -1;
     if (buf_addf(out, ",\"workers\":%" PRIu64 ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64,
                  r->workers, r->streams, r->lag_bytes) < 0)
@@ -154,12 +167,25 @@ static int add_row(struct buf *out, const struct drain_row *r)
     return buf_addf(out, "}}");
 }
 
+int drains_json_render_lines(const struct snapshot *s, const char *namespace, struct buf *out)
+{
+    for (unsigned i = 0; i < s->nrows; i++) {
+        const struct drain_row *r = &s->rows[i];
+
+        if (namespace && (!r->namespace || strcmp(r->namespace, namespace) != 0))
+            continue;
+        if (add_row(out, r, true) < 0 || buf_add_ch(out, '\n') < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int drains_json_render(const struct snapshot *s, struct buf *out)
 {
     if (buf_add_ch(out, '[') < 0)
         return -1;
     for (unsigned i = 0; i < s->nrows; i++)
-        if (buf_add(out, ",\n", i ? 2 : 0) < 0 || add_row(out, &s->rows[i]) < 0)
+        if (buf_add(out, ",\n", i ? 2 : 0) < 0 || add_row(out, &s->rows[i], false) < 0)
             return -1;
     return buf_addf(out, "]\n");
 }

@@ -7,6 +7,8 @@
 
 /* -1: it does not fit into <out>. */
 int drains_json_render(const struct snapshot *s, struct buf *out);
+/* As lines: all drains, or those that workloads of <namespace> alone asked for unless it is NULL. */
+int drains_json_render_lines(const struct snapshot *s, const char *namespace, struct buf *out);
 /* As drains_json_render(), for a client that may see <namespace>: only drains that its workloads
  * and nobody else asked for, and without data that shows how a peer answers. */
 int drains_json_render_namespace(const struct snapshot *s, const char *namespace, struct buf *out);

@@ -5,6 +5,7 @@
 #include "report/status.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -23,17 +24,19 @@
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_JSON "application/json"
+#define TYPE_LINES "application/x-ndjson"
+#define NAMESPACE_SIZE 254
 
 enum phase { STARTING = 0, READY, STOPPING };
 static const char *const phase_names[] = {"starting", "ready", "stopping"};
 
-enum question { ASK_PUBLIC = 1, ASK_METRICS, ASK_DRAINS, ASK_NAMESPACE };
+enum question { ASK_PUBLIC = 1, ASK_METRICS, ASK_DRAINS, ASK_LINES, ASK_NAMESPACE };
 
 struct waiting {
     struct list node;
     struct http_reply *reply;
     enum question question;
-    char *namespace; /* ASK_NAMESPACE: owned */
+    char *namespace; /* ASK_NAMESPACE, ASK_LINES: owned; NULL = all */
 };
 
 struct slot {
@@ -80,6 +83,7 @@ static struct http_body *render(struct status *st, const struct snapshot *s,
     int rc = q->question == ASK_PUBLIC    ? metrics_render_public(s, &text)
              : q->question == ASK_METRICS ? metrics_render(s, &text)
              : q->question == ASK_DRAINS  ? drains_json_render(s, &text)
+             : q->question == ASK_LINES   ? drains_json_render_lines(s, q->namespace, &text)
                                           : drains_json_render_namespace(s, q->namespace, &text);
     struct http_body *body = rc < 0 ? NULL : http_body_create(st->http, &text);
 
@@ -89,9 +93,13 @@ static struct http_body *render(struct status *st, const struct snapshot *s,
 
 static void answer(struct waiting *q, struct http_body *body)
 {
+    static const char *const types[] = {
+        [ASK_PUBLIC] = TYPE_METRICS, [ASK_METRICS] = TYPE_METRICS, [ASK_DRAINS] = TYPE_JSON,
+        [ASK_LINES] = TYPE_LINES,    [ASK_NAMESPACE] = TYPE_JSON,
+    };
+
     if (body)
-        http_reply_send_body(q->reply, 200, q->question >= ASK_DRAINS ? TYPE_JSON : TYPE_METRICS,
-                             body);
+        http_reply_send_body(q->reply, 200, types[q->question], body);
     else
         reply_text(q->reply, 500, "the answer is too long\n");
     free(q->namespace);
@@ -111,9 +119,9 @@ static void answer_all(struct status *st, const struct snapshot *s, struct list 
         list_del(&q->node);
         if (!rendered[as])
             bodies[as] = render(st, s, q);
-        rendered[as] = as != ASK_NAMESPACE;
+        rendered[as] = as < ASK_LINES;
         answer(q, bodies[as]);
-        if (as == ASK_NAMESPACE) {
+        if (as >= ASK_LINES) {
             http_body_unref(bodies[as]);
             bodies[as] = NULL;
         }
@@ -363,6 +371,34 @@ static struct str namespace_of(struct str path, struct str query)
     return STR("");
 }
 
+/* /v1/drains has one parameter, namespace=. */
+static void v1_drains(struct status *st, struct str query, struct http_reply *r)
+{
+    struct buf text = BUF_INIT(HTTP_HEAD_MAX);
+    char namespace[NAMESPACE_SIZE];
+    struct str one;
+
+    *namespace = '\0';
+    while (str_cut(&query, '&', &one)) {
+        struct str key = one, value = str_skip(one, 10);
+
+        if (str_starts(one, STR("namespace=")) && kube_is_name(value) &&
+            value.len < sizeof(namespace)) {
+            (void)snprintf(namespace, sizeof(namespace), "%.*s", STR_ARG(value));
+            continue;
+        }
+        (void)str_cut(&one, '=', &key);
+        (void)buf_addf(&text,
+                       str_eq(key, STR("namespace")) ? "parameter '%.*s' is no namespace\n"
+                                                     : "unknown parameter '%.*s'\n",
+                       STR_ARG(key)); /* it is shorter than the head */
+        http_reply_send(r, 400, TYPE_TEXT, buf_str(&text));
+        buf_release(&text);
+        return;
+    }
+    gather(st, r, ASK_LINES, *namespace ? namespace : NULL);
+}
+
 static void handle_local(void *arg, const struct http_incoming *q, struct http_reply *r)
 {
     struct status *st = arg;
@@ -371,6 +407,8 @@ static void handle_local(void *arg, const struct http_incoming *q, struct http_r
         private_page(st, q->path, q->query, r);
     else if (st->phase != READY)
         reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
+    else if (str_eq(q->path, STR("/v1/drains")))
+        v1_drains(st, q->query, r);
     else
         st->source.v1(st->source.arg, q, r);
 }

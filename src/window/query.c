@@ -14,9 +14,8 @@
 #define DAY_MS (24ULL * 60 * 60 * 1000)
 
 static const char *const text_names[WINDOW_TEXTS] = {
-    [WINDOW_NAMESPACE] = "namespace", [WINDOW_WORKLOAD] = "workload",
-    [WINDOW_POD] = "pod",             [WINDOW_CONTAINER] = "container",
-    [WINDOW_HOSTNAME] = "hostname",
+    [WINDOW_NAMESPACE] = "namespace", [WINDOW_WORKLOAD] = "workload", [WINDOW_POD] = "pod",
+    [WINDOW_CONTAINER] = "container", [WINDOW_HOSTNAME] = "hostname",
 };
 
 static int set_text(struct window_query *q, enum window_text which, struct str v, struct err *e)
@@ -46,8 +45,7 @@ static int set_time(int64_t *out, const char *name, struct str v, int64_t now_s,
         *out = clock_parse(v.p, v.len);
         return 0;
     }
-    if (str_ends(v, STR("d")) &&
-        str_to_u64(str_head(v, v.len - 1), TAIL_SINCE_MAX_DAYS, &days)) {
+    if (str_ends(v, STR("d")) && str_to_u64(str_head(v, v.len - 1), TAIL_SINCE_MAX_DAYS, &days)) {
         *out = now_s - (int64_t)(days * DAY_MS / 1000);
         return 0;
     }
@@ -153,6 +151,15 @@ void window_query_release(struct window_query *q)
     }
 }
 
+void window_query_refuse(struct http_reply *r, const struct err *e)
+{
+    struct buf text = BUF_INIT(sizeof(e->text) + 2);
+
+    (void)buf_addf(&text, "%s\n", e->text); /* it fits */
+    http_reply_send(r, 400, "text/plain; charset=utf-8", buf_str(&text));
+    buf_release(&text);
+}
+
 /* <name> is "<workload>.<namespace>". */
 static bool is_of(struct str name, const char *workload, struct str namespace)
 {
@@ -165,13 +172,14 @@ static bool is_of(struct str name, const char *workload, struct str namespace)
 bool window_query_fits(const struct window_query *q, const struct identity *id)
 {
     const struct str have[WINDOW_TEXTS] = {
-        [WINDOW_NAMESPACE] = id->namespace, [WINDOW_POD] = id->pod,
-        [WINDOW_CONTAINER] = id->container, [WINDOW_HOSTNAME] = id->hostname,
+        [WINDOW_NAMESPACE] = id->namespace,
+        [WINDOW_POD] = id->pod,
+        [WINDOW_CONTAINER] = id->container,
+        [WINDOW_HOSTNAME] = id->hostname,
     };
 
     for (unsigned i = 0; i < WINDOW_TEXTS; i++)
         if (q->texts[i] && i != WINDOW_WORKLOAD && !str_eq(have[i], str_of(q->texts[i])))
             return false;
-    return !q->texts[WINDOW_WORKLOAD] ||
-           is_of(id->name, q->texts[WINDOW_WORKLOAD], id->namespace);
+    return !q->texts[WINDOW_WORKLOAD] || is_of(id->name, q->texts[WINDOW_WORKLOAD], id->namespace);
 }

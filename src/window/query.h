@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "formats/format.h"
+#include "net/http_server.h"
 #include "streams/identity.h"
 
 enum window_text {
@@ -38,6 +39,8 @@ struct window_query {
 int window_query_parse(struct window_query *q, struct str query, bool tail, int64_t now_s,
                        struct err *e);
 void window_query_release(struct window_query *q);
+/* Answers 400 with <e>. */
+void window_query_refuse(struct http_reply *r, const struct err *e);
 bool window_query_fits(const struct window_query *q, const struct identity *id);
 
 #endif

@@ -31,14 +31,14 @@ struct tail {
     struct list node; /* tails->all */
     struct tails *set;
     struct window_query query;
-    struct http_reply *reply;  /* NULL: the client has gone */
-    struct tail_port *port;    /* one reference */
-    struct drain_spec *spec;   /* one reference */
-    struct list streams;       /* of struct tail_stream: those that are read */
-    bool done;                 /* there is nothing more to come: it ends when all is written */
-    struct list batches;       /* of struct tail_batch: they wait for ... */
+    struct http_reply *reply;   /* NULL: the client has gone */
+    struct tail_port *port;     /* one reference */
+    struct drain_spec *spec;    /* one reference */
+    struct list streams;        /* of struct tail_stream: those that are read */
+    bool done;                  /* there is nothing more to come: it ends when all is written */
+    struct list batches;        /* of struct tail_batch: they wait for ... */
     struct tail_batch *writing; /* ... this one to be written; NULL = nothing is */
-    uint64_t first_new;        /* streams from this id on were not there when it began */
+    uint64_t first_new;         /* streams from this id on were not there when it began */
     uint32_t caller;
 };
 
@@ -316,11 +316,7 @@ void tails_ask(struct tails *ts, struct str query, struct http_reply *r)
     if (!has_room(ts, r))
         return;
     if (window_query_parse(&q, query, true, clock_wall_ns() / 1000000000, &e) < 0) {
-        struct buf text = BUF_INIT(sizeof(e.text) + 2);
-
-        (void)buf_addf(&text, "%s\n", e.text); /* it fits */
-        refuse(r, 400, buf_cstr(&text));
-        buf_release(&text);
+        window_query_refuse(r, &e);
         return;
     }
     begin(ts, &q, r);

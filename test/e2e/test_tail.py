@@ -1,5 +1,7 @@
 """/v1/tail on the Unix socket: the lines of some streams as they come, and what there was of them before."""
 
+import json
+
 import pytest
 
 from lib.daemon import SLOW, Daemon
@@ -147,3 +149,36 @@ def test_a_stop_ends_a_tail_at_once(node, tail):
         d.stop()
         assert not t.wait_end(WAIT).whole
         silent.close()
+
+
+def rows(d, path):
+    status, text = d.ask(path)
+    assert status == 200, text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_streams(node):
+    """/v1/streams: what there is, a line for each; the same words ask for it as for its lines."""
+    node.container("web-7d9c8b6f5d-bcdfg", "shop").write(b"x")
+    node.container("api-0", "bank", name="app").write(b"x")
+    with Daemon(node, routes=True) as d:
+        both = rows(d, "/v1/streams")
+        assert {(r["namespace"], r["pod"], r["container"], r["state"]) for r in both} == {
+            ("shop", "web-7d9c8b6f5d-bcdfg", "main", "open"), ("bank", "api-0", "app", "open")}
+        assert [r["hostname"] for r in rows(d, "/v1/streams?namespace=shop&workload=web")] == ["web.shop"]
+        assert rows(d, "/v1/streams?namespace=none") == []
+        assert d.ask("/v1/streams?follow=true") == (400, "unknown parameter 'follow'\n")
+        assert d.ask("/v1/nothing")[0] == 404
+
+
+def test_drains_as_lines(node, syslog_tcp):
+    peer = syslog_tcp()
+    node.container("web-7d9c8b6f5d-bcdfg", "shop").write(b"x")
+    with Daemon(node, drains=[("*", peer.url())]) as d:
+        wait_for(lambda: rows(d, "/v1/drains"), WAIT, "a drain")
+        one, = rows(d, "/v1/drains")
+        assert f":{peer.port}#" in one["name"] and one["asked_by"] == "operator" and one["namespace"] is None
+        assert one["seconds_to_loss"] is None and "records_out" in one["counters"]
+        assert rows(d, "/v1/drains?namespace=shop") == []
+        assert d.ask("/v1/drains?name=x") == (400, "unknown parameter 'name'\n")
+        assert d.ask("/v1/drains?namespace=A/b")[0] == 400

@@ -15,8 +15,8 @@ struct tail_own {
 struct drain_tail {
     struct drain base;
     struct tail_port *port; /* the spec's */
-    struct tail_batch out; /* one at a time */
-    bool away;             /* <out> is with the control thread */
+    struct tail_batch out;  /* one at a time */
+    bool away;              /* <out> is with the control thread */
     bool closing;
 };
 
@@ -102,8 +102,7 @@ static bool wants(struct drain *d, const struct drain_cursor *c, const struct re
         return true;
     if (!(p->fds & 1U << r->fd))
         return false;
-    return p->until == INT64_MAX || !r->time.len ||
-           clock_parse(r->time.p, r->time.len) <= p->until;
+    return p->until == INT64_MAX || !r->time.len || clock_parse(r->time.p, r->time.len) <= p->until;
 }
 
 static void tell_dry(void *control, struct mail *m)

@@ -1,0 +1,11 @@
+/* /v1/streams: the logs that the node knows, a line of JSON for each. On the control thread. */
+#ifndef WINDOW_STREAMS_H
+#define WINDOW_STREAMS_H
+
+#include "net/http_server.h"
+#include "streams/origin.h"
+
+/* Answers <r>: 200, also when none fits; 400 when <query> is wrong. */
+void streams_ask(const struct origins *all, struct str query, struct http_reply *r);
+
+#endif
