@@ -16,6 +16,8 @@ static const char head[] =
     "lines go, and why)\n"
     "  logtrain drains             (asks the daemon for the state of drains, "
     "as JSON)\n"
+    "  logtrain tail [NAME...]     (shows lines as they come: logtrain tail --help)\n"
+    "  logtrain top                (shows the state of drains, live: logtrain top --help)\n"
     "\n"
     "Flags (--name value or --name=value):\n";
 

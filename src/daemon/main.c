@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "console/console.h"
 #include "daemon/cli.h"
 #include "daemon/daemon.h"
 #include "datasources/datasource.h"
@@ -83,6 +84,8 @@ int daemon_main(char **argv, char *const *envp)
     struct config c;
     int rc, said = DAEMON_OK;
 
+    if (console_is(argv))
+        return console_main(argv, envp);
     rc = config_load(&c, argv, envp, &e);
     config_scrub(argv);
     if (rc < 0) {

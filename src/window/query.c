@@ -87,6 +87,16 @@ static int set_stream(struct window_query *q, struct str v, struct err *e)
     return err_set(e, EINVAL, "parameter 'stream' must be stdout or stderr");
 }
 
+static int add_name(struct window_query *q, struct str v, struct err *e)
+{
+    if (!v.len || v.len > TEXT_MAX)
+        return err_set(e, EINVAL, "parameter 'name' must have 1 to %d bytes", TEXT_MAX);
+    if (q->nnames == WINDOW_NAMES_MAX)
+        return err_set(e, EINVAL, "parameter 'name' is there more than %d times", WINDOW_NAMES_MAX);
+    q->names[q->nnames++] = str_dup(v);
+    return 0;
+}
+
 /* Parameters of /v1/tail alone. 1 = it is none of them. */
 static int set_tail(struct window_query *q, struct str name, struct str v, int64_t now_s,
                     struct err *e)
@@ -114,6 +124,8 @@ static int set(struct window_query *q, struct str name, struct str v, bool tail,
     for (unsigned i = 0; i < WINDOW_TEXTS; i++)
         if (str_eq(name, str_of(text_names[i])))
             return set_text(q, (enum window_text)i, v, e);
+    if (str_eq(name, STR("name")))
+        return add_name(q, v, e);
     if (tail)
         rc = set_tail(q, name, v, now_s, e);
     if (rc > 0)
@@ -149,6 +161,8 @@ void window_query_release(struct window_query *q)
         free(q->texts[i]);
         q->texts[i] = NULL;
     }
+    while (q->nnames)
+        free(q->names[--q->nnames]);
 }
 
 void window_query_refuse(struct http_reply *r, const struct err *e)
@@ -169,6 +183,18 @@ static bool is_of(struct str name, const char *workload, struct str namespace)
            name.p[n] == '.' && str_eq(str_skip(name, n + 1), namespace);
 }
 
+static bool has_name(const struct window_query *q, const struct identity *id)
+{
+    for (unsigned i = 0; i < q->nnames; i++) {
+        struct str name = str_of(q->names[i]);
+
+        if (str_eq(id->pod, name) || str_eq(id->hostname, name) ||
+            is_of(id->name, q->names[i], id->namespace))
+            return true;
+    }
+    return !q->nnames;
+}
+
 bool window_query_fits(const struct window_query *q, const struct identity *id)
 {
     const struct str have[WINDOW_TEXTS] = {
@@ -181,5 +207,6 @@ bool window_query_fits(const struct window_query *q, const struct identity *id)
     for (unsigned i = 0; i < WINDOW_TEXTS; i++)
         if (q->texts[i] && i != WINDOW_WORKLOAD && !str_eq(have[i], str_of(q->texts[i])))
             return false;
-    return !q->texts[WINDOW_WORKLOAD] || is_of(id->name, q->texts[WINDOW_WORKLOAD], id->namespace);
+    return has_name(q, id) && (!q->texts[WINDOW_WORKLOAD] ||
+                               is_of(id->name, q->texts[WINDOW_WORKLOAD], id->namespace));
 }

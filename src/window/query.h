@@ -14,6 +14,8 @@
 #include "net/http_server.h"
 #include "streams/identity.h"
 
+#define WINDOW_NAMES_MAX 16
+
 enum window_text {
     WINDOW_NAMESPACE = 0,
     WINDOW_WORKLOAD, /* the name of what owns the pod */
@@ -24,14 +26,16 @@ enum window_text {
 };
 
 struct window_query {
-    char *texts[WINDOW_TEXTS]; /* owned; NULL = any */
-    unsigned fds;              /* stream=stdout|stderr: enum tail_fds */
-    bool follow;               /* follow=true|false */
-    bool wait;                 /* wait=true: also when there is nothing that fits yet */
-    bool past;                 /* since= was given, or nothing is to be followed: ... */
-    int64_t since_s;           /* ... lines from that second on; 0 = all that there is */
-    int64_t until_s;           /* until=; INT64_MAX = none */
-    enum format format;        /* format=json|text|rfc5424 */
+    char *texts[WINDOW_TEXTS];     /* owned; NULL = any */
+    char *names[WINDOW_NAMES_MAX]; /* owned; name=, any of which is pod, workload or hostname */
+    unsigned nnames;               /* 0 = any */
+    unsigned fds;                  /* stream=stdout|stderr: enum tail_fds */
+    bool follow;                   /* follow=true|false */
+    bool wait;                     /* wait=true: also when there is nothing that fits yet */
+    bool past;                     /* since= was given, or nothing is to be followed: ... */
+    int64_t since_s;               /* ... lines from that second on; 0 = all that there is */
+    int64_t until_s;               /* until=; INT64_MAX = none */
+    enum format format;            /* format=json|text|rfc5424 */
 };
 
 /* <now_s>: since the epoch, for what is so long ago. <tail>: not only which streams. -1 with <e>:
