@@ -74,8 +74,9 @@ static int read_body(struct client *c, struct err *e)
     for (;;) {
         struct str data;
         size_t used = 0;
-        enum http_chunk got = c->in.len ? http_chunks_next(&c->chunks, buf_str(&c->in), &data, &used)
-                                        : HTTP_CHUNK_MORE;
+        enum http_chunk got = c->in.len
+                                  ? http_chunks_next(&c->chunks, buf_str(&c->in), &data, &used)
+                                  : HTTP_CHUNK_MORE;
 
         if (got == HTTP_CHUNK_END)
             return 0;
@@ -115,7 +116,8 @@ static int converse(struct client *c, const char *target, struct buf *text, stru
     bool chunked = false;
     int status, rc;
 
-    rc = buf_addf(&request, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", target);
+    rc = buf_addf(&request, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                  target);
     if (rc == 0 && send(c->fd, request.p, request.len, MSG_NOSIGNAL) != (ssize_t)request.len)
         rc = -1; /* it fits into an empty socket */
     buf_release(&request);
@@ -129,7 +131,8 @@ static int converse(struct client *c, const char *target, struct buf *text, stru
     while (read_more(c, &ended) == 0) /* up to the end */
         continue;
     if (status == 200)
-        return take_lines(c, buf_str(&c->in)) < 0 ? err_set(e, E2BIG, "a line is too long") : status;
+        return take_lines(c, buf_str(&c->in)) < 0 ? err_set(e, E2BIG, "a line is too long")
+                                                  : status;
     (void)buf_add_str(text, str_trim(buf_str(&c->in))); /* cut when it does not fit */
     return status;
 }

@@ -76,6 +76,15 @@ static void add_where(struct buf *out, yajl_val v, bool terminal, bool colours)
     (void)buf_addf(out, "%s ", colours ? "\033[0m" : "");
 }
 
+static void add_gap(struct buf *out, yajl_val v)
+{
+    const char *path[] = {"bytes", NULL};
+    yajl_val n = yajl_tree_get(v, path, yajl_t_number);
+
+    (void)buf_addf(out, "logtrain: %lld bytes are missing here (%s)", n ? YAJL_GET_INTEGER(n) : 0,
+                   text_of(v, "reason"));
+}
+
 void paint_event(struct buf *out, struct str event, bool terminal, bool colours)
 {
     char why[ERROR_SIZE];
@@ -86,7 +95,10 @@ void paint_event(struct buf *out, struct str event, bool terminal, bool colours)
         paint_bytes(out, event, terminal);
     } else {
         add_where(out, v, terminal, colours);
-        paint_bytes(out, str_of(text_of(v, "message")), terminal);
+        if (strcmp(text_of(v, "event"), "gap") == 0)
+            add_gap(out, v);
+        else
+            paint_bytes(out, str_of(text_of(v, "message")), terminal);
         if (colours)
             (void)buf_addf(out, "\033[0m"); /* the message may have begun one */
     }

@@ -22,12 +22,14 @@ static const char help[] =
     "      --until TIME       up to then\n"
     "      --no-follow        what there is, and no more\n"
     "      --wait             also when there is no such log yet\n"
-    "  -o, --output FORM      text (POD CONTAINER MESSAGE), json (an object for each line), or raw\n"
+    "  -o, --output FORM      text (POD CONTAINER MESSAGE), json (an object for each line), or "
+    "raw\n"
     "                         (messages alone)\n"
     "\n"
     "It asks the daemon whose socket is in STATE_PATH (/var/lib/logtrain). Colours are for a\n"
     "terminal only; NO_COLOR turns them off.\n"
-    "Exit status: 0 all was shown, 1 the daemon does not answer or has stopped, 2 wrong arguments,\n"
+    "Exit status: 0 all was shown, 1 the daemon does not answer or has stopped, 2 wrong "
+    "arguments,\n"
     "3 no log fits.\n";
 
 enum form { FORM_TEXT = 0, FORM_JSON, FORM_RAW };
@@ -37,8 +39,9 @@ static const struct {
     const char *name, *letter; /* without their dashes; NULL = none */
     const char *parameter;     /* with its "=" when it takes a value */
 } options[] = {
-    {"namespace", "n", "namespace="}, {"container", "c", "container="}, {"stream", NULL, "stream="},
-    {"since", NULL, "since="},        {"until", NULL, "until="},        {"wait", NULL, "wait=true"},
+    {"namespace", "n", "namespace="},    {"container", "c", "container="},
+    {"stream", NULL, "stream="},         {"since", NULL, "since="},
+    {"until", NULL, "until="},           {"wait", NULL, "wait=true"},
     {"no-follow", NULL, "follow=false"},
 };
 

@@ -29,7 +29,7 @@ static const char help[] =
     "Exit status: 0 shown, 1 the daemon does not answer or has stopped, 2 wrong arguments.\n";
 
 struct row {
-    char *name, *state, *error; /* owned */
+    char *name, *state, *error;                        /* owned */
     double lag_bytes, lag_s, bytes_out, lost, to_loss; /* to_loss < 0: never */
     double rate;                                       /* bytes a second; < 0: not known yet */
 };
@@ -57,8 +57,8 @@ static char *text_at(yajl_val v, const char *key)
 
 static double lost_of(yajl_val v)
 {
-    static const char *const reasons[] = {"lost_evicted", "lost_deleted", "lost_truncated",
-                                          "lost_restart", "lost_refused", "lost_damaged",
+    static const char *const reasons[] = {"lost_evicted",   "lost_deleted", "lost_truncated",
+                                          "lost_restart",   "lost_refused", "lost_damaged",
                                           "lost_compressed"};
     double sum = 0;
 
@@ -133,8 +133,7 @@ static void set_rates(struct table *now, const struct table *before, double seco
         for (unsigned k = 0; k < before->n; k++)
             if (strcmp(now->rows[i].name, before->rows[k].name) == 0 &&
                 now->rows[i].bytes_out >= before->rows[k].bytes_out)
-                now->rows[i].rate =
-                    (now->rows[i].bytes_out - before->rows[k].bytes_out) / seconds;
+                now->rows[i].rate = (now->rows[i].bytes_out - before->rows[k].bytes_out) / seconds;
 }
 
 static void add_size(struct buf *out, double bytes)
@@ -201,8 +200,8 @@ static int look(const char *dir, const char *target, struct table *t)
     if (status < 0)
         rc = console_say(CONSOLE_FAILED, "top: %s", e.text);
     else if (status != 200)
-        rc = console_say(status == 400 ? CONSOLE_USAGE : CONSOLE_FAILED, "top: %s",
-                         buf_cstr(&text));
+        rc =
+            console_say(status == 400 ? CONSOLE_USAGE : CONSOLE_FAILED, "top: %s", buf_cstr(&text));
     buf_release(&text);
     return rc;
 }

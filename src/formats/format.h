@@ -40,7 +40,8 @@ enum framing {
 struct format_options {
     enum format format;
     enum framing framing;
-    bool sd; /* sd=true: namespace, pod, container, node, record id as structured data */
+    bool events; /* FORMAT_JSON with <sd>: a gap is {"event":"gap", ...}, not a message */
+    bool sd;     /* sd=true: namespace, pod, container, node, record id as structured data */
     /* Cut each record's bytes (without framing) to this, at a UTF-8 boundary; 0 = no limit. */
     size_t max;
     bool id_first; /* "<record id> " before each frame, internal, for a member that needs it */

@@ -124,6 +124,9 @@ static inline char *format_put_time(char *d, struct str t, size_t body, size_t l
     return d + len;
 }
 
+/* ---- gap_event.c: instead of json's add() for <r>, which has a gap. ---- */
+int format_gap_event(const struct formatter *f, struct buf *out, const struct record *r);
+
 /* ---- received.c: records of network inputs (r->syslog) ---- */
 /* `,"<prefix>procid":"…"` and so on, for each of tag (when <tag>), procid, msgid and structured
  * data that is present. */

@@ -75,8 +75,8 @@ static char *put_tail(char *d, const struct formatter *f, const struct record *r
     return format_put(d, STR("\"}"));
 }
 
-static int json_add(const struct formatter *f, struct buf *out, const struct record *r,
-                    struct str now, bool *cut)
+static int json_add_line(const struct formatter *f, struct buf *out, const struct record *r,
+                         struct str now, bool *cut)
 {
     struct str t = format_time(r, now), msg = r->msg;
     size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0;
@@ -100,6 +100,14 @@ static int json_add(const struct formatter *f, struct buf *out, const struct rec
     d = put_tail(d, f, r, str_make(id, id_len));
     format_frame_end(f, out, d);
     return 0;
+}
+
+static int json_add(const struct formatter *f, struct buf *out, const struct record *r,
+                    struct str now, bool *cut)
+{
+    if (f->o.events && r->gap)
+        return format_gap_event(f, out, r);
+    return json_add_line(f, out, r, now, cut);
 }
 
 char *format_json_lay_out(struct formatter *f, const struct identity *id)

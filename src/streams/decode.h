@@ -30,14 +30,17 @@ struct record_syslog {
     unsigned char pri; /* facility * 8 + severity, at most 191 */
 };
 
+struct gap;
+
 struct record {
     struct str time; /* RFC 3339 as the runtime wrote it, checked; 0-9 fraction digits; `Z` or an
                         offset; empty = unknown */
     struct str msg;
     enum record_fd fd;
     unsigned flags;
-    uint64_t segment; /* segment_id_hash(): with <offset>, the record's id across restarts */
-    uint64_t offset;  /* of its first byte in the segment */
+    uint64_t segment;      /* segment_id_hash(): with <offset>, the record's id across restarts */
+    uint64_t offset;       /* of its first byte in the segment */
+    const struct gap *gap; /* RECORD_GAP: what was lost; may be NULL */
     const struct record_syslog *syslog; /* received on a network input; NULL = a line of a file */
 };
 

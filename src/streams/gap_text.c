@@ -51,5 +51,6 @@ void gap_record(const struct gap *g, char text[GAP_TEXT_SIZE], struct record *r)
         .flags = RECORD_GAP,
         .segment = g->segment,
         .offset = g->at,
+        .gap = g,
     };
 }

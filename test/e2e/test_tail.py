@@ -182,3 +182,29 @@ def test_drains_as_lines(node, syslog_tcp):
         assert rows(d, "/v1/drains?namespace=shop") == []
         assert d.ask("/v1/drains?name=x") == (400, "unknown parameter 'name'\n")
         assert d.ask("/v1/drains?namespace=A/b")[0] == 400
+
+
+def test_what_is_lost_is_an_event_in_its_place(node, oracle, tail):
+    """A file that is truncated before all of it was read: how many bytes, and why, between the lines around them."""
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    first, last = oracle.source("first", 1000), oracle.source("last")
+    c.write(first.take(5000))
+    with Daemon(node, routes=True) as d:
+        t = tail(d, namespace="shop", since="start", reading=False)
+        d.metrics()  # the daemon has looked how large the file is
+        written = c.live.read_bytes()
+        c.copytruncate()
+        c.write(last.take(100))
+        wait_for(lambda: "log file was truncated" in d.log(), WAIT, "it has seen that")
+        t.read()
+        wait_for(lambda: sum(b"lt last" in line for line in list(t.lines)) == 100, WAIT, "what came after")
+        events = t.events()
+        before = next(i for i, e in enumerate(events) if "event" in e)
+        gap = events[before]
+        assert {k: gap[k] for k in ("event", "reason", "at_least", "pod", "container")} == {
+            "event": "gap", "reason": "truncated", "at_least": True, "pod": "web-7d9c8b6f5d-bcdfg", "container": "main"}
+        assert gap["bytes"] == sum(len(line) + 1 for line in written.splitlines()[before:])
+        assert "message" not in gap and "stream" not in gap
+        assert [e["message"][:8] for e in events[:before]] == ["lt first"] * before
+        oracle.check([e["message"].encode() for e in events[before + 1:]], ["last"]).assert_exact()
+        t.close()

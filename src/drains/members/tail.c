@@ -181,7 +181,7 @@ static const struct drain_scheme schemes[] = {
 
 static void set_defaults(struct drain_spec *s)
 {
-    s->format.sd = true;
+    s->format.sd = s->format.events = true;
     s->format.max = TAIL_RECORD_MAX;
 }
 
