@@ -18,6 +18,7 @@ static const char help[] =
     "  -n, --namespace NS     only of this namespace\n"
     "  -c, --container NAME   only of containers of that name\n"
     "      --stream NAME      only stdout, or only stderr\n"
+    "      --lines N          the last N of each container, and from then on\n"
     "      --since TIME       from then on: 2h, 3d, start, or 2026-11-20T10:15:00Z\n"
     "      --until TIME       up to then\n"
     "      --no-follow        what there is, and no more\n"
@@ -39,10 +40,10 @@ static const struct {
     const char *name, *letter; /* without their dashes; NULL = none */
     const char *parameter;     /* with its "=" when it takes a value */
 } options[] = {
-    {"namespace", "n", "namespace="},    {"container", "c", "container="},
-    {"stream", NULL, "stream="},         {"since", NULL, "since="},
-    {"until", NULL, "until="},           {"wait", NULL, "wait=true"},
-    {"no-follow", NULL, "follow=false"},
+    {"namespace", "n", "namespace="}, {"container", "c", "container="},
+    {"stream", NULL, "stream="},      {"lines", NULL, "lines="},
+    {"since", NULL, "since="},        {"until", NULL, "until="},
+    {"wait", NULL, "wait=true"},      {"no-follow", NULL, "follow=false"},
 };
 
 struct command {

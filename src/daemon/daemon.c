@@ -389,7 +389,8 @@ static void open_explain(struct daemon *d)
 
 static void open_tails(struct daemon *d)
 {
-    const struct tails_env env = {.mailbox = &d->mailbox,
+    const struct tails_env env = {.loop = &d->loop,
+                                  .mailbox = &d->mailbox,
                                   .origins = &d->origins,
                                   .workers = d->workers,
                                   .nworkers = d->nworkers,

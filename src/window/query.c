@@ -68,6 +68,17 @@ static int set_since(struct window_query *q, struct str v, int64_t now_s, struct
     return 0;
 }
 
+static int set_lines(struct window_query *q, struct str v, struct err *e)
+{
+    uint64_t n;
+
+    if (!str_to_u64(v, TAIL_LINES_MAX, &n))
+        return err_set(e, EINVAL, "parameter 'lines' must be a number up to %d", TAIL_LINES_MAX);
+    q->last = true;
+    q->lines = (unsigned)n;
+    return 0;
+}
+
 static int set_format(struct window_query *q, struct str v, struct err *e)
 {
     q->format = str_eq(v, STR("json"))      ? FORMAT_JSON
@@ -105,6 +116,8 @@ static int set_tail(struct window_query *q, struct str name, struct str v, int64
         return set_stream(q, v, e);
     if (str_eq(name, STR("since")))
         return set_since(q, v, now_s, e);
+    if (str_eq(name, STR("lines")))
+        return set_lines(q, v, e);
     if (str_eq(name, STR("until")))
         return set_time(&q->until_s, "until", v, now_s, e);
     if (str_eq(name, STR("follow")))

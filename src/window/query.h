@@ -34,6 +34,8 @@ struct window_query {
     bool wait;                     /* wait=true: also when there is nothing that fits yet */
     bool past;                     /* since= was given, or nothing is to be followed: ... */
     int64_t since_s;               /* ... lines from that second on; 0 = all that there is */
+    bool last;                     /* lines= was given: ... */
+    unsigned lines;                /* ... of these the last so many of each stream */
     int64_t until_s;               /* until=; INT64_MAX = none */
     enum format format;            /* format=json|text|rfc5424 */
 };

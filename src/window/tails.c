@@ -8,6 +8,8 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "drains/members/tail.h"
+#include "loop/work.h"
+#include "window/last_lines.h"
 #include "window/query.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -16,7 +18,8 @@ struct tails {
     struct tails_env env;
     struct list all; /* of struct tail */
     unsigned n;
-    uint64_t number; /* of the last one */
+    uint64_t number;      /* of the last one */
+    struct list searches; /* of struct search: the first is under way */
     bool stopping;
 };
 
@@ -25,6 +28,17 @@ struct tail_stream {
     struct list node; /* tail->streams */
     uint64_t id;
     unsigned worker;
+};
+
+/* Looks for the last lines of the streams that a tail has found at its beginning. One at a time:
+ * the threads that read files are wanted for the state, too. */
+struct search {
+    struct list node; /* tails->searches */
+    struct tails *set;
+    struct tail_port *port; /* one reference */
+    unsigned lines;
+    struct last_stream *streams; /* owned */
+    unsigned n;
 };
 
 struct tail {
@@ -49,6 +63,8 @@ static void refuse(struct http_reply *r, int status, const char *text)
 
 /* ---- its streams ---- */
 
+static void write_next(struct tail *t);
+
 static struct tail_stream *find(const struct tail *t, uint64_t id)
 {
     list_for_each (it, &t->streams) {
@@ -60,18 +76,25 @@ static struct tail_stream *find(const struct tail *t, uint64_t id)
     return NULL;
 }
 
+static struct tail_stream *add(struct tail *t, const struct origin *o)
+{
+    struct tail_stream *s = xcalloc(1, sizeof(*s));
+
+    s->id = o->id;
+    s->worker = (unsigned)(o->id % t->set->env.nworkers);
+    list_add_tail(&t->streams, &s->node);
+    return s;
+}
+
+/* From its first byte, if it was not there when <t> began; else from where <t> wants to begin. */
 static void attach(struct tail *t, struct origin *o)
 {
     const struct tails_env *env = &t->set->env;
-    struct tail_stream *s = xcalloc(1, sizeof(*s));
+    struct tail_stream *s = add(t, o);
+    struct worker *wk = env->workers[s->worker];
     bool fresh = o->id >= t->first_new, past = !fresh && t->query.past;
     struct position end;
-    struct worker *wk;
 
-    s->id = o->id;
-    s->worker = (unsigned)(o->id % env->nworkers);
-    list_add_tail(&t->streams, &s->node);
-    wk = env->workers[s->worker];
     origin_introduce(o, s->worker);
     if (past)
         origin_recall(o, s->worker);
@@ -94,6 +117,119 @@ void tails_seen(struct tails *ts, struct origin *o)
         if (!t->done && (t->query.follow || list_empty(&t->streams)) && wanted(t, o))
             attach(t, o);
     }
+}
+
+/* <t> may be gone afterwards. */
+static void leave(struct tail *t, struct tail_stream *s)
+{
+    list_del(&s->node);
+    free(s);
+    if (t->query.follow || !list_empty(&t->streams))
+        return;
+    t->done = true;
+    write_next(t);
+}
+
+/* ---- the last lines ---- */
+
+static void search_free(struct search *h)
+{
+    for (unsigned i = 0; i < h->n; i++)
+        last_stream_release(&h->streams[i]);
+    free(h->streams);
+    tail_port_unref(h->port);
+    free(h);
+}
+
+static void search_run(void *arg)
+{
+    struct search *h = arg;
+
+    for (unsigned i = 0; i < h->n; i++)
+        last_lines_find(&h->streams[i], h->lines);
+}
+
+/* From the line that was found; if none was, from now on. */
+static void attach_at(struct tail *t, const struct last_stream *found)
+{
+    const struct tails_env *env = &t->set->env;
+    struct tail_stream *s = find(t, found->id);
+    struct origin *o = origins_find(env->origins, found->id);
+    struct position at = {.seg = found->no, .off = found->off};
+    const int64_t all = 0;
+
+    if (!s)
+        return;
+    if (!o || o->finished) {
+        leave(t, s);
+        return;
+    }
+    origin_introduce(o, s->worker);
+    origin_recall(o, s->worker);
+    worker_attach(env->workers[s->worker], o->id, t->spec,
+                  found->no || env->end_of(o, &at) ? &at : NULL, NULL, &all);
+}
+
+static void search_done(void *arg);
+
+static void search_next(struct tails *ts)
+{
+    if (!list_empty(&ts->searches))
+        loop_work(ts->env.loop, search_run, search_done,
+                  list_entry(ts->searches.next, struct search, node));
+}
+
+static void search_done(void *arg)
+{
+    struct search *h = arg;
+    struct tails *ts = h->set;
+
+    if (!ts) { /* everything has stopped meanwhile */
+        search_free(h);
+        return;
+    }
+    list_del(&h->node);
+    for (unsigned i = 0; i < h->n && h->port->tail; i++)
+        attach_at(h->port->tail, &h->streams[i]);
+    search_free(h);
+    search_next(ts);
+}
+
+static void search_add(struct search *h, const struct origin *o)
+{
+    struct last_stream *s = &h->streams[h->n++];
+    unsigned n = 0;
+
+    list_for_each (it, &o->segments)
+        n++;
+    *s = (struct last_stream){.id = o->id, .segments = xcalloc(n + 1, sizeof(*s->segments))};
+    list_for_each (it, &o->segments) {
+        const struct origin_segment *seg = list_entry(it, struct origin_segment, node);
+
+        if (seg->path && !seg->journal)
+            s->segments[s->n++] =
+                (struct last_segment){seg->no, str_dup(str_of(seg->path)), seg->id};
+    }
+}
+
+static void search_begin(struct tail *t)
+{
+    struct tails *ts = t->set;
+    struct search *h = xcalloc(1, sizeof(*h));
+    bool first = list_empty(&ts->searches);
+    unsigned n = 0;
+
+    list_for_each (it, &t->streams)
+        n++;
+    h->set = ts;
+    h->port = tail_port_ref(t->port);
+    h->lines = t->query.lines;
+    h->streams = xcalloc(n + 1, sizeof(*h->streams));
+    list_for_each (it, &t->streams)
+        search_add(h, origins_find(ts->env.origins, list_entry(it, struct tail_stream, node)->id));
+    list_add_tail(&ts->searches, &h->node);
+    if (first)
+        search_next(ts);
 }
 
 static void detach_all(struct tail *t)
@@ -188,17 +324,6 @@ static void gone(void *tail)
 
 /* ---- until all is read ---- */
 
-/* <t> may be gone afterwards. */
-static void leave(struct tail *t, struct tail_stream *s)
-{
-    list_del(&s->node);
-    free(s);
-    if (t->query.follow || !list_empty(&t->streams))
-        return;
-    t->done = true;
-    write_next(t);
-}
-
 static void dry(void *tail, uint64_t stream)
 {
     struct tail *t = tail;
@@ -258,6 +383,7 @@ static struct tail_port *make_port(struct tail *t)
     p->dry = dry;
     p->follow = t->query.follow;
     p->fds = t->query.fds;
+    p->since = t->query.last ? t->query.since_s : 0;
     p->until = t->query.until_s;
     return p;
 }
@@ -292,7 +418,11 @@ static void begin(struct tails *ts, const struct window_query *q, struct http_re
     list_for_each (it, &ts->env.origins->all) {
         struct origin *o = list_entry(it, struct origin, node);
 
-        if (wanted(t, o))
+        if (!wanted(t, o))
+            continue;
+        if (q->last)
+            (void)add(t, o);
+        else
             attach(t, o);
     }
     if (list_empty(&t->streams) && !q->wait) {
@@ -301,6 +431,8 @@ static void begin(struct tails *ts, const struct window_query *q, struct http_re
         refuse(r, 404, "no log on this node fits that\n");
         return;
     }
+    if (q->last && !list_empty(&t->streams))
+        search_begin(t);
     http_reply_header(r, "cache-control", "no-store");
     if (!http_reply_stream(r, format_content_type(q->format, FRAMING_LF), &stream)) {
         t->reply = NULL;
@@ -330,6 +462,7 @@ struct tails *tails_create(const struct tails_env *env)
 
     ts->env = *env;
     list_init(&ts->all);
+    list_init(&ts->searches);
     return ts;
 }
 
@@ -340,6 +473,14 @@ void tails_stop(struct tails *ts)
     ts->stopping = true;
     while (!list_empty(&ts->all))
         tail_end(list_entry(ts->all.next, struct tail, node), false);
+    for (bool first = true; !list_empty(&ts->searches); first = false) {
+        struct search *h = list_entry(ts->searches.next, struct search, node);
+
+        list_del(&h->node);
+        h->set = NULL;
+        if (!first) /* the first is still under way */
+            search_free(h);
+    }
 }
 
 void tails_free(struct tails *ts)

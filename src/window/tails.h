@@ -17,6 +17,7 @@ struct tails;
 
 /* All borrowed. */
 struct tails_env {
+    struct loop *loop;
     struct mailbox *mailbox; /* of the control thread */
     struct origins *origins;
     struct worker **workers;

@@ -208,3 +208,24 @@ def test_what_is_lost_is_an_event_in_its_place(node, oracle, tail):
         assert [e["message"][:8] for e in events[:before]] == ["lt first"] * before
         oracle.check([e["message"].encode() for e in events[before + 1:]], ["last"]).assert_exact()
         t.close()
+
+
+def test_the_last_lines(node, oracle, tail):
+    """lines=N: neither more nor less, through rotated and compressed files; a line in pieces is one. And on from there."""
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    source = oracle.source("web", lambda seq: 40000 if seq % 100 == 99 else 300 if seq % 7 else 30)
+    written = []
+    for i in range(4):
+        written += source.take(500)
+        c.write(written[-500:])
+        if i < 3:
+            c.rotate()
+    with Daemon(node, routes=True) as d:
+        for n in (0, 1, 2, 99, 100, 101, 499, 500, 501, 999, 1000, 1001, 1499, 1500, 1501, 1999, 2000, 3000):
+            t = tail(d, namespace="shop", lines=n, follow="false").wait_end(WAIT)
+            assert t.whole and t.messages() == written[len(written) - min(n, 2000):], n
+        t = tail(d, namespace="shop", lines=10).wait(10, WAIT)
+        written += (more := source.take(50))
+        c.write(more)
+        assert t.wait(60, WAIT).messages() == written[-60:]
+        t.close()

@@ -35,7 +35,7 @@ static struct drain_tail *tail_of(struct drain *d)
     return container_of(d, struct drain_tail, base);
 }
 
-static struct tail_port *port_ref(struct tail_port *p)
+struct tail_port *tail_port_ref(struct tail_port *p)
 {
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
     return p;
@@ -96,13 +96,17 @@ static void tail_send(struct drain *d, struct batch *b)
 static bool wants(struct drain *d, const struct drain_cursor *c, const struct record *r)
 {
     const struct tail_port *p = tail_of(d)->port;
+    int64_t at;
 
     (void)c;
     if (r->flags & RECORD_GAP)
         return true;
     if (!(p->fds & 1U << r->fd))
         return false;
-    return p->until == INT64_MAX || !r->time.len || clock_parse(r->time.p, r->time.len) <= p->until;
+    if ((!p->since && p->until == INT64_MAX) || !r->time.len)
+        return true;
+    at = clock_parse(r->time.p, r->time.len);
+    return at >= p->since && at <= p->until;
 }
 
 static void tell_dry(void *control, struct mail *m)
@@ -125,7 +129,7 @@ static void dry(struct drain *d, const struct drain_cursor *c)
         return;
     m = xcalloc(1, sizeof(*m));
     m->mail.handle = tell_dry;
-    m->port = port_ref(t->port);
+    m->port = tail_port_ref(t->port);
     m->stream = c->cursor.stream->id;
     mailbox_post(t->port->control, &m->mail);
 }

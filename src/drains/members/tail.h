@@ -40,9 +40,11 @@ struct tail_port {
     void (*dry)(void *tail, uint64_t stream);
     bool follow;   /* nobody asks for dry() */
     unsigned fds;  /* of enum tail_fds: lines of others are not wanted */
-    int64_t until; /* nor lines of a later second since the epoch; INT64_MAX = all */
+    int64_t since; /* nor lines of an earlier second since the epoch; 0 = all ... */
+    int64_t until; /* ... or of a later one; INT64_MAX = all */
 };
 
+struct tail_port *tail_port_ref(struct tail_port *p);
 void tail_port_unref(struct tail_port *p);
 /* A drain for <port>, of which it takes a reference over. <number>: no other tail has it. */
 struct drain_spec *tail_spec_create(struct tail_port *port, uint64_t number, enum format format,
