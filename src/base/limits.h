@@ -121,6 +121,7 @@
 #define TAILS_CALLER_MAX 16          /* ... of one caller */
 #define TAIL_BATCH_BYTES (32 * 1024) /* formatted bytes of one batch */
 #define TAIL_RECORD_MAX (256 * 1024) /* ... of a record; a longer one is cut */
+#define TAIL_PLACES_MAX 200          /* streams in the id of an event */
 #define TAIL_LINES_MAX 100000        /* lines= of a tail */
 #define TAIL_SINCE_MAX_DAYS 365      /* since= of a tail */
 

@@ -128,6 +128,7 @@ static const struct limit limits[] = {
     ROW(TAILS_CALLER_MAX, "tails"),
     ROW(TAIL_BATCH_BYTES, "bytes"),
     ROW(TAIL_RECORD_MAX, "bytes"),
+    ROW(TAIL_PLACES_MAX, "streams"),
     ROW(TAIL_LINES_MAX, "lines"),
     ROW(TAIL_SINCE_MAX_DAYS, "days"),
     ROW(POSTGRES_RESYNC_MS, "ms"),

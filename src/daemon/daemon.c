@@ -315,7 +315,7 @@ static void status_v1(void *arg, const struct http_incoming *q, struct http_repl
     struct daemon *d = arg;
 
     if (str_eq(q->path, STR("/v1/tail")))
-        tails_ask(d->tails, q->query, r);
+        tails_ask(d->tails, q, r);
     else if (str_eq(q->path, STR("/v1/streams")))
         streams_ask(&d->origins, q->query, r);
     else

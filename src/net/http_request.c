@@ -143,6 +143,15 @@ static void take_prefer(struct http_incoming *r, struct str value)
             r->strict = true;
 }
 
+static void take_accept(struct http_incoming *r, struct str value)
+{
+    struct str part, type;
+
+    while (str_cut(&value, ',', &part))
+        if (str_cut(&part, ';', &type) && str_ieq(trim(type), STR("text/event-stream")))
+            r->event_stream = true;
+}
+
 static int take_once(struct str *field, struct str value, const char **why)
 {
     if (field->len)
@@ -164,7 +173,11 @@ static int take_header(struct http_incoming *r, struct seen *seen, struct str na
         return take_once(&r->content_encoding, value, why);
     if (str_ieq(name, STR("content-type")))
         return take_once(&r->content_type, value, why);
-    if (str_ieq(name, STR("connection"))) {
+    if (str_ieq(name, STR("last-event-id")))
+        return take_once(&r->last_event_id, value, why);
+    if (str_ieq(name, STR("accept"))) {
+        take_accept(r, value);
+    } else if (str_ieq(name, STR("connection"))) {
         take_connection(r, value);
     } else if (str_ieq(name, STR("prefer"))) {
         take_prefer(r, value);

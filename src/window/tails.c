@@ -1,5 +1,6 @@
 #include "window/tails.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@
 #include "loop/work.h"
 #include "window/last_lines.h"
 #include "window/query.h"
+#include "window/sse.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 
@@ -46,6 +48,9 @@ struct tail {
     struct tails *set;
     struct window_query query;
     struct http_reply *reply;   /* NULL: the client has gone */
+    struct sse *sse;            /* owned; NULL: the client gets the records as they are */
+    bool resumed;               /* ... else it goes on where it was */
+    bool head;                  /* what comes before its first event is being written */
     struct tail_port *port;     /* one reference */
     struct drain_spec *spec;    /* one reference */
     struct list streams;        /* of struct tail_stream: those that are read */
@@ -86,20 +91,34 @@ static struct tail_stream *add(struct tail *t, const struct origin *o)
     return s;
 }
 
+/* Where a client that came back is in <o>; NULL = it has had nothing of it. */
+static const struct tail_place *place_of(const struct tail *t, const struct origin *o)
+{
+    uint64_t key = t->port->nplaces ? identity_key(o->identity) : 0;
+
+    for (unsigned i = 0; i < t->port->nplaces; i++)
+        if (t->port->places[i].key == key)
+            return &t->port->places[i];
+    return NULL;
+}
+
 /* From its first byte, if it was not there when <t> began; else from where <t> wants to begin. */
 static void attach(struct tail *t, struct origin *o)
 {
     const struct tails_env *env = &t->set->env;
     struct tail_stream *s = add(t, o);
     struct worker *wk = env->workers[s->worker];
-    bool fresh = o->id >= t->first_new, past = !fresh && t->query.past;
+    const struct tail_place *place = place_of(t, o);
+    bool fresh = o->id >= t->first_new;
+    bool past = place || (!fresh && (t->query.past || t->resumed));
+    int64_t since = place ? place->second : t->resumed ? sse_since(t->sse) : t->query.since_s;
     struct position end;
 
     origin_introduce(o, s->worker);
     if (past)
         origin_recall(o, s->worker);
     worker_attach(wk, o->id, t->spec, !fresh && !past && env->end_of(o, &end) ? &end : NULL, NULL,
-                  past ? &t->query.since_s : NULL);
+                  past ? &since : NULL);
 }
 
 static bool wanted(const struct tail *t, const struct origin *o)
@@ -225,8 +244,13 @@ static void search_begin(struct tail *t)
     h->port = tail_port_ref(t->port);
     h->lines = t->query.lines;
     h->streams = xcalloc(n + 1, sizeof(*h->streams));
-    list_for_each (it, &t->streams)
-        search_add(h, origins_find(ts->env.origins, list_entry(it, struct tail_stream, node)->id));
+    list_for_each (it, &t->streams) {
+        const struct origin *o =
+            origins_find(ts->env.origins, list_entry(it, struct tail_stream, node)->id);
+
+        if (!place_of(t, o))
+            search_add(h, o);
+    }
     list_add_tail(&ts->searches, &h->node);
     if (first)
         search_next(ts);
@@ -274,6 +298,7 @@ static void tail_end(struct tail *t, bool whole)
     tail_port_unref(t->port);
     drain_spec_unref(t->spec);
     window_query_release(&t->query);
+    sse_free(t->sse);
     free(t);
 }
 
@@ -284,7 +309,7 @@ static void write_next(struct tail *t)
 {
     struct tail_batch *b;
 
-    if (t->writing)
+    if (t->writing || t->head)
         return;
     if (list_empty(&t->batches)) {
         if (t->done)
@@ -294,7 +319,7 @@ static void write_next(struct tail *t)
     b = list_entry(t->batches.next, struct tail_batch, node);
     list_del(&b->node);
     t->writing = b;
-    http_stream_write(t->reply, b->body);
+    http_stream_write(t->reply, t->sse ? sse_next(t->sse, b, true) : b->body);
 }
 
 static void take(void *tail, struct tail_batch *b)
@@ -308,9 +333,16 @@ static void take(void *tail, struct tail_batch *b)
 static void written(void *tail)
 {
     struct tail *t = tail;
+    struct str more = t->sse && t->writing ? sse_next(t->sse, t->writing, false) : STR("");
 
-    tail_batch_done(t->writing);
+    if (more.len) {
+        http_stream_write(t->reply, more);
+        return;
+    }
+    if (t->writing)
+        tail_batch_done(t->writing);
     t->writing = NULL;
+    t->head = false;
     write_next(t);
 }
 
@@ -385,17 +417,28 @@ static struct tail_port *make_port(struct tail *t)
     p->fds = t->query.fds;
     p->since = t->query.last ? t->query.since_s : 0;
     p->until = t->query.until_s;
+    p->framed = t->sse != NULL;
+    if (t->resumed) {
+        const struct tail_place *places = sse_places(t->sse, &p->nplaces);
+
+        p->places = xcalloc(p->nplaces + 1, sizeof(*places));
+        for (unsigned i = 0; i < p->nplaces; i++)
+            p->places[i] = places[i];
+    }
     return p;
 }
 
-/* Takes <q> over. NULL: <r> was answered. */
-static struct tail *create(struct tails *ts, const struct window_query *q, struct http_reply *r)
+/* Takes <q> and <sse> over. */
+static struct tail *create(struct tails *ts, const struct window_query *q, struct sse *sse,
+                           bool resumed, struct http_reply *r)
 {
     struct tail *t = xcalloc(1, sizeof(*t));
     struct err e;
 
     t->set = ts;
     t->query = *q;
+    t->sse = sse;
+    t->resumed = resumed;
     t->reply = r;
     t->caller = http_reply_process(r);
     t->first_new = ts->env.origins->next_id;
@@ -410,48 +453,86 @@ static struct tail *create(struct tails *ts, const struct window_query *q, struc
     return t;
 }
 
-static void begin(struct tails *ts, const struct window_query *q, struct http_reply *r)
+/* What it begins with. */
+static void attach_first(struct tail *t)
 {
-    struct tail *t = create(ts, q, r);
-    const struct http_stream stream = {written, gone, t};
+    bool search = false;
 
-    list_for_each (it, &ts->env.origins->all) {
+    list_for_each (it, &t->set->env.origins->all) {
         struct origin *o = list_entry(it, struct origin, node);
 
         if (!wanted(t, o))
             continue;
-        if (q->last)
+        if (t->query.last && !place_of(t, o)) {
             (void)add(t, o);
-        else
+            search = true;
+        } else {
             attach(t, o);
+        }
     }
-    if (list_empty(&t->streams) && !q->wait) {
+    if (search)
+        search_begin(t);
+}
+
+static void begin(struct tail *t)
+{
+    const struct http_stream stream = {written, gone, t};
+    struct http_reply *r = t->reply;
+    const char *type =
+        t->sse ? "text/event-stream" : format_content_type(t->query.format, FRAMING_LF);
+
+    attach_first(t);
+    if (list_empty(&t->streams) && !t->query.wait) {
         t->reply = NULL;
         tail_end(t, false);
         refuse(r, 404, "no log on this node fits that\n");
         return;
     }
-    if (q->last && !list_empty(&t->streams))
-        search_begin(t);
     http_reply_header(r, "cache-control", "no-store");
-    if (!http_reply_stream(r, format_content_type(q->format, FRAMING_LF), &stream)) {
+    if (!http_reply_stream(r, type, &stream)) {
         t->reply = NULL;
         tail_end(t, false);
+    } else if (t->sse) {
+        t->head = true;
+        http_stream_write(r, sse_head(t->sse)); /* <t> may be gone afterwards */
     }
 }
 
-void tails_ask(struct tails *ts, struct str query, struct http_reply *r)
+/* The client wants events, perhaps on from one that it has. -1: it has none of ours. */
+static int make_sse(struct sse **out, const struct http_incoming *q, const struct window_query *w,
+                    int64_t now_s, struct err *e)
 {
-    struct window_query q;
+    *out = NULL;
+    if (!q->event_stream)
+        return 0;
+    if (w->format != FORMAT_JSON)
+        return err_set(e, EINVAL, "parameter 'format' must be json for events");
+    *out = sse_create(w->past ? w->since_s : now_s);
+    if (!q->last_event_id.len || sse_resume(*out, q->last_event_id, e) == 0)
+        return 0;
+    sse_free(*out);
+    return -1;
+}
+
+void tails_ask(struct tails *ts, const struct http_incoming *q, struct http_reply *r)
+{
+    int64_t now_s = clock_wall_ns() / 1000000000;
+    struct window_query w;
+    struct sse *sse;
     struct err e;
 
     if (!has_room(ts, r))
         return;
-    if (window_query_parse(&q, query, true, clock_wall_ns() / 1000000000, &e) < 0) {
+    if (window_query_parse(&w, q->query, true, now_s, &e) < 0) {
         window_query_refuse(r, &e);
         return;
     }
-    begin(ts, &q, r);
+    if (make_sse(&sse, q, &w, now_s, &e) < 0) {
+        window_query_release(&w);
+        window_query_refuse(r, &e);
+        return;
+    }
+    begin(create(ts, &w, sse, sse && q->last_event_id.len, r));
 }
 
 /* ---- life ---- */

@@ -27,9 +27,9 @@ struct tails_env {
 };
 
 struct tails *tails_create(const struct tails_env *env);
-/* Answers <r>: with lines until one of both has enough; 400 when <query> is wrong, 404 when there
+/* Answers <r>: with lines until one of both has enough; 400 when the question is wrong, 404 when there
  * is no such stream, 429 when there are too many tails, 503 when the daemon stops. */
-void tails_ask(struct tails *ts, struct str query, struct http_reply *r);
+void tails_ask(struct tails *ts, const struct http_incoming *q, struct http_reply *r);
 /* <o> is there, or has its name. */
 void tails_seen(struct tails *ts, struct origin *o);
 /* Worker <worker> has forgotten <stream>. */

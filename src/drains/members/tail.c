@@ -12,11 +12,23 @@ struct tail_own {
     struct tail_port *port; /* one reference */
 };
 
+/* Looks in a stream for where the client is. */
+struct seek {
+    uint64_t stream;
+    const struct tail_place *place;
+    bool met;  /* it has come to the file */
+    bool done; /* it is behind it, or there is no such place */
+};
+
 struct drain_tail {
     struct drain base;
-    struct tail_port *port; /* the spec's */
-    struct tail_batch out;  /* one at a time */
-    bool away;              /* <out> is with the control thread */
+    struct tail_port *port;    /* the spec's */
+    struct tail_batch out;     /* one at a time */
+    struct tail_range *ranges; /* owned: of <out> */
+    unsigned ranges_cap;
+    struct seek *seeks; /* owned: of the streams that were read, while the port has places */
+    unsigned nseeks;
+    bool away; /* <out> is with the control thread */
     bool closing;
 };
 
@@ -43,8 +55,10 @@ struct tail_port *tail_port_ref(struct tail_port *p)
 
 void tail_port_unref(struct tail_port *p)
 {
-    if (p && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
-        free(p);
+    if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    free(p->places);
+    free(p);
 }
 
 /* ---- a batch there and back ---- */
@@ -77,15 +91,30 @@ void tail_batch_done(struct tail_batch *b)
     mailbox_post(b->back, &b->mail);
 }
 
+static void note_ranges(struct drain_tail *t, const struct batch *b)
+{
+    if (t->ranges_cap < b->nranges) {
+        t->ranges_cap = b->nranges;
+        t->ranges = xrealloc(t->ranges, t->ranges_cap * sizeof(*t->ranges));
+    }
+    for (unsigned i = 0; i < b->nranges; i++)
+        t->ranges[i] = (struct tail_range){
+            identity_key(b->ranges[i].cursor->cursor.stream->identity), b->ranges[i].records};
+}
+
 static void tail_send(struct drain *d, struct batch *b)
 {
     struct drain_tail *t = tail_of(d);
+
+    if (t->port->framed)
+        note_ranges(t, b);
 
     t->away = true;
     t->out = (struct tail_batch){.mail.handle = take,
                                  .port = t->port,
                                  .body = buf_str(&b->body),
                                  .records = b->records,
+                                 .ranges = t->ranges,
                                  .back = worker_mailbox(d->worker),
                                  .batch = b};
     mailbox_post(t->port->control, &t->out.mail);
@@ -93,14 +122,53 @@ static void tail_send(struct drain *d, struct batch *b)
 
 /* ---- what is wanted ---- */
 
+static struct seek *seek_of(struct drain_tail *t, const struct stream *s)
+{
+    uint64_t key;
+    struct seek *k;
+
+    for (unsigned i = 0; i < t->nseeks; i++)
+        if (t->seeks[i].stream == s->id)
+            return &t->seeks[i];
+    t->seeks = xrealloc(t->seeks, (t->nseeks + 1) * sizeof(*t->seeks));
+    k = &t->seeks[t->nseeks++];
+    *k = (struct seek){.stream = s->id, .done = true};
+    key = identity_key(s->identity);
+    for (unsigned i = 0; i < t->port->nplaces; i++)
+        if (t->port->places[i].key == key) {
+            k->place = &t->port->places[i];
+            k->done = false;
+        }
+    return k;
+}
+
+/* The client has not had <r>. Its cursor begins somewhat before the place, at that second: what
+ * comes before the file is had, what is behind it is not; if the file is gone, all of a later
+ * second is not. */
+static bool is_new(struct drain_tail *t, const struct stream *s, const struct record *r)
+{
+    struct seek *k = seek_of(t, s);
+
+    if (k->done)
+        return true;
+    if (r->segment == k->place->segment) {
+        k->met = true;
+        k->done = r->offset > k->place->off;
+    } else {
+        k->done = k->met || (r->time.len && clock_parse(r->time.p, r->time.len) > k->place->second);
+    }
+    return k->done;
+}
+
 static bool wants(struct drain *d, const struct drain_cursor *c, const struct record *r)
 {
     const struct tail_port *p = tail_of(d)->port;
     int64_t at;
 
-    (void)c;
     if (r->flags & RECORD_GAP)
         return true;
+    if (p->nplaces && !is_new(tail_of(d), c->cursor.stream, r))
+        return false;
     if (!(p->fds & 1U << r->fd))
         return false;
     if ((!p->since && p->until == INT64_MAX) || !r->time.len)
@@ -164,6 +232,8 @@ static void tail_free(struct drain *d)
     if (t->away)
         BUG("tail: freed while its batch is away");
     drain_release(d);
+    free(t->ranges);
+    free(t->seeks);
     free(t);
 }
 
@@ -180,6 +250,8 @@ static const struct drain_ops ops = {
 
 static const struct drain_scheme schemes[] = {
     {"tail", &drain_tail, 0, DRAIN_TRANSIENT, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_LF, NULL},
+    {"tail+framed", &drain_tail, 0, DRAIN_TRANSIENT | DRAIN_FRAMED, PROMISE_CONFIRMED, FORMAT_JSON,
+     FRAMING_LF, NULL},
     {.name = NULL},
 };
 
@@ -209,7 +281,8 @@ struct drain_spec *tail_spec_create(struct tail_port *port, uint64_t number, enu
     struct buf url = BUF_INIT(64);
     struct drain_spec *s;
 
-    (void)buf_addf(&url, "tail://%llu", (unsigned long long)number); /* it fits */
+    (void)buf_addf(&url, "tail%s://%llu", port->framed ? "+framed" : "",
+                   (unsigned long long)number); /* it fits */
     s = drain_spec_create_of(members, buf_str(&url), false, e);
     buf_release(&url);
     if (!s) {

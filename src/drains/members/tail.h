@@ -19,6 +19,20 @@
 
 enum tail_fds { TAIL_STDOUT = 1 << RECORD_STDOUT, TAIL_STDERR = 1 << RECORD_STDERR };
 
+/* Where a client is in a stream: it has had the record at <off> of a file, and all before it. */
+struct tail_place {
+    uint64_t key;     /* identity_key() of the stream */
+    uint64_t segment; /* record.segment */
+    uint64_t off;
+    int64_t second; /* of the record's time */
+};
+
+/* Records of one stream, one after another in a batch. */
+struct tail_range {
+    uint64_t key;
+    uint32_t records;
+};
+
 /* A batch on its way to the client. It belongs to the control thread until tail_batch_done(). */
 struct tail_batch {
     struct mail mail;
@@ -26,6 +40,7 @@ struct tail_batch {
     struct tail_port *port;
     struct str body; /* whole records; the worker's, which does not touch it meanwhile */
     uint32_t records;
+    const struct tail_range *ranges; /* of its records, if <framed>; the worker's, too */
     struct mailbox *back;
     struct batch *batch;
 };
@@ -38,10 +53,13 @@ struct tail_port {
     void (*take)(void *tail, struct tail_batch *b);
     /* All that there was of <stream> has been delivered. */
     void (*dry)(void *tail, uint64_t stream);
+    bool framed;   /* "<id> <length> " stands before each record, and ranges say whose it is */
     bool follow;   /* nobody asks for dry() */
     unsigned fds;  /* of enum tail_fds: lines of others are not wanted */
     int64_t since; /* nor lines of an earlier second since the epoch; 0 = all ... */
     int64_t until; /* ... or of a later one; INT64_MAX = all */
+    struct tail_place *places; /* owned: what a client has had, and does not want again */
+    unsigned nplaces;
 };
 
 struct tail_port *tail_port_ref(struct tail_port *p);
