@@ -12,6 +12,7 @@
 #include "datasources/datasource.h"
 
 #define NOTICES_MAX 1024       /* drains in trouble */
+#define DELIVERING_MAX 4096    /* drains of objects that are remembered to deliver */
 #define NOTICE_LOSSES_MS 10000 /* losses of this time are reported together */
 
 struct trouble {
@@ -32,6 +33,8 @@ struct notices {
     struct list all;
     unsigned n;
     struct loop_timer *due;
+    uint64_t delivering[DELIVERING_MAX]; /* hashes of object and URL that were told of, in turn */
+    unsigned ndelivering;
 };
 
 /* Posts an Event for each object that lists the drain. */
@@ -39,6 +42,7 @@ struct telling {
     struct notices *n;
     const struct drain_spec *spec;
     bool warning;
+    bool once; /* not when it was said before */
     const char *reason;
     struct str text;
     uint64_t told[16]; /* objects already reported to, since many pods share one */
@@ -46,16 +50,33 @@ struct telling {
 };
 
 /* A namespace has no UID here, so its name identifies it. */
+static uint64_t object_hash(const struct kube_workload *w, const struct kube_drains *d)
+{
+    return hash_seeded(d->uid.b, sizeof(d->uid.b)) ^ hash_seeded(w->namespace.p, w->namespace.len);
+}
+
 static bool was_told(struct telling *t, const struct kube_workload *w, const struct kube_drains *d)
 {
-    uint64_t h =
-        hash_seeded(d->uid.b, sizeof(d->uid.b)) ^ hash_seeded(w->namespace.p, w->namespace.len);
+    uint64_t h = object_hash(w, d);
 
     for (unsigned i = 0; i < t->ntold; i++)
         if (t->told[i] == h)
             return true;
     if (t->ntold < ARRAY_LEN(t->told))
         t->told[t->ntold++] = h;
+    return false;
+}
+
+/* Pods come and go, and with them drains: their object is told once in this run. */
+static bool was_delivering(struct notices *n, const struct drain_spec *spec,
+                           const struct kube_workload *w, const struct kube_drains *d)
+{
+    uint64_t h = object_hash(w, d) ^ hash_seeded(spec->text, strlen(spec->text));
+
+    for (unsigned i = 0; i < ARRAY_LEN(n->delivering); i++)
+        if (n->delivering[i] == h)
+            return true;
+    n->delivering[n->ndelivering++ % ARRAY_LEN(n->delivering)] = h;
     return false;
 }
 
@@ -66,8 +87,20 @@ static void tell_workload(void *arg, const struct kube_workload *w, bool known)
     (void)known;
     for (unsigned i = 0; i < w->ndrains && t->ntold < ARRAY_LEN(t->told); i++)
         if (drain_list_has(w->drains[i].list, str_of(t->spec->text)) &&
-            !was_told(t, w, &w->drains[i]))
+            !was_told(t, w, &w->drains[i]) &&
+            !(t->once && was_delivering(t->n, t->spec, w, &w->drains[i])))
             kube_events_post(t->n->events, w, &w->drains[i], t->warning, t->reason, t->text);
+}
+
+/* Fills the rest of <t> in. */
+static void tell_all(struct telling *t, const char *what)
+{
+    struct buf text = BUF_INIT(4096);
+
+    (void)buf_addf(&text, "drain %.300s: %s", t->spec->name, what); /* it fits */
+    t->text = buf_str(&text);
+    kube_cluster_each(t->n->cluster, tell_workload, t);
+    buf_release(&text);
 }
 
 /* False when no object lists the drain any more. */
@@ -75,13 +108,16 @@ static bool tell(struct notices *n, const struct trouble *tr, bool warning, cons
                  const char *what)
 {
     struct telling t = {.n = n, .spec = tr->spec, .warning = warning, .reason = reason};
-    struct buf text = BUF_INIT(4096);
 
-    (void)buf_addf(&text, "drain %.300s: %s", tr->spec->name, what); /* it fits */
-    t.text = buf_str(&text);
-    kube_cluster_each(n->cluster, tell_workload, &t);
-    buf_release(&text);
+    tell_all(&t, what);
     return t.ntold;
+}
+
+static void tell_delivers(struct notices *n, const struct drain_spec *spec)
+{
+    struct telling t = {.n = n, .spec = spec, .once = true, .reason = "DrainDelivering"};
+
+    tell_all(&t, "takes lines: the first one has arrived");
 }
 
 static void tell_lost(struct notices *n, struct trouble *t)
@@ -198,9 +234,14 @@ static void recovered(struct notices *n, struct trouble *t, uint64_t bit)
 
 void notices_take(struct notices *n, const struct drain_news *news)
 {
-    struct trouble *t = find(n, news->spec);
     uint64_t bit = UINT64_C(1) << news->worker;
+    struct trouble *t;
 
+    if (news->what == DRAIN_DELIVERS) {
+        tell_delivers(n, news->spec);
+        return;
+    }
+    t = find(n, news->spec);
     switch (news->what) {
     case DRAIN_FAILS:
         if (!t->workers)
@@ -220,6 +261,8 @@ void notices_take(struct notices *n, const struct drain_news *news)
         break;
     case DRAIN_RECOVERED:
         recovered(n, t, bit);
+        break;
+    case DRAIN_DELIVERS:
         break;
     }
     arm(n);

@@ -18,9 +18,9 @@ struct sse {
     struct tail_place places[TAIL_PLACES_MAX];
     unsigned n;
     struct buf out;
-    struct str rest;    /* of the batch */
-    unsigned range;     /* ... and in which of its ranges that begins, ... */
-    uint32_t in_range;  /* ... with so many records behind it there */
+    struct str rest;   /* of the batch */
+    unsigned range;    /* ... and in which of its ranges that begins, ... */
+    uint32_t in_range; /* ... with so many records behind it there */
 };
 
 struct sse *sse_create(int64_t since_s)
@@ -126,8 +126,8 @@ static int add_id(struct sse *s)
     for (unsigned i = 0; i < s->n; i++) {
         const struct tail_place *p = &s->places[i];
 
-        if (buf_addf(&s->out, "%s%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64, i ? "," : "", p->key,
-                     p->segment, p->off, (uint64_t)p->second) < 0)
+        if (buf_addf(&s->out, "%s%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64, i ? "," : "",
+                     p->key, p->segment, p->off, (uint64_t)p->second) < 0)
             return -1;
     }
     return buf_add_ch(&s->out, '\n');

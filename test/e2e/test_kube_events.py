@@ -167,3 +167,33 @@ def test_L14_an_unreadable_log_is_reported_once(node, oracle, api, kube, http, t
     stays(lambda: reasons(api).count("LogUnreadable") == 1, 3, "one Event")
     files.clear()
     oracle.wait_complete(peer, WAIT).assert_exact()
+
+
+def test_the_first_line_that_arrives_is_told_once(node, oracle, api, kube, http):
+    """Another pod of the workload, and a restart, say nothing again; another URL does."""
+    one, other = http(), http()
+    c = node.container(POD, "shop")
+    deployment = api.workload(c, "web", drains=f"http://127.0.0.1:{one.port}/")
+    source = oracle.source("a")
+    c.write(source.take(10))
+    d = kube()
+    event = first(api, "DrainDelivering")
+    assert event["type"] == "Normal" and on_the_deployment(event, deployment) and f":{one.port}#" in event["message"]
+    oracle.wait_complete(one, WAIT, ["a"])
+    more = node.container("web-7d9c8b6f5d-second", "shop")
+    api.workload(more, "web", drains=f"http://127.0.0.1:{one.port}/")
+    second = oracle.source("b")
+    more.write(second.take(10))
+    oracle.wait_complete(one, WAIT)
+    d.wait_saved()
+    d.stop()
+    d.start()
+    c.write(source.take(10))
+    oracle.wait_complete(one, WAIT)
+    api.deployment("web", "shop", drains=f"http://127.0.0.1:{other.port}/")
+
+    def told():
+        c.write(source.take(1))
+        return f"127.0.0.1:{other.port}#" in str(api.events)
+    wait_for(told, WAIT, lambda: str(api.events))
+    assert reasons(api) == ["DrainDelivering"] * 2

@@ -322,7 +322,7 @@ def test_OWNER_SCHEMES_of_annotations(node, oracle, api, kube, syslog_tcp, http)
     for one in (web, operator):
         oracle.wait_complete(one, WAIT).assert_exact()
     assert len(d.log_lines("drain refused .*OWNER_SCHEMES")) == 3 and not peer.connections
-    wait_for(lambda: [e["reason"] for e in api.events] == ["DrainRefused"] * 3, WAIT, lambda: api.events)
+    wait_for(lambda: sorted(e["reason"] for e in api.events) == ["DrainDelivering"] + ["DrainRefused"] * 3, WAIT, lambda: api.events)
 
 
 def test_T14_excluded_namespaces_by_pattern(node, oracle, api, kube, syslog_tcp):

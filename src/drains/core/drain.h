@@ -263,6 +263,7 @@ struct drain {
     /* Set by the member if pipelined: the position (as batch->end) up to which the peer's kernel
      * has its data; valid when it calls drain_disconnected(). */
     uint64_t reached;
+    bool fresh;        /* the state had no record of it when it was created */
     bool healthy;      /* the last answer was good; if not, batches are small probes */
     bool failing;      /* the failure was logged */
     bool suspended;    /* WAITING because its configuration is wrong */

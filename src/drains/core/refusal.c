@@ -36,6 +36,8 @@
 
 void drain_accepted(struct drain *d)
 {
+    if (!d->accepted && d->fresh && d->spec->scheme->promise != PROMISE_BEST_EFFORT)
+        worker_news(d->worker, d->spec, DRAIN_DELIVERS, 0);
     d->accepted++;
     d->succeeded_at = clock_wall_ns() / 1000000;
     d->refused_run = 0;

@@ -38,7 +38,14 @@ struct pinned_report {
 };
 
 /* What happened to a drain that a workload asked for. */
-enum drain_news_kind { DRAIN_FAILS = 1, DRAIN_HELD, DRAIN_RECOVERED, DRAIN_LOSES, DRAIN_REFUSES };
+enum drain_news_kind {
+    DRAIN_FAILS = 1,
+    DRAIN_HELD,
+    DRAIN_RECOVERED,
+    DRAIN_LOSES,
+    DRAIN_REFUSES,
+    DRAIN_DELIVERS, /* its first line was confirmed; not if it delivered before a restart */
+};
 struct drain_news {
     unsigned worker;
     struct drain_spec *spec; /* borrowed */

@@ -123,8 +123,15 @@ void worker_feed(void *receiver, struct mail *m)
 
 /* ---- attaching ---- */
 
-static struct drain *drain_for(struct worker *wk, struct drain_spec *spec)
+/* The state has a record of the very URL that <a> is for. */
+static bool was_known(struct worker *wk, const struct attach_mail *a)
 {
+    return a->known && a->resume.drain == worker_place(wk, a->spec).drain;
+}
+
+static struct drain *drain_for(struct worker *wk, const struct attach_mail *a)
+{
+    struct drain_spec *spec = a->spec;
     struct drain *d = map_get(&wk->drains, str_of(spec->id));
     struct err e;
 
@@ -136,6 +143,7 @@ static struct drain *drain_for(struct worker *wk, struct drain_spec *spec)
             log_error("cannot create drain, will retry", KV_CSTR("drain", spec->name), KV_ERR(&e));
         return NULL;
     }
+    d->fresh = !was_known(wk, a);
     (void)map_put(&wk->drains, str_of(d->spec->id), d);
     return d;
 }
@@ -201,7 +209,7 @@ static int attach(struct worker *wk, const struct attach_mail *a)
 
     if (!s || wk->stopping)
         return 0;
-    d = drain_for(wk, a->spec);
+    d = drain_for(wk, a);
     if (!d) {
         (void)park_before(wk, s, a);
         return -1;
