@@ -183,6 +183,9 @@ const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n
     found = largest_packed(list, n);
     if (found)
         return found;
+    found = oldest_of(list, n, 0, true);
+    if (found)
+        return found;
     if (most > max / PINNED_STREAM_PART)
         return stream;
     party = largest_party(list, n);

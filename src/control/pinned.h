@@ -5,8 +5,9 @@
  * (streams/gap.c). The order:
  *
  *   1. files that kubelet has compressed meanwhile: they are read on in the .gz, nothing is lost;
- *   2. of a stream above its share: its oldest file;
- *   3. of the drain that pins most: the oldest file of the stream of which it pins most, preferably
+ *   2. files that no drain needs, only a tail;
+ *   3. of a stream above its share: its oldest file;
+ *   4. of the drain that pins most: the oldest file of the stream of which it pins most, preferably
  *      one that no other drain needs.
  *
  * Control thread only.

@@ -30,13 +30,12 @@ static void add(struct pinned_report *r, const struct pinned_segment *s)
     r->list[r->n++] = *s;
 }
 
-/* Who pays for what <c> pins on <s>: a namespace for the drains of all its workloads together;
- * nobody where <drain> is 0. */
+/* Who pays for what <c> pins on <s>: a namespace for the drains of all its workloads together. */
 static uint64_t party_of(const struct drain_cursor *c, const struct stream *s, uint64_t drain)
 {
     struct str namespace = s->identity->namespace;
 
-    return drain && c->drain->spec->owner ? hash_stable(namespace.p, namespace.len) : drain;
+    return c && c->drain->spec->owner ? hash_stable(namespace.p, namespace.len) : drain;
 }
 
 static void add_segment(struct worker *wk, struct pinned_report *r, const struct segment *seg)
@@ -51,13 +50,13 @@ static void add_segment(struct worker *wk, struct pinned_report *r, const struct
         struct cursor *k = list_entry(it, struct cursor, stream_node);
         const struct drain_cursor *c = drain_cursor_of(k);
 
-        if (!cursor_holds(k, seg))
+        if (!cursor_holds(k, seg) || (c && drain_is_transient(c->drain)))
             continue;
-        s.drain = c && !drain_is_transient(c->drain) ? worker_place(wk, c->drain->spec).drain : 0;
+        s.drain = c ? worker_place(wk, c->drain->spec).drain : 0;
         s.party = party_of(c, seg->stream, s.drain);
         add(r, &s);
     }
-    if (r->n == before) /* no drain needs it: it goes with the stream */
+    if (r->n == before) /* no drain needs it: it goes with the stream, or with the tail */
         add(r, &s);
 }
 

@@ -61,6 +61,14 @@ static void test_what_fits_stays(void **state)
     expect("1.1 7 100, 1.1 8 100, 2.1 7 100", 200, ""); /* one file, however many wait for it */
 }
 
+static void test_what_only_somebody_looks_at_goes_first(void **state)
+{
+    (void)state;
+    expect("1.1 7 100, 2.2 8 100, 3.5 0 10, 3.6 0 10", 205, "3.5 3.6 ");
+    expect("1.1 7 70, 2.1 8 70, 3.5 0 10", 145, "3.5 ");
+    expect("1.1 7 60p, 2.5 0 60, 3.1 9 60", 179, "1.1 "); /* nothing is lost with that */
+}
+
 static void test_F02_the_oldest_go_first(void **state)
 {
     (void)state;
@@ -106,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_fits_stays),
+        cmocka_unit_test(test_what_only_somebody_looks_at_goes_first),
         cmocka_unit_test(test_F02_the_oldest_go_first),
         cmocka_unit_test(test_S14_a_stream_has_a_share),
         cmocka_unit_test(test_S14_the_drain_that_holds_most_pays),

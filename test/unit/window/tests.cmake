@@ -1,0 +1,1 @@
+logtrain_unit(window/last_lines_test window PkgConfig::zlib)
