@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lib.daemon import SLOW, Daemon
+from lib.oracle import parse
 from lib.tail import Tail
 from lib.wait import wait_for
 
@@ -229,3 +230,24 @@ def test_the_last_lines(node, oracle, tail):
         c.write(more)
         assert t.wait(60, WAIT).messages() == written[-60:]
         t.close()
+
+
+def test_many_pods_on_several_workers(node, oracle, tail):
+    """One answer of what all of them have; lines of a stream stay in order."""
+    pods = [node.container(f"web-{i}", "shop") for i in range(12)]
+    sources = [oracle.source(f"s{i}") for i in range(12)]
+    for c, source in zip(pods, sources):
+        c.write(source.take(200))
+    with Daemon(node, routes=True, env={"WORKERS": "4"}) as d:
+        t = tail(d, namespace="shop", since="start")
+        for _ in range(5):
+            for c, source in zip(pods, sources):
+                c.write(source.take(100))
+        t.wait(12 * 700, WAIT)
+        oracle.check(t.messages()).assert_exact()
+        t.close()
+        t = tail(d, namespace="shop", follow="false").wait_end(WAIT)
+        assert t.whole
+        oracle.check(t.messages()).assert_exact()
+        t = tail(d, namespace="shop", follow="false", lines=1).wait_end(WAIT)
+        assert {parse(m)[:2] for m in t.messages()} == {(s.name, 699) for s in sources} and len(t.lines) == 12
