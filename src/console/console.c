@@ -1,10 +1,6 @@
 #include "console/console.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -35,23 +31,4 @@ int console_main(char *const *argv, char *const *envp)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argv + 2, state_dir(envp));
     return CONSOLE_USAGE;
-}
-
-int console_say(int code, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)fputs("logtrain: ", stderr);
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fputc('\n', stderr);
-    va_end(ap);
-    return code;
-}
-
-bool console_colours(void)
-{
-    const char *no = getenv("NO_COLOR");
-
-    return isatty(STDOUT_FILENO) && (!no || !*no);
 }

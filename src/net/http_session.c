@@ -47,7 +47,9 @@ void http_conn_close(struct http_conn *c)
     if (r)
         r->conn = NULL;
     if (c->phase == STREAM) {
-        http_stream_gone(c, r);
+        c->piece = STR("");
+        c->stream.gone(c->stream.arg);
+        http_reply_free(r);
     } else if (sink) { /* its request was incomplete */
         sink->gone(sink->arg, r);
         http_reply_free(r);
@@ -375,44 +377,84 @@ static void begin_linger(struct http_conn *c)
     places_set(&c->server->places, &c->place, PLACE_IDLE);
 }
 
-/* The unsent parts of the answer. Returns their number. */
-static int left_of(const struct http_conn *c, struct iovec v[2])
+/* The end of a chunk. */
+static struct str behind(const struct http_conn *c)
 {
-    struct str head = str_skip(buf_str(&c->out), c->off < c->out.len ? c->off : c->out.len);
-    struct str body = c->body ? buf_str(&c->body->text) : STR("");
-    int n = 0;
+    return c->piece.len && !c->old ? STR("\r\n") : STR("");
+}
 
-    body = str_skip(body, c->off > c->out.len ? c->off - c->out.len : 0);
-    if (head.len)
-        v[n++] = (struct iovec){(void *)(uintptr_t)head.p, head.len};
-    if (body.len)
-        v[n++] = (struct iovec){(void *)(uintptr_t)body.p, body.len};
+/* The unsent parts of the answer. Returns their number. */
+static size_t left_of(const struct http_conn *c, struct iovec v[3])
+{
+    const struct str parts[3] = {buf_str(&c->out), c->body ? buf_str(&c->body->text) : c->piece,
+                                 behind(c)};
+    size_t n = 0, off = c->off;
+
+    for (size_t i = 0; i < 3; i++) {
+        size_t had = off < parts[i].len ? off : parts[i].len;
+        struct str s = str_skip(parts[i], had);
+
+        off -= had;
+        if (s.len)
+            v[n++] = (struct iovec){(void *)(uintptr_t)s.p, s.len};
+    }
     return n;
 }
 
-/* False: the socket is full. */
-static bool run_write(struct http_conn *c)
+/* 1 = all is sent; 0 = the socket is full; -1 = the connection is closed. */
+static int write_out(struct http_conn *c)
 {
-    struct iovec v[2];
+    struct iovec v[3];
     struct msghdr m = {.msg_iov = v};
 
-    while ((m.msg_iovlen = (size_t)left_of(c, v))) {
+    while ((m.msg_iovlen = left_of(c, v))) {
         ssize_t n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
-            return false;
+            return 0;
         if (n < 0) {
             http_conn_close(c);
-            return true;
+            return -1;
         }
         c->off += (size_t)n;
     }
-    if (c->close)
+    return 1;
+}
+
+/* False: the socket takes no more now. */
+static bool run_write(struct http_conn *c)
+{
+    int rc = write_out(c);
+
+    if (rc > 0 && c->close)
         begin_linger(c);
-    else
+    else if (rc > 0)
         http_conn_begin(c);
+    return rc != 0;
+}
+
+static bool streams(const struct http_conn *c)
+{
+    struct iovec v[3];
+
+    return left_of(c, v) > 0;
+}
+
+/* False: the socket takes no more now, or there is nothing to write. */
+static bool run_stream(struct http_conn *c)
+{
+    bool piece = c->piece.len > 0;
+    int rc = streams(c) ? write_out(c) : 0;
+
+    if (rc <= 0)
+        return rc < 0;
+    buf_clear(&c->out);
+    c->piece = STR("");
+    c->off = 0;
+    if (piece)
+        c->stream.written(c->stream.arg);
     return true;
 }
 
@@ -430,7 +472,7 @@ static bool step(struct http_conn *c)
     case WRITE:
         return run_write(c);
     case STREAM:
-        return http_stream_step(c);
+        return run_stream(c);
     default:
         return false;
     }
@@ -441,7 +483,7 @@ static int events_of(const struct http_conn *c)
     if (c->phase == WAIT)
         return 0;
     if (c->phase == STREAM)
-        return LOOP_READ | (http_stream_pending(c) ? LOOP_WRITE : 0);
+        return LOOP_READ | (streams(c) ? LOOP_WRITE : 0);
     return c->phase == WRITE || c->more ? LOOP_WRITE : LOOP_READ;
 }
 

@@ -1,7 +1,7 @@
 /*
- * Shared by the files of the HTTP server: http_server.c accepts, http_session.c serves one
- * connection, http_stream.c writes an answer without an end, http_reply.c makes the others. Each
- * uses those after it. No other file includes this.
+ * Shared by the files of the HTTP server: http_server.c accepts, http_stream.c begins and ends
+ * answers without an end of their own, http_session.c serves one connection, http_reply.c makes the
+ * answers. Each uses those after it. No other file includes this.
  */
 #ifndef NET_HTTP_SESSION_H
 #define NET_HTTP_SESSION_H
@@ -40,11 +40,11 @@ struct http_conn {
     const struct http_sink *sink; /* of the body being read */
     struct http_chunks chunks;
     bool chunked;
-    uint64_t left;          /* of a body with a length */
-    uint64_t got;           /* of the body */
-    uint64_t paced;         /* <got> at the last pace check; in LINGER the bytes discarded */
-    struct buf out;         /* head of the answer, and its body unless it is shared */
-    struct http_body *body; /* sent after <out>; NULL = none */
+    uint64_t left;             /* of a body with a length */
+    uint64_t got;              /* of the body */
+    uint64_t paced;            /* <got> at the last pace check; in LINGER the bytes discarded */
+    struct buf out;            /* head of the answer, and its body unless it is shared */
+    struct http_body *body;    /* sent after <out>; NULL = none */
     struct http_stream stream; /* STREAM: who writes the answer */
     struct str piece;          /* ... and what is being sent, borrowed; after <out> */
     size_t off;                /* bytes sent of <out> and what follows it */
@@ -90,14 +90,6 @@ void http_reply_put(struct http_reply *r, int status, const char *type, struct s
 
 /* Its head, of an answer that ends with "chunked" or with the connection. -1: too many headers. */
 int http_reply_put_stream(struct http_reply *r, const char *type);
-
-/* ---- http_stream.c ---- */
-/* STREAM: writes on. False: the socket takes no more now, or there is nothing to write. */
-bool http_stream_step(struct http_conn *c);
-/* There is something to write. */
-bool http_stream_pending(const struct http_conn *c);
-/* The connection is gone. */
-void http_stream_gone(struct http_conn *c, struct http_reply *r);
 
 /* ---- http_session.c ---- */
 /* Goes on as far as it can. */

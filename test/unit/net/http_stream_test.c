@@ -41,7 +41,8 @@ static void test_pieces_are_chunks(void **state)
     http_stream_end(f->held, true);
     f->held = NULL;
     WAIT_FOR(f, (read_more(f, fd), f->in.len && strstr(f->in.p, "\r\n0\r\n\r\n")));
-    ASSERT_HAS(f->in.p, "HTTP/1.1 200 OK\r\ncontent-type: text/x\r\ntransfer-encoding: chunked\r\n");
+    ASSERT_HAS(f->in.p,
+               "HTTP/1.1 200 OK\r\ncontent-type: text/x\r\ntransfer-encoding: chunked\r\n");
     ASSERT_HAS(f->in.p, "\r\n\r\n7\r\nhello, \r\n10\r\nworld\n0123456789\r\n0\r\n\r\n");
     say(fd, GET("/now")); /* the connection is good for more */
     read_answer(f, fd, false);
