@@ -117,6 +117,8 @@ def test_a_tail_leaves_nothing_behind(node, oracle, syslog_tcp, tail):
             check(oracle, t, "web").assert_exact()
         oracle.wait_complete(peer, WAIT).assert_exact()
         assert len(d.drains()) == 1
+        d.wait_saved(peer.port)
+        assert d.metric("logtrain_state_records") == records
         for t in tails:
             t.close()
         d.wait_saved(peer.port)
