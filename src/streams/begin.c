@@ -182,9 +182,10 @@ void cursor_begin_since(struct cursor *c, int64_t since_s)
     c->since_end = end_now(c->stream);
     list_for_each (it, &c->stream->segments) {
         found = list_entry(it, struct segment, node);
-        /* A rotated file was last written with its last line; a .gz somewhat later. */
+        /* A rotated file was last written with its last line; a .gz somewhat later. The kernel's
+         * clock for files is up to a tick behind that of its lines, so a second is allowed for. */
         if (segment_ensure_open(found) < 0 || fstat(found->fd, &st) < 0 ||
-            st.st_mtim.tv_sec >= since_s)
+            st.st_mtim.tv_sec + 1 >= since_s)
             break;
     }
     c->sent = (struct mark){.old = true};

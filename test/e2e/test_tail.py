@@ -1,10 +1,13 @@
 """/v1/tail on the Unix socket: the lines of some streams as they come, and what there was of them before."""
 
 import json
+import os
+import time
 
 import pytest
 
 from lib.daemon import SLOW, Daemon
+from lib.node import cri_record
 from lib.oracle import parse
 from lib.tail import Tail
 from lib.wait import wait_for
@@ -232,6 +235,20 @@ def test_the_last_lines(node, oracle, tail):
         c.write(more)
         assert t.wait(60, WAIT).messages() == written[-60:]
         t.close()
+
+
+def test_since_a_second_for_which_the_files_clock_was_a_tick_late(node, oracle, tail):
+    """A rotated file whose last lines are of the first milliseconds of that second, and whose time is of the one before."""
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    source, second = oracle.source("web"), int(time.time()) - 100
+    c.write_raw(b"".join(cri_record(m, ns=second * 10**9 + 10**6 + i) for i, m in enumerate(source.take(20))))
+    rotated = c.rotate(clean=False)
+    os.utime(rotated, ns=((second * 10**9 - 2 * 10**6,) * 2))
+    c.write(source.take(20))
+    with Daemon(node, routes=True) as d:
+        t = tail(d, namespace="shop", since=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second)), follow="false").wait_end(WAIT)
+        assert t.whole
+        oracle.check(t.messages()).assert_exact()
 
 
 def test_many_pods_on_several_workers(node, oracle, tail):
