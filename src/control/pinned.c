@@ -1,4 +1,4 @@
-/* See held.h. */
+/* See pinned.h. */
 #include "control/pinned.h"
 
 #include <stdlib.h>
@@ -145,8 +145,8 @@ static uint64_t largest_drain(const struct pinned_segment *list, size_t n, uint6
     return best;
 }
 
-/* The oldest file of the stream of which <drain> of <party> pins most; <alone>: only files that no other drain
- * pins. */
+/* The oldest file of the stream of which <drain> of <party> pins most; <alone>: only files that no
+ * other drain pins. */
 static const struct pinned_segment *oldest_of(const struct pinned_segment *list, size_t n,
                                               uint64_t party, uint64_t drain, bool alone)
 {
@@ -183,7 +183,7 @@ const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n
     found = largest_packed(list, n);
     if (found)
         return found;
-    found = oldest_of(list, n, 0, true);
+    found = oldest_of(list, n, 0, 0, true);
     if (found)
         return found;
     if (most > max / PINNED_STREAM_PART)

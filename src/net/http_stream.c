@@ -23,7 +23,7 @@ bool http_reply_stream(struct http_reply *r, const char *content_type, const str
     c->stream = *s;
     c->piece = STR("");
     loop_timer_stop(c->timer);
-    places_set(&c->server->places, &c->place, PLACE_KEPT);
+    places_set(&c->server->places, &c->place, PLACE_BUSY);
     loop_fd_set(c->watch, LOOP_READ | LOOP_WRITE); /* the head is written from there */
     return true;
 }

@@ -249,9 +249,18 @@ static const struct drain_ops ops = {
 };
 
 static const struct drain_scheme schemes[] = {
-    {"tail", &drain_tail, 0, DRAIN_TRANSIENT, PROMISE_CONFIRMED, FORMAT_JSON, FRAMING_LF, NULL},
-    {"tail+framed", &drain_tail, 0, DRAIN_TRANSIENT | DRAIN_FRAMED, PROMISE_CONFIRMED, FORMAT_JSON,
-     FRAMING_LF, NULL},
+    {.name = "tail",
+     .member = &drain_tail,
+     .flags = DRAIN_TRANSIENT,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_JSON,
+     .framing = FRAMING_LF},
+    {.name = "tail+framed",
+     .member = &drain_tail,
+     .flags = DRAIN_TRANSIENT | DRAIN_FRAMED,
+     .promise = PROMISE_CONFIRMED,
+     .format = FORMAT_JSON,
+     .framing = FRAMING_LF},
     {.name = NULL},
 };
 
