@@ -99,14 +99,28 @@ void formatter_free(struct formatter *f)
     free(f);
 }
 
-static int add_with_id(const struct formatter *f, struct buf *out, const struct record *r,
-                       struct str now, bool *cut)
+static size_t put_place(char *out, const struct record *r, struct str now)
 {
-    char id[FORMAT_ID_MAX + 1];
-    size_t n = format_id(id, r), before = out->len;
+    struct str fraction;
+    size_t n = 0;
 
-    id[n++] = ' ';
-    if (buf_add(out, id, n) < 0)
+    out[n++] = r->flags & RECORD_GAP ? 'g' : r->fd == RECORD_STDERR ? 'e' : 'o';
+    n += format_id(out + n, r);
+    out[n++] = ' ';
+    return n + format_put_epoch(out + n, format_time(r, now), &fraction);
+}
+
+static int add_frame(const struct formatter *f, struct buf *out, const struct record *r,
+                     struct str now, bool *cut)
+{
+    char prefix[FORMAT_ID_MAX + FORMAT_EPOCH_MAX + 3];
+    size_t n, before = out->len;
+
+    if (f->o.prefix == PREFIX_NONE)
+        return f->add(f, out, r, now, cut);
+    n = f->o.prefix == PREFIX_ID ? format_id(prefix, r) : put_place(prefix, r, now);
+    prefix[n++] = ' ';
+    if (buf_add(out, prefix, n) < 0)
         return -1;
     if (f->add(f, out, r, now, cut) == 0)
         return 0;
@@ -136,7 +150,7 @@ static int add_valid(const struct formatter *f, struct buf *out, const struct re
         received.sd = str_skip(buf_str(valid), msg_len);
         fixed.syslog = &received;
     }
-    rc = f->o.id_first ? add_with_id(f, out, &fixed, now, cut) : f->add(f, out, &fixed, now, cut);
+    rc = add_frame(f, out, &fixed, now, cut);
     if (valid->cap > SCRATCH_KEPT)
         buf_release(valid);
     return rc;
@@ -164,7 +178,7 @@ int formatter_add(const struct formatter *f, struct buf *out, const struct recor
     *cut = false;
     if (must_be_valid(f, r))
         return add_valid(f, out, r, now, cut);
-    return f->o.id_first ? add_with_id(f, out, r, now, cut) : f->add(f, out, r, now, cut);
+    return add_frame(f, out, r, now, cut);
 }
 
 int formatter_begin_range(const struct formatter *f, struct buf *out)

@@ -37,6 +37,15 @@ enum framing {
     FRAMING_STREAMS, /* the records of each stream together (FORMAT_LOKI, FORMAT_NEWRELIC) */
 };
 
+/* Internal, before each frame, for a member that needs it. The place is the id behind a letter ("o"
+ * and "e": stdout and stderr, "g": it reports a loss), and the record's time, in seconds since the
+ * epoch. */
+enum format_prefix {
+    PREFIX_NONE = 0,
+    PREFIX_ID,    /* "<record id> " */
+    PREFIX_PLACE, /* "<letter><record id> <seconds> " */
+};
+
 struct format_options {
     enum format format;
     enum framing framing;
@@ -44,7 +53,7 @@ struct format_options {
     bool sd;     /* sd=true: namespace, pod, container, node, record id as structured data */
     /* Cut each record's bytes (without framing) to this, at a UTF-8 boundary; 0 = no limit. */
     size_t max;
-    bool id_first; /* "<record id> " before each frame, internal, for a member that needs it */
+    enum format_prefix prefix;
     /* FORMAT_ELASTIC: where records go, with %Y, %m and %d of the record's time; empty = the
      * hostname made a legal name. FORMAT_SPLUNK: as it is; empty = the token's. */
     struct str index;

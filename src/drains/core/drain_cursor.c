@@ -173,7 +173,8 @@ struct formatter *drain_cursor_formatter(struct drain_cursor *c)
     if (spec->scheme->flags & (DRAIN_UDP | DRAIN_FRAMED))
         o.framing = FRAMING_OCTET; /* only between here and the member: one frame is one datagram */
     o.valid = spec->utf8 == UTF8_KEEP ? NULL : &c->drain->worker->valid;
-    o.id_first = spec->scheme->flags & DRAIN_FRAMED;
+    if (spec->scheme->flags & DRAIN_FRAMED)
+        o.prefix = spec->scheme->flags & DRAIN_PLACED ? PREFIX_PLACE : PREFIX_ID;
     c->formatter = formatter_create(&o, c->cursor.stream->identity);
     return c->formatter;
 }

@@ -52,6 +52,7 @@ enum drain_scheme_flags {
     /* It lives as long as its client: not saved, reported or logged, and deleted files that only it
      * needs are given up first. */
     DRAIN_TRANSIENT = 1 << 19,
+    DRAIN_PLACED = 1 << 20, /* DRAIN_FRAMED, with more than the id: PREFIX_PLACE (format.h) */
 };
 
 /* What schemes of a server that is asked by http have in common. */

@@ -157,6 +157,35 @@ static void full_buffer_is_left_alone(void **state)
     }
 }
 
+static void prefixes_for_members(void **state)
+{
+    struct format_options o = {
+        .format = FORMAT_RAW, .framing = FRAMING_OCTET, .prefix = PREFIX_PLACE};
+    struct identity id = fixture_identity();
+    struct record r = fixture_record(STR("hello"));
+    struct buf out = BUF_INIT(1024), tight = BUF_INIT(38);
+
+    (void)state;
+    r.segment = 0xabc;
+    r.offset = 0x1f;
+    r.time = STR("2026-11-20T11:15:00.5+01:00");
+    assert_int_equal(fixture_encode(&o, &id, &r, &out, NULL), 0);
+    expect(buf_str(&out), STR("o0000000000000abc-1f 1795169700 5 hello"));
+    assert_int_equal(fixture_encode(&o, &id, &r, &tight, NULL), -1); /* a byte too few */
+    assert_int_equal(tight.len, 0);
+    r.fd = RECORD_STDERR;
+    assert_int_equal(fixture_encode(&o, &id, &r, &out, NULL), 0);
+    expect(buf_str(&out), STR("e0000000000000abc-1f 1795169700 5 hello"));
+    r.flags = RECORD_GAP;
+    assert_int_equal(fixture_encode(&o, &id, &r, &out, NULL), 0);
+    expect(buf_str(&out), STR("g0000000000000abc-1f 1795169700 5 hello"));
+    o.prefix = PREFIX_ID;
+    assert_int_equal(fixture_encode(&o, &id, &r, &out, NULL), 0);
+    expect(buf_str(&out), STR("0000000000000abc-1f 5 hello"));
+    buf_release(&tight);
+    buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_L11_what_is_no_utf8_is_replaced),
         cmocka_unit_test(max_cuts_between_characters),
         cmocka_unit_test(full_buffer_is_left_alone),
+        cmocka_unit_test(prefixes_for_members),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
