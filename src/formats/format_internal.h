@@ -75,8 +75,6 @@ char *format_json_put(char *d, struct str s);
  * their escaped length. */
 size_t format_json_fit(const struct formatter *f, struct str *msg, size_t *mark, size_t fixed,
                        bool *cut);
-/* The owner's name is "<workload>.<namespace>". */
-struct str format_workload(const struct identity *id);
 /* gelf.c: whether receivers take <s> for an empty message. */
 bool format_is_blank(struct str s);
 /* `,"key":"value"`, unless the value is unknown. */

@@ -155,7 +155,7 @@ char *format_datadog_lay_out(struct formatter *f, const struct identity *id)
     d = put_tag(d, tags, "", f->o.tags);
     *d++ = '"';
     d = format_put_known(d, "hostname", node_of(id));
-    d = format_put_known(d, "service", f->o.service.len ? f->o.service : format_workload(id));
+    d = format_put_known(d, "service", f->o.service.len ? f->o.service : identity_workload(id));
     d = format_put(d, STR(",\"timestamp\":"));
     f->head = str_make(f->text, (size_t)(d - f->text));
     return lay_out(f, d, STR(",\"message\":\""), STR("\",\"status\":\""));
@@ -182,7 +182,7 @@ char *format_splunk_lay_out(struct formatter *f, const struct identity *id)
     d = lay_out(f, d, STR(",\"event\":\""), STR("\",\"fields\":"));
     at = d;
     d = format_put_known(d, "namespace", id->namespace);
-    d = format_put_known(d, "workload", format_workload(id));
+    d = format_put_known(d, "workload", identity_workload(id));
     d = format_put_known(d, "pod", id->pod);
     d = format_put_known(d, "container", id->container);
     d = format_put(d, STR(",\"severity\":\""));
@@ -219,7 +219,7 @@ char *format_newrelic_lay_out(struct formatter *f, const struct identity *id)
     f->end = newrelic_end;
     d = format_put_known(d, "hostname", node_of(id));
     *first = '{'; /* in place of a comma */
-    d = format_put_known(d, "service.name", f->o.service.len ? f->o.service : format_workload(id));
+    d = format_put_known(d, "service.name", f->o.service.len ? f->o.service : identity_workload(id));
     d = format_put_known(d, "namespace_name", id->namespace);
     d = format_put_known(d, "pod_name", id->pod);
     d = format_put_known(d, "container_name", id->container);

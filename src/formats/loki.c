@@ -70,7 +70,7 @@ char *format_loki_lay_out(struct formatter *f, const struct identity *id)
         const char *name;
         struct str value;
     } labels[] = {{"namespace", id->namespace},
-                  {"workload", format_workload(id)},
+                  {"workload", identity_workload(id)},
                   {"pod", id->pod},
                   {"container", id->container},
                   {"node", id->node}}; /* in the order of FORMAT_LABELS */

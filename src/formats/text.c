@@ -381,13 +381,3 @@ char *format_put_known(char *d, const char *key, struct str value)
     *d++ = '"';
     return d;
 }
-
-struct str format_workload(const struct identity *id)
-{
-    struct str name = id->name, space = id->namespace;
-
-    if (space.len && name.len > space.len + 1 && str_ends(name, space) &&
-        name.p[name.len - space.len - 1] == '.')
-        name.len -= space.len + 1;
-    return name;
-}

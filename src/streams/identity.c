@@ -85,6 +85,16 @@ void identity_unref(struct identity *id)
         free(id);
 }
 
+struct str identity_workload(const struct identity *id)
+{
+    struct str name = id->name, space = id->namespace;
+
+    if (space.len && name.len > space.len + 1 && str_ends(name, space) &&
+        name.p[name.len - space.len - 1] == '.')
+        name.len -= space.len + 1;
+    return name;
+}
+
 bool identity_same_tenant(struct str a, struct str b)
 {
     struct str uid_a = a, uid_b = b, name_a, name_b;

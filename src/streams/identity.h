@@ -45,6 +45,9 @@ struct identity *identity_create(const struct identity *from);
 struct identity *identity_ref(struct identity *id);
 void identity_unref(struct identity *id); /* NULL is fine */
 
+/* The workload of <id>->name, "<workload>.<namespace>"; all of it where the namespace is unknown. */
+struct str identity_workload(const struct identity *id);
+
 /* True when what was received for <a> may be given to <b>. Empty ones match nothing. A namespace
  * without a known UID matches by name. */
 bool identity_same_tenant(struct str a, struct str b);
