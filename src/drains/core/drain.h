@@ -250,7 +250,8 @@ struct drain {
     /* Set by the member: one connection in order, so a stream may have several batches in
      * flight. */
     bool pipelined;
-    bool lags; /* set by the member: not pipelined, but settles as SENT; see seek.c */
+    bool exclusive; /* set by the member: no other drain can use what it has open */
+    bool lags;      /* set by the member: not pipelined, but settles as SENT; see seek.c */
     /* Only if <lags>: searching for a bad record with one batch in flight. The member settles it
      * as drain_seek_step() or drain_blame() returns. */
     bool alone;

@@ -67,11 +67,13 @@ static void worker_turn(struct loop_task *t)
 
 /* ---- clean-up of unused drains ---- */
 
-/* An unused drain is kept for its connection, unless its owner can create any number of drains. */
+/* An unused drain is kept for its connection, unless its owner can create any number of drains, or
+ * another drain may need what it has. */
 static bool worth_keeping(const struct drain *d, uint64_t now)
 {
     return d->state == DRAIN_OPEN && !d->failing && !drain_is_transient(d) &&
-           (d->ninflight || (now - d->unused_since < DRAIN_UNUSED_MS && !budget_crowded(d)));
+           (d->ninflight ||
+            (!d->exclusive && now - d->unused_since < DRAIN_UNUSED_MS && !budget_crowded(d)));
 }
 
 /* True while <d> is unused but kept. */
