@@ -71,6 +71,12 @@
 #define SHELVE_MS 1000 /* a body that the peer accepts nothing of is shelved after this ... */
 #define SHELVE_STARVED_MS 100 /* ... while others wait for room */
 #define LINGER_HTTP_MS 100
+#define LINGER_FILE_MS 1000
+#define FILE_OPEN_MAX 64                   /* of a file:// drain */
+#define FILE_PATHS_MAX 4096                /* files that are not rotated yet; then old ones are */
+#define FILE_PLACES_MAX 16384              /* segments whose places stay in its positions ... */
+#define FILE_POSITIONS_BYTES (1024 * 1024) /* ... which are written anew at that size */
+#define FILE_KEEP_MAX 100000               /* rotated files that keep= looks at */
 #define CONNECTIONS_HTTP 40
 #define CONNECTIONS_MANY 4 /* of drains whose requests carry many records */
 #define BACKOFF_BASE_MS 500

@@ -219,7 +219,8 @@ char *format_newrelic_lay_out(struct formatter *f, const struct identity *id)
     f->end = newrelic_end;
     d = format_put_known(d, "hostname", node_of(id));
     *first = '{'; /* in place of a comma */
-    d = format_put_known(d, "service.name", f->o.service.len ? f->o.service : identity_workload(id));
+    d = format_put_known(d, "service.name",
+                         f->o.service.len ? f->o.service : identity_workload(id));
     d = format_put_known(d, "namespace_name", id->namespace);
     d = format_put_known(d, "pod_name", id->pod);
     d = format_put_known(d, "container_name", id->container);

@@ -21,6 +21,7 @@
     MEMBER(drain_splunk)                                                                           \
     MEMBER(drain_datadog)                                                                          \
     MEMBER(drain_newrelic)                                                                         \
+    MEMBER(drain_file)                                                                             \
     MEMBER(drain_stdout)                                                                           \
     MEMBER(drain_null)
 

@@ -81,8 +81,8 @@ static const struct drain_option options[] = {
     {.name = "format",
      .values = "rfc5424|json|gelf|raw",
      .fallback =
-         "rfc5424 for syslog, json for http, victorialogs and clickhouse, gelf for redis, raw "
-         "for ws, stdout and null",
+         "rfc5424 for syslog, json for http, victorialogs, clickhouse and file, gelf for redis, "
+         "raw for ws, stdout and null",
      .help =
          "how a record is written (es, elasticsearch, loki, splunk, datadog and newrelic have one "
          "of their own; gelf+…, victorialogs and clickhouse have only theirs)",
@@ -125,8 +125,8 @@ static const struct drain_option options[] = {
     {.name = "linger",
      .traits = DRAIN_LINGER,
      .values = "DURATION 0..60s",
-     .fallback = "0 for ws, else 100ms",
-     .help = "how long a request or message that is not full waits for more (http: with "
+     .fallback = "0 for ws, 1s for file, else 100ms",
+     .help = "how long a request, message or write that is not full waits for more (http: with "
              "batch=ndjson or array)",
      .type = OPTION_DURATION,
      FIELD(linger_ms),

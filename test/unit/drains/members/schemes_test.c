@@ -111,6 +111,7 @@ static void the_rows_of_this_build(void **state)
          FRAMING_NONE},
         {"ws", &drain_ws, 80, false, false, false, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF},
         {"wss", &drain_ws, 443, true, false, false, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF},
+        {"file", &drain_file, 0, false, false, false, PROMISE_ONCE, FORMAT_JSON, FRAMING_LF},
         {"stdout", &drain_stdout, 0, false, false, false, PROMISE_CONFIRMED, FORMAT_RAW,
          FRAMING_LF},
         {"null", &drain_null, 0, false, false, false, PROMISE_CONFIRMED, FORMAT_RAW, FRAMING_LF},
@@ -133,6 +134,7 @@ static void the_rows_of_this_build(void **state)
         assert_int_equal(s->framing, want[i].framing);
     }
     assert_true(find("stdout")->flags & DRAIN_DEV_ONLY);
+    assert_true(find("file")->flags & DRAIN_DEV_ONLY);
 }
 
 static void every_row_is_served(void **state)
@@ -160,7 +162,7 @@ static void lookup(void **state)
         assert_int_not_equal(s->format, FORMAT_NONE);
         assert_non_null(s->member->ops->send);
     }
-    assert_int_equal(n, 35);
+    assert_int_equal(n, 36);
 }
 
 int main(void)

@@ -42,6 +42,8 @@ static void a_workload_may_use_less(void **state)
     (void)state;
     assert_null(drain_spec_create_owner(STR("stdout://"), &e));
     assert_string_equal(e.text, "scheme 'stdout' is for operators only");
+    assert_null(drain_spec_create_owner(STR("file:///var/log/archive"), &e));
+    assert_string_equal(e.text, "scheme 'file' is for operators only");
     memset(text, 'x', sizeof(text));
     memcpy(text, "http://h/", 9);
     assert_null(drain_spec_create_owner(str_make(text, OWNER_URL_MAX + 1), &e));
@@ -272,7 +274,7 @@ static void option_values(void **state)
         {"http://h?linger=soon", "http: option 'linger' must be a duration from 0 to 60s"},
         {"null://?linger=1s", "null: option 'linger' is not for this scheme, but for http, "
                               "syslog+http, ws, es, elasticsearch, loki+http, victorialogs+http, "
-                              "clickhouse+http, splunk+http, datadog+https, newrelic+https"},
+                              "clickhouse+http, splunk+http, datadog+https, newrelic+https, file"},
         {"http://h?compression=gzip", NULL},
         {"http://h?compression=none", NULL},
         {"http://h?compression=br", "http: option 'compression' must be none or gzip"},
