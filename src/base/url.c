@@ -252,6 +252,10 @@ static int check_bytes(struct str text, struct err *e)
     return 0;
 }
 
+/* A password that is not encoded ends the host at its first '/', '?' or '#'. */
+#define ENCODE_HINT                                                                                \
+    "in a user or password, '/' is written %2F, '?' is %3F, '#' is %23 and '@' is %40"
+
 static int parse_pieces(struct pieces *u, struct str s, struct err *e)
 {
     struct str authority;
@@ -262,7 +266,7 @@ static int parse_pieces(struct pieces *u, struct str s, struct err *e)
         return err_set(e, EINVAL, "url: does not start with scheme://");
     authority = cut_before(&s, "/?#");
     if (parse_authority(u, authority, e) < 0)
-        return -1;
+        return str_find(s, '@') < 0 ? -1 : err_set(e, EINVAL, "url: %s", ENCODE_HINT);
     u->path = cut_before(&s, "?#");
     if (s.len && s.p[0] == '?') {
         s = str_skip(s, 1);
@@ -270,7 +274,7 @@ static int parse_pieces(struct pieces *u, struct str s, struct err *e)
     }
     /* http://a@b#@c: other parsers take c for the host, so this URL is meant to mislead. */
     if (str_find(s, '@') >= 0)
-        return err_set(e, EINVAL, "url: '@' after '#'");
+        return err_set(e, EINVAL, "url: '@' after '#': %s", ENCODE_HINT);
     if (!encoding_ok(u->path, false))
         return err_set(e, EINVAL, "url: bad percent-encoding in the path");
     if (!encoding_ok(u->query, true))

@@ -77,7 +77,7 @@ static int word_index(const char *words, struct str word)
     struct str rest = str_of(words), w;
 
     for (int i = 0; str_cut(&rest, ',', &w); i++)
-        if (str_eq(w, word))
+        if (str_ieq(w, word))
             return i;
     return -1;
 }
@@ -185,7 +185,7 @@ static int set_words(struct config *c, const struct config_var *v, struct str s,
 
     if (v->kind == CONFIG_SET)
         return parse_set(v->words, s, field) ? 0 : bad_value(v, s, e);
-    i = word_index(v->words, s);
+    i = word_index(v->words, str_ieq(s, STR("warning")) ? STR("warn") : s);
     if (i < 0)
         return bad_value(v, s, e);
     *field = (unsigned)i;
@@ -287,11 +287,33 @@ static void fit_journals(struct config *c, char *const *envp)
         c->journal_bytes_max = c->journal_host_bytes_max;
 }
 
+/* An empty value counts as not set, where nothing is a value: charts and shells write `NAME=` for
+ * what they have not. Not where it could open something by mistake. */
+static bool counts_as_unset(const struct config_var *v, const char *value)
+{
+    switch (v->kind) {
+    case CONFIG_BOOL:
+    case CONFIG_NUMBER:
+    case CONFIG_SIZE:
+    case CONFIG_DURATION:
+    case CONFIG_CHOICE:
+    case CONFIG_LATER:
+        return !*value && !config_restricts(v->name);
+    case CONFIG_TEXT:
+    case CONFIG_NAME:
+        return !*value && v->min > 0;
+    default:
+        return false;
+    }
+}
+
 static int load_env(struct config *c, char *const *envp, struct err *e)
 {
     for (const struct config_var *v = config_vars(); v->name; v++) {
         const char *value = env_find(envp, v->name);
 
+        if (value && counts_as_unset(v, value))
+            value = NULL;
         if (set_default(c, v, e) < 0 || (value && set_var(c, v, value, e) < 0))
             return -1;
         if (value && is_set_again(envp, v->name, value))
@@ -308,9 +330,13 @@ static const struct config_flag *flag_find(const char *arg, const char **value)
     struct str name;
     ptrdiff_t eq;
 
-    if (strncmp(arg, "--", 2) != 0)
+    if (strcmp(arg, "-h") == 0)
+        arg = "--help";
+    if (strcmp(arg, "-v") == 0)
+        arg = "--version";
+    if (*arg != '-')
         return NULL;
-    name = str_of(arg + 2);
+    name = str_of(arg + (arg[1] == '-' ? 2 : 1)); /* one dash will do */
     eq = str_find(name, '=');
     *value = eq < 0 ? NULL : name.p + eq + 1;
     if (eq >= 0)
@@ -418,14 +444,24 @@ static int load_drains_command(struct config *c, char *const *argv, char *const 
     return 0;
 }
 
+/* Commands that are one word and print a text. */
+static bool is_text_command(struct config *c, const char *word)
+{
+    if (strcmp(word, "schema") == 0)
+        c->mode = CONFIG_MODE_SCHEMA;
+    else if (strcmp(word, "help") == 0)
+        c->mode = CONFIG_MODE_HELP;
+    else if (strcmp(word, "version") == 0)
+        c->mode = CONFIG_MODE_VERSION;
+    return c->mode != CONFIG_MODE_RUN;
+}
+
 static int load_args(struct config *c, char *const *argv, struct err *e)
 {
     if (!*argv)
         return 0;
-    if (argv[1] && strcmp(argv[1], "schema") == 0 && !argv[2]) {
-        c->mode = CONFIG_MODE_SCHEMA;
+    if (argv[1] && !argv[2] && is_text_command(c, argv[1]))
         return 0;
-    }
     for (argv++; *argv; argv++) {
         const char *value = NULL;
         const struct config_flag *f = flag_find(*argv, &value);

@@ -115,7 +115,7 @@ static const char *const restricting[] = {
     "ENVOY_TLS_CLIENT_CA_PEM_FILE",
 };
 
-static bool restricts(const char *name)
+bool config_restricts(const char *name)
 {
     for (size_t i = 0; name && i < ARRAY_LEN(restricting); i++)
         if (strcmp(restricting[i], name) == 0)
@@ -143,9 +143,10 @@ static const char *meant(struct str name)
     for (const struct config_var *v = config_vars(); v->name; v++) {
         struct str ours = str_of(v->name);
 
-        unsigned edits = restricts(v->name) && ours.len >= LONG_NAME ? 2 : 1;
+        unsigned edits = config_restricts(v->name) && ours.len >= LONG_NAME ? 2 : 1;
 
-        if ((str_is_near(name, ours, edits) || str_is_near(bare, ours, edits)) && !restricts(like))
+        if ((str_is_near(name, ours, edits) || str_is_near(bare, ours, edits)) &&
+            !config_restricts(like))
             like = v->name;
     }
     return like;
@@ -173,7 +174,7 @@ static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
         if (!str_cut(&rest, '=', &name) || is_ours(name))
             continue;
         like = meant(name);
-        if (restricts(like))
+        if (config_restricts(like))
             return err_set(e, EINVAL, "%.*s: unknown variable, did you mean %s?",
                            STR_ARG(str_head(name, SHOWN)), like);
         if (seems_to_restrict(name))

@@ -19,7 +19,7 @@ static const char head[] =
     "  logtrain tail [NAME...]     (shows lines as they come: logtrain tail --help)\n"
     "  logtrain top                (shows the state of drains, live: logtrain top --help)\n"
     "\n"
-    "Flags (--name value or --name=value):\n";
+    "Flags (--name value or --name=value; -h is --help, -v is --version):\n";
 
 static const char foot[] =
     "\n"

@@ -15,6 +15,7 @@
  */
 #include "daemon/daemon.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -596,6 +597,14 @@ static void say_ready(struct daemon *d)
              KV_INT("memory_bound", memory_bound(d, &r, 0)), KV_CSTR("version", logtrain_version));
 }
 
+/* What can never work is bad configuration; what may be there the next time (a file, a port, a
+ * directory) is not. */
+enum daemon_exit daemon_exit_of(const struct err *e)
+{
+    return e->code == EINVAL || e->code == E2BIG || e->code == ENOTSUP ? DAEMON_USAGE
+                                                                       : DAEMON_FAILED;
+}
+
 int daemon_run(const struct config *cfg)
 {
     struct daemon *d = xcalloc(1, sizeof(*d));
@@ -613,7 +622,7 @@ int daemon_run(const struct config *cfg)
         systemd_ready(d->systemd);
     } else {
         log_error("cannot start", KV_ERR(&e));
-        d->exit = DAEMON_FAILED;
+        d->exit = daemon_exit_of(&e);
         stop(d);
     }
     loop_run(&d->loop);

@@ -15,6 +15,8 @@ enum daemon_exit {
 
 /* Reads the configuration, then runs or prints. Overwrites credentials in <argv>. */
 int daemon_main(char **argv, char *const *envp);
+/* The exit status of a start, or of --check, that failed for <e>. */
+enum daemon_exit daemon_exit_of(const struct err *e);
 /* Runs until it is told to stop. */
 int daemon_run(const struct config *cfg);
 

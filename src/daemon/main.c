@@ -94,7 +94,7 @@ int daemon_main(char **argv, char *const *envp)
         rc = daemon_run(&c);
     } else if (make_text(&c, &out, &said, &e) < 0) {
         (void)fprintf(stderr, "logtrain: %s\n", e.text);
-        rc = DAEMON_FAILED;
+        rc = c.mode == CONFIG_MODE_CHECK ? daemon_exit_of(&e) : DAEMON_FAILED;
     } else {
         rc = print(&out) == DAEMON_OK ? said : DAEMON_FAILED;
     }

@@ -91,6 +91,34 @@ static int options_check(const struct pg_options *o, struct err *e)
     return 0;
 }
 
+/* libpq's quotations are masked, which leaves a riddle. */
+static void explain_masked(struct err *e)
+{
+    struct err said = *e;
+
+    if (strstr(said.text, "***"))
+        (void)err_set(e, said.code,
+                      "%.100s (what is quoted may be a password and is not shown; a value with "
+                      "a space or quote is written in '')",
+                      said.text);
+}
+
+/* What libpq says of these is about a word in the middle of a password. */
+static int form_check(struct str url, struct err *e)
+{
+    ptrdiff_t colon = str_find(url, ':');
+    bool is_url = colon > 0 && str_starts(str_skip(url, (size_t)colon), STR("://"));
+
+    if (str_starts(url, STR("postgres://")) || str_starts(url, STR("postgresql://")))
+        return 0;
+    if (is_url && str_find(str_head(url, (size_t)colon), '=') < 0)
+        return err_set(e, EINVAL, "does not begin with postgres:// or postgresql://");
+    if (str_find(url, '=') < 0)
+        return err_set(e, EINVAL,
+                       "is neither a postgres:// URL nor words like host=HOST dbname=DATABASE");
+    return 0;
+}
+
 int pg_options_read(struct pg_options *o, const char *url, struct err *e)
 {
     static const char *const keywords[] = {"dbname", PROBE_OPTION, NULL};
@@ -101,6 +129,8 @@ int pg_options_read(struct pg_options *o, const char *url, struct err *e)
     int rc = -1;
 
     *o = (struct pg_options){.host = NULL};
+    if (form_check(str_of(url), e) < 0)
+        return -1;
     all = PQconninfoParse(url, &said); /* so that a bare word is not taken for a database name */
     if (!all) {
         (void)pg_err_set_unquoted(e, url, said ? said : "out of memory");
@@ -117,8 +147,10 @@ int pg_options_read(struct pg_options *o, const char *url, struct err *e)
     options_fill(o, all);
     rc = options_check(o, e);
 out:
-    if (rc < 0)
+    if (rc < 0) {
+        explain_masked(e);
         pg_options_release(o);
+    }
     PQconninfoFree(all);
     PQfreemem(said);
     PQfinish(conn);

@@ -30,7 +30,7 @@ def refused(*args, env=None):
     ("KUBERNETES", "maybe"), ("WORKERS", "0"), ("WORKERS", "many"), ("READ_FROM", "middle"), ("MAX_LINE", "1"),
     ("MAX_LINE", "1t"), ("PARTIAL_TIMEOUT", "-1"), ("HTTP_PORT", "65536"), ("HTTP_ADDRESS", "nowhere"),
     ("DNS_SERVERS", "dns"), ("STOP_GRACE", "1d"), ("LOG_LEVEL", "loud"), ("DEBUG", "1"), ("LOGTRAIN_TRACE", "all"),
-    ("KUBERNETES_LOG_PATH", ""), ("POSTGRES", "yes"),
+    ("POSTGRES", "yes"), ("EGRESS_PRIVATE", ""),
     ("POSTGRES_RESYNC", "0"), ("POSTGRES_TIMEOUT", "never"), ("ENVOY", "yes"), ("ENVOY_FORMAT", "xml"),
 ])
 def test_bad_variable_is_named(name, value):
@@ -84,7 +84,7 @@ def test_unknown_flag_is_named_but_not_its_value():
                                   f"a=http://u:{CANARY}@h?batch=x{CANARY}", f"a=http://u:{CANARY}@h:99999"])
 def test_bad_drain_refuses_to_start(flag, tmp_path):
     done = run("--drain", flag, env={"HTTP_PORT": "0", "KUBERNETES_LOG_PATH": str(tmp_path)})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--drain" in done.stderr and "error cannot start" in done.stderr
     assert CANARY not in done.stderr
 
@@ -168,7 +168,7 @@ def test_check_describes_a_drain(url, expected):
 ])
 def test_check_says_what_is_wrong(url, reason):
     done = run("--check", url)
-    assert done.returncode == 1 and done.stdout == ""
+    assert done.returncode == 2 and done.stdout == ""
     assert reason in done.stderr
     assert CANARY not in done.stderr
 

@@ -259,10 +259,10 @@ def test_D30_bad_url_is_named_and_the_others_work(node, oracle, daemon, http, ur
     assert d.log_lines(r"(warn|error) .*(bad\.workload|line.?2\b)"), d.tail()
     assert len(d.drains()) == 2
     done = run("--check", bad)
-    assert done.returncode == 1 and done.stdout == "" and secret not in done.stderr
+    assert done.returncode == 2 and done.stdout == "" and secret not in done.stderr
 
 
 @pytest.mark.parametrize("url", ["http://h/\r\nX: 1", "http://h /", "http://h/\x01", "http://h\t/", "http://\u2603/", "http://h/\x7f"])
 def test_D30_control_characters(url):
     done = run("--check", url)
-    assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1

@@ -233,6 +233,6 @@ def test_a_blank_url_refuses_to_start(url):
 ])
 def test_a_url_that_libpq_cannot_read_refuses_to_start(url, tmp_path):
     done = run(env={"POSTGRES": "true", "DATABASE_URL": url, "HTTP_PORT": "0", "KUBERNETES_LOG_PATH": str(tmp_path)})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert re.search(r"error cannot start error=\"DATABASE_URL: ", done.stderr), done.stderr
     assert "cnry" not in done.stderr and "Url" not in done.stderr.replace("DATABASE_URL", "")

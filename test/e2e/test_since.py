@@ -107,4 +107,4 @@ def test_since_is_checked():
     assert "all that the node still has" in run("--check", "ws://a/?since=start").stdout
     for bad in ("yesterday", "0", "500ms", "366d", "1w", ""):
         done = run("--check", f"http://a/?since={bad}")
-        assert done.returncode == 1 and "option 'since' must be start, or a duration from 1s to 365d" in done.stderr, bad
+        assert done.returncode == 2 and "option 'since' must be start, or a duration from 1s to 365d" in done.stderr, bad

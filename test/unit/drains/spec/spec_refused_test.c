@@ -30,7 +30,11 @@ static void test_D30_bad_urls(void **state)
         {STR("http://h/%0d%0aX"), "url: bad percent-encoding in the path"},
         {STR("http://[fe80::1%25eth0]/"), "url: an ipv6 zone is not allowed"},
         {STR("http://[fe80::1%eth0]/"), "url: an ipv6 zone is not allowed"},
-        {STR("http://a@b#@c"), "url: '@' after '#'"},
+        {STR("http://a@b#@c"), "url: '@' after '#': in a user or password, '/' is written %2F, '?' "
+                               "is %3F, '#' is %23 and "
+                               "'@' is %40"},
+        {STR("https://u:pa#ss@h/"),
+         "url: in a user or password, '/' is written %2F, '?' is %3F, '#' is %23 and '@' is %40"},
         {STR("http://a:" SECRET "@b@c/"), "url: '@' inside user or password must be written %40"},
         {STR("syslog+tcp://u:" SECRET "@h"), "syslog+tcp: has no use for user and password"},
         {STR("syslog://u@h"), "syslog: has no use for user and password"},
