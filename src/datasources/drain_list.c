@@ -1,6 +1,6 @@
 /*
  * The one splitter of drain lists. A ',' may be part of a URL, so it separates only where another
- * URL clearly begins.
+ * URL clearly begins. Quotes, a comma at the end and a YAML or JSON list's marks are taken off.
  */
 #include <string.h>
 
@@ -17,12 +17,19 @@ static bool is_scheme_char(char c)
     return is_alpha(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
 }
 
-/* True when <s> begins with optional space and `scheme://`. */
+static bool is_quote(char c)
+{
+    return c == '"' || c == '\'';
+}
+
+/* True when <s> begins with optional space, an optional quote and `scheme://`. */
 static bool url_begins(struct str s)
 {
     size_t i;
 
     while (s.len && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s = str_skip(s, 1);
+    if (s.len && is_quote(s.p[0]))
         s = str_skip(s, 1);
     if (!s.len || !is_alpha(s.p[0]))
         return false;
@@ -38,6 +45,24 @@ static bool separates(struct str s, size_t i)
     return c == ';' || c == '\n' || (c == ',' && url_begins(str_skip(s, i + 1)));
 }
 
+/* What YAML or JSON left around a URL: "- " in front, quotes, a comma behind, and brackets where
+ * they stand outside of quotes. */
+static struct str undressed(struct str s)
+{
+    s = str_trim(s);
+    if (str_starts(s, STR("- ")))
+        s = str_trim(str_skip(s, 2));
+    while (s.len && s.p[s.len - 1] == ',')
+        s = str_trim(str_head(s, s.len - 1));
+    if (s.len > 1 && s.p[0] == '[' && is_quote(s.p[1]))
+        s = str_skip(s, 1);
+    if (s.len > 1 && s.p[s.len - 1] == ']' && is_quote(s.p[s.len - 2]))
+        s = str_head(s, s.len - 1);
+    if (s.len > 1 && is_quote(s.p[0]) && s.p[s.len - 1] == s.p[0])
+        s = str_trim(str_skip(str_head(s, s.len - 1), 1));
+    return s;
+}
+
 bool drain_list_next(struct str *rest, struct str *url)
 {
     while (rest->len) {
@@ -45,7 +70,7 @@ bool drain_list_next(struct str *rest, struct str *url)
 
         while (n < rest->len && !separates(*rest, n))
             n++;
-        *url = str_trim(str_head(*rest, n));
+        *url = undressed(str_head(*rest, n));
         *rest = str_skip(*rest, n + 1);
         if (url->len)
             return true;

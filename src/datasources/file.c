@@ -4,6 +4,9 @@
  * When no change has followed for DEBOUNCE_MS, the file is checked, and read as a whole if it
  * differs.
  *
+ * A line with a mistake keeps what it had: the URLs that its pattern had in the last reading, or if
+ * the pattern is the mistake, the route of that line, unless its pattern is elsewhere now.
+ *
  * Invariants: the routes in the router are those of the last successful read. An unreadable file is
  * logged once and changes nothing. URLs are checked by env->check_url; of a refused one only the
  * error is logged.
@@ -24,6 +27,7 @@
 #include "datasources/datasource.h"
 
 #define DEBOUNCE_MS 50       /* an editor may truncate first and write later */
+#define KEPT_LOOKS_MAX 100   /* lines with a mistake whose last state is looked for */
 #define DEBOUNCE_MAX_MS 1000 /* ... but a busy directory must not delay the check forever */
 
 /* Equal versions mean that the file has not changed. */
@@ -47,6 +51,8 @@ struct file_source {
     uint64_t changed_at;     /* first change not checked yet */
     struct version version;
     bool unreadable; /* and this was logged */
+    struct buf
+        kept; /* the routes in force: a line for each of the file, "PATTERN URL...", or empty */
     struct datasource_stats stats;
 };
 
@@ -109,6 +115,7 @@ struct tally {
     unsigned line;
     unsigned routes; /* (pattern, URL) pairs */
     unsigned refused;
+    unsigned mistakes; /* lines with one */
 };
 
 static void refuse(const struct file_source *f, struct tally *t, const struct err *e)
@@ -132,54 +139,150 @@ static bool next_word(struct str *line, struct str *word)
     return true;
 }
 
-static void put_line(struct file_source *f, struct str line, struct tally *t)
-{
-    struct str pattern, word, *urls = NULL;
-    unsigned n = 0, cap = 0, before = t->refused;
-    struct err e = {0, ""};
-    char key[24];
-    int len;
+/* The words of one line that are a route. */
+struct line {
+    struct str pattern, *urls;
+    unsigned n, cap;
+};
 
-    if (!next_word(&line, &pattern))
+static void line_add(struct line *l, struct str url)
+{
+    for (unsigned i = 0; i < l->n; i++)
+        if (str_eq(l->urls[i], url))
+            return;
+    if (l->n == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 4;
+        l->urls = xrealloc(l->urls, l->cap * sizeof(*l->urls));
+    }
+    l->urls[l->n++] = url;
+}
+
+/* Line <no> of <text>, from 1; empty when there is none. */
+static struct str line_at(struct str text, unsigned no)
+{
+    struct str line = {"", 0};
+
+    while (no && str_cut(&text, '\n', &line))
+        no--;
+    return no ? STR("") : line;
+}
+
+static bool begins_with(struct str line, struct str pattern)
+{
+    struct str word;
+
+    return next_word(&line, &word) && str_eq(word, pattern);
+}
+
+static bool has_pattern(struct str text, struct str pattern)
+{
+    struct str line;
+
+    while (str_cut(&text, '\n', &line))
+        if (begins_with(line, pattern))
+            return true;
+    return false;
+}
+
+static void keep(struct line *l, struct str kept)
+{
+    struct str word;
+
+    if (!next_word(&kept, &l->pattern))
         return;
-    if (route_pattern_check(pattern, &e) < 0) {
+    while (next_word(&kept, &word))
+        line_add(l, word);
+}
+
+/* Line <no> of <text> has a mistake: <l> gets what it had in the last reading. */
+static void keep_last(const struct file_source *f, struct line *l, struct str text, unsigned no)
+{
+    struct str kept = buf_str(&f->kept), at = line_at(kept, no), line, word;
+
+    if (!l->pattern.len) {
+        line = at;
+        if (next_word(&line, &word) && !has_pattern(text, word))
+            keep(l, at);
+    } else if (begins_with(at, l->pattern)) {
+        keep(l, at);
+    } else {
+        while (str_cut(&kept, '\n', &line))
+            if (begins_with(line, l->pattern))
+                keep(l, line);
+    }
+}
+
+/* Reads a line; false: it has a mistake. */
+static bool read_line(struct file_source *f, struct str text, struct line *l, struct tally *t)
+{
+    unsigned before = t->refused;
+    struct err e = {0, ""};
+    struct str word;
+
+    if (!next_word(&text, &l->pattern))
+        return true;
+    if (route_pattern_check(l->pattern, &e) < 0) {
+        l->pattern = STR("");
         refuse(f, t, &e);
-        return;
+        return false;
     }
-    while (next_word(&line, &word)) {
-        if (f->base.env->check_url(word, &e) < 0) {
+    while (next_word(&text, &word)) {
+        if (f->base.env->check_url(word, &e) < 0)
             refuse(f, t, &e);
-            continue;
-        }
-        if (n == cap) {
-            cap = cap ? cap * 2 : 4;
-            urls = xrealloc(urls, cap * sizeof(*urls));
-        }
-        urls[n++] = word;
+        else
+            line_add(l, word);
     }
-    len = snprintf(key, sizeof(key), "line %u", t->line);
-    if (n > 0) {
-        route_put(f->source, str_make(key, (size_t)len), pattern, urls, n);
-        t->routes += n;
-    } else if (t->refused == before) {
+    if (l->n == 0 && t->refused == before) {
         (void)err_set(&e, EINVAL, "no URL after the hostname");
         refuse(f, t, &e);
     }
-    free(urls);
+    return t->refused == before;
+}
+
+/* Puts line <t->line> of <text>, and appends it to <kept>. */
+static void put_line(struct file_source *f, struct str text, struct str line, struct tally *t,
+                     struct buf *kept)
+{
+    struct line l = {.n = 0};
+    char key[24];
+    int len;
+
+    if (!read_line(f, line, &l, t) && ++t->mistakes <= KEPT_LOOKS_MAX)
+        keep_last(f, &l, text, t->line);
+    len = snprintf(key, sizeof(key), "line %u", t->line);
+    if (l.n > 0) {
+        route_put(f->source, str_make(key, (size_t)len), l.pattern, l.urls, l.n);
+        t->routes += l.n;
+        (void)buf_add_str(kept, l.pattern); /* if it is full, there is less to keep */
+    }
+    for (unsigned i = 0; i < l.n; i++)
+        (void)(buf_add_ch(kept, ' ') < 0 || buf_add_str(kept, l.urls[i]) < 0);
+    (void)buf_add_ch(kept, '\n');
+    free(l.urls);
+}
+
+static void free_kept(struct buf *kept)
+{
+    if (kept->p)
+        explicit_bzero(kept->p, kept->len);
+    buf_release(kept);
 }
 
 static void put_all(struct file_source *f, struct str text)
 {
-    struct tally t = {0, 0, 0};
-    struct str line;
+    struct buf kept = BUF_INIT(2 * ROUTES_FILE_MAX);
+    struct str rest = text, line;
+    struct tally t = {.line = 0};
 
     route_begin(f->source);
-    while (str_cut(&text, '\n', &line)) {
+    while (str_cut(&rest, '\n', &line)) {
         t.line++;
-        put_line(f, line, &t);
+        put_line(f, text, line, &t, &kept);
     }
     route_source_unsure(f->source, t.refused > 0); /* a mistake must not end a route */
     route_commit(f->source);
+    free_kept(&f->kept);
+    f->kept = kept;
     f->stats.rows = t.routes;
     f->stats.refused = t.refused;
     f->stats.reads++;
@@ -342,6 +445,7 @@ static void file_close(struct datasource *d)
     target_drop(f);
     loop_timer_free(f->debounce);
     loop_timer_free(f->poll);
+    free_kept(&f->kept);
     free(f->name);
     free(f->path);
     free(f);

@@ -60,9 +60,21 @@ static bool first_time(struct kubernetes *k, const struct kube_drains *d,
     return true;
 }
 
-static void refuse(struct kubernetes *k, const struct wanted *w, const struct kube_drains *d,
-                   struct str url, const struct err *e)
+static unsigned length_of(struct str list)
 {
+    struct str url;
+    unsigned n = 0;
+
+    while (n <= OWNER_DRAINS_MAX && drain_list_next(&list, &url))
+        n++;
+    return n;
+}
+
+/* <url> is the <nth> of the list, from 1. */
+static void refuse(struct kubernetes *k, const struct wanted *w, const struct kube_drains *d,
+                   struct str url, unsigned nth, const struct err *e)
+{
+    unsigned n = length_of(d->list);
     struct buf shown = BUF_INIT(URL_MAX), text = BUF_INIT(4096);
 
     if (!first_time(k, d, w->workload, url))
@@ -77,8 +89,12 @@ static void refuse(struct kubernetes *k, const struct wanted *w, const struct ku
         buf_release(&shown);
         return;
     }
-    (void)buf_addf(&text, "drain %.*s is refused: %s", STR_ARG(str_head(buf_str(&shown), 200)),
-                   e->text); /* it fits */
+    (void)buf_addf(&text, "drain %.*s", STR_ARG(str_head(buf_str(&shown), 200))); /* it fits */
+    if (n > 1)
+        (void)buf_addf(&text,
+                       n > OWNER_DRAINS_MAX ? " (URL %u of more than %u)" : " (URL %u of %u)", nth,
+                       n > OWNER_DRAINS_MAX ? OWNER_DRAINS_MAX : n);
+    (void)buf_addf(&text, " is refused: %s", e->text);
     kube_events_post(k->events, w->workload, d, true, "DrainRefused", buf_str(&text));
     buf_release(&text);
     buf_release(&shown);
@@ -154,7 +170,7 @@ static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_
     while (nth <= OWNER_DRAINS_MAX && drain_list_next(&rest, &url)) {
         if (datasource_kubernetes_check(k->base.env, url, nth++, &e) < 0) {
             w->refused = true;
-            refuse(k, w, d, url, &e);
+            refuse(k, w, d, url, nth, &e);
         } else if (!has(w, url)) {
             w->urls[w->n++] = url;
         }
