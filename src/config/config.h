@@ -89,6 +89,7 @@ struct config {
     uint64_t journal_hosts_max;
     const char *input_hostnames;
     const char *input_owners;
+    bool input_peer;
     const char *input_address;
     bool syslog_tcp, syslog_udp, syslog_tls;
     uint64_t syslog_tcp_port, syslog_udp_port, syslog_tls_port;

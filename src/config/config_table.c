@@ -105,6 +105,8 @@ static const struct config_var vars[] = {
     {"INPUT_HOSTNAMES", CONFIG_LIST, TEXT("", 0, input_hostnames),
      "hostnames that inputs may write under: 'INPUT=PATTERN PATTERN; INPUT=...'; inputs that are "
      "not named may use any"},
+    {"INPUT_PEER", CONFIG_BOOL, TEXT("true", 0, input_peer),
+     "put the sender's address into the structured data of what is received"},
     {"INPUT_OWNERS", CONFIG_LIST, TEXT("", 0, input_owners),
      "inputs, separated by commas or spaces, whose hostnames are trusted to name workloads: the "
      "workload's own drains get what they receive under its name; needs "

@@ -21,6 +21,7 @@ static int open_journals(struct network *n, struct input_env *env, const struct 
         .max_line = c->max_line,
         .hostnames = c->input_hostnames,
         .owners = c->input_owners,
+        .anonymous = !c->input_peer,
     };
 
     n->journals = env->journals = journals_open(env, &jc, e);

@@ -73,7 +73,8 @@ static void begin(void *arg, struct grpc_call *c)
     list_init(&p->safe.node);
     p->safe.done = safe_done;
     buf_init(&p->element, ELEMENT_MAX);
-    if (syslog_peer_element(&p->element, grpc_call_peer(c), str_of(grpc_call_certificate(c))) < 0)
+    if (!p->in->source->anonymous &&
+        syslog_peer_element(&p->element, grpc_call_peer(c), str_of(grpc_call_certificate(c))) < 0)
         BUG("envoy: an address and a name do not fit");
     grpc_call_set_data(c, p);
 }

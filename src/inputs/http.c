@@ -336,7 +336,8 @@ static void begin(void *arg, const struct http_incoming *q, struct http_reply *r
     p->received = in->spare;
     received_init(&in->spare, HTTP_BODY_MAX + JOURNAL_SD_MAX, HTTP_RECORDS_MAX);
     buf_init(&p->element, ELEMENT_MAX);
-    (void)syslog_peer_element(&p->element, http_reply_peer(r), STR("")); /* an address fits */
+    if (!in->source->anonymous)
+        (void)syslog_peer_element(&p->element, http_reply_peer(r), STR("")); /* an address fits */
     p->peer = (struct syslog_peer){http_reply_peer(r), buf_str(&p->element), in->source->trusted};
     packets_init(&p->packets, &p->received, in->max_line, &p->peer);
     syslog_framer_init(&p->framer, in->max_line);

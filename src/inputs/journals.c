@@ -23,8 +23,9 @@ struct journals {
     const char *hostnames;
     uint64_t hosts_max;
     struct senders senders;
-    struct hosts hosts;  /* those still written to */
-    struct list recent;  /* the same, most recently written last */
+    struct hosts hosts; /* those still written to */
+    struct list recent; /* the same, most recently written last */
+    bool anonymous;
     struct buf trusted;  /* names of the trusted inputs */
     struct list closing; /* ended, not yet read by all drains */
     uint64_t nclosing;
@@ -45,6 +46,7 @@ struct journal_source *journal_source_open(struct journals *js, const char *name
 
     src->name = name;
     src->counters = counters;
+    src->anonymous = js->anonymous;
     src->trusted = trusted_inputs_have(js->store.trusted, str_of(name));
     if (hostname_rules_parse(&src->rules, str_of(js->hostnames), str_of(name), e) == 0)
         return src;
@@ -506,6 +508,7 @@ struct journals *journals_open(const struct input_env *env, const struct journal
         (void)err_wrap(e, "SPOOL_PATH");
         goto fail;
     }
+    js->anonymous = cfg->anonymous;
     if (trusted_inputs(str_of(cfg->owners), &js->trusted, e) < 0)
         goto fail;
     js->store.trusted = buf_str(&js->trusted);

@@ -35,6 +35,7 @@ struct journals_config {
     size_t max_line;
     const char *hostnames; /* INPUT_HOSTNAMES: "input=pattern pattern; …"; may be "" */
     const char *owners;    /* INPUT_OWNERS (inputs/trusted.h); may be "" */
+    bool anonymous;        /* INPUT_PEER=false: records do not say who sent them */
 };
 
 /* One input's access to the journals: its counters, and which hostnames it may use. */
@@ -42,6 +43,7 @@ struct journal_source {
     const char *name; /* "syslog_tcp": as in metrics and in INPUT_HOSTNAMES */
     struct hostname_rules rules;
     bool trusted;                    /* its hostnames name workloads */
+    bool anonymous;                  /* as in journals_config */
     struct input_counters *counters; /* the input's */
 };
 

@@ -327,7 +327,8 @@ static void room(struct journal_waiter *w)
 static int make_peer(struct sender *s, const char *cert)
 {
     buf_clear(&s->element);
-    if (syslog_peer_element(&s->element, str_of(s->address), str_of(cert)) < 0)
+    if (!s->in->source->anonymous &&
+        syslog_peer_element(&s->element, str_of(s->address), str_of(cert)) < 0)
         return -1;
     s->peer =
         (struct syslog_peer){str_of(s->address), buf_str(&s->element), s->in->source->trusted};

@@ -73,7 +73,8 @@ static void set_peer(struct udp_input *in, const struct sockaddr_storage *from)
     in->last = *from;
     listener_address((const struct sockaddr *)from, in->address);
     buf_clear(&in->element);
-    (void)syslog_peer_element(&in->element, str_of(in->address), STR("")); /* it has room */
+    if (!in->source->anonymous)
+        (void)syslog_peer_element(&in->element, str_of(in->address), STR("")); /* it has room */
     in->peer =
         (struct syslog_peer){str_of(in->address), buf_str(&in->element), in->source->trusted};
 }

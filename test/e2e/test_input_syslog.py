@@ -32,6 +32,23 @@ def test_logger(daemon, syslog_tcp, tmp_path, how):
         assert m.startswith(b"<156>1 20") and b" app - - " in m and b'[input@32473 peer="127.0.0.1"] hello n=' in m
 
 
+@pytest.mark.parametrize("on", ["tcp", "udp"])
+def test_without_the_senders_address(daemon, syslog_tcp, tmp_path, on):
+    """INPUT_PEER=false: the structured data is as it came, and a sender cannot put another's address into it."""
+    peer = syslog_tcp()
+    d = Heard(daemon, [("*", peer.url())], tmp_path, SYSLOG_UDP="true", INPUT_PEER="false")
+    messages = [b'<13>1 2026-11-20T10:15:00Z web app - - - plain', b'<13>1 2026-11-20T10:15:00Z web app - - [a@1 x="1"] element',
+                b'<13>1 2026-11-20T10:15:00Z web app - - [input@32473 peer="9.9.9.9"][a@1 x="1"] forged']
+    with socket.socket(type=socket.SOCK_DGRAM if on == "udp" else socket.SOCK_STREAM) as s:
+        s.connect(("127.0.0.1", d.port(on)))
+        for m in messages:
+            s.send(m if on == "udp" else m + b"\n")
+    wait_for(lambda: peer.count() == 3, 60 * SLOW, "three messages")
+    got = sorted(peer.messages())
+    assert all(b"input@32473" not in m and b"127.0.0.1" not in m and b"9.9.9.9" not in m for m in got), got
+    assert sum(b'[a@1 x="1"]' in m for m in got) == 2
+
+
 _OMFWD = """\
 global(workDirectory="{dir}" {tls})
 module(load="imtcp")
