@@ -75,6 +75,8 @@ static int try_out(const struct tls_options *o, const char *name, struct err *e)
 
 int tls_set_ca(struct drain_spec *s, struct str v, struct err *e)
 {
+    if (!v.len)
+        return 0; /* the original takes it, and means the system's roots */
     struct tls_options o = {0};
 
     if (set_pem(s, &s->ca, "ca", "certificate", v, e) < 0)

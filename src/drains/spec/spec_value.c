@@ -27,9 +27,9 @@ static void store(const struct drain_option *o, void *base, uint64_t value)
 
 static int set_bool(const struct drain_option *o, void *base, struct str v, struct err *e)
 {
-    bool value = str_eq(v, STR("true"));
+    bool value = str_ieq(v, STR("true"));
 
-    if (!value && !str_eq(v, STR("false")))
+    if (!value && !str_ieq(v, STR("false")))
         return err_set(e, EINVAL, "option '%s' must be true or false", o->name);
     store(o, base, value);
     return 0;
@@ -58,7 +58,7 @@ static int set_word(const struct drain_option *o, void *base, struct str v, stru
     struct str rest = str_of(o->values), word;
 
     for (unsigned i = 0; str_cut(&rest, '|', &word); i++)
-        if (str_eq(v, word)) {
+        if (str_ieq(v, word)) {
             store(o, base, i);
             return 0;
         }
@@ -75,7 +75,7 @@ static int set_words(const struct drain_option *o, void *base, struct str v, str
         uint64_t before = set;
 
         for (unsigned i = 0; str_cut(&rest, '|', &word); i++)
-            set |= str_eq(given, word) ? 1ULL << i : 0;
+            set |= str_ieq(given, word) ? 1ULL << i : 0;
         if (set == before) /* unknown, or given twice */
             return no_such_word(o, e);
     }

@@ -300,8 +300,9 @@ static void option_values(void **state)
         {"syslog+tcp://h?max=480", NULL},
         {"syslog+tcp://h?max=16m", NULL},
         {"syslog+tcp://h?max=16777217", "syslog+tcp: option 'max' must be a size from 480 to 16m"},
-        {"syslog+tls://h?ca=",
-         "syslog+tls: option 'ca' must be the base64 of a certificate in PEM"},
+        {"syslog+tls://h?ca=", NULL}, /* as the original */
+        {"es://i:k@h?auth=APIKEY", NULL},
+        {"https://h?batch=NDJSON&insecure=TRUE", NULL},
         {"syslog+tls://h?ca=%25%25",
          "syslog+tls: option 'ca' must be the base64 of a certificate in PEM"},
         {"syslog+tls://h?ca=QUJDR", /* one letter too many */
