@@ -152,6 +152,10 @@ static int write_ports(const struct network *n, const char *path, struct err *e)
 int network_open(struct network *n, struct input_env *env, const struct config *cfg,
                  struct http_server *server, struct err *e)
 {
+    if (!cfg->http_events)
+        http_server_add_closed(server, cfg->http_events_path, "HTTP_EVENTS=true opens this path");
+    if (!cfg->http_syslog)
+        http_server_add_closed(server, cfg->http_syslog_path, "HTTP_SYSLOG=true opens this path");
     if (!config_has_network_inputs(cfg) &&
         !*cfg->spool_path) /* what a spool holds is delivered in any case */
         return 0;

@@ -207,6 +207,7 @@ static void containers_stats(const struct input *in, struct input_stats *out)
             out->segments++;
     }
     out->unreadable_now = c->log_trouble && c->log_trouble != ENOENT;
+    out->path_missing = c->log_trouble == ENOENT;
     for (size_t i = 0; (l = map_next(&c->links, &i));)
         out->unreadable_now += l->trouble != 0;
 }

@@ -36,6 +36,7 @@ struct input_stats {
     uint64_t refused;        /* files not followed: outside the allowed roots, not regular, ... */
     uint64_t unreadable;     /* tries that failed with EACCES, EIO, ... */
     uint64_t unreadable_now; /* of links and the log path, those whose last try failed */
+    uint64_t path_missing;   /* 1 = there is no log path */
     uint64_t missed;         /* containers whose log was gone before it was found */
 };
 

@@ -128,6 +128,14 @@ void http_server_add_sink(struct http_server *s, const struct http_sink *sink)
     s->sinks[s->nsinks++] = sink;
 }
 
+void http_server_add_closed(struct http_server *s, const char *path, const char *why)
+{
+    if (s->nclosed == HTTP_SINKS_MAX)
+        BUG("http: more than %d closed paths", HTTP_SINKS_MAX);
+    s->closed[s->nclosed].path = path;
+    s->closed[s->nclosed++].why = why;
+}
+
 void http_server_remove_sink(struct http_server *s, const struct http_sink *sink)
 {
     for (unsigned i = 0; i < s->nsinks; i++)

@@ -62,6 +62,8 @@ int http_server_listen(struct http_server *s, int fd, struct err *e);
 uint16_t http_server_port(const struct http_server *s);
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);
 /* <sink> is borrowed, until it is removed or the server is freed. */
+/* A POST to <path>, which has no sink, is answered with <why>. Both are borrowed. */
+void http_server_add_closed(struct http_server *s, const char *path, const char *why);
 void http_server_add_sink(struct http_server *s, const struct http_sink *sink);
 /* All its requests must have been answered. */
 void http_server_remove_sink(struct http_server *s, const struct http_sink *sink);

@@ -188,14 +188,23 @@ static void begin_body(struct http_conn *c, const struct http_sink *sink,
                        MSG_DONTWAIT); /* best effort: a client that misses it continues by itself */
 }
 
-static void wrong_method(struct http_conn *c, const char *allowed)
+/* Why <path> takes no POST, if that can be said. */
+static const char *why_closed(const struct http_server *s, struct str path)
 {
-    struct buf text = BUF_INIT(64);
+    for (unsigned i = 0; i < s->nclosed; i++)
+        if (str_eq(path, str_of(s->closed[i].path)))
+            return s->closed[i].why;
+    return NULL;
+}
+
+static void wrong_method(struct http_conn *c, const char *allowed, const char *why)
+{
+    struct buf text = BUF_INIT(256);
     struct http_reply *r = http_reply_new(c);
 
     c->close = true;
     http_reply_header(r, "allow", allowed);
-    (void)buf_addf(&text, "only %s\n", allowed); /* it fits */
+    (void)buf_addf(&text, "only %s%s%s\n", allowed, why ? ": " : "", why ? why : ""); /* it fits */
     http_reply_send(r, 405, "text/plain", buf_str(&text));
     buf_release(&text);
 }
@@ -227,7 +236,7 @@ static void take_request(struct http_conn *c, const struct http_incoming *q)
     } else if (sink && post) {
         begin_body(c, sink, q);
     } else if (sink || !page) {
-        wrong_method(c, sink ? "POST, PUT" : "GET, HEAD");
+        wrong_method(c, sink ? "POST, PUT" : "GET, HEAD", post ? why_closed(s, q->path) : NULL);
     } else if (q->chunked || q->length) {
         refuse(c, 400, "this page takes no request body");
     } else {

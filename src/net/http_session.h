@@ -73,6 +73,10 @@ struct http_server {
     void *arg;
     const struct http_sink *sinks[HTTP_SINKS_MAX];
     unsigned nsinks;
+    struct {
+        const char *path, *why;
+    } closed[HTTP_SINKS_MAX]; /* paths that could have a sink */
+    unsigned nclosed;
     struct places places;
     uint64_t held; /* bytes: partial requests, unread answers */
     struct list dead, replies;

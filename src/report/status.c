@@ -272,6 +272,8 @@ static void add_degraded(struct buf *body, const struct node_facts *facts)
     if (facts->input.unreadable_now)
         (void)buf_addf(body, "degraded: %" PRIu64 " log files or directories cannot be read\n",
                        facts->input.unreadable_now);
+    if (facts->input.path_missing)
+        (void)buf_addf(body, "degraded: KUBERNETES_LOG_PATH is not there, no log is read\n");
     if (facts->router.routes == 0)
         (void)buf_addf(body, "degraded: there are no routes\n");
 }
