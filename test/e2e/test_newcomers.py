@@ -3,10 +3,11 @@ never work, 1 is something that happened. Then what is no mistake though it look
 
 import http.client
 import re
+import subprocess
 
 import pytest
-from lib.daemon import run
-from lib.wait import SLOW, wait_for
+from lib.daemon import BIN, ROOT, SANITIZER_ENV, SLOW, run
+from lib.wait import wait_for
 
 SECRET = "cnry5ecret"
 A = ("--drain", "web=null://")
@@ -81,6 +82,18 @@ def test_version_however_it_is_asked_for(args):
 def test_a_value_that_may_be_written_so(env, daemon, node):
     """In any case; empty is the same as left out."""
     assert daemon(node, drains=[("*", "null://")], env=env).get("/readyz")[0] == 200
+
+
+def test_the_quick_start_works_when_it_is_pasted_whole(tmp_path):
+    block = (ROOT / "README.md").read_text().split("## Quick start\n\n```sh\n")[1].split("```")[0]
+    first, rest = block.split("\n", 1)
+    assert first == "./scripts/bootstrap && ./scripts/build release logtrain"
+    script = rest.replace("build/release/logtrain", str(BIN)).replace("/tmp/log", f"{tmp_path}/log")
+    done = subprocess.run(["bash", "-m", "-c", script], env={"PATH": "/usr/bin:/bin", "HTTP_PORT": "0", **SANITIZER_ENV}, text=True,
+                          capture_output=True, timeout=120 * SLOW, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done
+    for words in ("hello, logtrain\n", "and on it goes\n", '"name":"stdout://', "syslog+tls"):
+        assert words in done.stdout, done
 
 
 def test_one_dash_will_do(daemon, node, tmp_path):
