@@ -43,6 +43,7 @@ struct kube_workload {
     bool received; /* not a pod, but the received hostname <name> */
     const struct kube_drains *drains;
     unsigned ndrains;
+    bool none;      /* an annotation says that it has no (further) drains */
     bool undecided; /* the missing part was removed with an object, which may be recreated */
 };
 

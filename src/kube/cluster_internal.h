@@ -32,6 +32,7 @@ struct kube_kept {
     struct kube_notes *notes[KUBE_LEVELS + 1];
     struct kube_drains drains[KUBE_LEVELS + 1];
     unsigned n;
+    bool none; /* an annotation says `none` */
 };
 
 /* A hostname under which trusted inputs receive records, while it has a stream. */

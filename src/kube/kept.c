@@ -7,7 +7,7 @@
 
 bool kube_kept_same(const struct kube_kept *k, const struct kube_found *f)
 {
-    if (k->n != f->n)
+    if (k->n != f->n || k->none != f->stop)
         return false;
     for (unsigned i = 0; i < f->n; i++)
         if (k->drains[i].kind != f->drains[i].kind || k->notes[i] != f->notes[i] ||
@@ -36,6 +36,7 @@ void kube_kept_set(struct kube_kept *k, const struct kube_found *f)
         size += f->drains[i].name.len;
     buf_init(&k->names, (KUBE_LEVELS + 1) * 1024);
     k->n = 0;
+    k->none = f->stop;
     for (unsigned i = 0; i < f->n && (!size || buf_reserve(&k->names, size) == 0); i++) {
         struct kube_drains *d = &k->drains[k->n];
 

@@ -333,6 +333,7 @@ struct kube_workload kube_pod_workload(const struct kube_pod *p)
                                   .name = str_of(p->name),
                                   .drains = p->drains.drains,
                                   .ndrains = p->drains.n,
+                                  .none = p->drains.none,
                                   .undecided = p->undecided};
 }
 

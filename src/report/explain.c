@@ -55,6 +55,8 @@ struct page {
     unsigned npairs;
     struct str url; /* the URL to find in annotations */
     bool found;     /* the API knows the pod */
+    bool refused;   /* a URL of its annotations is refused */
+    bool none;      /* an annotation says that it has no drains */
 };
 
 /* ---- text ---- */
@@ -159,6 +161,7 @@ static void add_refusals(struct page *p, const struct kube_drains *d)
 
         if (datasource_kubernetes_check(env, url, nth++, &e) == 0)
             continue;
+        p->refused = true;
         (void)url_mask_text(&shown, str_head(url, OWNER_URL_MAX)); /* cut to what fits */
         (void)buf_addf(&p->out, "  refused ");
         add_plain(p, str_head(buf_str(&shown), 200));
@@ -175,6 +178,7 @@ static void add_workload(void *arg, const struct kube_workload *w, bool known)
     struct page *p = arg;
 
     p->found = true;
+    p->none |= w->none;
     if (!known)
         (void)buf_addf(&p->out, "  pending: waits for the API to name its owner\n");
     for (unsigned i = 0; i < w->ndrains; i++)
@@ -252,6 +256,20 @@ static void add_orphans(struct page *p, struct origin *o)
     }
 }
 
+static void add_why_none(struct page *p)
+{
+    const char *routes = p->question->plain ? "" : ", and no route is for it";
+
+    if (p->refused)
+        (void)buf_addf(&p->out, "  no drain: what its annotations ask for is refused%s\n", routes);
+    else if (p->none)
+        (void)buf_addf(&p->out, "  no drain: its annotation says none%s\n", routes);
+    else
+        (void)buf_addf(&p->out, p->question->plain
+                                    ? "  no drain: no annotation is for it\n"
+                                    : "  no drain: no route and no annotation is for it\n");
+}
+
 static void add_drains(struct page *p, const struct explain *x, struct origin *o)
 {
     p->npairs = 0;
@@ -270,9 +288,7 @@ static void add_drains(struct page *p, const struct explain *x, struct origin *o
     }
     add_orphans(p, o);
     if (!p->npairs && o->route && !router_stream_pending(o))
-        (void)buf_addf(&p->out, p->question->plain
-                                    ? "  no drain: no annotation is for it\n"
-                                    : "  no drain: no route and no annotation is for it\n");
+        add_why_none(p);
 }
 
 static void add_stream(struct page *p, const struct explain *x, struct origin *o)

@@ -78,6 +78,20 @@ def test_without_a_drain_without_an_identity_and_unknown(node, api, kube, oracle
     assert "pod shop/nobody: not known on this node" in unknown.stderr and "the API has no pod" in unknown.stderr
 
 
+def test_why_there_is_no_drain(node, api, kube, oracle):
+    """No annotation; one that says none, here and nearer than the namespace's; URLs that are refused."""
+    reasons = {"plain": (None, "no route and no annotation is for it"), "off": ("none", "its annotation says none, and no route"),
+               "bad": ("gopher://x", "what its annotations ask for is refused, and no route")}
+    for name, (drains, _) in reasons.items():
+        c = node.container(f"{name}-7d9c8b6f5d-bcdfg", "shop")
+        api.workload(c, name, drains=drains)
+        c.write(oracle.source(name).take(1))
+    d = kube()
+    for name, (_, why) in reasons.items():
+        wait_for(lambda name=name, why=why: f"no drain: {why}" in said(d, f"shop/{name}-7d9c8b6f5d-bcdfg"), WAIT,
+                 lambda name=name: said(d, f"shop/{name}-7d9c8b6f5d-bcdfg"))
+
+
 def test_no_daemon_and_no_pod(tmp_path):
     for state, why in ((tmp_path, "No such file or directory"), (tmp_path / "none", "No such file or directory")):
         for command in (("explain", "shop/web"), ("drains",)):
