@@ -252,8 +252,8 @@ static inline int setup(void **state)
     w->router = router_create(&test_sink, w);
     w->routes = router_source_create(w->router, "test");
     w->env = (struct input_env){.loop = &w->loop, .origins = &w->set, .router = w->router};
-    w->cfg =
-        (struct journals_config){"", false, 32 * 1024 * 1024, SHARE, 16, LINE_MAX_HERE, "", ""};
+    w->cfg = (struct journals_config){"", false, 32 * 1024 * 1024, SHARE, 16, LINE_MAX_HERE, "",
+                                      "", false};
     reader_init(&w->reader, &w->loop, LINE_MAX_HERE, 1000);
     w->reader.passed = passed;
     buf_init(&w->got, 256 * 1024 * 1024);
