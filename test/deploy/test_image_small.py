@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 
 import pytest
-from lib.daemon import BIN, ROOT, SANITIZED, SANITIZER_ENV, SLOW, run
+from lib.daemon import BIN, ROOT, SANITIZED, SLOW, run
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +55,14 @@ def test_its_packages_are_listed(image):
     assert len(ids) == len(set(ids)) and all(re.fullmatch(r"SPDXRef-[A-Za-z0-9.-]+", i) for i in ids)
 
 
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer needs /proc, which a chroot has not")
 @pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
 def test_the_program_runs_in_it(image, tmp_path):
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(opened(image[1])[2]))) as tar:
         assert {m.mtime for m in tar} == {next(iter(tar)).mtime} and {(m.uid, m.gid) for m in tar} == {(0, 0)}
         tar.extractall(tmp_path)
-    done = subprocess.run(["chroot", tmp_path, "/usr/bin/logtrain", "--check", "syslog+tls://logs.example"], env=SANITIZER_ENV, capture_output=True,
-                          text=True, timeout=60 * SLOW, check=False)
+    done = subprocess.run(["chroot", tmp_path, "/usr/bin/logtrain", "--check", "syslog+tls://logs.example"],
+                          env={"PATH": "/usr/sbin:/usr/bin"}, capture_output=True, text=True, timeout=60 * SLOW, check=False)
     assert done.returncode == 0 and "verified against the system's roots" in done.stdout, done
     assert (tmp_path / "usr/lib/ssl/certs").readlink().as_posix() == "/etc/ssl/certs"
     assert not (tmp_path / "bin/sh").exists() and (tmp_path / "usr/share/zoneinfo/Europe/Berlin").exists()

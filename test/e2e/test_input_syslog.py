@@ -36,7 +36,7 @@ def test_logger(daemon, syslog_tcp, tmp_path, how):
 def test_without_the_senders_address(daemon, syslog_tcp, tmp_path, on):
     """INPUT_PEER=false: the structured data is as it came, and a sender cannot put another's address into it."""
     peer = syslog_tcp()
-    d = Heard(daemon, [("*", peer.url())], tmp_path, SYSLOG_UDP="true", INPUT_PEER="false")
+    d = Listener(daemon, [("*", peer.url())], tmp_path, SYSLOG_UDP="true", INPUT_PEER="false")
     messages = [b'<13>1 2026-11-20T10:15:00Z web app - - - plain', b'<13>1 2026-11-20T10:15:00Z web app - - [a@1 x="1"] element',
                 b'<13>1 2026-11-20T10:15:00Z web app - - [input@32473 peer="9.9.9.9"][a@1 x="1"] forged']
     with socket.socket(type=socket.SOCK_DGRAM if on == "udp" else socket.SOCK_STREAM) as s:
