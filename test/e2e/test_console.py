@@ -45,7 +45,8 @@ def test_it_follows_until_it_is_told_to_end(node, oracle):
         shown = d.tmp / "shown"
         with open(shown, "wb") as out:
             p = subprocess.Popen([str(BIN), "tail", "web", "--since", "start"], stdout=out,
-                                 env={"STATE_PATH": d.env["STATE_PATH"]})
+                                 env={"STATE_PATH": d.env["STATE_PATH"]},
+                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # nohup's child ignores it
         try:
             wait_for(lambda: shown.read_bytes().count(b"\n") == 5, WAIT, "what there was")
             c.write(source.take(500))
