@@ -19,24 +19,6 @@ struct clickhouse_options {
     char *table;
 };
 
-static const struct http_kind kind = {.verdict = http_status_verdict};
-
-static struct drain *clickhouse_create(struct worker *wk, struct drain_spec *spec, struct err *e)
-{
-    (void)e;
-    return http_create_as(drain_clickhouse.ops, &kind, wk, spec);
-}
-
-static const struct drain_ops ops = {
-    .name = "clickhouse",
-    .create = clickhouse_create,
-    .send = http_post,
-    .shelve = http_shelve,
-    .rest = http_rest,
-    .close = http_close,
-    .free = http_free,
-};
-
 /* ---- the URL ---- */
 
 #define ROWS (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
@@ -128,7 +110,8 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
 }
 
 const struct drain_member drain_clickhouse = {
-    .ops = &ops,
+    .ops = &http_ops,
+    .kind = &http_status_alone,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct clickhouse_options),

@@ -52,25 +52,7 @@ static enum verdict elastic_verdict(const struct http_answer *a, const struct er
                             &b->refusal);
 }
 
-/* ---- birth ---- */
-
 static const struct http_kind kind = {.want_body = true, .verdict = elastic_verdict};
-
-static struct drain *elastic_create(struct worker *wk, struct drain_spec *spec, struct err *e)
-{
-    (void)e;
-    return http_create_as(drain_elastic.ops, &kind, wk, spec);
-}
-
-static const struct drain_ops ops = {
-    .name = "elastic",
-    .create = elastic_create,
-    .send = http_post,
-    .shelve = http_shelve,
-    .rest = http_rest,
-    .close = http_close,
-    .free = http_free,
-};
 
 /* ---- the URL ---- */
 
@@ -148,7 +130,8 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
 }
 
 const struct drain_member drain_elastic = {
-    .ops = &ops,
+    .ops = &http_ops,
+    .kind = &kind,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct elastic_options),

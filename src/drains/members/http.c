@@ -6,7 +6,7 @@
  * A stream's batches go one after another (the framework sends the next only after the verdict), so
  * order is kept though requests overtake each other.
  *
- * Other members that post have their own ops with these functions, and a struct http_kind.
+ * Other members that post have the same ops, and a struct http_kind as their descriptor's kind.
  *
  *   drain ──▶ origin (its connections)
  *     ├ idle posts
@@ -54,12 +54,12 @@ struct drain_http {
 
 static struct drain_http *http_of(struct drain *d)
 {
-    if (d->ops->send != http_post)
+    if (d->ops != &http_ops)
         BUG("drain: '%s' taken for 'http'", d->ops->name);
     return container_of(d, struct drain_http, base);
 }
 
-void http_rest(struct drain *d)
+static void http_rest(struct drain *d)
 {
     struct drain_http *h = http_of(d);
 
@@ -78,7 +78,7 @@ void http_rest(struct drain *d)
     h->tls = NULL;
 }
 
-void http_free(struct drain *d)
+static void http_free(struct drain *d)
 {
     struct drain_http *h = http_of(d);
 
@@ -117,18 +117,18 @@ static int set_up(struct drain_http *h, struct worker *wk, struct err *e)
     return 0;
 }
 
-struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
-                             struct worker *wk, struct drain_spec *spec)
+static struct drain *http_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain_http *h = xcalloc(1, sizeof(*h));
 
-    drain_init(&h->base, ops, wk, spec);
-    h->kind = kind;
+    (void)e; /* what may fail is done when there is something to send */
+    drain_init(&h->base, &http_ops, wk, spec);
+    h->kind = spec->scheme->member->kind;
     h->base.slots = spec->connections;
     h->gzip = spec->gzip ? worker_gzip(wk) : NULL;
     list_init(&h->idle);
     list_init(&h->busy);
-    http_headers_init(&h->headers, spec, kind->add_headers);
+    http_headers_init(&h->headers, spec, h->kind->add_headers);
     return &h->base;
 }
 
@@ -235,7 +235,7 @@ static void post_rewind(void *arg)
     p->off = 0;
 }
 
-void http_shelve(struct drain *d, struct batch *b)
+static void http_shelve(struct drain *d, struct batch *b)
 {
     struct post *p = b->member;
 
@@ -266,7 +266,7 @@ static void on_answer(void *arg, const struct http_answer *a, const struct err *
 
 /* A probe is not kept while somebody is looked for who may be nowhere, nor anything large while it
  * stands still. */
-void http_post(struct drain *d, struct batch *b)
+static void http_post(struct drain *d, struct batch *b)
 {
     struct drain_http *h = http_of(d);
     struct post *p = post_take(h, b);
@@ -300,7 +300,7 @@ void http_post(struct drain *d, struct batch *b)
         http_shelve(d, b);
 }
 
-void http_close(struct drain *d, bool flush)
+static void http_close(struct drain *d, bool flush)
 {
     struct drain_http *h = http_of(d);
 
@@ -317,17 +317,7 @@ void http_close(struct drain *d, bool flush)
     maybe_closed(h);
 }
 
-/* ---- http:// and https:// themselves ---- */
-
-static const struct http_kind status_alone = {.verdict = http_status_verdict};
-
-static struct drain *http_create(struct worker *wk, struct drain_spec *spec, struct err *e)
-{
-    (void)e; /* what may fail is done when there is something to send */
-    return http_create_as(drain_http.ops, &status_alone, wk, spec);
-}
-
-static const struct drain_ops ops = {
+const struct drain_ops http_ops = {
     .name = "http",
     .create = http_create,
     .send = http_post,
@@ -336,6 +326,10 @@ static const struct drain_ops ops = {
     .close = http_close,
     .free = http_free,
 };
+
+const struct http_kind http_status_alone = {.verdict = http_status_verdict};
+
+/* ---- http:// and https:// themselves ---- */
 
 #define HTTP (DRAIN_HTTP | DRAIN_ANY_SERVER | DRAIN_BATCH | DRAIN_LINGER | DRAIN_UTF8)
 #define SYSLOG (DRAIN_HTTP_MANY | DRAIN_ANY_SERVER | DRAIN_FRAMING)
@@ -406,7 +400,8 @@ static int settle(struct drain_spec *s, struct err *e)
 }
 
 const struct drain_member drain_http = {
-    .ops = &ops,
+    .ops = &http_ops,
+    .kind = &http_status_alone,
     .schemes = schemes,
     .settle = settle,
 };

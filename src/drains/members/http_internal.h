@@ -9,7 +9,7 @@
 #include "drains/core/drain.h"
 #include "net/http_client.h"
 
-/* What sets one member that posts apart from another. */
+/* What sets one member that posts apart from another: drain_member.kind beside http_ops. */
 struct http_kind {
     bool want_body; /* of the answer, which is held against the body that was sent */
     /* What the answer, or the lack of one, means for <b>. Fills b->err unless it is DELIVERED. */
@@ -17,14 +17,8 @@ struct http_kind {
     /* Appends a line "name: value\n" for each header of its own; NULL = none. */
     int (*add_headers)(const struct drain_spec *s, struct buf *out);
 };
-/* For the ops of such a member: its create() calls the first, the others are as they are. */
-struct drain *http_create_as(const struct drain_ops *ops, const struct http_kind *kind,
-                             struct worker *wk, struct drain_spec *spec);
-void http_post(struct drain *d, struct batch *b);
-void http_shelve(struct drain *d, struct batch *b);
-void http_rest(struct drain *d);
-void http_close(struct drain *d, bool flush);
-void http_free(struct drain *d);
+extern const struct drain_ops http_ops;
+extern const struct http_kind http_status_alone; /* the status says all */
 
 /* One row of the table that maps statuses to verdicts; rows are looked through in order. */
 struct http_verdict_row {

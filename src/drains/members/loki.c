@@ -40,22 +40,6 @@ static int add_tenant(const struct drain_spec *s, struct buf *out)
 
 static const struct http_kind kind = {.verdict = loki_verdict, .add_headers = add_tenant};
 
-static struct drain *loki_create(struct worker *wk, struct drain_spec *spec, struct err *e)
-{
-    (void)e;
-    return http_create_as(drain_loki.ops, &kind, wk, spec);
-}
-
-static const struct drain_ops ops = {
-    .name = "loki",
-    .create = loki_create,
-    .send = http_post,
-    .shelve = http_shelve,
-    .rest = http_rest,
-    .close = http_close,
-    .free = http_free,
-};
-
 /* ---- the URL ---- */
 
 #define LOKI (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
@@ -128,7 +112,8 @@ static int settle(struct drain_spec *s, struct err *e)
 }
 
 const struct drain_member drain_loki = {
-    .ops = &ops,
+    .ops = &http_ops,
+    .kind = &kind,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct loki_options),

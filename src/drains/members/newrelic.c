@@ -20,22 +20,6 @@ static int add_key(const struct drain_spec *s, struct buf *out)
 
 static const struct http_kind kind = {.verdict = http_status_verdict, .add_headers = add_key};
 
-static struct drain *newrelic_create(struct worker *wk, struct drain_spec *spec, struct err *e)
-{
-    (void)e;
-    return http_create_as(drain_newrelic.ops, &kind, wk, spec);
-}
-
-static const struct drain_ops ops = {
-    .name = "newrelic",
-    .create = newrelic_create,
-    .send = http_post,
-    .shelve = http_shelve,
-    .rest = http_rest,
-    .close = http_close,
-    .free = http_free,
-};
-
 /* ---- the URL ---- */
 
 #define LOGS ((DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | DRAIN_TLS) & ~DRAIN_AUTH)
@@ -84,7 +68,8 @@ static int settle(struct drain_spec *s, struct err *e)
 }
 
 const struct drain_member drain_newrelic = {
-    .ops = &ops,
+    .ops = &http_ops,
+    .kind = &kind,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct newrelic_options),

@@ -60,22 +60,6 @@ static enum verdict splunk_verdict(const struct http_answer *a, const struct err
 
 static const struct http_kind kind = {.want_body = true, .verdict = splunk_verdict};
 
-static struct drain *splunk_create(struct worker *wk, struct drain_spec *spec, struct err *e)
-{
-    (void)e;
-    return http_create_as(drain_splunk.ops, &kind, wk, spec);
-}
-
-static const struct drain_ops ops = {
-    .name = "splunk",
-    .create = splunk_create,
-    .send = http_post,
-    .shelve = http_shelve,
-    .rest = http_rest,
-    .close = http_close,
-    .free = http_free,
-};
-
 /* ---- the URL ---- */
 
 #define EVENTS (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
@@ -155,7 +139,8 @@ static int settle(struct drain_spec *s, struct err *e)
 }
 
 const struct drain_member drain_splunk = {
-    .ops = &ops,
+    .ops = &http_ops,
+    .kind = &kind,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct splunk_options),

@@ -17,24 +17,6 @@ struct victorialogs_options {
     uint32_t streams; /* a bit for each of FIELDS; 0 = FIELDS_DEFAULT */
 };
 
-static const struct http_kind kind = {.verdict = http_status_verdict};
-
-static struct drain *victorialogs_create(struct worker *wk, struct drain_spec *spec, struct err *e)
-{
-    (void)e;
-    return http_create_as(drain_victorialogs.ops, &kind, wk, spec);
-}
-
-static const struct drain_ops ops = {
-    .name = "victorialogs",
-    .create = victorialogs_create,
-    .send = http_post,
-    .shelve = http_shelve,
-    .rest = http_rest,
-    .close = http_close,
-    .free = http_free,
-};
-
 /* ---- the URL ---- */
 
 #define LINES (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
@@ -103,7 +85,8 @@ static int add_target(const struct drain_spec *s, struct str path, struct str pa
 }
 
 const struct drain_member drain_victorialogs = {
-    .ops = &ops,
+    .ops = &http_ops,
+    .kind = &http_status_alone,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct victorialogs_options),

@@ -117,6 +117,7 @@ struct drain_option {
 
 struct drain_member {
     const struct drain_ops *ops;
+    const void *kind; /* for ops that several members have: what sets this one apart */
     const struct drain_scheme *schemes; /* ended by a NULL name */
     const struct drain_option *options; /* its own, ended by a NULL name; NULL = none */
     size_t own_size;                    /* of the struct that these are in: spec->own */
