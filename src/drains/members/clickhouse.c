@@ -86,20 +86,15 @@ static int settle(struct drain_spec *s, struct err *e)
 
 /* Keys without a column are left out, times are read as RFC 3339 has them, and the answer comes when
  * the rows are in the table. */
-static int add_target(const struct drain_spec *s, struct str path, struct str passed,
-                      struct buf *target)
+static int add_target(const struct drain_spec *s, struct str path, struct buf *target)
 {
     const struct clickhouse_options *own = s->own;
-    int rc = buf_add_str(target, path);
 
-    rc |= buf_addf(target,
-                   "?query=INSERT%%20INTO%%20%s%%20FORMAT%%20JSONEachRow&"
-                   "input_format_skip_unknown_fields=1&date_time_input_format=best_effort&"
-                   "wait_for_async_insert=1",
-                   own->table);
-    if (passed.len)
-        rc |= buf_add_ch(target, '&') | buf_add_str(target, passed);
-    return rc < 0 ? -1 : 0;
+    return buf_addf(target,
+                    "%.*s?query=INSERT%%20INTO%%20%s%%20FORMAT%%20JSONEachRow&"
+                    "input_format_skip_unknown_fields=1&date_time_input_format=best_effort&"
+                    "wait_for_async_insert=1",
+                    STR_ARG(path), own->table);
 }
 
 static int describe(const struct drain_spec *s, enum drain_section section, struct buf *out)

@@ -98,8 +98,7 @@ static int settle(struct drain_spec *s, struct err *e)
 }
 
 /* <path> with /_bulk, and of the answer what we read. */
-static int add_target(const struct drain_spec *s, struct str path, struct str passed,
-                      struct buf *target)
+static int add_target(const struct drain_spec *s, struct str path, struct buf *target)
 {
     int rc = buf_add_str(target, path);
 
@@ -108,8 +107,6 @@ static int add_target(const struct drain_spec *s, struct str path, struct str pa
         rc |= str_ends(path, STR("/")) ? buf_add_str(target, STR("_bulk"))
                                        : buf_add_str(target, STR("/_bulk"));
     rc |= buf_add_str(target, STR("?" FILTER FILTERED));
-    if (passed.len)
-        rc |= buf_add_ch(target, '&') | buf_add_str(target, passed);
     return rc < 0 ? -1 : 0;
 }
 

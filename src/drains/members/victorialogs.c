@@ -62,9 +62,8 @@ static void set_defaults(struct drain_spec *s)
     s->format.max = LINE_MAX_DEFAULT;
 }
 
-/* <path>, which of our keys are the time, the message and the stream, and <passed>. */
-static int add_target(const struct drain_spec *s, struct str path, struct str passed,
-                      struct buf *target)
+/* <path>, and which of our keys are the time, the message and the stream. */
+static int add_target(const struct drain_spec *s, struct str path, struct buf *target)
 {
     const struct victorialogs_options *own = s->own;
     uint32_t set = own->streams ? own->streams : FIELDS_DEFAULT;
@@ -79,8 +78,6 @@ static int add_target(const struct drain_spec *s, struct str path, struct str pa
         rc |= buf_addf(target, "%s%.*s", sep, STR_ARG(field));
         sep = ",";
     }
-    if (passed.len)
-        rc |= buf_add_ch(target, '&') | buf_add_str(target, passed);
     return rc < 0 ? -1 : 0;
 }
 

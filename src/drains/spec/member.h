@@ -132,9 +132,9 @@ struct drain_member {
     void (*release)(void *own);
     /* After all options: what only all of them can get wrong. */
     int (*settle)(struct drain_spec *s, struct err *e);
-    /* Appends what is requested of the server; NULL = <path>, and <passed> as the query. */
-    int (*add_target)(const struct drain_spec *s, struct str path, struct str passed,
-                      struct buf *target);
+    /* Appends what is requested of the server, with the parameters that we set; NULL = <path>. What
+     * the URL passes on follows. */
+    int (*add_target)(const struct drain_spec *s, struct str path, struct buf *target);
     /* Each record goes to an index, channel or key that its stream gives the name of. */
     bool (*addresses)(const struct drain_spec *s);
     /* --check: how user and password are sent; NULL = as auth= says. */

@@ -100,16 +100,16 @@ static int make_target(struct drain_spec *s, struct str passed, struct err *e)
 {
     struct buf target = BUF_INIT(2 * URL_MAX);
     struct str path = s->url.path.len ? s->url.path : STR("/");
-    int rc = 0;
+    int rc;
 
     if (s->scheme->path && str_eq(path, STR("/")))
         path = str_of(s->scheme->path);
-    if (member_of(s)->add_target) {
-        rc = member_of(s)->add_target(s, path, passed, &target);
-    } else {
-        rc = buf_add_str(&target, path);
-        if (rc == 0 && passed.len)
-            rc = buf_add_ch(&target, '?') < 0 || buf_add_str(&target, passed) < 0 ? -1 : 0;
+    rc = member_of(s)->add_target ? member_of(s)->add_target(s, path, &target)
+                                  : buf_add_str(&target, path);
+    if (rc == 0 && passed.len) {
+        char sep = str_find(buf_str(&target), '?') < 0 ? '?' : '&';
+
+        rc = buf_add_ch(&target, sep) < 0 || buf_add_str(&target, passed) < 0 ? -1 : 0;
     }
     if (rc == 0)
         s->target = str_dup(buf_str(&target));
