@@ -46,6 +46,18 @@ int file_read(const char *path, struct buf *out, struct err *e)
     return rc;
 }
 
+int file_write_all(int fd, struct str s)
+{
+    while (s.len) {
+        ssize_t n = write(fd, s.p, s.len);
+
+        if (n < 0 && errno != EINTR)
+            return -1;
+        s = str_skip(s, n < 0 ? 0 : (size_t)n);
+    }
+    return 0;
+}
+
 int file_write(const char *path, struct str text, struct err *e)
 {
     struct buf tmp = BUF_INIT(4096);
@@ -54,7 +66,7 @@ int file_write(const char *path, struct str text, struct err *e)
     if (buf_addf(&tmp, "%s.tmp", path) < 0)
         (void)err_set(e, ENAMETOOLONG, "%s: too long", path);
     else if ((fd = open(tmp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0 ||
-             write(fd, text.p, text.len) != (ssize_t)text.len || rename(tmp.p, path) < 0)
+             file_write_all(fd, text) < 0 || rename(tmp.p, path) < 0)
         (void)err_sys(e, errno, "cannot write %s", path);
     else
         rc = 0;

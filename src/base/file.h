@@ -11,5 +11,7 @@
 int file_read(const char *path, struct buf *out, struct err *e);
 /* Writes <text> to <path> with mode 0644, atomically: a reader sees the whole file or none. */
 int file_write(const char *path, struct str text, struct err *e);
+/* Writes all of <s> where <fd> stands. -1 with errno set: a part of it may be written. */
+int file_write_all(int fd, struct str s);
 
 #endif

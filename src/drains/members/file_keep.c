@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "drains/core/gzip.h"
@@ -100,18 +101,6 @@ static void look(struct keeper *p, int fd, const char *dir, unsigned depth)
 
 /* ---- compressing ---- */
 
-static int write_all(int fd, struct str s)
-{
-    while (s.len) {
-        ssize_t n = write(fd, s.p, s.len);
-
-        if (n < 0 && errno != EINTR)
-            return -1;
-        s = str_skip(s, n < 0 ? 0 : (size_t)n);
-    }
-    return 0;
-}
-
 static int pack(struct keeper *p, int from, int to)
 {
     struct gzip *g = gzip_create();
@@ -124,7 +113,7 @@ static int pack(struct keeper *p, int from, int to)
         piece.len = n > 0 ? (size_t)n : 0;
         if (stopped(p) || (n < 0 && errno != EINTR) ||
             (n > 0 && (gzip_pack(g, buf_str(&piece), &packed, NULL) < 0 ||
-                       write_all(to, buf_str(&packed)) < 0)))
+                       file_write_all(to, buf_str(&packed)) < 0)))
             rc = -1;
         n = n < 0 ? 1 : n;
     }

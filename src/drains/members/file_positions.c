@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "drains/members/file_internal.h"
@@ -246,18 +247,6 @@ int file_positions_add_place(struct file_positions *p, const struct file_place *
                     place->touched ? place->new_len : place->len, place->at);
 }
 
-static int write_all(int fd, struct str s)
-{
-    while (s.len) {
-        ssize_t n = write(fd, s.p, s.len);
-
-        if (n < 0 && errno != EINTR)
-            return -1;
-        s = str_skip(s, n < 0 ? 0 : (size_t)n);
-    }
-    return 0;
-}
-
 /* Writes p->text to <fd>, with its checksum. */
 static int put(struct file_positions *p, int fd, bool sync)
 {
@@ -267,7 +256,7 @@ static int put(struct file_positions *p, int fd, bool sync)
         errno = ENOMEM;
         return -1;
     }
-    if (write_all(fd, buf_str(&p->text)) < 0 || (sync && fdatasync(fd) < 0))
+    if (file_write_all(fd, buf_str(&p->text)) < 0 || (sync && fdatasync(fd) < 0))
         return -1;
     p->size += p->text.len;
     buf_clear(&p->text);
