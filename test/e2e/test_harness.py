@@ -4,6 +4,7 @@ runner notices a broken stand-in. Receivers: see test_harness_peers.py."""
 import gzip
 import json
 import os
+import re
 import runpy
 import time
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from lib import daemon as daemon_module
 from lib import node as sim
 from lib.oracle import Oracle, make, parse
+from lib.ports import DENIED, free_port
 from lib.wait import Timeout, stays, wait_for
 
+ROOT = Path(__file__).resolve().parents[2]
 STANDIN = Path(__file__).resolve().parent / "harness" / "forwarder.py"
 
 
@@ -24,6 +27,14 @@ def test_wait_for_returns_the_value_and_names_what_did_not_come(monkeypatch):
     assert wait_for(lambda: 7, 1, "seven") == 7
     with pytest.raises(Timeout, match="still waiting for godot"):
         wait_for(lambda: False, 0.05, lambda: "godot")
+
+
+def test_free_ports_are_usable_for_owners_drains():
+    """Ports that the egress policy denies at every address are not handed out."""
+    rows = re.findall(r'^ *\{(\d+), (\d+), "[^"]*port"\},', (ROOT / "src/net/egress.c").read_text(), re.MULTILINE)
+    denied = {port for first, last in rows for port in range(int(first), int(last) + 1)}
+    assert 6443 in denied and {port for port in denied if port >= 10000} == DENIED
+    assert not {free_port() for _ in range(600)} & DENIED
 
 
 def test_stays_fails_as_soon_as_it_changes():
