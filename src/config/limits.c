@@ -63,6 +63,8 @@ static const struct limit limits[] = {
     ROW(HELD_BYTES_DEFAULT, "bytes"),
     ROW(HELD_BYTES_LIMIT, "bytes"),
     ROW(PINNED_STREAM_PART, "parts"),
+    ROW(PINNED_REPORT_MS, "ms"),
+    ROW(PINNED_EVICTIONS_MAX, "files"),
     ROW(GREW_COALESCE_MS, "ms"),
     ROW(BATCH_BYTES_STREAM, "bytes"),
     ROW(BATCH_BYTES_HTTP, "bytes"),

@@ -7,8 +7,9 @@
  *   1. files that kubelet has compressed meanwhile: they are read on in the .gz, nothing is lost;
  *   2. files that no drain needs, only a tail;
  *   3. of a stream above its share: its oldest file;
- *   4. of the drain that pins most: the oldest file of the stream of which it pins most, preferably
- *      one that no other drain needs.
+ *   4. of the party that pins most, of its drain that pins most: the oldest file of the stream of
+ *      which it pins most, preferably one that no other drain needs. A party is a namespace with
+ *      the drains of its workloads, or one drain of an operator.
  *
  * Control thread only.
  */
@@ -28,8 +29,9 @@ void pinned_free(struct pinned *h); /* NULL is fine */
 /* worker_config.pinned. */
 void pinned_take(struct pinned *h, struct pinned_report *r);
 
-/* Chooses the next file of <list> to give up, and sorts <list>; NULL = it fits the budget. If
- * several drains pin the file, it returns one of its entries. */
-const struct pinned_segment *pinned_choose(struct pinned_segment *list, size_t n, uint64_t max);
+/* Chooses the files of <list> to give up so that the rest fits the budget, and sorts <list>. Writes
+ * one entry of each to <files>, at most <room>, and returns how many. */
+size_t pinned_choose(struct pinned_segment *list, size_t n, uint64_t max,
+                     struct pinned_segment *files, size_t room);
 
 #endif

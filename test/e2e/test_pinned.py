@@ -215,3 +215,28 @@ def test_F24_one_noisy_among_many_quiet(node, oracle, daemon, http):
     names = [parse(m)[0] for m in web.messages()]
     last = len(names) - names[::-1].index("quiet")
     assert names[:last].count("noisy") < a.written, "the noisy one went first"
+
+
+def test_T03_the_namespace_that_pins_most_pays(node, oracle, api, kube, http):
+    """Four drains of one namespace pin more than their neighbour's only one, though each pins less than it."""
+    peers, pods = {}, {}
+    for name, namespace, lines in [(f"evil{i}", "evil", 40) for i in range(4)] + [("calm", "calm", 70)]:
+        peers[name] = http()
+        pods[name] = node.container(f"{name}-7d9c8b6f5d-bcdfg", namespace)
+        api.workload(pods[name], name, drains=web_url(peers[name]))
+        pods[name].write(oracle.source(name, size=500).take(1))
+    d = kube(env={"HELD_BYTES_MAX": "100k"})
+    for name, peer in peers.items():
+        settled(d, peer, 1)
+        peer.refuse("reset")
+        pods[name].write(oracle.sources[name].take(70 if name == "calm" else 40))
+    sizes = {name: c.live.stat().st_size for name, c in pods.items()}
+    assert sum(sizes.values()) > 100 << 10 and sizes["calm"] > sizes["evil0"]
+    for c in pods.values():
+        c.pod.delete()
+    wait_for(lambda: lost(d, reason="evicted"), 60 * SLOW, "bytes to be given up")
+    wait_for(lambda: d.metric("logtrain_held_bytes") <= 100 << 10, 60 * SLOW, "the rest to fit")
+    for peer in peers.values():
+        peer.resume()
+    oracle.wait_complete(peers["calm"], 60 * SLOW, ["calm"]).assert_exact(dup_max=70)
+    assert d.log_lines("bytes were lost .*pod=evil") and not d.log_lines("bytes were lost .*pod=calm")

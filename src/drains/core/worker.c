@@ -161,6 +161,7 @@ static int worker_open(struct worker *wk, struct err *e)
     wk->tidy_timer = loop_timer_create(&wk->loop, tidy_timer_fired, wk);
     wk->create_timer = loop_timer_create(&wk->loop, worker_retry_create, wk);
     wk->shelf_timer = loop_timer_create(&wk->loop, shelf_timer_fired, wk);
+    wk->pinned_timer = loop_timer_create(&wk->loop, pinned_timer_fired, wk);
     wk->stop_timer = NULL;
     return worker_shared_open(wk, e);
 }
@@ -197,6 +198,7 @@ static void worker_release(struct worker *wk)
     loop_timer_free(wk->stop_timer);
     loop_timer_free(wk->create_timer);
     loop_timer_free(wk->shelf_timer);
+    loop_timer_free(wk->pinned_timer);
     worker_drop_uncreated(wk, NULL);
     loop_task_cancel(&wk->turn);
     worker_shared_close(wk);

@@ -128,9 +128,10 @@ void worker_make_room(struct worker *wk);
 void worker_save(struct worker *wk, void (*done)(void *arg, const struct worker_positions *p),
                  void *arg);
 
-/* Gives up a deleted file if it is still pinned: see stream_evict(). The next pinned_report repeats
+/* Gives up deleted files that are still pinned: see stream_evict(). The next pinned_report repeats
  * <evictions>. */
-void worker_evict(struct worker *wk, const struct pinned_segment *file, uint64_t evictions);
+void worker_evict(struct worker *wk, const struct pinned_segment *files, size_t n,
+                  uint64_t evictions);
 
 /* A copy of the worker's figures, for /metrics and /drains. */
 struct drain_report {

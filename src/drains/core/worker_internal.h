@@ -88,7 +88,9 @@ struct worker {
     uint32_t saved_records; /* how many these were */
     bool dirty_told;
     uint64_t pinned_reported; /* reader.pinned when it was last reported */
-    uint64_t evictions;       /* number of the last eviction request */
+    uint64_t pinned_at;       /* ... and when */
+    struct loop_timer *pinned_timer;
+    uint64_t evictions; /* number of the last eviction request */
     uint64_t turn_ms_max;
     bool stopping;
     bool closing;     /* second phase of stopping: drains are being closed */
@@ -302,8 +304,9 @@ void worker_check_dirty(struct worker *wk);
 void worker_save_last(struct worker *wk);
 
 /* ---- worker_pinned.c ---- */
-/* Reports the pinned files if they have changed. */
+/* Reports the pinned files if they have changed, at once or soon. */
 void worker_check_pinned(struct worker *wk);
+void pinned_timer_fired(void *arg);
 
 /* ---- worker_mail.c ---- */
 struct attach_mail;

@@ -1,6 +1,7 @@
 /*
  * Which deleted files a worker keeps open, for the control thread, which alone knows the total of
- * the node. The worker reports it by mail after each change; the answer names the files to give up.
+ * the node. The worker reports it by mail after a change, but not more often than each
+ * PINNED_REPORT_MS; the answer names the files to give up.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,9 @@ struct pinned_mail {
 
 struct evict_mail {
     struct mail mail;
-    uint64_t stream;
-    uint32_t no;
-    bool packed;
     uint64_t evictions;
+    size_t n;
+    struct pinned_segment files[];
 };
 
 static void add(struct pinned_report *r, const struct pinned_segment *s)
@@ -69,16 +69,14 @@ static void tell_pinned(void *control, struct mail *mail)
     free(m);
 }
 
-void worker_check_pinned(struct worker *wk)
+static void report(struct worker *wk)
 {
-    struct pinned_mail *m;
+    struct pinned_mail *m = xcalloc(1, sizeof(*m));
     const struct stream *s;
     size_t i = 0;
 
-    if (wk->pinned_reported == wk->reader.pinned || !wk->cfg.pinned)
-        return;
     wk->pinned_reported = wk->reader.pinned;
-    m = xcalloc(1, sizeof(*m));
+    wk->pinned_at = loop_now(&wk->loop);
     m->mail.handle = tell_pinned;
     m->pinned = wk->cfg.pinned;
     m->report.worker = wk->cfg.index;
@@ -93,28 +91,50 @@ void worker_check_pinned(struct worker *wk)
     mailbox_post(wk->cfg.control, &m->mail);
 }
 
+void pinned_timer_fired(void *arg)
+{
+    worker_check_pinned(arg);
+}
+
+void worker_check_pinned(struct worker *wk)
+{
+    uint64_t now = loop_now(&wk->loop);
+
+    if (wk->pinned_reported == wk->reader.pinned || !wk->cfg.pinned)
+        return;
+    if (!wk->pinned_at || now - wk->pinned_at >= PINNED_REPORT_MS)
+        report(wk);
+    else if (!loop_timer_active(wk->pinned_timer))
+        loop_timer_start(wk->pinned_timer, PINNED_REPORT_MS - (now - wk->pinned_at));
+}
+
 static void handle_evict(void *receiver, struct mail *mail)
 {
     struct worker *wk = receiver;
     struct evict_mail *m = container_of(mail, struct evict_mail, mail);
-    struct stream *s = map_get(&wk->streams, str_make((const char *)&m->stream, sizeof(m->stream)));
 
     wk->evictions = m->evictions;
-    if (s)
-        stream_evict(s, m->no, m->packed);
+    for (size_t i = 0; i < m->n; i++) {
+        const struct pinned_segment *file = &m->files[i];
+        struct stream *s =
+            map_get(&wk->streams, str_make((const char *)&file->stream, sizeof(file->stream)));
+
+        if (s)
+            stream_evict(s, file->no, file->packed);
+    }
     wk->reader.pinned++; /* answered also when nothing was left to give up */
     worker_check_pinned(wk);
     free(m);
 }
 
-void worker_evict(struct worker *wk, const struct pinned_segment *file, uint64_t evictions)
+void worker_evict(struct worker *wk, const struct pinned_segment *files, size_t n,
+                  uint64_t evictions)
 {
-    struct evict_mail *m = xcalloc(1, sizeof(*m));
+    struct evict_mail *m = xcalloc(1, sizeof(*m) + n * sizeof(*files));
 
     m->mail.handle = handle_evict;
-    m->stream = file->stream;
-    m->no = file->no;
-    m->packed = file->packed;
     m->evictions = evictions;
+    m->n = n;
+    memcpy(m->files, files, n * sizeof(*files));
     mailbox_post(&wk->mailbox, &m->mail);
 }

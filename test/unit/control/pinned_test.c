@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -18,8 +19,7 @@
 /* Gives up the chosen files until the rest fits, and records "stream.no " for each. */
 static void expect(const char *list, uint64_t max, const char *given_up)
 {
-    struct pinned_segment all[32];
-    const struct pinned_segment *found;
+    struct pinned_segment all[32], files[32];
     char got[256] = "";
     size_t n = 0;
 
@@ -38,18 +38,10 @@ static void expect(const char *list, uint64_t max, const char *given_up)
         p += *p == '@' ? 2 : 0;
         p += strspn(p, ", ");
     }
-    while ((found = pinned_choose(all, n, max))) {
-        struct pinned_segment file = *found;
-        size_t left = 0;
-
+    n = pinned_choose(all, n, max, files, ARRAY_LEN(files));
+    for (size_t i = 0; i < n; i++)
         assert_true(snprintf(got + strlen(got), sizeof(got) - strlen(got), "%llu.%u ",
-                             (unsigned long long)file.stream, file.no) > 0);
-        for (size_t i = 0; i < n; i++)
-            if (all[i].stream != file.stream || all[i].no != file.no)
-                all[left++] = all[i];
-        assert_true(left < n);
-        n = left;
-    }
+                             (unsigned long long)files[i].stream, files[i].no) > 0);
     assert_string_equal(got, given_up);
 }
 
@@ -110,6 +102,29 @@ static void test_F03_what_was_compressed_goes_before_anything_is_lost(void **sta
     expect("1.1 7 80, 1.2 7 20p, 2.1 8 90p", 170, "2.1 1.2 ");
 }
 
+/* 80,000 entries, of which 256 files are given up at a time: the cost grows with their number, and
+ * not with its square. */
+static void test_T03_many_files_of_many_drains(void **state)
+{
+    enum { STREAMS = 2000, FILES = 5, DRAINS = 8 };
+    struct pinned_segment *list = xcalloc(STREAMS * FILES * DRAINS, sizeof(*list)), files[256];
+    size_t n = 0;
+
+    (void)state;
+    for (unsigned s = 0; s < STREAMS; s++)
+        for (unsigned no = 0; no < FILES; no++)
+            for (unsigned d = 0; d < DRAINS; d++)
+                list[n++] = (struct pinned_segment){.stream = s + 1,
+                                                    .no = no,
+                                                    .drain = s * DRAINS + d + 1,
+                                                    .party = s / 2 + 1,
+                                                    .bytes = 100 + s % 7};
+    for (unsigned round = 0; round < 20; round++)
+        assert_int_equal(pinned_choose(list, n, 100000, files, ARRAY_LEN(files)), ARRAY_LEN(files));
+    assert_int_equal(files[0].bytes, 106);
+    free(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +134,7 @@ int main(void)
         cmocka_unit_test(test_S14_a_stream_has_a_share),
         cmocka_unit_test(test_S14_the_drain_that_holds_most_pays),
         cmocka_unit_test(test_T03_a_namespace_pays_for_all_its_drains),
+        cmocka_unit_test(test_T03_many_files_of_many_drains),
         cmocka_unit_test(test_F03_what_was_compressed_goes_before_anything_is_lost),
     };
 
