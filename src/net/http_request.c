@@ -1,6 +1,8 @@
 /* See http_request.h. */
 #include "net/http_request.h"
 
+#include <arpa/inet.h>
+
 #include "base/limits.h"
 
 #define LENGTH_LIMIT (UINT64_C(1) << 60) /* a larger Content-Length is malformed */
@@ -63,18 +65,84 @@ static bool cut_line(struct str *rest, struct str *line)
     return str_find(*line, '\r') < 0;
 }
 
+/* ---- the host that is asked ---- */
+
+static int hex_of(char ch)
+{
+    if (ch >= '0' && ch <= '9')
+        return ch - '0';
+    ch |= 0x20;
+    return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+}
+
+/* A reg-name (RFC 3986 §3.2.2) or an IPv4 address. */
+static bool is_host_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c == '%') {
+            if (s.len - i < 3 || hex_of(s.p[i + 1]) < 0 || hex_of(s.p[i + 2]) < 0)
+                return false;
+            i += 2;
+        } else if (c == '#' || c == '^' || c == '`' || c == '|' ||
+                   (!is_token_ch(c) && (!c || !strchr("(),;=", c)))) {
+            return false;
+        }
+    }
+    return s.len > 0;
+}
+
+static bool is_ipv6(struct str s)
+{
+    struct in6_addr address;
+    char text[INET6_ADDRSTRLEN];
+
+    if (s.len >= sizeof(text) || memchr(s.p, '\0', s.len))
+        return false;
+    memcpy(text, s.p, s.len);
+    text[s.len] = '\0';
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* "host", "host:port", "[::1]:port". No userinfo (RFC 9110 §4.2.4). */
+static bool is_authority(struct str s)
+{
+    struct str host = s, port;
+    uint64_t n;
+    ptrdiff_t end;
+
+    if (s.len && *s.p == '[') {
+        end = str_find(s, ']');
+        if (end < 0 || !is_ipv6(str_skip(str_head(s, (size_t)end), 1)))
+            return false;
+        port = str_skip(s, (size_t)end + 1);
+    } else {
+        end = str_find(s, ':');
+        host = str_head(s, end < 0 ? s.len : (size_t)end);
+        port = str_skip(s, host.len);
+        if (!is_host_name(host))
+            return false;
+    }
+    return !port.len ||
+           (*port.p == ':' && (port.len == 1 || str_to_u64(str_skip(port, 1), UINT16_MAX, &n)));
+}
+
 /* ---- the request line ---- */
 
 /* "http://host/path" to "/path": proxies send it, and servers must accept it (RFC 9112 §3.2.2). */
-static struct str path_of(struct str target)
+static bool cut_origin(struct str *target)
 {
-    ptrdiff_t slash;
+    size_t end = 7;
+    struct str host;
 
-    if (!str_ieq(str_head(target, 7), STR("http://")))
-        return target;
-    target = str_skip(target, 7);
-    slash = str_find(target, '/');
-    return slash < 0 ? STR("/") : str_skip(target, (size_t)slash);
+    if (!str_ieq(str_head(*target, end), STR("http://")))
+        return *target->p == '/';
+    while (end < target->len && target->p[end] != '/' && target->p[end] != '?')
+        end++;
+    host = str_skip(str_head(*target, end), 7);
+    *target = str_skip(*target, end);
+    return is_authority(host);
 }
 
 static int parse_line(struct http_incoming *r, struct str line, const char **why)
@@ -91,11 +159,12 @@ static int parse_line(struct http_incoming *r, struct str line, const char **why
         return refuse(other ? 505 : 400, "this server speaks HTTP/1.1 and HTTP/1.0", why);
     }
     r->keep = str_eq(version, STR("HTTP/1.1"));
-    target = path_of(target);
-    if (*target.p != '/' && !str_eq(r->method, STR("CONNECT")) && !str_eq(target, STR("*")))
-        return refuse(400, "request target is not a path", why);
+    if (!cut_origin(&target) && !str_eq(r->method, STR("CONNECT")) && !str_eq(target, STR("*")))
+        return refuse(400, "request target is not a path, nor http:// with a valid host", why);
     mark = str_find(target, '?');
     r->path = mark < 0 ? target : str_head(target, (size_t)mark);
+    if (!r->path.len)
+        r->path = STR("/"); /* http://host */
     r->query = mark < 0 ? STR("") : str_skip(target, (size_t)mark + 1);
     return 0;
 }
@@ -186,6 +255,8 @@ static int take_header(struct http_incoming *r, struct seen *seen, struct str na
     } else if (str_ieq(name, STR("host"))) {
         if (seen->host)
             return refuse(400, "two Host headers", why);
+        if (value.len && !is_authority(value))
+            return refuse(400, "invalid Host header", why);
         seen->host = true;
     } else if (str_ieq(name, STR("expect"))) {
         if (!str_ieq(value, STR("100-continue")))
@@ -275,14 +346,6 @@ enum chunk_state {
 void http_chunks_init(struct http_chunks *c)
 {
     *c = (struct http_chunks){.state = SIZE};
-}
-
-static int hex_of(char ch)
-{
-    if (ch >= '0' && ch <= '9')
-        return ch - '0';
-    ch |= 0x20;
-    return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
 }
 
 static bool expect(struct http_chunks *c, char ch, char wanted, unsigned next)

@@ -178,6 +178,86 @@ static void T10_a_header_is_a_name_a_colon_and_a_value(void **state)
     run(rows, ARRAY_LEN(rows));
 }
 
+/* RFC 9112 §3.2: a request with an invalid Host is answered 400. */
+static void T10_the_host_is_valid(void **state)
+{
+#define HOST(value) BYTES("GET /a HTTP/1.1\r\nHost:" value "\r\n\r\n")
+#define TARGET(value) BYTES("GET " value " HTTP/1.1\r\nHost: x\r\n\r\n")
+    static const struct row rows[] = {
+        {HOST(" a"), 1, OPEN},
+        {HOST(" a.b-c_d~e:9000"), 1, OPEN},
+        {HOST("A:"), 1, OPEN},
+        {HOST(" a:65535 \t"), 1, OPEN},
+        {HOST(" 10.1.2.3:80"), 1, OPEN},
+        {HOST(" [fd00::1]"), 1, OPEN},
+        {HOST(" [::ffff:1.2.3.4]:80"), 1, OPEN},
+        {HOST(" %41!$&'()*+,;="), 1, OPEN},
+        {HOST(""), 1, OPEN}, /* of a request whose target has no authority */
+        {HOST(" "), 1, OPEN},
+        {HOST(" a b"), 0, REFUSED},
+        {HOST(" a\tb"), 0, REFUSED},
+        {HOST(" a\x01"), 0, REFUSED},
+        {HOST(" a\0"), 0, REFUSED},
+        {HOST(" a\x7f"), 0, REFUSED},
+        {HOST(" a\x80"), 0, REFUSED},
+        {HOST(" :80"), 0, REFUSED},
+        {HOST(" :"), 0, REFUSED},
+        {HOST(" u@a"), 0, REFUSED},
+        {HOST(" u:p@a:80"), 0, REFUSED},
+        {HOST(" a:b"), 0, REFUSED},
+        {HOST(" a:80:80"), 0, REFUSED},
+        {HOST(" a:65536"), 0, REFUSED},
+        {HOST(" a:99999999999999999999"), 0, REFUSED},
+        {HOST(" a:+80"), 0, REFUSED},
+        {HOST(" a: 80"), 0, REFUSED},
+        {HOST(" a :80"), 0, REFUSED},
+        {HOST(" a/b"), 0, REFUSED},
+        {HOST(" http://a"), 0, REFUSED},
+        {HOST(" a?b"), 0, REFUSED},
+        {HOST(" a#b"), 0, REFUSED},
+        {HOST(" a\\b"), 0, REFUSED},
+        {HOST(" \"a\""), 0, REFUSED},
+        {HOST(" <a>"), 0, REFUSED},
+        {HOST(" a^`|b"), 0, REFUSED},
+        {HOST(" {a}"), 0, REFUSED},
+        {HOST(" a%"), 0, REFUSED},
+        {HOST(" a%4"), 0, REFUSED},
+        {HOST(" a%4x"), 0, REFUSED},
+        {HOST(" ::1"), 0, REFUSED},
+        {HOST(" [::1"), 0, REFUSED},
+        {HOST(" ::1]"), 0, REFUSED},
+        {HOST(" []"), 0, REFUSED},
+        {HOST(" [a]"), 0, REFUSED},
+        {HOST(" [1.2.3.4]"), 0, REFUSED},
+        {HOST(" [::1]80"), 0, REFUSED},
+        {HOST(" [::1]:x"), 0, REFUSED},
+        {HOST(" [::1]]"), 0, REFUSED},
+        {HOST(" [::1%25lo]"), 0, REFUSED},
+        {HOST(" [::1\0]"), 0, REFUSED},
+        {HOST(" [0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]"), 0, REFUSED},
+        {HOST(" a\r\nHost: a"), 0, REFUSED}, /* two, alike or empty */
+        {HOST("\r\nHost:"), 0, REFUSED},
+        {HOST("\r\nhost: a"), 0, REFUSED},
+        {BYTES("GET /a HTTP/1.0\r\nHost: a b\r\n\r\n"), 0, REFUSED},
+        {TARGET("http://a/b"), 1, OPEN},
+        {TARGET("HTTP://a:80"), 1, OPEN},
+        {TARGET("http://[::1]?/b"), 1, OPEN},
+        {TARGET("http://"), 0, REFUSED},
+        {TARGET("http:///b"), 0, REFUSED},
+        {TARGET("http://:80/b"), 0, REFUSED},
+        {TARGET("http://u@a/b"), 0, REFUSED},
+        {TARGET("http://a:b/"), 0, REFUSED},
+        {TARGET("http://?a/b"), 0, REFUSED},
+        {TARGET("?a"), 0, REFUSED},
+        {TARGET("a"), 0, REFUSED},
+    };
+
+    (void)state;
+    run(rows, ARRAY_LEN(rows));
+#undef HOST
+#undef TARGET
+}
+
 static void T10_one_length_or_chunks(void **state)
 {
     static const struct row rows[] = {
@@ -261,6 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(T10_only_crlf_ends_a_line_of_a_head),
         cmocka_unit_test(T10_a_header_is_a_name_a_colon_and_a_value),
+        cmocka_unit_test(T10_the_host_is_valid),
         cmocka_unit_test(T10_one_length_or_chunks),
         cmocka_unit_test(T10_chunks_end_where_they_say),
     };
