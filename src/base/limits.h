@@ -225,6 +225,7 @@
 #define INPUT_SLOW_MS 60000               /* until the first byte, and for a complete message */
 #define INPUT_SWEEP_MS 10000              /* interval of checks for slower ones */
 #define SYSLOG_UDP_BUFFER_BYTES (32 * 1024 * 1024) /* socket receive buffer requested */
+#define SYSLOG_UNIX_DATAGRAM (256 * 1024)          /* longest datagram at SYSLOG_UNIX */
 
 /* gRPC, for Envoy's access logs */
 #define GRPC_MESSAGE_MAX (4 * 1024 * 1024) /* of one message, the default of other servers */

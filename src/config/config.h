@@ -93,6 +93,9 @@ struct config {
     const char *input_address;
     bool syslog_tcp, syslog_udp, syslog_tls;
     uint64_t syslog_tcp_port, syslog_udp_port, syslog_tls_port;
+    const char *syslog_unix, *syslog_unix_group;
+    const char *syslog_unix_mode_text; /* octal */
+    unsigned syslog_unix_mode;
     const char *tls_cert, *tls_cert_file; /* SYSLOG_TLS_…_PEM and …_PEM_FILE */
     const char *tls_key, *tls_key_file;   /* a secret: never shown */
     const char *tls_ca, *tls_ca_file;

@@ -212,8 +212,8 @@ static int check_path(const char *name, const char *path, const char *other, str
 
 bool config_has_network_inputs(const struct config *c)
 {
-    return c->syslog_tcp || c->syslog_udp || c->syslog_tls || c->http_events || c->http_syslog ||
-           c->envoy;
+    return c->syslog_tcp || c->syslog_udp || c->syslog_tls || *c->syslog_unix || c->http_events ||
+           c->http_syslog || c->envoy;
 }
 
 static int check_owners(const struct config *c, struct err *e)
@@ -228,16 +228,33 @@ static int check_owners(const struct config *c, struct err *e)
     return rc;
 }
 
+static int check_unix(struct config *c, struct err *e)
+{
+    const char *text = c->syslog_unix_mode_text;
+    char *end;
+    unsigned long mode = strtoul(text, &end, 8);
+
+    if (*text < '0' || *text > '7' || *end || mode > 0777)
+        return err_set(e, EINVAL, "SYSLOG_UNIX_MODE: '%.32s' is not an octal mode from 0 to 0777",
+                       text);
+    c->syslog_unix_mode = (unsigned)mode;
+    if (*c->syslog_unix && *c->syslog_unix != '/')
+        return err_set(e, EINVAL, "SYSLOG_UNIX: '%.64s' is not an absolute path", c->syslog_unix);
+    return 0;
+}
+
 int config_complete(struct config *c, char *const *envp, struct err *e)
 {
-    if (check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
+    if (check_unix(c, e) < 0 || check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
         check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0 ||
         check_owners(c, e) < 0 || look_for_unknown(c, envp, e) < 0)
         return -1;
     if (!c->kubernetes && !config_has_network_inputs(c))
-        return err_set(e, EINVAL,
-                       "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
-                       "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, HTTP_EVENTS, HTTP_SYSLOG or ENVOY");
+        return err_set(
+            e, EINVAL,
+            "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
+            "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, SYSLOG_UNIX, HTTP_EVENTS, HTTP_SYSLOG "
+            "or ENVOY");
     if (c->postgres && !str_trim(str_of(c->database_url)).len)
         return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
     if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)

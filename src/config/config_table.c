@@ -140,6 +140,13 @@ static const struct config_var vars[] = {
     {"SYSLOG_TCP_PORT", CONFIG_NUMBER, NUM(9002, 0, 65535, syslog_tcp_port), "port of SYSLOG_TCP"},
     {"SYSLOG_UDP", CONFIG_BOOL, TEXT("false", 0, syslog_udp), "syslog over UDP as an input"},
     {"SYSLOG_UDP_PORT", CONFIG_NUMBER, NUM(9003, 0, 65535, syslog_udp_port), "port of SYSLOG_UDP"},
+    {"SYSLOG_UNIX", CONFIG_TEXT, TEXT("", 0, syslog_unix),
+     "path of a socket that receives syslog of this machine's programs, as /dev/log does; empty "
+     "opens none"},
+    {"SYSLOG_UNIX_MODE", CONFIG_TEXT, TEXT("0666", 1, syslog_unix_mode_text),
+     "mode of that socket, in octal: who may write may send"},
+    {"SYSLOG_UNIX_GROUP", CONFIG_TEXT, TEXT("", 0, syslog_unix_group),
+     "group of that socket, by name or number; empty means that of the process"},
     {"SYSLOG_TLS", CONFIG_BOOL, TEXT("false", 0, syslog_tls), "syslog over TLS as an input"},
     {"SYSLOG_TLS_PORT", CONFIG_NUMBER, NUM(9004, 0, 65535, syslog_tls_port), "port of SYSLOG_TLS"},
     {"SYSLOG_TLS_CERT_PEM", CONFIG_TEXT, TEXT("", 0, tls_cert),

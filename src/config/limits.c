@@ -232,6 +232,7 @@ static const struct limit limits[] = {
     ROW(GRPC_IDLE_FRAMES_MAX, "frames"),
     ROW(ENVOY_UNPACK_MAX, "bytes"),
     ROW(SYSLOG_UDP_BUFFER_BYTES, "bytes"),
+    ROW(SYSLOG_UNIX_DATAGRAM, "bytes"),
     ROW(WORKERS_MAX, "threads"),
     ROW(OPEN_FILES_MAX, "files"),
     ROW(OPEN_FILES_RESERVE, "files"),

@@ -1,8 +1,11 @@
 /* See network.h. */
 #include "daemon/network.h"
 
+#include <unistd.h>
+
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "inputs/envoy.h"
 #include "inputs/http.h"
 #include "inputs/syslog.h"
@@ -74,6 +77,34 @@ static int open_syslog(struct network *n, const struct input_env *env, const str
     return 0;
 }
 
+/* This machine's name: NODE, or else the kernel's. */
+static struct str own_hostname(const struct config *c, char text[HOSTNAME_MAX + 1])
+{
+    struct str name = str_of(c->node);
+
+    if (!str_eq(name, STR(CONFIG_NODE_DEFAULT)))
+        return name;
+    if (gethostname(text, HOSTNAME_MAX + 1) < 0)
+        return STR("localhost");
+    text[HOSTNAME_MAX] = '\0';
+    return journal_hostname_valid(str_of(text)) ? str_of(text) : STR("localhost");
+}
+
+static int open_unix(struct network *n, const struct input_env *env, const struct config *c,
+                     struct err *e)
+{
+    char hostname[HOSTNAME_MAX + 1];
+    const struct syslog_unix_config uc = {.path = c->syslog_unix,
+                                          .mode = (mode_t)c->syslog_unix_mode,
+                                          .group = c->syslog_unix_group,
+                                          .hostname = own_hostname(c, hostname),
+                                          .max_line = c->max_line};
+
+    if (!*c->syslog_unix)
+        return 0;
+    return add(n, "syslog_unix", "SYSLOG_UNIX", input_syslog_unix_open(env, &uc, e), e);
+}
+
 static int open_http(struct network *n, const struct input_env *env, const struct config *c,
                      struct http_server *server, struct err *e)
 {
@@ -127,6 +158,7 @@ void network_load(const struct network *n, struct bound_input *out)
 
         out->grpc += envoy;
         out->udp += str_eq(name, STR("syslog_udp"));
+        out->unix_ += str_eq(name, STR("syslog_unix"));
         out->http += str_glob(STR("http_*"), name);
         out->tcp += tls || str_eq(name, STR("syslog_tcp"));
         out->tls += tls || (envoy && n->envoy_tls);
@@ -160,7 +192,8 @@ int network_open(struct network *n, struct input_env *env, const struct config *
         !*cfg->spool_path) /* what a spool holds is delivered in any case */
         return 0;
     if (open_journals(n, env, cfg, e) < 0 || open_syslog(n, env, cfg, e) < 0 ||
-        open_http(n, env, cfg, server, e) < 0 || open_envoy(n, env, cfg, e) < 0)
+        open_unix(n, env, cfg, e) < 0 || open_http(n, env, cfg, server, e) < 0 ||
+        open_envoy(n, env, cfg, e) < 0)
         return -1;
     return *cfg->input_ports_file ? write_ports(n, cfg->input_ports_file, e) : 0;
 }

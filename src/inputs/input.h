@@ -1,6 +1,6 @@
 /*
  * An input makes streams: it creates origins, adds them to the router, and keeps them current.
- * Members: containers, syslog, syslog_udp, http, envoy.
+ * Members: containers, syslog, syslog_udp, syslog_unix, http, envoy.
  */
 #ifndef INPUTS_INPUT_H
 #define INPUTS_INPUT_H

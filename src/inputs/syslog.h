@@ -1,14 +1,16 @@
 /*
- * The syslog inputs: TCP, TLS and UDP. Each is a member of the family of inputs, with its own
+ * The syslog inputs: TCP, TLS, UDP and Unix. Each is a member of the family of inputs, with its own
  * listener, counters and source at the journals; framing and parsing are shared.
  *
  * A stream input reads only what journals accept: without room it stops, the kernel's window fills
- * and the sender waits. UDP has no backpressure: it drops, and counts.
+ * and the sender waits. UDP has no backpressure: it drops, and counts. Unix drops as well, so that no
+ * program of this machine waits.
  */
 #ifndef INPUTS_SYSLOG_H
 #define INPUTS_SYSLOG_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "inputs/input.h"
 #include "net/tls_server.h"
@@ -27,5 +29,15 @@ struct input *input_syslog_open(const struct input_env *env, const struct syslog
                                 struct err *e);
 struct input *input_syslog_udp_open(const struct input_env *env, const struct syslog_config *cfg,
                                     struct err *e);
+
+struct syslog_unix_config {
+    const char *path;    /* SYSLOG_UNIX */
+    mode_t mode;         /* SYSLOG_UNIX_MODE */
+    const char *group;   /* SYSLOG_UNIX_GROUP: a name or number; "" = that of the process */
+    struct str hostname; /* of messages without one; journal_hostname_valid() */
+    size_t max_line;
+};
+struct input *input_syslog_unix_open(const struct input_env *env,
+                                     const struct syslog_unix_config *cfg, struct err *e);
 
 #endif

@@ -23,7 +23,7 @@
 
 void syslog_parser_init(struct syslog_parser *p)
 {
-    *p = (struct syslog_parser){.year = 1970};
+    *p = (struct syslog_parser){.year = 1970, .hostname = STR("")};
     buf_init(&p->sd, JOURNAL_SD_MAX);
 }
 
@@ -482,6 +482,13 @@ static void take_whole(struct str msg, struct journal_entry *e)
     e->msg = msg;
 }
 
+/* That of this machine, in full or up to the first dot. */
+static bool is_own_name(struct str own, struct str host)
+{
+    return str_ieq(host, own) ||
+           (host.len < own.len && own.p[host.len] == '.' && str_ieq(host, str_head(own, host.len)));
+}
+
 /* <s> is what follows the priority. Sets everything else. */
 static void parse_3164(struct syslog_parser *p, struct str s, struct journal_entry *e)
 {
@@ -495,7 +502,8 @@ static void parse_3164(struct syslog_parser *p, struct str s, struct journal_ent
         return;
     }
     rest = s;
-    if (!take_tag(&s, e) && take_field(&rest, &host) && host.len <= HOSTNAME_MAX) {
+    if (!take_tag(&s, e) && take_field(&rest, &host) && host.len <= HOSTNAME_MAX &&
+        (!p->hostname.len || is_own_name(p->hostname, host))) {
         e->hostname = host;
         s = rest;
         (void)take_tag(&s, e); /* without a tag the rest is the message */
@@ -524,7 +532,7 @@ enum syslog_form syslog_parse(struct syslog_parser *p, struct str msg,
     e->syslog.pri = pri;
     e->cut = false;
     if (!e->hostname.len)
-        e->hostname = peer->address;
+        e->hostname = p->hostname.len ? p->hostname : peer->address;
     if (e->syslog.sd.len) {
         e->cut = !syslog_sd_stamp(&p->sd, e->syslog.sd, peer);
         e->syslog.sd = buf_str(&p->sd);

@@ -2,7 +2,7 @@
  * One syslog message → a journal entry. What follows the priority decides between RFC 5424 and RFC
  * 3164. 3164 is accepted in its present forms: with an RFC 3339 time, without a hostname, with or
  * without a process id, or with only a priority (§4.3.2). A message of neither form is kept whole
- * except its priority, under the peer's address as hostname.
+ * except its priority, under the peer's hostname or address as hostname.
  */
 #ifndef INPUTS_SYSLOG_PARSE_H
 #define INPUTS_SYSLOG_PARSE_H
@@ -34,6 +34,9 @@ struct syslog_parser {
     int64_t now_s;              /* since the epoch, for the year that 3164 leaves out */
     int32_t offset_s;           /* of local time, which 3164 uses, from UTC */
     int32_t year;               /* of local time */
+    /* Of programs on this machine: the machine's hostname, for messages without one. In RFC 3164,
+     * no other word is a hostname: programs write none. Empty for other senders. Borrowed. */
+    struct str hostname;
 };
 void syslog_parser_init(struct syslog_parser *p);
 void syslog_parser_release(struct syslog_parser *p);

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 
 /* All network inputs, by their names in metrics. */
-static const char *const inputs[] = {"syslog_tcp",  "syslog_tls",  "syslog_udp",
+static const char *const inputs[] = {"syslog_tcp",  "syslog_tls",  "syslog_udp", "syslog_unix",
                                      "http_events", "http_syslog", "envoy"};
 
 bool trusted_inputs_have(struct str names, struct str name)

@@ -32,7 +32,7 @@ static int open_dir(const char *dir, struct err *e)
     return fd < 0 ? err_sys(e, errno, "cannot open %s", dir) : fd;
 }
 
-/* True when a process listens there, also when it does not accept. */
+/* True when a process has a socket there, also when it does not accept, or is of another type. */
 static bool answers(int dir, const char *name)
 {
     struct sockaddr_un sa = address_of(dir, name, "");
@@ -41,24 +41,35 @@ static bool answers(int dir, const char *name)
 
     if (fd < 0)
         return false;
-    yes = connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN;
+    yes = connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN ||
+          errno == EPROTOTYPE;
     (void)close(fd); /* nothing was sent */
     return yes;
 }
 
 /* Created under another name and renamed, so that the socket at <name> always answers. */
-static int bind_at(int fd, int dir, const char *name)
+static int bind_at(int fd, int dir, const char *name, mode_t mode, gid_t gid)
 {
     struct sockaddr_un sa = address_of(dir, name, TEMPORARY);
     char temporary[NAME_MAX + 1];
+    struct stat st;
 
     (void)snprintf(temporary, sizeof(temporary), "%s" TEMPORARY, name);
-    if (unlinkat(dir, temporary, 0) < 0 && errno != ENOENT)
+    if (fstatat(dir, temporary, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode) &&
+        unlinkat(dir, temporary, 0) < 0)
         return -1;
     if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
         return -1;
-    if (fchmodat(dir, temporary, 0600, 0) < 0 || listen(fd, BACKLOG) < 0)
+    if (gid != (gid_t)-1 && fchownat(dir, temporary, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0)
         return -1;
+    return fchmodat(dir, temporary, mode, 0);
+}
+
+static int put_in_place(int dir, const char *name)
+{
+    char temporary[NAME_MAX + 1];
+
+    (void)snprintf(temporary, sizeof(temporary), "%s" TEMPORARY, name);
     return renameat(dir, temporary, dir, name);
 }
 
@@ -73,11 +84,50 @@ int local_listen(const char *dir, const char *name, struct stat *id, struct err 
         goto out;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && bind_at(fd, at, name) == 0 && fstatat(at, name, id, AT_SYMLINK_NOFOLLOW) == 0)
+    if (fd >= 0 && bind_at(fd, at, name, 0600, (gid_t)-1) == 0 && listen(fd, BACKLOG) == 0 &&
+        put_in_place(at, name) == 0 && fstatat(at, name, id, AT_SYMLINK_NOFOLLOW) == 0)
         goto out;
     (void)err_sys(e, errno, "cannot listen at %s/%s", dir, name);
     if (fd >= 0)
         (void)close(fd); /* no client has connected */
+    fd = -1;
+out:
+    (void)close(at); /* only used for its name */
+    return fd;
+}
+
+/* Whether something is there that must not be replaced. */
+static int check_stale(int at, const char *dir, const char *name, struct err *e)
+{
+    struct stat st;
+
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : err_sys(e, errno, "%s/%s", dir, name);
+    if (!S_ISSOCK(st.st_mode))
+        return err_set(e, EEXIST, "%s/%s exists and is not a socket", dir, name);
+    if (answers(at, name))
+        return err_set(e, EADDRINUSE, "%s/%s: address already in use", dir, name);
+    return 0;
+}
+
+int local_receive(const char *dir, const char *name, mode_t mode, gid_t gid, struct stat *id,
+                  struct err *e)
+{
+    int at = open_dir(dir, e), fd = -1, one = 1;
+
+    if (at < 0)
+        return -1;
+    if (check_stale(at, dir, name, e) < 0)
+        goto out;
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    /* Before it has a name: no datagram may come without credentials. */
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) == 0 &&
+        bind_at(fd, at, name, mode, gid) == 0 && put_in_place(at, name) == 0 &&
+        fstatat(at, name, id, AT_SYMLINK_NOFOLLOW) == 0)
+        goto out;
+    (void)err_sys(e, errno, "cannot listen at %s/%s", dir, name);
+    if (fd >= 0)
+        (void)close(fd); /* nobody was told its name */
     fd = -1;
 out:
     (void)close(at); /* only used for its name */

@@ -30,6 +30,8 @@
  *           + 2 x SYSLOG_UDP_BUFFER_BYTES )
  *                                   socket buffer; the kernel doubles the requested size and may
  *                                   charge it to the container
+ *   + unix x UDP x SYSLOG_UNIX_DATAGRAM / 64 KiB
+ *                                   datagrams of one call
  *   + http x ( HTTP_BODIES_MAX      records of requests, not yet written to journals
  *            + HTTP_SPARE_MAX + HTTP )
  *                                   kept for reuse; the entries made of one request
@@ -75,7 +77,8 @@ static uint64_t inputs_bytes(const struct bound_input *in)
     uint64_t grpc = GRPC_KEPT_MAX + ENVOY_UNPACK_MAX + INPUT_CONNECTIONS_MAX * GRPC_BYTES;
 
     return in->tcp * (INPUT_KEPT_MAX + in->max_line + INPUT_CONNECTIONS_MAX * TCP_BYTES) +
-           in->udp * (UDP_BYTES + 2 * (uint64_t)SYSLOG_UDP_BUFFER_BYTES) + in->http * http +
+           in->udp * (UDP_BYTES + 2 * (uint64_t)SYSLOG_UDP_BUFFER_BYTES) +
+           in->unix_ * UDP_BYTES * (SYSLOG_UNIX_DATAGRAM / 65536) + in->http * http +
            (in->http ? HTTP_CONNECTIONS_MAX * INFLATE_BYTES : 0) + in->grpc * grpc +
            in->tls * INPUT_CONNECTIONS_MAX * TLS_BYTES;
 }

@@ -21,6 +21,7 @@ struct bound_input {
     uint64_t journals;   /* JOURNAL_BYTES_MAX if journals are in memory; 0 = on disk, or none */
     uint64_t tcp;        /* number of network inputs: syslog over TCP, with or without TLS, */
     uint64_t udp;        /* ... over UDP, */
+    uint64_t unix_;      /* ... over a Unix socket, */
     uint64_t http;       /* ... over HTTP, */
     uint64_t grpc;       /* ... Envoy's; */
     uint64_t tls;        /* <tcp> and <grpc> inputs with TLS */

@@ -210,6 +210,42 @@ static void test_N03_messages(void **state)
     syslog_parser_release(&p);
 }
 
+/* Programs of this machine write no hostname in RFC 3164: only its own name is one. */
+static void test_no_word_of_a_local_message_is_a_hostname(void **state)
+{
+    static const struct {
+        const char *in, *host, *tag, *msg;
+    } rows[] = {
+        {"<13>Oct 11 22:14:15 other words", "db-1.example", "", "other words"},
+        {"<13>Oct 11 22:14:15 other app: m", "db-1.example", "", "other app: m"},
+        {"<13>Oct 11 22:14:15 db-1 app: m", "db-1", "app", "m"},
+        {"<13>Oct 11 22:14:15 DB-1.example app: m", "DB-1.example", "app", "m"},
+        {"<13>Oct 11 22:14:15 db app: m", "db-1.example", "", "db app: m"},
+        {"<13>Oct 11 22:14:15 app[7]: m", "db-1.example", "app", "m"},
+        {"<13>2026-11-20T10:15:00Z other app: m", "db-1.example", "", "other app: m"},
+        {"<13>app: m", "db-1.example", "app", "m"},
+        {"<13>1 - web app - - - m", "web", "app", "m"},
+        {"m", "db-1.example", "", "m"},
+    };
+    const struct syslog_peer peer = {STR("uid:0"), STR(""), false};
+    struct syslog_parser p;
+
+    (void)state;
+    syslog_parser_init(&p);
+    p.hostname = STR("db-1.example");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct journal_entry e;
+
+        (void)syslog_parse(&p, str_of(rows[i].in), &peer, &e);
+        if (!str_eq(e.hostname, str_of(rows[i].host)) ||
+            !str_eq(e.syslog.tag, str_of(rows[i].tag)) || !str_eq(e.msg, str_of(rows[i].msg)))
+            fail_msg("'%s': '%.*s' '%.*s' '%.*s'", rows[i].in, STR_ARG(e.hostname),
+                     STR_ARG(e.syslog.tag), STR_ARG(e.msg));
+        assert_true(str_eq(e.sender, STR("uid:0")));
+    }
+    syslog_parser_release(&p);
+}
+
 /* Each field of a header accepts visible ASCII and nothing else, at any offset: fields are scanned
  * 64 bytes at a time, and the rest in another way. */
 static void test_every_byte_of_a_header_is_looked_at(void **state)
@@ -376,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_N02_frames_in_any_pieces),
         cmocka_unit_test(test_N03_messages),
+        cmocka_unit_test(test_no_word_of_a_local_message_is_a_hostname),
         cmocka_unit_test(test_every_byte_of_a_header_is_looked_at),
         cmocka_unit_test(test_a_time_in_a_second_that_was_seen),
         cmocka_unit_test(test_the_peer_is_stamped),

@@ -20,7 +20,7 @@ static void lists(void **state)
         {"envoy", "envoy", NULL},
         {"envoy, syslog_tls", "syslog_tls envoy", NULL},
         {"http_* envoy http_events", "http_events http_syslog envoy", NULL},
-        {"*", "syslog_tcp syslog_tls syslog_udp http_events http_syslog envoy", NULL},
+        {"*", "syslog_tcp syslog_tls syslog_udp syslog_unix http_events http_syslog envoy", NULL},
         {"envoy,evoy", NULL, "INPUT_OWNERS: unknown network input 'evoy'"},
         {"syslog", NULL, "INPUT_OWNERS: unknown network input 'syslog'"},
         {"containers", NULL, "INPUT_OWNERS: unknown network input 'containers'"},
