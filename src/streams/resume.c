@@ -40,7 +40,14 @@ static void refresh(struct segment *seg)
         seg->size = seg->sure = st.size;
 }
 
-/* Bytes after <seg> that only our descriptors keep. */
+/* True when <seg> was never opened and has lost its name: its lines are gone, though nobody has
+ * reported that yet. While it has its name, its size is updated. */
+static bool has_vanished(struct segment *seg)
+{
+    return !seg->seen && !seg->lent && seg->fd < 0 && seg->path && !segment_look_from_outside(seg);
+}
+
+/* Bytes after <seg> that only our descriptors keep, or that are gone already. */
 static uint64_t pinned_behind(struct segment *seg)
 {
     uint64_t bytes = 0;
@@ -51,6 +58,8 @@ static uint64_t pinned_behind(struct segment *seg)
         refresh(next);
         if (next->nameless && !next->path)
             bytes += next->size;
+        else if (has_vanished(next))
+            bytes += next->sure;
     }
     return bytes;
 }
@@ -65,9 +74,10 @@ static bool lost_unknown(const struct cursor *c)
             return true;
     }
     list_for_each (it, &c->stream->segments) {
-        const struct segment *seg = list_entry(it, struct segment, node);
+        struct segment *seg = list_entry(it, struct segment, node);
 
-        if ((seg->gone || (!seg->path && seg->fd < 0)) && gap_is_news(c, seg))
+        if (gap_is_news(c, seg) &&
+            (seg->gone || (!seg->path && seg->fd < 0) || (has_vanished(seg) && !seg->sure)))
             return true;
     }
     return false;
@@ -77,6 +87,21 @@ static void save_losses(const struct cursor *c, struct state_record *r)
 {
     r->lost = gaps_bytes(c);
     r->unknown = !c->late && lost_unknown(c);
+}
+
+/* Its file may have grown since the last run, and be deleted before it could be opened in this one.
+ */
+static void save_resuming(const struct cursor *c, struct state_record *r)
+{
+    struct segment *seg = stream_segment_by_inode(c->stream, &c->resume->record.id);
+
+    *r = c->resume->record;
+    if (!seg || c->late)
+        return;
+    if (has_vanished(seg) && !seg->sure)
+        r->unknown = true;
+    if (seg->fd < 0 && !seg->seen && r->size < seg->sure)
+        r->size = seg->sure;
 }
 
 /* A stream without any file yet: all of it is wanted. */
@@ -93,8 +118,8 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     const struct position *p = &c->acked.pos;
     struct segment *seg = stream_segment(c->stream, p->seg);
 
-    if (c->resume) { /* it is being resumed */
-        *r = c->resume->record;
+    if (c->resume) {
+        save_resuming(c, r);
         return true;
     }
     if (!p->seg && !list_empty(&c->stream->segments)) /* nothing confirmed yet: its first byte */
@@ -114,10 +139,10 @@ bool cursor_save(struct cursor *c, struct state_record *r)
                    : c->since_end.seg > seg->no ? UINT64_MAX
                                                 : 0;
     refresh(seg);
+    save_losses(c, r);
     r->size = seg->gone || r->old ? p->off
               : seg->packed       ? seg->size
                                   : seg->sure; /* <lost> has the loss */
-    save_losses(c, r);
     r->late = c->late != 0;
     r->pinned = c->late ? 0 : pinned_behind(seg);
     r->restart = seg->restart;

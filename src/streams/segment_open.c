@@ -70,14 +70,20 @@ static int give_up_unreadable(struct segment *seg)
     return give_up(seg, gap_reason_text(GAP_COMPRESSED));
 }
 
-/* Its lag includes all of it, readable or not. */
-static void look_from_outside(struct segment *seg)
+bool segment_look_from_outside(struct segment *seg)
 {
     struct segment_stat st;
+    struct err e = {0, ""};
 
-    if (segment_stat_path(seg->path, &st, NULL) == 0 && segment_id_same_inode(&st.id, &seg->id) &&
-        st.size > seg->size)
+    if (segment_stat_path(seg->path, &st, &e) < 0)
+        return e.code != ENOENT && e.code != ENOTDIR;
+    if (!segment_id_same_inode(&st.id, &seg->id))
+        return true;
+    if (st.size > seg->size)
         seg->size = st.size;
+    if (!seg->seen)
+        seg->sure = is_compressed(seg) ? st.size > 0 : st.size;
+    return true;
 }
 
 /* Checks that <fd> is the intended file. Takes the descriptor over either way. */
@@ -154,6 +160,16 @@ int segment_open_packed(struct segment *seg)
     return 0;
 }
 
+/* Its lag includes all of it, readable or not. The state must be written when it has grown: it may
+ * be deleted before it can be opened. */
+static void measure_unopened(struct segment *seg)
+{
+    uint64_t size = seg->size;
+
+    (void)segment_look_from_outside(seg);
+    seg->stream->reader->stats.acks += seg->size > size;
+}
+
 int segment_ensure_open(struct segment *seg)
 {
     struct reader *r = seg->stream->reader;
@@ -180,10 +196,11 @@ int segment_ensure_open(struct segment *seg)
         return adopt(seg, fd);
     if (error == ENOENT)
         segment_set_readable(seg); /* it seems to be deleted or renamed */
+    else
+        measure_unopened(seg);
     if (error == ENOENT || out_of_descriptors(error))
         return later(seg, RETRY_SOON_MS);
     (void)err_sys(&e, error, "open");
     segment_log_error(seg, &e);
-    look_from_outside(seg);
     return later(seg, RETRY_LATER_MS);
 }

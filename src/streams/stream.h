@@ -303,6 +303,9 @@ void segment_close(struct segment *seg);
 void segment_set_readable(struct segment *seg);
 /* True when its last name has the extension of an unsupported compression. */
 bool segment_is_unreadable(const struct segment *seg);
+/* Measures <seg>, which is not open, by its name. The size of a compressed file does not tell how
+ * much was written to it, only that something was. False: no file has that name any more. */
+bool segment_look_from_outside(struct segment *seg);
 enum segment_writers {
     WRITERS_NONE = 1, /* no process has the file open for writing */
     WRITERS_SOME,

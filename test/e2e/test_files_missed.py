@@ -7,6 +7,7 @@ import time
 
 import pytest
 from lib.daemon import SLOW
+from lib.preload import Files
 from lib.sinks import sinks  # noqa: F401
 from lib.wait import stays, wait_for
 
@@ -141,6 +142,55 @@ def test_L05_a_loss_is_reported_after_a_restart(node, oracle, daemon, sinks, how
     d.start()
     for peer in sinks.peers:
         wait_for(lambda p=peer: told(p), WAIT, "it to be told")
+
+
+def never_opened(d, c):
+    c.write([b"nobody sees this"] * 10)
+
+
+def grown_while_down(d, c):
+    """All of it was delivered, before the daemon stopped."""
+    d.stop()
+    c.write([b"nobody sees this"] * 10)
+    d.start()
+
+
+def rotated(d, c):
+    """The rotated file was delivered, the new one cannot be opened."""
+    c.rotate()
+    c.write([b"nobody sees this"] * 10)
+
+
+@pytest.mark.parametrize("how", ["kill", "stop"])
+@pytest.mark.parametrize("case", [never_opened, grown_while_down, rotated])
+def test_L05_a_file_that_was_never_opened(node, oracle, daemon, sinks, tmp_path, case, how):
+    """It cannot be opened, its pod is deleted, and the daemon ends within the minute in which the file may come back. It says
+    then, or at the next start, how much was lost."""
+    files = Files(tmp_path)
+    d = daemon(node, drains=sinks.drains(), env={**END, **files.env})
+    container(node, "cri", "web-0").write(oracle.source("web").take(20))
+    c = container(node, "cri", "job-0") if case is not never_opened else None
+    if c:
+        c.write(oracle.source("job").take(20))
+    sinks.complete(timeout=90)
+    d.wait_saved(records=4 if c else 2)
+    files.fail("open", "EIO", "job-0")
+    c = c or container(node, "cri", "job-0")
+    case(d, c)
+    bytes_lost = c.live.stat().st_size if case is not grown_while_down else 1
+    wait_for(lambda: d.metric("logtrain_drain_lag_bytes") >= bytes_lost, WAIT, lambda: f"its size to be seen\n{d.tail()}")
+    wait_for(lambda: d.metric("logtrain_state_records") == 4, WAIT, "a place in it for both drains")
+    wait_for(lambda: d.metric("logtrain_state_pending") == 0, WAIT, "the state to be written")
+    c.close()
+    remove(c)
+    getattr(d, how)()
+    files.clear()
+    d.start()
+    # The second: it saw that the file had gone before its folder.
+    said = r"(gone since the last run.* pod=job-0 .*lost_bytes|bytes were lost.* pod=job-0 .*bytes)_at_least=[1-9]"
+    wait_for(lambda: len(d.log_lines(said)) >= 2, WAIT, lambda: f"word of it for both drains\n{d.tail()}")
+    for peer in sinks.peers:
+        wait_for(lambda p=peer: any(b"bytes were lost" in m for m in p.messages()), WAIT, "the gap record")
 
 
 def test_L05_the_same_pod_again_and_again(node, oracle, daemon, sinks):
