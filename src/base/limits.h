@@ -125,13 +125,15 @@
 #define TIDY_SOON_MS 1000         /* ... after one has lost its last stream */
 
 /* tails: lines as somebody looks at them */
-#define TAILS_MAX 64                 /* at a time ... */
-#define TAILS_CALLER_MAX 16          /* ... of one caller */
-#define TAIL_BATCH_BYTES (32 * 1024) /* formatted bytes of one batch */
-#define TAIL_RECORD_MAX (256 * 1024) /* ... of a record; a longer one is cut */
-#define TAIL_PLACES_MAX 200          /* streams in the id of an event */
-#define TAIL_LINES_MAX 100000        /* lines= of a tail */
-#define TAIL_SINCE_MAX_DAYS 365      /* since= of a tail */
+#define TAILS_MAX 64                    /* at a time ... */
+#define TAILS_CALLER_MAX 16             /* ... of one caller */
+#define TAIL_BATCH_BYTES (32 * 1024)    /* formatted bytes of one batch */
+#define TAIL_BEHIND_MS 10000            /* a tail that is behind for this long ... */
+#define TAIL_BEHIND_BYTES (1024 * 1024) /* ... by more than this skips */
+#define TAIL_RECORD_MAX (256 * 1024)    /* ... of a record; a longer one is cut */
+#define TAIL_PLACES_MAX 200             /* streams in the id of an event */
+#define TAIL_LINES_MAX 100000           /* lines= of a tail */
+#define TAIL_SINCE_MAX_DAYS 365         /* since= of a tail */
 
 /* datasources */
 #define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */

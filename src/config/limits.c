@@ -135,6 +135,8 @@ static const struct limit limits[] = {
     ROW(TAILS_MAX, "tails"),
     ROW(TAILS_CALLER_MAX, "tails"),
     ROW(TAIL_BATCH_BYTES, "bytes"),
+    ROW(TAIL_BEHIND_MS, "ms"),
+    ROW(TAIL_BEHIND_BYTES, "bytes"),
     ROW(TAIL_RECORD_MAX, "bytes"),
     ROW(TAIL_PLACES_MAX, "streams"),
     ROW(TAIL_LINES_MAX, "lines"),

@@ -23,6 +23,7 @@ static const char help[] =
     "      --until TIME       up to then\n"
     "      --no-follow        what there is, and no more\n"
     "      --wait             also when there is no such log yet\n"
+    "      --lossless         skip nothing, however slowly the output is read\n"
     "  -o, --output FORM      text (POD CONTAINER MESSAGE), json (an object for each line), or "
     "raw\n"
     "                         (messages alone)\n"
@@ -40,10 +41,11 @@ static const struct {
     const char *name, *letter; /* without their dashes; NULL = none */
     const char *parameter;     /* with its "=" when it takes a value */
 } options[] = {
-    {"namespace", "n", "namespace="}, {"container", "c", "container="},
-    {"stream", NULL, "stream="},      {"lines", NULL, "lines="},
-    {"since", NULL, "since="},        {"until", NULL, "until="},
-    {"wait", NULL, "wait=true"},      {"no-follow", NULL, "follow=false"},
+    {"namespace", "n", "namespace="},    {"container", "c", "container="},
+    {"stream", NULL, "stream="},         {"lines", NULL, "lines="},
+    {"since", NULL, "since="},           {"until", NULL, "until="},
+    {"wait", NULL, "wait=true"},         {"no-follow", NULL, "follow=false"},
+    {"lossless", NULL, "lossless=true"},
 };
 
 struct command {

@@ -24,7 +24,7 @@ void cursor_ack(struct cursor *c, const struct mark *m)
         return;
     bool moved = m->pos.seg != c->acked.pos.seg || m->part[0].seg != c->acked.part[0].seg ||
                  m->part[1].seg != c->acked.part[1].seg;
-    c->stream->reader->stats.acks++;
+    c->stream->reader->stats.acks += !c->transient;
     c->acked = *m;
     gaps_confirm(c);
     if (moved || (seg && seg->nameless))

@@ -5,6 +5,7 @@
  *   resume                         finding a place after a restart
  *   begin                          new cursors
  *   ack                            what is confirmed
+ *   skip                           moving a tail forward
  *   stream, text_read              the list of segments; a step in a log file
  *   journal_read, join, truncated  a step in a journal; lines in pieces; truncated files
  *   lag, step, gap                 bytes left to read; handing over records; lost bytes
@@ -165,6 +166,8 @@ void gap_declare_damaged(struct cursor *c, const struct segment *seg, bool at_le
 /* Declares what <c> has lost by the truncation of <seg>, whose gen and size are still the old ones.
  * The first <kept> bytes are still there. */
 void gap_declare_truncated(struct cursor *c, struct segment *seg, uint64_t kept);
+/* Declares the bytes of <seg> (open) from `sent`, or from its start, up to <to>: <c> skips them. */
+void gap_declare_skipped(struct cursor *c, struct segment *seg, uint64_t to);
 /* Nothing of <seg> can be read any more: declares the rest for each cursor that has not read it. */
 void segment_lost(struct segment *seg, const struct gap *times);
 /* The first gap that `sent` has not passed; NULL = there is none. */

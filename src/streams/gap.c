@@ -94,8 +94,10 @@ void gap_declare(struct cursor *c, struct gap *g)
     struct reader *r = c->stream->reader;
 
     (void)clock_format(g->declared, clock_wall_ns());
-    r->stats.lost[g->reason] += g->bytes;
-    r->stats.acks++; /* the state must be written */
+    if (!c->transient) {
+        r->stats.lost[g->reason] += g->bytes;
+        r->stats.acks++; /* the state must be written */
+    }
     insert(c, g);
     if (c->lost)
         c->lost(c, g);
@@ -278,6 +280,21 @@ static bool wants(const struct cursor *c, const struct segment *seg)
     return !c->at_end && !c->original && !c->resume && cursor_reads(c, seg) &&
            (p->seg < seg->no ||
             (p->seg == seg->no && p->off < limit && (p->off < seg->size || !seg->seen)));
+}
+
+void gap_declare_skipped(struct cursor *c, struct segment *seg, uint64_t to)
+{
+    uint64_t from = c->sent.pos.seg == seg->no ? c->sent.pos.off : 0;
+    struct gap g = {.reason = GAP_SKIPPED,
+                    .segment = seg->id_hash,
+                    .from = {seg->no, seg->gen, from},
+                    .to = {seg->no, seg->gen, to},
+                    .at = from,
+                    .bytes = to - from};
+
+    if (seg->codec != CODEC_JOURNAL && (!seg->packed || seg->size <= INFLATE_MAX))
+        read_times(seg, from, &g);
+    gap_declare(c, &g);
 }
 
 void segment_lost(struct segment *seg, const struct gap *times)

@@ -6,8 +6,8 @@
 
 const char *gap_reason_name(enum gap_reason reason)
 {
-    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated", "restart",
-                                                   "refused", "damaged", "compressed"};
+    static const char *const names[GAP_REASONS] = {"evicted", "deleted", "truncated",  "restart",
+                                                   "refused", "damaged", "compressed", "skipped"};
 
     return names[reason];
 }
@@ -22,6 +22,7 @@ const char *gap_reason_text(enum gap_reason reason)
         "the receiver refuses them",
         "their file is damaged",
         "their file was compressed in a way that logtrain does not read",
+        "they were skipped, for the client reads too slowly",
     };
 
     return texts[reason];

@@ -131,8 +131,8 @@ void stream_journal_add(struct stream *s, uint32_t no, char *path, int fd,
     seg->codec = CODEC_JOURNAL;
     seg->fd = fd;
     seg->lent = fd >= 0;
-    if (s->was_read && list_empty(&s->cursors))
-        stream_trim(s); /* otherwise a segment without a reader would be kept forever */
+    if (s->was_read)
+        stream_trim(s); /* a segment without a reader would be kept forever, or for a tail */
     stream_grew(s);
 }
 
@@ -396,12 +396,43 @@ static void close_confirmed(struct segment *seg)
     seg->gone = !seg->path; /* otherwise that is its .gz, or its new name will be reported */
 }
 
-static bool is_pinned(const struct segment *seg)
+/* Senders wait for the room that journals take. So a tail holds of a journal only what is new: the
+ * last segment, and the one before it, unless that ended early because there was no room. */
+static bool is_too_old_for_tails(struct segment *seg)
 {
-    list_for_each (it, &seg->stream->cursors)
-        if (cursor_holds(list_entry(it, struct cursor, stream_node), seg))
+    const struct segment *next = segment_next(seg);
+    struct segment_stat st;
+
+    if (seg->codec != CODEC_JOURNAL || !next || segment_ensure_open(seg) < 0 ||
+        segment_stat_fd(seg->fd, &st, NULL) < 0)
+        return false;
+    seg->size = st.size; /* it does not grow any more */
+    return segment_next(next) || seg->size < JOURNAL_SEGMENT_BYTES;
+}
+
+static bool is_pinned(const struct segment *seg, bool by_tails)
+{
+    list_for_each (it, &seg->stream->cursors) {
+        const struct cursor *c = list_entry(it, struct cursor, stream_node);
+
+        if (cursor_holds(c, seg) && (by_tails || !c->transient))
             return true;
+    }
     return false;
+}
+
+/* Tails that have not read all of <seg> skip the rest. */
+static void skip_for_tails(struct segment *seg)
+{
+    list_for_each (it, &seg->stream->cursors) {
+        struct cursor *c = list_entry(it, struct cursor, stream_node);
+        const struct position *at = &c->sent.pos;
+
+        if (at->seg > seg->no || (at->seg == seg->no && at->off >= seg->size))
+            continue;
+        gap_declare_skipped(c, seg, seg->size);
+        c->wake(c);
+    }
 }
 
 /* Releases <seg>: every cursor has passed it. */
@@ -430,8 +461,14 @@ void stream_trim(struct stream *s)
     list_for_each_safe (it, &s->segments) {
         struct segment *seg = list_entry(it, struct segment, node);
 
-        if (seg != last && !seg->recalled && !is_pinned(seg))
+        if (seg == last || seg->recalled)
+            continue;
+        if (!is_pinned(seg, true)) {
             release(seg, read);
+        } else if (!is_pinned(seg, false) && is_too_old_for_tails(seg)) {
+            skip_for_tails(seg);
+            release(seg, read);
+        }
     }
     /* The last one stays: new cursors begin there. */
     if (!read)

@@ -104,6 +104,7 @@ enum gap_reason {
     GAP_REFUSED,     /* their receiver rejects them */
     GAP_DAMAGED,     /* their file is damaged: a .gz that does not inflate, a journal's record */
     GAP_COMPRESSED,  /* their file has an unsupported compression */
+    GAP_SKIPPED,     /* of a tail alone: its client is too slow */
     GAP_REASONS
 };
 
@@ -180,6 +181,7 @@ struct cursor {
     struct resume *resume; /* its place is not known yet; else NULL */
     /* What was read before the restart is missing: <how>. May be NULL. */
     void (*resumed)(struct cursor *c, enum resume_result how, const struct state_record *r);
+    bool transient; /* a tail's: what it misses is no loss, and its place is not saved */
     /* <g> is lost to it: called once, when known. May be NULL. */
     void (*lost)(struct cursor *c, const struct gap *g);
     /* It leaves <seg>, read up to <end>, which may still be written to: its owner creates a cursor
@@ -376,6 +378,9 @@ enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
 bool cursor_is_settled(const struct cursor *c);
 /* Back to the confirmed place. */
 void cursor_rewind(struct cursor *c);
+/* Skips what <c> has not read of its present file: of the last one, up to the end of its last whole
+ * line. It is a gap, exact to the byte. Does nothing when that cannot be told now. */
+void cursor_skip(struct cursor *c);
 /* True when <seg> must be kept for <c>, which has not confirmed all of it. */
 bool cursor_holds(const struct cursor *c, const struct segment *seg);
 /* Bytes between <m> and the end of the stream, as far as known. */

@@ -122,6 +122,8 @@ static int set_tail(struct window_query *q, struct str name, struct str v, int64
         return set_time(&q->until_s, "until", v, now_s, e);
     if (str_eq(name, STR("follow")))
         return set_bool(&q->follow, "follow", v, e);
+    if (str_eq(name, STR("lossless")))
+        return set_bool(&q->lossless, "lossless", v, e);
     if (str_eq(name, STR("wait")))
         return set_bool(&q->wait, "wait", v, e);
     if (str_eq(name, STR("format")))

@@ -31,6 +31,7 @@ struct window_query {
     unsigned nnames;               /* 0 = any */
     unsigned fds;                  /* stream=stdout|stderr: enum tail_fds */
     bool follow;                   /* follow=true|false */
+    bool lossless;                 /* lossless=true: nothing is skipped for a slow client */
     bool wait;                     /* wait=true: also when there is nothing that fits yet */
     bool past;                     /* since= was given, or nothing is to be followed: ... */
     int64_t since_s;               /* ... lines from that second on; 0 = all that there is */

@@ -414,6 +414,7 @@ static struct tail_port *make_port(struct tail *t)
     p->take = take;
     p->dry = dry;
     p->follow = t->query.follow;
+    p->lossless = t->query.lossless || !t->query.follow;
     p->fds = t->query.fds;
     p->since = t->query.last ? t->query.since_s : 0;
     p->until = t->query.until_s;

@@ -100,6 +100,8 @@ struct batch {
 struct drain_tap {
     /* False: <r> is passed over, as if it had been delivered. */
     bool (*wants)(struct drain *d, const struct drain_cursor *c, const struct record *r);
+    /* <c>, which has been dry once: true = it skips what it has not read of its file. */
+    bool (*skips)(struct drain *d, const struct drain_cursor *c);
     /* All that there was for <c> when it was last read has been delivered. May come again. */
     void (*dry)(struct drain *d, const struct drain_cursor *c);
 };
@@ -212,7 +214,9 @@ struct drain_cursor {
     uint64_t stuck_until; /* loop time until which it pauses because of that; 0 = no pause */
     /* Loop time as of which all was sent (confirmed, if the drain has confirmation). */
     uint64_t caught_up_at;
-    uint32_t ledger_slot;       /* index hint for the ledger */
+    bool live;            /* drain_tap.dry was called for it once ... */
+    uint64_t behind_at;   /* ... and when it was first read after the last time; 0 = it was not */
+    uint32_t ledger_slot; /* index hint for the ledger */
     struct position reject_pos; /* the record that was refused alone ... */
     unsigned reject_tries;      /* ... and how often */
     /* See refusal.c. */

@@ -39,9 +39,12 @@ void drain_cursor_tell_dry(struct drain_cursor *c)
     const struct drain_tap *tap = c->drain->ops->tap;
     const struct list *segments = &c->cursor.stream->segments;
 
-    if (tap && (list_empty(segments) ||
-                list_entry(segments->prev, struct segment, node)->no <= c->cursor.sent.pos.seg))
-        tap->dry(c->drain, c);
+    if (!tap || (!list_empty(segments) &&
+                 list_entry(segments->prev, struct segment, node)->no > c->cursor.sent.pos.seg))
+        return;
+    c->live = true;
+    c->behind_at = 0;
+    tap->dry(c->drain, c);
 }
 
 /* Extends its pause until the records behind its suspects were tried. */
@@ -195,6 +198,7 @@ static void start(struct drain_cursor *c)
 
     budget_join(d, c->cursor.stream->identity);
     budget_used(d, true);
+    c->cursor.transient = drain_is_transient(d);
     host_join(d, c->cursor.stream->identity);
     list_add_tail(&d->cursors, &c->drain_node);
     c->caught_up_at = loop_now(&d->worker->loop);

@@ -143,6 +143,10 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     b->body.max = BATCH_GROWTH_MAX; /* what begins and ends a range is far below this cap */
     (void)formatter_begin_range(f->formatter, &b->body);
     f->begun = b->body.len;
+    if (c->live && !c->behind_at)
+        c->behind_at = now;
+    if (c->live && f->tap->skips(c->drain, c))
+        cursor_skip(&c->cursor);
     rc = cursor_read(&c->cursor, quantum, &f->sink);
     r->to = c->cursor.sent;
     r->dry_at = rc == READ_MORE || rc == READ_STUCK ? 0 : now ? now : 1;

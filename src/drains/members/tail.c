@@ -177,6 +177,15 @@ static bool wants(struct drain *d, const struct drain_cursor *c, const struct re
     return at >= p->since && at <= p->until;
 }
 
+/* It has been behind for a while. */
+static bool skips(struct drain *d, const struct drain_cursor *c)
+{
+    uint64_t now = loop_now(worker_loop(d->worker));
+
+    return !tail_of(d)->port->lossless && now - c->behind_at > TAIL_BEHIND_MS &&
+           cursor_lag(&c->cursor, &c->cursor.sent) > TAIL_BEHIND_BYTES;
+}
+
 static void tell_dry(void *control, struct mail *m)
 {
     struct dry_mail *d = container_of(m, struct dry_mail, mail);
@@ -237,7 +246,7 @@ static void tail_free(struct drain *d)
     free(t);
 }
 
-static const struct drain_tap tap = {wants, dry};
+static const struct drain_tap tap = {wants, skips, dry};
 
 static const struct drain_ops ops = {
     .name = "tail",

@@ -55,6 +55,7 @@ struct tail_port {
     void (*dry)(void *tail, uint64_t stream);
     bool framed;   /* "<id> <length> " stands before each record, and ranges say whose it is */
     bool follow;   /* nobody asks for dry() */
+    bool lossless; /* a slow client skips nothing */
     unsigned fds;  /* of enum tail_fds: lines of others are not wanted */
     int64_t since; /* nor lines of an earlier second since the epoch; 0 = all ... */
     int64_t until; /* ... or of a later one; INT64_MAX = all */

@@ -1,4 +1,5 @@
-"""A client of /v1/tail on the daemon's Unix socket. It reads in a thread of its own, unless reading=False."""
+"""A client of /v1/tail on the daemon's Unix socket. It reads in a thread of its own, unless reading=False; with pause_at=N only until it
+has N lines, and on after resume()."""
 
 import json
 import os
@@ -11,7 +12,7 @@ from .wait import wait_for
 
 
 class Tail:
-    def __init__(self, d, reading=True, headers=None, receive_buffer=None, **query):
+    def __init__(self, d, reading=True, headers=None, receive_buffer=None, pause_at=None, **query):
         self._daemon = d
         self._sock = socket.socket(socket.AF_UNIX)
         if receive_buffer:
@@ -30,6 +31,8 @@ class Tail:
         self.lines = []    # as they came
         self.times = []    # ... and when
         self._thread = None
+        self._pause_at = pause_at
+        self._resumed = threading.Event()
         if self.status != 200:
             self.text = self._in.read(int(self.headers["content-length"])).decode()
         elif reading:
@@ -60,7 +63,13 @@ class Tail:
             *lines, rest = (rest + data[:-2]).split(b"\n")
             self.lines += lines
             self.times += [time.monotonic()] * len(lines)
+            if self._pause_at and len(self.lines) >= self._pause_at:
+                self._resumed.wait()
+                self._pause_at = None
         return False
+
+    def resume(self):
+        self._resumed.set()
 
     def events(self):
         return [json.loads(line) for line in list(self.lines)]
@@ -78,6 +87,7 @@ class Tail:
         return self
 
     def close(self):
+        self.resume()
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,6 +21,7 @@
 #define EVICTED                                                                                    \
     " were lost: their deleted file was given up, for more bytes were held than HELD_BYTES_MAX "   \
     "allows|"
+#define SKIPPED " were lost: they were skipped, for the client reads too slowly|"
 #define LINE 44 /* bytes of each line written here, see put() */
 
 struct world {
@@ -377,6 +379,55 @@ static void test_F12_what_was_held_is_known_after_a_crash(void **state)
     cursor_release(&again);
 }
 
+static void append(const struct world *w, const char *name, const char *text)
+{
+    char path[128];
+    int fd;
+
+    path_of(w, name, path);
+    fd = open(path, O_WRONLY | O_APPEND);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(close(fd), 0);
+    stream_grew(w->stream);
+}
+
+static void test_a_tail_skips_the_rest_of_its_file(void **state)
+{
+    struct world *w = *state;
+
+    w->cursor.transient = true;
+    segment(w, "1", "abc");
+    segment(w, "2", "def");
+    w->room = 1;
+    expect(w, "aaa|");
+    cursor_skip(&w->cursor);
+    cursor_skip(&w->cursor); /* it does so already */
+    expect(w, "logtrain: 88 bytes from 2026-11-20T10:15:01.123456789Z to "
+              "2026-11-20T10:15:02.123456789Z" SKIPPED "ddd|eee|fff|");
+    assert_int_equal(w->declarations, 1);
+    assert_int_equal(w->reader.stats.lost[GAP_SKIPPED], 0);
+    cursor_skip(&w->cursor);
+    expect(w, "");
+}
+
+static void test_a_tail_skips_whole_lines_of_the_last_file(void **state)
+{
+    struct world *w = *state;
+
+    w->cursor.transient = true;
+    segment(w, "1", "abc");
+    w->room = 1;
+    expect(w, "aaa|");
+    append(w, "1", "2026-11-20T10:15:09.123456789Z stdout P dd\n2026-11-20T10:15:10.12345678");
+    cursor_skip(&w->cursor);
+    expect(w, "logtrain: 88 bytes from 2026-11-20T10:15:01.123456789Z to "
+              "2026-11-20T10:15:09.123456789Z" SKIPPED);
+    append(w, "1", "9Z stdout F ee\n");
+    expect(w, "ddee|");
+    assert_int_equal(w->declarations, 1);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -391,6 +442,8 @@ int main(void)
         CASE(test_S14_a_file_that_was_compressed_is_read_on_there),
         CASE(test_F11_deleted_before_it_was_open),
         CASE(test_F12_what_was_held_is_known_after_a_crash),
+        CASE(test_a_tail_skips_the_rest_of_its_file),
+        CASE(test_a_tail_skips_whole_lines_of_the_last_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
