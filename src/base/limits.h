@@ -130,6 +130,7 @@
 #define TAIL_BATCH_BYTES (32 * 1024)    /* formatted bytes of one batch */
 #define TAIL_BEHIND_MS 10000            /* a tail that is behind for this long ... */
 #define TAIL_BEHIND_BYTES (1024 * 1024) /* ... by more than this skips */
+#define TAIL_PING_MS 15000              /* of silence at most, in a tail of server-sent events */
 #define TAIL_RECORD_MAX (256 * 1024)    /* ... of a record; a longer one is cut */
 #define TAIL_PLACES_MAX 200             /* streams in the id of an event */
 #define TAIL_LINES_MAX 100000           /* lines= of a tail */

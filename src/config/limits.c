@@ -137,6 +137,7 @@ static const struct limit limits[] = {
     ROW(TAIL_BATCH_BYTES, "bytes"),
     ROW(TAIL_BEHIND_MS, "ms"),
     ROW(TAIL_BEHIND_BYTES, "bytes"),
+    ROW(TAIL_PING_MS, "ms"),
     ROW(TAIL_RECORD_MAX, "bytes"),
     ROW(TAIL_PLACES_MAX, "streams"),
     ROW(TAIL_LINES_MAX, "lines"),

@@ -9,8 +9,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "drains/members/tail.h"
-#include "loop/work.h"
-#include "window/last_lines.h"
+#include "window/last_queue.h"
 #include "window/query.h"
 #include "window/sse.h"
 
@@ -20,8 +19,9 @@ struct tails {
     struct tails_env env;
     struct list all; /* of struct tail */
     unsigned n;
-    uint64_t number;      /* of the last one */
-    struct list searches; /* of struct search: the first is under way */
+    uint64_t number; /* of the last one */
+    struct last_queue searches;
+    struct loop_timer *ping;
     bool stopping;
 };
 
@@ -32,17 +32,6 @@ struct tail_stream {
     unsigned worker;
 };
 
-/* Looks for the last lines of the streams that a tail has found at its beginning. One at a time:
- * the threads that read files are wanted for the state, too. */
-struct search {
-    struct list node; /* tails->searches */
-    struct tails *set;
-    struct tail_port *port; /* one reference */
-    unsigned lines;
-    struct last_stream *streams; /* owned */
-    unsigned n;
-};
-
 struct tail {
     struct list node; /* tails->all */
     struct tails *set;
@@ -50,7 +39,8 @@ struct tail {
     struct http_reply *reply;   /* NULL: the client has gone */
     struct sse *sse;            /* owned; NULL: the client gets the records as they are */
     bool resumed;               /* ... else it goes on where it was */
-    bool head;                  /* what comes before its first event is being written */
+    bool aside;                 /* an event's head or a comment is being written, not a batch */
+    bool quiet;                 /* nothing was written since the last ping */
     struct tail_port *port;     /* one reference */
     struct drain_spec *spec;    /* one reference */
     struct list streams;        /* of struct tail_stream: those that are read */
@@ -151,26 +141,10 @@ static void leave(struct tail *t, struct tail_stream *s)
 
 /* ---- the last lines ---- */
 
-static void search_free(struct search *h)
-{
-    for (unsigned i = 0; i < h->n; i++)
-        last_stream_release(&h->streams[i]);
-    free(h->streams);
-    tail_port_unref(h->port);
-    free(h);
-}
-
-static void search_run(void *arg)
-{
-    struct search *h = arg;
-
-    for (unsigned i = 0; i < h->n; i++)
-        last_lines_find(&h->streams[i], h->lines);
-}
-
 /* From the line that was found; if none was, from now on. */
-static void attach_at(struct tail *t, const struct last_stream *found)
+static void attach_at(void *tail, const struct last_stream *found)
 {
+    struct tail *t = tail;
     const struct tails_env *env = &t->set->env;
     struct tail_stream *s = find(t, found->id);
     struct origin *o = origins_find(env->origins, found->id);
@@ -189,34 +163,8 @@ static void attach_at(struct tail *t, const struct last_stream *found)
                   found->no || env->end_of(o, &at) ? &at : NULL, NULL, &all);
 }
 
-static void search_done(void *arg);
-
-static void search_next(struct tails *ts)
+static void copy_segments(struct last_stream *s, const struct origin *o)
 {
-    if (!list_empty(&ts->searches))
-        loop_work(ts->env.loop, search_run, search_done,
-                  list_entry(ts->searches.next, struct search, node));
-}
-
-static void search_done(void *arg)
-{
-    struct search *h = arg;
-    struct tails *ts = h->set;
-
-    if (!ts) { /* everything has stopped meanwhile */
-        search_free(h);
-        return;
-    }
-    list_del(&h->node);
-    for (unsigned i = 0; i < h->n && h->port->tail; i++)
-        attach_at(h->port->tail, &h->streams[i]);
-    search_free(h);
-    search_next(ts);
-}
-
-static void search_add(struct search *h, const struct origin *o)
-{
-    struct last_stream *s = &h->streams[h->n++];
     unsigned n = 0;
 
     list_for_each (it, &o->segments)
@@ -231,29 +179,22 @@ static void search_add(struct search *h, const struct origin *o)
     }
 }
 
-static void search_begin(struct tail *t)
+static void search(struct tail *t)
 {
-    struct tails *ts = t->set;
-    struct search *h = xcalloc(1, sizeof(*h));
-    bool first = list_empty(&ts->searches);
-    unsigned n = 0;
+    struct last_stream *streams;
+    unsigned n = 0, found = 0;
 
     list_for_each (it, &t->streams)
         n++;
-    h->set = ts;
-    h->port = tail_port_ref(t->port);
-    h->lines = t->query.lines;
-    h->streams = xcalloc(n + 1, sizeof(*h->streams));
+    streams = xcalloc(n + 1, sizeof(*streams));
     list_for_each (it, &t->streams) {
         const struct origin *o =
-            origins_find(ts->env.origins, list_entry(it, struct tail_stream, node)->id);
+            origins_find(t->set->env.origins, list_entry(it, struct tail_stream, node)->id);
 
         if (!place_of(t, o))
-            search_add(h, o);
+            copy_segments(&streams[found++], o);
     }
-    list_add_tail(&ts->searches, &h->node);
-    if (first)
-        search_next(ts);
+    last_queue_add(&t->set->searches, t->port, t->query.lines, streams, found);
 }
 
 static void detach_all(struct tail *t)
@@ -309,7 +250,7 @@ static void write_next(struct tail *t)
 {
     struct tail_batch *b;
 
-    if (t->writing || t->head)
+    if (t->writing || t->aside)
         return;
     if (list_empty(&t->batches)) {
         if (t->done)
@@ -342,8 +283,27 @@ static void written(void *tail)
     if (t->writing)
         tail_batch_done(t->writing);
     t->writing = NULL;
-    t->head = false;
+    t->aside = t->quiet = false;
     write_next(t);
+}
+
+/* A comment now and then, so that a proxy does not take a quiet connection for a dead one. */
+static void ping(void *arg)
+{
+    struct tails *ts = arg;
+
+    list_for_each_safe (it, &ts->all) {
+        struct tail *t = list_entry(it, struct tail, node);
+        bool quiet = t->quiet;
+
+        t->quiet = true;
+        if (!t->sse || !quiet || t->writing || t->aside)
+            continue;
+        t->aside = true;
+        http_stream_write(t->reply, STR(": ping\n\n")); /* <t> may be gone afterwards */
+    }
+    if (ts->n)
+        loop_timer_start(ts->ping, TAIL_PING_MS / 2);
 }
 
 static void gone(void *tail)
@@ -450,14 +410,15 @@ static struct tail *create(struct tails *ts, const struct window_query *q, struc
     if (!t->spec)
         BUG("tails: %s", e.text);
     list_add_tail(&ts->all, &t->node);
-    ts->n++;
+    if (!ts->n++)
+        loop_timer_start(ts->ping, TAIL_PING_MS / 2);
     return t;
 }
 
 /* What it begins with. */
 static void attach_first(struct tail *t)
 {
-    bool search = false;
+    bool last = false;
 
     list_for_each (it, &t->set->env.origins->all) {
         struct origin *o = list_entry(it, struct origin, node);
@@ -466,13 +427,13 @@ static void attach_first(struct tail *t)
             continue;
         if (t->query.last && !place_of(t, o)) {
             (void)add(t, o);
-            search = true;
+            last = true;
         } else {
             attach(t, o);
         }
     }
-    if (search)
-        search_begin(t);
+    if (last)
+        search(t);
 }
 
 static void begin(struct tail *t)
@@ -494,7 +455,7 @@ static void begin(struct tail *t)
         t->reply = NULL;
         tail_end(t, false);
     } else if (t->sse) {
-        t->head = true;
+        t->aside = true;
         http_stream_write(r, sse_head(t->sse)); /* <t> may be gone afterwards */
     }
 }
@@ -544,7 +505,8 @@ struct tails *tails_create(const struct tails_env *env)
 
     ts->env = *env;
     list_init(&ts->all);
-    list_init(&ts->searches);
+    last_queue_init(&ts->searches, env->loop, attach_at);
+    ts->ping = loop_timer_create(env->loop, ping, ts);
     return ts;
 }
 
@@ -555,18 +517,13 @@ void tails_stop(struct tails *ts)
     ts->stopping = true;
     while (!list_empty(&ts->all))
         tail_end(list_entry(ts->all.next, struct tail, node), false);
-    for (bool first = true; !list_empty(&ts->searches); first = false) {
-        struct search *h = list_entry(ts->searches.next, struct search, node);
-
-        list_del(&h->node);
-        h->set = NULL;
-        if (!first) /* the first is still under way */
-            search_free(h);
-    }
+    last_queue_stop(&ts->searches);
 }
 
 void tails_free(struct tails *ts)
 {
     tails_stop(ts);
+    if (ts)
+        loop_timer_free(ts->ping);
     free(ts);
 }

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lib.daemon import SLOW, Daemon
+from lib.preload import Clock
 from lib.tail import Tail
 from lib.wait import wait_for
 
@@ -114,3 +115,20 @@ def test_an_id_of_another_is_refused(node):
         t = Tail(d, headers=EVENTS, format="text")
         assert t.status == 400 and "'format'" in t.text
         t.close()
+
+
+def test_a_quiet_connection_is_kept_alive(node, tmp_path, client):
+    clock = Clock(tmp_path)
+    c = node.container("web-0", "shop")
+    with Daemon(node, routes=True, env=clock.env) as d:
+        one = client(d, namespace="shop")
+        for i in range(1, 3):
+            def pings():
+                clock.step(mono=8)
+                d.metrics()  # which wakes its loop
+                return one.tail.lines.count(b": ping") >= i
+            wait_for(pings, WAIT, "a comment")
+            c.write(b"x %d" % i)
+            one.wait(i)
+        assert [e["message"] for e in one.events] == ["x 1", "x 2"]
+        one.leave()
