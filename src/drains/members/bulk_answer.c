@@ -28,40 +28,52 @@
 
 /* ---- statuses ---- */
 
-/* What becomes of the record; rows are looked through in order. */
-static const struct bulk_row {
-    int from, to;
-    const char *type; /* of the error; NULL = any, "" = none */
-    enum verdict outcome;
-    const char *reason; /* for people */
-} rows[] = {
-    {200, 201, NULL, VERDICT_DELIVERED, ""},
-    {409, 409, "version_conflict_engine_exception", VERDICT_DELIVERED, "it is there already"},
-    {409, 409, "", VERDICT_DELIVERED, "it is there already"},
-    {409, 409, NULL, VERDICT_RETRY, "conflict"},
-    {401, 401, NULL, VERDICT_HOLD, "credentials are missing or wrong"},
-    {403, 403, NULL, VERDICT_HOLD, "not allowed"},
-    {404, 404, NULL, VERDICT_HOLD, "no such index"},
+static const struct answer_row rows[] = {
+    {.from = 200, .to = 201, .verdict = VERDICT_DELIVERED, .reason = ""},
+    {.from = 409,
+     .to = 409,
+     .text = "version_conflict_engine_exception",
+     .verdict = VERDICT_DELIVERED,
+     .reason = "it is there already"},
+    {.from = 409,
+     .to = 409,
+     .text = "",
+     .verdict = VERDICT_DELIVERED,
+     .reason = "it is there already"},
+    {.from = 409, .to = 409, .verdict = VERDICT_RETRY, .reason = "conflict"},
+    {.from = 401, .to = 401, .verdict = VERDICT_HOLD, .reason = "credentials are missing or wrong"},
+    {.from = 403, .to = 403, .verdict = VERDICT_HOLD, .reason = "not allowed"},
+    {.from = 404, .to = 404, .verdict = VERDICT_HOLD, .reason = "no such index"},
     /* Bad requests that any record would be: it is the index that is not right. */
-    {400, 400, "index_closed_exception", VERDICT_HOLD, "the index is closed"},
-    {400, 400, "invalid_index_name_exception", VERDICT_HOLD, "the index's name is not legal"},
-    {400, 400, "index_not_found_exception", VERDICT_HOLD, "no such index"},
-    {400, 400, "validation_exception", VERDICT_HOLD, "the cluster takes no new index"},
-    {408, 408, NULL, VERDICT_RETRY, "timeout"},
-    {429, 429, NULL, VERDICT_RETRY, "too many requests"},
-    {400, 499, NULL, VERDICT_REJECTED, "refused"},
-    {500, 599, NULL, VERDICT_RETRY, "server error"},
-    {INT32_MIN, INT32_MAX, NULL, VERDICT_RETRY, "not a final status"},
+    {.from = 400,
+     .to = 400,
+     .text = "index_closed_exception",
+     .verdict = VERDICT_HOLD,
+     .reason = "the index is closed"},
+    {.from = 400,
+     .to = 400,
+     .text = "invalid_index_name_exception",
+     .verdict = VERDICT_HOLD,
+     .reason = "the index's name is not legal"},
+    {.from = 400,
+     .to = 400,
+     .text = "index_not_found_exception",
+     .verdict = VERDICT_HOLD,
+     .reason = "no such index"},
+    {.from = 400,
+     .to = 400,
+     .text = "validation_exception",
+     .verdict = VERDICT_HOLD,
+     .reason = "the cluster takes no new index"},
+    {.from = 408, .to = 408, .verdict = VERDICT_RETRY, .reason = "timeout"},
+    {.from = 429, .to = 429, .verdict = VERDICT_RETRY, .reason = "too many requests"},
+    {.from = 400, .to = 499, .verdict = VERDICT_REJECTED, .reason = "refused"},
+    {.from = 500, .to = 599, .verdict = VERDICT_RETRY, .reason = "server error"},
+    {.from = INT32_MIN, .to = INT32_MAX, .verdict = VERDICT_RETRY, .reason = "not a final status"},
+    {.reason = NULL},
 };
 
-static const struct bulk_row *row_for(int status, struct str type)
-{
-    const struct bulk_row *r = rows;
-
-    while (status < r->from || status > r->to || (r->type && !str_eq(type, str_of(r->type))))
-        r++;
-    return r;
-}
+const struct answer_table bulk_items = {.what = "item status", .rows = rows};
 
 /* ---- the text ---- */
 
@@ -119,7 +131,7 @@ static int on_id(struct bulk_reader *r, struct str id)
 }
 
 /* "http item status 400: refused (mapper_parsing_exception)" */
-static void explain(const struct bulk_reader *r, const struct bulk_row *row, struct err *e)
+static void explain(const struct bulk_reader *r, const struct answer_row *row, struct err *e)
 {
     bool known = r->type_len > 0;
 
@@ -131,19 +143,19 @@ static void explain(const struct bulk_reader *r, const struct bulk_row *row, str
 
 static int end_item(struct bulk_reader *r)
 {
-    const struct bulk_row *row;
+    const struct answer_row *row;
 
     if (!r->has_status)
         return wrong(r, "an item has no status");
-    row = row_for(r->status, str_make(r->type, r->type_len));
-    r->outcomes[r->next++] = (unsigned char)row->outcome;
-    if (row->outcome == VERDICT_DELIVERED)
+    row = answer_find(&bulk_items, r->status, str_make(r->type, r->type_len));
+    r->outcomes[r->next++] = (unsigned char)row->verdict;
+    if (row->verdict == VERDICT_DELIVERED)
         return GO_ON;
     r->sum = VERDICT_MIXED;
-    if (row->outcome == VERDICT_REJECTED) {
+    if (row->verdict == VERDICT_REJECTED) {
         if (!r->refusal->code)
             explain(r, row, r->refusal);
-    } else if (!r->why->code || row->outcome == VERDICT_HOLD) {
+    } else if (!r->why->code || row->verdict == VERDICT_HOLD) {
         explain(r, row, r->why);
     }
     return GO_ON;

@@ -5,7 +5,11 @@
 #ifndef DRAINS_BULK_ANSWER_H
 #define DRAINS_BULK_ANSWER_H
 
+#include "drains/core/answer.h"
 #include "drains/core/drain.h"
+
+/* What becomes of a record, by the status of its item and the type of the error in it. */
+extern const struct answer_table bulk_items;
 
 /* Reads <answer>, to <request> of <records> records as the format wrote them. MIXED: <outcomes> has
  * them, <why> is why some come again, <refusal> why some do not. DELIVERED: all. HOLD: the answer

@@ -110,6 +110,7 @@ const struct drain_member drain_clickhouse = {
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct clickhouse_options),
+    .answers = http_answers_only,
     .reserved = "query|input_format_skip_unknown_fields|date_time_input_format|"
                 "wait_for_async_insert",
     .set_defaults = set_defaults,

@@ -100,6 +100,7 @@ const struct drain_member drain_datadog = {
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct datadog_options),
+    .answers = http_answers_only,
     .headers = "dd-api-key",
     .set_defaults = set_defaults,
     .settle = settle,

@@ -33,7 +33,7 @@ static const struct elastic_options *own(const struct drain_spec *s)
 static enum verdict elastic_verdict(const struct http_answer *a, const struct err *e,
                                     struct batch *b)
 {
-    enum verdict v = http_verdict(a, e, &b->err);
+    enum verdict v = http_status_verdict(a, e, b);
 
     if (v != VERDICT_DELIVERED)
         return v;
@@ -126,6 +126,8 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
                                            "workload's true name), made legal");
 }
 
+static const struct answer_table *const answers[] = {&http_answers, &bulk_items, NULL};
+
 const struct drain_member drain_elastic = {
     .ops = &http_ops,
     .kind = &kind,
@@ -133,6 +135,7 @@ const struct drain_member drain_elastic = {
     .options = options,
     .own_size = sizeof(struct elastic_options),
     .reserved = FILTER,
+    .answers = answers,
     .settle = settle,
     .add_target = add_target,
     .addresses = addresses,

@@ -403,5 +403,6 @@ const struct drain_member drain_http = {
     .ops = &http_ops,
     .kind = &http_status_alone,
     .schemes = schemes,
+    .answers = http_answers_only,
     .settle = settle,
 };

@@ -6,6 +6,7 @@
 #define DRAINS_HTTP_INTERNAL_H
 
 #include "base/limits.h"
+#include "drains/core/answer.h"
 #include "drains/core/drain.h"
 #include "net/http_client.h"
 
@@ -20,19 +21,16 @@ struct http_kind {
 extern const struct drain_ops http_ops;
 extern const struct http_kind http_status_alone; /* the status says all */
 
-/* One row of the table that maps statuses to verdicts; rows are looked through in order. */
-struct http_verdict_row {
-    int from, to;
-    enum verdict verdict;
-    const char *reason; /* for people; "" for success */
-};
-/* Ended by a NULL reason; covers every status. */
-const struct http_verdict_row *http_verdict_rows(void);
+/* Statuses, as rows for every member that posts, and as the table of one that has no others. */
+extern const struct answer_row http_answer_rows[];
+extern const struct answer_table http_answers;
+extern const struct answer_table *const http_answers_only[]; /* for the descriptor of such a one */
 
-/* The verdict on <a>, an answer or the lack of one (then <e> says why). Fills <why> unless it is
- * DELIVERED. */
-enum verdict http_verdict(const struct http_answer *a, const struct err *e, struct err *why);
-/* For members to whom the status says all. */
+/* The verdict on <a>, an answer or the lack of one (then <e> says why), by the statuses in <t>. Fills
+ * <why> unless it is DELIVERED. */
+enum verdict http_verdict(const struct answer_table *t, const struct http_answer *a,
+                          const struct err *e, struct err *why);
+/* The same for <b>, by the first of its member's tables: for members to whom the status says all. */
 enum verdict http_status_verdict(const struct http_answer *a, const struct err *e, struct batch *b);
 
 /* ---- http_headers.c ---- */

@@ -11,45 +11,49 @@
 
 #include "drains/members/http_internal.h"
 
-static const struct http_verdict_row rows[] = {
-    {200, 299, VERDICT_DELIVERED, ""},
-    {300, 399, VERDICT_HOLD, "redirects are not followed"},
-    {400, 400, VERDICT_REJECTED, "bad request"},
-    {401, 401, VERDICT_HOLD, "credentials are missing or wrong"},
-    {402, 402, VERDICT_HOLD, "payment required"},
-    {403, 403, VERDICT_HOLD, "not allowed"},
-    {404, 404, VERDICT_HOLD, "no such path"},
-    {405, 405, VERDICT_HOLD, "the path takes no POST"},
-    {406, 406, VERDICT_HOLD, "not acceptable"},
-    {407, 407, VERDICT_HOLD, "a proxy asks for credentials"},
-    {408, 408, VERDICT_RETRY, "the server did not get the request in time"},
-    {410, 410, VERDICT_HOLD, "the path is gone"},
-    {411, 411, VERDICT_HOLD, "length required"},
-    {413, 413, VERDICT_TOO_LARGE, "body too large"},
-    {414, 414, VERDICT_HOLD, "url too long"},
-    {415, 415, VERDICT_HOLD, "content type or encoding not supported"},
-    {417, 417, VERDICT_HOLD, "expectation failed"},
-    {421, 421, VERDICT_HOLD, "not a server for this host"},
-    {422, 422, VERDICT_REJECTED, "cannot be processed"},
-    {425, 425, VERDICT_RETRY, "too early"},
-    {426, 426, VERDICT_HOLD, "another protocol is required"},
-    {429, 429, VERDICT_RETRY, "too many requests"},
-    {431, 431, VERDICT_HOLD, "headers too large"},
-    {451, 451, VERDICT_HOLD, "refused for legal reasons"},
-    {400, 499, VERDICT_REJECTED, "refused"},
-    {500, 500, VERDICT_RETRY, "server error"},
-    {502, 502, VERDICT_RETRY, "bad gateway"},
-    {503, 503, VERDICT_RETRY, "unavailable"},
-    {504, 504, VERDICT_RETRY, "gateway timeout"},
-    {500, 599, VERDICT_RETRY, "server error"},
-    {INT_MIN, INT_MAX, VERDICT_RETRY, "not a final status"},
-    {0, 0, 0, NULL},
+const struct answer_row http_answer_rows[] = {
+    {.from = 200, .to = 299, .verdict = VERDICT_DELIVERED, .reason = ""},
+    {.from = 300, .to = 399, .verdict = VERDICT_HOLD, .reason = "redirects are not followed"},
+    {.from = 400, .to = 400, .verdict = VERDICT_REJECTED, .reason = "bad request"},
+    {.from = 401, .to = 401, .verdict = VERDICT_HOLD, .reason = "credentials are missing or wrong"},
+    {.from = 402, .to = 402, .verdict = VERDICT_HOLD, .reason = "payment required"},
+    {.from = 403, .to = 403, .verdict = VERDICT_HOLD, .reason = "not allowed"},
+    {.from = 404, .to = 404, .verdict = VERDICT_HOLD, .reason = "no such path"},
+    {.from = 405, .to = 405, .verdict = VERDICT_HOLD, .reason = "the path takes no POST"},
+    {.from = 406, .to = 406, .verdict = VERDICT_HOLD, .reason = "not acceptable"},
+    {.from = 407, .to = 407, .verdict = VERDICT_HOLD, .reason = "a proxy asks for credentials"},
+    {.from = 408,
+     .to = 408,
+     .verdict = VERDICT_RETRY,
+     .reason = "the server did not get the request in time"},
+    {.from = 410, .to = 410, .verdict = VERDICT_HOLD, .reason = "the path is gone"},
+    {.from = 411, .to = 411, .verdict = VERDICT_HOLD, .reason = "length required"},
+    {.from = 413, .to = 413, .verdict = VERDICT_TOO_LARGE, .reason = "body too large"},
+    {.from = 414, .to = 414, .verdict = VERDICT_HOLD, .reason = "url too long"},
+    {.from = 415,
+     .to = 415,
+     .verdict = VERDICT_HOLD,
+     .reason = "content type or encoding not supported"},
+    {.from = 417, .to = 417, .verdict = VERDICT_HOLD, .reason = "expectation failed"},
+    {.from = 421, .to = 421, .verdict = VERDICT_HOLD, .reason = "not a server for this host"},
+    {.from = 422, .to = 422, .verdict = VERDICT_REJECTED, .reason = "cannot be processed"},
+    {.from = 425, .to = 425, .verdict = VERDICT_RETRY, .reason = "too early"},
+    {.from = 426, .to = 426, .verdict = VERDICT_HOLD, .reason = "another protocol is required"},
+    {.from = 429, .to = 429, .verdict = VERDICT_RETRY, .reason = "too many requests"},
+    {.from = 431, .to = 431, .verdict = VERDICT_HOLD, .reason = "headers too large"},
+    {.from = 451, .to = 451, .verdict = VERDICT_HOLD, .reason = "refused for legal reasons"},
+    {.from = 400, .to = 499, .verdict = VERDICT_REJECTED, .reason = "refused"},
+    {.from = 500, .to = 500, .verdict = VERDICT_RETRY, .reason = "server error"},
+    {.from = 502, .to = 502, .verdict = VERDICT_RETRY, .reason = "bad gateway"},
+    {.from = 503, .to = 503, .verdict = VERDICT_RETRY, .reason = "unavailable"},
+    {.from = 504, .to = 504, .verdict = VERDICT_RETRY, .reason = "gateway timeout"},
+    {.from = 500, .to = 599, .verdict = VERDICT_RETRY, .reason = "server error"},
+    {.from = INT_MIN, .to = INT_MAX, .verdict = VERDICT_RETRY, .reason = "not a final status"},
+    {.reason = NULL},
 };
 
-const struct http_verdict_row *http_verdict_rows(void)
-{
-    return rows;
-}
+const struct answer_table http_answers = {.what = "http status", .rows = http_answer_rows};
+const struct answer_table *const http_answers_only[] = {&http_answers, NULL};
 
 static enum verdict on_silence(const struct http_answer *a, const struct err *e, struct err *why)
 {
@@ -68,14 +72,14 @@ static enum verdict on_silence(const struct http_answer *a, const struct err *e,
     }
 }
 
-enum verdict http_verdict(const struct http_answer *a, const struct err *e, struct err *why)
+enum verdict http_verdict(const struct answer_table *t, const struct http_answer *a,
+                          const struct err *e, struct err *why)
 {
-    const struct http_verdict_row *r = rows;
+    const struct answer_row *r;
 
     if (a->status == 0)
         return on_silence(a, e, why);
-    while (a->status < r->from || a->status > r->to)
-        r++;
+    r = answer_find(t, a->status, STR(""));
     if (r->verdict != VERDICT_DELIVERED)
         (void)err_set(why, EPROTO, "http status %d: %s", a->status, r->reason);
     return r->verdict;
@@ -83,5 +87,5 @@ enum verdict http_verdict(const struct http_answer *a, const struct err *e, stru
 
 enum verdict http_status_verdict(const struct http_answer *a, const struct err *e, struct batch *b)
 {
-    return http_verdict(a, e, &b->err);
+    return http_verdict(b->drain->spec->scheme->member->answers[0], a, e, &b->err);
 }

@@ -5,15 +5,13 @@
  * Loki knows an entry that it has already (the same stream, time and line), so that sending again
  * after a lost answer, or a refusal of a part, makes no second one.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "drains/core/drain.h"
 #include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
-#define TENANT_MAX 150        /* Loki's own limit */
-#define INGESTION_BLOCKED 260 /* unless its operator chose another status */
+#define TENANT_MAX 150 /* Loki's own limit */
 
 struct loki_options {
     uint32_t labels; /* as format.labels */
@@ -22,14 +20,16 @@ struct loki_options {
 
 /* ---- requests ---- */
 
-static enum verdict loki_verdict(const struct http_answer *a, const struct err *e, struct batch *b)
-{
-    if (a->status == INGESTION_BLOCKED) {
-        (void)err_set(&b->err, EPROTO, "http status %d: ingestion is blocked", a->status);
-        return VERDICT_HOLD;
-    }
-    return http_verdict(a, e, &b->err);
-}
+static const struct answer_row statuses[] = {
+    {.from = 260, /* unless Loki's operator chose another */
+     .to = 260,
+     .verdict = VERDICT_HOLD,
+     .reason = "ingestion is blocked"},
+    {.reason = NULL},
+};
+static const struct answer_table statuses_table = {
+    .what = "http status", .rows = statuses, .more = http_answer_rows};
+static const struct answer_table *const answers[] = {&statuses_table, NULL};
 
 static int add_tenant(const struct drain_spec *s, struct buf *out)
 {
@@ -38,7 +38,7 @@ static int add_tenant(const struct drain_spec *s, struct buf *out)
     return own->tenant ? buf_addf(out, "x-scope-orgid: %s\n", own->tenant) : 0;
 }
 
-static const struct http_kind kind = {.verdict = loki_verdict, .add_headers = add_tenant};
+static const struct http_kind kind = {.verdict = http_status_verdict, .add_headers = add_tenant};
 
 /* ---- the URL ---- */
 
@@ -118,5 +118,6 @@ const struct drain_member drain_loki = {
     .options = options,
     .own_size = sizeof(struct loki_options),
     .headers = "x-scope-orgid",
+    .answers = answers,
     .settle = settle,
 };

@@ -73,6 +73,7 @@ const struct drain_member drain_newrelic = {
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct newrelic_options),
+    .answers = http_answers_only,
     .headers = "api-key|x-license-key|x-insert-key",
     .set_defaults = set_defaults,
     .settle = settle,

@@ -5,6 +5,7 @@
 #ifndef DRAINS_REDIS_INTERNAL_H
 #define DRAINS_REDIS_INTERNAL_H
 
+#include "drains/core/answer.h"
 #include "drains/core/drain.h"
 
 #define REDIS_REPLY_MAX (64 * 1024) /* bytes of one reply; ours are below a hundred */
@@ -66,14 +67,8 @@ int redis_reader_next(struct redis_reader *r, struct redis_reply *out, struct er
 
 /* ---- redis_verdict.c ---- */
 
-/* One row of the table that maps errors to verdicts: the first that <prefix> fits. */
-struct redis_verdict_row {
-    const char *prefix; /* of the error, up to the end of a word */
-    enum verdict verdict;
-    const char *reason; /* for people */
-};
-/* Ended by a row with a NULL prefix, which is for all other errors. */
-const struct redis_verdict_row *redis_verdict_rows(void);
+/* Errors, by the beginning of their text. */
+extern const struct answer_table redis_errors;
 /* The verdict on a reply to a command that answers <want>. Fills <why> unless it is DELIVERED;
  * never quotes the server, which may quote us. OFFLINE: this is no such reply, replies and commands
  * have lost each other. */

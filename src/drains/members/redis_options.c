@@ -183,11 +183,14 @@ static const struct drain_scheme schemes[] = {
     {.name = NULL},
 };
 
+static const struct answer_table *const answers[] = {&redis_errors, NULL};
+
 const struct drain_member drain_redis = {
     .ops = &redis_ops,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct redis_options),
+    .answers = answers,
     .settle = settle,
     .addresses = addresses,
     .login = login,

@@ -13,56 +13,75 @@
 
 #define CLUSTER "cluster not supported, the server says that another one has the key"
 
-static const struct redis_verdict_row rows[] = {
-    {"LOADING", VERDICT_RETRY, "the server is loading its data"},
-    {"BUSY", VERDICT_RETRY, "the server is busy with a script"},
-    {"TRYAGAIN", VERDICT_RETRY, "the server asks to try again"},
-    {"CLUSTERDOWN", VERDICT_RETRY, "the cluster is down"},
-    {"MASTERDOWN", VERDICT_RETRY, "the replica has lost its master"},
-    {"OOM", VERDICT_RETRY, "the server is out of memory (maxmemory)"},
-    {"MISCONF", VERDICT_RETRY, "the server cannot save, and takes no writes meanwhile"},
-    {"NOREPLICAS", VERDICT_RETRY, "the server has too few replicas"},
-    {"READONLY", VERDICT_RETRY, "the server is a replica, and takes no writes"},
-    {"ERR max number of clients reached", VERDICT_RETRY, "the server has too many clients"},
-    {"MOVED", VERDICT_HOLD, CLUSTER},
-    {"ASK", VERDICT_HOLD, CLUSTER},
-    {"CROSSSLOT", VERDICT_HOLD, CLUSTER},
-    {"NOAUTH", VERDICT_HOLD, "credentials are missing"},
-    {"WRONGPASS", VERDICT_HOLD, "credentials are wrong"},
-    {"NOPERM", VERDICT_HOLD, "the user may not do that"},
-    {"DENIED", VERDICT_HOLD, "the server is in protected mode"},
-    {"WRONGTYPE", VERDICT_HOLD, "the key holds something else"},
-    {"ERR invalid password", VERDICT_HOLD, "credentials are wrong"},
-    {"ERR AUTH", VERDICT_HOLD, "the server has no such password"},
-    {"ERR Client sent AUTH", VERDICT_HOLD, "the server has no password"},
-    {"ERR operation not permitted", VERDICT_HOLD, "credentials are missing"},
-    {"ERR DB index is out of range", VERDICT_HOLD, "the server has no such database"},
-    {"ERR invalid DB index", VERDICT_HOLD, "the server has no such database"},
-    {"ERR SELECT is not allowed in cluster mode", VERDICT_HOLD, "a cluster has database 0 only"},
-    {"ERR unknown command", VERDICT_HOLD, "the server does not know the command"},
-    {"ERR wrong number of arguments", VERDICT_HOLD, "the server knows the command otherwise"},
-    {"ERR syntax error", VERDICT_HOLD, "the server knows the command otherwise"},
-    {"ERR Protocol error: invalid bulk length", VERDICT_REJECTED, "larger than the server takes"},
-    {"ERR Protocol error: unauthenticated", VERDICT_HOLD, "credentials are missing"},
-    {"ERR string exceeds maximum allowed size", VERDICT_REJECTED, "larger than the server takes"},
-    {NULL, VERDICT_RETRY, "an error that is not known"},
+static const struct answer_row rows[] = {
+    {.text = "LOADING", .verdict = VERDICT_RETRY, .reason = "the server is loading its data"},
+    {.text = "BUSY", .verdict = VERDICT_RETRY, .reason = "the server is busy with a script"},
+    {.text = "TRYAGAIN", .verdict = VERDICT_RETRY, .reason = "the server asks to try again"},
+    {.text = "CLUSTERDOWN", .verdict = VERDICT_RETRY, .reason = "the cluster is down"},
+    {.text = "MASTERDOWN", .verdict = VERDICT_RETRY, .reason = "the replica has lost its master"},
+    {.text = "OOM", .verdict = VERDICT_RETRY, .reason = "the server is out of memory (maxmemory)"},
+    {.text = "MISCONF",
+     .verdict = VERDICT_RETRY,
+     .reason = "the server cannot save, and takes no writes meanwhile"},
+    {.text = "NOREPLICAS", .verdict = VERDICT_RETRY, .reason = "the server has too few replicas"},
+    {.text = "READONLY",
+     .verdict = VERDICT_RETRY,
+     .reason = "the server is a replica, and takes no writes"},
+    {.text = "ERR max number of clients reached",
+     .verdict = VERDICT_RETRY,
+     .reason = "the server has too many clients"},
+    {.text = "MOVED", .verdict = VERDICT_HOLD, .reason = CLUSTER},
+    {.text = "ASK", .verdict = VERDICT_HOLD, .reason = CLUSTER},
+    {.text = "CROSSSLOT", .verdict = VERDICT_HOLD, .reason = CLUSTER},
+    {.text = "NOAUTH", .verdict = VERDICT_HOLD, .reason = "credentials are missing"},
+    {.text = "WRONGPASS", .verdict = VERDICT_HOLD, .reason = "credentials are wrong"},
+    {.text = "NOPERM", .verdict = VERDICT_HOLD, .reason = "the user may not do that"},
+    {.text = "DENIED", .verdict = VERDICT_HOLD, .reason = "the server is in protected mode"},
+    {.text = "WRONGTYPE", .verdict = VERDICT_HOLD, .reason = "the key holds something else"},
+    {.text = "ERR invalid password", .verdict = VERDICT_HOLD, .reason = "credentials are wrong"},
+    {.text = "ERR AUTH", .verdict = VERDICT_HOLD, .reason = "the server has no such password"},
+    {.text = "ERR Client sent AUTH",
+     .verdict = VERDICT_HOLD,
+     .reason = "the server has no password"},
+    {.text = "ERR operation not permitted",
+     .verdict = VERDICT_HOLD,
+     .reason = "credentials are missing"},
+    {.text = "ERR DB index is out of range",
+     .verdict = VERDICT_HOLD,
+     .reason = "the server has no such database"},
+    {.text = "ERR invalid DB index",
+     .verdict = VERDICT_HOLD,
+     .reason = "the server has no such database"},
+    {.text = "ERR SELECT is not allowed in cluster mode",
+     .verdict = VERDICT_HOLD,
+     .reason = "a cluster has database 0 only"},
+    {.text = "ERR unknown command",
+     .verdict = VERDICT_HOLD,
+     .reason = "the server does not know the command"},
+    {.text = "ERR wrong number of arguments",
+     .verdict = VERDICT_HOLD,
+     .reason = "the server knows the command otherwise"},
+    {.text = "ERR syntax error",
+     .verdict = VERDICT_HOLD,
+     .reason = "the server knows the command otherwise"},
+    {.text = "ERR Protocol error: invalid bulk length",
+     .verdict = VERDICT_REJECTED,
+     .reason = "larger than the server takes"},
+    {.text = "ERR Protocol error: unauthenticated",
+     .verdict = VERDICT_HOLD,
+     .reason = "credentials are missing"},
+    {.text = "ERR string exceeds maximum allowed size",
+     .verdict = VERDICT_REJECTED,
+     .reason = "larger than the server takes"},
+    {.verdict = VERDICT_RETRY, .reason = "an error that is not known"},
+    {.reason = NULL},
 };
 
-const struct redis_verdict_row *redis_verdict_rows(void)
-{
-    return rows;
-}
-
-static bool fits(const char *text, const char *prefix)
-{
-    size_t n = strlen(prefix);
-
-    return strncmp(text, prefix, n) == 0 && (text[n] == '\0' || strchr(" :,'`(.", text[n]) != NULL);
-}
+const struct answer_table redis_errors = {.what = "redis error", .rows = rows};
 
 enum verdict redis_verdict(const struct redis_reply *r, enum redis_type want, struct err *why)
 {
-    const struct redis_verdict_row *row = rows;
+    const struct answer_row *row;
     int word = 0;
 
     if (r->type == want && (want != REDIS_STATUS || strcmp(r->text, "OK") == 0))
@@ -71,8 +90,7 @@ enum verdict redis_verdict(const struct redis_reply *r, enum redis_type want, st
         (void)err_set(why, EPROTO, "redis: a reply of another command");
         return VERDICT_OFFLINE;
     }
-    while (row->prefix && !fits(r->text, row->prefix))
-        row++;
+    row = answer_find(&redis_errors, 0, str_of(r->text));
     /* A word in capitals is the error's name, and not somebody's text. */
     while (word < 20 && r->text[word] >= 'A' && r->text[word] <= 'Z')
         word++;

@@ -55,7 +55,7 @@ static enum verdict splunk_verdict(const struct http_answer *a, const struct err
             (void)err_set(&b->err, EPROTO, "http status 400: %s", held[i].reason);
             return VERDICT_HOLD;
         }
-    return http_verdict(a, e, &b->err);
+    return http_status_verdict(a, e, b);
 }
 
 static const struct http_kind kind = {.want_body = true, .verdict = splunk_verdict};
@@ -144,6 +144,7 @@ const struct drain_member drain_splunk = {
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct splunk_options),
+    .answers = http_answers_only,
     .set_defaults = set_defaults,
     .settle = settle,
 };

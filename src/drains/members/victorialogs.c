@@ -87,6 +87,7 @@ const struct drain_member drain_victorialogs = {
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct victorialogs_options),
+    .answers = http_answers_only,
     .reserved = "_time_field|_msg_field|_stream_fields",
     .set_defaults = set_defaults,
     .add_target = add_target,

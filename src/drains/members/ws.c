@@ -23,6 +23,7 @@
 #include "drains/core/drain.h"
 #include "drains/core/gzip.h"
 #include "drains/core/worker.h"
+#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 #include "drains/members/ws_internal.h"
 #include "formats/format.h"
@@ -285,30 +286,32 @@ static void on_writable(void *arg)
 static void on_ended(void *arg, const struct ws_end *end)
 {
     struct drain_ws *w = arg;
-    const struct ws_verdict_row *row = ws_verdict_of(end->code);
+    const struct answer_row *row = answer_find(&ws_closes, end->code, STR(""));
     uint64_t age = loop_now(worker_loop(w->base.worker)) - w->opened_ms;
     struct err why = end->err;
     enum verdict v = VERDICT_OFFLINE, first;
-    bool said = end->code && row->first != VERDICT_OFFLINE, blamed = false, clean = false;
+    bool said =
+        end->code && (row->verdict == VERDICT_REJECTED || row->verdict == VERDICT_TOO_LARGE);
+    bool blamed = false, clean = false;
 
-    if (end->code && row->clean && !said) { /* what it has read is as good as processed */
+    if (end->code && row->flags & WS_CLEAN) { /* what it has read is as good as processed */
         if (w->ponged_ms)
             let_go(w, VERDICT_SENT);
         drain_closed_by_peer(&w->base);
     }
-    if (said || (end->opened && (!end->code || row->blames)))
-        blamed = drain_blame(&w->base, row->first);
+    if (said || (end->opened && (!end->code || row->flags & WS_BLAMES)))
+        blamed = drain_blame(&w->base, said ? row->verdict : VERDICT_OFFLINE);
     if (end->code) {
         (void)err_set(&why, EPIPE, "websocket: closed by the peer with code %u: %s", end->code,
                       row->reason);
-        v = row->hold ? VERDICT_HOLD : VERDICT_OFFLINE;
+        v = row->verdict == VERDICT_HOLD ? VERDICT_HOLD : VERDICT_OFFLINE;
         /* A clean close that comes at once, again and again, does not count as clean. */
-        clean = row->clean && (w->ponged || age >= YOUNG_CONNECTION_MS || w->leaving) &&
+        clean = row->flags & WS_CLEAN && (w->ponged || age >= YOUNG_CONNECTION_MS || w->leaving) &&
                 (said ? blamed : !w->len);
     } else if (end->status) {
         v = ws_refusal(end->status, &why);
     }
-    first = !blamed ? v : said ? row->first : VERDICT_REJECTED;
+    first = !blamed ? v : said ? row->verdict : VERDICT_REJECTED;
     gone(w, first, v, clean, end->retry_after_ms, &why);
 }
 
@@ -510,11 +513,14 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
     return 0;
 }
 
+static const struct answer_table *const answers[] = {&http_answers, &ws_closes, NULL};
+
 const struct drain_member drain_ws = {
     .ops = &ops,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct ws_options),
+    .answers = answers,
     .set_defaults = set_defaults,
     .settle = settle,
     .describe = describe,

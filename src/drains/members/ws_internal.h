@@ -2,6 +2,7 @@
 #ifndef DRAINS_WS_INTERNAL_H
 #define DRAINS_WS_INTERNAL_H
 
+#include "drains/core/answer.h"
 #include "drains/core/drain.h"
 #include "net/ws.h"
 
@@ -9,18 +10,14 @@ struct ws_options {
     char *token; /* NULL = none */
 };
 
-/* What the peer's Close says, by its code. */
-struct ws_verdict_row {
-    unsigned from, to;
-    enum verdict first; /* on the message that it is about; OFFLINE = about none */
-    bool hold;          /* the drain's configuration is wrong */
-    bool clean;         /* an end in order, when nothing was under way */
-    bool blames;        /* it may have failed at something that it was sent */
-    const char *reason; /* for people */
+/* What the peer's Close says, by its code. The verdict is REJECTED or TOO_LARGE on the message that it
+ * is about; HOLD or OFFLINE on the drain, when it is about none. */
+extern const struct answer_table ws_closes;
+enum ws_close_flags {
+    WS_CLEAN = 1 << 0,  /* an end in order, when nothing was under way */
+    WS_BLAMES = 1 << 1, /* it may have failed at something that it was sent */
 };
-/* Ended by a NULL reason; covers every code. Rows are looked through in order. */
-const struct ws_verdict_row *ws_verdict_rows(void);
-const struct ws_verdict_row *ws_verdict_of(unsigned code);
+
 /* On an http answer other than 101: HOLD or OFFLINE. Fills <why>. */
 enum verdict ws_refusal(int status, struct err *why);
 

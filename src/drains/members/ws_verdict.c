@@ -9,45 +9,66 @@
 #include "drains/members/http_internal.h"
 #include "drains/members/ws_internal.h"
 
-static const struct ws_verdict_row rows[] = {
-    /* code            first               hold   clean  blames reason */
-    {1000, 1000, VERDICT_OFFLINE, false, true, false, "normal close"},
-    {1001, 1001, VERDICT_OFFLINE, false, true, false, "it is going away"},
-    {1002, 1002, VERDICT_OFFLINE, false, false, true, "protocol error"},
-    {1003, 1003, VERDICT_OFFLINE, true, false, false,
-     "it takes no such messages (see compression=)"},
-    {1005, 1005, VERDICT_OFFLINE, false, true, false, "normal close"},
-    {1007, 1007, VERDICT_REJECTED, false, false, true, "bad data"},
-    {1008, 1008, VERDICT_OFFLINE, true, false, false, "against its policy"},
-    {1009, 1009, VERDICT_TOO_LARGE, false, false, true, "message too large"},
-    {1010, 1010, VERDICT_OFFLINE, true, false, false, "it wants an extension"},
-    {1011, 1011, VERDICT_OFFLINE, false, false, true, "server error"},
-    {1012, 1012, VERDICT_OFFLINE, false, false, false, "it restarts"},
-    {1013, 1013, VERDICT_OFFLINE, false, false, false, "try again later"},
-    {1014, 1014, VERDICT_OFFLINE, false, false, false, "bad gateway"},
-    {0, UINT_MAX, VERDICT_OFFLINE, false, false, true, "a code of its own"},
-    {0, 0, 0, false, false, false, NULL},
+static const struct answer_row rows[] = {
+    {.from = 1000,
+     .to = 1000,
+     .verdict = VERDICT_OFFLINE,
+     .flags = WS_CLEAN,
+     .reason = "normal close"},
+    {.from = 1001,
+     .to = 1001,
+     .verdict = VERDICT_OFFLINE,
+     .flags = WS_CLEAN,
+     .reason = "it is going away"},
+    {.from = 1002,
+     .to = 1002,
+     .verdict = VERDICT_OFFLINE,
+     .flags = WS_BLAMES,
+     .reason = "protocol error"},
+    {.from = 1003,
+     .to = 1003,
+     .verdict = VERDICT_HOLD,
+     .reason = "it takes no such messages (see compression=)"},
+    {.from = 1005,
+     .to = 1005,
+     .verdict = VERDICT_OFFLINE,
+     .flags = WS_CLEAN,
+     .reason = "normal close"},
+    {.from = 1007,
+     .to = 1007,
+     .verdict = VERDICT_REJECTED,
+     .flags = WS_BLAMES,
+     .reason = "bad data"},
+    {.from = 1008, .to = 1008, .verdict = VERDICT_HOLD, .reason = "against its policy"},
+    {.from = 1009,
+     .to = 1009,
+     .verdict = VERDICT_TOO_LARGE,
+     .flags = WS_BLAMES,
+     .reason = "message too large"},
+    {.from = 1010, .to = 1010, .verdict = VERDICT_HOLD, .reason = "it wants an extension"},
+    {.from = 1011,
+     .to = 1011,
+     .verdict = VERDICT_OFFLINE,
+     .flags = WS_BLAMES,
+     .reason = "server error"},
+    {.from = 1012, .to = 1012, .verdict = VERDICT_OFFLINE, .reason = "it restarts"},
+    {.from = 1013, .to = 1013, .verdict = VERDICT_OFFLINE, .reason = "try again later"},
+    {.from = 1014, .to = 1014, .verdict = VERDICT_OFFLINE, .reason = "bad gateway"},
+    {.from = INT_MIN,
+     .to = INT_MAX,
+     .verdict = VERDICT_OFFLINE,
+     .flags = WS_BLAMES,
+     .reason = "a code of its own"},
+    {.reason = NULL},
 };
 
-const struct ws_verdict_row *ws_verdict_rows(void)
-{
-    return rows;
-}
-
-const struct ws_verdict_row *ws_verdict_of(unsigned code)
-{
-    const struct ws_verdict_row *r = rows;
-
-    while (code < r->from || code > r->to)
-        r++;
-    return r;
-}
+const struct answer_table ws_closes = {.what = "websocket close code", .rows = rows};
 
 enum verdict ws_refusal(int status, struct err *why)
 {
     const struct http_answer a = {.status = status, .retry_after_ms = -1};
     struct err e = {0, ""};
-    enum verdict v = http_verdict(&a, &e, why);
+    enum verdict v = http_verdict(&http_answers, &a, &e, why);
 
     if (v == VERDICT_DELIVERED)
         (void)err_set(why, EPROTO, "http status %d: not a websocket", status);

@@ -1,6 +1,6 @@
 /*
  * What sets one member of the family apart: its schemes, the options that only it has, what these
- * must satisfy, and its ops. Each member's file exports one of these. The
+ * must satisfy, what its peer's answers mean, and its ops. Each member's file exports one of these. The
  * rest of logtrain asks the descriptor and never for a member by name.
  */
 #ifndef DRAINS_MEMBER_H
@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "formats/format.h"
 
+struct answer_table;
 struct drain_ops;
 struct drain_spec;
 struct drain_member;
@@ -123,6 +124,9 @@ struct drain_member {
     size_t own_size;                    /* of the struct that these are in: spec->own */
     const char *reserved; /* parameters of the server that we set, with '|' between; NULL = none */
     const char *headers;  /* ... headers, with '|' between; header= does not set them */
+    /* What its peer's answers mean (core/answer.h), a table for each kind, ended by NULL; NULL = it
+     * has none. Of a member that posts the first one is for http statuses. */
+    const struct answer_table *const *answers;
 
     /* NULL = nothing to do, for each of these. */
 

@@ -17,7 +17,7 @@ static enum verdict verdict_of(int status, struct err *why)
 {
     struct http_answer a = {.status = status, .retry_after_ms = -1};
 
-    return http_verdict(&a, NULL, why);
+    return http_verdict(&http_answers, &a, NULL, why);
 }
 
 static void test_D10_to_D16_statuses(void **state)
@@ -59,7 +59,7 @@ static void test_D10_to_D16_statuses(void **state)
 static void every_row_can_be_met(void **state)
 {
     (void)state;
-    for (const struct http_verdict_row *r = http_verdict_rows(); r->reason; r++) {
+    for (const struct answer_row *r = http_answer_rows; r->reason; r++) {
         struct err why = {0, ""};
         bool met = false;
 
@@ -103,7 +103,7 @@ static void no_answer(void **state)
         struct http_answer a = {.retry_after_ms = -1, .refused_by_policy = rows[i].refused};
         struct err e = {rows[i].code, "the cause"}, why = {0, ""};
 
-        assert_int_equal(http_verdict(&a, &e, &why), rows[i].want);
+        assert_int_equal(http_verdict(&http_answers, &a, &e, &why), rows[i].want);
         assert_string_equal(why.text, "the cause");
         assert_int_equal(why.code, rows[i].code);
     }

@@ -103,14 +103,14 @@ static void test_D20_errors(void **state)
         assert_null(strstr(why.text, SECRET));
         assert_int_not_equal(why.code, 0);
     }
-    for (const struct redis_verdict_row *r = redis_verdict_rows(); r->prefix; r++, used++) {
+    for (const struct answer_row *r = redis_errors.rows; r->text; r++, used++) {
         bool found = false;
 
         FOR_ROWS (i, rows)
-            found |= strncmp(rows[i].text, r->prefix, strlen(r->prefix)) == 0 &&
+            found |= strncmp(rows[i].text, r->text, strlen(r->text)) == 0 &&
                      rows[i].verdict == r->verdict;
         if (!found)
-            fail_msg("no test for '%s'", r->prefix);
+            fail_msg("no test for '%s'", r->text);
     }
     assert_int_equal(used, 31);
 }

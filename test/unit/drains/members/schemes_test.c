@@ -8,8 +8,11 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
+
 #include "../../../lib/unit.h"
 #include "base/mem.h"
+#include "drains/core/answer.h"
 #include "drains/core/drain.h"
 #include "drains/members/members.h"
 #include "drains/spec/spec.h"
@@ -137,6 +140,37 @@ static void the_rows_of_this_build(void **state)
     assert_true(find("file")->flags & DRAIN_DEV_ONLY);
 }
 
+/* Whatever a peer answers, there is a row. */
+static void every_answer_has_a_row(void **state)
+{
+    static const char *const texts[] = {"", "ERR", "some_exception", "\xff"};
+    static const int codes[] = {INT_MIN, -1, 1, 42, 200, 499, 599, 1000, 65535, INT_MAX};
+    const struct drain_scheme *s;
+
+    (void)state;
+    for (unsigned i = 0; (s = drain_scheme_at(i)); i++)
+        for (const struct answer_table *const *t = s->member->answers; t && *t; t++)
+            FOR_ROWS (k, texts)
+                for (size_t n = 0; n < ARRAY_LEN(codes); n++) {
+                    bool by_text = !(*t)->rows[0].to;
+
+                    assert_non_null(
+                        answer_find(*t, by_text ? 0 : codes[n], str_of(texts[k]))->reason);
+                }
+}
+
+/* A member that differs from others has its own rows before theirs. */
+static void own_rows_go_first(void **state)
+{
+    const struct answer_table *loki = find("loki+http")->member->answers[0];
+    const struct answer_table *http = find("http")->member->answers[0];
+
+    (void)state;
+    assert_int_equal(answer_find(loki, 260, STR(""))->verdict, VERDICT_HOLD);
+    assert_int_equal(answer_find(http, 260, STR(""))->verdict, VERDICT_DELIVERED);
+    assert_ptr_equal(answer_find(loki, 261, STR("")), answer_find(http, 261, STR("")));
+}
+
 static void every_row_is_served(void **state)
 {
     const struct drain_scheme *s;
@@ -170,6 +204,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rows_of_this_build),
         cmocka_unit_test(every_row_is_served),
+        cmocka_unit_test(every_answer_has_a_row),
+        cmocka_unit_test(own_rows_go_first),
         cmocka_unit_test(lookup),
     };
 

@@ -31,14 +31,13 @@ static void test_D22_close_codes(void **state)
 
     (void)state;
     FOR_ROWS (i, rows) {
-        const struct ws_verdict_row *r = ws_verdict_of(rows[i].code);
+        const struct answer_row *r = answer_find(&ws_closes, (int)rows[i].code, STR(""));
 
-        assert_int_equal(r->first, rows[i].first);
-        assert_int_equal(r->hold, rows[i].hold);
-        assert_int_equal(r->clean, rows[i].clean);
+        assert_int_equal(r->verdict, rows[i].hold ? VERDICT_HOLD : rows[i].first);
+        assert_int_equal(!!(r->flags & WS_CLEAN), rows[i].clean);
         assert_true(r->reason[0]);
     }
-    for (const struct ws_verdict_row *r = ws_verdict_rows(); r->reason; r++)
+    for (const struct answer_row *r = ws_closes.rows; r->reason; r++)
         n++;
     assert_int_equal(n, 14);
 }
