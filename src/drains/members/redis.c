@@ -14,19 +14,17 @@
  * A PUBLISH that nobody received is delivered all the same, and counted as unsubscribed.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "drains/core/worker.h"
 #include "drains/members/redis_internal.h"
-#include "net/conn.h"
 
 static struct drain_redis *redis_of(struct drain *d)
 {
     if (d->ops != &redis_ops)
         BUG("drain: '%s' taken for 'redis'", d->ops->name);
-    return container_of(d, struct drain_redis, base);
+    return container_of(d, struct drain_redis, link.base);
 }
 
 static void hang_up(struct drain_redis *r)
@@ -35,7 +33,7 @@ static void hang_up(struct drain_redis *r)
     r->conn = NULL;
     redis_reader_free(r->reader);
     r->reader = NULL;
-    loop_timer_stop(r->timer);
+    loop_timer_stop(r->link.timer);
     if (r->out.p)
         explicit_bzero(r->out.p, r->out.len); /* it may hold the password */
     buf_release(&r->out);
@@ -63,7 +61,7 @@ static void settle_oldest(struct drain_redis *r, enum verdict v)
 
     r->first = (r->first + 1) % REDIS_SLOTS;
     r->len--;
-    drain_settle(&r->base, b, v);
+    drain_settle(&r->link.base, b, v);
 }
 
 /* What has no reply comes again. */
@@ -90,28 +88,22 @@ static void gone(struct drain_redis *r, bool clean, enum verdict v, const struct
     hang_up(r);
     r->reopen = false;
     settle_unanswered(r, e);
-    if (clean)
-        drain_disconnected(&r->base, true, e);
-    else
-        drain_disconnected_for(&r->base, v, -1, e);
-    if (r->leaving && !r->base.closed)
-        drain_closed(&r->base);
+    stream_drain_gone(&r->link, clean, v, -1, e);
+}
+
+static void timed_out(struct stream_drain *link, const struct err *e)
+{
+    gone(container_of(link, struct drain_redis, link), false, VERDICT_OFFLINE, e);
 }
 
 /* ---- writing ---- */
 
-/* What the peer's kernel has: while this grows, the peer lives. */
-static uint64_t acked_now(const struct drain_redis *r)
+static uint64_t acked_now(const struct stream_drain *link)
 {
+    const struct drain_redis *r = container_of(link, struct drain_redis, link);
     int64_t unacked = conn_unacked(r->conn);
 
     return conn_written(r->conn) - (unacked > 0 ? (uint64_t)unacked : 0);
-}
-
-static void expect(struct drain_redis *r)
-{
-    r->acked = acked_now(r);
-    loop_timer_start(r->timer, r->base.spec->timeout_ms);
 }
 
 static void redis_send(struct drain *d, struct batch *b)
@@ -125,7 +117,7 @@ static void redis_send(struct drain *d, struct batch *b)
         return;
     }
     if (!r->len)
-        expect(r);
+        stream_drain_await(&r->link);
     if (redis_write(r, b, &e) < 0)
         gone(r, false, VERDICT_OFFLINE, &e);
 }
@@ -150,7 +142,7 @@ static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
 {
     struct batch *b = p->batch;
     struct err why = {0, ""};
-    enum verdict v = redis_verdict(reply, wanted(r->base.spec), &why);
+    enum verdict v = redis_verdict(reply, wanted(r->link.base.spec), &why);
 
     if (v == VERDICT_OFFLINE) {
         b->err = why;
@@ -158,8 +150,8 @@ static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
     }
     if (v == VERDICT_DELIVERED) {
         r->answered = true;
-        r->base.counters.unsubscribed +=
-            redis_options_of(r->base.spec)->mode == REDIS_PUBLISH && reply->integer == 0;
+        r->link.base.counters.unsubscribed +=
+            redis_options_of(r->link.base.spec)->mode == REDIS_PUBLISH && reply->integer == 0;
     } else {
         batch_outcomes(b)[p->record] = (unsigned char)v;
         p->failed = true;
@@ -195,7 +187,7 @@ static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
 {
     struct redis_pending *p = &r->queue[r->first];
     struct batch *b = p->batch;
-    bool trims = redis_trims(r->base.spec);
+    bool trims = redis_trims(r->link.base.spec);
     enum verdict v = p->in_range < b->ranges[p->range].records ? take_record(r, p, reply)
                                                                : take_trim(r, p, reply);
 
@@ -224,8 +216,8 @@ static bool take_greeting(struct drain_redis *r, const struct redis_reply *reply
         return false;
     }
     if (--r->greeting == 0) {
-        loop_timer_stop(r->timer);
-        drain_opened(&r->base);
+        loop_timer_stop(r->link.timer);
+        drain_opened(&r->link.base);
     }
     return true;
 }
@@ -244,11 +236,11 @@ static void connect_now(struct drain_redis *r);
 /* Everything is answered. */
 static void at_rest(struct drain_redis *r)
 {
-    loop_timer_stop(r->timer);
-    if (r->leaving) {
+    loop_timer_stop(r->link.timer);
+    if (r->link.leaving) {
         hang_up(r);
-        drain_closed(&r->base);
-    } else if (r->spent && r->base.state == DRAIN_OPEN) {
+        drain_closed(&r->link.base);
+    } else if (r->spent && r->link.base.state == DRAIN_OPEN) {
         struct err why = r->why;
 
         gone(r, false, r->failure, &why);
@@ -292,17 +284,17 @@ static void on_opened(void *arg)
 {
     struct drain_redis *r = arg;
 
-    r->opened_ms = loop_now(worker_loop(r->base.worker));
+    r->link.opened_ms = loop_now(worker_loop(r->link.base.worker));
     r->reader = redis_reader_create();
-    r->greeting = redis_greet(&r->out, r->base.spec);
+    r->greeting = redis_greet(&r->out, r->link.base.spec);
     if (r->greeting < 0)
         BUG("redis: a greeting that does not fit");
     if (!r->greeting) {
-        drain_opened(&r->base);
+        drain_opened(&r->link.base);
         return;
     }
     redis_push(r);
-    expect(r);
+    stream_drain_await(&r->link);
 }
 
 static void on_readable(void *arg)
@@ -325,7 +317,7 @@ static void on_readable(void *arg)
     if (!r->received)
         return; /* what comes is no progress before it is a reply */
     if (r->len || r->greeting)
-        expect(r);
+        stream_drain_await(&r->link);
     else
         at_rest(r);
 }
@@ -342,7 +334,7 @@ static void on_writable(void *arg)
 static void on_ended(void *arg, enum conn_end how, const struct err *e)
 {
     struct drain_redis *r = arg;
-    uint64_t age = loop_now(worker_loop(r->base.worker)) - r->opened_ms;
+    uint64_t age = loop_now(worker_loop(r->link.base.worker)) - r->link.opened_ms;
     bool clean = how == CONN_END_CLEAN && !r->len && !r->greeting &&
                  (r->answered || age >= YOUNG_CONNECTION_MS);
     struct err why = *e;
@@ -352,39 +344,16 @@ static void on_ended(void *arg, enum conn_end how, const struct err *e)
     gone(r, clean, VERDICT_OFFLINE, &why);
 }
 
-static void on_timeout(void *arg)
-{
-    struct drain_redis *r = arg;
-    struct err e;
-
-    if (acked_now(r) > r->acked) { /* slow, but it takes what we send */
-        expect(r);
-        return;
-    }
-    (void)err_set(&e, ETIMEDOUT, "redis: no reply for %llu s",
-                  (unsigned long long)(r->base.spec->timeout_ms / 1000));
-    gone(r, false, VERDICT_OFFLINE, &e);
-}
-
 static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, on_ended};
 
 static void connect_now(struct drain_redis *r)
 {
-    const struct drain_spec *s = r->base.spec;
-    const struct conn_config cfg = {
-        .host = s->url.host,
-        .port = s->port,
-        .tls = r->tls != NULL,
-        .tls_config = r->tls,
-        .egress = drain_egress(&r->base),
-        .connect_timeout_ms =
-            s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS,
-    };
+    const struct conn_config cfg = stream_drain_config(&r->link);
+    struct worker *wk = r->link.base.worker;
 
     r->reopen = false;
     r->answered = false;
-    r->conn =
-        conn_create(worker_loop(r->base.worker), worker_dns(r->base.worker), &cfg, &callbacks, r);
+    r->conn = conn_create(worker_loop(wk), worker_dns(wk), &cfg, &callbacks, r);
 }
 
 static void redis_open(struct drain *d)
@@ -403,21 +372,16 @@ static void redis_open(struct drain *d)
 
 static struct drain *redis_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
-    struct drain_redis *r;
-    struct tls_config *tls = NULL;
+    struct drain_redis *r = stream_drain_create(sizeof(*r), &redis_ops, wk, spec, e);
 
-    if (spec->scheme->flags & DRAIN_TLS) {
-        tls = worker_tls(wk, spec, e);
-        if (!tls)
-            return NULL;
-    }
-    r = xcalloc(1, sizeof(*r));
-    drain_init(&r->base, &redis_ops, wk, spec);
-    r->base.slots = REDIS_SLOTS;
-    r->tls = tls;
+    if (!r)
+        return NULL;
+    r->link.silence = "redis: no reply";
+    r->link.acked_now = acked_now;
+    r->link.timed_out = timed_out;
+    r->link.base.slots = REDIS_SLOTS;
     buf_init(&r->out, REDIS_OUT_MAX);
-    r->timer = loop_timer_create(worker_loop(wk), on_timeout, r);
-    return &r->base;
+    return &r->link.base;
 }
 
 static void redis_close(struct drain *d, bool flush)
@@ -427,7 +391,7 @@ static void redis_close(struct drain *d, bool flush)
 
     if (d->closed)
         return;
-    r->leaving = true;
+    r->link.leaving = true;
     if (flush && r->conn && r->len)
         return; /* the replies come, or the worker closes again without <flush> */
     (void)err_set(&e, ECANCELED, "redis: closed before the reply");
@@ -441,10 +405,7 @@ static void redis_free(struct drain *d)
     struct drain_redis *r = redis_of(d);
 
     hang_up(r);
-    loop_timer_free(r->timer);
-    worker_tls_free(r->base.worker, r->tls);
-    drain_release(d);
-    free(r);
+    stream_drain_free(&r->link);
 }
 
 const struct drain_ops redis_ops = {

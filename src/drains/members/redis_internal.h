@@ -7,6 +7,7 @@
 
 #include "drains/core/answer.h"
 #include "drains/core/drain.h"
+#include "drains/members/stream_drain.h"
 
 #define REDIS_REPLY_MAX (64 * 1024) /* bytes of one reply; ours are below a hundred */
 
@@ -93,26 +94,21 @@ struct redis_pending {
 };
 
 struct drain_redis {
-    struct drain base;
-    struct tls_config *tls;      /* owned; NULL for plain TCP */
+    struct stream_drain link;
     struct conn *conn;           /* owned; NULL while closed */
     struct redis_reader *reader; /* owned; as long as <conn> */
-    struct loop_timer *timer;    /* runs while something is awaited */
-    uint64_t acked;              /* when it was started */
     struct buf out;
     size_t off;                              /* bytes of it that were taken */
     int greeting;                            /* replies to AUTH and SELECT still to come */
     struct redis_pending queue[REDIS_SLOTS]; /* ring, oldest at <first> */
     unsigned first, len;
-    unsigned unwritten; /* so many at its end are not all with the kernel */
-    uint64_t opened_ms;
+    unsigned unwritten;   /* so many at its end are not all with the kernel */
     bool received;        /* a reply has come in this turn */
     bool answered;        /* it has served us: its end is no failed connect */
     bool spent;           /* after a failure: nothing more is sent on it */
     struct err why;       /* ... which was this, */
     enum verdict failure; /* RETRY or HOLD */
     bool reopen;          /* open() was asked for while it was still answering */
-    bool leaving;         /* close() was asked for */
 };
 
 /* The greeting, or what else waits in <out>, to the kernel. */

@@ -15,7 +15,6 @@
 #include "base/map.h"
 #include "drains/core/worker.h"
 #include "drains/members/redis_internal.h"
-#include "net/conn.h"
 
 #define OUT_KEPT (64 * 1024) /* a larger buffer is given back */
 
@@ -46,10 +45,10 @@ static void taken(struct drain_redis *r, size_t n)
         if (p->taken < p->len)
             break;
         r->unwritten--;
-        drain_body_sent(&r->base, p->batch, false);
+        drain_body_sent(&r->link.base, p->batch, false);
     }
     for (unsigned i = r->len - r->unwritten; i < r->len; i++) /* they wait for what moves */
-        drain_moved(&r->base, pending_at(r, i)->batch);
+        drain_moved(&r->link.base, pending_at(r, i)->batch);
 }
 
 static void out_drop(struct drain_redis *r)
@@ -85,12 +84,12 @@ static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
     struct buf *commands = &r->out;
     size_t before, len, n;
 
-    if (drain_unshelve(&r->base, p->batch) < 0)
+    if (drain_unshelve(&r->link.base, p->batch) < 0)
         return err_set(e, ESTALE, "redis: log file changed under a command half sent");
     buf_consume(&r->out, r->off);
     r->off = 0;
     if (!r->out.len)
-        commands = worker_scratch(r->base.worker, REDIS_OUT_MAX);
+        commands = worker_scratch(r->link.base.worker, REDIS_OUT_MAX);
     before = commands->len;
     if (redis_encode(commands, p->batch) < 0)
         return err_set(e, ENOMEM, "redis: no room for the commands");
@@ -101,7 +100,7 @@ static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
     p->len = len;
     p->encoded = true;
     p->batch->extra = len - p->taken;
-    drain_body_copied(&r->base, p->batch);
+    drain_body_copied(&r->link.base, p->batch);
     if (commands == &r->out)
         return 0; /* <writable> follows for what is before it */
     n = conn_write(r->conn, commands->p + p->taken, len - p->taken);
@@ -120,7 +119,7 @@ int redis_write(struct drain_redis *r, struct batch *b, struct err *e)
     r->unwritten++;
     if (!behind)
         return encode(r, p, e);
-    drain_moved(&r->base, b);
+    drain_moved(&r->link.base, b);
     return 0;
 }
 

@@ -9,13 +9,12 @@
  * written stays the batch.
  */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "drains/core/drain.h"
 #include "drains/core/worker.h"
 #include "drains/members/members.h"
-#include "net/conn.h"
+#include "drains/members/stream_drain.h"
 
 #define POLL_MS 500 /* between looks at what the peer's kernel has acknowledged */
 #define SAMPLES (COMMIT_LAG_MS / POLL_MS + 3)
@@ -27,31 +26,28 @@ struct sample {
 };
 
 struct drain_syslog {
-    struct drain base;
-    struct tls_config *tls; /* owned; NULL for plain TCP */
-    struct conn *conn;      /* owned; NULL while closed */
-    struct batch *batch;    /* being written */
-    size_t off;             /* bytes of it that were taken */
-    uint64_t opened_ms;
+    struct stream_drain link;
+    struct conn *conn;    /* owned; NULL while closed */
+    struct batch *batch;  /* being written */
+    size_t off;           /* bytes of it that were taken */
     uint64_t seen_ms;     /* it was well then, see drain_seen_until() */
     uint64_t progress_ms; /* last time the peer took something */
     uint64_t last_acked;
     struct sample samples[SAMPLES]; /* ring, oldest at <first> */
     unsigned first, len;
     struct loop_timer *poll; /* runs while something is unconfirmed or being written */
-    bool leaving;            /* close() was asked for */
 };
 
 static struct drain_syslog *syslog_of(struct drain *d)
 {
     if (d->ops != drain_syslog.ops)
         BUG("drain: '%s' taken for 'syslog'", d->ops->name);
-    return container_of(d, struct drain_syslog, base);
+    return container_of(d, struct drain_syslog, link.base);
 }
 
 static uint64_t now_ms(struct drain_syslog *s)
 {
-    return loop_now(worker_loop(s->base.worker));
+    return loop_now(worker_loop(s->link.base.worker));
 }
 
 /* What the peer's kernel has of what was written. */
@@ -68,7 +64,7 @@ static void gone(struct drain_syslog *s, bool clean, const struct err *e)
 {
     struct batch *b = s->batch;
 
-    s->base.reached = acked_now(s);
+    s->link.base.reached = acked_now(s);
     conn_free(s->conn);
     s->conn = NULL;
     s->batch = NULL;
@@ -76,11 +72,9 @@ static void gone(struct drain_syslog *s, bool clean, const struct err *e)
     loop_timer_stop(s->poll);
     if (b) {
         b->err = *e;
-        drain_settle(&s->base, b, VERDICT_OFFLINE);
+        drain_settle(&s->link.base, b, VERDICT_OFFLINE);
     }
-    drain_disconnected(&s->base, clean, e);
-    if (s->leaving)
-        drain_closed(&s->base);
+    stream_drain_gone(&s->link, clean, VERDICT_OFFLINE, -1, e);
 }
 
 /* ---- confirmation ---- */
@@ -97,7 +91,7 @@ static void sample_add(struct drain_syslog *s, uint64_t now, uint64_t acked)
 /* It was seen to be well for so long that its end would not count as a failed connect. */
 static bool is_old(const struct drain_syslog *s)
 {
-    return s->seen_ms - s->opened_ms >= YOUNG_CONNECTION_MS;
+    return s->seen_ms - s->link.opened_ms >= YOUNG_CONNECTION_MS;
 }
 
 /* Confirms what was acknowledged at least COMMIT_LAG_MS before the connection was last seen to be
@@ -114,7 +108,7 @@ static void confirm_old(struct drain_syslog *s)
         s->len--;
     }
     if (end)
-        drain_confirm(&s->base, end);
+        drain_confirm(&s->link.base, end);
 }
 
 static void poll_fired(void *arg)
@@ -125,7 +119,7 @@ static void poll_fired(void *arg)
 
     if (!s->conn)
         return;
-    s->seen_ms = drain_seen_until(&s->base);
+    s->seen_ms = drain_seen_until(&s->link.base);
     acked = acked_now(s);
     if (acked != s->last_acked) {
         s->last_acked = acked;
@@ -135,13 +129,13 @@ static void poll_fired(void *arg)
     confirm_old(s);
     if (!s->batch && acked == conn_written(s->conn))
         s->progress_ms = now;
-    if (now - s->progress_ms >= s->base.spec->timeout_ms) {
+    if (now - s->progress_ms >= s->link.base.spec->timeout_ms) {
         (void)err_set(&e, ETIMEDOUT, "peer takes nothing for %llu s",
-                      (unsigned long long)(s->base.spec->timeout_ms / 1000));
+                      (unsigned long long)(s->link.base.spec->timeout_ms / 1000));
         gone(s, false, &e);
         return;
     }
-    if (s->batch || drain_unconfirmed(&s->base))
+    if (s->batch || drain_unconfirmed(&s->link.base))
         loop_timer_start(s->poll, POLL_MS);
 }
 
@@ -153,7 +147,7 @@ static void push(struct drain_syslog *s)
     struct err e = {0};
     size_t n;
 
-    if (drain_unshelve(&s->base, b) < 0) {
+    if (drain_unshelve(&s->link.base, b) < 0) {
         (void)err_set(&e, ESTALE, "log file changed under a line half sent");
         gone(s, false, &e);
         return;
@@ -162,7 +156,7 @@ static void push(struct drain_syslog *s)
 
     s->off += n;
     if (n)
-        drain_moved(&s->base, b);
+        drain_moved(&s->link.base, b);
     if (!loop_timer_active(s->poll)) {
         s->progress_ms = now_ms(s);
         loop_timer_start(s->poll, POLL_MS);
@@ -171,7 +165,7 @@ static void push(struct drain_syslog *s)
         return; /* <writable> follows */
     s->batch = NULL;
     b->end = conn_written(s->conn);
-    drain_settle(&s->base, b, VERDICT_SENT);
+    drain_settle(&s->link.base, b, VERDICT_SENT);
 }
 
 static void syslog_send(struct drain *d, struct batch *b)
@@ -192,8 +186,8 @@ static void on_opened(void *arg)
 {
     struct drain_syslog *s = arg;
 
-    s->opened_ms = s->seen_ms = s->progress_ms = now_ms(s);
-    drain_opened(&s->base);
+    s->link.opened_ms = s->seen_ms = s->progress_ms = now_ms(s);
+    drain_opened(&s->link.base);
 }
 
 static void on_readable(void *arg)
@@ -219,7 +213,7 @@ static void on_ended(void *arg, enum conn_end how, const struct err *e)
     struct drain_syslog *s = arg;
     struct err why = *e;
     bool all = !s->batch && conn_unacked(s->conn) == 0;
-    bool clean = how == CONN_END_CLEAN && all && (is_old(s) || s->leaving);
+    bool clean = how == CONN_END_CLEAN && all && (is_old(s) || s->link.leaving);
 
     if (how == CONN_END_CLEAN && !clean)
         (void)err_set(&why, EPIPE, "connection closed before confirmation");
@@ -231,15 +225,7 @@ static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, o
 static void syslog_open(struct drain *d)
 {
     struct drain_syslog *s = syslog_of(d);
-    const struct conn_config cfg = {
-        .host = d->spec->url.host,
-        .port = d->spec->port,
-        .tls = s->tls != NULL,
-        .tls_config = s->tls,
-        .egress = drain_egress(d),
-        .connect_timeout_ms =
-            d->spec->timeout_ms < CONNECT_TIMEOUT_MS ? d->spec->timeout_ms : CONNECT_TIMEOUT_MS,
-    };
+    const struct conn_config cfg = stream_drain_config(&s->link);
 
     s->last_acked = 0;
     s->conn = conn_create(worker_loop(d->worker), worker_dns(d->worker), &cfg, &callbacks, s);
@@ -249,21 +235,14 @@ static void syslog_open(struct drain *d)
 
 static struct drain *syslog_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
-    struct drain_syslog *s;
-    struct tls_config *tls = NULL;
+    struct drain_syslog *s = stream_drain_create(sizeof(*s), drain_syslog.ops, wk, spec, e);
 
-    if (spec->scheme->flags & DRAIN_TLS) {
-        tls = worker_tls(wk, spec, e);
-        if (!tls)
-            return NULL;
-    }
-    s = xcalloc(1, sizeof *s);
-    drain_init(&s->base, drain_syslog.ops, wk, spec);
-    s->base.pipelined = true;
-    s->base.healthy = true;
-    s->tls = tls;
+    if (!s)
+        return NULL;
+    s->link.base.pipelined = true;
+    s->link.base.healthy = true;
     s->poll = loop_timer_create(worker_loop(wk), poll_fired, s);
-    return &s->base;
+    return &s->link.base;
 }
 
 static void syslog_close(struct drain *d, bool flush)
@@ -273,7 +252,7 @@ static void syslog_close(struct drain *d, bool flush)
 
     if (d->closed)
         return;
-    s->leaving = true;
+    s->link.leaving = true;
     if (!s->conn) {
         drain_closed(d);
         return;
@@ -292,9 +271,7 @@ static void syslog_free(struct drain *d)
 
     conn_free(s->conn);
     loop_timer_free(s->poll);
-    worker_tls_free(s->base.worker, s->tls);
-    drain_release(d);
-    free(s);
+    stream_drain_free(&s->link);
 }
 
 static const struct drain_ops ops = {

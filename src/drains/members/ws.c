@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -25,6 +24,7 @@
 #include "drains/core/worker.h"
 #include "drains/members/http_internal.h"
 #include "drains/members/members.h"
+#include "drains/members/stream_drain.h"
 #include "drains/members/ws_internal.h"
 #include "formats/format.h"
 
@@ -34,29 +34,24 @@
 #define MESSAGE_KEPT (16 * 1024) /* a larger buffer is given back */
 
 struct drain_ws {
-    struct drain base;
-    struct tls_config *tls;     /* owned; NULL for ws:// */
+    struct stream_drain link;
     struct ws *ws;              /* owned; NULL while closed */
     struct gzip *gzip;          /* the worker's; NULL with compression=none */
     struct buf message;         /* gzipped, or text made valid */
-    struct loop_timer *timer;   /* runs while a Pong is awaited */
-    uint64_t acked;             /* when the timer was started */
     struct batch *queue[SLOTS]; /* ring, oldest at <first>; batch->end is its number */
     unsigned first, len;
     unsigned unwritten;      /* so many at its end are not all with the kernel */
     uint64_t number;         /* of the last batch on this connection */
     struct loop_timer *poll; /* runs while something has its Pong and is not confirmed */
     uint64_t ponged_ms;      /* the batch that goes alone has its Pong since then; 0 = not yet */
-    uint64_t opened_ms;
-    bool ponged;  /* the peer has answered a Ping on this connection */
-    bool leaving; /* close() was asked for */
+    bool ponged;             /* the peer has answered a Ping on this connection */
 };
 
 static struct drain_ws *ws_of(struct drain *d)
 {
     if (d->ops != drain_ws.ops)
         BUG("drain: '%s' taken for 'ws'", d->ops->name);
-    return container_of(d, struct drain_ws, base);
+    return container_of(d, struct drain_ws, link.base);
 }
 
 static void settle_oldest(struct drain_ws *w, enum verdict v)
@@ -65,7 +60,7 @@ static void settle_oldest(struct drain_ws *w, enum verdict v)
 
     w->first = (w->first + 1) % SLOTS;
     w->len--;
-    drain_settle(&w->base, b, v);
+    drain_settle(&w->link.base, b, v);
 }
 
 /* <first> on the oldest, <rest> on the others. */
@@ -84,14 +79,13 @@ static void hang_up(struct drain_ws *w)
     w->ws = NULL;
     w->unwritten = 0;
     w->ponged_ms = 0;
-    loop_timer_stop(w->timer);
+    loop_timer_stop(w->link.timer);
     loop_timer_stop(w->poll);
 }
 
-static void await_pong(struct drain_ws *w)
+static uint64_t acked_now(const struct stream_drain *link)
 {
-    w->acked = ws_acked(w->ws);
-    loop_timer_start(w->timer, w->base.spec->timeout_ms);
+    return ws_acked(container_of(link, struct drain_ws, link)->ws);
 }
 
 /* The batch that went alone is as good as any other now. */
@@ -104,10 +98,10 @@ static void let_go(struct drain_ws *w, enum verdict v)
 static void poll_fired(void *arg)
 {
     struct drain_ws *w = arg;
-    uint64_t seen = drain_seen_until(&w->base);
-    bool more = drain_confirm_old(&w->base, seen) || w->ponged_ms;
+    uint64_t seen = drain_seen_until(&w->link.base);
+    bool more = drain_confirm_old(&w->link.base, seen) || w->ponged_ms;
     uint64_t well = seen > w->ponged_ms ? seen - w->ponged_ms : 0;
-    enum verdict v = w->ponged_ms ? drain_seek_step(&w->base, well) : 0;
+    enum verdict v = w->ponged_ms ? drain_seek_step(&w->link.base, well) : 0;
 
     if (v)
         let_go(w, v);
@@ -149,7 +143,7 @@ static int give(struct drain_ws *w, struct batch *b, struct err *e)
     int n = snprintf(text, sizeof(text), "%" PRIu64, b->end), rc;
     struct str ping = str_make(text, (size_t)n);
 
-    if (drain_unshelve(&w->base, b) < 0)
+    if (drain_unshelve(&w->link.base, b) < 0)
         return err_set(e, ESTALE, "websocket: log file changed under a message half sent");
     if (make_message(w, b, &message) < 0) {
         *e = b->err;
@@ -186,13 +180,13 @@ static void write_on(struct drain_ws *w)
         if (b->extra)
             break;
         w->unwritten--;
-        drain_body_sent(&w->base, b, false);
+        drain_body_sent(&w->link.base, b, false);
         drain_charge(b);
     }
     for (unsigned i = w->len - w->unwritten; i < w->len; i++) /* they wait for what moves */
-        drain_moved(&w->base, w->queue[(w->first + i) % SLOTS]);
+        drain_moved(&w->link.base, w->queue[(w->first + i) % SLOTS]);
     if (w->unwritten)
-        drain_body_copied(&w->base, writing(w));
+        drain_body_copied(&w->link.base, writing(w));
 }
 
 static void ws_send_batch(struct drain *d, struct batch *b)
@@ -207,7 +201,7 @@ static void ws_send_batch(struct drain *d, struct batch *b)
     b->end = ++w->number;
     w->queue[(w->first + w->len++) % SLOTS] = b;
     if (w->len == 1)
-        await_pong(w);
+        stream_drain_await(&w->link);
     if (w->unwritten++)
         drain_moved(d, b);
     else
@@ -233,22 +227,17 @@ static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool cl
 {
     hang_up(w);
     settle_all(w, first, v, e);
-    if (clean)
-        drain_disconnected(&w->base, true, e);
-    else
-        drain_disconnected_for(&w->base, v, retry_after_ms, e);
-    if (w->leaving && !w->base.closed)
-        drain_closed(&w->base);
+    stream_drain_gone(&w->link, clean, v, retry_after_ms, e);
 }
 
 static void on_opened(void *arg)
 {
     struct drain_ws *w = arg;
 
-    w->opened_ms = loop_now(worker_loop(w->base.worker));
+    w->link.opened_ms = loop_now(worker_loop(w->link.base.worker));
     w->ponged = false;
     w->number = 0;
-    drain_opened(&w->base);
+    drain_opened(&w->link.base);
 }
 
 static void on_pong(void *arg, struct str payload)
@@ -261,20 +250,20 @@ static void on_pong(void *arg, struct str payload)
     w->ponged = true;
     if (!loop_timer_active(w->poll))
         loop_timer_start(w->poll, POLL_MS);
-    if (w->base.alone && !w->leaving) {
+    if (w->link.base.alone && !w->link.leaving) {
         if (!w->ponged_ms)
-            w->ponged_ms = loop_now(worker_loop(w->base.worker));
-        loop_timer_stop(w->timer);
+            w->ponged_ms = loop_now(worker_loop(w->link.base.worker));
+        loop_timer_stop(w->link.timer);
         return;
     }
     while (w->len && w->queue[w->first]->end <= number)
         settle_oldest(w, VERDICT_SENT);
     if (w->len) {
-        await_pong(w);
+        stream_drain_await(&w->link);
         return;
     }
-    loop_timer_stop(w->timer);
-    if (w->leaving)
+    loop_timer_stop(w->link.timer);
+    if (w->link.leaving)
         ws_close(w->ws, WS_CLOSE_NORMAL); /* <ended> follows */
 }
 
@@ -287,7 +276,7 @@ static void on_ended(void *arg, const struct ws_end *end)
 {
     struct drain_ws *w = arg;
     const struct answer_row *row = answer_find(&ws_closes, end->code, STR(""));
-    uint64_t age = loop_now(worker_loop(w->base.worker)) - w->opened_ms;
+    uint64_t age = loop_now(worker_loop(w->link.base.worker)) - w->link.opened_ms;
     struct err why = end->err;
     enum verdict v = VERDICT_OFFLINE, first;
     bool said =
@@ -297,16 +286,17 @@ static void on_ended(void *arg, const struct ws_end *end)
     if (end->code && row->flags & WS_CLEAN) { /* what it has read is as good as processed */
         if (w->ponged_ms)
             let_go(w, VERDICT_SENT);
-        drain_closed_by_peer(&w->base);
+        drain_closed_by_peer(&w->link.base);
     }
     if (said || (end->opened && (!end->code || row->flags & WS_BLAMES)))
-        blamed = drain_blame(&w->base, said ? row->verdict : VERDICT_OFFLINE);
+        blamed = drain_blame(&w->link.base, said ? row->verdict : VERDICT_OFFLINE);
     if (end->code) {
         (void)err_set(&why, EPIPE, "websocket: closed by the peer with code %u: %s", end->code,
                       row->reason);
         v = row->verdict == VERDICT_HOLD ? VERDICT_HOLD : VERDICT_OFFLINE;
         /* A clean close that comes at once, again and again, does not count as clean. */
-        clean = row->flags & WS_CLEAN && (w->ponged || age >= YOUNG_CONNECTION_MS || w->leaving) &&
+        clean = row->flags & WS_CLEAN &&
+                (w->ponged || age >= YOUNG_CONNECTION_MS || w->link.leaving) &&
                 (said ? blamed : !w->len);
     } else if (end->status) {
         v = ws_refusal(end->status, &why);
@@ -315,18 +305,9 @@ static void on_ended(void *arg, const struct ws_end *end)
     gone(w, first, v, clean, end->retry_after_ms, &why);
 }
 
-static void on_timeout(void *arg)
+static void timed_out(struct stream_drain *link, const struct err *e)
 {
-    struct drain_ws *w = arg;
-    struct err e;
-
-    if (ws_acked(w->ws) > w->acked) { /* slow, but it takes what we send */
-        await_pong(w);
-        return;
-    }
-    (void)err_set(&e, ETIMEDOUT, "websocket: no pong for %llu s",
-                  (unsigned long long)(w->base.spec->timeout_ms / 1000));
-    gone(w, VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, &e);
+    gone(container_of(link, struct drain_ws, link), VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, e);
 }
 
 static const struct ws_ops callbacks = {on_opened, on_pong, on_writable, on_ended};
@@ -337,13 +318,7 @@ static void ws_open(struct drain *d)
     const struct drain_spec *s = d->spec;
     struct buf authorization = BUF_INIT(4 * URL_MAX);
     struct ws_config cfg = {
-        .conn = {.host = s->url.host,
-                 .port = s->port,
-                 .tls = w->tls != NULL,
-                 .tls_config = w->tls,
-                 .egress = drain_egress(d),
-                 .connect_timeout_ms =
-                     s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS},
+        .conn = stream_drain_config(&w->link),
         .request = {.host = s->url.host,
                     .ipv6 = s->url.ipv6,
                     .port = s->port == s->scheme->port ? 0 : s->port,
@@ -370,24 +345,19 @@ static void ws_open(struct drain *d)
 
 static struct drain *ws_drain_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
-    struct drain_ws *w;
-    struct tls_config *tls = NULL;
+    struct drain_ws *w = stream_drain_create(sizeof(*w), drain_ws.ops, wk, spec, e);
 
-    if (spec->scheme->flags & DRAIN_TLS) {
-        tls = worker_tls(wk, spec, e);
-        if (!tls)
-            return NULL;
-    }
-    w = xcalloc(1, sizeof(*w));
-    drain_init(&w->base, drain_ws.ops, wk, spec);
-    w->base.slots = SLOTS;
-    w->base.lags = true;
-    w->tls = tls;
+    if (!w)
+        return NULL;
+    w->link.silence = "websocket: no pong";
+    w->link.acked_now = acked_now;
+    w->link.timed_out = timed_out;
+    w->link.base.slots = SLOTS;
+    w->link.base.lags = true;
     w->gzip = spec->gzip ? worker_gzip(wk) : NULL;
     buf_init(&w->message, BACKLOG_MAX);
-    w->timer = loop_timer_create(worker_loop(wk), on_timeout, w);
     w->poll = loop_timer_create(worker_loop(wk), poll_fired, w);
-    return &w->base;
+    return &w->link.base;
 }
 
 static void ws_drain_close(struct drain *d, bool flush)
@@ -397,7 +367,7 @@ static void ws_drain_close(struct drain *d, bool flush)
 
     if (d->closed)
         return;
-    w->leaving = true;
+    w->link.leaving = true;
     if (flush && w->ws && ws_is_open(w->ws)) {
         if (w->ponged_ms)
             let_go(w, VERDICT_SENT);
@@ -416,12 +386,9 @@ static void ws_drain_free(struct drain *d)
     struct drain_ws *w = ws_of(d);
 
     hang_up(w);
-    loop_timer_free(w->timer);
     loop_timer_free(w->poll);
-    worker_tls_free(w->base.worker, w->tls);
     buf_release(&w->message);
-    drain_release(d);
-    free(w);
+    stream_drain_free(&w->link);
 }
 
 static const struct drain_ops ops = {

@@ -1,0 +1,80 @@
+/*
+ * What members with one connection have in common.
+ */
+#include "drains/members/stream_drain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "drains/core/worker.h"
+
+static void on_timeout(void *arg)
+{
+    struct stream_drain *s = arg;
+    struct err e = {0, ""};
+
+    if (s->acked_now(s) > s->acked) { /* slow, but it takes what we send */
+        stream_drain_await(s);
+        return;
+    }
+    (void)err_set(&e, ETIMEDOUT, "%s for %llu s", s->silence,
+                  (unsigned long long)(s->base.spec->timeout_ms / 1000));
+    s->timed_out(s, &e);
+}
+
+void *stream_drain_create(size_t size, const struct drain_ops *ops, struct worker *wk,
+                          struct drain_spec *spec, struct err *e)
+{
+    bool wants_tls = spec->scheme->flags & DRAIN_TLS;
+    struct tls_config *tls = wants_tls ? worker_tls(wk, spec, e) : NULL;
+    struct stream_drain *s;
+
+    if (wants_tls && !tls)
+        return NULL;
+    s = xcalloc(1, size);
+    drain_init(&s->base, ops, wk, spec);
+    s->tls = tls;
+    s->timer = loop_timer_create(worker_loop(wk), on_timeout, s);
+    return s;
+}
+
+void stream_drain_free(struct stream_drain *s)
+{
+    loop_timer_free(s->timer);
+    worker_tls_free(s->base.worker, s->tls);
+    drain_release(&s->base);
+    free(s);
+}
+
+struct conn_config stream_drain_config(const struct stream_drain *s)
+{
+    const struct drain_spec *spec = s->base.spec;
+    uint64_t timeout = spec->timeout_ms;
+
+    return (struct conn_config){
+        .host = spec->url.host,
+        .port = spec->port,
+        .tls = s->tls != NULL,
+        .tls_config = s->tls,
+        .egress = drain_egress(&s->base),
+        .connect_timeout_ms = timeout < CONNECT_TIMEOUT_MS ? timeout : CONNECT_TIMEOUT_MS,
+    };
+}
+
+void stream_drain_await(struct stream_drain *s)
+{
+    s->acked = s->acked_now(s);
+    loop_timer_start(s->timer, s->base.spec->timeout_ms);
+}
+
+void stream_drain_gone(struct stream_drain *s, bool clean, enum verdict v, int64_t retry_after_ms,
+                       const struct err *e)
+{
+    if (clean)
+        drain_disconnected(&s->base, true, e);
+    else
+        drain_disconnected_for(&s->base, v, retry_after_ms, e);
+    if (s->leaving && !s->base.closed)
+        drain_closed(&s->base);
+}
