@@ -39,7 +39,7 @@ struct ws {
     size_t off;           /* bytes of it already sent */
     uint8_t masks[2][4];  /* of the last message and its Ping */
     size_t put_by;        /* bytes of these that were released ... */
-    uint64_t put_by_hash; /* ... and their hash: ws_again() must bring the same */
+    uint64_t put_by_hash; /* ... and their hash: ws_resume() must bring the same */
     struct ws_parser parser;
     uint8_t pong[WS_CONTROL_MAX]; /* pending */
     size_t pong_len;
@@ -52,7 +52,7 @@ size_t ws_backlog(const struct ws *w)
     return w->put_by ? w->put_by : w->out.len - w->off;
 }
 
-bool ws_is_put_by(const struct ws *w)
+bool ws_is_shelved(const struct ws *w)
 {
     return w->put_by > 0;
 }
@@ -129,7 +129,7 @@ int ws_send(struct ws *w, enum ws_opcode op, struct str payload, struct str ping
     return 0;
 }
 
-void ws_put_by(struct ws *w)
+void ws_shelve(struct ws *w)
 {
     if (w->state != WS_OPEN || w->put_by || !ws_backlog(w))
         return;
@@ -139,7 +139,7 @@ void ws_put_by(struct ws *w)
     w->off = 0;
 }
 
-int ws_again(struct ws *w, enum ws_opcode op, struct str payload, struct str ping)
+int ws_resume(struct ws *w, enum ws_opcode op, struct str payload, struct str ping)
 {
     size_t rest = w->put_by;
 

@@ -51,12 +51,12 @@ int ws_send(struct ws *w, enum ws_opcode op, struct str payload, struct str ping
 /* Bytes that wait for the socket. */
 size_t ws_backlog(const struct ws *w);
 /* Frees the unsent part of the last ws_send(). The socket takes nothing until the owner calls
- * ws_again(); <writable> reports when it could. */
-void ws_put_by(struct ws *w);
-bool ws_is_put_by(const struct ws *w);
+ * ws_resume(); <writable> reports when it could. */
+void ws_shelve(struct ws *w);
+bool ws_is_shelved(const struct ws *w);
 /* Passes the same message and Ping again; the rest is sent. -1 when they differ: the connection
  * must end. */
-int ws_again(struct ws *w, enum ws_opcode op, struct str payload, struct str ping);
+int ws_resume(struct ws *w, enum ws_opcode op, struct str payload, struct str ping);
 /* Bytes that the peer's kernel has acknowledged. While this grows, the peer is alive. */
 uint64_t ws_acked(const struct ws *w);
 bool ws_is_open(const struct ws *w);

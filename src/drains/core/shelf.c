@@ -85,7 +85,7 @@ void drain_charge(struct batch *b)
     budget_charge(b, b->fixed + b->extra + (b->body.p ? b->body.cap : 0));
 }
 
-static void let_go(struct batch *b, uint64_t hash)
+static void drop_body(struct batch *b, uint64_t hash)
 {
     list_del(&b->body_node);
     if (b->shelved || !b->body.len || b->gaps)
@@ -102,12 +102,12 @@ void drain_body_sent(struct drain *d, struct batch *b, bool keep)
     if (keep)
         drain_moved(d, b);
     else
-        let_go(b, 0);
+        drop_body(b, 0);
 }
 
 void drain_body_copied(struct drain *d, struct batch *b)
 {
-    let_go(b, 0);
+    drop_body(b, 0);
     drain_charge(b);
     drain_moved(d, b);
 }
@@ -116,7 +116,7 @@ void drain_shelve(struct drain *d, struct batch *b)
 {
     (void)d;
     if (!b->shelved && b->body.len)
-        let_go(b, hash_stable(b->body.p, b->body.len));
+        drop_body(b, hash_stable(b->body.p, b->body.len));
 }
 
 int drain_unshelve(struct drain *d, struct batch *b)

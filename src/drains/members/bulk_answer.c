@@ -1,19 +1,18 @@
 /*
- * Reading a _bulk answer (docs/formats.md#bulk-answer):
+ * Reads a _bulk answer (docs/formats.md#bulk-answer):
  *
  *   {"took":30,"errors":true,"items":[{"create":{"_id":"…","status":429,"error":{"type":"…"}}},…]}
  *
- * Items stand in the order of the request, and there are as many. Some servers name no _id in them
- * (VictoriaLogs), or not ours; where there is one, it is compared with the one that was sent in its
- * place, since another one would assign one record's fate to another. The name of the action
- * ("create") is not looked at: some servers answer "index" to everything.
+ * There is one item for each record, in the order of the request. Some servers (VictoriaLogs) put
+ * no _id into an item, or an id of their own. Where there is one, it is compared with the id that
+ * was sent in its place; an item of another record would assign that record's fate to this one. The
+ * name of the action ("create") is ignored: some servers answer "index" to everything.
  *
- * An answer that has an end and does not say what became of each record is no accident: the server
- * is another one than we take it for, and would answer the same again. So that is a HOLD.
+ * An answer that is complete and does not say what became of each record is no accident: the server
+ * is not what the URL says, and would answer the same again. So that is a HOLD.
  *
- * The text is parsed as it stands, in constant memory but for the parser's few bytes for each
- * level, of which there are at most DEPTH_MAX. What is quoted of it in an error is the name of an
- * error and no more.
+ * The text is parsed in place. The parser needs a few bytes for each level, and there are at most
+ * DEPTH_MAX levels. Errors quote nothing of it but the type of an item's error.
  */
 #include "drains/members/bulk_answer.h"
 
@@ -24,7 +23,7 @@
 #include "base/mem.h"
 
 #define DEPTH_MAX 64
-#define TYPE_MAX 64 /* a longer name is not an error that we know */
+#define TYPE_MAX 64 /* a longer type is none that we know */
 
 /* ---- statuses ---- */
 
@@ -44,7 +43,7 @@ static const struct answer_row rows[] = {
     {.from = 401, .to = 401, .verdict = VERDICT_HOLD, .reason = "credentials are missing or wrong"},
     {.from = 403, .to = 403, .verdict = VERDICT_HOLD, .reason = "not allowed"},
     {.from = 404, .to = 404, .verdict = VERDICT_HOLD, .reason = "no such index"},
-    /* Bad requests that any record would be: it is the index that is not right. */
+    /* Any record would get these: the index is the cause. */
     {.from = 400,
      .to = 400,
      .text = "index_closed_exception",
@@ -77,27 +76,27 @@ const struct answer_table bulk_items = {.what = "item status", .rows = rows};
 
 /* ---- the text ---- */
 
-/* Where the parser is, and the key it has read there. */
+/* The parser's place, and the last key there. */
 enum place { AT_NOTHING = 0, AT_TOP, AT_ITEMS, AT_ITEM, AT_RESULT, AT_ERROR, AT_END };
 enum key { KEY_OTHER = 0, KEY_ITEMS, KEY_ACTION, KEY_ID, KEY_STATUS, KEY_ERROR, KEY_TYPE };
 
 struct bulk_reader {
-    struct str request; /* what is not answered yet */
+    struct str request; /* the part that has no answer yet */
     uint32_t records, next;
     unsigned char *outcomes;
     struct err *why, *refusal;
     enum verdict sum;
     enum place at;
     enum key key;
-    unsigned skip; /* levels inside something that does not matter */
+    unsigned skip; /* levels inside of a value that is ignored */
     bool has_items;
-    bool has_id, has_status, has_result; /* of the item */
-    struct str id;                       /* that was sent in its place */
+    bool has_id, has_status, has_result; /* of the current item */
+    struct str id;                       /* that was sent in this place */
     int status;
     size_t type_len;
     char type[TYPE_MAX];
-    const char *wrong; /* what is wrong with the answer */
-    bool broken;       /* it has no end */
+    const char *wrong; /* why the answer is invalid */
+    bool broken;       /* the answer ends too early */
 };
 
 enum { STOP = 0, GO_ON = 1 };
@@ -109,7 +108,7 @@ static int wrong(struct bulk_reader *r, const char *what)
     return STOP;
 }
 
-/* The id in the next action of the request, which we wrote ourselves: …"_id":"<id>"}}. */
+/* The id in the next action of the request. We wrote the request ourselves: …"_id":"<id>"}}. */
 static struct str next_id(struct bulk_reader *r)
 {
     struct str action, document;
@@ -120,7 +119,7 @@ static struct str next_id(struct bulk_reader *r)
     return str_skip(action, (size_t)(str_rfind(action, '"') + 1));
 }
 
-/* An empty one counts as missing. */
+/* An empty id counts as missing. */
 static int on_id(struct bulk_reader *r, struct str id)
 {
     if (r->has_id)
@@ -202,7 +201,7 @@ static int on_key(void *arg, const unsigned char *p, size_t n)
     return GO_ON;
 }
 
-/* A value where a list or an object is needed. */
+/* A scalar where a list or an object is expected. */
 static int on_scalar(struct bulk_reader *r)
 {
     if (r->skip)

@@ -1,10 +1,11 @@
 /*
- * es://, elasticsearch:// and their +http, +https forms: Elasticsearch's and OpenSearch's _bulk.
- * Posting is http.c's; here is what is asked for in the URL, and what the answer means: a 2xx says
- * only that the request was read, and each record has a status of its own (bulk_answer.c).
+ * es://, elasticsearch:// and their +http, +https forms: the _bulk API of Elasticsearch and
+ * OpenSearch. http.c posts. This file has the options of the URL and the meaning of an answer: a
+ * 2xx only says that the request was read; each record has a status of its own (bulk_answer.c).
  *
- * Every record is a `create` with an id made of its place (formats/elastic.c), so that sending it
- * again does no harm: what the index has already is a conflict, and a conflict is delivered.
+ * Every record is a `create` with an id made of its position (formats/elastic.c), so that sending
+ * it again does no harm: the index answers that it has it already (409), and that counts as
+ * delivered.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,7 +16,8 @@
 #include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
-/* Of the answer's several hundred bytes for each record, the few that are read. */
+/* Asks for the few fields of an answer that are read; a whole one has several hundred bytes for
+ * each record. */
 #define FILTER "filter_path"
 #define FILTERED "=items.*._id,items.*.status,items.*.error.type"
 
@@ -42,9 +44,9 @@ static enum verdict elastic_verdict(const struct http_answer *a, const struct er
             &b->err, EMSGSIZE,
             "answer to a bulk request broke off, or is over %d bytes, or over what is left of them",
             HTTP_RESPONSE_BODY_MAX);
-        return VERDICT_RETRY; /* of a smaller batch, as all are after a failure */
+        return VERDICT_RETRY; /* of a smaller batch, as after any failure */
     }
-    if (drain_unshelve(b->drain, b) < 0) { /* whose ids the answer has can be told no more */
+    if (drain_unshelve(b->drain, b) < 0) { /* the ids in the answer cannot be compared any more */
         (void)err_set(&b->err, ESTALE, "log file changed under a request");
         return VERDICT_RETRY;
     }
@@ -56,7 +58,7 @@ static const struct http_kind kind = {.want_body = true, .verdict = elastic_verd
 
 /* ---- the URL ---- */
 
-#define ELASTIC(tls, port_) /* what its schemes have in common */                                  \
+#define ELASTIC(tls, port_) /* what its schemes share */                                           \
     .member = &drain_elastic, .port = (port_),                                                     \
     .flags = DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | (tls), .promise = PROMISE_ONCE,                  \
     .format = FORMAT_ELASTIC, .framing = FRAMING_LF
@@ -97,7 +99,7 @@ static int settle(struct drain_spec *s, struct err *e)
     return 0;
 }
 
-/* <path> with /_bulk, and of the answer what we read. */
+/* Appends /_bulk to <path>, and asks for the fields that we read. */
 static int add_target(const struct drain_spec *s, struct str path, struct buf *target)
 {
     int rc = buf_add_str(target, path);

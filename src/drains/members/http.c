@@ -1,12 +1,12 @@
 /*
- * http:// and https://: a POST for each batch, on up to connections= connections (HTTP/1.1) or
- * streams (HTTP/2). The body is the batch as the format wrote it, gzipped when asked. What an
- * answer means is in http_verdict.c; the answer's body is read by the client and thrown away.
+ * http:// and https://: one POST for each batch, on up to connections= connections (HTTP/1.1) or
+ * streams (HTTP/2). The body is the batch as the format wrote it, gzipped with compression=gzip.
+ * http_verdict.c says what an answer means; the client reads the answer's body and throws it away.
  *
- * A stream's batches go one after another (the framework sends the next only after the verdict), so
- * order is kept though requests overtake each other.
+ * The framework sends a stream's next batch only after the verdict on the one before, so that order
+ * is kept although requests overtake each other.
  *
- * Other members that post have the same ops, and a struct http_kind as their descriptor's kind.
+ * The other members that post have the same ops, and a struct http_kind in their descriptor.
  *
  *   drain ──▶ origin (its connections)
  *     ├ idle posts
@@ -26,29 +26,29 @@
 #include "drains/members/members.h"
 #include "net/http_client.h"
 
-#define GZIPPED_MAX (BATCH_GROWTH_MAX + 64 * 1024) /* what does not compress grows a little */
-#define GZIPPED_KEPT (4 * 1024)                    /* a larger buffer is given back */
-#define BORROWED_MAX (4 * 1024) /* a small body goes out in one piece with its head, and stays */
+#define GZIPPED_MAX (BATCH_GROWTH_MAX + 64 * 1024) /* incompressible data grows a little */
+#define GZIPPED_KEPT (4 * 1024)                    /* a larger buffer is freed */
+#define BORROWED_MAX (4 * 1024) /* a small body is sent together with its head, and kept */
 
-/* A request under way, or ready for the next one. */
+/* A request in flight, or ready for the next one. */
 struct post {
     struct list node;
     struct drain_http *drain;
     struct http_call *call;
     struct batch *batch;
-    struct buf gzipped; /* the body as it is sent, unless it is the batch's own */
+    struct buf gzipped; /* the body as it is sent; unused when that is the batch's own */
     size_t len;         /* of what is sent ... */
-    size_t off;         /* ... of which the kernel has so much */
+    size_t off;         /* ... bytes that the kernel has taken */
 };
 
 struct drain_http {
     struct drain base;
     const struct http_kind *kind;
     struct tls_config *tls;     /* owned; NULL for http://, and without <origin> */
-    struct http_origin *origin; /* owned; NULL until it is needed, and while it rests */
+    struct http_origin *origin; /* owned; NULL until it is needed, and while the drain rests */
     struct gzip *gzip;          /* the worker's; NULL without compression=gzip */
     struct http_headers headers;
-    struct list idle, busy; /* struct post; made when first needed, at most base.slots of them */
+    struct list idle, busy; /* struct post; created on demand, at most base.slots */
     bool closing;
 };
 
@@ -157,7 +157,7 @@ static void gzipped_release(struct post *p)
     p->batch->extra = p->gzipped.cap;
 }
 
-/* Gives the batch back with its verdict, and the post to the next one. */
+/* Settles the batch and makes the post idle. */
 static void post_settle(struct post *p, enum verdict v)
 {
     struct drain_http *h = p->drain;
@@ -165,7 +165,7 @@ static void post_settle(struct post *p, enum verdict v)
 
     gzipped_release(p);
     (void)drain_charge_answer(b, 0);
-    b->member = NULL; /* it may be sent again, by another post */
+    b->member = NULL; /* it may be sent again with another post */
     p->batch = NULL;
     p->call = NULL;
     list_del(&p->node);
@@ -175,7 +175,7 @@ static void post_settle(struct post *p, enum verdict v)
 
 /* ---- the body ---- */
 
-/* Makes what is sent, when that is not there (any more). */
+/* Encodes the body, unless it is still there. */
 static int post_encode(struct post *p, struct err *e)
 {
     struct drain_http *h = p->drain;
@@ -191,7 +191,7 @@ static int post_encode(struct post *p, struct err *e)
         return -1;
     b->extra = p->gzipped.cap;
     if (!h->kind->want_body)
-        drain_shelve(&h->base, b); /* the answer is not held against it */
+        drain_shelve(&h->base, b); /* the answer is not compared with it */
     drain_charge(b);
     return 0;
 }
@@ -264,8 +264,8 @@ static void on_answer(void *arg, const struct http_answer *a, const struct err *
     maybe_closed(h);
 }
 
-/* A probe is not kept while somebody is looked for who may be nowhere, nor anything large while it
- * stands still. */
+/* The body of a probe is not kept while it connects to a peer that may not exist. A large body is
+ * not kept while it makes no progress. */
 static void http_post(struct drain *d, struct batch *b)
 {
     struct drain_http *h = http_of(d);
@@ -309,7 +309,7 @@ static void http_close(struct drain *d, bool flush)
         struct post *p = list_entry(it, struct post, node);
 
         if (flush)
-            break; /* the answers come, or the worker closes again without <flush> */
+            break; /* the answers arrive, or the worker closes again without <flush> */
         http_cancel(p->call);
         (void)err_set(&p->batch->err, ECANCELED, "drain closed before the answer");
         post_settle(p, VERDICT_OFFLINE);
@@ -390,7 +390,7 @@ static const struct drain_scheme schemes[] = {
     {.name = NULL},
 };
 
-/* Receivers of text alone often give up at a byte that is no UTF-8. */
+/* Receivers of plain text often fail at a byte that is not UTF-8. */
 static int settle(struct drain_spec *s, struct err *e)
 {
     (void)e;

@@ -10,7 +10,7 @@
 #include "drains/core/drain.h"
 #include "net/http_client.h"
 
-/* What sets one member that posts apart from another: drain_member.kind beside http_ops. */
+/* How a member that posts differs from the others: drain_member.kind beside http_ops. */
 struct http_kind {
     bool want_body; /* of the answer, which is held against the body that was sent */
     /* What the answer, or the lack of one, means for <b>. Fills b->err unless it is DELIVERED. */
@@ -21,13 +21,14 @@ struct http_kind {
 extern const struct drain_ops http_ops;
 extern const struct http_kind http_status_alone; /* the status says all */
 
-/* Statuses, as rows for every member that posts, and as the table of one that has no others. */
+/* HTTP statuses: the rows for every member that posts, and the table for a member without
+ * others. */
 extern const struct answer_row http_answer_rows[];
 extern const struct answer_table http_answers;
 extern const struct answer_table *const http_answers_only[]; /* for the descriptor of such a one */
 
-/* The verdict on <a>, an answer or the lack of one (then <e> says why), by the statuses in <t>. Fills
- * <why> unless it is DELIVERED. */
+/* The verdict on <a> by the statuses in <t>; without an answer, by <e>. Sets <why> unless it is
+ * DELIVERED. */
 enum verdict http_verdict(const struct answer_table *t, const struct http_answer *a,
                           const struct err *e, struct err *why);
 /* The same for <b>, by the first of its member's tables: for members to whom the status says all. */

@@ -1,10 +1,9 @@
 /*
- * What an http server's answer means for a batch. The line that decides between HOLD and REJECTED:
- * is the drain wrong, or the data? A refusal that every batch would meet (credentials, address,
- * method, encoding) holds them all; only what can be the fault of one record lets the framework
- * look for it and skip it.
+ * What an HTTP server's answer means for a batch. HOLD or REJECTED: is the configuration wrong, or
+ * the data? When every batch would be refused (credentials, address, method, encoding), all are
+ * held. Only what may be the fault of one record is searched for and skipped.
  *
- * The answer's body is never read nor quoted: it may hold the lines that were sent.
+ * The answer's body is neither read nor quoted: it may hold the lines that were sent.
  */
 #include <errno.h>
 #include <limits.h>
@@ -64,7 +63,7 @@ static enum verdict on_silence(const struct http_answer *a, const struct err *e,
     case EINVAL: /* the request or the TLS options can never work */
         return VERDICT_HOLD;
     case ETIMEDOUT:
-    case ECONNRESET: /* it was sent and may have arrived */
+    case ECONNRESET: /* the request was sent and may have arrived */
     case EMSGSIZE:
         return VERDICT_RETRY;
     default:

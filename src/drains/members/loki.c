@@ -1,9 +1,10 @@
 /*
- * loki+http, loki+https: Grafana Loki's push API. http.c posts, formats/loki.c writes the body;
- * here are the options in the URL, and what Loki answers otherwise than others do.
+ * loki+http, loki+https: Grafana Loki's push API. http.c posts and formats/loki.c writes the body.
+ * This file has the options of the URL, and the answers that differ from those of other HTTP
+ * servers.
  *
- * Loki knows an entry that it has already (the same stream, time and line), so that sending again
- * after a lost answer, or a refusal of a part, makes no second one.
+ * Loki drops an entry that it has already (the same stream, time and line). So sending again, after
+ * a lost answer or a partial refusal, makes no duplicates.
  */
 #include <string.h>
 
@@ -14,14 +15,14 @@
 #define TENANT_MAX 150 /* Loki's own limit */
 
 struct loki_options {
-    uint32_t labels; /* as format.labels */
+    uint32_t labels; /* becomes format.labels */
     char *tenant;    /* NULL = none */
 };
 
 /* ---- requests ---- */
 
 static const struct answer_row statuses[] = {
-    {.from = 260, /* unless Loki's operator chose another */
+    {.from = 260, /* the default; Loki's operator may choose another status */
      .to = 260,
      .verdict = VERDICT_HOLD,
      .reason = "ingestion is blocked"},
@@ -68,7 +69,7 @@ static const struct drain_scheme schemes[] = {
     {.name = NULL},
 };
 
-/* What Loki takes in a tenant's name; several are separated by '|'. */
+/* The characters that Loki accepts in a tenant's name; '|' separates several names. */
 static bool is_tenant(struct str v)
 {
     static const char legal[] =

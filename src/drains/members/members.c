@@ -1,6 +1,6 @@
 /*
- * All members as one family, for whom the rest of logtrain asks by scheme. Their list is in
- * members.h; what is done with one is in ../spec.
+ * All members as one list, for code that looks a scheme up. members.h names them; ../spec has the
+ * functions.
  */
 #include "drains/members/members.h"
 

@@ -1,6 +1,6 @@
 /*
- * The members of the family, in the order of --help: a line for each. Nobody calls a member but
- * through drain_*() and its descriptor.
+ * The members, in the order of --help, one line for each. Other code calls a member only through
+ * drain_*() and its descriptor.
  */
 #ifndef DRAINS_MEMBERS_H
 #define DRAINS_MEMBERS_H
@@ -28,19 +28,19 @@
 #define DRAIN_MEMBER_DECLARE(member) extern const struct drain_member member;
 DRAIN_MEMBERS(DRAIN_MEMBER_DECLARE)
 
-/* Checks <text> whole: scheme, host, port, every option and value. NULL with <e> set: names the
- * option and what is wrong with it, never a credential. One reference. No I/O. */
+/* Checks all of <text>: scheme, host, port, every option and value. Returns one reference, or NULL
+ * with <e> set, which names the option and what is wrong with it, never a credential. No I/O. */
 struct drain_spec *drain_spec_create(struct str text, struct err *e);
-/* The same for what a workload asks for, who may use less than an operator. */
+/* The same for a workload's URL. A workload may use less than an operator. */
 struct drain_spec *drain_spec_create_owner(struct str text, struct err *e);
 
-/* All schemes, in the order of --help; NULL behind the last. */
+/* All schemes, in the order of --help; NULL past the end. */
 const struct drain_scheme *drain_scheme_at(unsigned i);
 
-/* All options, those that are not a member's first; NULL behind the last. */
+/* All options, the shared ones first; NULL past the end. */
 const struct drain_option *drain_option_at(unsigned i);
-/* Appends the names of the schemes that have <o>, with <sep> between; nothing when all have it. A
- * name stands for what begins like it. */
+/* Appends the schemes that have <o>, separated by <sep>; nothing when all have it. A name stands
+ * for all schemes that begin with it. */
 int drain_option_schemes(const struct drain_option *o, const char *sep, struct buf *out);
 
 #endif

@@ -1,5 +1,7 @@
-/* null://: takes every batch and keeps nothing. What the framework costs without a peer, for tests
- * and the bench. */
+/*
+ * null://: accepts every batch and keeps nothing. It shows the cost of the framework without a
+ * peer, for tests and the benchmarks.
+ */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -10,7 +12,7 @@ static struct drain *null_create(struct worker *wk, struct drain_spec *spec, str
 {
     struct drain *d = xcalloc(1, sizeof(*d));
 
-    (void)e; /* nothing can fail */
+    (void)e; /* it cannot fail */
     drain_init(d, drain_null.ops, wk, spec);
     d->slots = 1;
     return d;
@@ -23,7 +25,7 @@ static void null_send(struct drain *d, struct batch *b)
 
 static void null_close(struct drain *d, bool flush)
 {
-    (void)flush; /* nothing is ever under way */
+    (void)flush; /* nothing is ever in flight */
     if (!d->closed)
         drain_closed(d);
 }

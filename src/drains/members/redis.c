@@ -1,17 +1,17 @@
 /*
- * redis, rediss: each record a command (PUBLISH, RPUSH or XADD), pipelined over one connection of
- * our own; the replies come in the same order, and every one is read. A record is delivered when
- * its own command was answered well, so an error in the middle of a pipeline costs nothing but the
- * records that it says.
+ * redis, rediss: one command for each record (PUBLISH, RPUSH or XADD), pipelined over one
+ * connection. Replies come in the same order, and every one is read. A record is delivered when its
+ * own command succeeded, so an error in the middle of a pipeline affects only the records that it
+ * is about.
  *
  *   out   | commands of batch 3 | commands of batch 2 |──▶ conn ──▶ Redis
  *   queue   batch 1 (reply 17 is next), batch 2, batch 3  ◀── replies
  *
- * After an error that lasts longer than a record (out of memory, wrong password, a replica, …) the
- * connection is spent: it takes no more, and goes when its last reply has come. The framework
- * waits, and then opens another one, perhaps to another server behind the same name.
+ * After an error that is not about one record (out of memory, wrong password, a replica, …) nothing
+ * more is sent on the connection. It is closed when its last reply has arrived. The framework backs
+ * off and then connects again, perhaps to another server behind the same name.
  *
- * A PUBLISH that nobody received is delivered all the same, and counted as unsubscribed.
+ * A PUBLISH without a subscriber is delivered, and counted as unsubscribed.
  */
 #include <errno.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static struct drain_redis *redis_of(struct drain *d)
     return container_of(d, struct drain_redis, link.base);
 }
 
-static void hang_up(struct drain_redis *r)
+static void disconnect(struct drain_redis *r)
 {
     conn_free(r->conn);
     r->conn = NULL;
@@ -39,18 +39,18 @@ static void hang_up(struct drain_redis *r)
     buf_release(&r->out);
     r->off = 0;
     r->unwritten = 0;
-    r->greeting = 0;
-    r->spent = false;
+    r->handshake = 0;
+    r->draining = false;
 }
 
 /* ---- verdicts ---- */
 
-/* Nothing more is sent on this connection. */
-static void spend(struct drain_redis *r, enum verdict v, const struct err *why)
+/* Stops sending on this connection. */
+static void stop_sending(struct drain_redis *r, enum verdict v, const struct err *why)
 {
-    if (r->spent && r->failure == VERDICT_HOLD)
+    if (r->draining && r->failure == VERDICT_HOLD)
         return;
-    r->spent = true;
+    r->draining = true;
     r->failure = v;
     r->why = *why;
 }
@@ -64,7 +64,7 @@ static void settle_oldest(struct drain_redis *r, enum verdict v)
     drain_settle(&r->link.base, b, v);
 }
 
-/* What has no reply comes again. */
+/* Records without a reply are sent again. */
 static void settle_unanswered(struct drain_redis *r, const struct err *why)
 {
     while (r->len) {
@@ -82,18 +82,18 @@ static void settle_unanswered(struct drain_redis *r, const struct err *why)
     }
 }
 
-/* The connection is no more, for whatever reason. */
-static void gone(struct drain_redis *r, bool clean, enum verdict v, const struct err *e)
+/* Call it when the connection has ended, for whatever reason. */
+static void connection_ended(struct drain_redis *r, bool clean, enum verdict v, const struct err *e)
 {
-    hang_up(r);
+    disconnect(r);
     r->reopen = false;
     settle_unanswered(r, e);
-    stream_drain_gone(&r->link, clean, v, -1, e);
+    stream_drain_ended(&r->link, clean, v, -1, e);
 }
 
 static void timed_out(struct stream_drain *link, const struct err *e)
 {
-    gone(container_of(link, struct drain_redis, link), false, VERDICT_OFFLINE, e);
+    connection_ended(container_of(link, struct drain_redis, link), false, VERDICT_OFFLINE, e);
 }
 
 /* ---- writing ---- */
@@ -111,7 +111,7 @@ static void redis_send(struct drain *d, struct batch *b)
     struct drain_redis *r = redis_of(d);
     struct err e = {0, ""};
 
-    if (r->spent) {
+    if (r->draining) {
         b->err = r->why;
         drain_settle(d, b, r->failure);
         return;
@@ -119,12 +119,12 @@ static void redis_send(struct drain *d, struct batch *b)
     if (!r->len)
         stream_drain_await(&r->link);
     if (redis_write(r, b, &e) < 0)
-        gone(r, false, VERDICT_OFFLINE, &e);
+        connection_ended(r, false, VERDICT_OFFLINE, &e);
 }
 
 static void redis_shelve(struct drain *d, struct batch *b)
 {
-    redis_put_by(redis_of(d));
+    redis_drop_output(redis_of(d));
     drain_shelve(d, b);
     drain_charge(b);
 }
@@ -136,7 +136,7 @@ static enum redis_type wanted(const struct drain_spec *s)
     return redis_options_of(s)->mode == REDIS_STREAM ? REDIS_BULK : REDIS_INTEGER;
 }
 
-/* The reply to <p>'s next record. */
+/* The reply to the next record of <p>. */
 static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
                                 const struct redis_reply *reply)
 {
@@ -160,7 +160,7 @@ static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
         else if (!b->err.code || v == VERDICT_HOLD)
             b->err = why;
         if (v != VERDICT_REJECTED)
-            spend(r, v, &why);
+            stop_sending(r, v, &why);
     }
     p->record++;
     p->in_range++;
@@ -175,14 +175,15 @@ static enum verdict take_trim(struct drain_redis *r, struct redis_pending *p,
 
     if (v == VERDICT_OFFLINE)
         p->batch->err = why;
-    else if (v != VERDICT_DELIVERED && !p->failed) /* lists would grow without end */
-        spend(r, v == VERDICT_HOLD ? v : VERDICT_RETRY, &why);
+    else if (v != VERDICT_DELIVERED && !p->failed) /* else the list would grow without a limit */
+        stop_sending(r, v == VERDICT_HOLD ? v : VERDICT_RETRY, &why);
     p->range++;
     p->in_range = 0;
     return v;
 }
 
-/* A reply to the oldest batch. -1 = it does not fit the command: the replies are out of step. */
+/* A reply to the oldest batch. -1 = it does not match the command: replies and commands are out of
+ * step. */
 static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
 {
     struct redis_pending *p = &r->queue[r->first];
@@ -205,53 +206,53 @@ static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
     return 0;
 }
 
-/* The reply to AUTH or SELECT. False when the connection is gone. */
-static bool take_greeting(struct drain_redis *r, const struct redis_reply *reply)
+/* The reply to AUTH or SELECT. False when the connection has ended. */
+static bool take_handshake(struct drain_redis *r, const struct redis_reply *reply)
 {
     struct err e = {0, ""};
     enum verdict v = redis_verdict(reply, REDIS_STATUS, &e);
 
     if (v != VERDICT_DELIVERED) {
-        gone(r, false, v == VERDICT_HOLD ? v : VERDICT_OFFLINE, &e);
+        connection_ended(r, false, v == VERDICT_HOLD ? v : VERDICT_OFFLINE, &e);
         return false;
     }
-    if (--r->greeting == 0) {
+    if (--r->handshake == 0) {
         loop_timer_stop(r->link.timer);
         drain_opened(&r->link.base);
     }
     return true;
 }
 
-/* Nobody asked: the server says why it hangs up, or is no Redis. */
-static void unasked(struct drain_redis *r, const struct redis_reply *reply)
+/* A reply without a command: the server says why it disconnects, or it is no Redis server. */
+static void on_unexpected_reply(struct drain_redis *r, const struct redis_reply *reply)
 {
     struct err e = {0, ""};
     enum verdict v = redis_verdict(reply, 0, &e);
 
-    gone(r, false, v == VERDICT_HOLD ? v : VERDICT_OFFLINE, &e);
+    connection_ended(r, false, v == VERDICT_HOLD ? v : VERDICT_OFFLINE, &e);
 }
 
 static void connect_now(struct drain_redis *r);
 
-/* Everything is answered. */
-static void at_rest(struct drain_redis *r)
+/* All commands are answered. */
+static void on_all_answered(struct drain_redis *r)
 {
     loop_timer_stop(r->link.timer);
-    if (r->link.leaving) {
-        hang_up(r);
+    if (r->link.closing) {
+        disconnect(r);
         drain_closed(&r->link.base);
-    } else if (r->spent && r->link.base.state == DRAIN_OPEN) {
+    } else if (r->draining && r->link.base.state == DRAIN_OPEN) {
         struct err why = r->why;
 
-        gone(r, false, r->failure, &why);
-    } else if (r->spent) {
-        hang_up(r); /* the framework waits already */
+        connection_ended(r, false, r->failure, &why);
+    } else if (r->draining) {
+        disconnect(r); /* the framework backs off already */
         if (r->reopen)
             connect_now(r);
     }
 }
 
-/* All replies that are there. False when the connection is gone. */
+/* Reads all replies that have arrived. False when the connection has ended. */
 static bool take_replies(struct drain_redis *r)
 {
     struct redis_reply reply;
@@ -260,11 +261,11 @@ static bool take_replies(struct drain_redis *r)
 
     while ((rc = redis_reader_next(r->reader, &reply, &e)) == 1) {
         r->received = true;
-        if (r->greeting) {
-            if (!take_greeting(r, &reply))
+        if (r->handshake) {
+            if (!take_handshake(r, &reply))
                 return false;
         } else if (!r->len) {
-            unasked(r, &reply);
+            on_unexpected_reply(r, &reply);
             return false;
         } else if (take_reply(r, &reply) < 0) {
             e = r->queue[r->first].batch->err;
@@ -274,7 +275,7 @@ static bool take_replies(struct drain_redis *r)
     }
     if (rc == 0)
         return true;
-    gone(r, false, VERDICT_OFFLINE, &e);
+    connection_ended(r, false, VERDICT_OFFLINE, &e);
     return false;
 }
 
@@ -286,14 +287,14 @@ static void on_opened(void *arg)
 
     r->link.opened_ms = loop_now(worker_loop(r->link.base.worker));
     r->reader = redis_reader_create();
-    r->greeting = redis_greet(&r->out, r->link.base.spec);
-    if (r->greeting < 0)
-        BUG("redis: a greeting that does not fit");
-    if (!r->greeting) {
+    r->handshake = redis_handshake(&r->out, r->link.base.spec);
+    if (r->handshake < 0)
+        BUG("redis: a handshake that does not fit");
+    if (!r->handshake) {
         drain_opened(&r->link.base);
         return;
     }
-    redis_push(r);
+    redis_write_out(r);
     stream_drain_await(&r->link);
 }
 
@@ -308,18 +309,18 @@ static void on_readable(void *arg)
 
     while ((n = conn_read(r->conn, part, sizeof(part))) > 0) {
         if (redis_reader_feed(r->reader, str_make(part, n), &e) < 0) {
-            gone(r, false, VERDICT_OFFLINE, &e);
+            connection_ended(r, false, VERDICT_OFFLINE, &e);
             return;
         }
         if (!take_replies(r))
             return;
     }
     if (!r->received)
-        return; /* what comes is no progress before it is a reply */
-    if (r->len || r->greeting)
+        return; /* bytes that are no whole reply are no progress */
+    if (r->len || r->handshake)
         stream_drain_await(&r->link);
     else
-        at_rest(r);
+        on_all_answered(r);
 }
 
 static void on_writable(void *arg)
@@ -327,21 +328,21 @@ static void on_writable(void *arg)
     struct drain_redis *r = arg;
     struct err e = {0, ""};
 
-    if (redis_write_on(r, &e) < 0)
-        gone(r, false, VERDICT_OFFLINE, &e);
+    if (redis_write_more(r, &e) < 0)
+        connection_ended(r, false, VERDICT_OFFLINE, &e);
 }
 
 static void on_ended(void *arg, enum conn_end how, const struct err *e)
 {
     struct drain_redis *r = arg;
     uint64_t age = loop_now(worker_loop(r->link.base.worker)) - r->link.opened_ms;
-    bool clean = how == CONN_END_CLEAN && !r->len && !r->greeting &&
+    bool clean = how == CONN_END_CLEAN && !r->len && !r->handshake &&
                  (r->answered || age >= YOUNG_CONNECTION_MS);
     struct err why = *e;
 
     if (how == CONN_END_CLEAN && !clean)
         (void)err_set(&why, EPIPE, "redis: connection closed before the reply");
-    gone(r, clean, VERDICT_OFFLINE, &why);
+    connection_ended(r, clean, VERDICT_OFFLINE, &why);
 }
 
 static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, on_ended};
@@ -361,14 +362,14 @@ static void redis_open(struct drain *d)
     struct drain_redis *r = redis_of(d);
 
     if (r->conn && r->len) {
-        r->reopen = true; /* what it still answers need not be sent again */
+        r->reopen = true; /* batches that it still answers need not be sent again */
         return;
     }
-    hang_up(r);
+    disconnect(r);
     connect_now(r);
 }
 
-/* ---- birth and end ---- */
+/* ---- create, close, free ---- */
 
 static struct drain *redis_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
@@ -391,11 +392,11 @@ static void redis_close(struct drain *d, bool flush)
 
     if (d->closed)
         return;
-    r->link.leaving = true;
+    r->link.closing = true;
     if (flush && r->conn && r->len)
-        return; /* the replies come, or the worker closes again without <flush> */
+        return; /* the replies arrive, or the worker closes again without <flush> */
     (void)err_set(&e, ECANCELED, "redis: closed before the reply");
-    hang_up(r);
+    disconnect(r);
     settle_unanswered(r, &e);
     drain_closed(d);
 }
@@ -404,7 +405,7 @@ static void redis_free(struct drain *d)
 {
     struct drain_redis *r = redis_of(d);
 
-    hang_up(r);
+    disconnect(r);
     stream_drain_free(&r->link);
 }
 

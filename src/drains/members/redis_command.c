@@ -1,7 +1,7 @@
 /*
  * Commands for Redis, in its protocol (RESP): "*3\r\n$7\r\nPUBLISH\r\n$4\r\nchan\r\n$2\r\nhi\r\n".
- * The records come from the format as "<id> <length> <bytes>" (DRAIN_FRAMED); what does not change
- * within a range is made once, so that a record costs one copy.
+ * The format writes records as "<id> <length> <bytes>" (DRAIN_FRAMED). What is the same for a whole
+ * range is encoded once, so that a record costs one copy.
  */
 #include "drains/members/redis_internal.h"
 
@@ -42,7 +42,7 @@ static int add_number(struct buf *out, uint64_t n)
     return rc;
 }
 
-int redis_greet(struct buf *out, const struct drain_spec *s)
+int redis_handshake(struct buf *out, const struct drain_spec *s)
 {
     const struct redis_options *own = s->own;
     const struct url *u = &s->url;
@@ -74,7 +74,7 @@ bool redis_trims(const struct drain_spec *s)
     return own->mode == REDIS_LIST && own->maxlen;
 }
 
-/* Everything of XADD up to the record's id. */
+/* XADD up to the record's id. */
 static int begin_xadd(struct buf *out, const struct redis_options *own, struct str key)
 {
     if (add_count(out, '*', own->maxlen ? 10 : 7) < 0 || add_part(out, STR("XADD")) < 0 ||
@@ -86,7 +86,7 @@ static int begin_xadd(struct buf *out, const struct redis_options *own, struct s
     return add_part(out, STR("*")) < 0 || add_part(out, STR("id")) < 0 ? -1 : 0;
 }
 
-/* Everything that does not depend on the record. */
+/* The part that is the same for all records of a range. */
 static int begin_command(struct buf *out, const struct redis_options *own, struct str key)
 {
     if (own->mode == REDIS_STREAM)
@@ -97,7 +97,7 @@ static int begin_command(struct buf *out, const struct redis_options *own, struc
     return add_part(out, key);
 }
 
-/* Cuts "<id> <length> <bytes>" off <*frames>; we wrote it ourselves. */
+/* Cuts "<id> <length> <bytes>" off <*frames>. Our own format wrote it. */
 static void next_frame(struct str *frames, struct str *id, struct str *bytes)
 {
     struct str count;
@@ -110,7 +110,7 @@ static void next_frame(struct str *frames, struct str *id, struct str *bytes)
     *frames = str_skip(*frames, (size_t)n);
 }
 
-/* From the N-th last to the last: the newest N. */
+/* Keeps the newest N: from the N-th last to the last. */
 static int add_trim(struct buf *out, const struct redis_options *own, struct str key)
 {
     struct buf from = BUF_INIT(32);

@@ -1,6 +1,6 @@
 /*
- * The parts of the redis member that need no network, apart for their tests: commands, replies, and
- * what a reply means.
+ * What the files of the redis member share. Commands, replies and their meaning need no network,
+ * and have tests of their own.
  */
 #ifndef DRAINS_REDIS_INTERNAL_H
 #define DRAINS_REDIS_INTERNAL_H
@@ -9,11 +9,12 @@
 #include "drains/core/drain.h"
 #include "drains/members/stream_drain.h"
 
-#define REDIS_REPLY_MAX (64 * 1024) /* bytes of one reply; ours are below a hundred */
+#define REDIS_REPLY_MAX                                                                            \
+    (64 * 1024) /* of one reply; those to our commands are below a hundred bytes */
 
 /* ---- redis_options.c ---- */
 
-/* What becomes of a record. */
+/* The command for a record. */
 enum redis_mode { REDIS_PUBLISH = 0, REDIS_LIST, REDIS_STREAM };
 
 struct redis_options {
@@ -34,11 +35,11 @@ extern const struct drain_ops redis_ops;
 
 /* ---- redis_command.c ---- */
 
-/* AUTH and SELECT, as far as the URL asks for them. Returns how many commands, -1 without memory.
- */
-int redis_greet(struct buf *out, const struct drain_spec *s);
-/* All commands of <b>: for each record one, and behind each range an LTRIM if there is a limit.
- * -1 when <out> cannot hold them; then it is as it was. */
+/* Appends AUTH and SELECT, as far as the URL asks for them. Returns the number of commands; -1 = no
+ * memory. */
+int redis_handshake(struct buf *out, const struct drain_spec *s);
+/* Appends all commands of <b>: one for each record, and an LTRIM after each range if there is a
+ * limit. -1 when they do not fit; then <out> is unchanged. */
 int redis_encode(struct buf *out, const struct batch *b);
 /* The channel or key of a stream; its hostname, where there is none or nothing is known of what the
  * template names. <out> is empty. */
@@ -46,33 +47,33 @@ int redis_key(struct buf *out, const struct drain_spec *s, const struct identity
 /* There is an LTRIM behind each range. */
 bool redis_trims(const struct drain_spec *s);
 
-/* ---- redis_reply.c: hiredis' reader, bounded ---- */
+/* ---- redis_reply.c: hiredis' reader, with limits ---- */
 
 enum redis_type { REDIS_INTEGER = 1, REDIS_BULK, REDIS_STATUS, REDIS_ERROR, REDIS_NIL };
 
 struct redis_reply {
     enum redis_type type;
     int64_t integer;
-    char text[64]; /* of a status or error: its beginning */
+    char text[64]; /* the beginning of a status or error */
 };
 
 struct redis_reader;
 
 struct redis_reader *redis_reader_create(void);
 void redis_reader_free(struct redis_reader *r); /* NULL is fine */
-/* More bytes. -1 without memory. */
+/* Adds bytes. -1 = no memory. */
 int redis_reader_feed(struct redis_reader *r, struct str bytes, struct err *e);
-/* 1 = <out> is the next reply; 0 = it has not come whole; -1 = what comes is none that a command
- * of ours has, or too long: nothing can be read any more. */
+/* 1 = <out> is the next reply; 0 = it is not complete yet; -1 = it is too long, or none that our
+ * commands get: nothing more can be read. */
 int redis_reader_next(struct redis_reader *r, struct redis_reply *out, struct err *e);
 
 /* ---- redis_verdict.c ---- */
 
-/* Errors, by the beginning of their text. */
+/* Errors, by the beginning of the text. */
 extern const struct answer_table redis_errors;
-/* The verdict on a reply to a command that answers <want>. Fills <why> unless it is DELIVERED;
- * never quotes the server, which may quote us. OFFLINE: this is no such reply, replies and commands
- * have lost each other. */
+/* The verdict on a reply to a command that is answered by <want>. Sets <why> unless it is
+ * DELIVERED, and never quotes the server, which may quote us. OFFLINE: the reply does not match the
+ * command, so replies and commands are out of step. */
 enum verdict redis_verdict(const struct redis_reply *r, enum redis_type want, struct err *why);
 
 /* ---- the drain itself: redis.c, redis_write.c ---- */
@@ -80,45 +81,45 @@ enum verdict redis_verdict(const struct redis_reply *r, enum redis_type want, st
 #define REDIS_SLOTS 4
 #define REDIS_OUT_MAX (2 * (size_t)BATCH_GROWTH_MAX)
 
-/* A batch whose replies are awaited. */
+/* A batch that waits for replies. */
 struct redis_pending {
     struct batch *batch;
     unsigned range;    /* of the next reply */
-    uint32_t in_range; /* replies of this range that have come */
-    uint32_t record;   /* of the batch; the next one to be answered */
+    uint32_t in_range; /* replies of this range so far */
+    uint32_t record;   /* of the batch; the next to be answered */
     bool failed;       /* some record was not delivered */
-    bool encoded;      /* its commands, or what is left of them, are in <out> */
+    bool encoded;      /* its commands, or the rest of them, are in <out> */
     size_t len;        /* of its commands ... */
-    size_t taken;      /* ... of which the kernel has so many bytes */
-    uint64_t rest;     /* hash of the others, when they were dropped */
+    size_t taken;      /* ... bytes that the kernel has taken */
+    uint64_t rest;     /* hash of the remaining bytes, when they were dropped */
 };
 
 struct drain_redis {
     struct stream_drain link;
     struct conn *conn;           /* owned; NULL while closed */
-    struct redis_reader *reader; /* owned; as long as <conn> */
+    struct redis_reader *reader; /* owned; lives as long as <conn> */
     struct buf out;
-    size_t off;                              /* bytes of it that were taken */
-    int greeting;                            /* replies to AUTH and SELECT still to come */
+    size_t off;                              /* bytes of it that the kernel has taken */
+    int handshake;                           /* replies to AUTH and SELECT that are still missing */
     struct redis_pending queue[REDIS_SLOTS]; /* ring, oldest at <first> */
     unsigned first, len;
-    unsigned unwritten;   /* so many at its end are not all with the kernel */
-    bool received;        /* a reply has come in this turn */
-    bool answered;        /* it has served us: its end is no failed connect */
-    bool spent;           /* after a failure: nothing more is sent on it */
-    struct err why;       /* ... which was this, */
+    unsigned unwritten;   /* that many at the end are not completely with the kernel */
+    bool received;        /* a reply has arrived in this turn */
+    bool answered;        /* it has answered a command: its end is no failed connect */
+    bool draining;        /* after a failure: nothing more is sent on it */
+    struct err why;       /* ... and this is the failure */
     enum verdict failure; /* RETRY or HOLD */
-    bool reopen;          /* open() was asked for while it was still answering */
+    bool reopen;          /* open() was called while it was still answering */
 };
 
-/* The greeting, or what else waits in <out>, to the kernel. */
-void redis_push(struct drain_redis *r);
-/* Puts <b> into the queue, and what the kernel takes of it to the kernel. -1 = the connection is of
- * no use any more. */
+/* Writes what is in <out>, as far as the kernel takes it. */
+void redis_write_out(struct drain_redis *r);
+/* Queues <b> and writes as much of it as the kernel takes. -1 = the connection cannot be used any
+ * more. */
 int redis_write(struct drain_redis *r, struct batch *b, struct err *e);
 /* The kernel takes more. -1 as above. */
-int redis_write_on(struct drain_redis *r, struct err *e);
-/* Lets go of what the kernel has not taken. */
-void redis_put_by(struct drain_redis *r);
+int redis_write_more(struct drain_redis *r, struct err *e);
+/* Drops commands that the kernel has not taken; they are encoded again later. */
+void redis_drop_output(struct drain_redis *r);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What a Redis drain's URL says: redis://user:password@host/channel?mode=list&key=…. The path is
- * the channel (or key), decoded; without one, records go to the channel that their hostname names.
+ * The options of redis://user:password@host/channel?mode=list&key=…. The path is the channel (or
+ * key), decoded. Without one, a record goes to the channel that is named after its hostname.
  *
  * Errors name the option, never its value.
  */
@@ -13,11 +13,11 @@
 #include "drains/members/redis_internal.h"
 
 #define MAXLEN_MAX 1000000000000ULL
-#define DB_MAX 65535 /* servers have 16 unless told otherwise */
+#define DB_MAX 65535 /* the default of a server is 16 */
 #define KEY_MAX 1024
 #define PARTS_MAX 8 /* of a template */
 
-/* Any bytes but control characters, which only a mistake would put there. */
+/* Any bytes but control characters, which would be a mistake. */
 static bool is_name(struct str s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -105,7 +105,7 @@ static int settle(struct drain_spec *s, struct err *e)
     const struct redis_options *own = s->own;
 
     if (!s->group && s->format.format == FORMAT_GELF)
-        s->format.group = STR("lr"); /* what pages for this kind of channel ask for */
+        s->format.group = STR("lr"); /* the group that pages for such a channel expect */
     if (s->utf8 == UTF8_UNSET)
         s->utf8 = UTF8_VALID;
     if (s->url.has_user && s->url.password.len == 0)
@@ -140,7 +140,7 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
     static const char *const modes[] = {
         [REDIS_PUBLISH] = "publish", [REDIS_LIST] = "list", [REDIS_STREAM] = "stream"};
     const struct redis_options *own = s->own;
-    /* What stood in an option is nobody's to print; the path is in the masked URL, too. */
+    /* An option's value is not printed; the path is in the masked URL, too. */
     const char *name = s->url.path.len > 1 ? own->key : own->key ? "as key= says" : NULL;
     int rc;
 

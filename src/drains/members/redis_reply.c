@@ -1,8 +1,8 @@
 /*
- * Replies out of bytes: hiredis' reader, which is asked for no objects, so that a reply costs no
- * allocation. It is kept from what a reply of ours never is: an array (nothing would bound its
- * elements), a push of RESP3, anything long. What it holds unread is bounded, since a bulk string
- * may announce half a gigabyte.
+ * Parses replies with hiredis' reader. No objects are created, so that a reply costs no allocation.
+ * Replies that our commands never get are refused: an array (nothing would bound its elements), a
+ * push of RESP3, anything long. Unread bytes are bounded, because a bulk string may announce half a
+ * gigabyte.
  */
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -53,7 +53,7 @@ static void *on_nil(const redisReadTask *t)
     return reply_of(t, REDIS_NIL);
 }
 
-/* None: the reader takes it for a lack of memory, and stops. */
+/* Returns none: the reader takes it for a lack of memory, and stops. */
 #if HIREDIS_MAJOR >= 1
 static void *on_array(const redisReadTask *t, size_t n)
 #else
@@ -69,7 +69,7 @@ static void free_nothing(void *reply)
     (void)reply; /* it is part of the reader */
 }
 
-/* hiredis wants it writable, and never writes. */
+/* hiredis does not declare it const, but never writes to it. */
 static redisReplyObjectFunctions functions = {
     .createString = on_string,
     .createArray = on_array,
@@ -114,7 +114,7 @@ int redis_reader_next(struct redis_reader *r, struct redis_reply *out, struct er
         *out = r->reply;
         return 1;
     }
-    if (reply) /* a type of RESP3, which nobody asked for */
+    if (reply) /* a type of RESP3, which we did not ask for */
         return err_set(e, EPROTO, "redis: not a reply of any command of ours");
     if (r->in->len - r->in->pos > REDIS_REPLY_MAX)
         return err_set(e, EMSGSIZE, "redis: a reply of more than %d bytes", REDIS_REPLY_MAX);

@@ -1,8 +1,8 @@
 /*
- * What a Redis error means for a record. Two questions, as for HTTP: is the drain wrong, or the
- * data? and will it pass? Nearly nothing is the data's fault: a record is bytes to Redis, only its
- * size can be refused. So an error that nobody knows waits and tries again, and never costs a
- * record; proxies answer their own troubles so.
+ * What a Redis error means for a record. As for HTTP: is the configuration wrong, or the data? and
+ * is it temporary? Hardly anything is the data's fault: to Redis a record is bytes, and only its
+ * size can be refused. So an unknown error is retried and never costs a record; proxies report
+ * their own errors like that.
  *
  * An error's text is never quoted: "unknown command" quotes the arguments, which are somebody's
  * lines, or a password.
@@ -91,7 +91,7 @@ enum verdict redis_verdict(const struct redis_reply *r, enum redis_type want, st
         return VERDICT_OFFLINE;
     }
     row = answer_find(&redis_errors, 0, str_of(r->text));
-    /* A word in capitals is the error's name, and not somebody's text. */
+    /* A word in capitals is the error's name, not a quotation. */
     while (word < 20 && r->text[word] >= 'A' && r->text[word] <= 'Z')
         word++;
     (void)err_set(why, EPROTO, "redis: %.*s%s%s", word, r->text, word ? ": " : "", row->reason);

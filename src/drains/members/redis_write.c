@@ -1,13 +1,13 @@
 /*
- * The way out of redis.c: batches become commands, and these bytes for the socket.
+ * Writing for redis.c: batches become commands, and commands are written to the socket.
  *
  *   queue   | answered in part | all with the kernel | taken in part | encoded | a batch yet |
  *                                                    |<---------- unwritten -------------->|
  *                                                    |<------- out ----------->|
  *
- * <out> is dropped when the peer takes nothing of it for a while, so that a server that hangs keeps
- * no memory from other drains. When it goes on, commands are made again, a batch at a time; what is
- * left of the one that was taken in part must be the same then.
+ * <out> is dropped when the peer takes nothing of it for a while, so that a server that hangs takes
+ * no memory from other drains. When the peer goes on, the commands are encoded again, one batch at
+ * a time. The rest of a batch that was taken in part must be the same then.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,15 +16,15 @@
 #include "drains/core/worker.h"
 #include "drains/members/redis_internal.h"
 
-#define OUT_KEPT (64 * 1024) /* a larger buffer is given back */
+#define OUT_KEPT (64 * 1024) /* a larger buffer is freed */
 
 static struct redis_pending *pending_at(struct drain_redis *r, unsigned i)
 {
     return &r->queue[(r->first + i) % REDIS_SLOTS];
 }
 
-/* The first batch that the kernel has not taken whole; there is one. */
-static struct redis_pending *writing(struct drain_redis *r)
+/* The oldest batch that is not completely with the kernel; there is one. */
+static struct redis_pending *first_unwritten(struct drain_redis *r)
 {
     return pending_at(r, r->len - r->unwritten);
 }
@@ -35,7 +35,7 @@ static void taken(struct drain_redis *r, size_t n)
     if (!n)
         return;
     while (n) {
-        struct redis_pending *p = writing(r);
+        struct redis_pending *p = first_unwritten(r);
         size_t left = p->len - p->taken, part = n < left ? n : left;
 
         p->taken += part;
@@ -47,21 +47,22 @@ static void taken(struct drain_redis *r, size_t n)
         r->unwritten--;
         drain_body_sent(&r->link.base, p->batch, false);
     }
-    for (unsigned i = r->len - r->unwritten; i < r->len; i++) /* they wait for what moves */
+    for (unsigned i = r->len - r->unwritten; i < r->len;
+         i++) /* their turn comes as it progresses */
         drain_moved(&r->link.base, pending_at(r, i)->batch);
 }
 
 static void out_drop(struct drain_redis *r)
 {
     r->off = 0;
-    if (r->greeting)
+    if (r->handshake)
         explicit_bzero(r->out.p, r->out.len);
     buf_clear(&r->out);
     if (r->out.cap > OUT_KEPT)
         buf_release(&r->out);
 }
 
-void redis_push(struct drain_redis *r)
+void redis_write_out(struct drain_redis *r)
 {
     size_t left = r->out.len - r->off, n;
 
@@ -75,10 +76,10 @@ void redis_push(struct drain_redis *r)
         taken(r, n);
 }
 
-/* Makes the commands of <p> (again), behind what waits. What the kernel does not take at once is
- * kept: seldom anything, so encoding costs no memory of its own that would have to be had from the
- * kernel each time. -1 = it cannot be done: the connection, which may have part of a command, is of
- * no use any more. */
+/* Encodes the commands of <p> (again), behind what is in <out>, and writes them. <out> keeps only
+ * what the kernel does not take at once, which is seldom anything, so that encoding needs no memory
+ * of its own. -1 = it cannot be done. Then the connection cannot be used any more, because the peer
+ * may have a part of a command. */
 static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
 {
     struct buf *commands = &r->out;
@@ -102,7 +103,7 @@ static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
     p->batch->extra = len - p->taken;
     drain_body_copied(&r->link.base, p->batch);
     if (commands == &r->out)
-        return 0; /* <writable> follows for what is before it */
+        return 0; /* <writable> follows for what is in front of it */
     n = conn_write(r->conn, commands->p + p->taken, len - p->taken);
     if (buf_add(&r->out, commands->p + p->taken + n, len - p->taken - n) < 0)
         return err_set(e, ENOMEM, "redis: no room for the commands");
@@ -123,16 +124,16 @@ int redis_write(struct drain_redis *r, struct batch *b, struct err *e)
     return 0;
 }
 
-int redis_write_on(struct drain_redis *r, struct err *e)
+int redis_write_more(struct drain_redis *r, struct err *e)
 {
-    redis_push(r);
+    redis_write_out(r);
     while (r->unwritten && !r->out.len)
-        if (encode(r, writing(r), e) < 0)
+        if (encode(r, first_unwritten(r), e) < 0)
             return -1;
     return 0;
 }
 
-void redis_put_by(struct drain_redis *r)
+void redis_drop_output(struct drain_redis *r)
 {
     for (unsigned i = r->len - r->unwritten; i < r->len; i++) {
         struct redis_pending *p = pending_at(r, i);

@@ -1,15 +1,15 @@
 /*
- * stdout://: batches to our own standard output, for trying things out. A batch is delivered when
- * the kernel took all of it.
+ * stdout://: writes batches to our own standard output, for trying things out. A batch is delivered
+ * when the kernel has taken all of it.
  *
  * The descriptor is shared with whoever started us (and often with our own stderr), so it must not
- * be made non-blocking, which is a property of what is shared. Instead: a pipe, socket or terminal
- * is asked with poll() before each piece, and a piece is at most PIPE_BUF bytes, which a pipe that
- * polls writable takes at once. To wait, the descriptor goes into an epoll set of its own, and the
- * loop watches the set. What cannot be polled (a file, /dev/null) takes everything at once.
+ * be made non-blocking: that is a property of what is shared. Instead, a pipe, socket or terminal
+ * is asked with poll() before each piece. A piece is at most PIPE_BUF bytes, which a pipe that
+ * polls writable takes at once. To wait, the descriptor is put into an epoll set of its own, and
+ * the loop watches the set. What cannot be polled (a file, /dev/null) takes everything at once.
  *
- * Pieces end at a line's end where possible, so that lines of our own log on the same pipe fall
- * between lines.
+ * Pieces end at the end of a line where possible, so that lines of our own log on the same pipe do
+ * not break others.
  */
 #include <errno.h>
 #include <limits.h>
@@ -30,9 +30,9 @@ struct drain_stdout {
     struct drain base;
     int waiter;            /* epoll set that holds fd 1; -1 = it cannot be polled */
     struct loop_fd *watch; /* on <waiter> */
-    struct loop_task more; /* the batch was longer than a turn's worth */
-    struct batch *batch;   /* under way, or NULL */
-    size_t at;             /* so much of it is written */
+    struct loop_task more; /* the batch is longer than one turn may write */
+    struct batch *batch;   /* being written; NULL = none */
+    size_t at;             /* bytes of it that are written */
     bool closing;
 };
 
@@ -60,7 +60,7 @@ static bool is_writable(const struct drain_stdout *o)
 {
     struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
 
-    /* On POLLERR the write says what is wrong. */
+    /* On POLLERR, write() returns the cause. */
     return o->waiter < 0 || (poll(&p, 1, 0) == 1 && p.revents);
 }
 
@@ -76,7 +76,7 @@ static struct str next_piece(const struct drain_stdout *o)
     return end < 0 ? rest : str_head(rest, (size_t)end + 1);
 }
 
-/* 1 = written whole, 0 = not yet, -1 = failed. */
+/* 1 = all is written, 0 = not yet, -1 = failed. */
 static int write_some(struct drain_stdout *o)
 {
     for (int i = 0; i < PIECES_PER_TURN && o->at < o->batch->body.len; i++) {
@@ -116,7 +116,7 @@ static void on_ready(void *arg, int events, int error)
 {
     struct drain_stdout *o = arg;
 
-    (void)events, (void)error; /* write() tells the cause */
+    (void)events, (void)error; /* write() returns the cause */
     loop_fd_set(o->watch, 0);
     go_on(o);
 }
@@ -133,7 +133,7 @@ static void stdout_free(struct drain *d)
     free(o);
 }
 
-/* Finds out whether standard output can be waited for. */
+/* Sets up waiting for standard output, if it can be polled. */
 static int make_waiter(struct drain_stdout *o, struct err *e)
 {
     struct epoll_event ev = {.events = EPOLLOUT};
@@ -211,7 +211,7 @@ static const struct drain_scheme schemes[] = {
 
 static void set_defaults(struct drain_spec *s)
 {
-    s->connections = 1; /* lines of several workers would mix */
+    s->connections = 1; /* lines of several workers would be mixed */
 }
 
 const struct drain_member drain_stdout = {

@@ -14,7 +14,7 @@ static void on_timeout(void *arg)
     struct stream_drain *s = arg;
     struct err e = {0, ""};
 
-    if (s->acked_now(s) > s->acked) { /* slow, but it takes what we send */
+    if (s->acked_now(s) > s->acked) { /* slow, but it makes progress */
         stream_drain_await(s);
         return;
     }
@@ -68,13 +68,13 @@ void stream_drain_await(struct stream_drain *s)
     loop_timer_start(s->timer, s->base.spec->timeout_ms);
 }
 
-void stream_drain_gone(struct stream_drain *s, bool clean, enum verdict v, int64_t retry_after_ms,
-                       const struct err *e)
+void stream_drain_ended(struct stream_drain *s, bool clean, enum verdict v, int64_t retry_after_ms,
+                        const struct err *e)
 {
     if (clean)
         drain_disconnected(&s->base, true, e);
     else
         drain_disconnected_for(&s->base, v, retry_after_ms, e);
-    if (s->leaving && !s->base.closed)
+    if (s->closing && !s->base.closed)
         drain_closed(&s->base);
 }

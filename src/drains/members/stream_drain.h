@@ -14,7 +14,7 @@ struct stream_drain {
     struct loop_timer *timer; /* runs while an answer is awaited */
     uint64_t acked;           /* when it was started */
     uint64_t opened_ms;       /* the member's */
-    bool leaving;             /* the member's: close() was asked for */
+    bool closing;             /* the member's: close() was asked for */
     /* Of a member that awaits answers: what is missing without one ("redis: no reply"), what the
      * peer's kernel has (while this grows, the peer is alive), and what to do after timeout=. */
     const char *silence;
@@ -33,7 +33,7 @@ struct conn_config stream_drain_config(const struct stream_drain *s);
 void stream_drain_await(struct stream_drain *s);
 /* The connection is no more, and nothing is unsettled: drain_disconnected() if it ended <clean>, else
  * drain_disconnected_for(). */
-void stream_drain_gone(struct stream_drain *s, bool clean, enum verdict v, int64_t retry_after_ms,
-                       const struct err *e);
+void stream_drain_ended(struct stream_drain *s, bool clean, enum verdict v, int64_t retry_after_ms,
+                        const struct err *e);
 
 #endif

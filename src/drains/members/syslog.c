@@ -1,12 +1,12 @@
 /*
  * syslog+tcp, syslog+tls: frames over one connection (RFC 6587, RFC 5425). The protocol has no
- * answer, so confirmation is a rule (docs/design.md#acknowledgement): bytes count as confirmed when
- * the peer's kernel has acknowledged them (SIOCOUTQ) and the connection has stayed healthy for
- * COMMIT_LAG_MS since. A connection that ends within YOUNG_CONNECTION_MS, abnormally, or with bytes
- * unacknowledged leaves everything later in doubt, and the framework sends it again.
+ * answer, so confirmation is a rule (docs/design.md#acknowledgement): bytes are confirmed when the
+ * peer's kernel has acknowledged them (SIOCOUTQ) and the connection has stayed healthy for
+ * COMMIT_LAG_MS since. When a connection ends within YOUNG_CONNECTION_MS, abnormally, or with
+ * unacknowledged bytes, everything later is unconfirmed, and the framework sends it again.
  *
- * Whatever the peer sends is read and thrown away. Nothing is buffered here: the batch being
- * written stays the batch.
+ * Whatever the peer sends is read and thrown away. Nothing is buffered here: the batch that is
+ * being written is kept as it is.
  */
 #include <errno.h>
 
@@ -16,7 +16,7 @@
 #include "drains/members/members.h"
 #include "drains/members/stream_drain.h"
 
-#define POLL_MS 500 /* between looks at what the peer's kernel has acknowledged */
+#define POLL_MS 500 /* how often to look at what the peer's kernel has acknowledged */
 #define SAMPLES (COMMIT_LAG_MS / POLL_MS + 3)
 
 /* The peer's kernel had acknowledged <acked> bytes at <at_ms>. */
@@ -29,9 +29,9 @@ struct drain_syslog {
     struct stream_drain link;
     struct conn *conn;    /* owned; NULL while closed */
     struct batch *batch;  /* being written */
-    size_t off;           /* bytes of it that were taken */
-    uint64_t seen_ms;     /* it was well then, see drain_seen_until() */
-    uint64_t progress_ms; /* last time the peer took something */
+    size_t off;           /* bytes of it that the kernel has taken */
+    uint64_t seen_ms;     /* it was healthy then, see drain_seen_until() */
+    uint64_t progress_ms; /* when the peer last took something */
     uint64_t last_acked;
     struct sample samples[SAMPLES]; /* ring, oldest at <first> */
     unsigned first, len;
@@ -50,7 +50,7 @@ static uint64_t now_ms(struct drain_syslog *s)
     return loop_now(worker_loop(s->link.base.worker));
 }
 
-/* What the peer's kernel has of what was written. */
+/* Bytes that the peer's kernel has. */
 static uint64_t acked_now(struct drain_syslog *s)
 {
     int64_t unacked = conn_unacked(s->conn);
@@ -59,8 +59,8 @@ static uint64_t acked_now(struct drain_syslog *s)
     return unacked < 0 || (uint64_t)unacked > written ? s->last_acked : written - (uint64_t)unacked;
 }
 
-/* The connection is no more, for whatever reason. */
-static void gone(struct drain_syslog *s, bool clean, const struct err *e)
+/* Call it when the connection has ended, for whatever reason. */
+static void connection_ended(struct drain_syslog *s, bool clean, const struct err *e)
 {
     struct batch *b = s->batch;
 
@@ -74,7 +74,7 @@ static void gone(struct drain_syslog *s, bool clean, const struct err *e)
         b->err = *e;
         drain_settle(&s->link.base, b, VERDICT_OFFLINE);
     }
-    stream_drain_gone(&s->link, clean, VERDICT_OFFLINE, -1, e);
+    stream_drain_ended(&s->link, clean, VERDICT_OFFLINE, -1, e);
 }
 
 /* ---- confirmation ---- */
@@ -88,14 +88,14 @@ static void sample_add(struct drain_syslog *s, uint64_t now, uint64_t acked)
     s->samples[(s->first + s->len++) % SAMPLES] = (struct sample){now, acked};
 }
 
-/* It was seen to be well for so long that its end would not count as a failed connect. */
+/* It was healthy for so long that its end would not count as a failed connect. */
 static bool is_old(const struct drain_syslog *s)
 {
     return s->seen_ms - s->link.opened_ms >= YOUNG_CONNECTION_MS;
 }
 
-/* Confirms what was acknowledged at least COMMIT_LAG_MS before the connection was last seen to be
- * well; nothing while it is young. */
+/* Confirms what was acknowledged at least COMMIT_LAG_MS before the connection was last seen
+ * healthy; nothing while it is young. */
 static void confirm_old(struct drain_syslog *s)
 {
     uint64_t end = 0;
@@ -111,7 +111,7 @@ static void confirm_old(struct drain_syslog *s)
         drain_confirm(&s->link.base, end);
 }
 
-static void poll_fired(void *arg)
+static void on_poll(void *arg)
 {
     struct drain_syslog *s = arg;
     struct err e = {0};
@@ -132,7 +132,7 @@ static void poll_fired(void *arg)
     if (now - s->progress_ms >= s->link.base.spec->timeout_ms) {
         (void)err_set(&e, ETIMEDOUT, "peer takes nothing for %llu s",
                       (unsigned long long)(s->link.base.spec->timeout_ms / 1000));
-        gone(s, false, &e);
+        connection_ended(s, false, &e);
         return;
     }
     if (s->batch || drain_unconfirmed(&s->link.base))
@@ -149,7 +149,7 @@ static void push(struct drain_syslog *s)
 
     if (drain_unshelve(&s->link.base, b) < 0) {
         (void)err_set(&e, ESTALE, "log file changed under a line half sent");
-        gone(s, false, &e);
+        connection_ended(s, false, &e);
         return;
     }
     n = conn_write(s->conn, b->body.p + s->off, b->body.len - s->off);
@@ -196,7 +196,7 @@ static void on_readable(void *arg)
     char ignored[4096];
 
     while (conn_read(s->conn, ignored, sizeof ignored) > 0)
-        continue; /* the protocol has nothing to say to us */
+        continue; /* the protocol has no answers */
 }
 
 static void on_writable(void *arg)
@@ -213,11 +213,11 @@ static void on_ended(void *arg, enum conn_end how, const struct err *e)
     struct drain_syslog *s = arg;
     struct err why = *e;
     bool all = !s->batch && conn_unacked(s->conn) == 0;
-    bool clean = how == CONN_END_CLEAN && all && (is_old(s) || s->link.leaving);
+    bool clean = how == CONN_END_CLEAN && all && (is_old(s) || s->link.closing);
 
     if (how == CONN_END_CLEAN && !clean)
         (void)err_set(&why, EPIPE, "connection closed before confirmation");
-    gone(s, clean, &why);
+    connection_ended(s, clean, &why);
 }
 
 static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, on_ended};
@@ -231,7 +231,7 @@ static void syslog_open(struct drain *d)
     s->conn = conn_create(worker_loop(d->worker), worker_dns(d->worker), &cfg, &callbacks, s);
 }
 
-/* ---- birth and end ---- */
+/* ---- create, close, free ---- */
 
 static struct drain *syslog_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
@@ -241,7 +241,7 @@ static struct drain *syslog_create(struct worker *wk, struct drain_spec *spec, s
         return NULL;
     s->link.base.pipelined = true;
     s->link.base.healthy = true;
-    s->poll = loop_timer_create(worker_loop(wk), poll_fired, s);
+    s->poll = loop_timer_create(worker_loop(wk), on_poll, s);
     return &s->link.base;
 }
 
@@ -252,7 +252,7 @@ static void syslog_close(struct drain *d, bool flush)
 
     if (d->closed)
         return;
-    s->link.leaving = true;
+    s->link.closing = true;
     if (!s->conn) {
         drain_closed(d);
         return;
@@ -262,7 +262,7 @@ static void syslog_close(struct drain *d, bool flush)
         return;
     }
     (void)err_set(&e, ECANCELED, "stopping");
-    gone(s, false, &e);
+    connection_ended(s, false, &e);
 }
 
 static void syslog_free(struct drain *d)

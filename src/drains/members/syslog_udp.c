@@ -1,11 +1,12 @@
 /*
- * syslog+udp, syslog: one record, one datagram (RFC 5426); gelf+udp likewise, never in chunks. Best
- * effort: what the kernel took counts as sent. The body of a batch is octet-counted between the
- * format and us, so that a datagram's bounds are known whatever it holds. A refusal that comes back
- * (ECONNREFUSED from an ICMP answer) says that an earlier datagram is lost: it is counted, and the
- * drain waits, because the log file keeps the rest. While the drain is failing, a batch is only a
- * question: it counts as sent when no refusal has come back within PROBE_MS, else it is sent again
- * later and nothing of it is lost.
+ * syslog+udp, syslog: one datagram for each record (RFC 5426); gelf+udp the same, without chunks.
+ * Best effort: what the kernel took counts as sent. The format writes the body octet-counted, so
+ * that the bounds of a datagram are known whatever it holds.
+ *
+ * A refusal (ECONNREFUSED, from an ICMP answer) says that an earlier datagram is lost: it is
+ * counted, and the drain backs off, because the log file keeps the rest. While the drain is
+ * failing, a batch is only a probe: it counts as sent when no refusal arrives within PROBE_MS. Else
+ * it is sent again later, and nothing of it is lost.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 #include "net/conn.h"
 
 #define BURST 32         /* datagrams of one sendmmsg */
-#define RESOLVE_MS 60000 /* the name is asked for again after this long */
+#define RESOLVE_MS 60000 /* how often the name is resolved again */
 #define PROBE_MS 250
 #define FULL_MS 10 /* before the next try when the device's queue is full */
 
@@ -29,10 +30,10 @@ struct drain_udp {
     int fd; /* connected socket; -1 = closed */
     struct loop_fd *watch;
     uint64_t resolved_ms;
-    uint64_t asked_ms;   /* when the egress policy was asked last */
-    struct batch *batch; /* waiting for the socket to take more, or for a refusal */
+    uint64_t asked_ms;   /* when the egress policy was last asked */
+    struct batch *batch; /* waits for a writable socket, or for a refusal */
     size_t off;
-    struct loop_timer *timer; /* for that */
+    struct loop_timer *timer; /* ... for as long as this runs */
 };
 
 static struct drain_udp *udp_of(struct drain *d)
@@ -42,7 +43,7 @@ static struct drain_udp *udp_of(struct drain *d)
     return container_of(d, struct drain_udp, base);
 }
 
-static void hang_up(struct drain_udp *u)
+static void disconnect(struct drain_udp *u)
 {
     dns_cancel(u->query);
     u->query = NULL;
@@ -50,7 +51,7 @@ static void hang_up(struct drain_udp *u)
     loop_fd_free(u->watch);
     u->watch = NULL;
     if (u->fd >= 0)
-        (void)close(u->fd); /* datagrams: nothing is waiting in it */
+        (void)close(u->fd); /* datagrams: nothing is pending in it */
     u->fd = -1;
 }
 
@@ -85,7 +86,7 @@ fail:
     return -1;
 }
 
-/* Connects to the first address that will have us. */
+/* Connects to the first address that works. */
 static int connect_first(struct drain_udp *u, const struct dns_addrs *addrs, struct err *e)
 {
     for (unsigned i = 0; i < addrs->len; i++)
@@ -110,19 +111,19 @@ static void resolved(void *arg, const struct dns_addrs *addrs, const struct err 
         drain_opened(&u->base);
 }
 
-/* The name was asked for again while the socket was in use: it goes over to the new address, if
- * there is one. */
+/* The name was resolved again while the socket is in use: switches to the new address, if there is
+ * one. */
 static void refreshed(void *arg, const struct dns_addrs *addrs, const struct err *why)
 {
     struct drain_udp *u = arg;
     struct err e = {0};
 
-    (void)why; /* the old address stays */
+    (void)why; /* keep the old address */
     u->query = NULL;
     u->resolved_ms = loop_now(worker_loop(u->base.worker));
     if (!addrs || u->batch || u->fd < 0)
         return;
-    hang_up(u);
+    disconnect(u);
     if (connect_first(u, addrs, &e) < 0)
         drain_disconnected(&u->base, false, &e);
 }
@@ -131,13 +132,13 @@ static void udp_open(struct drain *d)
 {
     struct drain_udp *u = udp_of(d);
 
-    hang_up(u);
+    disconnect(u);
     u->query = dns_resolve(worker_dns(d->worker), d->spec->url.host, d->spec->port, resolved, u);
 }
 
 /* ---- sending ---- */
 
-/* The next frame of "<length> <bytes>" at <off>; we wrote it ourselves. */
+/* The next frame of "<length> <bytes>" at <off>. Our own format wrote it. */
 static struct str frame_at(const struct buf *body, size_t off, size_t *next)
 {
     size_t n = 0;
@@ -151,7 +152,7 @@ static struct str frame_at(const struct buf *body, size_t off, size_t *next)
     return str_make(body->p + off, n);
 }
 
-/* Sends up to BURST datagrams. 0 = went on, else errno. */
+/* Sends up to BURST datagrams. 0 = made progress, else errno. */
 static int send_burst(struct drain_udp *u)
 {
     const struct buf *body = &u->batch->body;
@@ -173,7 +174,7 @@ static int send_burst(struct drain_udp *u)
         u->off = ends[sent - 1];
         return 0;
     }
-    if (errno == EMSGSIZE) { /* larger than the path takes: it can never be sent */
+    if (errno == EMSGSIZE) { /* larger than the path's MTU allows: it can never be sent */
         u->base.counters.lost_known++;
         u->off = ends[0];
         return 0;
@@ -194,7 +195,7 @@ static void settle(struct drain_udp *u, enum verdict v)
 
 static void failed(struct drain_udp *u, int error)
 {
-    /* Of this batch nothing is lost: it comes again. */
+    /* Nothing of this batch is lost: it is sent again. */
     u->base.counters.lost_known += error == ECONNREFUSED && u->off == 0;
     (void)err_sys(&u->batch->err, error, "send");
     settle(u, VERDICT_RETRY);
@@ -210,7 +211,7 @@ static void push(struct drain_udp *u)
         if (error == EAGAIN)
             loop_fd_set(u->watch, LOOP_WRITE);
         else if (error == ENOBUFS)
-            loop_timer_start(u->timer, FULL_MS); /* the socket says it is writable all the while */
+            loop_timer_start(u->timer, FULL_MS); /* the socket stays writable meanwhile */
         else
             failed(u, error);
         return;
@@ -219,7 +220,7 @@ static void push(struct drain_udp *u)
         settle(u, VERDICT_DELIVERED);
         return;
     }
-    loop_fd_set(u->watch, LOOP_READ); /* for the refusal */
+    loop_fd_set(u->watch, LOOP_READ); /* to see a refusal */
     loop_timer_start(u->timer, PROBE_MS);
 }
 
@@ -242,13 +243,14 @@ static void ready(void *arg, int events, int error)
     if (!u->batch)
         return;
     if (u->off < u->batch->body.len) {
-        push(u); /* says it again */
+        push(u); /* returns the refusal again */
     } else if (error) {
         if (getsockopt(u->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || !error)
             error = ECONNREFUSED;
         failed(u, error);
     } else if (events & LOOP_READ) {
-        (void)recv(u->fd, ignored, sizeof(ignored), MSG_DONTWAIT); /* not that anybody asked */
+        (void)recv(u->fd, ignored, sizeof(ignored),
+                   MSG_DONTWAIT); /* throws away what nobody asked for */
     }
 }
 
@@ -271,7 +273,7 @@ static void udp_send(struct drain *d, struct batch *b)
     }
 }
 
-/* ---- birth and end ---- */
+/* ---- create, close, free ---- */
 
 static struct drain *udp_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
@@ -288,14 +290,14 @@ static void udp_close(struct drain *d, bool flush)
 {
     struct drain_udp *u = udp_of(d);
 
-    (void)flush; /* what the kernel took is on its way */
+    (void)flush; /* what the kernel took is being sent */
     if (d->closed)
         return;
     if (u->batch) {
         (void)err_set(&u->batch->err, ECANCELED, "stopping");
         settle(u, VERDICT_OFFLINE);
     }
-    hang_up(u);
+    disconnect(u);
     drain_closed(d);
 }
 
@@ -303,7 +305,7 @@ static void udp_free(struct drain *d)
 {
     struct drain_udp *u = udp_of(d);
 
-    hang_up(u);
+    disconnect(u);
     loop_timer_free(u->timer);
     drain_release(d);
     free(u);

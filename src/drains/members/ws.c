@@ -1,16 +1,18 @@
 /*
- * ws, wss: a message for each batch, and behind it a Ping that carries the batch's number. The
- * peer's stack answers a Ping when it has read what stands before it, so the Pong with that number
- * (or a later one: a peer may answer the latest Ping only) says that the batch has arrived. The
- * program behind the stack may fail at it nevertheless, which ends the connection: it is confirmed
- * when the connection stayed healthy for COMMIT_LAG_MS after the Pong, or was closed in order. No
- * Pong within timeout=: the connection ends, and what it left unconfirmed is sent again.
+ * ws, wss: one message for each batch, followed by a Ping that carries the batch's number. The
+ * peer's WebSocket library answers a Ping when it has read what stands before it. So the Pong with
+ * that number (or a later one: a peer may answer only the latest Ping) says that the batch has
+ * arrived. The program behind the library may still fail at it, which ends the connection. So the
+ * batch is confirmed when the connection has stayed healthy for COMMIT_LAG_MS after the Pong, or
+ * ends with a normal close. Without a Pong within timeout= the connection is ended, and what is
+ * unconfirmed is sent again.
  *
- * By default what a zlogs receiver expects: binary messages, each a gzip member of its own with
- * whole lines. compression=none: text messages.
+ * By default messages are what a zlogs receiver expects: binary, each a gzip member of its own with
+ * whole lines. With compression=none they are text.
  *
- * A batch stays with us until its Pong, then it is the ledger's. One that goes alone (drain->alone)
- * stays until the next one may follow, because it is the one that an end may blame; see seek.c.
+ * A batch stays here until its Pong, and is in the ledger after that. One that is sent alone
+ * (drain->alone) stays until the next one may follow, because the end of the connection may blame
+ * it; see seek.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,21 +31,21 @@
 #include "formats/format.h"
 
 #define SLOTS 4
-#define POLL_MS 500 /* between looks at what has been healthy for long enough */
+#define POLL_MS 500 /* how often to look for what can be confirmed */
 #define BACKLOG_MAX (2 * (size_t)BATCH_GROWTH_MAX)
-#define MESSAGE_KEPT (16 * 1024) /* a larger buffer is given back */
+#define MESSAGE_KEPT (16 * 1024) /* a larger buffer is freed */
 
 struct drain_ws {
     struct stream_drain link;
     struct ws *ws;              /* owned; NULL while closed */
     struct gzip *gzip;          /* the worker's; NULL with compression=none */
-    struct buf message;         /* gzipped, or text made valid */
+    struct buf message;         /* gzipped, or made valid UTF-8 */
     struct batch *queue[SLOTS]; /* ring, oldest at <first>; batch->end is its number */
     unsigned first, len;
-    unsigned unwritten;      /* so many at its end are not all with the kernel */
+    unsigned unwritten;      /* that many at the end are not completely with the kernel */
     uint64_t number;         /* of the last batch on this connection */
     struct loop_timer *poll; /* runs while something has its Pong and is not confirmed */
-    uint64_t ponged_ms;      /* the batch that goes alone has its Pong since then; 0 = not yet */
+    uint64_t ponged_ms;      /* when the batch that is sent alone had its Pong; 0 = not yet */
     bool ponged;             /* the peer has answered a Ping on this connection */
 };
 
@@ -63,7 +65,7 @@ static void settle_oldest(struct drain_ws *w, enum verdict v)
     drain_settle(&w->link.base, b, v);
 }
 
-/* <first> on the oldest, <rest> on the others. */
+/* <first> is for the oldest, <rest> for the others. */
 static void settle_all(struct drain_ws *w, enum verdict first, enum verdict rest,
                        const struct err *why)
 {
@@ -73,7 +75,7 @@ static void settle_all(struct drain_ws *w, enum verdict first, enum verdict rest
     }
 }
 
-static void hang_up(struct drain_ws *w)
+static void disconnect(struct drain_ws *w)
 {
     ws_free(w->ws);
     w->ws = NULL;
@@ -88,14 +90,14 @@ static uint64_t acked_now(const struct stream_drain *link)
     return ws_acked(container_of(link, struct drain_ws, link)->ws);
 }
 
-/* The batch that went alone is as good as any other now. */
-static void let_go(struct drain_ws *w, enum verdict v)
+/* Settles the batch that was sent alone. */
+static void settle_alone(struct drain_ws *w, enum verdict v)
 {
     w->ponged_ms = 0;
     settle_oldest(w, v);
 }
 
-static void poll_fired(void *arg)
+static void on_poll(void *arg)
 {
     struct drain_ws *w = arg;
     uint64_t seen = drain_seen_until(&w->link.base);
@@ -104,14 +106,14 @@ static void poll_fired(void *arg)
     enum verdict v = w->ponged_ms ? drain_seek_step(&w->link.base, well) : 0;
 
     if (v)
-        let_go(w, v);
+        settle_alone(w, v);
     if (more)
         loop_timer_start(w->poll, POLL_MS);
 }
 
 /* ---- sending ---- */
 
-/* The message of <b>: what is made of its body. -1 with b->err set. */
+/* Makes the message of <b> from its body. -1 with b->err set. */
 static int make_message(struct drain_ws *w, struct batch *b, struct str *out)
 {
     *out = buf_str(&b->body);
@@ -128,14 +130,14 @@ static int make_message(struct drain_ws *w, struct batch *b, struct str *out)
     return 0;
 }
 
-/* The oldest batch that the kernel has not taken whole; there is one. */
-static struct batch *writing(struct drain_ws *w)
+/* The oldest batch that is not completely with the kernel; there is one. */
+static struct batch *first_unwritten(struct drain_ws *w)
 {
     return w->queue[(w->first + w->len - w->unwritten) % SLOTS];
 }
 
-/* The message of <b> and its Ping to the socket, or once more what was put by of them. */
-static int give(struct drain_ws *w, struct batch *b, struct err *e)
+/* Writes the message of <b> and its Ping, or resumes them after they were dropped. */
+static int write_message(struct drain_ws *w, struct batch *b, struct err *e)
 {
     enum ws_opcode op = w->gzip ? WS_BINARY : WS_TEXT;
     struct str message;
@@ -149,31 +151,31 @@ static int give(struct drain_ws *w, struct batch *b, struct err *e)
         *e = b->err;
         return -1;
     }
-    rc = ws_is_put_by(w->ws) ? ws_again(w->ws, op, message, ping)
-                             : ws_send(w->ws, op, message, ping);
+    rc = ws_is_shelved(w->ws) ? ws_resume(w->ws, op, message, ping)
+                              : ws_send(w->ws, op, message, ping);
     if (w->message.cap > MESSAGE_KEPT)
         buf_release(&w->message);
     return rc < 0 ? err_set(e, ESTALE, "websocket: the message cannot be queued") : 0;
 }
 
-/* The connection is no more: <first> is for the oldest message without a Pong, <v> for the others
- * and for the drain. */
-static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
-                 int64_t retry_after_ms, const struct err *e);
+/* Call it when the connection has ended: <first> is for the oldest message without a Pong, <v> for
+ * the others and for the drain. */
+static void connection_ended(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
+                             int64_t retry_after_ms, const struct err *e);
 
-/* What waits for the socket is of one message; the others wait as batches. */
-static void write_on(struct drain_ws *w)
+/* The socket's backlog holds at most one message; later batches wait as batches. */
+static void write_more(struct drain_ws *w)
 {
     struct err e = {0, ""};
 
     if (!ws_is_open(w->ws))
-        return; /* it closes: <ended> follows, and says whose fault it is */
+        return; /* it is closing: <ended> follows, with the cause */
     while (w->unwritten) {
-        struct batch *b = writing(w);
-        bool given = b->extra && !ws_is_put_by(w->ws);
+        struct batch *b = first_unwritten(w);
+        bool given = b->extra && !ws_is_shelved(w->ws);
 
-        if (!given && give(w, b, &e) < 0) {
-            gone(w, VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, &e);
+        if (!given && write_message(w, b, &e) < 0) {
+            connection_ended(w, VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, &e);
             return;
         }
         b->extra = ws_backlog(w->ws);
@@ -183,17 +185,18 @@ static void write_on(struct drain_ws *w)
         drain_body_sent(&w->link.base, b, false);
         drain_charge(b);
     }
-    for (unsigned i = w->len - w->unwritten; i < w->len; i++) /* they wait for what moves */
+    for (unsigned i = w->len - w->unwritten; i < w->len;
+         i++) /* their turn comes as it progresses */
         drain_moved(&w->link.base, w->queue[(w->first + i) % SLOTS]);
     if (w->unwritten)
-        drain_body_copied(&w->link.base, writing(w));
+        drain_body_copied(&w->link.base, first_unwritten(w));
 }
 
 static void ws_send_batch(struct drain *d, struct batch *b)
 {
     struct drain_ws *w = ws_of(d);
 
-    if (!ws_is_open(w->ws)) { /* <ended> follows, and is about those before it */
+    if (!ws_is_open(w->ws)) { /* <ended> follows, and is about earlier batches */
         (void)err_set(&b->err, EPIPE, "websocket: connection is closing");
         drain_settle(d, b, VERDICT_RETRY);
         return;
@@ -205,15 +208,15 @@ static void ws_send_batch(struct drain *d, struct batch *b)
     if (w->unwritten++)
         drain_moved(d, b);
     else
-        write_on(w);
+        write_more(w);
 }
 
-static void ws_shelve(struct drain *d, struct batch *b)
+static void shelve_batch(struct drain *d, struct batch *b)
 {
     struct drain_ws *w = ws_of(d);
 
-    if (w->unwritten && b == writing(w) && b->extra) {
-        ws_put_by(w->ws);
+    if (w->unwritten && b == first_unwritten(w) && b->extra) {
+        ws_shelve(w->ws);
         b->extra = 0;
     }
     drain_shelve(d, b);
@@ -222,12 +225,12 @@ static void ws_shelve(struct drain *d, struct batch *b)
 
 /* ---- the connection's callbacks ---- */
 
-static void gone(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
-                 int64_t retry_after_ms, const struct err *e)
+static void connection_ended(struct drain_ws *w, enum verdict first, enum verdict v, bool clean,
+                             int64_t retry_after_ms, const struct err *e)
 {
-    hang_up(w);
+    disconnect(w);
     settle_all(w, first, v, e);
-    stream_drain_gone(&w->link, clean, v, retry_after_ms, e);
+    stream_drain_ended(&w->link, clean, v, retry_after_ms, e);
 }
 
 static void on_opened(void *arg)
@@ -246,11 +249,11 @@ static void on_pong(void *arg, struct str payload)
     uint64_t number = ws_pong_number(payload);
 
     if (number > w->number - w->unwritten || !w->len || w->queue[w->first]->end > number)
-        return; /* not asked for, which a peer may */
+        return; /* an unsolicited Pong, which a peer may send */
     w->ponged = true;
     if (!loop_timer_active(w->poll))
         loop_timer_start(w->poll, POLL_MS);
-    if (w->link.base.alone && !w->link.leaving) {
+    if (w->link.base.alone && !w->link.closing) {
         if (!w->ponged_ms)
             w->ponged_ms = loop_now(worker_loop(w->link.base.worker));
         loop_timer_stop(w->link.timer);
@@ -263,13 +266,13 @@ static void on_pong(void *arg, struct str payload)
         return;
     }
     loop_timer_stop(w->link.timer);
-    if (w->link.leaving)
+    if (w->link.closing)
         ws_close(w->ws, WS_CLOSE_NORMAL); /* <ended> follows */
 }
 
 static void on_writable(void *arg)
 {
-    write_on(arg);
+    write_more(arg);
 }
 
 static void on_ended(void *arg, const struct ws_end *end)
@@ -279,35 +282,36 @@ static void on_ended(void *arg, const struct ws_end *end)
     uint64_t age = loop_now(worker_loop(w->link.base.worker)) - w->link.opened_ms;
     struct err why = end->err;
     enum verdict v = VERDICT_OFFLINE, first;
-    bool said =
+    bool reported =
         end->code && (row->verdict == VERDICT_REJECTED || row->verdict == VERDICT_TOO_LARGE);
     bool blamed = false, clean = false;
 
-    if (end->code && row->flags & WS_CLEAN) { /* what it has read is as good as processed */
+    if (end->code && row->flags & WS_CLEAN) { /* what it has read counts as processed */
         if (w->ponged_ms)
-            let_go(w, VERDICT_SENT);
+            settle_alone(w, VERDICT_SENT);
         drain_closed_by_peer(&w->link.base);
     }
-    if (said || (end->opened && (!end->code || row->flags & WS_BLAMES)))
-        blamed = drain_blame(&w->link.base, said ? row->verdict : VERDICT_OFFLINE);
+    if (reported || (end->opened && (!end->code || row->flags & WS_BLAMES)))
+        blamed = drain_blame(&w->link.base, reported ? row->verdict : VERDICT_OFFLINE);
     if (end->code) {
         (void)err_set(&why, EPIPE, "websocket: closed by the peer with code %u: %s", end->code,
                       row->reason);
         v = row->verdict == VERDICT_HOLD ? VERDICT_HOLD : VERDICT_OFFLINE;
         /* A clean close that comes at once, again and again, does not count as clean. */
         clean = row->flags & WS_CLEAN &&
-                (w->ponged || age >= YOUNG_CONNECTION_MS || w->link.leaving) &&
-                (said ? blamed : !w->len);
+                (w->ponged || age >= YOUNG_CONNECTION_MS || w->link.closing) &&
+                (reported ? blamed : !w->len);
     } else if (end->status) {
         v = ws_refusal(end->status, &why);
     }
-    first = !blamed ? v : said ? row->verdict : VERDICT_REJECTED;
-    gone(w, first, v, clean, end->retry_after_ms, &why);
+    first = !blamed ? v : reported ? row->verdict : VERDICT_REJECTED;
+    connection_ended(w, first, v, clean, end->retry_after_ms, &why);
 }
 
 static void timed_out(struct stream_drain *link, const struct err *e)
 {
-    gone(container_of(link, struct drain_ws, link), VERDICT_OFFLINE, VERDICT_OFFLINE, false, -1, e);
+    connection_ended(container_of(link, struct drain_ws, link), VERDICT_OFFLINE, VERDICT_OFFLINE,
+                     false, -1, e);
 }
 
 static const struct ws_ops callbacks = {on_opened, on_pong, on_writable, on_ended};
@@ -327,11 +331,11 @@ static void ws_open(struct drain *d)
         .backlog_max = BACKLOG_MAX,
     };
 
-    if (w->ws && ws_is_open(w->ws)) { /* the pause was a batch's */
+    if (w->ws && ws_is_open(w->ws)) { /* the backoff was because of a batch */
         drain_opened(d);
         return;
     }
-    hang_up(w);
+    disconnect(w);
     if (ws_authorization(&authorization, s) < 0)
         BUG("websocket: credentials longer than their URL");
     cfg.request.authorization = buf_str(&authorization);
@@ -341,7 +345,7 @@ static void ws_open(struct drain *d)
     buf_release(&authorization);
 }
 
-/* ---- birth and end ---- */
+/* ---- create, close, free ---- */
 
 static struct drain *ws_drain_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
@@ -356,7 +360,7 @@ static struct drain *ws_drain_create(struct worker *wk, struct drain_spec *spec,
     w->link.base.lags = true;
     w->gzip = spec->gzip ? worker_gzip(wk) : NULL;
     buf_init(&w->message, BACKLOG_MAX);
-    w->poll = loop_timer_create(worker_loop(wk), poll_fired, w);
+    w->poll = loop_timer_create(worker_loop(wk), on_poll, w);
     return &w->link.base;
 }
 
@@ -367,16 +371,16 @@ static void ws_drain_close(struct drain *d, bool flush)
 
     if (d->closed)
         return;
-    w->link.leaving = true;
+    w->link.closing = true;
     if (flush && w->ws && ws_is_open(w->ws)) {
         if (w->ponged_ms)
-            let_go(w, VERDICT_SENT);
+            settle_alone(w, VERDICT_SENT);
         if (!w->len)
             ws_close(w->ws, WS_CLOSE_NORMAL);
         return; /* <ended> follows, or the worker closes again without <flush> */
     }
     (void)err_set(&e, ECANCELED, "websocket: closed before the pong");
-    hang_up(w);
+    disconnect(w);
     settle_all(w, VERDICT_OFFLINE, VERDICT_OFFLINE, &e);
     drain_closed(d);
 }
@@ -385,7 +389,7 @@ static void ws_drain_free(struct drain *d)
 {
     struct drain_ws *w = ws_of(d);
 
-    hang_up(w);
+    disconnect(w);
     loop_timer_free(w->poll);
     buf_release(&w->message);
     stream_drain_free(&w->link);
@@ -396,7 +400,7 @@ static const struct drain_ops ops = {
     .create = ws_drain_create,
     .open = ws_open,
     .send = ws_send_batch,
-    .shelve = ws_shelve,
+    .shelve = shelve_batch,
     .close = ws_drain_close,
     .free = ws_drain_free,
 };
@@ -428,7 +432,7 @@ static const struct drain_scheme schemes[] = {
     {.name = NULL},
 };
 
-/* It becomes part of a header. */
+/* It becomes a part of a header. */
 static bool is_visible(struct str v)
 {
     for (size_t i = 0; i < v.len; i++)

@@ -1,6 +1,6 @@
 /*
- * What a WebSocket's peer says, in Close codes and in http statuses before that, and the little
- * that we say ourselves: credentials, text, the number in a Ping.
+ * What a WebSocket's peer says, in Close codes and in HTTP statuses before the upgrade, and the
+ * small parts that we send: credentials, and the number in a Ping.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,7 +19,7 @@ static const struct answer_row rows[] = {
      .to = 1001,
      .verdict = VERDICT_OFFLINE,
      .flags = WS_CLEAN,
-     .reason = "it is going away"},
+     .reason = "going away"},
     {.from = 1002,
      .to = 1002,
      .verdict = VERDICT_OFFLINE,
@@ -28,7 +28,7 @@ static const struct answer_row rows[] = {
     {.from = 1003,
      .to = 1003,
      .verdict = VERDICT_HOLD,
-     .reason = "it takes no such messages (see compression=)"},
+     .reason = "message type not accepted (see compression=)"},
     {.from = 1005,
      .to = 1005,
      .verdict = VERDICT_OFFLINE,
@@ -38,27 +38,27 @@ static const struct answer_row rows[] = {
      .to = 1007,
      .verdict = VERDICT_REJECTED,
      .flags = WS_BLAMES,
-     .reason = "bad data"},
-    {.from = 1008, .to = 1008, .verdict = VERDICT_HOLD, .reason = "against its policy"},
+     .reason = "invalid data"},
+    {.from = 1008, .to = 1008, .verdict = VERDICT_HOLD, .reason = "policy violation"},
     {.from = 1009,
      .to = 1009,
      .verdict = VERDICT_TOO_LARGE,
      .flags = WS_BLAMES,
      .reason = "message too large"},
-    {.from = 1010, .to = 1010, .verdict = VERDICT_HOLD, .reason = "it wants an extension"},
+    {.from = 1010, .to = 1010, .verdict = VERDICT_HOLD, .reason = "extension required"},
     {.from = 1011,
      .to = 1011,
      .verdict = VERDICT_OFFLINE,
      .flags = WS_BLAMES,
      .reason = "server error"},
-    {.from = 1012, .to = 1012, .verdict = VERDICT_OFFLINE, .reason = "it restarts"},
+    {.from = 1012, .to = 1012, .verdict = VERDICT_OFFLINE, .reason = "service restart"},
     {.from = 1013, .to = 1013, .verdict = VERDICT_OFFLINE, .reason = "try again later"},
     {.from = 1014, .to = 1014, .verdict = VERDICT_OFFLINE, .reason = "bad gateway"},
     {.from = INT_MIN,
      .to = INT_MAX,
      .verdict = VERDICT_OFFLINE,
      .flags = WS_BLAMES,
-     .reason = "a code of its own"},
+     .reason = "a private code"},
     {.reason = NULL},
 };
 

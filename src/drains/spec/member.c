@@ -1,7 +1,4 @@
-/*
- * What is asked of all members together: their schemes and options, each as one list. Who they are
- * is the caller's to say.
- */
+/* The schemes and options of all members, each as one list. The caller passes the members. */
 #include "drains/spec/member.h"
 
 #include "base/mem.h"
@@ -88,7 +85,7 @@ const struct drain_option *drain_members_any_option(const struct drain_member *c
     return any;
 }
 
-/* Whether it has <o>, or any option <name> when that is NULL. */
+/* Whether <s> has <o>; with NULL, whether it has any option <name>. */
 static bool has(const struct drain_scheme *s, struct str name, const struct drain_option *o)
 {
     bool own;
@@ -97,7 +94,7 @@ static bool has(const struct drain_scheme *s, struct str name, const struct drai
     return o ? found == o : found != NULL;
 }
 
-/* A name before it in the list stands for it. */
+/* A shorter scheme name earlier in the list stands for this one. */
 static bool is_covered(const struct drain_member *const *all, const struct drain_scheme *scheme,
                        struct str name, const struct drain_option *o)
 {
@@ -132,7 +129,7 @@ int drain_members_schemes_of(const struct drain_member *const *all, struct str n
 #define MEANT_MAX 5 /* names in an answer */
 #define NEAR_MIN 3  /* shorter names are near to too many */
 
-/* The next of the words that '+', '-' or '.' separate: "syslog", "tcp". */
+/* The next of the words that '+', '-' or '.' separate: "syslog", "tcp". "ssl" is read as "tls". */
 static bool next_word(struct str *rest, struct str *word)
 {
     size_t n = 0;
@@ -162,7 +159,7 @@ static bool has_word(const struct drain_scheme *s, struct str word)
     return false;
 }
 
-/* Each word of <name> is one of its name, or what people call it. */
+/* Each word of <name> is in the scheme's name or its aliases. */
 static bool is_called(const struct drain_scheme *s, struct str name)
 {
     struct str word;

@@ -1,11 +1,11 @@
 /*
- * From a URL's text to a checked, immutable spec. Called on the control thread for every route and
- * by --check; workers only take references. A spec that exists is usable: whatever can be known to
- * be wrong without I/O has been refused.
+ * From a URL's text to a checked, immutable spec. Called on the control thread for every route, and
+ * by --check; workers only take references. A spec that exists can be used: whatever can be checked
+ * without I/O has been checked.
  *
- * Invariant: no error text made here holds userinfo, a query value, or anything else out of the URL
- * but its scheme and the names of its options. It neither knows what the options are
- * (spec_options.c) nor connects anywhere.
+ * Invariant: of the URL, an error text holds only the scheme and the names of options: never
+ * userinfo, nor a value of the query. This file does not know the options (spec_options.c) and
+ * connects nowhere.
  */
 #include "drains/spec/spec.h"
 
@@ -22,7 +22,7 @@
 #include "drains/spec/member.h"
 #include "drains/spec/spec_internal.h"
 
-#define SCHEME_SHOWN_MAX 32      /* a longer one is no scheme, and so may be a secret */
+#define SCHEME_SHOWN_MAX 32      /* a longer one is no scheme and may be a secret */
 #define MASKED_MAX (4 * URL_MAX) /* "***" for each one-letter value */
 
 static const struct drain_member *member_of(const struct drain_spec *s)
@@ -70,7 +70,7 @@ static int check_place(struct drain_spec *s, struct err *e)
     return 0;
 }
 
-/* Two drains that differ only in what is masked share a name, so that it tells nothing about a
+/* Drains that differ only in what is masked share a name, so that the name tells nothing about a
  * password. */
 static int make_name(struct drain_spec *s, struct err *e)
 {
@@ -78,7 +78,7 @@ static int make_name(struct drain_spec *s, struct err *e)
     struct buf masked = BUF_INIT(MASKED_MAX), name = BUF_INIT(URL_MAX);
     int rc = url_mask(&masked, u);
 
-    if (rc == 0 && s->owner) /* an operator's drain of the same URL is another one */
+    if (rc == 0 && s->owner) /* an operator's drain with the same URL is a different drain */
         rc = buf_add_ch(&masked, (char)DRAIN_OF_OWNER);
     if (rc == 0)
         rc = buf_addf(&name, "%s://%s%.*s%s", s->scheme->name, u->ipv6 ? "[" : "", STR_ARG(u->host),
@@ -176,7 +176,7 @@ struct drain_place drain_spec_place(const struct drain_spec *s, const uint64_t k
     struct drain_place p = {.port = s->port, .owner = s->owner};
     struct buf text = BUF_INIT(URL_MAX + SCHEME_SHOWN_MAX);
 
-    (void)url_place(&text, &s->url); /* it fits: it is a part of the URL */
+    (void)url_place(&text, &s->url); /* it always fits: it is a part of the URL */
     p.drain = hash_keyed(key, s->text, strlen(s->text));
     p.place = hash_keyed(key, text.p, text.len);
     buf_release(&text);
@@ -367,7 +367,7 @@ static int describe_sending(const struct drain_spec *s, struct buf *out)
                    : rc;
 }
 
-/* Names of the parameters that the server gets. */
+/* Lists the names of the parameters that are passed on to the server. */
 static int describe_passed(const struct drain_spec *s, struct buf *out)
 {
     struct str rest = str_of(s->target), path, pair;

@@ -1,4 +1,4 @@
-/* What the files here share. Nobody else includes this, but their tests. */
+/* What the files of this folder share. Only they and their tests include it. */
 #ifndef DRAINS_SPEC_INTERNAL_H
 #define DRAINS_SPEC_INTERNAL_H
 
@@ -14,12 +14,12 @@
 #define TIMEOUT_MAX_MS 300000
 #define RECORD_CUT_MIN 480 /* what every syslog receiver takes (RFC 5426 §3.2) */
 
-/* spec_shared.c: the options that are not a member's, ended by a NULL name. */
+/* spec_shared.c: the options that all members share, ended by a NULL name. */
 const struct drain_option *drain_options_shared(void);
-/* Sets what <s>->scheme means when the URL says nothing. */
+/* Sets the defaults of <s>->scheme. */
 void drain_options_default(struct drain_spec *s);
-/* Reads s->url.query: sets every option in <s>, and appends to <passed> what is not ours, as it was
- * written, for schemes that hand it to their server. -1 with <e> set. */
+/* Parses s->url.query: sets each option in <s>, and appends what is no option to <passed>,
+ * unchanged, for schemes that pass it on to their server. -1 with <e> set. */
 int drain_options_parse(struct drain_spec *s, const struct drain_member *const *all,
                         struct buf *passed, struct err *e);
 /* Whether <pair> is a parameter of the server that the member sets. */
@@ -28,13 +28,12 @@ bool drain_option_reserved(const struct drain_spec *s, struct str pair);
  * <pair> is "name=value". */
 struct str drain_option_shown(struct str pair);
 
-/* spec_value.c: reads <v> as <o> says, into its field of <base>. */
+/* spec_value.c: parses <v> as <o> says and stores it in its field of <base>. */
 int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *base, struct str v,
                      struct err *e);
-/* Appends --check's line of an option that has been set in <base>. What stood in a text is not
- * printed. */
+/* Appends --check's line for an option of <base>. A text's value is not printed. */
 int drain_option_describe(const struct drain_option *o, const void *base, struct buf *out);
-/* Frees the texts that <options> have put into <base>. */
+/* Frees the texts that were stored in <base> for <options>. */
 void drain_options_release(const struct drain_option *options, void *base);
 
 /* spec_tls.c: ca=, cert=, key= and servername=. */
@@ -42,7 +41,7 @@ int tls_set_ca(struct drain_spec *s, struct str v, struct err *e);
 int tls_set_cert(struct drain_spec *s, struct str v, struct err *e);
 int tls_set_key(struct drain_spec *s, struct str v, struct err *e);
 int tls_set_servername(struct drain_spec *s, struct str v, struct err *e);
-/* After all options: certificate and key go together. */
+/* Call it after all options are parsed: a certificate needs its key, and a key its certificate. */
 int tls_settle(struct drain_spec *s, struct err *e);
 
 /* spec_http.c: auth= and header=. */

@@ -1,15 +1,14 @@
 /*
- * The query of a drain's URL: which option each parameter is (spec_shared.c, or the member's own
- * table), and what all together can get wrong.
+ * Parses the query of a drain's URL: finds the option for each parameter (spec_shared.c, or the
+ * member's own table), and checks what depends on several options.
  *
- * A server that is asked by http has a query of its own, so such schemes pass on what is no option.
- * But a setting is never lost silently: a name that is one slip away from an option ("?conections=4")
- * is refused, and so is an option of another scheme. The exception are names that servers use, too
- * (drain_option.common), where the server may be anybody's. Every other scheme refuses what it does
- * not know.
+ * An HTTP server has query parameters of its own, so such schemes pass on what is no option. But a
+ * setting is never lost silently: a name that is one edit away from an option ("?conections=4") is
+ * refused, and so is an option of another scheme. The exception: names that servers use, too
+ * (drain_option.common), with schemes that work with any server. All other schemes refuse what they
+ * do not know.
  *
- * Errors name the option, never its value: a value may hold a secret that somebody put in the wrong
- * place.
+ * Errors name the option, never its value: a value may be a secret that was put in the wrong place.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 #include "drains/spec/spec_internal.h"
 
 #define NAME_SHOWN_MAX 32
-#define NEAR_MIN 5 /* shorter names are too near to too many words */
+#define NEAR_MIN 5 /* shorter names are one edit away from too many words */
 
 void drain_options_default(struct drain_spec *s)
 {
@@ -63,7 +62,7 @@ struct str drain_option_shown(struct str pair)
     return name;
 }
 
-/* A parameter that is a server's, though some option is called like it. */
+/* Whether <pair> is a parameter of the server, although <o> has its name. */
 static bool is_servers(const struct drain_scheme *scheme, const struct drain_option *o,
                        struct str pair)
 {
@@ -71,13 +70,12 @@ static bool is_servers(const struct drain_scheme *scheme, const struct drain_opt
 
     if (!(scheme->flags & DRAIN_ANY_SERVER) || !o->common)
         return false;
-    /* "?key=" of a webhook is none of a certificate, which begins with "-----" or is a file's path
-     */
+    /* the "key" of a webhook, not of a certificate: that one is base64 of "-----", or a path */
     return o->set != tls_set_key ||
            !(str_starts(value, STR("=LS0tLS1")) || str_starts(value, STR("=/")));
 }
 
-/* Which option <pair> sets for <scheme>; NULL = none. */
+/* The option that <pair> sets for <scheme>; NULL = none. */
 static const struct drain_option *find(struct str pair, const struct drain_scheme *scheme,
                                        bool *own)
 {
@@ -114,7 +112,7 @@ static int refuse_others(const struct drain_spec *s, const struct drain_member *
 {
     struct buf schemes = BUF_INIT(sizeof(e->text));
 
-    /* a list that is too long ends early */
+    /* a list that is too long is cut */
     (void)drain_members_schemes_of(all, name, NULL, ", ", &schemes);
     if (s->scheme->flags & DRAIN_QUERY)
         (void)err_set(e, EINVAL,
@@ -129,7 +127,7 @@ static int refuse_others(const struct drain_spec *s, const struct drain_member *
     return -1;
 }
 
-/* A parameter that is no option of the scheme. */
+/* Handles a parameter that is no option of the scheme. */
 static int take_unknown(struct drain_spec *s, const struct drain_member *const *all,
                         struct str pair, struct buf *passed, struct err *e)
 {
@@ -154,7 +152,7 @@ static int take_unknown(struct drain_spec *s, const struct drain_member *const *
     return 0;
 }
 
-/* <pair> sets what an earlier one of the query has set. */
+/* Whether an earlier parameter of the query sets <o>, too. */
 static bool is_second(const struct drain_spec *s, struct str pair, const struct drain_option *o)
 {
     struct str rest = s->url.query, earlier;
@@ -183,13 +181,13 @@ static int take_option(struct drain_spec *s, const struct drain_option *o, bool 
     return rc;
 }
 
-/* What only all options together can get wrong. */
+/* Checks what depends on several options. */
 static int settle(struct drain_spec *s, struct err *e)
 {
     if (s->batch == BATCH_ARRAY && s->format.format != FORMAT_JSON)
         return err_set(e, EINVAL, "option 'batch': array goes with format=json only");
     if (s->batch == BATCH_RECORD)
-        s->linger_ms = 0; /* nothing to wait for */
+        s->linger_ms = 0; /* there is nothing to wait for */
     if (s->batch == BATCH_NDJSON)
         s->format.framing = FRAMING_LF;
     else if (s->batch == BATCH_ARRAY)

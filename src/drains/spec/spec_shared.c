@@ -1,9 +1,8 @@
 /*
- * The options that are not a member's own, as one table. The parser, --help, docs/drains.md and its
- * test follow it, and those of the members.
+ * The table of the options that members share. The parser, --help and --drains-table use it
+ * together with the members' own tables.
  *
- * Errors name the option, never its value: a value may hold a secret that somebody put in the wrong
- * place.
+ * Errors name the option, never its value: a value may be a secret that was put in the wrong place.
  */
 #include <errno.h>
 
@@ -13,7 +12,7 @@
 #define GROUP_MAX 64
 #define SINCE_MAX_DAYS 365
 
-/* ---- values that are not read by their type alone ---- */
+/* ---- values that have a parser of their own ---- */
 
 static int set_format(struct drain_spec *s, struct str v, struct err *e)
 {

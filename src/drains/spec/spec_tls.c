@@ -1,7 +1,7 @@
 /*
- * ca=, cert=, key= and servername=: what a drain's TLS trusts, shows and expects. PEMs come as
- * base64, or for operators as the path of a file, and are tried here, so that a spec that exists
- * can be used. None of them is ever quoted.
+ * ca=, cert=, key= and servername=: what a drain's TLS trusts, presents and expects. A PEM is given
+ * as base64, or by operators as the path of a file. It is tried here, so that a spec that exists
+ * can be used. A PEM is never quoted.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 #define PEM_FILE_MAX (64 * 1024)
 
-/* Whether it looks like a PEM: asking OpenSSL is expensive. */
+/* A cheap check, because asking OpenSSL is expensive. */
 static bool is_pem(const struct buf *b)
 {
     return b->len && !memchr(b->p, '\0', b->len) && strstr(b->p, "-----BEGIN ");
@@ -40,9 +40,9 @@ static int read_pem(struct str path, struct buf *pem, const char *name, const ch
                        : err_set(e, EINVAL, "option '%s': no %s in PEM in the file", name, what);
 }
 
-/* The PEM in <v>, as a heap string in *out. The base64 of a PEM never begins with a '/', which
- * would be a byte above 0xfb: that is a path. Workloads may name none: it would be read with our
- * permissions. */
+/* Decodes the PEM in <v> into a heap string, *out. A leading '/' means a path: the base64 of a PEM
+ * never begins with it, because that would be a byte above 0xfb. Workloads may not give a path,
+ * because the file would be read with our permissions. */
 static int set_pem(struct drain_spec *s, char **out, const char *name, const char *what,
                    struct str v, struct err *e)
 {
@@ -64,8 +64,8 @@ static int set_pem(struct drain_spec *s, char **out, const char *name, const cha
     return rc;
 }
 
-/* Made only to see whether the member will be able to. */
-static int try_out(const struct tls_options *o, const char *name, struct err *e)
+/* Creates the configuration only to see whether that works. */
+static int check_config(const struct tls_options *o, const char *name, struct err *e)
 {
     struct tls_config *t = tls_config_create(o, e);
 
@@ -82,7 +82,7 @@ int tls_set_ca(struct drain_spec *s, struct str v, struct err *e)
     if (set_pem(s, &s->ca, "ca", "certificate", v, e) < 0)
         return -1;
     o.ca = str_of(s->ca);
-    return try_out(&o, "ca", e);
+    return check_config(&o, "ca", e);
 }
 
 static int needs_tls(const struct drain_spec *s, const char *name, struct err *e)
@@ -128,7 +128,7 @@ int tls_settle(struct drain_spec *s, struct err *e)
     struct tls_options o = {0};
 
     if (s->client_cert && !s->client_key && strstr(s->client_cert, " PRIVATE KEY-----"))
-        s->client_key = str_dup(str_of(s->client_cert)); /* both in one PEM */
+        s->client_key = str_dup(str_of(s->client_cert)); /* certificate and key are in one PEM */
     if (!s->client_cert && !s->client_key)
         return 0;
     if (!s->client_key)
@@ -137,5 +137,5 @@ int tls_settle(struct drain_spec *s, struct err *e)
         return err_set(e, EINVAL, "option 'key' is of no use without option 'cert'");
     o.cert = str_of(s->client_cert);
     o.key = str_of(s->client_key);
-    return try_out(&o, "cert", e);
+    return check_config(&o, "cert", e);
 }

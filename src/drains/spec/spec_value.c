@@ -1,6 +1,6 @@
 /*
- * A value of an option, read as its row says. The errors are made of the row, too, and name the
- * option, never its value: a value may hold a secret that somebody put in the wrong place.
+ * Parses an option's value as its row says. Errors are made from the row, too. They name the
+ * option, never its value: a value may be a secret that was put in the wrong place.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -76,7 +76,7 @@ static int set_words(const struct drain_option *o, void *base, struct str v, str
 
         for (unsigned i = 0; str_cut(&rest, '|', &word); i++)
             set |= str_ieq(given, word) ? 1ULL << i : 0;
-        if (set == before) /* unknown, or given twice */
+        if (set == before) /* unknown, or repeated */
             return no_such_word(o, e);
     }
     if (!set)

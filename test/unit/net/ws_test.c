@@ -46,8 +46,8 @@ static void on_ws_writable(void *arg)
 {
     struct user *u = arg;
 
-    if (u->give.p && ws_is_put_by(u->ws))
-        assert_int_equal(ws_again(u->ws, WS_BINARY, u->give, STR("1")), 0);
+    if (u->give.p && ws_is_shelved(u->ws))
+        assert_int_equal(ws_resume(u->ws, WS_BINARY, u->give, STR("1")), 0);
 }
 
 static const struct ws_ops ws_callbacks = {on_ws_opened, on_ws_pong, on_ws_writable, on_ws_ended};
@@ -291,8 +291,8 @@ static void T03_a_message_put_by(void **state)
         big[i] = (char)(i * 7 >> 5);
     assert_int_equal(ws_send(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")), 0);
     assert_in_range(ws_backlog(u.ws), 1, sizeof(big));
-    ws_put_by(u.ws);
-    assert_true(ws_is_put_by(u.ws));
+    ws_shelve(u.ws);
+    assert_true(ws_is_shelved(u.ws));
     assert_in_range(ws_backlog(u.ws), 1, sizeof(big));
     assert_int_equal(ws_send(u.ws, WS_TEXT, STR("in the middle"), STR("2")), -1);
     u.give = str_make(big, sizeof(big));
@@ -305,7 +305,7 @@ static void T03_a_message_put_by(void **state)
     (void)memcpy(ping, u.received.p + head + sizeof(big), sizeof(ping));
     assert_int_equal(ping[0], 0x80 | WS_PING);
     assert_int_equal(ping[6] ^ ping[2], '1');
-    assert_false(ws_is_put_by(u.ws));
+    assert_false(ws_is_shelved(u.ws));
     finish(&u);
 }
 
@@ -317,10 +317,10 @@ static void T03_another_message_than_was_put_by(void **state)
     start(&u, *state);
     upgrade(&u, STR(""));
     assert_int_equal(ws_send(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")), 0);
-    ws_put_by(u.ws);
-    assert_true(ws_is_put_by(u.ws));
+    ws_shelve(u.ws);
+    assert_true(ws_is_shelved(u.ws));
     big[sizeof(big) - 1] = 'x';
-    assert_int_equal(ws_again(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")), -1);
+    assert_int_equal(ws_resume(u.ws, WS_BINARY, str_make(big, sizeof(big)), STR("1")), -1);
     finish(&u);
 }
 

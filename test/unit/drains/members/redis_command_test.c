@@ -26,7 +26,7 @@ static void greets(const char *url, int commands, const char *want)
     struct drain_spec *s = spec(url);
     struct buf out = BUF_INIT(10000);
 
-    assert_int_equal(redis_greet(&out, s), commands);
+    assert_int_equal(redis_handshake(&out, s), commands);
     assert_string_equal(buf_cstr(&out), want);
     buf_release(&out);
     drain_spec_unref(s);
