@@ -10,8 +10,12 @@
 #define README DOCS_DIR "/../README.md"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "../../lib/unit.h"
 #include "config/config.h"
+#include "drains/core/answer.h"
 #include "drains/members/members.h"
 
 static void read_docs(struct buf *out, const char *path)
@@ -90,6 +94,111 @@ static void readme_has_no_other_schemes(void **state)
     buf_release(&tables);
 }
 
+/* ---- the tables of answers: written for people, checked against the descriptors ---- */
+
+/* Whether the first cell of <line> has <code>: "404", "4xx", "1012 to 1014". */
+static bool has_code(struct str line, int code)
+{
+    const char *end = memchr(line.p + 1, '|', line.len - 1);
+    long last = 0;
+
+    for (const char *p = line.p; end && p < end; p++) {
+        char *after;
+        long n;
+
+        if (*p < '0' || *p > '9')
+            continue;
+        n = strtol(p, &after, 10);
+        if (n == code || (n < 10 && strncmp(after, "xx", 2) == 0 && code / 100 == n))
+            return true;
+        if (last && memcmp(p - 4, " to ", 4) == 0 && last <= code && code <= n)
+            return true;
+        last = n;
+        p = after - 1;
+    }
+    return false;
+}
+
+/* What the second cell says of it. */
+static bool says(struct str line, enum verdict v)
+{
+    static const char *const words[][2] = {
+        [VERDICT_DELIVERED] = {"delivered", "delivered"},
+        [VERDICT_RETRY] = {"sent again later", "sent again later"},
+        [VERDICT_REJECTED] = {"[refused]", "skipped"},
+        [VERDICT_TOO_LARGE] = {"smaller", "smaller"},
+        [VERDICT_HOLD] = {"suspended", "up to 5 minutes"},
+        [VERDICT_OFFLINE] = {"sent again", "sent again"},
+    };
+
+    return memmem(line.p, line.len, words[v][0], strlen(words[v][0])) ||
+           memmem(line.p, line.len, words[v][1], strlen(words[v][1]));
+}
+
+static bool is_said(struct str section, const struct answer_row *r)
+{
+    char word[64];
+    struct str line;
+
+    (void)snprintf(word, sizeof(word), "`%s`", r->text ? r->text : "");
+    while (str_cut(&section, '\n', &line))
+        if (str_starts(line, STR("| ")) && says(line, r->verdict) &&
+            (r->to ? has_code(line, r->from)
+                   : memmem(line.p, line.len, word, strlen(word)) != NULL))
+            return true;
+    return false;
+}
+
+/* Phrases and what is left over are described in words. */
+static bool is_listed(const struct answer_row *r)
+{
+    return r->to ? r->from > 0 && !r->text : r->text && !strchr(r->text, ' ');
+}
+
+static void docs_have_the_answers(void **state)
+{
+    static const struct {
+        const char *what, *title;
+        unsigned listed;
+    } rows[] = {
+        {"http status", "\n## What an HTTP server's answer means\n", 30},
+        {"item status", "\n### What Elasticsearch says of each record\n", 9},
+        {"redis error", "\n## Redis\n", 17},
+        {"websocket close code", "\n## WebSocket\n", 13},
+    };
+    struct buf docs = BUF_INIT(1 << 20);
+
+    (void)state;
+    read_docs(&docs, DRAINS);
+    FOR_ROWS (i, rows) {
+        const char *at = memmem(docs.p, docs.len, rows[i].title, strlen(rows[i].title)), *end;
+        const struct answer_table *found = NULL;
+        const struct drain_scheme *s;
+        struct str section;
+        unsigned listed = 0;
+
+        for (unsigned k = 0; (s = drain_scheme_at(k)); k++)
+            for (const struct answer_table *const *t = s->member->answers; t && *t; t++)
+                if (strcmp((*t)->what, rows[i].what) == 0 && !(*t)->more)
+                    found = *t;
+        assert_true(at && found);
+        at += strlen(rows[i].title);
+        section = str_make(at, (size_t)(docs.p + docs.len - at));
+        end = memmem(section.p, section.len, "\n##", 3);
+        section.len = end ? (size_t)(end - section.p) : section.len;
+        for (const struct answer_row *r = found->rows; r->reason; r++) {
+            if (!is_listed(r))
+                continue;
+            listed++;
+            if (!is_said(section, r))
+                fail_msg("docs/drains.md: %s %d %s: '%s' is missing, or has another verdict",
+                         found->what, r->from, r->text ? r->text : "", r->reason);
+        }
+        assert_int_equal(listed, rows[i].listed);
+    }
+    buf_release(&docs);
+}
+
 static void rows_are_whole(void **state)
 {
     const struct drain_option *o;
@@ -109,6 +218,7 @@ int main(void)
         cmocka_unit_test(docs_have_the_tables),
         cmocka_unit_test(docs_have_no_other_options),
         cmocka_unit_test(readme_has_no_other_schemes),
+        cmocka_unit_test(docs_have_the_answers),
         cmocka_unit_test(rows_are_whole),
     };
 
