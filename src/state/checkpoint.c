@@ -253,11 +253,6 @@ void checkpoint_dirty(struct checkpoint *c, unsigned worker)
 
 /* ---- streams that no longer exist ---- */
 
-static uint64_t unread(const struct state_record *r)
-{
-    return (r->size > r->off ? r->size - r->off : 0) + r->lost + r->pinned;
-}
-
 void checkpoint_missing(struct checkpoint *c,
                         bool (*gone)(void *arg, struct identity *id, uint64_t bytes), void *arg)
 {
@@ -266,8 +261,8 @@ void checkpoint_missing(struct checkpoint *c,
         struct known_stream *s = en->stream;
 
         if (en->worker == NOBODY && s->id && !s->attached && !s->missing && s->id->pod.len &&
-            (unread(&en->record) || en->record.unknown))
-            known_set_missing(&c->known, s, gone(arg, s->id, unread(&en->record)));
+            (state_record_unread(&en->record) || en->record.unknown))
+            known_set_missing(&c->known, s, gone(arg, s->id, state_record_unread(&en->record)));
     }
 }
 

@@ -93,6 +93,7 @@ static void put_record(char *p, const struct state_record *r)
     put(&p, r->owner, 1);
     put(&p, r->late, 1);
     put(&p, r->unknown, 1);
+    put(&p, r->behind, 8);
 }
 
 static void get_record(const char *p, struct state_record *r, uint64_t version)
@@ -128,6 +129,7 @@ static void get_record(const char *p, struct state_record *r, uint64_t version)
     r->owner = get(&p, 1);
     r->late = get(&p, 1);
     r->unknown = get(&p, 1);
+    r->behind = get(&p, 8);
 }
 
 /* ---- streams ---- */

@@ -47,21 +47,22 @@ static bool has_vanished(struct segment *seg)
     return !seg->seen && !seg->lent && seg->fd < 0 && seg->path && !segment_look_from_outside(seg);
 }
 
-/* Bytes after <seg> that only our descriptors keep, or that are gone already. */
-static uint64_t pinned_behind(struct segment *seg)
+/* Bytes in the files after <seg>: those that only our descriptors keep, or that are gone already,
+ * and those that the next start finds, if nobody deletes them. */
+static void save_behind(struct segment *seg, struct state_record *r)
 {
-    uint64_t bytes = 0;
-
+    r->pinned = r->behind = 0;
     for (struct list *it = seg->node.next; it != &seg->stream->segments; it = it->next) {
         struct segment *next = list_entry(it, struct segment, node);
 
         refresh(next);
         if (next->nameless && !next->path)
-            bytes += next->size;
+            r->pinned += next->size;
         else if (has_vanished(next))
-            bytes += next->sure;
+            r->pinned += next->sure;
+        else if (!next->gone)
+            r->behind += next->packed ? next->size : next->sure;
     }
-    return bytes;
 }
 
 /* True when a loss of unknown size is not confirmed by the drain. */
@@ -90,18 +91,26 @@ static void save_losses(const struct cursor *c, struct state_record *r)
 }
 
 /* Its file may have grown since the last run, and be deleted before it could be opened in this one.
- */
+ * While it is not found, any of the others may have unread bytes. */
 static void save_resuming(const struct cursor *c, struct state_record *r)
 {
-    struct segment *seg = stream_segment_by_inode(c->stream, &c->resume->record.id);
+    const struct state_record *last = &c->resume->record;
+    struct segment *seg = stream_segment_by_inode(c->stream, &last->id);
 
-    *r = c->resume->record;
-    if (!seg || c->late)
+    *r = *last;
+    if (c->late)
         return;
+    if (!seg) {
+        if (!r->behind && !list_empty(&c->stream->segments))
+            r->behind = 1;
+        return;
+    }
     if (has_vanished(seg) && !seg->sure)
         r->unknown = true;
-    if (seg->fd < 0 && !seg->seen && r->size < seg->sure)
+    if (r->size < seg->sure)
         r->size = seg->sure;
+    save_behind(seg, r);
+    r->pinned += last->pinned;
 }
 
 /* A stream without any file yet: all of it is wanted. */
@@ -113,7 +122,7 @@ static bool save_without_file(const struct cursor *c, struct state_record *r)
     return !s->finished && !s->identity->network && list_empty(&s->segments);
 }
 
-bool cursor_save(struct cursor *c, struct state_record *r)
+static bool save(struct cursor *c, struct state_record *r)
 {
     const struct position *p = &c->acked.pos;
     struct segment *seg = stream_segment(c->stream, p->seg);
@@ -144,7 +153,8 @@ bool cursor_save(struct cursor *c, struct state_record *r)
               : seg->packed       ? seg->size
                                   : seg->sure; /* <lost> has the loss */
     r->late = c->late != 0;
-    r->pinned = c->late ? 0 : pinned_behind(seg);
+    if (!c->late)
+        save_behind(seg, r);
     r->restart = seg->restart;
     r->skip_line = c->acked.skip_line;
     r->cut_short = c->acked.cut_short;
@@ -152,6 +162,15 @@ bool cursor_save(struct cursor *c, struct state_record *r)
     r->marker = c->acked.marker;
     for (unsigned i = 0; i < 2; i++)
         save_partial(c->stream, &c->acked.part[i], &r->part[i]);
+    return true;
+}
+
+bool cursor_save(struct cursor *c, struct state_record *r)
+{
+    if (!save(c, r))
+        return false;
+    if (!state_record_unread(r) && !r->unknown)
+        c->stream->saved_dry = true;
     return true;
 }
 
@@ -366,7 +385,8 @@ static struct segment *unreadable_one(const struct cursor *c, const struct state
 static enum resume_result begin_anew(struct cursor *c, const struct state_record *r)
 {
     struct segment *seg = stream_segment_by_inode(c->stream, &r->id);
-    uint64_t unread = r->size > r->off ? r->size - r->off : 0;
+    uint64_t unread = state_record_rest(r);
+    bool is_empty = list_empty(&c->stream->segments);
 
     c->sent = (struct mark){.skip_line = false};
     if (!seg && (seg = unreadable_one(c, r))) {
@@ -380,15 +400,19 @@ static enum resume_result begin_anew(struct cursor *c, const struct state_record
     /* A journal's segment is released when all have passed it; the state may be older. */
     if (!seg && c->stream->identity->network)
         return RESUME_OK;
-    if (!seg || r->lost || r->unknown || unread)
-        declare(c, r, unread + (seg ? 0 : r->pinned), true);
+    /* Its pod is gone, and other drains have a loss to be told of. */
+    if (is_empty && c->stream->finished && !state_record_unread(r) && !r->unknown)
+        return RESUME_OK;
+    if (!seg || r->lost || r->unknown || unread || r->pinned)
+        declare(c, r, unread + r->pinned + (is_empty ? r->behind + state_record_partial(r) : 0),
+                true);
     return seg ? RESUME_CHANGED : RESUME_GONE;
 }
 
 /* The file of a late cursor is missing or another: it reads nothing. */
 static enum resume_result end_late(struct cursor *c, const struct state_record *r)
 {
-    uint64_t unread = r->size > r->off ? r->size - r->off : 0;
+    uint64_t unread = state_record_rest(r);
 
     if (!unread && !r->lost)
         return RESUME_OK;
@@ -428,14 +452,14 @@ static enum resume_result look(struct cursor *c)
 
 enum resume_result cursor_resume_again(struct cursor *c)
 {
+    const struct state_record *r = &c->resume->record;
     enum resume_result how = look(c);
 
     c->wake_at = loop_now(c->stream->reader->loop) + LOOK_AGAIN_MS;
     if (how == RESUME_LATER)
         return how;
-    if (how == RESUME_OK && (c->resume->record.lost || c->resume->record.unknown))
-        declare(c, &c->resume->record, 0,
-                c->resume->record.unknown); /* it was not reported before */
+    if (how == RESUME_OK && (r->lost || r->unknown || r->pinned))
+        declare(c, r, r->pinned, r->unknown); /* it was not reported before */
     if (how == RESUME_OK)
         FAULT_POINT("cursor-resumed");
     if (how != RESUME_OK)

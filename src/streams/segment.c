@@ -111,6 +111,20 @@ void segment_unreadable(struct segment *seg, int error)
         segment_close(seg);
 }
 
+/* In the state, some cursor may have nothing unread. It must be written then: the files may be
+ * deleted while we do not run. */
+bool segment_note_size(struct segment *seg, uint64_t size)
+{
+    struct stream *s = seg->stream;
+
+    if (size <= seg->sure)
+        return false;
+    seg->sure = size;
+    s->reader->stats.acks += s->saved_dry;
+    s->saved_dry = false;
+    return true;
+}
+
 /* The compressor may still be writing, unless it renames the file when it is complete. */
 static bool still_written(struct segment *seg)
 {

@@ -82,7 +82,7 @@ bool segment_look_from_outside(struct segment *seg)
     if (st.size > seg->size)
         seg->size = st.size;
     if (!seg->seen)
-        seg->sure = is_compressed(seg) ? st.size > 0 : st.size;
+        (void)segment_note_size(seg, is_compressed(seg) ? st.size > 0 : st.size);
     return true;
 }
 
@@ -104,6 +104,10 @@ static int adopt(struct segment *seg, int fd)
     }
     if (is_compressed(seg))
         seg->packed = packed_open(fd);
+    if (!seg->packed && !seg->seen) {
+        seg->sure = 0; /* it may have been truncated since it was measured from outside */
+        (void)segment_note_size(seg, st.size);
+    }
     if (!seg->packed)
         seg->size = st.size;
     else if (!seg->seen) /* otherwise known from before its compression, or from the last look */
@@ -160,16 +164,6 @@ int segment_open_packed(struct segment *seg)
     return 0;
 }
 
-/* Its lag includes all of it, readable or not. The state must be written when it has grown: it may
- * be deleted before it can be opened. */
-static void measure_unopened(struct segment *seg)
-{
-    uint64_t size = seg->size;
-
-    (void)segment_look_from_outside(seg);
-    seg->stream->reader->stats.acks += seg->size > size;
-}
-
 int segment_ensure_open(struct segment *seg)
 {
     struct reader *r = seg->stream->reader;
@@ -197,7 +191,7 @@ int segment_ensure_open(struct segment *seg)
     if (error == ENOENT)
         segment_set_readable(seg); /* it seems to be deleted or renamed */
     else
-        measure_unopened(seg);
+        (void)segment_look_from_outside(seg); /* its lag includes all of it, readable or not */
     if (error == ENOENT || out_of_descriptors(error))
         return later(seg, RETRY_SOON_MS);
     (void)err_sys(&e, error, "open");

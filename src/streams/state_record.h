@@ -41,6 +41,7 @@ struct state_record {
     bool owner; /* a workload asked for it */
     uint64_t
         pinned; /* unread bytes after this file without a name, which are lost with the process */
+    uint64_t behind; /* ... and those with a name, at least: lost if all the files are deleted */
     /* A cursor that has not begun. With id.ino 0 there was no file: at the stream's first byte */
     bool at_end; /* it begins at the start of the line that contains <off> */
     /* It begins with the first line after <off> that is not older than <since_s>, or with the
@@ -49,5 +50,27 @@ struct state_record {
     int64_t since_s;
     uint64_t since_end;
 };
+
+/* Unread bytes of its file. */
+static inline uint64_t state_record_rest(const struct state_record *r)
+{
+    return r->size > r->off ? r->size - r->off : 0;
+}
+
+/* Bytes before its place that are not sent, because the end of their line is missing. */
+static inline uint64_t state_record_partial(const struct state_record *r)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < 2; i++)
+        bytes += r->part[i].skipping ? 0 : r->part[i].len;
+    return bytes;
+}
+
+/* What is lost, at least, if all files of its stream are deleted. */
+static inline uint64_t state_record_unread(const struct state_record *r)
+{
+    return state_record_rest(r) + state_record_partial(r) + r->lost + r->pinned + r->behind;
+}
 
 #endif

@@ -304,10 +304,8 @@ void stream_measure(struct stream *s)
         last->size = st.size;
     if (!st.linked && !last->nameless && !last->lent)
         look_for_names(s);
-    if (st.size > last->sure) {
-        last->sure = st.size;
+    if (segment_note_size(last, st.size))
         segment_read_prefix(last);
-    }
 }
 
 void stream_grew(struct stream *s)

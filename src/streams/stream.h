@@ -207,6 +207,7 @@ struct stream {
     unsigned nlate;      /* of the cursors: late ones */
     bool finished;       /* no further byte or segment will come */
     bool was_read;       /* has had a cursor */
+    bool saved_dry;      /* in the state, a cursor has nothing unread; it has not grown since */
     uint64_t bytes_read; /* by all cursors; whoever adds them up sets it to 0 */
 };
 
@@ -305,6 +306,8 @@ void segment_close(struct segment *seg);
 void segment_set_readable(struct segment *seg);
 /* True when its last name has the extension of an unsupported compression. */
 bool segment_is_unreadable(const struct segment *seg);
+/* <seg> certainly has <size> bytes. True when that is news. */
+bool segment_note_size(struct segment *seg, uint64_t size);
 /* Measures <seg>, which is not open, by its name. The size of a compressed file does not tell how
  * much was written to it, only that something was. False: no file has that name any more. */
 bool segment_look_from_outside(struct segment *seg);

@@ -60,8 +60,7 @@ static int look(struct cursor *c, struct segment *seg, char *into, size_t n, str
     *v = (struct view){seg, into + m, (size_t)got - m, m, off, (size_t)got < m + n};
     if (off + v->len > seg->size)
         seg->size = off + v->len;
-    if (off + v->len > seg->sure)
-        seg->sure = off + v->len;
+    (void)segment_note_size(seg, off + v->len);
     return STEP_ON;
 }
 

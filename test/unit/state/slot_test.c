@@ -31,6 +31,7 @@ static struct state_record record(uint64_t n)
         .old = !(n & 1),
         .since_s = -7,
         .since_end = n << 50,
+        .behind = n << 30,
     };
 }
 
@@ -100,6 +101,7 @@ static void what_is_written_is_read(void **state)
             assert_int_equal(s.records[i].old, want.old);
             assert_int_equal(s.records[i].since_s, want.since_s);
             assert_int_equal(s.records[i].since_end, want.since_end);
+            assert_int_equal(s.records[i].behind, want.behind);
         }
         for (uint32_t i = 0; i < n; i++) {
             struct state_stream want = stream(i + 1), have = s.streams[i];

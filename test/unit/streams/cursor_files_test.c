@@ -227,88 +227,6 @@ static void test_L05_gone_before_it_was_opened(void **state)
     expect(w, READ_END, "");
 }
 
-/* The state says so, if the daemon ends before the file was looked for long enough. */
-static void test_L05_the_state_knows_what_was_never_opened(void **state)
-{
-    struct world *w = *state;
-    struct state_record r = {.off = 0};
-    char path[PATH_MAX], away[PATH_MAX];
-
-    append(w, "0.log", T "stdout F one\n");
-    segment(w, "0.log", 0);
-    (void)snprintf(path, sizeof(path), "%s/0.log", w->dir);
-    (void)snprintf(away, sizeof(away), "%s/away", w->dir);
-    assert_int_equal(rename(path, away), 0);
-    attach(w, false);
-    expect(w, READ_STUCK, "");
-    assert_true(cursor_save(&w->cursor, &r));
-    assert_true(r.unknown);
-    assert_int_equal(rename(away, path), 0);
-    r = (struct state_record){.off = 0};
-    assert_true(cursor_save(&w->cursor, &r));
-    assert_false(r.unknown);
-    assert_int_equal(r.size, 44);
-    assert_int_equal(unlink(path), 0);
-    r = (struct state_record){.off = 0};
-    assert_true(cursor_save(&w->cursor, &r));
-    assert_false(r.unknown);
-    assert_int_equal(r.size, 44);
-}
-
-/* The same, of a file behind the one that is read. */
-static void test_L05_the_state_knows_what_was_never_opened_behind(void **state)
-{
-    struct world *w = *state;
-    struct state_record r = {.off = 0};
-    char path[PATH_MAX], away[PATH_MAX];
-
-    append(w, "0.log.20261120-101500", T "stdout F one\n");
-    segment(w, "0.log.20261120-101500", 0);
-    append(w, "0.log", T "stdout F two\n");
-    segment(w, "0.log", 0);
-    (void)snprintf(path, sizeof(path), "%s/0.log", w->dir);
-    (void)snprintf(away, sizeof(away), "%s/away", w->dir);
-    assert_int_equal(rename(path, away), 0);
-    attach(w, false);
-    assert_true(cursor_save(&w->cursor, &r));
-    assert_true(r.unknown);
-    assert_int_equal(r.pinned, 0);
-    assert_int_equal(rename(away, path), 0);
-    assert_true(cursor_save(&w->cursor, &r));
-    assert_false(r.unknown);
-    assert_int_equal(r.pinned, 0); /* it has a name, so the next start finds it */
-    assert_int_equal(unlink(path), 0);
-    assert_true(cursor_save(&w->cursor, &r));
-    assert_false(r.unknown);
-    assert_int_equal(r.pinned, 44);
-}
-
-/* The same, of a file that was read to its end in the last run. */
-static void test_L05_the_state_knows_what_was_never_opened_again(void **state)
-{
-    struct world *w = *state;
-    struct state_record r = {.off = 0};
-    char path[PATH_MAX], away[PATH_MAX];
-
-    append(w, "0.log", T "stdout F one\n");
-    segment(w, "0.log", 0);
-    (void)snprintf(path, sizeof(path), "%s/0.log", w->dir);
-    (void)snprintf(away, sizeof(away), "%s/away", w->dir);
-    assert_int_equal(rename(path, away), 0);
-    attach(w, false);
-    assert_true(cursor_save(&w->cursor, &r));
-    r.unknown = false;
-    r.off = r.size = 44;
-    assert_int_equal(cursor_resume(&w->cursor, &r), RESUME_LATER);
-    assert_true(cursor_save(&w->cursor, &r));
-    assert_true(r.unknown);
-    assert_int_equal(rename(away, path), 0);
-    append(w, "0.log", T "stdout F two\n");
-    assert_true(cursor_save(&w->cursor, &r));
-    assert_false(r.unknown);
-    assert_int_equal(r.size, 88);
-}
-
 static void test_F06_truncated_to_nothing(void **state)
 {
     struct world *w = *state;
@@ -546,9 +464,6 @@ int main(void)
         CASE(test_L20_truncated_and_grown_to_what_was_seen),
         CASE(test_L20_cut_off_at_any_place),
         CASE(test_L05_gone_before_it_was_opened),
-        CASE(test_L05_the_state_knows_what_was_never_opened),
-        CASE(test_L05_the_state_knows_what_was_never_opened_behind),
-        CASE(test_L05_the_state_knows_what_was_never_opened_again),
         CASE(test_F06_truncated_to_nothing),
         CASE(test_F08_hole_left_by_truncation),
         CASE(test_F11_deleted_while_held),

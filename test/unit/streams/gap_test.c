@@ -368,6 +368,7 @@ static void test_F12_what_was_held_is_known_after_a_crash(void **state)
     assert_true(cursor_save(&w->cursor, &r));
     assert_int_equal(r.lost, LINE);
     assert_int_equal(r.pinned, 5 * LINE);
+    assert_int_equal(r.behind, 0);
     assert_int_equal(r.size, r.off);
     segment(w, "4", "h");  /* all that is there later */
     r.id.ino = UINT64_MAX; /* and nothing of the old file */
