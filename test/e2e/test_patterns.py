@@ -4,6 +4,7 @@ annotation."""
 import pytest
 from lib.daemon import SLOW
 from lib.elastic import Elastic
+from lib.folder import Folder
 from lib.kapi import names
 from lib.redis import redis  # noqa: F401
 from lib.wait import wait_for
@@ -81,6 +82,18 @@ def test_T07_a_channel_or_key_under_a_pattern_is_the_true_name(oracle, kube, ten
     else:
         oracle.wait_complete(page, WAIT).assert_exact()
         assert {channel for channel, _ in page.received} == wanted
+
+
+def test_T07_a_file_under_a_pattern_is_the_true_name(oracle, kube, tenants, tmp_path):
+    """With an exact hostname the file is named by the annotation, also in the same folder."""
+    by_pattern, by_name = Folder(tmp_path / "pattern"), Folder(tmp_path / "exact")
+    evil, card = tenants(hidden="secrets")
+    write(oracle, {"evil": evil, "card": card})
+    kube(routes=[("*", by_pattern.url("path=$hostname")), ("secrets", by_name.url("path=$hostname"))])
+    oracle.wait_complete(by_pattern, WAIT)
+    oracle.wait_complete(by_name, WAIT, ["card"])
+    assert {p.stem for p in by_pattern.files()} == {"evil-shop", "card-payments"}
+    assert {p.stem for p in by_name.files()} == {"secrets"}
 
 
 def test_T07_rows_are_the_same(oracle, kube, tenants, table, syslog_tcp):

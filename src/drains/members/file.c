@@ -224,7 +224,7 @@ static void add_range(struct drain_file *f, const struct batch_range *r)
     size_t at = lines->paths.len;
 
     if (file_path_expand(&lines->paths, str_of(own(f)->path), r->cursor->cursor.stream->identity,
-                         json ? ".jsonl" : ".txt") < 0 ||
+                         s->names, json ? ".jsonl" : ".txt") < 0 ||
         buf_add_ch(&lines->paths, '\0') < 0)
         BUG("file: paths of more than %zu bytes", lines->paths.max);
     if (lines->n == lines->cap) {
@@ -471,6 +471,13 @@ static const struct drain_scheme schemes[] = {
     {.name = NULL},
 };
 
+static bool addresses(const struct drain_spec *s)
+{
+    const struct file_options *o = s->own;
+
+    return o->path && file_path_by_hostname(str_of(o->path));
+}
+
 const struct drain_member drain_file = {
     .ops = &ops,
     .schemes = schemes,
@@ -478,5 +485,6 @@ const struct drain_member drain_file = {
     .own_size = sizeof(struct file_options),
     .set_defaults = set_defaults,
     .settle = check,
+    .addresses = addresses,
     .describe = describe,
 };

@@ -39,9 +39,12 @@ struct file_options {
 
 /* Whether <t> is what path= may be. */
 bool file_path_valid(struct str t);
-/* Appends the path of <id>'s file, with the extension <ext>. <t> empty: the default. What is of the
- * time stays: %Y, %m, %d, %H. */
-int file_path_expand(struct buf *out, struct str t, const struct identity *id, const char *ext);
+/* Appends the path of <id>'s file, with the extension <ext>. <t> empty: the default. <names>:
+ * $hostname is the true name. What is of the time stays: %Y, %m, %d, %H. */
+int file_path_expand(struct buf *out, struct str t, const struct identity *id, bool names,
+                     const char *ext);
+/* Whether a hostname chooses the file. */
+bool file_path_by_hostname(struct str t);
 /* Appends <path> with those of <epoch>, in UTC. */
 int file_path_date(struct buf *out, struct str path, int64_t epoch);
 /* Appends the name that <path> gets when it is rotated at <now>. */

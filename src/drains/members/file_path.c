@@ -98,20 +98,30 @@ static int add_value(struct buf *out, struct str v)
     return 0;
 }
 
-static struct str value_of(const struct variable *v, const struct identity *id)
+static struct str value_of(const struct variable *v, const struct identity *id, bool names)
 {
-    return v->offset == SIZE_MAX
-               ? identity_workload(id)
-               : *(const struct str *)(const void *)((const char *)id + v->offset);
+    if (v->offset == SIZE_MAX)
+        return identity_workload(id);
+    if (names && v->offset == offsetof(struct identity, hostname))
+        return id->name;
+    return *(const struct str *)(const void *)((const char *)id + v->offset);
 }
 
-int file_path_expand(struct buf *out, struct str t, const struct identity *id, const char *ext)
+bool file_path_by_hostname(struct str t)
+{
+    static const char variable[] = "$hostname";
+
+    return t.len && memmem(t.p, t.len, variable, sizeof(variable) - 1);
+}
+
+int file_path_expand(struct buf *out, struct str t, const struct identity *id, bool names,
+                     const char *ext)
 {
     if (t.len == 0)
         t = id->namespace.len ? STR("$namespace_$workload") : STR("$hostname");
     while (t.len) {
         const struct variable *v = t.p[0] == '$' ? variable_at(str_skip(t, 1)) : NULL;
-        int rc = v ? add_value(out, value_of(v, id)) : buf_add_ch(out, t.p[0]);
+        int rc = v ? add_value(out, value_of(v, id, names)) : buf_add_ch(out, t.p[0]);
 
         if (rc < 0)
             return -1;

@@ -64,11 +64,15 @@ static void names_of_tenants_stay_below(void **state)
     struct buf out = BUF_INIT(FILE_PATH_MAX);
 
     (void)state;
-    assert_int_equal(file_path_expand(&out, STR(""), &id, ".jsonl"), 0);
+    assert_int_equal(file_path_expand(&out, STR(""), &id, true, ".jsonl"), 0);
     assert_string_equal(out.p, "shop_web-v2.jsonl");
     buf_clear(&out);
-    assert_int_equal(file_path_expand(&out, STR("$hostname/$pod$container"), &id, ".txt"), 0);
+    assert_int_equal(file_path_expand(&out, STR("$hostname/$pod$container"), &id, false, ".txt"),
+                     0);
     assert_string_equal(out.p, "------etc-passwd/none-x-.txt");
+    buf_clear(&out);
+    assert_int_equal(file_path_expand(&out, STR("$hostname"), &id, true, ".txt"), 0);
+    assert_string_equal(out.p, "web-v2-shop.txt");
     buf_release(&out);
 }
 
