@@ -196,14 +196,18 @@
 #define KUBE_OBJECT_MAX (4 * 1024 * 1024) /* as the API server sends it; longer ones are skipped */
 #define KUBE_RECORDS_MAX (12 * 1024 * 1024) /* bytes of objects without annotations, labels */
 #define KUBE_RECORDS_NAMESPACE_MAX (3 * 1024 * 1024) /* ... of one namespace */
-#define KUBE_RECORDS_GUARANTEED (8 * 1024)           /* ... guaranteed to each namespace */
+#define KUBE_RECORDS_GUARANTEED (8 * 1024)           /* ... guaranteed to each namespace ... */
+#define KUBE_RECORDS_RESERVE                                                                       \
+    (4 * 1024 * 1024)                    /* ... beyond the maximum, as long as there are any */
 #define KUBE_NOTES_MAX (4 * 1024 * 1024) /* bytes of annotations and labels that are kept ... */
 #define KUBE_NOTES_NAMESPACE_MAX (512 * 1024) /* ... of one namespace ... */
-#define KUBE_NOTES_GUARANTEED (16 * 1024)     /* ... guaranteed to each namespace */
+#define KUBE_NOTES_GUARANTEED (16 * 1024)     /* ... guaranteed to each namespace ... */
+#define KUBE_NOTES_RESERVE (4 * 1024 * 1024)  /* ... beyond the maximum, as long as there are any */
 #define KUBE_NOTES_RETRY_MS 10000             /* interval of retries to keep what exceeded these */
 #define KUBE_PODS_MAX 2048                    /* of this node ... */
 #define KUBE_PODS_NAMESPACE_MAX 512           /* ... and one namespace ... */
-#define KUBE_PODS_GUARANTEED 32               /* ... guaranteed to each namespace */
+#define KUBE_PODS_GUARANTEED 32               /* ... guaranteed to each namespace ... */
+#define KUBE_PODS_RESERVE 1024                /* ... beyond the maximum, as long as there are any */
 #define KUBE_RETRY_AFTER_MAX_MS 300000        /* a longer Retry-After is capped */
 #define KUBE_REQUEST_MS 60000                 /* a list page, answer included */
 #define KUBE_ENDPOINTS_MAX 32                 /* API server addresses in one answer */

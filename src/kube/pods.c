@@ -142,7 +142,8 @@ static bool pod_fits(struct kube_cluster *c, const struct kube_object *o)
     const struct kube_namespace *ns = map_get(&c->store.namespaces, o->namespace);
     unsigned pods = ns ? ns->pods : 0;
 
-    if (pods < KUBE_PODS_GUARANTEED || (pods < KUBE_PODS_NAMESPACE_MAX && c->npods < KUBE_PODS_MAX))
+    if ((pods < KUBE_PODS_NAMESPACE_MAX && c->npods < KUBE_PODS_MAX) ||
+        (pods < KUBE_PODS_GUARANTEED && c->npods < KUBE_PODS_MAX + KUBE_PODS_RESERVE))
         return true;
     c->refused_pods++;
     if (log_limit_pass(&c->pods_limit))

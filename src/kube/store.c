@@ -11,8 +11,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define HEAP_BYTES 32 /* overhead of the allocator and a table per object */
-
 /* ---- wanted objects ---- */
 
 static struct str uid_key(const struct kube_uid *uid)
@@ -88,18 +86,10 @@ void kube_namespace_unwant(struct kube_namespace *ns)
         kube_texts_drop(&ns->texts);
 }
 
-static size_t namespace_size(const struct kube_namespace *ns)
-{
-    return sizeof(*ns) + ns->name.len + HEAP_BYTES;
-}
-
 static bool namespace_fits(struct kube_store *s, const struct kube_object *o)
 {
-    const struct kube_namespace *ns = map_get(&s->namespaces, o->name);
-
-    if (ns && (ns->object || ns->wanted))
-        return true;
-    if (s->record_bytes + sizeof(*ns) + o->name.len + HEAP_BYTES <= KUBE_RECORDS_MAX)
+    if (map_get(&s->namespaces, o->name) ||
+        s->record_bytes + kube_namespace_size(o->name) <= KUBE_RECORDS_MAX)
         return true;
     s->short_of_namespaces = true;
     log_short(s, o);
@@ -118,12 +108,10 @@ static bool namespace_put(struct kube_store *s, const struct kube_object *o)
     changed = !ns->object || !kube_uid_eq(&ns->uid, &uid);
     ns->uid = uid;
     ns->generation = s->generation[KUBE_NAMESPACE];
-    if (ns->object) {
+    if (ns->object)
         kube_namespace_drop(s, ns);
-    } else {
+    else
         s->counts[KUBE_NAMESPACE]++;
-        s->record_bytes += namespace_size(ns);
-    }
     ns->object = true;
     ns->sought = false;
     return kube_texts_set(s, ns, &ns->texts, o, ns->wanted) || changed;
@@ -136,7 +124,6 @@ static void namespace_forget(struct kube_store *s, struct kube_namespace *ns)
     kube_texts_drop(&ns->texts);
     ns->texts = (struct kube_texts){.hash = 0};
     s->counts[KUBE_NAMESPACE]--;
-    s->record_bytes -= namespace_size(ns);
     kube_namespace_drop(s, ns);
 }
 
@@ -246,8 +233,8 @@ const struct kube_record *kube_store_named(const struct kube_store *s, struct st
 
 static size_t record_size(const struct kube_store *s, size_t names)
 {
-    return sizeof(struct kube_record) + names + HEAP_BYTES +
-           (s->by_name ? sizeof(struct kube_named) + HEAP_BYTES : 0);
+    return sizeof(struct kube_record) + names + KUBE_HEAP_BYTES +
+           (s->by_name ? sizeof(struct kube_named) + KUBE_HEAP_BYTES : 0);
 }
 
 static void charge(struct kube_store *s, struct kube_record *r, bool back)
@@ -332,9 +319,10 @@ static bool record_fits(struct kube_store *s, const struct kube_object *o)
     size_t size = record_size(s, name_of(o->name).len + name_of(o->owner.name).len);
     const struct kube_namespace *ns = map_get(&s->namespaces, o->namespace);
     size_t theirs = (ns ? ns->record_bytes : 0) + size;
+    size_t all = s->record_bytes + size + (ns ? 0 : kube_namespace_size(o->namespace));
 
-    if (theirs <= KUBE_RECORDS_GUARANTEED ||
-        (theirs <= KUBE_RECORDS_NAMESPACE_MAX && s->record_bytes + size <= KUBE_RECORDS_MAX))
+    if ((theirs <= KUBE_RECORDS_NAMESPACE_MAX && all <= KUBE_RECORDS_MAX) ||
+        (theirs <= KUBE_RECORDS_GUARANTEED && all <= KUBE_RECORDS_MAX + KUBE_RECORDS_RESERVE))
         return true;
     s->is_short = true;
     log_short(s, o);

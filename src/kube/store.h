@@ -6,8 +6,8 @@
  *    the objects named on trusted network inputs. Of others only a hash is kept, which tells
  *    whether there are any; they are fetched when wanted (fetch.c). Lists are cut to the usable
  *    part.
- * - Texts have a budget. Each namespace has a share of it, and a guaranteed part. Texts beyond it
- *    are refused, and their owner is notified.
+ * - Texts have a budget. Each namespace has a share of it, and a guaranteed part, for which there
+ *    is a reserve beyond the budget. Texts beyond it are refused, and their owner is notified.
  * - Objects have a budget and shares, too. Unwanted objects beyond it are not kept, and fetched
  *    when wanted.
  *
@@ -116,7 +116,7 @@ struct kube_store {
     uint16_t generation[KUBE_KINDS]; /* of the last list that began */
     uint64_t counts[KUBE_KINDS];
     uint64_t note_bytes;                     /* all texts */
-    uint64_t record_bytes;                   /* all objects */
+    uint64_t record_bytes;                   /* all objects, and all namespaces */
     uint64_t freed;                          /* times that texts were freed */
     uint64_t refused_notes, refused_records; /* times that something exceeded its budget */
     bool is_short, short_of_namespaces;      /* some objects, some namespaces are not kept */
@@ -153,6 +153,10 @@ struct str kube_record_owner_name(const struct kube_record *r);
 
 /* ---- namespace.c ---- */
 
+#define KUBE_HEAP_BYTES 32 /* overhead of the allocator and a table per object */
+
+/* What one with that name costs. */
+size_t kube_namespace_size(struct str name);
 /* A reference to it, created if missing. */
 struct kube_namespace *kube_namespace_take(struct kube_store *s, struct str name);
 void kube_namespace_drop(struct kube_store *s, struct kube_namespace *ns);

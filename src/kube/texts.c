@@ -46,13 +46,14 @@ void kube_notes_unref(struct kube_notes *n)
     kube_namespace_drop(s, ns);
 }
 
-/* A namespace's guaranteed bytes are its own. Beyond those it uses the common part, up to its
- * share. */
+/* A namespace uses the common part, up to its share. When that is used up, what it is guaranteed
+ * comes from the reserve. */
 static bool fits(const struct kube_store *s, const struct kube_namespace *ns, size_t size)
 {
-    return ns->note_bytes + size <= KUBE_NOTES_GUARANTEED ||
-           (ns->note_bytes + size <= KUBE_NOTES_NAMESPACE_MAX &&
-            s->note_bytes + size <= KUBE_NOTES_MAX);
+    uint64_t theirs = ns->note_bytes + size, all = s->note_bytes + size;
+
+    return (theirs <= KUBE_NOTES_NAMESPACE_MAX && all <= KUBE_NOTES_MAX) ||
+           (theirs <= KUBE_NOTES_GUARANTEED && all <= KUBE_NOTES_MAX + KUBE_NOTES_RESERVE);
 }
 
 /* NULL: over the budget. */

@@ -64,6 +64,25 @@ def test_T01_a_thousand_annotated_objects_without_a_pod_here(node, oracle, api, 
     check(limited, d, oracle, peer, source, c)
 
 
+@pytest.mark.parametrize("kind", ["deployments", "namespaces"])
+def test_T01_a_hundred_thousand_namespaces(node, oracle, api, limited, victim, syslog_tcp, kind):
+    """Each has what is guaranteed to it only as long as there is a reserve; what is not kept is asked for when a pod needs it."""
+    peer, source, c = victim
+    if kind == "namespaces":
+        api.many(kind, [(f"evil-{i:058}", None, "http://a/b") for i in range(100_000)])
+    else:
+        api.many(kind, [("n" * 253, f"evil-{i:058}") for i in range(100_000)])
+    d = limited(env={"READ_FROM": "start"})
+    wait_for(lambda: d.metric("logtrain_kubernetes_watching") == 8, WAIT, "all watches")
+    check(limited, d, oracle, peer, source, c)
+    late = syslog_tcp()
+    one = node.container("late-7d9c8b6f5d-bcdfg", "late")
+    one.write(oracle.source("late").take(100))
+    api.workload(one, "late", drains=late.url())
+    oracle.wait_complete(late, WAIT, ["late"]).assert_exact()
+    check(limited, d, oracle, peer, source, c)
+
+
 @pytest.mark.parametrize("namespaces", [1, 100])
 def test_T01_pods_of_this_node_with_large_annotations(node, oracle, api, limited, victim, namespaces):
     """A hundred pods here, each with its own Deployment of 60,000 bytes: what exceeds the share is refused and logged."""

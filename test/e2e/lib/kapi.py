@@ -419,6 +419,19 @@ class Kapi:
                 self._tell("MODIFIED" if old else "ADDED", o)
             return o
 
+    def many(self, resource, objects):
+        """Creates objects of new names at once, silently. Each is (name, namespace) with no more than that, or with drains, too."""
+        kind, group, _ = KINDS[resource]
+        with self.lock:
+            for name, namespace, *drains in objects:
+                self.version += 1
+                meta = {"name": name, "uid": str(uuid.uuid4()), "resourceVersion": str(self.version),
+                        "annotations": {PREFIX + "drains": drains[0]} if drains else {}}
+                if namespace is not None:
+                    meta["namespace"] = namespace
+                self.objects[resource][meta["uid"]] = {"resource": resource, "node": None, "object":
+                                                       {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta}}
+
     def delete(self, o, silent=False):
         with self.lock:
             self.version += 1

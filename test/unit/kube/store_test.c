@@ -152,7 +152,7 @@ static void objects_have_a_budget(void **state)
         o = object("flood", uid, uid);
         (void)kube_store_put(&s, KUBE_JOB, &o);
     }
-    assert_true(s.record_bytes <= KUBE_RECORDS_NAMESPACE_MAX);
+    assert_true(find(&s, "u-0")->namespace->record_bytes <= KUBE_RECORDS_NAMESPACE_MAX);
     assert_true(s.refused_records > 0);
     o = object("shop", "web", "u-web");
     assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
@@ -161,6 +161,48 @@ static void objects_have_a_budget(void **state)
     assert_true(kube_store_put(&s, KUBE_DEPLOYMENT, &o));
     assert_non_null(find(&s, "u-wanted"));
     kube_store_unwant(&s, &wanted);
+    kube_store_release(&s);
+}
+
+/* T1: what is guaranteed to each namespace has a bound, too, however many there are. */
+static void T01_guarantees_have_a_bound(void **state)
+{
+    static char big[KUBE_NOTES_GUARANTEED - 1024];
+    struct kube_store s;
+    struct kube_object o;
+
+    (void)state;
+    memset(big, 'x', sizeof(big));
+    kube_store_init(&s);
+    for (unsigned i = 0; i < 100000; i++) {
+        char namespace[32], uid[32];
+        struct kube_uid wanted;
+
+        (void)snprintf(namespace, sizeof(namespace), "ns-%u", i);
+        (void)snprintf(uid, sizeof(uid), "u-%u", i);
+        o = object(namespace, uid, uid);
+        if (i < 2000) { /* of these there is a pod here, so they are always known */
+            wanted = kube_uid_of(str_of(uid));
+            o.notes[KUBE_NOTE_DRAINS] = str_make(big, sizeof(big));
+            kube_store_want(&s, &wanted);
+        }
+        (void)kube_store_put(&s, KUBE_DEPLOYMENT, &o);
+    }
+    assert_in_range(s.note_bytes, KUBE_NOTES_MAX, KUBE_NOTES_MAX + KUBE_NOTES_RESERVE);
+    assert_in_range(s.record_bytes, KUBE_RECORDS_MAX, KUBE_RECORDS_MAX + KUBE_RECORDS_RESERVE);
+    for (unsigned i = 0; i < 2000; i++) {
+        char uid[32];
+        struct kube_uid wanted;
+
+        (void)snprintf(uid, sizeof(uid), "u-%u", i);
+        wanted = kube_uid_of(str_of(uid));
+        kube_store_unwant(&s, &wanted);
+    }
+    kube_store_begin(&s, KUBE_DEPLOYMENT);
+    kube_store_end(&s, KUBE_DEPLOYMENT);
+    assert_int_equal(s.note_bytes, 0);
+    assert_int_equal(s.record_bytes, 0);
+    assert_int_equal(s.namespaces.len, 0);
     kube_store_release(&s);
 }
 
@@ -318,6 +360,7 @@ int main(void)
         cmocka_unit_test(texts_are_kept_of_what_is_wanted),
         cmocka_unit_test(texts_have_a_budget),
         cmocka_unit_test(objects_have_a_budget),
+        cmocka_unit_test(T01_guarantees_have_a_bound),
         cmocka_unit_test(objects_are_found_by_name),
         cmocka_unit_test(names_are_small),
         cmocka_unit_test(uids),
