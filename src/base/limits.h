@@ -6,17 +6,21 @@
 #define BASE_LIMITS_H
 
 /* text */
-#define URL_MAX 16384                /* a drain's URL (ca= holds a PEM) */
-#define OWNER_URL_MAX 8192           /* ... of a URL in a workload's annotation */
-#define DRAIN_HEADERS_MAX 16         /* header= of a drain's URL ... */
-#define DRAIN_HEADERS_BYTES_MAX 8192 /* ... and bytes of all of them */
-#define OWNER_DRAINS_MAX 10          /* drains of one workload */
-#define EGRESS_RULES_MAX 1024        /* in EGRESS_ALLOW and EGRESS_DENY together */
-#define EGRESS_LEARNED_MAX 128       /* API server addresses that are remembered */
-#define EGRESS_AGAIN_MS 1000         /* interval between egress checks of an open connection */
-#define HOST_MAX 253                 /* DNS name */
-#define HOSTNAME_MAX 255             /* RFC 5424 HOSTNAME */
-#define APPNAME_MAX 48               /* RFC 5424 APP-NAME */
+#define URL_MAX 16384                   /* a drain's URL (ca= holds a PEM) */
+#define OWNER_URL_MAX 8192              /* ... of a URL in a workload's annotation */
+#define DRAIN_HEADERS_MAX 16            /* header= of a drain's URL ... */
+#define DRAIN_HEADERS_BYTES_MAX 8192    /* ... and bytes of all of them */
+#define OWNER_DRAINS_MAX 10             /* drains of one workload */
+#define OWNERS_DRAINS_MAX 640           /* different drains of the workloads on this node ... */
+#define OWNERS_DRAINS_NAMESPACE_MAX 384 /* ... of one namespace ... */
+#define OWNERS_DRAINS_GUARANTEED 10     /* ... guaranteed to each namespace ... */
+#define OWNERS_DRAINS_RESERVE 128       /* ... beyond the maximum, as long as there are any */
+#define EGRESS_RULES_MAX 1024           /* in EGRESS_ALLOW and EGRESS_DENY together */
+#define EGRESS_LEARNED_MAX 128          /* API server addresses that are remembered */
+#define EGRESS_AGAIN_MS 1000            /* interval between egress checks of an open connection */
+#define HOST_MAX 253                    /* DNS name */
+#define HOSTNAME_MAX 255                /* RFC 5424 HOSTNAME */
+#define APPNAME_MAX 48                  /* RFC 5424 APP-NAME */
 #define ROUTES_FILE_MAX (64 * 1024 * 1024)
 
 /* our own log: lines that tenants and senders cause */

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/url.h"
 #include "datasources/datasource.h"
+#include "datasources/drain_shares.h"
 
 #define URLS_MAX ((KUBE_LEVELS + 1) * OWNER_DRAINS_MAX)
 #define LOGGED_MAX 256 /* refusals remembered, so that each is logged once */
@@ -28,6 +29,7 @@ struct kubernetes {
     struct kube_events *events;   /* borrowed; may be NULL */
     struct route_source *source;
     bool begun; /* route_begin_changes() was called */
+    struct drain_shares shares;
     uint64_t logged[LOGGED_MAX];
     unsigned nlogged;
     struct datasource_stats stats;
@@ -36,6 +38,7 @@ struct kubernetes {
 /* The URLs of one pod. */
 struct wanted {
     const struct kube_workload *workload;
+    struct share_holder *holder;
     struct str urls[URLS_MAX];
     unsigned n;
     bool refused; /* another URL was refused */
@@ -159,6 +162,18 @@ static void report_too_long(struct kubernetes *k, const struct wanted *w,
     buf_release(&text);
 }
 
+/* <url> is valid. */
+static int take_place(struct kubernetes *k, struct wanted *w, struct str url, struct err *e)
+{
+    if (!drain_shares_take(&k->shares, w->holder, url))
+        return err_set(e, ENOSPC,
+                       "the workloads of its namespace have too many different drains on this node "
+                       "(%u, and %u of all)",
+                       OWNERS_DRAINS_NAMESPACE_MAX, OWNERS_DRAINS_MAX);
+    w->urls[w->n++] = url;
+    return 0;
+}
+
 static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_drains *d)
 {
     struct str rest = d->list, url;
@@ -168,11 +183,13 @@ static void take_list(struct kubernetes *k, struct wanted *w, const struct kube_
     if (d->refused)
         report_too_long(k, w, d);
     while (nth <= OWNER_DRAINS_MAX && drain_list_next(&rest, &url)) {
-        if (datasource_kubernetes_check(k->base.env, url, nth++, &e) < 0) {
+        int rc = datasource_kubernetes_check(k->base.env, url, nth++, &e);
+
+        if (rc == 0 && has(w, url))
+            continue;
+        if (rc < 0 || take_place(k, w, url, &e) < 0) {
             w->refused = true;
             refuse(k, w, d, url, nth, &e);
-        } else if (!has(w, url)) {
-            w->urls[w->n++] = url;
         }
     }
 }
@@ -191,6 +208,7 @@ static void on_changed(struct kube_routes *r, const struct kube_workload *worklo
 
     begin(k);
     k->stats.changes++;
+    w.holder = drain_shares_begin(&k->shares, workload->uid, workload->namespace, URLS_MAX);
     for (unsigned i = 0; i < workload->ndrains; i++)
         take_list(k, &w, &workload->drains[i]);
     route_source_unsure(k->source,
@@ -199,7 +217,10 @@ static void on_changed(struct kube_routes *r, const struct kube_workload *worklo
         route_put(k->source, workload->uid, workload->uid, w.urls, w.n);
     else
         route_drop(k->source, workload->uid);
+    if (!w.n)
+        drain_shares_drop(&k->shares, workload->uid);
     route_source_unsure(k->source, false);
+    r->freed = k->shares.freed;
 }
 
 static void on_gone(struct kube_routes *r, struct str uid)
@@ -208,6 +229,8 @@ static void on_gone(struct kube_routes *r, struct str uid)
 
     begin(k);
     route_drop(k->source, uid);
+    drain_shares_drop(&k->shares, uid);
+    r->freed = k->shares.freed;
 }
 
 static void on_commit(struct kube_routes *r)
@@ -233,6 +256,7 @@ static void kubernetes_close(struct datasource *d)
     struct kubernetes *k = kubernetes_of(d);
 
     kube_cluster_set_routes(k->cluster, NULL);
+    drain_shares_release(&k->shares);
     free(k);
 }
 
@@ -254,7 +278,8 @@ struct datasource *datasource_kubernetes_open(const struct datasource_env *env,
 
     k->base.ops = &kubernetes_ops;
     k->base.env = env;
-    k->routes = (struct kube_routes){on_changed, on_gone, on_commit};
+    k->routes = (struct kube_routes){on_changed, on_gone, on_commit, 0};
+    drain_shares_init(&k->shares);
     k->cluster = cluster;
     k->events = events;
     k->source = router_source_create_owner(env->router, "annotations");

@@ -216,6 +216,20 @@ static void retry_refused(struct kube_cluster *c)
     kube_received_retry(c);
 }
 
+static void tell_all_routes(struct kube_cluster *c);
+
+/* The same for drains. */
+static void retry_routes(struct kube_cluster *c)
+{
+    uint64_t now = loop_now(c->cfg.loop);
+
+    if (!c->routes || c->routes_freed == c->routes->freed || now < c->routes_retry_at)
+        return;
+    c->routes_freed = c->routes->freed;
+    c->routes_retry_at = now + KUBE_NOTES_RETRY_MS;
+    tell_all_routes(c);
+}
+
 static void on_end(void *arg, enum kube_kind k)
 {
     struct kube_cluster *c = arg;
@@ -262,6 +276,14 @@ static void tell_routes(struct kube_cluster *c, const struct kube_pod *p)
 
     if (c->routes && p->known)
         c->routes->changed(c->routes, &w);
+}
+
+static void tell_all_routes(struct kube_cluster *c)
+{
+    list_for_each (it, &c->pods)
+        tell_routes(c, list_entry(it, struct kube_pod, node));
+    kube_received_tell_all(c);
+    c->routes->commit(c->routes);
 }
 
 static void tell_streams(struct kube_cluster *c, struct kube_pod *p)
@@ -345,6 +367,8 @@ static void arm(struct kube_cluster *c)
         at = due[i] < at ? due[i] : at;
     if (c->freed != c->store.freed && c->retry_at < at)
         at = c->retry_at;
+    if (c->routes && c->routes_freed != c->routes->freed && c->routes_retry_at < at)
+        at = c->routes_retry_at;
     list_for_each (it, &c->pods) {
         const struct kube_pod *p = list_entry(it, struct kube_pod, node);
 
@@ -377,6 +401,7 @@ static void work(struct loop_task *t)
     kube_received_work(c);
     expire(c);
     retry_refused(c);
+    retry_routes(c);
     kube_fetch_work(c);
     arm(c);
 }
@@ -391,12 +416,8 @@ static void on_wait(void *arg)
 void kube_cluster_set_routes(struct kube_cluster *c, struct kube_routes *r)
 {
     c->routes = r;
-    if (!r)
-        return;
-    list_for_each (it, &c->pods)
-        tell_routes(c, list_entry(it, struct kube_pod, node));
-    kube_received_tell_all(c);
-    r->commit(r);
+    if (r)
+        tell_all_routes(c);
 }
 
 struct identify *kube_cluster_identify(struct kube_cluster *c)

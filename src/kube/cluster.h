@@ -53,6 +53,7 @@ struct kube_routes {
     void (*changed)(struct kube_routes *r, const struct kube_workload *w);
     void (*gone)(struct kube_routes *r, struct str uid);
     void (*commit)(struct kube_routes *r);
+    uint64_t freed; /* times that room was made for what was refused before: all is told again */
 };
 
 struct kube_cluster_config {

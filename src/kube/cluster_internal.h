@@ -116,8 +116,10 @@ struct kube_cluster {
     struct list fetches; /* of struct kube_fetch */
     unsigned fetching;   /* of these: under way */
     struct log_limit fetch_limit;
-    uint64_t freed;    /* store.freed when texts that are over the budget were tried last */
-    uint64_t retry_at; /* they are tried again then, if some have gone */
+    uint64_t freed;        /* store.freed when texts that are over the budget were tried last */
+    uint64_t retry_at;     /* they are tried again then, if some have gone */
+    uint64_t routes_freed; /* the same of routes->freed */
+    uint64_t routes_retry_at;
     unsigned npods;
     uint64_t refused_pods;
     struct log_limit pods_limit;

@@ -143,6 +143,71 @@ def test_T02_a_drain_without_streams_is_in_no_page(node, oracle, api, kube, http
     stays(lambda: 'logtrain_packets_sent_total{drain="owners"} 50' in d.get("/metrics")[1] and d.drains() == [], 2, "counters that are kept")
 
 
+def far_urls():
+    """Of eight drains that no other pod has, with long names."""
+    def word():
+        return uuid.uuid4().hex
+    return ";".join(f"syslog+tls://{word()}.{word()}.test:1?servername={'s' * 60}.{word()}" if n % 2 else
+                    f"https://{word()}.{'x' * 60}.test:1/{word()}?batch=ndjson&header=A:{'v' * 100}" for n in range(8))
+
+
+def test_T15_pods_that_come_and_go_with_drains_of_their_own(node, oracle, api, limited, http):
+    """Their drains are dead, so their logs are kept: 8,000 drains of five namespaces. A namespace has its share of places for
+    drains, and others have theirs; what is refused gets a place when others have gone."""
+    web, new = http(), http()
+    calm, pods = node.container(POD, "calm"), []
+    api.workload(calm, "web", drains=web.url("batch=ndjson"))
+    source = oracle.source("calm")
+    calm.write(source.take(5))
+    d, check = limited()
+    oracle.wait_complete(web, WAIT, ["calm"])
+    for batch in range(5):
+        made = []
+        for i in range(200):
+            c = node.container(f"web{batch}x{i}-7d9c8b6f5d-bcdfg", f"evil{i % 5}")
+            pod = api.put("pods", c.pod.name, c.pod.namespace, uid=c.pod.uid, node=api.node, drains=far_urls())
+            c.write([b"x" * 100] * 20)
+            made.append((c, pod))
+        wait_for(lambda: d.metric("logtrain_pending_streams") == 0 or not d.running(), WAIT, "the pods' names")
+        for c, pod in made:
+            api.delete(pod)
+            c.pod.delete()
+        pods += made
+        calm.write(source.take(100))
+        oracle.wait_complete(web, WAIT, ["calm"])
+    most = limits()["OWNERS_DRAINS_MAX"] + limits()["OWNERS_DRAINS_RESERVE"]
+    assert limits()["OWNERS_DRAINS_MAX"] <= len(d.drains()) <= most
+    assert any("too many different drains on this node" in e["message"] for e in api.events)
+    api.deployment("web", "calm", drains=new.url("batch=ndjson"))  # what is guaranteed is there
+    calm.write(source.take(100))
+    wait_for(lambda: calm.write(source.take(1)) or new.count(), WAIT, "the new drain")
+    check()
+
+
+def test_T15_a_refused_drain_gets_a_place_when_others_have_gone(node, oracle, api, kube, http):
+    """The share of its namespace is used up, and another namespace does not notice. It gets its lines from then on, as with any
+    drain that is added to a pod."""
+    late, other = http(), http()
+    share = limits()["OWNERS_DRAINS_NAMESPACE_MAX"]
+    for i, first in enumerate(range(0, share, 8)):
+        c = node.container(f"w{i}-7d9c8b6f5d-bcdfg", "shop")
+        api.workload(c, f"w{i}", drains=";".join(f"ws://127.0.0.1:1/{n}" for n in range(first, first + 8)))
+    d = kube()
+    wait_for(lambda: d.metric("logtrain_routes") == share, WAIT, "their routes")
+    for name, namespace, peer in (("late", "shop", late), ("other", "calm", other)):
+        c = node.container(f"{name}-7d9c8b6f5d-bcdfg", namespace)
+        c.write(oracle.source(name).take(20))
+        api.workload(c, name, drains=peer.url("batch=ndjson"))
+        if name == "late":
+            waiting = c
+    oracle.wait_complete(other, WAIT, ["other"]).assert_exact()
+    wait_for(lambda: [e for e in api.events if "too many different drains" in e["message"]], WAIT, lambda: api.events)
+    assert {e["involvedObject"]["name"] for e in api.events if e["reason"] == "DrainRefused"} == {"late"}
+    assert late.count() == 0
+    api.deployment("w0", "shop", drains="none")
+    wait_for(lambda: waiting.write(oracle.sources["late"].take(1)) or late.count(), WAIT, "lines of the late one")
+
+
 def almost_a_mib():
     yield b"HTTP/1.1 200 OK\r\nContent-Length: 1048000\r\n\r\n" + b'{"items":[' + b" " * 1_040_000
     while True:

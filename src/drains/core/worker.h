@@ -176,7 +176,7 @@ struct worker_report {
     uint64_t segments;          /* known */
     uint64_t pinned_bytes;      /* of deleted files */
     uint64_t inflight_bytes;
-    uint64_t dead;        /* waiting drains that never connected */
+    uint64_t dead;        /* drains that never connected, and wait to try that (again) */
     uint64_t turn_ms_max; /* longest turn of the loop since the last report */
 };
 /* Asks for a report. <done> runs on the control thread and owns it (worker_report_free). */

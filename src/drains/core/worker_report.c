@@ -144,7 +144,8 @@ static struct worker_report *report(struct worker *wk)
         list_for_each (c_it, &d->cursors)
             r->cursors += !list_entry(c_it, struct drain_cursor, drain_node)->cursor.late;
         report_drain(wk, d, &r->drains[n++]);
-        r->dead += d->state == DRAIN_WAITING && !d->counters.connects && !d->ninflight;
+        r->dead += (d->state == DRAIN_WAITING || d->state == DRAIN_CLOSED) &&
+                   !d->counters.connects && !d->ninflight;
     }
     r->parked = worker_parked_count(wk);
     r->cursors += r->parked;
