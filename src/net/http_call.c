@@ -16,6 +16,7 @@
 
 #define IDLE_CALLS 4         /* easy handles that an idle origin keeps */
 #define BODY_KEEP (4 * 1024) /* a larger buffer is freed */
+#define PIECE_COST 256 /* bytes that a piece of an answer counts at least: chunks may be tiny */
 
 /* ---- reading the answer ---- */
 
@@ -44,19 +45,21 @@ static bool keep(struct http_call *call, const char *p, size_t n)
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct http_call *call = arg;
-    size_t room = HTTP_RESPONSE_BODY_MAX - call->body_bytes;
+    size_t room = HTTP_RESPONSE_BODY_MAX - call->body_cost;
     size_t taken = size * n < room ? size * n : room;
 
     if (streams(call))
         return call->stream(call->arg, str_make(p, size * n)) ? size * n : CURL_WRITEFUNC_ERROR;
     call->body_bytes += taken;
+    call->body_cost += taken > PIECE_COST ? taken : room < PIECE_COST ? room : PIECE_COST;
     if (call->want_body && !keep(call, p, taken)) {
         (void)err_set(&call->err, ENOBUFS, "no memory is left for an answer of %zu bytes",
                       call->body_bytes);
         return CURL_WRITEFUNC_ERROR;
     }
     if (taken < size * n)
-        (void)err_set(&call->err, EMSGSIZE, "answer is over %d bytes", HTTP_RESPONSE_BODY_MAX);
+        (void)err_set(&call->err, EMSGSIZE, "answer is over %d bytes, or in too many pieces",
+                      HTTP_RESPONSE_BODY_MAX);
     return taken; /* a short count ends the transfer */
 }
 
@@ -218,7 +221,7 @@ static void start(struct http_call *call)
 
     http_head_init(&call->head);
     buf_clear(&call->body);
-    call->body_bytes = 0;
+    call->body_bytes = call->body_cost = 0;
     call->truncated = call->leftovers = call->tls_begun = false;
     call->err.code = 0;
     call->curl_error[0] = '\0';

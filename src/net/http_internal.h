@@ -101,6 +101,7 @@ struct http_call {
     /* The answer so far. */
     struct http_head head;
     size_t body_bytes;
+    size_t body_cost; /* ... what they count of HTTP_RESPONSE_BODY_MAX */
     struct buf body;
     bool want_body;
     bool truncated;

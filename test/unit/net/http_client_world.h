@@ -39,6 +39,7 @@ static const struct peer_answer answers[] = {
     {"/endless", H200 "\r\n", X1K, PEER_ENDLESS},
     {"/endless-chunks", H200 "Transfer-Encoding: chunked\r\n\r\n", "400\r\n" X1K "\r\n",
      PEER_ENDLESS},
+    {"/tiny-chunks", H200 "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", PEER_ENDLESS},
     {"/headers", H200, "X-More: " X1K "\r\n", PEER_ENDLESS},
     {"/one-header", H200 "X-More: ", X1K, PEER_ENDLESS},
     {"/interim", NULL, "HTTP/1.1 100 Continue\r\n\r\n", PEER_ENDLESS},
