@@ -13,10 +13,6 @@
 #define NAME_MAX_BYTES 100
 #define TAGS_MAX_BYTES 1000
 
-struct datadog_options {
-    char *source, *service, *tags;
-};
-
 static int add_key(const struct drain_spec *s, struct buf *out)
 {
     return buf_addf(out, "dd-api-key: %.*s\n", STR_ARG(s->url.password));
@@ -49,7 +45,7 @@ static const struct drain_option options[] = {
      .fallback = "logtrain",
      .help = "the source of the lines (`ddsource`), which chooses a pipeline",
      .type = OPTION_TEXT,
-     DRAIN_FIELD(datadog_options, source),
+     DRAIN_FORMAT_FIELD(source),
      .min = 1,
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
@@ -59,7 +55,7 @@ static const struct drain_option options[] = {
      .fallback = "the workload",
      .help = "the service that the lines are of",
      .type = OPTION_TEXT,
-     DRAIN_FIELD(datadog_options, service),
+     DRAIN_FORMAT_FIELD(service),
      .min = 1,
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
@@ -69,7 +65,7 @@ static const struct drain_option options[] = {
      .fallback = "none",
      .help = "tags beside those of namespace, pod and container: key:value, with commas between",
      .type = OPTION_TEXT,
-     DRAIN_FIELD(datadog_options, tags),
+     DRAIN_FORMAT_FIELD(tags),
      .min = 1,
      .max = TAGS_MAX_BYTES,
      .shown = SECTION_FORMAT},
@@ -83,25 +79,12 @@ static void set_defaults(struct drain_spec *s)
     s->format.max = ITEM_BYTES_MAX;
 }
 
-static int settle(struct drain_spec *s, struct err *e)
-{
-    const struct datadog_options *own = s->own;
-
-    (void)e;
-    s->format.source = str_of(own->source);
-    s->format.service = str_of(own->service);
-    s->format.tags = str_of(own->tags);
-    return 0;
-}
-
 const struct drain_member drain_datadog = {
     .ops = &http_ops,
     .kind = &kind,
     .schemes = schemes,
     .options = options,
-    .own_size = sizeof(struct datadog_options),
     .answers = http_answers_only,
     .headers = "dd-api-key",
     .set_defaults = set_defaults,
-    .settle = settle,
 };

@@ -21,15 +21,6 @@
 #define FILTER "filter_path"
 #define FILTERED "=items.*._id,items.*.status,items.*.error.type"
 
-struct elastic_options {
-    char *index; /* index=; format.index is a view of it */
-};
-
-static const struct elastic_options *own(const struct drain_spec *s)
-{
-    return s->own;
-}
-
 /* ---- the answer ---- */
 
 static enum verdict elastic_verdict(const struct http_answer *a, const struct err *e,
@@ -84,19 +75,16 @@ static const struct drain_option options[] = {
      .fallback = "the hostname, made legal",
      .help = "where records go; %Y, %m and %d in it are of the record's time, in UTC",
      .type = OPTION_TEXT,
-     DRAIN_FIELD(elastic_options, index),
+     DRAIN_FORMAT_FIELD(index),
      .max = URL_MAX,
      .fits = format_index_valid,
      .must_be = "a legal index name (lower case), in which %Y, %m and %d may stand"},
     {.name = NULL},
 };
 
-static int settle(struct drain_spec *s, struct err *e)
+static void set_defaults(struct drain_spec *s)
 {
-    (void)e;
-    s->format.index = str_of(own(s)->index);
     s->format.index_namespace = s->owner;
-    return 0;
 }
 
 /* Appends /_bulk to <path>, and asks for the fields that we read. */
@@ -114,7 +102,7 @@ static int add_target(const struct drain_spec *s, struct str path, struct buf *t
 
 static bool addresses(const struct drain_spec *s)
 {
-    return !own(s)->index;
+    return !s->format.index.len;
 }
 
 static int describe(const struct drain_spec *s, enum drain_section section, struct buf *out)
@@ -122,10 +110,10 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
     if (section != SECTION_FORMAT)
         return 0;
     return drain_spec_line(out, "index", "%s",
-                           own(s)->index ? own(s)->index
-                           : s->owner    ? "logtrain-<namespace>"
-                                         : "the hostname of each record (under a pattern its "
-                                           "workload's true name), made legal");
+                           s->format.index.len ? s->format.index.p
+                           : s->owner          ? "logtrain-<namespace>"
+                                               : "the hostname of each record (under a pattern its "
+                                                 "workload's true name), made legal");
 }
 
 static const struct answer_table *const answers[] = {&http_answers, &bulk_items, NULL};
@@ -135,10 +123,9 @@ const struct drain_member drain_elastic = {
     .kind = &kind,
     .schemes = schemes,
     .options = options,
-    .own_size = sizeof(struct elastic_options),
     .reserved = FILTER,
     .answers = answers,
-    .settle = settle,
+    .set_defaults = set_defaults,
     .add_target = add_target,
     .addresses = addresses,
     .describe = describe,

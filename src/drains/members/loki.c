@@ -15,8 +15,7 @@
 #define TENANT_MAX 150 /* Loki's own limit */
 
 struct loki_options {
-    uint32_t labels; /* becomes format.labels */
-    char *tenant;    /* NULL = none */
+    char *tenant; /* NULL = none */
 };
 
 /* ---- requests ---- */
@@ -87,7 +86,7 @@ static const struct drain_option options[] = {
      .fallback = "all but pod",
      .help = "the labels of a stream, with commas between",
      .type = OPTION_WORDS,
-     DRAIN_FIELD(loki_options, labels),
+     DRAIN_FORMAT_FIELD(labels),
      .shown = SECTION_FORMAT},
     {.name = "tenant",
      .values = "NAME",
@@ -103,15 +102,6 @@ static const struct drain_option options[] = {
     {.name = NULL},
 };
 
-static int settle(struct drain_spec *s, struct err *e)
-{
-    const struct loki_options *own = s->own;
-
-    (void)e;
-    s->format.labels = own->labels;
-    return 0;
-}
-
 const struct drain_member drain_loki = {
     .ops = &http_ops,
     .kind = &kind,
@@ -120,5 +110,4 @@ const struct drain_member drain_loki = {
     .own_size = sizeof(struct loki_options),
     .headers = "x-scope-orgid",
     .answers = answers,
-    .settle = settle,
 };

@@ -9,10 +9,6 @@
 #define BYTES_MAX (900 * 1024) /* and what a batch may exceed its target by */
 #define NAME_MAX_BYTES 100
 
-struct newrelic_options {
-    char *service;
-};
-
 static int add_key(const struct drain_spec *s, struct buf *out)
 {
     return buf_addf(out, "api-key: %.*s\n", STR_ARG(s->url.password));
@@ -45,7 +41,7 @@ static const struct drain_option options[] = {
      .fallback = "the workload",
      .help = "the service that the lines are of",
      .type = OPTION_TEXT,
-     DRAIN_FIELD(newrelic_options, service),
+     DRAIN_FORMAT_FIELD(service),
      .min = 1,
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
@@ -58,23 +54,12 @@ static void set_defaults(struct drain_spec *s)
     s->batch_bytes = BYTES_MAX;
 }
 
-static int settle(struct drain_spec *s, struct err *e)
-{
-    const struct newrelic_options *own = s->own;
-
-    (void)e;
-    s->format.service = str_of(own->service);
-    return 0;
-}
-
 const struct drain_member drain_newrelic = {
     .ops = &http_ops,
     .kind = &kind,
     .schemes = schemes,
     .options = options,
-    .own_size = sizeof(struct newrelic_options),
     .answers = http_answers_only,
     .headers = "api-key|x-license-key|x-insert-key",
     .set_defaults = set_defaults,
-    .settle = settle,
 };

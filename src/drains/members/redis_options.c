@@ -104,8 +104,9 @@ static int settle(struct drain_spec *s, struct err *e)
 {
     const struct redis_options *own = s->own;
 
-    if (!s->group && s->format.format == FORMAT_GELF)
-        s->format.group = STR("lr"); /* the group that pages for such a channel expect */
+    if (!s->format.group.p && s->format.format == FORMAT_GELF)
+        s->format.group =
+            str_of(str_dup(STR("lr"))); /* the group that pages for such a channel expect */
     if (s->utf8 == UTF8_UNSET)
         s->utf8 = UTF8_VALID;
     if (s->url.has_user && s->url.password.len == 0)

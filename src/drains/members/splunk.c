@@ -13,10 +13,6 @@
 
 #define NAME_MAX_BYTES 200
 
-struct splunk_options {
-    char *source, *sourcetype, *index;
-};
-
 /* Of the answer's codes those that a 400 has, and that are no fault of an event. */
 static const struct {
     uint64_t code;
@@ -95,7 +91,7 @@ static const struct drain_option options[] = {
      .fallback = "the hostname",
      .help = "the source of the events",
      .type = OPTION_TEXT,
-     DRAIN_FIELD(splunk_options, source),
+     DRAIN_FORMAT_FIELD(source),
      .min = 1,
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
@@ -105,7 +101,7 @@ static const struct drain_option options[] = {
      .fallback = "kube:container: and the container's name, else syslog",
      .help = "how the events are read",
      .type = OPTION_TEXT,
-     DRAIN_FIELD(splunk_options, sourcetype),
+     DRAIN_FORMAT_FIELD(sourcetype),
      .min = 1,
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
@@ -115,7 +111,7 @@ static const struct drain_option options[] = {
      .fallback = "the token's",
      .help = "the index that the events go to",
      .type = OPTION_TEXT,
-     DRAIN_FIELD(splunk_options, index),
+     DRAIN_FORMAT_FIELD(index),
      .min = 1,
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
@@ -127,24 +123,11 @@ static void set_defaults(struct drain_spec *s)
     s->auth = AUTH_SPLUNK;
 }
 
-static int settle(struct drain_spec *s, struct err *e)
-{
-    const struct splunk_options *own = s->own;
-
-    (void)e;
-    s->format.source = str_of(own->source);
-    s->format.sourcetype = str_of(own->sourcetype);
-    s->format.index = str_of(own->index);
-    return 0;
-}
-
 const struct drain_member drain_splunk = {
     .ops = &http_ops,
     .kind = &kind,
     .schemes = schemes,
     .options = options,
-    .own_size = sizeof(struct splunk_options),
     .answers = http_answers_only,
     .set_defaults = set_defaults,
-    .settle = settle,
 };

@@ -88,7 +88,7 @@ enum drain_option_type {
     OPTION_WORDS,    /* some of <values>, separated by commas; stored as bits */
     OPTION_NUMBER,   /* from <min> to <max> */
     OPTION_DURATION, /* from <min> to <max> ms, stored in ms */
-    OPTION_TEXT,     /* of <min> to <max> bytes; a heap string, freed with the spec */
+    OPTION_TEXT,     /* of <min> to <max> bytes; a char * or struct str, freed with the spec */
     OPTION_SECRET,   /* the same, wiped when freed */
     OPTION_OTHER,    /* parsed by <set> */
 };
@@ -108,7 +108,8 @@ struct drain_option {
     /* Servers use this name for parameters of their own. A scheme that works with any server, and
      * has no such option, passes it on. All other options of other schemes are refused. */
     bool common;
-    size_t offset, size; /* of the field: DRAIN_FIELD() */
+    size_t offset, size; /* of the field: DRAIN_FIELD(), DRAIN_FORMAT_FIELD() */
+    bool of_format;      /* it is a field of the spec's <format> */
     uint64_t min, max;
     bool (*fits)(
         struct str v);   /* OPTION_TEXT, OPTION_SECRET: whether the value is valid; NULL = any is */
@@ -117,6 +118,7 @@ struct drain_option {
 };
 #define DRAIN_FIELD(type, field)                                                                   \
     .offset = offsetof(struct type, field), .size = sizeof(((struct type *)NULL)->field)
+#define DRAIN_FORMAT_FIELD(field) .of_format = true, DRAIN_FIELD(format_options, field)
 
 struct drain_member {
     const struct drain_ops *ops;

@@ -206,8 +206,9 @@ void drain_spec_unref(struct drain_spec *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (s->own)
-        drain_options_release(member_of(s)->options, s->own);
+    drain_options_release(drain_options_shared(), s, s);
+    if (s->scheme)
+        drain_options_release(member_of(s)->options, s, s->own);
     if (s->own && member_of(s)->release)
         member_of(s)->release(s->own);
     free(s->own);
@@ -215,7 +216,6 @@ void drain_spec_unref(struct drain_spec *s)
     spec_secret_free(s->id);
     spec_secret_free(s->target);
     spec_secret_free(s->headers);
-    free(s->group);
     free(s->name);
     free(s->ca);
     free(s->client_cert);
@@ -297,7 +297,7 @@ static const char *framing_text(enum framing f)
 static int describe_own(const struct drain_spec *s, enum drain_section section, struct buf *out)
 {
     for (const struct drain_option *o = member_of(s)->options; o && o->name; o++)
-        if (o->shown == section && drain_option_describe(o, s->own, out) < 0)
+        if (o->shown == section && drain_option_describe(o, s, out) < 0)
             return -1;
     return member_of(s)->describe ? member_of(s)->describe(s, section, out) : 0;
 }

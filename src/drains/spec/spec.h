@@ -66,7 +66,6 @@ struct drain_spec {
     char *servername;     /* servername=; NULL = the host */
     enum drain_auth auth; /* auth= */
     char *headers;        /* header=: a line "name: value" for each; NULL = none. A secret */
-    char *group;          /* group=; format.group is a view of it */
     char *target;         /* path and query to request, our own options taken out; "/" at least */
 };
 

@@ -28,13 +28,15 @@ bool drain_option_reserved(const struct drain_spec *s, struct str pair);
  * <pair> is "name=value". */
 struct str drain_option_shown(struct str pair);
 
-/* spec_value.c: parses <v> as <o> says and stores it in its field of <base>. */
+/* spec_value.c: parses <v> as <o> says and stores it in its field: of <base>, the struct of its
+ * table, or of s->format. */
 int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *base, struct str v,
                      struct err *e);
-/* Appends --check's line for an option of <base>. A text's value is not printed. */
-int drain_option_describe(const struct drain_option *o, const void *base, struct buf *out);
-/* Frees the texts that were stored in <base> for <options>. */
-void drain_options_release(const struct drain_option *options, void *base);
+/* Appends --check's line for an option of the member. A text's value is not printed. */
+int drain_option_describe(const struct drain_option *o, const struct drain_spec *s,
+                          struct buf *out);
+/* Frees the texts that were stored for <options>. */
+void drain_options_release(const struct drain_option *options, struct drain_spec *s, void *base);
 
 /* spec_tls.c: ca=, cert=, key= and servername=. */
 int tls_set_ca(struct drain_spec *s, struct str v, struct err *e);

@@ -192,9 +192,8 @@ static int settle(struct drain_spec *s, struct err *e)
         s->format.framing = FRAMING_LF;
     else if (s->batch == BATCH_ARRAY)
         s->format.framing = FRAMING_ARRAY;
-    if (s->group && s->format.format != FORMAT_GELF)
+    if (s->format.group.p && s->format.format != FORMAT_GELF)
         return err_set(e, EINVAL, "option 'group' goes with format=gelf only");
-    s->format.group = s->group ? str_of(s->group) : STR("");
     if (s->gzip && !(s->scheme->flags & DRAIN_GZIP))
         return err_set(e, EINVAL, "option 'compression': gzip is not for this scheme");
     if (tls_settle(s, e) < 0 || http_settle(s, e) < 0)

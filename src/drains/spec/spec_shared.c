@@ -92,7 +92,7 @@ static const struct drain_option options[] = {
      .fallback = "lr for redis, else none",
      .help = "`_group` of each record (format=gelf only)",
      .type = OPTION_TEXT,
-     FIELD(group),
+     DRAIN_FORMAT_FIELD(group),
      .min = 1,
      .max = GROUP_MAX},
     {.name = "framing",

@@ -9,9 +9,8 @@
 #include "base/mem.h"
 #include "drains/spec/spec_internal.h"
 
-static void store(const struct drain_option *o, void *base, uint64_t value)
+static void store(const struct drain_option *o, void *field, uint64_t value)
 {
-    char *field = (char *)base + o->offset;
     bool yes = value != 0;
     uint32_t word = (uint32_t)value;
 
@@ -25,13 +24,13 @@ static void store(const struct drain_option *o, void *base, uint64_t value)
         BUG("drain: option '%s' has a field of %zu bytes", o->name, o->size);
 }
 
-static int set_bool(const struct drain_option *o, void *base, struct str v, struct err *e)
+static int set_bool(const struct drain_option *o, void *field, struct str v, struct err *e)
 {
     bool value = str_ieq(v, STR("true"));
 
     if (!value && !str_ieq(v, STR("false")))
         return err_set(e, EINVAL, "option '%s' must be true or false", o->name);
-    store(o, base, value);
+    store(o, field, value);
     return 0;
 }
 
@@ -53,19 +52,19 @@ static int no_such_word(const struct drain_option *o, struct err *e)
     return -1;
 }
 
-static int set_word(const struct drain_option *o, void *base, struct str v, struct err *e)
+static int set_word(const struct drain_option *o, void *field, struct str v, struct err *e)
 {
     struct str rest = str_of(o->values), word;
 
     for (unsigned i = 0; str_cut(&rest, '|', &word); i++)
         if (str_ieq(v, word)) {
-            store(o, base, i);
+            store(o, field, i);
             return 0;
         }
     return no_such_word(o, e);
 }
 
-static int set_words(const struct drain_option *o, void *base, struct str v, struct err *e)
+static int set_words(const struct drain_option *o, void *field, struct str v, struct err *e)
 {
     uint64_t set = 0;
     struct str given;
@@ -81,22 +80,22 @@ static int set_words(const struct drain_option *o, void *base, struct str v, str
     }
     if (!set)
         return no_such_word(o, e);
-    store(o, base, set);
+    store(o, field, set);
     return 0;
 }
 
-static int set_number(const struct drain_option *o, void *base, struct str v, struct err *e)
+static int set_number(const struct drain_option *o, void *field, struct str v, struct err *e)
 {
     uint64_t n;
 
     if (!str_to_u64(v, o->max, &n) || n < o->min)
         return err_set(e, EINVAL, "option '%s' must be a number from %llu to %llu", o->name,
                        (unsigned long long)o->min, (unsigned long long)o->max);
-    store(o, base, n);
+    store(o, field, n);
     return 0;
 }
 
-static int set_duration(const struct drain_option *o, void *base, struct str v, struct err *e)
+static int set_duration(const struct drain_option *o, void *field, struct str v, struct err *e)
 {
     uint64_t ms;
 
@@ -104,12 +103,13 @@ static int set_duration(const struct drain_option *o, void *base, struct str v, 
         return err_set(e, EINVAL, "option '%s' must be a duration from %llu%s to %llus", o->name,
                        (unsigned long long)o->min / 1000, o->min ? "s" : "",
                        (unsigned long long)o->max / 1000);
-    store(o, base, ms);
+    store(o, field, ms);
     return 0;
 }
 
-static int set_text(const struct drain_option *o, void *base, struct str v, struct err *e)
+static int set_text(const struct drain_option *o, void *field, struct str v, struct err *e)
 {
+    struct str view;
     char *text;
 
     if (v.len < o->min || v.len > o->max || (o->fits && !o->fits(v)))
@@ -118,27 +118,59 @@ static int set_text(const struct drain_option *o, void *base, struct str v, stru
                    : err_set(e, EINVAL, "option '%s' must be a name of %llu to %llu bytes", o->name,
                              (unsigned long long)o->min, (unsigned long long)o->max);
     text = str_dup(v);
-    memcpy((char *)base + o->offset, &text, sizeof(text));
+    if (o->size == sizeof(view)) {
+        view = str_of(text);
+        memcpy(field, &view, sizeof(view));
+    } else {
+        memcpy(field, &text, sizeof(text));
+    }
     return 0;
+}
+
+/* Of an option of text. */
+static char *text_of(const struct drain_option *o, const void *field)
+{
+    struct str view;
+    char *text;
+
+    if (o->size == sizeof(view)) {
+        memcpy(&view, field, sizeof(view));
+        return (char *)view.p;
+    }
+    memcpy(&text, field, sizeof(text));
+    return text;
+}
+
+static bool is_text(const struct drain_option *o)
+{
+    return o->type == OPTION_TEXT || o->type == OPTION_SECRET;
+}
+
+/* In <s>->format, or in the struct <base> of the option's table. */
+static void *field_of(const struct drain_option *o, const struct drain_spec *s, const void *base)
+{
+    return (char *)(o->of_format ? &s->format : base) + o->offset;
 }
 
 int drain_option_set(const struct drain_option *o, struct drain_spec *s, void *base, struct str v,
                      struct err *e)
 {
+    void *field = field_of(o, s, base);
+
     switch (o->type) {
     case OPTION_BOOL:
-        return set_bool(o, base, v, e);
+        return set_bool(o, field, v, e);
     case OPTION_WORD:
-        return set_word(o, base, v, e);
+        return set_word(o, field, v, e);
     case OPTION_WORDS:
-        return set_words(o, base, v, e);
+        return set_words(o, field, v, e);
     case OPTION_NUMBER:
-        return set_number(o, base, v, e);
+        return set_number(o, field, v, e);
     case OPTION_DURATION:
-        return set_duration(o, base, v, e);
+        return set_duration(o, field, v, e);
     case OPTION_TEXT:
     case OPTION_SECRET:
-        return set_text(o, base, v, e);
+        return set_text(o, field, v, e);
     case OPTION_OTHER:
         return o->set(s, v, e);
     }
@@ -162,30 +194,25 @@ static int describe_words(const struct drain_option *o, uint32_t set, struct buf
     return buf_add_ch(out, '\n');
 }
 
-int drain_option_describe(const struct drain_option *o, const void *base, struct buf *out)
+int drain_option_describe(const struct drain_option *o, const struct drain_spec *s, struct buf *out)
 {
-    const char *field = (const char *)base + o->offset;
-    const char *text;
+    const void *field = field_of(o, s, s->own);
     uint32_t set;
 
     if (o->type == OPTION_WORDS) {
         memcpy(&set, field, sizeof(set));
         return set ? describe_words(o, set, out) : 0;
     }
-    if (o->type != OPTION_TEXT && o->type != OPTION_SECRET)
+    if (!is_text(o))
         BUG("drain: option '%s' has no line of its own", o->name);
-    memcpy(&text, field, sizeof(text));
-    return text ? buf_addf(out, "%-12s given\n", o->name) : 0;
+    return text_of(o, field) ? buf_addf(out, "%-12s given\n", o->name) : 0;
 }
 
-void drain_options_release(const struct drain_option *options, void *base)
+void drain_options_release(const struct drain_option *options, struct drain_spec *s, void *base)
 {
     for (const struct drain_option *o = options; o && o->name; o++) {
-        char *text;
+        char *text = is_text(o) ? text_of(o, field_of(o, s, base)) : NULL;
 
-        if (o->type != OPTION_TEXT && o->type != OPTION_SECRET)
-            continue;
-        memcpy(&text, (char *)base + o->offset, sizeof(text));
         if (text && o->type == OPTION_SECRET)
             explicit_bzero(text, strlen(text));
         free(text);

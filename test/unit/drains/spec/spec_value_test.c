@@ -18,11 +18,12 @@ static const struct drain_option secret = {.name = "secret",
                                            .max = 100,
                                            .shown = SECTION_PLACE};
 
-static void assert_described(const struct drain_option *o, const struct own *own, const char *want)
+static void assert_described(const struct drain_option *o, struct own *own, const char *want)
 {
+    const struct drain_spec s = {.own = own};
     struct buf out = BUF_INIT(1000);
 
-    assert_int_equal(drain_option_describe(o, own, &out), 0);
+    assert_int_equal(drain_option_describe(o, &s, &out), 0);
     assert_string_equal(buf_cstr(&out), want);
     buf_release(&out);
 }
@@ -73,11 +74,39 @@ static void no_text_is_described(void **state)
     free(own.secret);
 }
 
+/* It is stored in the spec's format, and released from there. */
+static void a_text_of_the_format(void **state)
+{
+    static const struct drain_option options[] = {{.name = "source",
+                                                   .type = OPTION_TEXT,
+                                                   DRAIN_FORMAT_FIELD(source),
+                                                   .min = 1,
+                                                   .max = 8,
+                                                   .shown = SECTION_FORMAT},
+                                                  {.name = NULL}};
+    struct drain_spec s = {.own = NULL};
+    struct buf out = BUF_INIT(1000);
+    struct err e = {0, ""};
+
+    (void)state;
+    assert_int_equal(drain_option_describe(options, &s, &out), 0);
+    assert_int_equal(out.len, 0);
+    assert_int_equal(drain_option_set(options, &s, NULL, STR("too long."), &e), -1);
+    assert_string_equal(e.text, "option 'source' must be a name of 1 to 8 bytes");
+    assert_int_equal(drain_option_set(options, &s, NULL, STR("shop"), &e), 0);
+    assert_true(str_eq(s.format.source, STR("shop")));
+    assert_int_equal(drain_option_describe(options, &s, &out), 0);
+    assert_string_equal(buf_cstr(&out), "source       given\n");
+    drain_options_release(options, &s, NULL);
+    buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(some_of_several_words),
         cmocka_unit_test(no_text_is_described),
+        cmocka_unit_test(a_text_of_the_format),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
