@@ -1,4 +1,4 @@
-/* An answer of the daemon, piece by piece as it comes. */
+/* The client of report/api_socket.h: a command asks the daemon that runs on this node. Blocks. */
 #ifndef CONSOLE_CLIENT_H
 #define CONSOLE_CLIENT_H
 
@@ -11,5 +11,10 @@
  * has ended it. */
 int client_lines(const char *dir, const char *target, int (*take)(void *arg, struct str line),
                  void *arg, struct buf *text, struct err *e);
+/* Appends the whole body of such an answer to <out>. -1 with its text in <e> when its status is not
+ * 200, or with the cause when there is no answer. */
+int client_get(const char *dir, const char *target, struct buf *out, struct err *e);
+/* `logtrain explain`: of <pod>, "namespace/name". As client_get(). */
+int client_explain(const char *dir, const char *pod, struct buf *out, struct err *e);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "base/limits.h"
 #include "drains/members/members.h"
-#include "report/api_client.h"
 
 int cli_check(struct str url, struct buf *out, struct err *e)
 {
@@ -44,20 +43,4 @@ int cli_read_url(int fd, struct buf *out, struct err *e)
     out->len = line.len;
     out->p[out->len] = '\0';
     return 0;
-}
-
-int cli_explain(const char *pod, const char *dir, struct buf *out, struct err *e)
-{
-    struct buf target = BUF_INIT(1024);
-    int rc = buf_addf(&target, "/explain?pod=%s", pod) < 0
-                 ? err_set(e, E2BIG, "the name is too long")
-                 : api_client_get(dir, target.p, out, e);
-
-    buf_release(&target);
-    return rc;
-}
-
-int cli_drains(const char *dir, struct buf *out, struct err *e)
-{
-    return api_client_get(dir, "/drains", out, e);
 }

@@ -1,6 +1,6 @@
 /*
- * The commands that print something and exit: --check, explain, drains. They write to a given
- * buffer or descriptor, so that tests can read the output.
+ * --check, which prints how a URL would be used. It writes to a given buffer, so that tests can
+ * read the output.
  */
 #ifndef DAEMON_CLI_H
 #define DAEMON_CLI_H
@@ -20,10 +20,4 @@ int cli_check(struct str url, struct buf *out, struct err *e);
 /* Reads the first line of <fd>, trimmed: for --check -. */
 int cli_read_url(int fd, struct buf *out, struct err *e);
 
-/* `logtrain explain`: asks the daemon whose state is in <dir> about <pod>, "namespace/name". -1
- * with its answer in <e> when it knows no such pod, or with the socket's path when there is no
- * answer. Blocks, like the next one. */
-int cli_explain(const char *pod, const char *dir, struct buf *out, struct err *e);
-/* `logtrain drains`: the daemon's /drains. */
-int cli_drains(const char *dir, struct buf *out, struct err *e);
 #endif

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "console/client.h"
 #include "console/console.h"
 #include "daemon/cli.h"
 #include "daemon/daemon.h"
@@ -68,9 +69,9 @@ static int make_text(const struct config *c, struct buf *out, int *rc, struct er
         *rc = whole ? DAEMON_OK : DAEMON_FAILED;
         return 0;
     case CONFIG_MODE_EXPLAIN:
-        return cli_explain(c->explain, c->state_dir, out, e);
+        return client_explain(c->state_dir, c->explain, out, e);
     case CONFIG_MODE_DRAINS:
-        return cli_drains(c->state_dir, out, e);
+        return client_get(c->state_dir, "/drains", out, e);
     case CONFIG_MODE_RUN:
         break;
     }
