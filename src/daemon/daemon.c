@@ -30,12 +30,11 @@
 #include "daemon/kubernetes.h"
 #include "daemon/network.h"
 #include "daemon/process.h"
-#include "daemon/signals.h"
-#include "datasources/datasource.h"
-#include "drains/members/members.h"
+#include "daemon/sources.h"
 #include "inputs/input.h"
 #include "loop/mailbox.h"
 #include "loop/notify.h"
+#include "loop/signals.h"
 #include "loop/turns.h"
 #include "report/access.h"
 #include "report/api_socket.h"
@@ -68,8 +67,7 @@ struct daemon {
     struct assign assign;
     struct egress *egress;
     struct router *router;
-    struct datasource_env source_env;
-    struct datasource *flags, *file, *postgres;
+    struct sources sources;
     struct kubernetes *kube; /* NULL: the API is not used */
     struct input_env input_env;
     struct input *containers;
@@ -88,10 +86,7 @@ struct daemon {
 
 static void close_sources(struct daemon *d)
 {
-    datasource_close(d->flags);
-    datasource_close(d->file);
-    datasource_close(d->postgres);
-    d->flags = d->file = d->postgres = NULL;
+    sources_close(&d->sources);
     kubernetes_close_routes(d->kube);
     if (d->containers)
         d->containers->ops->close(d->containers);
@@ -150,11 +145,7 @@ static void take_signal(void *arg, int signo)
     struct daemon *d = arg;
 
     if (signo == SIGHUP) {
-        log_info("reloading the routes");
-        if (d->file)
-            datasource_reload(d->file);
-        if (d->postgres)
-            datasource_reload(d->postgres);
+        sources_reload(&d->sources);
         return;
     }
     if (d->stopping) {
@@ -167,22 +158,6 @@ static void take_signal(void *arg, int signo)
 }
 
 /* ---- callbacks between the parts ---- */
-
-static int check_url(struct str url, struct err *e)
-{
-    struct drain_spec *spec = drain_spec_create(url, e);
-
-    drain_spec_unref(spec);
-    return spec ? 0 : -1;
-}
-
-static int check_owner_url(struct str url, struct err *e)
-{
-    struct drain_spec *spec = drain_spec_create_owner(url, e);
-
-    drain_spec_unref(spec);
-    return spec ? 0 : -1;
-}
 
 static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
 {
@@ -283,12 +258,7 @@ static void status_facts(void *arg, struct node_facts *out)
     if (d->containers)
         d->containers->ops->stats(d->containers, &out->input);
     out->input.unreadable_now += unreadable_count(d->unreadable);
-    if (d->postgres)
-        d->postgres->ops->stats(d->postgres, &out->postgres);
-    out->uses_postgres = d->postgres != NULL;
-    if (d->file)
-        d->file->ops->stats(d->file, &out->file);
-    out->uses_file = d->file != NULL;
+    sources_facts(&d->sources, out);
     out->uses_kube = d->kube != NULL;
     if (d->kube)
         kubernetes_stats(d->kube, &out->kube, &out->kube_refused);
@@ -340,45 +310,16 @@ static bool ask_for_room(void *arg)
 
 /* ---- opening ---- */
 
-static int open_postgres(struct daemon *d, struct err *e)
-{
-    const struct config *c = d->cfg;
-    const struct datasource_postgres_config pc = {
-        .url = c->database_url,
-        .dns_servers = *c->dns_servers ? c->dns_servers : NULL,
-        .resync_ms = c->postgres_resync_ms,
-        .timeout_ms = c->postgres_timeout_ms,
-    };
-
-    d->postgres = datasource_postgres_open(&d->source_env, &pc, e);
-    return d->postgres ? 0 : -1;
-}
-
 static int open_routes(struct daemon *d, struct err *e)
 {
-    const struct config *c = d->cfg;
-
-    d->source_env = (struct datasource_env){&d->loop,  d->notify,       d->router,
-                                            check_url, check_owner_url, d->cfg->owner_schemes};
-    if (c->ndrains) {
-        d->flags =
-            datasource_flags_open(&d->source_env, (const char *const *)c->drains, c->ndrains, e);
-        if (!d->flags)
-            return -1;
-    }
-    if (c->routes) {
-        d->file = datasource_file_open(&d->source_env, c->routes, e);
-        if (!d->file)
-            return -1;
-    }
-    if (c->postgres && open_postgres(d, e) < 0)
+    if (sources_open(&d->sources, d->cfg, &d->loop, d->notify, d->router, e) < 0)
         return -1;
-    return kubernetes_open(&d->kube, c, &d->source_env, d->egress, e);
+    return kubernetes_open(&d->kube, d->cfg, &d->sources.env, d->egress, e);
 }
 
 static void open_explain(struct daemon *d)
 {
-    const struct explain_env env = {.source_env = &d->source_env,
+    const struct explain_env env = {.source_env = &d->sources.env,
                                     .origins = &d->origins,
                                     .assign = &d->assign,
                                     .workers = d->workers,

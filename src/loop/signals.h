@@ -1,8 +1,8 @@
 /*
  * SIGTERM, SIGINT and SIGHUP as events of a loop.
  */
-#ifndef DAEMON_SIGNALS_H
-#define DAEMON_SIGNALS_H
+#ifndef LOOP_SIGNALS_H
+#define LOOP_SIGNALS_H
 
 #include <stdint.h>
 

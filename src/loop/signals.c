@@ -1,4 +1,4 @@
-#include "daemon/signals.h"
+#include "loop/signals.h"
 
 #include <errno.h>
 #include <signal.h>
