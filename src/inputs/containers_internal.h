@@ -84,7 +84,7 @@ struct cstream {
     unsigned nignored;
     unsigned tries;  /* consecutive looks that ended with a retry */
     int trouble;     /* errno of the last look */
-    bool told;       /* there was an event since the last look */
+    bool changed;    /* there was an event since the last look */
     bool gone;       /* the last look found nothing of it */
     bool existing;   /* was there when we started */
     bool asked;      /* env->identify knows of it */

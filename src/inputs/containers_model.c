@@ -279,7 +279,7 @@ void cstream_queue_quietly(struct cstream *st)
 
 void cstream_queue(struct cstream *st)
 {
-    st->told = true;
+    st->changed = true;
     cstream_queue_quietly(st);
 }
 

@@ -182,9 +182,9 @@ void cstream_look(struct cstream *st)
     }
     if (!st->origin->route)
         introduce(st);
-    if (st->told || st->trouble || st->gone || list_empty(&st->origin->segments))
+    if (st->changed || st->trouble || st->gone || list_empty(&st->origin->segments))
         origin_grew(st->origin);
-    st->told = false;
+    st->changed = false;
     /* Without a link or a file it may end soon, and its directory may have no watch. */
     cstream_retry(st,
                   st->trouble || st->gone || st->nlinks == 0 || list_empty(&st->origin->segments));

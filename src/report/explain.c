@@ -373,7 +373,7 @@ static void question_free(struct question *q)
     free(q);
 }
 
-static void told(void *arg, struct where_report *r)
+static void on_where(void *arg, struct where_report *r)
 {
     struct question *q = arg;
 
@@ -399,7 +399,7 @@ static void ask_workers(struct question *q)
             ids[n++] = list_entry(it, struct origin, node)->id;
     q->left = env->nworkers;
     for (unsigned w = 0; w < env->nworkers; w++)
-        worker_where(env->workers[w], ids, n, told, q);
+        worker_where(env->workers[w], ids, n, on_where, q);
     free(ids);
 }
 

@@ -20,8 +20,8 @@ struct trouble {
     struct drain_spec *spec; /* a reference */
     uint64_t workers;        /* bit w: it fails on worker w */
     uint64_t since;
-    bool held; /* on some worker the receiver refuses everything */
-    bool told; /* an Event has reported that it fails */
+    bool held;     /* on some worker the receiver refuses everything */
+    bool notified; /* an Event has reported that it fails */
     uint64_t lost, refused, lost_since;
 };
 
@@ -33,7 +33,7 @@ struct notices {
     struct list all;
     unsigned n;
     struct loop_timer *due;
-    uint64_t delivering[DELIVERING_MAX]; /* hashes of object and URL that were told of, in turn */
+    uint64_t delivering[DELIVERING_MAX]; /* hashes of object and URL that were reported, in turn */
     unsigned ndelivering;
 };
 
@@ -45,8 +45,8 @@ struct telling {
     bool once; /* not when it was said before */
     const char *reason;
     struct str text;
-    uint64_t told[16]; /* objects already reported to, since many pods share one */
-    unsigned ntold;
+    uint64_t notified[16]; /* objects already reported to, since many pods share one */
+    unsigned nnotified;
 };
 
 /* A namespace has no UID here, so its name identifies it. */
@@ -55,19 +55,20 @@ static uint64_t object_hash(const struct kube_workload *w, const struct kube_dra
     return hash_seeded(d->uid.b, sizeof(d->uid.b)) ^ hash_seeded(w->namespace.p, w->namespace.len);
 }
 
-static bool was_told(struct telling *t, const struct kube_workload *w, const struct kube_drains *d)
+static bool was_notified(struct telling *t, const struct kube_workload *w,
+                         const struct kube_drains *d)
 {
     uint64_t h = object_hash(w, d);
 
-    for (unsigned i = 0; i < t->ntold; i++)
-        if (t->told[i] == h)
+    for (unsigned i = 0; i < t->nnotified; i++)
+        if (t->notified[i] == h)
             return true;
-    if (t->ntold < ARRAY_LEN(t->told))
-        t->told[t->ntold++] = h;
+    if (t->nnotified < ARRAY_LEN(t->notified))
+        t->notified[t->nnotified++] = h;
     return false;
 }
 
-/* Pods come and go, and with them drains: their object is told once in this run. */
+/* Pods come and go, and with them drains: their object is notified once in this run. */
 static bool was_delivering(struct notices *n, const struct drain_spec *spec,
                            const struct kube_workload *w, const struct kube_drains *d)
 {
@@ -85,9 +86,9 @@ static void tell_workload(void *arg, const struct kube_workload *w, bool known)
     struct telling *t = arg;
 
     (void)known;
-    for (unsigned i = 0; i < w->ndrains && t->ntold < ARRAY_LEN(t->told); i++)
+    for (unsigned i = 0; i < w->ndrains && t->nnotified < ARRAY_LEN(t->notified); i++)
         if (drain_list_has(w->drains[i].list, str_of(t->spec->text)) &&
-            !was_told(t, w, &w->drains[i]) &&
+            !was_notified(t, w, &w->drains[i]) &&
             !(t->once && was_delivering(t->n, t->spec, w, &w->drains[i])))
             kube_events_post(t->n->events, w, &w->drains[i], t->warning, t->reason, t->text);
 }
@@ -110,7 +111,7 @@ static bool tell(struct notices *n, const struct trouble *tr, bool warning, cons
     struct telling t = {.n = n, .spec = tr->spec, .warning = warning, .reason = reason};
 
     tell_all(&t, what);
-    return t.ntold;
+    return t.nnotified;
 }
 
 static void tell_delivers(struct notices *n, const struct drain_spec *spec)
@@ -140,7 +141,7 @@ static void tell_lost(struct notices *n, struct trouble *t)
 
 static void tell_fails(struct notices *n, struct trouble *t)
 {
-    t->told = true;
+    t->notified = true;
     if (!tell(n, t, true, "DrainFailing",
               t->held
                   ? "is suspended: its receiver refuses everything, check its URL; its lines are "
@@ -156,7 +157,7 @@ static bool has_losses(const struct trouble *t)
 
 static uint64_t due_at(const struct notices *n, const struct trouble *t)
 {
-    uint64_t at = t->workers && !t->told ? t->since + n->patience_ms : UINT64_MAX;
+    uint64_t at = t->workers && !t->notified ? t->since + n->patience_ms : UINT64_MAX;
 
     return has_losses(t) && t->lost_since + NOTICE_LOSSES_MS < at ? t->lost_since + NOTICE_LOSSES_MS
                                                                   : at;
@@ -195,7 +196,7 @@ static void on_due(void *arg)
 
         if (has_losses(t) && t->lost_since + NOTICE_LOSSES_MS <= now)
             tell_lost(n, t);
-        if (t->workers && !t->told && t->since + n->patience_ms <= now)
+        if (t->workers && !t->notified && t->since + n->patience_ms <= now)
             tell_fails(n, t);
         if (!t->workers && !has_losses(t))
             drop(n, t);
@@ -225,9 +226,9 @@ static void recovered(struct notices *n, struct trouble *t, uint64_t bit)
     t->workers &= ~bit;
     if (t->workers)
         return;
-    if (t->told)
+    if (t->notified)
         (void)tell(n, t, false, "DrainRecovered", "accepts lines again");
-    t->told = t->held = false;
+    t->notified = t->held = false;
     if (!has_losses(t))
         drop(n, t);
 }

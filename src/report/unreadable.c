@@ -13,7 +13,7 @@ struct entry {
     } key;
     uint64_t workers; /* bit w: worker w cannot read it */
     uint64_t since;
-    struct identity *told; /* a reference: its workload was notified; NULL = not yet */
+    struct identity *notified; /* a reference to whose workload was notified; NULL = not yet */
 };
 
 struct unreadable {
@@ -36,7 +36,7 @@ static bool knows(const struct unreadable *u, const struct identity *id)
     const struct entry *f;
 
     for (size_t i = 0; (f = map_next(&u->entries, &i));)
-        if (f->told && str_eq(f->told->name, id->name))
+        if (f->notified && str_eq(f->notified->name, id->name))
             return true;
     return false;
 }
@@ -49,7 +49,7 @@ static void tell_of(struct unreadable *u, struct entry *f)
         return;
     if (!knows(u, o->identity))
         u->tell(u->arg, o->identity);
-    f->told = identity_ref(o->identity);
+    f->notified = identity_ref(o->identity);
 }
 
 static void on_due(void *arg)
@@ -61,7 +61,7 @@ static void on_due(void *arg)
     for (size_t i = 0; (f = map_next(&u->entries, &i));) {
         uint64_t at = f->since + UNREADABLE_REPORT_MS;
 
-        if (f->told)
+        if (f->notified)
             continue;
         if (at <= now)
             tell_of(u, f);
@@ -75,7 +75,7 @@ static void on_due(void *arg)
 static void drop(struct unreadable *u, struct entry *f)
 {
     (void)map_del(&u->entries, key_of(f));
-    identity_unref(f->told);
+    identity_unref(f->notified);
     free(f);
 }
 
@@ -126,7 +126,7 @@ void unreadable_free(struct unreadable *u)
     if (!u)
         return;
     for (size_t i = 0; (f = map_next(&u->entries, &i));) {
-        identity_unref(f->told);
+        identity_unref(f->notified);
         free(f);
     }
     map_release(&u->entries);

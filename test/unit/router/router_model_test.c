@@ -75,11 +75,12 @@ static void assert_like_model(const struct world *w, const struct model *m)
             bool owner = !exact && !pattern && owner_wants(m, id, u);
             uint64_t stream = m->streams[i]->id;
 
-            assert_int_equal(pair_of(&w->told, stream, str_of(urls[u]), ROUTE_OPERATOR) >= 0,
+            assert_int_equal(pair_of(&w->reported, stream, str_of(urls[u]), ROUTE_OPERATOR) >= 0,
                              exact);
-            assert_int_equal(pair_of(&w->told, stream, str_of(urls[u]), ROUTE_PATTERN) >= 0,
+            assert_int_equal(pair_of(&w->reported, stream, str_of(urls[u]), ROUTE_PATTERN) >= 0,
                              pattern);
-            assert_int_equal(pair_of(&w->told, stream, str_of(urls[u]), ROUTE_OWNER) >= 0, owner);
+            assert_int_equal(pair_of(&w->reported, stream, str_of(urls[u]), ROUTE_OWNER) >= 0,
+                             owner);
             mine += exact || pattern || owner;
         }
         streams++;
@@ -145,7 +146,7 @@ static void model_commit(struct model *m, struct route_source *s, unsigned si)
 }
 
 /* The sink drops the pairs of a removed stream by itself, as the workers do. */
-static void forget_stream(struct told *t, uint64_t id)
+static void forget_stream(struct reported *t, uint64_t id)
 {
     for (unsigned i = 0; i < t->n;)
         if (t->pairs[i].stream == id)
@@ -171,7 +172,7 @@ static void model_stream(struct world *w, struct model *m)
         origin_set_identity(*slot, identity_create(&id));
         router_stream_identified(w->router, *slot);
     } else {
-        forget_stream(&w->told, (*slot)->id);
+        forget_stream(&w->reported, (*slot)->id);
         router_stream_remove(w->router, *slot);
         origin_finish(*slot);
         *slot = NULL;

@@ -3,7 +3,7 @@
 
 static bool goes_to(const struct world *w, const struct origin *o, const char *url)
 {
-    return pair_of(&w->told, o->id, str_of(url), ROUTE_OWNER) >= 0;
+    return pair_of(&w->reported, o->id, str_of(url), ROUTE_OWNER) >= 0;
 }
 
 /* docs/faults.md K12: the hostname is a label. Whoever calls himself after another gets nothing of
@@ -26,7 +26,7 @@ static void K12_a_claimed_hostname_reads_nothing(void **state)
     put(owners, "by prefix", "p", "by-prefix");
     put(owners, "by nothing", "", "by-nothing");
     route_commit(owners);
-    assert_told(&w, 1, 0);
+    assert_reported(&w, 1, 0);
     assert_true(goes_to(&w, thief, "mine"));
     assert_false(goes_to(&w, victim, "mine"));
     world_close(&w);
@@ -48,19 +48,19 @@ static void an_operators_route_takes_an_owners_place(void **state)
     put(owners, "1", "p", "u");
     put(owners, "2", "p", "u");
     route_commit(owners);
-    assert_told(&w, 1, 0);
+    assert_reported(&w, 1, 0);
     assert_true(goes_to(&w, o, "u"));
     route_begin(operators);
     put(operators, "1", "*", "u");
     route_commit(operators);
-    assert_told(&w, 0, 0);
-    assert_int_equal(w.told.changed, 1);
+    assert_reported(&w, 0, 0);
+    assert_int_equal(w.reported.changed, 1);
     assert_false(goes_to(&w, o, "u"));
-    assert_true(pair_of(&w.told, o->id, STR("u"), ROUTE_PATTERN) >= 0);
+    assert_true(pair_of(&w.reported, o->id, STR("u"), ROUTE_PATTERN) >= 0);
     route_begin(operators);
     route_commit(operators);
-    assert_told(&w, 0, 0);
-    assert_int_equal(w.told.changed, 2);
+    assert_reported(&w, 0, 0);
+    assert_int_equal(w.reported.changed, 2);
     assert_true(goes_to(&w, o, "u"));
     world_close(&w);
 }
@@ -94,30 +94,30 @@ static void K07_a_pending_stream_waits_at_its_place(void **state)
     route_begin(owners);
     put(owners, "1", "d", "u3");
     route_commit(owners);
-    assert_told(&w, 0, 0);
+    assert_reported(&w, 0, 0);
     router_stats(w.router, &st);
     assert_int_equal(st.pending, 2);
     assert_int_equal(st.streams, 2);
     assert_int_equal(st.unrouted, 0);
     call(old, "real", "d");
     router_stream_identified(w.router, old);
-    assert_told(&w, 2, 0);
-    assert_int_equal(w.told.from, ATTACH_FOUND);
+    assert_reported(&w, 2, 0);
+    assert_int_equal(w.reported.from, ATTACH_FOUND);
     router_stream_guessed(w.router, new); /* no answer for a long time */
-    assert_told(&w, 1, 0);
-    assert_int_equal(w.told.from, ATTACH_START);
+    assert_reported(&w, 1, 0);
+    assert_int_equal(w.reported.from, ATTACH_START);
     call(new, "real", "d");
     router_stream_identified(w.router, new);
-    assert_told(&w, 2, 1);
-    assert_int_equal(w.told.from, ATTACH_START);
+    assert_reported(&w, 2, 1);
+    assert_int_equal(w.reported.from, ATTACH_START);
     router_stream_guessed(w.router, new); /* it is known: no more guesses */
     call(new, "other", "d");
     router_stream_identified(w.router, new);
-    assert_told(&w, 0, 1);
+    assert_reported(&w, 0, 1);
     call(new, "guess", "");
     router_stream_identified(w.router, new);
-    assert_told(&w, 1, 1);
-    assert_int_equal(w.told.from, ATTACH_END); /* a mere renaming */
+    assert_reported(&w, 1, 1);
+    assert_int_equal(w.reported.from, ATTACH_END); /* a mere renaming */
     router_stats(w.router, &st);
     assert_int_equal(st.pending, 0);
     world_close(&w);
@@ -170,18 +170,18 @@ static void K12_an_owner_has_only_what_is_trusted(void **state)
     put(owners, "by hostname", "a.b", "by-hostname");
     put(owners, "by wildcard", "name:*", "by-wildcard");
     route_commit(owners);
-    assert_told(&w, 1, 0);
+    assert_reported(&w, 1, 0);
     assert_true(goes_to(&w, trusted, "owner"));
     assert_false(router_wants(w.router, STR("a.b")));
     route_begin(operators);
     put(operators, "1", "a.*", "operator");
     route_commit(operators);
-    assert_told(&w, 3, 0);
-    assert_true(pair_of(&w.told, claimed->id, STR("operator"), ROUTE_PATTERN) >= 0);
-    assert_true(pair_of(&w.told, pod->id, STR("operator"), ROUTE_PATTERN) >= 0);
+    assert_reported(&w, 3, 0);
+    assert_true(pair_of(&w.reported, claimed->id, STR("operator"), ROUTE_PATTERN) >= 0);
+    assert_true(pair_of(&w.reported, pod->id, STR("operator"), ROUTE_PATTERN) >= 0);
     route_begin(owners);
     route_commit(owners);
-    assert_told(&w, 0, 1);
+    assert_reported(&w, 0, 1);
     world_close(&w);
 }
 
@@ -210,25 +210,25 @@ static void T07_patterns_mean_the_true_name(void **state)
     router_stream_add(w.router, liar = stream_named(&w, "card.payments", "evil.shop"), false);
     router_stream_add(w.router, hidden = stream_named(&w, "nothing", "ledger.payments"), false);
     router_stream_add(w.router, honest = stream_named(&w, "card.payments", "card.payments"), false);
-    assert_true(pair_of(&w.told, liar->id, STR("exact"), ROUTE_OPERATOR) >= 0);
-    assert_int_equal(pair_find(&w.told, liar->id, STR("pattern")), -1);
-    assert_true(pair_of(&w.told, hidden->id, STR("pattern"), ROUTE_PATTERN) >= 0);
-    assert_true(pair_of(&w.told, honest->id, STR("exact"), ROUTE_OPERATOR) >= 0);
-    assert_true(pair_of(&w.told, honest->id, STR("pattern"), ROUTE_PATTERN) >= 0);
-    assert_told(&w, 4, 0);
+    assert_true(pair_of(&w.reported, liar->id, STR("exact"), ROUTE_OPERATOR) >= 0);
+    assert_int_equal(pair_find(&w.reported, liar->id, STR("pattern")), -1);
+    assert_true(pair_of(&w.reported, hidden->id, STR("pattern"), ROUTE_PATTERN) >= 0);
+    assert_true(pair_of(&w.reported, honest->id, STR("exact"), ROUTE_OPERATOR) >= 0);
+    assert_true(pair_of(&w.reported, honest->id, STR("pattern"), ROUTE_PATTERN) >= 0);
+    assert_reported(&w, 4, 0);
     /* routes that come later, a name that changes alone, and the same URL asked for in both ways */
     put(s, "3", "led*", "late");
     put(s, "4", "card.payments", "pattern");
     route_commit(s);
-    assert_true(pair_find(&w.told, hidden->id, STR("late")) >= 0);
-    assert_true(pair_of(&w.told, honest->id, STR("pattern"), ROUTE_OPERATOR) >= 0);
-    assert_int_equal(w.told.changed, 1);
+    assert_true(pair_find(&w.reported, hidden->id, STR("late")) >= 0);
+    assert_true(pair_of(&w.reported, honest->id, STR("pattern"), ROUTE_OPERATOR) >= 0);
+    assert_int_equal(w.reported.changed, 1);
     id = *hidden->identity;
     id.name = STR("ledger.shop");
     origin_set_identity(hidden, identity_create(&id));
     router_stream_identified(w.router, hidden);
-    assert_int_equal(pair_find(&w.told, hidden->id, STR("pattern")), -1);
-    assert_true(pair_find(&w.told, hidden->id, STR("late")) >= 0);
+    assert_int_equal(pair_find(&w.reported, hidden->id, STR("pattern")), -1);
+    assert_true(pair_find(&w.reported, hidden->id, STR("late")) >= 0);
     world_close(&w);
 }
 
@@ -248,8 +248,8 @@ static void T07_patterns_may_mean_the_hostname(void **state)
     route_commit(s);
     router_stream_add(w.router, liar = stream_named(&w, "card.payments", "evil.shop"), false);
     router_stream_add(w.router, hidden = stream_named(&w, "nothing", "ledger.payments"), false);
-    assert_true(pair_of(&w.told, liar->id, STR("pattern"), ROUTE_OPERATOR) >= 0);
-    assert_int_equal(pair_find(&w.told, hidden->id, STR("pattern")), -1);
+    assert_true(pair_of(&w.reported, liar->id, STR("pattern"), ROUTE_OPERATOR) >= 0);
+    assert_int_equal(pair_find(&w.reported, hidden->id, STR("pattern")), -1);
     world_close(&w);
 }
 

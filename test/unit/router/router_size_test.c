@@ -28,7 +28,7 @@ static void many_routes_are_small(void **state)
         put(s, key, host, url);
     }
     route_commit(s);
-    assert_told(&w, 1, 0);
+    assert_reported(&w, 1, 0);
     each = (mallinfo2().uordblks + mallinfo2().hblkhd - before - text) / MANY;
     print_message("%zu bytes for each route\n", each);
     assert_in_range(each, 1, 200);
@@ -57,14 +57,14 @@ static void many_owner_routes_cost_no_more(void **state)
         put(s, uid, uid, url);
     }
     route_commit(s);
-    assert_told(&w, 2000, 0);
+    assert_reported(&w, 2000, 0);
     for (int i = 0; i < MANY; i++) {
         (void)snprintf(uid, sizeof(uid), "uid-%d", i);
         route_begin_changes(s);
         route_drop(s, str_of(uid));
         route_commit(s);
     }
-    assert_told(&w, 0, 2000);
+    assert_reported(&w, 0, 2000);
     world_close(&w);
 }
 

@@ -16,7 +16,7 @@
 #define PAIRS_MAX 4096
 
 /* What the sink knows to be attached, and its calls since the last check. */
-struct told {
+struct reported {
     struct {
         uint64_t stream;
         enum route_trust trust;
@@ -32,10 +32,10 @@ struct told {
 struct world {
     struct router *router;
     struct origins set;
-    struct told told;
+    struct reported reported;
 };
 
-static inline int pair_of(const struct told *t, uint64_t stream, struct str url,
+static inline int pair_of(const struct reported *t, uint64_t stream, struct str url,
                           enum route_trust trust)
 {
     for (unsigned i = 0; i < t->n; i++)
@@ -46,7 +46,7 @@ static inline int pair_of(const struct told *t, uint64_t stream, struct str url,
 }
 
 /* By whomever it was asked for. */
-static inline int pair_find(const struct told *t, uint64_t stream, struct str url)
+static inline int pair_find(const struct reported *t, uint64_t stream, struct str url)
 {
     int i = -1;
 
@@ -58,7 +58,7 @@ static inline int pair_find(const struct told *t, uint64_t stream, struct str ur
 static inline void on_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
                              enum attach_from from)
 {
-    struct told *t = arg;
+    struct reported *t = arg;
 
     assert_int_equal(pair_of(t, o->id, url, trust), -1); /* never twice */
     assert_true(t->n < PAIRS_MAX);
@@ -71,7 +71,7 @@ static inline void on_attach(void *arg, struct origin *o, struct str url, enum r
 
 static inline void on_detach(void *arg, struct origin *o, struct str url, enum route_trust trust)
 {
-    struct told *t = arg;
+    struct reported *t = arg;
     int i = pair_of(t, o->id, url, trust);
 
     assert_true(i >= 0); /* only what was attached */
@@ -82,7 +82,7 @@ static inline void on_detach(void *arg, struct origin *o, struct str url, enum r
 static inline void on_change(void *arg, struct origin *o, const struct route_target *before,
                              const struct route_target *now)
 {
-    struct told *t = arg;
+    struct reported *t = arg;
 
     on_detach(arg, o, before->url, before->trust);
     on_attach(arg, o, now->url, now->trust, ATTACH_END);
@@ -93,7 +93,7 @@ static inline void on_change(void *arg, struct origin *o, const struct route_tar
 
 static inline void on_park(void *arg, struct origin *o, struct str url, enum route_trust trust)
 {
-    struct told *t = arg;
+    struct reported *t = arg;
 
     on_detach(arg, o, url, trust);
     t->detached--;
@@ -102,7 +102,7 @@ static inline void on_park(void *arg, struct origin *o, struct str url, enum rou
 
 static inline enum attach_from on_found(void *arg, struct origin *o, bool existing)
 {
-    struct told *t = arg;
+    struct reported *t = arg;
 
     (void)o;
     return existing ? t->found : ATTACH_START;
@@ -110,7 +110,7 @@ static inline enum attach_from on_found(void *arg, struct origin *o, bool existi
 
 static inline void on_routed(void *arg, struct origin *o)
 {
-    struct told *t = arg;
+    struct reported *t = arg;
 
     (void)o;
     t->routed++;
@@ -118,7 +118,7 @@ static inline void on_routed(void *arg, struct origin *o)
 
 static inline void on_gone(void *arg, struct origin *o)
 {
-    struct told *t = arg;
+    struct reported *t = arg;
 
     (void)o;
     t->gone++;
@@ -130,8 +130,8 @@ static const struct router_sink sink = {on_attach, on_detach, on_found, on_route
 static inline void world_open(struct world *w)
 {
     memset(w, 0, sizeof(*w));
-    w->told.found = ATTACH_FOUND;
-    w->router = router_create(&sink, &w->told);
+    w->reported.found = ATTACH_FOUND;
+    w->router = router_create(&sink, &w->reported);
     origins_init(&w->set, NULL, 0);
 }
 
@@ -157,11 +157,11 @@ static inline void put(struct route_source *s, const char *key, const char *patt
 }
 
 /* The sink was called exactly so many times since the last check. */
-static inline void assert_told(struct world *w, unsigned attached, unsigned detached)
+static inline void assert_reported(struct world *w, unsigned attached, unsigned detached)
 {
-    assert_int_equal(w->told.attached, attached);
-    assert_int_equal(w->told.detached, detached);
-    w->told.attached = w->told.detached = 0;
+    assert_int_equal(w->reported.attached, attached);
+    assert_int_equal(w->reported.detached, detached);
+    w->reported.attached = w->reported.detached = 0;
 }
 
 static inline struct origin *stream_owned(struct world *w, const char *hostname, const char *owner)
