@@ -110,14 +110,13 @@ static size_t put_place(char *out, const struct record *r, struct str now)
     return n + format_put_epoch(out + n, format_time(r, now), &fraction);
 }
 
-static int add_frame(const struct formatter *f, struct buf *out, const struct record *r,
-                     struct str now, bool *cut)
+/* A function of its own, so that a record without a prefix does not pay for the array. */
+__attribute__((noinline)) static int add_prefixed(const struct formatter *f, struct buf *out,
+                                                  const struct record *r, struct str now, bool *cut)
 {
     char prefix[FORMAT_ID_MAX + FORMAT_EPOCH_MAX + 3];
     size_t n, before = out->len;
 
-    if (f->o.prefix == PREFIX_NONE)
-        return f->add(f, out, r, now, cut);
     n = f->o.prefix == PREFIX_ID ? format_id(prefix, r) : put_place(prefix, r, now);
     prefix[n++] = ' ';
     if (buf_add(out, prefix, n) < 0)
@@ -126,6 +125,13 @@ static int add_frame(const struct formatter *f, struct buf *out, const struct re
         return 0;
     out->len = before;
     return -1;
+}
+
+static inline int add_frame(const struct formatter *f, struct buf *out, const struct record *r,
+                            struct str now, bool *cut)
+{
+    return f->o.prefix == PREFIX_NONE ? f->add(f, out, r, now, cut)
+                                      : add_prefixed(f, out, r, now, cut);
 }
 
 /* Replaces invalid UTF-8 in <r>, in the scratch buffer. */
