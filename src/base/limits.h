@@ -10,6 +10,9 @@
 #define OWNER_URL_MAX 8192              /* ... of a URL in a workload's annotation */
 #define DRAIN_HEADERS_MAX 16            /* header= of a drain's URL ... */
 #define DRAIN_HEADERS_BYTES_MAX 8192    /* ... and bytes of all of them */
+#define SIEVE_CONTAINERS_MAX 16         /* names in containers= of a drain's URL */
+#define SIEVE_PATTERNS_MAX 16           /* include= of a drain's URL, and as many exclude= ... */
+#define SIEVE_PATTERN_MAX 256           /* ... and bytes of each */
 #define OWNER_DRAINS_MAX 10             /* drains of one workload */
 #define OWNERS_DRAINS_MAX 640           /* different drains of the workloads on this node ... */
 #define OWNERS_DRAINS_NAMESPACE_MAX 384 /* ... of one namespace ... */

@@ -21,8 +21,9 @@
 
 /* Options whose value may be shown. Any other may be a secret, a certificate or private data. */
 static const char *const public_options[] = {
-    "format", "compression", "insecure",   "framing", "batch", "connections", "linger", "max",
-    "sd",     "timeout",     "servername", "index",   "mode",  "maxlen",      "group",  "since",
+    "format", "compression", "insecure",   "framing",    "batch",   "connections", "linger",
+    "max",    "sd",          "timeout",    "servername", "index",   "mode",        "maxlen",
+    "group",  "since",       "containers", "stream",     "include", "exclude",
 };
 
 /* A path segment of at least this length that mixes letters and digits is taken for a token

@@ -24,6 +24,11 @@ struct field {
 #name, offsetof(struct drain_counters, lost[reason])                                       \
     }
 
+#define FILTERED(name, reason)                                                                     \
+    {                                                                                              \
+#name, offsetof(struct drain_counters, filtered[reason])                                   \
+    }
+
 static const struct field counters[] = {
     COUNT(records_in),
     COUNT(bytes_in),
@@ -51,6 +56,10 @@ static const struct field counters[] = {
     LOST(lost_refused, GAP_REFUSED),
     LOST(lost_damaged, GAP_DAMAGED),
     LOST(lost_compressed, GAP_COMPRESSED),
+    FILTERED(filtered_container, SIEVE_CONTAINER),
+    FILTERED(filtered_stream, SIEVE_STREAM),
+    FILTERED(filtered_include, SIEVE_INCLUDE),
+    FILTERED(filtered_exclude, SIEVE_EXCLUDE),
 };
 
 /* Only tails skip, and no tail is in the list. */
@@ -99,6 +108,10 @@ static bool is_plain(const struct field *f)
         offsetof(struct drain_counters, lost[GAP_TRUNCATED]),
         offsetof(struct drain_counters, lost[GAP_RESTART]),
         offsetof(struct drain_counters, lost[GAP_DAMAGED]),
+        offsetof(struct drain_counters, filtered[SIEVE_CONTAINER]),
+        offsetof(struct drain_counters, filtered[SIEVE_STREAM]),
+        offsetof(struct drain_counters, filtered[SIEVE_INCLUDE]),
+        offsetof(struct drain_counters, filtered[SIEVE_EXCLUDE]),
     };
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
@@ -125,11 +138,17 @@ static int add_counters(struct buf *out, const struct drain_counters *c, bool pl
     return 0;
 }
 
+/* Which lines go to it, unless all do. */
+static int add_lines(struct buf *out, const struct drain_row *r)
+{
+    return r->lines ? add_text(out, "lines", r->lines) : 0;
+}
+
 static int add_plain_row(struct buf *out, const struct drain_row *r)
 {
     if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
         add_text(out, "state", snapshot_plain_state(r->state)) < 0 ||
-        add_text(out, "promise", r->promise) < 0 ||
+        add_text(out, "promise", r->promise) < 0 || add_lines(out, r) < 0 ||
         buf_addf(out, ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64, r->streams, r->lag_bytes) <
             0 ||
         add_seconds(out, "lag_seconds", r->lag_ms) < 0 || buf_addf(out, ",\"counters\":{") < 0 ||
@@ -152,7 +171,8 @@ static int add_more(struct buf *out, const struct drain_row *r)
 static int add_row(struct buf *out, const struct drain_row *r, bool more)
 {
     if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
-        add_text(out, "state", r->state) < 0 || add_text(out, "promise", r->promise) < 0)
+        add_text(out, "state", r->state) < 0 || add_text(out, "promise", r->promise) < 0 ||
+        add_lines(out, r) < 0)
         return -1;
     if (more && add_more(out, r) < 0)
         return -1;

@@ -283,6 +283,8 @@ static void add_drains(struct page *p, const struct explain *x, struct origin *o
         for (unsigned k = i; k < p->npairs; k++)
             if (p->pairs[k].spec == spec)
                 add_source(p, &p->pairs[k]);
+        if (spec->sieve)
+            add_line(p, "lines", str_of(sieve_text(spec->sieve)));
         if (!add_cursors(p, o, spec))
             add_line(p, "cursor", STR("none yet"));
     }

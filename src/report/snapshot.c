@@ -50,6 +50,7 @@ static void add_drain(struct drain_row *row, const struct drain_report *d)
     row->name = d->name;
     row->owner = d->owner;
     row->promise = d->promise;
+    row->lines = d->lines;
     if (d->error)
         row->error = d->error;
     count_state(row, d->state);

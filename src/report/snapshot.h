@@ -46,6 +46,7 @@ struct drain_row {
     /* Namespace of all streams of an owner's drain; NULL = several, or no stream. */
     const char *namespace;
     const char *promise;
+    const char *lines; /* options that say which lines go to it; NULL = all */
     const char *error; /* last error of any worker; NULL = none */
     struct {
         const char *name;

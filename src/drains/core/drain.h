@@ -24,6 +24,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "drains/spec/spec.h"
+#include "sieve/sieve.h"
 #include "streams/stream.h"
 
 struct worker;
@@ -191,6 +192,8 @@ struct drain_counters {
     /* File bytes that it will never receive, counted when this is known. */
     uint64_t lost[GAP_REASONS];
     uint64_t cut; /* bytes beyond MAX_LINE of lines, counted when confirmed */
+    /* Lines that its sieve left out; those that are read again count once. */
+    uint64_t filtered[SIEVE_REASONS];
 };
 
 /* Adds <more> to <to>. */
@@ -227,8 +230,9 @@ struct drain_cursor {
     struct position rewind_pos; /* position of the last rewind ... */
     unsigned rewinds;           /* ... number of consecutive rewinds there ... */
     struct mark rewind_to;      /* ... and what the peer's kernel had received each time */
-    struct mark reached; /* what it had received when the last connection ended; see rewind.c */
-    uint64_t cut;        /* the part of acked.cut that was counted */
+    struct mark reached;    /* what it had received when the last connection ended; see rewind.c */
+    uint64_t cut;           /* the part of acked.cut that was counted */
+    struct position judged; /* lines before it that the sieve left out were counted */
 };
 
 struct drain {

@@ -11,18 +11,20 @@
 #include "formats/format.h"
 
 #define QUANTUM (64 * 1024)
-#define TURNS_MAX 64      /* cursors in one batch: bounds the work of one turn of the loop */
+#define TURNS_MAX 64             /* cursors in one batch: bounds the work of one turn of the loop */
+#define PASSED_MAX (1024 * 1024) /* ... as does this, when most records are not wanted */
 #define SLACK (16 * 1024) /* most by which a batch with a record in it may exceed its target */
 
 struct filler {
     struct record_sink sink;
-    const struct drain_tap *tap; /* NULL = everything is wanted */
+    bool picks; /* not every record is wanted: see pick.c */
     struct batch *batch;
     struct formatter *formatter; /* of the current cursor */
     struct batch_range *range;
     bool full; /* stop, although the target is not reached */
     size_t target;
-    size_t begun; /* bytes in the body before its first record */
+    size_t begun;  /* bytes in the body before its first record */
+    size_t passed; /* message bytes of records that were not wanted */
     uint32_t max_records;
 };
 
@@ -85,8 +87,10 @@ static int filler_add(struct record_sink *s, const struct record *r)
         f->full = true;
         return -1;
     }
-    if (f->tap && !f->tap->wants(b->drain, f->range->cursor, r))
+    if (f->picks && !drain_cursor_picks(f->range->cursor, r, true)) {
+        f->passed += r->msg.len;
         return 0;
+    }
     b->body.max = b->records ? f->target + SLACK : BATCH_GROWTH_MAX;
     if (formatter_add(f->formatter, &b->body, r, b->now, &cut) < 0) {
         f->full = b->records;
@@ -143,12 +147,12 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     b->body.max = BATCH_GROWTH_MAX; /* what begins and ends a range is far below this cap */
     (void)formatter_begin_range(f->formatter, &b->body);
     f->begun = b->body.len;
-    if (c->live && !c->behind_at)
-        c->behind_at = now;
-    if (c->live && f->tap->skips(c->drain, c))
-        cursor_skip(&c->cursor);
+    if (f->picks)
+        drain_cursor_before(c, now);
     rc = cursor_read(&c->cursor, quantum, &f->sink);
     r->to = c->cursor.sent;
+    if (f->picks)
+        drain_cursor_picked(c);
     r->dry_at = rc == READ_MORE || rc == READ_STUCK ? 0 : now ? now : 1;
     c->pending = rc == READ_MORE;
     c->ended = rc == READ_END;
@@ -177,7 +181,7 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
 
 struct batch *batch_fill(struct drain *d)
 {
-    struct filler f = {.sink.add = filler_add, .tap = d->ops->tap, .target = target_now(d)};
+    struct filler f = {.sink.add = filler_add, .picks = drain_picks(d), .target = target_now(d)};
     unsigned turns = TURNS_MAX;
 
     f.batch = batch_take(d, d->spec->batch == BATCH_RECORD ? SMALL_BODY : f.target);
@@ -188,7 +192,7 @@ struct batch *batch_fill(struct drain *d)
     if (d->record_limit && d->record_limit < f.max_records)
         f.max_records = d->record_limit;
     while (turns-- && !list_empty(&d->ready) && f.batch->body.len < f.target &&
-           f.batch->records < f.max_records && !f.full) {
+           f.batch->records < f.max_records && f.passed < PASSED_MAX && !f.full) {
         struct drain_cursor *c = list_entry(d->ready.next, struct drain_cursor, ready_node);
 
         if (drain_cursor_doubted(c) && f.batch->records)

@@ -17,6 +17,7 @@
 struct limited {
     struct record_sink sink;
     struct record_sink *to;
+    struct drain_cursor *cursor;
     uint32_t left;
     bool refused;
 };
@@ -27,6 +28,8 @@ static int limited_add(struct record_sink *s, const struct record *r)
 
     if (!l->left)
         return -1;
+    if (drain_picks(l->cursor->drain) && !drain_cursor_picks(l->cursor, r, false))
+        return 0;
     l->refused = l->to->add(l->to, r) < 0;
     if (l->refused)
         return -1;
@@ -37,7 +40,7 @@ static int limited_add(struct record_sink *s, const struct record *r)
 uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct record_sink *sink,
                           struct mark *end)
 {
-    struct limited l = {.sink.add = limited_add, .to = sink, .left = records};
+    struct limited l = {.sink.add = limited_add, .to = sink, .cursor = r->cursor, .left = records};
     const struct segment *seg = stream_segment(r->cursor->cursor.stream, r->from.pos.seg);
     struct cursor again;
 

@@ -140,6 +140,7 @@ struct drain_report {
     char *namespace; /* namespace of all its streams; NULL = several, or no stream */
     const char *promise;
     const char *state;
+    char *lines;              /* the options that say which lines go to it; NULL = all */
     char *error;              /* last error or NULL; never contains a credential */
     uint64_t succeeded_at_ms; /* since the epoch; 0 = never */
     unsigned streams;

@@ -5,7 +5,7 @@
  *   used by all others        trace, read_tally, worker_news, worker_shared, scheme_stats,
  *                             agenda
  *   data                      batch, ledger, budget, host, drain_cursor, parked, health
- *   filling a batch           shelf, rewind, seek, fill
+ *   filling a batch           pick, shelf, rewind, seek, fill
  *   results of a batch        refusal, mixed, verdict
  *   the drain                 drain
  *   the worker                worker_save, worker_pinned, worker_report, worker_where,
@@ -221,6 +221,20 @@ void drain_cursor_stick(struct drain_cursor *c, uint64_t ms, bool again);
 void drain_cursor_unstick(struct drain_cursor *c);
 /* If the cursor has nothing in flight, what was read counts as acknowledged. */
 void drain_cursor_settle_idle(struct drain_cursor *c);
+
+/* ---- pick.c ---- */
+/* Whether some records are not wanted: if not, do not ask. */
+static inline bool drain_picks(const struct drain *d)
+{
+    return d->ops->tap || d->spec->sieve;
+}
+/* Whether <r>, which was read for <c>, is sent. <count>: in the drain's counters, if it is the first
+ * time that it is asked. */
+bool drain_cursor_picks(struct drain_cursor *c, const struct record *r, bool count);
+/* <c> is about to be read: the member may skip some. */
+void drain_cursor_before(struct drain_cursor *c, uint64_t now);
+/* All up to <sent> was counted. */
+void drain_cursor_picked(struct drain_cursor *c);
 
 /* ---- health.c ---- */
 /* The last answer was good. */

@@ -76,6 +76,8 @@ static void report_drain(struct worker *wk, struct drain *d, struct drain_report
         .succeeded_at_ms = (uint64_t)d->succeeded_at,
         .counters = d->counters,
     };
+    if (d->spec->sieve)
+        r->lines = str_dup(str_of(sieve_text(d->spec->sieve)));
     if (d->last_error.text[0])
         r->error = str_dup(str_of(d->last_error.text));
     if (d->state == DRAIN_WAITING)
@@ -200,6 +202,7 @@ void worker_report_free(struct worker_report *r)
     for (unsigned i = 0; i < r->ndrains; i++) {
         free(r->drains[i].name);
         free(r->drains[i].error);
+        free(r->drains[i].lines);
         free(r->drains[i].namespace);
     }
     free(r->drains);

@@ -216,6 +216,7 @@ void drain_spec_unref(struct drain_spec *s)
     spec_secret_free(s->id);
     spec_secret_free(s->target);
     spec_secret_free(s->headers);
+    sieve_free(s->sieve);
     free(s->name);
     free(s->ca);
     free(s->client_cert);
@@ -336,6 +337,8 @@ static int describe_format(const struct drain_spec *s, struct buf *out)
         rc = describe_own(s, SECTION_FORMAT, out);
     if (rc == 0 && s->format.max)
         rc = drain_spec_line(out, "max", "%zu bytes a record", s->format.max);
+    if (rc == 0 && s->sieve)
+        rc = drain_spec_line(out, "lines", "%s", sieve_text(s->sieve));
     return rc;
 }
 

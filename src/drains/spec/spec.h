@@ -15,6 +15,7 @@
 #include "drains/spec/member.h"
 #include "formats/format.h"
 #include "net/tls.h"
+#include "sieve/sieve.h"
 
 /* BATCH_MANY: as many records as fit, with the format's framing. */
 enum drain_batch { BATCH_RECORD = 0, BATCH_NDJSON, BATCH_ARRAY, BATCH_STREAM, BATCH_MANY };
@@ -45,7 +46,8 @@ struct drain_spec {
     struct url url;
     char *
         name; /* for logs and metrics: "scheme://host:port#1a2b3c" (short hash of the masked URL) */
-    uint16_t port; /* from the URL, or the scheme's default */
+    uint16_t port;       /* from the URL, or the scheme's default */
+    struct sieve *sieve; /* which lines go to it; NULL = all */
     struct format_options format;
     enum drain_batch batch; /* batch= */
     /* BATCH_MANY: of one request, when its receiver takes less than others; 0 = it does not. */

@@ -54,6 +54,12 @@ int http_settle(const struct drain_spec *s, struct err *e);
 const char *http_login(const struct drain_spec *s);
 int http_describe(const struct drain_spec *s, struct buf *out);
 
+/* spec_lines.c: the options of the sieve. */
+int lines_set_containers(struct drain_spec *s, struct str v, struct err *e);
+int lines_set_stream(struct drain_spec *s, struct str v, struct err *e);
+int lines_add_include(struct drain_spec *s, struct str v, struct err *e);
+int lines_add_exclude(struct drain_spec *s, struct str v, struct err *e);
+
 /* Wipes and frees <z>, which may be NULL. */
 static inline void spec_secret_free(char *z)
 {

@@ -110,6 +110,7 @@ bool drain_option_reserved(const struct drain_spec *s, struct str pair)
 static int refuse_others(const struct drain_spec *s, const struct drain_member *const *all,
                          struct str name, struct err *e)
 {
+    const struct drain_option *near = find_near(drain_options_shared(), name, s->scheme);
     struct buf schemes = BUF_INIT(sizeof(e->text));
 
     /* a list that is too long is cut */
@@ -121,8 +122,9 @@ static int refuse_others(const struct drain_spec *s, const struct drain_member *
                       STR_ARG(name), buf_cstr(&schemes), (unsigned char)name.p[0],
                       STR_ARG(str_skip(name, 1)));
     else
-        (void)err_set(e, EINVAL, "option '%.*s' is not for this scheme, but for %s", STR_ARG(name),
-                      buf_cstr(&schemes));
+        (void)err_set(e, EINVAL, "option '%.*s' is not for this scheme, but for %s%s%s%s",
+                      STR_ARG(name), buf_cstr(&schemes), near ? "; did you mean '" : "",
+                      near ? near->name : "", near ? "'" : "");
     buf_release(&schemes);
     return -1;
 }

@@ -1,4 +1,4 @@
-foreach(file budget framework gzip host ledger refusal rewind scheme_stats seek trace worker)
+foreach(file budget framework gzip host ledger pick refusal rewind scheme_stats seek trace worker)
     logtrain_unit(drains/core/${file}_test drains_members)
 endforeach()
 target_link_libraries(drains_core_gzip_test PRIVATE PkgConfig::zlib)

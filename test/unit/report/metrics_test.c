@@ -601,7 +601,9 @@ static void drains_page_is_as_it_was(void **state)
         "\"unconfirmed\":6,\"connects\":7,\"connect_errors\":8,\"disconnects\":11,"
         "\"lost_known\":12,\"unsubscribed\":13,\"gaps\":14,\"cut\":15,"
         "\"lost_evicted\":16,\"lost_deleted\":17,\"lost_truncated\":18,\"lost_restart\":19,"
-        "\"lost_refused\":20,\"lost_damaged\":21,\"lost_compressed\":22}},\n"
+        "\"lost_refused\":20,\"lost_damaged\":21,\"lost_compressed\":22,"
+        "\"filtered_container\":0,\"filtered_stream\":0,"
+        "\"filtered_include\":0,\"filtered_exclude\":0}},\n"
         "{\"name\":\"syslog+tcp://b:601#000002\",\"state\":\"held\",\"promise\":\"p\","
         "\"workers\":3,\"streams\":5,\"lag_bytes\":100,\"lag_seconds\":61.001,"
         "\"retry_in_seconds\":0.400,\"last_error\":\"no\",\"counters\":{\"records_in\":1010,"
@@ -611,7 +613,8 @@ static void drains_page_is_as_it_was(void **state)
         "\"disconnects\":1111,\"lost_known\":1212,\"unsubscribed\":1313,\"gaps\":1414,"
         "\"cut\":1515,\"lost_evicted\":1616,\"lost_deleted\":1717,\"lost_truncated\":1818,"
         "\"lost_restart\":1919,\"lost_refused\":2020,\"lost_damaged\":2121,"
-        "\"lost_compressed\":2222}}]\n";
+        "\"lost_compressed\":2222,\"filtered_container\":0,\"filtered_stream\":0,"
+        "\"filtered_include\":0,\"filtered_exclude\":0}}]\n";
     struct buf out = print(both, 2, drains_json_render);
 
     (void)state;

@@ -1,0 +1,200 @@
+/* See sieve.h. */
+#include "sieve/sieve.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "sieve/pattern.h"
+
+#define TEXT_MAX (4 * URL_MAX) /* no byte of a URL becomes more than three */
+
+struct container {
+    bool unwanted; /* "!name" */
+    char *name;
+};
+
+struct patterns {
+    struct sieve_pattern *of[SIEVE_PATTERNS_MAX];
+    unsigned n;
+};
+
+struct sieve {
+    struct container containers[SIEVE_CONTAINERS_MAX];
+    unsigned ncontainers;
+    bool named;       /* one of them is without "!": only such ones are wanted */
+    unsigned streams; /* a bit for each enum record_fd */
+    struct patterns include, exclude;
+    struct buf text;
+};
+
+const char *sieve_reason_name(enum sieve_reason reason)
+{
+    static const char *const names[SIEVE_REASONS] = {"container", "stream", "include", "exclude"};
+
+    return names[reason];
+}
+
+struct sieve *sieve_create(void)
+{
+    struct sieve *s = xcalloc(1, sizeof(*s));
+
+    s->streams = 1U << RECORD_STDOUT | 1U << RECORD_STDERR;
+    buf_init(&s->text, TEXT_MAX);
+    return s;
+}
+
+static void release(struct patterns *p)
+{
+    for (unsigned i = 0; i < p->n; i++)
+        sieve_pattern_free(p->of[i]);
+}
+
+void sieve_free(struct sieve *s)
+{
+    if (!s)
+        return;
+    for (unsigned i = 0; i < s->ncontainers; i++)
+        free(s->containers[i].name);
+    release(&s->include);
+    release(&s->exclude);
+    buf_release(&s->text);
+    free(s);
+}
+
+/* ---- options ---- */
+
+static int note(struct sieve *s, const char *option, struct str v, struct err *e)
+{
+    int rc = buf_addf(&s->text, "%s%s=", s->text.len ? "&" : "", option);
+
+    for (size_t i = 0; i < v.len && rc == 0; i++) {
+        unsigned char c = (unsigned char)v.p[i];
+
+        rc = c <= ' ' || c >= 0x7f || strchr("%&+#\"", c) ? buf_addf(&s->text, "%%%02x", c)
+                                                          : buf_add_ch(&s->text, (char)c);
+    }
+    return rc < 0 ? err_set(e, E2BIG, "option '%s' is too long", option) : 0;
+}
+
+static bool is_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              (c && strchr("-_.", c))))
+            return false;
+    }
+    return s.len > 0;
+}
+
+int sieve_set_containers(struct sieve *s, struct str v, struct err *e)
+{
+    struct str rest = v, name;
+
+    while (str_cut(&rest, ',', &name)) {
+        bool unwanted = str_starts(name, STR("!"));
+
+        if (!is_name(str_skip(name, unwanted)))
+            return err_set(e, EINVAL,
+                           "option 'containers' must be names of containers with commas between, "
+                           "'!' before those that are not wanted");
+        if (s->ncontainers == SIEVE_CONTAINERS_MAX)
+            return err_set(e, EINVAL, "option 'containers' takes at most %d names",
+                           SIEVE_CONTAINERS_MAX);
+        s->named |= !unwanted;
+        s->containers[s->ncontainers++] =
+            (struct container){unwanted, str_dup(str_skip(name, unwanted))};
+    }
+    return s->ncontainers ? note(s, "containers", v, e)
+                          : err_set(e, EINVAL, "option 'containers' has no name");
+}
+
+int sieve_set_stream(struct sieve *s, struct str v, struct err *e)
+{
+    struct str rest = v, name;
+    unsigned streams = 0;
+
+    while (str_cut(&rest, ',', &name)) {
+        if (str_ieq(name, STR("stdout")))
+            streams |= 1U << RECORD_STDOUT;
+        else if (str_ieq(name, STR("stderr")))
+            streams |= 1U << RECORD_STDERR;
+        else
+            streams = 0, rest.len = 0;
+    }
+    if (!streams)
+        return err_set(e, EINVAL, "option 'stream' must be some of stdout and stderr");
+    s->streams = streams;
+    return note(s, "stream", v, e);
+}
+
+static int add_pattern(struct sieve *s, struct patterns *p, const char *option, struct str v,
+                       struct err *e)
+{
+    if (p->n == SIEVE_PATTERNS_MAX)
+        return err_set(e, EINVAL, "option '%s' may be given at most %d times", option,
+                       SIEVE_PATTERNS_MAX);
+    p->of[p->n] = sieve_pattern_create(option, v, e);
+    if (!p->of[p->n])
+        return -1;
+    p->n++;
+    return note(s, option, v, e);
+}
+
+int sieve_add_include(struct sieve *s, struct str v, struct err *e)
+{
+    return add_pattern(s, &s->include, "include", v, e);
+}
+
+int sieve_add_exclude(struct sieve *s, struct str v, struct err *e)
+{
+    return add_pattern(s, &s->exclude, "exclude", v, e);
+}
+
+const char *sieve_text(const struct sieve *s)
+{
+    return buf_cstr(&s->text);
+}
+
+/* ---- lines ---- */
+
+static bool wants_container(const struct sieve *s, struct str name)
+{
+    bool wanted = !s->named;
+
+    for (unsigned i = 0; i < s->ncontainers; i++) {
+        if (!str_eq(name, str_of(s->containers[i].name)))
+            continue;
+        if (s->containers[i].unwanted)
+            return false;
+        wanted = true;
+    }
+    return wanted;
+}
+
+static bool any_matches(const struct patterns *p, struct str line)
+{
+    for (unsigned i = 0; i < p->n; i++)
+        if (sieve_pattern_matches(p->of[i], line))
+            return true;
+    return false;
+}
+
+int sieve_judge(const struct sieve *s, struct str container, const struct record *r)
+{
+    if (r->flags & RECORD_GAP)
+        return SIEVE_KEEP;
+    if (s->ncontainers && !wants_container(s, container))
+        return SIEVE_CONTAINER;
+    if (!(s->streams & 1U << r->fd))
+        return SIEVE_STREAM;
+    if (s->include.n && !any_matches(&s->include, r->msg))
+        return SIEVE_INCLUDE;
+    if (any_matches(&s->exclude, r->msg))
+        return SIEVE_EXCLUDE;
+    return SIEVE_KEEP;
+}

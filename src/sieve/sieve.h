@@ -1,0 +1,51 @@
+/*
+ * What the owner of a drain says about his lines: which of them go to it. A sieve is compiled once
+ * from options of the drain's URL, is immutable then, and shared by threads. A drain without such
+ * options has none, and pays nothing.
+ *
+ *   decode ─▶ record ─▶ sieve_judge() ─▶ SIEVE_KEEP ─▶ format ─▶ batch
+ *                              └──────▶ a reason: left out, counted, acknowledged with what follows
+ *
+ * A decision depends on the record alone, so that a record that is read again (a retry, a restart)
+ * gets the same one.
+ */
+#ifndef SIEVE_SIEVE_H
+#define SIEVE_SIEVE_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "streams/decode.h"
+
+/* Why a line is left out, in the order in which they are looked at. */
+enum sieve_reason {
+    SIEVE_CONTAINER = 0,
+    SIEVE_STREAM,
+    SIEVE_INCLUDE,
+    SIEVE_EXCLUDE,
+    SIEVE_REASONS
+};
+#define SIEVE_KEEP (-1)
+
+/* "container", "stream", … */
+const char *sieve_reason_name(enum sieve_reason reason);
+
+struct sieve;
+
+struct sieve *sieve_create(void);
+void sieve_free(struct sieve *s);
+
+/* The options, decoded. -1 with <e> set: it names the option, never its value. */
+int sieve_set_containers(struct sieve *s, struct str v, struct err *e);
+int sieve_set_stream(struct sieve *s, struct str v, struct err *e);
+/* May be called several times. */
+int sieve_add_include(struct sieve *s, struct str v, struct err *e);
+int sieve_add_exclude(struct sieve *s, struct str v, struct err *e);
+
+/* All of them, as a URL has them: "containers=app&exclude=/healthz". Printable ASCII. */
+const char *sieve_text(const struct sieve *s);
+
+/* SIEVE_KEEP, or a reason to leave <r> out. <container>: the stream's, empty when it has none. A gap
+ * record is always kept. */
+int sieve_judge(const struct sieve *s, struct str container, const struct record *r);
+
+#endif

@@ -1,0 +1,204 @@
+/*
+ * Lines that a drain's sieve leaves out: acknowledged with what follows, counted once, and left out
+ * again when a batch is read again.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "../../../lib/unit.h"
+#include "worker_world.h"
+
+#define IN T "F in %u\n"
+#define OUT T "F out %u\n"
+
+/* <n> pairs of a line that is wanted and one that is not. */
+static const char *pairs(unsigned n)
+{
+    static char text[64 * 1024];
+    size_t len = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, IN OUT, i, i);
+    assert_true(len < sizeof(text));
+    return text;
+}
+
+static struct fake *sifted(const char *text, bool pipelined)
+{
+    struct drain_spec *spec = numbered_spec(0);
+    struct err e;
+
+    put("0.log", text, O_TRUNC);
+    feed_stream();
+    feed_segment(1, "0.log");
+    spec->sieve = sieve_create();
+    assert_int_equal(sieve_add_exclude(spec->sieve, STR("out"), &e), 0);
+    w.pipelined = pipelined;
+    worker_attach(w.wk, w.stream, spec, NULL, NULL, NULL);
+    drain_spec_unref(spec);
+    turns(5);
+    open_fake(0);
+    return w.fakes[0];
+}
+
+static void is_acknowledged_with_what_follows(void **state)
+{
+    struct fake *f = sifted(pairs(3), false);
+
+    (void)state;
+    assert_got(f, "in 0\nin 1\nin 2\n");
+    assert_int_equal(acked(f), 0);
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(acked(f), strlen(pairs(3)));
+    assert_int_equal(counters(f)->records_out, 3);
+    assert_int_equal(counters(f)->filtered[SIEVE_EXCLUDE], 3);
+}
+
+static void nothing_wanted_moves_all_the_same(void **state)
+{
+    struct fake *f = sifted(T "F out 1\n", false);
+
+    (void)state;
+    assert_null(f->batch);
+    assert_int_equal(acked(f), strlen(T "F out 1\n"));
+    put("0.log", T "F out 2\n" T "F out 3\n", O_APPEND);
+    feed_grew();
+    assert_null(f->batch);
+    assert_int_equal(acked(f), 3 * strlen(T "F out 1\n"));
+    assert_int_equal(counters(f)->filtered[SIEVE_EXCLUDE], 3);
+    assert_int_equal(counters(f)->batches, 0);
+}
+
+/* What is left out behind a batch in flight waits for its answer. */
+static void behind_a_batch_in_flight(void **state)
+{
+    struct fake *f = sifted(T "F in 1\n", true);
+
+    (void)state;
+    f->base.slots = 2;
+    assert_got(f, "in 1\n");
+    put("0.log", T "F out 1\n", O_APPEND);
+    feed_grew();
+    assert_int_equal(acked(f), 0);
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(acked(f), strlen(T "F in 1\n" T "F out 1\n"));
+}
+
+static void a_retry_leaves_out_the_same_and_counts_once(void **state)
+{
+    struct fake *f = sifted(pairs(3), false);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_got(f, "in 0\nin 1\nin 2\n");
+        reply(f, VERDICT_RETRY);
+        assert_int_equal(acked(f), 0);
+        pass_ms(loop_timer_left(f->base.timer));
+        reopen(f);
+    }
+    assert_got(f, "in 0\nin 1\nin 2\n");
+    put("0.log", T "F out 9\n", O_APPEND);
+    reply(f, VERDICT_DELIVERED);
+    feed_grew();
+    assert_int_equal(acked(f), strlen(pairs(3)) + strlen(T "F out 9\n"));
+    assert_int_equal(counters(f)->filtered[SIEVE_EXCLUDE], 4);
+}
+
+static void a_lost_connection_too(void **state)
+{
+    struct fake *f = sifted(pairs(3), true);
+
+    (void)state;
+    assert_got(f, "in 0\nin 1\nin 2\n");
+    reply(f, VERDICT_SENT);
+    lose(f);
+    pass_ms(loop_timer_left(f->base.timer));
+    reopen(f);
+    assert_got(f, "in 0\nin 1\nin 2\n");
+    assert_int_equal(counters(f)->filtered[SIEVE_EXCLUDE], 3);
+}
+
+static void a_shelved_batch_is_read_again_alike(void **state)
+{
+    struct fake *f = sifted(pairs(20), false);
+    char before[4096];
+    size_t len = f->batch->body.len;
+
+    (void)state;
+    assert_true(len < sizeof(before));
+    memcpy(before, f->batch->body.p, len);
+    drain_shelve(&f->base, f->batch);
+    assert_null(f->batch->body.p);
+    assert_int_equal(drain_unshelve(&f->base, f->batch), 0);
+    assert_int_equal(f->batch->body.len, len);
+    assert_memory_equal(f->batch->body.p, before, len);
+    assert_int_equal(counters(f)->filtered[SIEVE_EXCLUDE], 20);
+    reply(f, VERDICT_DELIVERED);
+}
+
+/* The peer answers for each record: the place behind the n-th wanted one is found. */
+static void answers_for_each_record(void **state)
+{
+    struct fake *f = sifted(pairs(4), false);
+    unsigned char *outcome = batch_outcomes(f->batch);
+
+    (void)state;
+    assert_int_equal(f->batch->records, 4);
+    assert_got(f, "in 0\nin 1\nin 2\nin 3\n");
+    outcome[2] = VERDICT_RETRY;
+    reply(f, VERDICT_MIXED);
+    assert_true(acked(f) >= strlen(pairs(2)) - strlen(T "F out 1\n"));
+    assert_true(acked(f) <= strlen(pairs(2)));
+    pass_ms(BACKOFF_CAP_MS);
+    assert_got(f, "in 2\nin 3\n");
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(acked(f), strlen(pairs(4)));
+    assert_int_equal(counters(f)->filtered[SIEVE_EXCLUDE], 4);
+}
+
+/* A turn of the loop has an end, whatever is left out. */
+static void other_drains_get_their_turn(void **state)
+{
+    static char line[] =
+        T "F out 0123456789012345678901234567890123456789012345678901234567890123\n";
+    struct fake *f = sifted("", false);
+
+    (void)state;
+    for (unsigned i = 0; i < 40000; i++)
+        if (i % 100 == 0) {
+            static char many[100 * sizeof(line)];
+            size_t len = 0;
+
+            for (unsigned k = 0; k < 100; k++, len += sizeof(line) - 1)
+                memcpy(many + len, line, sizeof(line));
+            put("0.log", many, O_APPEND);
+        }
+    worker_feed(w.wk, &(struct feed_mail){.kind = FEED_GREW, .stream = w.stream}.mail);
+    loop_turn(worker_loop(w.wk), 0);
+    assert_true(acked(f) < 40000 * (sizeof(line) - 1));
+    turns(50);
+    assert_int_equal(acked(f), 40000 * (sizeof(line) - 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(is_acknowledged_with_what_follows, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_wanted_moves_all_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(behind_a_batch_in_flight, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_retry_leaves_out_the_same_and_counts_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_lost_connection_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_shelved_batch_is_read_again_alike, setup, teardown),
+        cmocka_unit_test_setup_teardown(answers_for_each_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(other_drains_get_their_turn, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,3 @@
+foreach(file pattern sieve)
+    logtrain_unit(sieve/${file}_test sieve)
+endforeach()
