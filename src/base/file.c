@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int read_fd(int fd, const char *path, struct buf *out, struct err *e)
@@ -44,6 +46,19 @@ int file_read(const char *path, struct buf *out, struct err *e)
     rc = read_fd(fd, path, out, e);
     (void)close(fd); /* nothing was written to it */
     return rc;
+}
+
+int file_open_plain(const char *path, int flags)
+{
+    struct open_how how = {.resolve = RESOLVE_NO_SYMLINKS};
+    long fd;
+
+    flags |= O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    how.flags = (uint64_t)flags;
+    fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        fd = open(path, flags);
+    return (int)fd;
 }
 
 int file_write_all(int fd, struct str s)

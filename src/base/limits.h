@@ -231,6 +231,13 @@
 #define KUBE_GONE_MS 60000           /* a deleted pod's routes are kept for logs found late */
 #define IDENTITY_WAIT_MS 30000       /* IDENTITY_WAIT: for the API; then names come from paths */
 
+/* FILES */
+#define FILES_PATTERNS_MAX 64
+#define FILES_MAX 16384           /* log files that the patterns match */
+#define FILES_DIRS_MAX 4096       /* directories in which they are looked for */
+#define FILES_DEPTH_MAX 32        /* directories below one another */
+#define FILES_DIR_NAMES_MAX 65536 /* names in one of these directories */
+
 /* network inputs, each */
 #define INPUT_CONNECTIONS_MAX 1024
 #define INPUT_CONNECTIONS_PER_PEER 256    /* ... of one address; a silent one is closed first */

@@ -45,6 +45,7 @@ struct config {
 
     /* The environment; texts are borrowed from it. */
     bool kubernetes;
+    const char *files;
     const char *log_path;
     const char *state_path;
     const char *log_roots;

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "config/config_internal.h"
 #include "drains/members/members.h"
+#include "inputs/files_pattern.h"
 #include "inputs/hostnames.h"
 #include "inputs/trusted.h"
 
@@ -243,18 +244,27 @@ static int check_unix(struct config *c, struct err *e)
     return 0;
 }
 
+static int check_files(const struct config *c, struct err *e)
+{
+    struct files_patterns ps;
+    int rc = files_patterns_parse(&ps, str_of(c->files), e);
+
+    files_patterns_release(&ps);
+    return rc < 0 ? err_wrap(e, "FILES") : 0;
+}
+
 int config_complete(struct config *c, char *const *envp, struct err *e)
 {
-    if (check_unix(c, e) < 0 || check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
+    if (check_files(c, e) < 0 || check_unix(c, e) < 0 ||
+        check_path("HTTP_EVENTS_PATH", c->http_events_path, "", e) < 0 ||
         check_path("HTTP_SYSLOG_PATH", c->http_syslog_path, c->http_events_path, e) < 0 ||
         check_owners(c, e) < 0 || look_for_unknown(c, envp, e) < 0)
         return -1;
-    if (!c->kubernetes && !config_has_network_inputs(c))
-        return err_set(
-            e, EINVAL,
-            "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
-            "or SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, SYSLOG_UNIX, HTTP_EVENTS, HTTP_SYSLOG "
-            "or ENVOY");
+    if (!c->kubernetes && !*c->files && !config_has_network_inputs(c))
+        return err_set(e, EINVAL,
+                       "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
+                       "or FILES, SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, SYSLOG_UNIX, HTTP_EVENTS, "
+                       "HTTP_SYSLOG or ENVOY");
     if (c->postgres && !str_trim(str_of(c->database_url)).len)
         return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
     if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)

@@ -16,6 +16,10 @@ static const struct config_var vars[] = {
      "read the logs of containers under KUBERNETES_LOG_PATH"},
     {"KUBERNETES_LOG_PATH", CONFIG_TEXT, TEXT("/var/log/containers", 1, log_path),
      "directory of links to container logs; plain files in it are streams, too"},
+    {"FILES", CONFIG_TEXT, TEXT("", 0, files),
+     "log files that are read, too: 'PATTERN [hostname=H] [tag=T]; ...', with *, ?, [...] and ** "
+     "in "
+     "the patterns"},
     {"LOG_ROOTS", CONFIG_LIST, TEXT("/var/lib/docker/containers", 0, log_roots),
      "directories, separated by colons, under which the links may lead; the parent of "
      "KUBERNETES_LOG_PATH always is one"},

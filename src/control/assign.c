@@ -192,7 +192,8 @@ static bool ends_at(struct origin *o)
 }
 
 /* With READ_FROM=end, older logs are not delivered: at the first start, all that exist; later,
- * those that were routed in an earlier run. All others appeared since then. */
+ * those that were routed in an earlier run, and those of a setting that no earlier run had. All
+ * others appeared since then. */
 static bool begins_later(const struct assign *a, struct origin *o, bool existing)
 {
     struct state_stream st;
@@ -205,7 +206,7 @@ static bool begins_later(const struct assign *a, struct origin *o, bool existing
         return st.begin == STATE_BEGIN_LATER && a->existing_from != ATTACH_START && ends_at(o);
     }
     return existing && a->existing_from != ATTACH_START &&
-           (!a->checkpoint || checkpoint_is_first(a->checkpoint)) && ends_at(o);
+           (!a->checkpoint || o->older || checkpoint_is_first(a->checkpoint)) && ends_at(o);
 }
 
 static enum attach_from found(void *arg, struct origin *o, bool existing)

@@ -1,6 +1,9 @@
 /* See missing.h. */
 #include "control/missing.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/log.h"
 
 struct missing {
@@ -16,6 +19,20 @@ static bool is_here(const struct missing *m, uint64_t key)
     return false;
 }
 
+/* A log file that FILES does not name any more: nothing of it is lost. */
+static bool is_left_out(const struct identity *id)
+{
+    char *path;
+    bool there;
+
+    if (!id->file.len)
+        return false;
+    path = str_dup(id->file);
+    there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
 /* A pod with unread lines is gone. A stream that has ended and has no file is created to notify its
  * drains. If it has no drains, the loss is only logged. */
 static bool pod_gone(void *arg, struct identity *id, uint64_t bytes)
@@ -23,7 +40,7 @@ static bool pod_gone(void *arg, struct identity *id, uint64_t bytes)
     const struct missing *m = arg;
     struct origin *o;
 
-    if (is_here(m, identity_key(id)))
+    if (is_here(m, identity_key(id)) || is_left_out(id))
         return false;
     o = origin_create(m->origins, identity_ref(id));
     router_stream_add(m->router, o, true);

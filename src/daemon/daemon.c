@@ -25,9 +25,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "control/assign.h"
-#include "control/missing.h"
 #include "control/pinned.h"
 #include "daemon/kubernetes.h"
+#include "daemon/logs.h"
 #include "daemon/network.h"
 #include "daemon/process.h"
 #include "daemon/sources.h"
@@ -70,7 +70,7 @@ struct daemon {
     struct sources sources;
     struct kubernetes *kube; /* NULL: the API is not used */
     struct input_env input_env;
-    struct input *containers;
+    struct logs logs;
     struct network network;
     struct status *status;
     struct api_socket *api; /* NULL: STATE_PATH is empty */
@@ -88,9 +88,7 @@ static void close_sources(struct daemon *d)
 {
     sources_close(&d->sources);
     kubernetes_close_routes(d->kube);
-    if (d->containers)
-        d->containers->ops->close(d->containers);
-    d->containers = NULL;
+    logs_close(&d->logs);
     network_stop(&d->network);
     kubernetes_free(d->kube);
     d->kube = NULL;
@@ -255,8 +253,7 @@ static void status_facts(void *arg, struct node_facts *out)
     struct daemon *d = arg;
 
     router_stats(d->router, &out->router);
-    if (d->containers)
-        d->containers->ops->stats(d->containers, &out->input);
+    logs_stats(&d->logs, &out->input);
     out->input.unreadable_now += unreadable_count(d->unreadable);
     sources_facts(&d->sources, out);
     out->uses_kube = d->kube != NULL;
@@ -408,36 +405,9 @@ static int start_workers(struct daemon *d, struct err *e)
 }
 
 /* In Kubernetes HOSTNAME is the name of the pod, unless the manifest sets another. */
-static const char *self_pod(const struct config *c)
-{
-    const char *host = getenv("HOSTNAME");
-
-    return *c->pod_name || !host || !getenv("KUBERNETES_SERVICE_HOST") ? c->pod_name : host;
-}
-
-/* Finds streams of the last run that are gone. A file that cannot be read is not gone: after any
- * error, records are kept for their grace period. */
-static void find_missing(struct daemon *d)
-{
-    struct input_stats stats;
-
-    d->containers->ops->stats(d->containers, &stats);
-    if (!stats.unreadable && access(d->cfg->log_path, R_OK | X_OK) == 0)
-        missing_declare(d->checkpoint, &d->origins, d->router);
-}
-
 static int open_inputs(struct daemon *d, struct err *e)
 {
     const struct config *c = d->cfg;
-    const struct containers_config cc = {
-        .log_path = c->log_path,
-        .roots = c->roots,
-        .exclude_namespaces = c->exclude_namespaces,
-        .self_pod = self_pod(c),
-        .self_namespace = c->pod_namespace,
-        .node = c->node,
-    };
-
     if (c->read_from == CONFIG_FROM_START || checkpoint_was_reset(d->checkpoint))
         d->assign.existing_from = ATTACH_START;
     d->input_env = (struct input_env){.loop = &d->loop,
@@ -447,10 +417,8 @@ static int open_inputs(struct daemon *d, struct err *e)
                                       .identify = kubernetes_identify(d->kube),
                                       .unreadable = input_unreadable,
                                       .unreadable_arg = d};
-    if (c->kubernetes && !(d->containers = input_containers_open(&d->input_env, &cc, e)))
+    if (logs_open(&d->logs, &d->input_env, c, d->checkpoint, e) < 0)
         return -1;
-    if (d->containers)
-        find_missing(d);
     checkpoint_settle(d->checkpoint);
     return network_open(&d->network, &d->input_env, c, status_http(d->status), e);
 }

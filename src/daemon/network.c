@@ -77,8 +77,7 @@ static int open_syslog(struct network *n, const struct input_env *env, const str
     return 0;
 }
 
-/* This machine's name: NODE, or else the kernel's. */
-static struct str own_hostname(const struct config *c, char text[HOSTNAME_MAX + 1])
+struct str network_hostname(const struct config *c, char text[HOSTNAME_MAX + 1])
 {
     struct str name = str_of(c->node);
 
@@ -97,7 +96,7 @@ static int open_unix(struct network *n, const struct input_env *env, const struc
     const struct syslog_unix_config uc = {.path = c->syslog_unix,
                                           .mode = (mode_t)c->syslog_unix_mode,
                                           .group = c->syslog_unix_group,
-                                          .hostname = own_hostname(c, hostname),
+                                          .hostname = network_hostname(c, hostname),
                                           .max_line = c->max_line};
 
     if (!*c->syslog_unix)

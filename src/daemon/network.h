@@ -5,6 +5,7 @@
 #ifndef DAEMON_NETWORK_H
 #define DAEMON_NETWORK_H
 
+#include "base/limits.h"
 #include "config/config.h"
 #include "inputs/input.h"
 #include "inputs/journals.h"
@@ -28,6 +29,8 @@ struct network {
  * variable. */
 int network_open(struct network *n, struct input_env *env, const struct config *cfg,
                  struct http_server *server, struct err *e);
+/* This machine's name: NODE, or else the kernel's. It may be in <text>. */
+struct str network_hostname(const struct config *cfg, char text[HOSTNAME_MAX + 1]);
 /* Stops receiving. Received data is written, and the workers are notified. */
 void network_stop(struct network *n);
 /* Call after the workers have stopped. */

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "inputs/containers_internal.h"
@@ -42,6 +43,8 @@ static void dir_changed(struct cdir *d, struct str name)
 
     if (d == d->in->log_dir)
         link_queue_name(d->in, name);
+    if (d->files)
+        fdir_changed(d->files, name);
     if (d->pod)
         cstream_queue(d->pod->stream);
     st = d->names.len ? cdir_owner(d, name) : NULL;
@@ -56,6 +59,8 @@ static void dir_gone(struct cdir *d)
     cdir_unwatch(d);
     if (d == d->in->log_dir)
         d->in->list_due = true;
+    if (d->files)
+        fdir_gone(d->files);
     if (d->pod)
         cstream_queue(d->pod->stream);
     for (size_t i = 0; (s = map_next(&d->names, &i));)
@@ -91,6 +96,8 @@ static void rescan(struct containers *c)
     c->rescan_due = false;
     c->list_due = true;
     c->stats.rescans++;
+    if (c->files)
+        files_rescan(c->files);
     list_for_each (it, &c->streams)
         cstream_queue(list_entry(it, struct cstream, node));
 }
@@ -111,10 +118,15 @@ static bool work_some(struct containers *c, unsigned most)
 {
     unsigned n = 0;
 
+    c->turn_ns = clock_wall_ns();
     if (c->rescan_due)
         rescan(c);
-    if (c->list_due)
+    if (c->list_due && c->files)
+        files_list(c);
+    else if (c->list_due)
         links_list(c);
+    for (; c->files && n < most && files_step(c); n++)
+        ;
     for (; n < most && !list_empty(&c->work_links); n++) {
         link_look(list_entry(c->work_links.next, struct clink, work));
         look_at_new(c);
@@ -123,7 +135,8 @@ static bool work_some(struct containers *c, unsigned most)
         cstream_look(list_entry(c->work_streams.next, struct cstream, work));
     for (; n < most && !list_empty(&c->missed); n++)
         missed_look(c);
-    return !list_empty(&c->work_links) || !list_empty(&c->work_streams) || !list_empty(&c->missed);
+    return n == most || !list_empty(&c->work_links) || !list_empty(&c->work_streams) ||
+           !list_empty(&c->missed);
 }
 
 /* Period of the tick; 0 = none needed. */
@@ -137,7 +150,7 @@ static uint64_t tick_period(const struct containers *c)
         const struct cstream *st = list_entry(it, struct cstream, retry);
 
         period = LINK_GONE_MS;
-        if (st->trouble || (st->gone && st->nlinks == 0) || st->tries <= QUICK_TRIES)
+        if (st->trouble || st->mounted || (st->gone && st->nlinks == 0) || st->tries <= QUICK_TRIES)
             return RESCAN_MS;
     }
     list_for_each (it, &c->retry_links) {
@@ -208,6 +221,10 @@ static void containers_stats(const struct input *in, struct input_stats *out)
     }
     out->unreadable_now = c->log_trouble && c->log_trouble != ENOENT;
     out->path_missing = c->log_trouble == ENOENT;
+    if (c->files) {
+        out->unreadable_now = files_unreadable(c->files);
+        out->path_missing = 0; /* a program that was not installed yet has no logs */
+    }
     for (size_t i = 0; (l = map_next(&c->links, &i));)
         out->unreadable_now += l->trouble != 0;
 }
@@ -230,6 +247,8 @@ static void containers_close(struct input *in)
     }
     if (c->log_dir)
         cdir_put(c->log_dir);
+    if (c->files)
+        files_release(c->files);
     map_release(&c->dirs);
     missed_release(c);
     loop_task_cancel(&c->work);
@@ -293,24 +312,14 @@ static char **roots_copy(const char *const *roots)
     return copy;
 }
 
-struct input *input_containers_open(const struct input_env *env,
-                                    const struct containers_config *cfg, struct err *e)
+struct containers *containers_create(const struct input_env *env, const char *const *roots)
 {
-    char *log_path = log_path_make(cfg->log_path, e);
-    struct containers *c;
+    struct containers *c = xcalloc(1, sizeof(*c));
 
-    if (!log_path)
-        return NULL;
-    c = xcalloc(1, sizeof(*c));
     c->base.ops = &containers_ops;
     c->dir_event = dir_event;
     c->base.env = env;
-    c->log_path = log_path;
-    c->roots = roots_copy(cfg->roots);
-    c->exclude = str_dup(str_of(cfg->exclude_namespaces));
-    c->self_pod = str_dup(str_of(cfg->self_pod));
-    c->self_namespace = str_dup(str_of(cfg->self_namespace));
-    c->node = str_dup(str_of(cfg->node));
+    c->roots = roots_copy(roots);
     map_init(&c->links);
     map_init(&c->dirs);
     list_init(&c->streams);
@@ -321,11 +330,33 @@ struct input *input_containers_open(const struct input_env *env,
     list_init(&c->missed);
     loop_task_init(&c->work, work);
     c->tick = loop_timer_create(env->loop, tick, c);
+    return c;
+}
+
+void containers_start(struct containers *c)
+{
     c->list_due = true;
     c->starting = true;
     while (work_some(c, WORK_PER_TURN))
         ;
     c->starting = false;
     tick_arm(c);
+}
+
+struct input *input_containers_open(const struct input_env *env,
+                                    const struct containers_config *cfg, struct err *e)
+{
+    char *log_path = log_path_make(cfg->log_path, e);
+    struct containers *c;
+
+    if (!log_path)
+        return NULL;
+    c = containers_create(env, cfg->roots);
+    c->log_path = log_path;
+    c->exclude = str_dup(str_of(cfg->exclude_namespaces));
+    c->self_pod = str_dup(str_of(cfg->self_pod));
+    c->self_namespace = str_dup(str_of(cfg->self_namespace));
+    c->node = str_dup(str_of(cfg->node));
+    containers_start(c);
     return &c->base;
 }

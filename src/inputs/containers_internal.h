@@ -1,5 +1,5 @@
 /*
- * Between the containers*.c files only.
+ * Between the containers*.c and files*.c files only.
  *
  *   link (an entry of the log path) ──▶ stream ── sources ──▶ source ──▶ dir (a watched directory)
  *
@@ -8,8 +8,10 @@
  * directory, that one name. What is watched is always a directory, and several sources may lie in
  * one.
  *
+ * With FILES, a link is a path that a pattern matches, and there is no log path; files.c finds them.
+ *
  * Invariants: a link has one stream or none; a stream counts its links. A directory lives as long
- * as a source lies in it (or it is the log path). Callbacks of the watches only queue; streams and
+ * as a source lies in it (or it is the log path, or files are looked for in it). Callbacks of the watches only queue; streams and
  * directories are freed in the work task.
  */
 #ifndef INPUTS_CONTAINERS_INTERNAL_H
@@ -21,6 +23,8 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "inputs/containers_names.h"
+#include "inputs/files_pattern.h"
 #include "inputs/input.h"
 
 #define LINK_GONE_MS                                                                               \
@@ -43,6 +47,8 @@ struct cdir {
     struct notify_watch *watch; /* NULL = the directory went away, or is not there yet */
     struct source *pod;         /* the stream of this container directory, or NULL */
     struct map names;           /* by source->base: the docker and one-name sources in it */
+    struct fdir *files;         /* files are looked for in it; or NULL */
+    struct dir_names listed;    /* FILES only */
     unsigned refs;
 };
 
@@ -87,6 +93,7 @@ struct cstream {
     bool changed;    /* there was an event since the last look */
     bool gone;       /* the last look found nothing of it */
     bool existing;   /* was there when we started */
+    bool mounted;    /* FILES: one of its files is mounted over a name: no event tells of writes */
     bool asked;      /* env->identify knows of it */
     unsigned linked; /* links that ever led to it: each run of the container has one */
     uint32_t first_restart, last_restart; /* of the runs whose logs were seen */
@@ -96,12 +103,14 @@ struct clink {
     struct list work;  /* in->work_links */
     struct list retry; /* in->retry_links, while dangling or unreadable */
     struct containers *in;
-    char *name; /* and its key in in->links */
+    char *name; /* and its key in in->links; with FILES the path */
     struct cstream *stream;
-    const char *refused; /* the reason, once logged */
-    bool led;            /* it has led to a log, or was refused */
-    bool existing;       /* was there when we started */
-    uint64_t listing;    /* the last one that it was in */
+    struct list found;                   /* FILES: fdir->links, while its directory is there */
+    const struct files_pattern *pattern; /* ... the first that matches it; otherwise NULL */
+    const char *refused;                 /* the reason, once logged */
+    bool led;                            /* it has led to a log, or was refused */
+    bool existing;                       /* was there when we started */
+    uint64_t listing;                    /* the last one that it was in */
     unsigned tries;
     int trouble;
 };
@@ -112,6 +121,7 @@ struct containers {
     void (*dir_event)(void *arg, enum notify_event ev, struct str name);
     char *log_path;                  /* as configured */
     struct cdir *log_dir;            /* NULL while it does not exist */
+    struct files *files;             /* of FILES; NULL = of the log path */
     char **roots;                    /* as configured, NULL-terminated */
     char *exclude;                   /* EXCLUDE_NAMESPACES */
     char *self_pod, *self_namespace; /* "" = unknown */
@@ -124,6 +134,7 @@ struct containers {
     struct list missed; /* links that came and went, looked at last */
     unsigned nmissed;
     struct loop_task work;
+    int64_t turn_ns; /* when this turn of the work began */
     struct loop_timer *tick;
     uint64_t tick_at;
     uint64_t listing;
@@ -140,6 +151,9 @@ struct cdir *cdir_get(struct containers *c, const char *path); /* a reference */
 void cdir_put(struct cdir *d);
 /* Watches it if it is there and not watched yet. */
 void cdir_watch(struct cdir *d);
+/* Lists its names in d->listed, and watches it. Unless <afresh>, a list of this turn of the loop is
+ * new enough: a stream looks again when it does not fit. An errno value, or 0. */
+int cdir_list(struct cdir *d, bool afresh);
 void cdir_unwatch(struct cdir *d);
 /* The stream that knows a file called <name> in <d>, by source or segment; NULL when none does. */
 struct cstream *cdir_owner(const struct cdir *d, struct str name);
@@ -171,8 +185,35 @@ void cstream_release(struct cstream *st);
 /* Reads the log path: queues every link in it, and those that are no longer there. */
 void links_list(struct containers *c);
 void link_queue_name(struct containers *c, struct str name);
+/* Created if missing. */
+struct clink *link_get(struct containers *c, struct str name);
+void link_queue(struct clink *l);
 void link_look(struct clink *l);
 void link_free(struct clink *l);
+
+/* ---- containers.c, for files_input.c ---- */
+
+/* All but what its configuration says. */
+struct containers *containers_create(const struct input_env *env, const char *const *roots);
+/* Finds all that is there, and starts. */
+void containers_start(struct containers *c);
+
+/* ---- files.c ---- */
+
+/* Takes <patterns> over; each has a hostname and a tag. */
+struct files *files_create(struct containers *c, struct files_patterns *patterns);
+/* Looks for the patterns' directories, and lists all that are due. */
+void files_list(struct containers *c);
+/* Lists the first of the directories that are due. False: none is. */
+bool files_step(struct containers *c);
+/* Events may have been lost: all entries are matched again when files_list() comes. */
+void files_rescan(struct files *fs);
+/* An entry of the directory changed. */
+void fdir_changed(struct fdir *f, struct str name);
+void fdir_gone(struct fdir *f);
+/* Directories that cannot be listed now. */
+unsigned files_unreadable(const struct files *fs);
+void files_release(struct files *fs);
 
 /* ---- containers_missed.c ---- */
 
@@ -220,6 +261,9 @@ void target_of_link(const struct containers *c, const char *dir, const char *nam
                     struct target *t);
 /* The same for a symlink inside of a container's directory: FILE, or why not. */
 void target_of_file(const struct containers *c, const char *path, struct target *t);
+/* Where the path of a pattern whose directory is <root> leads to. */
+void target_of_match(const struct containers *c, const char *root, const char *path,
+                     struct target *t);
 /* "<dir>/<name>" into <out>; false when it is too long. */
 bool path_join(char out[PATH_MAX], const char *dir, struct str name);
 

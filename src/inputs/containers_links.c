@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "inputs/containers_internal.h"
 
+#define NAMES_TEXT_MAX (8 * PATH_MAX) /* hostname and tag of a file, which may repeat its name */
+
 /* ---- which stream ---- */
 
 static void link_unbind(struct clink *l)
@@ -88,11 +90,26 @@ static struct source *stream_move(struct cstream *st, const char *dir, enum sour
     return source_add(st, dir, kind, base, st->nsources);
 }
 
+/* Hostname, tag and file, as views into <l> and <names>. */
+static void identify_file(const struct clink *l, struct identity *id, struct buf *names)
+{
+    size_t len;
+
+    (void)files_expand(l->pattern->hostname, l->name, names); /* cut, where too long */
+    len = names->len;
+    (void)files_expand(l->pattern->tag, l->name, names);
+    id->hostname = str_head(buf_str(names), len);
+    id->tag = str_skip(buf_str(names), len);
+    id->file = str_of(l->name);
+}
+
 static void link_to_new_file(struct clink *l, const char *dir, struct str base)
 {
-    enum source_kind kind = str_ends(base, STR("-json.log")) ? SOURCE_DOCKER : SOURCE_NAME;
+    bool docker = !l->pattern && str_ends(base, STR("-json.log"));
+    enum source_kind kind = docker ? SOURCE_DOCKER : SOURCE_NAME;
     struct str name = str_of(l->name);
     struct identity id = {.hostname = {"", 0}};
+    struct buf names = BUF_INIT(NAMES_TEXT_MAX);
     struct cstream *st = l->stream;
 
     if (st && st->nlinks == 1 && list_entry(st->sources.next, struct source, node)->base &&
@@ -100,9 +117,14 @@ static void link_to_new_file(struct clink *l, const char *dir, struct str base)
         link_bind(l, st);
         return;
     }
-    if (!identity_from_link_name(name, &id))
+    if (l->pattern)
+        identify_file(l, &id, &names);
+    else if (!identity_from_link_name(name, &id))
         id.tag = str_head(name, name.len - 4);
     st = cstream_for(l->in, &id);
+    buf_release(&names);
+    if (st)
+        st->origin->older = l->pattern && l->in->starting && l->pattern->is_new;
     if (st && !source_add(st, dir, kind, base, 0)) {
         cstream_free(st);
         st = NULL;
@@ -178,11 +200,15 @@ void link_look(struct clink *l)
     struct target t;
 
     list_del(&l->work);
-    if (!c->log_dir)
+    if (!c->log_dir && !l->pattern)
         return; /* the log path itself is missing: links_list() comes first */
-    target_of_link(c, c->log_dir->path, l->name, &t);
+    if (l->pattern)
+        target_of_match(c, l->pattern->dir, l->name, &t);
+    else
+        target_of_link(c, c->log_dir->path, l->name, &t);
     if (t.kind == TARGET_GONE) {
-        link_missed(l);
+        if (!l->pattern)
+            link_missed(l);
         link_free(l);
         return;
     }
@@ -211,6 +237,7 @@ void link_free(struct clink *l)
     link_unbind(l);
     list_del(&l->work);
     list_del(&l->retry);
+    list_del(&l->found);
     (void)map_del(&l->in->links, str_of(l->name));
     free(l->name);
     free(l);
@@ -223,7 +250,7 @@ static bool is_log_name(struct str name)
     return name.len > 4 && str_ends(name, STR(".log"));
 }
 
-static struct clink *link_get(struct containers *c, struct str name)
+struct clink *link_get(struct containers *c, struct str name)
 {
     struct clink *l = map_get(&c->links, name);
 
@@ -235,11 +262,12 @@ static struct clink *link_get(struct containers *c, struct str name)
     l->existing = c->starting;
     list_init(&l->work);
     list_init(&l->retry);
+    list_init(&l->found);
     (void)map_put(&c->links, str_of(l->name), l); /* no previous entry */
     return l;
 }
 
-static void link_queue(struct clink *l)
+void link_queue(struct clink *l)
 {
     list_del(&l->work);
     list_add_tail(&l->in->work_links, &l->work);

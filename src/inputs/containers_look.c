@@ -116,7 +116,8 @@ static void file_refuse(struct cstream *st, struct str name, const char *reason)
 
 /* Calls <each> for every name in the source's directory. False when the directory is missing. */
 static bool source_list(struct look *k, struct source *s,
-                        void (*each)(struct look *k, struct source *s, const struct dirent *d))
+                        void (*each)(struct look *k, struct source *s, const char *name,
+                                     uint64_t ino))
 {
     const struct dirent *d;
     DIR *dir;
@@ -132,7 +133,7 @@ static bool source_list(struct look *k, struct source *s,
         return false;
     }
     for (errno = 0; (d = readdir(dir)); errno = 0)
-        each(k, s, d);
+        each(k, s, d->d_name, d->d_ino);
     if (errno)
         k->error = errno;
     (void)closedir(dir); /* nothing was written to it */
@@ -140,8 +141,7 @@ static bool source_list(struct look *k, struct source *s,
 }
 
 /* A listed name. False: stat() failed. */
-static bool entry_stat(struct look *k, const char *path, const struct dirent *d,
-                       struct segment_stat *st)
+static bool entry_stat(struct look *k, const char *path, uint64_t ino, struct segment_stat *st)
 {
     struct err e = {0, ""};
 
@@ -151,7 +151,7 @@ static bool entry_stat(struct look *k, const char *path, const struct dirent *d,
         k->raced = true;
         return false;
     }
-    if (st->regular && st->id.ino != d->d_ino) /* the name belongs to another file by now */
+    if (st->regular && st->id.ino != ino) /* the name belongs to another file by now */
         k->raced = true;
     return true;
 }
@@ -199,15 +199,15 @@ static void pod_follow(struct look *k, struct source *s, const char *path, struc
         file_refuse(s->stream, name, "another stream reads that file already");
 }
 
-static void pod_entry(struct look *k, struct source *s, const struct dirent *d)
+static void pod_entry(struct look *k, struct source *s, const char *entry, uint64_t ino)
 {
-    struct str name = str_of(d->d_name);
+    struct str name = str_of(entry);
     struct file like = {.path = NULL};
     struct segment_stat st;
     char path[PATH_MAX];
 
     if (!pod_name(name, &like) || !path_join(path, s->dir->path, name) ||
-        !entry_stat(k, path, d, &st))
+        !entry_stat(k, path, ino, &st))
         return;
     like.stem = strlen(s->dir->path) + 1 + (size_t)str_find(name, '.') + strlen(".log");
     like.mtime_ns = st.mtime_ns;
@@ -239,9 +239,12 @@ static bool sibling_name(const struct source *s, struct str name, struct file *o
 {
     struct str base = str_of(s->base);
 
-    *out = (struct file){.stem = stem_of(s), .restart = s->restart};
-    return str_starts(name, base) && sibling_parse(str_skip(name, base.len), &out->as) &&
-           (name.len == base.len ? !s->retired : !map_get(&s->dir->names, name));
+    *out = (struct file){.stem = stem_of(s), .base = s->base, .restart = s->restart};
+    if (s->stream->in->files
+            ? !sibling_of(base, name, &out->as)
+            : !str_starts(name, base) || !sibling_parse(str_skip(name, base.len), &out->as))
+        return false;
+    return name.len == base.len ? !s->retired : !map_get(&s->dir->names, name);
 }
 
 static struct origin_segment *segment_by_ino(const struct source *s, uint64_t ino)
@@ -269,16 +272,17 @@ static void add_known(struct look *k, const struct source *s, const struct origi
     look_add(k, s, path, &seg->id, &like);
 }
 
-static void file_entry(struct look *k, struct source *s, const struct dirent *d)
+static void file_entry(struct look *k, struct source *s, const char *entry, uint64_t ino)
 {
-    struct str name = str_of(d->d_name);
-    const struct origin_segment *seg = segment_by_ino(s, d->d_ino);
+    struct str name = str_of(entry);
+    const struct origin_segment *seg = segment_by_ino(s, ino);
     struct file like;
     bool sibling = sibling_name(s, name, &like);
     struct segment_stat st;
     char path[PATH_MAX];
 
-    if ((!seg && !sibling) || !path_join(path, s->dir->path, name) || !entry_stat(k, path, d, &st))
+    if ((!seg && !sibling) || !path_join(path, s->dir->path, name) ||
+        !entry_stat(k, path, ino, &st))
         return;
     seg = st.regular ? origin_segment_find(s->stream->origin, &st.id) : NULL;
     like.mtime_ns = st.mtime_ns;
@@ -288,6 +292,30 @@ static void file_entry(struct look *k, struct source *s, const struct dirent *d)
         look_add(k, s, path, &st.id, &like);
     else if (sibling)
         file_refuse(s->stream, name, "it is not a regular file");
+}
+
+/* As source_list(), of the directory's names as they were listed last. Only names with the same
+ * start can be siblings of a log of which nothing is known. */
+static bool names_list(struct look *k, struct source *s)
+{
+    const struct dir_names *d = &s->dir->listed;
+    const char *dot = strrchr(s->base, '.');
+    size_t len = dot && dot > s->base ? (size_t)(dot - s->base) : strlen(s->base);
+    size_t i = 0;
+
+    k->error = cdir_list(s->dir, k->again);
+    if (k->error == ENOENT || k->error == ENOTDIR) {
+        k->error = 0;
+        cdir_unwatch(s->dir);
+        return false;
+    }
+    if (list_empty(&s->stream->origin->segments))
+        i = dir_names_find(d, s->base, len);
+    else
+        len = 0;
+    for (; !k->error && i < d->n && strncmp(d->all[i].name, s->base, len) == 0; i++)
+        file_entry(k, s, d->all[i].name, d->all[i].ino);
+    return true;
 }
 
 /* True when each known file here has kept its name, and the live name has no other file. Those
@@ -325,7 +353,7 @@ static bool files_look(struct look *k, struct source *s)
 
     cdir_watch(s->dir);
     if (!names_hold(k, s, &mine))
-        there = source_list(k, s, file_entry);
+        there = s->stream->in->files ? names_list(k, s) : source_list(k, s, file_entry);
     return s->kind == SOURCE_DOCKER ? !there : s->retired && !mine;
 }
 
@@ -422,7 +450,7 @@ void look_well(struct look *k, struct cstream *st)
     for (unsigned i = 0; i < LOOKS; i++) {
         look_release(&before);
         before = *k;
-        *k = (struct look){.files = NULL};
+        *k = (struct look){.again = i > 0};
         look_once(k, st);
         if (k->error || !k->alive || (!k->raced && is_settled(k, &before, st)))
             break;

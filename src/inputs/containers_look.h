@@ -10,7 +10,8 @@
 
 struct file {
     char *path;
-    size_t stem; /* of path: without the suffix of a rotation */
+    size_t stem;      /* of path: without the suffix of a rotation */
+    const char *base; /* the live one's name, of the source; NULL in a container's directory */
     struct segment_id id;
     struct origin_segment *known; /* NULL = unknown */
     struct sibling as;            /* by its name; a known file may have any */
@@ -25,6 +26,7 @@ struct look {
     bool raced; /* a name disappeared meanwhile: its file may be missing here */
     bool alive; /* a file or the container's directory exists */
     bool looked;
+    bool again; /* the look before did not fit */
     bool first; /* nothing was known of it before */
 };
 

@@ -44,6 +44,7 @@ void cdir_put(struct cdir *d)
     notify_watch_free(d->watch);
     (void)map_del(&d->in->dirs, str_of(d->path));
     map_release(&d->names);
+    dir_names_release(&d->listed);
     free(d->path);
     free(d);
 }
@@ -63,6 +64,23 @@ void cdir_unwatch(struct cdir *d)
     d->watch = NULL;
 }
 
+int cdir_list(struct cdir *d, bool afresh)
+{
+    bool moved;
+    int error;
+
+    if (!afresh && d->watch && d->listed.read_ns > d->in->turn_ns)
+        return 0;
+    cdir_watch(d); /* first, or changes in between are missed */
+    error = dir_names_read(&d->listed, d->path, &moved);
+    if (!moved)
+        return error;
+    cdir_unwatch(d); /* the watch is that of the directory before */
+    cdir_watch(d);
+    d->listed.read_ns = 0;
+    return dir_names_read(&d->listed, d->path, &moved);
+}
+
 /* Compares with "<dir>/<name>". */
 static bool segment_is(const struct origin_segment *seg, const struct cdir *d, struct str name)
 {
@@ -76,9 +94,14 @@ static bool segment_is(const struct origin_segment *seg, const struct cdir *d, s
 struct cstream *cdir_owner(const struct cdir *d, struct str name)
 {
     const struct source *s = map_get(&d->names, name);
+    const struct clink *l;
+    char path[PATH_MAX];
 
     if (s)
         return s->stream;
+    l = d->files && path_join(path, d->path, name) ? map_get(&d->in->links, str_of(path)) : NULL;
+    if (l)
+        return l->stream; /* NULL: it is looked at next */
     for (size_t i = 0; (s = map_next(&d->names, &i));)
         list_for_each (it, &s->stream->origin->segments)
             if (segment_is(list_entry(it, struct origin_segment, node), d, name))
@@ -216,7 +239,8 @@ struct cstream *cstream_for(struct containers *c, struct identity *id)
     if (is_self(c, id) || (id->pod.len && namespace_excluded(c, id->namespace)))
         return NULL;
     id->node = str_of(c->node);
-    id->hostname = id->tag;
+    if (!id->file.len)
+        id->hostname = id->tag;
     if (id->pod.len) {
         (void)identity_guess_hostname(id->pod, id->namespace, id->node, &hostname); /* they fit */
         id->hostname = buf_str(&hostname);

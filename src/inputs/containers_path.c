@@ -15,6 +15,8 @@
 
 static const char not_regular[] = "it leads to something that is not a regular file";
 static const char not_allowed[] = "it leads out of the allowed directories (LOG_ROOTS)";
+static const char not_in_its_directory[] =
+    "it leads out of the directory that its pattern begins with, and out of LOG_ROOTS";
 static const char not_a_log[] = "it is neither a link nor a regular file";
 static const char too_many_links[] = "it goes through too many symlinks";
 static const char too_long[] = "its path is too long";
@@ -75,6 +77,14 @@ static bool is_kernel_path(const char *path)
     return lies_under(path, "/proc") || lies_under(path, "/sys") || lies_under(path, "/dev");
 }
 
+static bool under_roots(const struct containers *c, const char *path)
+{
+    for (char **root = c->roots; *root; root++)
+        if (lies_under_root(path, *root))
+            return true;
+    return false;
+}
+
 /* The parent of the log path is always a root, unless that is "/": everything would be under it. */
 static bool allowed(const struct containers *c, const char *path)
 {
@@ -93,21 +103,16 @@ static bool allowed(const struct containers *c, const char *path)
                 return true;
         }
     }
-    for (char **root = c->roots; *root; root++)
-        if (lies_under_root(path, *root))
-            return true;
-    return false;
+    return under_roots(c, path);
 }
 
-/* <path> has no symlink in it. */
-static void target_check_file(const struct containers *c, const char *path, struct target *t)
+/* <path> has no symlink in it, and is allowed. */
+static void target_take_file(const char *path, struct target *t)
 {
     struct segment_stat st;
     struct err e = {0, ""};
 
-    if (!allowed(c, path))
-        target_refuse(t, not_allowed);
-    else if (segment_stat_path(path, &st, &e) < 0)
+    if (segment_stat_path(path, &st, &e) < 0)
         target_fail(t, e.code);
     else if (!st.regular)
         target_refuse(t, not_regular);
@@ -115,6 +120,15 @@ static void target_check_file(const struct containers *c, const char *path, stru
         t->kind = TARGET_FILE;
         t->id = st.id;
     }
+}
+
+/* <path> has no symlink in it. */
+static void target_check_file(const struct containers *c, const char *path, struct target *t)
+{
+    if (allowed(c, path))
+        target_take_file(path, t);
+    else
+        target_refuse(t, not_allowed);
 }
 
 void target_of_file(const struct containers *c, const char *path, struct target *t)
@@ -213,5 +227,28 @@ void target_of_link(const struct containers *c, const char *dir, const char *nam
         target_check_file(c, path, t);
     } else {
         target_refuse(t, not_a_log);
+    }
+}
+
+void target_of_match(const struct containers *c, const char *root, const char *path,
+                     struct target *t)
+{
+    struct stat st;
+
+    t->error = 0;
+    t->reason = NULL;
+    if (lstat(path, &st) < 0) {
+        target_fail(t, errno);
+        if (t->kind == TARGET_DANGLING)
+            t->kind = TARGET_GONE;
+    } else if (!S_ISLNK(st.st_mode) && !S_ISREG(st.st_mode)) {
+        target_refuse(t, not_a_log);
+    } else if (!realpath(path, t->path)) {
+        target_fail(t, errno);
+    } else if (is_kernel_path(t->path) ||
+               (!lies_under_root(t->path, root) && !under_roots(c, t->path))) {
+        target_refuse(t, S_ISLNK(st.st_mode) ? not_in_its_directory : not_allowed);
+    } else {
+        target_take_file(t->path, t);
     }
 }

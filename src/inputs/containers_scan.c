@@ -66,10 +66,13 @@ static void take_unknown(struct cstream *st, struct look *k, size_t first_new)
 /* True when <f>'s name fits a compressed <seg>: a date stays the same, a number only grows. */
 static bool name_fits(const struct origin_segment *seg, const struct file *f)
 {
+    size_t dir = f->base ? f->stem - strlen(f->base) : f->stem;
     struct sibling was;
 
-    if (f->restart != seg->restart || strncmp(seg->path, f->path, f->stem) != 0 ||
-        !sibling_parse(str_skip(str_of(seg->path), f->stem), &was))
+    if (f->restart != seg->restart || strncmp(seg->path, f->path, dir) != 0)
+        return false;
+    if (f->base ? !sibling_of(str_of(f->base), str_skip(str_of(seg->path), dir), &was)
+                : !sibling_parse(str_skip(str_of(seg->path), dir), &was))
         return false;
     return was.kind == SIBLING_LIVE ||
            (was.kind == f->as.kind &&
@@ -173,6 +176,7 @@ void cstream_look(struct cstream *st)
     if (!k.error)
         st->gone = !k.alive;
     k.first = !st->origin->last_no;
+    st->mounted |= k.raced && st->in->files; /* its inode never was that of the name */
     if (!k.error && k.alive)
         reconcile(st, &k);
     look_release(&k);
@@ -182,12 +186,12 @@ void cstream_look(struct cstream *st)
     }
     if (!st->origin->route)
         introduce(st);
-    if (st->changed || st->trouble || st->gone || list_empty(&st->origin->segments))
+    if (st->changed || st->mounted || st->trouble || st->gone || list_empty(&st->origin->segments))
         origin_grew(st->origin);
     st->changed = false;
     /* Without a link or a file it may end soon, and its directory may have no watch. */
-    cstream_retry(st,
-                  st->trouble || st->gone || st->nlinks == 0 || list_empty(&st->origin->segments));
+    cstream_retry(st, st->trouble || st->mounted || st->gone || st->nlinks == 0 ||
+                          list_empty(&st->origin->segments));
     if (is_over(st))
         cstream_finish(st);
 }

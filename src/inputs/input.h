@@ -1,6 +1,6 @@
 /*
  * An input makes streams: it creates origins, adds them to the router, and keeps them current.
- * Members: containers, syslog, syslog_udp, syslog_unix, http, envoy.
+ * Members: containers, files, syslog, syslog_udp, syslog_unix, http, envoy.
  */
 #ifndef INPUTS_INPUT_H
 #define INPUTS_INPUT_H
@@ -24,6 +24,10 @@ struct input_env {
     struct router *router;
     struct identify *identify; /* NULL: containers are identified by their path */
     struct journals *journals; /* of network inputs; NULL without one */
+    /* True when no earlier run whose state there is has asked for <what>; from now on one has. NULL:
+     * always true. Control thread. */
+    bool (*is_new)(void *arg, struct str what);
+    void *is_new_arg;
     /* The directory of a stream's files became unreadable, or readable again. May be NULL. */
     void (*unreadable)(void *arg, const struct origin *o, bool now);
     void *unreadable_arg;
@@ -97,5 +101,16 @@ struct containers_config {
  * the router (existing = true). A log path that does not exist yet is waited for. */
 struct input *input_containers_open(const struct input_env *env,
                                     const struct containers_config *cfg, struct err *e);
+
+struct files_config {
+    const char *patterns; /* FILES (inputs/files_pattern.h) */
+    const char *const
+        *roots;          /* LOG_ROOTS: where symlinks may lead besides the pattern's directory */
+    const char *node;    /* NODE */
+    struct str hostname; /* of lines whose pattern names none */
+};
+/* Log files by patterns, under the same conditions. NULL with <e>: a pattern does not parse. */
+struct input *input_files_open(const struct input_env *env, const struct files_config *cfg,
+                               struct err *e);
 
 #endif

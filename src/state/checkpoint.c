@@ -291,6 +291,18 @@ bool checkpoint_stream(const struct checkpoint *c, const struct origin *o, struc
     return known_look_up(&c->known, o, out);
 }
 
+bool checkpoint_is_new(struct checkpoint *c, struct str what)
+{
+    const struct identity mark = {.tag = what, .uid = STR("(setting)")};
+    bool new;
+
+    if (!c || !c->on)
+        return true;
+    new = known_mark(&c->known, identity_key(&mark));
+    ask_again(c);
+    return new;
+}
+
 void checkpoint_stream_found(struct checkpoint *c, struct origin *o, const struct position *at)
 {
     if (!c->on)

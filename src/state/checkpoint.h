@@ -62,6 +62,9 @@ bool checkpoint_was_reset(const struct checkpoint *c);
 /* There was no state: this is the first start, and the existing logs are older than it. */
 bool checkpoint_is_first(const struct checkpoint *c);
 
+/* True when no earlier run that left its state here has asked for <what>, a text. Saved with the
+ * streams that are found before the next write. <c> may be NULL: true. */
+bool checkpoint_is_new(struct checkpoint *c, struct str what);
 /* Whether <o>, which was just found, was known in the last run; see known_look_up(). */
 bool checkpoint_stream(const struct checkpoint *c, const struct origin *o,
                        struct state_stream *out);

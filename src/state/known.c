@@ -108,6 +108,18 @@ void known_record_dropped(struct known *k, struct known_stream *s)
     tidy(k, s);
 }
 
+bool known_mark(struct known *k, uint64_t key)
+{
+    struct known_stream *s = get(k, key);
+    bool was = s->line.begin;
+
+    s->line.begin = STATE_BEGIN_LATER;
+    s->left = true; /* it stays, as one that is there */
+    s->loaded = false;
+    k->changed |= !was;
+    return !was;
+}
+
 void known_attached(struct known *k, struct origin *o)
 {
     struct known_stream *s = get(k, identity_key(o->identity));

@@ -51,6 +51,9 @@ struct known_stream *known_record_added(struct known *k, uint64_t key);
 void known_record_dropped(struct known *k, struct known_stream *s);
 
 struct known_stream *known_find(const struct known *k, uint64_t key);
+/* True when <key> was not marked in this run or the last, of which the state is; marks it. A mark
+ * is a stream without a name. */
+bool known_mark(struct known *k, uint64_t key);
 /* Something is attached to <o>: its name is kept while there are records. */
 void known_attached(struct known *k, struct origin *o);
 /* Its drains are being notified that it is gone (true), or have been notified (false). */

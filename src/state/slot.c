@@ -164,10 +164,12 @@ static void get_stream(const char *p, struct state_stream *st)
 
 #define NAME_FIELDS 7
 
+/* A container's name has no slash: a path in its place is that of a file of FILES. */
 int state_name_add(struct buf *names, const struct identity *id)
 {
-    const struct str fields[NAME_FIELDS] = {id->hostname, id->tag,       id->namespace, id->pod,
-                                            id->uid,      id->container, id->node};
+    const struct str container = id->file.len ? id->file : id->container;
+    const struct str fields[NAME_FIELDS] = {id->hostname, id->tag,   id->namespace, id->pod,
+                                            id->uid,      container, id->node};
 
     for (unsigned i = 0; i < NAME_FIELDS; i++) {
         struct str s = str_head(fields[i], UINT16_MAX);
@@ -198,6 +200,11 @@ bool state_name_next(struct str *names, struct identity *out)
             return false;
         *fields[i] = str_head(*names, len);
         *names = str_skip(*names, len);
+    }
+    out->file = STR("");
+    if (out->container.len && out->container.p[0] == '/') {
+        out->file = out->container;
+        out->container.len = 0;
     }
     return true;
 }

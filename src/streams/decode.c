@@ -595,12 +595,14 @@ bool decode_docker(struct str line, struct record *r, struct buf *scratch)
 
 enum codec decode_line(enum codec hint, struct str line, struct record *r, struct buf *scratch)
 {
+    bool plain = hint == CODEC_PLAIN;
+
     r->syslog = NULL;
     if (hint == CODEC_DOCKER && decode_docker(line, r, scratch))
         return CODEC_DOCKER;
-    if (cri_scan(line, r))
+    if (!plain && cri_scan(line, r))
         return CODEC_CRI;
-    if (hint != CODEC_DOCKER && decode_docker(line, r, scratch))
+    if (!plain && hint != CODEC_DOCKER && decode_docker(line, r, scratch))
         return CODEC_DOCKER;
     r->time = str_make(line.p, 0);
     r->msg = line;

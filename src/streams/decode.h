@@ -44,11 +44,12 @@ struct record {
     const struct record_syslog *syslog; /* received on a network input; NULL = a line of a file */
 };
 
-/* A file of CODEC_JOURNAL contains length-prefixed records (journal_record.h), not lines. */
-enum codec { CODEC_UNKNOWN = 0, CODEC_CRI, CODEC_DOCKER, CODEC_JOURNAL };
+/* A file of CODEC_JOURNAL contains length-prefixed records (journal_record.h), not lines. The lines
+ * of one of CODEC_PLAIN are in no runtime's format, whatever they look like. */
+enum codec { CODEC_UNKNOWN = 0, CODEC_CRI, CODEC_DOCKER, CODEC_PLAIN, CODEC_JOURNAL };
 
-/* <line> without its LF. Tries <hint> first, then the other; a line of neither form becomes a RAW
- * record. Returns the codec, or CODEC_UNKNOWN for RAW. Sets time, msg, fd, flags. <scratch> is
+/* <line> without its LF. Tries <hint> first, then the other; a line of neither form, and each of a
+ * plain file, becomes a RAW record. Returns the codec, or CODEC_UNKNOWN for RAW. Sets time, msg, fd, flags. <scratch> is
  * cleared when used. */
 enum codec decode_line(enum codec hint, struct str line, struct record *r, struct buf *scratch);
 

@@ -50,7 +50,7 @@ struct identity *identity_create(const struct identity *from)
     struct str name = from->name.len ? from->name : make_name(from, &made);
     size_t text = from->hostname.len + from->tag.len + name.len + from->namespace.len +
                   from->pod.len + from->uid.len + from->container.len + from->node.len +
-                  from->owner.len + from->tenant.len;
+                  from->file.len + from->owner.len + from->tenant.len;
     struct identity *id;
     char *at;
 
@@ -65,6 +65,7 @@ struct identity *identity_create(const struct identity *from)
     id->uid = copy_view(&at, from->uid);
     id->container = copy_view(&at, from->container);
     id->node = copy_view(&at, from->node);
+    id->file = copy_view(&at, from->file);
     id->owner = copy_view(&at, from->owner);
     id->tenant = copy_view(&at, from->tenant);
     id->network = from->network;
@@ -256,6 +257,8 @@ uint64_t identity_key(const struct identity *id)
     char text[4096];
     size_t n = 0;
 
+    if (id->file.len) /* as long as a path may be; no other stream's text begins with a slash */
+        return hash_stable(id->file.p, id->file.len);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         struct str s = str_head(parts[i], sizeof(text) / ARRAY_LEN(parts) - 1);
 

@@ -24,6 +24,9 @@ struct identity {
     struct str uid; /* of the pod, from its directory's name */
     struct str container;
     struct str node;
+    /* The path of a log file that FILES names: its lines are in no runtime's format. Empty for other
+     * streams. */
+    struct str file;
     /* Which owner routes match the stream: the pod's UID from the API; of a trusted network stream
      * the name it was received under, with a prefix. Empty until the API has been asked. */
     struct str owner;
@@ -53,7 +56,7 @@ struct str identity_workload(const struct identity *id);
 bool identity_same_tenant(struct str a, struct str b);
 
 /* Stable across restarts and renamings on the wire: a hash of the stream's origin (namespace, pod,
- * UID, container; for plain files the tag), not of its wire names. For a network stream, of the
+ * UID, container; for plain files the path or the tag), not of its wire names. For a network stream, of the
  * hostname and whether it is trusted. */
 uint64_t identity_key(const struct identity *id);
 /* The party that causes our log lines about the stream. */

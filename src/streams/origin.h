@@ -34,7 +34,8 @@ struct origin {
     struct list segments;      /* of struct origin_segment: those that have a name */
     uint32_t last_no;
     bool finished;
-    uint64_t workers;           /* bit w: worker w knows this stream (WORKERS_MAX is 64) */
+    bool older;       /* it existed before the input was told to read it; set before it is routed */
+    uint64_t workers; /* bit w: worker w knows this stream (WORKERS_MAX is 64) */
     struct feed_mail *grew[64]; /* one reusable mail per worker that knows it */
     void *route;                /* the router's, NULL while it does not know the stream */
     void *input;                /* the input's */

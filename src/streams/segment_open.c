@@ -5,11 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "loop/loop.h"
 #include "streams/cursor_internal.h"
@@ -19,18 +18,6 @@
 #define RETRY_SOON_MS 50    /* a rename in progress, or no descriptor left */
 #define RETRY_LATER_MS 1000 /* permissions, I/O errors */
 #define RETRY_MAX_MS 5000   /* doubled with each retry, up to this */
-
-/* The path has no symlinks by contract; a later one was planted. */
-static int open_plain(const char *path)
-{
-    const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    struct open_how how = {.flags = (uint64_t)flags, .resolve = RESOLVE_NO_SYMLINKS};
-    long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
-
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-        fd = open(path, flags);
-    return (int)fd;
-}
 
 static int give_up(struct segment *seg, const char *why)
 {
@@ -128,7 +115,7 @@ static bool out_of_descriptors(int error)
     return error == EMFILE || error == ENFILE;
 }
 
-/* Like open_plain(), within the files' share of the descriptors. */
+/* Opens <path> within the files' share of the descriptors. */
 static int open_within_share(struct reader *r, const char *path, int *error)
 {
     int fd;
@@ -136,11 +123,11 @@ static int open_within_share(struct reader *r, const char *path, int *error)
     *error = EMFILE;
     if (!reader_may_open(r))
         return -1;
-    fd = open_plain(path);
+    fd = file_open_plain(path, O_RDONLY); /* no symlinks by contract; a later one was planted */
     *error = errno;
     if (fd >= 0 || !out_of_descriptors(*error) || !(reader_make_room(r) || reader_close_one(r)))
         return fd;
-    fd = open_plain(path);
+    fd = file_open_plain(path, O_RDONLY);
     *error = errno;
     return fd;
 }

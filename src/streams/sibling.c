@@ -25,6 +25,11 @@ static int compression_of(struct str name)
     return -1;
 }
 
+bool sibling_packed(struct str name)
+{
+    return compression_of(name) >= 0;
+}
+
 bool sibling_readable(struct str name)
 {
     return compression_of(name) <= READABLE;
@@ -115,5 +120,26 @@ bool sibling_parse(struct str suffix, struct sibling *out)
             return false;
     }
     out->order = seconds;
+    return true;
+}
+
+bool sibling_of(struct str base, struct str name, struct sibling *out)
+{
+    ptrdiff_t dot = str_rfind(base, '.');
+    int packed = compression_of(name);
+    struct str extension;
+
+    if (str_starts(name, base))
+        return sibling_parse(str_skip(name, base.len), out);
+    if (dot <= 0 || !str_starts(name, str_head(base, (size_t)dot)))
+        return false;
+    extension = str_skip(base, (size_t)dot);
+    name = str_skip(name, (size_t)dot);
+    if (packed >= 0)
+        name.len -= strlen(extensions[packed]);
+    if (name.len <= extension.len || !str_ends(name, extension) ||
+        !sibling_parse(str_head(name, name.len - extension.len), out) || out->packed)
+        return false;
+    out->packed = packed >= 0;
     return true;
 }

@@ -31,6 +31,11 @@ struct sibling {
 
 /* False when <suffix> is none of these. */
 bool sibling_parse(struct str suffix, struct sibling *out);
+/* True when <name> is one of the log <base>: the suffix follows its name, or stands before its
+ * extension, as logrotate's `extension` has it ("access-20261120.log.gz" of "access.log"). */
+bool sibling_of(struct str base, struct str name, struct sibling *out);
+/* Compressed, in a supported way or not. */
+bool sibling_packed(struct str name);
 /* By the file's name: not compressed, or in a supported way. */
 bool sibling_readable(struct str name);
 

@@ -106,6 +106,8 @@ static void segment_fill(struct segment *seg, struct stream *s, uint32_t no, cha
     seg->path = path;
     seg->id = *id;
     seg->id_hash = segment_id_hash(id);
+    if (s->identity->file.len)
+        seg->codec = CODEC_PLAIN;
     list_init(&seg->lru);
 }
 

@@ -402,10 +402,10 @@ static void later_features_are_refused(void **state)
 static void an_input_and_routes_are_needed(void **state)
 {
     (void)state;
-    refuse_env(
-        "KUBERNETES=false",
-        "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, or "
-        "SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, SYSLOG_UNIX, HTTP_EVENTS, HTTP_SYSLOG or ENVOY");
+    refuse_env("KUBERNETES=false",
+               "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, or "
+               "FILES, SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, SYSLOG_UNIX, HTTP_EVENTS, HTTP_SYSLOG "
+               "or ENVOY");
     refuse_args(ENV("logtrain"),
                 "no route source: give --drain 'HOSTNAME=URL' or --routes FILE, or set "
                 "KUBERNETES_DATASOURCE=true or POSTGRES=true");

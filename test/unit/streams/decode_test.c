@@ -526,9 +526,29 @@ static void f19_other_lines_are_passed_on_raw(void **state)
     buf_release(&scratch);
 }
 
+/* No line of a plain file is in a runtime's format. */
+static void test_plain_lines(void **state)
+{
+    static const char *const lines[] = {"{\"log\":\"a\\n\",\"time\":\"2026-11-20T10:15:00Z\"}",
+                                        "2026-11-20T10:15:00.1Z stdout P part", "", "x"};
+    struct buf scratch = BUF_INIT(4096);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        struct record r;
+
+        assert_int_equal(decode_line(CODEC_PLAIN, str_of(lines[i]), &r, &scratch), CODEC_UNKNOWN);
+        assert_true(str_eq(r.msg, str_of(lines[i])));
+        assert_int_equal(r.flags, RECORD_RAW);
+        assert_int_equal(r.time.len, 0);
+    }
+    buf_release(&scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain_lines),
         cmocka_unit_test(times_in_range_are_valid),
         cmocka_unit_test(f19_wrong_times_are_refused),
         cmocka_unit_test(every_byte_of_a_time_is_checked),

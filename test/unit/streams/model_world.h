@@ -30,7 +30,7 @@
 
 #define CURSORS 2
 #define LINES_MAX 8192
-#define FILES_MAX 512
+#define MODEL_FILES_MAX 512
 #define MARKS_MAX 512
 #define TEXT_MAX (1024 * 1024)
 
@@ -78,7 +78,7 @@ struct world {
     uint32_t nlines;
     /* By id: a piece of that line is lost; the others may arrive as they are. */
     bool torn[LINES_MAX];
-    struct file files[FILES_MAX];
+    struct file files[MODEL_FILES_MAX];
     uint32_t joined_into; /* number of files when a line that began in an earlier one ended */
     uint32_t nfiles, oldest, segments, ids, graves;
     bool live; /* the last file has the live name */
@@ -235,7 +235,7 @@ static inline void create_live(struct world *w)
     struct file *f = &w->files[w->nfiles++];
     int fd;
 
-    CHECK(w, w->nfiles < FILES_MAX);
+    CHECK(w, w->nfiles < MODEL_FILES_MAX);
     *f = (struct file){.seg = 0};
     CHECK(w, snprintf(f->path, sizeof(f->path), "%s/0.log", w->dir) > 0);
     fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -97,9 +97,50 @@ static void test_L07_no_siblings(void **state)
             fail_msg("'%s' is none", names[i]);
 }
 
+/* A log's name may be continued, or have it before its extension. */
+static void test_whose_sibling(void **state)
+{
+    static const struct {
+        const char *base, *name;
+        bool is;
+        enum sibling_kind kind;
+        bool packed;
+    } rows[] = {
+        {"app.log", "app.log", true, SIBLING_LIVE, false},
+        {"app.log", "app.log.1", true, SIBLING_NUMBERED, false},
+        {"app.log", "app.log-20261130.gz", true, SIBLING_DATED, true},
+        {"app.log", "app.1.log", true, SIBLING_NUMBERED, false},
+        {"app.log", "app.1.log.gz", true, SIBLING_NUMBERED, true},
+        {"app.log", "app-20261130.log", true, SIBLING_DATED, false},
+        {"app.log", "app-20261130-1795999999.log.gz", true, SIBLING_DATED, true},
+        {"app", "app.1", true, SIBLING_NUMBERED, false},
+        {"app.log", "app-1.log", false, 0, false},
+        {"app.log", "app2.log", false, 0, false},
+        {"app.log", "app.log.gz", false, 0, false},
+        {"app.log", "app..log", false, 0, false},
+        {"app.log", "app", false, 0, false},
+        {"app.log", "app.gz", false, 0, false},
+        {"app.log", "app-web.log", false, 0, false},
+        {"app.log", "app.1.gz.log", false, 0, false},
+        {".log", "x.log", false, 0, false},
+        {"app.log", "app-20261130.txt", false, 0, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct sibling as = {.kind = 0};
+        bool is = sibling_of(str_of(rows[i].base), str_of(rows[i].name), &as);
+
+        if (is != rows[i].is || (is && (as.kind != rows[i].kind || as.packed != rows[i].packed)))
+            fail_msg("'%s' of '%s': %d, kind %u, packed %d", rows[i].name, rows[i].base, is,
+                     as.kind, as.packed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whose_sibling),
         cmocka_unit_test(test_L07_order_of_siblings),
         cmocka_unit_test(test_L07_same_file_however_compressed),
         cmocka_unit_test(test_L07_no_siblings),
