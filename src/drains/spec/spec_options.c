@@ -18,7 +18,8 @@
 #include "drains/spec/spec_internal.h"
 
 #define NAME_SHOWN_MAX 32
-#define NEAR_MIN 5 /* shorter names are one edit away from too many words */
+#define SCHEMES_SHOWN 100 /* bytes of their names in an error */
+#define NEAR_MIN 5        /* shorter names are one edit away from too many words */
 
 void drain_options_default(struct drain_spec *s)
 {
@@ -111,19 +112,20 @@ static int refuse_others(const struct drain_spec *s, const struct drain_member *
                          struct str name, struct err *e)
 {
     const struct drain_option *near = find_near(drain_options_shared(), name, s->scheme);
-    struct buf schemes = BUF_INIT(sizeof(e->text));
+    struct buf schemes = BUF_INIT(SCHEMES_SHOWN);
+    const char *more = "";
 
-    /* a list that is too long is cut */
-    (void)drain_members_schemes_of(all, name, NULL, ", ", &schemes);
+    if (drain_members_schemes_of(all, name, NULL, ", ", &schemes) < 0)
+        more = ", …";
     if (s->scheme->flags & DRAIN_QUERY)
         (void)err_set(e, EINVAL,
-                      "option '%.*s' is not for this scheme, but for %s; to pass it on to the "
+                      "option '%.*s' is not for this scheme, but for %s%s; to pass it on to the "
                       "server write '%%%02x%.*s'",
-                      STR_ARG(name), buf_cstr(&schemes), (unsigned char)name.p[0],
+                      STR_ARG(name), buf_cstr(&schemes), more, (unsigned char)name.p[0],
                       STR_ARG(str_skip(name, 1)));
     else
-        (void)err_set(e, EINVAL, "option '%.*s' is not for this scheme, but for %s%s%s%s",
-                      STR_ARG(name), buf_cstr(&schemes), near ? "; did you mean '" : "",
+        (void)err_set(e, EINVAL, "option '%.*s' is not for this scheme, but for %s%s%s%s%s",
+                      STR_ARG(name), buf_cstr(&schemes), more, near ? "; did you mean '" : "",
                       near ? near->name : "", near ? "'" : "");
     buf_release(&schemes);
     return -1;

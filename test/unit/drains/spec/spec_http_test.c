@@ -32,11 +32,11 @@ static void taken_and_refused(void **state)
         {"loki+http://h?auth=none", NULL},
         {"ws://h?auth=bearer",
          "option 'auth' is not for this scheme, but for http, syslog+http, gelf+http, es, "
-         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, splunk+http; to pass it on "
+         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, …; to pass it on "
          "to the server write '%61uth'"},
         {"redis://h?auth=bearer",
          "option 'auth' is not for this scheme, but for http, syslog+http, gelf+http, es, "
-         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, splunk+http"},
+         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, …"},
         {"http://h?auth=token", "option 'auth' must be basic, bearer, apikey, splunk or none"},
         {"http://h?auth=bearer", AUTH "bearer needs a password in the URL"},
         {"http://u@h?auth=apikey", AUTH "apikey needs a password in the URL"},
@@ -51,8 +51,7 @@ static void taken_and_refused(void **state)
          HEADER "there is an authorization already, of user and password"},
         {"syslog+tcp://h?header=a:b",
          "option 'header' is not for this scheme, but for http, syslog+http, gelf+http, es, "
-         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, splunk+http, "
-         "datadog+https, newrelic+https"},
+         "elasticsearch, loki+http, victorialogs+http, clickhouse+http, …"},
         {"http://h?header=" SECRET, "option 'header' must be NAME:VALUE"},
         {"http://h?header=:" SECRET, NO_NAME},
         {"http://h?header=a%20b:" SECRET, NO_NAME},
