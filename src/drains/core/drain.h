@@ -90,7 +90,9 @@ struct batch {
     uint64_t end;
     int64_t retry_after_ms; /* -1 = none */
     struct err err;         /* why it was not delivered; empty when it was */
-    /* VERDICT_MIXED: why a record was REJECTED; <err> is why others must wait. */
+    /* VERDICT_DELIVERED: but so many of its records were refused, and the peer does not say which. */
+    uint32_t dropped;
+    /* VERDICT_MIXED: why a record was REJECTED; <err> is why others must wait. For <dropped>, too. */
     struct err refusal;
     unsigned char *outcomes; /* VERDICT_MIXED: owned; NULL until batch_outcomes() is called */
     enum verdict verdict;

@@ -103,6 +103,34 @@ void drain_refused(struct drain_cursor *c, const struct record *r, const struct 
                  KV_INT("offset", r->offset), KV_ERR(why));
 }
 
+/* Records of <b> were refused, and nobody knows which: none is sent again, for the others would be
+ * there twice, and no gap is reported, for it has no place. */
+static void pass_over_some(struct drain *d, const struct batch *b, uint32_t records, uint64_t bytes)
+{
+    const struct drain_cursor *first = b->ranges[0].cursor;
+    struct log_cause cause =
+        first ? identity_cause(first->cursor.stream->identity) : drain_cause(d);
+
+    d->counters.rejected += records;
+    d->counters.lost[GAP_REFUSED] += bytes;
+    d->worker->reader.stats.lost[GAP_REFUSED] += bytes;
+    scheme_failed(d, VERDICT_REJECTED, &b->refusal);
+    log_warn_for(cause, "records refused by the receiver, which does not say which",
+                 KV_CSTR("drain", d->spec->name), KV_INT("records", records),
+                 KV_INT("of", b->records - b->gaps), KV_ERR(&b->refusal));
+    worker_news(d->worker, d->spec, DRAIN_REFUSES, records);
+}
+
+uint32_t drain_dropped(struct drain *d, const struct batch *b, uint64_t *bytes)
+{
+    uint32_t lines = b->records - b->gaps, records = b->dropped < lines ? b->dropped : lines;
+
+    *bytes = records ? b->bytes / lines * records : 0;
+    if (records)
+        pass_over_some(d, b, records, *bytes);
+    return records;
+}
+
 /* Finds the place of a record in its file; its content is not kept. */
 struct located {
     struct record_sink sink;

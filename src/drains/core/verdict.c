@@ -9,6 +9,9 @@
 
 static void delivered(struct drain *d, struct batch *b)
 {
+    uint64_t bytes_dropped;
+    uint32_t dropped = drain_dropped(d, b, &bytes_dropped);
+
     if (b->records > b->gaps)
         drain_accepted(d);
     for (unsigned i = 0; i < b->nranges; i++) {
@@ -36,10 +39,12 @@ static void delivered(struct drain *d, struct batch *b)
         drain_cursor_unstick(c);
         drain_cursor_ready(c, false);
     }
-    d->counters.records_out += b->records - b->gaps;
+    d->counters.records_out += b->records - b->gaps - dropped;
     d->counters.gaps += b->gaps;
-    d->counters.bytes_out += b->bytes;
+    d->counters.bytes_out += b->bytes - bytes_dropped;
     drain_recovered(d);
+    if (dropped)
+        d->last_error = b->refusal;
 }
 
 /* The ledger now holds the ranges. */

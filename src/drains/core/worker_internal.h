@@ -296,6 +296,9 @@ void drain_cursor_accepted(struct drain_cursor *c);
 bool drain_may_pass(const struct drain_cursor *c, uint32_t records);
 /* <r> is skipped: counts it and logs its place, never its content. */
 void drain_refused(struct drain_cursor *c, const struct record *r, const struct err *why);
+/* Counts and logs what the peer refused of <b>, which it took (b->dropped); returns the number of
+ * lines. *bytes is an estimate. */
+uint32_t drain_dropped(struct drain *d, const struct batch *b, uint64_t *bytes);
 /* The reason for suspending everything, when it is a refused record. */
 void drain_explain_refusal(const struct drain *d, const struct err *refusal, struct err *out);
 

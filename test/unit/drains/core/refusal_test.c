@@ -377,6 +377,38 @@ static void test_L09_put_right_at_any_moment(void **state)
     }
 }
 
+/* The peer took a batch but for some records, and does not say which. */
+static void test_some_of_a_batch_are_dropped(void **state)
+{
+    struct peer p = {0};
+    uint64_t bytes;
+
+    (void)state;
+    put("0.log", "", 0);
+    p.f = drain_with("", false);
+    add_lines("0.log", 0, 10);
+    for (unsigned dropped = 3; dropped < 30; dropped += 20) {
+        struct drain_counters before = *counters(p.f);
+        unsigned lines = p.f->batch->records, gone = dropped < lines ? dropped : lines;
+
+        bytes = p.f->batch->bytes;
+        p.f->batch->dropped = dropped;
+        (void)err_set(&p.f->batch->refusal, EPROTO, "the test says so");
+        answer(p.f, VERDICT_DELIVERED);
+        turns(3);
+        assert_int_equal(counters(p.f)->rejected - before.rejected, gone);
+        assert_int_equal(counters(p.f)->records_out - before.records_out, lines - gone);
+        assert_int_equal(counters(p.f)->lost[GAP_REFUSED] - before.lost[GAP_REFUSED],
+                         bytes / lines * gone);
+        assert_int_equal(counters(p.f)->bytes_out - before.bytes_out, bytes - bytes / lines * gone);
+        assert_int_equal(acked(p.f), sent(p.f));
+        assert_int_equal(counters(p.f)->retries, 0);
+        assert_string_equal(drain_state_name(&p.f->base), "open");
+        assert_string_equal(p.f->base.last_error.text, "the test says so");
+        add_lines("0.log", 0, 10);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +429,7 @@ int main(void)
         TEST(test_L09_a_stream_is_held_alone),
         TEST(test_L09_a_stream_is_held_alone_items),
         TEST(test_L09_put_right_at_any_moment),
+        TEST(test_some_of_a_batch_are_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
