@@ -1,12 +1,14 @@
 /*
- * What the encoders need of a time beyond its text: seconds since the epoch (GELF, Loki), the date
- * in UTC (Elasticsearch's daily indices). The text is known to be well-formed. A day beyond its month's
+ * What the encoders need of a time beyond its text: seconds since the epoch (GELF, Loki, the
+ * intakes), nanoseconds (OTLP), the date in UTC (Elasticsearch's daily indices). The text is known to be well-formed. A day beyond its month's
  * end counts into the next month.
  */
 #include "formats/format_internal.h"
 
 #define LAST_SECOND 253402300799 /* of the year 9999 */
 #define FRACTION_MAX 9           /* digits of nanoseconds */
+#define FRACTION_AT 20           /* behind "2026-11-20T10:15:00." */
+#define NS 1000000000ULL
 
 static unsigned number(const char *p, size_t digits)
 {
@@ -70,10 +72,29 @@ size_t format_put_epoch(char out[FORMAT_EPOCH_MAX], struct str t, struct str *fr
     for (size_t i = n; i > 0; i--, left /= 10)
         out[i - 1] = (char)('0' + left % 10);
     (void)format_time_len(t, FRACTION_MAX, &body);
-    *fraction = str_skip(str_head(t, body), 20); /* behind "2026-11-20T10:15:00." */
+    *fraction = str_skip(str_head(t, body), FRACTION_AT);
     if (s < 0)
         fraction->len = 0;
     return n;
+}
+
+uint64_t format_ns(struct str t)
+{
+    int64_t s = format_epoch(t);
+    uint64_t ns = 0, most = (UINT64_MAX - (NS - 1)) / NS;
+    size_t body, digits;
+
+    if (s < 0)
+        return 0;
+    if ((uint64_t)s > most)
+        return UINT64_MAX;
+    (void)format_time_len(t, FRACTION_MAX, &body);
+    digits = body > FRACTION_AT ? body - FRACTION_AT : 0;
+    if (digits)
+        ns = number(t.p + FRACTION_AT, digits);
+    for (size_t i = digits; i < FRACTION_MAX; i++)
+        ns *= 10;
+    return (uint64_t)s * NS + ns;
 }
 
 void format_utc_date(char out[8], struct str t)

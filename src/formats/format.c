@@ -16,6 +16,7 @@
 #define SYSLOG "application/syslog"
 #define JSON "application/json"
 #define NDJSON "application/x-ndjson"
+#define PROTOBUF "application/x-protobuf"
 
 static const struct format_row {
     enum format format;
@@ -35,6 +36,8 @@ static const struct format_row {
     {FORMAT_DATADOG, false, false, "datadog", format_datadog_lay_out, JSON, JSON},
     {FORMAT_NEWRELIC, false, false, "newrelic", format_newrelic_lay_out, JSON, JSON},
     {FORMAT_SPLUNK, false, false, "splunk", format_splunk_lay_out, JSON, JSON},
+    {FORMAT_OTLP, false, true, "otlp", format_otlp_lay_out, PROTOBUF, PROTOBUF},
+    {FORMAT_OTLP_JSON, false, false, "otlp-json", format_otlp_json_lay_out, JSON, JSON},
 };
 
 static const struct format_row *row_of(enum format f)
@@ -81,6 +84,7 @@ struct formatter *formatter_create(const struct format_options *o, const struct 
         .name = field(id->name, &sum),
         .namespace = field(id->namespace, &sum),
         .pod = field(id->pod, &sum),
+        .uid = field(id->uid, &sum),
         .container = field(id->container, &sum),
         .node = field(id->node, &sum),
         .network = id->network,

@@ -24,7 +24,9 @@ enum format {
     FORMAT_LOKI,
     FORMAT_DATADOG,
     FORMAT_NEWRELIC,
-    FORMAT_SPLUNK
+    FORMAT_SPLUNK,
+    FORMAT_OTLP, /* protobuf */
+    FORMAT_OTLP_JSON
 };
 
 enum framing {
@@ -34,7 +36,7 @@ enum framing {
     FRAMING_OCTET, /* "<length> " before each (RFC 6587 §3.4.1, RFC 5425 §4.3) */
     FRAMING_ARRAY, /* "[" before the first, "," between, "]" at the end */
     FRAMING_NUL, /* NUL after each (GELF over TCP); not for formats whose records may contain NUL */
-    FRAMING_STREAMS, /* the records of each stream together (FORMAT_LOKI, FORMAT_NEWRELIC) */
+    FRAMING_STREAMS, /* the records of each stream together (FORMAT_LOKI, FORMAT_NEWRELIC, FORMAT_OTLP) */
 };
 
 /* Internal, before each frame, for a member that needs it. The place is the id behind a letter ("o"
@@ -64,9 +66,9 @@ struct format_options {
     /* Of the intakes (intake.c); empty = of what is known of the stream, or none. */
     struct str source;     /* FORMAT_DATADOG, FORMAT_SPLUNK */
     struct str sourcetype; /* FORMAT_SPLUNK */
-    struct str service;    /* FORMAT_DATADOG, FORMAT_NEWRELIC */
+    struct str service;    /* FORMAT_DATADOG, FORMAT_NEWRELIC, FORMAT_OTLP, FORMAT_OTLP_JSON */
     struct str tags;       /* FORMAT_DATADOG: "key:value,…", added to ours */
-    /* FORMAT_RAW, FORMAT_RFC5424: replace invalid UTF-8 by U+FFFD, with this scratch buffer of
+    /* FORMAT_RAW, FORMAT_RFC5424, FORMAT_OTLP: replace invalid UTF-8 by U+FFFD, with this scratch buffer of
      * the caller; NULL = bytes are sent as they are. */
     struct buf *valid;
 };
@@ -95,7 +97,7 @@ const char *format_name(enum format f);
 /* Whether a drain's URL may ask for it: some are for one kind of receiver alone. */
 bool format_is_offered(enum format f);
 /* The Content-Type of such a body: "application/syslog", "application/json",
- * "application/x-ndjson", "text/plain". */
+ * "application/x-ndjson", "application/x-protobuf", "text/plain". */
 const char *format_content_type(enum format f, enum framing framing);
 
 /* True when <s> is a legal index for FORMAT_ELASTIC. It may contain %Y, %m and %d. */

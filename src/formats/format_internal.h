@@ -44,6 +44,8 @@ char *format_loki_lay_out(struct formatter *f, const struct identity *id);
 char *format_datadog_lay_out(struct formatter *f, const struct identity *id);
 char *format_newrelic_lay_out(struct formatter *f, const struct identity *id);
 char *format_splunk_lay_out(struct formatter *f, const struct identity *id);
+char *format_otlp_lay_out(struct formatter *f, const struct identity *id);
+char *format_otlp_json_lay_out(struct formatter *f, const struct identity *id);
 
 static inline char *format_put(char *d, struct str s)
 {
@@ -59,6 +61,9 @@ size_t format_utf8(const char *p, size_t n, bool *valid);
 /* Where to cut <s>, which is longer than <room>: at <room>, or just before a character that would
  * be split. */
 size_t format_utf8_cut(struct str s, size_t room);
+/* Length of <s> with U+FFFD for invalid UTF-8, and a copy of it. */
+size_t format_utf8_len(struct str s);
+char *format_put_utf8(char *d, struct str s);
 /* Cuts message and mark (its length) to <room>. */
 void format_cut_text(struct str *msg, size_t *mark, size_t room);
 /* "<segment>-<offset>" in hex; returns its length. */
@@ -139,12 +144,23 @@ static inline unsigned format_severity(const struct record *r)
     return r->syslog ? r->syslog->pri & 7 : r->fd == RECORD_STDERR ? 3 : 6;
 }
 
+/* "emergency" … "debug" */
+static inline const char *format_severity_name(const struct record *r)
+{
+    static const char *const names[] = {"emergency", "alert",  "critical", "error",
+                                        "warning",   "notice", "info",     "debug"};
+
+    return names[format_severity(r)];
+}
+
 /* Seconds since the epoch of a well-formed time. */
 int64_t format_epoch(struct str t);
 /* The same as digits; returns how many. *fraction becomes the digits of <t> behind the point, at
  * most 9. A time before the epoch is at it. */
 #define FORMAT_EPOCH_MAX 20
 size_t format_put_epoch(char out[FORMAT_EPOCH_MAX], struct str t, struct str *fraction);
+/* Nanoseconds since the epoch: 0 before it, UINT64_MAX where they are too many (after 2554). */
+uint64_t format_ns(struct str t);
 /* Its date in UTC, as "YYYYMMDD". */
 void format_utc_date(char out[8], struct str t);
 

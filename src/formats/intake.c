@@ -22,9 +22,6 @@
 #define STREAM_KEY STR(",\"stream\":\"std")
 #define NEWRELIC_HEAD STR("{\"timestamp\":")
 
-static const char *const severities[] = {"emergency", "alert",  "critical", "error",
-                                         "warning",   "notice", "info",     "debug"};
-
 static bool in_streams(const struct formatter *f)
 {
     return f->o.format == FORMAT_NEWRELIC;
@@ -80,7 +77,7 @@ static int intake_add(const struct formatter *f, struct buf *out, const struct r
     size_t id_len = f->o.sd ? format_id(id, r) : 0;
     size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0, fixed, len;
     struct str head = in_streams(f) ? NEWRELIC_HEAD : f->head, msg = r->msg;
-    struct str severity = str_of(severities[format_severity(r)]);
+    struct str severity = str_of(format_severity_name(r));
     bool comma = in_streams(f) && out->len && out->p[out->len - 1] != '[';
 
     if (f->o.format == FORMAT_SPLUNK && format_is_blank(msg))

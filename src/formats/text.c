@@ -121,6 +121,41 @@ int format_add_utf8(struct buf *out, struct str s)
     return 0;
 }
 
+size_t format_utf8_len(struct str s)
+{
+    size_t len = 0;
+    bool valid;
+
+    while (s.len) {
+        size_t good = utf8_span(s);
+
+        len += good;
+        s = str_skip(s, good);
+        if (s.len == 0)
+            break;
+        len += STR("\xef\xbf\xbd").len;
+        s = str_skip(s, format_utf8(s.p, s.len, &valid));
+    }
+    return len;
+}
+
+char *format_put_utf8(char *d, struct str s)
+{
+    bool valid;
+
+    while (s.len) {
+        size_t good = utf8_span(s);
+
+        d = format_put(d, str_head(s, good));
+        s = str_skip(s, good);
+        if (s.len == 0)
+            break;
+        d = format_put(d, STR("\xef\xbf\xbd"));
+        s = str_skip(s, format_utf8(s.p, s.len, &valid));
+    }
+    return d;
+}
+
 void format_cut_text(struct str *msg, size_t *mark, size_t room)
 {
     if (msg->len > room) {

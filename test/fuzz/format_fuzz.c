@@ -10,6 +10,7 @@
 #include "../lib/rfc5424_reader.h"
 #include "formats/format.h"
 #include "fuzz.h"
+#include "otlp.pb-c.h"
 
 #define OPTION_BYTES 5
 #define RECORDS_MAX 16
@@ -33,10 +34,15 @@ struct input {
     size_t piece; /* the stream is fed to the de-framer in pieces of so many bytes */
 };
 
+static bool is_otlp(const struct format_options *o)
+{
+    return o->format == FORMAT_OTLP || o->format == FORMAT_OTLP_JSON;
+}
+
 static bool read_input(struct input *in, struct str data)
 {
-    static const enum format grouped[] = {FORMAT_LOKI, FORMAT_DATADOG, FORMAT_NEWRELIC,
-                                          FORMAT_SPLUNK};
+    static const enum format grouped[] = {FORMAT_LOKI,   FORMAT_DATADOG, FORMAT_NEWRELIC,
+                                          FORMAT_SPLUNK, FORMAT_OTLP,    FORMAT_OTLP_JSON};
     const unsigned char *b = (const unsigned char *)data.p;
     struct str part;
 
@@ -51,6 +57,8 @@ static bool read_input(struct input *in, struct str data)
         in->o.format = grouped[b[0] / 12 % ARRAY_LEN(grouped)];
     if (b[1] & 128)
         in->o.framing = FRAMING_NUL;
+    if (is_otlp(&in->o))
+        in->o.framing = FRAMING_STREAMS;
     in->o.sd = b[1] & 1;
     in->o.max = b[1] & 2 ? (size_t)b[2] * (b[1] & 4 ? 1 : 16) : 0;
     in->piece = 1 + b[3];
@@ -229,7 +237,66 @@ static void check_intake(const struct input *in, struct str text, const struct r
     buf_release(&want);
 }
 
-/* A whole push of two ranges, the second of one record, is valid JSON. */
+/* A message of its own, read by protobuf-c: what holds records, without a scope. */
+static void check_otlp(const struct input *in, struct str text, const struct record *r, bool cut)
+{
+    Otlp__ScopeLogs *m = otlp__scope_logs__unpack(NULL, text.len, (const uint8_t *)text.p);
+    const Otlp__LogRecord *record;
+    struct str body;
+
+    FUZZ_CHECK(m && m->n_log_records == 1);
+    record = m->log_records[0];
+    body = str_make((const char *)record->body->string_value.data, record->body->string_value.len);
+    FUZZ_CHECK(record->severity_number == (r->fd == RECORD_STDERR ? 17 : 9));
+    FUZZ_CHECK((record->time_unix_nano != 0) == (r->time.len != 0));
+    FUZZ_CHECK(record->observed_time_unix_nano && record->n_attributes == 1U + in->o.sd);
+    check_text(in, body, r, cut);
+    otlp__scope_logs__free_unpacked(m, NULL);
+}
+
+/* No key stands in a string with its quotes: they would be escaped. */
+static void check_otlp_json(const struct input *in, struct str text, const struct record *r,
+                            bool cut)
+{
+    static const char key[] = ",\"body\":";
+    struct buf got = BUF_INIT(SIZE_MAX - 1), want = BUF_INIT(SIZE_MAX - 1);
+    const char *at;
+
+    FUZZ_CHECK(json_valid(text));
+    at = memmem(text.p, text.len, key, sizeof(key) - 1);
+    FUZZ_CHECK(at);
+    text = str_skip(text, (size_t)(at - text.p) + sizeof(key) - 1);
+    FUZZ_CHECK(json_get(str_head(text, text.len - 1), "stringValue", &got));
+    FUZZ_CHECK(utf8_sanitize(r->msg, &want) == 0);
+    if (r->flags & RECORD_CUT)
+        FUZZ_CHECK(buf_add_str(&want, STR(MARK)) == 0);
+    FUZZ_CHECK(cut ? in->o.max && str_starts(buf_str(&want), buf_str(&got))
+                   : str_eq(buf_str(&want), buf_str(&got)));
+    buf_release(&got);
+    buf_release(&want);
+}
+
+/* The same push as protobuf-c reads it. */
+static void check_request(const struct input *in, struct str text)
+{
+    Otlp__Request *m = otlp__request__unpack(NULL, text.len, (const uint8_t *)text.p);
+
+    FUZZ_CHECK(m && m->n_resource_logs == 2);
+    for (size_t i = 0; i < 2; i++) {
+        const Otlp__ResourceLogs *logs = m->resource_logs[i];
+
+        FUZZ_CHECK(logs->resource && logs->n_scope_logs == 1);
+        FUZZ_CHECK(logs->scope_logs[0]->n_log_records == (i ? 1 : in->count));
+        for (size_t j = 0; j < logs->resource->n_attributes; j++) {
+            const ProtobufCBinaryData *v = &logs->resource->attributes[j]->value->string_value;
+
+            FUZZ_CHECK(v->len && format_is_utf8(str_make((const char *)v->data, v->len)));
+        }
+    }
+    otlp__request__free_unpacked(m, NULL);
+}
+
+/* A whole push of two ranges, the second of one record, is valid. */
 static void check_push(const struct input *in)
 {
     struct format_options o = in->o;
@@ -245,7 +312,10 @@ static void check_push(const struct input *in)
         FUZZ_CHECK(formatter_end_range(f, &out) == 0);
     }
     FUZZ_CHECK(formatter_end(f, &out) == 0);
-    FUZZ_CHECK(json_valid(buf_str(&out)));
+    if (o.format == FORMAT_OTLP)
+        check_request(in, buf_str(&out));
+    else
+        FUZZ_CHECK(json_valid(buf_str(&out)));
     formatter_free(f);
     buf_release(&out);
 }
@@ -272,6 +342,10 @@ static void check_alone(const struct input *in, const struct record *r, struct b
         check_elastic(buf_str(out), r, cut);
     else if (o.format == FORMAT_LOKI)
         check_loki(in, buf_str(out), r, cut);
+    else if (o.format == FORMAT_OTLP)
+        check_otlp(in, buf_str(out), r, cut);
+    else if (o.format == FORMAT_OTLP_JSON)
+        check_otlp_json(in, buf_str(out), r, cut);
     else if (o.format >= FORMAT_DATADOG)
         check_intake(in, buf_str(out), r, cut);
     else
@@ -394,9 +468,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     for (size_t i = 0; i < in.count; i++)
         check_alone(&in, &in.records[i], &out);
-    if ((in.o.format == FORMAT_LOKI || in.o.format == FORMAT_NEWRELIC) && in.count)
+    if ((in.o.format == FORMAT_LOKI || in.o.format == FORMAT_NEWRELIC || is_otlp(&in.o)) &&
+        in.count)
         check_push(&in);
-    else if (in.o.format != FORMAT_ELASTIC &&
+    else if (in.o.format != FORMAT_ELASTIC && !is_otlp(&in.o) &&
              in.o.format != FORMAT_NEWRELIC) /* whose records are two lines each */
         check_stream(&in);
     if (in.count)
