@@ -36,6 +36,8 @@ DRAINS = [
     ("victorialogs", "http", "victorialogs+http://127.0.0.1:{port}/", 1),
     ("clickhouse", "http", "clickhouse+http://127.0.0.1:{port}/?table=bench", 1),
     ("splunk", "splunk", "splunk+http://:token@127.0.0.1:{port}/", 1),
+    ("otlp", "otlp", "otlp+http://127.0.0.1:{port}/", 1),
+    ("otlp json", "otlp", "otlp+http://127.0.0.1:{port}/?encoding=json", 1),
     ("redis publish", "redis", "redis://127.0.0.1:{port}/bench", 1),
     ("redis list", "redis", "redis://127.0.0.1:{port}/bench?mode=list&maxlen=%d" % REDIS_KEEP, 1),
     ("redis stream", "redis", "redis://127.0.0.1:{port}/bench?mode=stream&maxlen=%d" % REDIS_KEEP, 1),

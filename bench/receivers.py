@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Receivers that only count, for bench/drains.py: like bench_sink, for protocols whose answers are not constant.
 
-  receivers.py http|elastic|loki|splunk|websocket
+  receivers.py http|elastic|loki|otlp|splunk|websocket
 
 Prints the port it listens on, then a line "records bytes" for each line on stdin, until stdin ends. Their own speed
 affects only the seconds: the CPU time of the senders is compared.
@@ -96,6 +96,13 @@ def splunk(stream):
         answer(stream, b'{"text":"Success","code":0}')
 
 
+def otlp(stream):
+    """Each record has this attribute, in both encodings."""
+    for body in requests(stream):
+        count(body.count(b"log.iostream"), len(body))
+        answer(stream, b"")
+
+
 def unmask(data, key):
     n = len(data)
     whole = int.from_bytes((key * (n // 4 + 1))[:n], "big")
@@ -132,7 +139,7 @@ def serve(kind, sock):
 
 
 def main():
-    kind = {"http": http, "elastic": elastic, "loki": loki, "splunk": splunk, "websocket": websocket}[sys.argv[1]]
+    kind = {"http": http, "elastic": elastic, "loki": loki, "otlp": otlp, "splunk": splunk, "websocket": websocket}[sys.argv[1]]
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
 
     def accept():

@@ -21,6 +21,7 @@ from lib.elastic import Elastic
 from lib.gelf import GelfHttp, GelfTcp, GelfUdp
 from lib.intake import ClickHouse, Datadog, NewRelic, Splunk, VictoriaLogs
 from lib.loki import Loki
+from lib.otlp import Otlp
 from lib.redis import FakeRedis
 from lib.websocket import PING, FakeWebSocket, close_frame
 
@@ -330,6 +331,8 @@ MEMBERS = [
     Intake("splunk+https-gzip", Splunk, "linger=20ms&compression=gzip", tls=True, key=":token"),
     Intake("datadog+https", Datadog, "linger=20ms", tls=True, key=":key"),
     Intake("newrelic+https", NewRelic, "linger=20ms", tls=True, key=":key"),
+    Intake("otlp+http", Otlp, "linger=20ms"),
+    Intake("otlp+https-json-gzip", Otlp, "linger=20ms&encoding=json&compression=gzip", tls=True),
     Gelf("gelf+tcp"),
     Gelf("gelf+tls", tls=True),
     GelfDatagrams("gelf+udp"),

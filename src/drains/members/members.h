@@ -20,6 +20,7 @@
     MEMBER(drain_clickhouse)                                                                       \
     MEMBER(drain_splunk)                                                                           \
     MEMBER(drain_datadog)                                                                          \
+    MEMBER(drain_otlp)                                                                             \
     MEMBER(drain_newrelic)                                                                         \
     MEMBER(drain_file)                                                                             \
     MEMBER(drain_stdout)                                                                           \

@@ -82,9 +82,9 @@ static const struct drain_option options[] = {
      .fallback =
          "rfc5424 for syslog, json for http, victorialogs, clickhouse and file, gelf for redis, "
          "raw for ws, stdout and null",
-     .help =
-         "how a record is written (es, elasticsearch, loki, splunk, datadog and newrelic have one "
-         "of their own; gelf+…, victorialogs and clickhouse have only theirs)",
+     .help = "how a record is written (es, elasticsearch, loki, splunk, datadog, newrelic and otlp "
+             "have "
+             "one of their own; gelf+…, victorialogs and clickhouse have only theirs)",
      .type = OPTION_OTHER,
      .set = set_format},
     {.name = "group",

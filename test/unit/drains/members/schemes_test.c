@@ -98,6 +98,10 @@ static void the_rows_of_this_build(void **state)
          FRAMING_ARRAY},
         {"newrelic+https", &drain_newrelic, 443, true, false, true, PROMISE_CONFIRMED,
          FORMAT_NEWRELIC, FRAMING_STREAMS},
+        {"otlp+http", &drain_otlp, 4318, false, false, true, PROMISE_CONFIRMED, FORMAT_OTLP,
+         FRAMING_STREAMS},
+        {"otlp+https", &drain_otlp, 443, true, false, true, PROMISE_CONFIRMED, FORMAT_OTLP,
+         FRAMING_STREAMS},
         {"gelf+tcp", &drain_syslog, 12201, false, false, false, PROMISE_TRANSPORT, FORMAT_GELF,
          FRAMING_NUL},
         {"gelf+tls", &drain_syslog, 12201, true, false, false, PROMISE_TRANSPORT, FORMAT_GELF,
@@ -196,7 +200,7 @@ static void lookup(void **state)
         assert_int_not_equal(s->format, FORMAT_NONE);
         assert_non_null(s->member->ops->send);
     }
-    assert_int_equal(n, 36);
+    assert_int_equal(n, 38);
 }
 
 int main(void)
