@@ -143,6 +143,16 @@
 #define TAIL_LINES_MAX 100000           /* lines= of a tail */
 #define TAIL_SINCE_MAX_DAYS 365         /* since= of a tail */
 
+/* expressions: which lines are wanted */
+#define FILTER_PATTERNS_MAX 16        /* of one tail */
+#define PATTERN_LENGTH_MAX 512        /* bytes of one ... */
+#define PATTERN_CODE_MAX (8 * 1024)   /* ... compiled, without the machine code ... */
+#define FILTER_BYTES_MAX (128 * 1024) /* ... and of all of them with it */
+#define PATTERN_TEXT_MAX (16 * 1024)  /* bytes of a line that they look at */
+#define PATTERN_LINE_US 100           /* of CPU for a line */
+#define FILTER_SLOW_PER_S 50          /* lines a second that take longer, and are not decided */
+#define FILTER_TURN_US 2000           /* of a worker's turn */
+
 /* datasources */
 #define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */
 #define POSTGRES_TIMEOUT_MS 10000 /* POSTGRES_TIMEOUT: a connect, a query without an answer */

@@ -18,6 +18,8 @@ static const char help[] =
     "  -n, --namespace NS     only of this namespace\n"
     "  -c, --container NAME   only of containers of that name\n"
     "      --stream NAME      only stdout, or only stderr\n"
+    "  -i, --include EXPR     only lines in which it is found; any of several\n"
+    "  -e, --exclude EXPR     no lines in which it is found\n"
     "      --lines N          the last N of each container, and from then on\n"
     "      --since TIME       from then on: 2h, 3d, start, or 2026-11-20T10:15:00Z\n"
     "      --until TIME       up to then\n"
@@ -27,6 +29,8 @@ static const char help[] =
     "  -o, --output FORM      text (POD CONTAINER MESSAGE), json (an object for each line), or "
     "raw\n"
     "                         (messages alone)\n"
+    "\n"
+    "EXPR is a regular expression (Perl's, of bytes); several may be given.\n"
     "\n"
     "It asks the daemon whose socket is in STATE_PATH (/var/lib/logtrain). Colours are for a\n"
     "terminal only; NO_COLOR turns them off.\n"
@@ -45,7 +49,8 @@ static const struct {
     {"stream", NULL, "stream="},         {"lines", NULL, "lines="},
     {"since", NULL, "since="},           {"until", NULL, "until="},
     {"wait", NULL, "wait=true"},         {"no-follow", NULL, "follow=false"},
-    {"lossless", NULL, "lossless=true"},
+    {"lossless", NULL, "lossless=true"}, {"include", "i", "include="},
+    {"exclude", "e", "exclude="},
 };
 
 struct command {

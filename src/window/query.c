@@ -108,6 +108,14 @@ static int add_name(struct window_query *q, struct str v, struct err *e)
     return 0;
 }
 
+static int add_expression(struct window_query *q, enum filter_side side, const char *name,
+                          struct str v, struct err *e)
+{
+    if (!q->filter)
+        q->filter = filter_create();
+    return filter_add(q->filter, side, v, e) < 0 ? err_wrap(e, "parameter '%s'", name) : 0;
+}
+
 /* Parameters of /v1/tail alone. 1 = it is none of them. */
 static int set_tail(struct window_query *q, struct str name, struct str v, int64_t now_s,
                     struct err *e)
@@ -120,6 +128,10 @@ static int set_tail(struct window_query *q, struct str name, struct str v, int64
         return set_lines(q, v, e);
     if (str_eq(name, STR("until")))
         return set_time(&q->until_s, "until", v, now_s, e);
+    if (str_eq(name, STR("include")))
+        return add_expression(q, FILTER_INCLUDE, "include", v, e);
+    if (str_eq(name, STR("exclude")))
+        return add_expression(q, FILTER_EXCLUDE, "exclude", v, e);
     if (str_eq(name, STR("follow")))
         return set_bool(&q->follow, "follow", v, e);
     if (str_eq(name, STR("lossless")))
@@ -176,6 +188,8 @@ void window_query_release(struct window_query *q)
         free(q->texts[i]);
         q->texts[i] = NULL;
     }
+    filter_free(q->filter);
+    q->filter = NULL;
     while (q->nnames)
         free(q->names[--q->nnames]);
 }

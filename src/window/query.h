@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "formats/format.h"
+#include "match/filter.h"
 #include "net/http_server.h"
 #include "streams/identity.h"
 
@@ -38,6 +39,7 @@ struct window_query {
     bool last;                     /* lines= was given: ... */
     unsigned lines;                /* ... of these the last so many of each stream */
     int64_t until_s;               /* until=; INT64_MAX = none */
+    struct filter *filter;         /* owned; include= and exclude=; NULL = there is none */
     enum format format;            /* format=json|text|rfc5424 */
 };
 

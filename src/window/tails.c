@@ -378,6 +378,8 @@ static struct tail_port *make_port(struct tail *t)
     p->fds = t->query.fds;
     p->since = t->query.last ? t->query.since_s : 0;
     p->until = t->query.until_s;
+    p->filter = t->query.filter;
+    t->query.filter = NULL; /* the port owns it */
     p->framed = t->sse != NULL;
     if (t->resumed) {
         const struct tail_place *places = sse_places(t->sse, &p->nplaces);

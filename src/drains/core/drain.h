@@ -99,10 +99,18 @@ struct batch {
     void *member; /* for the member's use while it has the batch */
 };
 
+enum drain_tap_answer {
+    TAP_PASS = 0, /* passed over, as if it had been delivered */
+    TAP_TAKE,
+    TAP_LATER, /* not taken, and asked for again: others go on first */
+};
+
 /* Of a member that has a say in what is read for it. */
 struct drain_tap {
-    /* False: <r> is passed over, as if it had been delivered. */
-    bool (*wants)(struct drain *d, const struct drain_cursor *c, const struct record *r);
+    /* A batch begins. */
+    void (*turn)(struct drain *d);
+    enum drain_tap_answer (*wants)(struct drain *d, const struct drain_cursor *c,
+                                   const struct record *r);
     /* <c>, which has been dry once: true = it skips what it has not read of its file. */
     bool (*skips)(struct drain *d, const struct drain_cursor *c);
     /* All that there was for <c> when it was last read has been delivered. May come again. */

@@ -87,9 +87,13 @@ static int filler_add(struct record_sink *s, const struct record *r)
         f->full = true;
         return -1;
     }
-    if (f->picks && !drain_cursor_picks(f->range->cursor, r, true)) {
-        f->passed += r->msg.len;
-        return 0;
+    if (f->picks) {
+        enum drain_tap_answer answer = drain_cursor_picks(f->range->cursor, r, true);
+
+        f->full = answer == TAP_LATER;
+        f->passed += answer == TAP_PASS ? r->msg.len : 0;
+        if (answer != TAP_TAKE)
+            return f->full ? -1 : 0;
     }
     b->body.max = b->records ? f->target + SLACK : BATCH_GROWTH_MAX;
     if (formatter_add(f->formatter, &b->body, r, b->now, &cut) < 0) {
@@ -191,6 +195,8 @@ struct batch *batch_fill(struct drain *d)
                                                    : BATCH_RECORDS_MAX;
     if (d->record_limit && d->record_limit < f.max_records)
         f.max_records = d->record_limit;
+    if (d->ops->tap)
+        d->ops->tap->turn(d);
     while (turns-- && !list_empty(&d->ready) && f.batch->body.len < f.target &&
            f.batch->records < f.max_records && f.passed < PASSED_MAX && !f.full) {
         struct drain_cursor *c = list_entry(d->ready.next, struct drain_cursor, ready_node);

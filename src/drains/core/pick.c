@@ -8,22 +8,21 @@
  */
 #include "drains/core/worker_internal.h"
 
-bool drain_cursor_picks(struct drain_cursor *c, const struct record *r, bool count)
+enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, const struct record *r, bool count)
 {
     struct drain *d = c->drain;
     const struct sieve *s = d->spec->sieve;
+    enum drain_tap_answer answer = d->ops->tap ? d->ops->tap->wants(d, c, r) : TAP_TAKE;
     int reason;
 
-    if (d->ops->tap && !d->ops->tap->wants(d, c, r))
-        return false;
-    if (!s)
-        return true;
+    if (answer != TAP_TAKE || !s)
+        return answer;
     reason = sieve_judge(s, c->cursor.stream->identity->container, r);
     if (reason == SIEVE_KEEP)
-        return true;
+        return TAP_TAKE;
     if (count && !position_before(&c->cursor.sent.pos, &c->judged))
         d->counters.filtered[reason]++;
-    return false;
+    return TAP_PASS;
 }
 
 void drain_cursor_before(struct drain_cursor *c, uint64_t now)

@@ -28,7 +28,7 @@ static int limited_add(struct record_sink *s, const struct record *r)
 
     if (!l->left)
         return -1;
-    if (drain_picks(l->cursor->drain) && !drain_cursor_picks(l->cursor, r, false))
+    if (drain_picks(l->cursor->drain) && drain_cursor_picks(l->cursor, r, false) != TAP_TAKE)
         return 0;
     l->refused = l->to->add(l->to, r) < 0;
     if (l->refused)

@@ -230,7 +230,8 @@ static inline bool drain_picks(const struct drain *d)
 }
 /* Whether <r>, which was read for <c>, is sent. <count>: in the drain's counters, if it is the first
  * time that it is asked. */
-bool drain_cursor_picks(struct drain_cursor *c, const struct record *r, bool count);
+enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, const struct record *r,
+                                         bool count);
 /* <c> is about to be read: the member may skip some. */
 void drain_cursor_before(struct drain_cursor *c, uint64_t now);
 /* All up to <sent> was counted. */

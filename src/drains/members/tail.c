@@ -28,7 +28,8 @@ struct drain_tail {
     unsigned ranges_cap;
     struct seek *seeks; /* owned: of the streams that were read, while the port has places */
     unsigned nseeks;
-    bool away; /* <out> is with the control thread */
+    struct filter_run *filter; /* owned; NULL: the port has none */
+    bool away;                 /* <out> is with the control thread */
     bool closing;
 };
 
@@ -57,6 +58,7 @@ void tail_port_unref(struct tail_port *p)
 {
     if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
         return;
+    filter_free(p->filter);
     free(p->places);
     free(p);
 }
@@ -160,21 +162,45 @@ static bool is_new(struct drain_tail *t, const struct stream *s, const struct re
     return k->done;
 }
 
-static bool wants(struct drain *d, const struct drain_cursor *c, const struct record *r)
+static bool is_in_time(const struct tail_port *p, const struct record *r)
 {
-    const struct tail_port *p = tail_of(d)->port;
     int64_t at;
 
-    if (r->flags & RECORD_GAP)
-        return true;
-    if (p->nplaces && !is_new(tail_of(d), c->cursor.stream, r))
-        return false;
-    if (!(p->fds & 1U << r->fd))
-        return false;
     if ((!p->since && p->until == INT64_MAX) || !r->time.len)
         return true;
     at = clock_parse(r->time.p, r->time.len);
     return at >= p->since && at <= p->until;
+}
+
+static enum drain_tap_answer ask_filter(struct drain_tail *t, const struct record *r)
+{
+    static const enum drain_tap_answer answers[] = {
+        [FILTER_HIDE] = TAP_PASS,
+        [FILTER_PASS] = TAP_TAKE,
+        [FILTER_LATER] = TAP_LATER,
+    };
+
+    return t->filter ? answers[filter_run_ask(t->filter, r->msg)] : TAP_TAKE;
+}
+
+static enum drain_tap_answer wants(struct drain *d, const struct drain_cursor *c,
+                                   const struct record *r)
+{
+    struct drain_tail *t = tail_of(d);
+    const struct tail_port *p = t->port;
+
+    if (r->flags & RECORD_GAP)
+        return TAP_TAKE;
+    if ((p->nplaces && !is_new(t, c->cursor.stream, r)) || !(p->fds & 1U << r->fd) ||
+        !is_in_time(p, r))
+        return TAP_PASS;
+    return ask_filter(t, r);
+}
+
+static void turn(struct drain *d)
+{
+    if (tail_of(d)->filter)
+        filter_run_turn(tail_of(d)->filter);
 }
 
 /* It has been behind for a while. */
@@ -221,6 +247,8 @@ static struct drain *tail_create(struct worker *wk, struct drain_spec *spec, str
     drain_init(&t->base, drain_tail.ops, wk, spec);
     t->base.batch_limit = TAIL_BATCH_BYTES;
     t->port = ((struct tail_own *)spec->own)->port;
+    if (t->port->filter)
+        t->filter = filter_run_create(t->port->filter);
     return &t->base;
 }
 
@@ -241,12 +269,13 @@ static void tail_free(struct drain *d)
     if (t->away)
         BUG("tail: freed while its batch is away");
     drain_release(d);
+    filter_run_free(t->filter);
     free(t->ranges);
     free(t->seeks);
     free(t);
 }
 
-static const struct drain_tap tap = {wants, skips, dry};
+static const struct drain_tap tap = {turn, wants, skips, dry};
 
 static const struct drain_ops ops = {
     .name = "tail",

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "drains/core/worker.h"
 #include "drains/spec/spec.h"
+#include "match/filter.h"
 
 enum tail_fds { TAIL_STDOUT = 1 << RECORD_STDOUT, TAIL_STDERR = 1 << RECORD_STDERR };
 
@@ -59,6 +60,7 @@ struct tail_port {
     unsigned fds;  /* of enum tail_fds: lines of others are not wanted */
     int64_t since; /* nor lines of an earlier second since the epoch; 0 = all ... */
     int64_t until; /* ... or of a later one; INT64_MAX = all */
+    struct filter *filter;     /* owned; NULL = all lines are wanted */
     struct tail_place *places; /* owned: what a client has had, and does not want again */
     unsigned nplaces;
 };

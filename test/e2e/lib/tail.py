@@ -24,7 +24,7 @@ class Tail:
             os.close(directory)
         self._in = self._sock.makefile("rb")
         head = "".join(f"{k}: {v}\r\n" for k, v in (headers or {}).items())
-        self._sock.sendall(f"GET /v1/tail?{urlencode(query)} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
+        self._sock.sendall(f"GET /v1/tail?{urlencode(query, doseq=True)} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
         self.status = int(self._in.readline().split()[1])
         self.headers = dict(line.decode().strip().split(": ", 1) for line in iter(self._in.readline, b"\r\n"))
         self.whole = None  # True: it ended in order

@@ -1,0 +1,2 @@
+logtrain_unit(match/pattern_test match)
+logtrain_unit(match/filter_test match)
