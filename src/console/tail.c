@@ -23,6 +23,7 @@ static const char help[] =
     "      --lines N          the last N of each container, and from then on\n"
     "      --since TIME       from then on: 2h, 3d, start, or 2026-11-20T10:15:00Z\n"
     "      --until TIME       up to then\n"
+    "  -p, --previous         only of before the last restart of each container\n"
     "      --no-follow        what there is, and no more\n"
     "      --wait             also when there is no such log yet\n"
     "      --lossless         skip nothing, however slowly the output is read\n"
@@ -49,8 +50,8 @@ static const struct {
     {"stream", NULL, "stream="},         {"lines", NULL, "lines="},
     {"since", NULL, "since="},           {"until", NULL, "until="},
     {"wait", NULL, "wait=true"},         {"no-follow", NULL, "follow=false"},
-    {"lossless", NULL, "lossless=true"}, {"include", "i", "include="},
-    {"exclude", "e", "exclude="},
+    {"lossless", NULL, "lossless=true"}, {"previous", "p", "previous=true"},
+    {"include", "i", "include="},        {"exclude", "e", "exclude="},
 };
 
 struct command {

@@ -136,6 +136,8 @@ static int set_tail(struct window_query *q, struct str name, struct str v, int64
         return set_bool(&q->follow, "follow", v, e);
     if (str_eq(name, STR("lossless")))
         return set_bool(&q->lossless, "lossless", v, e);
+    if (str_eq(name, STR("previous")))
+        return set_bool(&q->previous, "previous", v, e);
     if (str_eq(name, STR("wait")))
         return set_bool(&q->wait, "wait", v, e);
     if (str_eq(name, STR("format")))
@@ -161,6 +163,17 @@ static int set(struct window_query *q, struct str name, struct str v, bool tail,
     return rc;
 }
 
+/* What they mean together. */
+static int complete(struct window_query *q, int64_t now_s, struct err *e)
+{
+    if (q->previous && q->wait)
+        return err_set(e, EINVAL, "parameters 'previous' and 'wait' exclude each other");
+    if (q->previous || q->until_s < now_s)
+        q->follow = false;
+    q->past |= !q->follow;
+    return 0;
+}
+
 int window_query_parse(struct window_query *q, struct str query, bool tail, int64_t now_s,
                        struct err *e)
 {
@@ -176,7 +189,8 @@ int window_query_parse(struct window_query *q, struct str query, bool tail, int6
         rc = got < 0 ? err_set(e, EINVAL, "a parameter is not well encoded")
                      : set(q, name, buf_str(&value), tail, now_s, e);
     buf_release(&value);
-    q->past |= !q->follow;
+    if (rc == 0)
+        rc = complete(q, now_s, e);
     if (rc < 0)
         window_query_release(q);
     return rc;

@@ -13,6 +13,7 @@
 #include "window/query.h"
 #include "window/sse.h"
 
+#define UNTIL_MS 1000 /* between looks whether the time of an until= is over */
 #define TYPE_TEXT "text/plain; charset=utf-8"
 
 struct tails {
@@ -22,6 +23,7 @@ struct tails {
     uint64_t number; /* of the last one */
     struct last_queue searches;
     struct loop_timer *ping;
+    struct loop_timer *until; /* runs while a tail waits for its until= */
     bool stopping;
 };
 
@@ -111,9 +113,18 @@ static void attach(struct tail *t, struct origin *o)
                   past ? &since : NULL);
 }
 
+/* Its container was started anew, and there is a log of before. */
+static bool has_previous(const struct origin *o)
+{
+    return !list_empty(&o->segments) &&
+           list_entry(o->segments.next, struct origin_segment, node)->restart !=
+               list_entry(o->segments.prev, struct origin_segment, node)->restart;
+}
+
 static bool wanted(const struct tail *t, const struct origin *o)
 {
-    return !o->finished && window_query_fits(&t->query, o->identity) && !find(t, o->id);
+    return !o->finished && (!t->query.previous || has_previous(o)) &&
+           window_query_fits(&t->query, o->identity) && !find(t, o->id);
 }
 
 void tails_seen(struct tails *ts, struct origin *o)
@@ -163,8 +174,9 @@ static void attach_at(void *tail, const struct last_stream *found)
                   found->no || env->end_of(o, &at) ? &at : NULL, NULL, &all);
 }
 
-static void copy_segments(struct last_stream *s, const struct origin *o)
+static void copy_segments(struct last_stream *s, const struct origin *o, bool previous)
 {
+    const struct origin_segment *last = list_entry(o->segments.prev, struct origin_segment, node);
     unsigned n = 0;
 
     list_for_each (it, &o->segments)
@@ -173,7 +185,7 @@ static void copy_segments(struct last_stream *s, const struct origin *o)
     list_for_each (it, &o->segments) {
         const struct origin_segment *seg = list_entry(it, struct origin_segment, node);
 
-        if (seg->path && !seg->journal)
+        if (seg->path && !seg->journal && (!previous || seg->restart != last->restart))
             s->segments[s->n++] =
                 (struct last_segment){seg->no, str_dup(str_of(seg->path)), seg->id};
     }
@@ -192,7 +204,7 @@ static void search(struct tail *t)
             origins_find(t->set->env.origins, list_entry(it, struct tail_stream, node)->id);
 
         if (!place_of(t, o))
-            copy_segments(&streams[found++], o);
+            copy_segments(&streams[found++], o, t->query.previous);
     }
     last_queue_add(&t->set->searches, t->port, t->query.lines, streams, found);
 }
@@ -316,6 +328,44 @@ static void gone(void *tail)
 
 /* ---- until all is read ---- */
 
+/* What is there is read to its end, and <t> ends then. It may be gone afterwards. */
+static void stop_following(struct tail *t)
+{
+    t->query.follow = false;
+    atomic_store_explicit(&t->port->follow, false, memory_order_relaxed);
+    list_for_each (it, &t->streams) {
+        uint64_t id = list_entry(it, struct tail_stream, node)->id;
+        struct origin *o = origins_find(t->set->env.origins, id);
+
+        if (o)
+            origin_grew(o); /* so that cursors which are at its end look once more */
+    }
+    if (!list_empty(&t->streams))
+        return;
+    t->done = true;
+    write_next(t);
+}
+
+static void check_until(void *arg)
+{
+    struct tails *ts = arg;
+    int64_t now_s = clock_wall_ns() / 1000000000;
+    bool more = false;
+
+    list_for_each_safe (it, &ts->all) {
+        struct tail *t = list_entry(it, struct tail, node);
+
+        if (!t->query.follow || t->query.until_s == INT64_MAX)
+            continue;
+        if (t->query.until_s < now_s - 1)
+            stop_following(t);
+        else
+            more = true;
+    }
+    if (more)
+        loop_timer_start(ts->until, UNTIL_MS);
+}
+
 static void dry(void *tail, uint64_t stream)
 {
     struct tail *t = tail;
@@ -373,7 +423,8 @@ static struct tail_port *make_port(struct tail *t)
     p->tail = t;
     p->take = take;
     p->dry = dry;
-    p->follow = t->query.follow;
+    atomic_init(&p->follow, t->query.follow);
+    p->previous = t->query.previous;
     p->lossless = t->query.lossless || !t->query.follow;
     p->fds = t->query.fds;
     p->since = t->query.last ? t->query.since_s : 0;
@@ -414,6 +465,8 @@ static struct tail *create(struct tails *ts, const struct window_query *q, struc
     list_add_tail(&ts->all, &t->node);
     if (!ts->n++)
         loop_timer_start(ts->ping, TAIL_PING_MS / 2);
+    if (q->follow && q->until_s != INT64_MAX)
+        loop_timer_start(ts->until, UNTIL_MS);
     return t;
 }
 
@@ -509,6 +562,7 @@ struct tails *tails_create(const struct tails_env *env)
     list_init(&ts->all);
     last_queue_init(&ts->searches, env->loop, attach_at);
     ts->ping = loop_timer_create(env->loop, ping, ts);
+    ts->until = loop_timer_create(env->loop, check_until, ts);
     return ts;
 }
 
@@ -525,7 +579,9 @@ void tails_stop(struct tails *ts)
 void tails_free(struct tails *ts)
 {
     tails_stop(ts);
-    if (ts)
+    if (ts) {
         loop_timer_free(ts->ping);
+        loop_timer_free(ts->until);
+    }
     free(ts);
 }

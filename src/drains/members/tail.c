@@ -172,6 +172,13 @@ static bool is_in_time(const struct tail_port *p, const struct record *r)
     return at >= p->since && at <= p->until;
 }
 
+static bool is_of_last_run(struct stream *s, uint32_t no)
+{
+    const struct segment *seg = stream_segment(s, no);
+
+    return !seg || seg->restart == list_entry(s->segments.prev, struct segment, node)->restart;
+}
+
 static enum drain_tap_answer ask_filter(struct drain_tail *t, const struct record *r)
 {
     static const enum drain_tap_answer answers[] = {
@@ -189,6 +196,8 @@ static enum drain_tap_answer wants(struct drain *d, const struct drain_cursor *c
     struct drain_tail *t = tail_of(d);
     const struct tail_port *p = t->port;
 
+    if (p->previous && is_of_last_run(c->cursor.stream, c->cursor.sent.pos.seg))
+        return TAP_PASS;
     if (r->flags & RECORD_GAP)
         return TAP_TAKE;
     if ((p->nplaces && !is_new(t, c->cursor.stream, r)) || !(p->fds & 1U << r->fd) ||
@@ -228,7 +237,7 @@ static void dry(struct drain *d, const struct drain_cursor *c)
     struct drain_tail *t = tail_of(d);
     struct dry_mail *m;
 
-    if (t->port->follow || c->cursor.late)
+    if (atomic_load_explicit(&t->port->follow, memory_order_relaxed) || c->cursor.late)
         return;
     m = xcalloc(1, sizeof(*m));
     m->mail.handle = tell_dry;

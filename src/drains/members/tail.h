@@ -54,12 +54,13 @@ struct tail_port {
     void (*take)(void *tail, struct tail_batch *b);
     /* All that there was of <stream> has been delivered. */
     void (*dry)(void *tail, uint64_t stream);
-    bool framed;   /* "<id> <length> " stands before each record, and ranges say whose it is */
-    bool follow;   /* nobody asks for dry() */
-    bool lossless; /* a slow client skips nothing */
-    unsigned fds;  /* of enum tail_fds: lines of others are not wanted */
-    int64_t since; /* nor lines of an earlier second since the epoch; 0 = all ... */
-    int64_t until; /* ... or of a later one; INT64_MAX = all */
+    bool framed; /* "<id> <length> " stands before each record, and ranges say whose it is */
+    _Atomic bool follow;       /* nobody asks for dry() */
+    bool previous;             /* only lines before the last restart of a container are wanted */
+    bool lossless;             /* a slow client skips nothing */
+    unsigned fds;              /* of enum tail_fds: lines of others are not wanted */
+    int64_t since;             /* nor lines of an earlier second since the epoch; 0 = all ... */
+    int64_t until;             /* ... or of a later one; INT64_MAX = all */
     struct filter *filter;     /* owned; NULL = all lines are wanted */
     struct tail_place *places; /* owned: what a client has had, and does not want again */
     unsigned nplaces;

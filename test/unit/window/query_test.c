@@ -81,6 +81,23 @@ static void test_what_is_there_is_the_past(void **state)
     window_query_release(&q);
 }
 
+static void test_what_ends_by_itself(void **state)
+{
+    static const char *const ending[] = {"until=1h", "until=1h&follow=true", "previous=true",
+                                         "follow=false"};
+    struct window_query q;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ending); i++) {
+        q = parse(ending[i]);
+        assert_true(!q.follow && q.past && q.since_s == 0);
+        window_query_release(&q);
+    }
+    q = parse("until=2023-11-14T22:13:21Z"); /* a second to come */
+    assert_true(q.follow && !q.past && q.until_s == NOW + 1);
+    window_query_release(&q);
+}
+
 static void test_wrong_ones_are_named(void **state)
 {
     (void)state;
@@ -95,6 +112,10 @@ static void test_wrong_ones_are_named(void **state)
     refused("lines=100001", true, "parameter 'lines' must be a number up to");
     refused("format=xml", true, "parameter 'format' must be");
     refused("pod=", true, "parameter 'pod' must have 1 to");
+    refused("previous=true&wait=true", true, "parameters 'previous' and 'wait'");
+    refused("include=x&include=(", true, "parameter 'include': missing closing");
+    refused("exclude=", true, "parameter 'exclude': it must have 1 to");
+    refused("include=x", false, "unknown parameter 'include'");
     refused("pod=%zz", true, "a parameter is not well encoded");
     refused("name=a&name=a&name=a&name=a&name=a&name=a&name=a&name=a&name=a&name=a&name=a&name=a&"
             "name=a&name=a&name=a&name=a&name=a",
@@ -137,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_everything_from_now_on),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_what_is_there_is_the_past),
+        cmocka_unit_test(test_what_ends_by_itself),
         cmocka_unit_test(test_wrong_ones_are_named),
         cmocka_unit_test(test_what_fits),
     };
