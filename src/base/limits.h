@@ -140,6 +140,7 @@
 #define TAIL_PING_MS 15000              /* of silence at most, in a tail of server-sent events */
 #define TAIL_RECORD_MAX (256 * 1024)    /* ... of a record; a longer one is cut */
 #define TAIL_PLACES_MAX 200             /* streams in the id of an event */
+#define TAIL_NOTES_MAX (64 * 1024)      /* bytes of what a tail tells of its streams */
 #define TAIL_LINES_MAX 100000           /* lines= of a tail */
 #define TAIL_SINCE_MAX_DAYS 365         /* since= of a tail */
 

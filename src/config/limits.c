@@ -147,6 +147,7 @@ static const struct limit limits[] = {
     ROW(TAIL_PING_MS, "ms"),
     ROW(TAIL_RECORD_MAX, "bytes"),
     ROW(TAIL_PLACES_MAX, "streams"),
+    ROW(TAIL_NOTES_MAX, "bytes"),
     ROW(TAIL_LINES_MAX, "lines"),
     ROW(TAIL_SINCE_MAX_DAYS, "days"),
     ROW(FILTER_PATTERNS_MAX, "expressions"),

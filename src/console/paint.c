@@ -85,6 +85,11 @@ static void add_gap(struct buf *out, yajl_val v)
                    text_of(v, "reason"));
 }
 
+static void add_note(struct buf *out, yajl_val v)
+{
+    (void)buf_addf(out, "logtrain: this log %s", text_of(v, "state"));
+}
+
 void paint_event(struct buf *out, struct str event, bool terminal, bool colours)
 {
     char why[ERROR_SIZE];
@@ -97,6 +102,8 @@ void paint_event(struct buf *out, struct str event, bool terminal, bool colours)
         add_where(out, v, terminal, colours);
         if (strcmp(text_of(v, "event"), "gap") == 0)
             add_gap(out, v);
+        else if (strcmp(text_of(v, "event"), "stream") == 0)
+            add_note(out, v);
         else
             paint_bytes(out, str_of(text_of(v, "message")), terminal);
         if (colours)

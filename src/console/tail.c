@@ -27,6 +27,7 @@ static const char help[] =
     "      --no-follow        what there is, and no more\n"
     "      --wait             also when there is no such log yet\n"
     "      --lossless         skip nothing, however slowly the output is read\n"
+    "      --events           also where a log begins or ends\n"
     "  -o, --output FORM      text (POD CONTAINER MESSAGE), json (an object for each line), or "
     "raw\n"
     "                         (messages alone)\n"
@@ -51,7 +52,8 @@ static const struct {
     {"since", NULL, "since="},           {"until", NULL, "until="},
     {"wait", NULL, "wait=true"},         {"no-follow", NULL, "follow=false"},
     {"lossless", NULL, "lossless=true"}, {"previous", "p", "previous=true"},
-    {"include", "i", "include="},        {"exclude", "e", "exclude="},
+    {"events", NULL, "events=true"},     {"include", "i", "include="},
+    {"exclude", "e", "exclude="},
 };
 
 struct command {

@@ -14,6 +14,23 @@ struct search {
     unsigned n;
 };
 
+void last_stream_init(struct last_stream *s, const struct origin *o, bool previous)
+{
+    const struct origin_segment *last = list_entry(o->segments.prev, struct origin_segment, node);
+    unsigned n = 0;
+
+    list_for_each (it, &o->segments)
+        n++;
+    *s = (struct last_stream){.id = o->id, .segments = xcalloc(n + 1, sizeof(*s->segments))};
+    list_for_each (it, &o->segments) {
+        const struct origin_segment *seg = list_entry(it, struct origin_segment, node);
+
+        if (seg->path && !seg->journal && (!previous || seg->restart != last->restart))
+            s->segments[s->n++] =
+                (struct last_segment){seg->no, str_dup(str_of(seg->path)), seg->id};
+    }
+}
+
 static void search_free(struct search *h)
 {
     for (unsigned i = 0; i < h->n; i++)

@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "drains/members/tail.h"
+#include "streams/origin.h"
 #include "window/last_lines.h"
 
 struct last_queue {
@@ -16,6 +17,8 @@ struct last_queue {
     void (*found)(void *tail, const struct last_stream *s);
 };
 
+/* The files of <o> that have a name. <previous>: of before its container's last restart. */
+void last_stream_init(struct last_stream *s, const struct origin *o, bool previous);
 void last_queue_init(struct last_queue *q, struct loop *loop,
                      void (*found)(void *tail, const struct last_stream *s));
 /* Looks for the last <lines> of each of the <n> <streams>, which it takes over, for port->tail. */

@@ -136,6 +136,8 @@ static int set_tail(struct window_query *q, struct str name, struct str v, int64
         return set_bool(&q->follow, "follow", v, e);
     if (str_eq(name, STR("lossless")))
         return set_bool(&q->lossless, "lossless", v, e);
+    if (str_eq(name, STR("events")))
+        return set_bool(&q->events, "events", v, e);
     if (str_eq(name, STR("previous")))
         return set_bool(&q->previous, "previous", v, e);
     if (str_eq(name, STR("wait")))
@@ -168,6 +170,8 @@ static int complete(struct window_query *q, int64_t now_s, struct err *e)
 {
     if (q->previous && q->wait)
         return err_set(e, EINVAL, "parameters 'previous' and 'wait' exclude each other");
+    if (q->events && q->format != FORMAT_JSON)
+        return err_set(e, EINVAL, "parameter 'format' must be json for events");
     if (q->previous || q->until_s < now_s)
         q->follow = false;
     q->past |= !q->follow;

@@ -34,6 +34,7 @@ struct window_query {
     bool follow;                   /* follow=true|false */
     bool lossless;                 /* lossless=true: nothing is skipped for a slow client */
     bool wait;                     /* wait=true: also when there is nothing that fits yet */
+    bool events;                   /* events=true: also where a log begins and ends */
     bool previous;                 /* previous=true: only lines before the last restart */
     bool past;                     /* since= was given, or nothing is to be followed: ... */
     int64_t since_s;               /* ... lines from that second on; 0 = all that there is */

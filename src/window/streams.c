@@ -11,12 +11,9 @@ static int add(struct buf *out, const char *key, struct str value)
     return buf_addf(out, ",\"%s\":", key) < 0 ? -1 : format_json_string(out, value);
 }
 
-static int add_stream(struct buf *out, const struct origin *o)
+int streams_add_identity(struct buf *out, const struct identity *id)
 {
-    const struct identity *id = o->identity;
-
-    if (buf_addf(out, "{\"state\":\"%s\",\"input\":\"%s\"", o->finished ? "ended" : "open",
-                 id->network ? "network" : "container") < 0)
+    if (buf_addf(out, ",\"input\":\"%s\"", id->network ? "network" : "container") < 0)
         return -1;
     if (id->namespace.len && add(out, "namespace", id->namespace) < 0)
         return -1;
@@ -24,8 +21,15 @@ static int add_stream(struct buf *out, const struct origin *o)
         return -1;
     if (id->node.len && add(out, "node", id->node) < 0)
         return -1;
-    if (add(out, "hostname", id->hostname) < 0 || add(out, "tag", id->tag) < 0 ||
-        add(out, "name", id->name) < 0)
+    return add(out, "hostname", id->hostname) < 0 || add(out, "tag", id->tag) < 0
+               ? -1
+               : add(out, "name", id->name);
+}
+
+static int add_stream(struct buf *out, const struct origin *o)
+{
+    if (buf_addf(out, "{\"state\":\"%s\"", o->finished ? "ended" : "open") < 0 ||
+        streams_add_identity(out, o->identity) < 0)
         return -1;
     return buf_addf(out, "}\n");
 }

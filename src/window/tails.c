@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "drains/members/tail.h"
 #include "window/last_queue.h"
+#include "window/notes.h"
 #include "window/query.h"
 #include "window/sse.h"
 
@@ -31,6 +32,7 @@ struct tails {
 struct tail_stream {
     struct list node; /* tail->streams */
     uint64_t id;
+    struct identity *identity; /* one reference */
     unsigned worker;
 };
 
@@ -38,15 +40,16 @@ struct tail {
     struct list node; /* tails->all */
     struct tails *set;
     struct window_query query;
-    struct http_reply *reply;   /* NULL: the client has gone */
-    struct sse *sse;            /* owned; NULL: the client gets the records as they are */
-    bool resumed;               /* ... else it goes on where it was */
-    bool aside;                 /* an event's head or a comment is being written, not a batch */
-    bool quiet;                 /* nothing was written since the last ping */
-    struct tail_port *port;     /* one reference */
-    struct drain_spec *spec;    /* one reference */
-    struct list streams;        /* of struct tail_stream: those that are read */
-    bool done;                  /* there is nothing more to come: it ends when all is written */
+    struct http_reply *reply; /* NULL: the client has gone */
+    struct sse *sse;          /* owned; NULL: the client gets the records as they are */
+    bool resumed;             /* ... else it goes on where it was */
+    bool aside;               /* an event's head or a comment is being written, not a batch */
+    bool quiet;               /* nothing was written since the last ping */
+    struct tail_port *port;   /* one reference */
+    struct drain_spec *spec;  /* one reference */
+    struct list streams;      /* of struct tail_stream: those that are read */
+    bool done;                /* there is nothing more to come: it ends when all is written */
+    struct notes notes;
     struct list batches;        /* of struct tail_batch: they wait for ... */
     struct tail_batch *writing; /* ... this one to be written; NULL = nothing is */
     uint64_t first_new;         /* streams from this id on were not there when it began */
@@ -78,9 +81,19 @@ static struct tail_stream *add(struct tail *t, const struct origin *o)
     struct tail_stream *s = xcalloc(1, sizeof(*s));
 
     s->id = o->id;
+    s->identity = identity_ref(o->identity);
     s->worker = (unsigned)(o->id % t->set->env.nworkers);
     list_add_tail(&t->streams, &s->node);
+    if (t->query.events)
+        notes_add(&t->notes, "begins", o->identity);
     return s;
+}
+
+static void drop(struct tail_stream *s)
+{
+    list_del(&s->node);
+    identity_unref(s->identity);
+    free(s);
 }
 
 /* Where a client that came back is in <o>; NULL = it has had nothing of it. */
@@ -131,22 +144,21 @@ void tails_seen(struct tails *ts, struct origin *o)
 {
     if (!ts)
         return;
-    list_for_each (it, &ts->all) {
+    list_for_each_safe (it, &ts->all) {
         struct tail *t = list_entry(it, struct tail, node);
 
-        if (!t->done && (t->query.follow || list_empty(&t->streams)) && wanted(t, o))
-            attach(t, o);
+        if (t->done || (!t->query.follow && !list_empty(&t->streams)) || !wanted(t, o))
+            continue;
+        attach(t, o);
+        write_next(t);
     }
 }
 
 /* <t> may be gone afterwards. */
 static void leave(struct tail *t, struct tail_stream *s)
 {
-    list_del(&s->node);
-    free(s);
-    if (t->query.follow || !list_empty(&t->streams))
-        return;
-    t->done = true;
+    drop(s);
+    t->done = !t->query.follow && list_empty(&t->streams);
     write_next(t);
 }
 
@@ -174,23 +186,6 @@ static void attach_at(void *tail, const struct last_stream *found)
                   found->no || env->end_of(o, &at) ? &at : NULL, NULL, &all);
 }
 
-static void copy_segments(struct last_stream *s, const struct origin *o, bool previous)
-{
-    const struct origin_segment *last = list_entry(o->segments.prev, struct origin_segment, node);
-    unsigned n = 0;
-
-    list_for_each (it, &o->segments)
-        n++;
-    *s = (struct last_stream){.id = o->id, .segments = xcalloc(n + 1, sizeof(*s->segments))};
-    list_for_each (it, &o->segments) {
-        const struct origin_segment *seg = list_entry(it, struct origin_segment, node);
-
-        if (seg->path && !seg->journal && (!previous || seg->restart != last->restart))
-            s->segments[s->n++] =
-                (struct last_segment){seg->no, str_dup(str_of(seg->path)), seg->id};
-    }
-}
-
 static void search(struct tail *t)
 {
     struct last_stream *streams;
@@ -204,7 +199,7 @@ static void search(struct tail *t)
             origins_find(t->set->env.origins, list_entry(it, struct tail_stream, node)->id);
 
         if (!place_of(t, o))
-            copy_segments(&streams[found++], o, t->query.previous);
+            last_stream_init(&streams[found++], o, t->query.previous);
     }
     last_queue_add(&t->set->searches, t->port, t->query.lines, streams, found);
 }
@@ -215,8 +210,7 @@ static void detach_all(struct tail *t)
         struct tail_stream *s = list_entry(t->streams.next, struct tail_stream, node);
 
         worker_detach(t->set->env.workers[s->worker], s->id, t->spec);
-        list_del(&s->node);
-        free(s);
+        drop(s);
     }
 }
 
@@ -252,6 +246,7 @@ static void tail_end(struct tail *t, bool whole)
     drain_spec_unref(t->spec);
     window_query_release(&t->query);
     sse_free(t->sse);
+    notes_release(&t->notes);
     free(t);
 }
 
@@ -261,9 +256,16 @@ static void tail_end(struct tail *t, bool whole)
 static void write_next(struct tail *t)
 {
     struct tail_batch *b;
+    struct str notes;
 
     if (t->writing || t->aside)
         return;
+    notes = notes_take(&t->notes);
+    if (notes.len) {
+        t->aside = true;
+        http_stream_write(t->reply, notes);
+        return;
+    }
     if (list_empty(&t->batches)) {
         if (t->done)
             tail_end(t, true);
@@ -385,8 +387,11 @@ void tails_forgotten(struct tails *ts, unsigned worker, uint64_t stream)
         struct tail *t = list_entry(it, struct tail, node);
         struct tail_stream *s = find(t, stream);
 
-        if (s && s->worker == worker)
-            leave(t, s);
+        if (!s || s->worker != worker)
+            continue;
+        if (t->query.events)
+            notes_add(&t->notes, "ends", s->identity);
+        leave(t, s);
     }
 }
 
@@ -458,6 +463,7 @@ static struct tail *create(struct tails *ts, const struct window_query *q, struc
     t->first_new = ts->env.origins->next_id;
     list_init(&t->streams);
     list_init(&t->batches);
+    notes_init(&t->notes, sse != NULL);
     t->port = make_port(t);
     t->spec = tail_spec_create(t->port, ++ts->number, q->format, &e);
     if (!t->spec)
@@ -512,6 +518,8 @@ static void begin(struct tail *t)
     } else if (t->sse) {
         t->aside = true;
         http_stream_write(r, sse_head(t->sse)); /* <t> may be gone afterwards */
+    } else {
+        write_next(t);
     }
 }
 

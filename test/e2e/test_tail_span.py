@@ -1,5 +1,6 @@
-"""until= and previous= of /v1/tail: which part of a log is shown, and that the answer ends."""
+"""until=, previous= and events= of /v1/tail: which part of a log is shown, and where it begins and ends."""
 
+import json
 import time
 
 import pytest
@@ -43,8 +44,6 @@ def test_until_a_time_that_is_over(node, oracle, tail):
         t = tail(d, namespace="shop", since=at(begun + 20), until=at(begun + 39), follow="true").wait_end(WAIT)
         assert t.whole and numbers(t) == list(range(20, 40))
         t = tail(d, namespace="shop", until="2h").wait_end(WAIT)
-        assert t.whole and not t.lines
-        t = tail(d, namespace="none", until="2h", wait="true").wait_end(WAIT)
         assert t.whole and not t.lines
 
 
@@ -96,3 +95,30 @@ def test_what_was_before_the_last_restart(node, oracle, tail):
         assert [int(line.split()[2]) for line in done.stdout.splitlines()] == list(range(360))
         c.restart()
         wait_for(lambda: len(tail(d, namespace="shop", previous="true").wait_end(WAIT).lines) == 410, WAIT, "what is over now")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept": "text/event-stream"}], ids=["json", "events"])
+def test_where_a_log_begins_and_ends(node, oracle, tail, headers):
+    """Before its first line, behind its last; of what is there, and of what comes and goes."""
+    first = node.container("web-0", "shop")
+    source, more = oracle.source("first"), oracle.source("second")
+    with Daemon(node, routes=True) as d:
+        t = tail(d, namespace="shop", events="true", headers=headers, wait="true")
+
+        def events():
+            return [json.loads(line[6:] if headers else line) for line in list(t.lines) if line.startswith(b"data: " if headers else b"{")]
+        first.write(source.take(100))
+        second = node.container("web-1", "shop")
+        second.write(more.take(100))
+        wait_for(lambda: len(events()) == 202, WAIT, lambda: f"two beginnings and 200 lines, not {len(events())}")
+        second.pod.delete()
+        wait_for(lambda: len(events()) == 203, WAIT, lambda: f"an end, not {events()[-3:]}")
+        seen = events()
+        t.close()
+    assert [e["state"] for e in seen if e["pod"] == "web-0" and "event" in e] == ["begins"]
+    of_second = [e for e in seen if e["pod"] == "web-1"]
+    assert [e.get("state") for e in of_second] == ["begins", *[None] * 100, "ends"]
+    assert {k: of_second[0][k] for k in ("event", "namespace", "container", "input")} == {
+        "event": "stream", "namespace": "shop", "container": "main", "input": "container"}
+    assert next(e for e in seen if e["pod"] == "web-0")["state"] == "begins"
+    oracle.check([e["message"].encode() for e in seen if "message" in e]).assert_exact()
