@@ -135,6 +135,22 @@ static struct batch_range *range_add(struct batch *b, struct drain_cursor *c)
     return r;
 }
 
+/* <c> is at its end, and no record came of this turn. Records of earlier turns may still be in <b>:
+ * the end is told when they are delivered. */
+static void came_dry(struct batch *b, struct drain_cursor *c, uint64_t now)
+{
+    for (unsigned i = b->nranges; i-- > 0;) {
+        struct batch_range *r = &b->ranges[i];
+
+        if (r->cursor != c)
+            continue;
+        r->to = c->cursor.sent;
+        r->dry_at = now;
+        return;
+    }
+    drain_cursor_tell_dry(c);
+}
+
 /* Reads one cursor's turn. */
 static void fill_from(struct filler *f, struct drain_cursor *c)
 {
@@ -176,8 +192,8 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     b->body.len = before;
     if (r->dry_at && !c->inflight)
         c->caught_up_at = now;
-    if (r->dry_at)
-        drain_cursor_tell_dry(c);
+    if (r->dry_at && c->drain->ops->tap)
+        came_dry(b, c, r->dry_at);
     drain_cursor_settle_idle(c);
     drain_cursor_ready(c, false);
     drain_cursor_done(c);
