@@ -253,17 +253,44 @@ void checkpoint_dirty(struct checkpoint *c, unsigned worker)
 
 /* ---- streams that no longer exist ---- */
 
-void checkpoint_missing(struct checkpoint *c,
-                        bool (*gone)(void *arg, struct identity *id, uint64_t bytes), void *arg)
+static bool is_gone(const struct known_stream *s)
 {
+    return s->id && !s->attached && !s->missing && s->id->pod.len;
+}
+
+/* Streams that were not attached to all of their first drains, or whose records were not written
+ * yet. <found> is a copy, since notifying changes the map. */
+static void missing_unrouted(struct checkpoint *c, struct known_stream **found, size_t n,
+                             const struct checkpoint_gone *gone)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct known_stream *s = found[i];
+
+        known_set_missing(&c->known, s, true);
+        if (!gone->unrouted(gone->arg, s->id))
+            known_forget(&c->known, s);
+    }
+}
+
+void checkpoint_missing(struct checkpoint *c, const struct checkpoint_gone *gone)
+{
+    struct known_stream **found = xcalloc(c->known.by_key.len + 1, sizeof(struct known_stream *));
+    struct known_stream *s;
+    size_t n = 0;
+
+    for (size_t i = 0; (s = map_next(&c->known.by_key, &i));)
+        if (s->loaded && is_gone(s) && known_is_unrouted(s))
+            found[n++] = s;
     list_for_each (it, &c->entries) {
         const struct entry *en = list_entry(it, struct entry, node);
-        struct known_stream *s = en->stream;
+        uint64_t bytes = state_record_unread(&en->record);
 
-        if (en->worker == NOBODY && s->id && !s->attached && !s->missing && s->id->pod.len &&
-            (state_record_unread(&en->record) || en->record.unknown))
-            known_set_missing(&c->known, s, gone(arg, s->id, state_record_unread(&en->record)));
+        if (en->worker == NOBODY && is_gone(en->stream) && (bytes || en->record.unknown))
+            known_set_missing(&c->known, en->stream,
+                              gone->unread(gone->arg, en->stream->id, bytes));
     }
+    missing_unrouted(c, found, n, gone);
+    free(found);
 }
 
 void checkpoint_notified(struct checkpoint *c, const struct identity *id)

@@ -78,11 +78,16 @@ void checkpoint_stop(struct checkpoint *c);
  * good. So a daemon that was ready is never started as for the first time again. */
 void checkpoint_settle(struct checkpoint *c);
 
-/* Calls <gone> for each stream of the last run that had unread bytes and has no cursor yet.
- * <bytes>: at least this many, of the drain with the fewest. <gone> returns true if the drains of
- * the stream are being notified; checkpoint_notified() follows. */
-void checkpoint_missing(struct checkpoint *c,
-                        bool (*gone)(void *arg, struct identity *id, uint64_t bytes), void *arg);
+/* Streams of the last run that are gone. Both return true if the drains of the stream are being
+ * notified; checkpoint_notified() follows. */
+struct checkpoint_gone {
+    /* It had unread bytes: at least <bytes>, of the drain with the fewest. */
+    bool (*unread)(void *arg, struct identity *id, uint64_t bytes);
+    /* It was not routed yet. */
+    bool (*unrouted)(void *arg, struct identity *id);
+    void *arg;
+};
+void checkpoint_missing(struct checkpoint *c, const struct checkpoint_gone *gone);
 /* The drains of such a stream have been notified of their loss. */
 void checkpoint_notified(struct checkpoint *c, const struct identity *id);
 

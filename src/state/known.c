@@ -153,6 +153,8 @@ void known_found(struct known *k, struct origin *o, const struct position *at)
     struct known_stream *s = get(k, identity_key(o->identity));
 
     s->origin = o;
+    if (!s->id)
+        set_name(s, identity_ref(o->identity));
     s->uid = o->identity->uid.len > 0;
     s->loaded = s->routed = s->asked = false;
     s->line =
@@ -253,12 +255,30 @@ void known_answered(struct known *k)
         }
 }
 
+bool known_is_unrouted(const struct known_stream *s)
+{
+    return !s->records && (s->line.begin == STATE_BEGIN_FIRST || s->line.begin == STATE_BEGIN_AT);
+}
+
+void known_forget(struct known *k, struct known_stream *s)
+{
+    s->loaded = s->missing = false;
+    k->changed = true;
+    tidy(k, s);
+}
+
 /* ---- writing ---- */
 
 /* A record tells as much as a STATE_BEGIN_LATER line, if its key is never reused. */
 static bool needs_line(const struct known_stream *s)
 {
     return s->line.begin && (s->line.begin != STATE_BEGIN_LATER || !s->records || !s->uid);
+}
+
+/* Something may have to be declared, if its files are gone at the next start. */
+static bool needs_name(const struct known_stream *s)
+{
+    return s->id && (s->records || known_is_unrouted(s));
 }
 
 /* Forgets streams of the last run that were not found for a long time while a daemon ran. */
@@ -287,7 +307,7 @@ int known_encode(struct known *k, struct state_slot *s, struct buf *names)
     for (size_t i = 0; (one = map_next(&k->by_key, &i));) {
         if (needs_line(one))
             s->streams[s->nstreams++] = line_of(k, one);
-        if (one->records && one->id)
+        if (needs_name(one))
             rc |= state_name_add(names, one->id);
     }
     k->changed = false;

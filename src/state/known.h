@@ -19,7 +19,7 @@
 
 struct known_stream {
     uint64_t key;             /* identity_key(); the key in the map */
-    struct identity *id;      /* one reference; NULL = nothing was attached yet */
+    struct identity *id;      /* one reference; NULL = unknown */
     struct origin *origin;    /* borrowed; NULL = it does not exist in this run */
     struct state_stream line; /* begin 0: no input found it in this run or the last */
     bool uid;                 /* its key is never reused: no other pod gets the UID */
@@ -54,10 +54,15 @@ struct known_stream *known_find(const struct known *k, uint64_t key);
 /* True when <key> was not marked in this run or the last, of which the state is; marks it. A mark
  * is a stream without a name. */
 bool known_mark(struct known *k, uint64_t key);
-/* Something is attached to <o>: its name is kept while there are records. */
+/* Something is attached to <o>. */
 void known_attached(struct known *k, struct origin *o);
 /* Its drains are being notified that it is gone (true), or have been notified (false). */
 void known_set_missing(struct known *k, struct known_stream *s, bool missing);
+
+/* Not all of its first drains have a record, so they may have missed something. */
+bool known_is_unrouted(const struct known_stream *s);
+/* <s> of the last run is gone, and nobody has to be notified. */
+void known_forget(struct known *k, struct known_stream *s);
 
 /* Whether <o>, just found, was known; if so, <out> says where a drain without a record starts. */
 bool known_look_up(const struct known *k, const struct origin *o, struct state_stream *out);

@@ -43,8 +43,8 @@ def lost(d):
     return [int(n) for line in d.log_lines("gone since the last run.* pod=job-0 ") for n in re.findall(r"at_least=([1-9]\d*)", line)]
 
 
-def told(peer):
-    wait_for(lambda: any(b"bytes were lost" in m for m in peer.messages()), WAIT, "the gap record")
+def told(peer, text=b"bytes were lost"):
+    wait_for(lambda: any(text in m for m in peer.messages()), WAIT, "the gap record")
 
 
 def grown(d, c):
@@ -153,3 +153,35 @@ def test_L05_a_pod_with_unread_lines_of_one_drain_is_gone(node, oracle, daemon, 
     told(sinks.web)
     assert len(d.log_lines("gone since the last run")) == 1 and len(lost(d)) == 1
     assert not any(b"lost" in m for m in sinks.tcp.messages())
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_L05_a_pod_that_waited_for_its_routes_is_gone(node, api, kube, http, how, up):
+    """The API is away, so nothing was attached to it in any run; <up>: the API is back at the next start."""
+    web = http()
+    api.stop()
+    d = kube(drains=[("*", web.url("batch=ndjson&linger=10ms"))], env={**END, "IDENTITY_WAIT": "10m"})
+    c = node.container("born-0", "shop")
+    c.write(LINES)
+    wait_for(lambda: d.metric("logtrain_pending_streams") == 1, WAIT, "the stream")
+    d.wait_saved()
+    getattr(d, how)()
+    remove(c)
+    if up:
+        api.start()
+    d.start()
+    said = "waited for its routes is gone .*pod=born-0 "
+    wait_for(lambda: len(d.log_lines(said)) == 1, WAIT, lambda: f"word of it\n{d.tail()}")
+    told(web, b"an unknown number of bytes")
+    restart_is_quiet(d, said)
+
+
+def restart_is_quiet(d, said):
+    """It was reported, and is not reported again."""
+    wait_for(lambda: d.metric("logtrain_state_records") == 0 and d.metric("logtrain_state_pending") == 0, WAIT,
+             lambda: f"its records to be dropped\n{d.tail()}")
+    d.stop()
+    d.start()
+    wait_for(lambda: d.metric("logtrain_state_writes_total") is not None, WAIT, "the start")
+    assert len(d.log_lines(said)) == 1 and len(d.log_lines("bytes were lost")) == 1

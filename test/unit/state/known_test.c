@@ -75,6 +75,36 @@ static void answer(struct world *w)
         known_answered(&w->known);
 }
 
+/* Only streams that waited for their first drains keep a name without a record. */
+static void the_name_of_one_that_waits_is_known(void **state)
+{
+    struct world w;
+    const struct known_stream *s;
+    uint64_t key;
+    struct origin *o;
+
+    (void)state;
+    open_world(&w);
+    o = pod(&w, "web", "u1", 1);
+    key = identity_key(o->identity);
+    known_found(&w.known, o, &(struct position){.seg = 1, .off = 5});
+    next_run(&w, NULL, 0);
+    s = known_find(&w.known, key);
+    assert_non_null(s);
+    assert_non_null(s->id);
+    assert_true(str_eq(s->id->pod, STR("web")));
+    assert_true(known_is_unrouted(s));
+    known_found(&w.known, o, NULL);
+    known_routed(&w.known, o);
+    answer(&w);
+    next_run(&w, NULL, 0);
+    s = known_find(&w.known, key);
+    assert_non_null(s);
+    assert_null(s->id);
+    assert_false(known_is_unrouted(s));
+    close_world(&w);
+}
+
 /* Routed or not, it is not believed before the workers have been asked since. */
 static void a_stream_is_routed_with_its_records(void **state)
 {
@@ -213,6 +243,7 @@ static void what_is_not_found_is_forgotten(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_name_of_one_that_waits_is_known),
         cmocka_unit_test(a_stream_is_routed_with_its_records),
         cmocka_unit_test(where_it_was_found_is_kept),
         cmocka_unit_test(streams_of_records_are_known),
