@@ -29,7 +29,7 @@
 #include "net/race.h"
 #include "net/wire.h"
 
-#define READ_TURN_MAX (256 * 1024) /* from one socket in one turn of the loop */
+#define READ_TURN_MAX (32 * 1024) /* from one socket in one turn of the loop */
 #define TLS_RECORD_MAX 16384
 
 enum conn_state { CONN_RESOLVING = 1, CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_ENDED };

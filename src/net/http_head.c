@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "net/http_internal.h"
 
+#define LINE_COST 64 /* bytes that a header line counts at least: each costs time */
 #define RETRY_AFTER_S_MAX                                                                          \
     1000000000000ULL /* all callers clamp far below; times 1000 it still fits */
 
@@ -77,9 +78,9 @@ int http_head_line(struct http_head *h, struct str line, struct err *e)
 {
     int status;
 
-    h->bytes += line.len;
+    h->bytes += line.len > LINE_COST ? line.len : LINE_COST;
     if (h->bytes > HTTP_RESPONSE_HEADERS_MAX)
-        return err_set(e, EMSGSIZE, "answer's headers are over %d bytes",
+        return err_set(e, EMSGSIZE, "answer's headers are over %d bytes, or too many",
                        HTTP_RESPONSE_HEADERS_MAX);
     while (line.len && (line.p[line.len - 1] == '\n' || line.p[line.len - 1] == '\r'))
         line.len--;

@@ -230,7 +230,6 @@ static void take_frames(struct ws *w, struct str in)
         else
             give_up(w, w->parser.failed);
     }
-    answer_ping(w);
 }
 
 static void take_answer(struct ws *w, struct str in)
@@ -272,6 +271,7 @@ static void on_readable(void *arg)
         else
             take_frames(w, str_make(part, n));
     }
+    answer_ping(w); /* one for all that came in this turn */
 }
 
 /* ---- other callbacks of the conn ---- */

@@ -352,6 +352,31 @@ static void test_D22_ping_flood(void **state)
     finish(&u);
 }
 
+/* Of many Pings that come together, the latest is answered: a Pong is a system call. */
+static void test_T03_one_pong_for_many_pings(void **state)
+{
+    static char pings[24000];
+    struct buf got = BUF_INIT(1000);
+    struct str payload;
+    struct user u;
+    unsigned op, pongs = 0;
+
+    for (size_t i = 0; i < sizeof(pings); i += 3)
+        memcpy(pings + i, i + 3 < sizeof(pings) ? "\x89\x01p" : "\x89\x01z", 3);
+    start(&u, *state);
+    upgrade(&u, STR(""));
+    say(&u, str_make(pings, sizeof(pings)));
+    do {
+        payload = frame(&u, &op, &got);
+        assert_int_equal(op, WS_PONG);
+        pongs++;
+    } while (!str_eq(payload, STR("z")));
+    assert_in_range(pongs, 1, 4);
+    assert_int_equal(u.ended, 0);
+    buf_release(&got);
+    finish(&u);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -366,6 +391,7 @@ int main(void)
         CASE(no_answer),
         CASE(a_full_backlog_refuses),
         CASE(test_D22_ping_flood),
+        CASE(test_T03_one_pong_for_many_pings),
         CASE(T03_a_message_put_by),
         CASE(T03_another_message_than_was_put_by),
     };
