@@ -141,6 +141,10 @@ int format_rfc5424_received(const struct formatter *f, struct buf *out, const st
 
 static inline unsigned format_severity(const struct record *r)
 {
+    unsigned level = r->flags >> RECORD_LEVEL_SHIFT;
+
+    if (level)
+        return (level - 1) & 7;
     return r->syslog ? r->syslog->pri & 7 : r->fd == RECORD_STDERR ? 3 : 6;
 }
 

@@ -3,8 +3,8 @@
  * valid JSON on one line, whatever the message contains. `max` shortens the message, never the
  * object.
  *
- * Views: head = everything up to the value of "time", written for stdout (the severity digit is
- * patched for stderr); tail = everything after the message; with sd=true, up to the "std" of the
+ * Views: head = everything up to the value of "time", in which the digit of the severity is
+ * overwritten for each record; tail = everything after the message; with sd=true, up to the "std" of the
  * stream's name.
  */
 #include "formats/format_internal.h"
@@ -42,7 +42,7 @@ static char *put_head(char *d, const struct formatter *f, const struct record *r
 
     if (!r->syslog) {
         memcpy(d, f->head.p, f->head.len);
-        d[SEVERITY_AT] = r->fd == RECORD_STDERR ? '3' : '6';
+        d[SEVERITY_AT] = (char)('0' + format_severity(r));
         return d + f->head.len;
     }
     facility = r->syslog->pri >> 3;

@@ -11,19 +11,24 @@
 #include "base/limits.h"
 #include "formats/format_internal.h"
 
-#define PRI_LEN 6
 #define FRACTION_DIGITS 6
 #define SD_OPEN " - - [logtrain@32473"
 #define SD_CLOSE "\"] "
 #define NO_SD " - - - "
 
+/* Facility 1, user. PRI_LEN bytes are written of each; the time follows, so there is room. */
+#define PRI_LEN 6
+static const char pris[][8] = {"<8>1 ",  "<9>1 ",  "<10>1 ", "<11>1 ",
+                               "<12>1 ", "<13>1 ", "<14>1 ", "<15>1 "};
+
 static int add_line(const struct formatter *f, struct buf *out, const struct record *r,
                     struct str now, bool *cut)
 {
     struct str t = format_time(r, now), mid = f->mid, msg = r->msg;
+    unsigned severity = format_severity(r);
     size_t mark = r->flags & RECORD_CUT ? FORMAT_MARK_LEN : 0;
     size_t body, time_len = format_time_len(t, FRACTION_DIGITS, &body);
-    size_t id_len = 0, header, len, room;
+    size_t pri_len = severity < 2 ? PRI_LEN - 1 : PRI_LEN, id_len = 0, header, len, room;
     char id[FORMAT_ID_MAX + sizeof(SD_CLOSE)], *d, *start;
 
     if (f->o.sd) {
@@ -31,14 +36,14 @@ static int add_line(const struct formatter *f, struct buf *out, const struct rec
         memcpy(id + id_len, SD_CLOSE, sizeof(SD_CLOSE) - 1);
         id_len += sizeof(SD_CLOSE) - 1;
     }
-    header = PRI_LEN + time_len + mid.len + id_len;
+    header = pri_len + time_len + mid.len + id_len;
     len = room = header + msg.len + mark;
     if (f->o.max && len > f->o.max) {
         *cut = true;
         if (header > f->o.max) {
             mid = f->tail;
             id_len = 0;
-            header = PRI_LEN + time_len + mid.len;
+            header = pri_len + time_len + mid.len;
         }
         format_cut_text(&msg, &mark, f->o.max > header ? f->o.max - header : 0);
         room = header + msg.len + mark;
@@ -47,8 +52,8 @@ static int add_line(const struct formatter *f, struct buf *out, const struct rec
     if (buf_reserve(out, format_frame_len(f, len) + room) < 0)
         return -1;
     start = format_frame_begin(f, out, len);
-    memcpy(start, r->fd == RECORD_STDERR ? "<11>1 " : "<14>1 ", PRI_LEN);
-    d = format_put_time(start + PRI_LEN, t, body, time_len);
+    memcpy(start, pris[severity], PRI_LEN);
+    d = format_put_time(start + pri_len, t, body, time_len);
     d = format_put(d, mid);
     d = format_put(d, str_make(id, id_len));
     d = f->o.framing == FRAMING_LF ? format_put_one_line(d, msg) : format_put(d, msg);

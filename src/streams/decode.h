@@ -21,6 +21,11 @@ enum record_flags {
     RECORD_GAP = 1 << 3,     /* not a line of the file: reports a loss (stream.h, struct gap) */
 };
 
+/* In the flags, too: the severity that the line gives itself (sieve/level.h), when that is asked for.
+ * 0 = not known. */
+#define RECORD_LEVEL_SHIFT 8
+#define RECORD_LEVEL(severity) ((1U + (unsigned)(severity)) << RECORD_LEVEL_SHIFT)
+
 /* Fields of a network record besides time and message. Views; empty = not given. */
 struct record_syslog {
     struct str tag; /* replaces the identity's */

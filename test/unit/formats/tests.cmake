@@ -1,4 +1,4 @@
-foreach(file elastic gelf intake loki rfc5424 json raw)
+foreach(file elastic gelf intake level loki rfc5424 json raw)
     logtrain_unit(formats/${file}_test formats)
 endforeach()
 logtrain_unit(formats/otlp_test formats otlp_proto)

@@ -1,3 +1,3 @@
-foreach(file pattern sieve)
+foreach(file level pattern sieve)
     logtrain_unit(sieve/${file}_test sieve)
 endforeach()
