@@ -13,6 +13,8 @@
 #define SIEVE_CONTAINERS_MAX 16         /* names in containers= of a drain's URL */
 #define SIEVE_PATTERNS_MAX 16           /* include= of a drain's URL, and as many exclude= ... */
 #define SIEVE_PATTERN_MAX 256           /* ... and bytes of each */
+#define SIEVE_RATE_MAX 1000000          /* N of rate=N/s, and its burst */
+#define SURPLUS_REPORT_MS 60000         /* interval in which a drain is told of lines over rate= */
 #define OWNER_DRAINS_MAX 10             /* drains of one workload */
 #define OWNERS_DRAINS_MAX 640           /* different drains of the workloads on this node ... */
 #define OWNERS_DRAINS_NAMESPACE_MAX 384 /* ... of one namespace ... */

@@ -21,9 +21,9 @@
 
 /* Options whose value may be shown. Any other may be a secret, a certificate or private data. */
 static const char *const public_options[] = {
-    "format", "compression", "insecure",   "framing",    "batch",   "connections", "linger",
-    "max",    "sd",          "timeout",    "servername", "index",   "mode",        "maxlen",
-    "group",  "since",       "containers", "stream",     "include", "exclude",
+    "format",     "compression", "insecure",   "framing", "batch", "connections", "linger", "max",
+    "sd",         "timeout",     "servername", "index",   "mode",  "maxlen",      "group",  "since",
+    "containers", "stream",      "include",    "exclude", "level", "sample",      "rate",
 };
 
 /* A path segment of at least this length that mixes letters and digits is taken for a token

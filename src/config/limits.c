@@ -27,6 +27,8 @@ static const struct limit limits[] = {
     ROW(DRAIN_HEADERS_BYTES_MAX, "bytes"),
     ROW(SIEVE_CONTAINERS_MAX, "names"),
     ROW(SIEVE_PATTERNS_MAX, "patterns"),
+    ROW(SIEVE_RATE_MAX, "lines"),
+    ROW(SURPLUS_REPORT_MS, "ms"),
     ROW(SIEVE_PATTERN_MAX, "bytes"),
     ROW(OWNER_DRAINS_MAX, "drains"),
     ROW(OWNERS_DRAINS_MAX, "drains"),

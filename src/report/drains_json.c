@@ -60,6 +60,9 @@ static const struct field counters[] = {
     FILTERED(filtered_stream, SIEVE_STREAM),
     FILTERED(filtered_include, SIEVE_INCLUDE),
     FILTERED(filtered_exclude, SIEVE_EXCLUDE),
+    FILTERED(filtered_level, SIEVE_LEVEL),
+    FILTERED(filtered_sample, SIEVE_SAMPLE),
+    FILTERED(filtered_rate, SIEVE_RATE),
 };
 
 /* Only tails skip, and no tail is in the list. */
@@ -112,6 +115,9 @@ static bool is_plain(const struct field *f)
         offsetof(struct drain_counters, filtered[SIEVE_STREAM]),
         offsetof(struct drain_counters, filtered[SIEVE_INCLUDE]),
         offsetof(struct drain_counters, filtered[SIEVE_EXCLUDE]),
+        offsetof(struct drain_counters, filtered[SIEVE_LEVEL]),
+        offsetof(struct drain_counters, filtered[SIEVE_SAMPLE]),
+        offsetof(struct drain_counters, filtered[SIEVE_RATE]),
     };
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)

@@ -8,7 +8,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "sieve/pattern.h"
+#include "sieve/rate.h"
 
+#define SAMPLE_DIGITS 6
 #define TEXT_MAX (4 * URL_MAX) /* no byte of a URL becomes more than three */
 
 struct container {
@@ -27,15 +29,12 @@ struct sieve {
     bool named;       /* one of them is without "!": only such ones are wanted */
     unsigned streams; /* a bit for each enum record_fd */
     struct patterns include, exclude;
+    bool level; /* lines are asked for their level ... */
+    int least;  /* ... and those with a greater severity, which is a lower level, left out */
+    struct rate rate;
+    uint64_t sample; /* of 2^64 records that many are wanted; 0 = all */
     struct buf text;
 };
-
-const char *sieve_reason_name(enum sieve_reason reason)
-{
-    static const char *const names[SIEVE_REASONS] = {"container", "stream", "include", "exclude"};
-
-    return names[reason];
-}
 
 struct sieve *sieve_create(void)
 {
@@ -155,6 +154,47 @@ int sieve_add_exclude(struct sieve *s, struct str v, struct err *e)
     return add_pattern(s, &s->exclude, "exclude", v, e);
 }
 
+int sieve_set_level(struct sieve *s, struct str v, struct err *e)
+{
+    bool all = str_ieq(v, STR("auto"));
+
+    s->least = all ? 7 : level_of_word(v);
+    if (s->least == LEVEL_NONE)
+        return err_set(e, EINVAL,
+                       "option 'level' must be auto, debug, info, notice, warn, error, critical, "
+                       "alert or emergency");
+    s->level = true;
+    return note(s, "level", v, e);
+}
+
+int sieve_set_sample(struct sieve *s, struct str v, struct err *e)
+{
+    uint64_t digits = 0, of = 1;
+    struct str part = v;
+    bool one = str_eq(v, STR("1")) || str_eq(v, STR("1.0"));
+
+    if (str_starts(part, STR("0.")))
+        part = str_skip(part, 2);
+    else if (str_starts(part, STR(".")))
+        part = str_skip(part, 1);
+    else
+        part.len = 0;
+    for (size_t i = 0; i < part.len && i < SAMPLE_DIGITS; i++)
+        of *= 10;
+    if (!one && (part.len > SAMPLE_DIGITS || !str_to_u64(part, of, &digits) || digits == 0))
+        return err_set(e, EINVAL,
+                       "option 'sample' must be a part of all lines: a number above 0, up to 1, "
+                       "with at most %d digits",
+                       SAMPLE_DIGITS);
+    s->sample = one ? 0 : UINT64_MAX / of * digits;
+    return note(s, "sample", v, e);
+}
+
+int sieve_set_rate(struct sieve *s, struct str v, struct err *e)
+{
+    return rate_parse(&s->rate, v, e) < 0 ? -1 : note(s, "rate", v, e);
+}
+
 const char *sieve_text(const struct sieve *s)
 {
     return buf_cstr(&s->text);
@@ -184,8 +224,27 @@ static bool any_matches(const struct patterns *p, struct str line)
     return false;
 }
 
-int sieve_judge(const struct sieve *s, struct str container, const struct record *r)
+/* By the record's place, so that it is the same each time, on each worker, after a restart, and of a
+ * file that was compressed since. */
+static bool is_sampled(const struct sieve *s, const struct record *r)
 {
+    uint64_t h = r->segment ^ r->offset * 0x9e3779b97f4a7c15;
+
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9;
+    h = (h ^ h >> 27) * 0x94d049bb133111eb;
+    return (h ^ h >> 31) < s->sample;
+}
+
+/* A sender's severity is the one that the sender gave. */
+static int level_of(const struct record *r)
+{
+    return r->syslog ? r->syslog->pri & 7 : level_find(r->msg);
+}
+
+int sieve_judge(const struct sieve *s, struct str container, const struct record *r, int64_t *rate,
+                int *level)
+{
+    *level = LEVEL_NONE;
     if (r->flags & RECORD_GAP)
         return SIEVE_KEEP;
     if (s->ncontainers && !wants_container(s, container))
@@ -196,5 +255,13 @@ int sieve_judge(const struct sieve *s, struct str container, const struct record
         return SIEVE_INCLUDE;
     if (any_matches(&s->exclude, r->msg))
         return SIEVE_EXCLUDE;
+    if (s->level)
+        *level = level_of(r);
+    if (*level > s->least)
+        return SIEVE_LEVEL;
+    if (s->sample && !is_sampled(s, r))
+        return SIEVE_SAMPLE;
+    if (s->rate.interval_ns && r->time.len && !rate_take(&s->rate, rate_time(r->time), rate))
+        return SIEVE_RATE;
     return SIEVE_KEEP;
 }

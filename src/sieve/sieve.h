@@ -7,13 +7,14 @@
  *                              └──────▶ a reason: left out, counted, acknowledged with what follows
  *
  * A decision depends on the record alone, so that a record that is read again (a retry, a restart)
- * gets the same one.
+ * gets the same one. rate= has to remember something, too: sieve_judge() says what.
  */
 #ifndef SIEVE_SIEVE_H
 #define SIEVE_SIEVE_H
 
 #include "base/err.h"
 #include "base/str.h"
+#include "sieve/level.h"
 #include "streams/decode.h"
 
 /* Why a line is left out, in the order in which they are looked at. */
@@ -22,30 +23,38 @@ enum sieve_reason {
     SIEVE_STREAM,
     SIEVE_INCLUDE,
     SIEVE_EXCLUDE,
+    SIEVE_LEVEL,
+    SIEVE_SAMPLE,
+    SIEVE_RATE,
     SIEVE_REASONS
 };
 #define SIEVE_KEEP (-1)
-
-/* "container", "stream", … */
-const char *sieve_reason_name(enum sieve_reason reason);
 
 struct sieve;
 
 struct sieve *sieve_create(void);
 void sieve_free(struct sieve *s);
 
-/* The options, decoded. -1 with <e> set: it names the option, never its value. */
+/* The options, decoded. -1 with <e> set: it names the option, never its value, and <s> is of no more
+ * use. */
 int sieve_set_containers(struct sieve *s, struct str v, struct err *e);
 int sieve_set_stream(struct sieve *s, struct str v, struct err *e);
 /* May be called several times. */
 int sieve_add_include(struct sieve *s, struct str v, struct err *e);
 int sieve_add_exclude(struct sieve *s, struct str v, struct err *e);
+int sieve_set_level(struct sieve *s, struct str v, struct err *e);
+int sieve_set_sample(struct sieve *s, struct str v, struct err *e);
+int sieve_set_rate(struct sieve *s, struct str v, struct err *e);
 
 /* All of them, as a URL has them: "containers=app&exclude=/healthz". Printable ASCII. */
 const char *sieve_text(const struct sieve *s);
 
 /* SIEVE_KEEP, or a reason to leave <r> out. <container>: the stream's, empty when it has none. A gap
- * record is always kept. */
-int sieve_judge(const struct sieve *s, struct str container, const struct record *r);
+ * record is always kept. *level becomes the severity that a kept line gives itself, or LEVEL_NONE
+ * (level.h) when it gives none, or nobody asks for it. *rate is what rate= remembers of the stream's
+ * lines, 0 at first: when they will be back within it. The time that counts is the lines' own, so an
+ * outage of the receiver makes no difference; a line without a time is always within it. */
+int sieve_judge(const struct sieve *s, struct str container, const struct record *r, int64_t *rate,
+                int *level);
 
 #endif

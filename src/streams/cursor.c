@@ -59,7 +59,7 @@ static int emit_gap(struct cursor *c, struct gap *g, struct record_sink *sink)
     struct record r;
 
     /* Reported late: the bytes around pos are all there. */
-    bool here = g->reason == GAP_RESTART || g->reason == GAP_REFUSED;
+    bool here = g->reason == GAP_RESTART || g->reason == GAP_REFUSED || g->reason == GAP_OVER_RATE;
 
     for (unsigned fd = 0; fd < 2 && !here; fd++) {
         const struct segment *seg =

@@ -94,10 +94,10 @@ void gap_declare(struct cursor *c, struct gap *g)
     struct reader *r = c->stream->reader;
 
     (void)clock_format(g->declared, clock_wall_ns());
-    if (!c->transient) {
+    if (!c->transient && g->reason < GAP_REASONS)
         r->stats.lost[g->reason] += g->bytes;
+    if (!c->transient)
         r->stats.acks++; /* the state must be written */
-    }
     insert(c, g);
     if (c->lost)
         c->lost(c, g);
@@ -111,6 +111,19 @@ void cursor_refused(struct cursor *c, uint64_t segment, uint64_t at, uint32_t re
     g.to = g.from;
     g.records = records;
     g.bytes = bytes;
+    gap_declare(c, &g);
+}
+
+void cursor_left_out(struct cursor *c, uint64_t lines, const char *since, const char *until)
+{
+    struct gap g = {.reason = GAP_OVER_RATE, .from = c->sent.pos, .to = c->sent.pos};
+    const struct segment *seg = stream_segment(c->stream, c->sent.pos.seg);
+
+    g.segment = seg ? seg->id_hash : 0;
+    g.at = c->sent.pos.off;
+    g.records = lines < UINT32_MAX ? (uint32_t)lines : UINT32_MAX;
+    memcpy(g.since, since, strlen(since) + 1);
+    memcpy(g.until, until, strlen(until) + 1);
     gap_declare(c, &g);
 }
 

@@ -93,6 +93,7 @@ struct mark {
     uint32_t gap;        /* gaps up to this number are before it */
     uint64_t marker;     /* hash of the bytes just before pos: identifies the file */
     uint64_t cut; /* bytes of lines above MAX_LINE that were skipped, since the cursor began */
+    int64_t rate; /* rate= of its drain: see sieve_judge() */
 };
 
 /* Why a cursor will never read some bytes. */
@@ -105,7 +106,9 @@ enum gap_reason {
     GAP_DAMAGED,     /* their file is damaged: a .gz that does not inflate, a journal's record */
     GAP_COMPRESSED,  /* their file has an unsupported compression */
     GAP_SKIPPED,     /* of a tail alone: its client is too slow */
-    GAP_REASONS
+    GAP_REASONS,     /* how many there are; what follows is no loss, and in no counter of losses */
+    GAP_OVER_RATE = GAP_REASONS, /* there are more lines than rate= of their drain allows */
+    GAP_KINDS
 };
 
 #define GAP_TIME_SIZE 40
@@ -370,6 +373,9 @@ void cursor_ack(struct cursor *c, const struct mark *m);
  * though their receiver rejects them: a gap, which is reported at <sent>. */
 void cursor_refused(struct cursor *c, uint64_t segment, uint64_t at, uint32_t records,
                     uint64_t bytes);
+/* As many lines, written from <since> to <until> ("" = unknown), were confirmed though they are over
+ * rate=: no loss, but reported like one, at <sent>. */
+void cursor_left_out(struct cursor *c, uint64_t lines, const char *since, const char *until);
 /* The saved state of <c>; the caller sets <r>'s stream, drain and away_ms. False when nothing of it
  * is left after this run. */
 bool cursor_save(struct cursor *c, struct state_record *r);

@@ -1,12 +1,12 @@
-"""Which lines go to a drain: containers=, stream=, include=, exclude=. Exactly the wanted set arrives, over kill -9 and rotation,
+"""Which lines go to a drain: containers=, stream=, include=, exclude=, level=, sample=, rate=. Exactly the wanted set arrives, over kill -9 and rotation,
 and a drain that wants nothing moves on and frees files all the same."""
 
 import re
 
 import pytest
 from lib.daemon import SLOW, run
-from lib.node import Rotator, Writer
-from lib.oracle import Source
+from lib.node import Rotator, Writer, cri_record
+from lib.oracle import Source, parse
 from lib.wait import wait_for
 
 FORMATS = ["json", "rfc5424", "raw"]
@@ -55,14 +55,26 @@ def test_each_option_leaves_out_what_it_says(node, daemon, http, format):
         assert len(written) - len(wanted) == d.metric("logtrain_drain_filtered_lines_total", drain=re.compile(f":{peer.port}#"))
 
 
-def test_the_wanted_lines_over_kills_and_rotation(node, oracle, daemon, http, syslog_tcp):
+class Levelled(Source):
+    """Lines that give themselves a level."""
+
+    def __init__(self, name, level):
+        super().__init__(name)
+        self.level = level
+
+    def next(self):
+        return self.level + b" " + super().next()
+
+
+@pytest.mark.parametrize("options", ["exclude=lt%20noise%20", "level=warn"])
+def test_the_wanted_lines_over_kills_and_rotation(node, oracle, daemon, http, syslog_tcp, options):
     web, tcp = http(), syslog_tcp()
     c = node.container("web-0", max_files=10000)
-    noise = Source("noise")     # nobody wants it
-    options = "exclude=lt%20noise%20"
+    noise = Levelled("noise", b"2024-01-02 15:04:05,123 [main] DEBUG x.Y -")     # nobody wants it
+    oracle.sources["a"] = Levelled("a", b"2024-01-02 15:04:05,123 [main] WARN x.Y -")
     d = daemon(node, drains=[("*", web_url(web, "&" + options)), ("*", tcp.url(options))])
     progress = oracle.progress(web)
-    with Rotator(c, every=0.3), Writer(c, oracle.source("a"), rate=1000) as writer, Writer(c, noise, rate=2000) as other:
+    with Rotator(c, every=0.3), Writer(c, oracle.sources["a"], rate=1000) as writer, Writer(c, noise, rate=2000) as other:
         for i in range(4):
             goal = 300 * (i + 1)
             wait_for(lambda g=goal: progress.distinct() >= g, 60 * SLOW, "lines to flow")
@@ -77,6 +89,84 @@ def test_the_wanted_lines_over_kills_and_rotation(node, oracle, daemon, http, sy
         report.assert_exact(dup_max=4 * 1000 * 60, foreign=0)
     assert noise.written > 0
     d.wait_saved()
+
+
+def test_the_level_is_the_severity(node, daemon, http, syslog_tcp):
+    everything, warn, tcp = http(), http(), syslog_tcp()
+    lines = [(b'{"level":30,"msg":"pino"}', 6), (b'{"level":50,"msg":"pino"}', 3), (b'{"severity":"NOTICE"}', 5),
+             (b'ts=1 level=warn msg="logfmt"', 4), (b"E0102 15:04:05.000000 1 x.go:1] klog", 3),
+             (b"2024-01-02 15:04:05,123 [main] DEBUG x.Y - log4j", 7), (b"2024/01/02 15:04:05 [emerg] 1#1: nginx", 0),
+             (b"2024-01-02 15:04:05.000 UTC [1] FATAL:  postgres", 2), (b"no level at all", None)]
+    c = node.container("web-0")
+    d = daemon(node, drains=[("*", everything.url("batch=ndjson&linger=10ms&level=auto")), ("*", web_url(warn, "&level=warn")),
+                             ("*", tcp.url("level=Error"))])
+    for stream in ("stdout", "stderr"):
+        c.write([text for text, _ in lines], stream)
+    for peer in (everything, warn, tcp):
+        wait_for(lambda p=peer: accounted(d, p) == 2 * len(lines), 60 * SLOW, lambda p=peer: d.drain(p.port))
+    want = [(text, (3 if stream else 6) if level is None else level) for stream in range(2) for text, level in lines]
+
+    def got(peer):
+        return [(r["message"].encode(), r["severity"]) for q in peer.accepted() for r in q.records()]
+    assert got(everything) == want
+    below = [level is not None and level > 4 for _, level in lines] * 2
+    assert got(warn) == [pair for pair, out in zip(want, below) if not out]
+    below = [level is not None and level > 3 for _, level in lines] * 2
+    assert [int(re.match(rb"<(\d+)>1 ", m)[1]) for m in tcp.messages()] == [8 + s for (_, s), out in zip(want, below) if not out]
+    assert filtered(d, tcp, "level") == sum(below)
+
+
+def test_a_sample_is_the_same_everywhere_and_each_time(node, daemon, http, syslog_tcp):
+    web, again, tcp = http(), http(), syslog_tcp()
+    c = node.container("web-0", max_files=100)
+    source = Source("a")
+    d = daemon(node, drains=[("*", web_url(web, "&sample=0.2")), ("*", tcp.url("sample=0.2")),
+                             ("*", web_url(again, "&sample=0.2&sd=true"))])
+    again.default = 503     # retried again and again
+    for i in range(4):
+        c.write(source.take(1000))
+        for peer in (web, tcp):
+            wait_for(lambda p=peer, n=i: accounted(d, p) == (n + 1) * 1000, 60 * SLOW, lambda p=peer: d.drain(p.port))
+        c.rotate(reopen_delay=0)
+    wait_for(lambda: d.drain(again.port)["counters"]["retries"] >= 3, 60 * SLOW, lambda: d.drain(again.port))
+    again.default = 200
+    wait_for(lambda: accounted(d, again) == 4000, 120 * SLOW, lambda: d.drain(again.port))
+
+    def sequence(peer):
+        return [parse(m)[1] for m in peer.messages()]
+    assert sequence(web) == sequence(tcp) == sequence(again)
+    assert 600 < len(sequence(web)) < 1000
+    assert filtered(d, again, "sample") == 4000 - len(sequence(web)), "a retry was counted again"
+    d.wait_saved()
+    d.kill()
+    d.start()
+    c.write(source.take(1000))
+    for peer in (web, tcp, again):
+        wait_for(lambda p=peer: accounted(d, p) >= 1000, 60 * SLOW, lambda p=peer: d.drain(p.port))
+    assert sequence(web) == sequence(tcp) == sequence(again)
+
+
+def test_the_rate_is_that_of_the_lines(node, daemon, http, syslog_tcp):
+    """Not of the reading: what waited while its receiver was down passes as if it had not waited."""
+    web, tcp = http(), syslog_tcp()
+    web.default = 503
+    c = node.container("web-0")
+    other = node.container("web-1")
+    second = 10**9
+    lines = [(i // 100 * second + 10**18, f"line {i} end") for i in range(1000)]     # 100 in each of 10 seconds
+    options = "rate=20/s,30"
+    d = daemon(node, drains=[("*", web_url(web, "&" + options)), ("*", tcp.url(options))])
+    for one in (c, other):
+        one.write_raw(b"".join(cri_record(text.encode(), ns=ns) for ns, text in lines))
+    wait_for(lambda: accounted(d, tcp) == 2000, 60 * SLOW, lambda: d.drain(tcp.port))
+    wait_for(lambda: d.drain(web.port)["counters"]["retries"] >= 2, 60 * SLOW, lambda: d.drain(web.port))
+    web.default = 200
+    wait_for(lambda: accounted(d, web) == 2000, 120 * SLOW, lambda: d.drain(web.port))
+    want = [f"line {100 * s + i} end" for s in range(10) for i in range(30 if s == 0 else 20)]
+    for peer in (web, tcp):
+        assert filtered(d, peer, "rate") == 2 * (1000 - len(want))
+        got = [m.decode() for m in (re.search(rb"line \d+ end", m)[0] for m in peer.messages())]
+        assert sorted(got) == sorted(2 * want)
 
 
 def test_a_drain_that_wants_nothing_frees_files_and_repeats_nothing(node, daemon, http, syslog_tcp):
@@ -138,6 +228,9 @@ def test_changed_options_keep_the_position(node, oracle, daemon, http):
     ("containers=", "option 'containers' has no name"),
     ("containers=a*", "option 'containers' must be names of containers"),
     ("stream=stdin", "option 'stream' must be some of stdout and stderr"),
+    ("level=loud", "option 'level' must be auto, debug, info"),
+    ("rate=10", "option 'rate' must be N/s, N/m or N/h"),
+    ("sample=0", "option 'sample' must be a part of all lines"),
     ("streams=stderr", "option 'streams' is not for this scheme, but for victorialogs+http; did you mean 'stream'"),
     ("exclud=a", "unknown option 'exclud', did you mean 'exclude'"),
     ("include=", "option 'include' must be a text of 1 to 256 bytes"),

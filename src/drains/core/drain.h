@@ -240,9 +240,10 @@ struct drain_cursor {
     struct position rewind_pos; /* position of the last rewind ... */
     unsigned rewinds;           /* ... number of consecutive rewinds there ... */
     struct mark rewind_to;      /* ... and what the peer's kernel had received each time */
-    struct mark reached;    /* what it had received when the last connection ended; see rewind.c */
-    uint64_t cut;           /* the part of acked.cut that was counted */
-    struct position judged; /* lines before it that the sieve left out were counted */
+    struct mark reached;     /* what it had received when the last connection ended; see rewind.c */
+    uint64_t cut;            /* the part of acked.cut that was counted */
+    struct surplus *surplus; /* lines over rate= that it was not told of yet; NULL = none */
+    struct position judged;  /* lines before it that the sieve left out were counted */
 };
 
 struct drain {

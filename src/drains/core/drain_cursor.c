@@ -133,6 +133,8 @@ static void lost(struct cursor *k, const struct gap *g)
     struct drain_cursor *c = container_of(k, struct drain_cursor, cursor);
     struct drain *d = c->drain;
 
+    if (g->reason >= GAP_REASONS)
+        return; /* no loss */
     d->counters.lost[g->reason] += g->bytes;
     if (g->reason == GAP_REFUSED)
         worker_news(d->worker, d->spec, DRAIN_REFUSES, g->records);
@@ -303,6 +305,7 @@ void drain_cursor_drop(struct drain_cursor *c)
     list_del(&c->drain_node);
     cursor_release(&c->cursor);
     formatter_free(c->formatter);
+    surplus_free(c);
     free(c);
     stream_trim(s);
     if (!list_empty(&d->cursors))

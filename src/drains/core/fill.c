@@ -74,6 +74,17 @@ static size_t target_now(const struct drain *d)
 
 /* ---- turns ---- */
 
+static inline bool is_full(struct filler *f)
+{
+    const struct batch *b = f->batch;
+
+    if (b->records < f->max_records && b->body.len - (b->records ? 0 : f->begun) < f->target)
+        return false;
+    /* It stays full even if removing the range's beginning brings it below the target. */
+    f->full = true;
+    return true;
+}
+
 static int filler_add(struct record_sink *s, const struct record *r)
 {
     struct filler *f = container_of(s, struct filler, sink);
@@ -82,19 +93,8 @@ static int filler_add(struct record_sink *s, const struct record *r)
     size_t len = b->body.len, limit = b->drain->batch_limit;
     bool cut = false;
 
-    if (b->records >= f->max_records || len - (b->records ? 0 : f->begun) >= f->target) {
-        /* It stays full even if removing the range's beginning brings it below the target. */
-        f->full = true;
+    if (is_full(f))
         return -1;
-    }
-    if (f->picks) {
-        enum drain_tap_answer answer = drain_cursor_picks(f->range->cursor, r, true);
-
-        f->full = answer == TAP_LATER;
-        f->passed += answer == TAP_PASS ? r->msg.len : 0;
-        if (answer != TAP_TAKE)
-            return f->full ? -1 : 0;
-    }
     b->body.max = b->records ? f->target + SLACK : BATCH_GROWTH_MAX;
     if (formatter_add(f->formatter, &b->body, r, b->now, &cut) < 0) {
         f->full = b->records;
@@ -120,6 +120,28 @@ static int filler_add(struct record_sink *s, const struct record *r)
     f->range->bytes += r->msg.len;
     k->truncated += cut;
     return 0;
+}
+
+/* Instead of filler_add() when not every record is wanted. */
+static int filler_pick(struct record_sink *s, const struct record *r)
+{
+    struct filler *f = container_of(s, struct filler, sink);
+    struct cursor *k = &f->range->cursor->cursor;
+    enum drain_tap_answer answer;
+    int64_t rate = k->sent.rate;
+    struct record changed;
+
+    if (is_full(f))
+        return -1;
+    answer = drain_cursor_picks(f->range->cursor, k, &r, &changed);
+    f->full = answer == TAP_LATER;
+    f->passed += answer == TAP_PASS ? r->msg.len : 0;
+    if (answer != TAP_TAKE)
+        return f->full ? -1 : 0;
+    if (filler_add(s, r) == 0)
+        return 0;
+    k->sent.rate = rate; /* it is offered again */
+    return -1;
 }
 
 static struct batch_range *range_add(struct batch *b, struct drain_cursor *c)
@@ -176,6 +198,8 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     r->dry_at = rc == READ_MORE || rc == READ_STUCK ? 0 : now ? now : 1;
     c->pending = rc == READ_MORE;
     c->ended = rc == READ_END;
+    if (f->picks)
+        surplus_after(c);
     if (c->stuck_until &&
         ((rc != READ_WAIT && rc != READ_STUCK) || c->cursor.wake_at > c->stuck_until))
         c->cursor.wake_at = c->stuck_until;
@@ -201,7 +225,9 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
 
 struct batch *batch_fill(struct drain *d)
 {
-    struct filler f = {.sink.add = filler_add, .picks = drain_picks(d), .target = target_now(d)};
+    bool picks = drain_picks(d);
+    struct filler f = {
+        .sink.add = picks ? filler_pick : filler_add, .picks = picks, .target = target_now(d)};
     unsigned turns = TURNS_MAX;
 
     f.batch = batch_take(d, d->spec->batch == BATCH_RECORD ? SMALL_BODY : f.target);

@@ -18,6 +18,7 @@ struct limited {
     struct record_sink sink;
     struct record_sink *to;
     struct drain_cursor *cursor;
+    struct cursor *again; /* reads for it */
     uint32_t left;
     bool refused;
 };
@@ -25,10 +26,12 @@ struct limited {
 static int limited_add(struct record_sink *s, const struct record *r)
 {
     struct limited *l = container_of(s, struct limited, sink);
+    struct record changed;
 
     if (!l->left)
         return -1;
-    if (drain_picks(l->cursor->drain) && drain_cursor_picks(l->cursor, r, false) != TAP_TAKE)
+    if (drain_picks(l->cursor->drain) &&
+        drain_cursor_picks(l->cursor, l->again, &r, &changed) != TAP_TAKE)
         return 0;
     l->refused = l->to->add(l->to, r) < 0;
     if (l->refused)
@@ -40,9 +43,10 @@ static int limited_add(struct record_sink *s, const struct record *r)
 uint32_t batch_range_read(const struct batch_range *r, uint32_t records, struct record_sink *sink,
                           struct mark *end)
 {
-    struct limited l = {.sink.add = limited_add, .to = sink, .cursor = r->cursor, .left = records};
-    const struct segment *seg = stream_segment(r->cursor->cursor.stream, r->from.pos.seg);
     struct cursor again;
+    struct limited l = {
+        .sink.add = limited_add, .to = sink, .cursor = r->cursor, .again = &again, .left = records};
+    const struct segment *seg = stream_segment(r->cursor->cursor.stream, r->from.pos.seg);
 
     if (seg && seg->gen != r->from.pos.gen) { /* truncated since then: these bytes are gone */
         if (end)

@@ -5,7 +5,7 @@
  *   used by all others        trace, read_tally, worker_news, worker_shared, scheme_stats,
  *                             agenda
  *   data                      batch, ledger, budget, host, drain_cursor, parked, health
- *   filling a batch           pick, shelf, rewind, seek, fill
+ *   filling a batch           surplus, pick, shelf, rewind, seek, fill
  *   results of a batch        refusal, mixed, verdict
  *   the drain                 drain
  *   the worker                worker_save, worker_pinned, worker_report, worker_where,
@@ -222,17 +222,26 @@ void drain_cursor_unstick(struct drain_cursor *c);
 /* If the cursor has nothing in flight, what was read counts as acknowledged. */
 void drain_cursor_settle_idle(struct drain_cursor *c);
 
+/* ---- surplus.c ---- */
+/* rate= has left <r> out. */
+void surplus_add(struct drain_cursor *c, const struct record *r);
+/* <c> is about to be read: if it is time, its next record tells how many lines were left out. */
+void surplus_check(struct drain_cursor *c);
+/* <c> was read: it is woken when it is time, or told at its end. */
+void surplus_after(struct drain_cursor *c);
+void surplus_free(struct drain_cursor *c);
+
 /* ---- pick.c ---- */
 /* Whether some records are not wanted: if not, do not ask. */
 static inline bool drain_picks(const struct drain *d)
 {
     return d->ops->tap || d->spec->sieve;
 }
-/* Whether <r>, which was read for <c>, is sent. <count>: in the drain's counters, if it is the first
- * time that it is asked. */
-enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, const struct record *r,
-                                         bool count);
-/* <c> is about to be read: the member may skip some. */
+/* Whether <*r>, which <k> has read for <c> (it is c's own, or reads again), is sent. It may be
+ * replaced by <changed>, which has what the sieve found out. */
+enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, struct cursor *k,
+                                         const struct record **r, struct record *changed);
+/* <c> is about to be read: the member may skip some, and lines over rate= are told. */
 void drain_cursor_before(struct drain_cursor *c, uint64_t now);
 /* All up to <sent> was counted. */
 void drain_cursor_picked(struct drain_cursor *c);

@@ -59,6 +59,9 @@ int lines_set_containers(struct drain_spec *s, struct str v, struct err *e);
 int lines_set_stream(struct drain_spec *s, struct str v, struct err *e);
 int lines_add_include(struct drain_spec *s, struct str v, struct err *e);
 int lines_add_exclude(struct drain_spec *s, struct str v, struct err *e);
+int lines_set_level(struct drain_spec *s, struct str v, struct err *e);
+int lines_set_sample(struct drain_spec *s, struct str v, struct err *e);
+int lines_set_rate(struct drain_spec *s, struct str v, struct err *e);
 
 /* Wipes and frees <z>, which may be NULL. */
 static inline void spec_secret_free(char *z)

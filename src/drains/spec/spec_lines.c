@@ -27,3 +27,18 @@ int lines_add_exclude(struct drain_spec *s, struct str v, struct err *e)
 {
     return sieve_add_exclude(sieve_of(s), v, e);
 }
+
+int lines_set_level(struct drain_spec *s, struct str v, struct err *e)
+{
+    return sieve_set_level(sieve_of(s), v, e);
+}
+
+int lines_set_sample(struct drain_spec *s, struct str v, struct err *e)
+{
+    return sieve_set_sample(sieve_of(s), v, e);
+}
+
+int lines_set_rate(struct drain_spec *s, struct str v, struct err *e)
+{
+    return sieve_set_rate(sieve_of(s), v, e);
+}

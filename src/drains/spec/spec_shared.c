@@ -251,6 +251,29 @@ static const struct drain_option options[] = {
      .type = OPTION_OTHER,
      .many = true,
      .set = lines_add_exclude},
+    {.name = "level",
+     .values = "auto|debug|info|notice|warn|error|critical|alert|emergency",
+     .fallback = "lines are not asked for their level",
+     .help = "finds the level that each line gives itself, and sends it as the record's severity; "
+             "lines "
+             "below this level are left out, those without one are not",
+     .type = OPTION_OTHER,
+     .set = lines_set_level},
+    {.name = "sample",
+     .values = "0.000001..1",
+     .fallback = "1",
+     .help = "only this part of the lines goes to it, chosen by their place in the log",
+     .type = OPTION_OTHER,
+     .set = lines_set_sample},
+    {.name = "rate",
+     .values = "N/s,BURST",
+     .fallback = "no limit",
+     .help =
+         "most lines of each container that go to it, by the lines' own times: in a second (`/m`: "
+         "a "
+         "minute, `/h`: an hour), and so many at once (else N); it is told how many are left out",
+     .type = OPTION_OTHER,
+     .set = lines_set_rate},
     {.name = NULL},
 };
 

@@ -603,7 +603,9 @@ static void drains_page_is_as_it_was(void **state)
         "\"lost_evicted\":16,\"lost_deleted\":17,\"lost_truncated\":18,\"lost_restart\":19,"
         "\"lost_refused\":20,\"lost_damaged\":21,\"lost_compressed\":22,"
         "\"filtered_container\":0,\"filtered_stream\":0,"
-        "\"filtered_include\":0,\"filtered_exclude\":0}},\n"
+        "\"filtered_include\":0,\"filtered_exclude\":0,\"filtered_level\":0,\"filtered_sample\":0,"
+        "\"filtered_rate\":0}}"
+        ",\n"
         "{\"name\":\"syslog+tcp://b:601#000002\",\"state\":\"held\",\"promise\":\"p\","
         "\"workers\":3,\"streams\":5,\"lag_bytes\":100,\"lag_seconds\":61.001,"
         "\"retry_in_seconds\":0.400,\"last_error\":\"no\",\"counters\":{\"records_in\":1010,"
@@ -614,7 +616,9 @@ static void drains_page_is_as_it_was(void **state)
         "\"cut\":1515,\"lost_evicted\":1616,\"lost_deleted\":1717,\"lost_truncated\":1818,"
         "\"lost_restart\":1919,\"lost_refused\":2020,\"lost_damaged\":2121,"
         "\"lost_compressed\":2222,\"filtered_container\":0,\"filtered_stream\":0,"
-        "\"filtered_include\":0,\"filtered_exclude\":0}}]\n";
+        "\"filtered_include\":0,\"filtered_exclude\":0,\"filtered_level\":0,\"filtered_sample\":0,"
+        "\"filtered_rate\":0}}"
+        "]\n";
     struct buf out = print(both, 2, drains_json_render);
 
     (void)state;

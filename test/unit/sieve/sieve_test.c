@@ -23,6 +23,9 @@ static const struct {
     {"stream", sieve_set_stream},
     {"include", sieve_add_include},
     {"exclude", sieve_add_exclude},
+    {"level", sieve_set_level},
+    {"sample", sieve_set_sample},
+    {"rate", sieve_set_rate},
 };
 
 static int set(struct sieve *s, struct str option, struct err *e)
@@ -81,16 +84,28 @@ static void leaves_out(void **state)
         {"include=a&exclude=b", "app", "b", RECORD_STDOUT, SIEVE_INCLUDE},
         {"include=a&exclude=b", "app", "a", RECORD_STDOUT, SIEVE_KEEP},
         {"exclude=a&stream=stderr&containers=!b", "b", "a", RECORD_STDOUT, SIEVE_CONTAINER},
+        {"level=auto", "app", "DEBUG: x", RECORD_STDOUT, SIEVE_KEEP},
+        {"level=warn", "app", "WARN: x", RECORD_STDOUT, SIEVE_KEEP},
+        {"level=warn", "app", "ERROR: x", RECORD_STDOUT, SIEVE_KEEP},
+        {"level=Warning", "app", "NOTICE: x", RECORD_STDOUT, SIEVE_LEVEL},
+        {"level=warn", "app", "no level", RECORD_STDOUT, SIEVE_KEEP},
+        {"level=emergency", "app", "ALERT: x", RECORD_STDERR, SIEVE_LEVEL},
+        {"level=debug", "app", "TRACE: x", RECORD_STDERR, SIEVE_KEEP},
+        {"sample=1", "app", "x", RECORD_STDOUT, SIEVE_KEEP},
     };
 
     (void)state;
     FOR_ROWS (i, rows) {
         struct sieve *s = compile(rows[i].options);
         struct record r = {.msg = str_of(rows[i].line), .fd = rows[i].fd};
+        int64_t rate = 0;
+        int level;
 
-        assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r), rows[i].verdict);
+        assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r, &rate, &level),
+                         rows[i].verdict);
         r.flags = RECORD_GAP; /* what reports a loss is for everybody */
-        assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r), SIEVE_KEEP);
+        assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r, &rate, &level), SIEVE_KEEP);
+        assert_int_equal(level, LEVEL_NONE);
         sieve_free(s);
     }
 }
@@ -99,6 +114,8 @@ static void refuses(void **state)
 {
 #define CONTAINERS "option 'containers' must be names of containers with commas between"
 #define STREAMS "option 'stream' must be some of stdout and stderr"
+#define LEVEL "option 'level' must be auto, debug, info"
+#define SAMPLE "option 'sample' must be a part of all lines: a number above 0, up to 1"
     const struct {
         struct str option;
         const char *why;
@@ -119,6 +136,19 @@ static void refuses(void **state)
         {STR("stream=stdout,,"), STREAMS},
         {STR("include="), "option 'include' must be a text of 1 to 256 bytes"},
         {STR("exclude="), "option 'exclude' must be a text of 1 to 256 bytes"},
+        {STR("level="), LEVEL},
+        {STR("level=4"), LEVEL},
+        {STR("level=loud"), LEVEL},
+        {STR("sample="), SAMPLE},
+        {STR("sample=0"), SAMPLE},
+        {STR("sample=0."), SAMPLE},
+        {STR("sample=0.0"), SAMPLE},
+        {STR("sample=1.1"), SAMPLE},
+        {STR("sample=2"), SAMPLE},
+        {STR("sample=-0.1"), SAMPLE},
+        {STR("sample=10%"), SAMPLE},
+        {STR("sample=0.0000001"), SAMPLE},
+        {STR("rate=10"), "option 'rate' must be N/s, N/m or N/h"},
         {STR("exclude=~a"), "option 'exclude': texts that begin with '~'"},
     };
 
@@ -132,6 +162,82 @@ static void refuses(void **state)
         ASSERT_HAS(e.text, rows[i].why);
         sieve_free(s);
     }
+}
+
+static void finds_the_level(void **state)
+{
+    struct sieve *s = compile("level=auto"), *other = compile("exclude=a");
+    const struct record_syslog sent = {.pri = 16 * 8 + 5};
+    struct record r = {.msg = STR("WARN x")};
+    int64_t rate = 0;
+    int level;
+
+    (void)state;
+    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    assert_int_equal(level, 4);
+    r.syslog = &sent; /* its sender has said it */
+    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    assert_int_equal(level, 5);
+    r.syslog = NULL;
+    assert_int_equal(sieve_judge(other, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    assert_int_equal(level, LEVEL_NONE);
+    sieve_free(s);
+    sieve_free(other);
+}
+
+/* About that part, the same each time, and independent of what the file is called. */
+static void samples_by_place(void **state)
+{
+    const struct {
+        const char *option;
+        unsigned least, most; /* of 100,000 */
+    } rows[] = {
+        {"sample=0.1", 9500, 10500},
+        {"sample=.5", 49000, 51000},
+        {"sample=0.999", 99800, 99999},
+        {"sample=0.001", 50, 150},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct sieve *s = compile(rows[i].option);
+        unsigned kept = 0;
+        int64_t rate = 0;
+        int level;
+
+        for (unsigned k = 0; k < 100000; k++) {
+            struct record r = {.segment = 0x1234567890abcdef + k / 1000, .offset = k % 1000 * 200};
+            int verdict = sieve_judge(s, STR(""), &r, &rate, &level);
+
+            assert_int_equal(verdict, sieve_judge(s, STR("other"), &r, &rate, &level));
+            kept += verdict == SIEVE_KEEP;
+        }
+        assert_in_range(kept, rows[i].least, rows[i].most);
+        sieve_free(s);
+    }
+}
+
+static void limits_the_rate(void **state)
+{
+    struct sieve *s = compile("rate=10/s,2"), *other = compile("exclude=a");
+    struct record r = {.time = STR("2026-11-20T10:15:00Z")};
+    const int want[] = {SIEVE_KEEP, SIEVE_KEEP, SIEVE_RATE, SIEVE_RATE};
+    int64_t rate = 0;
+    int level;
+
+    (void)state;
+    FOR_ROWS (i, want)
+        assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), want[i]);
+    r.time.len = 0; /* unknown */
+    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    r.time = STR("2026-11-20T10:15:00Z");
+    r.flags = RECORD_GAP;
+    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    r.flags = 0;
+    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_RATE);
+    assert_int_equal(sieve_judge(other, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    sieve_free(s);
+    sieve_free(other);
 }
 
 static void takes_so_many_patterns(void **state)
@@ -164,9 +270,9 @@ static void is_told_as_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(leaves_out),
-        cmocka_unit_test(refuses),
-        cmocka_unit_test(takes_so_many_patterns),
+        cmocka_unit_test(leaves_out),      cmocka_unit_test(refuses),
+        cmocka_unit_test(finds_the_level), cmocka_unit_test(samples_by_place),
+        cmocka_unit_test(limits_the_rate), cmocka_unit_test(takes_so_many_patterns),
         cmocka_unit_test(is_told_as_text),
     };
 

@@ -1,3 +1,3 @@
-foreach(file level pattern sieve)
+foreach(file level pattern rate sieve)
     logtrain_unit(sieve/${file}_test sieve)
 endforeach()

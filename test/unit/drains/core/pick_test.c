@@ -17,6 +17,13 @@
 #define IN T "F in %u\n"
 #define OUT T "F out %u\n"
 
+/* Lets the pause of a drain pass, and opens it again. */
+static void next_try(struct fake *f)
+{
+    pass_ms(loop_timer_left(f->base.timer));
+    reopen(f);
+}
+
 /* <n> pairs of a line that is wanted and one that is not. */
 static const char *pairs(unsigned n)
 {
@@ -29,7 +36,9 @@ static const char *pairs(unsigned n)
     return text;
 }
 
-static struct fake *sifted(const char *text, bool pipelined)
+typedef int setter(struct sieve *s, struct str v, struct err *e);
+
+static struct fake *with(setter *set, const char *value, const char *text, bool pipelined)
 {
     struct drain_spec *spec = numbered_spec(0);
     struct err e;
@@ -38,13 +47,18 @@ static struct fake *sifted(const char *text, bool pipelined)
     feed_stream();
     feed_segment(1, "0.log");
     spec->sieve = sieve_create();
-    assert_int_equal(sieve_add_exclude(spec->sieve, STR("out"), &e), 0);
+    assert_int_equal(set(spec->sieve, str_of(value), &e), 0);
     w.pipelined = pipelined;
     worker_attach(w.wk, w.stream, spec, NULL, NULL, NULL);
     drain_spec_unref(spec);
     turns(5);
     open_fake(0);
     return w.fakes[0];
+}
+
+static struct fake *sifted(const char *text, bool pipelined)
+{
+    return with(sieve_add_exclude, "out", text, pipelined);
 }
 
 static void is_acknowledged_with_what_follows(void **state)
@@ -99,8 +113,7 @@ static void a_retry_leaves_out_the_same_and_counts_once(void **state)
         assert_got(f, "in 0\nin 1\nin 2\n");
         reply(f, VERDICT_RETRY);
         assert_int_equal(acked(f), 0);
-        pass_ms(loop_timer_left(f->base.timer));
-        reopen(f);
+        next_try(f);
     }
     assert_got(f, "in 0\nin 1\nin 2\n");
     put("0.log", T "F out 9\n", O_APPEND);
@@ -118,8 +131,7 @@ static void a_lost_connection_too(void **state)
     assert_got(f, "in 0\nin 1\nin 2\n");
     reply(f, VERDICT_SENT);
     lose(f);
-    pass_ms(loop_timer_left(f->base.timer));
-    reopen(f);
+    next_try(f);
     assert_got(f, "in 0\nin 1\nin 2\n");
     assert_int_equal(counters(f)->filtered[SIEVE_EXCLUDE], 3);
 }
@@ -186,6 +198,79 @@ static void other_drains_get_their_turn(void **state)
     assert_int_equal(acked(f), 40000 * (sizeof(line) - 1));
 }
 
+/* ---- rate= ---- */
+
+#define TIME "2026-11-20T10:15:00.123456789Z"
+#define TOLD(n)                                                                                    \
+    "logtrain: " n " from " TIME " to " TIME                                                       \
+    " were left out: there are more than rate= of the drain allows\n"
+
+static void assert_no_loss(struct fake *f)
+{
+    for (unsigned i = 0; i < GAP_REASONS; i++) {
+        assert_int_equal(counters(f)->lost[i], 0);
+        assert_int_equal(w.wk->reader.stats.lost[i], 0);
+    }
+}
+
+static void over_the_rate_is_told_once_a_minute(void **state)
+{
+    struct fake *f = with(sieve_set_rate, "1/h,4", pairs(4), false);
+
+    (void)state;
+    assert_got(f, "in 0\nout 0\nin 1\nout 1\n");
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(acked(f), strlen(pairs(4)));
+    assert_int_equal(counters(f)->filtered[SIEVE_RATE], 4);
+    put("0.log", T "F over\n", O_APPEND);
+    feed_grew();
+    pass_ms(SURPLUS_REPORT_MS - 10);
+    assert_null(f->batch);
+    pass_ms(20);
+    assert_got(f, TOLD("5 lines"));
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(counters(f)->gaps, 1);
+    assert_int_equal(counters(f)->records_out, 4);
+    assert_int_equal(acked(f), strlen(pairs(4)) + strlen(T "F over\n"));
+    pass_ms(10 * SURPLUS_REPORT_MS); /* and that was all */
+    assert_null(f->batch);
+    assert_no_loss(f);
+}
+
+static void a_retry_has_the_same_rate(void **state)
+{
+    struct fake *f = with(sieve_set_rate, "1/h,3", pairs(4), false);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_got(f, "in 0\nout 0\nin 1\n");
+        reply(f, VERDICT_RETRY);
+        next_try(f);
+    }
+    assert_got(f, "in 0\nout 0\nin 1\n");
+    drain_shelve(&f->base, f->batch);
+    assert_int_equal(drain_unshelve(&f->base, f->batch), 0);
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(counters(f)->filtered[SIEVE_RATE], 5);
+    put("0.log", T "F over\n", O_APPEND);
+    feed_grew();
+    assert_null(f->batch);
+    assert_int_equal(counters(f)->filtered[SIEVE_RATE], 6);
+}
+
+static void a_stream_that_ends_tells_the_rest(void **state)
+{
+    struct fake *f = with(sieve_set_rate, "1/h,1", T "F one\n" T "F over\n", false);
+
+    (void)state;
+    assert_got(f, "one\n");
+    reply(f, VERDICT_DELIVERED);
+    feed_finished();
+    assert_got(f, TOLD("1 line"));
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(w.forgotten, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +283,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_shelved_batch_is_read_again_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_for_each_record, setup, teardown),
         cmocka_unit_test_setup_teardown(other_drains_get_their_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(over_the_rate_is_told_once_a_minute, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_retry_has_the_same_rate, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stream_that_ends_tells_the_rest, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,109 @@
+/*
+ * Options of a sieve, then a line. The first byte is the number of options; each option is a byte
+ * that says which it is, and a text that ends in NUL. Invariants:
+ *
+ *   - a refusal names its option and has a reason; what is taken is told as printable text;
+ *   - a decision is the same each time, and a reason is of an option that was given;
+ *   - a level is a severity, and looks at no byte behind the line (the copy ends where it does);
+ *   - what a pattern finds, a simple search finds.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "fuzz.h"
+#include "sieve/pattern.h"
+#include "sieve/sieve.h"
+
+static const struct {
+    const char *name;
+    int (*set)(struct sieve *s, struct str v, struct err *e);
+    enum sieve_reason reason;
+} options[] = {
+    {"containers", sieve_set_containers, SIEVE_CONTAINER},
+    {"stream", sieve_set_stream, SIEVE_STREAM},
+    {"include", sieve_add_include, SIEVE_INCLUDE},
+    {"exclude", sieve_add_exclude, SIEVE_EXCLUDE},
+    {"level", sieve_set_level, SIEVE_LEVEL},
+    {"sample", sieve_set_sample, SIEVE_SAMPLE},
+    {"rate", sieve_set_rate, SIEVE_RATE},
+};
+
+static unsigned char take(struct str *s)
+{
+    unsigned char c = s->len ? (unsigned char)s->p[0] : 0;
+
+    *s = str_skip(*s, 1);
+    return c;
+}
+
+static void check_text(const char *text)
+{
+    for (; *text; text++)
+        FUZZ_CHECK(*text > ' ' && *text < 0x7f);
+}
+
+static void check_pattern(struct str text, struct str line)
+{
+    struct err e;
+    struct sieve_pattern *p = sieve_pattern_create("include", text, &e);
+    bool found = line.len >= text.len && memmem(line.p, line.len, text.p, text.len);
+
+    if (p)
+        FUZZ_CHECK(sieve_pattern_matches(p, line) == found);
+    sieve_pattern_free(p);
+}
+
+/* *given becomes the reasons that are possible, a bit for each. False: one was refused. */
+static bool take_options(struct sieve *s, struct str *in, unsigned *given)
+{
+    for (unsigned char n = take(in) % 8; n; n--) {
+        size_t i = take(in) % ARRAY_LEN(options);
+        struct str value;
+        struct err e = {0, ""};
+
+        if (!str_cut(in, '\0', &value))
+            break;
+        if (options[i].set(s, value, &e) < 0) {
+            FUZZ_CHECK(e.code && strstr(e.text, options[i].name));
+            return false;
+        }
+        *given |= 1U << options[i].reason;
+    }
+    return true;
+}
+
+static void check_line(const struct sieve *s, struct record r, unsigned given)
+{
+    int64_t rate = 0, rate_again = 0;
+    int level, again, verdict = sieve_judge(s, STR("app"), &r, &rate, &level);
+
+    FUZZ_CHECK(verdict == SIEVE_KEEP || given & 1U << verdict);
+    FUZZ_CHECK(verdict == sieve_judge(s, STR("app"), &r, &rate_again, &again) && level == again);
+    FUZZ_CHECK(level >= LEVEL_NONE && level <= 7);
+    level = level_find(r.msg);
+    FUZZ_CHECK(level >= LEVEL_NONE && level <= 7);
+    check_pattern(str_head(r.msg, r.msg.len / 3), str_skip(r.msg, r.msg.len / 3));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str in = str_make((const char *)data, size);
+    struct sieve *s = sieve_create();
+    unsigned given = 0;
+
+    if (take_options(s, &in, &given)) {
+        struct record r = {.fd = take(&in) % 2, .segment = take(&in), .offset = take(&in)};
+        char *line = malloc(in.len ? in.len : 1);
+
+        FUZZ_CHECK(line);
+        if (in.len)
+            memcpy(line, in.p, in.len);
+        r.msg = str_make(line, in.len);
+        check_text(sieve_text(s));
+        check_line(s, r, given);
+        free(line);
+    }
+    sieve_free(s);
+    return 0;
+}
