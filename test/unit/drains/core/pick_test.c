@@ -191,9 +191,10 @@ static void other_drains_get_their_turn(void **state)
                 memcpy(many + len, line, sizeof(line));
             put("0.log", many, O_APPEND);
         }
+    f->base.batch_target = 64 * 1024; /* as of a healthy drain: it reads most in a turn */
     worker_feed(w.wk, &(struct feed_mail){.kind = FEED_GREW, .stream = w.stream}.mail);
     loop_turn(worker_loop(w.wk), 0);
-    assert_true(acked(f) < 40000 * (sizeof(line) - 1));
+    assert_in_range(acked(f), 1, 2 * 1024 * 1024);
     turns(50);
     assert_int_equal(acked(f), 40000 * (sizeof(line) - 1));
 }
