@@ -78,7 +78,8 @@
 #define REQUESTS_MAX (8 * 1024 * 1024)  /* of it for requests beside their bodies */
 #define REQUESTS_PART 2                 /* one party may take 1/this of what is left of these */
 #define REQUEST_BYTES (24 * 1024)       /* cost of a request beside its body until it is answered */
-#define ANSWERS_MAX (4 * 1024 * 1024)   /* bytes of unread answers of one worker */
+#define ACKS_WAITING_MAX 64 /* requests of a drain that wait for an acknowledgement (splunk) */
+#define ANSWERS_MAX (4 * 1024 * 1024) /* bytes of unread answers of one worker */
 #define SHELVE_MS 1000 /* a body that the peer accepts nothing of is shelved after this ... */
 #define SHELVE_STARVED_MS 100 /* ... while others wait for room */
 #define LINGER_HTTP_MS 100

@@ -87,6 +87,7 @@ static const struct limit limits[] = {
     ROW(REQUESTS_MAX, "bytes"),
     ROW(REQUESTS_PART, "parts"),
     ROW(REQUEST_BYTES, "bytes"),
+    ROW(ACKS_WAITING_MAX, "requests"),
     ROW(ANSWERS_MAX, "bytes"),
     ROW(SHELVE_MS, "ms"),
     ROW(SHELVE_STARVED_MS, "ms"),

@@ -136,6 +136,89 @@ def test_what_splunk_says_of_its_configuration_holds(node, oracle, daemon, intak
     assert state(d)["counters"]["rejected"] == 0
 
 
+# --- Splunk's indexer acknowledgement ---------------------------------------------------------------------------------
+
+def ack_drain(node, daemon, intake, more="", **options):
+    peer, url = intake("splunk", "ack=true&compression=gzip" + more, **options)
+    return peer, daemon(node, drains=[("*", url)], env={"READ_FROM": "end"})
+
+
+def test_acknowledged(node, oracle, daemon, intake):
+    """Lines of several streams; nothing is confirmed before the indexer says so."""
+    asked, held = set(), [True]
+
+    def ack(number):
+        """The second time that it is asked, and only after the gate is open."""
+        again = number in asked
+        asked.add(number)
+        return again and not held[0]
+    peer, d = ack_drain(node, daemon, intake, ack=ack)
+    pods = [node.container(f"web-{i}") for i in range(4)]
+    for c in pods:
+        c.write(oracle.source(c.pod.name).take(500))
+    wait_for(lambda: peer.waiting and asked, 60 * SLOW, "a question")
+    assert state(d)["counters"]["records_out"] == 0 and state(d)["counters"]["retries"] == 0
+    held[0] = False
+    oracle.wait_complete(peer, 60 * SLOW).assert_exact()
+    wait_for(lambda: state(d)["counters"]["records_out"] == 2000, 60 * SLOW, "all to be confirmed")
+    assert len(peer.channels) == 1 and peer.confirmed > 1
+
+
+def test_never_acknowledged_is_sent_again(node, oracle, daemon, intake):
+    """The indexer dies with what it had not indexed: nobody says so, and the bound is ten times timeout=."""
+    peer, d = ack_drain(node, daemon, intake, "&timeout=1s", ack=lambda number: number >= 2)
+    c, source = node.container(), oracle.source("a")
+    c.write(source.take(100))
+    wait_for(lambda: peer.waiting, 60 * SLOW, "the first request")
+    peer.forget()
+    c.write(source.take(100))
+    oracle.wait_complete(peer, 120 * SLOW)
+    assert "no acknowledgement within 10 s" in d.log() and state(d)["counters"]["retries"] >= 1
+    wait_for(lambda: state(d)["counters"]["records_out"] == 200, 60 * SLOW, "all to be confirmed")
+
+
+def test_acknowledged_and_killed(node, oracle, daemon, intake):
+    """kill -9 of logtrain and of the indexer while lines come, and questions that fail: none is lost."""
+    failing = [503, 500, 429]
+    peer, d = ack_drain(node, daemon, intake, "&timeout=1s", ack=lambda number: True,
+                        question=lambda request: failing.pop() if failing else None)
+    with Writer(node.container(), oracle.source("a"), rate=1000, count=6000) as writer:
+        for i, part in enumerate((100, 1000, 2500)):
+            wait_for(lambda n=part: peer.count() >= n, 120 * SLOW, "some of them")
+            if i == 1:
+                peer.forget()
+            d.kill()
+            d.start()
+        writer.join()
+    oracle.wait_complete(peer, 180 * SLOW)
+    assert len(peer.channels) >= 2, "each run has its own"
+
+
+@pytest.mark.parametrize("says", ["no number", "no questions"])
+def test_a_token_without_acknowledgement_holds(node, oracle, daemon, intake, says):
+    disabled = Answer(400, body=b'{"text":"ACK is disabled","code":14}', counts=False)
+    peer, d = ack_drain(node, daemon, intake, ack=lambda number: True, question=lambda request: disabled)
+    if says == "no number":
+        peer.ack = None
+    node.container().write(oracle.source("a").take(50))
+    wait_for(lambda: state(d)["state"] == "held", 60 * SLOW, "the drain to be held")
+    assert {"no number": "acknowledgement is not enabled", "no questions": "400"}[says] in state(d)["last_error"]
+    peer.ack, peer.question = (lambda number: True), None
+    oracle.wait_complete(peer, 60 * SLOW)
+
+
+def test_stopped_while_it_waits(node, oracle, daemon, intake):
+    """A stop waits for the acknowledgement, as for an answer."""
+    peer, d = ack_drain(node, daemon, intake, ack=lambda number: True)
+    node.container().write(oracle.source("a").take(50))
+    wait_for(lambda: peer.waiting, 60 * SLOW, "the request")
+    d.stop()
+    assert len(peer.messages()) == 50
+    d.start()
+    node.container("web-2").write(oracle.source("b").take(50))
+    oracle.wait_complete(peer, 60 * SLOW).assert_exact()
+
+
 def test_victorialogs_gets_no_line_that_it_leaves_out(node, daemon, intake):
     peer, url = intake("victorialogs")
     d = daemon(node, drains=[("*", url)], env={"MAX_LINE": "1m"})

@@ -254,6 +254,11 @@ class Intake(Http):
         peer.whole = None
 
 
+class AckedSplunk(Intake):
+    def start(self, tools, **options):
+        return super().start(tools, ack=lambda number: True, **options)
+
+
 class Redis(Member):
     userinfo = piecemeal = True
 
@@ -329,6 +334,7 @@ MEMBERS = [
     Intake("clickhouse+https-gzip", ClickHouse, "linger=20ms&table=logs&compression=gzip", tls=True),
     Intake("splunk+http", Splunk, "linger=20ms", key=":token"),
     Intake("splunk+https-gzip", Splunk, "linger=20ms&compression=gzip", tls=True, key=":token"),
+    AckedSplunk("splunk+http-ack", Splunk, "linger=20ms&ack=true", key=":token"),
     Intake("datadog+https", Datadog, "linger=20ms", tls=True, key=":key"),
     Intake("newrelic+https", NewRelic, "linger=20ms", tls=True, key=":key"),
     Intake("otlp+http", Otlp, "linger=20ms"),

@@ -29,6 +29,12 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
     list_init(&d->host_node);
 }
 
+void drain_set_slots(struct drain *d, unsigned slots)
+{
+    d->slots = slots;
+    worker_want(d->worker, d);
+}
+
 void drain_counters_add(struct drain_counters *to, const struct drain_counters *more)
 {
     _Static_assert(sizeof(*to) % sizeof(uint64_t) == 0, "counters_add()");

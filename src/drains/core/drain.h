@@ -324,6 +324,8 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
 void drain_release(struct drain *d);
 /* The egress policy that applies to its connections; NULL = none. */
 const struct egress *drain_egress(const struct drain *d);
+/* Changes d->slots. */
+void drain_set_slots(struct drain *d, unsigned slots);
 void drain_opened(struct drain *d);
 /* The connection failed or ended. <clean>: the peer closed it in order, and nothing that was handed
  * over is in doubt; if not, everything unconfirmed is sent again. The member first settles what it

@@ -6,7 +6,8 @@
  * The framework sends a stream's next batch only after the verdict on the one before, so that order
  * is kept although requests overtake each other.
  *
- * The other members that post have the same ops, and a struct http_kind in their descriptor.
+ * The other members that post have the same ops, and a struct http_kind in their descriptor. Where
+ * that says so, an answer is only a receipt: http_ack.c asks what has become of it.
  *
  *   drain ──▶ origin (its connections)
  *     ├ idle posts
@@ -48,6 +49,7 @@ struct drain_http {
     struct http_origin *origin; /* owned; NULL until it is needed, and while the drain rests */
     struct gzip *gzip;          /* the worker's; NULL without compression=gzip */
     struct http_headers headers;
+    struct http_acks *acks; /* NULL = a good answer confirms */
     struct list idle, busy; /* struct post; created on demand, at most base.slots */
     bool closing;
 };
@@ -85,6 +87,7 @@ static void http_free(struct drain *d)
     if (!list_empty(&h->busy))
         BUG("http: drain freed with a request under way");
     http_rest(d);
+    http_acks_free(h->acks);
     http_headers_release(&h->headers);
     drain_release(d);
     free(h);
@@ -99,7 +102,7 @@ static int set_up(struct drain_http *h, struct worker *wk, struct err *e)
         .tls = s->scheme->flags & DRAIN_TLS,
         .anonymous = s->auth != AUTH_BASIC,
         .egress = drain_egress(&h->base),
-        .connections = s->connections,
+        .connections = s->connections + (h->acks ? 1 : 0),
         .timeout_ms = s->timeout_ms,
         .connect_timeout_ms =
             s->timeout_ms < CONNECT_TIMEOUT_MS ? s->timeout_ms : CONNECT_TIMEOUT_MS,
@@ -117,6 +120,8 @@ static int set_up(struct drain_http *h, struct worker *wk, struct err *e)
     return 0;
 }
 
+static void on_acknowledged(void *request, enum verdict v, const struct err *why);
+
 static struct drain *http_create(struct worker *wk, struct drain_spec *spec, struct err *e)
 {
     struct drain_http *h = xcalloc(1, sizeof(*h));
@@ -129,6 +134,9 @@ static struct drain *http_create(struct worker *wk, struct drain_spec *spec, str
     list_init(&h->idle);
     list_init(&h->busy);
     http_headers_init(&h->headers, spec, h->kind->add_headers);
+    if (h->kind->later && h->kind->later->wanted(spec))
+        h->acks = http_acks_create(worker_loop(wk), h->kind->later, spec, h->headers.list,
+                                   on_acknowledged);
     return &h->base;
 }
 
@@ -251,6 +259,39 @@ static void maybe_closed(struct drain_http *h)
         drain_closed(&h->base);
 }
 
+/* The receiver has said what has become of a request, or has said nothing for too long. */
+static void on_acknowledged(void *request, enum verdict v, const struct err *why)
+{
+    struct post *p = request;
+    struct drain_http *h = p->drain;
+
+    p->batch->err = *why;
+    drain_set_slots(&h->base, http_acks_slots(h->acks));
+    post_settle(p, v);
+    maybe_closed(h);
+}
+
+/* False: <a> has no receipt. */
+static bool await_acknowledgement(struct post *p, const struct http_answer *a)
+{
+    struct drain_http *h = p->drain;
+    uint64_t number;
+
+    if (!h->kind->later->receipt(a->body, &number)) {
+        (void)err_set(&p->batch->err, EPROTO,
+                      "the answer has no number to ask for: acknowledgement is "
+                      "not enabled");
+        return false;
+    }
+    p->call = NULL;
+    p->batch->fixed -= REQUEST_BYTES;
+    (void)drain_charge_answer(p->batch, 0);
+    drain_charge(p->batch);
+    http_acks_add(h->acks, h->origin, p, number);
+    drain_set_slots(&h->base, http_acks_slots(h->acks));
+    return true;
+}
+
 static void on_answer(void *arg, const struct http_answer *a, const struct err *e)
 {
     struct post *p = arg;
@@ -260,6 +301,11 @@ static void on_answer(void *arg, const struct http_answer *a, const struct err *
 
     drain_count_connects(&h->base, a->connects, a->unconnected);
     b->retry_after_ms = v == VERDICT_DELIVERED ? -1 : a->retry_after_ms;
+    if (h->acks && v == VERDICT_DELIVERED) {
+        if (await_acknowledgement(p, a))
+            return;
+        v = VERDICT_HOLD;
+    }
     post_settle(p, v);
     maybe_closed(h);
 }
@@ -305,12 +351,15 @@ static void http_close(struct drain *d, bool flush)
     struct drain_http *h = http_of(d);
 
     h->closing = true;
+    if (h->acks && !flush)
+        http_acks_clear(h->acks);
     list_for_each_safe (it, &h->busy) {
         struct post *p = list_entry(it, struct post, node);
 
         if (flush)
             break; /* the answers arrive, or the worker closes again without <flush> */
-        http_cancel(p->call);
+        if (p->call)
+            http_cancel(p->call);
         (void)err_set(&p->batch->err, ECANCELED, "drain closed before the answer");
         post_settle(p, VERDICT_OFFLINE);
     }

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "drains/core/answer.h"
 #include "drains/core/drain.h"
+#include "drains/members/http_ack.h"
 #include "net/http_client.h"
 
 /* How a member that posts differs from the others: drain_member.kind beside http_ops. */
@@ -17,6 +18,8 @@ struct http_kind {
     enum verdict (*verdict)(const struct http_answer *a, const struct err *e, struct batch *b);
     /* Appends a line "name: value\n" for each header of its own; NULL = none. */
     int (*add_headers)(const struct drain_spec *s, struct buf *out);
+    /* A good answer only says that a confirmation may come; NULL = it confirms. */
+    const struct http_later *later;
 };
 extern const struct drain_ops http_ops;
 extern const struct http_kind http_status_alone; /* the status says all */

@@ -2,16 +2,27 @@
  * splunk+http, splunk+https: Splunk's HTTP Event Collector, its event form. http.c posts,
  * formats/intake.c writes the events one behind the other.
  *
- * A 200 says that the collector has the events in its queue. Indexer acknowledgement is not asked
- * for: a token that demands it answers "channel missing", which holds the drain.
+ * A 200 says that the collector has the events in its queue, and confirms. With ack=true it is only
+ * a receipt, and what confirms is the indexer's acknowledgement (http_ack.c). Then a drain has a
+ * channel of its own. A token that demands this answers others with "channel missing", which holds
+ * the drain.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
 
 #include "drains/core/drain.h"
 #include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
 #define NAME_MAX_BYTES 200
+#define CHANNEL_SIZE 37
+
+struct splunk_options {
+    bool ack;
+    char channel[CHANNEL_SIZE]; /* a GUID; empty without <ack> */
+};
 
 /* Of the answer's codes those that a 400 has, and that are no fault of an event. */
 static const struct {
@@ -19,26 +30,43 @@ static const struct {
     const char *reason;
 } held[] = {
     {7, "incorrect index"},
-    {10, "the token wants acknowledgement (channel missing)"},
+    {10, "the token wants acknowledgement: ack=true"},
     {11, "invalid channel"},
     {14, "acknowledgement is disabled"},
     {16, "query string authorization is disabled"},
 };
 
-/* The number behind "code": 0 = there is none. */
-static uint64_t code_of(struct str body)
+/* What is behind <key>, which has its quotes and colon. False when it is not there. */
+static bool behind(struct str body, struct str key, struct str *out)
 {
-    static const char key[] = "\"code\":";
-    const char *at = body.len ? memmem(body.p, body.len, key, sizeof(key) - 1) : NULL;
-    struct str rest = at ? str_skip(body, (size_t)(at - body.p) + sizeof(key) - 1) : body;
-    uint64_t code = 0;
+    const char *at = body.len ? memmem(body.p, body.len, key.p, key.len) : NULL;
+
+    if (!at)
+        return false;
+    *out = str_skip(body, (size_t)(at - body.p) + key.len);
+    while (out->len && out->p[0] == ' ')
+        *out = str_skip(*out, 1);
+    return true;
+}
+
+static bool number_behind(struct str body, struct str key, uint64_t *out)
+{
+    struct str rest;
     size_t n = 0;
 
-    while (rest.len && rest.p[0] == ' ')
-        rest = str_skip(rest, 1);
+    if (!behind(body, key, &rest))
+        return false;
     while (n < rest.len && rest.p[n] >= '0' && rest.p[n] <= '9')
         n++;
-    return at && str_to_u64(str_head(rest, n), 1000, &code) ? code : 0;
+    return str_to_u64(str_head(rest, n), UINT64_MAX, out);
+}
+
+/* 0 = there is none. */
+static uint64_t code_of(struct str body)
+{
+    uint64_t code;
+
+    return number_behind(body, STR("\"code\":"), &code) ? code : 0;
 }
 
 static enum verdict splunk_verdict(const struct http_answer *a, const struct err *e,
@@ -54,7 +82,66 @@ static enum verdict splunk_verdict(const struct http_answer *a, const struct err
     return http_status_verdict(a, e, b);
 }
 
-static const struct http_kind kind = {.want_body = true, .verdict = splunk_verdict};
+/* ---- acknowledgement ---- */
+
+static bool wants_ack(const struct drain_spec *s)
+{
+    return ((const struct splunk_options *)s->own)->ack;
+}
+
+static bool ack_id(struct str answer, uint64_t *number)
+{
+    return number_behind(answer, STR("\"ackId\":"), number);
+}
+
+/* Beside the path of the events. */
+static int add_ack_target(const struct drain_spec *s, struct buf *out)
+{
+    const struct splunk_options *own = s->own;
+    struct str path = str_of(s->target), rest;
+
+    str_cut(&path, '?', &rest);
+    if (str_ends(rest, STR("/event")))
+        rest = str_head(rest, rest.len - STR("/event").len);
+    return buf_addf(out, "%.*s/ack?channel=%s", STR_ARG(rest), own->channel);
+}
+
+static int add_ack_question(const uint64_t *numbers, unsigned n, struct buf *out)
+{
+    int rc = buf_addf(out, "{\"acks\":[");
+
+    for (unsigned i = 0; i < n; i++)
+        rc |= buf_addf(out, "%s%" PRIu64, i ? "," : "", numbers[i]);
+    return rc | buf_addf(out, "]}");
+}
+
+/* {"acks":{"7":true,"8":false}} */
+static bool is_acked(struct str answer, uint64_t number)
+{
+    struct buf key = BUF_INIT(64);
+    struct str rest;
+    bool yes;
+
+    (void)buf_addf(&key, "\"%" PRIu64 "\":", number);
+    yes = behind(answer, buf_str(&key), &rest) && str_starts(rest, STR("true"));
+    buf_release(&key);
+    return yes;
+}
+
+static int add_channel(const struct drain_spec *s, struct buf *out)
+{
+    const struct splunk_options *own = s->own;
+
+    return own->ack ? buf_addf(out, "x-splunk-request-channel: %s\n", own->channel) : 0;
+}
+
+static const struct http_later later = {.wanted = wants_ack,
+                                        .receipt = ack_id,
+                                        .add_target = add_ack_target,
+                                        .add_question = add_ack_question,
+                                        .confirmed = is_acked};
+static const struct http_kind kind = {
+    .want_body = true, .verdict = splunk_verdict, .add_headers = add_channel, .later = &later};
 
 /* ---- the URL ---- */
 
@@ -115,6 +202,13 @@ static const struct drain_option options[] = {
      .min = 1,
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
+    {.name = "ack",
+     .common = true,
+     .values = "true|false",
+     .fallback = "false",
+     .help = "whether the indexer's acknowledgement confirms, in place of the collector's answer",
+     .type = OPTION_BOOL,
+     DRAIN_FIELD(splunk_options, ack)},
     {.name = NULL},
 };
 
@@ -123,11 +217,32 @@ static void set_defaults(struct drain_spec *s)
     s->auth = AUTH_SPLUNK;
 }
 
+static int make_channel(char out[CHANNEL_SIZE], struct err *e)
+{
+    uint16_t r[8];
+
+    if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
+        return err_set(e, EIO, "no random numbers");
+    (void)snprintf(out, CHANNEL_SIZE, "%04x%04x-%04x-4%03x-%04x-%04x%04x%04x", r[0], r[1], r[2],
+                   r[3] & 0xfff, (r[4] & 0x3fff) | 0x8000, r[5], r[6], r[7]);
+    return 0;
+}
+
+static int settle(struct drain_spec *s, struct err *e)
+{
+    struct splunk_options *own = s->own;
+
+    return own->ack ? make_channel(own->channel, e) : 0;
+}
+
 const struct drain_member drain_splunk = {
     .ops = &http_ops,
     .kind = &kind,
     .schemes = schemes,
     .options = options,
+    .own_size = sizeof(struct splunk_options),
+    .headers = "x-splunk-request-channel",
     .answers = http_answers_only,
     .set_defaults = set_defaults,
+    .settle = settle,
 };

@@ -6,6 +6,7 @@ request, before anything is looked at.
 
 import json
 import re
+import threading
 from urllib.parse import parse_qsl, urlsplit
 
 from .http_peer import Answer, Http
@@ -47,7 +48,10 @@ class Intake(Http):
         except (AssertionError, KeyError, TypeError, ValueError) as e:
             self.violations.append(f"{e!r}: {request.target} {request.body[:300]!r}")
             return self.answer(400)
-        self._messages += [m.encode() for m in taken]
+        return self.receipt(request, [m.encode() for m in taken])
+
+    def receipt(self, _, messages):
+        self._messages += messages
         return self.answer(self.good)
 
     def answer(self, status):
@@ -102,6 +106,57 @@ class Splunk(Intake):
     scheme = "splunk+http"
     path = "/services/collector/event"
     _top = {"time", "host", "source", "sourcetype", "index", "event", "fields"}
+
+    def __init__(self, whole=None, ack=None, question=None, **options):
+        """<ack>(number) says whether a request is indexed: only then its lines count. None = there is no acknowledgement.
+        <question>(request) answers for a question, before anything is looked at."""
+        self.ack = ack
+        self.question = question
+        self.channels = set()
+        self.waiting = {}   # (channel, number) -> messages
+        self.confirmed = 0  # requests
+        self._number = 0
+        self._guard = threading.Lock()
+        super().__init__(whole, **options)
+
+    def forget(self):
+        """The indexer is killed: what is not acknowledged is gone."""
+        with self._guard:
+            self.waiting.clear()
+
+    def _answer_for(self, request):
+        if urlsplit(request.target).path == "/services/collector/ack":
+            return self._asked(request)
+        return super()._answer_for(request)
+
+    def _asked(self, request):
+        if self.question and (answer := self.question(request)) is not None:
+            return answer if isinstance(answer, Answer) else Answer(answer, counts=False)
+        channel = dict(parse_qsl(urlsplit(request.target).query))["channel"]
+        asked = json.loads(request.raw)
+        good = channel in self.channels and request.method == "POST" and list(asked) == ["acks"] and asked["acks"]
+        if not good or "content-encoding" in request.headers or not request.headers["authorization"].startswith("Splunk "):
+            self.violations.append(f"{request}")
+            return Answer(400, body=b'{"text":"Invalid data channel","code":11}', counts=False)
+        said = {}
+        with self._guard:
+            for n in asked["acks"]:
+                said[str(n)] = (channel, n) in self.waiting and bool(self.ack(n))
+                if said[str(n)]:  # and then it is forgotten
+                    self._messages += self.waiting.pop((channel, n))
+                    self.confirmed += 1
+        return Answer(200, body=json.dumps({"acks": said}).encode(), counts=False)
+
+    def receipt(self, request, messages):
+        if self.ack is None:
+            return super().receipt(request, messages)
+        channel = request.headers["x-splunk-request-channel"]
+        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", channel), channel
+        with self._guard:
+            self.channels.add(channel)
+            self.waiting[channel, self._number] = messages
+            self._number += 1
+            return Answer(200, body=json.dumps({"text": "Success", "code": 0, "ackId": self._number - 1}).encode(), counts=False)
 
     def answer(self, status):
         codes = {200: (0, "Success"), 400: (6, "Invalid data format")}
