@@ -27,7 +27,7 @@ LINES = {
     "logfmt": 'ts=2024-01-02T15:04:05.123Z level=info n={n} msg="request served" ' + PAD,
 }
 ROWS = [
-    ("text", ""), ("text", "containers=app,!istio-proxy"), ("text", "stream=stdout"), ("text", "exclude=GET%20/healthz"),
+    ("text", ""), ("text", "containers=app,!istio-proxy"), ("text", "streams=stdout"), ("text", "exclude=GET%20/healthz"),
     ("text", "exclude=GET%20/healthz&exclude=kube-probe&exclude=ELB-HealthChecker"), ("text", "include=served"),
     ("text", "level=auto"), ("text", "sample=1"), ("text", "rate=1000000/s"),
     *((kind, options) for kind in LINES if kind != "text" for options in ("", "level=auto")),

@@ -126,9 +126,9 @@ int sieve_set_stream(struct sieve *s, struct str v, struct err *e)
             streams = 0, rest.len = 0;
     }
     if (!streams)
-        return err_set(e, EINVAL, "option 'stream' must be some of stdout and stderr");
+        return err_set(e, EINVAL, "option 'streams' must be some of stdout and stderr");
     s->streams = streams;
-    return note(s, "stream", v, e);
+    return note(s, "streams", v, e);
 }
 
 static int add_pattern(struct sieve *s, struct patterns *p, const char *option, struct str v,

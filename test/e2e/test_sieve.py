@@ -1,4 +1,4 @@
-"""Which lines go to a drain: containers=, stream=, include=, exclude=, level=, sample=, rate=. Exactly the wanted set arrives, over kill -9 and rotation,
+"""Which lines go to a drain: containers=, streams=, include=, exclude=, level=, sample=, rate=. Exactly the wanted set arrives, over kill -9 and rotation,
 and a drain that wants nothing moves on and frees files all the same."""
 
 import re
@@ -28,8 +28,8 @@ def accounted(d, peer):
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_each_option_leaves_out_what_it_says(node, daemon, http, format):
-    peers = {name: http() for name in ("containers=app", "containers=!app", "stream=stderr", "include=wanted&include=also",
-                                       "exclude=GET%20/healthz", "exclude=a%26b&stream=stdout")}
+    peers = {name: http() for name in ("containers=app", "containers=!app", "streams=stderr", "include=wanted&include=also",
+                                       "exclude=GET%20/healthz", "exclude=a%26b&streams=stdout")}
     pod = node.pod("web-0", "shop")
     app, side = pod.container("app"), pod.container("istio-proxy")
     d = daemon(node, drains=[("*", peer.url(f"batch=ndjson&linger=10ms&format={format}&{o}")) for o, peer in peers.items()])
@@ -40,10 +40,10 @@ def test_each_option_leaves_out_what_it_says(node, daemon, http, format):
     wants = {
         "containers=app": lambda c, s, t: c == "app",
         "containers=!app": lambda c, s, t: c != "app",
-        "stream=stderr": lambda c, s, t: s == "stderr",
+        "streams=stderr": lambda c, s, t: s == "stderr",
         "include=wanted&include=also": lambda c, s, t: t in ("wanted", "also"),
         "exclude=GET%20/healthz": lambda c, s, t: t != "GET /healthz",
-        "exclude=a%26b&stream=stdout": lambda c, s, t: s == "stdout" and t != "a&b",
+        "exclude=a%26b&streams=stdout": lambda c, s, t: s == "stdout" and t != "a&b",
     }
     for options, peer in peers.items():
         wait_for(lambda p=peer: accounted(d, p) == len(written), 60 * SLOW, lambda p=peer: d.drain(p.port))
@@ -218,7 +218,7 @@ def test_changed_options_keep_the_position(node, oracle, daemon, http):
     d.wait_confirmed(web.port, 60)
     d.wait_saved()
     d.stop()
-    d.set_routes([("*", web_url(web, "&exclude=noise&stream=stdout"))])     # changed while it was down
+    d.set_routes([("*", web_url(web, "&exclude=noise&streams=stdout"))])     # changed while it was down
     d.start()
     c.write(a.take(50))
     oracle.wait_complete(web, 60 * SLOW).assert_exact()
@@ -227,16 +227,15 @@ def test_changed_options_keep_the_position(node, oracle, daemon, http):
 @pytest.mark.parametrize("option,why", [
     ("containers=", "option 'containers' has no name"),
     ("containers=a*", "option 'containers' must be names of containers"),
-    ("stream=stdin", "option 'stream' must be some of stdout and stderr"),
+    ("streams=stdin", "option 'streams' must be some of stdout and stderr"),
     ("level=loud", "option 'level' must be auto, debug, info"),
     ("rate=10", "option 'rate' must be N/s, N/m or N/h"),
     ("sample=0", "option 'sample' must be a part of all lines"),
-    ("streams=stderr", "option 'streams' is not for this scheme, but for victorialogs+http; did you mean 'stream'"),
     ("exclud=a", "unknown option 'exclud', did you mean 'exclude'"),
     ("include=", "option 'include' must be a text of 1 to 256 bytes"),
     ("exclude=" + "x" * 257, "option 'exclude' must be a text of 1 to 256 bytes"),
     ("exclude=~sEcReT", "option 'exclude': texts that begin with '~'"),
-    ("stream=stdout&stream=stderr", "option 'stream' is given twice"),
+    ("streams=stdout&streams=stderr", "option 'streams' is given twice"),
 ])
 def test_bad_options_are_named(option, why):
     result = run("--check", "syslog+tcp://logs.example?" + option)
@@ -245,7 +244,7 @@ def test_bad_options_are_named(option, why):
 
 
 def test_check_shows_them():
-    text = "containers=app,!side&stream=stderr&exclude=GET%20/healthz"
+    text = "containers=app,!side&streams=stderr&exclude=GET%20/healthz"
     result = run("--check", "http://logs.example?" + text)
     assert result.returncode == 0
     assert re.search(rf"^lines +{re.escape(text)}$", result.stdout, re.MULTILINE)

@@ -21,7 +21,7 @@ static const struct {
     enum sieve_reason reason;
 } options[] = {
     {"containers", sieve_set_containers, SIEVE_CONTAINER},
-    {"stream", sieve_set_stream, SIEVE_STREAM},
+    {"streams", sieve_set_stream, SIEVE_STREAM},
     {"include", sieve_add_include, SIEVE_INCLUDE},
     {"exclude", sieve_add_exclude, SIEVE_EXCLUDE},
     {"level", sieve_set_level, SIEVE_LEVEL},

@@ -31,7 +31,7 @@ static const struct drain_scheme schemes[] = {
      .format = FORMAT_JSON,
      .framing = FRAMING_LF,
      .path = INSERT,
-     .sends = "VictoriaLogs' JSON lines (`streams=`)",
+     .sends = "VictoriaLogs' JSON lines (`stream_fields=`)",
      .aliases = "vlogs|vl"},
     {.name = "victorialogs+https",
      .member = &drain_victorialogs,
@@ -46,7 +46,7 @@ static const struct drain_scheme schemes[] = {
 };
 
 static const struct drain_option options[] = {
-    {.name = "streams",
+    {.name = "stream_fields",
      .values = FIELDS,
      .fallback = "hostname, namespace, pod and container",
      .help = "the fields that make a stream, with commas between",

@@ -20,7 +20,7 @@ static const struct {
     setter *set;
 } options[] = {
     {"containers", sieve_set_containers},
-    {"stream", sieve_set_stream},
+    {"streams", sieve_set_stream},
     {"include", sieve_add_include},
     {"exclude", sieve_add_exclude},
     {"level", sieve_set_level},
@@ -70,10 +70,10 @@ static void leaves_out(void **state)
         {"containers=app,!istio-proxy", "app", "x", RECORD_STDOUT, SIEVE_KEEP},
         {"containers=app,!istio-proxy", "other", "x", RECORD_STDOUT, SIEVE_CONTAINER},
         {"containers=app,!app", "app", "x", RECORD_STDOUT, SIEVE_CONTAINER},
-        {"stream=stderr", "app", "x", RECORD_STDOUT, SIEVE_STREAM},
-        {"stream=stderr", "app", "x", RECORD_STDERR, SIEVE_KEEP},
-        {"stream=STDOUT", "app", "x", RECORD_STDERR, SIEVE_STREAM},
-        {"stream=stdout,stderr", "app", "x", RECORD_STDERR, SIEVE_KEEP},
+        {"streams=stderr", "app", "x", RECORD_STDOUT, SIEVE_STREAM},
+        {"streams=stderr", "app", "x", RECORD_STDERR, SIEVE_KEEP},
+        {"streams=STDOUT", "app", "x", RECORD_STDERR, SIEVE_STREAM},
+        {"streams=stdout,stderr", "app", "x", RECORD_STDERR, SIEVE_KEEP},
         {"include=a", "app", "xay", RECORD_STDOUT, SIEVE_KEEP},
         {"include=a", "app", "xby", RECORD_STDOUT, SIEVE_INCLUDE},
         {"include=a&include=b", "app", "xby", RECORD_STDOUT, SIEVE_KEEP},
@@ -83,7 +83,7 @@ static void leaves_out(void **state)
         {"include=a&exclude=b", "app", "ab", RECORD_STDOUT, SIEVE_EXCLUDE},
         {"include=a&exclude=b", "app", "b", RECORD_STDOUT, SIEVE_INCLUDE},
         {"include=a&exclude=b", "app", "a", RECORD_STDOUT, SIEVE_KEEP},
-        {"exclude=a&stream=stderr&containers=!b", "b", "a", RECORD_STDOUT, SIEVE_CONTAINER},
+        {"exclude=a&streams=stderr&containers=!b", "b", "a", RECORD_STDOUT, SIEVE_CONTAINER},
         {"level=auto", "app", "DEBUG: x", RECORD_STDOUT, SIEVE_KEEP},
         {"level=warn", "app", "WARN: x", RECORD_STDOUT, SIEVE_KEEP},
         {"level=warn", "app", "ERROR: x", RECORD_STDOUT, SIEVE_KEEP},
@@ -113,7 +113,7 @@ static void leaves_out(void **state)
 static void refuses(void **state)
 {
 #define CONTAINERS "option 'containers' must be names of containers with commas between"
-#define STREAMS "option 'stream' must be some of stdout and stderr"
+#define STREAMS "option 'streams' must be some of stdout and stderr"
 #define LEVEL "option 'level' must be auto, debug, info"
 #define SAMPLE "option 'sample' must be a part of all lines: a number above 0, up to 1"
     const struct {
@@ -129,11 +129,11 @@ static void refuses(void **state)
         {STR("containers=a\0b"), CONTAINERS},
         {STR("containers=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"),
          "option 'containers' takes at most 16 names"},
-        {STR("stream="), STREAMS},
-        {STR("stream=both"), STREAMS},
-        {STR("stream=stdout,stdin"), STREAMS},
-        {STR("stream=stdin,stdout"), STREAMS},
-        {STR("stream=stdout,,"), STREAMS},
+        {STR("streams="), STREAMS},
+        {STR("streams=both"), STREAMS},
+        {STR("streams=stdout,stdin"), STREAMS},
+        {STR("streams=stdin,stdout"), STREAMS},
+        {STR("streams=stdout,,"), STREAMS},
         {STR("include="), "option 'include' must be a text of 1 to 256 bytes"},
         {STR("exclude="), "option 'exclude' must be a text of 1 to 256 bytes"},
         {STR("level="), LEVEL},
@@ -257,12 +257,12 @@ static void takes_so_many_patterns(void **state)
 /* As it may be pasted into a URL again. */
 static void is_told_as_text(void **state)
 {
-    struct sieve *s = compile("containers=app,!b&stream=stderr&exclude=GET /a?b=1");
+    struct sieve *s = compile("containers=app,!b&streams=stderr&exclude=GET /a?b=1");
     struct err e;
 
     (void)state;
     assert_int_equal(sieve_add_exclude(s, STR("\x01%\xff"), &e), 0);
-    assert_string_equal(sieve_text(s), "containers=app,!b&stream=stderr&exclude=GET%20/a?b=1"
+    assert_string_equal(sieve_text(s), "containers=app,!b&streams=stderr&exclude=GET%20/a?b=1"
                                        "&exclude=%01%25%ff");
     sieve_free(s);
 }

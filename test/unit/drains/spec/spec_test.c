@@ -190,9 +190,10 @@ static void option_values(void **state)
         {"loki+http://h?tenant=", "loki+http: option 'tenant' must be a name that Loki takes"},
         {"loki+http://h?tenant=a%00b", "loki+http: option 'tenant' must be a name that Loki takes"},
         {"loki+https://h?format=json", "loki+https: option 'format' is not for this scheme"},
-        {"victorialogs+http://h?streams=pod,namespace&x=y", NULL},
-        {"victorialogs+http://h?streams=id",
-         "victorialogs+http: option 'streams' must be some of hostname, namespace, pod, container, "
+        {"victorialogs+http://h?stream_fields=pod,namespace&x=y", NULL},
+        {"victorialogs+http://h?stream_fields=id",
+         "victorialogs+http: option 'stream_fields' must be some of hostname, namespace, pod, "
+         "container, "
          "node, tag and stream"},
         {"victorialogs+http://h?format=raw",
          "victorialogs+http: option 'format' must be json for this scheme"},
@@ -641,7 +642,7 @@ static void the_rest_of_the_query_is_the_servers(void **state)
         {"es://h/_bulk", "/_bulk?" FILTER},
         {"es://h/_bulk/x", "/_bulk/x?" FILTER},
         {"victorialogs+http://h", "/insert/jsonline?" FIELDS "hostname,namespace,pod,container"},
-        {"victorialogs+http://h/vl?streams=stream,pod&a=b", "/vl?" FIELDS "pod,stream&a=b"},
+        {"victorialogs+http://h/vl?stream_fields=stream,pod&a=b", "/vl?" FIELDS "pod,stream&a=b"},
         {"clickhouse+http://h?table=db.logs",
          "/?query=INSERT%20INTO%20db.logs%20FORMAT%20JSONEachRow" SETTINGS},
         {"clickhouse+http://h/p?table=logs&database=x",
