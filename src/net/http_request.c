@@ -108,7 +108,7 @@ static bool is_ipv6(struct str s)
 /* "host", "host:port", "[::1]:port". No userinfo (RFC 9110 §4.2.4). */
 static bool is_authority(struct str s)
 {
-    struct str host = s, port;
+    struct str host, port;
     uint64_t n;
     ptrdiff_t end;
 
