@@ -11,8 +11,8 @@
  * With FILES, a link is a path that a pattern matches, and there is no log path; files.c finds them.
  *
  * Invariants: a link has one stream or none; a stream counts its links. A directory lives as long
- * as a source lies in it (or it is the log path, or files are looked for in it). Callbacks of the watches only queue; streams and
- * directories are freed in the work task.
+ * as a source lies in it (or it is the log path, or files are looked for in it). Callbacks of the
+ * watches only queue; streams and directories are freed in the work task.
  */
 #ifndef INPUTS_CONTAINERS_INTERNAL_H
 #define INPUTS_CONTAINERS_INTERNAL_H
