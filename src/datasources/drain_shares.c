@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/share.h"
 
 struct space {
     struct str name;
@@ -115,9 +116,10 @@ struct share_holder *drain_shares_begin(struct drain_shares *p, struct str uid,
 
 static bool fits(const struct drain_shares *p, const struct space *s)
 {
-    return (s->n < OWNERS_DRAINS_NAMESPACE_MAX && p->urls.len < OWNERS_DRAINS_MAX) ||
-           (s->n < OWNERS_DRAINS_GUARANTEED &&
-            p->urls.len < OWNERS_DRAINS_MAX + OWNERS_DRAINS_RESERVE);
+    static const struct share_limits limits = {OWNERS_DRAINS_MAX, OWNERS_DRAINS_NAMESPACE_MAX,
+                                               OWNERS_DRAINS_GUARANTEED, OWNERS_DRAINS_RESERVE};
+
+    return share_fits(&limits, (uint64_t)s->n + 1, (uint64_t)p->urls.len + 1);
 }
 
 bool drain_shares_take(struct drain_shares *p, struct share_holder *h, struct str url)

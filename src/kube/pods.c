@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/share.h"
 #include "kube/cluster_internal.h"
 
 #define MIRROR_MAX 64 /* kubelet's have 32 digits */
@@ -139,11 +140,12 @@ static void pod_update(struct kube_cluster *c, struct kube_pod *p, const struct 
 /* kubelet's limit is lower, but pods that it does not run may name this node, too. */
 static bool pod_fits(struct kube_cluster *c, const struct kube_object *o)
 {
+    static const struct share_limits limits = {KUBE_PODS_MAX, KUBE_PODS_NAMESPACE_MAX,
+                                               KUBE_PODS_GUARANTEED, KUBE_PODS_RESERVE};
     const struct kube_namespace *ns = map_get(&c->store.namespaces, o->namespace);
     unsigned pods = ns ? ns->pods : 0;
 
-    if ((pods < KUBE_PODS_NAMESPACE_MAX && c->npods < KUBE_PODS_MAX) ||
-        (pods < KUBE_PODS_GUARANTEED && c->npods < KUBE_PODS_MAX + KUBE_PODS_RESERVE))
+    if (share_fits(&limits, pods + 1, c->npods + 1))
         return true;
     c->refused_pods++;
     if (log_limit_pass(&c->pods_limit))

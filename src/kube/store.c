@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/share.h"
 
 /* ---- wanted objects ---- */
 
@@ -316,13 +317,14 @@ static bool record_same(const struct kube_record *r, enum kube_kind k, const str
 /* An object that has no room here is fetched when a pod needs it. */
 static bool record_fits(struct kube_store *s, const struct kube_object *o)
 {
+    static const struct share_limits limits = {KUBE_RECORDS_MAX, KUBE_RECORDS_NAMESPACE_MAX,
+                                               KUBE_RECORDS_GUARANTEED, KUBE_RECORDS_RESERVE};
     size_t size = record_size(s, name_of(o->name).len + name_of(o->owner.name).len);
     const struct kube_namespace *ns = map_get(&s->namespaces, o->namespace);
     size_t theirs = (ns ? ns->record_bytes : 0) + size;
     size_t all = s->record_bytes + size + (ns ? 0 : kube_namespace_size(o->namespace));
 
-    if ((theirs <= KUBE_RECORDS_NAMESPACE_MAX && all <= KUBE_RECORDS_MAX) ||
-        (theirs <= KUBE_RECORDS_GUARANTEED && all <= KUBE_RECORDS_MAX + KUBE_RECORDS_RESERVE))
+    if (share_fits(&limits, theirs, all))
         return true;
     s->is_short = true;
     log_short(s, o);

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/share.h"
 #include "kube/names.h"
 #include "kube/store.h"
 
@@ -46,14 +47,12 @@ void kube_notes_unref(struct kube_notes *n)
     kube_namespace_drop(s, ns);
 }
 
-/* A namespace uses the common part, up to its share. When that is used up, what it is guaranteed
- * comes from the reserve. */
 static bool fits(const struct kube_store *s, const struct kube_namespace *ns, size_t size)
 {
-    uint64_t theirs = ns->note_bytes + size, all = s->note_bytes + size;
+    static const struct share_limits limits = {KUBE_NOTES_MAX, KUBE_NOTES_NAMESPACE_MAX,
+                                               KUBE_NOTES_GUARANTEED, KUBE_NOTES_RESERVE};
 
-    return (theirs <= KUBE_NOTES_NAMESPACE_MAX && all <= KUBE_NOTES_MAX) ||
-           (theirs <= KUBE_NOTES_GUARANTEED && all <= KUBE_NOTES_MAX + KUBE_NOTES_RESERVE);
+    return share_fits(&limits, ns->note_bytes + size, s->note_bytes + size);
 }
 
 /* NULL: over the budget. */
