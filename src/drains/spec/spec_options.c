@@ -111,7 +111,6 @@ bool drain_option_reserved(const struct drain_spec *s, struct str pair)
 static int refuse_others(const struct drain_spec *s, const struct drain_member *const *all,
                          struct str name, struct err *e)
 {
-    const struct drain_option *near = find_near(drain_options_shared(), name, s->scheme);
     struct buf schemes = BUF_INIT(SCHEMES_SHOWN);
     const char *more = "";
 
@@ -124,9 +123,8 @@ static int refuse_others(const struct drain_spec *s, const struct drain_member *
                       STR_ARG(name), buf_cstr(&schemes), more, (unsigned char)name.p[0],
                       STR_ARG(str_skip(name, 1)));
     else
-        (void)err_set(e, EINVAL, "option '%.*s' is not for this scheme, but for %s%s%s%s%s",
-                      STR_ARG(name), buf_cstr(&schemes), more, near ? "; did you mean '" : "",
-                      near ? near->name : "", near ? "'" : "");
+        (void)err_set(e, EINVAL, "option '%.*s' is not for this scheme, but for %s%s",
+                      STR_ARG(name), buf_cstr(&schemes), more);
     buf_release(&schemes);
     return -1;
 }
