@@ -7,10 +7,9 @@
  */
 #include "drains/members/otlp_answer.h"
 
-#include <string.h>
+#include "drains/members/json_value.h"
 
 #define VARINT_MAX 10 /* bytes */
-#define JSON_SPACE " \t\r\n"
 
 enum wire { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
@@ -81,39 +80,19 @@ static uint64_t of_protobuf(struct str answer)
     return rejected;
 }
 
-static struct str after_space(struct str s)
-{
-    while (s.len && memchr(JSON_SPACE, s.p[0], sizeof(JSON_SPACE) - 1))
-        s = str_skip(s, 1);
-    return s;
-}
-
-/* The number behind <key>, which has its quotes: in a string these would have a backslash. */
+/* 0 = there is none. */
 static uint64_t of_json(struct str answer, struct str key)
 {
-    const char *at = memmem(answer.p, answer.len, key.p, key.len);
-    struct str rest;
     uint64_t rejected;
-    size_t n = 0;
 
-    if (!at)
-        return 0;
-    rest = after_space(str_skip(answer, (size_t)(at - answer.p) + key.len));
-    if (!str_starts(rest, STR(":")))
-        return 0;
-    rest = after_space(str_skip(rest, 1));
-    if (str_starts(rest, STR("\"")))
-        rest = str_skip(rest, 1);
-    while (n < rest.len && rest.p[n] >= '0' && rest.p[n] <= '9')
-        n++;
-    return str_to_u64(str_head(rest, n), INT64_MAX, &rejected) ? rejected : 0;
+    return json_number(answer, key, INT64_MAX, &rejected) ? rejected : 0;
 }
 
 uint64_t otlp_answer_rejected(struct str body)
 {
     uint64_t rejected;
 
-    if (!str_starts(after_space(body), STR("{")))
+    if (!str_starts(json_after_space(body), STR("{")))
         return of_protobuf(body);
     rejected = of_json(body, STR("\"rejectedLogRecords\""));
     return rejected ? rejected : of_json(body, STR("\"rejected_log_records\""));

@@ -9,11 +9,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 #include <sys/random.h>
 
 #include "drains/core/drain.h"
 #include "drains/members/http_internal.h"
+#include "drains/members/json_value.h"
 #include "drains/members/members.h"
 
 #define NAME_MAX_BYTES 200
@@ -36,37 +36,12 @@ static const struct {
     {16, "query string authorization is disabled"},
 };
 
-/* What is behind <key>, which has its quotes and colon. False when it is not there. */
-static bool behind(struct str body, struct str key, struct str *out)
-{
-    const char *at = body.len ? memmem(body.p, body.len, key.p, key.len) : NULL;
-
-    if (!at)
-        return false;
-    *out = str_skip(body, (size_t)(at - body.p) + key.len);
-    while (out->len && out->p[0] == ' ')
-        *out = str_skip(*out, 1);
-    return true;
-}
-
-static bool number_behind(struct str body, struct str key, uint64_t *out)
-{
-    struct str rest;
-    size_t n = 0;
-
-    if (!behind(body, key, &rest))
-        return false;
-    while (n < rest.len && rest.p[n] >= '0' && rest.p[n] <= '9')
-        n++;
-    return str_to_u64(str_head(rest, n), UINT64_MAX, out);
-}
-
 /* 0 = there is none. */
 static uint64_t code_of(struct str body)
 {
     uint64_t code;
 
-    return number_behind(body, STR("\"code\":"), &code) ? code : 0;
+    return json_number(body, STR("\"code\""), UINT64_MAX, &code) ? code : 0;
 }
 
 static enum verdict splunk_verdict(const struct http_answer *a, const struct err *e,
@@ -91,7 +66,7 @@ static bool wants_ack(const struct drain_spec *s)
 
 static bool ack_id(struct str answer, uint64_t *number)
 {
-    return number_behind(answer, STR("\"ackId\":"), number);
+    return json_number(answer, STR("\"ackId\""), UINT64_MAX, number);
 }
 
 /* Beside the path of the events. */
@@ -122,8 +97,8 @@ static bool is_acked(struct str answer, uint64_t number)
     struct str rest;
     bool yes;
 
-    (void)buf_addf(&key, "\"%" PRIu64 "\":", number);
-    yes = behind(answer, buf_str(&key), &rest) && str_starts(rest, STR("true"));
+    (void)buf_addf(&key, "\"%" PRIu64 "\"", number);
+    yes = json_value(answer, buf_str(&key), &rest) && str_starts(rest, STR("true"));
     buf_release(&key);
     return yes;
 }
