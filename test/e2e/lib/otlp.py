@@ -7,16 +7,12 @@ tables, bytes that are not UTF-8, or a message that ends inside of a field is a 
 import json
 import re
 import struct
-import subprocess
 import threading
-from pathlib import Path
 
 from .http_peer import Answer
 from .intake import Intake
 from .ports import free_port
-from .real import Program
-
-_SCRIPT = Path(__file__).parents[3] / "scripts" / "otlp-receiver"
+from .real import Built
 
 # field number -> (name in JSON, wire type, is repeated, table of the message)
 _ANY = {1: ("stringValue", 2, False, str)}
@@ -139,21 +135,15 @@ def _put_varint(n):
     return bytes(out) + bytes([n])
 
 
-def _path():
-    return Path(subprocess.run([_SCRIPT, "--path"], capture_output=True, text=True, check=True).stdout.strip())
-
-
-class RealOtlp(Program):
+class RealOtlp(Built):
     """The collector's receiver; what it takes becomes lines of a file before it answers."""
+
+    script = "otlp-receiver"
 
     def __init__(self, directory):
         super().__init__(directory)
         self.port = free_port()
         self.start()
-
-    @staticmethod
-    def available():
-        return None if _path().exists() else f"the OpenTelemetry receiver is not there: run {_SCRIPT}"
 
     def start(self):
         """A record that was half written when it was killed was not answered, and comes again."""
@@ -161,7 +151,7 @@ class RealOtlp(Program):
         if path.exists():
             written = path.read_bytes()
             path.write_bytes(written[:written.rfind(b"\n") + 1])
-        self.spawn(_path(), f"127.0.0.1:{self.port}", path)
+        self.spawn(self.path(), f"127.0.0.1:{self.port}", path)
         self.wait_listening(self.port)
 
     def url(self, options=""):

@@ -12,6 +12,8 @@ from .peer import Cursor
 from .ports import free_port
 from .wait import wait_for
 
+_SCRIPTS = Path(__file__).parents[3] / "scripts"
+
 
 def _program(name):
     return shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
@@ -78,6 +80,21 @@ template(name="line" type="string" string="%pri%|%timestamp:::date-rfc3339%|%hos
 ruleset(name="r") {{ action(type="omfile" file="{dir}/received" template="line" asyncWriting="off" flushOnTXEnd="on") }}
 input(type="{module}" address="127.0.0.1" port="{port}" ruleset="r" {input_options})
 """
+
+
+class Built(Program):
+    """One that a script in scripts/ builds once. <script>: its name; it prints the program's path with --path."""
+
+    script = None
+
+    @classmethod
+    def path(cls):
+        asked = subprocess.run([_SCRIPTS / cls.script, "--path"], capture_output=True, text=True, check=True)
+        return Path(asked.stdout.strip())
+
+    @classmethod
+    def available(cls):
+        return None if cls.path().exists() else f"{cls.__name__}'s program is not there: run scripts/{cls.script}"
 
 
 class Rsyslogd(Program):

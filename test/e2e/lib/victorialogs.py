@@ -1,32 +1,22 @@
 """The real VictoriaLogs, built by scripts/victorialogs."""
 
 import json
-import subprocess
 import urllib.request
-from pathlib import Path
 
 from .ports import free_port
-from .real import Program
-
-_SCRIPT = Path(__file__).parents[3] / "scripts" / "victorialogs"
+from .real import Built
 
 
-def _path():
-    return Path(subprocess.run([_SCRIPT, "--path"], capture_output=True, text=True, check=True).stdout.strip())
+class RealVictoriaLogs(Built):
+    script = "victorialogs"
 
-
-class RealVictoriaLogs(Program):
     def __init__(self, directory):
         super().__init__(directory)
         self.port = free_port()
         self.start()
 
-    @staticmethod
-    def available():
-        return None if _path().exists() else f"VictoriaLogs is not there: run {_SCRIPT}"
-
     def start(self):
-        self.spawn(_path(), f"-storageDataPath={self.dir}/data", f"-httpListenAddr=127.0.0.1:{self.port}", "-retentionPeriod=100y",
+        self.spawn(self.path(), f"-storageDataPath={self.dir}/data", f"-httpListenAddr=127.0.0.1:{self.port}", "-retentionPeriod=100y",
                    "-futureRetention=100y")
         self.wait_listening(self.port)
 
