@@ -348,6 +348,17 @@ int url_decode(struct str raw, struct buf *out)
     return 0;
 }
 
+bool url_is_label(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i], lower = (char)(c | 0x20);
+
+        if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && !memchr("-._~:", c, 5))
+            return false;
+    }
+    return s.len && s.len <= HOSTNAME_MAX;
+}
+
 int url_query_next(struct str *rest, struct str *key, struct buf *value)
 {
     struct str pair, raw;

@@ -41,6 +41,9 @@ int url_place(struct buf *out, const struct url *u);
 /* Appends <raw>, percent-decoded ('+' is itself). -1 = bad encoding or longer than <out>'s cap. */
 int url_decode(struct str raw, struct buf *out);
 
+/* True for 1 to HOSTNAME_MAX bytes of letters, digits and "-._~:", which no URL has to encode. */
+bool url_is_label(struct str s);
+
 /* Cuts the next key=value off <*rest> (start with u->query). <key> stays encoded; the value is
  * percent-decoded ('+' is a space) into <value>, which is cleared first. 1 = got one, 0 = end, -1 =
  * bad encoding or longer than <value>'s cap. */

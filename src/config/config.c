@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "config/config_internal.h"
 #include "kube/names.h"
 #include "net/egress.h"
@@ -419,16 +420,21 @@ static int load_state_command(struct config *c, char *const *argv, char *const *
     return 0;
 }
 
-/* `logtrain explain NAMESPACE/POD`. */
+/* `logtrain explain NAMESPACE/POD` or `HOSTNAME`. */
 static int load_explain_command(struct config *c, char *const *argv, char *const *envp,
                                 struct err *e)
 {
-    struct str pod = str_of(argv[0] ? argv[0] : ""), namespace;
+    struct str name = str_of(argv[0] ? argv[0] : ""), namespace;
+    bool of_pod = str_find(name, '/') >= 0;
 
     c->mode = CONFIG_MODE_EXPLAIN;
-    if (!argv[0] || argv[1] || !str_cut(&pod, '/', &namespace) || !kube_is_name(namespace) ||
-        !kube_is_name(pod))
-        return err_set(e, EINVAL, "usage: logtrain explain NAMESPACE/POD");
+    if (!argv[0] || argv[1])
+        return err_set(e, EINVAL, "usage: logtrain explain NAMESPACE/POD or HOSTNAME");
+    if (of_pod &&
+        !(str_cut(&name, '/', &namespace) && kube_is_name(namespace) && kube_is_name(name)))
+        return err_set(e, EINVAL, "explain: '%s' is not NAMESPACE/POD", argv[0]);
+    if (!of_pod && !url_is_label(name))
+        return err_set(e, EINVAL, "explain: '%s' is no hostname", argv[0]);
     c->state_dir = state_dir_of(envp);
     c->explain = str_dup(str_of(argv[0]));
     return 0;

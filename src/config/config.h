@@ -28,7 +28,7 @@ enum config_mode {
     CONFIG_MODE_SCHEMA,       /* schema */
     CONFIG_MODE_STATE_LIST,   /* state ls [DIR] */
     CONFIG_MODE_STATE_VERIFY, /* state verify [DIR] */
-    CONFIG_MODE_EXPLAIN,      /* explain NAMESPACE/POD */
+    CONFIG_MODE_EXPLAIN,      /* explain NAMESPACE/POD, HOSTNAME */
     CONFIG_MODE_DRAINS,       /* drains */
 };
 
@@ -128,7 +128,7 @@ struct config {
     unsigned ndrains;
     char *check;       /* --check */
     char *state_dir;   /* state ls|verify, explain, drains: the directory; never NULL then */
-    char *explain;     /* explain: the pod; never NULL then */
+    char *explain;     /* explain: the pod or hostname; never NULL then */
     char *routes;      /* --routes */
     char *kube_config; /* --kube-config */
 };

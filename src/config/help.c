@@ -12,7 +12,7 @@ static const char head[] =
     "  logtrain schema | psql    (creates the table for POSTGRES=true)\n"
     "  logtrain state ls [DIR]     (shows where each cursor is)\n"
     "  logtrain state verify [DIR] (checks the state; exit status 1: damaged)\n"
-    "  logtrain explain NAMESPACE/POD (asks the daemon where the pod's "
+    "  logtrain explain NAMESPACE/POD|HOSTNAME (asks the daemon where the "
     "lines go, and why)\n"
     "  logtrain drains             (asks the daemon for the state of drains, "
     "as JSON)\n"
@@ -26,7 +26,7 @@ static const char foot[] =
     "Signals: TERM and INT stop (batches in flight are delivered first, within STOP_GRACE; a\n"
     "second one exits at once), HUP reads the routes file again.\n"
     "HTTP: /metrics (Prometheus), /healthz, /readyz; at the socket STATE_PATH/api.sock, and with\n"
-    "credentials, also /drains and /explain?pod=NAMESPACE/POD.\n"
+    "credentials, also /drains and /explain?pod=NAMESPACE/POD or ?hostname=NAME.\n"
     "Exit status: 0 stopped as asked, 1 could not start or had to stop, 2 bad configuration.\n";
 
 static int add_flags(struct buf *out)

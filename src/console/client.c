@@ -206,10 +206,10 @@ int client_get(const char *dir, const char *target, struct buf *out, struct err 
     return status == 200 ? 0 : -1;
 }
 
-int client_explain(const char *dir, const char *pod, struct buf *out, struct err *e)
+int client_explain(const char *dir, const char *name, struct buf *out, struct err *e)
 {
     struct buf target = BUF_INIT(1024);
-    int rc = buf_addf(&target, "/explain?pod=%s", pod) < 0
+    int rc = buf_addf(&target, "/explain?%s=%s", strchr(name, '/') ? "pod" : "hostname", name) < 0
                  ? err_set(e, E2BIG, "the name is too long")
                  : client_get(dir, target.p, out, e);
 

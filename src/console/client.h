@@ -14,7 +14,7 @@ int client_lines(const char *dir, const char *target, int (*take)(void *arg, str
 /* Appends the whole body of such an answer to <out>. -1 with its text in <e> when its status is not
  * 200, or with the cause when there is no answer. */
 int client_get(const char *dir, const char *target, struct buf *out, struct err *e);
-/* `logtrain explain`: of <pod>, "namespace/name". As client_get(). */
-int client_explain(const char *dir, const char *pod, struct buf *out, struct err *e);
+/* `logtrain explain`: of <name>, a pod ("namespace/name") or a hostname. As client_get(). */
+int client_explain(const char *dir, const char *name, struct buf *out, struct err *e);
 
 #endif

@@ -34,9 +34,10 @@ struct question {
     struct list node; /* explain->questions */
     struct explain *explain;
     struct http_reply *reply; /* NULL: already answered */
-    char *namespace, *pod;
-    bool plain;    /* see explain_ask() */
-    unsigned left; /* workers that have not answered */
+    char *namespace, *pod;    /* of the pod that is asked for */
+    char *hostname;           /* or the hostname; the other is NULL */
+    bool plain;               /* see explain_ask() */
+    unsigned left;            /* workers that have not answered */
     struct where_report *reports[WORKERS_MAX];
 };
 
@@ -50,7 +51,8 @@ struct pair {
 
 struct page {
     const struct question *question;
-    struct buf out; /* text that does not fit is cut */
+    struct buf out;            /* text that does not fit is cut */
+    struct str namespace, pod; /* whose annotations are looked at; empty: nobody's */
     struct pair pairs[PAIRS_MAX];
     unsigned npairs;
     struct str url; /* the URL to find in annotations */
@@ -188,11 +190,10 @@ static void add_workload(void *arg, const struct kube_workload *w, bool known)
 static void find_pod(struct page *p,
                      void (*fn)(void *arg, const struct kube_workload *w, bool known))
 {
-    const struct question *q = p->question;
-    const struct kube_cluster *c = q->explain->env.cluster;
+    const struct kube_cluster *c = p->question->explain->env.cluster;
 
-    if (c)
-        kube_cluster_find(c, str_of(q->namespace), str_of(q->pod), fn, p);
+    if (c && p->pod.len)
+        kube_cluster_find(c, p->namespace, p->pod, fn, p);
 }
 
 /* ---- streams ---- */
@@ -293,12 +294,33 @@ static void add_drains(struct page *p, const struct explain *x, struct origin *o
         add_why_none(p);
 }
 
+/* What the stream is; of a container, whose pod the page does not name yet, also the pod. */
+static void add_kind(struct page *p, const struct identity *id)
+{
+    if (id->network) {
+        (void)buf_addf(&p->out, "network%s", id->trusted ? ", trusted" : "");
+        return;
+    }
+    if (!id->container.len) {
+        (void)buf_addf(&p->out, "file ");
+        add_plain(p, id->file);
+        return;
+    }
+    (void)buf_addf(&p->out, "container ");
+    if (p->question->hostname) {
+        add_plain(p, id->namespace);
+        (void)buf_add_ch(&p->out, '/');
+        add_plain(p, id->pod);
+        (void)buf_add_ch(&p->out, '/');
+    }
+    add_plain(p, id->container);
+}
+
 static void add_stream(struct page *p, const struct explain *x, struct origin *o)
 {
     const struct identity *id = o->identity;
 
-    (void)buf_addf(&p->out, "container ");
-    add_plain(p, id->container);
+    add_kind(p, id);
     if (router_stream_pending(o)) {
         (void)buf_addf(&p->out,
                        "\n  pending: waits for the API to name its pod; nothing is lost\n");
@@ -306,13 +328,21 @@ static void add_stream(struct page *p, const struct explain *x, struct origin *o
     }
     (void)buf_addf(&p->out, ", called ");
     add_plain(p, id->hostname);
-    (void)buf_addf(&p->out, " / ");
-    add_plain(p, id->tag);
+    if (id->tag.len) { /* on the network each record has its own */
+        (void)buf_addf(&p->out, " / ");
+        add_plain(p, id->tag);
+    }
     if (!str_eq(id->name, id->hostname)) {
         (void)buf_addf(&p->out, ", for patterns ");
         add_plain(p, id->name);
     }
     (void)buf_add_ch(&p->out, '\n');
+    if (p->question->hostname) {
+        p->namespace = id->namespace;
+        p->pod = id->pod;
+        p->found = p->refused = p->none = false;
+        find_pod(p, add_workload);
+    }
     add_drains(p, x, o);
 }
 
@@ -320,8 +350,12 @@ static void add_stream(struct page *p, const struct explain *x, struct origin *o
 
 static bool is_of(const struct origin *o, const struct question *q)
 {
-    return !o->identity->network && str_eq(o->identity->pod, str_of(q->pod)) &&
-           str_eq(o->identity->namespace, str_of(q->namespace));
+    const struct identity *id = o->identity;
+
+    if (q->hostname)
+        return str_eq(id->hostname, str_of(q->hostname)) || str_eq(id->name, str_of(q->hostname));
+    return !id->network && str_eq(id->pod, str_of(q->pod)) &&
+           str_eq(id->namespace, str_of(q->namespace));
 }
 
 static unsigned add_streams(struct page *p, const struct question *q)
@@ -339,6 +373,54 @@ static unsigned add_streams(struct page *p, const struct question *q)
     return n;
 }
 
+/* The page when this node has no stream of the pod. Returns the HTTP status. */
+static int no_stream_of_pod(struct page *p, const struct question *q)
+{
+    (void)buf_addf(&p->out, "  no log file of it was found\n");
+    if (p->found)
+        return 200;
+    buf_clear(&p->out);
+    (void)buf_addf(&p->out, "pod %s/%s: not known on this node: no log file of it was found%s\n",
+                   q->namespace, q->pod,
+                   q->explain->env.cluster ? ", and the API has no pod of that name here" : "");
+    return 404;
+}
+
+static void add_route(void *arg, const char *source, struct str url, enum route_trust trust)
+{
+    struct buf shown = BUF_INIT(URL_MAX);
+    struct page *p = arg;
+    struct url parsed = {0};
+    struct err e;
+
+    (void)trust;
+    p->found = true;
+    if (url_parse(&parsed, url, &e) == 0)
+        (void)url_mask(&shown, &parsed); /* cut to what fits */
+    url_release(&parsed);
+    (void)buf_addf(&p->out, "  route ");
+    add_plain(p, str_head(buf_str(&shown), 200));
+    (void)buf_add_ch(&p->out, '\n');
+    add_line(p, "from", str_of(source));
+    buf_release(&shown);
+}
+
+/* The same for a hostname: the routes that its lines would take. */
+static int no_stream_of_hostname(struct page *p, const struct question *q)
+{
+    (void)buf_addf(&p->out, "  nothing of it on this node: no container, no file, no line from "
+                            "the network\n");
+    router_explain_hostname(q->explain->env.source_env->router, str_of(q->hostname), add_route, p);
+    if (p->found)
+        return 200;
+    buf_clear(&p->out);
+    (void)buf_addf(&p->out,
+                   "hostname %s: nothing of it on this node, and no route of the operator is for "
+                   "it\n",
+                   q->hostname);
+    return 404;
+}
+
 static void render(const struct question *q)
 {
     struct page *p = xcalloc(1, sizeof(*p));
@@ -346,19 +428,16 @@ static void render(const struct question *q)
 
     p->question = q;
     buf_init(&p->out, TEXT_MAX);
-    (void)buf_addf(&p->out, "pod %s/%s\n", q->namespace, q->pod);
-    find_pod(p, add_workload);
-    if (!add_streams(p, q)) {
-        (void)buf_addf(&p->out, "  no log file of it was found\n");
-        if (!p->found) {
-            code = 404;
-            buf_clear(&p->out);
-            (void)buf_addf(
-                &p->out, "pod %s/%s: not known on this node: no log file of it was found%s\n",
-                q->namespace, q->pod,
-                q->explain->env.cluster ? ", and the API has no pod of that name here" : "");
-        }
+    if (q->hostname) {
+        (void)buf_addf(&p->out, "hostname %s\n", q->hostname);
+    } else {
+        (void)buf_addf(&p->out, "pod %s/%s\n", q->namespace, q->pod);
+        p->namespace = str_of(q->namespace);
+        p->pod = str_of(q->pod);
+        find_pod(p, add_workload);
     }
+    if (!add_streams(p, q))
+        code = q->hostname ? no_stream_of_hostname(p, q) : no_stream_of_pod(p, q);
     http_reply_send(q->reply, code, TYPE_TEXT, buf_str(&p->out));
     buf_release(&p->out);
     free(p);
@@ -372,6 +451,7 @@ static void question_free(struct question *q)
     q->explain->n--;
     free(q->namespace);
     free(q->pod);
+    free(q->hostname);
     free(q);
 }
 
@@ -420,6 +500,19 @@ static bool find_name(struct str query, struct str *namespace, struct str *pod)
     return false;
 }
 
+/* "hostname=web1.example.com". */
+static bool find_hostname(struct str query, struct str *hostname)
+{
+    struct str one;
+
+    while (str_cut(&query, '&', &one))
+        if (str_starts(one, STR("hostname="))) {
+            *hostname = str_skip(one, 9);
+            return url_is_label(*hostname);
+        }
+    return false;
+}
+
 struct str explain_namespace(struct str query)
 {
     struct str namespace, pod;
@@ -429,11 +522,12 @@ struct str explain_namespace(struct str query)
 
 void explain_ask(struct explain *x, struct str query, bool plain, struct http_reply *r)
 {
-    struct str namespace, pod;
+    struct str namespace, pod, hostname;
+    bool of_pod = find_name(query, &namespace, &pod);
     struct question *q;
 
-    if (!find_name(query, &namespace, &pod)) {
-        http_reply_send(r, 400, TYPE_TEXT, STR("needs ?pod=NAMESPACE/POD\n"));
+    if (!of_pod && (plain || !find_hostname(query, &hostname))) {
+        http_reply_send(r, 400, TYPE_TEXT, STR("needs ?pod=NAMESPACE/POD or ?hostname=NAME\n"));
         return;
     }
     if (x->n == EXPLAIN_MAX) {
@@ -444,8 +538,12 @@ void explain_ask(struct explain *x, struct str query, bool plain, struct http_re
     q->explain = x;
     q->reply = r;
     q->plain = plain;
-    q->namespace = str_dup(namespace);
-    q->pod = str_dup(pod);
+    if (of_pod) {
+        q->namespace = str_dup(namespace);
+        q->pod = str_dup(pod);
+    } else {
+        q->hostname = str_dup(hostname);
+    }
     list_add_tail(&x->questions, &q->node);
     x->n++;
     ask_workers(q);

@@ -129,6 +129,11 @@ void router_explain(const struct router *r, const struct origin *o,
                     void (*fn)(void *arg, const char *source, struct str url,
                                enum route_trust trust),
                     void *arg);
+/* The same for the operator's routes that a network stream of that hostname would get. */
+void router_explain_hostname(const struct router *r, struct str hostname,
+                             void (*fn)(void *arg, const char *source, struct str url,
+                                        enum route_trust trust),
+                             void *arg);
 
 struct router_stats {
     uint64_t routes; /* (pattern, URL) pairs */

@@ -28,15 +28,11 @@ bool router_stream_pending(const struct origin *o)
     return st && st->named == STREAM_PENDING;
 }
 
-void router_explain(const struct router *r, const struct origin *o,
-                    void (*fn)(void *arg, const char *source, struct str url,
-                               enum route_trust trust),
-                    void *arg)
+/* The routes that match <id>; with <st>, only what it is attached to. */
+static void explain(
+    const struct router *r, const struct identity *id, const struct route_stream *st,
+    void (*fn)(void *arg, const char *source, struct str url, enum route_trust trust), void *arg)
 {
-    const struct route_stream *st = o->route;
-
-    if (!st || !st->identity)
-        return;
     list_for_each (it, &r->sources) {
         const struct route_source *s = list_entry(it, struct route_source, node);
 
@@ -44,12 +40,33 @@ void router_explain(const struct router *r, const struct origin *o,
             for (const struct chain *c = s->routes.heads[i]; c; c = c->next) {
                 const struct route *rt = container_of(c, struct route, by_key);
 
-                if (!meets(st->identity, s, route_pattern(rt)))
+                if (!meets(id, s, route_pattern(rt)))
                     continue;
                 for (uint32_t u = 0; u < rt->nurls; u++)
-                    if (attached(st, rt->urls[u]))
+                    if (!st || attached(st, rt->urls[u]))
                         fn(arg, s->name, route_url_text(rt->urls[u]),
                            (enum route_trust)rt->urls[u]->trust);
             }
     }
+}
+
+void router_explain(const struct router *r, const struct origin *o,
+                    void (*fn)(void *arg, const char *source, struct str url,
+                               enum route_trust trust),
+                    void *arg)
+{
+    const struct route_stream *st = o->route;
+
+    if (st && st->identity)
+        explain(r, st->identity, st, fn, arg);
+}
+
+void router_explain_hostname(const struct router *r, struct str hostname,
+                             void (*fn)(void *arg, const char *source, struct str url,
+                                        enum route_trust trust),
+                             void *arg)
+{
+    const struct identity id = {.hostname = hostname, .name = hostname, .network = true};
+
+    explain(r, &id, NULL, fn, arg);
 }

@@ -318,7 +318,8 @@ def test_T06_a_token_for_one_namespace(tenant, node, api, oracle, http):
     assert get(d, "/explain?pod=shop/nobody", "bobs.token")[0] == 404
     refused = {get(d, path, "bobs.token")[::2] for path in (
         "/drains", "/drains?namespace=", "/drains?namespace=bank", "/drains?namespace=nosuch", "/drains?namespace=sho*", "/drains?namespace=bank&namespace=shop",
-        "/explain?pod=bank/till-7d9c8b6f5d-bcdfg", "/explain?pod=bank/nobody", "/explain", "/explain?pod=shop", "/explain?namespace=shop&pod=bank/x")}
+        "/explain?pod=bank/till-7d9c8b6f5d-bcdfg", "/explain?pod=bank/nobody", "/explain", "/explain?pod=shop", "/explain?namespace=shop&pod=bank/x",
+        "/explain?hostname=till.bank", "/explain?hostname=web.shop", "/explain?hostname=web.shop&pod=bank/x")}
     assert refused == {(403, "the token's user may not see this\n")}
     assert get(d, "/metrics", "bobs.token")[0] == 403
     # who may read all sees all, whichever namespace he asks for

@@ -1,6 +1,7 @@
 """`logtrain explain NAMESPACE/POD`: the first question of a pod's owner or of the operator when lines are missing."""
 
 import re
+import socket
 
 from lib.daemon import SLOW, run
 from lib.ports import free_port
@@ -92,11 +93,31 @@ def test_why_there_is_no_drain(node, api, kube, oracle):
                  lambda name=name: said(d, f"shop/{name}-7d9c8b6f5d-bcdfg"))
 
 
+def test_a_hostname(node, oracle, api, kube, syslog_tcp, http):
+    """Of a workload, of a sender on the network, and of nobody: the routes that would be for it."""
+    peer, web, port = syslog_tcp(), http(), free_port()
+    c = node.container("web-7d9c8b6f5d-bcdfg", "shop")
+    api.workload(c, "web")
+    c.write(oracle.source("web").take(5))
+    d = kube(routes=[("web.shop", peer.url()), ("router*", f"http://u:{CANARY}@127.0.0.1:{web.port}/x")], env={"SYSLOG_TCP": "true", "SYSLOG_TCP_PORT": str(port), "INPUT_ADDRESS": "127.0.0.1"})
+    wait_for(lambda: "confirmed up to" in explain(d, "web.shop").stdout, WAIT, "the pod's stream")
+    text = said(d, "web.shop")
+    assert text.startswith("hostname web.shop\ncontainer shop/web-7d9c8b6f5d-bcdfg/main, called web.shop / web-7d9c8b6f5d-bcdfg\n"), text
+    assert f"from      routes file {d.routes_path}\n" in text
+    text = said(d, "router1.example.com")
+    assert "nothing of it on this node" in text and f"127.0.0.1:{web.port}" in text and f"routes file {d.routes_path}" in text
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.sendall(b"<13>1 2026-11-30T00:00:00Z router1.example.com app - - - hello\n")
+        wait_for(lambda: "\nnetwork, called router1.example.com\n  drain http://" in said(d, "router1.example.com"), WAIT, lambda: said(d, "router1.example.com"))
+    nobody = explain(d, "nobody.example.com")
+    assert nobody.returncode == 1 and "hostname nobody.example.com: nothing of it on this node, and no route" in nobody.stderr
+
+
 def test_no_daemon_and_no_pod(tmp_path):
     for state, why in ((tmp_path, "No such file or directory"), (tmp_path / "none", "No such file or directory")):
         for command in (("explain", "shop/web"), ("drains",)):
             done = run(*command, env={"STATE_PATH": str(state)})
             assert done.returncode == 1 and why in done.stderr
             assert "STATE_PATH" in done.stderr and str(state) in done.stderr
-    for bad in ((), ("web",), ("shop/web", "more"), ("shop/web&x=1",), ("shop/../web",), ("/web",)):
+    for bad in ((), ("",), ("w eb",), ("web?x",), ("a" * 256,), ("shop/web", "more"), ("shop/web&x=1",), ("shop/../web",), ("/web",)):
         assert run("explain", *bad).returncode == 2, bad

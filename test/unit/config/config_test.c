@@ -431,10 +431,11 @@ static void bad_flags_are_named_but_not_their_values(void **state)
     (void)state;
     refuse_args(ARGS("--drian", "x"), "unknown flag --drian (--help lists them)");
     refuse_args(ARGS("--drian=a=http://u:secret@h"), "unknown flag --drian (--help lists them)");
-    refuse_args(ARGS("explain"), "usage: logtrain explain NAMESPACE/POD");
-    refuse_args(ARGS("explain", "web"), "usage: logtrain explain NAMESPACE/POD");
-    refuse_args(ARGS("explain", "shop/web", "x"), "usage: logtrain explain NAMESPACE/POD");
-    refuse_args(ARGS("explain", "shop/web%20x"), "usage: logtrain explain NAMESPACE/POD");
+    refuse_args(ARGS("explain"), "usage: logtrain explain NAMESPACE/POD or HOSTNAME");
+    refuse_args(ARGS("explain", "shop/web", "x"),
+                "usage: logtrain explain NAMESPACE/POD or HOSTNAME");
+    refuse_args(ARGS("explain", "shop/web%20x"), "explain: 'shop/web%20x' is not NAMESPACE/POD");
+    refuse_args(ARGS("explain", "web x"), "explain: 'web x' is no hostname");
     refuse_args(ARGS("-x"), "unknown flag -x (--help lists them)");
     refuse_args(ARGS("-"), "unknown flag - (--help lists them)");
     refuse_args(ARGS("a=http://u:secret@h"), "unexpected argument (--help lists the flags)");
