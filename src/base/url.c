@@ -19,13 +19,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-/* Options whose value may be shown. Any other may be a secret, a certificate or private data. */
-static const char *const public_options[] = {
-    "format",     "compression", "insecure",   "framing", "batch", "connections", "linger", "max",
-    "sd",         "timeout",     "servername", "index",   "mode",  "maxlen",      "group",  "since",
-    "containers", "stream",      "include",    "exclude", "level", "sample",      "rate",
-};
-
 /* A path segment of at least this length that mixes letters and digits is taken for a token
  * (webhooks have them there). */
 #define TOKEN_MIN 20
@@ -379,20 +372,12 @@ int url_query_next(struct str *rest, struct str *key, struct buf *value)
     return 1;
 }
 
-static bool is_public(struct str name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(public_options); i++)
-        if (str_eq(name, str_of(public_options[i])))
-            return true;
-    return false;
-}
-
-static int mask_pair(struct buf *out, struct str pair)
+static int mask_pair(struct buf *out, struct str pair, url_is_public *is_public, const void *arg)
 {
     struct str name, value;
     bool has_value = split_pair(pair, &name, &value);
 
-    if (pair.len == 0 || is_public(name))
+    if (pair.len == 0 || is_public(arg, name))
         return buf_add_str(out, pair);
     while (value.len && value.p[0] == '=')
         value = str_skip(value, 1);
@@ -427,7 +412,7 @@ static int mask_path(struct buf *out, struct str path)
     return 0;
 }
 
-int url_mask(struct buf *out, const struct url *u)
+int url_mask(struct buf *out, const struct url *u, url_is_public *is_public, const void *arg)
 {
     struct str rest = u->query, pair;
     char sep = '?';
@@ -439,7 +424,7 @@ int url_mask(struct buf *out, const struct url *u)
         mask_path(out, u->path) < 0)
         return -1;
     while (str_cut(&rest, '&', &pair)) {
-        if (buf_add_ch(out, sep) < 0 || mask_pair(out, pair) < 0)
+        if (buf_add_ch(out, sep) < 0 || mask_pair(out, pair, is_public, arg) < 0)
             return -1;
         sep = '&';
     }

@@ -49,9 +49,11 @@ bool url_is_label(struct str s);
  * bad encoding or longer than <value>'s cap. */
 int url_query_next(struct str *rest, struct str *key, struct buf *value);
 
-/* Appends the URL with its secrets masked: user:password becomes "***@", every query value "***"
- * except those of the public options (see url.c). This is the only function that prints URLs. */
-int url_mask(struct buf *out, const struct url *u);
+/* Whether the value of the query parameter <name> may be shown. */
+typedef bool url_is_public(const void *arg, struct str name);
+/* Appends the URL with its secrets masked: user:password becomes "***@", and every query value
+ * "***" unless <is_public>. This is the only function that prints URLs. */
+int url_mask(struct buf *out, const struct url *u, url_is_public *is_public, const void *arg);
 /* The same for text that did not parse: scheme and host at most, everything doubtful masked. */
 int url_mask_text(struct buf *out, struct str text);
 

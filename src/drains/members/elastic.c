@@ -70,6 +70,7 @@ static const struct drain_scheme schemes[] = {
 
 static const struct drain_option options[] = {
     {.name = "index",
+     .is_public = true,
      .common = true,
      .values = "NAME",
      .fallback = "the hostname, made legal",

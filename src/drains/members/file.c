@@ -405,6 +405,7 @@ static const struct drain_option options[] = {
      .type = OPTION_OTHER,
      .set = set_keep_bytes},
     {.name = "compression",
+     .is_public = true,
      .values = "none|gzip",
      .fallback = "none",
      .help = "gzip files that were rotated",

@@ -43,6 +43,7 @@ static bool is_template(struct str s)
 
 static const struct drain_option options[] = {
     {.name = "mode",
+     .is_public = true,
      .common = true,
      .values = "publish|list|stream",
      .fallback = "publish",
@@ -62,6 +63,7 @@ static const struct drain_option options[] = {
      .fits = is_template,
      .must_be = "a name of 1 to 1024 bytes, in which %h, %t, %n, %p, %c and %% may stand"},
     {.name = "maxlen",
+     .is_public = true,
      .common = true,
      .values = "N",
      .fallback = "none",

@@ -168,6 +168,7 @@ static const struct drain_option options[] = {
      .max = NAME_MAX_BYTES,
      .shown = SECTION_FORMAT},
     {.name = "index",
+     .is_public = true,
      .common = true,
      .values = "NAME",
      .fallback = "the token's",

@@ -104,7 +104,8 @@ struct drain_option {
     const char *fallback; /* the default, for people */
     const char *help;
     enum drain_option_type type;
-    bool many; /* may be given several times */
+    bool many;      /* may be given several times */
+    bool is_public; /* its value may be shown where URLs are printed; no secret, nothing private */
     /* Servers use this name for parameters of their own. A scheme that works with any server, and
      * has no such option, passes it on. All other options of other schemes are refused. */
     bool common;

@@ -70,13 +70,22 @@ static int check_place(struct drain_spec *s, struct err *e)
     return 0;
 }
 
+/* For url_mask(). A parameter that is no option of the scheme may be a secret of the server. */
+static bool is_public(const void *scheme, struct str name)
+{
+    bool own;
+    const struct drain_option *o = drain_scheme_option(scheme, name, &own);
+
+    return o && o->is_public;
+}
+
 /* Drains that differ only in what is masked share a name, so that the name tells nothing about a
  * password. */
 static int make_name(struct drain_spec *s, struct err *e)
 {
     const struct url *u = &s->url;
     struct buf masked = BUF_INIT(MASKED_MAX), name = BUF_INIT(URL_MAX);
-    int rc = url_mask(&masked, u);
+    int rc = url_mask(&masked, u, is_public, s->scheme);
 
     if (rc == 0 && s->owner) /* an operator's drain with the same URL is a different drain */
         rc = buf_add_ch(&masked, (char)DRAIN_OF_OWNER);
@@ -394,7 +403,7 @@ int drain_spec_describe(const struct drain_spec *s, struct buf *out)
     if (describe_place(s, out) < 0 || describe_format(s, out) < 0 || describe_sending(s, out) < 0 ||
         describe_passed(s, out) < 0)
         return -1;
-    if (buf_addf(out, "%-12s ", "url") < 0 || url_mask(out, &s->url) < 0)
+    if (buf_addf(out, "%-12s ", "url") < 0 || url_mask(out, &s->url, is_public, s->scheme) < 0)
         return -1;
     return buf_add_ch(out, '\n');
 }

@@ -1,4 +1,5 @@
 /* The name of a drain in logs and metrics, and the output of --check: no secret in either. */
+#include "../../../lib/unit.h"
 #include "spec_fixture.h"
 
 /* ---- names ---- */
@@ -164,6 +165,37 @@ static void described(void **state)
                      "url          syslog://h\n");
 }
 
+/* A row that does not say that its value is public is masked, and so is what no row is about. */
+static void only_public_values_are_shown(void **state)
+{
+    static const struct {
+        const char *url, *shown;
+    } rows[] = {
+        {"http://h?batch=array&streams=stderr", "http://h?batch=array&streams=stderr"},
+        {"http://h?header=X-A:b&utf8=keep", "http://h?header=***&utf8=***"},
+        {"http://h?index=main", "http://h?index=***"}, /* the server's */
+        {"splunk+http://:t@h?index=main", "splunk+http://***@h?index=main"},
+        {"redis://h?mode=list&key=k&maxlen=5", "redis://h?mode=list&key=***&maxlen=5"},
+        {"file:///d?compression=gzip&keep=3", "file:///d?compression=gzip&keep=***"},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct drain_spec *s = spec(rows[i].url);
+        struct buf out = BUF_INIT(10000);
+        const char *url;
+
+        assert_int_equal(drain_spec_describe(s, &out), 0);
+        url = strstr(buf_cstr(&out), "\nurl          ");
+        assert_non_null(url);
+        url += strlen("\nurl          ");
+        assert_int_equal(strncmp(url, rows[i].shown, strlen(rows[i].shown)), 0);
+        assert_string_equal(url + strlen(rows[i].shown), "\n");
+        buf_release(&out);
+        drain_spec_unref(s);
+    }
+}
+
 static void describe_respects_the_cap(void **state)
 {
     struct drain_spec *s = spec("http://h?x=1");
@@ -184,6 +216,7 @@ int main(void)
         cmocka_unit_test(names),
         cmocka_unit_test(references),
         cmocka_unit_test(described),
+        cmocka_unit_test(only_public_values_are_shown),
         cmocka_unit_test(describe_respects_the_cap),
     };
 
