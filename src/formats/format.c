@@ -210,6 +210,33 @@ int formatter_end(const struct formatter *f, struct buf *out)
     return out->len ? buf_add_ch(out, ']') : buf_add_str(out, STR("[]"));
 }
 
+struct str format_next_word(struct str *frames)
+{
+    const char *end = memchr(frames->p, ' ', frames->len);
+    struct str word;
+
+    if (!end)
+        BUG("format: a batch without frames");
+    word = str_make(frames->p, (size_t)(end - frames->p));
+    *frames = str_skip(*frames, word.len + 1);
+    return word;
+}
+
+struct str format_next_frame(struct str *frames)
+{
+    const char *p = frames->p, *end = p + frames->len;
+    struct str frame;
+    size_t n = 0;
+
+    for (; p < end && *p != ' '; p++)
+        n = n * 10 + (size_t)(*p - '0');
+    if (p == end || n > (size_t)(end - p - 1))
+        BUG("format: a frame beyond its batch");
+    frame = str_make(p + 1, n);
+    *frames = str_make(p + 1 + n, (size_t)(end - p - 1) - n);
+    return frame;
+}
+
 enum format format_parse(struct str s)
 {
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {

@@ -91,6 +91,11 @@ int formatter_end_range(const struct formatter *f, struct buf *out);
 /* Ends a batch ("]" for FRAMING_ARRAY, or what a format has there), with any of its formatters. */
 int formatter_end(const struct formatter *f, struct buf *out);
 
+/* For a member that sends each record by itself: cut the next word of a prefix, and the next record
+ * of FRAMING_OCTET, off <*frames>. A formatter wrote them, so anything else is a bug. */
+struct str format_next_word(struct str *frames);
+struct str format_next_frame(struct str *frames);
+
 /* "rfc5424", "json", "raw", "gelf", "elastic". FORMAT_NONE when unknown. */
 enum format format_parse(struct str s);
 const char *format_name(enum format f);

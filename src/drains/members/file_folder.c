@@ -48,24 +48,21 @@ struct frame {
     size_t len;
 };
 
-/* Cuts "<letter><segment>-<offset> <seconds> <length> <record>" off <*rest>; we wrote it
- * ourselves. */
+/* Cuts "<letter><segment>-<offset> <seconds> <length> <record>" off <*rest>. */
 static void next_frame(struct str *rest, struct frame *out)
 {
-    struct str id, time, count;
-    uint64_t n = 0, seconds = 0;
+    struct str id = format_next_word(rest), time = format_next_word(rest);
+    struct str record = format_next_frame(rest);
+    uint64_t seconds;
 
-    if (!str_cut(rest, ' ', &id) || !str_cut(rest, ' ', &time) || !str_cut(rest, ' ', &count) ||
-        id.len < FILE_PLACE_KEY + 2 || !str_to_u64(time, INT64_MAX, &seconds) ||
-        !str_to_u64(count, rest->len, &n))
-        BUG("file: a batch without frames");
+    if (id.len < FILE_PLACE_KEY + 2 || !str_to_u64(time, INT64_MAX, &seconds))
+        BUG("file: a record without a place");
     *out = (struct frame){.key = str_head(id, FILE_PLACE_KEY),
                           .time = (int64_t)seconds,
-                          .p = (char *)(uintptr_t)rest->p,
-                          .len = (size_t)n};
+                          .p = (char *)(uintptr_t)record.p,
+                          .len = record.len};
     for (size_t i = FILE_PLACE_KEY + 1; i < id.len; i++)
         out->off = out->off << 4 | (uint64_t)(id.p[i] <= '9' ? id.p[i] - '0' : id.p[i] - 'a' + 10);
-    *rest = str_skip(*rest, (size_t)n);
 }
 
 /* Whether the record is in the folder already. */

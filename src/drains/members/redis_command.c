@@ -97,19 +97,6 @@ static int begin_command(struct buf *out, const struct redis_options *own, struc
     return add_part(out, key);
 }
 
-/* Cuts "<id> <length> <bytes>" off <*frames>. Our own format wrote it. */
-static void next_frame(struct str *frames, struct str *id, struct str *bytes)
-{
-    struct str count;
-    uint64_t n = 0;
-
-    if (!str_cut(frames, ' ', id) || !str_cut(frames, ' ', &count) ||
-        !str_to_u64(count, frames->len, &n))
-        BUG("redis: a batch without frames");
-    *bytes = str_head(*frames, (size_t)n);
-    *frames = str_skip(*frames, (size_t)n);
-}
-
 /* Keeps the newest N: from the N-th last to the last. */
 static int add_trim(struct buf *out, const struct redis_options *own, struct str key)
 {
@@ -171,9 +158,8 @@ static int add_range(struct buf *out, const struct drain_spec *s, const struct b
         rc = begin_command(&prefix, own, buf_str(&key));
 
     for (uint32_t i = 0; i < r->records && rc == 0; i++) {
-        struct str id, bytes;
+        struct str id = format_next_word(frames), bytes = format_next_frame(frames);
 
-        next_frame(frames, &id, &bytes);
         rc = buf_add(out, prefix.p, prefix.len);
         if (rc == 0 && own->mode == REDIS_STREAM)
             rc = add_part(out, id) < 0 ? -1 : add_part(out, STR("message"));

@@ -138,36 +138,22 @@ static void udp_open(struct drain *d)
 
 /* ---- sending ---- */
 
-/* The next frame of "<length> <bytes>" at <off>. Our own format wrote it. */
-static struct str frame_at(const struct buf *body, size_t off, size_t *next)
-{
-    size_t n = 0;
-
-    while (body->p[off] != ' ')
-        n = n * 10 + (size_t)(body->p[off++] - '0');
-    off++;
-    if (n > body->len - off)
-        BUG("syslog_udp: frame beyond its batch");
-    *next = off + n;
-    return str_make(body->p + off, n);
-}
-
 /* Sends up to BURST datagrams. 0 = made progress, else errno. */
 static int send_burst(struct drain_udp *u)
 {
-    const struct buf *body = &u->batch->body;
+    struct str rest = str_skip(buf_str(&u->batch->body), u->off);
     struct mmsghdr msgs[BURST];
     struct iovec iov[BURST];
-    size_t ends[BURST], off = u->off;
+    size_t ends[BURST];
     unsigned n = 0;
     int sent;
 
-    while (n < BURST && off < body->len) {
-        struct str f = frame_at(body, off, &off);
+    while (n < BURST && rest.len) {
+        struct str f = format_next_frame(&rest);
 
         iov[n] = (struct iovec){(void *)(uintptr_t)f.p, f.len};
         msgs[n] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[n], .msg_iovlen = 1}};
-        ends[n++] = off;
+        ends[n++] = u->batch->body.len - rest.len;
     }
     sent = sendmmsg(u->fd, msgs, n, MSG_NOSIGNAL);
     if (sent > 0) {
