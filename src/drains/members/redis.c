@@ -29,11 +29,9 @@ static struct drain_redis *redis_of(struct drain *d)
 
 static void disconnect(struct drain_redis *r)
 {
-    conn_free(r->conn);
-    r->conn = NULL;
+    stream_drain_disconnect(&r->link);
     redis_reader_free(r->reader);
     r->reader = NULL;
-    loop_timer_stop(r->link.timer);
     if (r->out.p)
         explicit_bzero(r->out.p, r->out.len); /* it may hold the password */
     buf_release(&r->out);
@@ -97,14 +95,6 @@ static void timed_out(struct stream_drain *link, const struct err *e)
 }
 
 /* ---- writing ---- */
-
-static uint64_t acked_now(const struct stream_drain *link)
-{
-    const struct drain_redis *r = container_of(link, struct drain_redis, link);
-    int64_t unacked = conn_unacked(r->conn);
-
-    return conn_written(r->conn) - (unacked > 0 ? (uint64_t)unacked : 0);
-}
 
 static void redis_send(struct drain *d, struct batch *b)
 {
@@ -285,7 +275,7 @@ static void on_opened(void *arg)
 {
     struct drain_redis *r = arg;
 
-    r->link.opened_ms = loop_now(worker_loop(r->link.base.worker));
+    r->link.opened_ms = stream_drain_now(&r->link);
     r->reader = redis_reader_create();
     r->handshake = redis_handshake(&r->out, r->link.base.spec);
     if (r->handshake < 0)
@@ -307,7 +297,7 @@ static void on_readable(void *arg)
 
     r->received = false;
 
-    while ((n = conn_read(r->conn, part, sizeof(part))) > 0) {
+    while ((n = conn_read(r->link.conn, part, sizeof(part))) > 0) {
         if (redis_reader_feed(r->reader, str_make(part, n), &e) < 0) {
             connection_ended(r, false, VERDICT_OFFLINE, &e);
             return;
@@ -335,7 +325,7 @@ static void on_writable(void *arg)
 static void on_ended(void *arg, enum conn_end how, const struct err *e)
 {
     struct drain_redis *r = arg;
-    uint64_t age = loop_now(worker_loop(r->link.base.worker)) - r->link.opened_ms;
+    uint64_t age = stream_drain_now(&r->link) - r->link.opened_ms;
     bool clean = how == CONN_END_CLEAN && !r->len && !r->handshake &&
                  (r->answered || age >= YOUNG_CONNECTION_MS);
     struct err why = *e;
@@ -349,19 +339,16 @@ static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, o
 
 static void connect_now(struct drain_redis *r)
 {
-    const struct conn_config cfg = stream_drain_config(&r->link);
-    struct worker *wk = r->link.base.worker;
-
     r->reopen = false;
     r->answered = false;
-    r->conn = conn_create(worker_loop(wk), worker_dns(wk), &cfg, &callbacks, r);
+    stream_drain_connect(&r->link, &callbacks);
 }
 
 static void redis_open(struct drain *d)
 {
     struct drain_redis *r = redis_of(d);
 
-    if (r->conn && r->len) {
+    if (r->link.conn && r->len) {
         r->reopen = true; /* batches that it still answers need not be sent again */
         return;
     }
@@ -378,7 +365,6 @@ static struct drain *redis_create(struct worker *wk, struct drain_spec *spec, st
     if (!r)
         return NULL;
     r->link.silence = "redis: no reply";
-    r->link.acked_now = acked_now;
     r->link.timed_out = timed_out;
     r->link.base.slots = REDIS_SLOTS;
     buf_init(&r->out, REDIS_OUT_MAX);
@@ -393,7 +379,7 @@ static void redis_close(struct drain *d, bool flush)
     if (d->closed)
         return;
     r->link.closing = true;
-    if (flush && r->conn && r->len)
+    if (flush && r->link.conn && r->len)
         return; /* the replies arrive, or the worker closes again without <flush> */
     (void)err_set(&e, ECANCELED, "redis: closed before the reply");
     disconnect(r);

@@ -96,8 +96,7 @@ struct redis_pending {
 
 struct drain_redis {
     struct stream_drain link;
-    struct conn *conn;           /* owned; NULL while closed */
-    struct redis_reader *reader; /* owned; lives as long as <conn> */
+    struct redis_reader *reader; /* owned; lives as long as the connection */
     struct buf out;
     size_t off;                              /* bytes of it that the kernel has taken */
     int handshake;                           /* replies to AUTH and SELECT that are still missing */

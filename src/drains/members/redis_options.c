@@ -163,26 +163,17 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
     return rc;
 }
 
-#define REDIS (DRAIN_LOGIN | DRAIN_PATH | DRAIN_FRAMED | DRAIN_UTF8)
+#define REDIS(tls)                                                                                 \
+    .member = &drain_redis, .port = 6379,                                                          \
+    .flags = DRAIN_LOGIN | DRAIN_PATH | DRAIN_FRAMED | DRAIN_UTF8 | (tls),                         \
+    .promise = PROMISE_CONFIRMED, .format = FORMAT_GELF, .framing = FRAMING_NONE
 
 static const struct drain_scheme schemes[] = {
     {.name = "redis",
-     .member = &drain_redis,
-     .port = 6379,
-     .flags = REDIS,
-     .promise = PROMISE_CONFIRMED,
-     .format = FORMAT_GELF,
-     .framing = FRAMING_NONE,
+     REDIS(0),
      .sends = "PUBLISH, a GELF object each; lists and streams with `mode=`",
      .aliases = "valkey"},
-    {.name = "rediss",
-     .member = &drain_redis,
-     .port = 6379,
-     .flags = REDIS | DRAIN_TLS,
-     .promise = PROMISE_CONFIRMED,
-     .format = FORMAT_GELF,
-     .framing = FRAMING_NONE,
-     .aliases = "valkeys|redis+tls|redis+ssl"},
+    {.name = "rediss", REDIS(DRAIN_TLS), .aliases = "valkeys|redis+tls|redis+ssl"},
     {.name = NULL},
 };
 

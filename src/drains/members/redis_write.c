@@ -68,7 +68,7 @@ void redis_write_out(struct drain_redis *r)
 
     if (!left)
         return;
-    n = conn_write(r->conn, r->out.p + r->off, left);
+    n = conn_write(r->link.conn, r->out.p + r->off, left);
     r->off += n;
     if (n == left)
         out_drop(r);
@@ -104,7 +104,7 @@ static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
     drain_body_copied(&r->link.base, p->batch);
     if (commands == &r->out)
         return 0; /* <writable> follows for what is in front of it */
-    n = conn_write(r->conn, commands->p + p->taken, len - p->taken);
+    n = conn_write(r->link.conn, commands->p + p->taken, len - p->taken);
     if (buf_add(&r->out, commands->p + p->taken + n, len - p->taken - n) < 0)
         return err_set(e, ENOMEM, "redis: no room for the commands");
     taken(r, n);

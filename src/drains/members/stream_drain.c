@@ -9,12 +9,30 @@
 #include "base/mem.h"
 #include "drains/core/worker.h"
 
+uint64_t stream_drain_now(const struct stream_drain *s)
+{
+    return loop_now(worker_loop(s->base.worker));
+}
+
+uint64_t stream_drain_acked(const struct stream_drain *s, uint64_t known)
+{
+    int64_t unacked = conn_unacked(s->conn);
+    uint64_t written = conn_written(s->conn);
+
+    return unacked < 0 || (uint64_t)unacked > written ? known : written - (uint64_t)unacked;
+}
+
+static uint64_t acked_now(const struct stream_drain *s)
+{
+    return s->acked_now ? s->acked_now(s) : stream_drain_acked(s, s->acked);
+}
+
 static void on_timeout(void *arg)
 {
     struct stream_drain *s = arg;
     struct err e = {0, ""};
 
-    if (s->acked_now(s) > s->acked) { /* slow, but it makes progress */
+    if (acked_now(s) > s->acked) { /* slow, but it makes progress */
         stream_drain_await(s);
         return;
     }
@@ -41,6 +59,7 @@ void *stream_drain_create(size_t size, const struct drain_ops *ops, struct worke
 
 void stream_drain_free(struct stream_drain *s)
 {
+    conn_free(s->conn);
     loop_timer_free(s->timer);
     worker_tls_free(s->base.worker, s->tls);
     drain_release(&s->base);
@@ -62,9 +81,25 @@ struct conn_config stream_drain_config(const struct stream_drain *s)
     };
 }
 
+void stream_drain_connect(struct stream_drain *s, const struct conn_ops *callbacks)
+{
+    const struct conn_config cfg = stream_drain_config(s);
+    struct worker *wk = s->base.worker;
+
+    s->acked = 0;
+    s->conn = conn_create(worker_loop(wk), worker_dns(wk), &cfg, callbacks, s);
+}
+
+void stream_drain_disconnect(struct stream_drain *s)
+{
+    conn_free(s->conn);
+    s->conn = NULL;
+    loop_timer_stop(s->timer);
+}
+
 void stream_drain_await(struct stream_drain *s)
 {
-    s->acked = s->acked_now(s);
+    s->acked = acked_now(s);
     loop_timer_start(s->timer, s->base.spec->timeout_ms);
 }
 

@@ -27,7 +27,6 @@ struct sample {
 
 struct drain_syslog {
     struct stream_drain link;
-    struct conn *conn;    /* owned; NULL while closed */
     struct batch *batch;  /* being written */
     size_t off;           /* bytes of it that the kernel has taken */
     uint64_t seen_ms;     /* it was healthy then, see drain_seen_until() */
@@ -45,28 +44,13 @@ static struct drain_syslog *syslog_of(struct drain *d)
     return container_of(d, struct drain_syslog, link.base);
 }
 
-static uint64_t now_ms(struct drain_syslog *s)
-{
-    return loop_now(worker_loop(s->link.base.worker));
-}
-
-/* Bytes that the peer's kernel has. */
-static uint64_t acked_now(struct drain_syslog *s)
-{
-    int64_t unacked = conn_unacked(s->conn);
-    uint64_t written = conn_written(s->conn);
-
-    return unacked < 0 || (uint64_t)unacked > written ? s->last_acked : written - (uint64_t)unacked;
-}
-
 /* Call it when the connection has ended, for whatever reason. */
 static void connection_ended(struct drain_syslog *s, bool clean, const struct err *e)
 {
     struct batch *b = s->batch;
 
-    s->link.base.reached = acked_now(s);
-    conn_free(s->conn);
-    s->conn = NULL;
+    s->link.base.reached = stream_drain_acked(&s->link, s->last_acked);
+    stream_drain_disconnect(&s->link);
     s->batch = NULL;
     s->len = 0;
     loop_timer_stop(s->poll);
@@ -115,19 +99,19 @@ static void on_poll(void *arg)
 {
     struct drain_syslog *s = arg;
     struct err e = {0};
-    uint64_t now = now_ms(s), acked;
+    uint64_t now = stream_drain_now(&s->link), acked;
 
-    if (!s->conn)
+    if (!s->link.conn)
         return;
     s->seen_ms = drain_seen_until(&s->link.base);
-    acked = acked_now(s);
+    acked = stream_drain_acked(&s->link, s->last_acked);
     if (acked != s->last_acked) {
         s->last_acked = acked;
         s->progress_ms = now;
     }
     sample_add(s, now, acked);
     confirm_old(s);
-    if (!s->batch && acked == conn_written(s->conn))
+    if (!s->batch && acked == conn_written(s->link.conn))
         s->progress_ms = now;
     if (now - s->progress_ms >= s->link.base.spec->timeout_ms) {
         (void)err_set(&e, ETIMEDOUT, "peer takes nothing for %llu s",
@@ -152,19 +136,19 @@ static void push(struct drain_syslog *s)
         connection_ended(s, false, &e);
         return;
     }
-    n = conn_write(s->conn, b->body.p + s->off, b->body.len - s->off);
+    n = conn_write(s->link.conn, b->body.p + s->off, b->body.len - s->off);
 
     s->off += n;
     if (n)
         drain_moved(&s->link.base, b);
     if (!loop_timer_active(s->poll)) {
-        s->progress_ms = now_ms(s);
+        s->progress_ms = stream_drain_now(&s->link);
         loop_timer_start(s->poll, POLL_MS);
     }
     if (s->off < b->body.len)
         return; /* <writable> follows */
     s->batch = NULL;
-    b->end = conn_written(s->conn);
+    b->end = conn_written(s->link.conn);
     drain_settle(&s->link.base, b, VERDICT_SENT);
 }
 
@@ -186,7 +170,7 @@ static void on_opened(void *arg)
 {
     struct drain_syslog *s = arg;
 
-    s->link.opened_ms = s->seen_ms = s->progress_ms = now_ms(s);
+    s->link.opened_ms = s->seen_ms = s->progress_ms = stream_drain_now(&s->link);
     drain_opened(&s->link.base);
 }
 
@@ -195,7 +179,7 @@ static void on_readable(void *arg)
     struct drain_syslog *s = arg;
     char ignored[4096];
 
-    while (conn_read(s->conn, ignored, sizeof ignored) > 0)
+    while (conn_read(s->link.conn, ignored, sizeof ignored) > 0)
         continue; /* the protocol has no answers */
 }
 
@@ -203,7 +187,7 @@ static void on_writable(void *arg)
 {
     struct drain_syslog *s = arg;
 
-    s->progress_ms = now_ms(s);
+    s->progress_ms = stream_drain_now(&s->link);
     if (s->batch)
         push(s);
 }
@@ -212,7 +196,7 @@ static void on_ended(void *arg, enum conn_end how, const struct err *e)
 {
     struct drain_syslog *s = arg;
     struct err why = *e;
-    bool all = !s->batch && conn_unacked(s->conn) == 0;
+    bool all = !s->batch && conn_unacked(s->link.conn) == 0;
     bool clean = how == CONN_END_CLEAN && all && (is_old(s) || s->link.closing);
 
     if (how == CONN_END_CLEAN && !clean)
@@ -225,10 +209,9 @@ static const struct conn_ops callbacks = {on_opened, on_readable, on_writable, o
 static void syslog_open(struct drain *d)
 {
     struct drain_syslog *s = syslog_of(d);
-    const struct conn_config cfg = stream_drain_config(&s->link);
 
     s->last_acked = 0;
-    s->conn = conn_create(worker_loop(d->worker), worker_dns(d->worker), &cfg, &callbacks, s);
+    stream_drain_connect(&s->link, &callbacks);
 }
 
 /* ---- create, close, free ---- */
@@ -253,12 +236,12 @@ static void syslog_close(struct drain *d, bool flush)
     if (d->closed)
         return;
     s->link.closing = true;
-    if (!s->conn) {
+    if (!s->link.conn) {
         drain_closed(d);
         return;
     }
-    if (flush && conn_is_open(s->conn) && !s->batch) {
-        conn_shutdown(s->conn); /* <ended> follows */
+    if (flush && conn_is_open(s->link.conn) && !s->batch) {
+        conn_shutdown(s->link.conn); /* <ended> follows */
         return;
     }
     (void)err_set(&e, ECANCELED, "stopping");
@@ -269,7 +252,6 @@ static void syslog_free(struct drain *d)
 {
     struct drain_syslog *s = syslog_of(d);
 
-    conn_free(s->conn);
     loop_timer_free(s->poll);
     stream_drain_free(&s->link);
 }
@@ -283,44 +265,25 @@ static const struct drain_ops ops = {
     .free = syslog_free,
 };
 
-#define GELF (DRAIN_CONNECTIONS | DRAIN_ONE_FORMAT)
+#define SYSLOG(tls, port_, framing_)                                                               \
+    .member = &drain_syslog, .port = (port_), .flags = DRAIN_CONNECTIONS | DRAIN_FRAMING | (tls),  \
+    .promise = PROMISE_TRANSPORT, .format = FORMAT_RFC5424, .framing = (framing_)
+#define GELF(tls)                                                                                  \
+    .member = &drain_syslog, .port = 12201, .flags = DRAIN_CONNECTIONS | DRAIN_ONE_FORMAT | (tls), \
+    .promise = PROMISE_TRANSPORT, .format = FORMAT_GELF, .framing = FRAMING_NUL,                   \
+    .aliases = "graylog"
 
 static const struct drain_scheme schemes[] = {
     {.name = "syslog+tcp",
-     .member = &drain_syslog,
-     .port = 601,
-     .flags = DRAIN_CONNECTIONS | DRAIN_FRAMING,
-     .promise = PROMISE_TRANSPORT,
-     .format = FORMAT_RFC5424,
-     .framing = FRAMING_LF,
+     SYSLOG(0, 601, FRAMING_LF),
      .sends = "RFC 5424, a line each (`framing=lf`)",
      .aliases = "rsyslog"},
     {.name = "syslog+tls",
-     .member = &drain_syslog,
-     .port = 6514,
-     .flags = DRAIN_CONNECTIONS | DRAIN_FRAMING | DRAIN_TLS,
-     .promise = PROMISE_TRANSPORT,
-     .format = FORMAT_RFC5424,
-     .framing = FRAMING_OCTET,
+     SYSLOG(DRAIN_TLS, 6514, FRAMING_OCTET),
      .sends = "RFC 5424, octet-counted (RFC 5425)",
      .aliases = "syslogs|rsyslog"},
-    {.name = "gelf+tcp",
-     .member = &drain_syslog,
-     .port = 12201,
-     .flags = GELF,
-     .promise = PROMISE_TRANSPORT,
-     .format = FORMAT_GELF,
-     .framing = FRAMING_NUL,
-     .sends = "GELF, NUL after each",
-     .aliases = "graylog"},
-    {.name = "gelf+tls",
-     .member = &drain_syslog,
-     .port = 12201,
-     .flags = GELF | DRAIN_TLS,
-     .promise = PROMISE_TRANSPORT,
-     .format = FORMAT_GELF,
-     .framing = FRAMING_NUL,
-     .aliases = "graylog"},
+    {.name = "gelf+tcp", GELF(0), .sends = "GELF, NUL after each"},
+    {.name = "gelf+tls", GELF(DRAIN_TLS)},
     {.name = NULL},
 };
 

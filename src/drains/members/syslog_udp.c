@@ -306,29 +306,15 @@ static const struct drain_ops ops = {
     .free = udp_free,
 };
 
+#define UDP(more, port_, format_)                                                                  \
+    .member = &drain_syslog_udp, .port = (port_), .flags = DRAIN_UDP | (more),                     \
+    .promise = PROMISE_BEST_EFFORT, .format = (format_), .framing = FRAMING_NONE
+
 static const struct drain_scheme schemes[] = {
-    {.name = "syslog+udp",
-     .member = &drain_syslog_udp,
-     .port = 514,
-     .flags = DRAIN_UDP,
-     .promise = PROMISE_BEST_EFFORT,
-     .format = FORMAT_RFC5424,
-     .framing = FRAMING_NONE,
-     .sends = "RFC 5424, a datagram each"},
-    {.name = "syslog",
-     .member = &drain_syslog_udp,
-     .port = 514,
-     .flags = DRAIN_UDP,
-     .promise = PROMISE_BEST_EFFORT,
-     .format = FORMAT_RFC5424,
-     .framing = FRAMING_NONE},
+    {.name = "syslog+udp", UDP(0, 514, FORMAT_RFC5424), .sends = "RFC 5424, a datagram each"},
+    {.name = "syslog", UDP(0, 514, FORMAT_RFC5424)},
     {.name = "gelf+udp",
-     .member = &drain_syslog_udp,
-     .port = 12201,
-     .flags = DRAIN_UDP | DRAIN_ONE_FORMAT,
-     .promise = PROMISE_BEST_EFFORT,
-     .format = FORMAT_GELF,
-     .framing = FRAMING_NONE,
+     UDP(DRAIN_ONE_FORMAT, 12201, FORMAT_GELF),
      .sends = "GELF, a datagram each, cut at `max=` (no chunks)",
      .aliases = "graylog"},
     {.name = NULL},

@@ -237,7 +237,7 @@ static void on_opened(void *arg)
 {
     struct drain_ws *w = arg;
 
-    w->link.opened_ms = loop_now(worker_loop(w->link.base.worker));
+    w->link.opened_ms = stream_drain_now(&w->link);
     w->ponged = false;
     w->number = 0;
     drain_opened(&w->link.base);
@@ -255,7 +255,7 @@ static void on_pong(void *arg, struct str payload)
         loop_timer_start(w->poll, POLL_MS);
     if (w->link.base.alone && !w->link.closing) {
         if (!w->ponged_ms)
-            w->ponged_ms = loop_now(worker_loop(w->link.base.worker));
+            w->ponged_ms = stream_drain_now(&w->link);
         loop_timer_stop(w->link.timer);
         return;
     }
@@ -279,7 +279,7 @@ static void on_ended(void *arg, const struct ws_end *end)
 {
     struct drain_ws *w = arg;
     const struct answer_row *row = answer_find(&ws_closes, end->code, STR(""));
-    uint64_t age = loop_now(worker_loop(w->link.base.worker)) - w->link.opened_ms;
+    uint64_t age = stream_drain_now(&w->link) - w->link.opened_ms;
     struct err why = end->err;
     enum verdict v = VERDICT_OFFLINE, first;
     bool reported =
@@ -407,28 +407,18 @@ static const struct drain_ops ops = {
 
 /* ---- the URL ---- */
 
-#define WS                                                                                         \
-    (DRAIN_ANY_SERVER | DRAIN_LOGIN | DRAIN_PATH | DRAIN_QUERY | DRAIN_GZIP | DRAIN_LINGER |       \
-     DRAIN_UTF8)
+#define WS(tls, port_)                                                                             \
+    .member = &drain_ws, .port = (port_),                                                          \
+    .flags = DRAIN_ANY_SERVER | DRAIN_LOGIN | DRAIN_PATH | DRAIN_QUERY | DRAIN_GZIP |              \
+             DRAIN_LINGER | DRAIN_UTF8 | (tls),                                                    \
+    .promise = PROMISE_CONFIRMED, .format = FORMAT_RAW, .framing = FRAMING_LF
 
 static const struct drain_scheme schemes[] = {
     {.name = "ws",
-     .member = &drain_ws,
-     .port = 80,
-     .flags = WS,
-     .promise = PROMISE_CONFIRMED,
-     .format = FORMAT_RAW,
-     .framing = FRAMING_LF,
+     WS(0, 80),
      .sends = "WebSocket, gzipped lines; text with `compression=none`",
      .aliases = "websocket"},
-    {.name = "wss",
-     .member = &drain_ws,
-     .port = 443,
-     .flags = WS | DRAIN_TLS,
-     .promise = PROMISE_CONFIRMED,
-     .format = FORMAT_RAW,
-     .framing = FRAMING_LF,
-     .aliases = "websockets|ws+tls|ws+ssl|websocket"},
+    {.name = "wss", WS(DRAIN_TLS, 443), .aliases = "websockets|ws+tls|ws+ssl|websocket"},
     {.name = NULL},
 };
 
