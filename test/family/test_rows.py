@@ -1,7 +1,7 @@
 """Which test covers which row of the fault list for which drain. Every test named here must exist, so the table cannot become
 outdated.
 
-Members of one transport share its tests: syslog+http(s), gelf+http(s), Loki, OTLP and Elasticsearch use requests (http.c); gelf+tcp
+Members of one transport share its tests: syslog+http(s), gelf+http(s), Loki, OTLP and Elasticsearch use requests (http_post.c); gelf+tcp
 and gelf+tls use syslog's connections, gelf+udp its datagrams; redis and ws use the same connections (net/conn.c) as syslog, as
 far as names, addresses and TLS are concerned. "family" is a test that runs over every member."""
 

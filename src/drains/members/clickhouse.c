@@ -1,5 +1,5 @@
 /*
- * clickhouse+http, clickhouse+https: INSERT INTO table= FORMAT JSONEachRow. http.c posts,
+ * clickhouse+http, clickhouse+https: INSERT INTO table= FORMAT JSONEachRow. http_post.c posts,
  * formats/json.c writes a row for each record, with the keys of the table's columns.
  *
  * There is no insert_deduplication_token: a request that is sent again seldom has the same records
@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "drains/base/http_post.h"
 #include "drains/core/drain.h"
-#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
 #define TABLE_MAX 200

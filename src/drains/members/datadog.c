@@ -1,11 +1,11 @@
 /*
- * datadog+https: Datadog's logs intake, v2. http.c posts, formats/intake.c writes.
+ * datadog+https: Datadog's logs intake, v2. http_post.c posts, formats/intake.c writes.
  *
  * A request has 1,000 records at most. Datadog cuts a record above 1 MB and says nothing, so records
  * are cut to that here, where it is marked and counted.
  */
+#include "drains/base/http_post.h"
 #include "drains/core/drain.h"
-#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
 #define ITEMS_MAX 1000

@@ -1,6 +1,6 @@
 /*
  * es://, elasticsearch:// and their +http, +https forms: the _bulk API of Elasticsearch and
- * OpenSearch. http.c posts. This file has the options of the URL and the meaning of an answer: a
+ * OpenSearch. http_post.c posts. This file has the options of the URL and the meaning of an answer: a
  * 2xx only says that the request was read; each record has a status of its own (bulk_answer.c).
  *
  * Every record is a `create` with an id made of its position (formats/elastic.c), so that sending
@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "drains/base/http_post.h"
 #include "drains/core/drain.h"
 #include "drains/members/bulk_answer.h"
-#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
 /* Asks for the few fields of an answer that are read; a whole one has several hundred bytes for

@@ -15,9 +15,9 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "drains/archive/archive.h"
 #include "drains/core/drain.h"
 #include "drains/core/worker.h"
-#include "drains/members/file_internal.h"
 #include "drains/members/members.h"
 #include "loop/work.h"
 
@@ -25,6 +25,16 @@
 #define DAY_MS (24 * 60 * 60 * 1000)
 #define EVERY_MIN_MS (60 * 1000)
 #define LOOK_MS (10 * 60 * 1000) /* the wall clock may have been set */
+
+struct file_options {
+    char *path;          /* path=; NULL = the default */
+    uint64_t rotate;     /* bytes */
+    uint64_t every_ms;   /* ... or so long, from midnight UTC on */
+    uint64_t keep_files; /* of each name; 0 = all */
+    uint64_t keep_days;  /* 0 = for ever */
+    uint64_t keep_bytes; /* 0 = no limit */
+    unsigned gzip;       /* rotated files */
+};
 
 enum step { STEP_NONE = 0, STEP_OPEN, STEP_WRITE, STEP_ROTATE, STEP_CLOSE };
 

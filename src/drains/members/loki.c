@@ -1,5 +1,5 @@
 /*
- * loki+http, loki+https: Grafana Loki's push API. http.c posts and formats/loki.c writes the body.
+ * loki+http, loki+https: Grafana Loki's push API. http_post.c posts and formats/loki.c writes the body.
  * This file has the options of the URL, and the answers that differ from those of other HTTP
  * servers.
  *
@@ -8,8 +8,8 @@
  */
 #include <string.h>
 
+#include "drains/base/http_post.h"
 #include "drains/core/drain.h"
-#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
 #define TENANT_MAX 150 /* Loki's own limit */

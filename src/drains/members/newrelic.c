@@ -1,9 +1,9 @@
 /*
- * newrelic+https: New Relic's Log API. http.c posts, formats/intake.c writes the records of a stream
+ * newrelic+https: New Relic's Log API. http_post.c posts, formats/intake.c writes the records of a stream
  * together, under what they have in common. A request may have 1 MB.
  */
+#include "drains/base/http_post.h"
 #include "drains/core/drain.h"
-#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
 #define BYTES_MAX (900 * 1024) /* and what a batch may exceed its target by */

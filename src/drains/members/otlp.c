@@ -1,5 +1,5 @@
 /*
- * otlp+http, otlp+https: OpenTelemetry's protocol over HTTP. http.c posts, formats/otlp.c and
+ * otlp+http, otlp+https: OpenTelemetry's protocol over HTTP. http_post.c posts, formats/otlp.c and
  * otlp_json.c write the body; here are the options in the URL, and what a receiver says of a request
  * that it took.
  *
@@ -10,8 +10,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "drains/base/http_post.h"
 #include "drains/core/drain.h"
-#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 #include "drains/members/otlp_answer.h"
 

@@ -7,7 +7,7 @@
  */
 #include "drains/members/otlp_answer.h"
 
-#include "drains/members/json_value.h"
+#include "drains/base/json_value.h"
 
 #define VARINT_MAX 10 /* bytes */
 

@@ -5,9 +5,9 @@
 #ifndef DRAINS_REDIS_INTERNAL_H
 #define DRAINS_REDIS_INTERNAL_H
 
+#include "drains/base/stream_drain.h"
 #include "drains/core/answer.h"
 #include "drains/core/drain.h"
-#include "drains/members/stream_drain.h"
 
 #define REDIS_REPLY_MAX                                                                            \
     (64 * 1024) /* of one reply; those to our commands are below a hundred bytes */

@@ -1,5 +1,5 @@
 /*
- * splunk+http, splunk+https: Splunk's HTTP Event Collector, its event form. http.c posts,
+ * splunk+http, splunk+https: Splunk's HTTP Event Collector, its event form. http_post.c posts,
  * formats/intake.c writes the events one behind the other.
  *
  * A 200 says that the collector has the events in its queue, and confirms. With ack=true it is only
@@ -11,9 +11,9 @@
 #include <inttypes.h>
 #include <sys/random.h>
 
+#include "drains/base/http_post.h"
+#include "drains/base/json_value.h"
 #include "drains/core/drain.h"
-#include "drains/members/http_internal.h"
-#include "drains/members/json_value.h"
 #include "drains/members/members.h"
 
 #define NAME_MAX_BYTES 200

@@ -11,10 +11,10 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "drains/base/stream_drain.h"
 #include "drains/core/drain.h"
 #include "drains/core/worker.h"
 #include "drains/members/members.h"
-#include "drains/members/stream_drain.h"
 
 #define POLL_MS 500 /* how often to look at what the peer's kernel has acknowledged */
 #define SAMPLES (COMMIT_LAG_MS / POLL_MS + 3)

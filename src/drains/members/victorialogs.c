@@ -1,12 +1,12 @@
 /*
- * victorialogs+http, victorialogs+https: VictoriaLogs' JSON lines. http.c posts, formats/json.c
+ * victorialogs+http, victorialogs+https: VictoriaLogs' JSON lines. http_post.c posts, formats/json.c
  * writes; here is what VictoriaLogs has to be told of the fields.
  *
  * It leaves out a line above its own limit and answers 200 all the same, so records are cut to that
  * limit unless max= says otherwise.
  */
+#include "drains/base/http_post.h"
 #include "drains/core/drain.h"
-#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
 
 #define FIELDS "hostname|namespace|pod|container|node|tag|stream"

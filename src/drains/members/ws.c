@@ -21,12 +21,12 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "drains/base/http_post.h"
+#include "drains/base/stream_drain.h"
 #include "drains/core/drain.h"
 #include "drains/core/gzip.h"
 #include "drains/core/worker.h"
-#include "drains/members/http_internal.h"
 #include "drains/members/members.h"
-#include "drains/members/stream_drain.h"
 #include "drains/members/ws_internal.h"
 #include "formats/format.h"
 

@@ -6,7 +6,7 @@
 #include <limits.h>
 
 #include "base/mem.h"
-#include "drains/members/http_internal.h"
+#include "drains/base/http_post.h"
 #include "drains/members/ws_internal.h"
 
 static const struct answer_row rows[] = {

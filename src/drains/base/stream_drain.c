@@ -1,7 +1,7 @@
 /*
  * What members with one connection have in common.
  */
-#include "drains/members/stream_drain.h"
+#include "drains/base/stream_drain.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "drains/members/file_internal.h"
+#include "drains/archive/archive.h"
 
 #define FILE_MODE 0640
 #define DIR_MODE 0750

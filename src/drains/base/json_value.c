@@ -1,5 +1,5 @@
 /* See json_value.h. */
-#include "drains/members/json_value.h"
+#include "drains/base/json_value.h"
 
 #include <string.h>
 

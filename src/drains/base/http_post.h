@@ -1,14 +1,14 @@
 /*
- * What members that post share, and the parts of the http member that need no network, apart for
- * their tests: what an answer means, and the headers of a request.
+ * The base of a member that sends each batch as a POST: the ops, what an answer means, and the
+ * headers of a request.
  */
-#ifndef DRAINS_HTTP_INTERNAL_H
-#define DRAINS_HTTP_INTERNAL_H
+#ifndef DRAINS_HTTP_POST_H
+#define DRAINS_HTTP_POST_H
 
 #include "base/limits.h"
+#include "drains/base/http_ack.h"
 #include "drains/core/answer.h"
 #include "drains/core/drain.h"
-#include "drains/members/http_ack.h"
 #include "net/http_client.h"
 
 /* How a member that posts differs from the others: drain_member.kind beside http_ops. */

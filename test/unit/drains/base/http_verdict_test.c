@@ -11,7 +11,7 @@
 
 #include "../../../lib/unit.h"
 #include "base/mem.h"
-#include "drains/members/http_internal.h"
+#include "drains/base/http_post.h"
 
 static enum verdict verdict_of(int status, struct err *why)
 {

@@ -12,7 +12,7 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "drains/members/file_internal.h"
+#include "drains/archive/archive.h"
 
 #define SEQ_MAX 100000 /* files of one path that are rotated in one second */
 

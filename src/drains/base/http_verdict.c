@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 
-#include "drains/members/http_internal.h"
+#include "drains/base/http_post.h"
 
 const struct answer_row http_answer_rows[] = {
     {.from = 200, .to = 299, .verdict = VERDICT_DELIVERED, .reason = ""},

@@ -16,7 +16,7 @@
 
 #include "../../../lib/unit.h"
 #include "base/mem.h"
-#include "drains/members/file_internal.h"
+#include "drains/archive/archive.h"
 
 #define NOW 1795169700 /* 2026-11-20T10:15:00Z */
 #define SEGMENT "0123456789abcdef"

@@ -17,8 +17,8 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "drains/archive/archive.h"
 #include "drains/core/gzip.h"
-#include "drains/members/file_internal.h"
 
 #define DEPTH_MAX 6 /* of directories below the root */
 #define PIECE (1024 * 1024)

@@ -8,7 +8,7 @@
 
 #include "../../../lib/unit.h"
 #include "base/mem.h"
-#include "drains/members/http_internal.h"
+#include "drains/base/http_post.h"
 #include "drains/members/members.h"
 
 static void of_the_body(void **state)

@@ -2,11 +2,11 @@
  * One question at a time, for all that waits, every ASK_MS. A question that is not answered well is
  * asked again: the receiver may be restarting. Only the bound gives up.
  *
- *   http.c ── receipt 7 ──▶ waiting {request, 7} ── question [7, …] ──▶ receiver
- *                              │  ◀── {7: true} ─────────────────────────┘
- *                              └──▶ done(request, DELIVERED)
+ *   http_post.c ── receipt 7 ──▶ waiting {request, 7} ── question [7, …] ──▶ receiver
+ *                                   │  ◀── {7: true} ─────────────────────────┘
+ *                                   └──▶ done(request, DELIVERED)
  */
-#include "drains/members/http_ack.h"
+#include "drains/base/http_ack.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "drains/members/http_internal.h"
+#include "drains/base/http_post.h"
 
 #define ASK_MS 1000
 #define BOUND_TIMEOUTS 10 /* timeout= so often is how long is waited */

@@ -7,7 +7,7 @@
 
 #include "base/base64.h"
 #include "base/mem.h"
-#include "drains/members/http_internal.h"
+#include "drains/base/http_post.h"
 
 #define TEXT_MAX (4 * URL_MAX)
 

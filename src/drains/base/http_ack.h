@@ -1,8 +1,8 @@
 /*
  * Requests that their receiver confirms later: a good answer is a receipt with a number, and the
  * receiver is asked from time to time which numbers are confirmed. What is not confirmed within a
- * bound, or whose number the receiver has forgotten, is sent again. Private to http.c, and to members
- * that have such a receiver.
+ * bound, or whose number the receiver has forgotten, is sent again. For http_post.c; a member with
+ * such a receiver has a struct http_later in its struct http_kind.
  */
 #ifndef DRAINS_HTTP_ACK_H
 #define DRAINS_HTTP_ACK_H

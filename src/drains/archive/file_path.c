@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "drains/members/file_internal.h"
+#include "drains/archive/archive.h"
 
 #define VALUE_MAX 63      /* bytes of a variable: a DNS label */
 #define COMPONENT_MAX 200 /* of one component, before what rotation adds */

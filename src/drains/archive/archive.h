@@ -1,7 +1,7 @@
 /*
- * The parts of the file member that need no loop, and their tests.
+ * An archive: a folder of files, one for each path, rotated by size and time. Each record is in it
+ * once. It knows no loop and no drain; the file member calls it.
  *
- *   file.c            the member: the URL, batches, timers
  *   file_folder.c     the folder: writes a batch to its files and syncs them, all or nothing
  *   file_rotate.c     gives whole files their last names
  *   file_entry.c      finds, opens and cuts files
@@ -9,28 +9,21 @@
  *   file_path.c       the names of files
  *   file_keep.c       compresses and deletes rotated files
  *
- * Everything but file.c blocks, and runs on the thread pool, one call at a time for each drain.
+ * Everything blocks, and runs on the thread pool, one call at a time for each folder.
  */
-#ifndef DRAINS_FILE_INTERNAL_H
-#define DRAINS_FILE_INTERNAL_H
+#ifndef DRAINS_ARCHIVE_H
+#define DRAINS_ARCHIVE_H
 
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
+#include "base/err.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "drains/core/drain.h"
-
-struct file_options {
-    char *path;          /* path=; NULL = the default */
-    uint64_t rotate;     /* bytes */
-    uint64_t every_ms;   /* ... or so long, from midnight UTC on */
-    uint64_t keep_files; /* of each name; 0 = all */
-    uint64_t keep_days;  /* 0 = for ever */
-    uint64_t keep_bytes; /* 0 = no limit */
-    unsigned gzip;       /* rotated files */
-};
+#include "base/str.h"
+#include "streams/identity.h"
 
 /* ---- file_path.c ---- */
 

@@ -20,7 +20,8 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "drains/members/file_internal.h"
+#include "drains/archive/archive.h"
+#include "formats/format.h"
 
 #define LOCK ".lock"
 #define LOCK_MODE 0640

@@ -26,7 +26,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "drains/members/file_internal.h"
+#include "drains/archive/archive.h"
 
 #define NAME ".positions"
 #define NEW_NAME ".positions.new"

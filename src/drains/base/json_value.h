@@ -1,6 +1,6 @@
 /* Single values of an answer in JSON. Not a parser: for answers of a known form. */
-#ifndef MEMBERS_JSON_VALUE_H
-#define MEMBERS_JSON_VALUE_H
+#ifndef DRAINS_JSON_VALUE_H
+#define DRAINS_JSON_VALUE_H
 
 #include <stdbool.h>
 #include <stdint.h>
