@@ -43,8 +43,8 @@
 #include "report/status.h"
 #include "report/systemd.h"
 #include "report/unreadable.h"
+#include "report/v1.h"
 #include "report/version.h"
-#include "window/streams.h"
 #include "window/tails.h"
 
 struct daemon {
@@ -77,6 +77,7 @@ struct daemon {
     struct access *access;  /* NULL: no credentials are accepted */
     struct explain *explain;
     struct tails *tails;
+    struct v1 v1;
     uint64_t started_ms;
     bool stopping;
     int exit;
@@ -278,16 +279,10 @@ static void status_explain(void *arg, struct str query, bool plain, struct http_
     explain_ask(d->explain, query, plain, r);
 }
 
-static void status_v1(void *arg, const struct http_incoming *q, struct http_reply *r)
+static void status_v1(void *arg, struct view *v, const struct http_incoming *q,
+                      struct http_reply *r)
 {
-    struct daemon *d = arg;
-
-    if (str_eq(q->path, STR("/v1/tail")))
-        tails_ask(d->tails, q, r);
-    else if (str_eq(q->path, STR("/v1/streams")))
-        streams_ask(&d->origins, q->query, r);
-    else
-        http_reply_send(r, 404, "text/plain", STR("not found\n"));
+    v1_answer(&((struct daemon *)arg)->v1, v, q, r);
 }
 
 static void stream_seen(void *arg, struct origin *o)
@@ -336,6 +331,7 @@ static void open_tails(struct daemon *d)
                                   .end_of = assign_end_of};
 
     d->tails = tails_create(&env);
+    d->v1.tails = d->tails;
     d->assign.seen = stream_seen;
     d->assign.seen_arg = d;
 }
@@ -363,6 +359,7 @@ static int open_status(struct daemon *d, struct err *e)
     d->status = status_open(&d->loop, str_of(c->http_address), (uint16_t)c->http_port, &source, e);
     if (!d->status)
         return err_wrap(e, "HTTP_PORT=%" PRIu64, c->http_port);
+    d->v1 = (struct v1){.status = d->status, .origins = &d->origins};
     if (open_access(d, e) < 0)
         return -1;
     status_set_access(d->status, d->access);

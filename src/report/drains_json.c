@@ -150,19 +150,6 @@ static int add_lines(struct buf *out, const struct drain_row *r)
     return r->lines ? add_text(out, "lines", r->lines) : 0;
 }
 
-static int add_plain_row(struct buf *out, const struct drain_row *r)
-{
-    if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
-        add_text(out, "state", snapshot_plain_state(r->state)) < 0 ||
-        add_text(out, "promise", r->promise) < 0 || add_lines(out, r) < 0 ||
-        buf_addf(out, ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64, r->streams, r->lag_bytes) <
-            0 ||
-        add_seconds(out, "lag_seconds", r->lag_ms) < 0 || buf_addf(out, ",\"counters\":{") < 0 ||
-        add_counters(out, &r->counters, true) < 0)
-        return -1;
-    return buf_addf(out, "}}");
-}
-
 /* What /v1/drains has beside what /drains has. */
 static int add_more(struct buf *out, const struct drain_row *r)
 {
@@ -172,6 +159,20 @@ static int add_more(struct buf *out, const struct drain_row *r)
         return -1;
     return r->to_loss_ms == UINT64_MAX ? buf_addf(out, ",\"seconds_to_loss\":null")
                                        : add_seconds(out, "seconds_to_loss", r->to_loss_ms);
+}
+
+static int add_plain_row(struct buf *out, const struct drain_row *r, bool more)
+{
+    if (buf_addf(out, "{\"name\":") < 0 || add_string(out, r->name) < 0 ||
+        add_text(out, "state", snapshot_plain_state(r->state)) < 0 ||
+        add_text(out, "promise", r->promise) < 0 || add_lines(out, r) < 0 ||
+        (more && add_more(out, r) < 0) ||
+        buf_addf(out, ",\"streams\":%" PRIu64 ",\"lag_bytes\":%" PRIu64, r->streams, r->lag_bytes) <
+            0 ||
+        add_seconds(out, "lag_seconds", r->lag_ms) < 0 || buf_addf(out, ",\"counters\":{") < 0 ||
+        add_counters(out, &r->counters, true) < 0)
+        return -1;
+    return buf_addf(out, "}}");
 }
 
 static int add_row(struct buf *out, const struct drain_row *r, bool more)
@@ -194,14 +195,24 @@ static int add_row(struct buf *out, const struct drain_row *r, bool more)
     return buf_addf(out, "}}");
 }
 
-int drains_json_render_lines(const struct snapshot *s, const char *namespace, struct buf *out)
+/* A part of the logs: the drains that workloads asked for, of namespaces that are shown whole. A row's
+ * figures are of all streams of its drain. */
+static bool shows(const struct view *v, const struct drain_row *r)
+{
+    return !view_is_part(v) ||
+           (r->owner && r->namespace && view_shows_namespace(v, str_of(r->namespace)));
+}
+
+int drains_json_render_lines(const struct snapshot *s, const char *namespace, const struct view *v,
+                             struct buf *out)
 {
     for (unsigned i = 0; i < s->nrows; i++) {
         const struct drain_row *r = &s->rows[i];
 
-        if (namespace && (!r->namespace || strcmp(r->namespace, namespace) != 0))
+        if ((namespace && (!r->namespace || strcmp(r->namespace, namespace) != 0)) || !shows(v, r))
             continue;
-        if (add_row(out, r, true) < 0 || buf_add_ch(out, '\n') < 0)
+        if ((v->operates ? add_row(out, r, true) : add_plain_row(out, r, true)) < 0 ||
+            buf_add_ch(out, '\n') < 0)
             return -1;
     }
     return 0;
@@ -228,7 +239,7 @@ int drains_json_render_namespace(const struct snapshot *s, const char *namespace
 
         if (!r->owner || !r->namespace || strcmp(r->namespace, namespace) != 0)
             continue;
-        if (buf_add(out, ",\n", more ? 2 : 0) < 0 || add_plain_row(out, r) < 0)
+        if (buf_add(out, ",\n", more ? 2 : 0) < 0 || add_plain_row(out, r, false) < 0)
             return -1;
         more = true;
     }

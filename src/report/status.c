@@ -36,7 +36,8 @@ struct waiting {
     struct list node;
     struct http_reply *reply;
     enum question question;
-    char *namespace; /* ASK_NAMESPACE, ASK_LINES: owned; NULL = all */
+    char *namespace;   /* ASK_NAMESPACE, ASK_LINES: owned; NULL = all */
+    struct view *view; /* ASK_LINES: one reference */
 };
 
 struct slot {
@@ -83,12 +84,19 @@ static struct http_body *render(struct status *st, const struct snapshot *s,
     int rc = q->question == ASK_PUBLIC    ? metrics_render_public(s, &text)
              : q->question == ASK_METRICS ? metrics_render(s, &text)
              : q->question == ASK_DRAINS  ? drains_json_render(s, &text)
-             : q->question == ASK_LINES   ? drains_json_render_lines(s, q->namespace, &text)
-                                          : drains_json_render_namespace(s, q->namespace, &text);
+             : q->question == ASK_LINES ? drains_json_render_lines(s, q->namespace, q->view, &text)
+                                        : drains_json_render_namespace(s, q->namespace, &text);
     struct http_body *body = rc < 0 ? NULL : http_body_create(st->http, &text);
 
     buf_release(&text);
     return body;
+}
+
+static void waiting_free(struct waiting *q)
+{
+    free(q->namespace);
+    view_unref(q->view);
+    free(q);
 }
 
 static void answer(struct waiting *q, struct http_body *body)
@@ -102,8 +110,7 @@ static void answer(struct waiting *q, struct http_body *body)
         http_reply_send_body(q->reply, 200, types[q->question], body);
     else
         reply_text(q->reply, 500, "the answer is too long\n");
-    free(q->namespace);
-    free(q);
+    waiting_free(q);
 }
 
 /* Requests for the same page share its text; a page about one namespace is short. */
@@ -194,20 +201,26 @@ static void report(void *arg)
     loop_timer_start(st->report, LOG_REPORT_MS);
 }
 
-static void gather(struct status *st, struct http_reply *r, enum question question,
-                   const char *namespace)
+bool status_may_answer(const struct status *st, struct http_reply *r)
+{
+    if (st->phase != READY)
+        reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
+    return st->phase == READY;
+}
+
+static void gather_for(struct status *st, struct http_reply *r, enum question question,
+                       const char *namespace, struct view *v)
 {
     struct waiting *q;
     bool first = list_empty(&st->waiting);
 
-    if (st->phase != READY) {
-        reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
+    if (!status_may_answer(st, r))
         return;
-    }
     q = xcalloc(1, sizeof(*q));
     q->reply = r;
     q->question = question;
     q->namespace = namespace ? str_dup(str_of(namespace)) : NULL;
+    q->view = v ? view_ref(v) : NULL;
     list_add_tail(&st->waiting, &q->node);
     if (!first)
         return;
@@ -218,6 +231,17 @@ static void gather(struct status *st, struct http_reply *r, enum question questi
         st->slots[w].asked = true;
         st->source.ask(st->source.arg, w, reported, &st->slots[w]);
     }
+}
+
+static void gather(struct status *st, struct http_reply *r, enum question question,
+                   const char *namespace)
+{
+    gather_for(st, r, question, namespace, NULL);
+}
+
+void status_drains(struct status *st, struct view *v, const char *namespace, struct http_reply *r)
+{
+    gather_for(st, r, ASK_LINES, namespace, v);
 }
 
 /* ---- the other pages ---- */
@@ -301,9 +325,7 @@ static void readyz(struct status *st, struct http_reply *r)
 
 static void explain(struct status *st, struct str query, bool plain, struct http_reply *r)
 {
-    if (st->phase != READY)
-        reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
-    else
+    if (status_may_answer(st, r))
         st->source.explain(st->source.arg, query, plain, r);
 }
 
@@ -373,46 +395,19 @@ static struct str namespace_of(struct str path, struct str query)
     return STR("");
 }
 
-/* /v1/drains has one parameter, namespace=. */
-static void v1_drains(struct status *st, struct str query, struct http_reply *r)
-{
-    struct buf text = BUF_INIT(HTTP_HEAD_MAX);
-    char namespace[NAMESPACE_SIZE];
-    struct str one;
-
-    *namespace = '\0';
-    while (str_cut(&query, '&', &one)) {
-        struct str key = one, value = str_skip(one, 10);
-
-        if (str_starts(one, STR("namespace=")) && kube_is_name(value) &&
-            value.len < sizeof(namespace)) {
-            (void)snprintf(namespace, sizeof(namespace), "%.*s", STR_ARG(value));
-            continue;
-        }
-        (void)str_cut(&one, '=', &key);
-        (void)buf_addf(&text,
-                       str_eq(key, STR("namespace")) ? "parameter '%.*s' is no namespace\n"
-                                                     : "unknown parameter '%.*s'\n",
-                       STR_ARG(key)); /* it is shorter than the head */
-        http_reply_send(r, 400, TYPE_TEXT, buf_str(&text));
-        buf_release(&text);
-        return;
-    }
-    gather(st, r, ASK_LINES, *namespace ? namespace : NULL);
-}
-
 static void handle_local(void *arg, const struct http_incoming *q, struct http_reply *r)
 {
     struct status *st = arg;
+    struct view *v;
 
-    if (!st->source.v1 || !str_starts(q->path, STR("/v1/")))
+    if (!st->source.v1 || !str_starts(q->path, STR("/v1/"))) {
         private_page(st, q->path, q->query, r);
-    else if (st->phase != READY)
-        reply_text(r, 503, st->phase == STARTING ? "starting\n" : "stopping\n");
-    else if (str_eq(q->path, STR("/v1/drains")))
-        v1_drains(st, q->query, r);
-    else
-        st->source.v1(st->source.arg, q, r);
+        return;
+    }
+    v = view_create(http_reply_process(r), STR(""), STR(""));
+    v->operates = true;
+    st->source.v1(st->source.arg, v, q, r);
+    view_unref(v);
 }
 
 /* ---- with credentials ---- */
@@ -558,8 +553,7 @@ void status_stopping(struct status *st)
 
         list_del(&q->node);
         reply_text(q->reply, 503, "stopping\n");
-        free(q->namespace);
-        free(q);
+        waiting_free(q);
     }
     loop_timer_stop(st->deadline);
     drop_reports(st);

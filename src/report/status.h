@@ -16,6 +16,7 @@
 #include "net/http_server.h"
 #include "report/access.h"
 #include "report/snapshot.h"
+#include "window/view.h"
 
 struct http_reply;
 struct status;
@@ -29,8 +30,8 @@ struct status_source {
     void (*facts)(void *arg, struct node_facts *out);
     /* Answers /explain, now or later, but before the daemon has stopped. NULL = no such page. */
     void (*explain)(void *arg, struct str query, bool plain, struct http_reply *r);
-    /* Answers the pages below /v1/. */
-    void (*v1)(void *arg, const struct http_incoming *q, struct http_reply *r);
+    /* Answers the pages below /v1/ for a client of the Unix socket. */
+    void (*v1)(void *arg, struct view *v, const struct http_incoming *q, struct http_reply *r);
     void *arg;
 };
 
@@ -46,6 +47,10 @@ struct http_server *status_http(const struct status *st);
 struct http_server *status_local(const struct status *st);
 /* Without this, no credentials are accepted. Call access_stop() before status_free(). */
 void status_set_access(struct status *st, struct access *a);
+/* False: it has said why not: the daemon starts, or stops. */
+bool status_may_answer(const struct status *st, struct http_reply *r);
+/* Answers with the drains that <v> shows, of <namespace> alone unless it is NULL. */
+void status_drains(struct status *st, struct view *v, const char *namespace, struct http_reply *r);
 void status_ready(struct status *st, unsigned workers);
 /* From now on no worker is asked; /readyz says "stopping". */
 void status_stopping(struct status *st);

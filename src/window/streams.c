@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "formats/format.h"
+#include "router/router.h"
 #include "window/query.h"
 
 #define TEXT_MAX (16 * 1024 * 1024)
@@ -34,7 +35,8 @@ static int add_stream(struct buf *out, const struct origin *o)
     return buf_addf(out, "}\n");
 }
 
-void streams_ask(const struct origins *all, struct str query, struct http_reply *r)
+void streams_ask(const struct origins *all, const struct view *v, struct str query,
+                 struct http_reply *r)
 {
     struct buf out = BUF_INIT(TEXT_MAX);
     struct window_query q;
@@ -48,7 +50,8 @@ void streams_ask(const struct origins *all, struct str query, struct http_reply 
     list_for_each (it, &all->all) {
         const struct origin *o = list_entry(it, struct origin, node);
 
-        if (rc == 0 && window_query_fits(&q, o->identity))
+        if (rc == 0 && view_shows(v, o->identity, !router_stream_pending(o)) &&
+            window_query_fits(&q, o->identity))
             rc = add_stream(&out, o);
     }
     if (rc < 0)

@@ -5,9 +5,11 @@
 #include "base/buf.h"
 #include "net/http_server.h"
 #include "streams/origin.h"
+#include "window/view.h"
 
-/* Answers <r>: 200, also when none fits; 400 when <query> is wrong. */
-void streams_ask(const struct origins *all, struct str query, struct http_reply *r);
+/* Answers <r> with those that <v> shows: 200, also when none fits; 400 when <query> is wrong. */
+void streams_ask(const struct origins *all, const struct view *v, struct str query,
+                 struct http_reply *r);
 
 /* Appends ,"input":…,"namespace":… and what else tells who writes the stream. -1 = it is full. */
 int streams_add_identity(struct buf *out, const struct identity *id);

@@ -12,6 +12,7 @@
 #include "drains/core/worker.h"
 #include "net/http_server.h"
 #include "streams/origin.h"
+#include "window/view.h"
 
 struct tails;
 
@@ -27,9 +28,12 @@ struct tails_env {
 };
 
 struct tails *tails_create(const struct tails_env *env);
-/* Answers <r>: with lines until one of both has enough; 400 when the question is wrong, 404 when there
- * is no such stream, 429 when there are too many tails, 503 when the daemon stops. */
-void tails_ask(struct tails *ts, const struct http_incoming *q, struct http_reply *r);
+/* Answers <r> with what <v> shows: lines until one of both has enough; 400 when the question is wrong,
+ * 404 when there is no such stream (403 when <v> shows a part only), 429 when there are too many tails, 503 when the daemon stops. */
+void tails_ask(struct tails *ts, struct view *v, const struct http_incoming *q,
+               struct http_reply *r);
+/* Cuts off the tails of <v>: who gave it has taken it back. */
+void tails_end_view(struct tails *ts, const struct view *v);
 /* <o> is there, or has its name. */
 void tails_seen(struct tails *ts, struct origin *o);
 /* Worker <worker> has forgotten <stream>. */
