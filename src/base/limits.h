@@ -201,6 +201,10 @@
 #define ACCESS_REVIEW_MS 5000              /* for each of the two API requests of a review */
 #define ACCESS_REVIEWS_MAX 8               /* concurrent reviews */
 #define ACCESS_TOKEN_MAX 8000              /* bytes of a bearer token that is reviewed */
+#define API_TOKENS_MAX 1024                /* of API_TOKEN_FILE ... */
+#define API_TOKENS_BYTES (256 * 1024)      /* ... and its bytes */
+#define API_TOKENS_MS 1000                 /* it is reread when older than this */
+#define API_REVOKE_MS 60000                /* until a token that was revoked ends its tails */
 #define HTTP_SINKS_MAX 8                   /* paths that accept bodies */
 #define HTTP_BODY_MAX (8 * 1024 * 1024)    /* of one request, as received and inflated */
 #define HTTP_SPARE_MAX (512 * 1024)        /* memory of a request that is kept for the next one */

@@ -108,6 +108,14 @@ struct config {
     const char *http_token_file;
     const char *http_admin_token_file;
     bool http_kubernetes_auth;
+    bool api, api_kubernetes_auth;
+    uint64_t api_port;
+    const char *api_address, *api_port_file, *api_token_file, *api_hosts, *api_origins;
+    const char *api_cert, *api_cert_file; /* API_TLS_…_PEM and …_PEM_FILE */
+    const char *api_key, *api_key_file;   /* a secret: never shown */
+    const char *api_ca, *api_ca_file;
+    const char *api_client_ca, *api_client_ca_file;
+    const char *api_server_name;
     bool envoy;
     uint64_t envoy_port;
     unsigned envoy_format;                    /* enum envoy_format, less 1 */
@@ -145,6 +153,8 @@ enum log_level config_log_level(const struct config *c);
 void config_log_unknown(const struct config *c);
 /* Whether any network input is on. */
 bool config_has_network_inputs(const struct config *c);
+/* Whether anything of API_TLS_… is set. */
+bool config_api_has_tls(const struct config *c);
 
 /* --help, from the tables. */
 int config_help(struct buf *out);

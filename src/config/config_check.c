@@ -17,6 +17,7 @@
 #define SHOWN 48 /* bytes of a bad word that are quoted */
 #define PREFIX "LOGTRAIN_"
 #define LABEL_MAX 63
+#define ORIGIN_MAX 255
 #define UNKNOWN_MAX 32 /* names kept for the log */
 #define LONG_NAME 10   /* letters from which on two wrong ones are allowed */
 
@@ -76,6 +77,28 @@ static int check_words(const struct config_var *v, struct str value, bool (*fits
     return 0;
 }
 
+/* As browsers send it: no path, no '*'. */
+static bool is_origin(struct str word)
+{
+    size_t scheme = str_starts(word, STR("https://"))  ? 8
+                    : str_starts(word, STR("http://")) ? 7
+                                                       : 0;
+    struct str host = str_skip(word, scheme);
+
+    for (size_t i = 0; i < host.len; i++)
+        if (host.p[i] <= ' ' || host.p[i] >= 0x7f || strchr("/?#@*\\\"", host.p[i]))
+            return false;
+    return scheme && host.len && word.len <= ORIGIN_MAX;
+}
+
+static bool is_host(struct str word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        if (!is_name_char(word.p[i]) && word.p[i] != '.' && word.p[i] != '*' && word.p[i] != '_')
+            return false;
+    return true;
+}
+
 int config_check_list(const struct config_var *v, struct str value, struct err *e)
 {
     struct str rest = value, word;
@@ -88,6 +111,11 @@ int config_check_list(const struct config_var *v, struct str value, struct err *
         return check_words(v, value, is_namespace, "not the name of a namespace, nor a pattern", e);
     if (strcmp(v->name, "OWNER_SCHEMES") == 0)
         return check_words(v, value, is_owners_scheme, "not a drain scheme that workloads may use",
+                           e);
+    if (strcmp(v->name, "API_ORIGINS") == 0)
+        return check_words(v, value, is_origin, "no origin, as https://site.example", e);
+    if (strcmp(v->name, "API_HOSTS") == 0)
+        return check_words(v, value, is_host, "no name of a host in small letters, nor a pattern",
                            e);
     if (strcmp(v->name, "INPUT_HOSTNAMES") == 0 && hostname_rules_check(value, e) < 0)
         return err_wrap(e, "%s", v->name);
@@ -108,6 +136,12 @@ static const char *const restricting[] = {
     "INPUT_ADDRESS",
     "ONLY_AKKERIS",
     "HTTP_TOKEN_FILE",
+    "API_ADDRESS",
+    "API_TOKEN_FILE",
+    "API_TLS_CERT_PEM",
+    "API_TLS_CERT_PEM_FILE",
+    "API_TLS_CLIENT_CA_PEM",
+    "API_TLS_CLIENT_CA_PEM_FILE",
     "SYSLOG_TLS_CLIENT_CA_PEM",
     "SYSLOG_TLS_CLIENT_CA_PEM_FILE",
     "ENVOY_TLS_CERT_PEM",
@@ -217,6 +251,12 @@ bool config_has_network_inputs(const struct config *c)
            c->http_syslog || c->envoy;
 }
 
+bool config_api_has_tls(const struct config *c)
+{
+    return *c->api_cert || *c->api_cert_file || *c->api_key || *c->api_key_file || *c->api_ca ||
+           *c->api_ca_file || *c->api_client_ca || *c->api_client_ca_file || *c->api_server_name;
+}
+
 static int check_owners(const struct config *c, struct err *e)
 {
     struct buf names = BUF_INIT(1024);
@@ -265,6 +305,9 @@ int config_complete(struct config *c, char *const *envp, struct err *e)
                        "no input: set KUBERNETES=true to read the logs under KUBERNETES_LOG_PATH, "
                        "or FILES, SYSLOG_TCP, SYSLOG_UDP, SYSLOG_TLS, SYSLOG_UNIX, HTTP_EVENTS, "
                        "HTTP_SYSLOG or ENVOY");
+    if (c->api && !*c->api_token_file && !c->api_kubernetes_auth)
+        return err_set(e, EINVAL,
+                       "API: nobody could use it: set API_TOKEN_FILE, or API_KUBERNETES_AUTH=true");
     if (c->postgres && !str_trim(str_of(c->database_url)).len)
         return err_set(e, EINVAL, "DATABASE_URL: is blank, and POSTGRES=true needs it");
     if (!c->ndrains && !c->routes && !c->postgres && !c->kubernetes_datasource)

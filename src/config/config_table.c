@@ -184,6 +184,41 @@ static const struct config_var vars[] = {
      "/drains, /explain and all of /metrics also for a Kubernetes token whose user may get "
      "pods/log in all namespaces, and a part of them for one who may in a namespace; needs the "
      "API"},
+    {"API", CONFIG_BOOL, TEXT("false", 0, api),
+     "lines and drains, live, over TCP: /v1/tail, /v1/streams, /v1/drains; needs API_TOKEN_FILE or "
+     "API_KUBERNETES_AUTH=true"},
+    {"API_PORT", CONFIG_NUMBER, NUM(9005, 0, 65535, api_port), "port of API; 0 takes any free one"},
+    {"API_ADDRESS", CONFIG_ADDRESS, TEXT("", 0, api_address),
+     "address that API_PORT listens on; empty means all"},
+    {"API_PORT_FILE", CONFIG_TEXT, TEXT("", 0, api_port_file),
+     "file to which that port is written once it is open"},
+    {"API_TOKEN_FILE", CONFIG_TEXT, TEXT("", 0, api_token_file),
+     "file with who may use it: lines 'TOKEN view|operate [PATTERN ...]'; read again when it "
+     "changes"},
+    {"API_KUBERNETES_AUTH", CONFIG_BOOL, TEXT("false", 0, api_kubernetes_auth),
+     "also who has a Kubernetes token and may get pods/log; operators are who may update "
+     "daemonsets in POD_NAMESPACE; needs the API"},
+    {"API_HOSTS", CONFIG_LIST, TEXT("", 0, api_hosts),
+     "names under which clients reach API_PORT, besides addresses, names without a dot and "
+     "Services of the cluster; '*' stands for any characters"},
+    {"API_ORIGINS", CONFIG_LIST, TEXT("", 0, api_origins),
+     "origins of other sites' pages that may use it, as https://site.example"},
+    {"API_TLS_CERT_PEM", CONFIG_TEXT, TEXT("", 0, api_cert),
+     "its certificate and the chain above it; with it, or the next one, it speaks TLS"},
+    {"API_TLS_CERT_PEM_FILE", CONFIG_TEXT, TEXT("", 0, api_cert_file),
+     "file that holds it; read again when it changes, as are the other files here"},
+    {"API_TLS_KEY_PEM", CONFIG_TEXT, TEXT("", 0, api_key), "the certificate's private key"},
+    {"API_TLS_KEY_PEM_FILE", CONFIG_TEXT, TEXT("", 0, api_key_file), "file that holds it"},
+    {"API_TLS_CA_PEM", CONFIG_TEXT, TEXT("", 0, api_ca),
+     "further certificates of the chain, if they are kept apart"},
+    {"API_TLS_CA_PEM_FILE", CONFIG_TEXT, TEXT("", 0, api_ca_file), "file that holds them"},
+    {"API_TLS_CLIENT_CA_PEM", CONFIG_TEXT, TEXT("", 0, api_client_ca),
+     "certificate authorities of clients: with it, only clients with a certificate of one of them "
+     "are accepted"},
+    {"API_TLS_CLIENT_CA_PEM_FILE", CONFIG_TEXT, TEXT("", 0, api_client_ca_file),
+     "file that holds them"},
+    {"API_TLS_SERVER_NAME", CONFIG_TEXT, TEXT("", 0, api_server_name),
+     "a name that the certificate must be for, or logtrain does not start"},
     {"ENVOY", CONFIG_BOOL, TEXT("false", 0, envoy),
      "access logs of Envoy over gRPC (ALS, v3 and v2) as an input"},
     {"ENVOY_PORT", CONFIG_NUMBER, NUM(9001, 0, 65535, envoy_port), "port of ENVOY"},

@@ -37,6 +37,7 @@
 #include "loop/signals.h"
 #include "loop/turns.h"
 #include "report/access.h"
+#include "report/api.h"
 #include "report/api_socket.h"
 #include "report/bound.h"
 #include "report/explain.h"
@@ -73,8 +74,9 @@ struct daemon {
     struct logs logs;
     struct network network;
     struct status *status;
-    struct api_socket *api; /* NULL: STATE_PATH is empty */
-    struct access *access;  /* NULL: no credentials are accepted */
+    struct api_socket *socket; /* NULL: STATE_PATH is empty */
+    struct access *access;     /* NULL: no credentials are accepted */
+    struct api *api;           /* NULL: API is off */
     struct explain *explain;
     struct tails *tails;
     struct v1 v1;
@@ -123,6 +125,7 @@ static void stop(struct daemon *d)
     explain_stop(d->explain);
     tails_stop(d->tails);
     access_stop(d->access);
+    api_stop(d->api);
     /* The input may not have reported the last writes yet. */
     list_for_each (it, &d->origins.all)
         origin_grew(list_entry(it, struct origin, node));
@@ -242,6 +245,8 @@ static uint64_t memory_bound(struct daemon *d, const struct router_stats *r, uin
         .journals = d->network.journals && !*d->cfg->spool_path ? d->cfg->journal_bytes_max : 0,
     };
 
+    in.api = d->cfg->api;
+    in.api_tls = d->cfg->api && config_api_has_tls(d->cfg);
     network_load(&d->network, &in);
     assign_load(&d->assign, &in.drains, &in.requests);
     if (d->kube)
@@ -345,7 +350,9 @@ static int open_access(struct daemon *d, struct err *e)
         .token_file = admin ? c->http_admin_token_file : c->http_token_file,
         .token_variable = admin ? "HTTP_ADMIN_TOKEN_FILE" : "HTTP_TOKEN_FILE",
         .reviews = c->http_kubernetes_auth,
+        .reviews_variable = "HTTP_KUBERNETES_AUTH",
         .kube = kubernetes_client_of(d->kube),
+        .operators = "",
     };
 
     return access_open(&d->access, &d->loop, &ac, e);
@@ -364,8 +371,38 @@ static int open_status(struct daemon *d, struct err *e)
         return -1;
     status_set_access(d->status, d->access);
     if (*c->state_path)
-        d->api = api_socket_open(&d->loop, d->notify, c->state_path, status_local(d->status));
+        d->socket = api_socket_open(&d->loop, d->notify, c->state_path, status_local(d->status));
     return *c->http_port_file ? status_write_port(d->status, c->http_port_file, e) : 0;
+}
+
+static int open_api(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->cfg;
+    const struct tls_server_options tls = {
+        .cert = {c->api_cert, c->api_cert_file},
+        .key = {c->api_key, c->api_key_file},
+        .chain = {c->api_ca, c->api_ca_file},
+        .client_ca = {c->api_client_ca, c->api_client_ca_file},
+        .name = c->api_server_name,
+    };
+    const struct api_config ac = {
+        .address = str_of(c->api_address),
+        .port = (uint16_t)c->api_port,
+        .port_file = c->api_port_file,
+        .tls = config_api_has_tls(c) ? &tls : NULL,
+        .authority = {.token_file = c->api_token_file,
+                      .by_hostname = c->operator_patterns == CONFIG_PATTERNS_HOSTNAME,
+                      .reviews = c->api_kubernetes_auth,
+                      .kube = kubernetes_client_of(d->kube),
+                      .operators = c->pod_namespace},
+        .hosts = c->api_hosts,
+        .origins = c->api_origins,
+    };
+
+    if (!c->api)
+        return 0;
+    d->api = api_open(&d->loop, &ac, &d->v1, e);
+    return d->api ? 0 : -1;
 }
 
 static int start_workers(struct daemon *d, struct err *e)
@@ -457,7 +494,7 @@ static int open_rest(struct daemon *d, struct err *e)
     d->unreadable = unreadable_create(&d->loop, &d->origins, tell_unreadable, d);
     d->systemd = systemd_open(&d->loop);
     d->signals = signals_open(&d->loop, take_signal, d, e);
-    if (!d->signals || open_routes(d, e) < 0 || open_status(d, e) < 0)
+    if (!d->signals || open_routes(d, e) < 0 || open_status(d, e) < 0 || open_api(d, e) < 0)
         return -1;
     if (start_workers(d, e) < 0)
         return -1;
@@ -481,7 +518,8 @@ static void release(struct daemon *d)
     origins_release(&d->origins);
     explain_free(d->explain);
     tails_free(d->tails);
-    api_socket_close(d->api);
+    api_socket_close(d->socket);
+    api_free(d->api);
     status_free(d->status);
     access_free(d->access);
     notify_free(d->notify);

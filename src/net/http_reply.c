@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "net/http_session.h"
 
-#define HEADERS_OUT_MAX 512
+#define HEADERS_OUT_MAX 1024
 
 static const char *reason_of(int status)
 {

@@ -242,6 +242,8 @@ static int take_header(struct http_incoming *r, struct seen *seen, struct str na
         return take_once(&r->content_encoding, value, why);
     if (str_ieq(name, STR("content-type")))
         return take_once(&r->content_type, value, why);
+    if (str_ieq(name, STR("origin")))
+        return take_once(&r->origin, value, why);
     if (str_ieq(name, STR("last-event-id")))
         return take_once(&r->last_event_id, value, why);
     if (str_ieq(name, STR("accept"))) {
@@ -258,6 +260,7 @@ static int take_header(struct http_incoming *r, struct seen *seen, struct str na
         if (value.len && !is_authority(value))
             return refuse(400, "invalid Host header", why);
         seen->host = true;
+        r->host = value;
     } else if (str_ieq(name, STR("expect"))) {
         if (!str_ieq(value, STR("100-continue")))
             return refuse(417, "only 'Expect: 100-continue' is supported", why);

@@ -19,7 +19,8 @@ struct http_incoming {
     struct str path;  /* starts with '/'; as received, still encoded */
     struct str query; /* as received, without '?' */
     struct str authorization, content_encoding, content_type; /* empty = none */
-    struct str last_event_id;                                 /* the same */
+    struct str last_event_id, origin;                         /* the same */
+    struct str host;                                          /* of the Host header; may be empty */
     bool event_stream;                                        /* "Accept: text/event-stream" */
     bool chunked;
     bool has_length;

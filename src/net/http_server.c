@@ -10,7 +10,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "net/http_session.h"
@@ -42,16 +41,16 @@ static void on_accept(void *arg, int fd)
 
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* only for latency */
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));  /* only to save memory */
-    if (!places_enter(&s->places, &c->place, fd, c->peer) ||
+    c->server = s;
+    c->fd = fd;
+    if (!places_enter(&s->places, &c->place, fd, c->peer) || !http_socket_open(c, s->tls) ||
         !(c->watch = loop_fd_create(s->loop, fd, http_conn_ready, c, &error))) {
         places_leave(&s->places, &c->place);
         s->stats.refused++;
-        (void)close(fd);
+        http_socket_close(c);
         free(c);
         return;
     }
-    c->server = s;
-    c->fd = fd;
     c->timer = loop_timer_create(s->loop, http_conn_timer, c);
     buf_init(&c->in, HTTP_HEAD_MAX + HTTP_READ_SIZE);
     buf_init(&c->out, HTTP_ANSWER_MAX);
@@ -108,6 +107,16 @@ int http_server_listen(struct http_server *s, int fd, struct err *e)
     listener_free(s->listen);
     s->listen = listener_adopt(s->loop, "http", fd, on_accept, s, e);
     return s->listen ? 0 : -1;
+}
+
+void http_server_use_tls(struct http_server *s, struct tls_server *tls)
+{
+    s->tls = tls;
+}
+
+void http_server_take_options(struct http_server *s)
+{
+    s->options = true;
 }
 
 uint16_t http_server_port(const struct http_server *s)

@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "loop/loop.h"
 #include "net/http_request.h"
+#include "net/tls_server.h"
 
 struct http_server;
 struct http_reply; /* one request that waits for its answer */
@@ -59,6 +60,10 @@ struct http_server *http_server_create(struct loop *l, struct str address, uint1
 struct http_server *http_server_create_local(struct loop *l, http_handler *handler, void *arg);
 /* Owns <fd> from now on, also on failure. Replaces the current listener. */
 int http_server_listen(struct http_server *s, int fd, struct err *e);
+/* From the next connection on. <tls> is borrowed. */
+void http_server_use_tls(struct http_server *s, struct tls_server *tls);
+/* The handler gets OPTIONS, too. */
+void http_server_take_options(struct http_server *s);
 uint16_t http_server_port(const struct http_server *s);
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);
 /* <sink> is borrowed, until it is removed or the server is freed. */

@@ -9,11 +9,8 @@
  */
 #include "net/http_session.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -32,8 +29,7 @@ void http_conn_close(struct http_conn *c)
         return;
     loop_fd_free(c->watch);
     loop_timer_free(c->timer);
-    (void)close(c->fd); /* nothing more is to be sent */
-    c->fd = -1;
+    http_socket_close(c);
     s->stats.connections--;
     places_leave(&s->places, &c->place);
     s->held -= c->held;
@@ -182,7 +178,7 @@ static void begin_body(struct http_conn *c, const struct http_sink *sink,
     http_chunks_init(&c->chunks);
     loop_timer_start(c->timer, HTTP_PACE_MS);
     sink->begin(sink->arg, q, r);
-    if (c->phase == BODY && q->expects && (q->chunked || q->length))
+    if (c->phase == BODY && q->expects && !c->ssl && (q->chunked || q->length))
         (void)send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25,
                    MSG_NOSIGNAL |
                        MSG_DONTWAIT); /* best effort: a client that misses it continues by itself */
@@ -223,7 +219,8 @@ static void take_request(struct http_conn *c, const struct http_incoming *q)
 {
     struct http_server *s = c->server;
     const struct http_sink *sink = sink_of(s, q->path);
-    bool page = str_eq(q->method, STR("GET")) || str_eq(q->method, STR("HEAD"));
+    bool page = str_eq(q->method, STR("GET")) || str_eq(q->method, STR("HEAD")) ||
+                (s->options && str_eq(q->method, STR("OPTIONS")));
     bool post = str_eq(q->method, STR("POST")) || str_eq(q->method, STR("PUT"));
 
     c->taken = true;
@@ -381,55 +378,19 @@ static void begin_linger(struct http_conn *c)
     buf_release(&c->out);
     http_body_unref(c->body);
     c->body = NULL;
-    (void)shutdown(c->fd, SHUT_WR); /* fails when the client has disconnected: reading reports it */
+    http_socket_shutdown(c);
     loop_timer_start(c->timer, LINGER_MS);
     places_set(&c->server->places, &c->place, PLACE_IDLE);
-}
-
-/* The end of a chunk. */
-static struct str behind(const struct http_conn *c)
-{
-    return c->piece.len && !c->old ? STR("\r\n") : STR("");
-}
-
-/* The unsent parts of the answer. Returns their number. */
-static size_t left_of(const struct http_conn *c, struct iovec v[3])
-{
-    const struct str parts[3] = {buf_str(&c->out), c->body ? buf_str(&c->body->text) : c->piece,
-                                 behind(c)};
-    size_t n = 0, off = c->off;
-
-    for (size_t i = 0; i < 3; i++) {
-        size_t had = off < parts[i].len ? off : parts[i].len;
-        struct str s = str_skip(parts[i], had);
-
-        off -= had;
-        if (s.len)
-            v[n++] = (struct iovec){(void *)(uintptr_t)s.p, s.len};
-    }
-    return n;
 }
 
 /* 1 = all is sent; 0 = the socket is full; -1 = the connection is closed. */
 static int write_out(struct http_conn *c)
 {
-    struct iovec v[3];
-    struct msghdr m = {.msg_iov = v};
+    int rc = http_socket_write(c);
 
-    while ((m.msg_iovlen = left_of(c, v))) {
-        ssize_t n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            return 0;
-        if (n < 0) {
-            http_conn_close(c);
-            return -1;
-        }
-        c->off += (size_t)n;
-    }
-    return 1;
+    if (rc < 0)
+        http_conn_close(c);
+    return rc;
 }
 
 /* False: the socket takes no more now. */
@@ -444,18 +405,11 @@ static bool run_write(struct http_conn *c)
     return rc != 0;
 }
 
-static bool streams(const struct http_conn *c)
-{
-    struct iovec v[3];
-
-    return left_of(c, v) > 0;
-}
-
 /* False: the socket takes no more now, or there is nothing to write. */
 static bool run_stream(struct http_conn *c)
 {
     bool piece = c->piece.len > 0;
-    int rc = streams(c) ? write_out(c) : 0;
+    int rc = http_socket_pending(c) ? write_out(c) : 0;
 
     if (rc <= 0)
         return rc < 0;
@@ -492,7 +446,7 @@ static int events_of(const struct http_conn *c)
     if (c->phase == WAIT)
         return 0;
     if (c->phase == STREAM)
-        return LOOP_READ | (streams(c) ? LOOP_WRITE : 0);
+        return LOOP_READ | (http_socket_pending(c) ? LOOP_WRITE : 0);
     return c->phase == WRITE || c->more ? LOOP_WRITE : LOOP_READ;
 }
 
@@ -515,7 +469,7 @@ void http_conn_run(struct http_conn *c)
     }
     buf_shrink(&c->in);
     count_held(c);
-    loop_fd_set(c->watch, events_of(c));
+    loop_fd_set(c->watch, http_socket_events(c, events_of(c)));
 }
 
 static void throw_away(struct http_conn *c, size_t n)
@@ -529,10 +483,9 @@ static void throw_away(struct http_conn *c, size_t n)
 /* In STREAM the client has nothing to say: what it sends is passed over, its end is the end. */
 static void hear(struct http_conn *c)
 {
-    char piece[1024];
-    ssize_t n = recv(c->fd, piece, sizeof(piece), 0);
+    char piece[HTTP_READ_SIZE];
 
-    c->ended |= n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    c->ended |= http_socket_read(c, piece, sizeof(piece)) < 0;
     http_conn_run(c);
 }
 
@@ -553,12 +506,13 @@ void http_conn_ready(void *arg, int events, int error)
     }
     if (buf_reserve(&c->in, HTTP_READ_SIZE) < 0)
         BUG("http: more was kept than a head can have");
-    n = recv(c->fd, c->in.p + c->in.len, HTTP_READ_SIZE, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        loop_fd_set(c->watch, LOOP_READ);
+    n = http_socket_read(c, c->in.p + c->in.len, HTTP_READ_SIZE);
+    if (!n) {
+        buf_shrink(&c->in);
+        loop_fd_set(c->watch, http_socket_events(c, LOOP_READ));
         return;
     }
-    c->ended |= n <= 0;
+    c->ended |= n < 0;
     c->in.len += n > 0 ? (size_t)n : 0;
     c->in.p[c->in.len] = '\0';
     if (c->phase == LINGER) {

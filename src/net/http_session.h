@@ -1,7 +1,7 @@
 /*
  * Shared by the files of the HTTP server: http_server.c accepts, http_stream.c begins and ends
- * answers without an end of their own, http_session.c serves one connection, http_reply.c makes the
- * answers. Each uses those after it. No other file includes this.
+ * answers without an end of their own, http_session.c serves one connection, http_socket.c reads and
+ * writes its bytes, http_reply.c makes the answers. Each uses those after it. No other file includes this.
  */
 #ifndef NET_HTTP_SESSION_H
 #define NET_HTTP_SESSION_H
@@ -11,6 +11,7 @@
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "net/places.h"
+#include "net/tls_server.h"
 
 #define HTTP_READ_SIZE (32 * 1024) /* per turn and connection */
 #define HTTP_ANSWER_MAX ((size_t)1 << 30)
@@ -23,7 +24,9 @@ struct http_conn {
     struct http_server *server;
     struct loop_fd *watch;
     struct loop_timer *timer;
-    int fd; /* -1 = closed */
+    int fd;                     /* -1 = closed */
+    struct ssl_st *ssl;         /* NULL = plain */
+    bool tls_reads, tls_writes; /* what the last call of OpenSSL waits for */
     enum phase phase;
     struct buf in;
     size_t looked;   /* bytes of <in> already searched for the end of the head */
@@ -69,6 +72,8 @@ struct http_reply {
 struct http_server {
     struct loop *loop;
     struct listener *listen;
+    struct tls_server *tls; /* borrowed; NULL = plain */
+    bool options;           /* <handler> gets OPTIONS, too */
     http_handler *handler;
     void *arg;
     const struct http_sink *sinks[HTTP_SINKS_MAX];
@@ -94,6 +99,22 @@ void http_reply_put(struct http_reply *r, int status, const char *type, struct s
 
 /* Its head, of an answer that ends with "chunked" or with the connection. -1: too many headers. */
 int http_reply_put_stream(struct http_reply *r, const char *type);
+
+/* ---- http_socket.c ---- */
+/* False: no memory. <tls>: NULL = plain. http_socket_close() in any case. */
+bool http_socket_open(struct http_conn *c, struct tls_server *tls);
+void http_socket_close(struct http_conn *c);
+/* Nothing more is written. */
+void http_socket_shutdown(struct http_conn *c);
+/* Bytes read; 0 = nothing now; -1 = the connection has ended. <size>: HTTP_READ_SIZE at least. */
+ssize_t http_socket_read(struct http_conn *c, void *p, size_t size);
+/* Sends what is left of the answer: <out>, and <body> or <piece>. 1 = all is sent; 0 = the socket is
+ * full; -1 = the connection has ended. */
+int http_socket_write(struct http_conn *c);
+/* Something of the answer is left. */
+bool http_socket_pending(const struct http_conn *c);
+/* The events to wait for, when the owner waits for <events>. */
+int http_socket_events(const struct http_conn *c, int events);
 
 /* ---- http_session.c ---- */
 /* Goes on as far as it can. */

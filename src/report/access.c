@@ -8,7 +8,6 @@
 #include "report/access.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_gen.h>
@@ -21,14 +20,16 @@
 #include "base/mem.h"
 #include "inputs/bearer.h"
 #include "kube/events.h"
+#include "report/tokens.h"
 
-#define KEY_SIZE 32
+#define KEY_SIZE TOKEN_KEY_SIZE
 #define CACHED 64
 #define PEERS 64 /* addresses with a rate limit in memory */
 #define PEER_BURST 10
 #define PEER_REFILL_MS 200
 #define COMPLAIN_MS 60000
 #define REVIEW_MAX (16 * 1024) /* bytes of a request */
+#define QUESTIONS 3
 #define TARGET_TOKEN "/apis/authentication.k8s.io/v1/tokenreviews"
 #define TARGET_ACCESS "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
@@ -43,6 +44,7 @@ struct access {
     bool has_token;
     struct bearer bearer;
     struct kube_client *kube;
+    const char *operators; /* see struct access_config */
     struct cached cache[CACHED];
     unsigned next; /* slot of <cache> to overwrite next */
     struct kube_event_rate peers[PEERS];
@@ -57,9 +59,13 @@ struct review {
     struct kube_call *call;
     unsigned char key[KEY_SIZE];
     struct buf body;
-    struct buf narrow; /* the request about one namespace, for when the first is denied */
-    char *namespace;   /* "" = there is none */
-    bool narrowed;
+    char *namespace; /* "" = there is none */
+    bool operate;
+    struct {
+        struct buf body;
+        enum access_verdict means; /* when the answer is yes */
+    } questions[QUESTIONS];        /* asked in turn until one is answered with yes */
+    unsigned nquestions, asked;
     access_done *done;
     void *arg;
 };
@@ -88,7 +94,8 @@ static void finish(struct review *v, enum access_verdict verdict)
     kube_cancel(v->call);
     clear_body(v);
     buf_release(&v->body);
-    buf_release(&v->narrow);
+    for (unsigned i = 0; i < QUESTIONS; i++)
+        buf_release(&v->questions[i].body);
     list_del(&v->node);
     a->nreviews--;
     free(v->namespace);
@@ -161,11 +168,15 @@ static void write_user(yajl_gen g, yajl_val user)
     }
 }
 
-/* -1: it does not fit. */
-static int write_access_review(struct buf *out, yajl_val user, const char *namespace)
+struct attribute {
+    const char *name, *value;
+};
+
+/* Adds "may <user> do this?". -1: it does not fit. */
+static int add_question(struct review *v, yajl_val user, const struct attribute *attributes,
+                        size_t n, enum access_verdict means)
 {
-    const char *const attributes[] = {"namespace", namespace, "verb",        "get",
-                                      "resource",  "pods",    "subresource", "log"};
+    struct buf *out = &v->questions[v->nquestions].body;
     yajl_gen g = yajl_gen_alloc(NULL);
     const unsigned char *text;
     size_t len = 0;
@@ -183,8 +194,10 @@ static int write_access_review(struct buf *out, yajl_val user, const char *names
     write_user(g, user);
     write_text(g, "resourceAttributes");
     (void)yajl_gen_map_open(g);
-    for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
-        write_text(g, attributes[i]);
+    for (size_t i = 0; i < n; i++) {
+        write_text(g, attributes[i].name);
+        write_text(g, attributes[i].value);
+    }
     (void)yajl_gen_map_close(g);
     (void)yajl_gen_map_close(g);
     (void)yajl_gen_map_close(g);
@@ -192,7 +205,31 @@ static int write_access_review(struct buf *out, yajl_val user, const char *names
              ? 0
              : -1;
     yajl_gen_free(g);
+    v->questions[v->nquestions++].means = means;
     return rc;
+}
+
+static int add_logs_question(struct review *v, yajl_val user, const char *namespace,
+                             enum access_verdict means)
+{
+    const struct attribute attributes[] = {
+        {"namespace", namespace}, {"verb", "get"}, {"resource", "pods"}, {"subresource", "log"}};
+
+    return add_question(v, user, attributes, ARRAY_LEN(attributes), means);
+}
+
+static int add_questions(struct review *v, yajl_val user)
+{
+    const char *ours = v->access->operators;
+    const struct attribute update[] = {
+        {"namespace", ours}, {"verb", "update"}, {"group", "apps"}, {"resource", "daemonsets"}};
+
+    if (v->operate && *ours &&
+        add_question(v, user, update, ARRAY_LEN(update), ACCESS_OPERATOR) < 0)
+        return -1;
+    if (add_logs_question(v, user, "", ACCESS_YES) < 0)
+        return -1;
+    return *v->namespace ? add_logs_question(v, user, v->namespace, ACCESS_NAMESPACE) : 0;
 }
 
 /* ---- the two requests ---- */
@@ -233,10 +270,9 @@ static void access_reviewed(void *arg, const struct http_answer *answer, const s
     if (!status) {
         no_answer(v, answer, e);
     } else if (allowed && !denied) {
-        finish(v, v->narrowed ? ACCESS_NAMESPACE : ACCESS_YES);
-    } else if (*v->namespace && !v->narrowed) {
-        v->narrowed = true;
-        post(v, TARGET_ACCESS, &v->narrow, access_reviewed);
+        finish(v, v->questions[v->asked].means);
+    } else if (++v->asked < v->nquestions) {
+        post(v, TARGET_ACCESS, &v->questions[v->asked].body, access_reviewed);
     } else {
         finish(v, ACCESS_FORBIDDEN);
     }
@@ -248,7 +284,6 @@ static void token_reviewed(void *arg, const struct http_answer *answer, const st
     yajl_val tree = parse(answer), status = get(tree, "status", NULL, yajl_t_object);
     yajl_val user = get(status, "user", NULL, yajl_t_object);
     yajl_val name = get(user, "username", NULL, yajl_t_string);
-    int rc = 0;
 
     v->call = NULL;
     clear_body(v);
@@ -257,41 +292,24 @@ static void token_reviewed(void *arg, const struct http_answer *answer, const st
     } else if (!YAJL_IS_TRUE(get(status, "authenticated", NULL, yajl_t_any)) || !name ||
                !*name->u.string) {
         finish(v, ACCESS_UNKNOWN);
+    } else if (add_questions(v, user) < 0) {
+        finish(v, ACCESS_BUSY);
     } else {
-        rc = write_access_review(&v->body, user, "");
-        if (rc == 0 && *v->namespace)
-            rc = write_access_review(&v->narrow, user, v->namespace);
-        if (rc < 0)
-            finish(v, ACCESS_BUSY);
-        else
-            post(v, TARGET_ACCESS, &v->body, access_reviewed);
+        post(v, TARGET_ACCESS, &v->questions[0].body, access_reviewed);
     }
     yajl_tree_free(tree);
 }
 
 /* ---- access_ask() ---- */
 
-/* RFC 6750 §2.1. */
-static bool is_token(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.p[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              (c && strchr("-._~+/=", c))))
-            return false;
-    }
-    return s.len > 0 && s.len <= ACCESS_TOKEN_MAX;
-}
-
-static void make_key(unsigned char key[KEY_SIZE], struct str token, struct str namespace)
+static void make_key(unsigned char key[KEY_SIZE], struct str token, const struct access_question *q)
 {
     struct buf both = BUF_INIT(ACCESS_TOKEN_MAX + 512);
 
-    (void)buf_addf(&both, "%.*s/", STR_ARG(namespace)); /* they fit, and tokens contain no NUL */
+    (void)buf_addf(&both, "%s%.*s/", q->operate ? "!" : "",
+                   STR_ARG(q->namespace)); /* they fit, and tokens contain no NUL */
     (void)buf_add_str(&both, token);
-    if (EVP_Digest(both.p, both.len, key, NULL, EVP_sha256(), NULL) != 1)
-        BUG("access: no SHA-256");
+    token_key(key, buf_str(&both));
     explicit_bzero(both.p, both.len);
     buf_release(&both);
 }
@@ -317,15 +335,17 @@ static bool may_ask(struct access *a, struct str peer)
 }
 
 static void review(struct access *a, struct str token, const unsigned char key[KEY_SIZE],
-                   struct str namespace, access_done *done, void *arg)
+                   const struct access_question *q, access_done *done, void *arg)
 {
     struct review *v = xcalloc(1, sizeof(*v));
 
     v->access = a;
     memcpy(v->key, key, sizeof(v->key));
-    v->namespace = str_dup(namespace);
+    v->namespace = str_dup(q->namespace);
+    v->operate = q->operate;
     buf_init(&v->body, REVIEW_MAX);
-    buf_init(&v->narrow, REVIEW_MAX);
+    for (unsigned i = 0; i < QUESTIONS; i++)
+        buf_init(&v->questions[i].body, REVIEW_MAX);
     v->done = done;
     v->arg = arg;
     list_add_tail(&a->reviews, &v->node);
@@ -339,30 +359,28 @@ static void review(struct access *a, struct str token, const unsigned char key[K
     post(v, TARGET_TOKEN, &v->body, token_reviewed);
 }
 
-void access_ask(struct access *a, struct str authorization, struct str peer, struct str namespace,
-                access_done *done, void *arg)
+void access_ask(struct access *a, const struct access_question *q, access_done *done, void *arg)
 {
-    struct str token =
-        str_trim(str_skip(authorization, authorization.len < 7 ? authorization.len : 7));
     unsigned char key[KEY_SIZE];
     const struct cached *c;
+    struct str token;
 
-    if (a->has_token && bearer_good(&a->bearer, authorization, loop_now(a->loop))) {
+    if (a->has_token && bearer_good(&a->bearer, q->authorization, loop_now(a->loop))) {
         done(arg, ACCESS_YES);
         return;
     }
-    if (!a->kube || !str_ieq(str_head(authorization, 7), STR("Bearer ")) || !is_token(token)) {
+    if (!a->kube || !token_of(q->authorization, &token)) {
         done(arg, ACCESS_UNKNOWN);
         return;
     }
-    make_key(key, token, namespace);
+    make_key(key, token, q);
     c = find(a, key);
     if (c)
         done(arg, c->verdict);
-    else if (!may_ask(a, peer))
+    else if (!may_ask(a, q->peer))
         done(arg, ACCESS_BUSY);
     else
-        review(a, token, key, namespace, done, arg);
+        review(a, token, key, q, done, arg);
 }
 
 /* ---- open and close ---- */
@@ -372,12 +390,13 @@ int access_open(struct access **out, struct loop *l, const struct access_config 
     struct access *a;
 
     if (cfg->reviews && !cfg->kube)
-        return err_set(e, EINVAL, "HTTP_KUBERNETES_AUTH: the Kubernetes API is not used");
+        return err_set(e, EINVAL, "%s: the Kubernetes API is not used", cfg->reviews_variable);
     if (!*cfg->token_file && !cfg->reviews)
         return 0;
     a = xcalloc(1, sizeof(*a));
     a->loop = l;
     a->kube = cfg->reviews ? cfg->kube : NULL;
+    a->operators = cfg->operators;
     a->has_token = *cfg->token_file != '\0';
     a->complaint.period_ms = COMPLAIN_MS;
     list_init(&a->reviews);

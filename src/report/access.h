@@ -17,6 +17,7 @@ struct access;
 
 enum access_verdict {
     ACCESS_YES = 1,   /* everything */
+    ACCESS_OPERATOR,  /* what only operators may: the question was about that */
     ACCESS_NAMESPACE, /* pages about the requested namespace */
     ACCESS_UNKNOWN,   /* no credentials, or unknown ones: 401 */
     ACCESS_FORBIDDEN, /* the user may not see it: 403 */
@@ -29,20 +30,27 @@ typedef void access_done(void *arg, enum access_verdict v);
 
 /* Texts are borrowed for the call. */
 struct access_config {
-    const char *token_file;     /* "" = no token is accepted */
-    const char *token_variable; /* the variable that names this file */
-    bool reviews;               /* HTTP_KUBERNETES_AUTH: tokens are reviewed by ... */
-    struct kube_client *kube;   /* ... the API; borrowed; NULL = it is not used */
+    const char *token_file;       /* "" = no token is accepted */
+    const char *token_variable;   /* the variable that names this file */
+    bool reviews;                 /* tokens are reviewed by ... */
+    const char *reviews_variable; /* (the variable that says so) */
+    struct kube_client *kube;     /* ... the API; borrowed; NULL = it is not used */
+    /* Operators are who may update DaemonSets in this namespace; "" = nobody is. */
+    const char *operators;
+};
+
+struct access_question {
+    struct str authorization; /* value of the header */
+    struct str peer;          /* client's address; each has a share of the requests to the API */
+    struct str namespace;     /* of the page; "" = all */
+    bool operate;             /* ask first whether this is an operator */
 };
 
 /* *out stays NULL when <cfg> asks for neither. -1: the token file cannot be read or is empty, or
  * reviews are configured without the API. */
 int access_open(struct access **out, struct loop *l, const struct access_config *cfg,
                 struct err *e);
-/* <authorization>: value of the header. <peer>: client address; each has a share of the requests to
- * the API. <namespace>: the namespace of the page; "" = all. */
-void access_ask(struct access *a, struct str authorization, struct str peer, struct str namespace,
-                access_done *done, void *arg);
+void access_ask(struct access *a, const struct access_question *q, access_done *done, void *arg);
 /* Waiting requests get ACCESS_BUSY; the API is not asked any more. */
 void access_stop(struct access *a);
 /* NULL is fine. */

@@ -41,6 +41,11 @@
  *            + ENVOY_UNPACK_MAX     the one that is being parsed
  *            + INPUT_CONNECTIONS_MAX x GRPC )
  *   + tls x INPUT_CONNECTIONS_MAX x TLS
+ *   + api x ( HTTP_HELD_MAX         as above: API_PORT
+ *           + 4 x API_TOKENS_BYTES  hashes and patterns, and the file while it is read
+ *           + TAILS_MAX x ACCESS_TOKEN_MAX )
+ *                                   Kubernetes' tokens of tails, which are reviewed again
+ *   + api_tls x HTTP_CONNECTIONS_MAX x TLS
  *   + watches x WATCH               connection, TLS, annotations of one object while it is parsed
  *   + objects x OBJECT + their annotations
  *
@@ -83,6 +88,13 @@ static uint64_t inputs_bytes(const struct bound_input *in)
            in->tls * INPUT_CONNECTIONS_MAX * TLS_BYTES;
 }
 
+static uint64_t api_bytes(const struct bound_input *in)
+{
+    return in->api *
+               (HTTP_HELD_MAX + 4 * API_TOKENS_BYTES + (uint64_t)TAILS_MAX * ACCESS_TOKEN_MAX) +
+           in->api_tls * HTTP_CONNECTIONS_MAX * TLS_BYTES;
+}
+
 uint64_t bound_bytes(const struct bound_input *in)
 {
     uint64_t line = in->max_line + READ_CHUNK;
@@ -96,5 +108,5 @@ uint64_t bound_bytes(const struct bound_input *in)
     return BASE_BYTES + 2 * HTTP_HELD_MAX + in->drains * PAGE_BYTES + in->workers * worker +
            (drains - dead) * DRAIN_BYTES + dead * DEAD_BYTES + in->streams * STREAM_BYTES +
            in->cursors * CURSOR_BYTES + in->routes * ROUTE_BYTES + in->journals + inputs_bytes(in) +
-           in->watches * WATCH_BYTES + in->objects * OBJECT_BYTES + in->note_bytes;
+           api_bytes(in) + in->watches * WATCH_BYTES + in->objects * OBJECT_BYTES + in->note_bytes;
 }

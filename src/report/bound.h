@@ -25,6 +25,8 @@ struct bound_input {
     uint64_t http;       /* ... over HTTP, */
     uint64_t grpc;       /* ... Envoy's; */
     uint64_t tls;        /* <tcp> and <grpc> inputs with TLS */
+    uint64_t api;        /* API: 1 = it is on, */
+    uint64_t api_tls;    /* ... with TLS */
     uint64_t watches;    /* watches of the Kubernetes API */
     uint64_t objects;    /* objects known from it */
     uint64_t note_bytes; /* ... bytes of their annotations */

@@ -468,7 +468,10 @@ static void ask_access(struct status *st, const struct http_incoming *q, struct 
     a->query = str_dup(q->query);
     a->namespace = str_dup(namespace_of(q->path, q->query));
     list_add_tail(&st->asking, &a->node);
-    access_ask(st->access, q->authorization, http_reply_peer(r), str_of(a->namespace), decided, a);
+    access_ask(st->access,
+               &(struct access_question){q->authorization, http_reply_peer(r), str_of(a->namespace),
+                                         false},
+               decided, a);
 }
 
 /* With credentials, /metrics shows each drain. */

@@ -382,6 +382,7 @@ class Daemon:
         if self.running() and self.port:
             shown |= {page: self.get(page)[1] for page in ("/metrics", "/drains", "/healthz", "/readyz")}
             shown |= {f"the socket's {page}": self.ask(page)[1] for page in ("/metrics", "/drains")}
+            shown |= {f"the socket's {page}": self.ask(page)[1] for page in ("/v1/drains", "/v1/streams")}
             shown["cmdline"] = self._proc("cmdline").read_text()
         for where, text in shown.items():
             for value in self.secrets:

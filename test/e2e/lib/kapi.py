@@ -178,7 +178,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(201, what)
 
     def review(self, api, resource, what):
-        """api.users: the user of each token; api.readers: (username, namespace) of those who may get pods/log there."""
+        """api.users: the user of each token; api.readers: (username, namespace) of those who may get pods/log there;
+        api.operators: of those who may update daemonsets."""
         script = api.note(resource, "create", {}, self.headers.get("Authorization", ""), self.headers.get("Accept", ""))
         with api.lock:
             api.reviews.append(what)
@@ -192,8 +193,13 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(201, {**what, "status": {"authenticated": True, "user": user} if user else {"user": {}, "error": "no"}})
         else:
             wanted = spec["resourceAttributes"]
-            assert (wanted["verb"], wanted["resource"], wanted["subresource"]) == ("get", "pods", "log")
-            self.answer(201, {**what, "status": {"allowed": (spec["user"], wanted["namespace"]) in api.readers}})
+            if wanted["resource"] == "daemonsets":
+                assert (wanted["verb"], wanted["group"]) == ("update", "apps") and "subresource" not in wanted
+                allowed = api.operators
+            else:
+                assert (wanted["verb"], wanted["resource"], wanted["subresource"]) == ("get", "pods", "log")
+                allowed = api.readers
+            self.answer(201, {**what, "status": {"allowed": (spec["user"], wanted["namespace"]) in allowed}})
 
     def endpoints(self, api):
         """The API server's own endpoints: api.endpoints; None: it does not publish any."""
@@ -285,7 +291,7 @@ class Kapi:
         self.requests = []
         self.events = []
         self.endpoints = None
-        self.reviews, self.users, self.readers = [], {}, set()
+        self.reviews, self.users, self.readers, self.operators = [], {}, set(), set()
         self.forbidden = set()
         self.tls, self.tokens, self.watch_s, self.pages, self.node = tls, tokens, watch_s, pages, node
         self.server = None

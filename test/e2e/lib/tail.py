@@ -1,4 +1,4 @@
-"""A client of /v1/tail on the daemon's Unix socket. It reads in a thread of its own, unless reading=False; with pause_at=N only until it
+"""A client of /v1/tail on the daemon's Unix socket, or on <sock>, which is connected. It reads in a thread of its own, unless reading=False; with pause_at=N only until it
 has N lines, and on after resume()."""
 
 import json
@@ -12,19 +12,20 @@ from .wait import wait_for
 
 
 class Tail:
-    def __init__(self, d, reading=True, headers=None, receive_buffer=None, pause_at=None, **query):
+    def __init__(self, d, reading=True, headers=None, receive_buffer=None, pause_at=None, sock=None, host="localhost", **query):
         self._daemon = d
-        self._sock = socket.socket(socket.AF_UNIX)
+        self._sock = sock or socket.socket(socket.AF_UNIX)
         if receive_buffer:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        directory = os.open(d.env["STATE_PATH"], os.O_PATH | os.O_DIRECTORY)
-        try:
-            self._sock.connect(f"/proc/self/fd/{directory}/api.sock")
-        finally:
-            os.close(directory)
+        if not sock:
+            directory = os.open(d.env["STATE_PATH"], os.O_PATH | os.O_DIRECTORY)
+            try:
+                self._sock.connect(f"/proc/self/fd/{directory}/api.sock")
+            finally:
+                os.close(directory)
         self._in = self._sock.makefile("rb")
         head = "".join(f"{k}: {v}\r\n" for k, v in (headers or {}).items())
-        self._sock.sendall(f"GET /v1/tail?{urlencode(query, doseq=True)} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
+        self._sock.sendall(f"GET /v1/tail?{urlencode(query, doseq=True)} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode())
         self.status = int(self._in.readline().split()[1])
         self.headers = dict(line.decode().strip().split(": ", 1) for line in iter(self._in.readline, b"\r\n"))
         self.whole = None  # True: it ended in order
