@@ -1,10 +1,13 @@
 /*
  * See syslog_frame.h. A frame that begins with a count and a space is octet-counted when the frame
  * before was, when it is the first, or when '<' follows. So among lines, a line that begins with a
- * number is a line. A count with a leading zero, or too many digits, ends the connection: such a
- * peer is broken or malicious, and guessing where the next frame begins has broken framers before.
+ * number is a line, also one of many digits (a time in milliseconds). A count with a leading zero,
+ * or too many digits, ends the connection where a count was due or '<' follows: such a peer is
+ * broken or malicious, and guessing where the next frame begins has broken framers before.
  */
 #include "inputs/syslog_frame.h"
+
+#define DIGITS_MAX 64 /* of a number at the start of a frame; a longer one is no count */
 
 enum head { HEAD_LINE = 1, HEAD_COUNT, HEAD_MORE, HEAD_BAD };
 
@@ -22,32 +25,29 @@ static bool is_digit(char c)
 static enum head look_at(const struct syslog_framer *f, struct str in, size_t *count, size_t *len)
 {
     size_t n = 0, value = 0;
+    bool malformed;
 
-    while (n < in.len && n <= SYSLOG_COUNT_DIGITS && is_digit(in.p[n])) {
+    while (n < in.len && n < DIGITS_MAX && is_digit(in.p[n])) {
         if (n < SYSLOG_COUNT_DIGITS)
             value = value * 10 + (size_t)(in.p[n] - '0');
         n++;
     }
     if (n == 0)
         return in.len ? HEAD_LINE : HEAD_MORE;
-    if (n > SYSLOG_COUNT_DIGITS) {
-        while (n < in.len && n < 64 && is_digit(in.p[n]))
-            n++;
-        if (n < in.len && n < 64)
-            return in.p[n] == ' ' ? HEAD_BAD : HEAD_LINE;
-        return n == 64 ? HEAD_BAD : HEAD_MORE;
-    }
+    if (n == DIGITS_MAX)
+        return f->octet ? HEAD_BAD : HEAD_LINE;
     if (n == in.len)
         return HEAD_MORE;
     if (in.p[n] != ' ')
         return HEAD_LINE;
-    if (f->begun && !f->octet) {
+    malformed = n > SYSLOG_COUNT_DIGITS || in.p[0] == '0';
+    if (!f->octet && (f->begun || malformed)) {
         if (n + 1 == in.len)
             return HEAD_MORE;
         if (in.p[n + 1] != '<')
             return HEAD_LINE;
     }
-    if (in.p[0] == '0')
+    if (malformed)
         return HEAD_BAD;
     *count = value;
     *len = n + 1;

@@ -73,7 +73,15 @@ static const struct {
     ROW("<13>a\n10 files\n", "<13>a|10 files|"), /* a number among lines is text */
     ROW("2026-11-20 x\n", "2026-11-20 x|"),
     ROW("12345678 <13>a", "BAD"),
-    ROW("99999999999999999999 x", "BAD"),
+    ROW("12345678 x\n<13>a\n", "12345678 x|<13>a|"), /* too long for a count: a line */
+    ROW("<13>a\n1795219200123 x\n<13>b\n", "<13>a|1795219200123 x|<13>b|"),
+    ROW("<13>a\n007 x\n0 x\n<13>b\n", "<13>a|007 x|0 x|<13>b|"),
+    ROW("0 x\n<13>b\n", "0 x|<13>b|"),
+    ROW("<13>a\n12345678 <13>b\n", "<13>a|BAD"),
+    ROW("<13>a\n05 <13>b\n", "<13>a|BAD"),
+    ROW("5 <13>a12345678 x\n", "<13>a|BAD"), /* a count was due */
+    ROW("5 <13>a05 x\n", "<13>a|BAD"),
+    ROW("99999999999999999999 x\n<13>a\n", "9999999999999999!|<13>a|"),
     ROW("0 <13>a", "BAD"),
     ROW("00000010 <13>aaaaaa", "BAD"),
     ROW("010 <13>aaaaaa", "BAD"),
