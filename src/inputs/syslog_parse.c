@@ -5,13 +5,12 @@
 #include "inputs/syslog_parse.h"
 
 #include <endian.h>
-#include <stdio.h>
-#include <time.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
 #include "base/limits.h"
+#include "inputs/syslog_stamp.h"
 
 #define PRI_MAX 191
 #define NAME_MAX_LEN 32 /* SD-ID, PARAM-NAME */
@@ -19,7 +18,6 @@
 #define OWN_ID STR("[logtrain@32473")
 #define UNTRUSTED_ID STR("[untrusted@32473")
 #define TAG_PARAM STR("[logtrain@32473 tag=\"")
-#define DAY_S 86400
 
 void syslog_parser_init(struct syslog_parser *p)
 {
@@ -30,20 +28,6 @@ void syslog_parser_init(struct syslog_parser *p)
 void syslog_parser_release(struct syslog_parser *p)
 {
     buf_release(&p->sd);
-}
-
-void syslog_parser_set_now(struct syslog_parser *p, int64_t now_s)
-{
-    struct tm tm;
-    time_t t = (time_t)now_s;
-
-    if (p->now_s && now_s / 60 == p->now_s / 60)
-        return;
-    p->now_s = now_s;
-    if (!localtime_r(&t, &tm))
-        return;
-    p->offset_s = (int32_t)tm.tm_gmtoff;
-    p->year = tm.tm_year + 1900;
 }
 
 /* ---- structured data ---- */
@@ -366,67 +350,13 @@ static bool parse_5424(struct syslog_parser *p, struct str s, struct journal_ent
 
 /* ---- RFC 3164 ---- */
 
-static int month_of(const char *p)
-{
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-
-    for (int i = 0; i < 12; i++)
-        if (memcmp(months + 3 * i, p, 3) == 0)
-            return i;
-    return -1;
-}
-
-static int two(const char *p)
-{
-    int tens = p[0] == ' ' ? 0 : is_digit(p[0]) ? p[0] - '0' : -100;
-
-    return is_digit(p[1]) ? tens * 10 + p[1] - '0' : -1;
-}
-
-/* "Oct 11 22:14:15" in the year that makes it closest to now in the past (up to a day in the
- * future, for fast clocks). A day that the year does not have ("Feb 29") leaves the time
- * unknown. */
-static bool stamp(struct syslog_parser *p, struct str s, struct journal_entry *e)
-{
-    struct tm tm = {.tm_isdst = 0};
-    uint32_t off = (uint32_t)(p->offset_s < 0 ? -p->offset_s : p->offset_s) / 60;
-    int n;
-
-    tm.tm_mon = month_of(s.p);
-    tm.tm_mday = two(s.p + 4);
-    tm.tm_hour = two(s.p + 7);
-    tm.tm_min = two(s.p + 10);
-    tm.tm_sec = two(s.p + 13);
-    if (tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 ||
-        tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
-        return false;
-    tm.tm_year = p->year - 1900;
-    struct tm asked = tm;
-    if ((int64_t)timegm(&asked) - p->offset_s > p->now_s + DAY_S)
-        tm.tm_year--;
-    n = snprintf(p->time, sizeof(p->time), "%04d-%02d-%02dT%02d:%02d:%02d%c%02u:%02u",
-                 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-                 p->offset_s < 0 ? '-' : '+', off / 60 % 24, off % 60);
-    e->time = str_make(p->time, (size_t)n);
-    if (p->offset_s == 0) { /* the usual form of UTC */
-        p->time[19] = 'Z';
-        e->time.len = 20;
-    }
-    if (!decode_time_valid(e->time))
-        e->time.len = 0;
-    return true;
-}
-
 /* Cuts the time at the start of <*s>, with the space after it. */
 static bool take_time(struct syslog_parser *p, struct str *s, struct journal_entry *e)
 {
     struct str rest = *s, field;
 
-    if (s->len >= 16 && s->p[3] == ' ' && s->p[6] == ' ' && s->p[9] == ':' && s->p[12] == ':' &&
-        s->p[15] == ' ' && stamp(p, *s, e)) {
-        *s = str_skip(*s, 16);
+    if (syslog_stamp_take(p, s, &e->time))
         return true;
-    }
     if (!take_field(&rest, &field) || !decode_time_valid(field))
         return false;
     e->time = field;

@@ -178,6 +178,21 @@ static const struct {
     {"<13>2026-02-05T17:32:18.5+01:00 h app: x", "2 13 2026-02-05T17:32:18.5+01:00|h|app||||x"},
     {"<13>app[7]: x", "2 13 |192.0.2.1|app|7|||x"},
     {"<13>Feb 31 27:32:18 h su: x", "2 13 |192.0.2.1|||||Feb 31 27:32:18 h su: x"},
+    /* as devices write it */
+    {"<34>Oct 1 22:14:15 h su[42]: x", "2 34 2026-10-01T22:14:15Z|h|su|42|||x"},
+    {"<34>Oct 01 22:14:15 h su: x", "2 34 2026-10-01T22:14:15Z|h|su||||x"},
+    {"<34>Oct 11 2019 22:14:15 h su: x", "2 34 2019-10-11T22:14:15Z|h|su||||x"},
+    {"<189>Dec  9 2027 22:14:15.048: %SYS-5-CONFIG_I: x",
+     "2 189 2027-12-09T22:14:15.048Z|192.0.2.1|%SYS-5-CONFIG_I||||x"},
+    {"<34>Oct 11 22:14:15.1234567890123 h su: x", "2 34 2026-10-11T22:14:15.123456789Z|h|su||||x"},
+    {"<34>Oct 11 22:14:60 h su: x", "2 34 2026-10-11T22:14:60Z|h|su||||x"},
+    {"<34>Oct 11 22:14:61 h su: x", "2 34 |192.0.2.1|||||Oct 11 22:14:61 h su: x"},
+    {"<34>Oct 0 22:14:15 h su: x", "2 34 |192.0.2.1|||||Oct 0 22:14:15 h su: x"},
+    {"<34>Oct 111 22:14:15 h su: x", "2 34 |192.0.2.1|||||Oct 111 22:14:15 h su: x"},
+    {"<34>Oct   1 22:14:15 h su: x", "2 34 |192.0.2.1|||||Oct   1 22:14:15 h su: x"},
+    {"<34>Oct 11 22:14:15. h su: x", "2 34 |192.0.2.1|||||Oct 11 22:14:15. h su: x"},
+    {"<34>Oct 11 22:14:15", "2 34 |192.0.2.1|||||Oct 11 22:14:15"},
+    {"<34>Oct", "2 34 |192.0.2.1|||||Oct"},
     /* a day that the year does not have: no time, and a header all the same */
     {"<13>Feb 29 17:32:18 h su: x", "2 13 |h|su||||x"},
     {"<13>Nov 31 17:32:18 h su[1]: x", "2 13 |h|su|1|||x"},
@@ -214,6 +229,38 @@ static void test_N03_messages(void **state)
         if (strcmp(out.p, messages[i].out) != 0)
             fail_msg("'%s': '%s', wanted '%s'", messages[i].in, out.p, messages[i].out);
         buf_release(&out);
+    }
+    syslog_parser_release(&p);
+}
+
+/* RFC 3164 has no year, and a sender's clock may be a day ahead of ours. */
+static void test_L15_the_year_of_a_time_without_one(void **state)
+{
+    static const struct {
+        int64_t now_s;
+        int32_t year;
+        const char *in, *time;
+    } rows[] = {
+        {1798761598, 2026, "<13>Jan  1 00:00:01 h a: m", "2027-01-01T00:00:01Z"},
+        {1798761598, 2026, "<13>Jan  1 23:59:57 h a: m", "2027-01-01T23:59:57Z"},
+        {1798761598, 2026, "<13>Jan  2 00:00:01 h a: m", "2026-01-02T00:00:01Z"},
+        {1798761598, 2026, "<13>Dec 31 23:59:59 h a: m", "2026-12-31T23:59:59Z"},
+        {1798761605, 2027, "<13>Dec 31 23:59:59 h a: m", "2026-12-31T23:59:59Z"},
+        {1798761605, 2027, "<13>Jan  1 00:00:05 h a: m", "2027-01-01T00:00:05Z"},
+    };
+    const struct syslog_peer peer = {STR("192.0.2.1"), STR(""), false};
+    struct syslog_parser p;
+
+    (void)state;
+    syslog_parser_init(&p);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct journal_entry e;
+
+        p.now_s = rows[i].now_s; /* 1798761600 is 2027-01-01T00:00:00Z */
+        p.year = rows[i].year;
+        (void)syslog_parse(&p, str_of(rows[i].in), &peer, &e);
+        if (!str_eq(e.time, str_of(rows[i].time)))
+            fail_msg("%zu: '%.*s', wanted '%s'", i, STR_ARG(e.time), rows[i].time);
     }
     syslog_parser_release(&p);
 }
@@ -420,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_N02_frames_in_any_pieces),
         cmocka_unit_test(test_N03_messages),
+        cmocka_unit_test(test_L15_the_year_of_a_time_without_one),
         cmocka_unit_test(test_no_word_of_a_local_message_is_a_hostname),
         cmocka_unit_test(test_every_byte_of_a_header_is_looked_at),
         cmocka_unit_test(test_a_time_in_a_second_that_was_seen),
