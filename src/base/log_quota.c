@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/map.h"
 
@@ -118,9 +119,12 @@ static bool pass(struct quota *q, struct bucket *b, uint64_t now)
 
 bool log_quota_pass_at(struct log_cause c, uint64_t now)
 {
+    char network[ADDRESS_NETWORK_SIZE];
     struct quota *q;
     bool ok;
 
+    if (c.party == LOG_SENDER)
+        c.name = address_network(c.name, network);
     if (c.party == LOG_OPERATOR || !c.name.len)
         return true;
     (void)pthread_mutex_lock(&lock);

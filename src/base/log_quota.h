@@ -18,7 +18,7 @@
 enum log_party {
     LOG_OPERATOR = 0,
     LOG_NAMESPACE, /* Kubernetes' */
-    LOG_SENDER,    /* an address */
+    LOG_SENDER,    /* an address; its network has the bucket */
     LOG_HOSTNAME,  /* claimed by a sender */
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/list.h"
@@ -55,6 +56,8 @@ struct post {
     struct buf rest; /* /syslog: an incomplete frame */
     bool broken;     /* /syslog: the start of the next frame is unknown */
     struct syslog_peer peer;
+    struct str network; /* of the peer's address */
+    char network_text[ADDRESS_NETWORK_SIZE];
     struct journal_safe safe;
     size_t bad;     /* records left out */
     bool strict;    /* all records or none */
@@ -228,31 +231,45 @@ static bool end_frames(struct post *p)
 
 /* ---- a body ---- */
 
-static uint64_t held_of(const struct http_input *in, struct str peer)
+struct held {
+    uint64_t network, address, post;
+};
+
+static struct held held_of(const struct http_input *in, const struct post *of)
 {
-    uint64_t held = 0;
+    struct held h = {.post = of->held};
 
     list_for_each (it, &in->posts) {
         const struct post *p = list_entry(it, struct post, node);
 
-        held += str_eq(p->peer.address, peer) ? p->held : 0;
+        h.network += str_eq(p->network, of->network) ? p->held : 0;
+        h.address += str_eq(p->peer.address, of->peer.address) ? p->held : 0;
     }
-    return held;
+    return h;
 }
 
-/* The largest request of the address that has most, of those that are still received. They are no
- * more than the connections of the server. */
+static bool is_more(const struct held *a, const struct held *b)
+{
+    if (a->network != b->network)
+        return a->network > b->network;
+    return a->address != b->address ? a->address > b->address : a->post > b->post;
+}
+
+/* The largest request of the network and address that have most, of those that are still received.
+ * They are no more than the connections of the server. */
 static struct post *largest(const struct http_input *in)
 {
+    struct held most = {0};
     struct post *best = NULL;
-    uint64_t most = 0;
 
     list_for_each (it, &in->posts) {
         struct post *p = list_entry(it, struct post, node);
-        bool same = best && str_eq(p->peer.address, best->peer.address);
-        uint64_t held = p->ended ? 0 : same ? most : held_of(in, p->peer.address);
+        struct held held;
 
-        if (held > most || (held && same && p->held > best->held)) {
+        if (p->ended)
+            continue;
+        held = held_of(in, p);
+        if (is_more(&held, &most)) {
             best = p;
             most = held;
         }
@@ -260,8 +277,8 @@ static struct post *largest(const struct http_input *in)
     return best;
 }
 
-/* Accounts the memory of the request. When all together exceed the limit, the address that has most
- * makes room; false: that is the one of <p>. */
+/* Accounts the memory of the request. When all together exceed the limit, the network that has most
+ * makes room; false: with the request <p>. */
 static bool count_held(struct post *p)
 {
     struct http_input *in = p->in;
@@ -339,6 +356,7 @@ static void begin(void *arg, const struct http_incoming *q, struct http_reply *r
     if (!in->source->anonymous)
         (void)syslog_peer_element(&p->element, http_reply_peer(r), STR("")); /* an address fits */
     p->peer = (struct syslog_peer){http_reply_peer(r), buf_str(&p->element), in->source->trusted};
+    p->network = address_network(p->peer.address, p->network_text);
     packets_init(&p->packets, &p->received, in->max_line, &p->peer);
     syslog_framer_init(&p->framer, in->max_line);
     buf_init(&p->rest, in->max_line + HTTP_HEAD_MAX + 128 * 1024);

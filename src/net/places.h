@@ -1,7 +1,9 @@
 /*
  * Places of a listener: a limit on connections in total, and one per address. When they are taken,
  * a new connection evicts one that has shown nothing yet: the oldest of the address that has most.
- * So an address with many connections evicts its own.
+ * So an address with many connections evicts its own. The addresses of one IPv6 network
+ * (base/address.h) count together first: the network that has most is evicted from, and of it the
+ * address that has most.
  *
  *   IDLE   has no request: evicted for any address
  *   SPARE  new, a partial request, an unfinished handshake, an unread answer: evicted for an
@@ -19,6 +21,7 @@
 
 #include <stdbool.h>
 
+#include "base/address.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "net/listener.h"
@@ -26,10 +29,12 @@
 enum place_use { PLACE_IDLE = 0, PLACE_SPARE, PLACE_BUSY };
 enum place_good { PLACE_BYTES = 0, PLACE_CALLS, PLACE_GOODS };
 
+/* An address, or a network of addresses. */
 struct place_host {
     unsigned n;
     size_t has[PLACE_GOODS];
-    char address[LISTENER_PEER_SIZE];
+    struct place_host *network; /* itself, unless it is an address of a larger one */
+    char name[ADDRESS_NETWORK_SIZE];
 };
 
 /* Embedded in a connection. */
@@ -42,7 +47,7 @@ struct place {
 };
 
 struct places {
-    struct map hosts; /* of struct place_host, by address */
+    struct map hosts; /* of struct place_host, by name */
     struct list all;
     unsigned n, guests; /* <n> does not count guests */
     unsigned max, per_host, guests_max;
@@ -59,6 +64,8 @@ void places_release(struct places *ps);
 /* Enters the connection <fd> as SPARE. False: no place, and p->host is NULL. Writes its peer's
  * address to <address> in any case. */
 bool places_enter(struct places *ps, struct place *p, int fd, char address[LISTENER_PEER_SIZE]);
+/* The same for a connection of <address>. */
+bool places_enter_from(struct places *ps, struct place *p, struct str address);
 /* Sets the use. A place whose use changes becomes the youngest of that use. */
 void places_set(struct places *ps, struct place *p, enum place_use use);
 /* The next place to evict among those that <eligible> accepts; NULL = none. */
@@ -66,7 +73,8 @@ struct place *places_victim(struct places *ps, bool (*eligible)(void *arg, const
                             void *arg);
 /* Sets how much of <good> it has. */
 void places_have(struct places *ps, struct place *p, enum place_good good, size_t amount);
-/* The place that has most of <good>, of the address that has most; NULL: nobody has any. */
+/* The place that has most of <good>, of the network and address that have most; NULL: nobody has
+ * any. */
 struct place *places_richest(const struct places *ps, enum place_good good);
 /* Call it once. A place that was never entered is fine. */
 void places_leave(struct places *ps, struct place *p);

@@ -2,8 +2,8 @@
  * See access.h. A review exists from the request until the API has answered both questions. Tokens
  * are kept only as hashes, and the text of a request that holds one is overwritten.
  *
- * Any client of HTTP_PORT can cause requests to the API, so few run at once, and each client
- * address has a rate limit.
+ * Any client of HTTP_PORT can cause requests to the API, so few run at once, and the network of
+ * each client address (base/address.h) has a rate limit.
  */
 #include "report/access.h"
 
@@ -13,6 +13,7 @@
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_tree.h>
 
+#include "base/address.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -24,7 +25,7 @@
 
 #define KEY_SIZE TOKEN_KEY_SIZE
 #define CACHED 64
-#define PEERS 64 /* addresses with a rate limit in memory */
+#define PEERS 64 /* networks with a rate limit in memory */
 #define PEER_BURST 10
 #define PEER_REFILL_MS 200
 #define COMPLAIN_MS 60000
@@ -322,10 +323,12 @@ static const struct cached *find(const struct access *a, const unsigned char key
     return NULL;
 }
 
-/* Addresses that share an entry replace each other. */
+/* Networks that share an entry replace each other. */
 static bool may_ask(struct access *a, struct str peer)
 {
-    uint64_t h = hash_seeded(peer.p, peer.len) | 1;
+    char text[ADDRESS_NETWORK_SIZE];
+    struct str network = address_network(peer, text);
+    uint64_t h = hash_seeded(network.p, network.len) | 1;
     struct kube_event_rate *r = &a->peers[(h >> 8) % PEERS];
 
     if (r->object != h)

@@ -1,3 +1,3 @@
-foreach(file buf clock err log log_quota map str url)
+foreach(file address buf clock err log log_quota map str url)
     logtrain_unit(base/${file}_test base)
 endforeach()
