@@ -41,7 +41,7 @@ struct access_config {
 
 struct access_question {
     struct str authorization; /* value of the header */
-    struct str peer;          /* client's address; each has a share of the requests to the API */
+    struct str peer;          /* client's address; its network has a share of requests to the API */
     struct str namespace;     /* of the page; "" = all */
     bool operate;             /* ask first whether this is an operator */
 };

@@ -75,6 +75,33 @@ def test_rows_of_clickhouse(node, daemon, intake):
     assert (second["severity"], second["stream"], second["message"]) == (3, "stderr", " ")
 
 
+def test_clickhouse_takes_an_insert_once(node, oracle, daemon, intake):
+    """Answers to inserts are lost while lines come: the same rows come again under the same token, however large the request was and
+    whatever was written since. None is there twice."""
+    cut, failed = Answer(cut="before", counts=False), Answer(503, counts=False)
+    lost = iter([None] * 4 + [cut, cut, None, None, failed, None, failed, failed])
+    peer, url = intake("clickhouse", instead=lambda _: next(lost, None))
+    d = daemon(node, drains=[("*", url)], env={"READ_FROM": "end"})
+    with (Writer(node.container(pod="web-a"), oracle.source("a"), rate=4000, count=6000) as one,
+          Writer(node.container(pod="web-b"), oracle.source("b"), rate=4000, count=6000) as two):
+        one.join()
+        two.join()
+    oracle.wait_complete(peer, 60 * SLOW).assert_exact(dup_max=0)
+    assert peer.again == 5
+    assert max(len(ids) for ids in peer.inserts.values()) > 100, "they were no small requests"
+    assert state(d)["counters"]["retries"] >= 3, "the client repeats a request by itself only once"
+
+
+def test_clickhouse_that_answers_no_large_insert(node, oracle, daemon, intake):
+    """It gets such a request three times, and then smaller ones, which are other inserts."""
+    peer, url = intake("clickhouse", instead=lambda request: Answer(503, counts=False) if request.body.count(b"\n") > 300 else None)
+    d = daemon(node, drains=[("*", url)], env={"READ_FROM": "end"})
+    node.container().write(oracle.source("a").take(1000))
+    wait_for(lambda: state(d)["counters"]["records_out"] == 1000, 60 * SLOW, "it goes on with smaller ones")
+    oracle.wait_complete(peer, 60 * SLOW).assert_exact(dup_max=1000)
+    assert peer.again == 2
+
+
 def test_events_of_splunk(node, daemon, intake):
     peer, url = intake("splunk", "index=main")
     first, second = two_records(node, daemon, peer, url)

@@ -309,6 +309,26 @@ static void on_answer(void *arg, const struct http_answer *a, const struct err *
     maybe_closed(h);
 }
 
+/* It may hold a password. */
+static void target_release(struct buf *text)
+{
+    if (text->p)
+        explicit_bzero(text->p, text->len);
+    buf_release(text);
+}
+
+/* The target, with what it has for <b>. <text> is for the case that it has something. */
+static struct str target_of(const struct drain_http *h, const struct batch *b, struct buf *text)
+{
+    struct str target = str_of(h->base.spec->target);
+
+    if (!h->kind->add_to_target)
+        return target;
+    if (buf_add_str(text, target) < 0 || h->kind->add_to_target(b, text) < 0)
+        BUG("http: a target over %d bytes", 2 * URL_MAX);
+    return buf_str(text);
+}
+
 /* The body of a probe is not kept while it connects to a peer that may not exist. A large body is
  * not kept while it makes no progress. */
 static void http_post(struct drain *d, struct batch *b)
@@ -316,9 +336,10 @@ static void http_post(struct drain *d, struct batch *b)
     struct drain_http *h = http_of(d);
     struct post *p = post_take(h, b);
     bool borrowed = d->healthy && b->body.len <= BORROWED_MAX && !h->gzip;
+    struct buf target = BUF_INIT(2 * URL_MAX);
     struct http_request req = {
         .method = "POST",
-        .target = str_of(d->spec->target),
+        .target = target_of(h, b, &target),
         .headers = h->headers.list,
         .want_body = h->kind->want_body,
         .may_keep = post_may_keep,
@@ -329,6 +350,7 @@ static void http_post(struct drain *d, struct batch *b)
     drain_charge(b);
     p->off = 0;
     if ((!h->origin && set_up(h, d->worker, &b->err) < 0) || post_encode(p, &b->err) < 0) {
+        target_release(&target);
         post_settle(p, VERDICT_RETRY);
         return;
     }
@@ -339,6 +361,7 @@ static void http_post(struct drain *d, struct batch *b)
         req.rewind_body = post_rewind;
     }
     p->call = http_send(h->origin, &req, on_answer, p);
+    target_release(&target);
     if (!borrowed && d->healthy)
         drain_moved(d, b);
     else if (!borrowed)

@@ -18,6 +18,8 @@ struct http_kind {
     enum verdict (*verdict)(const struct http_answer *a, const struct err *e, struct batch *b);
     /* Appends a line "name: value\n" for each header of its own; NULL = none. */
     int (*add_headers)(const struct drain_spec *s, struct buf *out);
+    /* Appends what the target has for <b> alone; NULL = nothing. */
+    int (*add_to_target)(const struct batch *b, struct buf *target);
     /* A good answer only says that a confirmation may come; NULL = it confirms. */
     const struct http_later *later;
 };

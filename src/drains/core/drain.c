@@ -25,6 +25,7 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
     list_init(&d->cursors);
     list_init(&d->ready);
     list_init(&d->inflight);
+    list_init(&d->repeats);
     list_init(&d->starved_node);
     list_init(&d->host_node);
 }
@@ -49,6 +50,7 @@ void drain_release(struct drain *d)
     list_del(&d->work_node);
     list_del(&d->connect_node);
     ledger_free(d->ledger);
+    repeat_free_all(d);
     budget_leave(d);
     host_leave(d);
     loop_timer_free(d->timer);

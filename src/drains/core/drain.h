@@ -81,6 +81,7 @@ struct batch {
     bool alone;            /* drain->alone when it was filled */
     bool guessed;          /* REJECTED because the connection ended, not because the peer said so */
     bool shelved;          /* the body was released and can be read again */
+    unsigned tries;        /* times that the peer had all of such a batch: see repeat.c */
     /* Hash that the body must have when read again; 0 = only the length is checked. */
     uint64_t shelved_hash;
     /* Of the first record's stream, for members that address by it; valid while in flight. */
@@ -257,6 +258,7 @@ struct drain {
     struct list cursors;        /* of struct drain_cursor */
     struct list ready;          /* cursors with data to read, served round-robin */
     struct list inflight;       /* batches that the member has */
+    struct list repeats;        /* batches without a body: how to cut the next ones (repeat.c) */
     struct party *party;        /* account for its memory; NULL before its first stream */
     struct port *port;          /* the port it waits with while it never connected; NULL = none */
     struct list host_node;      /* port->waiting */

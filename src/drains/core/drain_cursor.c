@@ -295,6 +295,8 @@ void drain_cursor_drop(struct drain_cursor *c)
         drop_late(&c->cursor);
     list_for_each (it, &d->inflight)
         batch_forget_cursor(list_entry(it, struct batch, node), c);
+    list_for_each (it, &d->repeats)
+        batch_forget_cursor(list_entry(it, struct batch, node), c);
     list_for_each (it, &d->worker->settled)
         batch_forget_cursor(list_entry(it, struct batch, node), c);
     if (d->ledger)

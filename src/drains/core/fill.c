@@ -223,12 +223,45 @@ static void fill_from(struct filler *f, struct drain_cursor *c)
     drain_cursor_done(c);
 }
 
+/* Reads the cursors' turns that <old> had. A turn may have fewer records now; then <f> is another
+ * batch, and no worse. */
+static void fill_like(struct filler *f, const struct batch *old)
+{
+    f->batch->tries = old->tries;
+    f->target = old->len + SLACK;
+    for (unsigned i = 0; i < old->nranges; i++) {
+        struct drain_cursor *c = old->ranges[i].cursor;
+
+        f->max_records = f->batch->records + old->ranges[i].records;
+        list_del(&c->ready_node);
+        fill_from(f, c);
+        f->full = false;
+    }
+}
+
+static void fill_by_turns(struct filler *f, struct drain *d)
+{
+    unsigned turns = TURNS_MAX;
+
+    while (turns-- && !list_empty(&d->ready) && f->batch->body.len < f->target &&
+           f->batch->records < f->max_records && f->passed < PASSED_MAX && !f->full) {
+        struct drain_cursor *c = list_entry(d->ready.next, struct drain_cursor, ready_node);
+
+        if (drain_cursor_doubted(c) && f->batch->records)
+            break; /* records behind suspects are sent alone */
+        if (drain_cursor_doubted(c))
+            f->max_records = 1;
+        list_del(&c->ready_node);
+        fill_from(f, c);
+    }
+}
+
 struct batch *batch_fill(struct drain *d)
 {
     bool picks = drain_picks(d);
     struct filler f = {
         .sink.add = picks ? filler_pick : filler_add, .picks = picks, .target = target_now(d)};
-    unsigned turns = TURNS_MAX;
+    struct batch *old = repeat_take(d);
 
     f.batch = batch_take(d, d->spec->batch == BATCH_RECORD ? SMALL_BODY : f.target);
     f.batch->now = str_make(f.batch->now_text, clock_format(f.batch->now_text, clock_wall_ns()));
@@ -239,16 +272,11 @@ struct batch *batch_fill(struct drain *d)
         f.max_records = d->record_limit;
     if (d->ops->tap)
         d->ops->tap->turn(d);
-    while (turns-- && !list_empty(&d->ready) && f.batch->body.len < f.target &&
-           f.batch->records < f.max_records && f.passed < PASSED_MAX && !f.full) {
-        struct drain_cursor *c = list_entry(d->ready.next, struct drain_cursor, ready_node);
-
-        if (drain_cursor_doubted(c) && f.batch->records)
-            break; /* records behind suspects are sent alone */
-        if (drain_cursor_doubted(c))
-            f.max_records = 1;
-        list_del(&c->ready_node);
-        fill_from(&f, c);
+    if (old) {
+        fill_like(&f, old);
+        repeat_free(old);
+    } else {
+        fill_by_turns(&f, d);
     }
     if (!f.batch->records) {
         batch_free(f.batch);

@@ -131,7 +131,8 @@ void drain_act_on(struct batch *b)
             drain_cursor_settle_idle(c);
         drain_cursor_done(c);
     }
-    batch_free(b);
+    if (taken || !repeat_keep(d, b))
+        batch_free(b);
     worker_want(wk, d);
 }
 

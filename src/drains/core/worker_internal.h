@@ -5,7 +5,7 @@
  *   used by all others        trace, read_tally, worker_news, worker_shared, scheme_stats,
  *                             agenda
  *   data                      batch, ledger, budget, host, drain_cursor, parked, health
- *   filling a batch           surplus, pick, shelf, rewind, seek, fill
+ *   filling a batch           surplus, pick, shelf, rewind, seek, repeat, fill
  *   results of a batch        refusal, mixed, verdict
  *   the drain                 drain
  *   the worker                worker_save, worker_pinned, worker_report, worker_where,
@@ -284,6 +284,15 @@ void drain_seek_sent(struct drain *d, uint32_t records);
 void drain_seek_on(struct drain *d, const struct err *e);
 /* Its next record was refused alone, or is behind such a record. */
 bool drain_cursor_doubted(const struct drain_cursor *c);
+
+/* ---- repeat.c ---- */
+/* <b> was not taken, and the peer may have it all the same: keeps how it was cut. False: it does
+ * not, and <b> is still the caller's. */
+bool repeat_keep(struct drain *d, struct batch *b);
+/* The oldest of those that can be cut again, for its ranges; NULL = none. */
+struct batch *repeat_take(struct drain *d);
+void repeat_free(struct batch *b);
+void repeat_free_all(struct drain *d);
 
 /* ---- fill.c ---- */
 /* Fills a batch from the ready cursors. NULL when they had no data. */

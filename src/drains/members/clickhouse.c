@@ -2,10 +2,13 @@
  * clickhouse+http, clickhouse+https: INSERT INTO table= FORMAT JSONEachRow. http_post.c posts,
  * formats/json.c writes a row for each record, with the keys of the table's columns.
  *
- * There is no insert_deduplication_token: a request that is sent again seldom has the same records
- * in it. Each row has the record's id, by which a ReplacingMergeTree keeps it once.
+ * insert_deduplication_token is a hash of where the rows come from and of the rows themselves, so
+ * that a table that remembers tokens takes an insert once, and never leaves out another one. A
+ * request without an answer is sent again with the same rows (core/repeat.c). After a crash rows
+ * may come with others. Then each has the record's id, by which a ReplacingMergeTree keeps it once.
  */
 #include <errno.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -21,7 +24,7 @@ struct clickhouse_options {
 
 /* ---- the URL ---- */
 
-#define ROWS (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT)
+#define ROWS (DRAIN_HTTP_MANY | DRAIN_ONE_FORMAT | DRAIN_REPEATS)
 
 static const struct drain_scheme schemes[] = {
     {.name = "clickhouse+http",
@@ -104,15 +107,60 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
     return section == SECTION_FORMAT ? drain_spec_line(out, "table", "%s", own->table) : 0;
 }
 
+/* ---- the token ---- */
+
+#define TOKEN_BYTES 16 /* of the hash */
+
+/* Where a range begins. Its file is known by its identity, which no other file has. */
+struct origin {
+    uint64_t segment, off;
+    uint32_t gen, records;
+};
+
+static struct origin origin_of(const struct batch_range *r)
+{
+    const struct position *from = &r->from.pos;
+    const struct segment *seg =
+        r->cursor ? stream_segment(r->cursor->cursor.stream, from->seg) : NULL;
+
+    return (struct origin){.segment = seg ? seg->id_hash : from->seg,
+                           .off = from->off,
+                           .gen = from->gen,
+                           .records = r->records};
+}
+
+static int add_token(const struct batch *b, struct buf *target)
+{
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int rc = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 ? 0 : -1;
+
+    for (unsigned i = 0; i < b->nranges && rc == 0; i++) {
+        struct origin o = origin_of(&b->ranges[i]);
+
+        rc = EVP_DigestUpdate(ctx, &o, sizeof(o)) == 1 ? 0 : -1;
+    }
+    if (rc < 0 || EVP_DigestUpdate(ctx, b->body.p, b->body.len) != 1 ||
+        EVP_DigestFinal_ex(ctx, hash, NULL) != 1)
+        BUG("clickhouse: no SHA-256");
+    EVP_MD_CTX_free(ctx);
+    rc = buf_add_str(target, STR("&insert_deduplication_token="));
+    for (unsigned i = 0; i < TOKEN_BYTES && rc == 0; i++)
+        rc = buf_addf(target, "%02x", hash[i]);
+    return rc;
+}
+
+static const struct http_kind kind = {.verdict = http_status_verdict, .add_to_target = add_token};
+
 const struct drain_member drain_clickhouse = {
     .ops = &http_ops,
-    .kind = &http_status_alone,
+    .kind = &kind,
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct clickhouse_options),
     .answers = http_answers_only,
     .reserved = "query|input_format_skip_unknown_fields|date_time_input_format|"
-                "wait_for_async_insert",
+                "wait_for_async_insert|insert_deduplication_token",
     .set_defaults = set_defaults,
     .settle = settle,
     .add_target = add_target,

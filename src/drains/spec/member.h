@@ -55,6 +55,9 @@ enum drain_scheme_flags {
      * needs are given up first. */
     DRAIN_TRANSIENT = 1 << 19,
     DRAIN_PLACED = 1 << 20, /* DRAIN_FRAMED, with more than the id: PREFIX_PLACE (format.h) */
+    /* The receiver recognises a request that is sent again: one without an answer is cut the same
+     * way again. */
+    DRAIN_REPEATS = 1 << 21,
 };
 
 /* What schemes that talk to an HTTP server have in common. */

@@ -85,14 +85,36 @@ class VictoriaLogs(Intake):
 
 
 class ClickHouse(Intake):
+    """A table that remembers the tokens of all inserts, as one with a deduplication window does. instead(request): what is answered
+    after the insert, which was made all the same; None = that it was."""
+
     scheme = "clickhouse+http"
+
+    def __init__(self, whole=None, instead=None, **options):
+        self.instead = instead
+        self.inserts = {}  # token -> the ids of its rows
+        self.again = 0     # inserts that were left out because of their token
+        super().__init__(whole, **options)
+
+    def receipt(self, request, messages):
+        answer = super().receipt(request, messages)
+        return self.instead and self.instead(request) or answer
 
     def take(self, request):
         arguments = dict(parse_qsl(urlsplit(request.target).query))
+        token = arguments.pop("insert_deduplication_token")
+        assert re.fullmatch(r"[0-9a-f]{32}", token), token
         assert re.fullmatch(r"INSERT INTO [a-z_.]+ FORMAT JSONEachRow", arguments.pop("query"))
         assert arguments == {"input_format_skip_unknown_fields": "1", "date_time_input_format": "best_effort",
                              "wait_for_async_insert": "1"}, arguments
-        return [p["message"] for p in self.packets(request)]
+        packets = self.packets(request)
+        ids = [p["id"] for p in packets]
+        if token in self.inserts:
+            assert self.inserts[token] == ids, "other rows under a token that is known are lost"
+            self.again += 1
+            return []
+        self.inserts[token] = ids
+        return [p["message"] for p in packets]
 
 
 def _epoch(value, kind):
