@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/url.h"
 #include "drains/core/worker.h"
+#include "drains/members/members.h"
 #include "kube/names.h"
 #include "report/snapshot.h"
 
@@ -388,21 +389,15 @@ static int no_stream_of_pod(struct page *p, const struct question *q)
 
 static void add_route(void *arg, const char *source, struct str url, enum route_trust trust)
 {
-    struct buf shown = BUF_INIT(URL_MAX);
     struct page *p = arg;
-    struct url parsed = {0};
     struct err e;
+    struct drain_spec *spec = drain_spec_create(url, &e);
 
     (void)trust;
     p->found = true;
-    if (url_parse(&parsed, url, &e) == 0)
-        (void)url_mask(&shown, &parsed); /* cut to what fits */
-    url_release(&parsed);
-    (void)buf_addf(&p->out, "  route ");
-    add_plain(p, str_head(buf_str(&shown), 200));
-    (void)buf_add_ch(&p->out, '\n');
+    (void)buf_addf(&p->out, "  drain %s\n", spec ? spec->name : "(refused)");
     add_line(p, "from", str_of(source));
-    buf_release(&shown);
+    drain_spec_unref(spec);
 }
 
 /* The same for a hostname: the routes that its lines would take. */
