@@ -78,9 +78,10 @@ static int add_schemes_of(const struct drain_option *o, struct buf *out)
 static int add_option(const struct drain_option *o, struct buf *out)
 {
     if (buf_addf(out, "| `%s=` | ", o->name) < 0 || add_schemes_of(o, out) < 0 ||
-        buf_addf(out, " | ") < 0 || add_values(str_of(o->values), out) < 0)
+        buf_addf(out, " | ") < 0 || add_values(str_of(o->values), out) < 0 ||
+        buf_addf(out, " | ") < 0 || drain_option_default(o, out) < 0)
         return -1;
-    return buf_addf(out, " | %s | %s |\n", o->fallback, o->help);
+    return buf_addf(out, " | %s |\n", o->help);
 }
 
 /* ---- README's table: schemes that send the same share a line ---- */

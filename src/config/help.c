@@ -56,7 +56,8 @@ static int add_schemes(struct buf *out)
     const struct drain_scheme *s;
 
     for (unsigned i = 0; (s = drain_scheme_at(i)); i++)
-        if (buf_addf(out, "  %s://  %s\n", s->name, drain_promise_text(s->promise)) < 0)
+        if (buf_addf(out, "  %s://  %s; %s\n", s->name, format_name(s->format),
+                     drain_promise_text(s->promise)) < 0)
             return -1;
     return 0;
 }
@@ -67,9 +68,13 @@ static int add_option(const struct drain_option *o, struct buf *out)
     int rc = drain_option_schemes(o, ",", &schemes);
 
     if (rc == 0)
-        rc = buf_addf(out, "  %s=%s%s%s%s\n        %s; default: %s\n", o->name, o->values,
-                      schemes.len ? "  (" : "", buf_cstr(&schemes), schemes.len ? ")" : "", o->help,
-                      o->fallback);
+        rc =
+            buf_addf(out, "  %s=%s%s%s%s\n        %s; default: ", o->name, o->values,
+                     schemes.len ? "  (" : "", buf_cstr(&schemes), schemes.len ? ")" : "", o->help);
+    if (rc == 0)
+        rc = drain_option_default(o, out);
+    if (rc == 0)
+        rc = buf_add_ch(out, '\n');
     buf_release(&schemes);
     return rc;
 }
@@ -93,7 +98,8 @@ int config_help(struct buf *out)
     for (const struct config_var *v = config_vars(); v->name; v++)
         if (add_var(v, out) < 0)
             return -1;
-    if (buf_addf(out, "\nDrains, and what each promises:\n") < 0 || add_schemes(out) < 0)
+    if (buf_addf(out, "\nDrains, with the format and the promise of each:\n") < 0 ||
+        add_schemes(out) < 0)
         return -1;
     if (buf_addf(out, "\nOptions of a drain, as ?name=value&... of its URL:\n") < 0 ||
         add_options(out) < 0)

@@ -161,6 +161,7 @@ const struct drain_member drain_clickhouse = {
     .answers = http_answers_only,
     .reserved = "query|input_format_skip_unknown_fields|date_time_input_format|"
                 "wait_for_async_insert|insert_deduplication_token",
+    .defaults = "sd=true",
     .set_defaults = set_defaults,
     .settle = settle,
     .add_target = add_target,

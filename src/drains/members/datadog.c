@@ -86,5 +86,6 @@ const struct drain_member drain_datadog = {
     .options = options,
     .answers = http_answers_only,
     .headers = "dd-api-key",
+    .defaults = "max=1000000",
     .set_defaults = set_defaults,
 };

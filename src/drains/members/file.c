@@ -494,6 +494,7 @@ const struct drain_member drain_file = {
     .schemes = schemes,
     .options = options,
     .own_size = sizeof(struct file_options),
+    .defaults = "linger=1s",
     .set_defaults = set_defaults,
     .settle = check,
     .addresses = addresses,

@@ -48,5 +48,6 @@ const struct drain_member drain_http = {
     .kind = &http_status_alone,
     .schemes = schemes,
     .answers = http_answers_only,
+    .defaults = "utf8=valid with format=raw",
     .settle = settle,
 };

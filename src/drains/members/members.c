@@ -27,6 +27,11 @@ const struct drain_option *drain_option_at(unsigned i)
     return drain_members_option(members, i);
 }
 
+int drain_option_default(const struct drain_option *o, struct buf *out)
+{
+    return drain_members_default(members, o, out);
+}
+
 int drain_option_schemes(const struct drain_option *o, const char *sep, struct buf *out)
 {
     return drain_members_schemes_of(members, str_of(o->name), o, sep, out);

@@ -40,6 +40,8 @@ const struct drain_scheme *drain_scheme_at(unsigned i);
 
 /* All options, the shared ones first; NULL past the end. */
 const struct drain_option *drain_option_at(unsigned i);
+/* Appends its default, for people. */
+int drain_option_default(const struct drain_option *o, struct buf *out);
 /* Appends the schemes that have <o>, separated by <sep>; nothing when all have it. A name stands
  * for all schemes that begin with it. */
 int drain_option_schemes(const struct drain_option *o, const char *sep, struct buf *out);

@@ -185,6 +185,7 @@ const struct drain_member drain_redis = {
     .options = options,
     .own_size = sizeof(struct redis_options),
     .answers = answers,
+    .defaults = "group=lr|utf8=valid",
     .settle = settle,
     .addresses = addresses,
     .login = login,

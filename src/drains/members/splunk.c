@@ -219,6 +219,7 @@ const struct drain_member drain_splunk = {
     .own_size = sizeof(struct splunk_options),
     .headers = "x-splunk-request-channel",
     .answers = http_answers_only,
+    .defaults = "auth=splunk",
     .set_defaults = set_defaults,
     .settle = settle,
 };

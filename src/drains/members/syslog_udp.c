@@ -328,5 +328,6 @@ static void set_defaults(struct drain_spec *s)
 const struct drain_member drain_syslog_udp = {
     .ops = &ops,
     .schemes = schemes,
+    .defaults = "max=1024 (gelf+udp: 8192)",
     .set_defaults = set_defaults,
 };

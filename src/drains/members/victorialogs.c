@@ -89,6 +89,7 @@ const struct drain_member drain_victorialogs = {
     .own_size = sizeof(struct victorialogs_options),
     .answers = http_answers_only,
     .reserved = "_time_field|_msg_field|_stream_fields",
+    .defaults = "sd=true|max=256k",
     .set_defaults = set_defaults,
     .add_target = add_target,
 };

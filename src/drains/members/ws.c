@@ -482,6 +482,7 @@ const struct drain_member drain_ws = {
     .options = options,
     .own_size = sizeof(struct ws_options),
     .answers = answers,
+    .defaults = "compression=gzip|utf8=valid",
     .set_defaults = set_defaults,
     .settle = settle,
     .describe = describe,

@@ -124,6 +124,71 @@ int drain_members_schemes_of(const struct drain_member *const *all, struct str n
     return 0;
 }
 
+/* ---- defaults ---- */
+
+/* What <m> has in place of the default of <o>; false = nothing. */
+static bool differs(const struct drain_member *m, const struct drain_option *o, struct str *value)
+{
+    struct str rest = str_of(m->defaults), name;
+
+    while (str_cut(&rest, '|', value)) {
+        (void)str_cut(value, '=', &name);
+        if (str_eq(name, str_of(o->name)))
+            return true;
+    }
+    return false;
+}
+
+/* The name of <m>'s first scheme, which stands for all of its schemes. */
+static struct str short_name(const struct drain_member *m)
+{
+    struct str name = str_of(m->schemes->name);
+    struct str end = str_ends(name, STR("+https")) ? STR("+https") : STR("+http");
+
+    return str_ends(name, end) ? str_head(name, name.len - end.len) : name;
+}
+
+/* " for a and b", all that have the <value> of *all. */
+static int add_members_with(const struct drain_member *const *all, const struct drain_option *o,
+                            struct str value, struct buf *out)
+{
+    const char *sep = " for ";
+    struct str other;
+
+    for (; *all; all++) {
+        if (!differs(*all, o, &other) || !str_eq(value, other))
+            continue;
+        if (buf_addf(out, "%s%.*s", sep, STR_ARG(short_name(*all))) < 0)
+            return -1;
+        sep = " and ";
+    }
+    return 0;
+}
+
+int drain_members_default(const struct drain_member *const *all, const struct drain_option *o,
+                          struct buf *out)
+{
+    bool shared = in_table(drain_options_shared(), str_of(o->name), ~0U) == o;
+    const char *sep = "";
+
+    for (const struct drain_member *const *m = all; shared && *m; m++) {
+        const struct drain_member *const *before = all;
+        struct str value, other;
+
+        if (!differs(*m, o, &value))
+            continue;
+        while (before < m && !(differs(*before, o, &other) && str_eq(value, other)))
+            before++;
+        if (before < m) /* it is there already */
+            continue;
+        if (buf_addf(out, "%s%.*s", sep, STR_ARG(value)) < 0 ||
+            add_members_with(m, o, value, out) < 0)
+            return -1;
+        sep = ", ";
+    }
+    return buf_addf(out, "%s%s", *sep ? ", else " : "", o->fallback);
+}
+
 /* ---- near names of schemes ---- */
 
 #define MEANT_MAX 5 /* names in an answer */

@@ -138,7 +138,9 @@ struct drain_member {
 
     /* Each of these may be NULL: nothing to do. */
 
-    /* Sets defaults that differ from those of other members. */
+    /* Sets defaults that differ from those of other members. <defaults> has them for people, as far
+     * as they are of shared options: "sd=true|max=256k". */
+    const char *defaults;
     void (*set_defaults)(struct drain_spec *s);
     /* Releases what <own> holds beside its options. */
     void (*release)(void *own);
@@ -177,6 +179,9 @@ const struct drain_option *drain_members_option(const struct drain_member *const
 /* An option <name> of any scheme, preferably one that is not <common>; NULL = none. */
 const struct drain_option *drain_members_any_option(const struct drain_member *const *all,
                                                     struct str name);
+/* Appends the default of <o>, for people: those of members that differ, and the others'. */
+int drain_members_default(const struct drain_member *const *all, const struct drain_option *o,
+                          struct buf *out);
 /* Appends the schemes that have the option <name>, separated by <sep>. With <o>, only those where
  * it is this option, and nothing when all have it. A name stands for all schemes that begin with
  * it. */

@@ -80,18 +80,14 @@ static const struct drain_option options[] = {
     {.name = "format",
      .is_public = true,
      .values = "rfc5424|json|gelf|raw",
-     .fallback =
-         "rfc5424 for syslog, json for http, victorialogs, clickhouse and file, gelf for redis, "
-         "raw for ws, stdout and null",
-     .help = "how a record is written (es, elasticsearch, loki, splunk, datadog, newrelic and otlp "
-             "have "
-             "one of their own; gelf+…, victorialogs and clickhouse have only theirs)",
+     .fallback = "the scheme's",
+     .help = "how a record is written; a scheme for one kind of receiver has its own format only",
      .type = OPTION_OTHER,
      .set = set_format},
     {.name = "group",
      .is_public = true,
      .values = "NAME",
-     .fallback = "lr for redis, else none",
+     .fallback = "none",
      .help = "`_group` of each record (format=gelf only)",
      .type = OPTION_TEXT,
      DRAIN_FORMAT_FIELD(group),
@@ -119,7 +115,7 @@ static const struct drain_option options[] = {
      .is_public = true,
      .traits = DRAIN_CONNECTIONS,
      .values = "1..256",
-     .fallback = "40 for http and gelf+http, 4 for others with requests, else one for each worker",
+     .fallback = "40 with a record for each request, 4 with many, else one for each worker",
      .help = "requests at once, for each worker; where there are no requests: connections in all, "
              "one for each worker at most",
      .type = OPTION_NUMBER,
@@ -130,7 +126,7 @@ static const struct drain_option options[] = {
      .is_public = true,
      .traits = DRAIN_LINGER,
      .values = "DURATION 0..60s",
-     .fallback = "0 for ws, 1s for file, else 100ms",
+     .fallback = "100ms with requests, else 0",
      .help = "how long a request, message or write that is not full waits for more (http: with "
              "batch=ndjson or array)",
      .type = OPTION_DURATION,
@@ -139,7 +135,7 @@ static const struct drain_option options[] = {
     {.name = "compression",
      .is_public = true,
      .values = "none|gzip",
-     .fallback = "gzip for ws, else none",
+     .fallback = "none",
      .help = "gzip the body of each request, or each message (ws, and schemes that make requests)",
      .type = OPTION_WORD,
      FIELD(gzip)},
@@ -217,7 +213,7 @@ static const struct drain_option options[] = {
     {.name = "sd",
      .is_public = true,
      .values = "true|false",
-     .fallback = "true for victorialogs and clickhouse, else false",
+     .fallback = "false",
      .help = "adds namespace, pod, container, node and the record's id (as structured data in "
              "rfc5424)",
      .type = OPTION_BOOL,
@@ -225,7 +221,7 @@ static const struct drain_option options[] = {
     {.name = "utf8",
      .traits = DRAIN_UTF8,
      .values = "valid|keep",
-     .fallback = "valid for redis and ws, and for http with format=raw",
+     .fallback = "keep",
      .help = "whether U+FFFD takes the place of what is not UTF-8, or bytes go as they are (json "
              "and gelf are always valid)",
      .type = OPTION_WORD,
@@ -233,8 +229,7 @@ static const struct drain_option options[] = {
     {.name = "max",
      .is_public = true,
      .values = "SIZE 480..16m (udp: 480..65507)",
-     .fallback = "1024 for syslog over udp, 8192 for gelf+udp, 256k for victorialogs, 1000000 for "
-                 "datadog, else no limit",
+     .fallback = "no limit",
      .help = "records are cut to so many bytes",
      .type = OPTION_OTHER,
      .set = set_max},

@@ -175,6 +175,64 @@ static void own_rows_go_first(void **state)
     assert_ptr_equal(answer_find(loki, 261, STR("")), answer_find(http, 261, STR("")));
 }
 
+static struct drain_spec *spec_with(const char *url, struct str option)
+{
+    struct err e = {0, ""};
+    struct buf text = BUF_INIT(1000);
+    struct drain_spec *s;
+
+    assert_int_equal(
+        buf_addf(&text, "%s%s%.*s", url, strchr(url, '?') ? "&" : "?", STR_ARG(option)), 0);
+    s = drain_spec_create(buf_str(&text), &e);
+    if (!s)
+        fail_msg("%s: %s", text.p, e.text);
+    buf_release(&text);
+    return s;
+}
+
+/* Giving an option the value that <defaults> has for it changes nothing. What has a space is for
+ * people. */
+static void defaults_for_people_are_true(void **state)
+{
+    static const char *const urls[] = {
+        "redis://h",
+        "ws://h",
+        "victorialogs+http://h",
+        "clickhouse+http://h?table=t",
+        "datadog+https://:k@h",
+        "file:///d",
+        "splunk+http://:t@h",
+        "syslog+udp://h",
+        "http://h?format=raw",
+    };
+    const struct drain_member *last = NULL;
+    const struct drain_scheme *s;
+    unsigned members = 0;
+
+    (void)state;
+    for (unsigned i = 0; (s = drain_scheme_at(i)); last = s->member, i++)
+        members += s->member != last && s->member->defaults;
+    assert_int_equal(members, ARRAY_LEN(urls));
+    FOR_ROWS (i, urls) {
+        struct drain_spec *plain = spec_with(urls[i], STR(""));
+        struct str rest = str_of(plain->scheme->member->defaults), word;
+
+        while (str_cut(&rest, '|', &word)) {
+            struct drain_spec *given = spec_with(urls[i], str_head(word, strcspn(word.p, "| ")));
+
+            assert_int_equal(given->utf8, plain->utf8);
+            assert_int_equal(given->gzip, plain->gzip);
+            assert_int_equal(given->auth, plain->auth);
+            assert_int_equal(given->linger_ms, plain->linger_ms);
+            assert_int_equal(given->format.sd, plain->format.sd);
+            assert_int_equal(given->format.max, plain->format.max);
+            assert_true(str_eq(given->format.group, plain->format.group));
+            drain_spec_unref(given);
+        }
+        drain_spec_unref(plain);
+    }
+}
+
 static void every_row_is_served(void **state)
 {
     const struct drain_scheme *s;
@@ -206,11 +264,9 @@ static void lookup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_rows_of_this_build),
-        cmocka_unit_test(every_row_is_served),
-        cmocka_unit_test(every_answer_has_a_row),
-        cmocka_unit_test(own_rows_go_first),
-        cmocka_unit_test(lookup),
+        cmocka_unit_test(the_rows_of_this_build),       cmocka_unit_test(every_row_is_served),
+        cmocka_unit_test(every_answer_has_a_row),       cmocka_unit_test(own_rows_go_first),
+        cmocka_unit_test(defaults_for_people_are_true), cmocka_unit_test(lookup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
