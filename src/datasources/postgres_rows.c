@@ -113,13 +113,13 @@ int pg_rows_take(struct pg_rows *r, const PGresult *row, struct err *e)
     bool *found, again = false;
 
     if (PQnfields(row) != COLUMNS || PQntuples(row) != 1)
-        return err_set(e, EPROTO, "a row of other columns than were asked for");
+        return err_set(e, EPROTO, "a row has unexpected columns");
     if (PQgetisnull(row, 0, DRAIN))
         return take_nameless(r, e);
     key = id = value(row, DRAIN);
     if (r->ids) {
         if (!pg_id_parse(id, &binary))
-            return err_set(e, EPROTO, "a row's id is not the UUID that it should be");
+            return err_set(e, EPROTO, "a row's id is not the expected UUID");
         key = str_make((const char *)binary.bytes, sizeof(binary.bytes));
     }
     if (!r->whole) {

@@ -101,7 +101,7 @@ static void fdir_add(struct files *fs, const char *path, unsigned depth, unsigne
 
     if (!f && (fs->ndirs == FILES_DIRS_MAX || depth > FILES_DEPTH_MAX)) {
         refuse(fs, path,
-               depth > FILES_DEPTH_MAX ? "it lies too deep below its pattern"
+               depth > FILES_DEPTH_MAX ? "the file is too deep below its pattern"
                                        : "there are too many directories");
         return;
     }

@@ -110,7 +110,7 @@ static bool has_wildcard(struct str s)
 static int add_part(struct files_pattern *p, struct str one, struct err *e)
 {
     if (memmem(one.p, one.len, ANY, 2) && one.len != 2)
-        return err_set(e, EINVAL, "'**' has other characters beside it");
+        return err_set(e, EINVAL, "'**' must be a whole component of the path");
     if (p->nparts == FILES_PARTS_MAX)
         return err_set(e, EINVAL, "has more than %d components", FILES_PARTS_MAX);
     if (p->nparts && one.len == 2 && files_part_is_any(p, p->nparts - 1))

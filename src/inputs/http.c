@@ -181,7 +181,7 @@ static bool take_message(struct post *p, struct str msg, bool cut)
         received_keep(&p->received, e.syslog.sd, &r.sd) < 0 ||
         received_keep(&p->received, e.msg, &r.msg) < 0 || received_add(&p->received, &r) < 0) {
         p->status = 413;
-        (void)err_set(&p->err, EINVAL, "record %zu: more than one request may hold",
+        (void)err_set(&p->err, EINVAL, "record %zu: too many records in one request",
                       p->received.n + p->bad);
         return false;
     }

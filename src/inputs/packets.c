@@ -351,7 +351,7 @@ int packets_feed(struct packets *p, struct str piece, struct err *e)
         piece = str_skip(piece, used);
     }
     if (p->full)
-        return err_set(e, E2BIG, "record %zu: more than one request may hold", p->out->n + p->bad);
+        return err_set(e, E2BIG, "record %zu: too many records in one request", p->out->n + p->bad);
     return 0;
 }
 

@@ -92,14 +92,14 @@ static void log_status(struct kube_endpoints *p, int status)
 {
     if (p->reader.n > KUBE_ENDPOINTS_MAX && !p->told_many) {
         p->told_many = true;
-        log_warn("kubernetes: the API server has more addresses than are kept from drains of "
-                 "workloads: name them in EGRESS_DENY",
+        log_warn("kubernetes: the API server has too many addresses to deny all of them to drains "
+                 "of workloads: list them in EGRESS_DENY",
                  KV_INT("addresses", p->reader.n), KV_INT("kept", KUBE_ENDPOINTS_MAX));
     }
     if (p->reader.n || p->told_missing)
         return;
     p->told_missing = true;
-    log_warn("kubernetes: no addresses of the API server behind its Service: name them in "
+    log_warn("kubernetes: the Service of the API server has no addresses: list them in "
              "EGRESS_DENY, or grant get of the endpointslice kubernetes",
              KV_INT("status", status));
 }

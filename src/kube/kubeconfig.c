@@ -152,7 +152,7 @@ static int read_cluster(struct kube_config *c, const struct kubeconfig *k, const
     if (c->insecure && (c->ca || c->ca_file))
         return err_set(e, EINVAL,
                        "%s: the cluster has insecure-skip-tls-verify and a certificate-authority: "
-                       "which of them is meant?",
+                       "only one may be given",
                        k->path);
     return 0;
 }

@@ -311,7 +311,7 @@ static void list_answered(struct kube_reflector *r, const struct http_answer *a,
         return;
     }
     if (a->status == 200 && !r->has_status) {
-        (void)err_set(&e, EPROTO, "list: the answer broke off or is not a list");
+        (void)err_set(&e, EPROTO, "list: the answer is incomplete or not a list");
         buf_clear(&r->next);
         failed(r, -1, &e);
         return;
@@ -342,7 +342,7 @@ static void watch_answered(struct kube_reflector *r, const struct http_answer *a
             request(r);
             return;
         }
-        (void)err_set(&e, EPROTO, "watch: it ended at once");
+        (void)err_set(&e, EPROTO, "watch: it ended immediately");
         failed(r, -1, &e);
         return;
     }

@@ -243,8 +243,7 @@ static int parse_rule(struct rule *r, struct str entry, struct err *e)
         return err_set(e, EINVAL, "'%.*s': a prefix has 0 to %u bits", STR_ARG(entry), most);
     r->bits = (unsigned)n + (most == 32 ? V4_BITS : 0);
     if (has_host_bits(r))
-        return err_set(e, EINVAL, "'%.*s': there are bits of an address behind the prefix",
-                       STR_ARG(entry));
+        return err_set(e, EINVAL, "'%.*s': the bits after the prefix must be zero", STR_ARG(entry));
     return 0;
 }
 

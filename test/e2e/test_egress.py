@@ -197,7 +197,7 @@ def test_T12_without_the_api_servers_addresses_it_goes_on(kube, node, oracle, sy
     c.write(oracle.source("a").take(10))
     oracle.wait_complete(peer, WAIT).assert_exact()
     wait_for(lambda: kube.api.count("endpointslices"), WAIT, "the question")
-    wait_for(lambda: len(d.log_lines("no addresses of the API server behind its Service")) == said, WAIT, d.tail)
+    wait_for(lambda: len(d.log_lines("the Service of the API server has no addresses")) == said, WAIT, d.tail)
 
 
 def test_T12_more_addresses_than_are_kept(kube, node, oracle, syslog_tcp):

@@ -64,7 +64,7 @@ def test_D02_never_reads(node, oracle, daemon, syslog_stream):
     d = daemon(node, routes=[("*", url)])
     c = node.container("web-0")
     c.write(oracle.source("a").take(50000))
-    d.wait_error(peer.port, f"^peer takes nothing for {SILENCE_S} s$")
+    d.wait_error(peer.port, f"^peer has accepted no data for {SILENCE_S} s$")
     before = d.rss()
     wait_for(lambda: len(peer.connections) >= 3, 20 * SLOW, "the third try")
     assert d.drain(peer.port)["lag_bytes"] == c.live.stat().st_size, "the cursor goes back each time"
@@ -175,7 +175,7 @@ def test_D06_host_vanishes(node, oracle, daemon, syslog_stream):
     oracle.wait_complete(peer, 20)
     vanish(peer.connections[0])
     c.write(source.take(100))
-    d.wait_error(peer.port, f"^peer takes nothing for {SILENCE_S} s$")
+    d.wait_error(peer.port, f"^peer has accepted no data for {SILENCE_S} s$")
     oracle.wait_complete(peer, 30).assert_exact(dup_max=100)
     assert len(peer.connections) == 2 and len(peer.connections[0].messages) == 100
 

@@ -108,7 +108,7 @@ static int set_up(struct drain_http *h, struct worker *wk, struct err *e)
     };
 
     if (!client)
-        return err_set(e, ENOMEM, "http: no client");
+        return err_set(e, ENOMEM, "http: cannot create a client");
     if (cfg.tls) {
         h->tls = worker_tls(wk, s, e);
         if (!h->tls)
@@ -191,7 +191,7 @@ static int post_encode(struct post *p, struct err *e)
     if (h->gzip && p->gzipped.len)
         return 0;
     if (drain_unshelve(&h->base, b) < 0)
-        return err_set(e, ESTALE, "log file changed under a request");
+        return err_set(e, ESTALE, "log file changed while a request was sent");
     if (!h->gzip)
         return 0;
     if (gzip_pack(h->gzip, buf_str(&b->body), &p->gzipped, e) < 0)
@@ -216,7 +216,7 @@ static ssize_t post_read(void *arg, char *into, size_t room, struct err *e)
         return -1;
     all = buf_str(h->gzip ? &p->gzipped : &p->batch->body);
     if (all.len != p->len)
-        return err_set(e, ESTALE, "log file changed under a request");
+        return err_set(e, ESTALE, "log file changed while a request was sent");
     memcpy(into, all.p + p->off, n);
     p->off += n;
     drain_moved(&h->base, p->batch);

@@ -208,7 +208,7 @@ static int on_scalar(struct bulk_reader *r)
         return GO_ON;
     if (r->at == AT_NOTHING || r->at == AT_ITEMS || r->at == AT_ITEM || r->key == KEY_ITEMS ||
         r->key == KEY_ID || r->key == KEY_STATUS)
-        return wrong(r, "it is not of the form");
+        return wrong(r, "unexpected structure");
     return GO_ON;
 }
 
@@ -237,7 +237,7 @@ static int on_number(void *arg, const char *p, size_t n)
     if (r->skip || r->at != AT_RESULT || r->key != KEY_STATUS)
         return on_scalar(r);
     if (r->has_status || !str_to_u64(str_make(p, n), 999, &status))
-        return wrong(r, "an item's status is none");
+        return wrong(r, "an item's status is invalid");
     r->has_status = true;
     r->status = (int)status;
     return GO_ON;
@@ -278,7 +278,7 @@ static int on_map(void *arg)
     else if (r->at == AT_RESULT && r->key == KEY_ERROR)
         r->at = AT_ERROR;
     else if (r->at == AT_ITEM || r->key != KEY_OTHER)
-        return wrong(r, "it is not of the form");
+        return wrong(r, "unexpected structure");
     else
         return deeper(r);
     r->key = KEY_OTHER;
@@ -323,7 +323,7 @@ static int on_array(void *arg)
         return GO_ON;
     }
     if (r->at == AT_NOTHING || r->at == AT_ITEMS || r->at == AT_ITEM || r->key != KEY_OTHER)
-        return wrong(r, "it is not of the form");
+        return wrong(r, "unexpected structure");
     return deeper(r);
 }
 
@@ -373,7 +373,7 @@ enum verdict bulk_answer_read(struct str answer, struct str request, uint32_t re
     }
     yajl_free(y);
     if (r.broken)
-        (void)wrong(&r, "it breaks off");
+        (void)wrong(&r, "it ends early");
     else if (status != yajl_status_ok)
         (void)wrong(&r, answer.len ? "it is not JSON" : "it is empty");
     else if (!r.has_items)

@@ -31,14 +31,14 @@ static enum verdict elastic_verdict(const struct http_answer *a, const struct er
     if (v != VERDICT_DELIVERED)
         return v;
     if (a->body_truncated) {
-        (void)err_set(
-            &b->err, EMSGSIZE,
-            "answer to a bulk request broke off, or is over %d bytes, or over what is left of them",
-            HTTP_RESPONSE_BODY_MAX);
+        (void)err_set(&b->err, EMSGSIZE,
+                      "answer to a bulk request is incomplete, over %d bytes, or over the memory "
+                      "that is left",
+                      HTTP_RESPONSE_BODY_MAX);
         return VERDICT_RETRY; /* of a smaller batch, as after any failure */
     }
     if (drain_unshelve(b->drain, b) < 0) { /* the ids in the answer cannot be compared any more */
-        (void)err_set(&b->err, ESTALE, "log file changed under a request");
+        (void)err_set(&b->err, ESTALE, "log file changed while a request was sent");
         return VERDICT_RETRY;
     }
     return bulk_answer_read(a->body, buf_str(&b->body), b->records, batch_outcomes(b), &b->err,

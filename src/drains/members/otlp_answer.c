@@ -17,7 +17,7 @@ struct field {
     uint64_t number;
     enum wire type;
     uint64_t value;   /* VARINT */
-    struct str bytes; /* BYTES; what there is of it, if it breaks off */
+    struct str bytes; /* BYTES; what there is of it, if it ends early */
 };
 
 static bool take_varint(struct str *in, uint64_t *out)

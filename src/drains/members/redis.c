@@ -191,7 +191,7 @@ static int take_reply(struct drain_redis *r, const struct redis_reply *reply)
     if (p->range < b->nranges)
         return 0;
     if (r->len == r->unwritten)
-        return err_set(&b->err, EPROTO, "redis: a reply to what was not asked");
+        return err_set(&b->err, EPROTO, "redis: unexpected reply");
     settle_oldest(r, p->failed ? VERDICT_MIXED : VERDICT_DELIVERED);
     return 0;
 }

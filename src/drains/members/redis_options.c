@@ -114,14 +114,15 @@ static int settle(struct drain_spec *s, struct err *e)
     if (s->url.has_user && s->url.password.len == 0)
         return err_set(e, EINVAL, "a user without a password");
     if (own->mode == REDIS_PUBLISH && own->key)
-        return err_set(e, EINVAL,
-                       "option 'key' goes with mode=list or stream; a channel is the path");
+        return err_set(
+            e, EINVAL,
+            "option 'key' needs mode=list or stream; with publish, the path is the channel");
     if (own->mode == REDIS_PUBLISH && own->maxlen)
-        return err_set(e, EINVAL, "option 'maxlen' goes with mode=list or stream");
+        return err_set(e, EINVAL, "option 'maxlen' needs mode=list or stream");
     if (s->url.path.len <= 1)
         return 0;
     if (own->key)
-        return err_set(e, EINVAL, "option 'key' and a path say the same");
+        return err_set(e, EINVAL, "option 'key' and a path cannot both be given");
     return take_path(s, e);
 }
 

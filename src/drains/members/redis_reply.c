@@ -100,7 +100,7 @@ void redis_reader_free(struct redis_reader *r)
 int redis_reader_feed(struct redis_reader *r, struct str bytes, struct err *e)
 {
     if (redisReaderFeed(r->in, bytes.p, bytes.len) != REDIS_OK)
-        return err_set(e, EPROTO, "redis: reply cannot be read");
+        return err_set(e, EPROTO, "redis: cannot parse the reply");
     return 0;
 }
 
@@ -109,14 +109,14 @@ int redis_reader_next(struct redis_reader *r, struct redis_reply *out, struct er
     void *reply = NULL;
 
     if (redisReaderGetReply(r->in, &reply) != REDIS_OK)
-        return err_set(e, EPROTO, "redis: not a reply of any command of ours");
+        return err_set(e, EPROTO, "redis: unexpected type of reply");
     if (reply == &r->reply) {
         *out = r->reply;
         return 1;
     }
     if (reply) /* a type of RESP3, which we did not ask for */
-        return err_set(e, EPROTO, "redis: not a reply of any command of ours");
+        return err_set(e, EPROTO, "redis: unexpected type of reply");
     if (r->in->len - r->in->pos > REDIS_REPLY_MAX)
-        return err_set(e, EMSGSIZE, "redis: a reply of more than %d bytes", REDIS_REPLY_MAX);
+        return err_set(e, EMSGSIZE, "redis: reply is over %d bytes", REDIS_REPLY_MAX);
     return 0;
 }

@@ -87,7 +87,7 @@ enum verdict redis_verdict(const struct redis_reply *r, enum redis_type want, st
     if (r->type == want && (want != REDIS_STATUS || strcmp(r->text, "OK") == 0))
         return VERDICT_DELIVERED;
     if (r->type != REDIS_ERROR) {
-        (void)err_set(why, EPROTO, "redis: a reply of another command");
+        (void)err_set(why, EPROTO, "redis: reply does not match the command");
         return VERDICT_OFFLINE;
     }
     row = answer_find(&redis_errors, 0, str_of(r->text));

@@ -86,7 +86,7 @@ static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
     size_t before, len, n;
 
     if (drain_unshelve(&r->link.base, p->batch) < 0)
-        return err_set(e, ESTALE, "redis: log file changed under a command half sent");
+        return err_set(e, ESTALE, "redis: log file changed while a command was sent");
     buf_consume(&r->out, r->off);
     r->off = 0;
     if (!r->out.len)
@@ -97,7 +97,7 @@ static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
     len = commands->len - before;
     if (p->taken &&
         (len != p->len || hash_stable(commands->p + p->taken, len - p->taken) != p->rest))
-        return err_set(e, ESTALE, "redis: log file changed under a command half sent");
+        return err_set(e, ESTALE, "redis: log file changed while a command was sent");
     p->len = len;
     p->encoded = true;
     p->batch->extra = len - p->taken;

@@ -114,7 +114,7 @@ static void on_poll(void *arg)
     if (!s->batch && acked == conn_written(s->link.conn))
         s->progress_ms = now;
     if (now - s->progress_ms >= s->link.base.spec->timeout_ms) {
-        (void)err_set(&e, ETIMEDOUT, "peer takes nothing for %llu s",
+        (void)err_set(&e, ETIMEDOUT, "peer has accepted no data for %llu s",
                       (unsigned long long)(s->link.base.spec->timeout_ms / 1000));
         connection_ended(s, false, &e);
         return;
@@ -132,7 +132,7 @@ static void push(struct drain_syslog *s)
     size_t n;
 
     if (drain_unshelve(&s->link.base, b) < 0) {
-        (void)err_set(&e, ESTALE, "log file changed under a line half sent");
+        (void)err_set(&e, ESTALE, "log file changed while a line was sent");
         connection_ended(s, false, &e);
         return;
     }

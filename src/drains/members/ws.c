@@ -146,7 +146,7 @@ static int write_message(struct drain_ws *w, struct batch *b, struct err *e)
     struct str ping = str_make(text, (size_t)n);
 
     if (drain_unshelve(&w->link.base, b) < 0)
-        return err_set(e, ESTALE, "websocket: log file changed under a message half sent");
+        return err_set(e, ESTALE, "websocket: log file changed while a message was sent");
     if (make_message(w, b, &message) < 0) {
         *e = b->err;
         return -1;
@@ -456,7 +456,7 @@ static int settle(struct drain_spec *s, struct err *e)
     const struct ws_options *own = s->own;
 
     if (own->token && s->url.has_user)
-        return err_set(e, EINVAL, "option 'token': there is a user, too");
+        return err_set(e, EINVAL, "option 'token' and a user cannot both be given");
     if (s->utf8 == UTF8_UNSET)
         s->utf8 = UTF8_VALID;
     return 0;

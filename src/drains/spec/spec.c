@@ -59,14 +59,14 @@ static int check_place(struct drain_spec *s, struct err *e)
     unsigned flags = s->scheme->flags;
 
     if (flags & DRAIN_NO_HOST && u->port)
-        return err_set(e, EINVAL, "has no use for a port");
+        return err_set(e, EINVAL, "takes no port");
     if (!(flags & DRAIN_NO_HOST) && u->host.len == 0)
         return err_set(e, EINVAL, "no host");
     s->port = u->port ? u->port : s->scheme->port;
     if (u->has_user && !(flags & DRAIN_LOGIN))
-        return err_set(e, EINVAL, "has no use for user and password");
+        return err_set(e, EINVAL, "takes no user and password");
     if (u->path.len && !str_eq(u->path, STR("/")) && !(flags & DRAIN_PATH))
-        return err_set(e, EINVAL, "has no use for a path");
+        return err_set(e, EINVAL, "takes no path");
     return 0;
 }
 

@@ -123,7 +123,7 @@ static int append(struct drain_spec *s, struct str name, struct str value, struc
         explicit_bzero(all.p, all.len);
     buf_release(&all);
     return rc == 0 ? 0
-                   : err_set(e, E2BIG, "option 'header': they have over %d bytes together",
+                   : err_set(e, E2BIG, "option 'header': all headers together are over %d bytes",
                              DRAIN_HEADERS_BYTES_MAX);
 }
 
@@ -137,18 +137,17 @@ int http_set_header(struct drain_spec *s, struct str v, struct err *e)
     name = str_head(v, (size_t)colon);
     value = str_trim(str_skip(v, (size_t)colon + 1));
     if (!is_name(name))
-        return err_set(e, EINVAL, "option 'header': that is no header's name");
+        return err_set(e, EINVAL, "option 'header': invalid header name");
     if (value.len == 0 || !is_printable(value, true))
         return err_set(e, EINVAL, "option 'header': its value must be printable ASCII");
     if (is_refused(name))
-        return err_set(e, EINVAL, "option 'header': that one is not to be set");
+        return err_set(e, EINVAL, "option 'header': this header cannot be set");
     while (str_cut(&own, '|', &one))
         if (str_ieq(name, one))
             return err_set(e, EINVAL,
-                           "option 'header': that one is logtrain's own for this "
-                           "scheme");
+                           "option 'header': logtrain sets this header itself for this scheme");
     if (has_header(s, name))
-        return err_set(e, EINVAL, "option 'header': the same one is given twice");
+        return err_set(e, EINVAL, "option 'header': the same header is given twice");
     if (count_headers(s) == DRAIN_HEADERS_MAX)
         return err_set(e, E2BIG, "option 'header' is given more than %d times", DRAIN_HEADERS_MAX);
     return append(s, name, value, e);
@@ -161,7 +160,7 @@ int http_settle(const struct drain_spec *s, struct err *e)
                  (s->auth == AUTH_APIKEY && u->user.len == 0);
 
     if (s->auth == AUTH_NONE && u->has_user)
-        return err_set(e, EINVAL, "option 'auth': none, but there are user and password");
+        return err_set(e, EINVAL, "option 'auth' is none, but the URL has a user or password");
     if (s->auth == AUTH_OWN && u->password.len == 0)
         return err_set(e, EINVAL, "the key is missing, as the URL's password");
     if (s->auth != AUTH_BASIC && s->auth != AUTH_NONE && u->password.len == 0)
@@ -172,8 +171,7 @@ int http_settle(const struct drain_spec *s, struct err *e)
                        s->auth == AUTH_APIKEY || s->auth == AUTH_OWN ? "API key" : "token");
     if (u->has_user && has_header(s, STR("authorization")))
         return err_set(e, EINVAL,
-                       "option 'header': there is an authorization already, of user and "
-                       "password");
+                       "option 'header': user and password set the authorization header already");
     return 0;
 }
 

@@ -137,7 +137,7 @@ static int take_unknown(struct drain_spec *s, const struct drain_member *const *
     const struct drain_option *others = drain_members_any_option(all, name), *near;
 
     if (drain_option_reserved(s, pair))
-        return err_set(e, EINVAL, "parameter '%.*s' is logtrain's own for this scheme",
+        return err_set(e, EINVAL, "logtrain sets parameter '%.*s' itself for this scheme",
                        STR_ARG(name));
     if (others && !is_servers(s->scheme, others, pair))
         return refuse_others(s, all, name, e);
@@ -187,7 +187,7 @@ static int take_option(struct drain_spec *s, const struct drain_option *o, bool 
 static int settle(struct drain_spec *s, struct err *e)
 {
     if (s->batch == BATCH_ARRAY && s->format.format != FORMAT_JSON)
-        return err_set(e, EINVAL, "option 'batch': array goes with format=json only");
+        return err_set(e, EINVAL, "option 'batch': array needs format=json");
     if (s->batch == BATCH_RECORD)
         s->linger_ms = 0; /* there is nothing to wait for */
     if (s->batch == BATCH_NDJSON)
@@ -195,7 +195,7 @@ static int settle(struct drain_spec *s, struct err *e)
     else if (s->batch == BATCH_ARRAY)
         s->format.framing = FRAMING_ARRAY;
     if (s->format.group.p && s->format.format != FORMAT_GELF)
-        return err_set(e, EINVAL, "option 'group' goes with format=gelf only");
+        return err_set(e, EINVAL, "option 'group' needs format=gelf");
     if (s->gzip && !(s->scheme->flags & DRAIN_GZIP))
         return err_set(e, EINVAL, "option 'compression': gzip is not for this scheme");
     if (tls_settle(s, e) < 0 || http_settle(s, e) < 0)

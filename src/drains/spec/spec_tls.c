@@ -37,7 +37,7 @@ static int read_pem(struct str path, struct buf *pem, const char *name, const ch
     if (rc < 0)
         return err_wrap(e, "option '%s'", name);
     return is_pem(pem) ? 0
-                       : err_set(e, EINVAL, "option '%s': no %s in PEM in the file", name, what);
+                       : err_set(e, EINVAL, "option '%s': the file has no %s in PEM", name, what);
 }
 
 /* Decodes the PEM in <v> into a heap string, *out. A leading '/' means a path: the base64 of a PEM
@@ -132,9 +132,9 @@ int tls_settle(struct drain_spec *s, struct err *e)
     if (!s->client_cert && !s->client_key)
         return 0;
     if (!s->client_key)
-        return err_set(e, EINVAL, "option 'cert': no private key in it, and no option 'key'");
+        return err_set(e, EINVAL, "option 'cert' has no private key, and option 'key' is missing");
     if (!s->client_cert)
-        return err_set(e, EINVAL, "option 'key' is of no use without option 'cert'");
+        return err_set(e, EINVAL, "option 'key' needs option 'cert'");
     o.cert = str_of(s->client_cert);
     o.key = str_of(s->client_key);
     return check_config(&o, "cert", e);

@@ -43,7 +43,7 @@ static void test_patterns(void **state)
         {"/x", "'/x': begins with no directory"},
         {"/*/x", "'/*/x': begins with no directory"},
         {"/a/**", "'/a/**': names no file"},
-        {"/a/b**/x", "'/a/b**/x': '**' has other characters beside it"},
+        {"/a/b**/x", "'/a/b**/x': '**' must be a whole component of the path"},
         {"/a/x tagg=b", "'/a/x tagg=b': unknown setting 'tagg', not hostname or tag"},
         {"/a/x tag={nam}", "'/a/x tag={nam}': tag={nam}: braces are those of {name} and {dir}"},
         {"/a/x tag=}", "'/a/x tag=}': tag=}: braces are those of {name} and {dir}"},

@@ -125,7 +125,7 @@ static const struct {
     {"{\"hostname\":\"a\",\"structured_data\":\"[a\"}",
      "record 0: structured_data: not as in RFC 5424 (1)"},
     {"{\"hostname\":\"a\"}{\"hostname\":\"a\"}{\"hostname\":\"a\"}{\"hostname\":\"a\"}",
-     "record 3: more than one request may hold (413)"},
+     "record 3: too many records in one request (413)"},
 };
 
 static void test_bodies_whatever_the_pieces(void **state)
@@ -181,7 +181,7 @@ static void test_more_bytes_than_a_request_may_hold(void **state)
     for (int i = 0; i < 1000; i++)
         (void)buf_addf(&in, ",\"tag\":\"0123456789\"");
     read_in_pieces(buf_str(&in), 4096, &out);
-    assert_string_equal(buf_cstr(&out), "record 0: more than one request may hold (413)");
+    assert_string_equal(buf_cstr(&out), "record 0: too many records in one request (413)");
     buf_release(&in);
     buf_release(&out);
 }

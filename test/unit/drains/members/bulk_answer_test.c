@@ -151,19 +151,19 @@ static void test_D19_no_answer_to_this_request(void **state)
         {"{\"items\":[" STATUS(0, 201) "," STATUS(1, 201) "," STATUS(2, 201) "]}",
          "it has more items than were sent"},
         {"{\"items\":[" STATUS(0, 201) "," STATUS(1, 201) "],\"items\":[]}",
-         "it is not of the form"},
-        {"[]", "it is not of the form"},
-        {"null", "it is not of the form"},
-        {"7", "it is not of the form"},
-        {"\"items\"", "it is not of the form"},
-        {"{\"items\":{}}", "it is not of the form"},
-        {"{\"items\":7}", "it is not of the form"},
-        {"{\"items\":[7]}", "it is not of the form"},
-        {"{\"items\":[[]]}", "it is not of the form"},
-        {"{\"items\":[null]}", "it is not of the form"},
-        {"{\"items\":[{\"create\":7}]}", "it is not of the form"},
-        {"{\"items\":[{\"create\":[]}]}", "it is not of the form"},
-        {"{\"items\":[{\"delete\":{\"_id\":\"a-0\",\"status\":201}}]}", "it is not of the form"},
+         "unexpected structure"},
+        {"[]", "unexpected structure"},
+        {"null", "unexpected structure"},
+        {"7", "unexpected structure"},
+        {"\"items\"", "unexpected structure"},
+        {"{\"items\":{}}", "unexpected structure"},
+        {"{\"items\":7}", "unexpected structure"},
+        {"{\"items\":[7]}", "unexpected structure"},
+        {"{\"items\":[[]]}", "unexpected structure"},
+        {"{\"items\":[null]}", "unexpected structure"},
+        {"{\"items\":[{\"create\":7}]}", "unexpected structure"},
+        {"{\"items\":[{\"create\":[]}]}", "unexpected structure"},
+        {"{\"items\":[{\"delete\":{\"_id\":\"a-0\",\"status\":201}}]}", "unexpected structure"},
         {"{\"took\":1}", "it has no items"},
         {"{\"errors\":false}", "it has no items"},
         {"{\"took\":1,\"errors\":true}", "it has no items"},
@@ -180,17 +180,18 @@ static void test_D19_no_answer_to_this_request(void **state)
         {"{\"items\":[{\"create\":{\"_id\":\"\",\"status\":201,\"_id\":\"a-0\"}}]}",
          "an item has two ids"},
         {"{\"items\":[" ITEM(0, "\"_id\":\"a-1\"") "]}", "an item has two ids"},
-        {"{\"items\":[" ITEM(0, "\"status\":201,\"status\":500") "]}", "an item's status is none"},
+        {"{\"items\":[" ITEM(0, "\"status\":201,\"status\":500") "]}",
+         "an item's status is invalid"},
         {"{\"items\":[{\"create\":{\"_id\":\"a-0\",\"status\":201},\"create\":{}}]}",
-         "it is not of the form"},
-        {"{\"items\":[{\"create\":{\"_id\":7}}]}", "it is not of the form"},
-        {"{\"items\":[{\"create\":{\"_id\":[\"a-0\"]}}]}", "it is not of the form"},
-        {"{\"items\":[" ITEM(0, "\"status\":\"201\"") "]}", "it is not of the form"},
-        {"{\"items\":[" ITEM(0, "\"status\":true") "]}", "it is not of the form"},
-        {"{\"items\":[" ITEM(0, "\"status\":-201") "]}", "an item's status is none"},
-        {"{\"items\":[" ITEM(0, "\"status\":201.0") "]}", "an item's status is none"},
-        {"{\"items\":[" ITEM(0, "\"status\":1e2") "]}", "an item's status is none"},
-        {"{\"items\":[" ITEM(0, "\"status\":1201") "]}", "an item's status is none"},
+         "unexpected structure"},
+        {"{\"items\":[{\"create\":{\"_id\":7}}]}", "unexpected structure"},
+        {"{\"items\":[{\"create\":{\"_id\":[\"a-0\"]}}]}", "unexpected structure"},
+        {"{\"items\":[" ITEM(0, "\"status\":\"201\"") "]}", "unexpected structure"},
+        {"{\"items\":[" ITEM(0, "\"status\":true") "]}", "unexpected structure"},
+        {"{\"items\":[" ITEM(0, "\"status\":-201") "]}", "an item's status is invalid"},
+        {"{\"items\":[" ITEM(0, "\"status\":201.0") "]}", "an item's status is invalid"},
+        {"{\"items\":[" ITEM(0, "\"status\":1e2") "]}", "an item's status is invalid"},
+        {"{\"items\":[" ITEM(0, "\"status\":1201") "]}", "an item's status is invalid"},
     };
 
     (void)state;
@@ -242,7 +243,7 @@ static void an_answer_that_breaks_off_is_asked_for_again(void **state)
         a = ask(part, 2);
         if (a.verdict != VERDICT_RETRY)
             fail_msg("%s: verdict %d", part, (int)a.verdict);
-        assert_string_equal(a.why.text, "not an answer to a bulk request: it breaks off");
+        assert_string_equal(a.why.text, "not an answer to a bulk request: it ends early");
     }
 }
 

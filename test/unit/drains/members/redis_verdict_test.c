@@ -132,7 +132,7 @@ static void replies(void **state)
     assert_int_equal(redis_verdict(&ok, REDIS_INTEGER, &why), VERDICT_OFFLINE);
     assert_int_equal(redis_verdict(&number, REDIS_BULK, &why), VERDICT_OFFLINE);
     assert_int_equal(redis_verdict(&nil, REDIS_BULK, &why), VERDICT_OFFLINE);
-    assert_string_equal(why.text, "redis: a reply of another command");
+    assert_string_equal(why.text, "redis: reply does not match the command");
 }
 
 int main(void)

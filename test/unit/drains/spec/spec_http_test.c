@@ -4,8 +4,8 @@
 
 #define AUTH "option 'auth': "
 #define HEADER "option 'header': "
-#define NOT_TO_BE_SET HEADER "that one is not to be set"
-#define NO_NAME HEADER "that is no header's name"
+#define NOT_TO_BE_SET HEADER "this header cannot be set"
+#define NO_NAME HEADER "invalid header name"
 #define NO_VALUE HEADER "its value must be printable ASCII"
 
 static void refused(const char *url, const char *why)
@@ -43,12 +43,12 @@ static void taken_and_refused(void **state)
         {"http://u:a%20b@h?auth=bearer", AUTH "the password is no token"},
         {"http://u:a%c3%a4b@h?auth=splunk", AUTH "the password is no token"},
         {"http://:a%20b@h?auth=apikey", AUTH "the password is no API key"},
-        {"http://u:p@h?auth=none", AUTH "none, but there are user and password"},
+        {"http://u:p@h?auth=none", "option 'auth' is none, but the URL has a user or password"},
 
         {"http://h?header=X-A:b&header=x-b:%20c%20d", NULL},
         {"es://h?header=authorization:Bearer%20x", NULL},
         {"es://u:p@h?header=Authorization:Bearer%20x",
-         HEADER "there is an authorization already, of user and password"},
+         HEADER "user and password set the authorization header already"},
         {"syslog+tcp://h?header=a:b",
          "option 'header' is not for this scheme, but for http, syslog+http, gelf+http, es, "
          "elasticsearch, loki+http, victorialogs+http, clickhouse+http, …"},
@@ -65,7 +65,7 @@ static void taken_and_refused(void **state)
         {"http://h?header=a:b%00c", NO_VALUE},
         {"http://h?header=a:b%7f", NO_VALUE},
         {"http://h?header=a:%c3%a4", NO_VALUE},
-        {"http://h?header=A:b&header=a:c", HEADER "the same one is given twice"},
+        {"http://h?header=A:b&header=a:c", HEADER "the same header is given twice"},
         {"http://h?header=Host:b", NOT_TO_BE_SET},
         {"http://h?header=content-Length:0", NOT_TO_BE_SET},
         {"http://h?header=Content-Type:a", NOT_TO_BE_SET},
@@ -78,7 +78,7 @@ static void taken_and_refused(void **state)
         {"http://h?header=Expect:100-continue", NOT_TO_BE_SET},
         {"http://h?header=X-Forwarded-For:10.0.0.1", NOT_TO_BE_SET},
         {"loki+http://h?header=X-Scope-OrgID:a",
-         HEADER "that one is logtrain's own for this scheme"},
+         HEADER "logtrain sets this header itself for this scheme"},
         {"http://h?header=X-Scope-OrgID:a", NULL},
     };
 
@@ -110,7 +110,7 @@ static void bounds(void **state)
         for (size_t i = 0; i < DRAIN_HEADERS_BYTES_MAX - 4 + over; i++)
             assert_int_equal(buf_add_ch(&url, 'v'), 0);
         if (over)
-            refused(buf_cstr(&url), HEADER "they have over 8192 bytes together");
+            refused(buf_cstr(&url), HEADER "all headers together are over 8192 bytes");
         else
             drain_spec_unref(spec(buf_cstr(&url)));
     }

@@ -180,7 +180,7 @@ static void option_values(void **state)
          "es: option 'index' must be a legal index name (lower case), in which %Y, %m and %d may "
          "stand"},
         {"es://h?filter_path=took",
-         "es: parameter 'filter_path' is logtrain's own for this scheme"},
+         "es: logtrain sets parameter 'filter_path' itself for this scheme"},
         {"es://h?idnex=a", "es: unknown option 'idnex', did you mean 'index'"},
         {"loki+http://h?labels=pod,namespace&tenant=team-a|b", NULL},
         {"loki+http://h?labels=tag",
@@ -198,9 +198,9 @@ static void option_values(void **state)
         {"victorialogs+http://h?format=raw",
          "victorialogs+http: option 'format' must be json for this scheme"},
         {"victorialogs+https://h?_msg_field=x",
-         "victorialogs+https: parameter '_msg_field' is logtrain's own for this scheme"},
+         "victorialogs+https: logtrain sets parameter '_msg_field' itself for this scheme"},
         {"victorialogs+https://h?_stream_fields=x",
-         "victorialogs+https: parameter '_stream_fields' is logtrain's own for this scheme"},
+         "victorialogs+https: logtrain sets parameter '_stream_fields' itself for this scheme"},
         {"clickhouse+http://h?table=logs", NULL},
         {"clickhouse+https://u:p@h?table=db_1.Logs&database=x", NULL},
         {"clickhouse+http://h", "clickhouse+http: option 'table' must be given"},
@@ -218,7 +218,7 @@ static void option_values(void **state)
         {"clickhouse+http://h?table=a%60", NO_TABLE},
         {"clickhouse+http://h?table=%c3%a4", NO_TABLE},
         {"clickhouse+http://h?table=a&query=DROP",
-         "clickhouse+http: parameter 'query' is logtrain's own for this scheme"},
+         "clickhouse+http: logtrain sets parameter 'query' itself for this scheme"},
         {"splunk+http://:token@h?index=main&source=a&sourcetype=b", NULL},
         {"splunk+http://h", "splunk+http: option 'auth': splunk needs a password in the URL"},
         {"splunk+https://h?auth=none", NULL},
@@ -228,7 +228,7 @@ static void option_values(void **state)
         {"datadog+https://h", "datadog+https: the key is missing, as the URL's password"},
         {"datadog+https://:a%20b@h", "datadog+https: option 'auth': the password is no API key"},
         {"datadog+https://:key@h?header=DD-API-KEY:x",
-         "datadog+https: option 'header': that one is logtrain's own for this scheme"},
+         "datadog+https: option 'header': logtrain sets this header itself for this scheme"},
         {"newrelic+https://:key@h?service=x", NULL},
         {"newrelic+https://key@h", "newrelic+https: the key is missing, as the URL's password"},
         {"syslog+tcp://h?tenant=a",
@@ -255,10 +255,8 @@ static void option_values(void **state)
         {"syslog+tcp://h?batch=ndjson",
          "syslog+tcp: option 'batch' is not for this scheme, but for http"},
         {"http://h?batch=ndjson&format=raw", NULL},
-        {"http://h?batch=array&format=raw",
-         "http: option 'batch': array goes with format=json only"},
-        {"http://h?format=rfc5424&batch=array",
-         "http: option 'batch': array goes with format=json only"},
+        {"http://h?batch=array&format=raw", "http: option 'batch': array needs format=json"},
+        {"http://h?format=rfc5424&batch=array", "http: option 'batch': array needs format=json"},
         {"http://h?connections=0", "http: option 'connections' must be a number from 1 to 256"},
         {"http://h?connections=1", NULL},
         {"http://h?connections=256", NULL},
@@ -354,9 +352,10 @@ static void redis_options(void **state)
                                           "in which %h, %t, %n, %p, %c and %% may stand"},
         {"redis://h/a%00b", "url: bad percent-encoding in the path"},
         {"redis://h?key=lines",
-         "redis: option 'key' goes with mode=list or stream; a channel is the path"},
-        {"redis://h/lines?mode=list&key=lines", "redis: option 'key' and a path say the same"},
-        {"redis://h?maxlen=10", "redis: option 'maxlen' goes with mode=list or stream"},
+         "redis: option 'key' needs mode=list or stream; with publish, the path is the channel"},
+        {"redis://h/lines?mode=list&key=lines",
+         "redis: option 'key' and a path cannot both be given"},
+        {"redis://h?maxlen=10", "redis: option 'maxlen' needs mode=list or stream"},
         {"redis://h?mode=list&maxlen=0",
          "redis: option 'maxlen' must be a number from 1 to 1000000000000"},
         {"redis://h?db=65535", NULL},
@@ -367,7 +366,7 @@ static void redis_options(void **state)
         {"redis://u:@h", "redis: a user without a password"},
         {"redis://h?group=ops", NULL},
         {"redis://h?group=", "redis: option 'group' must be a name of 1 to 64 bytes"},
-        {"redis://h?group=ops&format=json", "redis: option 'group' goes with format=gelf only"},
+        {"redis://h?group=ops&format=json", "redis: option 'group' needs format=gelf"},
         {"redis://h?framing=lf", "redis: option 'framing' is not for this scheme, but for "
                                  "syslog+tcp, syslog+tls, syslog+http"},
         {"redis://h?compression=gzip", "redis: option 'compression': gzip is not for this scheme"},
@@ -424,7 +423,7 @@ static void ws_options(void **state)
     drain_spec_unref(s);
     refused("ws://h?token=a%0d%0aX:1", "ws: option 'token' must be visible ascii");
     refused("ws://h?token=", "ws: option 'token' must be visible ascii");
-    refused("ws://u:p@h?token=" SECRET, "ws: option 'token': there is a user, too");
+    refused("ws://u:p@h?token=" SECRET, "ws: option 'token' and a user cannot both be given");
     refused("ws://h?tokem=" SECRET, "ws: unknown option 'tokem', did you mean 'token'");
     refused("ws://h?framing=octet",
             "ws: option 'framing' is not for this scheme, but for syslog+tcp, syslog+tls, "

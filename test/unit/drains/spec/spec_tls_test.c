@@ -95,8 +95,9 @@ static void client_certificates(void **state)
     expect("https", &p.cert, &p.key, NULL);
     expect("es", &p.both, NULL, NULL);
     expect("gelf+tls", &p.both, &p.key, NULL);
-    expect("es", &p.cert, NULL, "es: option 'cert': no private key in it, and no option 'key'");
-    expect("es", NULL, &p.key, "es: option 'key' is of no use without option 'cert'");
+    expect("es", &p.cert, NULL,
+           "es: option 'cert' has no private key, and option 'key' is missing");
+    expect("es", NULL, &p.key, "es: option 'key' needs option 'cert'");
     expect("es+http", &p.cert, &p.key, "es+http: option 'cert' is for schemes with TLS only");
     expect("syslog+tcp", &p.both, NULL, "syslog+tcp: option 'cert' is for schemes with TLS only");
     expect("syslog+tls", &p.key, &p.key,
@@ -162,7 +163,7 @@ static void files(void **state)
     drain_spec_unref(s);
     assert_int_equal(ftruncate(fd, 0), 0);
     assert_refused(drain_spec_create(buf_str(&url), &e), &e,
-                   "option 'cert': no certificate in PEM in the file");
+                   "option 'cert': the file has no certificate in PEM");
     assert_int_equal(ftruncate(fd, 1 << 20), 0);
     assert_refused(drain_spec_create(buf_str(&url), &e), &e, "it is too long");
     assert_int_equal(close(fd), 0);
