@@ -16,6 +16,7 @@ void drain_init(struct drain *d, const struct drain_ops *ops, struct worker *wk,
     d->ops = ops;
     d->worker = wk;
     d->spec = drain_spec_ref(spec);
+    d->place = worker_place(wk, spec);
     d->stats = scheme_stats_of(wk, spec);
     d->slots = 1;
     d->batch_target = BATCH_BYTES_PROBE;

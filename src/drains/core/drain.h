@@ -251,6 +251,7 @@ struct drain {
     const struct drain_ops *ops;
     struct worker *worker;
     struct drain_spec *spec;    /* one reference */
+    struct drain_place place;   /* of <spec>, hashed once: each write of the state needs it */
     struct scheme_stats *stats; /* the worker's, shared with others of its scheme */
     struct list node;           /* worker->drains */
     struct list work_node;      /* worker->work, while there is work this turn */

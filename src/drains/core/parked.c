@@ -158,7 +158,7 @@ static void park_late(struct worker *wk, const struct cursor *main, struct parke
 void worker_park(struct worker *wk, struct drain_cursor *c)
 {
     struct stream *s = c->cursor.stream;
-    struct drain_place place = worker_place(wk, c->drain->spec);
+    struct drain_place place = c->drain->place;
     struct parked *old = find_url(s, place.drain, place.owner), *p;
 
     if (old)
@@ -240,7 +240,7 @@ static void unpark_late(struct drain_cursor *c, const struct cursor *parked)
 bool worker_unpark(struct worker *wk, struct drain_cursor *c, uint64_t before, uint32_t least)
 {
     struct stream *s = c->cursor.stream;
-    struct drain_place want = worker_place(wk, c->drain->spec);
+    struct drain_place want = c->drain->place;
     struct parked *p = find(wk, s, &want, before, least), *own;
 
     if (!p)

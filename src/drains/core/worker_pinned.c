@@ -38,7 +38,7 @@ static uint64_t party_of(const struct drain_cursor *c, const struct stream *s, u
     return c && c->drain->spec->owner ? hash_stable(namespace.p, namespace.len) : drain;
 }
 
-static void add_segment(struct worker *wk, struct pinned_report *r, const struct segment *seg)
+static void add_segment(struct pinned_report *r, const struct segment *seg)
 {
     struct pinned_segment s = {.stream = seg->stream->id,
                                .no = seg->no,
@@ -52,7 +52,7 @@ static void add_segment(struct worker *wk, struct pinned_report *r, const struct
 
         if (!cursor_holds(k, seg) || (c && drain_is_transient(c->drain)))
             continue;
-        s.drain = c ? worker_place(wk, c->drain->spec).drain : 0;
+        s.drain = c ? c->drain->place.drain : 0;
         s.party = party_of(c, seg->stream, s.drain);
         add(r, &s);
     }
@@ -86,7 +86,7 @@ static void report(struct worker *wk)
             const struct segment *seg = list_entry(it, struct segment, node);
 
             if (seg->nameless)
-                add_segment(wk, &m->report, seg);
+                add_segment(&m->report, seg);
         }
     mailbox_post(wk->cfg.control, &m->mail);
 }

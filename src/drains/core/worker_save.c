@@ -61,12 +61,11 @@ static void save_all(struct worker *wk, struct save_mail *m)
     m->positions.records = xmalloc(m->cap * sizeof(struct state_record));
     list_for_each (d_it, &wk->all) {
         struct drain *d = list_entry(d_it, struct drain, node);
-        struct drain_place place = worker_place(wk, d->spec);
 
         if (drain_is_transient(d))
             continue;
         list_for_each (it, &d->cursors)
-            save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &place, 0);
+            save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &d->place, 0);
     }
     worker_parked_each(wk, save_parked, m);
     wk->saved_records = m->positions.n;
