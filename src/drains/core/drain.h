@@ -211,6 +211,15 @@ struct drain_counters {
 void drain_counters_add(struct drain_counters *to, const struct drain_counters *more);
 
 /* The position of one drain in one stream. */
+/* What a pipelined drain knows of a cursor when its connection ends with records in doubt; see
+ * rewind.c. */
+struct rewound {
+    struct mark reached; /* what the peer's kernel had received when the last connection ended */
+    struct position at;  /* position of the last rewind ... */
+    unsigned times;      /* ... number of consecutive rewinds there ... */
+    struct mark to;      /* ... and what the peer's kernel had received each time */
+};
+
 struct drain_cursor {
     struct cursor cursor;
     struct drain *drain;
@@ -236,12 +245,9 @@ struct drain_cursor {
     /* See refusal.c. */
     uint32_t suspects; /* records refused behind <acked> and not skipped; <sent> is behind them */
     uint32_t allowed; /* suspects that may be skipped, because the peer took a record behind them */
-    uint64_t suspected_at;      /* drain->accepted when the first suspect was found */
-    uint32_t refused_run;       /* records skipped since the peer last took one of this stream */
-    struct position rewind_pos; /* position of the last rewind ... */
-    unsigned rewinds;           /* ... number of consecutive rewinds there ... */
-    struct mark rewind_to;      /* ... and what the peer's kernel had received each time */
-    struct mark reached;     /* what it had received when the last connection ended; see rewind.c */
+    uint64_t suspected_at;   /* drain->accepted when the first suspect was found */
+    uint32_t refused_run;    /* records skipped since the peer last took one of this stream */
+    struct rewound *rewound; /* NULL unless the last connection ended with records in doubt */
     uint64_t cut;            /* the part of acked.cut that was counted */
     struct surplus *surplus; /* lines over rate= that it was not told of yet; NULL = none */
     struct position judged;  /* lines before it that the sieve left out were counted */

@@ -308,6 +308,7 @@ void drain_cursor_drop(struct drain_cursor *c)
     cursor_release(&c->cursor);
     formatter_free(c->formatter);
     surplus_free(c);
+    free(c->rewound);
     free(c);
     stream_trim(s);
     if (!list_empty(&d->cursors))

@@ -143,8 +143,8 @@ void ledger_clear(struct ledger *l, uint64_t reached)
             if (!c)
                 continue;
             c->inflight--;
-            if (en->end <= reached)
-                c->reached = en->lines[i].to;
+            if (c->rewound && en->end <= reached)
+                c->rewound->reached = en->lines[i].to;
         }
         entry_free(en);
     }

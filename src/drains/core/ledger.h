@@ -29,7 +29,8 @@ void ledger_add(struct ledger *l, const struct batch *b, uint64_t now_ms);
 bool ledger_confirm(struct ledger *l, uint64_t end,
                     void (*confirmed)(struct drain_cursor *c, const struct mark *to),
                     struct drain_counters *counters);
-/* Removes everything; nothing is acknowledged. cursor->reached becomes its mark at <reached>. */
+/* Removes everything; nothing is acknowledged. cursor->rewound->reached becomes its mark at
+ * <reached>. */
 void ledger_clear(struct ledger *l, uint64_t reached);
 void ledger_forget_cursor(struct ledger *l, const struct drain_cursor *c);
 bool ledger_empty(const struct ledger *l);

@@ -8,38 +8,62 @@
  *
  * A connection that ended within YOUNG_NEVER_MS counts as a failed connect: it shows nothing.
  */
+#include <stdlib.h>
+
 #include "base/log.h"
+#include "base/mem.h"
 #include "drains/core/ledger.h"
 #include "drains/core/worker_internal.h"
 
 static void pass_over(struct drain *d, struct drain_cursor *c)
 {
     struct cursor *k = &c->cursor;
-    uint64_t bytes = cursor_lag(k, &k->acked) - cursor_lag(k, &c->rewind_to);
+    uint64_t bytes = cursor_lag(k, &k->acked) - cursor_lag(k, &c->rewound->to);
 
     d->counters.unconfirmed += bytes;
     log_warn_for(identity_cause(k->stream->identity), "lines committed without confirmation",
                  KV_CSTR("drain", d->spec->name), KV_STR("hostname", k->stream->identity->hostname),
                  KV_INT("from", k->acked.pos.off), KV_INT("bytes", bytes));
-    cursor_ack(k, &c->rewind_to);
+    cursor_ack(k, &c->rewound->to);
+}
+
+static bool is_at(const struct rewound *r, const struct position *p)
+{
+    return r->times && r->at.seg == p->seg && r->at.gen == p->gen && r->at.off == p->off;
 }
 
 /* Counts one more connection that ended with the data behind <acked> unconfirmed. */
 static void count_rewind(struct drain *d, struct drain_cursor *c)
 {
     const struct position *acked = &c->cursor.acked.pos;
-    bool same = c->rewinds && c->rewind_pos.seg == acked->seg && c->rewind_pos.gen == acked->gen &&
-                c->rewind_pos.off == acked->off;
+    struct rewound *r = c->rewound;
+    bool same = is_at(r, acked);
 
-    c->rewinds = same ? c->rewinds + 1 : 1;
-    c->rewind_pos = *acked;
-    if (!same || position_before(&c->reached.pos, &c->rewind_to.pos))
-        c->rewind_to = c->reached;
-    if (c->rewinds <= REWINDS_MAX)
+    r->times = same ? r->times + 1 : 1;
+    r->at = *acked;
+    if (!same || position_before(&r->reached.pos, &r->to.pos))
+        r->to = r->reached;
+    if (r->times <= REWINDS_MAX)
         return;
-    c->rewinds = 0;
-    if (position_before(acked, &c->rewind_to.pos))
+    r->times = 0;
+    if (position_before(acked, &r->to.pos))
         pass_over(d, c);
+}
+
+/* Makes or frees what is known of the end of <c>'s connections. <count>: this one counts. */
+static void note_end(struct drain_cursor *c, bool count)
+{
+    bool settled = cursor_is_settled(&c->cursor);
+
+    if (count && !settled && !c->rewound)
+        c->rewound = xcalloc(1, sizeof(*c->rewound));
+    if (!c->rewound)
+        return;
+    c->rewound->reached = c->cursor.acked;
+    if (!settled || is_at(c->rewound, &c->cursor.acked.pos))
+        return;
+    free(c->rewound);
+    c->rewound = NULL;
 }
 
 void drain_rewind(struct drain *d)
@@ -48,10 +72,8 @@ void drain_rewind(struct drain *d)
     bool count = d->pipelined && d->opened_at && now - d->opened_at >= YOUNG_NEVER_MS;
     bool any = false;
 
-    list_for_each (it, &d->cursors) {
-        struct drain_cursor *c = list_entry(it, struct drain_cursor, drain_node);
-        c->reached = c->cursor.acked;
-    }
+    list_for_each (it, &d->cursors)
+        note_end(list_entry(it, struct drain_cursor, drain_node), count);
     if (d->ledger)
         ledger_clear(d->ledger, d->reached);
     list_for_each (it, &d->cursors) {

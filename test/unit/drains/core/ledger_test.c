@@ -22,6 +22,7 @@ struct world {
     struct reader reader;
     struct stream *stream;
     struct drain_cursor cursors[CURSORS];
+    struct rewound rewound[CURSORS];
     struct ledger *ledger;
     uint64_t end; /* end of what was added */
 };
@@ -179,6 +180,8 @@ static void clear_says_what_was_reached(void **state)
 {
     struct world *w = *state;
 
+    for (unsigned i = 0; i < CURSORS; i++)
+        w->cursors[i].rewound = &w->rewound[i];
     add(w, 3, 10, 1000);
     add(w, 2, 10, 2000);
     add(w, 3, 10, 3000);
@@ -188,9 +191,9 @@ static void clear_says_what_was_reached(void **state)
         assert_int_equal(acked(w, i), 0);
         assert_int_equal(w->cursors[i].inflight, 0);
     }
-    assert_int_equal(w->cursors[0].reached.pos.off, 10);
-    assert_int_equal(w->cursors[1].reached.pos.off, 20);
-    assert_int_equal(w->cursors[2].reached.pos.off, 0);
+    assert_int_equal(w->rewound[0].reached.pos.off, 10);
+    assert_int_equal(w->rewound[1].reached.pos.off, 20);
+    assert_int_equal(w->rewound[2].reached.pos.off, 0);
     /* The next connection counts from 0 again. */
     w->end = 0;
     add(w, 4, 5, 4000);
