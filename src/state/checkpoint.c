@@ -14,6 +14,7 @@
 #include "state/checkpoint_internal.h"
 
 #define STATE_TEXT_MAX (1024 * 1024 * 1024)
+#define TEXT_KEPT (64 * 1024) /* a larger one is made for each write */
 #define COMPLAIN_MS 60000
 #define NS_PER_MS 1000000
 
@@ -120,13 +121,17 @@ static void write_run(void *arg)
 
 static void write_result(struct checkpoint *c)
 {
+    uint64_t bytes = c->text.len;
+
     c->cpu_ns += c->pool_cpu_ns;
+    if (c->text.cap > TEXT_KEPT)
+        buf_release(&c->text);
     if (!c->error.code) {
         if (c->stats.failing)
             log_info("state is writable again", KV_CSTR("path", c->dir.path));
         c->stats.failing = 0;
         c->stats.writes++;
-        c->stats.written_bytes += c->text.len;
+        c->stats.written_bytes += bytes;
         return;
     }
     c->stats.failing = 1;

@@ -123,7 +123,7 @@ void drain_shelve(struct drain *d, struct batch *b)
 {
     (void)d;
     if (!b->shelved && b->body.len)
-        drop_body(b, hash_stable(b->body.p, b->body.len));
+        drop_body(b, hash_seeded(b->body.p, b->body.len));
 }
 
 int drain_unshelve(struct drain *d, struct batch *b)
@@ -141,7 +141,7 @@ int drain_unshelve(struct drain *d, struct batch *b)
                             &b->body); /* seen by the length */
     drain_charge(b);
     if (b->body.len != b->len ||
-        (b->shelved_hash && hash_stable(b->body.p, b->len) != b->shelved_hash))
+        (b->shelved_hash && hash_seeded(b->body.p, b->len) != b->shelved_hash))
         return -1;
     drain_moved(d, b);
     return 0;
