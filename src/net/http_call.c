@@ -42,6 +42,15 @@ static bool keep(struct http_call *call, const char *p, size_t n)
            (!call->may_keep || call->may_keep(call->arg, call->body.cap));
 }
 
+static void look_at_first(struct http_call *call, struct str piece)
+{
+    if (call->first)
+        return;
+    piece = str_trim(piece);
+    if (piece.len)
+        call->first = *piece.p;
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct http_call *call = arg;
@@ -50,6 +59,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 
     if (streams(call))
         return call->stream(call->arg, str_make(p, size * n)) ? size * n : CURL_WRITEFUNC_ERROR;
+    look_at_first(call, str_make(p, taken));
     call->body_bytes += taken;
     call->body_cost += taken > PIECE_COST ? taken : room < PIECE_COST ? room : PIECE_COST;
     if (call->want_body && !keep(call, p, taken)) {
@@ -222,6 +232,7 @@ static void start(struct http_call *call)
     http_head_init(&call->head);
     buf_clear(&call->body);
     call->body_bytes = call->body_cost = 0;
+    call->first = '\0';
     call->truncated = call->leftovers = call->tls_begun = false;
     call->err.code = 0;
     call->curl_error[0] = '\0';
@@ -440,7 +451,8 @@ void http_call_deliver(struct http_call *call)
                             .connects = call->connects,
                             .unconnected = !call->connected,
                             .body = buf_str(&call->body),
-                            .body_truncated = call->truncated};
+                            .body_truncated = call->truncated,
+                            .web_page = call->head.html && call->first == '<'};
 
     call->state = HTTP_CALL_IDLE;
     o->in_flight--;

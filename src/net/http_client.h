@@ -73,6 +73,7 @@ struct http_answer {
     bool unconnected;       /* no connection could be made */
     struct str body;        /* valid during <done> */
     bool body_truncated;    /* it exceeded the limit, or was cut off */
+    bool web_page;          /* the body is HTML, by its type and its first byte */
 };
 /* <done> is called exactly once, from the loop, never from inside http_send(), unless http_cancel()
  * came first. <e> is set exactly when there is no status; it names host and cause, no path, no

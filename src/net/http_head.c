@@ -67,11 +67,15 @@ int64_t http_retry_after(struct str value, int64_t now_s)
 
 static void field(struct http_head *h, struct str line)
 {
+    const struct str html = STR("text/html");
     ptrdiff_t colon = str_find(line, ':');
+    struct str name = str_head(line, colon > 0 ? (size_t)colon : 0);
+    struct str value = str_skip(line, name.len + 1);
 
-    if (colon > 0 && str_ieq(str_head(line, (size_t)colon), STR("Retry-After")))
-        h->retry_after_ms =
-            http_retry_after(str_skip(line, (size_t)colon + 1), clock_wall_ns() / 1000000000);
+    if (str_ieq(name, STR("Retry-After")))
+        h->retry_after_ms = http_retry_after(value, clock_wall_ns() / 1000000000);
+    else if (str_ieq(name, STR("Content-Type")))
+        h->html = str_ieq(str_head(str_trim(value), html.len), html);
 }
 
 int http_head_line(struct http_head *h, struct str line, struct err *e)

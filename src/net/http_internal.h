@@ -30,6 +30,7 @@
 struct http_head {
     int status;             /* of the final answer; 0 until its status line is complete */
     int64_t retry_after_ms; /* -1 = none or malformed */
+    bool html;              /* Content-Type: text/html */
     size_t bytes;           /* all header lines so far, including 1xx answers */
     enum { HTTP_HEAD_STATUS, HTTP_HEAD_INTERIM, HTTP_HEAD_FIELDS, HTTP_HEAD_ENDED } at;
 };
@@ -102,6 +103,7 @@ struct http_call {
     struct http_head head;
     size_t body_bytes;
     size_t body_cost; /* ... what they count of HTTP_RESPONSE_BODY_MAX */
+    char first;       /* byte of it that is no white space; NUL = none yet */
     struct buf body;
     bool want_body;
     bool truncated;

@@ -263,6 +263,38 @@ def test_L09_a_receiver_that_refuses_everything(node, oracle, daemon, http, sche
     assert oracle.check(web.messages()).refused == 0 and counter(d, "rejected") == 0
 
 
+PAGE = Answer(200, {"Content-Type": "text/html; charset=utf-8"}, b"\n<!DOCTYPE html><title>Sign in</title>", counts=False)
+
+
+@pytest.mark.parametrize("scheme, options", [("gelf+http", ""), ("loki+http", ""), ("otlp+http", ""), ("es+http", ""),
+                                             ("victorialogs+http", ""), ("clickhouse+http", "table=logs"), ("splunk+http", ""),
+                                             ("splunk+http", "ack=true")])
+def test_L09_a_web_page_confirms_nothing(node, oracle, daemon, http, scheme, options):
+    """A web server or a gateway that answers everything with a page: the lines wait, and arrive when the right server is there."""
+    web = http(default=PAGE)
+    d = daemon(node, routes=[("*", web.url(options, path="", userinfo="u:key").replace("http", scheme, 1))])
+    node.container("web-0").write(oracle.source("a").take(50))
+    wait_for(lambda: held(d), 60 * SLOW, "the drain to be held")
+    assert "a web page" in d.drains()[0]["last_error"] and len(d.log_lines(" error .*drain suspended")) == 1
+    assert counter(d, "rejected") == 0 and counter(d, "records_out") == 0 and d.drains()[0]["lag_bytes"] > 0
+    if scheme == "es+http" or "ack" in options:
+        return  # their normal answer is not that of this receiver
+    web.default = Answer(204, counts=False)
+    wait_for(lambda: counter(d, "records_out") == 50, 60 * SLOW, "the lines to be taken")
+    assert not held(d)
+
+
+@pytest.mark.parametrize("scheme, answer", [
+    ("http", PAGE), ("syslog+http", PAGE), ("loki+http", Answer(200, {"Content-Type": "text/html"}, b"ok", counts=False)),
+    ("loki+http", Answer(200, {"Content-Type": "text/html"}, b"", counts=False)), ("loki+http", Answer(200, {}, b"<ok/>", counts=False))])
+def test_L09_other_bodies_confirm(node, oracle, daemon, http, scheme, answer):
+    """Receivers that somebody wrote for http:// answer with anything, and many frameworks call any body HTML."""
+    web = http(default=answer)
+    d = daemon(node, routes=[("*", web.url().replace("http", scheme, 1))])
+    node.container("web-0").write(oracle.source("a").take(50))
+    wait_for(lambda: counter(d, "records_out") == 50, 60 * SLOW, "the lines to be taken")
+
+
 def test_L09_a_restart_loses_nothing(node, oracle, daemon, http):
     """The receiver is replaced while the daemon is down, and the first line after the start is a bad one."""
     web = http()

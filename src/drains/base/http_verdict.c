@@ -84,7 +84,20 @@ enum verdict http_verdict(const struct answer_table *t, const struct http_answer
     return r->verdict;
 }
 
+/* http:// and syslog+http:// are for receivers of any kind, also those that answer with HTML. */
+static bool may_be_page(const struct drain_scheme *s)
+{
+    return s->flags & DRAIN_ANY_SERVER && !(s->flags & DRAIN_ONE_FORMAT);
+}
+
 enum verdict http_status_verdict(const struct http_answer *a, const struct err *e, struct batch *b)
 {
-    return http_verdict(b->drain->spec->scheme->member->answers[0], a, e, &b->err);
+    const struct drain_scheme *s = b->drain->spec->scheme;
+    enum verdict v = http_verdict(s->member->answers[0], a, e, &b->err);
+
+    if (v != VERDICT_DELIVERED || !a->web_page || may_be_page(s))
+        return v;
+    (void)err_set(&b->err, EPROTO, "http status %d: a web page: the url leads to another server",
+                  a->status);
+    return VERDICT_HOLD;
 }

@@ -62,6 +62,34 @@ static void test_interim_answers_are_skipped(void **state)
     assert_int_equal(h.retry_after_ms, 8000);
 }
 
+static void test_L09_the_type_of_the_body(void **state)
+{
+    static const struct {
+        const char *line;
+        bool html;
+    } rows[] = {
+        {"Content-Type: text/html\r\n", true},
+        {"content-TYPE:Text/HTML; charset=utf-8\r\n", true},
+        {"Content-Type: text/plain\r\n", false},
+        {"Content-Type: application/json\r\n", false},
+        {"Content-Type:\r\n", false},
+        {"Content-Type\r\n", false},
+        {"X-Content-Type: text/html\r\n", false},
+        {"text/html\r\n", false},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct http_head h;
+
+        http_head_init(&h);
+        assert_int_equal(line(&h, "HTTP/1.1 200 OK\r\n"), 0);
+        assert_int_equal(line(&h, rows[i].line), 0);
+        if (h.html != rows[i].html)
+            fail_msg("'%s'", rows[i].line);
+    }
+}
+
 static void test_limit(void **state)
 {
     static char big[HTTP_RESPONSE_HEADERS_MAX];
@@ -128,8 +156,11 @@ static void test_retry_after(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status_lines), cmocka_unit_test(test_interim_answers_are_skipped),
-        cmocka_unit_test(test_limit),        cmocka_unit_test(test_T03_many_short_lines),
+        cmocka_unit_test(test_status_lines),
+        cmocka_unit_test(test_interim_answers_are_skipped),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_T03_many_short_lines),
+        cmocka_unit_test(test_L09_the_type_of_the_body),
         cmocka_unit_test(test_retry_after),
     };
 
