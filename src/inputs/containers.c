@@ -139,6 +139,12 @@ static bool work_some(struct containers *c, unsigned most)
            !list_empty(&c->missed);
 }
 
+/* What leads nowhere for long has time. */
+static bool is_urgent(int trouble)
+{
+    return trouble && trouble != ENOENT;
+}
+
 /* Period of the tick; 0 = none needed. */
 static uint64_t tick_period(const struct containers *c)
 {
@@ -150,14 +156,15 @@ static uint64_t tick_period(const struct containers *c)
         const struct cstream *st = list_entry(it, struct cstream, retry);
 
         period = LINK_GONE_MS;
-        if (st->trouble || st->mounted || (st->gone && st->nlinks == 0) || st->tries <= QUICK_TRIES)
+        if (is_urgent(st->trouble) || st->mounted || (st->gone && st->nlinks == 0) ||
+            st->tries <= QUICK_TRIES)
             return RESCAN_MS;
     }
     list_for_each (it, &c->retry_links) {
         const struct clink *l = list_entry(it, struct clink, retry);
 
         period = LINK_GONE_MS;
-        if (l->trouble || l->tries <= QUICK_TRIES)
+        if (is_urgent(l->trouble) || l->tries <= QUICK_TRIES)
             return RESCAN_MS;
     }
     return period;

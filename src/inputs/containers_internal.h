@@ -29,6 +29,8 @@
 
 #define LINK_GONE_MS                                                                               \
     60000 /* a stream ends when its directory is gone and no link came back for this long */
+#define NOWHERE_MS                                                                                 \
+    120000 /* a link that never led to a log, for so long, is reported: kubelet removes its own */
 #define DIR_FILES_MAX                                                                              \
     4096 /* log files of one container; more, and the directory counts as unreadable */
 #define WORK_PER_TURN 200 /* links and streams looked at in one turn of the loop */
@@ -88,11 +90,12 @@ struct cstream {
     uint64_t unlinked_at;       /* loop time at which the last link went */
     struct segment_id *ignored; /* files there that are no segments: copies of what was read */
     unsigned nignored;
-    unsigned tries;  /* consecutive looks that ended with a retry */
-    int trouble;     /* errno of the last look */
-    bool changed;    /* there was an event since the last look */
-    bool gone;       /* the last look found nothing of it */
-    bool existing;   /* was there when we started */
+    unsigned tries;         /* consecutive looks that ended with a retry */
+    int trouble;            /* errno of the last look; ENOENT: its link leads nowhere */
+    uint64_t nowhere_since; /* loop time since which it has no file but such a link; 0 = no */
+    bool changed;           /* there was an event since the last look */
+    bool gone;              /* the last look found nothing of it */
+    bool existing;          /* was there when we started */
     bool mounted;    /* FILES: one of its files is mounted over a name: no event tells of writes */
     bool asked;      /* env->identify knows of it */
     unsigned linked; /* links that ever led to it: each run of the container has one */
@@ -112,7 +115,8 @@ struct clink {
     bool existing;                       /* was there when we started */
     uint64_t listing;                    /* the last one that it was in */
     unsigned tries;
-    int trouble;
+    int trouble;            /* errno of the last look; ENOENT: it leads nowhere */
+    uint64_t nowhere_since; /* loop time since which it never led to a log; 0 = it did */
 };
 
 struct containers {
@@ -172,6 +176,8 @@ void cstream_queue(struct cstream *st);
 void cstream_queue_quietly(struct cstream *st);
 /* Adds it to the streams that are looked at again by the tick, or removes it. */
 void cstream_retry(struct cstream *st, bool again);
+/* ENOENT when what began at *since (set here; 0 = now) has lasted for NOWHERE_MS, else 0. */
+int nowhere_trouble(struct containers *c, uint64_t *since);
 /* Records the errno of a look, 0 = it was read. Logs changes. */
 void cstream_trouble(struct cstream *st, int error);
 /* Takes the names of its segments away, and frees it. */

@@ -218,7 +218,10 @@ void link_look(struct clink *l)
         link_unreadable(l, t.error);
         return;
     }
-    l->trouble = 0;
+    if (t.kind != TARGET_DANGLING || l->led)
+        l->trouble = 0;
+    else if (nowhere_trouble(c, &l->nowhere_since))
+        link_unreadable(l, ENOENT);
     if (t.kind == TARGET_REFUSED) {
         link_refuse(l, t.reason);
         return;

@@ -182,6 +182,7 @@ static void pod_follow(struct look *k, struct source *s, const char *path, struc
     target_of_file(s->stream->in, path, &t);
     if (t.kind == TARGET_UNREADABLE)
         k->error = t.error;
+    k->nowhere |= t.kind == TARGET_DANGLING;
     if (t.kind == TARGET_REFUSED)
         file_refuse(s->stream, name, t.reason);
     if (t.kind != TARGET_FILE)

@@ -22,9 +22,10 @@ struct file {
 struct look {
     struct file *files;
     size_t n, cap;
-    int error;  /* errno of a failed read */
-    bool raced; /* a name disappeared meanwhile: its file may be missing here */
-    bool alive; /* a file or the container's directory exists */
+    int error;    /* errno of a failed read */
+    bool nowhere; /* a link in the container's directory leads nowhere */
+    bool raced;   /* a name disappeared meanwhile: its file may be missing here */
+    bool alive;   /* a file or the container's directory exists */
     bool looked;
     bool again; /* the look before did not fit */
     bool first; /* nothing was known of it before */

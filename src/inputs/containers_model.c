@@ -153,6 +153,15 @@ void source_remove(struct source *s)
 
 /* ---- unreadable directories ---- */
 
+int nowhere_trouble(struct containers *c, uint64_t *since)
+{
+    uint64_t now = loop_now(c->base.env->loop);
+
+    if (!*since)
+        *since = now ? now : 1;
+    return now - *since >= NOWHERE_MS ? ENOENT : 0;
+}
+
 /* Without a free descriptor it is unknown. */
 static bool says_unreadable(int error)
 {
@@ -173,7 +182,7 @@ void cstream_trouble(struct cstream *st, int error)
         env->unreadable(env->unreadable_arg, st->origin, says_unreadable(error));
     st->trouble = error;
     if (error) {
-        (void)err_sys(&e, error, "cannot list '%s'",
+        (void)err_sys(&e, error, error == ENOENT ? "a link in '%s'" : "cannot list '%s'",
                       list_entry(st->sources.next, struct source, node)->dir->path);
         log_warn_for(identity_cause(st->origin->identity),
                      "cannot read a container's log directory, will retry", KV_ERR(&e));

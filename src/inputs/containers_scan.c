@@ -166,13 +166,22 @@ static void introduce(struct cstream *st)
         router_stream_add_pending(env->router, o, existing);
 }
 
+/* A container whose files were never there: docker's directory may not be mounted. */
+static int link_trouble(struct cstream *st, const struct look *k)
+{
+    if (k->nowhere && !st->origin->last_no)
+        return nowhere_trouble(st->in, &st->nowhere_since);
+    st->nowhere_since = 0;
+    return 0;
+}
+
 void cstream_look(struct cstream *st)
 {
     struct look k = {.files = NULL};
 
     list_del(&st->work);
     look_well(&k, st);
-    cstream_trouble(st, k.error);
+    cstream_trouble(st, k.error ? k.error : link_trouble(st, &k));
     if (!k.error)
         st->gone = !k.alive;
     k.first = !st->origin->last_no;

@@ -316,6 +316,91 @@ static void many_pods_are_found_at_start_and_on_rescan(void **state)
     world_close(&w);
 }
 
+/* ---- links that lead nowhere ---- */
+
+static void count_unreadable(void *arg, const struct origin *o, bool now)
+{
+    int *n = arg;
+
+    (void)o;
+    *n += now ? 1 : -1;
+}
+
+/* /var/log/pods is not mounted. */
+static void test_L14_a_link_that_never_led_to_a_log(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    make_link(&w, POD "/0.log", LINK);
+    world_start(&w, NULL, NULL);
+    pass(&w, GONE_MS);
+    assert_int_equal(stats_of(&w).unreadable_now, 0); /* kubelet has not removed it yet */
+    pass(&w, 3 * GONE_MS);
+    assert_int_equal(stats_of(&w).unreadable_now, 1);
+    assert_true(stats_of(&w).unreadable > 0);
+    assert_logged(&w, "cannot follow log now", 1);
+    make_dir(&w, POD);
+    append(&w, POD "/0.log", "x\n");
+    pass(&w, GONE_MS + RESCAN_MS);
+    assert_int_equal(stats_of(&w).unreadable_now, 0);
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0.log ");
+    world_close(&w);
+}
+
+/* docker's directory is not mounted. */
+static void test_L14_a_container_without_a_file(void **state)
+{
+    struct world w;
+    int unreadable = 0;
+
+    (void)state;
+    world_open(&w);
+    w.env.unreadable = count_unreadable;
+    w.env.unreadable_arg = &unreadable;
+    make_dir(&w, POD);
+    make_link(&w, "docker/0a1b/0a1b-json.log", POD "/0.log");
+    make_link(&w, POD "/0.log", LINK);
+    world_start(&w, NULL, w.dir);
+    pass(&w, GONE_MS);
+    assert_int_equal(unreadable, 0);
+    pass(&w, 3 * GONE_MS);
+    assert_int_equal(unreadable, 1);
+    assert_logged(&w, "cannot read a container's log directory", 1);
+    make_dir(&w, "docker/0a1b");
+    append(&w, "docker/0a1b/0a1b-json.log", "x\n");
+    pass(&w, GONE_MS + RESCAN_MS);
+    assert_int_equal(unreadable, 0);
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0a1b-json.log ");
+    world_close(&w);
+}
+
+static void test_L14_a_log_that_was_read_may_go(void **state)
+{
+    struct world w;
+    int unreadable = 0;
+
+    (void)state;
+    world_open(&w);
+    w.env.unreadable = count_unreadable;
+    w.env.unreadable_arg = &unreadable;
+    make_dir(&w, POD);
+    make_dir(&w, "docker/0a1b");
+    append(&w, "docker/0a1b/0a1b-json.log", "x\n");
+    make_link(&w, "docker/0a1b/0a1b-json.log", POD "/0.log");
+    make_link(&w, POD "/0.log", LINK);
+    world_start(&w, NULL, w.dir);
+    assert_received(&w, "1:web.shop/web-64cd4f4ff7-6bqb8 1+1:0a1b-json.log ");
+    remove_all(&w, "docker/0a1b");
+    pass(&w, 4 * GONE_MS);
+    remove_all(&w, POD);
+    pass(&w, 4 * GONE_MS);
+    assert_int_equal(unreadable, 0);
+    assert_int_equal(stats_of(&w).unreadable_now, 0);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +413,9 @@ int main(void)
         cmocka_unit_test(test_F22_without_watches_it_polls),
         cmocka_unit_test(test_F21_overflow_is_made_up_for),
         cmocka_unit_test(many_pods_are_found_at_start_and_on_rescan),
+        cmocka_unit_test(test_L14_a_link_that_never_led_to_a_log),
+        cmocka_unit_test(test_L14_a_container_without_a_file),
+        cmocka_unit_test(test_L14_a_log_that_was_read_may_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
