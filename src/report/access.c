@@ -239,6 +239,7 @@ static void post(struct review *v, const char *target, const struct buf *body,
                  void (*done)(void *arg, const struct http_answer *a, const struct err *e))
 {
     const struct kube_request req = {.target = target,
+                                     .whole = true, /* what is asked for is the status */
                                      .timeout_ms = ACCESS_REVIEW_MS,
                                      .body = buf_str(body),
                                      .done = done,

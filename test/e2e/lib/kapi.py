@@ -186,6 +186,8 @@ class Handler(BaseHTTPRequestHandler):
         spec = what["spec"]
         if script:
             script(self)
+        elif "PartialObjectMetadata" in self.headers.get("Accept", ""):  # a real server has no status in that
+            self.answer(201, {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {}})
         elif resource in api.forbidden:
             status(403, "Forbidden", f"{resource} is forbidden")(self)
         elif resource == "tokenreviews":
