@@ -7,8 +7,10 @@ from pathlib import Path
 
 from .daemon import SLOW
 from .tail import Tail
+from .wait import wait_for
 
 WAIT = 60 * SLOW
+BUSY = "cannot check the token now, try again\n"
 
 
 class Api:
@@ -39,7 +41,10 @@ class Api:
         return self.context.wrap_socket(sock, server_hostname="localhost") if self.context else sock
 
     def ask(self, path, token=None, method="GET", **headers):
-        """(status, headers, text). Header names with '_' for '-'."""
+        """(status, headers, text). Header names with '_' for '-'. It asks again while one client's reviews by Kubernetes are too many."""
+        return wait_for(lambda: (answer := self.once(path, token, method, headers))[2] != BUSY and answer, WAIT, "an answer")
+
+    def once(self, path, token, method, headers):
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT)
         conn.sock = self.connect()
         try:
