@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/url.h"
 #include "kube/names.h"
+#include "page/page.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 
@@ -206,11 +207,21 @@ static void ask(struct api *a, const struct http_incoming *q, struct http_reply 
     buf_release(&namespace);
 }
 
+/* The page's files are for anybody: they hold no data. */
+static void send_file(struct http_reply *r, const struct page_file *f)
+{
+    http_reply_header(r, "content-security-policy", PAGE_POLICY);
+    http_reply_header(r, "referrer-policy", "no-referrer");
+    http_reply_header(r, "cache-control", "no-cache");
+    http_reply_send(r, 200, f->type, f->bytes);
+}
+
 static void handle(void *arg, const struct http_incoming *q, struct http_reply *r)
 {
     struct api *a = arg;
     bool listed = q->origin.len && is_listed(a->origins, q->origin);
     bool options = str_eq(q->method, STR("OPTIONS"));
+    struct page_file file;
 
     http_reply_header(r, "x-content-type-options", "nosniff");
     if (!api_is_our_host(a->hosts, q->host)) {
@@ -227,6 +238,8 @@ static void handle(void *arg, const struct http_incoming *q, struct http_reply *
         preflight(r);
     else if (options)
         say(r, 405, "only GET, HEAD\n");
+    else if (page_find(q->path, &file))
+        send_file(r, &file);
     else if (a->stopping)
         say(r, 503, "stopping\n");
     else

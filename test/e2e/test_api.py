@@ -14,7 +14,7 @@ from lib.wait import wait_for
 VIEW, SHOP, OPERATOR = "v1ew-all-0f-it", "sh0p-0nly", "0perat0r.token=="
 TOKENS = ("# who may look", "", f"{VIEW} view", f"{SHOP}\tview   *.shop", f"{OPERATOR} operate")
 PAGES = ("/v1/tail", "/v1/streams", "/v1/drains", "/v1/", "/v1/nosuch", "/v1/tail?namespace=shop", "/v1/tail?namespace=nosuch&wait=true",
-         "/v1/tail?nosuch=1", "/", "/metrics")
+         "/v1/tail?nosuch=1", "/nosuch", "/metrics", "/index.html", "/main.js/", "//", "/files/main.js")
 
 
 @pytest.fixture
