@@ -11,8 +11,7 @@ struct str address_network(struct str address, char out[ADDRESS_NETWORK_SIZE])
     struct in6_addr a;
     size_t n;
 
-    if (!address.len || address.len >= sizeof(text) ||
-        !memchr(address.p, ':', address.len))
+    if (!address.len || address.len >= sizeof(text) || !memchr(address.p, ':', address.len))
         return address;
     memcpy(text, address.p, address.len);
     if (inet_pton(AF_INET6, text, &a) != 1)

@@ -47,115 +47,6 @@ static void complain(struct journal_store *s, const struct err *e)
     journal_retry(s);
 }
 
-/* ---- shares ---- */
-
-/* Accounts <n> bytes of <seg> to <share>, or to "others" when too many senders write to it. */
-static void count_part(struct journal_segment *seg, struct journal_share *share, uint64_t n)
-{
-    unsigned i = 0;
-
-    if (!share)
-        return;
-    if (share->group) {
-        seg->group = share->group;
-        seg->group_bytes += n;
-        seg->group->bytes += n;
-    }
-    while (i < seg->nparts && seg->parts[i].share != share)
-        i++;
-    if (i == seg->nparts) {
-        if (i == JOURNAL_PARTS - 1)
-            share = &seg->journal->store->others;
-        else if (i == JOURNAL_PARTS)
-            i--;
-        if (i == seg->nparts) {
-            seg->parts[i] = (struct journal_part){share, 0};
-            seg->nparts++;
-            share->segments++;
-        }
-    }
-    seg->parts[i].bytes += n;
-    seg->parts[i].share->bytes += n;
-}
-
-static void drop_parts(struct journal_segment *seg)
-{
-    for (unsigned i = 0; i < seg->nparts; i++) {
-        seg->parts[i].share->bytes -= seg->parts[i].bytes;
-        seg->parts[i].share->segments--;
-    }
-    if (seg->group)
-        seg->group->bytes -= seg->group_bytes;
-}
-
-/* The bytes of <share> in <j>. */
-static uint64_t part_of(const struct journal *j, const struct journal_share *share)
-{
-    uint64_t bytes = 0;
-
-    list_for_each (it, &j->segments) {
-        const struct journal_segment *seg = list_entry(it, struct journal_segment, node);
-
-        for (unsigned i = 0; i < seg->nparts; i++)
-            if (seg->parts[i].share == share)
-                bytes += seg->parts[i].bytes;
-    }
-    return bytes;
-}
-
-static uint64_t may_hold(uint64_t left, uint64_t reserve, uint64_t parts)
-{
-    uint64_t small = left / parts;
-
-    return left > reserve + small ? left - reserve : small;
-}
-
-uint64_t journal_group_left(uint64_t has, uint64_t left)
-{
-    uint64_t most = JOURNAL_SENDER_FACTOR * left, rest = has < most ? most - has : 0;
-
-    return rest < left ? rest : left;
-}
-
-static bool sender_may(const struct journal_store *s, const struct journal_share *share,
-                       uint64_t left, uint64_t cost, uint64_t n)
-{
-    uint64_t most = JOURNAL_SENDER_FACTOR * left, has = share->bytes + n;
-
-    return has <= most && cost + n <= may_hold(most - has, s->bytes_max / 2, JOURNAL_SENDER_PARTS);
-}
-
-/* What a hostname may have, with <left> free in total. */
-static uint64_t host_may(const struct journal_store *s, uint64_t left)
-{
-    uint64_t half = s->bytes_max / 2;
-    uint64_t most = left < half ? may_hold(left, s->bytes_max / 4, JOURNAL_HOST_PARTS) : half;
-
-    return most < s->host_max ? most : s->host_max;
-}
-
-/* <j> may be NULL: a hostname without a journal. See journal.h. */
-static bool within_shares(const struct journal_store *s, const struct journal *j,
-                          const struct journal_share *share, uint64_t n)
-{
-    uint64_t allow, left, left_for_it, cost = j ? j->cost : 0;
-
-    if (s->failing || s->stats.bytes + n > s->bytes_max || cost + n > s->host_max)
-        return false;
-    left = s->bytes_max - s->stats.bytes - n;
-    left_for_it = share && share->group ? journal_group_left(share->group->bytes + n, left) : left;
-    if (!left_for_it)
-        return false;
-    allow = host_may(s, left);
-    if (cost + n > allow) /* others may have filled it */
-        return share && j && part_of(j, share) + n <= left / JOURNAL_SENDER_PARTS;
-    if (share && left_for_it < s->bytes_max / 2 && !sender_may(s, share, left_for_it, cost, n))
-        return false;
-    /* The parts are added up only where they may matter. */
-    return !share || !j || cost + n <= allow / 2 ||
-           part_of(j, share) + n <= JOURNAL_SENDER_IN_HOST_FACTOR * (allow - cost - n);
-}
-
 /* ---- segments ---- */
 
 static void segment_drop(struct journal_segment *seg, bool erase)
@@ -164,7 +55,7 @@ static void segment_drop(struct journal_segment *seg, bool erase)
     struct journal_store *s = j->store;
 
     journal_sync_forget(seg);
-    drop_parts(seg);
+    journal_drop_parts(seg);
     j->cost -= seg->cost;
     s->stats.bytes -= seg->cost;
     s->stats.segments--;
@@ -385,13 +276,13 @@ static uint64_t with_segments(uint64_t bytes, unsigned more)
 
 bool journal_has_room(const struct journal *j, const struct journal_share *share, uint64_t bytes)
 {
-    return within_shares(j->store, j, share, with_segments(bytes, is_anothers(j)));
+    return journal_within_shares(j->store, j, share, with_segments(bytes, is_anothers(j)));
 }
 
 bool journal_would_have_room(const struct journal_store *s, const struct journal_share *share,
                              uint64_t bytes)
 {
-    return within_shares(s, NULL, share, with_segments(bytes, 0));
+    return journal_within_shares(s, NULL, share, with_segments(bytes, 0));
 }
 
 /* The live segment, with room for <n> bytes; NULL = none. */
@@ -419,7 +310,7 @@ enum journal_result journal_append(struct journal *j, struct journal_share *shar
 {
     struct journal_store *s = j->store;
     size_t n = journal_record_size(e);
-    struct journal_segment *seg = within_shares(s, j, share, n) ? make_room(j, n) : NULL;
+    struct journal_segment *seg = journal_within_shares(s, j, share, n) ? make_room(j, n) : NULL;
 
     if (!seg) {
         s->stats.full++;
@@ -428,7 +319,7 @@ enum journal_result journal_append(struct journal *j, struct journal_share *shar
     journal_record_put(j->out.p + j->out.len, e, seg->path != NULL);
     j->out.len += n;
     count(j, seg, n);
-    count_part(seg, share, n);
+    journal_count_part(seg, share, n);
     s->ticket++;
     if (list_empty(&j->dirty))
         list_add_tail(&s->dirty, &j->dirty);

@@ -167,9 +167,6 @@ void journal_store_release(struct journal_store *s);
 
 /* For a stream that <o> introduces; it has no segment yet. */
 struct journal *journal_create(struct journal_store *s, struct origin *o);
-/* What is left for one of a group of senders that has <has> together, where <left> are left for all.
- */
-uint64_t journal_group_left(uint64_t has, uint64_t left);
 /* Counts its name for <maker>, the sender of its first record. NULL is fine. Call it once. */
 void journal_made_by(struct journal *j, struct journal_share *maker);
 /* JOURNAL_OK or JOURNAL_FULL. An accepted record is written at the end of this turn at the latest.
@@ -192,6 +189,20 @@ void journal_close(struct journal *j);
 /* Frees it, and with <erase> its files; otherwise they stay for the next start. The origin is not
  * touched. */
 void journal_free(struct journal *j, bool erase);
+
+/* ---- journal_shares.c ---- */
+
+/* What is left for one of a group of senders that has <has> together, where <left> are left for all.
+ */
+uint64_t journal_group_left(uint64_t has, uint64_t left);
+/* Accounts <n> bytes of <seg> to <share>, or to "others" when too many senders write to it. */
+void journal_count_part(struct journal_segment *seg, struct journal_share *share, uint64_t n);
+/* <seg> is freed. */
+void journal_drop_parts(struct journal_segment *seg);
+/* True when <n> more bytes of <share> are within all limits. <j> may be NULL: a hostname without a
+ * journal. */
+bool journal_within_shares(const struct journal_store *s, const struct journal *j,
+                           const struct journal_share *share, uint64_t n);
 
 /* ---- journal_spool.c ---- */
 
