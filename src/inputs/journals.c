@@ -150,33 +150,43 @@ static size_t places_left(const struct journals *js)
  * others, however many names one sender invents. */
 static bool over_share(const struct journals *js, const struct journal_share *s, size_t n)
 {
+    const struct journal_share *with = journal_shared_with(s);
     size_t left = places_left(js);
 
-    if (s && s->group)
-        left = journal_group_left(s->group->names, left);
+    if (with)
+        left = journal_group_left(with->names, left);
     return s && (n > left || s->names + n > JOURNAL_SENDER_FACTOR * (left - n + 1));
 }
 
-/* The sender with the most names among those that could be ended. */
-static const struct journal_share *largest(const struct journals *js)
+/* The sender with the most names, of the network that has most, among those that could be ended.
+ * <within>: only of this one. */
+static const struct journal_share *largest(const struct journals *js,
+                                           const struct journal_share *within)
 {
     const struct journal_share *most = NULL;
 
     list_for_each (it, &js->recent) {
         const struct journal *j = list_entry(it, struct journal, node);
+        const struct journal_share *s = j->maker;
 
-        if (j->maker && (!most || j->maker->names > most->names) && !waits(j))
-            most = j->maker;
+        if (!s || waits(j) || (within && journal_share_root(s) != within))
+            continue;
+        if (!most || journal_share_root(s)->names > journal_share_root(most)->names ||
+            (journal_share_root(s) == journal_share_root(most) && s->names > most->names))
+            most = s;
     }
     return most;
 }
 
-/* The journal to end for a new name of <share>: the least recently written, of that sender if it
- * has its share, else of the sender that has most. NULL: none, or all wait. */
+/* The journal to end for a new name of <share>: the least recently written, of that sender's network
+ * if it has its share, else of the network that has most. NULL: none, or all wait. */
 static struct journal *oldest(const struct journals *js, const struct journal_share *share)
 {
-    const struct journal_share *of = over_share(js, share, 1) ? share : largest(js);
+    bool over = over_share(js, share, 1);
+    const struct journal_share *of = largest(js, over ? journal_share_root(share) : NULL);
 
+    if (over && !of)
+        return NULL;
     list_for_each (it, &js->recent) {
         struct journal *j = list_entry(it, struct journal, node);
 

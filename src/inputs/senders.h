@@ -1,7 +1,9 @@
 /*
  * The senders to the network inputs, by address, and their part of the journals (journal_share). A
  * sender is known from its first record until nothing of it is left. Who sends datagrams in
- * another's name has no part in what that one has over TCP. Control thread only.
+ * another's name has no part in what that one has over TCP. The senders of one IPv6 network
+ * (base/address.h) also have one together; not those of datagrams, whose addresses say nothing.
+ * Control thread only.
  */
 #ifndef INPUTS_SENDERS_H
 #define INPUTS_SENDERS_H
@@ -14,6 +16,7 @@ struct sender_entry;
 
 struct senders {
     struct map by_address[2];       /* of struct sender_entry. [1]: forgeable */
+    struct map networks;            /* of struct sender_entry, for what their senders have */
     struct journal_share forgeable; /* all of these together */
     struct list all;
     struct sender_entry *last; /* the one found last, or NULL */

@@ -371,14 +371,21 @@ struct journal *journal_create(struct journal_store *s, struct origin *o)
     return j;
 }
 
+static void count_name(struct journal_share *maker, int by)
+{
+    maker->names += (unsigned)by;
+    if (maker->group)
+        maker->group->names += (unsigned)by;
+    if (maker->network)
+        maker->network->names += (unsigned)by;
+}
+
 void journal_made_by(struct journal *j, struct journal_share *maker)
 {
     j->maker = maker;
     if (!maker)
         return;
-    maker->names++;
-    if (maker->group)
-        maker->group->names++;
+    count_name(maker, 1);
 }
 
 void journal_close(struct journal *j)
@@ -399,11 +406,8 @@ void journal_free(struct journal *j, bool erase)
     list_del(&j->dirty);
     buf_release(&j->out);
     j->store->stats.hostnames--;
-    if (j->maker) {
-        j->maker->names--;
-        if (j->maker->group)
-            j->maker->group->names--;
-    }
+    if (j->maker)
+        count_name(j->maker, -1);
     identity_unref(j->name);
     identity_unref(j->head);
     free(j);

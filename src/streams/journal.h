@@ -26,6 +26,7 @@
  *   a sender in a hostname       7 times what that has left, or left / 64
  *   all senders over UDP         3 * left, for anybody can send in the name of any of them; what is
  *                                left of that is <left> for each of them
+ *   senders of one IPv6 /64      the same; and in a hostname, as one sender
  *
  * So a single hostname gets half of all, a sender three quarters, and a newcomer still finds room
  * when others are stuck. What does not fit is refused; a refused sender may ask to be notified when
@@ -54,15 +55,19 @@ struct journal_share {
     /* All senders whose addresses may be forged (UDP), as one more sender; NULL = not one of these.
      */
     struct journal_share *group;
+    /* All senders of its IPv6 network, as one more sender; NULL = it has its own. */
+    struct journal_share *network;
 };
 
-/* What one sender has in a segment. */
+/* What one sender, or some of one network, have in a segment. */
 struct journal_part {
     struct journal_share *share;
     uint64_t bytes;
 };
 
-#define JOURNAL_PARTS 16 /* senders that a segment accounts separately; the rest are one */
+/* Senders that a segment accounts separately. Of the second half, those of one network are one; the
+ * rest are one. */
+#define JOURNAL_PARTS 16
 
 struct journal_segment {
     struct list node; /* journal->segments */
@@ -192,9 +197,13 @@ void journal_free(struct journal *j, bool erase);
 
 /* ---- journal_shares.c ---- */
 
-/* What is left for one of a group of senders that has <has> together, where <left> are left for all.
+/* What is left for one of a group or network of senders that has <has> together, where <left> are left for all.
  */
 uint64_t journal_group_left(uint64_t has, uint64_t left);
+/* The network of a sender, or itself. */
+const struct journal_share *journal_share_root(const struct journal_share *share);
+/* The senders that <share> is counted together with; NULL = none, or <share> is NULL. */
+const struct journal_share *journal_shared_with(const struct journal_share *share);
 /* Accounts <n> bytes of <seg> to <share>, or to "others" when too many senders write to it. */
 void journal_count_part(struct journal_segment *seg, struct journal_share *share, uint64_t n);
 /* <seg> is freed. */

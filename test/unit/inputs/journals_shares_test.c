@@ -182,6 +182,105 @@ static void test_T05_forged_senders_leave_names(void **state)
     }
 }
 
+static void name_ipv6(char out[64], unsigned network, unsigned i)
+{
+    (void)snprintf(out, 64, "2001:db8:0:%x::%x", network, i + 1);
+}
+
+/* As many addresses as hostnames, all in one IPv6 network: others find a quarter, and its neighbours
+ * there something. */
+static void test_T05_addresses_of_one_network_leave_a_quarter(void **state)
+{
+    struct world *w = *state;
+    char host[64], sender[64];
+    uint64_t all = 0;
+
+    open_for_all(w, 1000);
+    for (unsigned i = 0; i < 200; i++) {
+        (void)snprintf(host, sizeof(host), "dead%u", i % 100);
+        name_ipv6(sender, 1, i);
+        all += fill(w, sender, host);
+    }
+    assert_in_range(all, w->cfg.bytes_max / 2, w->cfg.bytes_max / 4 * 3);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)snprintf(host, sizeof(host), "live%u", i);
+        name_ipv6(sender, 2, i);
+        assert_in_range(fill(w, i ? sender : "192.0.2.1", host), w->cfg.bytes_max / 128,
+                        w->cfg.bytes_max / 4);
+    }
+    read_all(w, true);
+    turn(w);
+}
+
+/* One of the network has filled its share: its neighbours find room. */
+static void test_T05_an_address_leaves_room_in_its_network(void **state)
+{
+    struct world *w = *state;
+    char host[64], sender[64];
+
+    open_for_all(w, 1000);
+    name_ipv6(sender, 1, 0);
+    for (unsigned i = 0; i < 50; i++) {
+        (void)snprintf(host, sizeof(host), "dead%u", i);
+        (void)fill(w, sender, host);
+    }
+    for (unsigned i = 1; i < 4; i++) {
+        (void)snprintf(host, sizeof(host), "live%u", i);
+        name_ipv6(sender, 1, i);
+        assert_in_range(fill(w, sender, host), 10 * RECORD, w->cfg.bytes_max / 4);
+    }
+}
+
+/* A hostname is shared with many addresses of a network, more than a segment accounts separately. */
+static void test_T05_a_network_is_one_sender_of_a_hostname(void **state)
+{
+    struct world *w = *state;
+    uint64_t first = 0;
+    char sender[64];
+
+    open_for_all(w, 1000);
+    for (unsigned round = 0; round < 60; round++)
+        for (unsigned i = 0; i < 60; i++) {
+            name_ipv6(sender, 1, i);
+            first += append_from(w, sender, "web", str_make(line, sizeof(line))) == JOURNAL_OK;
+        }
+    turn(w);
+    for (unsigned i = 0; i < 60; i++) {
+        name_ipv6(sender, 1, i);
+        first += fill(w, sender, "web") / RECORD;
+    }
+    assert_in_range(first * RECORD, w->cfg.bytes_max / 3, w->cfg.bytes_max / 2);
+    assert_in_range(fill(w, "192.0.2.2", "web"), 100 * RECORD, first * RECORD / 4);
+    read_all(w, true);
+    turn(w);
+    for (unsigned i = 0; i < 1000; i++) { /* their entries are removed when nothing is left */
+        name_ipv6(sender, i, 1);
+        assert_int_equal(append_from(w, sender, "web", STR("x")), JOURNAL_OK);
+    }
+}
+
+static void test_T05_addresses_of_one_network_leave_names(void **state)
+{
+    struct world *w = *state;
+    char host[64], sender[64];
+
+    open_for_all(w, 20);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)snprintf(host, sizeof(host), "good%u", i);
+        assert_int_equal(append_from(w, "192.0.2.1", host, STR("x")), JOURNAL_OK);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        (void)snprintf(host, sizeof(host), "made-up%u", i);
+        name_ipv6(sender, 1, i);
+        (void)append_from(w, sender, host, STR("x"));
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        (void)snprintf(host, sizeof(host), "good%u", i);
+        assert_int_equal(append_from(w, "192.0.2.1", host, STR("x")), JOURNAL_OK);
+    }
+    assert_int_equal(append_from(w, "2001:db8:0:2::1", "third", STR("x")), JOURNAL_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +292,10 @@ int main(void)
         TEST(test_T05_invented_names_take_nobodys_place),
         TEST(test_T05_forged_senders_leave_a_quarter),
         TEST(test_T05_forged_senders_leave_names),
+        TEST(test_T05_addresses_of_one_network_leave_a_quarter),
+        TEST(test_T05_an_address_leaves_room_in_its_network),
+        TEST(test_T05_a_network_is_one_sender_of_a_hostname),
+        TEST(test_T05_addresses_of_one_network_leave_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
