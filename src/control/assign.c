@@ -22,6 +22,7 @@ void assign_init(struct assign *a, struct worker **workers, unsigned nworkers)
 {
     *a = (struct assign){.workers = workers, .nworkers = nworkers, .sweep_at = SWEEP_MIN};
     map_init(&a->specs);
+    pairs_init(&a->pairs);
     buf_init(&a->id, URL_MAX + 1);
 }
 
@@ -32,6 +33,7 @@ void assign_release(struct assign *a)
     for (size_t i = 0; (spec = map_next(&a->specs, &i));)
         drain_spec_unref(spec);
     map_release(&a->specs);
+    pairs_release(&a->pairs);
     if (a->id.p)
         explicit_bzero(a->id.p, a->id.cap);
     buf_release(&a->id);
@@ -234,8 +236,9 @@ static void routed(void *arg, struct origin *o)
 
 static void gone(void *arg, struct origin *o)
 {
-    const struct assign *a = arg;
+    struct assign *a = arg;
 
+    pairs_ended(&a->pairs, o->id);
     if (a->checkpoint)
         checkpoint_stream_gone(a->checkpoint, o);
 }
@@ -294,11 +297,38 @@ static void attach_late(struct assign *a, struct origin *o, struct drain_spec *s
         worker_attach(a->workers[w], o->id, spec, NULL, &late, NULL);
 }
 
-static void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
-                   enum attach_from from)
+/* A place for a pair of <o>. False: its namespace has no more. */
+static bool take_place(struct assign *a, struct origin *o, const struct drain_spec *spec)
+{
+    if (pairs_take(&a->pairs, o->id, o->identity->namespace))
+        return true;
+    if (o->refused)
+        return false;
+    o->refused = true;
+    log_warn_for(identity_cause(o->identity),
+                 "a log is not sent to a drain: its namespace has too many logs and drains",
+                 KV_CSTR("drain", spec->name), KV_STR("namespace", o->identity->namespace),
+                 KV_STR("pod", o->identity->pod), KV_STR("container", o->identity->container));
+    if (a->refused)
+        a->refused(a->refused_arg, o);
+    return false;
+}
+
+static void unsent(void *arg, struct origin *o)
 {
     struct assign *a = arg;
-    struct drain_spec *spec = spec_for(a, url, trust);
+
+    a->unsent++;
+    log_error_for(identity_cause(o->identity),
+                  "a log has ended that was not sent to all of its drains: its namespace has too "
+                  "many logs and drains",
+                  KV_STR("namespace", o->identity->namespace), KV_STR("pod", o->identity->pod),
+                  KV_STR("container", o->identity->container));
+}
+
+static void attach_to(struct assign *a, struct origin *o, struct drain_spec *spec,
+                      enum route_trust trust, enum attach_from from)
+{
     struct state_record resume;
     struct position end;
     int64_t since_s = 0;
@@ -306,8 +336,6 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
     uint32_t owned;
     unsigned w;
 
-    if (!spec)
-        return;
     owned = owned_from(o, trust, from);
     known = is_known(a, o, spec, owned, &resume);
     w = assign_worker(a->nworkers, spec, o->id);
@@ -325,6 +353,20 @@ static void attach(void *arg, struct origin *o, struct str url, enum route_trust
                   history ? &since_s : NULL);
     if (known)
         attach_late(a, o, spec, w, &resume);
+}
+
+static bool attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+                   enum attach_from from)
+{
+    struct assign *a = arg;
+    struct drain_spec *spec = spec_for(a, url, trust);
+
+    if (!spec)
+        return true; /* no reason to try it again */
+    if (!take_place(a, o, spec))
+        return false;
+    attach_to(a, o, spec, trust, from);
+    return true;
 }
 
 /* The drain and the worker of a pair that is detached; NULL = there is no such drain. */
@@ -351,6 +393,7 @@ static void detach(void *arg, struct origin *o, struct str url, enum route_trust
         return;
     if (a->checkpoint)
         checkpoint_ended(a->checkpoint, o, spec);
+    pairs_drop(&a->pairs, o->id);
     worker_detach(a->workers[w], o->id, spec);
 }
 
@@ -360,8 +403,10 @@ static void park(void *arg, struct origin *o, struct str url, enum route_trust t
     unsigned w;
     struct drain_spec *spec = leaving(a, o, url, trust, "park", &w);
 
-    if (spec)
-        worker_park_route(a->workers[w], o->id, spec);
+    if (!spec)
+        return;
+    pairs_drop(&a->pairs, o->id);
+    worker_park_route(a->workers[w], o->id, spec);
 }
 
 /* Replaces one drain by another. If another worker serves the new one, the last saved record of the
@@ -399,4 +444,4 @@ static void change(void *arg, struct origin *o, const struct route_target *befor
         worker_detach(a->workers[from], o->id, old);
 }
 
-const struct router_sink assign_sink = {attach, detach, found, routed, gone, change, park};
+const struct router_sink assign_sink = {attach, detach, found, routed, gone, change, park, unsent};

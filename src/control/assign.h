@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "control/pairs.h"
 #include "drains/core/worker.h"
 #include "drains/spec/spec.h"
 #include "router/router.h"
@@ -22,6 +23,8 @@ struct assign {
     struct buf id;           /* scratch memory: a key for <specs> */
     struct worker **workers; /* borrowed */
     unsigned nworkers;
+    struct pairs pairs;             /* pairs that there may be */
+    uint64_t unsent;                /* logs that ended while some of their drains were refused */
     struct checkpoint *checkpoint;  /* borrowed; NULL = no state */
     enum attach_from existing_from; /* READ_FROM: ATTACH_START, or the end */
     bool trace_drains;              /* LOGTRAIN_TRACE=drain */
@@ -29,6 +32,9 @@ struct assign {
     /* A stream was found, or has got its name; may be NULL. */
     void (*seen)(void *arg, struct origin *o);
     void *seen_arg;
+    /* A drain of <o> is refused: its namespace has too many pairs. May be NULL. */
+    void (*refused)(void *arg, const struct origin *o);
+    void *refused_arg;
 };
 
 extern const struct router_sink assign_sink; /* its <arg> is a struct assign */

@@ -66,6 +66,7 @@ struct daemon {
     struct pinned *pinned;
     struct unreadable *unreadable;
     struct assign assign;
+    struct loop_timer *retry_timer; /* for pairs that assign has refused */
     struct egress *egress;
     struct router *router;
     struct sources sources;
@@ -171,8 +172,41 @@ static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
     if (o && o->finished)
         checkpoint_notified(d->checkpoint, o->identity);
     tails_forgotten(d->tails, worker, stream);
-    if (o)
-        (void)origin_forgotten(o, worker); /* <o> is not used after this; it may have been freed */
+    if (!o || origin_forgotten(o, worker)) /* <o> is not used after this; it may have been freed */
+        pairs_forget(&d->assign.pairs, stream);
+}
+
+static void stream_left(void *control, uint64_t stream)
+{
+    pairs_drop(&((struct daemon *)control)->assign.pairs, stream);
+}
+
+static void give_log_up(void *arg, uint64_t stream)
+{
+    struct daemon *d = arg;
+    const struct origin *o = origins_find(&d->origins, stream);
+
+    for (unsigned w = 0; o && w < d->nworkers; w++)
+        if (o->workers >> w & 1)
+            worker_give_up(d->workers[w], stream);
+}
+
+static void retry_refused(void *arg)
+{
+    router_retry(((struct daemon *)arg)->router);
+}
+
+static void pairs_freed(void *arg)
+{
+    struct daemon *d = arg;
+
+    if (!loop_timer_active(d->retry_timer))
+        loop_timer_start(d->retry_timer, CURSORS_RETRY_MS);
+}
+
+static void tell_refused(void *arg, const struct origin *o)
+{
+    kubernetes_pair_refused(((struct daemon *)arg)->kube, o->identity);
 }
 
 static void segment_passed(void *control, unsigned worker, uint64_t stream, uint32_t no)
@@ -239,8 +273,8 @@ static uint64_t memory_bound(struct daemon *d, const struct router_stats *r, uin
         .workers = d->cfg->workers,
         .max_line = d->cfg->max_line,
         .dead = dead,
-        .streams = r->streams,
-        .cursors = r->attachments,
+        .streams = r->streams + d->assign.pairs.ended,
+        .cursors = d->assign.pairs.total,
         .routes = r->routes,
         .journals = d->network.journals && !*d->cfg->spool_path ? d->cfg->journal_bytes_max : 0,
     };
@@ -275,6 +309,8 @@ static void status_facts(void *arg, struct node_facts *out)
     out->memory_bound = memory_bound(d, &out->router, out->dead);
     checkpoint_stats(d->checkpoint, &out->state);
     network_facts(&d->network, &out->network);
+    out->unsent = d->assign.unsent;
+    out->given_up = d->assign.pairs.given_up;
 }
 
 static void status_explain(void *arg, struct str query, bool plain, struct http_reply *r)
@@ -417,6 +453,7 @@ static int start_workers(struct daemon *d, struct err *e)
         .control = &d->mailbox,
         .forgotten = stream_forgotten,
         .passed = segment_passed,
+        .left = stream_left,
         .dirty = worker_dirty,
         .saved = worker_saved,
         .pinned = worker_pinned,
@@ -469,6 +506,12 @@ static void open_base(struct daemon *d)
     assign_init(&d->assign, d->workers, (unsigned)d->cfg->workers);
     d->assign.trace_drains = d->cfg->trace & CONFIG_TRACE_DRAIN;
     d->assign.trace_routes = d->cfg->trace & CONFIG_TRACE_ROUTE;
+    d->assign.pairs.give_up = give_log_up;
+    d->assign.pairs.freed = pairs_freed;
+    d->assign.pairs.arg = d;
+    d->assign.refused = tell_refused;
+    d->assign.refused_arg = d;
+    d->retry_timer = loop_timer_create(&d->loop, retry_refused, d);
     origins_init(&d->origins, d->ports, (unsigned)d->cfg->workers);
     d->router = router_create(&assign_sink, &d->assign);
     if (d->cfg->operator_patterns == CONFIG_PATTERNS_HOSTNAME)
@@ -525,6 +568,7 @@ static void release(struct daemon *d)
     notify_free(d->notify);
     egress_free(d->egress);
     loop_timer_free(d->stop_deadline);
+    loop_timer_free(d->retry_timer);
     signals_close(d->signals);
     systemd_close(d->systemd);
     turns_unwatch(&d->turns);

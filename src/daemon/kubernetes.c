@@ -178,6 +178,12 @@ void kubernetes_unreadable(struct kubernetes *k, const struct identity *id)
         notices_unreadable(k->notices, id->owner);
 }
 
+void kubernetes_pair_refused(struct kubernetes *k, const struct identity *id)
+{
+    if (k && k->notices)
+        notices_refused(k->notices, id->owner);
+}
+
 void kubernetes_close_routes(struct kubernetes *k)
 {
     if (!k)

@@ -269,30 +269,42 @@ void notices_take(struct notices *n, const struct drain_news *news)
     arm(n);
 }
 
-/* ---- unreadable logs ---- */
+/* ---- logs that are not read, or not sent ---- */
 
-struct unread_log {
+struct of_pod {
     const struct notices *n;
     struct str uid;
+    const char *reason;
+    struct str text;
 };
 
-static void tell_unreadable(void *arg, const struct kube_workload *w, bool known)
+static void tell_of_pod(void *arg, const struct kube_workload *w, bool known)
 {
-    const struct unread_log *u = arg;
+    const struct of_pod *p = arg;
 
     (void)known;
-    if (w->ndrains && str_eq(w->uid, u->uid))
-        kube_events_post(u->n->events, w, &w->drains[0], true, "LogUnreadable",
-                         STR("a log file of it cannot be read on the node; its lines are delivered "
-                             "when it can be"));
+    if (w->ndrains && str_eq(w->uid, p->uid))
+        kube_events_post(p->n->events, w, &w->drains[0], true, p->reason, p->text);
 }
 
 void notices_unreadable(const struct notices *n, struct str uid)
 {
-    struct unread_log u = {n, uid};
+    struct of_pod p = {n, uid, "LogUnreadable",
+                       STR("a log file of it cannot be read on the node; its lines are delivered "
+                           "when it can be")};
 
     if (uid.len)
-        kube_cluster_each(n->cluster, tell_unreadable, &u);
+        kube_cluster_each(n->cluster, tell_of_pod, &p);
+}
+
+void notices_refused(const struct notices *n, struct str uid)
+{
+    struct of_pod p = {n, uid, "LogRefused",
+                       STR("a log of it is not sent to a drain: the pods of its namespace have too "
+                           "many containers and drains on the node")};
+
+    if (uid.len)
+        kube_cluster_each(n->cluster, tell_of_pod, &p);
 }
 
 struct notices *notices_create(struct loop *l, const struct kube_cluster *cluster,

@@ -86,6 +86,8 @@ struct node_facts {
     uint64_t turn_ms_max; /* longest turn of the control loop since the last request */
     uint64_t memory_bound;
     uint64_t pinned_max; /* HELD_BYTES_MAX */
+    uint64_t unsent;     /* streams that ended while one of their drains was refused */
+    uint64_t given_up;   /* streams that had ended, for the number of cursors */
     struct checkpoint_stats state;
     struct network_facts network;
 };

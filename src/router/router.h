@@ -41,8 +41,9 @@ struct route_target {
 };
 
 struct router_sink {
-    /* <url> is borrowed and valid for the datasource's check. */
-    void (*attach)(void *arg, struct origin *o, struct str url, enum route_trust trust,
+    /* <url> is borrowed and valid for the datasource's check. False: it is refused, and not attached.
+     * router_retry() tries it again. */
+    bool (*attach)(void *arg, struct origin *o, struct str url, enum route_trust trust,
                    enum attach_from from);
     /* The route was removed. */
     void (*detach)(void *arg, struct origin *o, struct str url, enum route_trust trust);
@@ -61,6 +62,8 @@ struct router_sink {
     /* Like detach, but the removal is unconfirmed (route_source_unsure()) and the route may
      * return. */
     void (*park)(void *arg, struct origin *o, struct str url, enum route_trust trust);
+    /* The stream is removed, and some of its URLs were refused to the end. May be NULL. */
+    void (*unsent)(void *arg, struct origin *o);
 };
 
 struct router *router_create(const struct router_sink *sink, void *arg);
@@ -113,6 +116,9 @@ void router_stream_guessed(struct router *r, struct origin *o);
 /* Removes the stream without a detach: the workers send the rest of it. */
 void router_stream_remove(struct router *r, struct origin *o);
 
+/* Attaches what was refused, where it would have begun then. */
+void router_retry(struct router *r);
+
 /* True when operator routes would attach a network stream of that hostname now. */
 bool router_wants(struct router *r, struct str hostname);
 /* True when it is attached to anything now. */
@@ -141,6 +147,7 @@ struct router_stats {
     uint64_t pending;  /* streams without an identity */
     uint64_t unrouted; /* other streams without any attachment */
     uint64_t attachments;
+    uint64_t refused; /* attachments that the sink refuses now */
 };
 void router_stats(const struct router *r, struct router_stats *out);
 

@@ -14,7 +14,7 @@
  * sink receives differences only, and a route that is removed and added again has no effect.
  *
  * Invariants: a stream's urls contain no URL twice, not with two trusts either. Outside of an open
- * commit they are exactly what the routes say. A pending stream is in no table and has no URLs.
+ * commit they are exactly what the routes say, without those that the sink refuses. A pending stream is in no table and has no URLs.
  */
 #ifndef ROUTER_ROUTER_INTERNAL_H
 #define ROUTER_ROUTER_INTERNAL_H
@@ -81,6 +81,8 @@ struct route_stream {
     enum stream_named named;
     bool unsure;           /* removals at the next sync are unconfirmed */
     enum attach_from from; /* where routes attach that count as older than it */
+    unsigned nrefused;     /* URLs that it should be attached to: the sink refused them, ... */
+    enum attach_from refused_from; /* ... and where they would have begun */
 };
 
 struct router {

@@ -166,6 +166,22 @@ static struct route_target target_of(const struct route_url *u)
     return (struct route_target){route_url_text(u), url_trust(u)};
 }
 
+/* The sink refuses <u>: it is attached when the routes are compared again. */
+static void stream_refused(struct router *r, struct route_stream *st, struct route_url *u,
+                           enum attach_from from)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < st->nurls; i++)
+        if (st->urls[i] != u)
+            st->urls[n++] = st->urls[i];
+    st->nurls = n;
+    st->refused_from = st->nrefused && st->refused_from > from ? st->refused_from : from;
+    st->nrefused++;
+    r->stats.refused++;
+    route_url_drop(r, u);
+}
+
 /* Passes the added and removed URLs to the sink; there are rarely any. */
 static void report_changes(struct router *r, struct route_stream *st, struct route_url **gone,
                            unsigned ngone, struct route_url **came, unsigned ncame,
@@ -179,7 +195,8 @@ static void report_changes(struct router *r, struct route_stream *st, struct rou
         struct route_target before;
 
         if (of[i] < 0) {
-            r->sink->attach(r->arg, st->origin, now.url, now.trust, from);
+            if (!r->sink->attach(r->arg, st->origin, now.url, now.trust, from))
+                stream_refused(r, st, came[i], from);
             continue;
         }
         before = target_of(gone[of[i]]);
@@ -203,6 +220,8 @@ static void stream_sync(struct router *r, struct route_stream *st, enum attach_f
     unsigned nold = st->nurls, ngone = 0, ncame = 0;
 
     list_del(&st->dirty);
+    r->stats.refused -= st->nrefused;
+    st->nrefused = 0;
     want_collect(r, st->identity);
     st->nurls = r->nwant;
     st->urls = r->nwant ? xmalloc(r->nwant * sizeof(struct route_url *)) : NULL;
@@ -242,6 +261,16 @@ unsigned router_sync_dirty(struct router *r, bool late)
         stream_sync(r, st, late ? st->from : ATTACH_END);
     }
     return n;
+}
+
+void router_retry(struct router *r)
+{
+    list_for_each (it, &r->streams) {
+        struct route_stream *st = list_entry(it, struct route_stream, all);
+
+        if (st->nrefused)
+            stream_sync(r, st, st->refused_from);
+    }
 }
 
 /* ---- the tables ---- */
@@ -392,9 +421,12 @@ static void stream_free(struct router *r, struct route_stream *st)
 void router_stream_remove(struct router *r, struct origin *o)
 {
     struct route_stream *st = o->route;
+    bool unsent;
 
     if (!st)
         return;
+    unsent = st->nrefused;
+    r->stats.refused -= st->nrefused;
     r->stats.streams--;
     r->stats.attachments -= st->nurls;
     if (st->named == STREAM_PENDING)
@@ -402,6 +434,8 @@ void router_stream_remove(struct router *r, struct origin *o)
     else
         r->stats.unrouted -= st->nurls == 0;
     stream_free(r, st);
+    if (unsent && r->sink->unsent)
+        r->sink->unsent(r->arg, o);
     if (r->sink->gone)
         r->sink->gone(r->arg, o);
 }

@@ -323,12 +323,32 @@ void segment_lost(struct segment *seg, const struct gap *times)
     }
 }
 
-void stream_evict(struct stream *s, uint32_t no, bool packed)
+static void evict(struct segment *seg)
 {
-    struct segment *seg = stream_segment(s, no);
     struct gap times = {.bytes = 0};
     struct segment_stat st;
     uint64_t from = UINT64_MAX;
+
+    if (seg->fd >= 0 && !seg->packed && segment_stat_fd(seg->fd, &st, NULL) == 0)
+        seg->size = st.size;
+    list_for_each (it, &seg->stream->cursors) {
+        const struct cursor *c = list_entry(it, struct cursor, stream_node);
+        uint64_t off = c->sent.pos.seg == seg->no ? c->sent.pos.off : 0;
+
+        if (wants(c, seg) && off < from)
+            from = off;
+    }
+    if (from != UINT64_MAX && seg->fd >= 0 && (!seg->packed || seg->size <= INFLATE_MAX))
+        read_times(seg, from, &times);
+    if (!seg->lent)
+        segment_close(seg);
+    seg->evicted = true;
+    segment_lost(seg, &times);
+}
+
+void stream_evict(struct stream *s, uint32_t no, bool packed)
+{
+    struct segment *seg = stream_segment(s, no);
     int error;
 
     if (!seg || !seg->nameless)
@@ -336,23 +356,18 @@ void stream_evict(struct stream *s, uint32_t no, bool packed)
     error = seg->path ? segment_open_packed(seg) : ENOENT;
     if (error == 0 || packed)
         return;
-    if (error != ENOENT) {
-        segment_close(seg);
-        seg->retry_at = 0; /* the .gz is opened when it is read, if possible by then */
+    if (error == ENOENT) {
+        evict(seg);
         return;
     }
-    if (!seg->packed && segment_stat_fd(seg->fd, &st, NULL) == 0)
-        seg->size = st.size;
-    list_for_each (it, &s->cursors) {
-        const struct cursor *c = list_entry(it, struct cursor, stream_node);
-        uint64_t off = c->sent.pos.seg == no ? c->sent.pos.off : 0;
-
-        if (wants(c, seg) && off < from)
-            from = off;
-    }
-    if (from != UINT64_MAX && (!seg->packed || seg->size <= INFLATE_MAX))
-        read_times(seg, from, &times);
     segment_close(seg);
-    seg->evicted = true;
-    segment_lost(seg, &times);
+    seg->retry_at = 0; /* the .gz is opened when it is read, if possible by then */
+}
+
+void stream_give_up(struct stream *s, uint32_t no)
+{
+    struct segment *seg = stream_segment(s, no);
+
+    if (seg && !seg->gone)
+        evict(seg);
 }

@@ -34,6 +34,7 @@ struct origin {
     struct list segments;      /* of struct origin_segment: those that have a name */
     uint32_t last_no;
     bool finished;
+    bool refused;     /* control/assign.c has reported that it refuses a drain of it */
     bool older;       /* it existed before the input was told to read it; set before it is routed */
     uint64_t workers; /* bit w: worker w knows this stream (WORKERS_MAX is 64) */
     struct feed_mail *grew[64]; /* one reusable mail per worker that knows it */

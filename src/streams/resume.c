@@ -475,6 +475,19 @@ enum resume_result cursor_resume_again(struct cursor *c)
     return how;
 }
 
+void cursor_resume_end(struct cursor *c)
+{
+    const struct state_record *r = &c->resume->record;
+    uint64_t bytes = state_record_rest(r) + state_record_partial(r) + r->pinned + r->behind;
+
+    if (cursor_resume_again(c) != RESUME_LATER)
+        return;
+    if (bytes || r->lost || r->unknown)
+        declare(c, r, bytes, true);
+    free(c->resume);
+    c->resume = NULL;
+}
+
 enum resume_result cursor_resume(struct cursor *c, const struct state_record *r)
 {
     c->at_end = false;

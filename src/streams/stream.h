@@ -296,6 +296,8 @@ void stream_trim(struct stream *s);
  * has not read of it is lost to that cursor. One that has a name again, as .gz, is read on there
  * instead. <packed>: it was selected for that, and is kept if that is no longer true. */
 void stream_evict(struct stream *s, uint32_t no, bool packed);
+/* The same, whether it has a name or not: of a stream that is given up whole. */
+void stream_give_up(struct stream *s, uint32_t no);
 struct segment *stream_segment(struct stream *s, uint32_t no);
 
 /* Opens and checks it. 0 = seg->fd is usable and seg->size current; -1 = not now (retry_at) or gone
@@ -382,6 +384,8 @@ bool cursor_save(struct cursor *c, struct state_record *r);
 /* Puts a cursor that has read nothing yet where <r> says. c->resumed also gets the result, except
  * RESUME_OK. */
 enum resume_result cursor_resume(struct cursor *c, const struct state_record *r);
+/* <c>, whose place is not known yet (c->resume), is not resumed: what it had not read is lost. */
+void cursor_resume_end(struct cursor *c);
 /* True when all that was read is confirmed. The end of a joined line may be sent long after its
  * last piece was read, so positions alone are not enough. */
 bool cursor_is_settled(const struct cursor *c);

@@ -239,3 +239,58 @@ def test_T15_answers_that_hang_have_a_bound(node, oracle, api, limited, closing,
     calm.write(source.take(3000))
     oracle.wait_complete(good, WAIT, ["calm"])
     check()
+
+
+def pod_of(node, api, owner, name, namespace, containers):
+    """A pod of <owner> with so many logs, each of which has a line."""
+    pod = node.pod(name, namespace)
+    logs = [pod.container(f"c{n}") for n in range(containers)]
+    known = api.pod_of(logs[0], owner=owner)
+    for log in logs:
+        log.write([b"x" * 100])
+    return pod, known
+
+
+def dead_workload(api, namespace):
+    return api.replicaset("web-7d9c8b6f5d", namespace, owner=api.deployment("web", namespace, drains=new_urls("http")))
+
+
+def wait_named(d):
+    wait_for(lambda: not d.running() or d.metric("logtrain_pending_streams") == 0, WAIT, "the pods' names")
+    assert d.running()
+
+
+def calm_tenant(node, oracle, api, limited, peer):
+    """A namespace whose drain is dead for a while, and whose pod is gone meanwhile."""
+    calm = node.container(POD, "calm")
+    api.workload(calm, "web", drains=peer.url("batch=ndjson"))
+    source = oracle.source("calm")
+    calm.write(source.take(5))
+    d, check = limited()
+    oracle.wait_complete(peer, WAIT, ["calm"])
+    peer.refuse("reset")
+    calm.write(source.take(50))
+    calm.pod.delete()
+    return d, check
+
+
+def test_T15_many_small_logs_of_pods_that_are_gone(node, oracle, api, limited, http):
+    """1,500 logs of eight dead drains each. A namespace has its share of such pairs, and others have theirs."""
+    peer = http()
+    d, check = calm_tenant(node, oracle, api, limited, peer)
+    rs = dead_workload(api, "evil")
+    for batch in range(3):
+        made = [pod_of(node, api, rs, f"web-7d9c8b6f5d-{batch:02}{i:03}", "evil", 50) for i in range(10)]
+        wait_named(d)
+        for pod, known in made:
+            api.delete(known)
+            pod.delete()
+    limit = limits()
+    most = limit["CURSORS_NAMESPACE_MAX"] + limit["CURSORS_GUARANTEED"]
+    wait_for(lambda: d.metric("logtrain_refused_cursors"), WAIT, "some to be refused")
+    assert 8 * 500 <= d.metric("logtrain_cursors") <= most
+    assert {e["involvedObject"]["namespace"] for e in api.events if e["reason"] == "LogRefused"} == {"evil"}
+    assert d.log_lines("a log is not sent to a drain: .*namespace=evil")
+    peer.resume()
+    oracle.wait_complete(peer, WAIT, ["calm"])
+    check()

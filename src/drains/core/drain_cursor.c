@@ -326,6 +326,8 @@ void drain_cursor_done(struct drain_cursor *c)
 
     if (!c->ended || c->pending || c->inflight || !cursor_is_settled(&c->cursor))
         return;
+    if (s->finished && !main && !drain_is_transient(c->drain))
+        worker_left(wk, s);
     drain_cursor_drop(c);
     if (main && s->finished)
         main->wake(main); /* it ends after its late cursors */

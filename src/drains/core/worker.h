@@ -82,6 +82,8 @@ struct worker_config {
     void (*unreadable)(void *control, unsigned worker, uint64_t stream, uint32_t no, bool now);
     /* May be NULL. */
     void (*news)(void *control, const struct drain_news *n);
+    /* A drain has confirmed all of <stream>, which has ended. May be NULL. */
+    void (*left)(void *control, uint64_t stream);
     /* All cursors of this worker have passed segment <no> of a journal. May be NULL. */
     void (*passed)(void *control, unsigned worker, uint64_t stream, uint32_t no);
 };
@@ -132,6 +134,10 @@ void worker_save(struct worker *wk, void (*done)(void *arg, const struct worker_
  * <evictions>. */
 void worker_evict(struct worker *wk, const struct pinned_segment *files, size_t n,
                   uint64_t evictions);
+
+/* Gives up a log that has ended: its drains lose what they have not confirmed of it, which is counted
+ * and logged, and are not told of it. */
+void worker_give_up(struct worker *wk, uint64_t stream);
 
 /* A copy of the worker's figures, for /metrics and /drains. */
 struct drain_report {

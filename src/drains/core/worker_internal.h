@@ -103,6 +103,8 @@ struct worker {
 /* ---- worker_news.c ---- */
 /* <s> is finished and has no cursor left: frees it and notifies the control thread. */
 void worker_stream_forget(struct worker *wk, struct stream *s);
+/* A drain has confirmed all of <s>, which is finished: notifies the control thread. */
+void worker_left(struct worker *wk, const struct stream *s);
 /* for reader->passed */
 void worker_passed(struct reader *r, const struct stream *s, uint32_t no);
 /* for reader->unreadable */

@@ -130,3 +130,28 @@ void worker_stream_forget(struct worker *wk, struct stream *s)
     stream_free(s);
     mailbox_post(wk->cfg.control, &f->mail);
 }
+
+struct left_mail {
+    struct mail mail;
+    void (*left)(void *control, uint64_t stream);
+    uint64_t stream;
+};
+
+static void tell_left(void *control, struct mail *m)
+{
+    struct left_mail *l = container_of(m, struct left_mail, mail);
+
+    l->left(control, l->stream);
+    free(l);
+}
+
+void worker_left(struct worker *wk, const struct stream *s)
+{
+    struct left_mail *l;
+
+    if (!wk->cfg.left)
+        return;
+    l = xcalloc(1, sizeof(*l));
+    *l = (struct left_mail){.mail = {.handle = tell_left}, .left = wk->cfg.left, .stream = s->id};
+    mailbox_post(wk->cfg.control, &l->mail);
+}

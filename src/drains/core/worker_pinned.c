@@ -1,7 +1,8 @@
 /*
- * Which deleted files a worker keeps open, for the control thread, which alone knows the total of
- * the node. The worker reports it by mail after a change, but not more often than each
- * PINNED_REPORT_MS; the answer names the files to give up.
+ * What a worker gives up when the control thread, which alone knows the total of the node, asks for
+ * it. Deleted files that are open: the worker reports them by mail after a change, but not more
+ * often than each PINNED_REPORT_MS; the answer names the files to give up. And whole logs that have
+ * ended.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -136,5 +137,73 @@ void worker_evict(struct worker *wk, const struct pinned_segment *files, size_t 
     m->evictions = evictions;
     m->n = n;
     memcpy(m->files, files, n * sizeof(*files));
+    mailbox_post(&wk->mailbox, &m->mail);
+}
+
+/* ---- a whole log ---- */
+
+struct give_up_mail {
+    struct mail mail;
+    uint64_t stream;
+};
+
+static struct drain_cursor *first_of(const struct stream *s)
+{
+    list_for_each (it, &s->cursors) {
+        struct drain_cursor *c = drain_cursor_of(list_entry(it, struct cursor, stream_node));
+
+        if (c && !c->cursor.late && !drain_is_transient(c->drain))
+            return c;
+    }
+    return NULL;
+}
+
+/* What is in flight counts as lost, too: nobody waits for the answer. */
+static void settle(struct stream *s)
+{
+    list_for_each (it, &s->cursors) {
+        struct cursor *k = list_entry(it, struct cursor, stream_node);
+        struct drain_cursor *c = drain_cursor_of(k);
+
+        if (!c || drain_is_transient(c->drain))
+            continue;
+        if (k->resume)
+            cursor_resume_end(k);
+        drain_cursor_rewind(c);
+    }
+}
+
+static void give_up(struct worker *wk, struct stream *s)
+{
+    struct drain_cursor *c;
+
+    settle(s);
+    list_for_each_safe (it, &s->segments)
+        stream_give_up(s, list_entry(it, struct segment, node)->no);
+    while ((c = first_of(s)))
+        drain_cursor_drop(c);
+    if (list_empty(&s->cursors))
+        worker_stream_forget(wk, s);
+}
+
+static void handle_give_up(void *receiver, struct mail *mail)
+{
+    struct worker *wk = receiver;
+    struct give_up_mail *m = container_of(mail, struct give_up_mail, mail);
+    struct stream *s = map_get(&wk->streams, str_make((const char *)&m->stream, sizeof(m->stream)));
+
+    if (s && s->finished)
+        give_up(wk, s);
+    worker_check_pinned(wk);
+    loop_task_post(&wk->loop, &wk->turn); /* the state must be saved */
+    free(m);
+}
+
+void worker_give_up(struct worker *wk, uint64_t stream)
+{
+    struct give_up_mail *m = xcalloc(1, sizeof(*m));
+
+    m->mail.handle = handle_give_up;
+    m->stream = stream;
     mailbox_post(&wk->mailbox, &m->mail);
 }

@@ -18,7 +18,7 @@ struct fixture {
     unsigned changes;    /* attaches and detaches reported */
 };
 
-static void fixture_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+static bool fixture_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
                            enum attach_from from)
 {
     struct fixture *f = arg;
@@ -29,6 +29,7 @@ static void fixture_attach(void *arg, struct origin *o, struct str url, enum rou
     f->changes++;
     (void)snprintf(f->attached + len, sizeof(f->attached) - len, "%.*s=%.*s ",
                    STR_ARG(o->identity->hostname), STR_ARG(url));
+    return true;
 }
 
 static void fixture_detach(void *arg, struct origin *o, struct str url, enum route_trust trust)

@@ -114,7 +114,7 @@ static inline void hear(void *receiver, struct mail *mail)
     free(m);
 }
 
-static inline void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+static inline bool attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
                           enum attach_from from)
 {
     struct world *w = arg;
@@ -123,6 +123,7 @@ static inline void attach(void *arg, struct origin *o, struct str url, enum rout
     (void)trust;
     w->from_start = from == ATTACH_START;
     origin_introduce(o, 0);
+    return true;
 }
 
 static inline void detach(void *arg, struct origin *o, struct str url, enum route_trust trust)

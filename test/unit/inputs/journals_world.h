@@ -169,7 +169,7 @@ static inline void turn(struct world *w)
 
 /* ---- the router's sink: the worker attaches when it has received of the stream ---- */
 
-static inline void attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+static inline bool attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
                           enum attach_from from)
 {
     struct world *w = arg;
@@ -182,6 +182,7 @@ static inline void attach(void *arg, struct origin *o, struct str url, enum rout
     assert_non_null(r);
     cursor_init(&r->cursor, r->stream, woken, NULL);
     r->attached = true;
+    return true;
 }
 
 static inline void detach(void *arg, struct origin *o, struct str url, enum route_trust trust)

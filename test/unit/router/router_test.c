@@ -213,6 +213,71 @@ static void renamed_streams_move_their_routes(void **state)
     world_close(&w);
 }
 
+static void refused(const struct world *w, unsigned refused, unsigned attached)
+{
+    struct router_stats st;
+
+    router_stats(w->router, &st);
+    assert_int_equal(st.refused, refused);
+    assert_int_equal(st.attachments, attached);
+}
+
+/* The sink refuses what there is no room for (T15): it is attached by a later try, and begins where
+ * it would have begun. */
+static void test_T15_refused_attachments_are_tried_again(void **state)
+{
+    struct route_source *s;
+    struct origin *o;
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    s = router_source_create(w.router, "s");
+    route_begin(s);
+    put(s, "1", "*", "u");
+    put(s, "2", "*", "v");
+    route_commit(s);
+    w.reported.refuses = true;
+    router_stream_add(w.router, o = stream_called(&w, "a"), true);
+    refused(&w, 2, 0);
+    router_retry(w.router);
+    refused(&w, 2, 0);
+    w.reported.refuses = false;
+    router_retry(w.router);
+    refused(&w, 0, 2);
+    assert_reported(&w, 2, 0);
+    assert_int_equal(w.reported.from, ATTACH_FOUND);
+    assert_int_equal(w.reported.tried, 6);
+    router_retry(w.router);
+    assert_int_equal(w.reported.tried, 6);
+    w.reported.refuses = true;
+    route_begin_changes(s);
+    put(s, "3", "a", "late");
+    route_commit(s);
+    refused(&w, 1, 2);
+    w.reported.refuses = false;
+    router_retry(w.router);
+    assert_int_equal(w.reported.from, ATTACH_END);
+    refused(&w, 0, 3);
+    assert_reported(&w, 1, 0);
+    w.reported.refuses = true;
+    route_begin_changes(s);
+    put(s, "4", "a", "later");
+    route_commit(s);
+    route_begin_changes(s);
+    route_drop(s, STR("4")); /* it was never attached: no detach is reported */
+    route_commit(s);
+    refused(&w, 0, 3);
+    assert_reported(&w, 0, 0);
+    put(s, "5", "a", "last");
+    route_commit(s);
+    refused(&w, 1, 3);
+    router_stream_remove(w.router, o);
+    refused(&w, 0, 0);
+    assert_int_equal(w.reported.unsent, 1);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +287,7 @@ int main(void)
         cmocka_unit_test(where_attachments_of_a_late_source_begin),
         cmocka_unit_test(kept_routes_survive_a_full_set),
         cmocka_unit_test(renamed_streams_move_their_routes),
+        cmocka_unit_test(test_T15_refused_attachments_are_tried_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,8 @@ struct reported {
     } pairs[PAIRS_MAX];
     unsigned n;
     unsigned attached, detached, changed, parked;
-    unsigned routed, gone;
+    unsigned routed, gone, tried, unsent;
+    bool refuses;           /* what is attached from now on */
     enum attach_from from;  /* of the last attach */
     enum attach_from found; /* value for streams that existed */
 };
@@ -55,18 +56,22 @@ static inline int pair_find(const struct reported *t, uint64_t stream, struct st
     return i;
 }
 
-static inline void on_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
+static inline bool on_attach(void *arg, struct origin *o, struct str url, enum route_trust trust,
                              enum attach_from from)
 {
     struct reported *t = arg;
 
     assert_int_equal(pair_of(t, o->id, url, trust), -1); /* never twice */
+    t->tried++;
+    if (t->refuses)
+        return false;
     assert_true(t->n < PAIRS_MAX);
     t->pairs[t->n].stream = o->id;
     t->pairs[t->n].trust = trust;
     (void)snprintf(t->pairs[t->n++].url, sizeof(t->pairs[0].url), "%.*s", STR_ARG(url));
     t->attached++;
     t->from = from;
+    return true;
 }
 
 static inline void on_detach(void *arg, struct origin *o, struct str url, enum route_trust trust)
@@ -85,7 +90,7 @@ static inline void on_change(void *arg, struct origin *o, const struct route_tar
     struct reported *t = arg;
 
     on_detach(arg, o, before->url, before->trust);
-    on_attach(arg, o, now->url, now->trust, ATTACH_END);
+    (void)on_attach(arg, o, now->url, now->trust, ATTACH_END);
     t->detached--;
     t->attached--;
     t->changed++;
@@ -124,8 +129,16 @@ static inline void on_gone(void *arg, struct origin *o)
     t->gone++;
 }
 
+static inline void on_unsent(void *arg, struct origin *o)
+{
+    struct reported *t = arg;
+
+    (void)o;
+    t->unsent++;
+}
+
 static const struct router_sink sink = {on_attach, on_detach, on_found, on_routed,
-                                        on_gone,   on_change, on_park};
+                                        on_gone,   on_change, on_park,  on_unsent};
 
 static inline void world_open(struct world *w)
 {

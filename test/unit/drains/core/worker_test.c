@@ -48,6 +48,43 @@ static void test_last_partial_is_sent_again(void **state)
     assert_int_equal(w.forgotten, 1);
 }
 
+/* A log that has ended is given up: each of its drains loses exactly what it has not confirmed, what
+ * is in flight included. */
+static void test_T15_a_log_is_given_up(void **state)
+{
+    static const char first[] = T "F one\n", second[] = T "F two\n" T "F three\n";
+    struct fake *dead, *busy;
+
+    (void)state;
+    put("0.log", first, 0);
+    feed_stream();
+    feed_segment(1, "0.log");
+    dead = attach(0, false);
+    busy = attach(1, false);
+    assert_got(dead, "one\n");
+    answer(busy, VERDICT_DELIVERED);
+    turns(5);
+    put("1.log", second, 0);
+    feed_segment(2, "1.log");
+    turns(5);
+    worker_give_up(w.wk, w.stream); /* it goes on */
+    turns(5);
+    assert_int_equal(counters(dead)->lost[GAP_EVICTED], 0);
+    feed_finished();
+    worker_give_up(w.wk, w.stream);
+    turns(5);
+    assert_int_equal(counters(dead)->lost[GAP_EVICTED], strlen(first) + strlen(second));
+    assert_int_equal(counters(busy)->lost[GAP_EVICTED], strlen(second));
+    assert_int_equal(w.wk->reader.stats.lost[GAP_EVICTED], strlen(first) + 2 * strlen(second));
+    assert_int_equal(w.forgotten, 1);
+    assert_int_equal(w.left, 0);
+    assert_int_equal(w.wk->streams.len, 0);
+    answer(dead, VERDICT_DELIVERED);
+    turns(5);
+    worker_give_up(w.wk, w.stream); /* it is not there any more */
+    turns(5);
+}
+
 static void test_unused_drain_is_freed(void **state)
 {
     struct fake *f;
@@ -61,6 +98,7 @@ static void test_unused_drain_is_freed(void **state)
     turns(5);
     feed_finished();
     assert_int_equal(w.forgotten, 1);
+    assert_int_equal(w.left, 1);
     pass_ms(DRAIN_UNUSED_MS - 1);
     assert_int_equal(w.freed, 0);
     for (int i = 0; i < 3 && !w.freed; i++)
@@ -376,6 +414,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_last_partial_is_sent_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_T15_a_log_is_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unused_drain_is_freed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_used_drain_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shelved_batch_comes_back, setup, teardown),

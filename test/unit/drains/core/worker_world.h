@@ -49,6 +49,7 @@ static struct world {
     uint64_t stream;                /* whom feed_*() and attach() speak of */
     unsigned freed;
     unsigned forgotten;
+    unsigned left;
     bool stopped;
     uint64_t now;
     char dir[64];
@@ -170,13 +171,20 @@ static inline void forgotten(void *control, unsigned worker, uint64_t stream)
     w.forgotten++;
 }
 
+static inline void left(void *control, uint64_t stream)
+{
+    (void)control, (void)stream;
+    w.left++;
+}
+
 static inline int setup(void **state)
 {
     struct worker_config cfg = {.max_line = 4096,
                                 .partial_timeout_ms = PARTIAL_TIMEOUT_MS,
                                 .route_grace_ms = ROUTE_GRACE_MS,
                                 .control = &w.control,
-                                .forgotten = forgotten};
+                                .forgotten = forgotten,
+                                .left = left};
     struct err e;
 
     (void)state;
