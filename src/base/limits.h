@@ -20,6 +20,10 @@
 #define OWNERS_DRAINS_NAMESPACE_MAX 384 /* ... of one namespace ... */
 #define OWNERS_DRAINS_GUARANTEED 10     /* ... guaranteed to each namespace ... */
 #define OWNERS_DRAINS_RESERVE 128       /* ... beyond the maximum, as long as there are any */
+#define LOGS_MAX 4096                   /* logs of pods that are followed at a time ... */
+#define LOGS_NAMESPACE_MAX 2048         /* ... of one namespace ... */
+#define LOGS_GUARANTEED 64              /* ... guaranteed to each namespace ... */
+#define LOGS_RESERVE 1024               /* ... beyond the maximum, as long as there are any */
 #define CURSORS_MAX 8192                /* pairs of a pod's log and a drain on this node ... */
 #define CURSORS_NAMESPACE_MAX 4096      /* ... of one namespace's logs ... */
 #define CURSORS_GUARANTEED 64           /* ... guaranteed to each namespace ... */

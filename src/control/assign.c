@@ -310,7 +310,7 @@ static bool take_place(struct assign *a, struct origin *o, const struct drain_sp
                  KV_CSTR("drain", spec->name), KV_STR("namespace", o->identity->namespace),
                  KV_STR("pod", o->identity->pod), KV_STR("container", o->identity->container));
     if (a->refused)
-        a->refused(a->refused_arg, o);
+        a->refused(a->refused_arg, o->identity);
     return false;
 }
 

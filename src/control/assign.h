@@ -33,7 +33,7 @@ struct assign {
     void (*seen)(void *arg, struct origin *o);
     void *seen_arg;
     /* A drain of <o> is refused: its namespace has too many pairs. May be NULL. */
-    void (*refused)(void *arg, const struct origin *o);
+    void (*refused)(void *arg, const struct identity *id);
     void *refused_arg;
 };
 

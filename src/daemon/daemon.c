@@ -204,9 +204,9 @@ static void pairs_freed(void *arg)
         loop_timer_start(d->retry_timer, CURSORS_RETRY_MS);
 }
 
-static void tell_refused(void *arg, const struct origin *o)
+static void tell_refused(void *arg, const struct identity *id)
 {
-    kubernetes_pair_refused(((struct daemon *)arg)->kube, o->identity);
+    kubernetes_log_refused(((struct daemon *)arg)->kube, id);
 }
 
 static void segment_passed(void *control, unsigned worker, uint64_t stream, uint32_t no)
@@ -487,7 +487,9 @@ static int open_inputs(struct daemon *d, struct err *e)
                                       .router = d->router,
                                       .identify = kubernetes_identify(d->kube),
                                       .unreadable = input_unreadable,
-                                      .unreadable_arg = d};
+                                      .unreadable_arg = d,
+                                      .refused = tell_refused,
+                                      .refused_arg = d};
     if (logs_open(&d->logs, &d->input_env, c, d->checkpoint, e) < 0)
         return -1;
     checkpoint_settle(d->checkpoint);

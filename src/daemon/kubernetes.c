@@ -178,10 +178,10 @@ void kubernetes_unreadable(struct kubernetes *k, const struct identity *id)
         notices_unreadable(k->notices, id->owner);
 }
 
-void kubernetes_pair_refused(struct kubernetes *k, const struct identity *id)
+void kubernetes_log_refused(struct kubernetes *k, const struct identity *id)
 {
     if (k && k->notices)
-        notices_refused(k->notices, id->owner);
+        notices_refused(k->notices, id);
 }
 
 void kubernetes_close_routes(struct kubernetes *k)

@@ -33,9 +33,9 @@ void kubernetes_free(struct kubernetes *k);
 void kubernetes_news(struct kubernetes *k, const struct drain_news *n);
 /* A log of <id>'s workload cannot be read. <k> may be NULL. */
 void kubernetes_unreadable(struct kubernetes *k, const struct identity *id);
-/* A log of <id>'s workload is not sent to a drain: its namespace has too many pairs of these. <k> may
- * be NULL. */
-void kubernetes_pair_refused(struct kubernetes *k, const struct identity *id);
+/* A log of <id>'s workload is not sent to a drain: its namespace has too many logs, or pairs of
+ * these. <k> may be NULL. */
+void kubernetes_log_refused(struct kubernetes *k, const struct identity *id);
 /* For the memory bound: watches, known objects, bytes of their annotations. */
 void kubernetes_load(const struct kubernetes *k, uint64_t *watches, uint64_t *objects,
                      uint64_t *note_bytes);

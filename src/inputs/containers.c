@@ -257,6 +257,7 @@ static void containers_close(struct input *in)
     if (c->files)
         files_release(c->files);
     map_release(&c->dirs);
+    log_shares_release(&c->shares);
     missed_release(c);
     loop_task_cancel(&c->work);
     loop_timer_free(c->tick);
@@ -329,6 +330,7 @@ struct containers *containers_create(const struct input_env *env, const char *co
     c->roots = roots_copy(roots);
     map_init(&c->links);
     map_init(&c->dirs);
+    log_shares_init(&c->shares);
     list_init(&c->streams);
     list_init(&c->work_links);
     list_init(&c->work_streams);

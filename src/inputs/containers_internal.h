@@ -26,6 +26,7 @@
 #include "inputs/containers_names.h"
 #include "inputs/files_pattern.h"
 #include "inputs/input.h"
+#include "inputs/log_shares.h"
 
 #define LINK_GONE_MS                                                                               \
     60000 /* a stream ends when its directory is gone and no link came back for this long */
@@ -96,9 +97,10 @@ struct cstream {
     bool changed;           /* there was an event since the last look */
     bool gone;              /* the last look found nothing of it */
     bool existing;          /* was there when we started */
-    bool mounted;    /* FILES: one of its files is mounted over a name: no event tells of writes */
-    bool asked;      /* env->identify knows of it */
-    unsigned linked; /* links that ever led to it: each run of the container has one */
+    bool mounted; /* FILES: one of its files is mounted over a name: no event tells of writes */
+    bool asked;   /* env->identify knows of it */
+    struct log_space *space; /* it has a place there; NULL = it is of no pod */
+    unsigned linked;         /* links that ever led to it: each run of the container has one */
     uint32_t first_restart, last_restart; /* of the runs whose logs were seen */
 };
 
@@ -112,6 +114,7 @@ struct clink {
     const struct files_pattern *pattern; /* ... the first that matches it; otherwise NULL */
     const char *refused;                 /* the reason, once logged */
     bool led;                            /* it has led to a log, or was refused */
+    bool full;                           /* its namespace has too many logs: it waits for a place */
     bool existing;                       /* was there when we started */
     uint64_t listing;                    /* the last one that it was in */
     unsigned tries;
@@ -133,6 +136,8 @@ struct containers {
     struct map links;
     struct map dirs;
     struct list streams;
+    struct log_shares shares; /* of pods' logs */
+    bool full;                /* the last cstream_for() found no place in them */
     struct list work_links, work_streams;
     struct list retry_links, retry_streams;
     struct list missed; /* links that came and went, looked at last */
@@ -167,8 +172,8 @@ struct source *source_add(struct cstream *st, const char *dir, enum source_kind 
 void source_remove(struct source *s);
 /* Schedules the work task. */
 void containers_post(struct containers *c);
-/* A new stream for <id>, whose hostname it fills in; NULL when the namespace is excluded, or the pod
- * is our own. */
+/* A new stream for <id>, whose hostname it fills in; NULL when the namespace is excluded or has too
+ * many logs (then c->full is set), or the pod is our own. */
 struct cstream *cstream_for(struct containers *c, struct identity *id);
 /* There was an event of its files: schedules a look. */
 void cstream_queue(struct cstream *st);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "inputs/containers_internal.h"
 
+#define FULL_TOLD_TRIES 3
 #define NAMES_TEXT_MAX (8 * PATH_MAX) /* hostname and tag of a file, which may repeat its name */
 
 /* ---- which stream ---- */
@@ -194,10 +195,37 @@ static void link_unreadable(struct clink *l, int error)
     log_warn("cannot follow log now, will retry", KV_ERR(&e));
 }
 
+/* Its log is followed when its namespace has fewer. Told again after a while: the API may not have
+ * known the pod before. */
+static void link_full(struct clink *l)
+{
+    const struct input_env *env = l->in->base.env;
+    struct identity id = {.hostname = {"", 0}};
+    bool known = identity_from_link_name(str_of(l->name), &id);
+
+    l->in->stats.refused += !l->full;
+    if (!l->full)
+        log_warn_for(LOG_BY_NAMESPACE(id.namespace), "log refused: its namespace has too many logs",
+                     KV_CSTR("link", l->name), KV_STR("namespace", id.namespace),
+                     KV_STR("pod", id.pod));
+    l->full = true;
+    l->led = false;
+    link_retry(l, true);
+    if (known && env->refused && (l->tries == 1 || l->tries == FULL_TOLD_TRIES))
+        env->refused(env->refused_arg, &id);
+}
+
+static void link_has_place(struct clink *l)
+{
+    l->full = false;
+    link_retry(l, false);
+}
+
 void link_look(struct clink *l)
 {
     struct containers *c = l->in;
     struct target t;
+    bool again;
 
     list_del(&l->work);
     if (!c->log_dir && !l->pattern)
@@ -213,7 +241,9 @@ void link_look(struct clink *l)
         return;
     }
     l->led |= t.kind != TARGET_DANGLING && t.kind != TARGET_UNREADABLE;
-    link_retry(l, t.kind == TARGET_DANGLING || t.kind == TARGET_UNREADABLE);
+    again = t.kind == TARGET_DANGLING || t.kind == TARGET_UNREADABLE;
+    if (again || !l->full)
+        link_retry(l, again);
     if (t.kind == TARGET_UNREADABLE) {
         link_unreadable(l, t.error);
         return;
@@ -227,12 +257,17 @@ void link_look(struct clink *l)
         return;
     }
     l->refused = NULL;
+    c->full = false;
     if (t.kind == TARGET_POD)
         link_to_pod(l, t.path);
     else if (t.kind == TARGET_FILE)
         link_to_file(l, &t);
     else if (l->stream)
         cstream_queue(l->stream); /* dangling: is the directory still there? */
+    if (c->full)
+        link_full(l);
+    else if (l->full && !again)
+        link_has_place(l);
 }
 
 void link_free(struct clink *l)

@@ -21,11 +21,9 @@ struct missed {
 
 /* ---- declaring ---- */
 
-static void count(const struct cstream *st)
+static void count(struct containers *c, const struct identity *id)
 {
-    const struct identity *id = st->origin->identity;
-
-    st->in->stats.missed++;
+    c->stats.missed++;
     log_warn_for(identity_cause(id), "a container's log was gone before it could be read",
                  KV_STR("namespace", id->namespace), KV_STR("pod", id->pod),
                  KV_STR("container", id->container));
@@ -37,7 +35,7 @@ void cstream_missed(struct cstream *st, struct str what, uint32_t restart)
     struct segment_id none = {.ino = hash_stable(what.p, what.len),
                               .btime_ns = (int64_t)(restart + UINT64_C(1))};
 
-    count(st);
+    count(st->in, st->origin->identity);
     (void)origin_segment_add(st->origin, NULL, &none, restart);
 }
 
@@ -75,7 +73,7 @@ void cstream_lost(struct cstream *st, struct origin_segment *seg)
         origin_segment_rename(st->origin, seg, NULL);
         return;
     }
-    count(st);
+    count(st->in, st->origin->identity);
     origin_segment_unread(seg);
 }
 
@@ -94,7 +92,7 @@ void link_missed(struct clink *l)
     struct identity id = {.hostname = {"", 0}};
     struct missed *m;
 
-    if (l->led || l->existing || !identity_from_link_name(str_of(l->name), &id))
+    if (l->led || (l->existing && !l->full) || !identity_from_link_name(str_of(l->name), &id))
         return;
     if (c->nmissed == MISSED_MAX) {
         c->stats.missed++; /* it is at least counted */
@@ -149,6 +147,8 @@ void missed_look(struct containers *c)
             st->linked++;
             cstream_missed(st, name, 0);
             cstream_queue(st);
+        } else if (c->full) {
+            count(c, &id);
         }
     }
     missed_free(c, m);

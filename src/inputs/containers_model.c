@@ -243,9 +243,17 @@ static bool is_self(const struct containers *c, const struct identity *id)
 struct cstream *cstream_for(struct containers *c, struct identity *id)
 {
     struct buf hostname = BUF_INIT(HOSTNAME_TEXT_MAX);
+    struct log_space *space = NULL;
     struct cstream *st = NULL;
 
+    c->full = false;
     if (is_self(c, id) || (id->pod.len && namespace_excluded(c, id->namespace)))
+        return NULL;
+    if (id->pod.len) {
+        space = log_shares_take(&c->shares, id->namespace);
+        c->full = !space;
+    }
+    if (c->full)
         return NULL;
     id->node = str_of(c->node);
     if (!id->file.len)
@@ -255,6 +263,7 @@ struct cstream *cstream_for(struct containers *c, struct identity *id)
         id->hostname = buf_str(&hostname);
     }
     st = cstream_create(c, id);
+    st->space = space;
     buf_release(&hostname);
     return st;
 }
@@ -264,6 +273,7 @@ void cstream_release(struct cstream *st)
     struct identify *identify = st->in->base.env->identify;
 
     end_trouble(st);
+    log_shares_drop(&st->in->shares, st->space);
     if (st->asked)
         identify->gone(identify, st->origin);
     while (!list_empty(&st->sources))

@@ -31,6 +31,9 @@ struct input_env {
     /* The directory of a stream's files became unreadable, or readable again. May be NULL. */
     void (*unreadable)(void *arg, const struct origin *o, bool now);
     void *unreadable_arg;
+    /* A log of that pod is not followed: its namespace has too many. May be NULL. */
+    void (*refused)(void *arg, const struct identity *id);
+    void *refused_arg;
 };
 
 struct input_stats {

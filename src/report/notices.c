@@ -273,7 +273,8 @@ void notices_take(struct notices *n, const struct drain_news *news)
 
 struct of_pod {
     const struct notices *n;
-    struct str uid;
+    struct str uid;             /* ... or "" */
+    struct str namespace, name; /* ... then these */
     const char *reason;
     struct str text;
 };
@@ -283,27 +284,36 @@ static void tell_of_pod(void *arg, const struct kube_workload *w, bool known)
     const struct of_pod *p = arg;
 
     (void)known;
-    if (w->ndrains && str_eq(w->uid, p->uid))
+    if (!w->ndrains || (p->uid.len && !str_eq(w->uid, p->uid)))
+        return;
+    if (p->uid.len ||
+        (!w->received && str_eq(w->name, p->name) && str_eq(w->namespace, p->namespace)))
         kube_events_post(p->n->events, w, &w->drains[0], true, p->reason, p->text);
 }
 
 void notices_unreadable(const struct notices *n, struct str uid)
 {
-    struct of_pod p = {n, uid, "LogUnreadable",
-                       STR("a log file of it cannot be read on the node; its lines are delivered "
-                           "when it can be")};
+    struct of_pod p = {.n = n,
+                       .uid = uid,
+                       .reason = "LogUnreadable",
+                       .text = STR("a log file of it cannot be read on the node; its lines are "
+                                   "delivered when it can be")};
 
     if (uid.len)
         kube_cluster_each(n->cluster, tell_of_pod, &p);
 }
 
-void notices_refused(const struct notices *n, struct str uid)
+void notices_refused(const struct notices *n, const struct identity *id)
 {
-    struct of_pod p = {n, uid, "LogRefused",
-                       STR("a log of it is not sent to a drain: the pods of its namespace have too "
-                           "many containers and drains on the node")};
+    struct of_pod p = {.n = n,
+                       .uid = id->owner,
+                       .namespace = id->namespace,
+                       .name = id->pod,
+                       .reason = "LogRefused",
+                       .text = STR("a log of it is not sent to a drain: the pods of its namespace "
+                                   "have too many containers and drains on the node")};
 
-    if (uid.len)
+    if (id->owner.len || id->pod.len)
         kube_cluster_each(n->cluster, tell_of_pod, &p);
 }
 

@@ -18,8 +18,8 @@ struct notices *notices_create(struct loop *l, const struct kube_cluster *cluste
 void notices_take(struct notices *n, const struct drain_news *news);
 /* A log of the pod <uid> (identity.owner) cannot be read. */
 void notices_unreadable(const struct notices *n, struct str uid);
-/* A log of the pod <uid> is not sent to a drain: its namespace has too many pairs of these. */
-void notices_refused(const struct notices *n, struct str uid);
+/* A log of <id> is not sent to a drain: its namespace has too many logs, or pairs of these. */
+void notices_refused(const struct notices *n, const struct identity *id);
 void notices_free(struct notices *n); /* NULL is fine */
 
 #endif

@@ -274,6 +274,29 @@ def calm_tenant(node, oracle, api, limited, peer):
     return d, check
 
 
+def test_T15_many_containers(node, oracle, api, limited, http):
+    """More logs than a namespace may have: they are refused, which is told, and counted when they are gone. Others have their share."""
+    peer = http()
+    calm = node.container(POD, "calm")
+    api.workload(calm, "web", drains=peer.url("batch=ndjson"))
+    d, check = limited()
+    rs, share = dead_workload(api, "evil"), limits()["LOGS_NAMESPACE_MAX"]
+    made = [pod_of(node, api, rs, f"web-7d9c8b6f5d-{i:05}", "evil", 50) for i in range(share // 50 + 2)]
+    wait_for(lambda: d.metric("logtrain_streams") > share, WAIT, "the share to be used up")
+    calm.write(oracle.source("calm").take(50))
+    oracle.wait_complete(peer, WAIT, ["calm"])
+    assert d.metric("logtrain_streams") == share + 1
+    wait_for(lambda: "LogRefused" in {e["reason"] for e in api.events}, WAIT, "the owner to be told")
+    refused = len(made) * 50 - share
+    wait_for(lambda: d.metric("logtrain_refused_files_total") == refused, WAIT, "all to be looked at")
+    assert d.log_lines("its namespace has too many logs .*namespace=evil")
+    for pod, known in made:
+        api.delete(known)
+        pod.delete()
+    wait_for(lambda: d.metric("logtrain_missed_containers_total") == refused, WAIT, "what was refused to be counted")
+    check()
+
+
 def test_T15_many_small_logs_of_pods_that_are_gone(node, oracle, api, limited, http):
     """1,500 logs of eight dead drains each. A namespace has its share of such pairs, and others have theirs."""
     peer = http()

@@ -17,15 +17,13 @@
 #define GELF(tls)                                                                                  \
     .member = &drain_http, .port = 12201,                                                          \
     .flags = DRAIN_HTTP | DRAIN_ANY_SERVER | DRAIN_ONE_FORMAT | (tls),                             \
-    .promise = PROMISE_CONFIRMED, .format = FORMAT_GELF, .framing = FRAMING_NONE,                  \
-    .path = "/gelf", .aliases = "graylog"
+    .promise = PROMISE_CONFIRMED, .format = FORMAT_GELF, .framing = FRAMING_NONE, .path = "/gelf", \
+    .aliases = "graylog"
 
 static const struct drain_scheme schemes[] = {
     {.name = "http", HTTP(0, 80), .sends = "POST, a JSON object each; more with `batch=`"},
     {.name = "https", HTTP(DRAIN_TLS, 443)},
-    {.name = "syslog+http",
-     SYSLOG(0, 80),
-     .sends = "POST, many RFC 5424 frames each (`framing=`)"},
+    {.name = "syslog+http", SYSLOG(0, 80), .sends = "POST, many RFC 5424 frames each (`framing=`)"},
     {.name = "syslog+https", SYSLOG(DRAIN_TLS, 443)},
     {.name = "gelf+http",
      GELF(0),

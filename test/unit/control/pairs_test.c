@@ -40,7 +40,8 @@ static void world_open(struct world *w)
 }
 
 /* Logs first, first + 1, … of <namespace> with <pairs> each. Returns the number of pairs taken. */
-static unsigned take(struct world *w, uint64_t first, unsigned logs, unsigned pairs, const char *space)
+static unsigned take(struct world *w, uint64_t first, unsigned logs, unsigned pairs,
+                     const char *space)
 {
     unsigned n = 0;
 
@@ -107,7 +108,8 @@ static void test_T15_the_namespace_with_most_pays(void **state)
     (void)state;
     world_open(&w);
     assert_int_equal(take(&w, 10000, CURSORS_NAMESPACE_MAX, 1, "a"), CURSORS_NAMESPACE_MAX);
-    assert_int_equal(take(&w, 20000, CURSORS_NAMESPACE_MAX - 10, 1, "b"), CURSORS_NAMESPACE_MAX - 10);
+    assert_int_equal(take(&w, 20000, CURSORS_NAMESPACE_MAX - 10, 1, "b"),
+                     CURSORS_NAMESPACE_MAX - 10);
     assert_int_equal(take(&w, 1, 20, 1, "c"), 20);
     assert_int_equal(w.ngiven_up, 0); /* ten of them from the reserve */
     end(&w, 20000, 5);
