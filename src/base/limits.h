@@ -69,7 +69,8 @@
 #define RESCAN_MS 5000             /* interval of rescans while inotify is unreliable */
 #define HELD_BYTES_DEFAULT (1024 * 1024 * 1024) /* HELD_BYTES_MAX: deleted files kept open */
 #define HELD_BYTES_LIMIT (1024ULL * 1024 * 1024 * 1024 * 1024)
-#define PINNED_STREAM_PART 2     /* one stream may pin 1/this of it */
+#define PINNED_FILES_MAX 4096    /* ... and so many of them */
+#define PINNED_STREAM_PART 2     /* one stream may pin 1/this of each */
 #define PINNED_REPORT_MS 100     /* a worker reports what it pins at most this often */
 #define PINNED_EVICTIONS_MAX 256 /* deleted files given up after one such report */
 #define GREW_COALESCE_MS 2       /* inotify is read at most this often */

@@ -80,6 +80,7 @@ static const struct limit limits[] = {
     ROW(RESCAN_MS, "ms"),
     ROW(HELD_BYTES_DEFAULT, "bytes"),
     ROW(HELD_BYTES_LIMIT, "bytes"),
+    ROW(PINNED_FILES_MAX, "files"),
     ROW(PINNED_STREAM_PART, "parts"),
     ROW(PINNED_REPORT_MS, "ms"),
     ROW(PINNED_EVICTIONS_MAX, "files"),

@@ -286,22 +286,50 @@ static void give_up(struct ledger *l, const struct pinned_segment *file)
     } while (++i < l->n && !l->places[i].file_first);
 }
 
-size_t pinned_choose(struct pinned_segment *list, size_t n, uint64_t max,
-                     struct pinned_segment *files, size_t room)
+/* Moves the entries that are not given up to the start of the list, and returns their number. */
+static size_t keep(struct pinned_segment *list, const struct ledger *l)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (!l->places[i].gone)
+            list[kept++] = list[i];
+    return kept;
+}
+
+/* Chooses until at most <max> bytes are left. Returns how many were chosen; if there is room for
+ * more, the list then has the *n entries that are left. */
+static size_t choose_some(struct pinned_segment *list, size_t *n, uint64_t max,
+                          struct pinned_segment *files, size_t room)
 {
     const struct pinned_segment *found;
     struct ledger l;
     size_t chosen = 0;
 
-    if (n == 0)
+    if (*n == 0)
         return 0;
-    ledger_open(&l, list, n);
+    ledger_open(&l, list, *n);
     while (chosen < room && (found = choose(&l, max))) {
         files[chosen++] = *found;
         give_up(&l, found);
     }
+    if (chosen < room)
+        *n = keep(list, &l);
     ledger_close(&l);
     return chosen;
+}
+
+/* A file costs memory, too, however small it is: the same again, with one byte for each. */
+size_t pinned_choose(struct pinned_segment *list, size_t n, uint64_t max,
+                     struct pinned_segment *files, size_t room)
+{
+    size_t chosen = choose_some(list, &n, max, files, room);
+
+    if (chosen == room || n <= PINNED_FILES_MAX / PINNED_STREAM_PART)
+        return chosen;
+    for (size_t i = 0; i < n; i++)
+        list[i].bytes = 1;
+    return chosen + choose_some(list, &n, PINNED_FILES_MAX, files + chosen, room - chosen);
 }
 
 /* ---- evicting ---- */

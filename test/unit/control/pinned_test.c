@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "control/pinned.h"
 
@@ -102,6 +103,30 @@ static void test_F03_what_was_compressed_goes_before_anything_is_lost(void **sta
     expect("1.1 7 80, 1.2 7 20p, 2.1 8 90p", 170, "2.1 1.2 ");
 }
 
+/* Small files cost memory, too: their number is shared as their bytes are. */
+static void test_T15_the_number_of_files_is_bounded(void **state)
+{
+    enum { MORE = 100, N = PINNED_FILES_MAX + MORE };
+    struct pinned_segment *list = xcalloc(N, sizeof(*list)), files[PINNED_EVICTIONS_MAX];
+
+    (void)state;
+    for (unsigned i = 0; i < N; i++) { /* the first stream is another party's */
+        unsigned calm = i < PINNED_FILES_MAX / 4, stream = calm ? 1 : 2 + i % 8;
+
+        list[i] = (struct pinned_segment){
+            .stream = stream, .no = i, .drain = calm ? 1 : 2, .party = calm ? 1 : 2, .bytes = 4096};
+    }
+    assert_int_equal(pinned_choose(list, N, 1 << 30, files, ARRAY_LEN(files)), MORE);
+    for (unsigned i = 0; i < MORE; i++)
+        assert_true(files[i].stream != 1);
+    for (unsigned i = 0; i < N; i++)
+        list[i] = (struct pinned_segment){.stream = 1, .no = i, .drain = 1, .party = 1};
+    assert_int_equal(pinned_choose(list, N / 2 + 10, 1 << 30, files, ARRAY_LEN(files)),
+                     N / 2 + 10 - PINNED_FILES_MAX / PINNED_STREAM_PART);
+    assert_int_equal(files[0].no, 0); /* the oldest of a stream with more than its part */
+    free(list);
+}
+
 /* 80,000 entries, of which 256 files are given up at a time: the cost grows with their number, and
  * not with its square. */
 static void test_T03_many_files_of_many_drains(void **state)
@@ -134,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_S14_a_stream_has_a_share),
         cmocka_unit_test(test_S14_the_drain_that_holds_most_pays),
         cmocka_unit_test(test_T03_a_namespace_pays_for_all_its_drains),
+        cmocka_unit_test(test_T15_the_number_of_files_is_bounded),
         cmocka_unit_test(test_T03_many_files_of_many_drains),
         cmocka_unit_test(test_F03_what_was_compressed_goes_before_anything_is_lost),
     };
