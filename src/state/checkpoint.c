@@ -73,6 +73,18 @@ static struct state_record record_of(const struct checkpoint *c, const struct en
     return r;
 }
 
+/* Only with lists of files that a record may need. */
+static void mark_unclaimed(struct checkpoint *c)
+{
+    list_for_each (it, &c->entries)
+        list_entry(it, struct entry, node)->stream->unclaimed = false;
+    list_for_each (it, &c->entries) {
+        const struct entry *en = list_entry(it, struct entry, node);
+
+        en->stream->unclaimed |= en->worker == NOBODY;
+    }
+}
+
 static void take_entries(struct checkpoint *c, struct state_slot *s)
 {
     s->records = xcalloc(c->nentries + 1, sizeof(*s->records));
@@ -96,11 +108,15 @@ static int encode(struct checkpoint *c)
     int rc;
 
     take_entries(c, &s);
+    if (c->files.loaded.len)
+        mark_unclaimed(c);
+    checkpoint_files_take(c, &s);
     buf_clear(&c->text);
     rc = known_encode(&c->known, &s, &names);
     s.names = buf_str(&names);
     rc |= state_slot_encode(&c->text, &s);
     buf_release(&names);
+    free(s.files);
     free(s.streams);
     free(s.records);
     if (rc < 0)
@@ -404,6 +420,7 @@ static int load(struct checkpoint *c, struct err *e)
     c->generation = s.generation;
     c->loaded_ms = loop_now(c->loop);
     known_load(&c->known, &s);
+    checkpoint_files_load(c, &s);
     for (uint32_t i = 0; i < s.len; i++)
         checkpoint_entry_add(c, &s.records[i], NOBODY, 0);
     log_info("state loaded", KV_CSTR("path", c->dir.path), KV_INT("records", s.len),
@@ -472,6 +489,7 @@ void checkpoint_close(struct checkpoint *c)
         checkpoint_entry_drop(c, list_entry(it, struct entry, node));
     map_release(&c->by_pair);
     known_release(&c->known);
+    checkpoint_files_release(c);
     buf_release(&c->text);
     loop_timer_free(c->timer);
     loop_timer_free(c->look);

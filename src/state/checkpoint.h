@@ -2,9 +2,9 @@
  * The state on the control thread: what was loaded at start, what the workers have reported since,
  * and when it is written. A worker notifies once that something was confirmed. CHECKPOINT_MS later
  * (or more, where a write costs much CPU) all workers that did are asked for the positions of their
- * cursors, and one slot is written on the thread pool. While nothing is confirmed, no stream comes
- * or goes, and none gets its first unread line, nothing is written. STATE_PATH is checked twice a
- * second, and files that were removed or replaced are written again.
+ * cursors, and one slot is written on the thread pool. While nothing is confirmed, no stream or
+ * file comes or goes, and none gets its first unread line, nothing is written. STATE_PATH is
+ * checked twice a second, and files that were removed or replaced are written again.
  *
  * A record without a cursor is kept for STREAM_GRACE_MS while its stream is not found or not all
  * routes were read, and then for ROUTE_GRACE (checkpoint_claim.c). Only time in which a daemon ran

@@ -68,6 +68,7 @@ bool checkpoint_find(struct checkpoint *c, struct origin *o, const struct drain_
         return false;
     en->found = true;
     *out = en->record;
+    checkpoint_files_find(c, out);
     return true;
 }
 

@@ -27,6 +27,14 @@ struct entry {
     uint64_t round; /* number of the worker's report that last listed it */
 };
 
+/* Lists of files with unread bytes: what the workers reported last, and what the last run left. */
+struct checkpoint_files {
+    struct state_files told[WORKERS_MAX];
+    /* By stream, list and number. Cursors that are being resumed borrow from it. */
+    struct state_files loaded;
+    uint32_t list; /* the lists of this run have this number and those after it */
+};
+
 struct checkpoint {
     struct loop *loop;
     struct worker **workers; /* borrowed */
@@ -42,6 +50,7 @@ struct checkpoint {
     uint64_t nentries;
     uint64_t generation;
     uint64_t rounds[WORKERS_MAX];
+    struct checkpoint_files files;
     uint64_t dirty, asked; /* bit sets of workers */
     uint64_t asked_ms;     /* loop time of the last request */
     uint64_t cpu_ns;       /* used for the state since then: by workers, this thread, the pool */
@@ -71,6 +80,17 @@ void checkpoint_entry_add(struct checkpoint *c, const struct state_record *r, ui
 void checkpoint_entry_drop(struct checkpoint *c, struct entry *en);
 /* No cursor has claimed it in time: it is to be dropped. */
 bool checkpoint_is_over(const struct checkpoint *c, const struct entry *en);
+
+/* ---- checkpoint_files.c ---- */
+
+void checkpoint_files_load(struct checkpoint *c, const struct state_slot *s);
+/* Sets those of <r>'s stream. */
+void checkpoint_files_find(const struct checkpoint *c, struct state_record *r);
+/* What a worker has reported. Takes the list over. */
+void checkpoint_files_told(struct checkpoint *c, unsigned worker, const struct state_files *f);
+/* Those to write (heap, the caller's). */
+void checkpoint_files_take(const struct checkpoint *c, struct state_slot *s);
+void checkpoint_files_release(struct checkpoint *c);
 
 /* ---- checkpoint.c ---- */
 

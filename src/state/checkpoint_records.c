@@ -138,6 +138,7 @@ void checkpoint_saved(struct checkpoint *c, const struct worker_positions *p)
             checkpoint_entry_drop(c, en); /* the cursor has finished, or its grace is over */
     }
     c->changed = true;
+    checkpoint_files_told(c, p->worker, &p->files);
     free(p->records);
     c->cpu_ns += p->cpu_ns + (clock_cpu_ns() - began);
 }

@@ -31,6 +31,7 @@ struct known_stream {
     bool left;                /* known_left() */
     bool missing;             /* its drains are being notified that it is gone */
     unsigned records;         /* number of its records in the checkpoint */
+    bool unclaimed;           /* one of them has no cursor; set when the state is written */
 };
 
 struct known {

@@ -160,6 +160,43 @@ static void get_stream(const char *p, struct state_stream *st)
     st->away_ms = get(&p, 8);
 }
 
+/* ---- files: lines of streams with another <begin> ---- */
+
+#define LINE_OF_FILE 4 /* an older version takes it for STATE_BEGIN_FIRST */
+
+static void put_file(char *p, const struct state_file *f)
+{
+    put(&p, f->stream, 8);
+    put(&p, LINE_OF_FILE, 1);
+    put(&p, f->id.dev, 8);
+    put(&p, f->id.ino, 8);
+    put(&p, (uint64_t)f->id.btime_ns, 8);
+    put(&p, f->size, 8);
+    put(&p, f->id.prefix_hash, 8);
+    put(&p, f->id.prefix_len, 4);
+    put(&p, f->list, 4);
+    put(&p, f->no, 4);
+}
+
+static void get_file(const char *p, struct state_file *f)
+{
+    *f = (struct state_file){.stream = get(&p, 8)};
+    p++;
+    f->id.dev = get(&p, 8);
+    f->id.ino = get(&p, 8);
+    f->id.btime_ns = (int64_t)get(&p, 8);
+    f->size = get(&p, 8);
+    f->id.prefix_hash = get(&p, 8);
+    f->id.prefix_len = (uint32_t)get(&p, 4);
+    f->list = (uint32_t)get(&p, 4);
+    f->no = (uint32_t)get(&p, 4);
+}
+
+static bool is_file(const char *line)
+{
+    return line[8] == LINE_OF_FILE;
+}
+
 /* ---- names ---- */
 
 #define NAME_FIELDS 7
@@ -228,7 +265,8 @@ uint64_t state_key_check(const uint64_t key[2])
 
 static size_t body_size(const struct state_slot *s)
 {
-    return (size_t)s->len * STATE_RECORD_SIZE + (size_t)s->nstreams * STATE_STREAM_SIZE;
+    return (size_t)s->len * STATE_RECORD_SIZE +
+           ((size_t)s->nstreams + s->nfiles) * STATE_STREAM_SIZE;
 }
 
 static void put_body(char *p, const struct state_slot *s)
@@ -237,6 +275,8 @@ static void put_body(char *p, const struct state_slot *s)
         put_record(p, &s->records[i]);
     for (uint32_t i = 0; i < s->nstreams; i++, p += STATE_STREAM_SIZE)
         put_stream(p, &s->streams[i]);
+    for (uint32_t i = 0; i < s->nfiles; i++, p += STATE_STREAM_SIZE)
+        put_file(p, &s->files[i]);
 }
 
 int state_slot_encode(struct buf *out, const struct state_slot *s)
@@ -256,7 +296,7 @@ int state_slot_encode(struct buf *out, const struct state_slot *s)
     put(&p, s->generation, 8);
     put(&p, (uint64_t)s->written_ns, 8);
     put(&p, s->len, 4);
-    put(&p, s->nstreams, 4);
+    put(&p, s->nstreams + s->nfiles, 4);
     put(&p, s->key_check, 8);
     put(&p, s->names.len, 4);
     put(&p, checksum(0, start + STATE_HEADER_SIZE, body), 4);
@@ -339,24 +379,46 @@ static struct str names_of(struct str data, const struct header *h)
     return str_head(rest, h->names_len);
 }
 
-/* One allocation for all three. */
+/* Sorts the <n> lines of streams and files at <p>. */
+static void take_lines(const char *p, uint32_t n, struct state_slot *s)
+{
+    s->nstreams = s->nfiles = 0;
+    for (uint32_t i = 0; i < n; i++, p += STATE_STREAM_SIZE)
+        if (is_file(p))
+            get_file(p, &s->files[s->nfiles++]);
+        else
+            get_stream(p, &s->streams[s->nstreams++]);
+}
+
+static uint32_t count_files(const char *p, uint32_t n)
+{
+    uint32_t files = 0;
+
+    for (uint32_t i = 0; i < n; i++, p += STATE_STREAM_SIZE)
+        files += is_file(p);
+    return files;
+}
+
+/* One allocation for all four. */
 static void take_body(struct str data, const struct header *h, struct state_slot *s)
 {
+    const char *p = data.p + STATE_HEADER_SIZE, *lines = p + (size_t)s->len * STATE_RECORD_SIZE;
+    uint32_t n = s->nstreams, nfiles = count_files(lines, n);
     size_t records = ((size_t)s->len + 1) * sizeof(*s->records);
-    size_t streams = (size_t)s->nstreams * sizeof(*s->streams);
+    size_t streams = (size_t)(n - nfiles) * sizeof(*s->streams);
+    size_t files = (size_t)nfiles * sizeof(*s->files);
     struct str names = names_of(data, h);
-    const char *p = data.p + STATE_HEADER_SIZE;
-    char *all = xmalloc(records + streams + names.len);
+    char *all = xmalloc(records + streams + files + names.len);
 
     s->records = (struct state_record *)(void *)all;
     s->streams = (struct state_stream *)(void *)(all + records);
-    s->names = str_make(all + records + streams, names.len);
+    s->files = (struct state_file *)(void *)(all + records + streams);
+    s->names = str_make(all + records + streams + files, names.len);
     if (names.len)
-        memcpy(all + records + streams, names.p, names.len);
+        memcpy(all + records + streams + files, names.p, names.len);
     for (uint32_t i = 0; i < s->len; i++, p += STATE_RECORD_SIZE)
         get_record(p, &s->records[i], h->version);
-    for (uint32_t i = 0; i < s->nstreams; i++, p += STATE_STREAM_SIZE)
-        get_stream(p, &s->streams[i]);
+    take_lines(lines, n, s);
 }
 
 int state_slot_decode(struct str data, struct state_slot *s, struct err *e)

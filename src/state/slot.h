@@ -1,7 +1,7 @@
 /*
  * The format on disk. A slot is a complete set of records (streams/state_record.h: positions of
- * cursors) and of lines for known streams that have no record, with a generation number, a
- * checksum, and the names of its streams at the end. Two slots are written in turn (dir.h), so that
+ * cursors), of lines for known streams that have no record, and of lines for files with unread
+ * bytes, with a generation number, a checksum, and the names of its streams at the end. Two slots are written in turn (dir.h), so that
  * one is good whichever write was torn. Little-endian, fixed-size records.
  *
  * No decision depends on a wall clock: a stream that a slot does not list appeared after it was
@@ -50,6 +50,8 @@ struct state_slot {
     uint32_t len;
     struct state_stream *streams; /* when decoded, in the memory of <records> */
     uint32_t nstreams;
+    struct state_file *files; /* in the same memory */
+    uint32_t nfiles;
     struct str names; /* from state_name_add(); in the same memory */
 };
 

@@ -3,6 +3,7 @@
  *
  *   cursor                         the steps of cursor_read()
  *   resume                         finding a place after a restart
+ *   missing                        ... and what is gone behind it
  *   begin                          new cursors
  *   ack                            what is confirmed
  *   skip                           moving a tail forward
@@ -49,12 +50,25 @@ bool segment_line_at(struct segment *seg, uint64_t off);
 /* Bytes that <c> has left to read if it is at <m>. It is not being resumed. */
 uint64_t mark_lag(const struct cursor *c, const struct mark *m);
 
+/* ---- missing.c ---- */
+
+/* What a cursor's saved list of files has and the node has not. */
+struct missing {
+    uint64_t bytes; /* at least */
+    bool any;       /* ... and maybe some file that was empty */
+    bool later;     /* it is not known yet: some file cannot be read now */
+};
+
+/* Looks for the files behind that of <r>. */
+struct missing missing_behind(struct stream *s, const struct state_record *r);
+
 /* ---- resume.c ---- */
 
 /* A cursor whose place after a restart is not found yet. */
 struct resume {
     struct state_record record;
     uint64_t until; /* loop time at which the search ends; 0 = nothing is missing so far */
+    struct missing missing;
 };
 
 /* Searches once more for the place of <c>. RESUME_LATER: wake_at is set. */

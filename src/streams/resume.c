@@ -165,6 +165,46 @@ static bool save(struct cursor *c, struct state_record *r)
     return true;
 }
 
+/* ---- saving the files of a stream ---- */
+
+static void add_file(struct state_files *to, const struct state_file *f)
+{
+    if (to->len == to->cap) {
+        to->cap = to->cap ? to->cap * 2 : 16;
+        to->at = xrealloc(to->at, to->cap * sizeof(*to->at));
+    }
+    to->at[to->len++] = *f;
+}
+
+static void save_segment(struct segment *seg, struct state_files *to)
+{
+    struct state_file f = {.stream = seg->stream->key, .no = seg->no};
+
+    if (!seg->path || seg->gone || seg->lent || seg->codec == CODEC_JOURNAL || has_vanished(seg))
+        return;
+    if (seg->fd >= 0)
+        segment_read_prefix(seg);
+    f.id = seg->id;
+    f.size = seg->packed ? seg->size : seg->sure;
+    add_file(to, &f);
+}
+
+void stream_save_files(struct stream *s, struct state_files *to)
+{
+    if (list_empty(&s->cursors) || s->identity->network)
+        return;
+    list_for_each (it, &s->cursors) {
+        const struct cursor *c = list_entry(it, struct cursor, stream_node);
+
+        for (uint32_t i = 0; c->resume && i < c->resume->record.nfiles; i++)
+            add_file(to, &c->resume->record.files[i]);
+    }
+    if (s->segments.next->next == &s->segments) /* at most one */
+        return;
+    list_for_each (it, &s->segments)
+        save_segment(list_entry(it, struct segment, node), to);
+}
+
 bool cursor_save(struct cursor *c, struct state_record *r)
 {
     if (!save(c, r))
@@ -403,8 +443,10 @@ static enum resume_result begin_anew(struct cursor *c, const struct state_record
     /* Its pod is gone, and other drains have a loss to be told of. */
     if (is_empty && c->stream->finished && !state_record_unread(r) && !r->unknown)
         return RESUME_OK;
-    if (!seg || r->lost || r->unknown || unread || r->pinned)
-        declare(c, r, unread + r->pinned + (is_empty ? r->behind + state_record_partial(r) : 0),
+    if (!seg || r->lost || r->unknown || unread || r->pinned || c->resume->missing.any)
+        declare(c, r,
+                unread + r->pinned +
+                    (is_empty ? r->behind + state_record_partial(r) : c->resume->missing.bytes),
                 true);
     return seg ? RESUME_CHANGED : RESUME_GONE;
 }
@@ -437,12 +479,16 @@ static enum resume_result look(struct cursor *c)
         return RESUME_LATER;
     if (!r->id.ino) /* it had no file yet */
         return RESUME_OK;
-    if (seg) {
+    if (!c->late)
+        res->missing = missing_behind(c->stream, r);
+    if (res->missing.later)
+        return RESUME_LATER;
+    if (seg && (!res->missing.any || last_try)) {
         enum resume_result how = go_on(c, seg, r, last_try);
 
         if (how == RESUME_OK)
             return how;
-    } else if (last_try) {
+    } else if (!seg && last_try) {
         return c->late ? end_late(c, r) : begin_anew(c, r);
     }
     if (!res->until)
@@ -458,10 +504,13 @@ enum resume_result cursor_resume_again(struct cursor *c)
     c->wake_at = loop_now(c->stream->reader->loop) + LOOK_AGAIN_MS;
     if (how == RESUME_LATER)
         return how;
-    if (how == RESUME_OK && (r->lost || r->unknown || r->pinned))
-        declare(c, r, r->pinned, r->unknown); /* it was not reported before */
+    if (how == RESUME_OK && (r->lost || r->unknown || r->pinned || c->resume->missing.any))
+        declare(c, r, r->pinned + c->resume->missing.bytes, /* it was not reported before */
+                r->unknown || c->resume->missing.any);
     if (how == RESUME_OK)
         FAULT_POINT("cursor-resumed");
+    if (how == RESUME_OK && (r->pinned || c->resume->missing.any))
+        how = RESUME_LACKING;
     if (how != RESUME_OK)
         c->stream->reader->stats.resume_gaps++;
     if (how != RESUME_OK && c->resumed)

@@ -111,17 +111,17 @@ void segment_unreadable(struct segment *seg, int error)
         segment_close(seg);
 }
 
-/* In the state, some cursor may have nothing unread. It must be written then: the files may be
- * deleted while we do not run. */
+/* In the state, some cursor may have nothing unread, or the file may be empty. It must be written
+ * then: the files may be deleted while we do not run. */
 bool segment_note_size(struct segment *seg, uint64_t size)
 {
     struct stream *s = seg->stream;
 
     if (size <= seg->sure)
         return false;
-    seg->sure = size;
-    s->reader->stats.acks += s->saved_dry;
+    s->reader->stats.acks += s->saved_dry || !seg->sure;
     s->saved_dry = false;
+    seg->sure = size;
     return true;
 }
 

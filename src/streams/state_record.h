@@ -20,6 +20,21 @@ struct state_partial {
     bool skipping;
 };
 
+/* A file that some cursor of its stream had not read to its end. Those of a stream form a list, in
+ * order of reading. */
+struct state_file {
+    uint64_t stream; /* identity_key() */
+    uint32_t list;   /* number of its list: several workers may know the stream; 0 = not set yet */
+    uint32_t no;     /* of the segment, in the run that made the list */
+    struct segment_id id;
+    uint64_t size; /* at least; of the inflated bytes */
+};
+
+struct state_files {
+    struct state_file *at; /* heap */
+    uint32_t len, cap;
+};
+
 struct state_record {
     uint64_t stream; /* identity_key() */
     uint64_t drain;  /* hash of the drain's masked URL */
@@ -49,6 +64,9 @@ struct state_record {
     bool old;
     int64_t since_s;
     uint64_t since_end;
+    /* The files of its stream. Not in the record on disk; borrowed, as long as the process runs. */
+    const struct state_file *files;
+    uint32_t nfiles;
 };
 
 /* Unread bytes of its file. */

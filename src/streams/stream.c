@@ -178,8 +178,10 @@ void stream_segment_add(struct stream *s, uint32_t no, char *path, const struct 
     if (!seg->path)
         segment_lost(seg, NULL);
     /* Opened now rather than when its turn comes: it could be deleted until then. */
-    if (!list_empty(&s->cursors))
+    if (!list_empty(&s->cursors)) {
         (void)segment_ensure_open(seg);
+        s->reader->stats.acks++; /* the state must list it */
+    }
     stream_grew(s);
 }
 

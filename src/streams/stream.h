@@ -139,6 +139,7 @@ enum resume_result {
     RESUME_LATER,   /* not known yet: cursor_read() continues the search */
     RESUME_CHANGED, /* the file was truncated or overwritten meanwhile: from its start */
     RESUME_GONE,    /* the file is gone: from the oldest present one; what was between is lost */
+    RESUME_LACKING, /* continues at its place, but files after it are gone */
 };
 
 enum read_result {
@@ -381,6 +382,9 @@ void cursor_left_out(struct cursor *c, uint64_t lines, const char *since, const 
 /* The saved state of <c>; the caller sets <r>'s stream, drain and away_ms. False when nothing of it
  * is left after this run. */
 bool cursor_save(struct cursor *c, struct state_record *r);
+/* Appends the files of <s>, if there are at least two that some cursor has not passed; after a
+ * restart also the list that a cursor which has not found its place yet began with. */
+void stream_save_files(struct stream *s, struct state_files *out);
 /* Puts a cursor that has read nothing yet where <r> says. c->resumed also gets the result, except
  * RESUME_OK. */
 enum resume_result cursor_resume(struct cursor *c, const struct state_record *r);

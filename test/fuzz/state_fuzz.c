@@ -20,7 +20,7 @@
 static void check_same(const struct state_slot *a, const struct state_slot *b)
 {
     FUZZ_CHECK(a->generation == b->generation && a->written_ns == b->written_ns &&
-               a->len == b->len && a->nstreams == b->nstreams);
+               a->len == b->len && a->nstreams == b->nstreams && a->nfiles == b->nfiles);
     for (uint32_t i = 0; i < a->len; i++) {
         const struct state_record *x = &a->records[i], *y = &b->records[i];
 
@@ -37,6 +37,12 @@ static void check_same(const struct state_slot *a, const struct state_slot *b)
         FUZZ_CHECK(x->stream == y->stream && x->begin == y->begin && x->off == y->off);
         FUZZ_CHECK(x->id.ino == y->id.ino && x->away_ms == y->away_ms);
     }
+    for (uint32_t i = 0; i < a->nfiles; i++) {
+        const struct state_file *x = &a->files[i], *y = &b->files[i];
+
+        FUZZ_CHECK(x->stream == y->stream && x->list == y->list && x->no == y->no);
+        FUZZ_CHECK(x->id.prefix_hash == y->id.prefix_hash && x->size == y->size);
+    }
 }
 
 static void decode(struct str data)
@@ -49,8 +55,8 @@ static void decode(struct str data)
         FUZZ_CHECK(e.code == EBADMSG || e.code == EPROTONOSUPPORT);
         return;
     }
-    FUZZ_CHECK((uint64_t)s.len * STATE_RECORD_SIZE + (uint64_t)s.nstreams * STATE_STREAM_SIZE +
-                   STATE_HEADER_SIZE <=
+    FUZZ_CHECK((uint64_t)s.len * STATE_RECORD_SIZE +
+                   ((uint64_t)s.nstreams + s.nfiles) * STATE_STREAM_SIZE + STATE_HEADER_SIZE <=
                data.len);
     FUZZ_CHECK(state_slot_encode(&out, &s) == 0);
     FUZZ_CHECK(state_slot_decode(buf_str(&out), &again, &e) == 0);

@@ -151,6 +151,15 @@ static void lost(struct cursor *k, const struct gap *g)
         KV_INT("from", g->at), KV_INT("to", g->at + g->bytes));
 }
 
+static const char *resumed_text(enum resume_result how)
+{
+    if (how == RESUME_GONE)
+        return "log file is gone since the last run, unread lines are lost";
+    if (how == RESUME_LACKING)
+        return "newer log files are gone since the last run, their unread lines are lost";
+    return "log file was truncated since the last run, reading it from its start";
+}
+
 static void resumed(struct cursor *k, enum resume_result how, const struct state_record *r)
 {
     const struct identity *id = k->stream->identity;
@@ -158,10 +167,7 @@ static void resumed(struct cursor *k, enum resume_result how, const struct state
 
     list_for_each (it, &k->gaps)
         missed += list_entry(it, struct gap, node)->bytes;
-    log_error_for(identity_cause(id),
-                  how == RESUME_GONE
-                      ? "log file is gone since the last run, unread lines are lost"
-                      : "log file was truncated since the last run, reading it from its start",
+    log_error_for(identity_cause(id), resumed_text(how),
                   KV_CSTR("drain", container_of(k, struct drain_cursor, cursor)->drain->spec->name),
                   KV_STR("hostname", id->hostname), KV_STR("pod", id->pod),
                   KV_STR("container", id->container), KV_INT("offset", r->off),

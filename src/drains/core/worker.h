@@ -58,7 +58,8 @@ struct worker_positions {
     unsigned worker;
     struct state_record *records; /* the receiver's to free */
     uint32_t n;
-    uint64_t cpu_ns; /* what the worker used to collect them */
+    struct state_files files; /* the receiver's to free, too */
+    uint64_t cpu_ns;          /* what the worker used to collect them */
 };
 
 struct worker_config {

@@ -53,6 +53,7 @@ static void save_parked(void *arg, struct cursor *k, const struct drain_place *p
 static void save_all(struct worker *wk, struct save_mail *m)
 {
     uint64_t began = clock_cpu_ns();
+    struct stream *s;
 
     wk->dirty_told = false;
     wk->saved_acks = wk->reader.stats.acks;
@@ -68,6 +69,8 @@ static void save_all(struct worker *wk, struct save_mail *m)
             save_cursor(m, &list_entry(it, struct drain_cursor, drain_node)->cursor, &d->place, 0);
     }
     worker_parked_each(wk, save_parked, m);
+    for (size_t i = 0; (s = map_next(&wk->streams, &i));)
+        stream_save_files(s, &m->positions.files);
     wk->saved_records = m->positions.n;
     m->positions.cpu_ns = clock_cpu_ns() - began;
 }

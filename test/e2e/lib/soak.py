@@ -327,7 +327,7 @@ class Soak:
             self._heal()
             for arrivals in self.arrivals.values():
                 arrivals.look(self._now())
-            assert self.daemon.running(), f"the daemon has ended by itself:\n{self.daemon.tail()}"
+            assert self.daemon.running(), f"the daemon has ended by itself ({self.daemon.process.returncode}):\n{self.daemon.tail()}"
             time.sleep(0.02)
 
     def _faults(self):

@@ -44,21 +44,36 @@ static struct state_stream stream(uint64_t n)
                                  .away_ms = n};
 }
 
-/* <n> records and as many streams. */
+static struct state_file file(uint64_t n)
+{
+    return (struct state_file){
+        .stream = n * 3,
+        .list = (uint32_t)n * 7,
+        .no = (uint32_t)n,
+        .id = {.dev = 7, .ino = n << 33, .btime_ns = -9, .prefix_len = 256, .prefix_hash = ~n},
+        .size = n << 35};
+}
+
+/* <n> records and as many streams and files. */
 static struct buf encoded(uint32_t n, uint64_t generation)
 {
     struct buf out = BUF_INIT(1024 * 1024);
     struct state_stream streams[8];
+    struct state_file files[8];
     struct state_slot s = {.generation = generation,
                            .written_ns = 42,
                            .key_check = 43,
                            .len = n,
                            .streams = streams,
-                           .nstreams = n};
+                           .nstreams = n,
+                           .files = files,
+                           .nfiles = n};
 
     assert_true(n <= ARRAY_LEN(streams));
     for (uint32_t i = 0; i < n; i++)
         streams[i] = stream(i + 1);
+    for (uint32_t i = 0; i < n; i++)
+        files[i] = file(i + 1);
     s.records = xcalloc(n + 1, sizeof(*s.records));
     for (uint32_t i = 0; i < n; i++)
         s.records[i] = record(i + 1);
@@ -83,6 +98,7 @@ static void what_is_written_is_read(void **state)
         assert_int_equal(s.key_check, 43);
         assert_int_equal(s.len, n);
         assert_int_equal(s.nstreams, n);
+        assert_int_equal(s.nfiles, n);
         for (uint32_t i = 0; i < n; i++) {
             struct state_record want = record(i + 1);
             assert_memory_equal(&s.records[i].id, &want.id, sizeof(want.id));

@@ -193,12 +193,51 @@ static void test_L05_a_file_behind_was_lost_with_the_last_run(void **state)
 
     r.pinned = 44;
     cursor_init(&again, w->stream, woken, NULL);
-    assert_int_equal(cursor_resume(&again, &r), RESUME_OK);
+    assert_int_equal(cursor_resume(&again, &r), RESUME_LACKING);
     assert_int_equal(w->reader.stats.lost[GAP_RESTART], 44);
     assert_true(cursor_save(&again, &saved));
     assert_int_equal(saved.lost, 44);
     assert_int_equal(saved.pinned, 0);
     cursor_release(&again);
+}
+
+/* Both files are listed, and one of them is missing at the next start. */
+static void test_L05_files_behind_are_listed(void **state)
+{
+    struct world *w = *state;
+    struct state_record r = {.off = 0};
+    struct state_files files = {.len = 0}, again_files = {.len = 0};
+    struct cursor again;
+
+    append(w, "0.log.20261120-101500", T "stdout F one\n");
+    segment(w, "0.log.20261120-101500", 0);
+    attach(w, false);
+    stream_save_files(w->stream, &files);
+    assert_int_equal(files.len, 0); /* the record says it all */
+    append(w, "0.log", T "stdout F two\n");
+    segment(w, "0.log", 0);
+    stream_save_files(w->stream, &files);
+    assert_int_equal(files.len, 2);
+    assert_int_equal(files.at[1].size, 44);
+    assert_int_equal(files.at[1].id.prefix_len, 44);
+    assert_true(cursor_save(&w->cursor, &r));
+    r.files = files.at;
+    r.nfiles = files.len;
+    cursor_init(&again, w->stream, woken, NULL);
+    assert_int_equal(cursor_resume(&again, &r), RESUME_OK);
+    cursor_release(&again);
+    files.at[1].id.ino = UINT64_MAX;
+    files.at[1].id.prefix_hash++;
+    cursor_init(&again, w->stream, woken, NULL);
+    assert_int_equal(cursor_resume(&again, &r), RESUME_LATER); /* between two names? */
+    stream_save_files(w->stream, &again_files);
+    assert_int_equal(again_files.len, 2 + 2); /* nothing is known yet: what was loaded, too */
+    pass_ms(w, RESUME_LOOK_MS + 1);
+    (void)cursor_read(&again, READ_CHUNK, &w->sink);
+    assert_int_equal(w->reader.stats.lost[GAP_RESTART], 44);
+    cursor_release(&again);
+    free(files.at);
+    free(again_files.at);
 }
 
 int main(void)
@@ -213,6 +252,7 @@ int main(void)
         CASE(test_L05_the_state_knows_of_a_line_without_its_end),
         CASE(test_L05_the_state_of_a_search),
         CASE(test_L05_a_file_behind_was_lost_with_the_last_run),
+        CASE(test_L05_files_behind_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
