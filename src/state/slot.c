@@ -338,7 +338,16 @@ static int bad_sum(struct err *e)
     return err_set(e, EBADMSG, "state is damaged: checksum mismatch");
 }
 
-/* Checks all but the names. */
+/* Without its names a slot says nothing of pods that are gone: the other slot is better. Version 1
+ * has no checksum of them. */
+static bool names_are_whole(struct str data, const struct header *h)
+{
+    struct str rest = str_skip(data, STATE_HEADER_SIZE + h->body);
+
+    return h->version == 1 ||
+           (h->names_len <= rest.len && checksum(0, rest.p, (size_t)h->names_len) == h->names_sum);
+}
+
 static int check(struct str data, struct state_slot *s, struct header *h, struct err *e)
 {
     const char *p = data.p + sizeof(magic), *sum_at = data.p + STATE_HEADER_SIZE - 4;
@@ -362,21 +371,18 @@ static int check(struct str data, struct state_slot *s, struct header *h, struct
         return err_set(e, EBADMSG, "state is truncated");
     if (h->version == 1)
         sum = checksum(sum, data.p, HEADER_1_SUMMED);
-    if (checksum(sum, data.p + STATE_HEADER_SIZE, h->body) != h->body_sum)
+    if (checksum(sum, data.p + STATE_HEADER_SIZE, h->body) != h->body_sum ||
+        !names_are_whole(data, h))
         return bad_sum(e);
     return 0;
 }
 
-/* The names behind the records, if undamaged (version 1 has no checksum of them). Without them,
- * only names are missing in reports. */
+/* The names behind the records; none if those of a version 1 are cut off. */
 static struct str names_of(struct str data, const struct header *h)
 {
     struct str rest = str_skip(data, STATE_HEADER_SIZE + h->body);
 
-    if (h->names_len > rest.len ||
-        (h->version != 1 && checksum(0, rest.p, h->names_len) != h->names_sum))
-        return STR("");
-    return str_head(rest, h->names_len);
+    return h->names_len > rest.len ? STR("") : str_head(rest, h->names_len);
 }
 
 /* Sorts the <n> lines of streams and files at <p>. */

@@ -60,7 +60,7 @@ uint64_t state_key_check(const uint64_t key[2]);
 
 /* Adds a stream's name, so that a loss can be reported when nothing else is left of it. */
 int state_name_add(struct buf *names, const struct identity *id);
-/* The next one, as views. False at the end, or where the names are damaged. */
+/* The next one, as views. False at the end. */
 bool state_name_next(struct str *names, struct identity *out);
 
 /* Appends the slot. -1 when <out>'s cap does not allow it. */

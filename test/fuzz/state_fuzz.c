@@ -93,7 +93,9 @@ static void decode_forged(const uint8_t *data, size_t size, int version)
         put32(copy + 36, sum_of(sum_of(0, copy, 36), body, bytes));
     } else {
         put32(copy + 36, nstreams);
+        put32(copy + 48, room - bytes);
         put32(copy + 52, sum_of(0, body, bytes));
+        put32(copy + 56, sum_of(0, body + bytes, (size_t)room - bytes));
         put32(copy + 60, sum_of(0, copy, 60));
     }
     decode(str_make(copy, size));

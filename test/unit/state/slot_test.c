@@ -54,7 +54,7 @@ static struct state_file file(uint64_t n)
         .size = n << 35};
 }
 
-/* <n> records and as many streams and files. */
+/* <n> records and as many streams and files, and names. */
 static struct buf encoded(uint32_t n, uint64_t generation)
 {
     struct buf out = BUF_INIT(1024 * 1024);
@@ -67,7 +67,8 @@ static struct buf encoded(uint32_t n, uint64_t generation)
                            .streams = streams,
                            .nstreams = n,
                            .files = files,
-                           .nfiles = n};
+                           .nfiles = n,
+                           .names = STR("some names")};
 
     assert_true(n <= ARRAY_LEN(streams));
     for (uint32_t i = 0; i < n; i++)
