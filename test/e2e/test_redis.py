@@ -1,5 +1,6 @@
 """redis and rediss against a real redis-server: every mode, credentials, and the errors of a server in trouble (D20)."""
 
+import gzip
 import json
 import re
 
@@ -7,7 +8,7 @@ import pytest
 from lib.daemon import SANITIZED, SLOW
 from lib.node import Writer
 from lib.oracle import parse
-from lib.redis import RedisError, redis  # noqa: F401
+from lib.redis import RedisError, fake_redis, line_of, redis  # noqa: F401
 from lib.wait import stays, wait_for
 
 
@@ -98,6 +99,57 @@ def test_L11_bytes_are_bytes_where_they_are_kept(node, daemon, redis, keep):
     node.container("web-0").write(lines)
     wait_for(lambda: server.call("LLEN", "k") == len(lines), 10 * SLOW, "the lines")
     assert server.call("LRANGE", "k", 0, -1) == [line if keep else line.decode("utf-8", "replace").encode() for line in lines]
+
+
+@pytest.mark.parametrize("mode", ["publish", "list", "stream"])
+@pytest.mark.parametrize("more", ["compression=gzip&format=raw", "compression=gzip&format=json", "framing=lf&format=raw"])
+def test_whole_lines_together(node, oracle, daemon, redis, mode, more):
+    """What subscribers of zlogs read: whole lines, about 8 KiB of one stream in each message, a gzip member."""
+    server = redis()
+    keep = {"publish": server.subscribe("*"), "list": server.list("k"), "stream": server.stream("k")}[mode]
+    d = daemon(node, drains=[("*", server.url(f"{more}&mode={mode}", path="/k"))], env={"READ_FROM": "end"})
+    for name in ("web-0", "web-1"):
+        node.container(name).write(oracle.source(name).take(1500))
+    oracle.wait_complete(keep, 60 * SLOW).assert_exact()
+    wait_for(lambda: counter(d, "records_out") == 3000, 60 * SLOW, "the last reply")
+    if mode != "publish":
+        return
+    messages = [m for _, m in keep.received]
+    assert all((m[:2] == b"\x1f\x8b") == ("gzip" in more) for m in messages)
+    texts = [gzip.decompress(m) if "gzip" in more else m for m in messages]
+    assert 10 < len(texts) < 300 and all(t.endswith(b"\n") and len(t) <= 8192 for t in texts)
+    for text in texts:
+        assert len({parse(line_of(line))[0] for line in text.splitlines()}) == 1, "one stream"
+
+
+def test_a_line_among_whole_lines_that_is_too_large(node, oracle, daemon, redis):
+    """It is alone in its message: only it is refused, and nothing else with it."""
+    server = redis(proto_max_bulk_len="1mb")
+    d = daemon(node, drains=[("*", server.url("mode=list&key=k&format=raw&framing=lf"))], env={"READ_FROM": "end", "MAX_LINE": "4m"})
+    source = oracle.source("a")
+    node.container("web-0").write(source.take(50) + [b"x" * (2 << 20)] + source.take(50))
+    oracle.wait_complete(server.list("k"), 60 * SLOW).assert_exact()
+    wait_for(lambda: counter(d, "rejected") == 1, 60 * SLOW, "the count")
+
+
+def test_whole_lines_that_are_refused_are_not_skipped(node, oracle, daemon, fake_redis):
+    """A server (a proxy) that says of many lines that they are too large: they wait, and none of them is skipped."""
+    refusals = [b"-ERR string exceeds maximum allowed size\r\n"]
+    peer = fake_redis(answer=lambda command, _: refusals.pop() if refusals and command[0] == b"PUBLISH" else None)
+    d = daemon(node, drains=[("*", peer.url("compression=gzip&format=raw"))], env={"READ_FROM": "end"})
+    node.container("web-0").write(oracle.source("a").take(500))
+    report = oracle.wait_complete(peer, 60 * SLOW)
+    assert report.lost == 0 and report.dup <= 500, report
+    wait_for(lambda: counter(d, "records_out") == 500, 60 * SLOW, "the replies")
+    assert counter(d, "rejected") == 0 and not refusals
+
+
+def test_lf_and_nul_in_whole_lines(node, daemon, redis):
+    server = redis()
+    daemon(node, drains=[("*", server.url("mode=list&key=k&format=raw&framing=lf"))], env={"READ_FROM": "end"})
+    node.container("web-0").write([b"a\x00b", b"", "täglich ☃".encode()])
+    wait_for(lambda: server.list("k").count() == 3, 60 * SLOW, "the lines")
+    assert server.list("k").messages() == [b"a b", b"", "täglich ☃".encode()]
 
 
 # --- lists and streams -----------------------------------------------------------------------------------------------

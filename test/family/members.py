@@ -346,6 +346,7 @@ MEMBERS = [
     Redis("redis"),
     Redis("redis-list", "mode=list&maxlen=100000&format=raw"),
     Redis("rediss-stream", "mode=stream", tls=True),
+    Redis("redis-gzip", "compression=gzip&format=raw"),
     WebSocket("ws"),
     WebSocket("ws-text", "compression=none&format=json"),
     WebSocket("wss", tls=True),

@@ -1,7 +1,7 @@
 /*
- * redis, rediss: one command for each record (PUBLISH, RPUSH or XADD), pipelined over one
- * connection. Replies come in the same order, and every one is read. A record is delivered when its
- * own command succeeded, so an error in the middle of a pipeline affects only the records that it
+ * redis, rediss: one command for each record (PUBLISH, RPUSH or XADD), or for several lines
+ * (redis_pack.c), pipelined over one connection. Replies come in the same order, and every one is
+ * read. A record is delivered when its own command succeeded, so an error in the middle of a pipeline affects only the records that it
  * is about.
  *
  *   out   | commands of batch 3 | commands of batch 2 |──▶ conn ──▶ Redis
@@ -14,9 +14,11 @@
  * A PUBLISH without a subscriber is delivered, and counted as unsubscribed.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "drains/core/worker.h"
 #include "drains/members/redis_internal.h"
 
@@ -57,6 +59,7 @@ static void settle_oldest(struct drain_redis *r, enum verdict v)
 {
     struct batch *b = r->queue[r->first].batch;
 
+    buf_release(&r->queue[r->first].counts);
     r->first = (r->first + 1) % REDIS_SLOTS;
     r->len--;
     drain_settle(&r->link.base, b, v);
@@ -126,24 +129,44 @@ static enum redis_type wanted(const struct drain_spec *s)
     return redis_options_of(s)->mode == REDIS_STREAM ? REDIS_BULK : REDIS_INTEGER;
 }
 
-/* The reply to the next record of <p>. */
+/* The number of records in the command that is answered next; 0 = there is none. */
+static uint32_t answered_now(const struct drain_redis *r, struct redis_pending *p)
+{
+    uint32_t n;
+
+    if (!r->packer)
+        return 1;
+    if (p->command * sizeof(n) >= p->counts.len)
+        return 0;
+    memcpy(&n, p->counts.p + p->command++ * sizeof(n), sizeof(n));
+    return n;
+}
+
+/* The reply to the next record of <p>, or the next ones. */
 static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
                                 const struct redis_reply *reply)
 {
     struct batch *b = p->batch;
     struct err why = {0, ""};
     enum verdict v = redis_verdict(reply, wanted(r->link.base.spec), &why);
+    uint32_t n = answered_now(r, p);
 
+    if (v == VERDICT_REJECTED && n > 1)
+        v = VERDICT_RETRY; /* several lines are never too large: nothing is skipped */
+    if (v != VERDICT_OFFLINE && !n) {
+        v = VERDICT_OFFLINE;
+        (void)err_set(&why, EPROTO, "redis: a reply to what was not asked");
+    }
     if (v == VERDICT_OFFLINE) {
         b->err = why;
         return v;
     }
     if (v == VERDICT_DELIVERED) {
         r->answered = true;
-        r->link.base.counters.unsubscribed +=
-            redis_options_of(r->link.base.spec)->mode == REDIS_PUBLISH && reply->integer == 0;
+        if (redis_options_of(r->link.base.spec)->mode == REDIS_PUBLISH && reply->integer == 0)
+            r->link.base.counters.unsubscribed += n;
     } else {
-        batch_outcomes(b)[p->record] = (unsigned char)v;
+        memset(batch_outcomes(b) + p->record, (int)v, n);
         p->failed = true;
         if (v == VERDICT_REJECTED)
             b->refusal = why;
@@ -152,8 +175,8 @@ static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
         if (v != VERDICT_REJECTED)
             stop_sending(r, v, &why);
     }
-    p->record++;
-    p->in_range++;
+    p->record += n;
+    p->in_range += n;
     return v;
 }
 
@@ -367,6 +390,10 @@ static struct drain *redis_create(struct worker *wk, struct drain_spec *spec, st
     r->link.silence = "redis: no reply";
     r->link.timed_out = timed_out;
     r->link.base.slots = REDIS_SLOTS;
+    if (redis_options_of(spec)->packed) {
+        r->packer = xmalloc(sizeof(*r->packer));
+        redis_packer_init(r->packer, spec->gzip ? worker_gzip(wk) : NULL);
+    }
     buf_init(&r->out, REDIS_OUT_MAX);
     return &r->link.base;
 }
@@ -392,6 +419,9 @@ static void redis_free(struct drain *d)
     struct drain_redis *r = redis_of(d);
 
     disconnect(r);
+    if (r->packer)
+        redis_packer_release(r->packer);
+    free(r->packer);
     stream_drain_free(&r->link);
 }
 

@@ -147,8 +147,23 @@ int redis_key(struct buf *out, const struct drain_spec *s, const struct identity
     return out->len ? 0 : buf_add_str(out, part_of('h', s, whose));
 }
 
+/* What the next command has. Returns the number of records in it; 0 = no memory. */
+static uint32_t next_payload(struct redis_packer *packer, struct str *frames, uint32_t most,
+                             struct buf *counts, struct str *id, struct str *bytes)
+{
+    uint32_t n = 1;
+
+    if (!packer) {
+        *id = format_next_word(frames);
+        *bytes = format_next_frame(frames);
+        return n;
+    }
+    n = redis_pack(packer, frames, most, id, bytes);
+    return buf_add(counts, (const char *)&n, sizeof(n)) < 0 ? 0 : n;
+}
+
 static int add_range(struct buf *out, const struct drain_spec *s, const struct batch_range *r,
-                     struct str *frames)
+                     struct str *frames, struct redis_packer *packer, struct buf *counts)
 {
     const struct redis_options *own = s->own;
     struct buf prefix = BUF_INIT(PREFIX_MAX), key = BUF_INIT(KEY_MADE_MAX);
@@ -157,10 +172,12 @@ static int add_range(struct buf *out, const struct drain_spec *s, const struct b
     if (rc == 0)
         rc = begin_command(&prefix, own, buf_str(&key));
 
-    for (uint32_t i = 0; i < r->records && rc == 0; i++) {
-        struct str id = format_next_word(frames), bytes = format_next_frame(frames);
+    for (uint32_t i = 0; i < r->records && rc == 0;) {
+        struct str id, bytes;
+        uint32_t n = next_payload(packer, frames, r->records - i, counts, &id, &bytes);
 
-        rc = buf_add(out, prefix.p, prefix.len);
+        i += n;
+        rc = n ? buf_add(out, prefix.p, prefix.len) : -1;
         if (rc == 0 && own->mode == REDIS_STREAM)
             rc = add_part(out, id) < 0 ? -1 : add_part(out, STR("message"));
         if (rc == 0)
@@ -173,14 +190,17 @@ static int add_range(struct buf *out, const struct drain_spec *s, const struct b
     return rc;
 }
 
-int redis_encode(struct buf *out, const struct batch *b)
+int redis_encode(struct buf *out, const struct batch *b, struct redis_packer *packer,
+                 struct buf *counts)
 {
     struct str frames = buf_str(&b->body);
     size_t before = out->len;
     int rc = 0;
 
+    if (packer)
+        buf_clear(counts);
     for (unsigned i = 0; i < b->nranges && rc == 0; i++)
-        rc = add_range(out, b->drain->spec, &b->ranges[i], &frames);
+        rc = add_range(out, b->drain->spec, &b->ranges[i], &frames, packer, counts);
     if (rc < 0)
         out->len = before;
     return rc;

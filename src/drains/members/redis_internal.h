@@ -22,6 +22,7 @@ struct redis_options {
     char *key;       /* key=, or the path decoded: a template; NULL = each record's hostname */
     uint64_t maxlen; /* 0 = none */
     unsigned db;
+    bool packed; /* whole lines together: compression=gzip or framing=lf */
 };
 
 static inline const struct redis_options *redis_options_of(const struct drain_spec *s)
@@ -38,14 +39,33 @@ extern const struct drain_ops redis_ops;
 /* Appends AUTH and SELECT, as far as the URL asks for them. Returns the number of commands; -1 = no
  * memory. */
 int redis_handshake(struct buf *out, const struct drain_spec *s);
-/* Appends all commands of <b>: one for each record, and an LTRIM after each range if there is a
- * limit. -1 when they do not fit; then <out> is unchanged. */
-int redis_encode(struct buf *out, const struct batch *b);
+struct redis_packer;
+/* Appends all commands of <b>: one for each record or, with <packer>, for some of a range; and an
+ * LTRIM after each range if there is a limit. With <packer>, <counts> becomes the number of records
+ * in each, as uint32_t. -1 when they do not fit; then <out> is unchanged. */
+int redis_encode(struct buf *out, const struct batch *b, struct redis_packer *packer,
+                 struct buf *counts);
 /* The channel or key of a stream; its hostname, where there is none or nothing is known of what the
  * template names. <out> is empty. */
 int redis_key(struct buf *out, const struct drain_spec *s, const struct identity *whose);
 /* There is an LTRIM behind each range. */
 bool redis_trims(const struct drain_spec *s);
+
+/* ---- redis_pack.c ---- */
+
+struct redis_packer {
+    struct gzip *gzip; /* the worker's; NULL = lines are plain text */
+    struct buf lines, gzipped;
+};
+
+void redis_packer_init(struct redis_packer *p, struct gzip *gzip);
+void redis_packer_release(struct redis_packer *p);
+/* Releases buffers that a long line has left. */
+void redis_packer_trim(struct redis_packer *p);
+/* Cuts up to <most> records off <*frames> and makes <bytes> of them, valid until the next call.
+ * <id> is the first one's. Returns their number; 0 = no memory. */
+uint32_t redis_pack(struct redis_packer *p, struct str *frames, uint32_t most, struct str *id,
+                    struct str *bytes);
 
 /* ---- redis_reply.c: hiredis' reader, with limits ---- */
 
@@ -88,6 +108,8 @@ struct redis_pending {
     uint32_t in_range; /* replies of this range so far */
     uint32_t record;   /* of the batch; the next to be answered */
     bool failed;       /* some record was not delivered */
+    struct buf counts; /* with a packer: records in each command, uint32_t ... */
+    size_t command;    /* ... and which of them is answered next */
     bool encoded;      /* its commands, or the rest of them, are in <out> */
     size_t len;        /* of its commands ... */
     size_t taken;      /* ... bytes that the kernel has taken */
@@ -97,6 +119,7 @@ struct redis_pending {
 struct drain_redis {
     struct stream_drain link;
     struct redis_reader *reader; /* owned; lives as long as the connection */
+    struct redis_packer *packer; /* owned; NULL = a command for each record */
     struct buf out;
     size_t off;                              /* bytes of it that the kernel has taken */
     int handshake;                           /* replies to AUTH and SELECT that are still missing */

@@ -104,8 +104,11 @@ static int take_path(struct drain_spec *s, struct err *e)
 
 static int settle(struct drain_spec *s, struct err *e)
 {
-    const struct redis_options *own = s->own;
+    struct redis_options *own = s->own;
 
+    own->packed = s->gzip || s->format.framing == FRAMING_LF;
+    if (s->format.framing == FRAMING_OCTET)
+        return err_set(e, EINVAL, "option 'framing' must be lf, which puts lines together");
     if (!s->format.group.p && s->format.format == FORMAT_GELF)
         s->format.group =
             str_of(str_dup(STR("lr"))); /* the group that pages for such a channel expect */
@@ -159,6 +162,9 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
     if (rc == 0 && own->maxlen)
         rc = drain_spec_line(out, "maxlen", "%llu%s", (unsigned long long)own->maxlen,
                              own->mode == REDIS_STREAM ? ", approximately" : "");
+    if (rc == 0 && own->packed)
+        rc =
+            drain_spec_line(out, "message", "%s", s->gzip ? "whole lines, gzipped" : "whole lines");
     if (rc == 0)
         rc = drain_spec_line(out, "db", "%u", own->db);
     return rc;
@@ -166,7 +172,8 @@ static int describe(const struct drain_spec *s, enum drain_section section, stru
 
 #define REDIS(tls)                                                                                 \
     .member = &drain_redis, .port = 6379,                                                          \
-    .flags = DRAIN_LOGIN | DRAIN_PATH | DRAIN_FRAMED | DRAIN_UTF8 | (tls),                         \
+    .flags =                                                                                       \
+        DRAIN_LOGIN | DRAIN_PATH | DRAIN_FRAMED | DRAIN_UTF8 | DRAIN_GZIP | DRAIN_FRAMING | (tls), \
     .promise = PROMISE_CONFIRMED, .format = FORMAT_GELF, .framing = FRAMING_NONE
 
 static const struct drain_scheme schemes[] = {

@@ -92,8 +92,10 @@ static int encode(struct drain_redis *r, struct redis_pending *p, struct err *e)
     if (!r->out.len)
         commands = worker_scratch(r->link.base.worker, REDIS_OUT_MAX);
     before = commands->len;
-    if (redis_encode(commands, p->batch) < 0)
+    if (redis_encode(commands, p->batch, r->packer, &p->counts) < 0)
         return err_set(e, ENOMEM, "redis: no room for the commands");
+    if (r->packer)
+        redis_packer_trim(r->packer);
     len = commands->len - before;
     if (p->taken &&
         (len != p->len || hash_stable(commands->p + p->taken, len - p->taken) != p->rest))
@@ -116,7 +118,8 @@ int redis_write(struct drain_redis *r, struct batch *b, struct err *e)
     bool behind = r->unwritten && !pending_at(r, r->len - 1)->encoded;
     struct redis_pending *p = pending_at(r, r->len++);
 
-    *p = (struct redis_pending){.batch = b};
+    *p = (struct redis_pending){.batch = b,
+                                .counts = BUF_INIT(BATCH_RECORDS_MAX * sizeof(uint32_t))};
     r->unwritten++;
     if (!behind)
         return encode(r, p, e);

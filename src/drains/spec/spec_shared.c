@@ -97,9 +97,9 @@ static const struct drain_option options[] = {
      .is_public = true,
      .traits = DRAIN_FRAMING,
      .values = "lf|octet",
-     .fallback = "lf for syslog+tcp and syslog+http, octet for syslog+tls",
+     .fallback = "lf for syslog+tcp and syslog+http, octet for syslog+tls, none for redis",
      .help = "what separates records: LF after each (LF and NUL inside become a space), or the "
-             "length before each (RFC 6587)",
+             "length before each (RFC 6587); redis: lf puts whole lines together",
      .type = OPTION_OTHER,
      .set = set_framing},
     {.name = "batch",
@@ -136,7 +136,8 @@ static const struct drain_option options[] = {
      .is_public = true,
      .values = "none|gzip",
      .fallback = "none",
-     .help = "gzip the body of each request, or each message (ws, and schemes that make requests)",
+     .help = "gzip the body of each request, or each message (ws, redis, and schemes that make "
+             "requests)",
      .type = OPTION_WORD,
      FIELD(gzip)},
     {.name = "since",

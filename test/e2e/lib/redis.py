@@ -2,6 +2,7 @@
 
 A receiver's messages() are the lines themselves: of a GELF or JSON record its message, of anything else the bytes."""
 
+import gzip
 import json
 import socket
 import ssl
@@ -17,6 +18,14 @@ from .wait import wait_for
 
 class RedisError(Exception):
     """An error that the server answered."""
+
+
+def lines_of(message):
+    """The lines in a message: of one with whole lines (gzipped) each, else the one of the record."""
+    if message[:2] == b"\x1f\x8b":
+        message = gzip.decompress(message)
+        assert message.endswith(b"\n"), message[-50:]
+    return [line_of(line) for line in message[:-1].split(b"\n")] if message.endswith(b"\n") else [line_of(message)]
 
 
 def line_of(record):
@@ -89,7 +98,7 @@ class Subscriber:
                 kind, _, channel, record = self.client.reply()
                 assert kind == b"pmessage"
                 self.received.append((channel.decode(), record))
-                self._lines.append(line_of(record))
+                self._lines += lines_of(record)
         except (OSError, ConnectionError, ValueError):
             return
 
@@ -195,10 +204,13 @@ class Keep:
 
     def __init__(self, fetch):
         self._fetch = fetch
+        self._seen = 0
         self._lines = []
 
     def messages(self):
-        self._lines += [line_of(r) for r in self._fetch(len(self._lines))]
+        fresh = self._fetch(self._seen)
+        self._seen += len(fresh)
+        self._lines += [line for message in fresh for line in lines_of(message)]
         return self._lines
 
     def count(self):
@@ -263,7 +275,7 @@ class FakeRedis(StreamPeer):
         if reply is None:
             reply = {b"PUBLISH": b":1\r\n", b"RPUSH": b":1\r\n", b"XADD": b"$15\r\n1526919030474-0\r\n"}.get(name, OK)
         if name in (b"PUBLISH", b"RPUSH", b"XADD") and reply[:1] in (b":", b"$") and reply[:2] != b"$-":
-            conn.messages.append(line_of(command[-1]))
+            conn.messages += lines_of(command[-1])
         return reply
 
     def _command(self, conn, buffer):

@@ -42,7 +42,8 @@ static void greetings(void **state)
 }
 
 /* Two streams, three records. */
-static void encodes(const char *url, const char *body, const char *want)
+static void encodes_with(const char *url, const char *body, struct redis_packer *packer,
+                         struct buf *counts, const char *want)
 {
     struct identity names[] = {{.hostname = STR("web.shop")}, {.hostname = STR("db")}};
     struct stream streams[] = {{.identity = &names[0]}, {.identity = &names[1]}};
@@ -57,15 +58,20 @@ static void encodes(const char *url, const char *body, const char *want)
 
     assert_int_equal(buf_add_str(&b.body, str_of(body)), 0);
     assert_int_equal(buf_add_str(&out, STR("before")), 0);
-    assert_int_equal(redis_encode(&out, &b), 0);
+    assert_int_equal(redis_encode(&out, &b, packer, counts), 0);
     assert_string_equal(buf_cstr(&out) + 6, want);
     assert_int_equal(buf_add_str(&tight, STR("abc")), 0);
-    assert_int_equal(redis_encode(&tight, &b), -1);
+    assert_int_equal(redis_encode(&tight, &b, packer, counts), -1);
     assert_int_equal(tight.len, 3);
     buf_release(&tight);
     buf_release(&out);
     buf_release(&b.body);
     drain_spec_unref(d.spec);
+}
+
+static void encodes(const char *url, const char *body, const char *want)
+{
+    encodes_with(url, body, NULL, NULL, want);
 }
 
 #define BODY "1-0 2 hi1-a 0 2-0 5 a 3 b"
@@ -105,6 +111,60 @@ static void records(void **state)
             "*10\r\n$4\r\nXADD\r\n$1\r\nk\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$1\r\n5\r\n$1\r\n*\r\n$"
             "2\r\nid\r\n$3\r\n"
             "1-2\r\n$7\r\nmessage\r\n$1\r\nz\r\n");
+}
+
+/* Lines of one stream are together, each with its LF. */
+static void whole_lines(void **state)
+{
+    struct redis_packer packer;
+    struct buf counts = BUF_INIT(100);
+
+    (void)state;
+    redis_packer_init(&packer, NULL);
+    encodes_with("redis://h?framing=lf&format=raw", "1-0 2 hi1-a 3 a\nb2-0 5 a 3 b", &packer,
+                 &counts,
+                 "*3\r\n$7\r\nPUBLISH\r\n$8\r\nweb.shop\r\n$7\r\nhi\na b\n\r\n"
+                 "*3\r\n$7\r\nPUBLISH\r\n$2\r\ndb\r\n$6\r\na 3 b\n\r\n");
+    encodes_with(
+        "redis://h/k?mode=stream&framing=lf&format=raw", "1-0 2 hi1-a 0 2-0 1 x", &packer, &counts,
+        "*7\r\n$4\r\nXADD\r\n$1\r\nk\r\n$1\r\n*\r\n$2\r\nid\r\n$3\r\n1-0\r\n$7\r\nmessage\r\n"
+        "$4\r\nhi\n\n\r\n"
+        "*7\r\n$4\r\nXADD\r\n$1\r\nk\r\n$1\r\n*\r\n$2\r\nid\r\n$3\r\n2-0\r\n$7\r\nmessage\r\n"
+        "$2\r\nx\n\r\n");
+    redis_packer_release(&packer);
+    buf_release(&counts);
+}
+
+/* 8 KiB with the LFs; a longer line is alone. */
+static void ends_of_packs(void **state)
+{
+    static const struct {
+        size_t lines[3];
+        uint32_t want;
+    } rows[] = {
+        {{4000, 4190, 1}, 2}, {{4000, 4191, 1}, 1}, {{9000, 1, 1}, 1},
+        {{1, 9000, 1}, 1},    {{1, 1, 1}, 3},
+    };
+    struct redis_packer packer;
+
+    (void)state;
+    redis_packer_init(&packer, NULL);
+    FOR_ROWS (i, rows) {
+        struct buf frames = BUF_INIT(100000);
+        struct str rest, id, bytes;
+
+        for (unsigned j = 0; j < 3; j++) {
+            assert_int_equal(buf_addf(&frames, "id %zu ", rows[i].lines[j]), 0);
+            for (size_t k = 0; k < rows[i].lines[j]; k++)
+                assert_int_equal(buf_add_ch(&frames, 'x'), 0);
+        }
+        rest = buf_str(&frames);
+        assert_int_equal(redis_pack(&packer, &rest, 3, &id, &bytes), rows[i].want);
+        assert_true(str_eq(id, STR("id")));
+        buf_release(&frames);
+    }
+    redis_packer_trim(&packer);
+    redis_packer_release(&packer);
 }
 
 /* <pattern>: the route has a `*` in its hostname. */
@@ -166,10 +226,9 @@ static void templates_that_are_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(greetings),
-        cmocka_unit_test(records),
-        cmocka_unit_test(templates),
-        cmocka_unit_test(templates_that_are_none),
+        cmocka_unit_test(greetings),   cmocka_unit_test(records),
+        cmocka_unit_test(whole_lines), cmocka_unit_test(ends_of_packs),
+        cmocka_unit_test(templates),   cmocka_unit_test(templates_that_are_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,7 +170,7 @@ static void option_values(void **state)
         {"gelf+tcp://h?format=gelf", NULL},
         {"gelf+http://h?format=json", "gelf+http: option 'format' must be gelf for this scheme"},
         {"gelf+tcp://h?framing=lf", "gelf+tcp: option 'framing' is not for this scheme, but for "
-                                    "syslog+tcp, syslog+tls, syslog+http"},
+                                    "syslog+tcp, syslog+tls, syslog+http, redis"},
         {"syslog+http://h?framing=octet", NULL},
         {"syslog+https://h?batch=ndjson",
          "syslog+https: option 'batch' is not for this scheme, but for http; to pass it on to the "
@@ -246,10 +246,10 @@ static void option_values(void **state)
         {"syslog+tls://h?framing=octet", NULL},
         {"syslog+tls://h?framing=crlf", "syslog+tls: option 'framing' must be lf or octet"},
         {"syslog+udp://h?framing=lf", "syslog+udp: option 'framing' is not for this scheme, but "
-                                      "for syslog+tcp, syslog+tls, syslog+http"},
+                                      "for syslog+tcp, syslog+tls, syslog+http, redis"},
         {"http://h?framing=lf",
          "http: option 'framing' is not for this scheme, but for syslog+tcp, syslog+tls, "
-         "syslog+http; to pass it on to the server write '%66raming'"},
+         "syslog+http, redis; to pass it on to the server write '%66raming'"},
         {"http://h?batch=record", NULL},
         {"http://h?batch=stream", "http: option 'batch' must be record, ndjson or array"},
         {"syslog+tcp://h?batch=ndjson",
@@ -367,9 +367,10 @@ static void redis_options(void **state)
         {"redis://h?group=ops", NULL},
         {"redis://h?group=", "redis: option 'group' must be a name of 1 to 64 bytes"},
         {"redis://h?group=ops&format=json", "redis: option 'group' needs format=gelf"},
-        {"redis://h?framing=lf", "redis: option 'framing' is not for this scheme, but for "
-                                 "syslog+tcp, syslog+tls, syslog+http"},
-        {"redis://h?compression=gzip", "redis: option 'compression': gzip is not for this scheme"},
+        {"redis://h?framing=lf", NULL},
+        {"redis://h?framing=octet",
+         "redis: option 'framing' must be lf, which puts lines together"},
+        {"redis://h?compression=gzip&format=raw", NULL},
         {"redis://h?chanel=x", "redis: unknown option 'chanel'"},
         {"syslog+tcp://h?mode=list",
          "syslog+tcp: option 'mode' is not for this scheme, but for redis"},
@@ -427,7 +428,7 @@ static void ws_options(void **state)
     refused("ws://h?tokem=" SECRET, "ws: unknown option 'tokem', did you mean 'token'");
     refused("ws://h?framing=octet",
             "ws: option 'framing' is not for this scheme, but for syslog+tcp, syslog+tls, "
-            "syslog+http; to pass it on to the server write '%66raming'");
+            "syslog+http, redis; to pass it on to the server write '%66raming'");
 }
 
 #define FILTER "filter_path=items.*._id,items.*.status,items.*.error.type"
