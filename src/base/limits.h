@@ -239,6 +239,7 @@
 #define KUBE_NOTES_GUARANTEED (16 * 1024)     /* ... guaranteed to each namespace ... */
 #define KUBE_NOTES_RESERVE (4 * 1024 * 1024)  /* ... beyond the maximum, as long as there are any */
 #define KUBE_NOTES_RETRY_MS 10000             /* interval of retries to keep what exceeded these */
+#define KUBE_SERVICE_MAX 63                   /* of a pod's app.kubernetes.io/name, a label */
 #define KUBE_PODS_MAX 2048                    /* of this node ... */
 #define KUBE_PODS_NAMESPACE_MAX 512           /* ... and one namespace ... */
 #define KUBE_PODS_GUARANTEED 32               /* ... guaranteed to each namespace ... */

@@ -235,6 +235,7 @@ static const struct limit limits[] = {
     ROW(KUBE_NOTES_GUARANTEED, "bytes"),
     ROW(KUBE_NOTES_RESERVE, "bytes"),
     ROW(KUBE_NOTES_RETRY_MS, "ms"),
+    ROW(KUBE_SERVICE_MAX, "bytes"),
     ROW(KUBE_PODS_MAX, "pods"),
     ROW(KUBE_PODS_NAMESPACE_MAX, "pods"),
     ROW(KUBE_PODS_GUARANTEED, "pods"),

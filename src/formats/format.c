@@ -87,6 +87,7 @@ struct formatter *formatter_create(const struct format_options *o, const struct 
         .uid = field(id->uid, &sum),
         .container = field(id->container, &sum),
         .node = field(id->node, &sum),
+        .service = field(id->service, &sum),
         .network = id->network,
     };
 

@@ -32,7 +32,7 @@ size_t otlp_resource(const struct formatter *f, const struct identity *id,
 {
     size_t n = 0;
 
-    n = add(out, n, STR("service.name"), f->o.service.len ? f->o.service : identity_workload(id));
+    n = add(out, n, STR("service.name"), f->o.service.len ? f->o.service : identity_service(id));
     n = add(out, n, STR("k8s.namespace.name"), id->namespace);
     n = add(out, n, STR("k8s.pod.name"), id->pod);
     n = add(out, n, STR("k8s.pod.uid"), id->uid);

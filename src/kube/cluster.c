@@ -31,7 +31,7 @@ static bool wanted(const struct kube_cluster *c, const struct kube_pod *p)
 
 /* False when it has that identity already. */
 static bool set_identity(struct kube_stream *st, struct str hostname, struct str tag,
-                         struct str name, struct str owner)
+                         struct str name, struct str owner, struct str service)
 {
     const struct identity *old = st->origin->identity;
     struct identity id = *old;
@@ -40,8 +40,9 @@ static bool set_identity(struct kube_stream *st, struct str hostname, struct str
     id.tag = tag;
     id.name = name;
     id.owner = owner;
+    id.service = service;
     if (str_eq(old->hostname, hostname) && str_eq(old->tag, tag) && str_eq(old->name, name) &&
-        str_eq(old->owner, owner))
+        str_eq(old->owner, owner) && str_eq(old->service, service))
         return false;
     origin_set_identity(st->origin, identity_create(&id));
     return true;
@@ -57,7 +58,7 @@ static bool stream_name(struct kube_stream *st)
     st->named = true;
     st->guessed = false;
     return set_identity(st, buf_str(&p->hostname), buf_str(&p->tag), buf_str(&p->true_name),
-                        str_of(p->uid)) ||
+                        str_of(p->uid), str_of(p->service)) ||
            first;
 }
 
@@ -72,7 +73,7 @@ static void stream_guess(struct kube_cluster *c, struct kube_stream *st)
     st->guessed = true;
     if (c->cfg.akkeris) {
         kube_names_derive(id->pod, id->namespace, &hostname, &tag);
-        (void)set_identity(st, buf_str(&hostname), buf_str(&tag), id->name, STR(""));
+        (void)set_identity(st, buf_str(&hostname), buf_str(&tag), id->name, STR(""), id->service);
         buf_release(&hostname);
         buf_release(&tag);
     }

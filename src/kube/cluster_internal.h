@@ -58,7 +58,8 @@ struct kube_pod {
     struct list dirty;   /* cluster->dirty: a look is due */
     struct list streams; /* of struct kube_stream */
     char *uid, *name;
-    char *mirror; /* of a static pod: the UID in its path; NULL = none */
+    char *mirror;  /* of a static pod: the UID in its path; NULL = none */
+    char *service; /* its label app.kubernetes.io/name; "" = none */
     struct kube_namespace *namespace;
     struct kube_texts texts;
     struct kube_uid owner;

@@ -61,6 +61,7 @@ struct kube_object {
     struct {
         struct str api_version, kind, name, uid;
     } owner;
+    struct str service;           /* label app.kubernetes.io/name */
     struct str notes[KUBE_NOTES]; /* p = NULL: not present; an empty value has p */
     bool akkeris;                 /* a label with the prefix akkeris.io is present */
     bool oneoff;                  /* label akkeris.io/oneoff is present */

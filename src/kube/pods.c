@@ -102,6 +102,7 @@ void kube_pod_free(struct kube_cluster *c, struct kube_pod *p)
     free(p->name);
     free(p->mirror);
     free(p->owner_name);
+    free(p->service);
     free(p);
 }
 
@@ -112,6 +113,7 @@ static struct kube_pod *pod_create(struct kube_cluster *c, const struct kube_obj
     p->uid = str_dup(o->uid);
     p->name = str_dup(o->name);
     p->owner_name = str_dup(STR(""));
+    p->service = str_dup(STR(""));
     p->namespace = kube_namespace_take(&c->store, o->namespace);
     kube_namespace_want(p->namespace);
     p->namespace->pods++;
@@ -129,6 +131,9 @@ static void pod_update(struct kube_cluster *c, struct kube_pod *p, const struct 
     p->mirror = mirror_of(c, o);
     free(p->owner_name);
     p->owner_name = str_dup(o->owner.name);
+    p->tell |= !str_eq(str_of(p->service), o->service);
+    free(p->service);
+    p->service = str_dup(o->service);
     p->owner = kube_uid_of(o->owner.uid);
     p->owner_kind = kube_kind_of(o->owner.kind, o->owner.api_version);
     p->owner_is_node = str_eq(o->owner.kind, STR("Node"));

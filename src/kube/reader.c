@@ -78,6 +78,7 @@ static const struct row rows[] = {
     {IN_ANNOTATIONS, "logtrain.akkeris.io/tag", NOTE(KUBE_NOTE_TAG)},
     {IN_ANNOTATIONS, "kubernetes.io/config.mirror", NOTE(KUBE_NOTE_MIRROR)},
     {IN_ANNOTATIONS, "k8s.io/initial-events-end", USE_LIST_END, 0},
+    {IN_LABELS, "app.kubernetes.io/name", USE_TEXT, TEXT_SERVICE},
     {IN_LABELS, "akkeris.io/app-name", NOTE(KUBE_NOTE_APP)},
     {IN_LABELS, "akkeris.io/dyno-type", NOTE(KUBE_NOTE_DYNO)},
     {IN_LABELS, "akkeris.io/oneoff", USE_ONEOFF, 0},
@@ -131,6 +132,8 @@ static void text_set(struct kube_reader *r, int what, struct str text, bool cut)
     bool note = what >= TEXT_NOTE && what < TEXT_NOTE + KUBE_NOTES;
     bool name = !note && !is_words(what) && what != TEXT_CONTINUE;
 
+    if (what == TEXT_SERVICE && (cut || text.len > KUBE_SERVICE_MAX))
+        return; /* no label is that long */
     if (name && (cut || text.len > NAME_MAX_BYTES)) {
         set_fault(r, "a name is too long");
         return;
@@ -207,6 +210,7 @@ static void hand_object(struct kube_reader *r, enum kube_change c)
         .name = text_get(r, TEXT_NAME),
         .uid = text_get(r, TEXT_UID),
         .version = text_get(r, TEXT_VERSION),
+        .service = text_get(r, TEXT_SERVICE),
         .owner = {text_get(r, TEXT_OWNER_VERSION), text_get(r, TEXT_OWNER_KIND),
                   text_get(r, TEXT_OWNER_NAME), text_get(r, TEXT_OWNER_UID)},
         .akkeris = r->akkeris,

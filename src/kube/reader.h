@@ -55,7 +55,8 @@ enum kube_text {
     TEXT_REF_KIND,
     TEXT_REF_NAME,
     TEXT_REF_UID,
-    TEXT_NOTE, /* KUBE_NOTES of them */
+    TEXT_SERVICE, /* label app.kubernetes.io/name */
+    TEXT_NOTE,    /* KUBE_NOTES of them */
     TEXT_REASON = TEXT_NOTE + KUBE_NOTES,
     TEXT_MESSAGE,
     TEXT_CAUSE,

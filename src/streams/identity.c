@@ -50,7 +50,7 @@ struct identity *identity_create(const struct identity *from)
     struct str name = from->name.len ? from->name : make_name(from, &made);
     size_t text = from->hostname.len + from->tag.len + name.len + from->namespace.len +
                   from->pod.len + from->uid.len + from->container.len + from->node.len +
-                  from->file.len + from->owner.len + from->tenant.len;
+                  from->service.len + from->file.len + from->owner.len + from->tenant.len;
     struct identity *id;
     char *at;
 
@@ -65,6 +65,7 @@ struct identity *identity_create(const struct identity *from)
     id->uid = copy_view(&at, from->uid);
     id->container = copy_view(&at, from->container);
     id->node = copy_view(&at, from->node);
+    id->service = copy_view(&at, from->service);
     id->file = copy_view(&at, from->file);
     id->owner = copy_view(&at, from->owner);
     id->tenant = copy_view(&at, from->tenant);
@@ -94,6 +95,11 @@ struct str identity_workload(const struct identity *id)
         name.p[name.len - space.len - 1] == '.')
         name.len -= space.len + 1;
     return name;
+}
+
+struct str identity_service(const struct identity *id)
+{
+    return id->service.len ? id->service : identity_workload(id);
 }
 
 bool identity_same_tenant(struct str a, struct str b)

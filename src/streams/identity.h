@@ -24,6 +24,7 @@ struct identity {
     struct str uid; /* of the pod, from its directory's name */
     struct str container;
     struct str node;
+    struct str service; /* the pod's label app.kubernetes.io/name, which its owner chooses */
     /* The path of a log file that FILES names: its lines are in no runtime's format. Empty for other
      * streams. */
     struct str file;
@@ -50,6 +51,8 @@ void identity_unref(struct identity *id); /* NULL is fine */
 
 /* The workload of <id>->name, "<workload>.<namespace>"; all of it where the namespace is unknown. */
 struct str identity_workload(const struct identity *id);
+/* What the stream is a part of: the label, else the workload. */
+struct str identity_service(const struct identity *id);
 
 /* True when what was received for <a> may be given to <b>. Empty ones match nothing. A namespace
  * without a known UID matches by name. */

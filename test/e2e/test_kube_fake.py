@@ -8,6 +8,7 @@ import pytest
 from lib.daemon import SLOW, run
 from lib.kapi import names
 from lib.node import Writer
+from lib.otlp import Otlp
 from lib.wait import stays, wait_for
 
 WAIT = 30 * SLOW
@@ -310,6 +311,35 @@ def test_akkeris_names_and_only_akkeris(node, oracle, api, kube, syslog_tcp):
     oracle.wait_complete(peer, WAIT, ["worker"]).assert_exact()
     assert names(peer) == {("app-prod", "worker.64cd4f4ff7-6bqb8")}
     assert one.metric("logtrain_pending_streams") == 1
+
+
+def test_service_name_of_the_pods_label(node, oracle, api, kube, closing):
+    """service.name is the pod's label app.kubernetes.io/name, and follows it; else the workload. A label is no text of the store."""
+    peer = closing(Otlp())
+    labelled, plain = node.container("web-7d9c8b6f5d-bcdfg", "shop"), node.container("api-7d9c8b6f5d-bcdfg", "shop")
+    label = {"app.kubernetes.io/name": "storefront"}
+    owner = api.replicaset("web-7d9c8b6f5d", "shop", owner=api.deployment("web", "shop", labels={"app.kubernetes.io/name": "other"}))
+    api.pod_of(labelled, owner=owner, labels=label)
+    api.workload(plain, "api")
+    one, two = oracle.source("one"), oracle.source("two")
+    labelled.write(one.take(10))
+    plain.write(two.take(10))
+    d = kube(drains=[("*", peer.url("linger=10ms"))])
+    oracle.wait_complete(peer, WAIT).assert_exact()
+    assert services(peer) == {"web-7d9c8b6f5d-bcdfg": "storefront", "api-7d9c8b6f5d-bcdfg": "api"}
+    assert d.metric("logtrain_kubernetes_annotation_bytes") == 0
+    for name in ("shop-2", None):
+        api.pod_of(labelled, owner=owner, labels={"app.kubernetes.io/name": name} if name else {})
+
+        def follows(want=name or "web"):
+            labelled.write(one.take(1))
+            return services(peer)["web-7d9c8b6f5d-bcdfg"] == want
+        wait_for(follows, WAIT, "the change")
+
+
+def services(peer):
+    """The service.name that lines came with last, by pod."""
+    return {r["resource"]["k8s.pod.name"]: r["resource"]["service.name"] for r in list(peer.records)}
 
 
 def test_OWNER_SCHEMES_of_annotations(node, oracle, api, kube, syslog_tcp, http):

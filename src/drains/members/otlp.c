@@ -21,7 +21,7 @@ enum encoding { ENCODING_PROTOBUF = 0, ENCODING_JSON };
 
 struct otlp_options {
     enum encoding encoding;
-    char *service; /* NULL = the workload */
+    char *service; /* NULL = of what is known of the stream */
 };
 
 /* ---- requests ---- */
@@ -88,7 +88,7 @@ static const struct drain_option options[] = {
     {.name = "service",
      .common = true,
      .values = "NAME",
-     .fallback = "the workload",
+     .fallback = "the pod's label app.kubernetes.io/name, else the workload",
      .help = "the service that the lines are of (`service.name`)",
      .type = OPTION_TEXT,
      DRAIN_FIELD(otlp_options, service),

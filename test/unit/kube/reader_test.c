@@ -30,6 +30,8 @@ static void on_object(void *arg, enum kube_change c, const struct kube_object *o
     if (o->owner.kind.len)
         (void)buf_addf(&h->text, " of %.*s %.*s %.*s %.*s", STR_ARG(o->owner.api_version),
                        STR_ARG(o->owner.kind), STR_ARG(o->owner.name), STR_ARG(o->owner.uid));
+    if (o->service.p)
+        (void)buf_addf(&h->text, " service=%.*s", STR_ARG(o->service));
     for (unsigned i = 0; i < KUBE_NOTES; i++)
         if (o->notes[i].p)
             (void)buf_addf(&h->text, " %u=%.*s", i, (int)str_head(o->notes[i], 40).len,
@@ -119,6 +121,21 @@ static void events(void **state)
           EVENT("BOOKMARK", "\"metadata\":{\"resourceVersion\":\"9\",\"annotations\":{"
                             "\"k8s.io/initial-events-end\":\"true\"}}"),
           "bookmark / @9 end; ");
+}
+
+#define LABEL(value) META(",\"labels\":{\"app.kubernetes.io/name\":" value "}")
+#define LONGEST "sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss"
+
+/* A longer one than a label can be is none, and no fault of the object. */
+static void services(void **state)
+{
+    (void)state;
+    assert_int_equal(sizeof(LONGEST) - 1, KUBE_SERVICE_MAX);
+    check(KUBE_WATCH, EVENT("ADDED", LABEL("\"shop\"")), "put shop/web u-1 @7 service=shop; ");
+    check(KUBE_WATCH, EVENT("ADDED", LABEL("\"" LONGEST "\"")),
+          "put shop/web u-1 @7 service=" LONGEST "; ");
+    check(KUBE_WATCH, EVENT("ADDED", LABEL("\"s" LONGEST "\"")), "put shop/web u-1 @7; ");
+    check(KUBE_WATCH, EVENT("ADDED", LABEL("7")), "put shop/web u-1 @7; ");
 }
 
 static void lists(void **state)
@@ -260,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events),
+        cmocka_unit_test(services),
         cmocka_unit_test(lists),
         cmocka_unit_test(a_list_that_is_no_json_is_an_error),
         cmocka_unit_test(K08_a_watch_goes_on_after_what_makes_no_sense),
