@@ -13,6 +13,7 @@
 #define SIEVE_CONTAINERS_MAX 16         /* names in containers= of a drain's URL */
 #define SIEVE_PATTERNS_MAX 16           /* include= of a drain's URL, and as many exclude= ... */
 #define SIEVE_PATTERN_MAX 256           /* ... and bytes of each */
+#define SIEVE_BYTES_MAX (32 * 1024)     /* memory of all expressions of one */
 #define SIEVE_RATE_MAX 1000000          /* N of rate=N/s, and its burst */
 #define SURPLUS_REPORT_MS 60000         /* interval in which a drain is told of lines over rate= */
 #define OWNER_DRAINS_MAX 10             /* drains of one workload */
@@ -158,14 +159,20 @@
 #define TAIL_SINCE_MAX_DAYS 365         /* since= of a tail */
 
 /* expressions: which lines are wanted */
-#define FILTER_PATTERNS_MAX 16        /* of one tail */
-#define PATTERN_LENGTH_MAX 512        /* bytes of one ... */
-#define PATTERN_CODE_MAX (8 * 1024)   /* ... compiled, without the machine code ... */
-#define FILTER_BYTES_MAX (128 * 1024) /* ... and of all of them with it */
-#define PATTERN_TEXT_MAX (16 * 1024)  /* bytes of a line that they look at */
-#define PATTERN_LINE_US 100           /* of CPU for a line */
-#define FILTER_SLOW_PER_S 50          /* lines a second that take longer, and are not decided */
-#define FILTER_TURN_US 2000           /* of a worker's turn */
+#define FILTER_PATTERNS_MAX 16          /* of one tail */
+#define PATTERN_LENGTH_MAX 512          /* bytes of one ... */
+#define PATTERN_CODE_MAX (8 * 1024)     /* ... compiled, without the machine code ... */
+#define FILTER_BYTES_MAX (128 * 1024)   /* ... and of all of them with it */
+#define PATTERN_TEXT_MAX (16 * 1024)    /* bytes of a line that they look at */
+#define PATTERN_STEPS_MAX 2000          /* for a line: see match/pattern.h ... */
+#define PATTERN_STEP_BYTES 32           /* ... and what one of them may read */
+#define PATTERN_LINE_US 100             /* of CPU that they take together */
+#define PATTERN_MEMORY_MAX (256 * 1024) /* of a thread's searches */
+#define PATTERN_STEPS_FREE 250          /* more of them, for a line of a drain, are slow: ... */
+#define PATTERN_SLOW_SHARE 20    /* ... a worker spends one part in so many of its time on them */
+#define PATTERN_STEPS_TURN 50000 /* steps of a drain's turn, about 2 ms */
+#define FILTER_SLOW_PER_S 50     /* lines a second that would need more steps */
+#define FILTER_TURN_US 2000      /* of a worker's turn */
 
 /* datasources */
 #define POSTGRES_RESYNC_MS 300000 /* POSTGRES_RESYNC: between reads of all rows */

@@ -18,10 +18,10 @@ struct filter {
 
 struct filter_run {
     const struct filter *filter;
-    struct pattern_scratch *scratch; /* owned */
-    uint64_t turn_begun;             /* clock_mono_ns() of its first line; 0 = there was none */
-    uint64_t second;                 /* in which ... */
-    unsigned slow;                   /* ... so many lines were given up */
+    struct pattern_run *searches;
+    uint64_t turn_begun; /* clock_mono_ns() of its first line; 0 = there was none */
+    uint64_t second;     /* in which ... */
+    unsigned slow;       /* ... so many lines had more steps than they may have */
 };
 
 struct filter *filter_create(void)
@@ -57,19 +57,17 @@ int filter_add(struct filter *f, enum filter_side side, struct str expression, s
     return 0;
 }
 
-struct filter_run *filter_run_create(const struct filter *f)
+struct filter_run *filter_run_create(const struct filter *f, struct pattern_run *searches)
 {
     struct filter_run *r = xcalloc(1, sizeof(*r));
 
     r->filter = f;
-    r->scratch = pattern_scratch_create();
+    r->searches = searches;
     return r;
 }
 
 void filter_run_free(struct filter_run *r)
 {
-    if (r)
-        pattern_scratch_free(r->scratch);
     free(r);
 }
 
@@ -79,14 +77,12 @@ void filter_run_turn(struct filter_run *r)
 }
 
 /* YES = one of them matches; NO = none does. */
-static enum pattern_result find_any(struct filter_run *r, enum filter_side side, struct str line,
-                                    struct pattern_clock *clock)
+static enum pattern_result find_any(struct filter_run *r, enum filter_side side, struct str line)
 {
     enum pattern_result all = PATTERN_NO;
 
     for (unsigned i = 0; i < r->filter->n[side]; i++) {
-        enum pattern_result one =
-            pattern_find(r->filter->patterns[side][i], line, r->scratch, clock);
+        enum pattern_result one = pattern_find(r->filter->patterns[side][i], line, r->searches);
 
         if (one == PATTERN_YES)
             return one;
@@ -106,21 +102,19 @@ static bool is_spent(struct filter_run *r, uint64_t now)
     return r->slow >= FILTER_SLOW_PER_S;
 }
 
-static enum pattern_result decide(struct filter_run *r, struct str line,
-                                  struct pattern_clock *clock)
+static enum pattern_result decide(struct filter_run *r, struct str line)
 {
-    enum pattern_result in, out = find_any(r, FILTER_EXCLUDE, line, clock);
+    enum pattern_result in, out = find_any(r, FILTER_EXCLUDE, line);
 
     if (out == PATTERN_YES)
         return PATTERN_NO;
-    in = r->filter->n[FILTER_INCLUDE] ? find_any(r, FILTER_INCLUDE, line, clock) : PATTERN_YES;
+    in = r->filter->n[FILTER_INCLUDE] ? find_any(r, FILTER_INCLUDE, line) : PATTERN_YES;
     return in == PATTERN_NO ? PATTERN_NO : out == PATTERN_GIVEN_UP ? out : in;
 }
 
 enum filter_answer filter_run_ask(struct filter_run *r, struct str line)
 {
     uint64_t now = clock_mono_ns();
-    struct pattern_clock clock;
     enum pattern_result rc;
 
     if (r->turn_begun && now - r->turn_begun > FILTER_TURN_US * 1000)
@@ -129,12 +123,8 @@ enum filter_answer filter_run_ask(struct filter_run *r, struct str line)
         r->turn_begun = now;
     if (is_spent(r, now))
         return FILTER_PASS;
-    pattern_clock_start(&clock, now);
-    rc = decide(r, line, &clock);
-    if (rc == PATTERN_GIVEN_UP && clock.cpu_end) { /* it took too long */
-        pattern_clock_again(&clock);
-        rc = decide(r, line, &clock);
-        r->slow += rc == PATTERN_GIVEN_UP;
-    }
+    pattern_run_line(r->searches);
+    rc = decide(r, line);
+    r->slow += pattern_run_steps(r->searches) > PATTERN_STEPS_MAX;
     return rc == PATTERN_NO ? FILTER_HIDE : FILTER_PASS;
 }

@@ -1,12 +1,11 @@
 /*
  * Which lines are wanted, by expressions: a line passes when one of those to include matches (or
- * there is none), and none of those to exclude does. A line for which that cannot be told in time
- * passes: nothing is hidden that somebody may have asked for.
+ * there is none), and none of those to exclude does. A line for which that cannot be told in
+ * PATTERN_STEPS_MAX steps passes: nothing is hidden that somebody may have asked for.
  *
- * What it may cost: PATTERN_LINE_US of CPU for a line, whatever the expressions are. One that takes
- * a third of that is tried once more, because the machine may have been busy, and then passes.
- * FILTER_SLOW_PER_S such lines a second are tried. After FILTER_TURN_US the caller is told to let
- * others go on.
+ * What it may cost: PATTERN_LINE_US of CPU for a line, whatever the expressions are. FILTER_SLOW_PER_S
+ * lines a second may use up their steps; then all pass for the rest of that second. After
+ * FILTER_TURN_US the caller is told to let others go on.
  */
 #ifndef MATCH_FILTER_H
 #define MATCH_FILTER_H
@@ -29,8 +28,8 @@ void filter_free(struct filter *f);
 /* At most FILTER_PATTERNS_MAX, with FILTER_BYTES_MAX of memory. -1 with <e>. */
 int filter_add(struct filter *f, enum filter_side side, struct str expression, struct err *e);
 
-/* <f> must live as long. */
-struct filter_run *filter_run_create(const struct filter *f);
+/* <f> must live as long, and <searches>, the thread's. */
+struct filter_run *filter_run_create(const struct filter *f, struct pattern_run *searches);
 void filter_run_free(struct filter_run *r);
 /* A turn begins. */
 void filter_run_turn(struct filter_run *r);

@@ -8,30 +8,34 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "match/plain.h"
 
-/* A search is quick for so long; then the CPU that it takes is measured, which costs a system
- * call. Wall time alone would make the answer depend on who else has the processor. */
-#define QUICK_NS (PATTERN_LINE_US * 1000 * 15 / 100)
-#define SLOW_NS (PATTERN_LINE_US * 1000 * 15 / 100)  /* ... and so much more it may take */
-#define AGAIN_NS (PATTERN_LINE_US * 1000 * 35 / 100) /* ... and so much the second time */
-#define JIT_STACK_MIN (32 * 1024)
-#define JIT_STACK_MAX (128 * 1024)
-#define HEAP_KB_MAX 128 /* where there is no JIT: of the interpreter */
-#define PIECE 1024
-#define LARGE 4096     /* each callout reads the clock: one step may take 20 us */
+/* PATTERN_MEMORY_MAX is more than a search of PATTERN_STEPS_MAX steps needs with so many groups, by
+ * JIT or without it. So the answer does not depend on it. */
+#define GROUPS_MAX 9   /* that remember what they have matched */
 #define NESTING_MAX 30 /* of parentheses */
+#define JIT_STACK_MIN (32 * 1024)
+#define TRY_STEPS 4          /* to begin a search */
+#define SLOW_BYTES 4         /* for a step, by memmem() */
+#define REFERENCE UINT16_MAX /* the item may read the rest of the text */
 
 struct pattern {
-    pcre2_code *code; /* owned; NULL: it is <text> */
+    pcre2_code *code; /* owned; NULL: it is <plain> */
     size_t bytes;
+    struct plain plain; /* of <text>: all of it, or what each match begins with; perhaps nothing */
+    bool firsts;        /* else each match begins with one of ... */
+    unsigned char first[32]; /* ... these bytes, a bit for each */
+    uint16_t *weight; /* owned; by byte of <text>: steps of an item there that may fail late */
     size_t len;
     char text[];
 };
 
-struct pattern_scratch {
+struct pattern_run {
+    unsigned steps;
+    size_t at; /* in the text, at the last callout */
+    const struct pattern *pattern;
     pcre2_match_context *context; /* all owned; NULL until one is needed */
     pcre2_match_data *data;
     pcre2_jit_stack *stack;
@@ -39,15 +43,44 @@ struct pattern_scratch {
 
 /* ---- compiling ---- */
 
-static bool is_plain(struct str text)
+static bool is_special(char c)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (strchr("\\^$.[|()?*+{", text.p[i])) /* a NUL is one of them, too */
-            return false;
-    return true;
+    return !c || strchr("\\^$.[|()?*+{", c); /* a NUL is one of them, too */
 }
 
-static pcre2_code *compile(struct str text, struct err *e)
+static size_t plain_length(struct str text)
+{
+    size_t n = 0;
+
+    while (n < text.len && !is_special(text.p[n]))
+        n++;
+    return n;
+}
+
+/* Without options as (*NO_JIT) in front of it. */
+static struct str body_of(struct str text)
+{
+    while (str_starts(text, STR("(*NO_")) || str_starts(text, STR("(*LIMIT_"))) {
+        const char *end = memchr(text.p, ')', text.len);
+
+        text = str_skip(text, end ? (size_t)(end + 1 - text.p) : text.len);
+    }
+    return text;
+}
+
+/* The text that each match begins with; empty when none is known. */
+static struct str prefix_of(struct str body)
+{
+    size_t n = plain_length(body);
+
+    if (memchr(body.p, '|', body.len))
+        return (struct str){0};
+    if (n && n < body.len && strchr("?*+{", body.p[n]))
+        n--;
+    return n < 2 ? (struct str){0} : str_head(body, n);
+}
+
+static pcre2_code *compile_with(struct str text, uint32_t flags, struct err *e)
 {
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     pcre2_code *code;
@@ -62,7 +95,7 @@ static pcre2_code *compile(struct str text, struct err *e)
     (void)pcre2_set_parens_nest_limit(context, NESTING_MAX);
     code = pcre2_compile((PCRE2_SPTR)text.p, text.len,
                          PCRE2_AUTO_CALLOUT | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP |
-                             PCRE2_NEVER_BACKSLASH_C,
+                             PCRE2_NEVER_BACKSLASH_C | flags,
                          &error, &at, context);
     pcre2_compile_context_free(context);
     if (code)
@@ -72,23 +105,112 @@ static pcre2_code *compile(struct str text, struct err *e)
     return NULL;
 }
 
+/* Groups remember what they have matched only where something refers to it: it makes searches larger. */
+static pcre2_code *compile(struct str text, uint32_t flags, struct err *e)
+{
+    struct err ignored;
+    pcre2_code *code = compile_with(text, flags | PCRE2_NO_AUTO_CAPTURE, &ignored);
+
+    return code ? code : compile_with(text, flags, e);
+}
+
+static void add_first(struct pattern *p, uint32_t c)
+{
+    p->first[c / 8 % 32] |= (unsigned char)(1U << c % 8);
+}
+
+/* PCRE2 knows bytes with which matches begin. */
+static void find_firsts(struct pattern *p, const pcre2_code *code)
+{
+    const uint8_t *set = NULL;
+    uint32_t type = 0, c = 0;
+
+    (void)pcre2_pattern_info(code, PCRE2_INFO_FIRSTCODETYPE, &type);
+    (void)pcre2_pattern_info(code, PCRE2_INFO_FIRSTCODEUNIT, &c);
+    (void)pcre2_pattern_info(code, PCRE2_INFO_FIRSTBITMAP, (void *)&set);
+    if (type == 1) { /* it does not tell whether in any case */
+        add_first(p, c);
+        add_first(p, (c | 0x20) >= 'a' && (c | 0x20) <= 'z' ? c ^ 0x20 : c);
+    } else if (type == 0 && set) {
+        memcpy(p->first, set, sizeof(p->first));
+    } else {
+        return;
+    }
+    p->firsts = true;
+}
+
+/* Places where a match cannot begin are passed over here, not by PCRE2: its JIT passes over others than
+ * its interpreter, so that the steps would differ. */
+static pcre2_code *compile_to_count(struct pattern *p, struct err *e)
+{
+    struct str text = str_make(p->text, p->len), body = body_of(text);
+    pcre2_code *code = compile(text, 0, e);
+
+    if (!code)
+        return NULL;
+    if (!memmem(body.p, body.len, "\\G", 2) && !memmem(body.p, body.len, "(*", 2)) {
+        p->plain = plain_of(prefix_of(body));
+        if (!p->plain.text.len)
+            find_firsts(p, code);
+    }
+    pcre2_code_free(code);
+    return compile(
+        text, PCRE2_NO_START_OPTIMIZE | (p->plain.text.len || p->firsts ? PCRE2_ANCHORED : 0U), e);
+}
+
+static bool is_reference(struct str item)
+{
+    return item.len > 1 && item.p[0] == '\\' && strchr("123456789gk", item.p[1]);
+}
+
+/* Steps of an item that may read much and then fail, so that no callout tells how far it came. */
+static uint16_t weight_of(struct str item)
+{
+    size_t least = 0, i = item.len;
+
+    if (is_reference(item) || str_starts(item, STR("(?P=")))
+        return REFERENCE;
+    if (!memchr(item.p, '}', item.len))
+        return 0;
+    while (i && item.p[i - 1] != '{')
+        i--;
+    for (; i && i < item.len && item.p[i] >= '0' && item.p[i] <= '9'; i++)
+        least = least * 10 + (size_t)(item.p[i] - '0');
+    return (uint16_t)(least % 65536 / PATTERN_STEP_BYTES);
+}
+
+static int weigh(pcre2_callout_enumerate_block *b, void *pattern)
+{
+    struct pattern *p = pattern;
+    struct str rest = str_skip(str_make(p->text, p->len), b->pattern_position);
+
+    p->weight[b->pattern_position] = weight_of(str_head(rest, b->next_item_length));
+    return 0;
+}
+
 /* Without memory that may be written and executed (as under systemd's MemoryDenyWriteExecute=)
  * there is no JIT, and PCRE2 interprets the expression. */
 static int prepare(struct pattern *p, struct err *e)
 {
     size_t size = 0, jit = 0;
+    uint32_t groups = 0;
 
     (void)pcre2_pattern_info(p->code, PCRE2_INFO_SIZE, &size);
-    if (size <= PATTERN_CODE_MAX) {
-        (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE);
-        (void)pcre2_pattern_info(p->code, PCRE2_INFO_JITSIZE, &jit);
-        p->bytes += size + jit;
-        return 0;
-    }
-    return err_set(e, E2BIG, "it is too large when compiled");
+    (void)pcre2_pattern_info(p->code, PCRE2_INFO_CAPTURECOUNT, &groups);
+    if (size > PATTERN_CODE_MAX)
+        return err_set(e, E2BIG, "it is too large when compiled");
+    if (groups > GROUPS_MAX)
+        return err_set(e, E2BIG, "it refers to groups and has more than %d: (?:...) is none",
+                       GROUPS_MAX);
+    p->weight = xcalloc(p->len + 1, sizeof(*p->weight));
+    (void)pcre2_callout_enumerate(p->code, weigh, p);
+    (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE);
+    (void)pcre2_pattern_info(p->code, PCRE2_INFO_JITSIZE, &jit);
+    p->bytes += size + jit + (p->len + 1) * sizeof(*p->weight);
+    return 0;
 }
 
-struct pattern *pattern_create(struct str text, struct err *e)
+static struct pattern *create(struct str text, struct err *e)
 {
     struct pattern *p;
 
@@ -100,9 +222,28 @@ struct pattern *pattern_create(struct str text, struct err *e)
     p->bytes = sizeof(*p) + text.len;
     p->len = text.len;
     memcpy(p->text, text.p, text.len);
-    if (is_plain(text))
-        return p;
-    p->code = compile(text, e);
+    return p;
+}
+
+struct pattern *pattern_create_plain(struct str text, struct err *e)
+{
+    struct pattern *p = create(text, e);
+
+    if (p)
+        p->plain = plain_of(str_make(p->text, p->len));
+    return p;
+}
+
+struct pattern *pattern_create(struct str expression, struct err *e)
+{
+    struct pattern *p;
+
+    if (plain_length(expression) == expression.len)
+        return pattern_create_plain(expression, e);
+    p = create(expression, e);
+    if (!p)
+        return NULL;
+    p->code = compile_to_count(p, e);
     if (p->code && prepare(p, e) == 0)
         return p;
     pattern_free(p);
@@ -111,8 +252,10 @@ struct pattern *pattern_create(struct str text, struct err *e)
 
 void pattern_free(struct pattern *p)
 {
-    if (p)
-        pcre2_code_free(p->code);
+    if (!p)
+        return;
+    pcre2_code_free(p->code);
+    free(p->weight);
     free(p);
 }
 
@@ -123,103 +266,132 @@ size_t pattern_bytes(const struct pattern *p)
 
 /* ---- searching ---- */
 
-struct pattern_scratch *pattern_scratch_create(void)
+struct pattern_run *pattern_run_create(void)
 {
-    return xcalloc(1, sizeof(struct pattern_scratch));
+    return xcalloc(1, sizeof(struct pattern_run));
 }
 
-void pattern_scratch_free(struct pattern_scratch *s)
+static void release(struct pattern_run *r)
 {
-    if (!s)
-        return;
-    pcre2_match_context_free(s->context);
-    pcre2_match_data_free(s->data);
-    pcre2_jit_stack_free(s->stack);
-    free(s);
+    pcre2_match_context_free(r->context);
+    pcre2_match_data_free(r->data);
+    pcre2_jit_stack_free(r->stack);
 }
 
-static bool is_ready(struct pattern_scratch *s)
+void pattern_run_free(struct pattern_run *r)
 {
-    if (!s->context)
-        s->context = pcre2_match_context_create(NULL);
-    if (!s->data)
-        s->data = pcre2_match_data_create(1, NULL);
-    if (!s->context || !s->data)
-        return false;
-    if (!s->stack) {
-        s->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
-        if (s->stack)
-            pcre2_jit_stack_assign(s->context, NULL, s->stack);
-        (void)pcre2_set_heap_limit(s->context, HEAP_KB_MAX);
+    if (r)
+        release(r);
+    free(r);
+}
+
+void pattern_run_line(struct pattern_run *r)
+{
+    r->steps = 0;
+}
+
+unsigned pattern_run_steps(const struct pattern_run *r)
+{
+    return r->steps;
+}
+
+static int callout(pcre2_callout_block *b, void *run)
+{
+    struct pattern_run *r = run;
+    unsigned weight = r->pattern->weight[b->pattern_position];
+
+    r->steps++;
+    if (b->current_position > r->at)
+        r->steps += (unsigned)(b->current_position - r->at) / PATTERN_STEP_BYTES;
+    r->at = b->current_position;
+    if (weight) {
+        unsigned rest = (unsigned)(b->subject_length - b->current_position) / PATTERN_STEP_BYTES;
+
+        r->steps += weight == REFERENCE ? rest * 2 : weight < rest ? weight : rest;
     }
+    return r->steps > PATTERN_STEPS_MAX ? PCRE2_ERROR_CALLOUT : 0;
+}
+
+static bool is_ready(struct pattern_run *r)
+{
+    if (r->context)
+        return true;
+    r->context = pcre2_match_context_create(NULL);
+    r->data = pcre2_match_data_create(1, NULL);
+    r->stack = pcre2_jit_stack_create(JIT_STACK_MIN, PATTERN_MEMORY_MAX, NULL);
+    if (!r->context || !r->data) {
+        release(r);
+        r->context = NULL;
+        return false;
+    }
+    if (r->stack)
+        pcre2_jit_stack_assign(r->context, NULL, r->stack);
+    (void)pcre2_set_heap_limit(r->context, PATTERN_MEMORY_MAX / 1024);
+    (void)pcre2_set_callout(r->context, callout, r);
     return true;
 }
 
-void pattern_clock_start(struct pattern_clock *c, uint64_t now_ns)
-{
-    *c = (struct pattern_clock){.begun = now_ns};
-}
-
-void pattern_clock_again(struct pattern_clock *c)
-{
-    *c = (struct pattern_clock){.cpu_end = clock_cpu_ns() + AGAIN_NS};
-}
-
-static bool is_over(struct pattern_clock *c)
-{
-    if (c->cpu_end)
-        return clock_cpu_ns() > c->cpu_end;
-    if (clock_mono_ns() - c->begun > QUICK_NS)
-        c->cpu_end = clock_cpu_ns() + SLOW_NS;
-    return false;
-}
-
-static int callout(pcre2_callout_block *b, void *clock)
-{
-    struct pattern_clock *c = clock;
-
-    (void)b;
-    if (!c->large && ++c->calls % (c->cpu_end ? 4 : 2))
-        return 0;
-    return is_over(c) ? PCRE2_ERROR_CALLOUT : 0;
-}
-
-static enum pattern_result search(const struct pattern *p, struct str text,
-                                  struct pattern_scratch *s, struct pattern_clock *c)
+/* A match that begins at <from> or, when nothing is known that it begins with, behind it. */
+static enum pattern_result search_from(struct pattern_run *r, struct str text, size_t from,
+                                       uint32_t flags)
 {
     int rc;
 
-    if (!is_ready(s) || is_over(c))
+    r->steps += TRY_STEPS;
+    if (r->steps > PATTERN_STEPS_MAX || !is_ready(r))
         return PATTERN_GIVEN_UP;
-    c->large = text.len > LARGE;
-    (void)pcre2_set_callout(s->context, callout, c);
-    rc = pcre2_match(p->code, (PCRE2_SPTR)text.p, text.len, 0, 0, s->data, s->context);
+    r->at = from;
+    rc = pcre2_match(r->pattern->code, (PCRE2_SPTR)text.p, text.len, from, flags, r->data,
+                     r->context);
     return rc >= 0 ? PATTERN_YES : rc == PCRE2_ERROR_NOMATCH ? PATTERN_NO : PATTERN_GIVEN_UP;
 }
 
-/* In pieces, for memmem() may need 10 ns a byte. */
-static enum pattern_result search_plain(const struct pattern *p, struct str text,
-                                        struct pattern_clock *c)
+/* The next place of <text> where a match may begin; its length = there is none. */
+static size_t next_place(const struct pattern *p, struct str text, size_t from,
+                         struct pattern_run *r)
 {
-    for (; text.len >= p->len; text = str_skip(text, PIECE)) {
-        struct str piece = str_head(text, PIECE + p->len - 1);
+    if (p->plain.text.len) {
+        size_t slow = 0;
+        const char *at = plain_find(&p->plain, str_skip(text, from), &slow);
 
-        if (is_over(c))
-            return PATTERN_GIVEN_UP;
-        if (memmem(piece.p, piece.len, p->text, p->len))
-            return PATTERN_YES;
+        r->steps += (unsigned)(slow / SLOW_BYTES);
+        return at ? (size_t)(at - text.p) : text.len;
     }
-    return PATTERN_NO;
+    while (from < text.len) {
+        unsigned char c = (unsigned char)text.p[from];
+
+        if (p->first[c / 8] & 1U << c % 8)
+            break;
+        from++;
+    }
+    return from;
 }
 
-enum pattern_result pattern_find(const struct pattern *p, struct str text,
-                                 struct pattern_scratch *s, struct pattern_clock *c)
+static enum pattern_result search(const struct pattern *p, struct str text, struct pattern_run *r,
+                                  uint32_t flags)
+{
+    enum pattern_result rc = PATTERN_NO;
+
+    r->pattern = p;
+    if (!p->plain.text.len && !p->firsts)
+        return search_from(r, text, 0, flags);
+    for (size_t at = next_place(p, text, 0, r); at < text.len && rc == PATTERN_NO;
+         at = next_place(p, text, at + 1, r))
+        rc = search_from(r, text, at, flags);
+    return rc;
+}
+
+enum pattern_result pattern_find(const struct pattern *p, struct str text, struct pattern_run *r)
 {
     struct str head = str_head(text, PATTERN_TEXT_MAX);
     enum pattern_result rc;
+    size_t slow = 0;
 
-    if (!p->code)
-        return search_plain(p, text, c);
-    rc = search(p, head, s, c);
+    if (!p->code) {
+        rc = plain_find(&p->plain, text, &slow) ? PATTERN_YES : PATTERN_NO;
+        r->steps += (unsigned)(slow / SLOW_BYTES);
+        return rc;
+    }
+    rc = search(p, head, r, head.len < text.len ? PCRE2_NOTEOL : 0);
     return rc == PATTERN_NO && head.len < text.len ? PATTERN_GIVEN_UP : rc;
 }

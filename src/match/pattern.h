@@ -3,10 +3,19 @@
  * time and memory, and so does compiling it. A search that is given up has no answer: the caller
  * decides what that means.
  *
- * A text of plain characters is looked for with memmem(). Everything else is PCRE2's: it has a
- * callout before each item of the expression, and there the clock is read. So a search ends soon
- * after its time, whatever it is busy with. PCRE2's own limits of steps would not do: they count anew
- * for each place where a match may begin, and one step may read the whole text.
+ * The bound is a number of steps, not a time: the same expressions and the same text have the same
+ * answer each time, on a busy machine, with PCRE2's JIT and without it. What is read again (a retry, a
+ * shelved batch) is decided as it was.
+ *
+ *   a text of plain characters   plain.h; always decided, for its time is linear
+ *   an expression                PCRE2, with a callout before each of its items. A callout is a step, and
+ *                                so is each PATTERN_STEP_BYTES that the item before it has read, or that
+ *                                the next one may read before it fails. PCRE2's own limits would not do:
+ *                                they count anew for each place where a match may begin, and one of their
+ *                                steps may read the whole text.
+ *
+ * An expression is tried only where a match may begin: where there is the text that it begins with, or
+ * one of its first bytes.
  *
  * Expressions are of bytes: `.` is one of the two bytes of an "ä".
  */
@@ -24,33 +33,25 @@ struct pattern; /* immutable: threads may share it */
 
 enum pattern_result { PATTERN_NO = 0, PATTERN_YES, PATTERN_GIVEN_UP };
 
-/* The time that searches may take, of one thread. */
-struct pattern_clock {
-    uint64_t begun;   /* clock_mono_ns() */
-    uint64_t cpu_end; /* clock_cpu_ns() at which they are given up; 0 = they are quick so far */
-    unsigned calls;
-    bool large; /* what is searched now */
-};
-
-/* What searches need, of one thread: 32 to 160 KiB once it was used for more than a plain text. */
-struct pattern_scratch;
+/* What searches need, of one thread: up to PATTERN_MEMORY_MAX, but for plain texts nothing. */
+struct pattern_run;
 
 /* NULL with <e>: what is wrong with it, and at which byte. */
-struct pattern *pattern_create(struct str text, struct err *e);
+struct pattern *pattern_create(struct str expression, struct err *e);
+/* <text> itself, whatever is in it. */
+struct pattern *pattern_create_plain(struct str text, struct err *e);
 void pattern_free(struct pattern *p);
 /* Its memory. */
 size_t pattern_bytes(const struct pattern *p);
 
-struct pattern_scratch *pattern_scratch_create(void);
-void pattern_scratch_free(struct pattern_scratch *s);
-
-/* From now on searches with <c> may take a third of PATTERN_LINE_US together, and as much the second time, for
- * others may have had the processor or its caches. */
-void pattern_clock_start(struct pattern_clock *c, uint64_t now_ns);
-void pattern_clock_again(struct pattern_clock *c);
+struct pattern_run *pattern_run_create(void);
+void pattern_run_free(struct pattern_run *r);
+/* From now on the searches have PATTERN_STEPS_MAX steps together. */
+void pattern_run_line(struct pattern_run *r);
+/* The steps since then. One takes up to 40 ns. */
+unsigned pattern_run_steps(const struct pattern_run *r);
 /* Of <text> PCRE2 looks at the first PATTERN_TEXT_MAX bytes, and gives up when there is no match in
  * them and there are more. */
-enum pattern_result pattern_find(const struct pattern *p, struct str text,
-                                 struct pattern_scratch *s, struct pattern_clock *c);
+enum pattern_result pattern_find(const struct pattern *p, struct str text, struct pattern_run *r);
 
 #endif

@@ -12,6 +12,8 @@
  *                                   batches and requests of all its drains: one budget, whatever
  *                                   their number, and whatever their peers do
  *               + ANSWERS_MAX       answers of their peers that must be read
+ *               + PATTERN_MEMORY_MAX
+ *                                   searches for expressions
  *               + SCRATCH_KEPT      scratch memory for encoding
  *               + 6 x MAX_LINE      the one batch that may exceed the budget for a long record
  *               + SPARE )           bodies kept for reuse
@@ -102,8 +104,8 @@ uint64_t bound_bytes(const struct bound_input *in)
     uint64_t dead = in->dead < drains ? in->dead : drains;
     uint64_t idle = in->requests < IDLE_MAX ? in->requests : IDLE_MAX;
     uint64_t worker = WORKER_BYTES + READ_CHUNK + 4 * line + INFLIGHT_MAX + INFLIGHT_RESERVE +
-                      ANSWERS_MAX + SCRATCH_KEPT + 6 * in->max_line + SPARE_BYTES +
-                      idle * IDLE_BYTES;
+                      ANSWERS_MAX + PATTERN_MEMORY_MAX + SCRATCH_KEPT + 6 * in->max_line +
+                      SPARE_BYTES + idle * IDLE_BYTES;
 
     return BASE_BYTES + 2 * HTTP_HELD_MAX + in->drains * PAGE_BYTES + in->workers * worker +
            (drains - dead) * DRAIN_BYTES + dead * DEAD_BYTES + in->streams * STREAM_BYTES +

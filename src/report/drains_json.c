@@ -63,6 +63,7 @@ static const struct field counters[] = {
     FILTERED(filtered_level, SIEVE_LEVEL),
     FILTERED(filtered_sample, SIEVE_SAMPLE),
     FILTERED(filtered_rate, SIEVE_RATE),
+    COUNT(undecided),
 };
 
 /* Only tails skip, and no tail is in the list. */
@@ -118,6 +119,7 @@ static bool is_plain(const struct field *f)
         offsetof(struct drain_counters, filtered[SIEVE_LEVEL]),
         offsetof(struct drain_counters, filtered[SIEVE_SAMPLE]),
         offsetof(struct drain_counters, filtered[SIEVE_RATE]),
+        offsetof(struct drain_counters, undecided),
     };
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)

@@ -7,7 +7,6 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "sieve/pattern.h"
 #include "sieve/rate.h"
 
 #define SAMPLE_DIGITS 6
@@ -19,7 +18,7 @@ struct container {
 };
 
 struct patterns {
-    struct sieve_pattern *of[SIEVE_PATTERNS_MAX];
+    struct pattern *of[SIEVE_PATTERNS_MAX];
     unsigned n;
 };
 
@@ -29,8 +28,9 @@ struct sieve {
     bool named;       /* one of them is without "!": only such ones are wanted */
     unsigned streams; /* a bit for each enum record_fd */
     struct patterns include, exclude;
-    bool level; /* lines are asked for their level ... */
-    int least;  /* ... and those with a greater severity, which is a lower level, left out */
+    size_t bytes; /* of their memory */
+    bool level;   /* lines are asked for their level ... */
+    int least;    /* ... and those with a greater severity, which is a lower level, left out */
     struct rate rate;
     uint64_t sample; /* of 2^64 records that many are wanted; 0 = all */
     struct buf text;
@@ -48,7 +48,7 @@ struct sieve *sieve_create(void)
 static void release(struct patterns *p)
 {
     for (unsigned i = 0; i < p->n; i++)
-        sieve_pattern_free(p->of[i]);
+        pattern_free(p->of[i]);
 }
 
 void sieve_free(struct sieve *s)
@@ -134,13 +134,24 @@ int sieve_set_stream(struct sieve *s, struct str v, struct err *e)
 static int add_pattern(struct sieve *s, struct patterns *p, const char *option, struct str v,
                        struct err *e)
 {
+    bool expression = str_starts(v, STR("~"));
+    struct pattern *one;
+    struct err why = {0, ""};
+
     if (p->n == SIEVE_PATTERNS_MAX)
         return err_set(e, EINVAL, "option '%s' may be given at most %d times", option,
                        SIEVE_PATTERNS_MAX);
-    p->of[p->n] = sieve_pattern_create(option, v, e);
-    if (!p->of[p->n])
-        return -1;
-    p->n++;
+    if (v.len == expression || v.len > SIEVE_PATTERN_MAX)
+        return err_set(e, EINVAL, "option '%s' must be a text of 1 to %d bytes", option,
+                       SIEVE_PATTERN_MAX);
+    one = expression ? pattern_create(str_skip(v, 1), &why) : pattern_create_plain(v, &why);
+    if (!one)
+        return err_set(e, why.code, "option '%s': %s", option, why.text);
+    p->of[p->n++] = one;
+    s->bytes += pattern_bytes(one);
+    if (s->bytes > SIEVE_BYTES_MAX)
+        return err_set(e, E2BIG, "option '%s': the expressions are too large when compiled",
+                       option);
     return note(s, option, v, e);
 }
 
@@ -216,12 +227,38 @@ static bool wants_container(const struct sieve *s, struct str name)
     return wanted;
 }
 
-static bool any_matches(const struct patterns *p, struct str line)
+static enum pattern_result find_any(const struct patterns *p, struct str line,
+                                    struct pattern_run *searches)
 {
-    for (unsigned i = 0; i < p->n; i++)
-        if (sieve_pattern_matches(p->of[i], line))
-            return true;
-    return false;
+    enum pattern_result all = PATTERN_NO;
+
+    for (unsigned i = 0; i < p->n; i++) {
+        enum pattern_result one = pattern_find(p->of[i], line, searches);
+
+        if (one == PATTERN_YES)
+            return one;
+        if (one != PATTERN_NO)
+            all = one;
+    }
+    return all;
+}
+
+/* By what the line has in it; SIEVE_KEEP, too, when that is undecided. */
+static int judge_text(const struct sieve *s, struct str line, struct sieve_view *v)
+{
+    enum pattern_result in = PATTERN_YES, out;
+
+    pattern_run_line(v->searches);
+    if (s->include.n)
+        in = find_any(&s->include, line, v->searches);
+    out = in == PATTERN_NO ? PATTERN_NO : find_any(&s->exclude, line, v->searches);
+    v->steps = pattern_run_steps(v->searches);
+    if (in == PATTERN_NO)
+        return SIEVE_INCLUDE;
+    if (out == PATTERN_YES)
+        return SIEVE_EXCLUDE;
+    v->undecided = in == PATTERN_GIVEN_UP || out == PATTERN_GIVEN_UP;
+    return SIEVE_KEEP;
 }
 
 /* By the record's place, so that it is the same each time, on each worker, after a restart, and of a
@@ -241,27 +278,31 @@ static int level_of(const struct record *r)
     return r->syslog ? r->syslog->pri & 7 : level_find(r->msg);
 }
 
-int sieve_judge(const struct sieve *s, struct str container, const struct record *r, int64_t *rate,
-                int *level)
+int sieve_judge(const struct sieve *s, struct str container, const struct record *r,
+                struct sieve_view *v)
 {
-    *level = LEVEL_NONE;
+    int reason = SIEVE_KEEP;
+
+    v->level = LEVEL_NONE;
+    v->undecided = false;
+    v->steps = 0;
     if (r->flags & RECORD_GAP)
         return SIEVE_KEEP;
     if (s->ncontainers && !wants_container(s, container))
         return SIEVE_CONTAINER;
     if (!(s->streams & 1U << r->fd))
         return SIEVE_STREAM;
-    if (s->include.n && !any_matches(&s->include, r->msg))
-        return SIEVE_INCLUDE;
-    if (any_matches(&s->exclude, r->msg))
-        return SIEVE_EXCLUDE;
+    if (s->include.n || s->exclude.n)
+        reason = judge_text(s, r->msg, v);
+    if (reason != SIEVE_KEEP)
+        return reason;
     if (s->level)
-        *level = level_of(r);
-    if (*level > s->least)
+        v->level = level_of(r);
+    if (v->level > s->least)
         return SIEVE_LEVEL;
     if (s->sample && !is_sampled(s, r))
         return SIEVE_SAMPLE;
-    if (s->rate.interval_ns && r->time.len && !rate_take(&s->rate, rate_time(r->time), rate))
+    if (s->rate.interval_ns && r->time.len && !rate_take(&s->rate, rate_time(r->time), &v->rate))
         return SIEVE_RATE;
     return SIEVE_KEEP;
 }

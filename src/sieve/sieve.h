@@ -7,13 +7,15 @@
  *                              └──────▶ a reason: left out, counted, acknowledged with what follows
  *
  * A decision depends on the record alone, so that a record that is read again (a retry, a restart)
- * gets the same one. rate= has to remember something, too: sieve_judge() says what.
+ * gets the same one. rate= has to remember something, too: sieve_judge() says what. Whether an
+ * expression matches may be undecided (match/pattern.h): the same each time, and then it is kept.
  */
 #ifndef SIEVE_SIEVE_H
 #define SIEVE_SIEVE_H
 
 #include "base/err.h"
 #include "base/str.h"
+#include "match/pattern.h"
 #include "sieve/level.h"
 #include "streams/decode.h"
 
@@ -39,7 +41,7 @@ void sieve_free(struct sieve *s);
  * use. */
 int sieve_set_containers(struct sieve *s, struct str v, struct err *e);
 int sieve_set_stream(struct sieve *s, struct str v, struct err *e);
-/* May be called several times. */
+/* May be called several times. A text, or "~" and an expression. */
 int sieve_add_include(struct sieve *s, struct str v, struct err *e);
 int sieve_add_exclude(struct sieve *s, struct str v, struct err *e);
 int sieve_set_level(struct sieve *s, struct str v, struct err *e);
@@ -49,12 +51,21 @@ int sieve_set_rate(struct sieve *s, struct str v, struct err *e);
 /* All of them, as a URL has them: "containers=app&exclude=/healthz". Printable ASCII. */
 const char *sieve_text(const struct sieve *s);
 
+/* What a decision needs beside the line, and what else is found out. */
+struct sieve_view {
+    struct pattern_run *searches; /* the thread's */
+    /* What rate= remembers of the stream's lines, 0 at first: when they will be back within it. The
+     * time that counts is the lines' own, so an outage of the receiver makes no difference; a line
+     * without a time is always within it. */
+    int64_t rate;
+    int level; /* the severity that a kept line gives itself; LEVEL_NONE: none, or nobody asks */
+    bool undecided; /* an expression was given up: a kept line may be unwanted */
+    unsigned steps; /* of expressions */
+};
+
 /* SIEVE_KEEP, or a reason to leave <r> out. <container>: the stream's, empty when it has none. A gap
- * record is always kept. *level becomes the severity that a kept line gives itself, or LEVEL_NONE
- * (level.h) when it gives none, or nobody asks for it. *rate is what rate= remembers of the stream's
- * lines, 0 at first: when they will be back within it. The time that counts is the lines' own, so an
- * outage of the receiver makes no difference; a line without a time is always within it. */
-int sieve_judge(const struct sieve *s, struct str container, const struct record *r, int64_t *rate,
-                int *level);
+ * record is always kept. */
+int sieve_judge(const struct sieve *s, struct str container, const struct record *r,
+                struct sieve_view *v);
 
 #endif

@@ -274,7 +274,7 @@ bool drain_work(struct drain *d)
         return false;
     }
     if (d->state != DRAIN_OPEN || (!d->pipelined && !d->healthy && d->ninflight) || d->alone ||
-        lingering(d))
+        drain_is_slowed(d) || lingering(d))
         return false;
     if (!budget_room(d)) {
         budget_wait(d);

@@ -205,6 +205,8 @@ struct drain_counters {
     uint64_t cut; /* bytes beyond MAX_LINE of lines, counted when confirmed */
     /* Lines that its sieve left out; those that are read again count once. */
     uint64_t filtered[SIEVE_REASONS];
+    /* ... and lines that it kept because an expression takes too many steps to decide. */
+    uint64_t undecided;
 };
 
 /* Adds <more> to <to>. */
@@ -316,6 +318,8 @@ struct drain {
     int64_t succeeded_at; /* wall time in ms at which the peer last took something; 0 = never */
     uint64_t opened_at;
     uint64_t looked_at;    /* see drain_seen_until() */
+    unsigned search_steps; /* of its expressions in this turn; see pick.c */
+    uint64_t slowed_until; /* loop time before which it has no turn, because they were too many */
     uint64_t unused_since; /* loop time at which its last cursor was removed */
     struct err last_error;
     uint64_t sampled_at;  /* loop time of the last lag sample ... */

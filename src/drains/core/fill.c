@@ -272,6 +272,7 @@ struct batch *batch_fill(struct drain *d)
         f.max_records = d->record_limit;
     if (d->ops->tap)
         d->ops->tap->turn(d);
+    d->search_steps = 0;
     if (old) {
         fill_like(&f, old);
         repeat_free(old);

@@ -9,14 +9,49 @@
  */
 #include "drains/core/worker_internal.h"
 
-/* Counts <r>, if it is the first time that it was left out. */
-static void count(struct drain_cursor *c, enum sieve_reason reason, const struct record *r)
+#define MS_NS 1000000ULL
+#define STEP_NS 40 /* see match/pattern.h */
+
+/* Counts <r>, if it is the first time that it is judged: <reason> as sieve_judge() gives it. */
+static void count(struct drain_cursor *c, int reason, const struct record *r)
 {
     if (position_before(&c->cursor.sent.pos, &c->judged))
         return;
+    if (reason == SIEVE_KEEP) {
+        c->drain->counters.undecided++;
+        return;
+    }
     c->drain->counters.filtered[reason]++;
     if (reason == SIEVE_RATE)
         surplus_add(c, r);
+}
+
+/* ---- what expressions may cost ---- */
+
+/* A line of <d> took <steps>. The worker's drains have turns with slow lines one after the other, with
+ * so long between them that PATTERN_SLOW_SHARE is kept. */
+static void charge(struct drain *d, unsigned steps)
+{
+    struct worker *wk = d->worker;
+    uint64_t now = loop_now(&wk->loop) * MS_NS;
+
+    d->search_steps += steps;
+    if (steps <= PATTERN_STEPS_FREE)
+        return;
+    if (wk->searched_until < now)
+        wk->searched_until = now;
+    wk->searched_until += (uint64_t)(steps - PATTERN_STEPS_FREE) * STEP_NS * PATTERN_SLOW_SHARE;
+    d->slowed_until = wk->searched_until / MS_NS;
+}
+
+bool drain_is_slowed(struct drain *d)
+{
+    uint64_t now = loop_now(&d->worker->loop);
+
+    if (now >= d->slowed_until || d->worker->stopping)
+        return false;
+    drain_linger(d, d->slowed_until - now);
+    return true;
 }
 
 enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, struct cursor *k,
@@ -25,21 +60,27 @@ enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, struct cursor *
     struct drain *d = c->drain;
     const struct sieve *s = d->spec->sieve;
     enum drain_tap_answer answer = d->ops->tap ? d->ops->tap->wants(d, c, *r) : TAP_TAKE;
-    int reason, level;
+    struct sieve_view v;
+    int reason;
 
     if (answer != TAP_TAKE || !s)
         return answer;
-    reason = sieve_judge(s, k->stream->identity->container, *r, &k->sent.rate, &level);
-    if (reason == SIEVE_KEEP && level != LEVEL_NONE) {
+    if (d->search_steps > PATTERN_STEPS_TURN && k == &c->cursor)
+        return TAP_LATER;
+    v.searches = d->worker->searches;
+    v.rate = k->sent.rate;
+    reason = sieve_judge(s, k->stream->identity->container, *r, &v);
+    k->sent.rate = v.rate;
+    if (v.steps)
+        charge(d, v.steps);
+    if (reason == SIEVE_KEEP && v.level != LEVEL_NONE) {
         *changed = **r;
-        changed->flags |= RECORD_LEVEL(level);
+        changed->flags |= RECORD_LEVEL(v.level);
         *r = changed;
     }
-    if (reason == SIEVE_KEEP)
-        return TAP_TAKE;
-    if (k == &c->cursor)
-        count(c, (enum sieve_reason)reason, *r);
-    return TAP_PASS;
+    if ((reason != SIEVE_KEEP || v.undecided) && k == &c->cursor)
+        count(c, reason, *r);
+    return reason == SIEVE_KEEP ? TAP_TAKE : TAP_PASS;
 }
 
 void drain_cursor_before(struct drain_cursor *c, uint64_t now)

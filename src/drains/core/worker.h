@@ -217,6 +217,8 @@ struct loop *worker_loop(struct worker *wk);
 struct dns *worker_dns(struct worker *wk);
 struct http_client *worker_http(struct worker *wk); /* created at the first call; NULL on failure */
 struct gzip *worker_gzip(struct worker *wk);        /* one for all drains: its state takes 268 KB */
+/* What expressions need to be searched for on its thread. */
+struct pattern_run *worker_searches(struct worker *wk);
 /* The TLS configuration for <s>; drains without TLS options of their own share one. Return it with
  * worker_tls_free(). */
 struct tls_config *worker_tls(struct worker *wk, const struct drain_spec *s, struct err *e);

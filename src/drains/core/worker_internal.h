@@ -39,7 +39,9 @@ struct worker {
     struct dns *dns;
     struct http_client *http;
     struct gzip *gzip;
-    struct tls_config *tls[2]; /* shared by drains without TLS options: [insecure] */
+    struct pattern_run *searches; /* for expressions */
+    uint64_t searched_until;      /* loop time in ns: see pick.c */
+    struct tls_config *tls[2];    /* shared by drains without TLS options: [insecure] */
     struct buf scratch;
     struct buf valid;        /* scratch memory of the formatters */
     struct map streams;      /* of struct stream, by id */
@@ -243,6 +245,9 @@ static inline bool drain_picks(const struct drain *d)
  * replaced by <changed>, which has what the sieve found out. */
 enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, struct cursor *k,
                                          const struct record **r, struct record *changed);
+/* Its expressions have used up their share of the worker's time: it has no turn now, and gets one
+ * later. */
+bool drain_is_slowed(struct drain *d);
 /* <c> is about to be read: the member may skip some, and lines over rate= are told. */
 void drain_cursor_before(struct drain_cursor *c, uint64_t now);
 /* All up to <sent> was counted. */

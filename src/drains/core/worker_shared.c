@@ -10,6 +10,7 @@
 
 int worker_shared_open(struct worker *wk, struct err *e)
 {
+    wk->searches = pattern_run_create();
     wk->dns = dns_create(&wk->loop, wk->cfg.dns_servers, e);
     return wk->dns ? 0 : -1;
 }
@@ -22,6 +23,7 @@ void worker_shared_close(struct worker *wk)
     tls_config_free(wk->tls[false]);
     tls_config_free(wk->tls[true]);
     buf_release(&wk->scratch);
+    pattern_run_free(wk->searches);
     dns_free(wk->dns);
 }
 
@@ -45,6 +47,11 @@ struct http_client *worker_http(struct worker *wk)
             log_error("cannot create HTTP client", KV_ERR(&e));
     }
     return wk->http;
+}
+
+struct pattern_run *worker_searches(struct worker *wk)
+{
+    return wk->searches;
 }
 
 struct gzip *worker_gzip(struct worker *wk)

@@ -257,7 +257,7 @@ static struct drain *tail_create(struct worker *wk, struct drain_spec *spec, str
     t->base.batch_limit = TAIL_BATCH_BYTES;
     t->port = ((struct tail_own *)spec->own)->port;
     if (t->port->filter)
-        t->filter = filter_run_create(t->port->filter);
+        t->filter = filter_run_create(t->port->filter, worker_searches(wk));
     return &t->base;
 }
 

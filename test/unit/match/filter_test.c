@@ -17,6 +17,7 @@
 
 struct world {
     struct filter *filter;
+    struct pattern_run *searches;
     struct filter_run *run;
 };
 
@@ -25,7 +26,8 @@ static int setup(void **state)
     static struct world w;
 
     w.filter = filter_create();
-    w.run = filter_run_create(w.filter);
+    w.searches = pattern_run_create();
+    w.run = filter_run_create(w.filter, w.searches);
     *state = &w;
     return 0;
 }
@@ -34,9 +36,9 @@ static int teardown(void **state)
 {
     struct world *w = *state;
 
-    clock_fake_cpu(0);
     clock_fake(0, 0);
     filter_run_free(w->run);
+    pattern_run_free(w->searches);
     filter_free(w->filter);
     return 0;
 }
@@ -98,7 +100,7 @@ static void test_limits(void **state)
     filter_run_free(w->run);
     filter_free(w->filter);
     w->filter = filter_create();
-    w->run = filter_run_create(w->filter);
+    w->run = filter_run_create(w->filter, w->searches);
     do
         rc = filter_add(w->filter, FILTER_INCLUDE, STR("((a{1,50}){1,50}){1,4}x"), &e);
     while (rc == 0);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,19 +25,12 @@ static struct pattern *made(struct str text)
     return p;
 }
 
-/* A busy machine may take a search's time. */
 static enum pattern_result find(const struct pattern *p, struct str text)
 {
-    struct pattern_scratch *s = pattern_scratch_create();
-    enum pattern_result rc = PATTERN_GIVEN_UP;
+    struct pattern_run *r = pattern_run_create();
+    enum pattern_result rc = pattern_find(p, text, r);
 
-    for (unsigned tries = 0; tries < 50 && rc == PATTERN_GIVEN_UP; tries++) {
-        struct pattern_clock c;
-
-        pattern_clock_start(&c, clock_mono_ns());
-        rc = pattern_find(p, text, s, &c);
-    }
-    pattern_scratch_free(s);
+    pattern_run_free(r);
     return rc;
 }
 
@@ -110,6 +104,8 @@ static void test_the_place_of_a_mistake(void **state)
     refused(str_of("a(?<=b*)"), "at byte");
     refused(str_of("(*UTF)a"), "UTF");
     refused(str_of("\\C"), "at byte");
+    refused(str_of("(a)(a)(a)(a)(a)(a)(a)(a)(a)(a)\\1"), "more than 9");
+    pattern_free(made(str_of("(a)(a)(a)(a)(a)(a)(a)(a)(a)(a)")));
     memset(longest, 'a', sizeof(longest));
     refused(str_make(longest, sizeof(longest)), "1 to 512 bytes");
     pattern_free(made(str_make(longest, PATTERN_LENGTH_MAX)));
@@ -188,6 +184,9 @@ static const char *const evil[] = {
     "(*NO_JIT)[a-z]{8000}\\d",
     "(*NO_START_OPT)a*a*a*a*[bc]",
     "(*LIMIT_MATCH=4000000000)(a|aa)+$",
+    "((a)|(aa)|(b)|(x)|(c)|(d))+\\1$",
+    "(?:(a)|(aa)|(b)|(x)|(a)|(b)|(a)|(b)|(x))+\\9$",
+    "(?<x>a|aa)+\\k<x>[^a-z]{3}",
 };
 
 static void fill(char *text, size_t len, unsigned kind)
@@ -201,31 +200,21 @@ static void fill(char *text, size_t len, unsigned kind)
         text[len - 1] = '!';
 }
 
-static uint64_t search_twice(const struct pattern *p, struct str text, struct pattern_scratch *s)
-{
-    uint64_t began = clock_cpu_ns();
-    struct pattern_clock c;
-
-    pattern_clock_start(&c, clock_mono_ns());
-    if (pattern_find(p, text, s, &c) == PATTERN_GIVEN_UP && c.cpu_end) {
-        pattern_clock_again(&c);
-        (void)pattern_find(p, text, s, &c);
-    }
-    return cpu_of(began);
-}
-
 /* The CPU of a line, in us: the least of a few, for others may have the caches. */
 static uint64_t cost(const struct pattern *p, struct str text)
 {
-    struct pattern_scratch *s = pattern_scratch_create();
+    struct pattern_run *r = pattern_run_create();
     uint64_t best = UINT64_MAX;
 
     for (unsigned k = 0; k < 20; k++) {
-        uint64_t took = search_twice(p, text, s);
+        uint64_t began = clock_cpu_ns(), took;
 
+        pattern_run_line(r);
+        (void)pattern_find(p, text, r);
+        took = cpu_of(began);
         best = took < best ? took : best;
     }
-    pattern_scratch_free(s);
+    pattern_run_free(r);
     return best;
 }
 
@@ -264,6 +253,142 @@ static void test_what_takes_long_is_given_up(void **state)
     assert_int_equal(find(p, str_make(text, sizeof(text))), PATTERN_GIVEN_UP);
     assert_int_equal(find(p, str_make(text, 20)), PATTERN_YES);
     assert_int_equal(find(p, str_of("aab")), PATTERN_NO);
+    pattern_free(p);
+}
+
+/* A line's answer is the same each time, and with JIT and without it. */
+static void test_the_answer_is_always_the_same(void **state)
+{
+    static const char *const others[] = {
+        "status=5\\d\\d", "x=.*x=", "GET /h.*=", "a+b", "ab(?=a)", "[ab]+!", "(?i)AB.*!$", "e.*e|f",
+    };
+    static const size_t lengths[] = {1, 7, 30, 300, 1000, 3000, PATTERN_TEXT_MAX + 1};
+    char *text = malloc(PATTERN_TEXT_MAX + 1);
+    struct pattern_run *runs[2] = {pattern_run_create(), pattern_run_create()};
+    unsigned answers[3] = {0};
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < ARRAY_LEN(evil) + ARRAY_LEN(others); i++) {
+        const char *one = i < ARRAY_LEN(evil) ? evil[i] : others[i - ARRAY_LEN(evil)];
+        char slowly[PATTERN_LENGTH_MAX];
+        struct pattern *p[2] = {made(str_of(one)), NULL};
+
+        (void)snprintf(slowly, sizeof(slowly), "(*NO_JIT)%s", one);
+        p[1] = made(str_of(slowly));
+        for (unsigned kind = 0; kind < 4; kind++)
+            for (size_t k = 0; k < ARRAY_LEN(lengths); k++) {
+                enum pattern_result rc[3];
+                unsigned steps[3];
+
+                fill(text, lengths[k], kind);
+                for (unsigned way = 0; way < 3; way++) { /* the third time with JIT again */
+                    pattern_run_line(runs[way % 2]);
+                    rc[way] = pattern_find(p[way % 2], str_make(text, lengths[k]), runs[way % 2]);
+                    steps[way] = pattern_run_steps(runs[way % 2]);
+                }
+                if (rc[0] != rc[1] || rc[0] != rc[2] || steps[0] != steps[2] ||
+                    (rc[0] != PATTERN_GIVEN_UP && steps[0] != steps[1]))
+                    fail_msg("'%s' in %zu bytes of kind %u: %d %d %d, %u %u %u steps", one,
+                             lengths[k], kind, rc[0], rc[1], rc[2], steps[0], steps[1], steps[2]);
+                answers[rc[0]]++;
+            }
+        pattern_free(p[0]);
+        pattern_free(p[1]);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(answers[i] > 20);
+    pattern_run_free(runs[0]);
+    pattern_run_free(runs[1]);
+    free(text);
+}
+
+/* The steps are those of all expressions of a line together. */
+static void test_expressions_share_the_steps_of_a_line(void **state)
+{
+    struct pattern *one = made(str_of("[a-y]+z")), *plain = made(str_of("!"));
+    struct pattern_run *r = pattern_run_create();
+    unsigned tries = 0;
+    char text[40];
+
+    (void)state;
+    fill(text, sizeof(text), 0);
+    while (pattern_find(one, str_make(text, sizeof(text)), r) == PATTERN_NO)
+        assert_true(++tries < PATTERN_STEPS_MAX);
+    assert_true(tries > 0);
+    assert_int_equal(pattern_find(one, STR("az"), r), PATTERN_GIVEN_UP);
+    assert_int_equal(pattern_find(plain, str_make(text, sizeof(text)), r), PATTERN_YES);
+    pattern_run_line(r);
+    assert_int_equal(pattern_find(one, STR("az"), r), PATTERN_YES);
+    pattern_run_free(r);
+    pattern_free(plain);
+    pattern_free(one);
+}
+
+/* An expression that begins with a text is not tried where that is not, so that long lines are decided. */
+static void test_a_text_to_begin_with(void **state)
+{
+    static const struct {
+        const char *pattern, *end;
+        enum pattern_result rc;
+    } cases[] = {
+        {"status=5\\d\\d", "status=503", PATTERN_YES},
+        {"status=5\\d\\d", "status=403", PATTERN_NO},
+        {"status=5\\d\\d", "status=5s", PATTERN_NO},
+        {"baa*c", "bac", PATTERN_YES},
+        {"baa?c", "bac", PATTERN_YES},
+        {"baa{0,3}c", "bac", PATTERN_YES},
+        {"bab+c", "babbc", PATTERN_YES},
+        {"ba|bc|\\d", "bc", PATTERN_YES},
+        {"ba(?<=xba)c", "xbac", PATTERN_YES},
+        {"ba(?<=yba)c", "xbac", PATTERN_NO},
+        {"ba$", "ba", PATTERN_YES},
+        {"ba\\b.c", "ba c", PATTERN_YES},
+        {"bb\\Gc", "bbc", PATTERN_GIVEN_UP}, /* as each that is tried everywhere */
+    };
+    char text[PATTERN_TEXT_MAX];
+    size_t len = sizeof(text);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct pattern *p = made(str_of(cases[i].pattern));
+        size_t n = strlen(cases[i].end);
+
+        memset(text, 's', len);
+        memcpy(text + len - n, cases[i].end, n);
+        if (strchr(cases[i].pattern, '|'))
+            assert_int_equal(find(p, str_make(text + len - 20, 20)), cases[i].rc);
+        else if (find(p, str_make(text, len)) != cases[i].rc)
+            fail_msg("'%s'", cases[i].pattern);
+        pattern_free(p);
+    }
+}
+
+/* A line that is longer than what is looked at does not end there. */
+static void test_the_end_of_what_is_looked_at(void **state)
+{
+    struct pattern *p = made(str_of("[s]$"));
+    char *text = malloc(PATTERN_TEXT_MAX + 1);
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'a', PATTERN_TEXT_MAX + 1);
+    text[PATTERN_TEXT_MAX - 1] = 's';
+    assert_int_equal(find(p, str_make(text + 1, PATTERN_TEXT_MAX - 1)), PATTERN_YES);
+    assert_int_equal(find(p, str_make(text, PATTERN_TEXT_MAX + 1)), PATTERN_GIVEN_UP);
+    pattern_free(p);
+    free(text);
+}
+
+static void test_a_plain_text_is_itself(void **state)
+{
+    struct err e;
+    struct pattern *p = pattern_create_plain(STR("a.*[b"), &e);
+
+    (void)state;
+    assert_non_null(p);
+    assert_int_equal(find(p, STR("xa.*[bx")), PATTERN_YES);
+    assert_int_equal(find(p, STR("axx[b")), PATTERN_NO);
     pattern_free(p);
 }
 
@@ -328,6 +453,11 @@ int main(void)
         cmocka_unit_test(test_what_compiling_costs),
         cmocka_unit_test(test_no_search_takes_long),
         cmocka_unit_test(test_what_takes_long_is_given_up),
+        cmocka_unit_test(test_the_answer_is_always_the_same),
+        cmocka_unit_test(test_expressions_share_the_steps_of_a_line),
+        cmocka_unit_test(test_a_text_to_begin_with),
+        cmocka_unit_test(test_the_end_of_what_is_looked_at),
+        cmocka_unit_test(test_a_plain_text_is_itself),
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_of_a_long_line_the_head),
     };

@@ -1,2 +1,3 @@
+logtrain_unit(match/plain_test match)
 logtrain_unit(match/pattern_test match)
 logtrain_unit(match/filter_test match)

@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "sieve/sieve.h"
 
+static struct pattern_run *searches;
+
 typedef int setter(struct sieve *s, struct str v, struct err *e);
 
 static const struct {
@@ -84,6 +86,17 @@ static void leaves_out(void **state)
         {"include=a&exclude=b", "app", "b", RECORD_STDOUT, SIEVE_INCLUDE},
         {"include=a&exclude=b", "app", "a", RECORD_STDOUT, SIEVE_KEEP},
         {"exclude=a&streams=stderr&containers=!b", "b", "a", RECORD_STDOUT, SIEVE_CONTAINER},
+        {"include=~^GET /[a-c]", "app", "GET /b", RECORD_STDOUT, SIEVE_KEEP},
+        {"include=~^GET /[a-c]", "app", "GET /d", RECORD_STDOUT, SIEVE_INCLUDE},
+        {"include=~^GET /[a-c]&include=d$", "app", "xd$", RECORD_STDOUT, SIEVE_KEEP},
+        {"include=a.c", "app", "abc", RECORD_STDOUT, SIEVE_INCLUDE},
+        {"exclude=~a.c", "app", "xabcx", RECORD_STDOUT, SIEVE_EXCLUDE},
+        {"exclude=~a.c", "app", "a.d", RECORD_STDOUT, SIEVE_KEEP},
+        {"exclude=~abc", "app", "xabcx", RECORD_STDOUT, SIEVE_EXCLUDE},
+        {"exclude=~(?i)HealthZ", "app", "/healthz", RECORD_STDOUT, SIEVE_EXCLUDE},
+        {"include=~[ab]&exclude=~[bc]", "app", "a", RECORD_STDOUT, SIEVE_KEEP},
+        {"include=~[ab]&exclude=~[bc]", "app", "ac", RECORD_STDOUT, SIEVE_EXCLUDE},
+        {"include=~[ab]&exclude=~[bc]", "app", "c", RECORD_STDOUT, SIEVE_INCLUDE},
         {"level=auto", "app", "DEBUG: x", RECORD_STDOUT, SIEVE_KEEP},
         {"level=warn", "app", "WARN: x", RECORD_STDOUT, SIEVE_KEEP},
         {"level=warn", "app", "ERROR: x", RECORD_STDOUT, SIEVE_KEEP},
@@ -98,14 +111,12 @@ static void leaves_out(void **state)
     FOR_ROWS (i, rows) {
         struct sieve *s = compile(rows[i].options);
         struct record r = {.msg = str_of(rows[i].line), .fd = rows[i].fd};
-        int64_t rate = 0;
-        int level;
+        struct sieve_view view = {.searches = searches};
 
-        assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r, &rate, &level),
-                         rows[i].verdict);
+        assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r, &view), rows[i].verdict);
         r.flags = RECORD_GAP; /* what reports a loss is for everybody */
-        assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r, &rate, &level), SIEVE_KEEP);
-        assert_int_equal(level, LEVEL_NONE);
+        assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r, &view), SIEVE_KEEP);
+        assert_int_equal(view.level, LEVEL_NONE);
         sieve_free(s);
     }
 }
@@ -149,7 +160,12 @@ static void refuses(void **state)
         {STR("sample=10%"), SAMPLE},
         {STR("sample=0.0000001"), SAMPLE},
         {STR("rate=10"), "option 'rate' must be N/s, N/m or N/h"},
-        {STR("exclude=~a"), "option 'exclude': texts that begin with '~'"},
+        {STR("exclude=~a(b"), "option 'exclude': missing closing parenthesis at byte 3"},
+        {STR("include=~"), "option 'include' must be a text of 1 to 256 bytes"},
+        {STR("include="), "option 'include' must be a text of 1 to 256 bytes"},
+        {STR("exclude=~((a{1,50}){1,50}){1,50}"),
+         "option 'exclude': regular expression is too large"},
+        {STR("include=~(*UTF)a"), "option 'include': "},
     };
 
     (void)state;
@@ -169,18 +185,17 @@ static void finds_the_level(void **state)
     struct sieve *s = compile("level=auto"), *other = compile("exclude=a");
     const struct record_syslog sent = {.pri = 16 * 8 + 5};
     struct record r = {.msg = STR("WARN x")};
-    int64_t rate = 0;
-    int level;
+    struct sieve_view view = {.searches = searches};
 
     (void)state;
-    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_KEEP);
-    assert_int_equal(level, 4);
+    assert_int_equal(sieve_judge(s, STR(""), &r, &view), SIEVE_KEEP);
+    assert_int_equal(view.level, 4);
     r.syslog = &sent; /* its sender has said it */
-    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_KEEP);
-    assert_int_equal(level, 5);
+    assert_int_equal(sieve_judge(s, STR(""), &r, &view), SIEVE_KEEP);
+    assert_int_equal(view.level, 5);
     r.syslog = NULL;
-    assert_int_equal(sieve_judge(other, STR(""), &r, &rate, &level), SIEVE_KEEP);
-    assert_int_equal(level, LEVEL_NONE);
+    assert_int_equal(sieve_judge(other, STR(""), &r, &view), SIEVE_KEEP);
+    assert_int_equal(view.level, LEVEL_NONE);
     sieve_free(s);
     sieve_free(other);
 }
@@ -202,14 +217,13 @@ static void samples_by_place(void **state)
     FOR_ROWS (i, rows) {
         struct sieve *s = compile(rows[i].option);
         unsigned kept = 0;
-        int64_t rate = 0;
-        int level;
+        struct sieve_view view = {.searches = searches};
 
         for (unsigned k = 0; k < 100000; k++) {
             struct record r = {.segment = 0x1234567890abcdef + k / 1000, .offset = k % 1000 * 200};
-            int verdict = sieve_judge(s, STR(""), &r, &rate, &level);
+            int verdict = sieve_judge(s, STR(""), &r, &view);
 
-            assert_int_equal(verdict, sieve_judge(s, STR("other"), &r, &rate, &level));
+            assert_int_equal(verdict, sieve_judge(s, STR("other"), &r, &view));
             kept += verdict == SIEVE_KEEP;
         }
         assert_in_range(kept, rows[i].least, rows[i].most);
@@ -222,22 +236,73 @@ static void limits_the_rate(void **state)
     struct sieve *s = compile("rate=10/s,2"), *other = compile("exclude=a");
     struct record r = {.time = STR("2026-11-20T10:15:00Z")};
     const int want[] = {SIEVE_KEEP, SIEVE_KEEP, SIEVE_RATE, SIEVE_RATE};
-    int64_t rate = 0;
-    int level;
+    struct sieve_view view = {.searches = searches};
 
     (void)state;
     FOR_ROWS (i, want)
-        assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), want[i]);
+        assert_int_equal(sieve_judge(s, STR(""), &r, &view), want[i]);
     r.time.len = 0; /* unknown */
-    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    assert_int_equal(sieve_judge(s, STR(""), &r, &view), SIEVE_KEEP);
     r.time = STR("2026-11-20T10:15:00Z");
     r.flags = RECORD_GAP;
-    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    assert_int_equal(sieve_judge(s, STR(""), &r, &view), SIEVE_KEEP);
     r.flags = 0;
-    assert_int_equal(sieve_judge(s, STR(""), &r, &rate, &level), SIEVE_RATE);
-    assert_int_equal(sieve_judge(other, STR(""), &r, &rate, &level), SIEVE_KEEP);
+    assert_int_equal(sieve_judge(s, STR(""), &r, &view), SIEVE_RATE);
+    assert_int_equal(sieve_judge(other, STR(""), &r, &view), SIEVE_KEEP);
     sieve_free(s);
     sieve_free(other);
+}
+
+/* What cannot be decided is kept, and told; unless something else decides it. */
+static void keeps_what_is_undecided(void **state)
+{
+    static const char slow[] =
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!";
+    static const struct {
+        const char *options, *line;
+        int verdict;
+        bool undecided;
+    } rows[] = {
+        {"exclude=~(a|aa)+$", slow, SIEVE_KEEP, true},
+        {"exclude=~(a|aa)+$", "b!", SIEVE_KEEP, false},
+        {"exclude=~(a|aa)+$", "baa", SIEVE_EXCLUDE, false},
+        {"include=~(a|aa)+$", slow, SIEVE_KEEP, true},
+        {"include=~(a|aa)+$", "b!", SIEVE_INCLUDE, false},
+        {"include=~(a|aa)+$&include=!", slow, SIEVE_KEEP, false},
+        {"exclude=~(a|aa)+$&exclude=!", slow, SIEVE_EXCLUDE, false},
+        {"include=~(a|aa)+$&exclude=!", slow, SIEVE_EXCLUDE, false},
+        {"include=a&exclude=~(a|aa)+$", slow, SIEVE_KEEP, true},
+        {"include=b&exclude=~(a|aa)+$", slow, SIEVE_INCLUDE, false},
+    };
+
+    (void)state;
+    FOR_ROWS (i, rows) {
+        struct sieve *s = compile(rows[i].options);
+        struct record r = {.msg = str_of(rows[i].line)};
+        struct sieve_view view = {.searches = searches};
+
+        for (unsigned again = 0; again < 50; again++) {
+            assert_int_equal(sieve_judge(s, STR(""), &r, &view), rows[i].verdict);
+            assert_int_equal(view.undecided, rows[i].undecided);
+        }
+        assert_true(view.steps <= PATTERN_STEPS_MAX * 2);
+        sieve_free(s);
+    }
+}
+
+/* All expressions of a drain together. */
+static void has_so_much_memory(void **state)
+{
+    struct sieve *s = sieve_create();
+    struct err e = {0, ""};
+    unsigned n = 0;
+
+    (void)state;
+    while (n < SIEVE_PATTERNS_MAX &&
+           sieve_add_exclude(s, STR("~(?:[a-z]{40}\\d{40}){30}x"), &e) == 0)
+        n++;
+    assert_string_equal(e.text, "option 'exclude': the expressions are too large when compiled");
+    sieve_free(s);
 }
 
 static void takes_so_many_patterns(void **state)
@@ -267,14 +332,33 @@ static void is_told_as_text(void **state)
     sieve_free(s);
 }
 
+static int setup(void **state)
+{
+    (void)state;
+    searches = pattern_run_create();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pattern_run_free(searches);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(leaves_out),      cmocka_unit_test(refuses),
-        cmocka_unit_test(finds_the_level), cmocka_unit_test(samples_by_place),
-        cmocka_unit_test(limits_the_rate), cmocka_unit_test(takes_so_many_patterns),
+        cmocka_unit_test(leaves_out),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(finds_the_level),
+        cmocka_unit_test(samples_by_place),
+        cmocka_unit_test(keeps_what_is_undecided),
+        cmocka_unit_test(has_so_much_memory),
+        cmocka_unit_test(limits_the_rate),
+        cmocka_unit_test(takes_so_many_patterns),
         cmocka_unit_test(is_told_as_text),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,3 +1,3 @@
-foreach(file level pattern rate sieve)
+foreach(file level rate sieve)
     logtrain_unit(sieve/${file}_test sieve)
 endforeach()

@@ -199,6 +199,64 @@ static void other_drains_get_their_turn(void **state)
     assert_int_equal(acked(f), 40000 * (sizeof(line) - 1));
 }
 
+/* ---- expressions ---- */
+
+#define EVIL "(a|aa)+$"
+#define AAAA                                                                                       \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+    "!"
+
+static void what_is_undecided_is_sent_and_counts_once(void **state)
+{
+    struct fake *f =
+        with(sieve_add_exclude, "~" EVIL, T "F " AAAA "\n" T "F aa\n" T "F b\n", false);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_got(f, AAAA "\nb\n");
+        reply(f, VERDICT_RETRY);
+        next_try(f);
+    }
+    assert_got(f, AAAA "\nb\n");
+    drain_shelve(&f->base, f->batch);
+    assert_int_equal(drain_unshelve(&f->base, f->batch), 0);
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(counters(f)->undecided, 1);
+    assert_int_equal(counters(f)->filtered[SIEVE_EXCLUDE], 1);
+    assert_int_equal(counters(f)->records_out, 2);
+}
+
+static void put_evil(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        put("0.log", T "F " AAAA "\n", O_APPEND);
+}
+
+/* A worker spends a part of its time on lines that take many steps: other drains have the rest. */
+static void slow_lines_have_a_share_of_the_time(void **state)
+{
+    struct fake *f;
+    uint64_t per_line = (PATTERN_STEPS_MAX - PATTERN_STEPS_FREE) * 40ULL * PATTERN_SLOW_SHARE;
+    uint64_t began, most;
+
+    (void)state;
+    f = with(sieve_add_exclude, "~" EVIL, "", false);
+    put_evil(1000);
+    began = loop_now(worker_loop(w.wk));
+    feed_grew();
+    most = f->batch ? f->batch->records : 0;
+    assert_in_range(most, 1, PATTERN_STEPS_TURN / PATTERN_STEPS_MAX + 1);
+    for (unsigned i = 0; i < 2000 && counters(f)->records_out < 1000; i++) {
+        if (f->batch)
+            reply(f, VERDICT_DELIVERED);
+        if (!f->batch)
+            pass_ms(10);
+    }
+    assert_int_equal(counters(f)->records_out, 1000);
+    assert_int_equal(counters(f)->undecided, 1000);
+    assert_true(loop_now(worker_loop(w.wk)) - began > 900 * per_line / 1000000);
+}
+
 /* ---- rate= ---- */
 
 #define TIME "2026-11-20T10:15:00.123456789Z"
@@ -284,6 +342,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_shelved_batch_is_read_again_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_for_each_record, setup, teardown),
         cmocka_unit_test_setup_teardown(other_drains_get_their_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_undecided_is_sent_and_counts_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(slow_lines_have_a_share_of_the_time, setup, teardown),
         cmocka_unit_test_setup_teardown(over_the_rate_is_told_once_a_minute, setup, teardown),
         cmocka_unit_test_setup_teardown(a_retry_has_the_same_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stream_that_ends_tells_the_rest, setup, teardown),
