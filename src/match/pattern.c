@@ -367,31 +367,66 @@ static size_t next_place(const struct pattern *p, struct str text, size_t from,
     return from;
 }
 
-static enum pattern_result search(const struct pattern *p, struct str text, struct pattern_run *r,
-                                  uint32_t flags)
+static enum pattern_result search(const struct pattern *p, struct str text, size_t from,
+                                  struct pattern_run *r, uint32_t flags)
 {
     enum pattern_result rc = PATTERN_NO;
 
     r->pattern = p;
     if (!p->plain.text.len && !p->firsts)
-        return search_from(r, text, 0, flags);
-    for (size_t at = next_place(p, text, 0, r); at < text.len && rc == PATTERN_NO;
+        return search_from(r, text, from, flags);
+    for (size_t at = next_place(p, text, from, r); at < text.len && rc == PATTERN_NO;
          at = next_place(p, text, at + 1, r))
         rc = search_from(r, text, at, flags);
     return rc;
 }
 
-enum pattern_result pattern_find(const struct pattern *p, struct str text, struct pattern_run *r)
+static enum pattern_result find_plain(const struct pattern *p, struct str text, size_t from,
+                                      struct pattern_run *r, struct pattern_span *at)
+{
+    size_t slow = 0;
+    const char *found = plain_find(&p->plain, str_skip(text, from), &slow);
+
+    r->steps += (unsigned)(slow / SLOW_BYTES);
+    if (!found)
+        return PATTERN_NO;
+    at->start = (size_t)(found - text.p);
+    at->end = at->start + p->len;
+    return PATTERN_YES;
+}
+
+static enum pattern_result find(const struct pattern *p, struct str text, size_t from,
+                                struct pattern_run *r, uint32_t flags)
 {
     struct str head = str_head(text, PATTERN_TEXT_MAX);
-    enum pattern_result rc;
-    size_t slow = 0;
+    enum pattern_result rc =
+        from > head.len
+            ? PATTERN_NO
+            : search(p, head, from, r, head.len < text.len ? flags | PCRE2_NOTEOL : flags);
 
-    if (!p->code) {
-        rc = plain_find(&p->plain, text, &slow) ? PATTERN_YES : PATTERN_NO;
-        r->steps += (unsigned)(slow / SLOW_BYTES);
-        return rc;
-    }
-    rc = search(p, head, r, head.len < text.len ? PCRE2_NOTEOL : 0);
     return rc == PATTERN_NO && head.len < text.len ? PATTERN_GIVEN_UP : rc;
+}
+
+enum pattern_result pattern_find(const struct pattern *p, struct str text, struct pattern_run *r)
+{
+    struct pattern_span at;
+
+    return p->code ? find(p, text, 0, r, 0) : find_plain(p, text, 0, r, &at);
+}
+
+enum pattern_result pattern_find_next(const struct pattern *p, struct str text, size_t from,
+                                      struct pattern_run *r, struct pattern_span *at)
+{
+    enum pattern_result rc;
+    const PCRE2_SIZE *ends;
+
+    if (!p->code)
+        return find_plain(p, text, from, r, at);
+    rc = find(p, text, from, r, PCRE2_NOTEMPTY);
+    if (rc != PATTERN_YES)
+        return rc;
+    ends = pcre2_get_ovector_pointer(r->data);
+    *at = (struct pattern_span){ends[0], ends[1]};
+    /* \K in a lookaround */
+    return at->start >= from && at->end > at->start ? PATTERN_YES : PATTERN_GIVEN_UP;
 }

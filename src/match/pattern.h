@@ -33,6 +33,11 @@ struct pattern; /* immutable: threads may share it */
 
 enum pattern_result { PATTERN_NO = 0, PATTERN_YES, PATTERN_GIVEN_UP };
 
+/* Where in a text: the bytes [start, end). */
+struct pattern_span {
+    size_t start, end;
+};
+
 /* What searches need, of one thread: up to PATTERN_MEMORY_MAX, but for plain texts nothing. */
 struct pattern_run;
 
@@ -53,5 +58,8 @@ unsigned pattern_run_steps(const struct pattern_run *r);
 /* Of <text> PCRE2 looks at the first PATTERN_TEXT_MAX bytes, and gives up when there is no match in
  * them and there are more. */
 enum pattern_result pattern_find(const struct pattern *p, struct str text, struct pattern_run *r);
+/* The same for what begins at <from> or behind it, and is not empty. YES: *at is where. */
+enum pattern_result pattern_find_next(const struct pattern *p, struct str text, size_t from,
+                                      struct pattern_run *r, struct pattern_span *at);
 
 #endif

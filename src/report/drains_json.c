@@ -64,6 +64,7 @@ static const struct field counters[] = {
     FILTERED(filtered_sample, SIEVE_SAMPLE),
     FILTERED(filtered_rate, SIEVE_RATE),
     COUNT(undecided),
+    COUNT(redacted),
 };
 
 /* Only tails skip, and no tail is in the list. */
@@ -120,6 +121,7 @@ static bool is_plain(const struct field *f)
         offsetof(struct drain_counters, filtered[SIEVE_SAMPLE]),
         offsetof(struct drain_counters, filtered[SIEVE_RATE]),
         offsetof(struct drain_counters, undecided),
+        offsetof(struct drain_counters, redacted),
     };
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "sieve/rate.h"
+#include "sieve/redact.h"
 
 #define SAMPLE_DIGITS 6
 #define TEXT_MAX (4 * URL_MAX) /* no byte of a URL becomes more than three */
@@ -28,9 +29,10 @@ struct sieve {
     bool named;       /* one of them is without "!": only such ones are wanted */
     unsigned streams; /* a bit for each enum record_fd */
     struct patterns include, exclude;
-    size_t bytes; /* of their memory */
-    bool level;   /* lines are asked for their level ... */
-    int least;    /* ... and those with a greater severity, which is a lower level, left out */
+    size_t bytes;          /* of their memory, and that of redact= */
+    struct redact *redact; /* owned; NULL: nothing is masked */
+    bool level;            /* lines are asked for their level ... */
+    int least; /* ... and those with a greater severity, which is a lower level, left out */
     struct rate rate;
     uint64_t sample; /* of 2^64 records that many are wanted; 0 = all */
     struct buf text;
@@ -59,6 +61,7 @@ void sieve_free(struct sieve *s)
         free(s->containers[i].name);
     release(&s->include);
     release(&s->exclude);
+    redact_free(s->redact);
     buf_release(&s->text);
     free(s);
 }
@@ -131,6 +134,15 @@ int sieve_set_stream(struct sieve *s, struct str v, struct err *e)
     return note(s, "streams", v, e);
 }
 
+static int count_bytes(struct sieve *s, const char *option, size_t bytes, struct err *e)
+{
+    s->bytes += bytes;
+    return s->bytes <= SIEVE_BYTES_MAX
+               ? 0
+               : err_set(e, E2BIG, "option '%s': the expressions are too large when compiled",
+                         option);
+}
+
 static int add_pattern(struct sieve *s, struct patterns *p, const char *option, struct str v,
                        struct err *e)
 {
@@ -148,11 +160,7 @@ static int add_pattern(struct sieve *s, struct patterns *p, const char *option, 
     if (!one)
         return err_set(e, why.code, "option '%s': %s", option, why.text);
     p->of[p->n++] = one;
-    s->bytes += pattern_bytes(one);
-    if (s->bytes > SIEVE_BYTES_MAX)
-        return err_set(e, E2BIG, "option '%s': the expressions are too large when compiled",
-                       option);
-    return note(s, option, v, e);
+    return count_bytes(s, option, pattern_bytes(one), e) < 0 ? -1 : note(s, option, v, e);
 }
 
 int sieve_add_include(struct sieve *s, struct str v, struct err *e)
@@ -163,6 +171,19 @@ int sieve_add_include(struct sieve *s, struct str v, struct err *e)
 int sieve_add_exclude(struct sieve *s, struct str v, struct err *e)
 {
     return add_pattern(s, &s->exclude, "exclude", v, e);
+}
+
+int sieve_add_redact(struct sieve *s, struct str v, struct err *e)
+{
+    size_t bytes;
+
+    if (!s->redact)
+        s->redact = redact_create();
+    if (redact_add(s->redact, v, &bytes, e) < 0)
+        return -1;
+    if (count_bytes(s, "redact", bytes, e) < 0)
+        return -1;
+    return note(s, "redact", bytes ? STR("~...") : v, e); /* it may be a secret */
 }
 
 int sieve_set_level(struct sieve *s, struct str v, struct err *e)
@@ -305,4 +326,20 @@ int sieve_judge(const struct sieve *s, struct str container, const struct record
     if (s->rate.interval_ns && r->time.len && !rate_take(&s->rate, rate_time(r->time), &v->rate))
         return SIEVE_RATE;
     return SIEVE_KEEP;
+}
+
+bool sieve_redacts(const struct sieve *s)
+{
+    return s->redact != NULL;
+}
+
+bool sieve_redact(const struct sieve *s, const struct record *r, struct pattern_run *searches,
+                  struct buf *out, unsigned *flags)
+{
+    bool cut;
+
+    if (r->flags & RECORD_GAP || !redact_text(s->redact, r->msg, searches, out, &cut))
+        return false;
+    *flags |= cut ? RECORD_CUT : 0;
+    return true;
 }

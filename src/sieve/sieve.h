@@ -3,7 +3,7 @@
  * from options of the drain's URL, is immutable then, and shared by threads. A drain without such
  * options has none, and pays nothing.
  *
- *   decode ─▶ record ─▶ sieve_judge() ─▶ SIEVE_KEEP ─▶ format ─▶ batch
+ *   decode ─▶ record ─▶ sieve_judge() ─▶ SIEVE_KEEP ─▶ sieve_redact() ─▶ format ─▶ batch
  *                              └──────▶ a reason: left out, counted, acknowledged with what follows
  *
  * A decision depends on the record alone, so that a record that is read again (a retry, a restart)
@@ -48,6 +48,9 @@ int sieve_set_level(struct sieve *s, struct str v, struct err *e);
 int sieve_set_sample(struct sieve *s, struct str v, struct err *e);
 int sieve_set_rate(struct sieve *s, struct str v, struct err *e);
 
+/* May be called several times: see redact.h. */
+int sieve_add_redact(struct sieve *s, struct str v, struct err *e);
+
 /* All of them, as a URL has them: "containers=app&exclude=/healthz". Printable ASCII. */
 const char *sieve_text(const struct sieve *s);
 
@@ -67,5 +70,12 @@ struct sieve_view {
  * record is always kept. */
 int sieve_judge(const struct sieve *s, struct str container, const struct record *r,
                 struct sieve_view *v);
+
+/* Does it mask anything? */
+bool sieve_redacts(const struct sieve *s);
+/* True: in the message of <r>, which is kept, something is masked, and <out>, which was empty, has the
+ * message to send. When there is no room for all of it, *flags gets RECORD_CUT. */
+bool sieve_redact(const struct sieve *s, const struct record *r, struct pattern_run *searches,
+                  struct buf *out, unsigned *flags);
 
 #endif

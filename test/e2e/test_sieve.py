@@ -1,4 +1,4 @@
-"""Which lines go to a drain: containers=, streams=, include=, exclude=, level=, sample=, rate=. Exactly the wanted set arrives, over kill -9 and rotation,
+"""Which lines go to a drain: containers=, streams=, include=, exclude=, level=, sample=, rate=, redact=. Exactly the wanted set arrives, over kill -9 and rotation,
 and a drain that wants nothing moves on and frees files all the same."""
 
 import re
@@ -66,7 +66,7 @@ class Levelled(Source):
         return self.level + b" " + super().next()
 
 
-@pytest.mark.parametrize("options", ["exclude=~lt%20n[a-z]*%20", "level=warn"])
+@pytest.mark.parametrize("options", ["exclude=~lt%20n[a-z]*%20", "level=warn&redact=~x[.]Y"])
 def test_the_wanted_lines_over_kills_and_rotation(node, oracle, daemon, http, syslog_tcp, options):
     web, tcp = http(), syslog_tcp()
     c = node.container("web-0", max_files=10000)
@@ -87,6 +87,7 @@ def test_the_wanted_lines_over_kills_and_rotation(node, oracle, daemon, http, sy
         assert "noise" not in report.accounts
         # per kill: lines in flight, those of the seconds between checkpoints, and for TCP those of the commit lag
         report.assert_exact(dup_max=4 * 1000 * 60, foreign=0)
+        assert "redact" not in options or not any(b"x.Y" in m for m in peer.messages())
     assert noise.written > 0
     d.wait_saved()
 
@@ -112,6 +113,31 @@ def test_expressions(node, daemon, http):
         undecided = d.drain(peer.port)["counters"]["undecided"]
         assert undecided == (20 if i > 1 else 0)
     assert d.metric("logtrain_drain_undecided_lines_total", drain=re.compile(f":{peers[2].port}#")) == 20
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_masked_does_not_leave(node, daemon, http, format):
+    peer = http()
+    c = node.container("web-0")
+    d = daemon(node, drains=[("*", peer.url(f"batch=ndjson&linger=10ms&format={format}&level=auto&redact=cards,emails,tokens,ipv4"
+                                            "&redact=~id=[0-9]%2B&redact=~(a%7Caa)%2B$"))])
+    secrets = ["4111 1111 1111 1111", "378282246310005", "user@host.example", "192.0.2.1", "AKIAIOSFODNN7EXAMPLE", "id=4711"]
+    masks = ["[card]", "[card]", "[email]", "[ipv4]", "[token]", "[redacted]"]
+    want = []
+    for secret, mask in zip(secrets, masks):
+        c.write([f"WARN: {mask[1:4]} {secret} end".encode()])
+        want.append(f"WARN: {mask[1:4]} {mask} end")
+    c.write_raw(cri_record(b"in two 4111 1111 1", tag=b"P") + cri_record(b"111 1111 pieces"))     # joined first
+    c.write([b"nothing to mask", b"evil " + b"a" * 60 + b"!"])      # what cannot be checked does not leave
+    want += ["in two [card] pieces", "nothing to mask", "[not checked]"]
+    wait_for(lambda: accounted(d, peer) == len(want), 60 * SLOW, lambda: d.drain(peer.port))
+    sent = b"".join(r.body for r in peer.accepted()).decode()
+    got = re.findall(r"(?:WARN: \w+ |in two |nothing |evil )?(?:\[[a-z4 ]+\]|to mask)(?: end| pieces)?", sent)
+    assert got == want, sent
+    assert not any(secret in sent for secret in secrets + ["aaaa"])
+    assert d.drain(peer.port)["counters"]["redacted"] == len(want) - 1
+    assert d.metric("logtrain_drain_redacted_lines_total", drain=re.compile(f":{peer.port}#")) == len(want) - 1
+    assert d.drain(peer.port)["lines"].endswith("redact=cards,emails,tokens,ipv4&redact=~...&redact=~...")
 
 
 def test_the_level_is_the_severity(node, daemon, http, syslog_tcp):
@@ -258,6 +284,8 @@ def test_changed_options_keep_the_position(node, oracle, daemon, http):
     ("include=", "option 'include' must be a text of 1 to 256 bytes"),
     ("exclude=" + "x" * 257, "option 'exclude' must be a text of 1 to 256 bytes"),
     ("exclude=~sEcReT(", "option 'exclude': missing closing parenthesis at byte 7"),
+    ("redact=cards,sEcReT", "option 'redact' must be some of cards, emails, tokens and ipv4, or '~' and an expression"),
+    ("redact=~sEcReT(", "option 'redact': missing closing parenthesis at byte 7"),
     ("streams=stdout&streams=stderr", "option 'streams' is given twice"),
 ])
 def test_bad_options_are_named(option, why):

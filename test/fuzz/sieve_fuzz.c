@@ -28,6 +28,7 @@ static const struct {
     {"level", sieve_set_level, SIEVE_LEVEL},
     {"sample", sieve_set_sample, SIEVE_SAMPLE},
     {"rate", sieve_set_rate, SIEVE_RATE},
+    {"redact", sieve_add_redact, SIEVE_REASONS},
 };
 
 static unsigned char take(struct str *s)
@@ -72,6 +73,27 @@ static bool take_options(struct sieve *s, struct str *in, unsigned *given)
     return true;
 }
 
+/* The same each time; what is masked has a mask. */
+static void check_redact(const struct sieve *s, const struct record *r)
+{
+    struct pattern_run *runs[2] = {pattern_run_create(), pattern_run_create()};
+    struct buf out[2];
+    unsigned flags[2] = {r->flags, r->flags};
+    bool masked[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        buf_init(&out[i], 4096);
+        masked[i] = sieve_redact(s, r, runs[i], &out[i], &flags[i]);
+        pattern_run_free(runs[i]);
+    }
+    FUZZ_CHECK(masked[0] == masked[1] && flags[0] == flags[1]);
+    FUZZ_CHECK(str_eq(buf_str(&out[0]), buf_str(&out[1])));
+    FUZZ_CHECK(masked[0] || !out[0].len);
+    FUZZ_CHECK(!masked[0] || flags[0] & RECORD_CUT || memchr(out[0].p, '[', out[0].len));
+    buf_release(&out[0]);
+    buf_release(&out[1]);
+}
+
 static void check_line(const struct sieve *s, struct record r, unsigned given)
 {
     struct pattern_run *runs[2] = {pattern_run_create(), pattern_run_create()};
@@ -106,6 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         r.msg = str_make(line, in.len);
         check_text(sieve_text(s));
         check_line(s, r, given);
+        if (sieve_redacts(s))
+            check_redact(s, &r);
         free(line);
     }
     sieve_free(s);

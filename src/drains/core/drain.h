@@ -207,6 +207,7 @@ struct drain_counters {
     uint64_t filtered[SIEVE_REASONS];
     /* ... and lines that it kept because an expression takes too many steps to decide. */
     uint64_t undecided;
+    uint64_t redacted; /* ... and lines in which redact= has masked something */
 };
 
 /* Adds <more> to <to>. */

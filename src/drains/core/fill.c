@@ -128,6 +128,8 @@ static int filler_pick(struct record_sink *s, const struct record *r)
     struct filler *f = container_of(s, struct filler, sink);
     struct cursor *k = &f->range->cursor->cursor;
     enum drain_tap_answer answer;
+    struct drain_counters *n = &f->batch->drain->counters;
+    uint64_t undecided = n->undecided, redacted = n->redacted, truncated = n->truncated;
     int64_t rate = k->sent.rate;
     struct record changed;
 
@@ -141,6 +143,9 @@ static int filler_pick(struct record_sink *s, const struct record *r)
     if (filler_add(s, r) == 0)
         return 0;
     k->sent.rate = rate; /* it is offered again */
+    n->undecided = undecided;
+    n->redacted = redacted;
+    n->truncated = truncated;
     return -1;
 }
 

@@ -12,15 +12,14 @@
 #define MS_NS 1000000ULL
 #define STEP_NS 40 /* see match/pattern.h */
 
-/* Counts <r>, if it is the first time that it is judged: <reason> as sieve_judge() gives it. */
-static void count(struct drain_cursor *c, int reason, const struct record *r)
+/* Is what <c> finds out of its next record new? If not, it was counted. */
+static bool is_news(const struct drain_cursor *c, const struct cursor *k)
 {
-    if (position_before(&c->cursor.sent.pos, &c->judged))
-        return;
-    if (reason == SIEVE_KEEP) {
-        c->drain->counters.undecided++;
-        return;
-    }
+    return k == &c->cursor && !position_before(&c->cursor.sent.pos, &c->judged);
+}
+
+static void count_left_out(struct drain_cursor *c, enum sieve_reason reason, const struct record *r)
+{
     c->drain->counters.filtered[reason]++;
     if (reason == SIEVE_RATE)
         surplus_add(c, r);
@@ -54,33 +53,74 @@ bool drain_is_slowed(struct drain *d)
     return true;
 }
 
-enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, struct cursor *k,
-                                         const struct record **r, struct record *changed)
+/* Masks what redact= says: <r> is <changed> then. */
+static void redact(struct drain_cursor *c, const struct cursor *k, const struct record **r,
+                   struct record *changed)
 {
     struct drain *d = c->drain;
-    const struct sieve *s = d->spec->sieve;
-    enum drain_tap_answer answer = d->ops->tap ? d->ops->tap->wants(d, c, *r) : TAP_TAKE;
-    struct sieve_view v;
-    int reason;
+    struct buf *out = worker_scratch(d->worker, SCRATCH_KEPT);
+    unsigned flags = (*r)->flags;
+    bool cut;
 
-    if (answer != TAP_TAKE || !s)
-        return answer;
-    if (d->search_steps > PATTERN_STEPS_TURN && k == &c->cursor)
-        return TAP_LATER;
-    v.searches = d->worker->searches;
-    v.rate = k->sent.rate;
-    reason = sieve_judge(s, k->stream->identity->container, *r, &v);
+    if (!sieve_redact(d->spec->sieve, *r, d->worker->searches, out, &flags))
+        return;
+    if (*r != changed)
+        *changed = **r;
+    cut = flags != changed->flags;
+    changed->msg = buf_str(out);
+    changed->flags = flags;
+    *r = changed;
+    if (!is_news(c, k))
+        return;
+    d->counters.redacted++;
+    d->counters.truncated += cut;
+}
+
+/* By the sieve. SIEVE_KEEP, or why <*r> is left out. */
+static int judge(struct drain_cursor *c, struct cursor *k, const struct record **r,
+                 struct record *changed)
+{
+    struct drain *d = c->drain;
+    struct sieve_view v = {.searches = d->worker->searches, .rate = k->sent.rate};
+    int reason = sieve_judge(d->spec->sieve, k->stream->identity->container, *r, &v);
+
     k->sent.rate = v.rate;
     if (v.steps)
         charge(d, v.steps);
-    if (reason == SIEVE_KEEP && v.level != LEVEL_NONE) {
+    if (reason != SIEVE_KEEP)
+        return reason;
+    if (v.level != LEVEL_NONE) {
         *changed = **r;
         changed->flags |= RECORD_LEVEL(v.level);
         *r = changed;
     }
-    if ((reason != SIEVE_KEEP || v.undecided) && k == &c->cursor)
-        count(c, reason, *r);
-    return reason == SIEVE_KEEP ? TAP_TAKE : TAP_PASS;
+    if (v.undecided && is_news(c, k))
+        d->counters.undecided++;
+    return SIEVE_KEEP;
+}
+
+enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, struct cursor *k,
+                                         const struct record **r, struct record *changed)
+{
+    struct drain *d = c->drain;
+    enum drain_tap_answer answer = d->ops->tap ? d->ops->tap->wants(d, c, *r) : TAP_TAKE;
+    int reason;
+
+    if (answer != TAP_TAKE || !d->spec->sieve)
+        return answer;
+    if (d->search_steps > PATTERN_STEPS_TURN && k == &c->cursor)
+        return TAP_LATER;
+    reason = judge(c, k, r, changed);
+    if (reason == SIEVE_KEEP) {
+        if (sieve_redacts(d->spec->sieve)) {
+            redact(c, k, r, changed);
+            charge(d, pattern_run_steps(d->worker->searches));
+        }
+        return TAP_TAKE;
+    }
+    if (is_news(c, k))
+        count_left_out(c, (enum sieve_reason)reason, *r);
+    return TAP_PASS;
 }
 
 void drain_cursor_before(struct drain_cursor *c, uint64_t now)

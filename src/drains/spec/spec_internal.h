@@ -61,6 +61,7 @@ int lines_add_include(struct drain_spec *s, struct str v, struct err *e);
 int lines_add_exclude(struct drain_spec *s, struct str v, struct err *e);
 int lines_set_level(struct drain_spec *s, struct str v, struct err *e);
 int lines_set_sample(struct drain_spec *s, struct str v, struct err *e);
+int lines_add_redact(struct drain_spec *s, struct str v, struct err *e);
 int lines_set_rate(struct drain_spec *s, struct str v, struct err *e);
 
 /* Wipes and frees <z>, which may be NULL. */

@@ -1,4 +1,4 @@
-/* Options that say which lines go to a drain: they make its sieve (sieve/sieve.h). */
+/* Options that say which lines go to a drain, and what is masked in them: they make its sieve (sieve/sieve.h). */
 #include "drains/spec/spec_internal.h"
 
 static struct sieve *sieve_of(struct drain_spec *s)
@@ -41,4 +41,9 @@ int lines_set_sample(struct drain_spec *s, struct str v, struct err *e)
 int lines_set_rate(struct drain_spec *s, struct str v, struct err *e)
 {
     return sieve_set_rate(sieve_of(s), v, e);
+}
+
+int lines_add_redact(struct drain_spec *s, struct str v, struct err *e)
+{
+    return sieve_add_redact(sieve_of(s), v, e);
 }

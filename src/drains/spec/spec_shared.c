@@ -252,7 +252,9 @@ static const struct drain_option options[] = {
      .is_public = true,
      .values = "TEXT",
      .fallback = "none",
-     .help = "only lines with this text go to it; given several times: with one of these",
+     .help =
+         "only lines with this text, or that this `~EXPRESSION` matches, go to it; given several "
+         "times: with one of these",
      .type = OPTION_OTHER,
      .many = true,
      .set = lines_add_include},
@@ -260,7 +262,8 @@ static const struct drain_option options[] = {
      .is_public = true,
      .values = "TEXT",
      .fallback = "none",
-     .help = "lines with this text do not go to it; may be given several times",
+     .help = "lines with this text, or that this `~EXPRESSION` matches, do not go to it; may be "
+             "given several times",
      .type = OPTION_OTHER,
      .many = true,
      .set = lines_add_exclude},
@@ -290,6 +293,13 @@ static const struct drain_option options[] = {
          "minute, `/h`: an hour), and so many at once (else N); it is told how many are left out",
      .type = OPTION_OTHER,
      .set = lines_set_rate},
+    {.name = "redact",
+     .values = "cards,emails,tokens,ipv4 or ~EXPRESSION",
+     .fallback = "none",
+     .help = "what is masked in its lines before they leave; may be given several times",
+     .type = OPTION_OTHER,
+     .many = true,
+     .set = lines_add_redact},
     {.name = NULL},
 };
 

@@ -1,3 +1,3 @@
-foreach(file level rate sieve)
+foreach(file level rate redact sieve)
     logtrain_unit(sieve/${file}_test sieve)
 endforeach()

@@ -257,6 +257,43 @@ static void slow_lines_have_a_share_of_the_time(void **state)
     assert_true(loop_now(worker_loop(w.wk)) - began > 900 * per_line / 1000000);
 }
 
+/* ---- redact= ---- */
+
+static void what_is_masked_is_the_same_each_time(void **state)
+{
+    struct fake *f = with(sieve_add_redact, "ipv4", T "F from 192.0.2.1\n" T "F in 1.2\n", false);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_got(f, "from [ipv4]\nin 1.2\n");
+        reply(f, VERDICT_RETRY);
+        next_try(f);
+    }
+    assert_got(f, "from [ipv4]\nin 1.2\n");
+    drain_shelve(&f->base, f->batch);
+    assert_int_equal(drain_unshelve(&f->base, f->batch), 0);
+    reply(f, VERDICT_DELIVERED);
+    assert_int_equal(counters(f)->redacted, 1);
+    assert_int_equal(counters(f)->records_out, 2);
+    assert_int_equal(acked(f), strlen(T "F from 192.0.2.1\n" T "F in 1.2\n"));
+}
+
+/* A line that the batch had no room for counts when it is taken. */
+static void what_did_not_fit_counts_once(void **state)
+{
+    struct fake *f = with(sieve_add_redact, "ipv4", "", false);
+
+    (void)state;
+    f->base.batch_limit = 130; /* more than one line, less than two */
+    for (unsigned i = 0; i < 20; i++)
+        put("0.log", T "F 192.0.2.1 " AAAA "\n", O_APPEND);
+    feed_grew();
+    for (unsigned i = 0; i < 100 && f->batch; i++)
+        reply(f, VERDICT_DELIVERED);
+    assert_int_equal(counters(f)->records_out, 20);
+    assert_int_equal(counters(f)->redacted, 20);
+}
+
 /* ---- rate= ---- */
 
 #define TIME "2026-11-20T10:15:00.123456789Z"
@@ -344,6 +381,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_drains_get_their_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_undecided_is_sent_and_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(slow_lines_have_a_share_of_the_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_masked_is_the_same_each_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_did_not_fit_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(over_the_rate_is_told_once_a_minute, setup, teardown),
         cmocka_unit_test_setup_teardown(a_retry_has_the_same_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stream_that_ends_tells_the_rest, setup, teardown),
