@@ -206,7 +206,7 @@ def test_T12_more_addresses_than_are_kept(kube, node, oracle, syslog_tcp):
     c, peer = node.container("web-7d9c8b6f5d-abcde", "shop"), syslog_tcp(address="127.0.0.2")
     kube.api.workload(c, "web", drains=f"{peer.url()}; http://192.0.2.31/")
     d = kube()
-    wait_for(lambda: d.log_lines("more addresses than are kept.*addresses=1000"), WAIT, d.tail)
+    wait_for(lambda: d.log_lines("too many addresses to deny all of them.*addresses=1000"), WAIT, d.tail)
     assert len(d.log_lines(LEARNED)) == 32
     c.write(oracle.source("a").take(10))
     oracle.wait_complete(peer, WAIT).assert_exact()

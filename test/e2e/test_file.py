@@ -180,7 +180,7 @@ def test_a_torn_tail_is_cut(node, oracle, daemon, folder):
 # --- every line once ---------------------------------------------------------------------------------------------------
 
 def test_S02_the_points_are_those_of_the_source():
-    source = daemon_module.ROOT / "src/drains/members"
+    source = daemon_module.ROOT / "src/drains/archive"
     assert {text.split('"')[1] for path in source.rglob("*.c") for text in path.read_text().split("FAULT_POINT(")[1:]} == set(POINTS)
 
 
