@@ -28,4 +28,17 @@ static inline struct drain_spec *spec(const char *text)
     return s;
 }
 
+/* <text> is refused with the error <want>. */
+static inline void refused(const char *text, const char *want)
+{
+    struct err e = {0, ""};
+    struct drain_spec *s = drain_spec_create(str_of(text), &e);
+
+    if (s)
+        fail_msg("'%s' was taken", text);
+    if (strcmp(e.text, want) != 0)
+        fail_msg("'%s': '%s', not '%s'", text, e.text, want);
+    assert_int_not_equal(e.code, 0);
+}
+
 #endif

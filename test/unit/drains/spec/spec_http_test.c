@@ -8,7 +8,7 @@
 #define NO_NAME HEADER "invalid header name"
 #define NO_VALUE HEADER "its value must be printable ASCII"
 
-static void refused(const char *url, const char *why)
+static void refused_for(const char *url, const char *why)
 {
     struct err e = {0, ""};
     struct drain_spec *s = drain_spec_create(str_of(url), &e);
@@ -85,7 +85,7 @@ static void taken_and_refused(void **state)
     (void)state;
     FOR_ROWS (i, rows) {
         if (rows[i].why)
-            refused(rows[i].url, rows[i].why);
+            refused_for(rows[i].url, rows[i].why);
         else
             drain_spec_unref(spec(rows[i].url));
     }
@@ -102,7 +102,7 @@ static void bounds(void **state)
         assert_int_equal(buf_addf(&url, "&header=n%d:v", i), 0);
     drain_spec_unref(spec(buf_cstr(&url)));
     assert_int_equal(buf_addf(&url, "&header=more:v"), 0);
-    refused(buf_cstr(&url), "option 'header' is given more than 16 times");
+    refused_for(buf_cstr(&url), "option 'header' is given more than 16 times");
 
     for (size_t over = 0; over < 2; over++) { /* "n: …\n" */
         buf_clear(&url);
@@ -110,7 +110,7 @@ static void bounds(void **state)
         for (size_t i = 0; i < DRAIN_HEADERS_BYTES_MAX - 4 + over; i++)
             assert_int_equal(buf_add_ch(&url, 'v'), 0);
         if (over)
-            refused(buf_cstr(&url), HEADER "all headers together are over 8192 bytes");
+            refused_for(buf_cstr(&url), HEADER "all headers together are over 8192 bytes");
         else
             drain_spec_unref(spec(buf_cstr(&url)));
     }
