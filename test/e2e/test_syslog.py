@@ -80,7 +80,7 @@ def test_D02_never_reads(node, oracle, daemon, syslog_stream):
 def test_D02_data_the_peer_never_took_is_not_skipped(node, oracle, daemon, syslog_stream):
     """After three rewinds to one position the data there is skipped (docs/design.md#acknowledgement), but only as far as the
     peer's kernel had the bytes: data in our own send buffer is sent again. Skipped data is declared, to the byte."""
-    peer, url = syslog_stream(f"timeout={SILENCE_S}s", script=[NEVER_READ] * 4, rcvbuf=16384)
+    peer, url = syslog_stream("timeout=2s", script=[NEVER_READ] * 4, rcvbuf=16384)
     d = daemon(node, routes=[("*", url)])
     c = node.container("web-0")
     source = oracle.source("a")
