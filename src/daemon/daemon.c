@@ -29,6 +29,7 @@
 #include "daemon/kubernetes.h"
 #include "daemon/logs.h"
 #include "daemon/network.h"
+#include "daemon/pages.h"
 #include "daemon/process.h"
 #include "daemon/sources.h"
 #include "inputs/input.h"
@@ -377,23 +378,6 @@ static void open_tails(struct daemon *d)
     d->assign.seen_arg = d;
 }
 
-/* A sender has the token of HTTP_TOKEN_FILE and must not see what an operator sees. */
-static int open_access(struct daemon *d, struct err *e)
-{
-    const struct config *c = d->cfg;
-    bool admin = *c->http_admin_token_file || c->http_events || c->http_syslog;
-    const struct access_config ac = {
-        .token_file = admin ? c->http_admin_token_file : c->http_token_file,
-        .token_variable = admin ? "HTTP_ADMIN_TOKEN_FILE" : "HTTP_TOKEN_FILE",
-        .reviews = c->http_kubernetes_auth,
-        .reviews_variable = "HTTP_KUBERNETES_AUTH",
-        .kube = kubernetes_client_of(d->kube),
-        .operators = "",
-    };
-
-    return access_open(&d->access, &d->loop, &ac, e);
-}
-
 static int open_status(struct daemon *d, struct err *e)
 {
     const struct status_source source = {status_ask, status_facts, status_explain, status_v1, d};
@@ -403,42 +387,12 @@ static int open_status(struct daemon *d, struct err *e)
     if (!d->status)
         return err_wrap(e, "HTTP_PORT=%" PRIu64, c->http_port);
     d->v1 = (struct v1){.status = d->status, .origins = &d->origins};
-    if (open_access(d, e) < 0)
+    if (pages_open_access(&d->access, c, &d->loop, kubernetes_client_of(d->kube), e) < 0)
         return -1;
     status_set_access(d->status, d->access);
     if (*c->state_path)
         d->socket = api_socket_open(&d->loop, d->notify, c->state_path, status_local(d->status));
     return *c->http_port_file ? status_write_port(d->status, c->http_port_file, e) : 0;
-}
-
-static int open_api(struct daemon *d, struct err *e)
-{
-    const struct config *c = d->cfg;
-    const struct tls_server_options tls = {
-        .cert = {c->api_cert, c->api_cert_file},
-        .key = {c->api_key, c->api_key_file},
-        .chain = {c->api_ca, c->api_ca_file},
-        .client_ca = {c->api_client_ca, c->api_client_ca_file},
-        .name = c->api_server_name,
-    };
-    const struct api_config ac = {
-        .address = str_of(c->api_address),
-        .port = (uint16_t)c->api_port,
-        .port_file = c->api_port_file,
-        .tls = config_api_has_tls(c) ? &tls : NULL,
-        .authority = {.token_file = c->api_token_file,
-                      .by_hostname = c->operator_patterns == CONFIG_PATTERNS_HOSTNAME,
-                      .reviews = c->api_kubernetes_auth,
-                      .kube = kubernetes_client_of(d->kube),
-                      .operators = c->pod_namespace},
-        .hosts = c->api_hosts,
-        .origins = c->api_origins,
-    };
-
-    if (!c->api)
-        return 0;
-    d->api = api_open(&d->loop, &ac, &d->v1, e);
-    return d->api ? 0 : -1;
 }
 
 static int start_workers(struct daemon *d, struct err *e)
@@ -539,7 +493,8 @@ static int open_rest(struct daemon *d, struct err *e)
     d->unreadable = unreadable_create(&d->loop, &d->origins, tell_unreadable, d);
     d->systemd = systemd_open(&d->loop);
     d->signals = signals_open(&d->loop, take_signal, d, e);
-    if (!d->signals || open_routes(d, e) < 0 || open_status(d, e) < 0 || open_api(d, e) < 0)
+    if (!d->signals || open_routes(d, e) < 0 || open_status(d, e) < 0 ||
+        pages_open_api(&d->api, d->cfg, &d->loop, kubernetes_client_of(d->kube), &d->v1, e) < 0)
         return -1;
     if (start_workers(d, e) < 0)
         return -1;
