@@ -16,11 +16,25 @@ struct kubeconfig {
     const char *path;
 };
 
+/* Empty for null, too. */
 static struct str scalar(const yaml_node_t *n)
 {
+    static const char *const nulls[] = {"null", "Null", "NULL", "~"};
+    struct str s;
+
     if (!n || n->type != YAML_SCALAR_NODE)
         return STR("");
-    return str_make((const char *)n->data.scalar.value, n->data.scalar.length);
+    s = str_make((const char *)n->data.scalar.value, n->data.scalar.length);
+    for (size_t i = 0; i < ARRAY_LEN(nulls); i++)
+        if (n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && str_eq(s, str_of(nulls[i])))
+            return STR("");
+    return s;
+}
+
+/* False for null and for an empty text: kubectl takes these as if they were not there. */
+static bool is_given(const yaml_node_t *n)
+{
+    return n && (n->type != YAML_SCALAR_NODE || scalar(n).len);
 }
 
 static yaml_node_t *child(const struct kubeconfig *k, const yaml_node_t *map, const char *key)
@@ -121,8 +135,7 @@ static int read_bool(const struct kubeconfig *k, const yaml_node_t *map, const c
     struct str s = scalar(n);
 
     *out = false;
-    if (!n ||
-        (n->type == YAML_SCALAR_NODE && (!s.len || str_eq(s, STR("null")) || str_eq(s, STR("~")))))
+    if (!is_given(n))
         return 0;
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (n->type == YAML_SCALAR_NODE && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
@@ -144,7 +157,7 @@ static int read_cluster(struct kube_config *c, const struct kubeconfig *k, const
     for (len = strlen(c->server); len && c->server[len - 1] == '/'; len--)
         c->server[len - 1] = '\0';
     c->servername = text_of(k, n, "tls-server-name");
-    if (child(k, n, "proxy-url"))
+    if (is_given(child(k, n, "proxy-url")))
         return err_set(e, ENOTSUP, "%s: proxy-url is not supported", k->path);
     if (read_bool(k, n, "insecure-skip-tls-verify", &c->insecure, e) < 0 ||
         text_or_file(k, n, "certificate-authority", &c->ca, &c->ca_file, e) < 0)
@@ -165,7 +178,7 @@ static int read_user(struct kube_config *c, const struct kubeconfig *k, const ya
     char *token_file;
 
     for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-        if (child(k, n, refused[i]))
+        if (is_given(child(k, n, refused[i])))
             return err_set(e, ENOTSUP,
                            "%s: the user has '%s', which is not supported; use a token or a client "
                            "certificate",

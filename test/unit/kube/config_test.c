@@ -134,6 +134,33 @@ static void blocks_and_contexts_without_a_user(void **state)
     }
 }
 
+/* L15: as kubectl, which takes these as if they were not there. */
+static void null_and_empty_are_not_there(void **state)
+{
+    struct kube_config c;
+    struct err e = {0};
+
+    (void)state;
+    write_text("config", CONFIG("    server: https://h\n    proxy-url: ''\n    tls-server-name: ~\n"
+                                "    insecure-skip-tls-verify: true\n"
+                                "    certificate-authority: null\n",
+                                "    exec: null\n    username: \"\"\n    as:\n    token: s\n"
+                                "    tokenFile: Null\n    client-key: NULL\n"));
+    if (kube_config_load(&c, path_of("config"), &e) < 0)
+        fail_msg("%s", e.text);
+    assert_true(c.insecure);
+    assert_null(c.servername);
+    assert_null(c.ca_file);
+    assert_null(c.token_file);
+    assert_null(c.key_file);
+    assert_string_equal(c.token, "s");
+    kube_config_release(&c);
+    write_text("config", CONFIG("    server: https://h\n", "    token: 'null'\n"));
+    assert_int_equal(kube_config_load(&c, path_of("config"), &e), 0);
+    assert_string_equal(c.token, "null"); /* quoted: a text */
+    kube_config_release(&c);
+}
+
 static void what_cannot_be_used_is_named(void **state)
 {
     static const struct {
@@ -216,6 +243,7 @@ int main(void)
         cmocka_unit_test(the_current_context_is_read),
         cmocka_unit_test(json_is_yaml),
         cmocka_unit_test(blocks_and_contexts_without_a_user),
+        cmocka_unit_test(null_and_empty_are_not_there),
         cmocka_unit_test(what_cannot_be_used_is_named),
         cmocka_unit_test(in_a_pod),
     };
