@@ -141,6 +141,8 @@ void http_easy_setup(struct http_call *call)
     (void)curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     (void)curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "logtrain/" LOGTRAIN_VERSION);
+    /* An answer that is compressed all the same, as by a proxy, is decoded under the same limits. */
+    (void)curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
     (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_BUFFER);
     (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     setup_connection(call);

@@ -2,6 +2,7 @@
 that the index holds each line once, whatever happens."""
 
 import base64
+import gzip
 import json
 import re
 import threading
@@ -369,6 +370,10 @@ def test_D19_answers_too_long_to_read_make_requests_smaller(node, oracle, daemon
 
 # --- L10: servers that return no ids ---------------------------------------------------------------------------------
 
+def zipped(text):
+    return Answer(200, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, gzip.compress(text), counts=False)
+
+
 def without_ids(items):
     return [{"create": {k: v for k, v in i["create"].items() if k != "_id"}} for i in items]
 
@@ -380,7 +385,8 @@ def without_ids(items):
     lambda items: body([{"create": i["create"] | {"_id": None}} for i in items]),
     lambda items: body([{"index": i["create"]} for i in items]),
     lambda items: body(without_ids(items[:1]) + items[1:]),
-], ids=["without", "victorialogs", "empty", "null", "index", "mixed"])
+    lambda items: zipped(body(items)),  # by a proxy, unasked
+], ids=["without", "victorialogs", "empty", "null", "index", "mixed", "gzip"])
 def test_L10_statuses_in_order_are_an_answer(node, oracle, daemon, elastic, how):
     """Each row is stored once and none is sent again; an item's error refuses that record."""
     es = elastic(lambda document, id_: 400 if seq(document) == 7 else None, mangle=how)

@@ -57,6 +57,8 @@ BROKEN = {
     "chunk without end": (lambda: OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nxx", None, True),
     "204 with a body": (lambda: b"HTTP/1.1 204 No Content\r\nContent-Length: %d\r\n\r\n" % len(FALSE_END) + FALSE_END, None, True),
     "gzip bomb": (bomb, None, True),
+    "no gzip": (lambda: OK + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain", None, True),
+    "an encoding of its own": (lambda: OK + b"Content-Encoding: secret\r\nContent-Length: 5\r\n\r\nplain", None, True),
     "100 flood": (lambda: repeated(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, 1 << 16), None, False),
     "100 then 200": (lambda: b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + OK + b"Content-Length: 0\r\n\r\n", None, True),
     "another protocol": (lambda: b"SSH-2.0-OpenSSH_9.2\r\n", "fin", False),
