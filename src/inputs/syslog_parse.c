@@ -309,10 +309,10 @@ static bool time_valid(struct syslog_parser *p, struct str t)
 }
 
 /* Cuts the structured data off <*s>, with the space after it. What is neither `-` nor an element is
- * the message: Logplex's frames have no structured data. */
+ * the message, which may be empty: Logplex's frames have no structured data. */
 static struct str take_data(struct str *s)
 {
-    size_t n = s->p[0] == '-' ? 1 : syslog_sd_len(*s);
+    size_t n = s->len && s->p[0] == '-' ? 1 : syslog_sd_len(*s);
     struct str sd = {s->p, 0};
 
     if (!n || (n < s->len && s->p[n] != ' '))
@@ -332,8 +332,6 @@ static bool parse_5424(struct syslog_parser *p, struct str s, struct journal_ent
         return false;
     time = known(f[TIME]);
     if (time.len && !time_valid(p, time))
-        return false;
-    if (!s.len)
         return false;
     sd = take_data(&s);
     if (s.len >= 3 && memcmp(s.p, "\xef\xbb\xbf", 3) == 0)

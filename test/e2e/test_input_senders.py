@@ -104,6 +104,14 @@ def test_L13_frames_of_logplex(http_in):
                for m in peer.messages()), peer.messages()[0]
 
 
+def test_L13_an_empty_line_of_logplex_is_no_bad_record(http_in):
+    d, peer = http_in
+    empty = LOGPLEX.partition(b"State")[0]
+    assert post(d, "/syslog", counted([LOGPLEX % 0, empty, LOGPLEX % 1])) == (200, "ok\n")
+    wait_for(lambda: len(peer.messages()) == 3, 60 * SLOW, "all")
+    assert d.metric("logtrain_input_malformed_total", kind="framing") == 0
+
+
 @pytest.mark.parametrize("framing", ["lf", "octet"])
 @pytest.mark.parametrize("at", [0, 5, 10])
 def test_L13_a_bad_record_costs_no_other(http_in, framing, at):
