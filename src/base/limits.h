@@ -39,16 +39,17 @@
 #define ROUTES_FILE_MAX (64 * 1024 * 1024)
 
 /* our own log: lines that tenants and senders cause */
-#define LOG_PARTIES_MAX 512       /* namespaces, and as many senders, with a bucket of their own */
+#define LOG_PARTIES_MAX 512       /* namespaces, senders, hostnames: each so many with a bucket */
 #define LOG_TENANT_BURST 50       /* lines of one namespace in a burst ... */
 #define LOG_TENANT_REFILL_MS 5000 /* ... and one more per this interval */
 #define LOG_SENDER_BURST 10       /* the same for a sender, or a hostname that a sender claims */
 #define LOG_SENDER_REFILL_MS 30000
-#define LOG_ALL_BURST 500 /* all namespaces together, and all senders together */
+#define LOG_ALL_BURST 500 /* all namespaces together, all senders, all hostnames */
 #define LOG_ALL_REFILL_MS 100
-#define LOG_GUARANTEED 5    /* of its burst, guaranteed to each whatever the others log */
-#define LOG_REPORT_MS 30000 /* interval of the reports about suppressed lines ... */
-#define LOG_REPORTS_MAX 20  /* ... that many parties are reported by name */
+#define LOG_GUARANTEED 5        /* of its burst, guaranteed to each whatever the others log ... */
+#define LOG_GUARANTEED_MS 60000 /* ... and one more per this interval */
+#define LOG_REPORT_MS 30000     /* interval of the reports about suppressed lines ... */
+#define LOG_REPORTS_MAX 20      /* ... that many parties are reported by name */
 
 /* reading */
 #define MAX_LINE_DEFAULT (1024 * 1024) /* MAX_LINE: message bytes of one record */

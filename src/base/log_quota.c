@@ -1,5 +1,5 @@
 /*
- * Two quotas of fixed size. Each has a table of buckets by a keyed hash of party and name, a common
+ * Three quotas of fixed size. Each has a table of buckets by a keyed hash of party and name, a common
  * bucket, and one bucket for parties that find no free slot. A full bucket with nothing to report
  * can be reused. Lines are few, so a linear search of the table is fast enough.
  */
@@ -18,55 +18,71 @@ struct rate {
     unsigned burst, refill_ms;
 };
 
-struct bucket {
+struct tokens {
     uint64_t at_ms; /* of the last refill */
-    unsigned tokens;
+    unsigned left;
+};
+
+struct bucket {
+    struct tokens own;
+    struct tokens guaranteed; /* for when the common ones are used up */
     enum log_party party;
     uint64_t suppressed; /* since the last report */
     char name[NAME_KEPT + 1];
 };
 
 struct quota {
-    struct rate each, all;
-    struct bucket common, others;
+    struct rate each;
+    struct tokens common;
+    struct bucket others;
     uint64_t suppressed;
     uint64_t keys[LOG_PARTIES_MAX]; /* 0 = free */
     struct bucket buckets[LOG_PARTIES_MAX];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct quota namespaces, outsiders;
+static struct quota namespaces, senders, hostnames;
 
-static void bucket_init(struct bucket *b, struct rate r, uint64_t now)
+static const struct rate common = {LOG_ALL_BURST, LOG_ALL_REFILL_MS};
+static const struct rate guaranteed = {LOG_GUARANTEED, LOG_GUARANTEED_MS};
+
+static void bucket_init(struct bucket *b, struct rate each, uint64_t now)
 {
-    *b = (struct bucket){.at_ms = now, .tokens = r.burst};
+    *b = (struct bucket){.own = {now, each.burst}, .guaranteed = {now, guaranteed.burst}};
 }
 
-static void refill(struct bucket *b, struct rate r, uint64_t now)
+static void refill(struct tokens *t, struct rate r, uint64_t now)
 {
-    uint64_t back = now > b->at_ms ? (now - b->at_ms) / r.refill_ms : 0;
+    uint64_t back = now > t->at_ms ? (now - t->at_ms) / r.refill_ms : 0;
 
-    b->tokens = back >= r.burst - b->tokens ? r.burst : b->tokens + (unsigned)back;
-    b->at_ms += back * r.refill_ms;
+    t->left = back >= r.burst - t->left ? r.burst : t->left + (unsigned)back;
+    t->at_ms += back * r.refill_ms;
 }
 
-static void quota_start(struct quota *q, struct rate each, struct rate all, uint64_t now)
+static void quota_start(struct quota *q, struct rate each, uint64_t now)
 {
     q->each = each;
-    q->all = all;
-    bucket_init(&q->common, all, now);
+    q->common = (struct tokens){now, common.burst};
     bucket_init(&q->others, each, now);
 }
 
 static struct quota *quota_of(enum log_party party, uint64_t now)
 {
+    const struct rate sender = {LOG_SENDER_BURST, LOG_SENDER_REFILL_MS};
+
     if (!namespaces.each.burst) {
-        quota_start(&namespaces, (struct rate){LOG_TENANT_BURST, LOG_TENANT_REFILL_MS},
-                    (struct rate){LOG_ALL_BURST, LOG_ALL_REFILL_MS}, now);
-        quota_start(&outsiders, (struct rate){LOG_SENDER_BURST, LOG_SENDER_REFILL_MS},
-                    (struct rate){LOG_ALL_BURST, LOG_ALL_REFILL_MS}, now);
+        quota_start(&namespaces, (struct rate){LOG_TENANT_BURST, LOG_TENANT_REFILL_MS}, now);
+        quota_start(&senders, sender, now);
+        quota_start(&hostnames, sender, now);
     }
-    return party == LOG_NAMESPACE ? &namespaces : &outsiders;
+    return party == LOG_NAMESPACE ? &namespaces : party == LOG_SENDER ? &senders : &hostnames;
+}
+
+static bool is_full(struct bucket *b, struct rate each, uint64_t now)
+{
+    refill(&b->own, each, now);
+    refill(&b->guaranteed, guaranteed, now);
+    return b->own.left == each.burst && b->guaranteed.left == guaranteed.burst;
 }
 
 static uint64_t key_of(struct log_cause c)
@@ -90,8 +106,7 @@ static struct bucket *bucket_of(struct quota *q, struct log_cause c, uint64_t no
             place = i;
     }
     for (unsigned i = 0; i < LOG_PARTIES_MAX && place == LOG_PARTIES_MAX; i++) {
-        refill(&q->buckets[i], q->each, now);
-        if (q->buckets[i].tokens == q->each.burst && !q->buckets[i].suppressed)
+        if (is_full(&q->buckets[i], q->each, now) && !q->buckets[i].suppressed)
             place = i;
     }
     if (place == LOG_PARTIES_MAX)
@@ -105,11 +120,16 @@ static struct bucket *bucket_of(struct quota *q, struct log_cause c, uint64_t no
 
 static bool pass(struct quota *q, struct bucket *b, uint64_t now)
 {
-    refill(b, q->each, now);
-    refill(&q->common, q->all, now);
-    if (b->tokens && (q->common.tokens || b->tokens + LOG_GUARANTEED > q->each.burst)) {
-        b->tokens--;
-        q->common.tokens -= q->common.tokens > 0;
+    struct tokens *paid_by = &q->common;
+
+    refill(&b->own, q->each, now);
+    refill(&b->guaranteed, guaranteed, now);
+    refill(&q->common, common, now);
+    if (!q->common.left)
+        paid_by = &b->guaranteed;
+    if (b->own.left && paid_by->left) {
+        b->own.left--;
+        paid_by->left--;
         return true;
     }
     b->suppressed++;
@@ -173,7 +193,8 @@ void log_quota_report(void)
 {
     (void)pthread_mutex_lock(&lock);
     report(&namespaces);
-    report(&outsiders);
+    report(&senders);
+    report(&hostnames);
     (void)pthread_mutex_unlock(&lock);
 }
 
@@ -182,7 +203,7 @@ struct log_suppressed log_quota_suppressed(void)
     struct log_suppressed out;
 
     (void)pthread_mutex_lock(&lock);
-    out = (struct log_suppressed){namespaces.suppressed, outsiders.suppressed};
+    out = (struct log_suppressed){namespaces.suppressed, senders.suppressed + hostnames.suppressed};
     (void)pthread_mutex_unlock(&lock);
     return out;
 }
@@ -191,6 +212,7 @@ void log_quota_reset(void)
 {
     (void)pthread_mutex_lock(&lock);
     memset(&namespaces, 0, sizeof(namespaces));
-    memset(&outsiders, 0, sizeof(outsiders));
+    memset(&senders, 0, sizeof(senders));
+    memset(&hostnames, 0, sizeof(hostnames));
     (void)pthread_mutex_unlock(&lock);
 }

@@ -4,8 +4,9 @@
  * line that finds both empty is counted instead of written. So no party can fill the node's disk or
  * hide an important line among a thousand of its own.
  *
- * No party can silence another either: LOG_GUARANTEED lines of each bucket do not need the common one.
- * Namespaces and senders have separate common buckets.
+ * No party can silence another either: each is guaranteed some lines that do not need the common
+ * bucket. They come back slowly, so that a thousand parties are bounded together, too. Namespaces,
+ * senders and hostnames have separate quotas: names that a sender invents cost other senders nothing.
  *
  * Lines that the operator causes (start, state, his routes) always pass. Thread-safe.
  */

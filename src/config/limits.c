@@ -60,6 +60,7 @@ static const struct limit limits[] = {
     ROW(LOG_ALL_BURST, "lines"),
     ROW(LOG_ALL_REFILL_MS, "ms"),
     ROW(LOG_GUARANTEED, "lines"),
+    ROW(LOG_GUARANTEED_MS, "ms"),
     ROW(LOG_REPORT_MS, "ms"),
     ROW(LOG_REPORTS_MAX, "lines"),
     ROW(MAX_LINE_DEFAULT, "bytes"),

@@ -59,15 +59,13 @@ static void log_ambiguous(struct kube_cluster *c, struct str hostname,
                           const struct kube_namespace *one, const struct kube_namespace *other)
 {
     uint64_t hash, *slot = logged_slot(c, hostname, &hash);
-    char both[HOSTNAME_MAX + 1]; /* either may cause it */
 
     if (*slot == hash)
         return;
     *slot = hash;
     c->ambiguous++;
-    (void)snprintf(both, sizeof(both), "%.*s/%.*s", STR_ARG(one->name), STR_ARG(other->name));
     log_warn_for(
-        LOG_BY_NAMESPACE(str_of(both)),
+        LOG_BY_HOSTNAME(hostname), /* either namespace may cause it */
         "kubernetes: a hostname is the name of workloads in two namespaces, neither gets the "
         "lines received under it",
         KV_STR("hostname", hostname), KV_STR("namespace", one->name), KV_STR("other", other->name));

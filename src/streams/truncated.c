@@ -70,8 +70,9 @@ void segment_truncated(struct segment *seg)
             c->late_from = 0;
     }
     r->stats.truncated++;
-    log_info(kept ? "log file was truncated, its start is as it was"
-                  : "log file was truncated, reading it from its start",
-             KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
-             KV_INT("lost_bytes", r->stats.lost[GAP_TRUNCATED] - before));
+    log_info_for(identity_cause(seg->stream->identity),
+                 kept ? "log file was truncated, its start is as it was"
+                      : "log file was truncated, reading it from its start",
+                 KV_CSTR("file", seg->path ? seg->path : "(deleted)"),
+                 KV_INT("lost_bytes", r->stats.lost[GAP_TRUNCATED] - before));
 }

@@ -277,7 +277,7 @@ static void drop_cursor(struct worker *wk, struct drain_cursor *c)
     uint64_t unread = cursor_lag(&c->cursor, &c->cursor.acked);
 
     if (unread && !drain_is_transient(c->drain))
-        log_info_for(drain_cause(c->drain), "route removed, unconfirmed lines are not sent",
+        log_info_for(identity_cause(s->identity), "route removed, unconfirmed lines are not sent",
                      KV_CSTR("drain", c->drain->spec->name),
                      KV_STR("hostname", s->identity->hostname), KV_STR("pod", s->identity->pod),
                      KV_INT("bytes", unread));

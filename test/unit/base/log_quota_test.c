@@ -127,6 +127,47 @@ static void test_T13_all_together_are_bounded(void **state)
     assert_int_equal(log_quota_suppressed().outsiders, 20 * MANY - lines);
 }
 
+/* 200 namespaces that each cause a line a second for an hour, and 1,000 senders. */
+static void test_T13_many_together_are_bounded_for_long(void **state)
+{
+    unsigned namespaces = 0, senders = 0;
+
+    (void)state;
+    for (unsigned s = 0; s < 3600; s += 5)
+        for (unsigned i = 0; i < 200; i++) {
+            namespaces += passed_by(LOG_NAMESPACE, "evil", i, 5, NOW + 1000 * s);
+            senders += passed_by(LOG_SENDER, "evil", s / 5 % 5 * 200 + i, 5, NOW + 1000 * s);
+        }
+    assert_in_range(namespaces, LOG_ALL_BURST + 3600 * 9,
+                    LOG_ALL_BURST + 3600 * 10 + 200 * (LOG_GUARANTEED + 60));
+    assert_in_range(senders, LOG_ALL_BURST,
+                    LOG_ALL_BURST + 3600 * 10 + LOG_PARTIES_MAX * (LOG_GUARANTEED + 60));
+}
+
+/* Names that are invented have no bucket that a sender needs. */
+static void test_T13_invented_hostnames_silence_no_sender(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++)
+        (void)passed_by(LOG_HOSTNAME, "made-up", i, 20, NOW);
+    assert_int_equal(passed(LOG_BY_SENDER(STR("10.0.0.1")), 100, NOW), LOG_SENDER_BURST);
+}
+
+/* The addresses of an IPv6 network have one bucket. */
+static void test_T13_a_network_is_one_sender(void **state)
+{
+    unsigned lines = 0;
+    char address[64];
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        (void)snprintf(address, sizeof(address), "2001:db8::%x", i + 1);
+        lines += passed(LOG_BY_SENDER(str_of(address)), 5, NOW);
+    }
+    assert_int_equal(lines, LOG_SENDER_BURST);
+    assert_int_equal(passed(LOG_BY_SENDER(STR("2001:db8:0:1::1")), 100, NOW), LOG_SENDER_BURST);
+}
+
 static void test_T13_a_place_is_free_again(void **state)
 {
     (void)state;
@@ -165,6 +206,9 @@ int main(void)
         cmocka_unit_test_setup(test_T13_a_clock_that_stands_still_or_steps_back, fresh),
         cmocka_unit_test_setup(test_T13_nobody_takes_anothers, fresh),
         cmocka_unit_test_setup(test_T13_all_together_are_bounded, fresh),
+        cmocka_unit_test_setup(test_T13_many_together_are_bounded_for_long, fresh),
+        cmocka_unit_test_setup(test_T13_invented_hostnames_silence_no_sender, fresh),
+        cmocka_unit_test_setup(test_T13_a_network_is_one_sender, fresh),
         cmocka_unit_test_setup(test_T13_a_place_is_free_again, fresh),
         cmocka_unit_test_setup(test_T13_what_was_suppressed_is_said_once, fresh),
     };
