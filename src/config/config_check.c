@@ -33,6 +33,8 @@ static bool is_namespace(struct str word)
 {
     size_t letters = 0;
 
+    if (word.p[0] == '-' || word.p[word.len - 1] == '-')
+        return false;
     for (size_t i = 0; i < word.len; i++) {
         if (!is_name_char(word.p[i]) && word.p[i] != '*')
             return false;
@@ -173,7 +175,7 @@ static const char *meant(struct str name)
     const char *like = NULL;
     struct str bare = name;
 
-    if (str_starts(name, STR(PREFIX)))
+    if (str_ieq(str_head(name, strlen(PREFIX)), STR(PREFIX)))
         bare = str_skip(name, strlen(PREFIX));
     for (const struct config_var *v = config_vars(); v->name; v++) {
         struct str ours = str_of(v->name);
@@ -185,6 +187,49 @@ static const char *meant(struct str name)
             like = v->name;
     }
     return like;
+}
+
+/* Whether all words of <some> are in <all>, in that order. Words are separated by '_'. */
+static bool has_words(struct str some, struct str all)
+{
+    struct str one, other;
+
+    while (str_cut(&some, '_', &one)) {
+        do
+            if (!str_cut(&all, '_', &other))
+                return false;
+        while (!str_ieq(one, other));
+    }
+    return true;
+}
+
+static unsigned words_in(struct str name)
+{
+    unsigned n = 1;
+
+    for (size_t i = 0; i < name.len; i++)
+        n += name.p[i] == '_';
+    return n;
+}
+
+static bool same_first_word(struct str a, struct str b)
+{
+    struct str one = a, other = b;
+
+    return str_cut(&a, '_', &one) && str_cut(&b, '_', &other) && str_ieq(one, other);
+}
+
+/* The one that restricts of which <name> has some of the words, or all and more; NULL = none. */
+static const char *shortened(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(restricting); i++) {
+        struct str ours = str_of(restricting[i]);
+
+        if (same_first_word(name, ours) && ((words_in(name) >= 2 && has_words(name, ours)) ||
+                                            (words_in(ours) >= 3 && has_words(ours, name))))
+            return restricting[i];
+    }
+    return NULL;
 }
 
 /* Whether it looks like one that restricts, and like none that Kubernetes makes for a Service. */
@@ -209,6 +254,8 @@ static int look_for_unknown(struct config *c, char *const *envp, struct err *e)
         if (!str_cut(&rest, '=', &name) || is_ours(name))
             continue;
         like = meant(name);
+        if (!like)
+            like = shortened(name);
         if (config_restricts(like))
             return err_set(e, EINVAL, "%.*s: unknown variable, did you mean %s?",
                            STR_ARG(str_head(name, SHOWN)), like);

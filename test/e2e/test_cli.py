@@ -47,6 +47,10 @@ def test_bad_variable_is_named(name, value):
     ("EGRESS_ALLOW", "10.0.0.5/8", "10.0.0.5/8"), ("EGRESS_DENY", "[fd00::1/64]:443", "fd00::1/64"),
     ("OWNER_SCHEMA", "https", "mean OWNER_SCHEMES"), ("EGRESS_DENIED", "10.0.0.0/8", "--help"),
     ("EXCLUDED_NAMESPACE", "a", "mean EXCLUDE_NAMESPACES"),
+    ("EXCLUDE_NAMESPACES", "-a", "-a"), ("EXCLUDE_NAMESPACES", "*-", "*-"), ("LOGTRAIN_EGRES_DENY", "10.0.0.0/8", "mean EGRESS_DENY"),
+    ("logtrain_egress_deny", "10.0.0.0/8", "mean EGRESS_DENY"), ("HTTP_TOKEN", "x", "mean HTTP_TOKEN_FILE"),
+    ("SYSLOG_TLS_CLIENT_CA", "x", "mean SYSLOG_TLS_CLIENT_CA_PEM"), ("ENVOY_CLIENT_CA_PEM", "x", "mean ENVOY_TLS_CLIENT_CA_PEM"),
+    ("ENVOY_TLS", "true", "mean ENVOY_TLS_CERT_PEM"), ("HTTP_EVENTS_TOKEN_FILE", "/x", "mean HTTP_TOKEN_FILE"),
     ("LOG_ROOT", "/a", "mean LOG_ROOTS"), ("ONLY_AKERIS", "true", "mean ONLY_AKKERIS"),
 ])
 def test_T14_a_restriction_without_effect_refuses_to_start(name, value, word):
