@@ -197,6 +197,22 @@ static void private_networks_are_refused_when_told_to(void **state)
 {
     static const struct row rows[] = {
         {"10.0.0.1", 514, "a private network"},
+        {"10.255.255.255", 514, "a private network"},
+        {"9.255.255.255", 514, NULL},
+        {"11.0.0.0", 514, NULL},
+        {"172.15.255.255", 514, NULL},
+        {"192.167.255.255", 514, NULL},
+        {"192.168.255.255", 514, "a private network"},
+        {"192.169.0.0", 514, NULL},
+        {"100.63.255.255", 514, NULL},
+        {"100.127.255.255", 514, "a private network"},
+        {"100.128.0.0", 514, NULL},
+        {"198.17.255.255", 514, NULL},
+        {"198.19.255.255", 514, "a private network"},
+        {"198.20.0.0", 514, NULL},
+        {"fbff::1", 514, NULL},
+        {"fdff:ffff::1", 514, "a private network"},
+        {"fe00::1", 514, NULL},
         {"172.31.255.255", 514, "a private network"},
         {"172.32.0.1", 514, NULL},
         {"192.168.1.1", 514, "a private network"},
@@ -251,6 +267,89 @@ static void the_documented_table_is_true(void **state)
     }
     (void)fclose(f);
     assert_true(n >= 20);
+    egress_free(p);
+}
+
+struct network {
+    unsigned char addr[16];
+    unsigned bits;
+    char why[64];
+};
+
+static bool is_in(const struct network *n, const unsigned char addr[16])
+{
+    for (unsigned bit = 0; bit < n->bits; bit++)
+        if ((n->addr[bit / 8] ^ addr[bit / 8]) & 0x80 >> bit % 8)
+            return false;
+    return true;
+}
+
+/* The networks of the table; IPv4 as mapped addresses. */
+static unsigned documented(struct network *all, unsigned max)
+{
+    FILE *f = fopen(SOURCE_DIR "/docs/security.md", "r");
+    char line[1024], where[64];
+    unsigned n = 0;
+
+    assert_non_null(f);
+    while (n < max && fgets(line, sizeof(line), f)) {
+        struct sockaddr_storage ss;
+
+        if (sscanf(line, "| `%63[0-9a-f.:]/%u` | %63[^|]|", where, &all[n].bits, all[n].why) != 3)
+            continue;
+        ss = address(where, 0);
+        if (ss.ss_family == AF_INET) {
+            memset(all[n].addr, 0, 10);
+            memset(all[n].addr + 10, 0xff, 2);
+            memcpy(all[n].addr + 12, &((struct sockaddr_in *)&ss)->sin_addr, 4);
+            all[n].bits += 96;
+        } else {
+            memcpy(all[n].addr, &((struct sockaddr_in6 *)&ss)->sin6_addr, 16);
+        }
+        n++;
+    }
+    (void)fclose(f);
+    return n;
+}
+
+/* A network is refused to its last address, and what is beside it is not, unless another row has
+ * it. */
+static void T12_the_documented_networks_have_these_sizes(void **state)
+{
+    static struct network all[64];
+    struct egress *p = policy(NULL, NULL);
+    unsigned n = documented(all, ARRAY_LEN(all));
+    char text[INET6_ADDRSTRLEN];
+    struct err e;
+
+    (void)state;
+    assert_in_range(n, 20, ARRAY_LEN(all) - 1);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned char at[16];
+        bool other = false;
+
+        memcpy(at, all[i].addr, sizeof(at));
+        for (unsigned bit = all[i].bits; bit < 128; bit++)
+            at[bit / 8] |= (unsigned char)(0x80 >> bit % 8);
+        if (allows(p, inet_ntop(AF_INET6, at, text, sizeof(text)), 80, &e))
+            fail_msg("%s, the last of %s, is allowed", text, all[i].why);
+        at[(all[i].bits - 1) / 8] ^= (unsigned char)(0x80 >> (all[i].bits - 1) % 8);
+        for (unsigned k = 0; k < n; k++)
+            other |= is_in(&all[k], at);
+        if (!other && !allows(p, inet_ntop(AF_INET6, at, text, sizeof(text)), 80, &e))
+            fail_msg("%s, beside %s, is refused: %s", text, all[i].why, e.text);
+    }
+    egress_free(p);
+}
+
+static void T12_what_is_no_ip_address_is_refused(void **state)
+{
+    struct egress *p = policy(NULL, NULL);
+    struct sockaddr_storage ss = {.ss_family = AF_UNIX};
+    struct err e = {0, ""};
+
+    (void)state;
+    assert_int_equal(p->check(p, (struct sockaddr *)&ss, &e), -1);
     egress_free(p);
 }
 
@@ -573,6 +672,8 @@ int main(void)
         cmocka_unit_test(T12_what_else_is_refused_without_being_told_to),
         cmocka_unit_test(private_networks_are_refused_when_told_to),
         cmocka_unit_test(the_documented_table_is_true),
+        cmocka_unit_test(T12_the_documented_networks_have_these_sizes),
+        cmocka_unit_test(T12_what_is_no_ip_address_is_refused),
         cmocka_unit_test(T12_the_documented_ports_are_true),
         cmocka_unit_test(D24_an_ipv4_address_in_disguise_is_known),
         cmocka_unit_test(the_rule_that_says_most_decides),
