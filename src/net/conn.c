@@ -30,6 +30,7 @@
 #include "net/wire.h"
 
 #define READ_TURN_MAX (32 * 1024) /* from one socket in one turn of the loop */
+#define READ_PAUSE_MS 20          /* after a turn that used this up: 1.6 MB/s of a quiet peer */
 #define TLS_RECORD_MAX 16384
 
 enum conn_state { CONN_RESOLVING = 1, CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_ENDED };
@@ -45,6 +46,7 @@ struct conn {
     enum conn_state state;
     bool blocked; /* conn_write took only a part */
     bool stalled; /* TLS cannot read before <wire.out> is flushed */
+    bool quiet_peer;
     bool closing; /* conn_shutdown was called */
     bool fin_sent;
     bool freed;
@@ -52,6 +54,7 @@ struct conn {
     struct dns_query *query;
     struct race *race;        /* owned */
     struct loop_timer *timer; /* owned; for connecting and for closing, else NULL */
+    struct loop_timer *pause; /* owned; nothing is read meanwhile. NULL = there was none yet */
     struct loop_fd *watch;    /* owned */
     struct ssl_st *ssl;       /* owned */
     struct wire wire;
@@ -82,6 +85,8 @@ static void stop_all(struct conn *c)
     c->race = NULL;
     loop_timer_free(c->timer);
     c->timer = NULL;
+    loop_timer_free(c->pause);
+    c->pause = NULL;
     loop_fd_free(c->watch);
     c->watch = NULL;
 }
@@ -160,7 +165,8 @@ static void end_of_wire(struct conn *c)
 
 static void watch_more(struct conn *c)
 {
-    int want = c->stalled ? 0 : LOOP_READ;
+    bool pause = c->pause && loop_timer_active(c->pause);
+    int want = c->stalled || pause ? 0 : LOOP_READ;
 
     if (!c->watch)
         return;
@@ -333,6 +339,21 @@ static void broken(struct conn *c)
     end_of_wire(c);
 }
 
+static void on_pause_over(void *arg)
+{
+    watch_more(arg);
+}
+
+/* Lets others go first after a turn in which a quiet peer said as much as is read. */
+static void pause_reading(struct conn *c)
+{
+    if (!c->quiet_peer || c->wire.budget || c->state != CONN_OPEN)
+        return;
+    if (!c->pause)
+        c->pause = loop_timer_create(c->loop, on_pause_over, c);
+    loop_timer_start(c->pause, READ_PAUSE_MS);
+}
+
 static void on_ready(void *arg, int events, int error)
 {
     struct conn *c = arg;
@@ -347,8 +368,8 @@ static void on_ready(void *arg, int events, int error)
         open_event(c, events);
     if (error && c->watch && c->wire.budget > 0) /* otherwise there may be more to read first */
         broken(c);
-    else
-        watch_more(c);
+    pause_reading(c);
+    watch_more(c);
     leave(c);
 }
 
@@ -410,6 +431,7 @@ struct conn *conn_create(struct loop *l, struct dns *dns, const struct conn_conf
     c->ops = ops;
     c->arg = arg;
     c->egress = cfg->egress;
+    c->quiet_peer = cfg->quiet_peer;
     c->tls_config = cfg->tls ? cfg->tls_config : NULL;
     c->host = str_dup(cfg->host);
     c->state = CONN_RESOLVING;
@@ -454,6 +476,11 @@ size_t conn_read(struct conn *c, void *p, size_t n)
     if (k == 0 && (c->wire.eof || c->wire.error))
         end_of_wire(c);
     return k;
+}
+
+void conn_charge(struct conn *c, size_t n)
+{
+    c->wire.budget -= n < c->wire.budget ? n : c->wire.budget;
 }
 
 void conn_shutdown(struct conn *c)

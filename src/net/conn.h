@@ -53,6 +53,9 @@ struct conn_config {
     struct tls_config *tls_config; /* borrowed until conn_free; needed when <tls> */
     const struct egress *egress;   /* borrowed, may be NULL */
     uint64_t connect_timeout_ms;   /* for DNS, connect and handshake together; 0 = default */
+    /* The peer has little to say. When it says more than is read in a turn, nothing is read for
+     * READ_PAUSE_MS, so that a peer that floods us takes no time that others need. */
+    bool quiet_peer;
 };
 
 /* Copies <cfg->host>; <ops> is borrowed. */
@@ -63,6 +66,8 @@ struct conn *conn_create(struct loop *l, struct dns *dns, const struct conn_conf
 size_t conn_write(struct conn *c, const void *p, size_t n);
 /* Bytes read, 0 = nothing now (or ended). */
 size_t conn_read(struct conn *c, void *p, size_t n);
+/* What was read cost as much as <n> more bytes: in this turn, so many less are read. */
+void conn_charge(struct conn *c, size_t n);
 /* Closes gracefully (close_notify, FIN); what was written is still sent. <ended> follows when the
  * peer has closed too, or after CLOSE_TIMEOUT_MS (ABNORMAL). Reading continues meanwhile. */
 void conn_shutdown(struct conn *c);

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#define FRAME_COST 16        /* bytes that take as long to read as a frame, however short it is */
 #define OUT_KEPT (64 * 1024) /* a larger buffer is freed */
 #define CONTROL_ROOM 512     /* in <out>, on top of backlog_max */
 
@@ -270,6 +271,8 @@ static void on_readable(void *arg)
             take_answer(w, str_make(part, n));
         else
             take_frames(w, str_make(part, n));
+        conn_charge(w->conn, (size_t)w->parser.frames * FRAME_COST);
+        w->parser.frames = 0;
     }
     answer_ping(w); /* one for all that came in this turn */
 }
@@ -330,6 +333,7 @@ struct ws *ws_create(struct loop *l, struct dns *dns, const struct ws_config *cf
                      const struct ws_ops *ops, void *arg)
 {
     struct ws *w = xcalloc(1, sizeof(*w));
+    struct conn_config conn = cfg->conn;
 
     w->loop = l;
     w->ops = ops;
@@ -343,7 +347,8 @@ struct ws *ws_create(struct loop *l, struct dns *dns, const struct ws_config *cf
     if (ws_request(&w->out, &cfg->request, w->key) < 0)
         BUG("websocket: request was not checked");
     w->timer = loop_timer_create(l, on_timeout, w);
-    w->conn = conn_create(l, dns, &cfg->conn, &callbacks, w);
+    conn.quiet_peer = true; /* Pongs */
+    w->conn = conn_create(l, dns, &conn, &callbacks, w);
     return w;
 }
 

@@ -155,6 +155,7 @@ static int take_frame(struct ws_parser *p, struct ws_event *out, struct err *e)
 {
     p->in_payload = false;
     p->head_len = 0;
+    p->frames++;
     if (!is_control(p->op))
         return 0;
     *out = (struct ws_event){p->op, str_make((const char *)p->control, p->control_len), 0};

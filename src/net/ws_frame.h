@@ -59,6 +59,7 @@ struct ws_parser {
     uint8_t control[WS_CONTROL_MAX];
     unsigned control_len;
     enum ws_close_code failed; /* close code to send; set with -1 */
+    unsigned frames;           /* complete ones; the caller may set it to 0 */
 };
 
 /* A control frame. */

@@ -76,6 +76,7 @@ struct conn_config stream_drain_config(const struct stream_drain *s)
         .port = spec->port,
         .tls = s->tls != NULL,
         .tls_config = s->tls,
+        .quiet_peer = s->quiet_peer,
         .egress = drain_egress(&s->base),
         .connect_timeout_ms = timeout < CONNECT_TIMEOUT_MS ? timeout : CONNECT_TIMEOUT_MS,
     };

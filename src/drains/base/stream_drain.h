@@ -15,6 +15,7 @@ struct stream_drain {
     struct tls_config *tls;   /* owned; NULL for plain TCP */
     struct loop_timer *timer; /* runs while an answer is awaited */
     uint64_t acked;           /* when it was started */
+    bool quiet_peer;          /* the member's: see net/conn.h */
     uint64_t opened_ms;       /* the member's */
     bool closing;             /* the member's: close() was asked for */
     /* Of a member that awaits answers: what is missing without one ("redis: no reply"), what the

@@ -222,6 +222,7 @@ static struct drain *syslog_create(struct worker *wk, struct drain_spec *spec, s
 
     if (!s)
         return NULL;
+    s->link.quiet_peer = true; /* the protocol has no answers */
     s->link.base.pipelined = true;
     s->link.base.healthy = true;
     s->poll = loop_timer_create(worker_loop(wk), on_poll, s);

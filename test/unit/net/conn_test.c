@@ -221,6 +221,37 @@ static void test_turn_is_bounded(void **state)
     owner_release(&o);
 }
 
+/* T03: a peer that has little to say is read slowly when it floods us, so 320 KiB take nine pauses
+ * at least. */
+static void test_T03_a_flood_of_a_quiet_peer_is_read_slowly(void **state)
+{
+    static char part[32 * 1024];
+    struct fixture *f = *state;
+    struct conn_config cfg = config("127.0.0.1", f->port);
+    struct owner o;
+    uint64_t began;
+    int peer;
+
+    cfg.quiet_peer = true;
+    owner_connect(&o, f, &cfg, &owner_ops);
+    UNTIL(&f->loop, o.opened);
+    UNTIL(&f->loop, (peer = accept_one(f->listener)) >= 0);
+    began = real_ms();
+    for (size_t sent = 0; sent < 10 * sizeof(part);) {
+        ssize_t k = send(peer, part, sizeof(part) - sent % sizeof(part), MSG_DONTWAIT);
+
+        sent += k > 0 ? (size_t)k : 0;
+        loop_turn(&f->loop, 1);
+        assert_true(real_ms() < began + WAIT_MS);
+    }
+    UNTIL(&f->loop, o.got.len == 10 * sizeof(part));
+    assert_in_range(real_ms() - began, 150, WAIT_MS);
+    assert_int_equal(close(peer), 0);
+    UNTIL(&f->loop, o.ended);
+    assert_int_equal(o.how, CONN_END_CLEAN);
+    owner_release(&o);
+}
+
 static void test_reset(void **state)
 {
     struct fixture *f = *state;
@@ -510,6 +541,7 @@ int main(void)
         CASE(test_T12_an_open_connection_is_asked_about_again),
         CASE(test_fin_after_data),
         CASE(test_turn_is_bounded),
+        CASE(test_T03_a_flood_of_a_quiet_peer_is_read_slowly),
         CASE(test_reset),
         CASE(test_write_after_reset),
         CASE(test_no_subscribers),
