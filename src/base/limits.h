@@ -118,7 +118,11 @@
 #define ADDRESSES_MAX 16        /* of one name that are tried */
 #define CONNECTS_PER_SECOND 200 /* new connections of one worker, all drains together */
 #define CONNECTS_BURST 64
-#define RETRIES_PER_SECOND 20     /* ... of these to hosts that were tried long and never reached */
+#define RETRIES_PER_SECOND 20 /* ... of these to hosts that were tried long and never reached */
+#define FIRST_TRIES_MAX 128   /* drains of one worker that connect for the first time at once ... */
+#define FIRST_TRIES_PARTY_MAX 64  /* ... of one party ... */
+#define FIRST_TRIES_GUARANTEED 8  /* ... guaranteed to each party ... */
+#define FIRST_TRIES_RESERVE 64    /* ... beyond the maximum, as long as there are any */
 #define YOUNG_CONNECTION_MS 10000 /* a connection that ends earlier did not end cleanly */
 #define YOUNG_NEVER_MS 1000       /* ... earlier than this: never counts towards REWINDS_MAX */
 #define COMMIT_LAG_MS 5000        /* syslog over TCP and TLS: docs/design.md#acknowledgement */

@@ -18,7 +18,8 @@
  *               + 6 x MAX_LINE      the one batch that may exceed the budget for a long record
  *               + SPARE )           bodies kept for reuse
  *   + workers x drains x DRAIN      connection, TLS; for drains that wait and never connected only
- *                                   DEAD: they have nothing else
+ *                                   DEAD: they have nothing else. At most FIRST_TRIES_MAX connect
+ *                                   for the first time
  *   + workers x min(requests, IDLE) x IDLE_BYTES
  *                                   HTTP connections kept for the next request
  *   + streams x STREAM              control thread's and worker's data, names, segments

@@ -30,7 +30,6 @@ def limited(kube, monkeypatch, closing):
             return d.metric("logtrain_memory_bound_bytes")
 
         def check():
-            # A drain that is just trying to connect counts as one that is connected.
             bound = wait_for(lambda: bound_now() < manifest_limit() and bound_now(), WAIT, lambda: f"a bound of {bound_now()}")
             print(f"\nRSS {d.rss_peak() / MIB:.1f} MiB at most, bound {bound / MIB:.1f}, cgroup's peak {group.peak() / MIB:.1f} of "
                   f"{manifest_limit() / MIB:.0f} MiB")
@@ -172,6 +171,7 @@ def test_T15_pods_that_come_and_go_with_drains_of_their_own(node, oracle, api, l
             pod = api.put("pods", c.pod.name, c.pod.namespace, uid=c.pod.uid, node=api.node, drains=far_urls())
             c.write([b"x" * 100] * 20)
             made.append((c, pod))
+            assert i % 20 or d.metric("logtrain_memory_bound_bytes") < manifest_limit()  # also while all connect at once
         wait_for(lambda: d.metric("logtrain_pending_streams") == 0 or not d.running(), WAIT, "the pods' names")
         for c, pod in made:
             api.delete(pod)

@@ -76,6 +76,12 @@ struct drain *worker_next_to_connect(struct worker *wk)
     return d;
 }
 
+void worker_connect_again(struct worker *wk, struct drain *d)
+{
+    list_del(&d->connect_node);
+    list_add_tail(d->attempts ? &wk->retrying : &wk->connecting, &d->connect_node);
+}
+
 void worker_connect_later(struct worker *wk)
 {
     uint64_t now = loop_now(&wk->loop), wait = 1000 / CONNECTS_PER_SECOND + 1;

@@ -19,6 +19,9 @@
  * Answers that must be read whole have a budget of their own, ANSWERS_MAX, shared by the same rule:
  * a peer that sends its answer slowly takes no memory from parties that hold less.
  *
+ * A drain that connects for the first time may be in a handshake, and cost as much as a connected
+ * one, for as long as its peer likes. So their number is shared, too (FIRST_TRIES_MAX).
+ *
  * A body is charged while it is in memory, not while its answer is awaited. The member returns it
  * when the kernel has taken all of it, and a body that makes no progress is shelved (shelf.c). So
  * memory becomes free soon, whatever the receivers do.
@@ -26,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/share.h"
 #include "drains/core/worker_internal.h"
 
 #define WAKE_MAX 64 /* drains woken at once when memory becomes free: bounds the work of one turn */
@@ -33,6 +37,7 @@
 struct party {
     unsigned refs;
     unsigned unused; /* drains that have no stream */
+    unsigned tries;  /* drains that connect for the first time */
     size_t bytes;    /* charged in total */
     size_t fixed;    /* of <bytes>: cannot be freed before an answer arrives */
     size_t answers;  /* bytes of answers, not part of <bytes> */
@@ -153,6 +158,50 @@ size_t budget_room(const struct drain *d)
         return room;
     return !has && used < INFLIGHT_MAX + INFLIGHT_RESERVE ? BATCH_BYTES_SMALL : 0;
 }
+
+/* ---- first connections ---- */
+
+static bool is_trying(const struct drain *d)
+{
+    return !d->counters.connects && !drain_is_transient(d) &&
+           (d->state == DRAIN_OPENING || d->ninflight);
+}
+
+void budget_tries(const struct drain *d)
+{
+    if (d->counters.connects || !d->party)
+        return;
+    d->party->tries++;
+    d->worker->tries++;
+}
+
+void budget_count_tries(struct worker *wk)
+{
+    wk->tries = 0;
+    list_for_each (it, &wk->all) {
+        const struct drain *d = list_entry(it, struct drain, node);
+
+        if (d->party)
+            d->party->tries = 0;
+    }
+    list_for_each (it, &wk->all) {
+        const struct drain *d = list_entry(it, struct drain, node);
+
+        if (is_trying(d))
+            budget_tries(d);
+    }
+}
+
+bool budget_may_try(const struct drain *d)
+{
+    static const struct share_limits limits = {FIRST_TRIES_MAX, FIRST_TRIES_PARTY_MAX,
+                                               FIRST_TRIES_GUARANTEED, FIRST_TRIES_RESERVE};
+
+    return d->counters.connects || !d->party ||
+           share_fits(&limits, d->party->tries + UINT64_C(1), d->worker->tries + UINT64_C(1));
+}
+
+/* ---- waiting for memory ---- */
 
 void budget_wait(struct drain *d)
 {

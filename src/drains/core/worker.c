@@ -11,14 +11,27 @@
 
 static void give_tokens(struct worker *wk)
 {
+    bool counted = false;
+    struct list aside;
     struct drain *d;
 
+    list_init(&aside);
     while ((d = worker_next_to_connect(wk))) {
+        if (!counted)
+            budget_count_tries(wk);
+        counted = true;
         if (drain_fails_like_others(d))
             continue; /* it is known by now that this attempt would fail */
+        if (!budget_may_try(d)) {
+            list_add_tail(&aside, &d->connect_node);
+            continue;
+        }
         wk->connect_tokens--;
+        budget_tries(d);
         drain_connect(d);
     }
+    while (!list_empty(&aside))
+        worker_connect_again(wk, list_entry(aside.next, struct drain, connect_node));
     worker_connect_later(wk);
 }
 

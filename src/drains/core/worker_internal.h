@@ -83,6 +83,7 @@ struct worker {
     struct loop_timer *tidy_timer; /* runs while there is a parked cursor or an unused drain */
     struct loop_timer *stop_timer;
     struct loop_timer *create_timer; /* runs while <uncreated> is not empty */
+    unsigned tries; /* drains that connect for the first time: see budget_count_tries() */
     unsigned connect_tokens;
     uint64_t connect_refilled;
     uint64_t random;        /* state of the random generator for jitter */
@@ -144,6 +145,8 @@ void worker_want(struct worker *wk, struct drain *d);
 void worker_connect(struct worker *wk, struct drain *d);
 /* Takes the next drain that may connect off its list; NULL = none, or none yet. */
 struct drain *worker_next_to_connect(struct worker *wk);
+/* <d>, which was taken off its list and never connected, must wait: it goes back to the end. */
+void worker_connect_again(struct worker *wk, struct drain *d);
 /* Schedules a turn for the drains that still wait for a token. */
 void worker_connect_later(struct worker *wk);
 /* Wakes <c> at c->cursor.wake_at. */
@@ -186,6 +189,12 @@ bool budget_crowded(const struct drain *d);
 void budget_charge(struct batch *b, size_t bytes);
 /* Bytes that the next batch of <d> may have; 0 = it must wait. */
 size_t budget_room(const struct drain *d);
+/* Counts the drains that connect for the first time, for the next two. */
+void budget_count_tries(struct worker *wk);
+/* Whether <d> may connect now. */
+bool budget_may_try(const struct drain *d);
+/* It does. */
+void budget_tries(const struct drain *d);
 /* <d> waits until memory is free. */
 void budget_wait(struct drain *d);
 void budget_wake(struct worker *wk);
