@@ -21,14 +21,14 @@
 #define OWNERS_DRAINS_NAMESPACE_MAX 384 /* ... of one namespace ... */
 #define OWNERS_DRAINS_GUARANTEED 10     /* ... guaranteed to each namespace ... */
 #define OWNERS_DRAINS_RESERVE 128       /* ... beyond the maximum, as long as there are any */
-#define LOGS_MAX 4096                   /* logs of pods that are followed at a time ... */
-#define LOGS_NAMESPACE_MAX 2048         /* ... of one namespace ... */
-#define LOGS_GUARANTEED 64              /* ... guaranteed to each namespace ... */
-#define LOGS_RESERVE 1024               /* ... beyond the maximum, as long as there are any */
-#define CURSORS_MAX 8192                /* pairs of a pod's log and a drain on this node ... */
-#define CURSORS_NAMESPACE_MAX 4096      /* ... of one namespace's logs ... */
-#define CURSORS_GUARANTEED 64           /* ... guaranteed to each namespace ... */
-#define CURSORS_RESERVE 4096            /* ... beyond the maximum, as long as there are any */
+#define LOGS_MAX 2048                   /* logs of pods that are followed at a time ... */
+#define LOGS_NAMESPACE_MAX 1536         /* ... of one namespace ... */
+#define LOGS_GUARANTEED 16              /* ... guaranteed to each namespace ... */
+#define LOGS_RESERVE 512                /* ... beyond the maximum, as long as there are any */
+#define CURSORS_MAX 4096                /* pairs of a pod's log and a drain on this node ... */
+#define CURSORS_NAMESPACE_MAX 3072      /* ... of one namespace's logs ... */
+#define CURSORS_GUARANTEED 16           /* ... guaranteed to each namespace ... */
+#define CURSORS_RESERVE 512             /* ... beyond the maximum, as long as there are any */
 #define CURSORS_RETRY_MS 5000           /* interval of retries for those that were refused */
 #define EGRESS_RULES_MAX 1024           /* in EGRESS_ALLOW and EGRESS_DENY together */
 #define EGRESS_LEARNED_MAX 128          /* API server addresses that are remembered */

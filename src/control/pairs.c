@@ -130,8 +130,8 @@ static struct pair_space *payer(const struct pairs *p, struct pair_space *s)
     if (!s->len || s->n >= limits.each)
         return most;
     for (size_t i = 0; (other = map_next(&p->spaces, &i));)
-        if (other->len && other->n > s->n && !list_empty(&other->ended) &&
-            (!most || other->n > most->n))
+        if (other->len && other->n > s->n && other->n > limits.guaranteed &&
+            !list_empty(&other->ended) && (!most || other->n > most->n))
             most = other;
     return most;
 }

@@ -5,7 +5,8 @@
  * and what is guaranteed to it comes from a reserve.
  *
  * A namespace that is over its share gives up its own logs that have ended, the oldest first, each
- * with all its pairs. When the budget is used up, the namespace with most pairs does. What is given
+ * with all its pairs. When the budget is used up, the namespace with most pairs does, unless it has
+ * no more than what is guaranteed. What is given
  * up is counted, logged and reported as lost. When there is no such log, the new pair is refused: the
  * log is not sent to that drain, and it is tried again when pairs have become free.
  *

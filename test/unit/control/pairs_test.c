@@ -103,22 +103,43 @@ static void test_T15_logs_that_go_on_are_not_given_up(void **state)
  * others have what is guaranteed to them. */
 static void test_T15_the_namespace_with_most_pays(void **state)
 {
+    enum { REST = CURSORS_MAX - CURSORS_NAMESPACE_MAX };
     struct world w;
 
     (void)state;
     world_open(&w);
     assert_int_equal(take(&w, 10000, CURSORS_NAMESPACE_MAX, 1, "a"), CURSORS_NAMESPACE_MAX);
-    assert_int_equal(take(&w, 20000, CURSORS_NAMESPACE_MAX - 10, 1, "b"),
-                     CURSORS_NAMESPACE_MAX - 10);
-    assert_int_equal(take(&w, 1, 20, 1, "c"), 20);
-    assert_int_equal(w.ngiven_up, 0); /* ten of them from the reserve */
+    assert_int_equal(take(&w, 20000, REST - 2, 1, "b"), REST - 2);
+    assert_int_equal(take(&w, 1, 5, 1, "c"), 5);
+    assert_int_equal(w.ngiven_up, 0); /* three of them from the reserve */
     end(&w, 20000, 5);
     end(&w, 10000, 3);
-    assert_int_equal(take(&w, 100, CURSORS_GUARANTEED - 20, 1, "c"), CURSORS_GUARANTEED - 20);
+    assert_int_equal(take(&w, 100, CURSORS_GUARANTEED - 5, 1, "c"), CURSORS_GUARANTEED - 5);
     assert_int_equal(w.ngiven_up, 0);
     assert_int_equal(take(&w, 5000, 1, 1, "c"), 0); /* over its guarantee */
     assert_int_equal(w.ngiven_up, 8);               /* the budget is for those that go on, too */
     assert_int_equal(w.given_up[0], 10000);
+    pairs_release(&w.pairs);
+}
+
+/* What is guaranteed to a namespace stays, also when the reserve is used up. */
+static void test_T15_small_namespaces_do_not_pay(void **state)
+{
+    struct world w;
+    char name[16];
+
+    (void)state;
+    world_open(&w);
+    assert_int_equal(take(&w, 1, 1, 1, "calm"), 1);
+    end(&w, 1, 1);
+    (void)take(&w, 10000, CURSORS_MAX, 1, "a");
+    (void)take(&w, 20000, CURSORS_MAX, 1, "b");
+    for (unsigned i = 0; i < CURSORS_RESERVE / CURSORS_GUARANTEED + 2; i++) {
+        (void)snprintf(name, sizeof(name), "c%u", i);
+        (void)take(&w, 30000 + 100 * i, CURSORS_GUARANTEED + 1, 1, name);
+    }
+    assert_int_equal(w.pairs.all, CURSORS_MAX + CURSORS_RESERVE);
+    assert_int_equal(w.ngiven_up, 0);
     pairs_release(&w.pairs);
 }
 
@@ -151,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_T15_a_namespace_gives_up_its_oldest_logs),
         cmocka_unit_test(test_T15_logs_that_go_on_are_not_given_up),
         cmocka_unit_test(test_T15_the_namespace_with_most_pays),
+        cmocka_unit_test(test_T15_small_namespaces_do_not_pay),
         cmocka_unit_test(test_T15_logs_without_a_namespace),
     };
 
