@@ -181,7 +181,7 @@ def openssl_server(closing, tmp_path, certs):
 
 @pytest.fixture
 def daemon(request, tmp_path, closing):
-    """daemon(node, drains=…, routes=…, env=…, args=…): see lib/daemon.py. READ_FROM is start unless env says otherwise."""
+    """daemon(node, drains=…, routes=…, env=…, args=…): see lib/daemon.py."""
     started = []
 
     def start(*args, wait=True, **options):

@@ -105,7 +105,7 @@ def test_S06_disk_is_full_before_the_first_start(node, oracle, daemon, http, dis
     c = node.container("web-0", max_files=100)
     source = oracle.source("a")
     disk.fill()
-    d = daemon(node, drains=[("*", web_url(web))], env={"STATE_PATH": disk.path / "state"})
+    d = daemon(node, drains=[("*", web_url(web))], env={"STATE_PATH": disk.path / "state", "READ_FROM": "start"})
     c.write(source.take(500))
     oracle.wait_complete(web, 20 * SLOW).assert_exact()
     wait_fails(d)

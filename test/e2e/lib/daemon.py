@@ -20,7 +20,6 @@ from .wait import wait_for
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = os.environ.get("LOGTRAIN_BUILD", "release")
 BIN = Path(os.environ.get("LOGTRAIN_BIN") or ROOT / "build" / BUILD / "logtrain")
-ALL_FROM_END = os.environ.get("LOGTRAIN_READ_FROM") == "end"  # all tests that do not set READ_FROM themselves run under the default
 SANITIZED = "asan" in BUILD or "tsan" in BUILD
 SLOW = 3 if SANITIZED else 1  # deadlines are this much longer with a sanitizer
 SILENCE_S = 2 * SLOW  # timeout= of a drain whose receiver is silent first and healthy later: on a busy machine it still answers in time
@@ -106,7 +105,10 @@ def _empty_state():
 class Daemon:
     """One run. <drains>: (hostname pattern, URL) pairs given with --drain; <routes>: the same as a routes file (True: an empty
     one). <env> and <args> are added. <descriptors>: limit of open files. <prefix>: a command that starts it. Started by the
-    constructor unless start=False."""
+    constructor unless start=False.
+
+    Without READ_FROM in <env> its default holds (end), and the first start finds the state of a run that saw no log: so every log
+    is read from its first byte. With READ_FROM it finds no state."""
 
     def __init__(self, node=None, drains=(), routes=None, env=None, args=(), tmp=None, start=True, wait=True, descriptors=None,
                  prefix=()):
@@ -117,16 +119,14 @@ class Daemon:
         self.routes_path = self.tmp / "routes" if routes is not None else None
         if routes is not None:
             self.set_routes([] if routes is True else routes)
-        self.env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HTTP_PORT": "0", "READ_FROM": "start",
+        self.env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HTTP_PORT": "0",
                     "HTTP_PORT_FILE": str(self.tmp / "port"), "STATE_PATH": str(self.tmp / "state"),
                     "LOG_LEVEL": "info", **SANITIZER_ENV}
         if node:
             self.env |= {"KUBERNETES": "true", "KUBERNETES_LOG_PATH": str(node.containers), "LOG_ROOTS": str(node.root)}
         self.env |= {k: str(v) for k, v in (env or {}).items()}
-        if ALL_FROM_END and "READ_FROM" not in (env or {}) and self.env["STATE_PATH"] == str(self.tmp / "state"):
-            del self.env["READ_FROM"]
-            if not (self.tmp / "state").exists():
-                shutil.copytree(_empty_state(), self.tmp / "state")
+        if "READ_FROM" not in self.env:
+            self._begin_after_an_empty_run()
         self.args = list(args)
         self.prefix = [*prefix, *(["prlimit", f"--nofile={descriptors}"] if descriptors else [])]
         self.stderr_path = self.tmp / "stderr"
@@ -135,6 +135,11 @@ class Daemon:
         self.returncode = None
         if start:
             self.start(wait)
+
+    def _begin_after_an_empty_run(self):
+        state = Path(self.env["STATE_PATH"] or "/")
+        if state.parent.is_dir() and not state.exists():
+            shutil.copytree(_empty_state(), state)
 
     # start and stop
 
