@@ -37,22 +37,29 @@ bool http_socket_open(struct http_conn *c, struct tls_server *tls)
     return c->ssl && SSL_set_fd(c->ssl, c->fd) == 1;
 }
 
+/* Says that nothing more is written, if that fits. Plain connections touch nothing of OpenSSL, which
+ * would cost its memory. */
+static void send_close(struct http_conn *c)
+{
+    if (!c->ssl || !SSL_is_init_finished(c->ssl))
+        return;
+    (void)SSL_shutdown(c->ssl);
+    ERR_clear_error();
+}
+
 void http_socket_close(struct http_conn *c)
 {
-    if (c->ssl && SSL_is_init_finished(c->ssl))
-        (void)SSL_shutdown(c->ssl); /* close_notify, if it fits */
-    SSL_free(c->ssl);
+    send_close(c);
+    if (c->ssl)
+        SSL_free(c->ssl);
     c->ssl = NULL;
-    ERR_clear_error();
     (void)close(c->fd); /* nothing more is to be sent */
     c->fd = -1;
 }
 
 void http_socket_shutdown(struct http_conn *c)
 {
-    if (c->ssl)
-        (void)SSL_shutdown(c->ssl); /* close_notify, if it fits */
-    ERR_clear_error();
+    send_close(c);
     (void)shutdown(c->fd, SHUT_WR); /* fails when the client has disconnected: reading reports it */
 }
 
