@@ -75,7 +75,8 @@ def test_each_variable_is_a_setting_or_set_by_the_chart():
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]["properties"]
     templates = "".join(p.read_text() for p in (CHART / "templates").iterdir())
     elsewhere = {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICEACCOUNT",  # Kubernetes sets these
-                 "HTTP_ADDRESS", "HTTP_PORT_FILE", "INPUT_PORTS_FILE"}  # useless in a pod
+                 "HTTP_ADDRESS", "HTTP_PORT_FILE", "INPUT_PORTS_FILE", "API_PORT_FILE",  # useless in a pod
+                 "API_TLS_CERT_PEM", "API_TLS_KEY_PEM", "API_TLS_CA_PEM", "API_TLS_CLIENT_CA_PEM"}  # no secret as text: their _FILEs can be set
     for name in re.findall(r"^\| `([A-Z_]+)`", text, re.M):
         by_input = re.fullmatch(r"(SYSLOG_(TCP|UDP|TLS)|ENVOY)(_PORT|_(TLS_)?(CERT|KEY|CLIENT_CA|CA)_PEM(_FILE)?)?", name)
         assert name in schema or name in elsewhere or by_input or re.search(rf"name: {name}\b", templates), name
