@@ -119,8 +119,8 @@ static void look(struct masking *m, unsigned i, size_t from)
         return;
     }
     p->mask = "[redacted]";
-    rc = pattern_find_next(m->r->patterns[i - ARRAY_LEN(kinds)], m->text, from, m->searches,
-                           &p->at);
+    rc =
+        pattern_find_next(m->r->patterns[i - ARRAY_LEN(kinds)], m->text, from, m->searches, &p->at);
     p->none = rc == PATTERN_NO;
     if (rc == PATTERN_GIVEN_UP)
         look_undecided(m, p, from);

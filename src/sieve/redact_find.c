@@ -5,9 +5,9 @@
 
 #define CARD_MIN 13
 #define CARD_MAX 19
-#define GROUP_MIN 3        /* digits of a card's groups: a date's are two */
-#define LOCAL_MAX 64       /* bytes in front of the @ ... */
-#define DOMAIN_MAX 253     /* ... and behind it */
+#define GROUP_MIN 3    /* digits of a card's groups: a date's are two */
+#define LOCAL_MAX 64   /* bytes in front of the @ ... */
+#define DOMAIN_MAX 253 /* ... and behind it */
 #define TOP_LEVEL_MIN 2
 
 static bool is_digit(char c)
@@ -129,7 +129,8 @@ bool redact_find_email(struct str text, size_t from, struct pattern_span *at)
         if (!p)
             return false;
         begin = (size_t)(p - text.p);
-        while (begin > from && (size_t)(p - text.p) - begin < LOCAL_MAX && is_local(text.p[begin - 1]))
+        while (begin > from && (size_t)(p - text.p) - begin < LOCAL_MAX &&
+               is_local(text.p[begin - 1]))
             begin--;
         /* What stands in front of it in a log, as in to=a@b.example. */
         for (size_t k = begin; k + 1 < (size_t)(p - text.p); k++)

@@ -9,7 +9,10 @@
 
 #define USERINFO_MAX 256 /* bytes of user:password in a URL */
 
-#define TEXT(s) {s, sizeof(s) - 1}
+#define TEXT(s)                                                                                    \
+    {                                                                                              \
+        s, sizeof(s) - 1                                                                           \
+    }
 
 enum { DIGITS = 1, LETTERS = 2, UNDERSCORE = 4, DASH = 8, DOT = 16, BASE64 = 32 };
 
@@ -20,7 +23,7 @@ static const struct issuer {
     struct str prefix;
     unsigned char bytes; /* of the token, behind it */
     unsigned char least; /* ... and how many */
-    bool scheme; /* a word in any case, which stays; prose may follow it */
+    bool scheme;         /* a word in any case, which stays; prose may follow it */
 } issuers[] = {
     {TEXT("eyJ"), BASE64URL | DOT, 20, false}, /* a JSON Web Token */
     {TEXT("AKIA"), WORD, 16, false},           /* AWS */
@@ -44,8 +47,8 @@ static const struct issuer {
     {TEXT("rk_live_"), WORD, 16, false},
     {TEXT("rk_test_"), WORD, 16, false},
     {TEXT("whsec_"), WORD, 16, false},
-    {TEXT("sk-"), BASE64URL, 20, false},       /* OpenAI, Anthropic */
-    {TEXT("AIza"), BASE64URL, 35, false},      /* Google */
+    {TEXT("sk-"), BASE64URL, 20, false},  /* OpenAI, Anthropic */
+    {TEXT("AIza"), BASE64URL, 35, false}, /* Google */
     {TEXT("ya29."), BASE64URL | DOT, 20, false},
     {TEXT("SG."), BASE64URL | DOT, 40, false}, /* SendGrid */
     {TEXT("npm_"), WORD, 36, false},

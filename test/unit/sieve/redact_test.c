@@ -72,19 +72,19 @@ static void check(const char *options, const struct row *rows, size_t n)
 static void cards(void **state)
 {
     static const struct row rows[] = {
-        {"4111111111111111", "[card]"},                     /* Visa */
+        {"4111111111111111", "[card]"}, /* Visa */
         {"4012888888881881", "[card]"},
-        {"4222222222222", "[card]"},                        /* of 13 digits */
-        {"5555555555554444", "[card]"},                     /* Mastercard */
+        {"4222222222222", "[card]"},    /* of 13 digits */
+        {"5555555555554444", "[card]"}, /* Mastercard */
         {"5105105105105100", "[card]"},
         {"2223003122003222", "[card]"},
-        {"378282246310005", "[card]"},                      /* American Express */
+        {"378282246310005", "[card]"}, /* American Express */
         {"3714 496353 98431", "[card]"},
-        {"30569309025904", "[card]"},                       /* Diners Club */
-        {"6011111111111117", "[card]"},                     /* Discover */
-        {"3530111333300000", "[card]"},                     /* JCB */
-        {"6200000000000005", "[card]"},                     /* UnionPay */
-        {"6304000000000000", "[card]"},                     /* Maestro */
+        {"30569309025904", "[card]"},   /* Diners Club */
+        {"6011111111111117", "[card]"}, /* Discover */
+        {"3530111333300000", "[card]"}, /* JCB */
+        {"6200000000000005", "[card]"}, /* UnionPay */
+        {"6304000000000000", "[card]"}, /* Maestro */
         {"pan=4111 1111 1111 1111, ok", "pan=[card], ok"},
         {"a 4111-1111-1111-1111 b 5555555555554444", "a [card] b [card]"},
         {"{\"card\":\"4111111111111111\"}", "{\"card\":\"[card]\"}"},
@@ -92,13 +92,13 @@ static void cards(void **state)
         {"4111 1111 1111 1111 123", "[card] 123"},
         {"1234 4111 1111 1111 1111", "1234 [card]"},
         {"x4111111111111111y", "x[card]y"},
-        {"4111111111111112", NULL},           /* Luhn */
+        {"4111111111111112", NULL}, /* Luhn */
         {"4111 1111 1111 1112", NULL},
-        {"41111111111111111111", NULL},       /* 20 digits */
+        {"41111111111111111111", NULL}, /* 20 digits */
         {"411111111111", NULL},
         {"4111  1111 1111 1111", NULL},
         {"4111-1111 1111-1111", NULL},
-        {"1700000000000", NULL},              /* a time */
+        {"1700000000000", NULL}, /* a time */
         {"0000000000000000", NULL},
         {"2026-11-20 10-15-00 123456", NULL}, /* another */
         {"", NULL},
@@ -191,13 +191,27 @@ static void tokens(void **state)
         {"authorization: BASIC dXNlcjpwYXNz", "authorization: BASIC [token]"},
         {"Bearer 0123456789", "Bearer [token]"},
         {"key AKIAIOSFODNN7EXAMPLE!", "key [token]!"},
-        {"gh" "p_" LONG, "[token]"},
-        {"token=gh" "s_" LONG "&x", "token=[token]&x"},
-        {"gl" "pat-0123456789abcdefghij", "[token]"},
-        {"xo" "xb-0123456789-abc", "[token]"},
-        {"sk_" "live_" LONG, "[token]"},
-        {"\"sk-" "proj-" LONG "\"", "\"[token]\""},
-        {"AI" "za" LONG, "[token]"},
+        {"gh"
+         "p_" LONG,
+         "[token]"},
+        {"token=gh"
+         "s_" LONG "&x",
+         "token=[token]&x"},
+        {"gl"
+         "pat-0123456789abcdefghij",
+         "[token]"},
+        {"xo"
+         "xb-0123456789-abc",
+         "[token]"},
+        {"sk_"
+         "live_" LONG,
+         "[token]"},
+        {"\"sk-"
+         "proj-" LONG "\"",
+         "\"[token]\""},
+        {"AI"
+         "za" LONG,
+         "[token]"},
         {"postgres://app:s3cret@db.example:5432/x", "postgres://[token]@db.example:5432/x"},
         {"amqp://a:p@b, redis://:p@c", "amqp://[token]@b, redis://[token]@c"},
         {"https://user@host.example/", NULL},
@@ -206,7 +220,9 @@ static void tokens(void **state)
         {"the bearer Presented.", NULL},
         {"my_AKIAIOSFODNN7EXAMPLE", NULL},
         {"eyJ", NULL},
-        {"gh" "p_short", NULL},
+        {"gh"
+         "p_short",
+         NULL},
         {"basic", NULL},
         {"://", NULL},
     };
@@ -255,7 +271,8 @@ static void all_kinds_together(void **state)
 static void what_is_undecided_is_masked(void **state)
 {
     static const struct row rows[] = {
-        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "[not checked]"},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!",
+         "[not checked]"},
         {"b aa", "b [redacted]"},
         {"b!", NULL},
     };
@@ -273,8 +290,8 @@ static void what_is_undecided_is_masked(void **state)
     buf_init(&out, len);
     assert_true(redact_text(r, str_make(text, len), searches, &out, &cut));
     assert_false(cut);
-    assert_int_equal(out.len, PATTERN_TEXT_MAX - 1024 + strlen("[redacted]") - 2 +
-                                  strlen("[not checked]"));
+    assert_int_equal(out.len,
+                     PATTERN_TEXT_MAX - 1024 + strlen("[redacted]") - 2 + strlen("[not checked]"));
     assert_memory_equal(out.p + 100, "[redacted]a", 11);
     buf_clear(&out);
     assert_false(redact_text(r, str_make(text + 102, PATTERN_TEXT_MAX), searches, &out, &cut));
