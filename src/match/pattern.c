@@ -18,7 +18,6 @@
 #define NESTING_MAX 30 /* of parentheses */
 #define JIT_STACK_MIN (32 * 1024)
 #define TRY_STEPS 4          /* to begin a search */
-#define SLOW_BYTES 4         /* for a step, by memmem() */
 #define REFERENCE UINT16_MAX /* the item may read the rest of the text */
 
 struct pattern {
@@ -259,6 +258,11 @@ void pattern_free(struct pattern *p)
     free(p);
 }
 
+const struct plain *pattern_plain(const struct pattern *p)
+{
+    return p->code ? NULL : &p->plain;
+}
+
 size_t pattern_bytes(const struct pattern *p)
 {
     return p->bytes;
@@ -354,7 +358,7 @@ static size_t next_place(const struct pattern *p, struct str text, size_t from,
         size_t slow = 0;
         const char *at = plain_find(&p->plain, str_skip(text, from), &slow);
 
-        r->steps += (unsigned)(slow / SLOW_BYTES);
+        r->steps += pattern_steps_of(slow);
         return at ? (size_t)(at - text.p) : text.len;
     }
     while (from < text.len) {
@@ -387,7 +391,7 @@ static enum pattern_result find_plain(const struct pattern *p, struct str text, 
     size_t slow = 0;
     const char *found = plain_find(&p->plain, str_skip(text, from), &slow);
 
-    r->steps += (unsigned)(slow / SLOW_BYTES);
+    r->steps += pattern_steps_of(slow);
     if (!found)
         return PATTERN_NO;
     at->start = (size_t)(found - text.p);

@@ -28,6 +28,9 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "match/plain.h"
+
+#define PATTERN_SLOW_BYTES 4 /* for a step */
 
 struct pattern; /* immutable: threads may share it */
 
@@ -46,6 +49,8 @@ struct pattern *pattern_create(struct str expression, struct err *e);
 /* <text> itself, whatever is in it. */
 struct pattern *pattern_create_plain(struct str text, struct err *e);
 void pattern_free(struct pattern *p);
+/* The text that it is; NULL = it is no plain text. */
+const struct plain *pattern_plain(const struct pattern *p);
 /* Its memory. */
 size_t pattern_bytes(const struct pattern *p);
 
@@ -55,6 +60,11 @@ void pattern_run_free(struct pattern_run *r);
 void pattern_run_line(struct pattern_run *r);
 /* The steps since then. One takes up to 40 ns. */
 unsigned pattern_run_steps(const struct pattern_run *r);
+/* ... that looking at <slow> bytes counts, as plain_find() gives them. */
+static inline unsigned pattern_steps_of(size_t slow)
+{
+    return (unsigned)(slow / PATTERN_SLOW_BYTES);
+}
 /* Of <text> PCRE2 looks at the first PATTERN_TEXT_MAX bytes, and gives up when there is no match in
  * them and there are more. */
 enum pattern_result pattern_find(const struct pattern *p, struct str text, struct pattern_run *r);

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "match/plain.h"
 #include "sieve/rate.h"
 #include "sieve/redact.h"
 
@@ -19,8 +20,13 @@ struct container {
 };
 
 struct patterns {
-    struct pattern *of[SIEVE_PATTERNS_MAX];
+    struct pattern *of[SIEVE_PATTERNS_MAX]; /* owned */
     unsigned n;
+    /* Those that are plain texts are looked for at once, without a call of each. */
+    struct plain texts[SIEVE_PATTERNS_MAX];
+    unsigned ntexts;
+    struct pattern *expressions[SIEVE_PATTERNS_MAX];
+    unsigned nexpressions;
 };
 
 struct sieve {
@@ -147,6 +153,7 @@ static int add_pattern(struct sieve *s, struct patterns *p, const char *option, 
                        struct err *e)
 {
     bool expression = str_starts(v, STR("~"));
+    const struct plain *text;
     struct pattern *one;
     struct err why = {0, ""};
 
@@ -160,6 +167,11 @@ static int add_pattern(struct sieve *s, struct patterns *p, const char *option, 
     if (!one)
         return err_set(e, why.code, "option '%s': %s", option, why.text);
     p->of[p->n++] = one;
+    text = pattern_plain(one);
+    if (text)
+        p->texts[p->ntexts++] = *text;
+    else
+        p->expressions[p->nexpressions++] = one;
     return count_bytes(s, option, pattern_bytes(one), e) < 0 ? -1 : note(s, option, v, e);
 }
 
@@ -248,13 +260,21 @@ static bool wants_container(const struct sieve *s, struct str name)
     return wanted;
 }
 
-static enum pattern_result find_any(const struct patterns *p, struct str line,
-                                    struct pattern_run *searches)
+static enum pattern_result find_any(const struct patterns *p, struct str line, struct sieve_view *v)
 {
     enum pattern_result all = PATTERN_NO;
+    size_t slow = 0;
 
-    for (unsigned i = 0; i < p->n; i++) {
-        enum pattern_result one = pattern_find(p->of[i], line, searches);
+    for (unsigned i = 0; i < p->ntexts; i++)
+        if (plain_find(&p->texts[i], line, &slow)) {
+            all = PATTERN_YES;
+            break;
+        }
+    v->steps += pattern_steps_of(slow);
+    if (all == PATTERN_YES || !p->nexpressions)
+        return all;
+    for (unsigned i = 0; i < p->nexpressions; i++) {
+        enum pattern_result one = pattern_find(p->expressions[i], line, v->searches);
 
         if (one == PATTERN_YES)
             return one;
@@ -267,13 +287,17 @@ static enum pattern_result find_any(const struct patterns *p, struct str line,
 /* By what the line has in it; SIEVE_KEEP, too, when that is undecided. */
 static int judge_text(const struct sieve *s, struct str line, struct sieve_view *v)
 {
-    enum pattern_result in = PATTERN_YES, out;
+    enum pattern_result in = PATTERN_YES, out = PATTERN_NO;
+    bool searches = s->include.nexpressions || s->exclude.nexpressions;
 
-    pattern_run_line(v->searches);
+    if (searches)
+        pattern_run_line(v->searches);
     if (s->include.n)
-        in = find_any(&s->include, line, v->searches);
-    out = in == PATTERN_NO ? PATTERN_NO : find_any(&s->exclude, line, v->searches);
-    v->steps = pattern_run_steps(v->searches);
+        in = find_any(&s->include, line, v);
+    if (s->exclude.n && in != PATTERN_NO)
+        out = find_any(&s->exclude, line, v);
+    if (searches)
+        v->steps += pattern_run_steps(v->searches);
     if (in == PATTERN_NO)
         return SIEVE_INCLUDE;
     if (out == PATTERN_YES)
@@ -323,7 +347,7 @@ int sieve_judge(const struct sieve *s, struct str container, const struct record
         return SIEVE_LEVEL;
     if (s->sample && !is_sampled(s, r))
         return SIEVE_SAMPLE;
-    if (s->rate.interval_ns && r->time.len && !rate_take(&s->rate, rate_time(r->time), &v->rate))
+    if (s->rate.interval_ns && r->time.len && !rate_take(&s->rate, rate_time(r->time), v->rate))
         return SIEVE_RATE;
     return SIEVE_KEEP;
 }

@@ -60,7 +60,7 @@ struct sieve_view {
     /* What rate= remembers of the stream's lines, 0 at first: when they will be back within it. The
      * time that counts is the lines' own, so an outage of the receiver makes no difference; a line
      * without a time is always within it. */
-    int64_t rate;
+    int64_t *rate;
     int level; /* the severity that a kept line gives itself; LEVEL_NONE: none, or nobody asks */
     bool undecided; /* an expression was given up: a kept line may be unwanted */
     unsigned steps; /* of expressions */

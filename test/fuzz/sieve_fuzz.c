@@ -97,7 +97,9 @@ static void check_redact(const struct sieve *s, const struct record *r)
 static void check_line(const struct sieve *s, struct record r, unsigned given)
 {
     struct pattern_run *runs[2] = {pattern_run_create(), pattern_run_create()};
-    struct sieve_view v = {.searches = runs[0]}, again = {.searches = runs[1]};
+    int64_t rates[2] = {0, 0};
+    struct sieve_view v = {.searches = runs[0], .rate = &rates[0]};
+    struct sieve_view again = {.searches = runs[1], .rate = &rates[1]};
     int verdict = sieve_judge(s, STR("app"), &r, &v);
 
     FUZZ_CHECK(verdict == SIEVE_KEEP || given & 1U << verdict);

@@ -26,6 +26,7 @@ struct filler {
     size_t begun;  /* bytes in the body before its first record */
     size_t passed; /* message bytes of records that were not wanted */
     uint32_t max_records;
+    struct pick pick; /* of the current record */
 };
 
 /* ---- size ---- */
@@ -126,26 +127,27 @@ static int filler_add(struct record_sink *s, const struct record *r)
 static int filler_pick(struct record_sink *s, const struct record *r)
 {
     struct filler *f = container_of(s, struct filler, sink);
-    struct cursor *k = &f->range->cursor->cursor;
+    struct drain_cursor *c = f->range->cursor;
+    struct cursor *k = &c->cursor;
     enum drain_tap_answer answer;
-    struct drain_counters *n = &f->batch->drain->counters;
-    uint64_t undecided = n->undecided, redacted = n->redacted, truncated = n->truncated;
     int64_t rate = k->sent.rate;
-    struct record changed;
 
     if (is_full(f))
         return -1;
-    answer = drain_cursor_picks(f->range->cursor, k, &r, &changed);
-    f->full = answer == TAP_LATER;
-    f->passed += answer == TAP_PASS ? r->msg.len : 0;
-    if (answer != TAP_TAKE)
-        return f->full ? -1 : 0;
-    if (filler_add(s, r) == 0)
+    answer = drain_cursor_picks(c, k, &r, &f->pick);
+    if (answer == TAP_PASS) {
+        f->passed += r->msg.len;
         return 0;
+    }
+    f->full = answer == TAP_LATER;
+    if (f->full)
+        return -1;
+    if (filler_add(s, r) == 0) {
+        if (f->pick.found)
+            drain_cursor_found(c, f->pick.found);
+        return 0;
+    }
     k->sent.rate = rate; /* it is offered again */
-    n->undecided = undecided;
-    n->redacted = redacted;
-    n->truncated = truncated;
     return -1;
 }
 

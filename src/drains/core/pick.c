@@ -12,17 +12,30 @@
 #define MS_NS 1000000ULL
 #define STEP_NS 40 /* see match/pattern.h */
 
-/* Is what <c> finds out of its next record new? If not, it was counted. */
-static bool is_news(const struct drain_cursor *c, const struct cursor *k)
+/* Was the next record of <c> not counted yet? */
+static bool is_news(const struct drain_cursor *c)
 {
-    return k == &c->cursor && !position_before(&c->cursor.sent.pos, &c->judged);
+    return !position_before(&c->cursor.sent.pos, &c->judged);
 }
 
 static void count_left_out(struct drain_cursor *c, enum sieve_reason reason, const struct record *r)
 {
+    if (!is_news(c))
+        return;
     c->drain->counters.filtered[reason]++;
     if (reason == SIEVE_RATE)
         surplus_add(c, r);
+}
+
+void drain_cursor_found(struct drain_cursor *c, unsigned found)
+{
+    struct drain_counters *n = &c->drain->counters;
+
+    if (!is_news(c))
+        return;
+    n->undecided += (found & PICK_UNDECIDED) != 0;
+    n->redacted += (found & PICK_REDACTED) != 0;
+    n->truncated += (found & PICK_CUT) != 0;
 }
 
 /* ---- what expressions may cost ---- */
@@ -53,74 +66,64 @@ bool drain_is_slowed(struct drain *d)
     return true;
 }
 
-/* Masks what redact= says: <r> is <changed> then. */
-static void redact(struct drain_cursor *c, const struct cursor *k, const struct record **r,
-                   struct record *changed)
+/* The record to send is p->changed from now on. */
+static void change(const struct record **r, struct pick *p)
 {
-    struct drain *d = c->drain;
-    struct buf *out = worker_scratch(d->worker, SCRATCH_KEPT);
-    unsigned flags = (*r)->flags;
-    bool cut;
-
-    if (!sieve_redact(d->spec->sieve, *r, d->worker->searches, out, &flags))
-        return;
-    if (*r != changed)
-        *changed = **r;
-    cut = flags != changed->flags;
-    changed->msg = buf_str(out);
-    changed->flags = flags;
-    *r = changed;
-    if (!is_news(c, k))
-        return;
-    d->counters.redacted++;
-    d->counters.truncated += cut;
+    if (*r != &p->changed)
+        p->changed = **r;
+    *r = &p->changed;
 }
 
-/* By the sieve. SIEVE_KEEP, or why <*r> is left out. */
-static int judge(struct drain_cursor *c, struct cursor *k, const struct record **r,
-                 struct record *changed)
+/* Masks what redact= says. */
+static void redact(struct drain *d, const struct record **r, struct pick *p)
 {
-    struct drain *d = c->drain;
-    struct sieve_view v = {.searches = d->worker->searches, .rate = k->sent.rate};
-    int reason = sieve_judge(d->spec->sieve, k->stream->identity->container, *r, &v);
+    struct buf *out = worker_scratch(d->worker, SCRATCH_KEPT);
+    unsigned flags = (*r)->flags;
+    bool masked = sieve_redact(d->spec->sieve, *r, p->view.searches, out, &flags);
 
-    k->sent.rate = v.rate;
-    if (v.steps)
-        charge(d, v.steps);
-    if (reason != SIEVE_KEEP)
-        return reason;
-    if (v.level != LEVEL_NONE) {
-        *changed = **r;
-        changed->flags |= RECORD_LEVEL(v.level);
-        *r = changed;
-    }
-    if (v.undecided && is_news(c, k))
-        d->counters.undecided++;
-    return SIEVE_KEEP;
+    charge(d, pattern_run_steps(p->view.searches));
+    if (!masked)
+        return;
+    p->found |= PICK_REDACTED;
+    if (flags != (*r)->flags)
+        p->found |= PICK_CUT;
+    change(r, p);
+    p->changed.msg = buf_str(out);
+    p->changed.flags = flags;
 }
 
 enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, struct cursor *k,
-                                         const struct record **r, struct record *changed)
+                                         const struct record **r, struct pick *p)
 {
     struct drain *d = c->drain;
+    const struct sieve *s = d->spec->sieve;
     enum drain_tap_answer answer = d->ops->tap ? d->ops->tap->wants(d, c, *r) : TAP_TAKE;
     int reason;
 
-    if (answer != TAP_TAKE || !d->spec->sieve)
+    p->found = 0;
+    if (answer != TAP_TAKE || !s)
         return answer;
     if (d->search_steps > PATTERN_STEPS_TURN && k == &c->cursor)
         return TAP_LATER;
-    reason = judge(c, k, r, changed);
-    if (reason == SIEVE_KEEP) {
-        if (sieve_redacts(d->spec->sieve)) {
-            redact(c, k, r, changed);
-            charge(d, pattern_run_steps(d->worker->searches));
-        }
-        return TAP_TAKE;
+    p->view.searches = d->worker->searches;
+    p->view.rate = &k->sent.rate;
+    reason = sieve_judge(s, k->stream->identity->container, *r, &p->view);
+    if (p->view.steps)
+        charge(d, p->view.steps);
+    if (reason != SIEVE_KEEP) {
+        if (k == &c->cursor)
+            count_left_out(c, (enum sieve_reason)reason, *r);
+        return TAP_PASS;
     }
-    if (is_news(c, k))
-        count_left_out(c, (enum sieve_reason)reason, *r);
-    return TAP_PASS;
+    if (p->view.level != LEVEL_NONE) {
+        change(r, p);
+        p->changed.flags |= RECORD_LEVEL(p->view.level);
+    }
+    if (p->view.undecided)
+        p->found = PICK_UNDECIDED;
+    if (sieve_redacts(s))
+        redact(d, r, p);
+    return TAP_TAKE;
 }
 
 void drain_cursor_before(struct drain_cursor *c, uint64_t now)

@@ -21,17 +21,17 @@ struct limited {
     struct cursor *again; /* reads for it */
     uint32_t left;
     bool refused;
+    struct pick pick;
 };
 
 static int limited_add(struct record_sink *s, const struct record *r)
 {
     struct limited *l = container_of(s, struct limited, sink);
-    struct record changed;
 
     if (!l->left)
         return -1;
     if (drain_picks(l->cursor->drain) &&
-        drain_cursor_picks(l->cursor, l->again, &r, &changed) != TAP_TAKE)
+        drain_cursor_picks(l->cursor, l->again, &r, &l->pick) != TAP_TAKE)
         return 0;
     l->refused = l->to->add(l->to, r) < 0;
     if (l->refused)

@@ -250,10 +250,18 @@ static inline bool drain_picks(const struct drain *d)
 {
     return d->ops->tap || d->spec->sieve;
 }
+/* What the sieve finds out of a record. */
+struct pick {
+    struct record changed;
+    struct sieve_view view;
+    enum { PICK_UNDECIDED = 1 << 0, PICK_REDACTED = 1 << 1, PICK_CUT = 1 << 2 } found;
+};
 /* Whether <*r>, which <k> has read for <c> (it is c's own, or reads again), is sent. It may be
- * replaced by <changed>, which has what the sieve found out. */
+ * replaced by p->changed. */
 enum drain_tap_answer drain_cursor_picks(struct drain_cursor *c, struct cursor *k,
-                                         const struct record **r, struct record *changed);
+                                         const struct record **r, struct pick *p);
+/* The record was taken: counts what was found of it, if it is the first time. */
+void drain_cursor_found(struct drain_cursor *c, unsigned found);
 /* Its expressions have used up their share of the worker's time: it has no turn now, and gets one
  * later. */
 bool drain_is_slowed(struct drain *d);

@@ -111,7 +111,8 @@ static void leaves_out(void **state)
     FOR_ROWS (i, rows) {
         struct sieve *s = compile(rows[i].options);
         struct record r = {.msg = str_of(rows[i].line), .fd = rows[i].fd};
-        struct sieve_view view = {.searches = searches};
+        int64_t rate = 0;
+        struct sieve_view view = {.searches = searches, .rate = &rate};
 
         assert_int_equal(sieve_judge(s, str_of(rows[i].container), &r, &view), rows[i].verdict);
         r.flags = RECORD_GAP; /* what reports a loss is for everybody */
@@ -185,7 +186,8 @@ static void finds_the_level(void **state)
     struct sieve *s = compile("level=auto"), *other = compile("exclude=a");
     const struct record_syslog sent = {.pri = 16 * 8 + 5};
     struct record r = {.msg = STR("WARN x")};
-    struct sieve_view view = {.searches = searches};
+    int64_t rate = 0;
+    struct sieve_view view = {.searches = searches, .rate = &rate};
 
     (void)state;
     assert_int_equal(sieve_judge(s, STR(""), &r, &view), SIEVE_KEEP);
@@ -217,7 +219,8 @@ static void samples_by_place(void **state)
     FOR_ROWS (i, rows) {
         struct sieve *s = compile(rows[i].option);
         unsigned kept = 0;
-        struct sieve_view view = {.searches = searches};
+        int64_t rate = 0;
+        struct sieve_view view = {.searches = searches, .rate = &rate};
 
         for (unsigned k = 0; k < 100000; k++) {
             struct record r = {.segment = 0x1234567890abcdef + k / 1000, .offset = k % 1000 * 200};
@@ -236,7 +239,8 @@ static void limits_the_rate(void **state)
     struct sieve *s = compile("rate=10/s,2"), *other = compile("exclude=a");
     struct record r = {.time = STR("2026-11-20T10:15:00Z")};
     const int want[] = {SIEVE_KEEP, SIEVE_KEEP, SIEVE_RATE, SIEVE_RATE};
-    struct sieve_view view = {.searches = searches};
+    int64_t rate = 0;
+    struct sieve_view view = {.searches = searches, .rate = &rate};
 
     (void)state;
     FOR_ROWS (i, want)
@@ -279,7 +283,8 @@ static void keeps_what_is_undecided(void **state)
     FOR_ROWS (i, rows) {
         struct sieve *s = compile(rows[i].options);
         struct record r = {.msg = str_of(rows[i].line)};
-        struct sieve_view view = {.searches = searches};
+        int64_t rate = 0;
+        struct sieve_view view = {.searches = searches, .rate = &rate};
 
         for (unsigned again = 0; again < 50; again++) {
             assert_int_equal(sieve_judge(s, STR(""), &r, &view), rows[i].verdict);
