@@ -21,8 +21,8 @@
 #define OWNERS_DRAINS_NAMESPACE_MAX 384 /* ... of one namespace ... */
 #define OWNERS_DRAINS_GUARANTEED 10     /* ... guaranteed to each namespace ... */
 #define OWNERS_DRAINS_RESERVE 128       /* ... beyond the maximum, as long as there are any */
-#define LOGS_MAX 2048                   /* logs of pods that are followed at a time ... */
-#define LOGS_NAMESPACE_MAX 1536         /* ... of one namespace ... */
+#define LOGS_MAX 2560                   /* logs of pods that are followed at a time ... */
+#define LOGS_NAMESPACE_MAX 2048         /* ... of one namespace ... */
 #define LOGS_GUARANTEED 16              /* ... guaranteed to each namespace ... */
 #define LOGS_RESERVE 512                /* ... beyond the maximum, as long as there are any */
 #define CURSORS_MAX 4096                /* pairs of a pod's log and a drain on this node ... */
