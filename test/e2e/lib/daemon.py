@@ -24,6 +24,7 @@ SANITIZED = "asan" in BUILD or "tsan" in BUILD
 SLOW = 3 if SANITIZED else 1  # deadlines are this much longer with a sanitizer
 SILENCE_S = 2 * SLOW  # timeout= of a drain whose receiver is silent first and healthy later: on a busy machine it still answers in time
 
+_kept = []  # removed with this process
 _READY = re.compile(r"^\S+ info ready\b", re.MULTILINE)
 _SANITIZER = re.compile(r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error: ")
 _SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})? (\S+)$")
@@ -90,13 +91,14 @@ class _Local(http.client.HTTPConnection):
 
 
 @functools.cache
-def _empty_state():
+def _empty_state(_program):
     """The state of a daemon that ran and found no log: every log that exists now appeared since then and is read from its first
-    byte."""
-    _empty_state.tmp = tempfile.TemporaryDirectory(prefix="logtrain-empty-")  # removed with this process
-    containers = Path(_empty_state.tmp.name) / "containers"
+    byte. One for each program under test."""
+    tmp = tempfile.TemporaryDirectory(prefix="logtrain-empty-")
+    _kept.append(tmp)
+    containers = Path(tmp.name) / "containers"
     containers.mkdir()
-    one = Daemon(drains=[("*", "null://")], tmp=_empty_state.tmp.name,
+    one = Daemon(drains=[("*", "null://")], tmp=tmp.name,
                  env={"READ_FROM": "end", "KUBERNETES": "true", "KUBERNETES_LOG_PATH": str(containers)})
     one.stop()
     return one.tmp / "state"
@@ -139,7 +141,7 @@ class Daemon:
     def _begin_after_an_empty_run(self):
         state = Path(self.env["STATE_PATH"] or "/")
         if state.parent.is_dir() and not state.exists():
-            shutil.copytree(_empty_state(), state)
+            shutil.copytree(_empty_state(BIN), state, ignore=shutil.ignore_patterns("*.sock"))
 
     # start and stop
 
