@@ -213,7 +213,6 @@ struct drain_counters {
 /* Adds <more> to <to>. */
 void drain_counters_add(struct drain_counters *to, const struct drain_counters *more);
 
-/* The position of one drain in one stream. */
 /* What a pipelined drain knows of a cursor when its connection ends with records in doubt; see
  * rewind.c. */
 struct rewound {
@@ -223,6 +222,7 @@ struct rewound {
     struct mark to;      /* ... and what the peer's kernel had received each time */
 };
 
+/* The position of one drain in one stream. */
 struct drain_cursor {
     struct cursor cursor;
     struct drain *drain;

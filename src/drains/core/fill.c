@@ -239,6 +239,8 @@ static void fill_like(struct filler *f, const struct batch *old)
     for (unsigned i = 0; i < old->nranges; i++) {
         struct drain_cursor *c = old->ranges[i].cursor;
 
+        if (!c || list_empty(&c->ready_node))
+            continue; /* its first turn found it at its end */
         f->max_records = f->batch->records + old->ranges[i].records;
         list_del(&c->ready_node);
         fill_from(f, c);

@@ -65,9 +65,8 @@ struct batch *repeat_take(struct drain *d)
     while (!list_empty(&d->repeats)) {
         struct batch *b = list_entry(d->repeats.next, struct batch, node);
 
-        list_del(&b->node);
         if (can_be_cut(d, b))
-            return b;
+            return b; /* still in the list, so that it forgets cursors that end */
         repeat_free(b);
     }
     return NULL;

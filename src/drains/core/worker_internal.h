@@ -313,7 +313,7 @@ bool drain_cursor_doubted(const struct drain_cursor *c);
 /* <b> was not taken, and the peer may have it all the same: keeps how it was cut. False: it does
  * not, and <b> is still the caller's. */
 bool repeat_keep(struct drain *d, struct batch *b);
-/* The oldest of those that can be cut again, for its ranges; NULL = none. */
+/* The oldest of those that can be cut again, for its ranges; NULL = none. The caller frees it. */
 struct batch *repeat_take(struct drain *d);
 void repeat_free(struct batch *b);
 void repeat_free_all(struct drain *d);
