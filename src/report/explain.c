@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "base/list.h"
@@ -411,8 +412,8 @@ static int no_stream_of_hostname(struct page *p, const struct question *q)
     buf_clear(&p->out);
     (void)buf_addf(&p->out,
                    "hostname %s: nothing of it on this node, and no route of the operator is for "
-                   "it\n",
-                   q->hostname);
+                   "it%s\n",
+                   q->hostname, strchr(q->hostname, '.') ? "" : " (a pod is NAMESPACE/POD)");
     return 404;
 }
 

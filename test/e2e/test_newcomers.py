@@ -20,7 +20,7 @@ MISTAKES = [
     (("--drain", "null://"), {}, 2, "HOSTNAME=URL"),
     (("start",), {}, 2, "unexpected argument.*--help"),
     (("--help=all",), {}, 2, "--help: takes no value"),
-    (("explain", "web"), {}, 2, "usage: logtrain explain NAMESPACE/POD"),
+    (("explain", "shop/web/app"), {}, 2, "is not NAMESPACE/POD"),
     (("state", "list"), {}, 2, "usage: logtrain state ls"),
     (("--routes", "/none/routes", *A), {}, 1, "/none/routes.*No such file"),
     (("--routes", "/", *A), {}, 2, "not a regular file"),

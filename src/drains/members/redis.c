@@ -155,7 +155,7 @@ static enum verdict take_record(struct drain_redis *r, struct redis_pending *p,
         v = VERDICT_RETRY; /* several lines are never too large: nothing is skipped */
     if (v != VERDICT_OFFLINE && !n) {
         v = VERDICT_OFFLINE;
-        (void)err_set(&why, EPROTO, "redis: a reply to what was not asked");
+        (void)err_set(&why, EPROTO, "redis: unexpected reply");
     }
     if (v == VERDICT_OFFLINE) {
         b->err = why;
