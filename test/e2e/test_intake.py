@@ -39,6 +39,7 @@ def test_killed_and_started_again(node, oracle, daemon, intake, name):
     """Outages and kill -9 while lines come: none is lost."""
     answers = [503, 429, 500]
     peer, url = intake(name, whole=lambda request: answers.pop() if answers else None)
+    peer.remembers = False  # ClickHouse: an insert that is left out would look like lines out of order
     d = daemon(node, drains=[("*", url)], env={"READ_FROM": "end"})
     with Writer(node.container(), oracle.source("a"), rate=2000, count=6000) as writer:
         for part in (500, 2000):

@@ -89,6 +89,7 @@ class ClickHouse(Intake):
     after the insert, which was made all the same; None = that it was."""
 
     scheme = "clickhouse+http"
+    remembers = True  # False: takes an insert again whose token is known
 
     def __init__(self, whole=None, instead=None, **options):
         self.instead = instead
@@ -112,7 +113,8 @@ class ClickHouse(Intake):
         if token in self.inserts:
             assert self.inserts[token] == ids, "other rows under a token that is known are lost"
             self.again += 1
-            return []
+            if self.remembers:
+                return []
         self.inserts[token] = ids
         return [p["message"] for p in packets]
 
