@@ -300,7 +300,7 @@ static void attach_late(struct assign *a, struct origin *o, struct drain_spec *s
 /* A place for a pair of <o>. False: its namespace has no more. */
 static bool take_place(struct assign *a, struct origin *o, const struct drain_spec *spec)
 {
-    if (pairs_take(&a->pairs, o->id, o->identity->namespace))
+    if (pairs_take(&a->pairs, o->id, o->identity->namespace, spec->owner))
         return true;
     if (o->refused)
         return false;
@@ -393,7 +393,7 @@ static void detach(void *arg, struct origin *o, struct str url, enum route_trust
         return;
     if (a->checkpoint)
         checkpoint_ended(a->checkpoint, o, spec);
-    pairs_drop(&a->pairs, o->id);
+    pairs_drop(&a->pairs, o->id, spec->owner);
     worker_detach(a->workers[w], o->id, spec);
 }
 
@@ -405,7 +405,7 @@ static void park(void *arg, struct origin *o, struct str url, enum route_trust t
 
     if (!spec)
         return;
-    pairs_drop(&a->pairs, o->id);
+    pairs_drop(&a->pairs, o->id, spec->owner);
     worker_park_route(a->workers[w], o->id, spec);
 }
 

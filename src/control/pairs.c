@@ -21,7 +21,8 @@ struct pair_log {
     struct list node; /* space->ended, when it has ended */
     uint64_t stream;
     struct pair_space *space;
-    uint64_t n; /* pairs */
+    uint64_t n;      /* pairs */
+    uint64_t spared; /* pairs with the operator's drains, while it goes on: they take no share */
     bool ended;
 };
 
@@ -68,6 +69,17 @@ static void space_check(struct pairs *p, struct pair_space *s)
     free(s);
 }
 
+/* <n> pairs of <log> take a share. */
+static void charge(struct pairs *p, struct pair_log *log, uint64_t n)
+{
+    log->n += n;
+    log->space->n += n;
+    if (log->ended)
+        log->space->old += n;
+    if (log->space->len)
+        p->all += n;
+}
+
 /* <log> has <n> pairs less. */
 static void take_off(struct pairs *p, struct pair_log *log, uint64_t n)
 {
@@ -95,6 +107,7 @@ static void log_free(struct pairs *p, struct pair_log *log)
     struct pair_space *s = log->space;
 
     take_off(p, log, log->n);
+    p->total -= log->spared;
     p->ended -= log->ended;
     (void)map_del(&p->logs, key_of(&log->stream));
     list_del(&log->node);
@@ -153,7 +166,7 @@ static bool make_room(struct pairs *p, struct pair_space *s)
     return true;
 }
 
-bool pairs_take(struct pairs *p, uint64_t stream, struct str namespace)
+bool pairs_take(struct pairs *p, uint64_t stream, struct str namespace, bool owner)
 {
     struct pair_log *log = map_get(&p->logs, key_of(&stream));
     struct pair_space *s = log ? log->space : space_get(p, namespace);
@@ -162,7 +175,7 @@ bool pairs_take(struct pairs *p, uint64_t stream, struct str namespace)
     s->logs++; /* it is needed here */
     fits = make_room(p, s);
     s->logs--;
-    if (!fits) {
+    if (!fits && owner) {
         p->refused = true;
         space_check(p, s);
         return false;
@@ -176,26 +189,28 @@ bool pairs_take(struct pairs *p, uint64_t stream, struct str namespace)
         s->logs++;
         (void)map_put(&p->logs, key_of(&log->stream), log); /* there was none */
     }
-    log->n++;
-    s->n++;
     p->total++;
-    if (s->len)
-        p->all++;
-    if (log->ended)
-        s->old++;
+    if (owner || log->ended)
+        charge(p, log, 1);
+    else
+        log->spared++;
     return true;
 }
 
-void pairs_drop(struct pairs *p, uint64_t stream)
+void pairs_drop(struct pairs *p, uint64_t stream, bool owner)
 {
     struct pair_log *log = map_get(&p->logs, key_of(&stream));
 
     if (!log)
         return;
-    if (log->n == 1)
+    if (log->n + log->spared == 1) {
         log_free(p, log);
-    else
+    } else if (log->spared && (!owner || !log->n)) {
+        log->spared--;
+        p->total--;
+    } else {
         take_off(p, log, 1);
+    }
     tell_freed(p);
 }
 
@@ -218,6 +233,8 @@ void pairs_ended(struct pairs *p, uint64_t stream)
     log->ended = true;
     p->ended++;
     log->space->old += log->n;
+    charge(p, log, log->spared);
+    log->spared = 0;
     list_add_tail(&log->space->ended, &log->node);
     tell_freed(p);
 }

@@ -10,6 +10,9 @@
  * up is counted, logged and reported as lost. When there is no such log, the new pair is refused: the
  * log is not sent to that drain, and it is tried again when pairs have become free.
  *
+ * The operator's drains are as many as he wants: they are never refused, and their pairs take a share
+ * only when the log has ended.
+ *
  * Logs without a namespace (FILES, network) have limits of their own and are never refused. Only
  * those of them that have ended have a share here.
  *
@@ -43,10 +46,11 @@ struct pairs {
 void pairs_init(struct pairs *p);
 void pairs_release(struct pairs *p);
 
-/* A pair of <stream>, a log of <namespace>; false: it is refused. */
-bool pairs_take(struct pairs *p, uint64_t stream, struct str namespace);
-/* <stream> has one pair less. Does nothing when it has none. */
-void pairs_drop(struct pairs *p, uint64_t stream);
+/* A pair of <stream>, a log of <namespace>, with a drain of an <owner> or of the operator; false: it
+ * is refused. */
+bool pairs_take(struct pairs *p, uint64_t stream, struct str namespace, bool owner);
+/* <stream> has one such pair less. Does nothing when it has none. */
+void pairs_drop(struct pairs *p, uint64_t stream, bool owner);
 /* It has ended: its pairs may be given up from now on. */
 void pairs_ended(struct pairs *p, uint64_t stream);
 /* No worker knows it any more. */

@@ -179,7 +179,8 @@ static void stream_forgotten(void *control, unsigned worker, uint64_t stream)
 
 static void stream_left(void *control, uint64_t stream)
 {
-    pairs_drop(&((struct daemon *)control)->assign.pairs, stream);
+    /* it has ended, so that all its pairs count alike */
+    pairs_drop(&((struct daemon *)control)->assign.pairs, stream, true);
 }
 
 static void give_log_up(void *arg, uint64_t stream)

@@ -47,7 +47,7 @@ static unsigned take(struct world *w, uint64_t first, unsigned logs, unsigned pa
 
     for (unsigned i = 0; i < logs; i++)
         for (unsigned k = 0; k < pairs; k++)
-            n += pairs_take(&w->pairs, first + i, str_of(space));
+            n += pairs_take(&w->pairs, first + i, str_of(space), true);
     return n;
 }
 
@@ -87,8 +87,8 @@ static void test_T15_logs_that_go_on_are_not_given_up(void **state)
     assert_int_equal(take(&w, 9000, 1, 1, "evil"), 0);
     assert_int_equal(take(&w, 9001, 1, 8, "calm"), 8);
     assert_int_equal(w.freed, 0);
-    pairs_drop(&w.pairs, 1000);
-    pairs_drop(&w.pairs, 1001);
+    pairs_drop(&w.pairs, 1000, true);
+    pairs_drop(&w.pairs, 1001, true);
     assert_int_equal(w.freed, 1); /* once for each refusal */
     assert_int_equal(take(&w, 9000, 1, 3, "evil"), 2);
     pairs_ended(&w.pairs, 1002); /* room can be made */
@@ -144,6 +144,32 @@ static void test_T15_small_namespaces_do_not_pay(void **state)
 }
 
 /* Files and network streams have limits of their own. */
+/* A thousand dead ones cost neither the owners' drains nor the operator's healthy one its place. */
+static void test_T15_the_operators_drains_are_not_refused(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    for (unsigned i = 0; i < 8; i++)
+        for (unsigned k = 0; k < 1000; k++)
+            assert_true(pairs_take(&w.pairs, 1000 + i, STR("shop"), false));
+    assert_int_equal(w.pairs.total, 8000);
+    assert_int_equal(take(&w, 2000, 1, 64, "shop"), 64);
+    for (unsigned k = 0; k < 999; k++)
+        pairs_drop(&w.pairs, 1000, false);
+    assert_int_equal(w.pairs.total, 8000 + 64 - 999);
+    assert_int_equal(w.ngiven_up, 0);
+    end(&w, 1000, 8); /* now they are pinned by dead drains, and the oldest are given up */
+    assert_int_equal(take(&w, 3000, 1, 1, "shop"), 1);
+    assert_int_equal(w.ngiven_up, 5);
+    assert_int_equal(w.given_up[0], 1000);
+    pairs_forget(&w.pairs, 1007);
+    assert_int_equal(w.pairs.total, 2 * 1000 + 64 + 1);
+    pairs_release(&w.pairs);
+    assert_int_equal(w.pairs.total, 0);
+}
+
 static void test_T15_logs_without_a_namespace(void **state)
 {
     enum { MANY = CURSORS_MAX + CURSORS_RESERVE + 100 };
@@ -162,7 +188,7 @@ static void test_T15_logs_without_a_namespace(void **state)
     assert_int_equal(w.given_up[0], 100000);
     pairs_forget(&w.pairs, 100002);
     pairs_forget(&w.pairs, 100002);
-    pairs_drop(&w.pairs, 77); /* unknown */
+    pairs_drop(&w.pairs, 77, true); /* unknown */
     pairs_release(&w.pairs);
 }
 
@@ -173,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_T15_logs_that_go_on_are_not_given_up),
         cmocka_unit_test(test_T15_the_namespace_with_most_pays),
         cmocka_unit_test(test_T15_small_namespaces_do_not_pay),
+        cmocka_unit_test(test_T15_the_operators_drains_are_not_refused),
         cmocka_unit_test(test_T15_logs_without_a_namespace),
     };
 
